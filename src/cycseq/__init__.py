@@ -1,0 +1,1 @@
+"""CycSeq: predict how single cells respond to perturbations, and say how far to trust it."""

@@ -1,0 +1,66 @@
+"""Shapes of arrays by name, and sums over groups of cells in one pass, dense or sparse."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from jaxtyping import Bool, Float, Int
+
+Cells = Float[np.ndarray, "cells genes"]
+Profile = Float[np.ndarray, "genes"]
+Profiles = Float[np.ndarray, "conditions genes"]
+Mask = Bool[np.ndarray, "conditions genes"]
+Codes = Int[np.ndarray, "cells"]
+Matrix = np.ndarray | sp.csr_matrix | sp.csr_array
+"""Cells x genes, dense or CSR."""
+
+
+@dataclass(frozen=True)
+class GroupMoments:
+    """Mean and variance of every gene in every group of cells."""
+
+    n_cells: Int[np.ndarray, "groups"]
+    mean: Float[np.ndarray, "groups genes"]
+    """NaN in a group without cells."""
+    variance: Float[np.ndarray, "groups genes"]
+    """Unbiased; NaN in a group of fewer than two cells."""
+
+
+def group_sums(x: Matrix, groups: Codes, n_groups: int) -> Float[np.ndarray, "groups genes"]:
+    """Sum of the cells of every group, in float64; cells of group -1 take no part."""
+    taking_part = groups >= 0
+    rows = np.flatnonzero(taking_part)
+    membership = sp.csr_array(
+        (np.ones(len(rows)), (groups[taking_part], rows)), shape=(n_groups, x.shape[0]), dtype=np.float64
+    )
+    sums = membership @ (sp.csr_array(x) if sp.issparse(x) else x)
+    return np.asarray(sums.toarray() if sp.issparse(sums) else sums, dtype=np.float64)
+
+
+def group_moments(x: Matrix, groups: Codes, n_groups: int) -> GroupMoments:
+    """Mean and unbiased variance of every gene in every group; sparse input stays sparse.
+
+    Parameters
+    ----------
+    x
+        Cells x genes.
+    groups
+        The group of every cell, from 0; cells of group -1 take no part.
+    n_groups
+        How many groups there are.
+    """
+    n_cells = np.bincount(groups[groups >= 0], minlength=n_groups)
+    squares = sp.csr_array(x).power(2) if sp.issparse(x) else np.square(x, dtype=np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = group_sums(x, groups, n_groups) / n_cells[:, None]
+        mean_square = group_sums(squares, groups, n_groups) / n_cells[:, None]
+        variance = np.maximum(mean_square - mean**2, 0.0) * (n_cells / (n_cells - 1.0))[:, None]
+    variance[n_cells < 2] = np.nan
+    return GroupMoments(n_cells=n_cells, mean=mean, variance=variance)
+
+
+def dense(x: Matrix) -> Cells:
+    """The same cells as a dense array."""
+    return x.toarray() if sp.issparse(x) else x  # type: ignore[union-attr, return-value, no-any-return]

@@ -1,0 +1,52 @@
+"""What can go wrong, by what the user has to mend: a file, the data, a setting, a split or a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class CycseqError(Exception):
+    """Any error that a user can mend; its message says what was found, what was expected and what to do."""
+
+
+class FileError(CycseqError):
+    """A file is missing, damaged, already there, or cannot be written."""
+
+
+class DataError(CycseqError):
+    """The cells, genes or labels are not what they must be."""
+
+
+class SettingsError(CycseqError):
+    """A setting has an unknown name or a value that makes no sense."""
+
+
+class SplitError(CycseqError):
+    """A split cannot be made from these data, was made from other data, or leaks."""
+
+
+class ModelError(CycseqError):
+    """A model cannot learn from, or cannot predict, what it was given."""
+
+
+def unknown_name(name: str, kind: str, options: Iterable[str], error: type[CycseqError] = SettingsError) -> CycseqError:
+    """The error for a name that is not among the options; it names the nearest one.
+
+    Parameters
+    ----------
+    name
+        What was given.
+    kind
+        What the name stands for, in words: ``"model"``, ``"perturbation"``.
+    options
+        The names that exist.
+    error
+        The class of the error that is returned (not raised).
+    """
+    options = list(options)
+    folded = {option.casefold(): option for option in options}
+    near = get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.5)
+    guess = f"did you mean {folded[near[0]]!r}? " if near else ""
+    shown = ", ".join(options[:12]) + (f", ... ({len(options)} in all)" if len(options) > 12 else "")
+    return error(f"no {kind} {name!r}: {guess}There are: {shown or 'none'}.")

@@ -1,0 +1,90 @@
+"""Files are written whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cycseq.errors import FileError
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def check_output(path: Path, *, overwrite: bool = False) -> Path:
+    """The path, if something may be written there.
+
+    Raises
+    ------
+    FileError
+        If it exists and ``overwrite`` is false, or its folder is a file.
+    """
+    if path.exists() and not overwrite:
+        msg = f"{path} exists already: choose another name, or say --overwrite true to replace it."
+        raise FileError(msg)
+    for parent in path.parents:
+        if parent.exists():
+            if not parent.is_dir():
+                msg = f"{path} cannot be written: {parent} is a file, not a folder."
+                raise FileError(msg)
+            break
+    return path
+
+
+def existing_file(path: Path) -> Path:
+    """The path, if it is there; raises `FileError` otherwise."""
+    if not path.exists():
+        near = (
+            sorted(p.name for p in path.parent.glob("*") if p.suffix == path.suffix)[:5] if path.parent.is_dir() else []
+        )
+        beside = f" Beside it: {', '.join(near)}." if near else ""
+        msg = f"{path} does not exist.{beside}"
+        raise FileError(msg)
+    return path
+
+
+@contextmanager
+def whole(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """A temporary path beside ``path`` that takes its place when the block ends well, and vanishes when it does not.
+
+    Works for files and for folders (a zarr store, a saved model).
+
+    Raises
+    ------
+    FileError
+        If the path exists (see `check_output`), cannot be written, or the disk is full.
+    """
+    check_output(path, overwrite=overwrite)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    except OSError as err:
+        raise _unwritable(path, err) from err
+    part = folder / path.name
+    try:
+        yield part
+        if path.is_dir() and not path.is_symlink():
+            path.rename(folder / "replaced")
+        os.replace(part, path)  # noqa: PTH105  (Path.replace is the same call; os.replace says that it is atomic)
+    except OSError as err:
+        if err.errno in FULL or err.errno in {errno.EACCES, errno.EPERM, errno.EROFS} or "write" in str(err):
+            raise _unwritable(path, err) from err
+        raise
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_text(path: Path, text: str, *, overwrite: bool = False) -> None:
+    """Write a text file whole, in UTF-8."""
+    with whole(path, overwrite=overwrite) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def _unwritable(path: Path, err: OSError) -> FileError:
+    full = err.errno in FULL or "No space left" in str(err)
+    cure = "the disk is full: free some space" if full else (err.strerror or str(err))
+    return FileError(f"{path} could not be written, and nothing was left there: {cure}.")

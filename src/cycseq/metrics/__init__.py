@@ -1,0 +1,1 @@
+"""All metrics, by name."""

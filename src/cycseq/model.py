@@ -1,0 +1,182 @@
+"""What every model is: settings as fields, `fit`, `predict`, and a saved form without pickle."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import platform
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.scale import Scale
+from cycseq.errors import FileError, ModelError
+from cycseq.files import whole
+
+TENSORS, DESCRIPTION = "model.safetensors", "model.json"
+
+
+@dataclass
+class Fitted:
+    """What a fitted model carries so that it can be used on another machine: arrays and vocabularies."""
+
+    genes: tuple[str, ...]
+    """Gene names in the order of the arrays' columns."""
+    scale: Scale
+    contexts: tuple[str, ...]
+    """Contexts with perturbed training cells."""
+    perturbations: tuple[str, ...]
+    """Perturbations in training, without control."""
+    arrays: dict[str, np.ndarray]
+    """All learned numbers, by name."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """Anything else that JSON can hold: lists of condition names, chosen settings."""
+
+
+class Model(ABC):
+    """A predictor of perturbed cells. Subclasses are dataclasses whose fields are their settings.
+
+    `fit` learns and stores everything learned in `fitted_`; `predict` is handed control cells only.
+    """
+
+    fitted_: Fitted | None = None
+
+    @abstractmethod
+    def fit(
+        self,
+        train: PerturbationData,
+        validation: PerturbationData | None = None,
+        *,
+        seed: int = 0,
+        run: Path | None = None,
+    ) -> Self:
+        """Learn from the training conditions.
+
+        Parameters
+        ----------
+        train
+            Cells of the training conditions and the controls of all contexts, log1p.
+        validation
+            Conditions for early stopping and the choice of settings. A model that chooses nothing on them learns
+            from them as well.
+        seed
+            Fixes everything random.
+        run
+            Folder for checkpoints and logs; None keeps none.
+        """
+
+    @abstractmethod
+    def predict(
+        self, controls: PerturbationData, conditions: Sequence[Condition], *, n_cells: int | None = None, seed: int = 0
+    ) -> PerturbationData:
+        """Predicted single cells of each condition, made from control cells of its context.
+
+        Parameters
+        ----------
+        controls
+            Control cells of every context that is asked for; their genes are put into the model's order.
+        conditions
+            What to predict; a condition that the model cannot know is refused by name.
+        n_cells
+            Cells of each condition; None gives as many as the context has control cells.
+        seed
+            Fixes which control cells are drawn.
+
+        Raises
+        ------
+        ModelError
+            If the model is not fitted or cannot know a condition.
+        """
+
+    @property
+    def name(self) -> str:
+        """The name in tables and on the command line: the class's."""
+        return type(self).__name__
+
+    def settings(self) -> dict[str, Any]:
+        """The settings, by name."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
+
+    @property
+    def learned(self) -> Fitted:
+        """What was learned; raises `ModelError` before `fit`."""
+        if self.fitted_ is None:
+            msg = f"{self.name} has not been fitted: call fit first."
+            raise ModelError(msg)
+        return self.fitted_
+
+    def check_controls(self, controls: PerturbationData, conditions: Sequence[Condition]) -> PerturbationData:
+        """The controls in the model's genes; raises if a context has none or cells are not controls."""
+        controls = controls.require(self.learned.scale, self.name).with_genes(self.learned.genes)
+        if controls.perturbations:
+            msg = f"predict takes control cells only, but got {controls.perturbations[0]!r} as well."
+            raise ModelError(msg)
+        lacking = sorted({c.context for c in conditions} - set(controls.contexts))
+        if lacking:
+            msg = (
+                f"{self.name} cannot predict in context {lacking[0]!r}: there are control cells of "
+                f"{', '.join(controls.contexts)} only. Give control cells of {lacking[0]!r}."
+            )
+            raise ModelError(msg)
+        return controls
+
+    def save(self, folder: Path, *, overwrite: bool = False) -> None:
+        """Write `model.safetensors` and `model.json` into a folder, whole or not at all."""
+        from safetensors.numpy import save_file
+
+        learned = self.learned
+        description = {
+            "model": self.name,
+            "settings": self.settings(),
+            "genes": learned.genes,
+            "scale": learned.scale,
+            "contexts": learned.contexts,
+            "perturbations": learned.perturbations,
+            "facts": learned.facts,
+            "versions": {"python": platform.python_version(), "cycseq": version("cycseq"), "numpy": np.__version__},
+        }
+        with whole(folder, overwrite=overwrite) as part:
+            part.mkdir()
+            save_file({k: np.ascontiguousarray(v) for k, v in learned.arrays.items()}, part / TENSORS)
+            (part / DESCRIPTION).write_text(json.dumps(description, indent=1), encoding="utf-8")
+
+    def restore(self, folder: Path) -> Self:
+        """Read what `save` wrote into this model (use `cycseq.models.load_model` to find the class by itself)."""
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        description = read_description(folder)
+        try:
+            arrays = load_file(folder / TENSORS)
+        except (SafetensorError, OSError) as err:
+            msg = f"{folder / TENSORS} is damaged or no safetensors file ({err}). Fit the model again."
+            raise FileError(msg) from err
+        self.fitted_ = Fitted(
+            genes=tuple(description["genes"]),
+            scale=description["scale"],
+            contexts=tuple(description["contexts"]),
+            perturbations=tuple(description["perturbations"]),
+            arrays=arrays,
+            facts=description["facts"],
+        )
+        return self
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """The JSON half of a saved model; raises `FileError` where there is none."""
+    path = folder / DESCRIPTION
+    try:
+        description: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as err:
+        msg = f"{folder} holds no saved model: {DESCRIPTION} is missing. Name the folder that cycseq fit wrote."
+        raise FileError(msg) from err
+    except ValueError as err:
+        msg = f"{path} is damaged ({err}). Fit the model again."
+        raise FileError(msg) from err
+    return description
