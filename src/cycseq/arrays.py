@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -13,7 +14,7 @@ Profile = Float[np.ndarray, "genes"]
 Profiles = Float[np.ndarray, "conditions genes"]
 Mask = Bool[np.ndarray, "conditions genes"]
 Codes = Int[np.ndarray, "cells"]
-Matrix = np.ndarray | sp.csr_matrix | sp.csr_array
+Matrix: TypeAlias = np.ndarray | sp.csr_matrix | sp.csr_array
 """Cells x genes, dense or CSR."""
 
 

@@ -1,0 +1,65 @@
+"""Data for the tests: a small data set made here, and real files where they lie beside the project."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+
+from cycseq.data.dataset import PerturbationData
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Callable[[str], Path]:
+    def path_or_skip(name: str) -> Path:
+        if not (SHARED / name).exists():
+            pytest.skip(f"real data absent: {name} is not beside the project in ../shared/data")
+        return SHARED / name
+
+    return path_or_skip
+
+
+def make_counts(
+    contexts: tuple[str, ...] = ("K562", "RPE1", "THP1"),
+    perturbations: tuple[str, ...] = ("control", "G1", "G2", "G3", "G1+G2"),
+    cells: int = 40,
+    genes: int = 60,
+    seed: int = 0,
+) -> ad.AnnData:
+    """Poisson counts: each context has its own profile; each single moves its own ten genes alike in all contexts."""
+    rng = np.random.default_rng(seed)
+    names = [f"G{i}" for i in range(1, genes + 1)]
+    effect = {
+        f"G{k}": np.where(np.arange(genes) // 10 == k, 1.0, 0.0) * (1 if k % 2 else -1) for k in range(1, genes // 10)
+    }
+    x, obs = [], []
+    for context in contexts:
+        base = rng.normal(1.0, 0.7, genes)
+        for perturbation in perturbations:
+            shift = sum((effect.get(part, 0.0) for part in perturbation.split("+")), np.zeros(genes))
+            x.append(rng.poisson(np.exp(base + shift), size=(cells, genes)))
+            obs += [(context, perturbation, f"b{i % 2}") for i in range(cells)]
+    frame = pd.DataFrame(
+        obs, columns=["cell_type", "perturbation", "batch"], index=[f"cell{i}" for i in range(len(obs))]
+    )
+    return ad.AnnData(X=sp.csr_matrix(np.concatenate(x), dtype=np.float32), obs=frame, var=pd.DataFrame(index=names))
+
+
+@pytest.fixture
+def small_counts() -> ad.AnnData:
+    return make_counts()
+
+
+@pytest.fixture
+def small_data(small_counts: ad.AnnData) -> PerturbationData:
+    """3 contexts x (control, G1, G2, G3, G1+G2) x 40 cells x 60 genes in 2 batches, log1p of counts per 10,000."""
+    x = small_counts.X.toarray()
+    small_counts.X = sp.csr_matrix(np.log1p(x / x.sum(axis=1, keepdims=True) * 1e4), dtype=np.float32)
+    return PerturbationData.from_anndata(small_counts)
