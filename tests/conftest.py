@@ -10,8 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from beartype import BeartypeConf
+from beartype.claw import beartype_package
 
-from cycseq.data.dataset import PerturbationData
+beartype_package("cycseq", conf=BeartypeConf(is_pep484_tower=True))
+
+from cycseq.data.dataset import PerturbationData  # noqa: E402  (the types of what is imported from here on are checked)
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 

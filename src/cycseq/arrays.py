@@ -64,4 +64,4 @@ def group_moments(x: Matrix, groups: Codes, n_groups: int) -> GroupMoments:
 
 def dense(x: Matrix) -> Cells:
     """The same cells as a dense array."""
-    return x.toarray() if sp.issparse(x) else x  # type: ignore[union-attr, return-value, no-any-return]
+    return x if isinstance(x, np.ndarray) else np.asarray(x.toarray())

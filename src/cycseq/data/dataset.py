@@ -149,12 +149,13 @@ class PerturbationData:
     @property
     def x(self) -> Matrix:
         """Cells x genes, CSR or dense."""
-        return self.adata.X  # type: ignore[no-any-return]
+        x: Matrix = self.adata.X
+        return x
 
     @property
     def genes(self) -> list[str]:
         """Gene names, in the order of the columns."""
-        return self.adata.var_names.tolist()
+        return list(self.adata.var_names)
 
     @property
     def n_cells(self) -> int:
@@ -248,7 +249,7 @@ class PerturbationData:
         digest = hashlib.blake2b(digest_size=16)
         for names in (self.adata.obs_names, self.adata.var_names, *(self.adata.obs[c].astype(str) for c in OBS)):
             digest.update("\x1f".join(names).encode())
-        x = self.x
+        x: Any = self.x
         for part in (x.data, x.indices.astype(np.int32), x.indptr.astype(np.int64)) if sp.issparse(x) else (x,):
             digest.update(np.ascontiguousarray(part).data)
         return digest.hexdigest()

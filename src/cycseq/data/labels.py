@@ -184,7 +184,7 @@ def _named(obs: pd.DataFrame, column: str, what: str) -> str:
     return column
 
 
-def _strings(obs: pd.DataFrame, column: str, what: str) -> pd.Series[str]:
+def _strings(obs: pd.DataFrame, column: str, what: str) -> pd.Series:
     values = obs[column]
     missing = values.isna() | (values.astype(str).str.strip() == "")
     if missing.any():

@@ -11,7 +11,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
-from cycseq.arrays import Cells, Profile, dense
+from cycseq.arrays import Cells, Codes, Profile, dense
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.pseudobulk import Responses, control_means, responses
 from cycseq.model import Fitted, Model
@@ -84,12 +84,13 @@ class ShiftModel(Model):
         return PerturbationData(adata=adata, scale=controls.scale)
 
 
-def draw(rows: np.ndarray, n_cells: int | None, rng: np.random.Generator) -> np.ndarray:
+def draw(rows: Codes, n_cells: int | None, rng: np.random.Generator) -> Codes:
     """Rows of control cells: each once where there are enough, else each equally often, the rest at random."""
     if n_cells is None:
         return rows
     whole_rounds, rest = divmod(n_cells, len(rows))
-    return np.concatenate([np.tile(rows, whole_rounds), rng.choice(rows, rest, replace=False)]).astype(np.int64)
+    drawn: Codes = np.concatenate([np.tile(rows, whole_rounds), rng.choice(rows, rest, replace=False)])
+    return drawn
 
 
 def shifted_cells(cells: Cells, control_mean: Profile, delta: Profile) -> Cells:
@@ -104,7 +105,8 @@ def shifted_cells(cells: Cells, control_mean: Profile, delta: Profile) -> Cells:
     out *= np.divide(target, got, out=np.ones_like(target), where=got > 0).astype(np.float32)
     absent = np.flatnonzero((got == 0) & (target > 0))
     out[np.arange(len(absent)) % len(out), absent] = (target[absent] * len(out)).astype(np.float32)
-    return out.astype(np.float32)
+    result: Cells = out.astype(np.float32)
+    return result
 
 
 def predicted_obs(controls: PerturbationData, drawn: np.ndarray, condition: Condition) -> pd.DataFrame:
