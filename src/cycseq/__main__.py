@@ -1,0 +1,5 @@
+"""`python -m cycseq`."""
+
+from cycseq.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,23 @@
+"""`cycseq inspect FILE`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jsonargparse import Namespace
+
+from cycseq.commands.parser import Parser, settings_of
+from cycseq.commands.terminal import say
+from cycseq.data.inspect import inspect_file
+from cycseq.data.readers import ReadSettings
+
+
+def configure(parser: Parser, _words: list[str]) -> None:
+    """Options."""
+    parser.add_argument("file", type=Path, help="h5ad, zarr, 10x folder or h5, CSV/TSV, NPY/NPZ, or a CycSeq folder.")
+    parser.add_class_arguments(ReadSettings)
+
+
+def run(options: Namespace) -> None:
+    """Say what the file holds."""
+    say(inspect_file(options.file, settings_of(ReadSettings, options)).text())

@@ -1,0 +1,47 @@
+"""`cycseq list models|metrics|splits|worlds`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from jsonargparse import Namespace
+
+from cycseq.commands.parser import Parser
+from cycseq.commands.terminal import table
+
+Kind = Literal["models", "metrics", "splits", "worlds"]
+
+
+def configure(parser: Parser, _words: list[str]) -> None:
+    """Options."""
+    parser.add_argument("kind", type=Kind, help="What to list.")
+
+
+def run(options: Namespace) -> None:
+    """Print the table of one kind."""
+    {"models": _models, "metrics": _metrics, "splits": _splits, "worlds": _worlds}[options.kind]()
+
+
+def _models() -> None:
+    from cycseq.models import MODELS, describe
+
+    table(("model", "what it predicts"), [(name, describe(name)) for name in MODELS])
+
+
+def _metrics() -> None:
+    from cycseq.metrics import METRICS
+
+    rows = [(m.name, f"{m.best:g}", m.formula, m.caution) for m in METRICS.values()]
+    table(("metric", "best", "formula", "read it with care"), rows)
+
+
+def _splits() -> None:
+    from cycseq.data.split import KINDS
+
+    table(("split", "what it holds out"), KINDS.items())
+
+
+def _worlds() -> None:
+    from cycseq.data.simulate import WORLDS
+
+    table(("world", "settings"), [(name, ", ".join(f"{k}={v}" for k, v in s.items())) for name, s in WORLDS.items()])

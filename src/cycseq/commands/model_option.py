@@ -1,0 +1,50 @@
+"""`--model NAME --model.SETTING VALUE`: only the named model's file is imported."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from jsonargparse import Namespace
+
+from cycseq.commands.parser import Parser
+from cycseq.errors import unknown_name
+from cycseq.model import Model
+from cycseq.models import MODELS, model_class
+
+
+def add_model_option(parser: Parser, words: list[str]) -> None:
+    """Add `--model` with the settings of the model that the words (or a `--config` file) name.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such model or the model has no such setting; the nearest name is given.
+    """
+    named = _named(words)
+    for name in [named] if named else MODELS:
+        _check_settings(model_class(name), words)
+    parser.add_subclass_arguments(Model, "model", required=True, help="The model (cycseq list models) and its settings.")
+
+
+def chosen_model(options: Namespace) -> Model:
+    """The model with its settings."""
+    name = options.model.class_path.rpartition(".")[2]
+    return model_class(name)(**vars(options.model.get("init_args") or Namespace()))
+
+
+def _named(words: list[str]) -> str | None:
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word == "--model":
+            return following
+        if word.startswith("--model="):
+            return word.partition("=")[2]
+    return None
+
+
+def _check_settings(kind: type[Model], words: list[str]) -> None:
+    settings = [f.name for f in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    for word in words:
+        if word.startswith("--model.") and not word.startswith("--model.help"):
+            setting = word.removeprefix("--model.").partition("=")[0]
+            if setting not in settings:
+                raise unknown_name(setting, f"setting of {kind.__name__}", settings)

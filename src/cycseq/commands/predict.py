@@ -1,0 +1,40 @@
+"""`cycseq predict --run RUN --conditions NK:stim --out PREDICTED.h5ad`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jsonargparse import Namespace
+
+from cycseq.commands.parser import Parser
+from cycseq.commands.terminal import say
+from cycseq.data.readers import read
+from cycseq.files import check_output
+from cycseq.run import Run
+
+
+def configure(parser: Parser, _words: list[str]) -> None:
+    """Options."""
+    parser.add_argument("--run", required=True, type=Path, help="Folder that cycseq fit wrote.")
+    parser.add_argument("--out", required=True, type=Path, help="Where to write: .h5ad or .zarr.")
+    parser.add_argument(
+        "--conditions",
+        type=list[str],
+        default=["test"],
+        help="CONTEXT:PERTURBATION, several separated by commas; 'test' is every test condition of the run's split.",
+    )
+    parser.add_argument("--cells", type=int, default=None, help="Cells of each condition; as many as controls if not said.")
+    parser.add_argument("--controls", type=Path, help="Control cells of your own, prepared; else those of the run's data.")
+    parser.add_argument("--seed", type=int, default=0, help="Fixes which control cells are drawn.")
+    parser.add_argument("--overwrite", type=bool, default=False, help="Replace the output if it exists.")
+
+
+def run(options: Namespace) -> None:
+    """Predict and write."""
+    check_output(options.out, overwrite=options.overwrite)
+    opened = Run.open(options.run)
+    controls = read(options.controls) if options.controls else opened.data()
+    predicted = opened.predict(options.conditions, controls=controls, n_cells=options.cells, seed=options.seed)
+    predicted.write(options.out, overwrite=options.overwrite)
+    conditions = ", ".join(map(str, predicted.conditions()[:8])) + (", ..." if len(predicted.conditions()) > 8 else "")
+    say(f"wrote {options.out}: {predicted.n_cells:,} predicted cells x {len(predicted.genes):,} genes, {predicted.scale} ({conditions})")

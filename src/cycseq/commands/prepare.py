@@ -1,0 +1,36 @@
+"""`cycseq prepare FILE [FILE ...] --out PREPARED.h5ad`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jsonargparse import Namespace
+
+from cycseq.commands.parser import Parser, settings_of
+from cycseq.commands.terminal import say
+from cycseq.data.prepare import PrepareSettings, prepare
+from cycseq.data.readers import ReadSettings, read
+from cycseq.files import check_output
+
+
+def configure(parser: Parser, _words: list[str]) -> None:
+    """Options."""
+    parser.add_argument("files", nargs="+", type=Path, help="One or several files; several become one data set.")
+    parser.add_argument("--out", required=True, type=Path, help="Where to write: .h5ad or .zarr.")
+    parser.add_argument("--overwrite", type=bool, default=False, help="Replace the output if it exists.")
+    parser.add_class_arguments(PrepareSettings)
+    parser.add_class_arguments(ReadSettings)
+
+
+def run(options: Namespace) -> None:
+    """Read, prepare, write."""
+    check_output(options.out, overwrite=options.overwrite)
+    reading = settings_of(ReadSettings, options)
+    inputs = [read(file, reading) for file in options.files]
+    for file, data in zip(options.files, inputs, strict=True):
+        say([f"{file.name}: {data.n_cells:,} cells x {len(data.genes):,} genes", *(f"  {note}" for note in data.notes)])
+    prepared = prepare(inputs, settings_of(PrepareSettings, options))
+    prepared.write(options.out, overwrite=options.overwrite)
+    new = [note for note in prepared.notes if all(note not in data.notes for data in inputs)]
+    size = f"{prepared.n_cells:,} cells x {len(prepared.genes):,} genes, {len(prepared.conditions())} conditions"
+    say(["prepared:", *(f"  {note}" for note in new), f"wrote {options.out}: {size}, {prepared.scale}"])

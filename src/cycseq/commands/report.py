@@ -1,0 +1,23 @@
+"""`cycseq report FOLDER --out REPORT.html`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jsonargparse import Namespace
+
+from cycseq.commands.parser import Parser
+from cycseq.commands.terminal import say
+from cycseq.report import write_report
+
+
+def configure(parser: Parser, _words: list[str]) -> None:
+    """Options."""
+    parser.add_argument("folder", type=Path, help="Folder of a benchmark or a run.")
+    parser.add_argument("--out", type=Path, help="Where to write; report.html in the folder if not said.")
+    parser.add_argument("--overwrite", type=bool, default=False, help="Replace the report if it exists.")
+
+
+def run(options: Namespace) -> None:
+    """Write the page."""
+    say(f"wrote {write_report(options.folder, options.out, overwrite=options.overwrite)}")

@@ -1,0 +1,57 @@
+"""`cycseq split --data PREPARED.h5ad --kind KIND --out SPLIT.json`, or `--check SPLIT.json`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jsonargparse import Namespace
+
+from cycseq.commands.parser import Parser, settings_of
+from cycseq.commands.terminal import say, table
+from cycseq.data.leakage import check_leakage
+from cycseq.data.readers import read
+from cycseq.data.split import Split, SplitSettings, make_splits
+from cycseq.errors import SplitError
+from cycseq.files import check_output
+
+
+def configure(parser: Parser, _words: list[str]) -> None:
+    """Options."""
+    parser.add_argument("--data", required=True, type=Path, help="Data that cycseq prepare wrote.")
+    parser.add_argument("--out", type=Path, help="JSON file; a folder where several splits are made. Without it they are only shown.")
+    parser.add_argument("--check", type=Path, help="Look for leakage in this split instead of making one.")
+    parser.add_argument("--overwrite", type=bool, default=False, help="Replace the output if it exists.")
+    parser.add_class_arguments(SplitSettings)
+
+
+def run(options: Namespace) -> None:
+    """Make splits, or check one."""
+    data = read(options.data)
+    if options.check:
+        split = Split.read(options.check)
+        leaks = check_leakage(split, data)
+        if leaks:
+            raise SplitError("; ".join(map(str, leaks)))
+        say(f"{split.name}: no leakage found between train, validation and test.")
+        return
+    splits = make_splits(data, settings_of(SplitSettings, options))
+    paths = _paths(splits, options.out)
+    for path in paths:
+        check_output(path, overwrite=options.overwrite)
+    for split, path in zip(splits, paths, strict=False):
+        split.write(path, overwrite=options.overwrite)
+    rows = [(s.name, len(s.train), len(s.validation), len(s.test)) for s in splits]
+    table(("split", "train", "validation", "test conditions"), rows)
+    say([f"claim: {claim}" for claim in dict.fromkeys(split.claim for split in splits)])
+    say([f"wrote {path}" for path in paths])
+
+
+def _paths(splits: tuple[Split, ...], out: Path | None) -> list[Path]:
+    if out is None:
+        return []
+    if len(splits) == 1 and out.suffix == ".json":
+        return [out]
+    if out.suffix == ".json":
+        msg = f"{len(splits)} splits are made, but --out {out} is one file: name a folder, or choose one with --context."
+        raise SplitError(msg)
+    return [out / f"{split.name.replace(':', '-').replace('/', '-')}.json" for split in splits]

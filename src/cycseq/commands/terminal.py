@@ -1,0 +1,34 @@
+"""What commands print: sentences and tables on standard output, plain where it is no terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+
+def say(lines: Iterable[str] | str) -> None:
+    """Print sentences as they are."""
+    console = Console(highlight=False, soft_wrap=True)
+    for line in [lines] if isinstance(lines, str) else lines:
+        console.print(line, markup=False)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
+    """Print a table; numbers to the right."""
+    rows = [[_cell(value) for value in row] for row in rows]
+    shown = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    for i, column in enumerate(columns):
+        numeric = all(row[i] == "-" or row[i].lstrip("+-").replace(".", "", 1).isdigit() for row in rows)
+        shown.add_column(column, justify="right" if numeric and rows else "left", overflow="fold")
+    for row in rows:
+        shown.add_row(*row)
+    Console(highlight=False).print(shown)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return "-" if value != value else f"{value:.3f}"  # noqa: PLR0124  (NaN is what differs from itself)
+    return str(value)
