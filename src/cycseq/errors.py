@@ -7,7 +7,19 @@ from difflib import get_close_matches
 
 
 class CycseqError(Exception):
-    """Any error that a user can mend; its message says what was found, what was expected and what to do."""
+    """Any error that a user can mend; its message says what was found, what was expected and what to do.
+
+    Parameters
+    ----------
+    message
+        One line.
+    option
+        The command-line option that would mend it, as one would type it, where there is one.
+    """
+
+    def __init__(self, message: str, *, option: str = "") -> None:
+        super().__init__(message)
+        self.option = option
 
 
 class FileError(CycseqError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,12 +16,11 @@ import pandas as pd
 import scipy.sparse as sp
 
 from cycseq.arrays import Cells, Codes, GroupMoments, Matrix, dense, group_moments
-from cycseq.data.labels import CONTEXT_NAMES, CONTROL, PERTURBATION_NAMES, ObsKeys, find_columns, find_labels
-from cycseq.data.scale import SCALES, Scale, decide_scale
+from cycseq.data.door import OBS, admit
+from cycseq.data.labels import CONTROL, ObsKeys, canonical_perturbation
+from cycseq.data.scale import Scale
 from cycseq.errors import DataError, unknown_name
 from cycseq.files import whole
-
-OBS = ("context", "perturbation", "batch")
 
 
 class Condition(NamedTuple):
@@ -52,7 +50,7 @@ class Condition(NamedTuple):
         if not (context and colon and perturbation):
             msg = f"{text!r} is no condition: expected CONTEXT:PERTURBATION, for example NK:stim."
             raise DataError(msg)
-        return cls(context, "+".join(sorted(perturbation.split("+"))) if "+" in perturbation else perturbation)
+        return cls(context, canonical_perturbation(perturbation, ()))
 
 
 @dataclass(frozen=True)
@@ -86,13 +84,15 @@ class PerturbationData:
         default_context: str = "all",
         make_unique: bool = False,
         drop_unlabelled: bool = False,
+        drop_empty: bool = False,
+        layers: Sequence[str] = (),
     ) -> Self:
         """Check an AnnData and give its columns and labels their names here.
 
         Parameters
         ----------
         adata
-            Cells x genes. It is not changed.
+            Cells x genes. It is not changed; its `X` is not copied if it is float32 and all cells are kept.
         keys
             The obs columns to use; those left out are found by alias. A file that cycseq wrote needs none.
         scale
@@ -103,40 +103,27 @@ class PerturbationData:
             Give duplicated cells and genes a suffix instead of refusing them.
         drop_unlabelled
             Leave out cells without a perturbation or context instead of refusing them.
+        drop_empty
+            Leave out cells whose values are all zero instead of refusing them.
+        layers
+            Layers of the file that `adata` does not hold, to be named in an error's cure.
 
         Raises
         ------
         DataError
             If labels, names or values are not what they must be; the message names the cure.
         """
-        keys = keys or ObsKeys()
-        notes: list[str] = []
-        ours = adata.uns.get("cycseq")
-        if ours is not None and keys == ObsKeys() and all(name in adata.obs for name in OBS):
-            keys = ObsKeys("perturbation", "context", "batch", CONTROL)
-            scale = scale or str(ours["scale"])
-        if adata.n_obs == 0 or adata.n_vars == 0:
-            msg = f"the data are empty: {adata.n_obs} cells x {adata.n_vars} genes."
-            raise DataError(msg)
-        adata = ad.AnnData(X=adata.X, obs=adata.obs.copy(), var=adata.var.copy(), uns=dict(adata.uns), obsm=adata.obsm)
-        if drop_unlabelled:
-            adata, dropped = _labelled(adata, keys)
-            notes += [f"{dropped:,} cells without a label were left out"] if dropped else []
-        _name_genes(adata, notes)
-        _unique(adata, make_unique=make_unique)
-        found = find_labels(adata.obs, keys, default_context=default_context)
-        if scale is None and ours is None:
-            found_scale = decide_scale(adata.X)
-            notes.append(f"scale: {found_scale} (found from the values; --scale says otherwise)")
-        else:
-            found_scale = decide_scale(adata.X, scale) if ours is None else _known(scale)
-        for name in OBS:
-            adata.obs[name] = pd.Categorical(found.obs[name])
-        adata.X = _float32(adata.X)
-        adata.uns["cycseq"] = {**dict(ours or {}), "scale": found_scale}
-        data = cls(adata=adata, scale=found_scale, notes=(*found.notes, *notes))
-        data._check_cells()
-        return data
+        passed = admit(
+            adata,
+            keys or ObsKeys(),
+            scale=scale,
+            default_context=default_context,
+            make_unique=make_unique,
+            drop_unlabelled=drop_unlabelled,
+            drop_empty=drop_empty,
+            layers=layers or list(adata.layers),
+        )
+        return cls(adata=passed.adata, scale=passed.scale, notes=passed.notes)
 
     def write(self, path: Path, *, overwrite: bool = False) -> None:
         """Write to h5ad, or zarr if the path ends so; whole or not at all."""
@@ -259,6 +246,21 @@ class PerturbationData:
         said = dict(self.adata.uns.get("cycseq", {}))
         return {k: json.loads(v) if isinstance(v, str) and v[:1] in "[{" else v for k, v in said.items()}
 
+    def require_controls(self) -> Self:
+        """Itself, if every context has control cells; raises `DataError` otherwise, naming the context.
+
+        Predicted cells have none, so the door lets data without control cells in; preparing and splitting ask.
+        """
+        lacking = sorted(set(self.contexts) - {c.context for c in self.conditions() if c.is_control})
+        if lacking:
+            others = f" ({len(lacking)} contexts have none)" if len(lacking) > 1 else ""
+            msg = (
+                f"no control cells in context {lacking[0]!r}{others}: every context needs some, because a response is "
+                "a difference to them. Leave the context out, or add its control cells."
+            )
+            raise DataError(msg)
+        return self
+
     def require(self, scale: Scale, what: str) -> Self:
         """Itself, if on this scale; raises `DataError` otherwise, saying how to get there."""
         if self.scale != scale:
@@ -266,67 +268,3 @@ class PerturbationData:
             msg = f"{what} needs {scale} values, but the data are {self.scale}: {cure}."
             raise DataError(msg)
         return self
-
-    def _check_cells(self) -> None:
-        if self.scale != "scaled":
-            empty = np.flatnonzero(np.asarray(self.x.sum(axis=1)).ravel() == 0)
-            if empty.size:
-                msg = (
-                    f"{empty.size:,} cells are empty (all values 0; first: {self.adata.obs_names[empty[0]]}). "
-                    "Remove them from the file, or let cycseq prepare do so with --drop-empty true."
-                )
-                raise DataError(msg)
-
-
-def _labelled(adata: ad.AnnData, keys: ObsKeys) -> tuple[ad.AnnData, int]:
-    columns = [
-        *([keys.perturbation] if keys.perturbation else find_columns(adata.obs, PERTURBATION_NAMES)[:1]),
-        *([keys.context] if keys.context else find_columns(adata.obs, CONTEXT_NAMES)[:1]),
-    ]
-    columns = [column for column in columns if column in adata.obs]
-    kept = np.ones(adata.n_obs, dtype=bool)
-    for column in columns:
-        kept &= (adata.obs[column].notna() & (adata.obs[column].astype(str).str.strip() != "")).to_numpy()
-    return (adata[kept].copy() if not kept.all() else adata), int((~kept).sum())
-
-
-def _name_genes(adata: ad.AnnData, notes: list[str]) -> None:
-    """Gene symbols take the place of Ensembl identifiers where the file has them (GEARS' var `gene_name`)."""
-    ensembl = sum(bool(re.match(r"ENS[A-Z]*G\d{6}", name)) for name in adata.var_names[:100]) > 50
-    for column in ("gene_name", "gene_symbol", "gene_symbols"):
-        if ensembl and column in adata.var:
-            symbols = adata.var[column].astype(str)
-            adata.var["gene_id"] = adata.var_names
-            adata.var_names = pd.Index(np.where(symbols.duplicated(keep=False), adata.var_names, symbols))
-            notes.append(f"genes are named by var[{column!r}]")
-            return
-
-
-def _unique(adata: ad.AnnData, *, make_unique: bool) -> None:
-    adata.obs_names, adata.var_names = adata.obs_names.astype(str), adata.var_names.astype(str)
-    adata.var_names.name = adata.obs_names.name = None
-    if make_unique:
-        adata.obs_names_make_unique()
-        adata.var_names_make_unique()
-    for names, what in ((adata.obs_names, "cells"), (adata.var_names, "genes")):
-        twice = names[names.duplicated()]
-        if len(twice):
-            msg = (
-                f"{len(twice):,} {what} have a name that occurred before (first: {twice[0]}). "
-                f"Remove the duplicates, or let them have a suffix with --make-unique true."
-            )
-            raise DataError(msg)
-
-
-def _float32(x: Any) -> Matrix:
-    if sp.issparse(x):
-        csr = sp.csr_matrix(x, dtype=np.float32)
-        csr.sort_indices()
-        return csr
-    return np.ascontiguousarray(x, dtype=np.float32)
-
-
-def _known(scale: str | None) -> Scale:
-    if scale not in SCALES:
-        raise unknown_name(str(scale), "scale", SCALES, DataError)
-    return scale  # type: ignore[return-value]

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
+from jaxtyping import Bool
 
 from cycseq.errors import DataError, unknown_name
 
 CONTROL = "control"
+NO_CONTROL = "none"
+"""Said in place of a control label: the file holds perturbed cells only."""
 PERTURBATION_NAMES = ("perturbation", "condition", "target_gene", "gene", "target", "label", "cls", "drug")
 CONTEXT_NAMES = ("context", "cell_line", "cell_type", "celltype")
 BATCH_NAMES = ("batch", "gem_group", "donor", "replicate", "bio_rep")
+DOSE_NAMES = ("dose_value", "dose_val", "dose")
 CONTROL_NAMES = (
     "control",
     "ctrl",
@@ -25,6 +31,10 @@ CONTROL_NAMES = (
     "unperturbed",
     "unstimulated",
 )
+UNLABELLED = frozenset(
+    "nan na n/a <na> none null unassigned unlabelled unlabeled unknown ambiguous multiplet doublet".split()
+) | {""}
+"""Labels, in lower case, that say that a cell has none."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +48,7 @@ class ObsKeys:
     batch: str | None = None
     """Column of the batch, donor or replicate."""
     control: str | None = None
-    """Label of the control cells; several are joined by commas."""
+    """Label of the control cells; several are joined by commas; `none` where the file has no control cells."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,8 @@ class FoundLabels:
 
     obs: pd.DataFrame
     """Columns `perturbation` (`control`, `A`, `A+B` sorted), `context`, `batch`, all str."""
+    labelled: Bool[np.ndarray, "cells"]
+    """False where a cell has no perturbation or no context, or a label that says so (`unassigned`, `doublet`)."""
     notes: tuple[str, ...]
     """What was chosen, in sentences to print."""
 
@@ -65,7 +77,15 @@ def canonical_perturbation(label: str, controls: Iterable[str]) -> str:
     return "+".join(sorted({part for part in parts if part.casefold() not in known})) or CONTROL
 
 
-def find_labels(obs: pd.DataFrame, keys: ObsKeys, *, default_context: str) -> FoundLabels:
+def perturbation_of_guides(label: str) -> str:
+    """``"KLF1_NegCtrl0__KLF1_NegCtrl0"`` -> ``"KLF1"``: the genes of a dual guide of GEO's `cell_identities`."""
+    genes = [gene for gene in label.rpartition("__")[2].split("_")[:2] if gene]
+    return "+".join("control" if re.match(r"(?i)neg_?ctrl", gene) else gene for gene in genes)
+
+
+def find_labels(
+    obs: pd.DataFrame, keys: ObsKeys, *, default_context: str, drop_unlabelled: bool = False
+) -> FoundLabels:
     """Choose the columns of perturbation, context and batch, and translate their labels.
 
     Parameters
@@ -76,6 +96,8 @@ def find_labels(obs: pd.DataFrame, keys: ObsKeys, *, default_context: str) -> Fo
         What the user said; the rest is found by alias (case does not count).
     default_context
         The context of all cells where no column names one.
+    drop_unlabelled
+        Whether cells without a label may be there; `labelled` says which they are.
 
     Raises
     ------
@@ -85,17 +107,17 @@ def find_labels(obs: pd.DataFrame, keys: ObsKeys, *, default_context: str) -> Fo
     """
     notes: list[str] = []
     column, controls = _perturbation_column(obs, keys)
-    labels = _strings(obs, column, "perturbation")
-    translation = {label: canonical_perturbation(label, controls) for label in labels.unique()}
-    perturbation = labels.map(translation)
+    perturbation = _perturbations(obs, column, controls, notes)
+    labelled = _labelled(perturbation, column, "perturbation", allowed=drop_unlabelled)
+    said = ", ".join(map(repr, controls)) or "none"
     n_control = int((perturbation == CONTROL).sum())
-    said = ", ".join(repr(c) for c in controls)
-    notes.append(f"perturbation <- obs[{column!r}]; control = {said} ({n_control:,} cells)")
+    notes.insert(0, f"perturbation <- obs[{column!r}]; control = {said} ({n_control:,} cells)")
 
     context_column = (keys.context and _named(obs, keys.context, "context")) or _single(obs, CONTEXT_NAMES, "context")
     if context_column:
-        context = _strings(obs, context_column, "context")
-        notes.append(f"context <- obs[{context_column!r}] ({context.nunique()} contexts)")
+        context = _translated(obs[context_column], str)
+        labelled = labelled & _labelled(context, context_column, "context", allowed=drop_unlabelled)
+        notes.append(f"context <- obs[{context_column!r}] ({context[labelled].nunique()} contexts)")
     else:
         context = pd.Series(default_context, index=obs.index, dtype=str)
         notes.append(
@@ -104,13 +126,14 @@ def find_labels(obs: pd.DataFrame, keys: ObsKeys, *, default_context: str) -> Fo
 
     batch_column = (keys.batch and _named(obs, keys.batch, "batch")) or _single(obs, BATCH_NAMES, "batch")
     if batch_column:
-        batch = obs[batch_column].astype(object).where(obs[batch_column].notna(), "unknown").astype(str)
+        batch = _translated(obs[batch_column], str, missing="unknown")
         notes.append(f"batch <- obs[{batch_column!r}] ({batch.nunique()} batches)")
     else:
         batch = pd.Series("0", index=obs.index, dtype=str)
         notes.append("batch: no column names one, so all cells are one batch (--batch-key names a column)")
+    notes += _mixed_doses(obs, perturbation)
     found = pd.DataFrame({"perturbation": perturbation, "context": context, "batch": batch}, index=obs.index)
-    return FoundLabels(obs=found, notes=tuple(notes))
+    return FoundLabels(obs=found, labelled=labelled, notes=tuple(notes))
 
 
 def find_columns(obs: pd.DataFrame, names: Iterable[str]) -> list[str]:
@@ -120,62 +143,105 @@ def find_columns(obs: pd.DataFrame, names: Iterable[str]) -> list[str]:
 
 
 def find_controls(labels: Iterable[str]) -> list[str]:
-    """The labels that usually mean control, written as in the file."""
-    usual = {name.casefold() for name in CONTROL_NAMES}
-    return [label for label in labels if label.strip().casefold() in usual]
+    """The labels that usually mean control, written as in the file; `non_targeting` is `non-targeting`."""
+    usual = {name.casefold().replace("_", "-") for name in CONTROL_NAMES}
+    return [label for label in labels if label.strip().casefold().replace("_", "-") in usual]
 
 
 def _perturbation_column(obs: pd.DataFrame, keys: ObsKeys) -> tuple[str, list[str]]:
-    if keys.perturbation:
-        candidates = [_named(obs, keys.perturbation, "perturbation")]
-    else:
-        candidates = find_columns(obs, PERTURBATION_NAMES)
+    named = [_named(obs, keys.perturbation, "perturbation")] if keys.perturbation else []
+    candidates = named or find_columns(obs, PERTURBATION_NAMES)
     if not candidates:
         msg = (
             f"no obs column names the perturbation: looked for {', '.join(PERTURBATION_NAMES)}; "
-            f"found {', '.join(map(str, obs.columns)) or 'no columns'}. Say --perturbation-key COLUMN."
+            f"found {', '.join(map(str, obs.columns)) or 'no columns'}. "
+            "Say --perturbation-key COLUMN, or give a CSV of the cells' labels with --labels FILE."
         )
-        raise DataError(msg)
+        raise DataError(msg, option="--perturbation-key COLUMN")
     fitting: dict[str, list[str]] = {}
     for column in candidates:
-        labels = [str(label) for label in obs[column].dropna().unique()]
-        controls = [c.strip() for c in keys.control.split(",")] if keys.control else find_controls(labels)
-        present = [c for c in controls if c in labels]
-        if present:
+        labels = [str(label).strip() for label in obs[column].dropna().unique()]
+        present = _controls_among(labels, keys.control)
+        if present is not None:
             fitting[column] = present
     if not fitting:
-        column = candidates[0]
-        labels = sorted(str(label) for label in obs[column].dropna().unique())
-        if keys.control:
-            raise unknown_name(keys.control, f"control label in obs[{column!r}]", labels, DataError)
-        msg = (
-            f"no control cells found in obs[{column!r}]: none of its {len(labels)} labels "
-            f"({', '.join(labels[:6])}{', ...' if len(labels) > 6 else ''}) usually means control. Say --control LABEL."
-        )
-        raise DataError(msg)
-    column = _same_or_error(obs, list(fitting), "perturbation")
+        _no_control(obs, candidates[0], keys)
+    column = _same_or_error(obs, fitting, "perturbation")
     return column, fitting[column]
+
+
+def _controls_among(labels: list[str], said: str | None) -> list[str] | None:
+    """The control labels of a column; none where that was said; None where the column does not fit."""
+    if said is None:
+        return find_controls(labels) or None
+    wanted = [name.strip() for name in said.split(",")]
+    if wanted == [NO_CONTROL] and NO_CONTROL not in labels:
+        return []
+    return wanted if set(wanted) <= set(labels) else None
+
+
+def _no_control(obs: pd.DataFrame, column: str, keys: ObsKeys) -> None:
+    labels = [str(label).strip() for label in obs[column].value_counts().index]
+    if keys.control:
+        unknown = next(name for name in map(str.strip, keys.control.split(",")) if name not in labels)
+        raise unknown_name(unknown, f"control label in obs[{column!r}]", sorted(labels), DataError)
+    shown = ", ".join(labels[:6]) + (", ..." if len(labels) > 6 else "")
+    msg = (
+        f"no control cells found in obs[{column!r}]: none of its {len(labels)} labels ({shown}) usually means control. "
+        f"Say --control LABEL, or --control {NO_CONTROL} if the file holds perturbed cells only."
+    )
+    raise DataError(msg, option="--control LABEL")
+
+
+def _perturbations(obs: pd.DataFrame, column: str, controls: list[str], notes: list[str]) -> pd.Series:
+    """Canonical perturbation of every cell; scPerturb's ``A_B`` with `nperts` 2 is a combination."""
+    values = obs[column]
+    if "nperts" in obs:
+        several = _translated(values, str).str.count("_") + 1 == obs["nperts"]
+        several &= (obs["nperts"] > 1) & ~_translated(values, str).str.contains("+", regex=False)
+        if several.any():
+            values = values.astype(str).where(~several, values.astype(str).str.replace("_", "+"))
+            notes.append(f"{int(several.sum()):,} cells have combinations written A_B (obs['nperts'] says so)")
+    return _translated(values, lambda label: canonical_perturbation(label, controls), keep=controls)
+
+
+def _mixed_doses(obs: pd.DataFrame, perturbation: pd.Series) -> list[str]:
+    notes = []
+    for column in find_columns(obs, DOSE_NAMES):
+        levels = obs[column].astype(object).groupby(perturbation.to_numpy()).nunique().drop(CONTROL, errors="ignore")
+        if (mixed := levels[levels > 1]).size:
+            notes.append(
+                f"doses are pooled: {mixed.size} perturbations have several levels of obs[{column!r}] (most: "
+                f"{mixed.idxmax()}, {mixed.max()})"
+            )
+    return notes
 
 
 def _single(obs: pd.DataFrame, names: tuple[str, ...], what: str) -> str | None:
     candidates = find_columns(obs, names)
     varying = [column for column in candidates if obs[column].nunique(dropna=False) > 1]
     if varying or candidates:
-        return _same_or_error(obs, varying or candidates[:1], what)
+        return _same_or_error(obs, {column: [] for column in varying or candidates[:1]}, what)
     return None
 
 
-def _same_or_error(obs: pd.DataFrame, columns: list[str], what: str) -> str:
-    """The first of the columns, if all of them part the cells alike."""
-    first = pd.factorize(obs[columns[0]])[0]
-    for other in columns[1:]:
-        if (first != pd.factorize(obs[other])[0]).any():
+def _same_or_error(obs: pd.DataFrame, columns: dict[str, list[str]], what: str) -> str:
+    """The first of the columns (name -> its control labels), if all of them part the cells alike."""
+
+    def parted(column: str) -> np.ndarray:
+        controls = columns[column]
+        alike = str if what != "perturbation" else lambda label: canonical_perturbation(label, controls)
+        return pd.factorize(_translated(obs[column], alike, keep=controls))[0]
+
+    first, *others = columns
+    for other in others:
+        if (parted(first) != parted(other)).any():
             msg = (
-                f"two obs columns may name the {what}: {columns[0]!r} and {other!r}, and they differ. "
-                f"Say --{what}-key {columns[0]} or --{what}-key {other}."
+                f"two obs columns may name the {what}: {first!r} and {other!r}, and they differ. "
+                f"Say --{what}-key {first} or --{what}-key {other}."
             )
-            raise DataError(msg)
-    return columns[0]
+            raise DataError(msg, option=f"--{what}-key {first}")
+    return first
 
 
 def _named(obs: pd.DataFrame, column: str, what: str) -> str:
@@ -184,13 +250,23 @@ def _named(obs: pd.DataFrame, column: str, what: str) -> str:
     return column
 
 
-def _strings(obs: pd.DataFrame, column: str, what: str) -> pd.Series:
-    values = obs[column]
-    missing = values.isna() | (values.astype(str).str.strip() == "")
-    if missing.any():
+def _translated(
+    values: pd.Series, translate: Callable[[str], str], *, missing: str = "", keep: Iterable[str] = ()
+) -> pd.Series:
+    """Every label translated once; those that say that there is none become `missing`, unless they are to be kept."""
+    codes, labels = pd.factorize(values)
+    kept = set(keep)
+    names = [str(label).strip() for label in labels]
+    new = [translate(name) if name in kept or name.casefold() not in UNLABELLED else missing for name in names]
+    return pd.Series(np.array([*new, missing], dtype=object)[codes], index=values.index, dtype=object)
+
+
+def _labelled(values: pd.Series, column: str, what: str, *, allowed: bool) -> Bool[np.ndarray, "cells"]:
+    labelled: np.ndarray = (values != "").to_numpy(dtype=bool)
+    if not allowed and not labelled.all():
         msg = (
-            f"{int(missing.sum()):,} of {len(obs):,} cells have no {what} in obs[{column!r}] "
-            f"(first: {obs.index[missing][0]}). Label them, or leave them out with --drop-unlabelled true."
+            f"{int((~labelled).sum()):,} of {len(values):,} cells have no {what} in obs[{column!r}] "
+            f"(first: {values.index[~labelled][0]}). Label them, or leave them out with --drop-unlabelled true."
         )
-        raise DataError(msg)
-    return values.astype(str).str.strip()
+        raise DataError(msg, option="--drop-unlabelled true")
+    return labelled

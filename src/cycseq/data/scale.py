@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 import numpy as np
 import scipy.sparse as sp
@@ -16,17 +18,67 @@ HIGHEST_LOG1P = 15.0
 """log1p of counts per million is at most 13.8."""
 TARGET_SUM = 1e4
 """log1p values are natural logarithms of 1 + counts per this many counts of a cell."""
+BLOCK = 1 << 21
+"""Values that are looked at together: the pass over a matrix then needs little memory of its own."""
 
 
-def decide_scale(x: Matrix, said: str | None = None) -> Scale:
+@dataclass(frozen=True)
+class Values:
+    """What one pass over all stored values shows."""
+
+    n: int
+    """Values stored: all of a dense matrix, the non-zeros of a sparse one."""
+    n_broken: int
+    """Values that are NaN or infinite."""
+    lowest: float
+    highest: float
+    n_fractional: int
+    fractional: tuple[float, ...]
+    """The first five values that are no whole numbers."""
+    negative: tuple[float, ...]
+    """The first five values below zero."""
+    positive: tuple[float, ...]
+    """The first five values above zero."""
+
+
+def look_at(x: Matrix) -> Values:
+    """Range, integrality and examples of all values, block by block."""
+    n = n_broken = n_fractional = 0
+    lowest = highest = 0.0
+    examples: dict[str, list[float]] = {"fractional": [], "negative": [], "positive": []}
+    for block in _blocks(x):
+        finite = np.isfinite(block)
+        n, n_broken = n + block.size, n_broken + int(block.size - finite.sum())
+        values = block if finite.all() else block[finite]
+        if not values.size:
+            continue
+        lowest, highest = min(lowest, float(values.min())), max(highest, float(values.max()))
+        fractional = values != np.rint(values)
+        n_fractional += int(fractional.sum())
+        for name, which in (("fractional", fractional), ("negative", values < 0), ("positive", values > 0)):
+            if len(examples[name]) < 5:
+                examples[name] += values[which][: 5 - len(examples[name])].tolist()
+    return Values(
+        n,
+        n_broken,
+        lowest,
+        highest,
+        n_fractional,
+        *(tuple(examples[k]) for k in ("fractional", "negative", "positive")),
+    )
+
+
+def decide_scale(x: Matrix | Values, said: str | None = None, *, layers: Sequence[str] = ()) -> Scale:
     """The scale of the values, from integrality and range, or as said if the values allow it.
 
     Parameters
     ----------
     x
-        Cells x genes.
+        Cells x genes, or what `look_at` saw in them.
     said
         ``"counts"``, ``"log1p"``, ``"scaled"`` or None to find out.
+    layers
+        Other layers of the file: an error names the one that may hold counts.
 
     Raises
     ------
@@ -35,36 +87,50 @@ def decide_scale(x: Matrix, said: str | None = None) -> Scale:
     """
     if said is not None and said not in SCALES:
         raise unknown_name(said, "scale", SCALES)
-    values = np.asarray(x.data if sp.issparse(x) else x).ravel()
-    finite = np.isfinite(values)
-    if not finite.all():
-        msg = f"{int((~finite).sum()):,} values are NaN or infinite; every value must be a number. Remove or fill them."
-        raise DataError(msg)
-    lowest, highest = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
-    fractional = values[values != np.rint(values)]
+    seen = x if isinstance(x, Values) else look_at(x)
+    check_finite(seen)
     if said == "scaled":
         return "scaled"
-    if lowest < 0:
-        negative = _five(values[values < 0])
+    counts_layer = next((name for name in layers if "count" in name.casefold() or name == "raw"), None)
+    elsewhere = f"say --layer {counts_layer} to take the counts from there, or " if counts_layer else ""
+    option = f"--layer {counts_layer}" if counts_layer else ""
+    if seen.lowest < 0:
         msg = (
-            f"some values are negative ({negative}): they are neither counts nor log1p. "
-            "Give counts, or say --scale scaled if the genes were standardised."
+            f"some values are negative ({_shown(seen.negative)}): they are neither counts nor log1p. "
+            f"Give counts: {elsewhere}say --scale scaled if the genes were standardised."
         )
-        raise DataError(msg)
-    found: Scale | None = "counts" if fractional.size == 0 else "log1p" if highest <= HIGHEST_LOG1P else None
+        raise DataError(msg, option=option or "--scale scaled")
+    found: Scale | None = "counts" if not seen.n_fractional else "log1p" if seen.highest <= HIGHEST_LOG1P else None
     if found is None:
         msg = (
-            f"the values are neither counts nor log1p: some are fractional ({_five(fractional)}) and the largest is "
-            f"{highest:.4g}, above {HIGHEST_LOG1P:.0f}. Give counts, or log1p of counts per {TARGET_SUM:,.0f}."
+            f"the values are neither counts nor log1p: some are fractional ({_shown(seen.fractional)}) and the largest "
+            f"is {seen.highest:.4g}, above {HIGHEST_LOG1P:.0f}: normalised counts without a logarithm look so. Give "
+            f"counts: {elsewhere}give log1p of counts per {TARGET_SUM:,.0f}."
         )
-        raise DataError(msg)
+        raise DataError(msg, option=option)
     if said is not None and said != found:
-        shown = _five(fractional) if fractional.size else _five(values[values > 0])
+        shown = _shown(seen.fractional or seen.positive)
         cure = "counts are whole numbers" if said == "counts" else "log1p values are fractional"
         msg = f"--scale {said} was said, but the values look like {found} ({shown}): {cure}. Say --scale {found}."
-        raise DataError(msg)
+        raise DataError(msg, option=f"--scale {found}")
     return found
 
 
-def _five(values: np.ndarray) -> str:
-    return ", ".join(f"{value:.4g}" for value in values[:5])
+def check_finite(seen: Values) -> None:
+    """Raise `DataError` if a value is NaN or infinite."""
+    if seen.n_broken:
+        msg = f"{seen.n_broken:,} values are NaN or infinite; every value must be a number. Remove or fill them."
+        raise DataError(msg)
+
+
+def _blocks(x: Any) -> Iterator[np.ndarray]:
+    if sp.issparse(x):
+        stored = x.data
+        yield from (stored[start : start + BLOCK] for start in range(0, stored.size, BLOCK))
+    else:
+        rows = max(1, BLOCK // max(1, x.shape[1]))
+        yield from (np.asarray(x[start : start + rows]) for start in range(0, x.shape[0], rows))
+
+
+def _shown(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:.4g}" for value in values)

@@ -1,0 +1,179 @@
+"""The checks at the door: what labels, names and values must be before they are `PerturbationData`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from jaxtyping import Bool
+
+from cycseq.arrays import Matrix
+from cycseq.data.labels import FoundLabels, ObsKeys, find_labels
+from cycseq.data.scale import SCALES, Scale, check_finite, decide_scale, look_at
+from cycseq.errors import DataError, unknown_name
+
+OBS = ("context", "perturbation", "batch")
+SYMBOL_COLUMNS = ("gene_name", "gene_symbol", "gene_symbols", "feature_name", "symbol")
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """What has passed the door."""
+
+    adata: ad.AnnData
+    scale: Scale
+    notes: tuple[str, ...]
+
+
+def admit(
+    adata: ad.AnnData,
+    keys: ObsKeys,
+    *,
+    scale: str | None,
+    default_context: str,
+    make_unique: bool,
+    drop_unlabelled: bool,
+    drop_empty: bool,
+    layers: Sequence[str],
+) -> Admitted:
+    """Check an AnnData and give its columns and labels their names here; see `PerturbationData.from_anndata`.
+
+    `X` is copied once at most, and not at all if it is float32 (CSR or dense) and no cell is left out.
+    """
+    check_size(adata)
+    notes: list[str] = []
+    ours = dict(adata.uns.get("cycseq", {}))
+    known = bool(ours) and keys == ObsKeys() and all(name in adata.obs for name in OBS)
+    if known:
+        as_written = adata.obs[list(OBS)].astype(str)
+        found = FoundLabels(as_written, np.ones(adata.n_obs, dtype=bool), notes=("labels as cycseq wrote them",))
+    else:
+        found = find_labels(adata.obs, keys, default_context=default_context, drop_unlabelled=drop_unlabelled)
+    x = float32(adata.X)
+    seen = look_at(x)
+    if known and scale in {None, ours.get("scale")}:
+        check_finite(seen)
+        decided = _known(ours.get("scale"))
+    else:
+        decided = decide_scale(seen, scale, layers=layers)
+        notes.append(f"scale: {decided} ({'as said' if scale else 'found from the values; --scale says otherwise'})")
+    kept = found.labelled & ~_empty(x, adata.obs_names, decided, found.labelled, allowed=drop_empty)
+    for what, n in (("without a label", ~found.labelled), ("without a single count", found.labelled & ~kept)):
+        notes += [f"{int(n.sum()):,} cells {what} were left out"] if n.any() else []
+    if not kept.any():
+        msg = "no cells are left: all are without a label or empty. Look at the file with cycseq inspect."
+        raise DataError(msg)
+    var = _gene_names(adata.var, notes)
+    obs = _obs(adata.obs, found)
+    _unique(obs, var, make_unique=make_unique)
+    out = ad.AnnData(X=x, obs=obs, var=var, uns=dict(adata.uns), obsm=dict(adata.obsm))
+    out.uns["cycseq"] = {**ours, "scale": decided}
+    return Admitted(adata=out if kept.all() else out[kept].copy(), scale=decided, notes=(*found.notes, *notes))
+
+
+def check_size(adata: ad.AnnData) -> None:
+    """Raise `DataError` if there are no cells, no genes or no values."""
+    if adata.n_obs == 0 or adata.n_vars == 0:
+        msg = f"the data are empty: {adata.n_obs} cells x {adata.n_vars} genes."
+        raise DataError(msg)
+    if adata.X is None:
+        msg = "the file has no X. Say --layer NAME to take the values from a layer."
+        raise DataError(msg, option="--layer NAME")
+
+
+def float32(x: Any) -> Matrix:
+    """CSR or dense float32 without duplicated or stored zero entries; the same memory where it was so already."""
+    if not sp.issparse(x):
+        return np.ascontiguousarray(x, dtype=np.float32)
+    csr = sp.csr_matrix(x, dtype=np.float32)
+    tidy = csr.has_canonical_format and np.count_nonzero(csr.data) == csr.nnz
+    if not tidy:
+        csr = csr.copy() if csr.data is x.data or np.shares_memory(csr.data, x.data) else csr
+        csr.sum_duplicates()
+        csr.eliminate_zeros()
+    return csr
+
+
+def empty_cells(x: Matrix) -> Bool[np.ndarray, "cells"]:
+    """Which cells have no value other than zero."""
+    empty = ~x.any(axis=1) if isinstance(x, np.ndarray) else np.diff(x.indptr) == 0
+    return np.asarray(empty, dtype=bool)
+
+
+def duplicated(names: pd.Index, what: str) -> None:
+    """Raise `DataError` if a name of the cells or genes occurs twice."""
+    twice = names[names.duplicated()]
+    if len(twice):
+        msg = (
+            f"{len(twice):,} {what} have a name that occurred before (first: {twice[0]}). "
+            "Remove the duplicates, or let them have a suffix with --make-unique true."
+        )
+        raise DataError(msg, option="--make-unique true")
+
+
+def symbols_or_ids(ids: pd.Index, symbols: pd.Series) -> pd.Index:
+    """Gene symbols; the identifier where a symbol is missing or belongs to several genes."""
+    text = symbols.astype(str).to_numpy()
+    unusable = pd.Series(text).duplicated(keep=False).to_numpy() | pd.isna(symbols).to_numpy() | (text == "")
+    return pd.Index(np.where(unusable, ids.astype(str), text))
+
+
+def _empty(
+    x: Matrix, names: pd.Index, scale: Scale, labelled: np.ndarray, *, allowed: bool
+) -> Bool[np.ndarray, "cells"]:
+    empty = np.zeros(x.shape[0], dtype=bool) if scale == "scaled" else empty_cells(x) & labelled
+    if empty.any() and not allowed:
+        msg = (
+            f"{int(empty.sum()):,} cells are empty (all values 0; first: {names[empty][0]}). "
+            "Remove them from the file, or leave them out with --drop-empty true."
+        )
+        raise DataError(msg, option="--drop-empty true")
+    return empty
+
+
+def _obs(obs: pd.DataFrame, found: FoundLabels) -> pd.DataFrame:
+    """The file's columns, texts as categories, with ours; a column whose name ours takes is kept under another."""
+    out = obs.copy()
+    out.index = pd.Index(out.index.astype(str), name=None)
+    out.columns = out.columns.astype(str)
+    for name in out.select_dtypes(["object", "string"]).columns:
+        out[name] = pd.Categorical(out[name].where(out[name].isna(), out[name].astype(str)))
+    for name in OBS:
+        ours = pd.Categorical(found.obs[name])
+        if name in out and not (out[name].astype(str).to_numpy() == np.asarray(ours, dtype=str)).all():
+            out[f"{name}_in_file"] = out[name]
+        out[name] = ours
+    return out
+
+
+def _gene_names(var: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
+    """Gene symbols take the place of Ensembl identifiers where the file has them (GEARS' var `gene_name`)."""
+    out = var.copy()
+    out.index = pd.Index(out.index.astype(str), name=None)
+    out.columns = out.columns.astype(str)
+    ensembl = sum(bool(re.match(r"ENS[A-Z]*G\d{6}", name)) for name in out.index[:100])
+    column = next((name for name in SYMBOL_COLUMNS if name in out), None)
+    if column and ensembl > min(100, len(out)) / 2:
+        out["gene_id"] = out.index
+        out.index = symbols_or_ids(out.index, out[column])
+        notes.append(f"genes are named by var[{column!r}]")
+    return out
+
+
+def _unique(obs: pd.DataFrame, var: pd.DataFrame, *, make_unique: bool) -> None:
+    for frame, what in ((obs, "cells"), (var, "genes")):
+        if make_unique:
+            frame.index = pd.Index(ad.utils.make_index_unique(frame.index))
+        duplicated(frame.index, what)
+
+
+def _known(scale: object) -> Scale:
+    if scale not in SCALES:
+        raise unknown_name(str(scale), "scale", SCALES, DataError)
+    return scale  # type: ignore[return-value]
