@@ -1,0 +1,65 @@
+import errno
+
+import pytest
+
+from cycseq.errors import FileError
+from cycseq.files import check_output, existing_file, whole, write_text
+
+
+def test_written_whole(tmp_path):
+    write_text(tmp_path / "new" / "a.txt", "text")
+    assert (tmp_path / "new" / "a.txt").read_text() == "text"
+    assert [p.name for p in (tmp_path / "new").iterdir()] == ["a.txt"]
+
+
+def test_an_existing_output_is_refused_and_kept(tmp_path):
+    path = tmp_path / "a.txt"
+    write_text(path, "first")
+    with pytest.raises(FileError, match=r"exists already.*--overwrite"):
+        write_text(path, "second")
+    assert path.read_text() == "first"
+    write_text(path, "second", overwrite=True)
+    assert path.read_text() == "second"
+
+
+def _write_half_and_fail(path, error):
+    with whole(path, overwrite=True) as part:
+        part.write_text("half")
+        raise error
+
+
+def test_an_interrupted_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    with pytest.raises(RuntimeError):
+        _write_half_and_fail(path, RuntimeError("interrupted"))
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_full_disk_is_said_and_nothing_is_left(tmp_path):
+    with pytest.raises(FileError, match="disk is full"):
+        _write_half_and_fail(tmp_path / "a.txt", OSError(errno.ENOSPC, "No space left on device"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_takes_the_place_of_a_folder(tmp_path):
+    folder = tmp_path / "store.zarr"
+    for content in ("old", "new"):
+        with whole(folder, overwrite=True) as part:
+            part.mkdir()
+            (part / content).write_text(content)
+    assert [p.name for p in folder.iterdir()] == ["new"]
+    assert [p.name for p in tmp_path.iterdir()] == ["store.zarr"]
+
+
+def test_a_file_in_the_way_of_a_folder(tmp_path):
+    write_text(tmp_path / "a", "file")
+    with pytest.raises(FileError, match="is a file, not a folder"):
+        check_output(tmp_path / "a" / "b.txt")
+
+
+def test_a_missing_file_names_those_beside_it(tmp_path):
+    write_text(tmp_path / "right.h5ad", "")
+    with pytest.raises(FileError, match=r"right\.h5ad"):
+        existing_file(tmp_path / "wrong.h5ad")
