@@ -1,0 +1,88 @@
+"""One finished cell of the table (a model on a split with a seed): one file, named by everything that it depends on."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from io import StringIO
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import pandas as pd
+
+from cycseq.arrays import Profiles
+from cycseq.data.dataset import Condition
+from cycseq.files import whole
+
+TEXTS = {
+    *("model", "split", "context", "perturbation", "metric", "reason"),
+    *("null_model", "baseline", "verdict", "beats", "ties", "loses_to"),
+}
+"""Columns of text in the tables; all others hold numbers."""
+NO_MEANS = np.zeros((0, 0), dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What was computed for one model, split and seed."""
+
+    model: str
+    split: str
+    seed: int
+    scores: pd.DataFrame
+    """Rows as of `evaluate`; none where the model does not apply."""
+    seconds: float
+    """Fitting, predicting and scoring."""
+    not_applicable: str = ""
+    """Why the model cannot do this split."""
+    conditions: tuple[Condition, ...] = ()
+    """The rows of `means`."""
+    means: Profiles = field(default_factory=lambda: NO_MEANS)
+    """Mean of the predicted (for `SplitHalf`: real, then control) cells; kept for the first seed alone."""
+
+    def write(self, path: Path) -> None:
+        """Write as one NPZ, whole."""
+        record = {
+            "model": self.model,
+            "split": self.split,
+            "seed": self.seed,
+            "seconds": self.seconds,
+            "not_applicable": self.not_applicable,
+            "conditions": [list(c) for c in self.conditions],
+            "scores": self.scores.to_csv(index=False),
+        }
+        with whole(path, overwrite=True) as part, part.open("wb") as file:
+            np.savez_compressed(file, record=np.array(json.dumps(record)), means=self.means)
+
+    @classmethod
+    def read(cls, path: Path) -> Cell | None:
+        """What `write` wrote; None where there is nothing, or nothing sound."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                record, means = json.loads(str(file["record"])), file["means"]
+        except (OSError, ValueError, KeyError, BadZipFile):
+            return None
+        record["conditions"] = tuple(Condition(*pair) for pair in record["conditions"])
+        scores = read_table(StringIO(record.pop("scores")))
+        return cls(scores=scores, means=means, **record)
+
+
+def read_table(source: Path | StringIO) -> pd.DataFrame:
+    """A CSV that was written here: names stay as they are (a gene may be called NA), an empty number is NaN."""
+    text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source.getvalue()
+    names = pd.read_csv(StringIO(text), nrows=0).columns
+    texts, numbers = [n for n in names if n in TEXTS], [n for n in names if n not in TEXTS]
+    kinds, missing = dict.fromkeys(texts, str), {name: [""] for name in numbers}
+    return pd.read_csv(StringIO(text), dtype=kinds, keep_default_na=False, na_values=missing)
+
+
+def cell_path(folder: Path, model: str, split: str, seed: int, depends_on: dict[str, Any]) -> Path:
+    """Where the cell lies: a readable name with a hash of all that its values depend on."""
+    text = json.dumps({**depends_on, "model": model, "split": split, "seed": seed}, sort_keys=True, default=str)
+    digest = blake2b(text.encode(), digest_size=8).hexdigest()
+    readable = re.sub(r"[^\w.-]+", "-", f"{model}_{split}_{seed}")[:80]
+    return folder / f"{readable}_{digest}.npz"

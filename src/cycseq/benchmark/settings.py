@@ -1,0 +1,105 @@
+"""What a benchmark compares: its settings, and the models and splits that they name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from cycseq.data.dataset import PerturbationData
+from cycseq.data.split import KINDS, Split, SplitSettings, make_splits
+from cycseq.errors import FileError, SettingsError, SplitError, unknown_name
+from cycseq.models import MODELS, build_model
+
+NEGATIVE_CONTROLS = ("NoChange", "PerturbedMean")
+BASELINES = (
+    *NEGATIVE_CONTROLS,
+    "ContextAdditive",
+    "Additive",
+    "MatchingMean",
+    "Bilinear",
+    "NearestPerturbation",
+    "Ridge",
+)
+"""The simple models that every other has to beat."""
+
+
+@dataclass(frozen=True)
+class BenchmarkSettings:
+    """Models x splits x seeds."""
+
+    models: list[str] = field(default_factory=lambda: ["baselines"])
+    """Models by name, or the groups baselines and all. NoChange and PerturbedMean, the negative controls, are added."""
+    split: list[str] = field(default_factory=lambda: ["unseen-context"])
+    """Kinds of split, or JSON files that cycseq split wrote."""
+    seeds: int = 3
+    """How many times each model is fitted and predicts, with seeds 0, 1, 2, ..."""
+    jobs: int = 1
+    """Processes; they share one copy of the cells, and each needs the memory of one model and one split besides."""
+    cells: int | None = None
+    """Cells to predict for each condition; as many as are real, 500 at most, if not said."""
+    model_settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Settings of models, by model and setting; those left out keep their defaults."""
+
+    def __post_init__(self) -> None:
+        for name, value in (("seeds", self.seeds), ("jobs", self.jobs), ("cells", self.cells)):
+            if value is not None and value < 1:
+                msg = f"--{name} {value} makes no sense: it must be 1 or more."
+                raise SettingsError(msg)
+
+
+def chosen_models(settings: BenchmarkSettings) -> tuple[str, ...]:
+    """The models by name, the negative controls first.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such model; the nearest name is given. Settings are checked here too, before anything runs.
+    """
+    names: list[str] = list(NEGATIVE_CONTROLS)
+    for name in settings.models:
+        if name in {"baselines", "all"}:
+            names += BASELINES if name == "baselines" else MODELS
+        elif name in MODELS:
+            names.append(name)
+        else:
+            raise unknown_name(name, "model", ["baselines", "all", *MODELS])
+    chosen = tuple(dict.fromkeys(names))
+    for name, values in settings.model_settings.items():
+        if name not in chosen:
+            raise unknown_name(name, "model among those compared", chosen)
+        build_model(name, values)
+    return chosen
+
+
+def chosen_splits(
+    data: PerturbationData, settings: BenchmarkSettings, splitting: SplitSettings | None
+) -> tuple[Split, ...]:
+    """The splits: made from the data where a kind is named, read where a file is.
+
+    Raises
+    ------
+    SettingsError
+        If a name is neither a kind nor a file.
+    SplitError
+        If a split cannot be made, was made from other data, or occurs twice.
+    """
+    splits: list[Split] = []
+    for name in settings.split:
+        if name in KINDS:
+            splits += make_splits(data, replace(splitting or SplitSettings(), kind=name))
+        elif Path(name).is_dir():
+            splits += [Split.read(path) for path in sorted(Path(name).glob("*.json"))]
+        elif name.endswith(".json"):
+            splits.append(Split.read(Path(name)))
+        else:
+            raise unknown_name(name, "kind of split (and no JSON file)", KINDS)
+    if not splits:
+        msg = f"no split in {', '.join(settings.split) or 'nothing'}: name a kind or a JSON file with --split."
+        raise FileError(msg)
+    names = [split.name for split in splits]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        msg = f"two splits are named {twice[0]!r}: name each split once."
+        raise SplitError(msg)
+    return tuple(splits)

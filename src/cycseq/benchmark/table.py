@@ -1,0 +1,270 @@
+"""The benchmark: which cells of the table are missing, who computes them, and the tables made of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from hashlib import blake2b
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cycseq.benchmark.cell import Cell, cell_path, read_table
+from cycseq.benchmark.settings import BASELINES, BenchmarkSettings, chosen_models, chosen_splits
+from cycseq.benchmark.work import Failure, Task, Unit, compute
+from cycseq.bootstrap import paired_differences, summarise
+from cycseq.calibration import SPLIT_HALF
+from cycseq.data.dataset import PerturbationData
+from cycseq.data.split import Split, SplitSettings
+from cycseq.errors import FileError, SettingsError
+from cycseq.evaluate import COLUMNS, EvaluateSettings
+from cycseq.files import write_text
+from cycseq.progress import track
+from cycseq.run import environment
+
+CELLS, RECORD = "cells", "benchmark.json"
+SKIPPED = ("model", "split", "seed", "reason")
+
+
+@dataclass(frozen=True)
+class BenchmarkResult:
+    """A finished benchmark and its folder."""
+
+    folder: Path
+    record: dict[str, Any]
+    """What `benchmark.json` says: settings, data, splits, models, versions, times."""
+    metrics: pd.DataFrame
+    """Tidy: model, split, seed, context, perturbation, metric, value."""
+    summary: pd.DataFrame
+    """As of `summarise`: one row per kind of split, metric and model."""
+    differences: pd.DataFrame
+    """As of `paired_differences`: every model against every baseline."""
+    skipped: pd.DataFrame
+    """Models that do not apply to a split: model, split, seed, reason."""
+    failed: tuple[Failure, ...] = ()
+    """Cells of the table that broke; they are computed again when the benchmark is resumed."""
+
+
+def benchmark(
+    data: PerturbationData,
+    settings: BenchmarkSettings,
+    out: Path,
+    *,
+    splitting: SplitSettings | None = None,
+    evaluation: EvaluateSettings | None = None,
+    data_path: Path | None = None,
+    command: str = "",
+    overwrite: bool = False,
+) -> BenchmarkResult:
+    """Fit, predict and score models x splits x seeds; what was computed before is not computed again.
+
+    Parameters
+    ----------
+    data
+        Prepared cells, log1p.
+    settings
+        Which models and splits, and how many seeds.
+    out
+        Folder for the tables; one that holds this very benchmark is resumed.
+    splitting
+        What the kinds of split hold out.
+    evaluation
+        Which metrics, and how.
+    data_path, command
+        Noted, so that the report can say how to repeat it.
+    overwrite
+        Whether a benchmark with other settings may be replaced; its cells that still hold are kept.
+
+    Raises
+    ------
+    SettingsError
+        If the folder holds a benchmark with other settings, or a name is unknown.
+    DataError
+        If the data are not log1p.
+    """
+    started = datetime.now(UTC)
+    data = data.require("log1p", "cycseq benchmark")
+    evaluation = evaluation or EvaluateSettings()
+    models, splits = chosen_models(settings), chosen_splits(data, settings, splitting)
+    asked = _asked(data, settings, evaluation, models, splits)
+    _check_folder(out, asked, overwrite=overwrite)
+    record = {
+        "asked": asked,
+        "command": command,
+        "created": started.isoformat(timespec="seconds"),
+        "data": {"path": str(data_path) if data_path else None, "hash": asked["data"], **facts(data)},
+        "splits": [_described(split) for split in splits],
+        "models": list(models),
+        "baselines": [name for name in models if name in BASELINES],
+        **environment(),
+    }
+    write_text(out / RECORD, json.dumps(record, indent=1), overwrite=True)
+
+    tasks = {split.name: _tasks(out / CELLS, asked, settings, models, split) for split in splits}
+    missing = [
+        Unit(split, some, evaluation, settings.cells)
+        for split in splits
+        for some in _shared_out([t for t in tasks[split.name] if Cell.read(t.path) is None], settings.jobs, len(splits))
+    ]
+    failed = tuple(failure for failures in _computed(data, missing, settings.jobs) for failure in failures)
+    paths = [task.path for split in splits for task in tasks[split.name]]
+    cells = {path.name: cell for path in paths if (cell := Cell.read(path)) is not None}
+    record |= {
+        "seconds": round((datetime.now(UTC) - started).total_seconds(), 1),
+        "computed_now": sum(len(unit.tasks) for unit in missing),
+        "failed": [asdict(failure) for failure in failed],
+        "cells": [
+            {"file": name, "model": c.model, "split": c.split, "seed": c.seed, "seconds": round(c.seconds, 3)}
+            for name, c in cells.items()
+        ],
+    }
+    for stale in set((out / CELLS).glob("*.npz")) - set(paths):
+        stale.unlink()
+    return _written(out, record, list(cells.values()), failed)
+
+
+def open_benchmark(folder: Path) -> BenchmarkResult:
+    """A benchmark that was finished before, from its files.
+
+    Raises
+    ------
+    FileError
+        If the folder is no benchmark, or one that has not ended.
+    """
+    path = folder / RECORD
+    if not path.is_file():
+        msg = f"{folder} is no benchmark: it has no {RECORD}. Name the folder that cycseq benchmark --out wrote."
+        raise FileError(msg)
+    record = json.loads(path.read_text(encoding="utf-8"))
+    if "seconds" not in record:
+        msg = f"the benchmark in {folder} has not ended: resume it with {record['command'] or 'the same command'}"
+        raise FileError(msg)
+    tables = [read_table(folder / f"{name}.csv") for name in ("metrics", "summary", "differences", "skipped")]
+    return BenchmarkResult(folder, record, *tables, failed=tuple(Failure(**failure) for failure in record["failed"]))
+
+
+def facts(data: PerturbationData) -> dict[str, Any]:
+    """What the data are, in numbers and names."""
+    conditions, n_cells = data.conditions(), data.moments.n_cells
+    return {
+        "cells": data.n_cells,
+        "genes": len(data.genes),
+        "scale": data.scale,
+        "contexts": list(data.contexts),
+        "perturbations": list(data.perturbations),
+        "conditions": [[*condition, int(n)] for condition, n in zip(conditions, n_cells, strict=True)],
+        "batches": int(data.adata.obs["batch"].nunique()),
+        "gene_names": data.genes,
+        "notes": list(data.notes),
+    }
+
+
+def _asked(
+    data: PerturbationData,
+    settings: BenchmarkSettings,
+    evaluation: EvaluateSettings,
+    models: Sequence[str],
+    splits: Sequence[Split],
+) -> dict[str, Any]:
+    """Everything that the tables depend on, in JSON's types."""
+    asked = {
+        "data": data.fingerprint(),
+        "splits": {
+            split.name: blake2b(json.dumps(asdict(split)).encode(), digest_size=8).hexdigest() for split in splits
+        },
+        "models": list(models),
+        "model_settings": settings.model_settings,
+        "seeds": settings.seeds,
+        "cells": settings.cells,
+        "evaluation": asdict(evaluation),
+        "cycseq": version("cycseq"),
+    }
+    said: dict[str, Any] = json.loads(json.dumps(asked, default=str))
+    return said
+
+
+def _check_folder(out: Path, asked: dict[str, Any], *, overwrite: bool) -> None:
+    path = out / RECORD
+    if not path.is_file():
+        if out.exists() and not overwrite and (not out.is_dir() or any(out.iterdir())):
+            msg = f"{out} exists and is no benchmark: choose another --out, or say --overwrite true to write into it."
+            raise FileError(msg)
+        return
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))["asked"]
+    except (ValueError, KeyError):
+        before = {}
+    different = [name for name in asked if before.get(name) != asked[name]]
+    if different and not overwrite:
+        msg = (
+            f"{out} holds a benchmark with other {', '.join(different)}: choose another --out, or say --overwrite true "
+            f"to replace it (cells of the table that still hold are kept)."
+        )
+        raise SettingsError(msg)
+
+
+def _tasks(
+    folder: Path, asked: dict[str, Any], settings: BenchmarkSettings, models: Sequence[str], split: Split
+) -> list[Task]:
+    """Every cell of the split's table, its calibration first."""
+    common = {name: asked[name] for name in ("data", "cells", "evaluation", "cycseq")}
+    common["split_digest"] = asked["splits"][split.name]
+    tasks = [Task(SPLIT_HALF, 0, cell_path(folder, SPLIT_HALF, split.name, 0, common))]
+    for model in models:
+        chosen = settings.model_settings.get(model, {})
+        for seed in range(settings.seeds):
+            path = cell_path(folder, model, split.name, seed, {**common, "settings": chosen})
+            tasks.append(Task(model, seed, path, chosen))
+    return tasks
+
+
+def _shared_out(tasks: list[Task], jobs: int, n_splits: int) -> list[tuple[Task, ...]]:
+    """One share for a split, or several where there are fewer splits than processes; no share is empty."""
+    n_shares = min(-(-jobs // n_splits), len(tasks))
+    return [tuple(tasks[i::n_shares]) for i in range(n_shares)]
+
+
+def _computed(data: PerturbationData, units: list[Unit], jobs: int) -> Iterable[list[Failure]]:
+    """The failures of every unit. Processes read one copy of the cells (joblib maps large arrays from a file)."""
+    if min(jobs, len(units)) <= 1:
+        return track((compute(data, unit) for unit in units), "Models on splits", len(units))
+    from joblib import Parallel, delayed
+
+    workers = Parallel(n_jobs=min(jobs, len(units)), return_as="generator_unordered", mmap_mode="c")
+    return track(workers(delayed(compute)(data, unit) for unit in units), "Models on splits", len(units))
+
+
+def _described(split: Split) -> dict[str, Any]:
+    return {
+        "name": split.name,
+        "kind": split.kind,
+        "claim": split.claim,
+        "seed": split.seed,
+        "train": len(split.train),
+        "validation": len(split.validation),
+        "test": [list(condition) for condition in split.test],
+    }
+
+
+def _written(out: Path, record: dict[str, Any], cells: Sequence[Cell], failed: tuple[Failure, ...]) -> BenchmarkResult:
+    """Make the tables of the cells and write them, `benchmark.json` last."""
+    scored = [cell.scores for cell in cells if len(cell.scores)]
+    metrics = pd.concat(scored, ignore_index=True) if scored else pd.DataFrame(columns=list(COLUMNS))
+    refused = [(c.model, c.split, c.seed, c.not_applicable) for c in cells if c.not_applicable]
+    result = BenchmarkResult(
+        folder=out,
+        record=record,
+        metrics=metrics,
+        summary=summarise(metrics, baselines=record["baselines"]),
+        differences=paired_differences(metrics, baselines=record["baselines"]),
+        skipped=pd.DataFrame(refused, columns=list(SKIPPED)),
+        failed=failed,
+    )
+    for name in ("metrics", "summary", "differences", "skipped"):
+        write_text(out / f"{name}.csv", getattr(result, name).to_csv(index=False), overwrite=True)
+    write_text(out / RECORD, json.dumps(record, indent=1), overwrite=True)
+    return result

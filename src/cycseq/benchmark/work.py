@@ -1,0 +1,162 @@
+"""The work of a benchmark: the missing cells of one split, with the real side computed once for all of them."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+
+from cycseq.arrays import Profiles
+from cycseq.benchmark.cell import NO_MEANS, Cell
+from cycseq.calibration import SPLIT_HALF, split_half, wrong_target
+from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.pseudobulk import responses
+from cycseq.data.split import Split, SplitParts
+from cycseq.errors import ModelError
+from cycseq.evaluate import COLUMNS, EvaluateSettings, RealSide, evaluate
+from cycseq.model import Model
+from cycseq.models import build_model
+from cycseq.models.base import joined
+from cycseq.run import learnt_from
+
+MOST_CELLS = 500
+"""Cells predicted for a condition, at most, where nothing else is said."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One cell of the table that is still to be computed."""
+
+    model: str
+    seed: int
+    path: Path
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Tasks that share a split; one process works through them."""
+
+    split: Split
+    tasks: tuple[Task, ...]
+    evaluation: EvaluateSettings
+    cells: int | None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A cell that broke in a way that nobody foresaw."""
+
+    model: str
+    split: str
+    seed: int
+    error: str
+    """The exception, and where it was raised."""
+
+
+def compute(data: PerturbationData, unit: Unit) -> list[Failure]:
+    """Compute and write the unit's cells one by one; what breaks is returned, and the others go on."""
+    real, parts = real_side(data, unit)
+    failures: list[Failure] = []
+    for task in unit.tasks:
+        started = time.perf_counter()
+        try:
+            cell = (
+                _calibration(real, parts, unit, task)
+                if task.model == SPLIT_HALF
+                else _model_cell(real, parts, unit, task)
+            )
+        except ModelError as err:
+            cell = Cell(task.model, unit.split.name, task.seed, _empty(), 0.0, not_applicable=str(err))
+        except Exception as err:  # noqa: BLE001  (one broken cell must not cost the others; it is reported by name)
+            where = traceback.extract_tb(err.__traceback__)[-1]
+            said = f"{type(err).__name__}: {err} ({Path(where.filename).name}, line {where.lineno})"
+            failures.append(Failure(task.model, unit.split.name, task.seed, said))
+            continue
+        Cell(**{**vars(cell), "seconds": time.perf_counter() - started}).write(task.path)
+    return failures
+
+
+def real_side(data: PerturbationData, unit: Unit) -> tuple[RealSide, SplitParts]:
+    """The split's parts, and its test cells beside the other real perturbations of their contexts."""
+    parts = unit.split.parts(data)
+    learnt = learnt_from(parts)
+    contexts, asked = set(parts.test.contexts), set(parts.test.conditions())
+    beside = [c for c in learnt.conditions() if c.context in contexts and not c.is_control and c not in asked]
+    real = joined(parts.test, learnt.subset(beside)) if beside else parts.test
+    side = RealSide.of(real, parts.train.controls(contexts), training=responses(learnt), settings=unit.evaluation)
+    return side, parts
+
+
+def _model_cell(real: RealSide, parts: SplitParts, unit: Unit, task: Task) -> Cell:
+    model = build_model(task.model, task.settings).fit(parts.train, parts.validation, seed=task.seed)
+    tables: list[pd.DataFrame] = []
+    conditions: list[Condition] = []
+    means: list[np.ndarray] = []
+    said: dict[str, Any] = {"model": task.model, "split": unit.split.name, "seed": task.seed}
+    for context in parts.test.contexts:
+        predicted = predict_like(
+            model, parts.train.controls([context]), _perturbed(parts.test, context), cells=unit.cells, seed=task.seed
+        )
+        tables.append(evaluate(predicted, real, **said))
+        if len(predicted.perturbations) > 1:
+            tables.append(wrong_target(predicted, real, **said))
+        if task.seed == 0:
+            conditions += predicted.conditions()
+            means.append(predicted.moments.mean)
+    return Cell(
+        **said,
+        scores=pd.concat(tables, ignore_index=True),
+        seconds=0.0,
+        conditions=tuple(conditions),
+        means=_stacked(means),
+    )
+
+
+def _calibration(real: RealSide, parts: SplitParts, unit: Unit, task: Task) -> Cell:
+    """The split-half ceiling, with the real and the control means that figures need."""
+    scores = split_half(real, split=unit.split.name)
+    asked = pd.MultiIndex.from_tuples(unit.split.test)
+    scores = scores[pd.MultiIndex.from_frame(scores[["context", "perturbation"]]).isin(asked)]
+    controls = parts.train.controls(parts.test.contexts)
+    return Cell(
+        model=SPLIT_HALF,
+        split=unit.split.name,
+        seed=task.seed,
+        scores=scores,
+        seconds=0.0,
+        conditions=(*_perturbed(parts.test).conditions(), *controls.conditions()),
+        means=_stacked([_perturbed(parts.test).moments.mean, controls.moments.mean]),
+    )
+
+
+def predict_like(
+    model: Model, controls: PerturbationData, real: PerturbationData, *, cells: int | None, seed: int
+) -> PerturbationData:
+    """Predicted cells of every real condition: as many as are real (`MOST_CELLS` at most), or as many as are said."""
+    wanted: dict[int, list[Condition]] = {}
+    for condition, n_real in zip(real.conditions(), real.moments.n_cells, strict=True):
+        wanted.setdefault(cells or min(int(n_real), MOST_CELLS), []).append(condition)
+    made = [model.predict(controls, conditions, n_cells=n, seed=seed) for n, conditions in wanted.items()]
+    if len(made) == 1:
+        return made[0]
+    return PerturbationData(adata=ad.concat([part.adata for part in made], merge="same"), scale=made[0].scale)
+
+
+def _perturbed(data: PerturbationData, context: str | None = None) -> PerturbationData:
+    return data.subset(c for c in data.conditions() if not c.is_control and context in {None, c.context})
+
+
+def _stacked(means: Sequence[np.ndarray]) -> Profiles:
+    return np.concatenate(means).astype(np.float32) if means else NO_MEANS
+
+
+def _empty() -> pd.DataFrame:
+    return pd.DataFrame(columns=list(COLUMNS))

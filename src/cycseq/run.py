@@ -1,0 +1,368 @@
+"""The `Run` folder: one fitted model with everything that is needed to use it and to fit it again.
+
+========================  =======================================================================
+``run.json``              data (path, hash), model, settings, seed, command line, versions, dates
+``split.json``            the split, with its claim
+``model/``                the fitted model (`Model.save`); its presence says that fitting has ended
+``history.csv``           losses by epoch, from models that log them
+``predictions/``          predicted cells, one file per call that named none
+``metrics.csv``           scores, where they were computed
+========================  =======================================================================
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import shlex
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Self
+
+import pandas as pd
+
+from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.pseudobulk import responses
+from cycseq.data.readers import read
+from cycseq.data.split import Split, SplitParts
+from cycseq.errors import DataError, FileError
+from cycseq.evaluate import EvaluateSettings, evaluate
+from cycseq.files import check_output, existing_file, write_text
+from cycseq.model import Model
+from cycseq.models import load_model, model_class
+from cycseq.models.base import joined
+
+RUN, SPLIT, MODEL, HISTORY, METRICS = "run.json", "split.json", "model", "history.csv", "metrics.csv"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One fitted model in its folder. `fit_run` makes it, `Run.open` finds it again."""
+
+    folder: Path
+    facts: dict[str, Any]
+    """What `run.json` says."""
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path,
+        *,
+        data_path: Path | None,
+        data_hash: str,
+        split: Split,
+        model_name: str,
+        settings: dict[str, Any],
+        seed: int,
+        command: str = "",
+        overwrite: bool = False,
+    ) -> Self:
+        """Make the folder with `run.json` and `split.json`; the model is still to be fitted.
+
+        Raises
+        ------
+        FileError
+            If the folder exists and ``overwrite`` is false, or cannot be written.
+        """
+        check_output(folder, overwrite=overwrite)
+        if folder.is_dir():
+            shutil.rmtree(folder)
+        facts: dict[str, Any] = {
+            "data": {"path": str(data_path) if data_path else None, "hash": data_hash},
+            "model": model_name,
+            "settings": settings,
+            "seed": seed,
+            "command": command,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            **environment(),
+        }
+        write_text(folder / RUN, json.dumps(facts, indent=1, default=str))
+        split.write(folder / SPLIT)
+        return cls(folder=folder, facts=facts)
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """A run that was fitted before.
+
+        Raises
+        ------
+        FileError
+            If the folder is no run, is damaged, or its fit has not ended.
+        """
+        path = folder / RUN
+        if not path.is_file():
+            msg = f"{folder} is no run: it has no {RUN}. Name the folder that cycseq fit --run wrote."
+            raise FileError(msg)
+        try:
+            facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as err:
+            msg = f"{path} is damaged ({err}). Fit the model again with cycseq fit --overwrite true."
+            raise FileError(msg) from err
+        run = cls(folder=folder, facts=facts)
+        if not (folder / MODEL).is_dir():
+            msg = f"the fit of {folder} has not ended: it has no {MODEL} folder. Fit it again: {run.repeat_command()}"
+            raise FileError(msg)
+        return run
+
+    @cached_property
+    def split(self) -> Split:
+        """What was trained on, and what was held out."""
+        return Split.read(self.folder / SPLIT)
+
+    @cached_property
+    def model(self) -> Model:
+        """The fitted model."""
+        return load_model(self.folder / MODEL)
+
+    def history(self) -> pd.DataFrame | None:
+        """Losses by epoch; None for a model that logs none."""
+        path = self.folder / HISTORY
+        return pd.read_csv(path) if path.is_file() else None
+
+    def metrics(self) -> pd.DataFrame | None:
+        """Scores, where `cycseq evaluate` or a report computed them."""
+        path = self.folder / METRICS
+        return pd.read_csv(path) if path.is_file() else None
+
+    def data(self) -> PerturbationData:
+        """The data that it was fitted on, read again.
+
+        Raises
+        ------
+        FileError
+            If no path was noted, or the file is gone.
+        DataError
+            If the file has changed since.
+        """
+        path, known = self.facts["data"]["path"], self.facts["data"]["hash"]
+        if path is None:
+            msg = f"{self.folder} does not say where its data lie: give control cells with --controls FILE."
+            raise FileError(msg)
+        data = read(existing_file(Path(path)))
+        if data.fingerprint() != known:
+            msg = f"{path} has changed since {self.folder} was fitted: give control cells with --controls FILE, or fit again."
+            raise DataError(msg)
+        return data
+
+    def predict(
+        self,
+        conditions: Sequence[Condition | str] | str = "test",
+        *,
+        controls: PerturbationData | None = None,
+        n_cells: int | None = None,
+        seed: int = 0,
+    ) -> PerturbationData:
+        """Predicted cells, with the record of how they came about in `uns["cycseq"]`.
+
+        Parameters
+        ----------
+        conditions
+            What to predict, as ``"NK:stim"`` or `Condition`; ``"test"`` is every test condition of the run's split.
+        controls
+            Data with control cells of the contexts asked for; perturbed cells among them are left out unseen.
+            None reads those of the run's own data.
+        n_cells, seed
+            As in `Model.predict`.
+
+        Raises
+        ------
+        ModelError
+            If the model cannot know a condition, or a context has no control cells.
+        """
+        wanted: list[Condition] = []
+        for named in [conditions] if isinstance(conditions, str) else conditions:
+            if isinstance(named, Condition):
+                wanted.append(named)
+            else:
+                wanted += self.split.test if named == "test" else [Condition.parse(named)]
+        cells = controls if controls is not None else self.data()
+        cells = cells.controls({c.context for c in wanted} & set(cells.contexts))
+        predicted = self.model.predict(cells, wanted, n_cells=n_cells, seed=seed)
+        return with_record(predicted, self.model, self.split, seed)
+
+    def repeat_command(self) -> str:
+        """The command line that fits this run again, into another folder."""
+        data = self.facts["data"]["path"] or "DATA.h5ad"
+        defaults = {f.name: f.default for f in fields(model_class(self.facts["model"]))}  # type: ignore[arg-type]
+        changed = {k: v for k, v in self.facts["settings"].items() if v != defaults.get(k)}
+        words = ["cycseq", "fit", "--data", data, "--split", str(self.folder / SPLIT), "--model", self.facts["model"]]
+        for name, value in changed.items():
+            words += [f"--model.{name}", value if isinstance(value, str) else json.dumps(value)]
+        words += ["--seed", str(self.facts["seed"]), "--run", f"{self.folder}-again"]
+        return shlex.join(words)
+
+
+def fit_run(
+    data: PerturbationData,
+    split: Split,
+    model: Model,
+    folder: Path,
+    seed: int = 0,
+    *,
+    data_path: Path | None = None,
+    command: str = "",
+    overwrite: bool = False,
+) -> Run:
+    """Fit a model on a split's training conditions and keep it as a run.
+
+    A fit that fails leaves nothing behind, and leaves a run that was to be replaced as it was.
+
+    Parameters
+    ----------
+    data
+        All cells; the model is handed the split's training and validation parts alone.
+    split
+        Made from these data.
+    model
+        Not yet fitted; its fields are its settings.
+    folder
+        Where the run is kept.
+    seed
+        Fixes everything random in the fit.
+    data_path, command
+        Noted, so that the fit can be repeated.
+    overwrite
+        Whether a folder of this name may be replaced.
+
+    Raises
+    ------
+    SplitError
+        If the split was made from other data.
+    ModelError
+        If the model cannot learn from these data.
+    """
+    check_output(folder, overwrite=overwrite)
+    parts = split.parts(data)
+    with _in_place(folder):
+        run = Run.create(
+            folder,
+            data_path=data_path,
+            data_hash=split.data_hash,
+            split=split,
+            model_name=model.name,
+            settings=model.settings(),
+            seed=seed,
+            command=command,
+        )
+        model.fit(parts.train, parts.validation, seed=seed, run=folder)
+        model.save(folder / MODEL)
+    return run
+
+
+def evaluate_prediction(
+    predicted: PerturbationData,
+    real: PerturbationData,
+    *,
+    split: Split | Path | None = None,
+    settings: EvaluateSettings | None = None,
+) -> pd.DataFrame:
+    """`evaluate`, told by the prediction's own record (or by a split) what the model was trained on.
+
+    Parameters
+    ----------
+    predicted
+        Cells that `Run.predict` or another tool made, log1p.
+    real
+        All real cells, controls and training conditions among them, log1p.
+    split
+        The split, where the prediction says none; needed for `random-cells`.
+    settings
+        Which metrics, and how.
+
+    Raises
+    ------
+    DataError
+        If nothing predicted is among the real conditions, or the record says `random-cells` and no split is given.
+    SplitError
+        If the split was made from other data.
+    """
+    record = predicted.provenance()
+    said = dict(record.get("split") or {})
+    if split is None and said.get("kind") == "random-cells":
+        msg = (
+            "the model was trained on cells of the conditions that it predicts: name the split with --split SPLIT.json."
+        )
+        raise DataError(msg)
+    split = Split.read(split) if isinstance(split, Path) else split
+    if split is not None:
+        parts = split.parts(real)
+        train, test = learnt_from(parts), parts.test
+    else:
+        known = {Condition(*pair) for pair in record.get("training", ())} & set(real.conditions())
+        train = real.subset([*known, *(c for c in real.conditions() if c.is_control)]) if known else None
+        test = real
+    contexts = set(predicted.contexts)
+    asked = [c for c in test.conditions() if c.context in contexts and (split is not None or not c.is_control)]
+    if not asked:
+        msg = (
+            f"predicted contexts ({', '.join(predicted.contexts)}) and real ones ({', '.join(real.contexts)}) do not "
+            f"overlap: give predictions and real cells of the same conditions."
+        )
+        raise DataError(msg)
+    return evaluate(
+        predicted,
+        test.subset(asked),
+        (real if train is None else train).controls(contexts),
+        training=None if train is None else responses(train),
+        settings=settings,
+        model=str(record.get("model", "predicted")),
+        split=split.name if split is not None else str(said.get("name", "")),
+        seed=int(record.get("seed", 0)),
+    )
+
+
+def learnt_from(parts: SplitParts) -> PerturbationData:
+    """Training and validation cells together, with the controls: all that a model may have learnt from."""
+    return parts.train if parts.validation is None else joined(parts.train, parts.validation)
+
+
+def with_record(predicted: PerturbationData, model: Model, split: Split, seed: int) -> PerturbationData:
+    """The predicted cells with a record of model, settings, seed, split and training conditions.
+
+    `PerturbationData.provenance` reads it; whoever evaluates the file later knows from it what was trained on.
+    """
+    record = {
+        "scale": predicted.scale,
+        "model": model.name,
+        "settings": json.dumps(model.settings(), default=str),
+        "seed": seed,
+        "split": json.dumps({k: v for k, v in asdict(split).items() if k in {"name", "kind", "claim", "seed"}}),
+        "data_hash": split.data_hash,
+        "training": json.dumps([list(c) for c in (*split.train, *split.validation)]),
+        "cycseq": version("cycseq"),
+    }
+    adata = predicted.adata.copy()
+    adata.uns["cycseq"] = record
+    return PerturbationData(adata=adata, scale=predicted.scale, notes=predicted.notes)
+
+
+def environment() -> dict[str, Any]:
+    """The versions and the machine that a result depends on."""
+    names = ("cycseq", "numpy", "scipy", "pandas", "anndata", "scikit-learn")
+    return {
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in names}},
+        "platform": platform.platform(),
+    }
+
+
+@contextmanager
+def _in_place(folder: Path) -> Iterator[None]:
+    """When the block fails, what stood at ``folder`` comes back; checkpoints of a new run outlive Ctrl-C alone."""
+    kept = folder.with_name(f".{folder.name}.replaced")
+    if folder.exists():
+        folder.rename(kept)
+    try:
+        yield
+    except BaseException as err:
+        if kept.exists() or isinstance(err, Exception):
+            shutil.rmtree(folder, ignore_errors=True)
+        if kept.exists():
+            kept.rename(folder)
+        raise
+    shutil.rmtree(kept, ignore_errors=True)
