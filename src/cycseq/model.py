@@ -6,7 +6,7 @@ import dataclasses
 import json
 import platform
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +20,9 @@ from cycseq.errors import FileError, ModelError
 from cycseq.files import whole
 
 TENSORS, DESCRIPTION = "model.safetensors", "model.json"
+RECORDED = ("model", "settings", "genes", "scale", "contexts", "perturbations", "facts", "versions")
+PICKLED = {".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".bin", ".joblib", ".dill"}
+"""Files that can run code when they are loaded: no saved model of ours holds one."""
 
 
 @dataclass
@@ -37,6 +40,8 @@ class Fitted:
     """All learned numbers, by name."""
     facts: dict[str, Any] = field(default_factory=dict)
     """Anything else that JSON can hold: lists of condition names, chosen settings."""
+    cache: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """Look-ups made from the rest when they are first needed; never saved."""
 
 
 class Model(ABC):
@@ -100,8 +105,9 @@ class Model(ABC):
         return type(self).__name__
 
     def settings(self) -> dict[str, Any]:
-        """The settings, by name."""
-        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
+        """The settings by name, as JSON can hold them: paths are text."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
+        return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
 
     @property
     def learned(self) -> Fitted:
@@ -114,6 +120,9 @@ class Model(ABC):
     def check_controls(self, controls: PerturbationData, conditions: Sequence[Condition]) -> PerturbationData:
         """The controls in the model's genes; raises if a context has none or cells are not controls."""
         controls = controls.require(self.learned.scale, self.name).with_genes(self.learned.genes)
+        if not conditions:
+            msg = f"{self.name} was asked to predict no condition: name at least one, as CONTEXT:PERTURBATION."
+            raise ModelError(msg)
         if controls.perturbations:
             msg = f"predict takes control cells only, but got {controls.perturbations[0]!r} as well."
             raise ModelError(msg)
@@ -126,11 +135,22 @@ class Model(ABC):
             raise ModelError(msg)
         return controls
 
-    def save(self, folder: Path, *, overwrite: bool = False) -> None:
-        """Write `model.safetensors` and `model.json` into a folder, whole or not at all."""
+    def save(self, folder: Path, *, overwrite: bool = False, facts: Mapping[str, Any] | None = None) -> None:
+        """Write `model.safetensors` and `model.json` into a folder, whole or not at all.
+
+        Parameters
+        ----------
+        folder
+            Must not exist, or ``overwrite`` must be true.
+        overwrite
+            Replace what is there.
+        facts
+            What the model does not know of itself (the hash of its split), kept among its facts.
+        """
         from safetensors.numpy import save_file
 
         learned = self.learned
+        learned.facts |= dict(facts or {})
         description = {
             "model": self.name,
             "settings": self.settings(),
@@ -139,7 +159,10 @@ class Model(ABC):
             "contexts": learned.contexts,
             "perturbations": learned.perturbations,
             "facts": learned.facts,
-            "versions": {"python": platform.python_version(), "cycseq": version("cycseq"), "numpy": np.__version__},
+            "versions": {
+                "python": platform.python_version(),
+                **{name: version(name) for name in ("cycseq", "numpy", "scipy", "scikit-learn")},
+            },
         }
         with whole(folder, overwrite=overwrite) as part:
             part.mkdir()
@@ -155,7 +178,7 @@ class Model(ABC):
         try:
             arrays = load_file(folder / TENSORS)
         except (SafetensorError, OSError) as err:
-            msg = f"{folder / TENSORS} is damaged or no safetensors file ({err}). Fit the model again."
+            msg = f"{folder / TENSORS} is missing, damaged or no safetensors file ({err}). Fit the model again."
             raise FileError(msg) from err
         self.fitted_ = Fitted(
             genes=tuple(description["genes"]),
@@ -169,14 +192,31 @@ class Model(ABC):
 
 
 def read_description(folder: Path) -> dict[str, Any]:
-    """The JSON half of a saved model; raises `FileError` where there is none."""
+    """The JSON half of a saved model.
+
+    Raises
+    ------
+    FileError
+        If there is none, it is damaged, or a pickle lies beside it.
+    """
     path = folder / DESCRIPTION
+    pickled = sorted(p.name for p in folder.glob("*") if p.suffix in PICKLED)
+    if pickled:
+        msg = (
+            f"{folder} holds {pickled[0]}, which can run code when it is loaded: a saved model is {DESCRIPTION} and "
+            f"{TENSORS} alone. Remove it if you know where it comes from."
+        )
+        raise FileError(msg)
     try:
         description: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as err:
+    except (FileNotFoundError, NotADirectoryError) as err:
         msg = f"{folder} holds no saved model: {DESCRIPTION} is missing. Name the folder that cycseq fit wrote."
         raise FileError(msg) from err
     except ValueError as err:
         msg = f"{path} is damaged ({err}). Fit the model again."
         raise FileError(msg) from err
+    lacking = [name for name in RECORDED if name not in description]
+    if lacking:
+        msg = f"{path} is damaged: it does not say {', '.join(lacking)}. Fit the model again."
+        raise FileError(msg)
     return description

@@ -1,1 +1,111 @@
-"""All models, by name."""
+"""All models, by name. A model's file is imported when the model is used, so that listing them costs nothing."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from cycseq.errors import SettingsError, unknown_name
+from cycseq.model import Model, read_description
+
+MODELS: dict[str, str] = {
+    "NoChange": "cycseq.models.no_change",
+    "PerturbedMean": "cycseq.models.perturbed_mean",
+    "ContextAdditive": "cycseq.models.context_additive",
+    "Additive": "cycseq.models.additive",
+    "MatchingMean": "cycseq.models.matching_mean",
+    "Bilinear": "cycseq.models.bilinear",
+    "NearestPerturbation": "cycseq.models.nearest_perturbation",
+    "Ridge": "cycseq.models.ridge",
+}
+"""Class name -> the module that holds the class."""
+
+
+def model_class(name: str) -> type[Model]:
+    """The class of a model; raises `SettingsError` with the nearest name for a typo."""
+    if name not in MODELS:
+        raise unknown_name(name, "model", MODELS)
+    found: type[Model] = getattr(import_module(MODELS[name]), name)
+    return found
+
+
+def build_model(name: str, settings: Mapping[str, Any] | None = None) -> Model:
+    """A model with these settings, checked; the others keep their defaults.
+
+    Parameters
+    ----------
+    name
+        One of `MODELS`.
+    settings
+        By name, as Python or JSON has them (a path may be text, a tuple a list).
+
+    Raises
+    ------
+    SettingsError
+        If the model or a setting does not exist (the nearest name is given) or a value is of the wrong kind.
+    """
+    kind = model_class(name)
+    names = [f.name for f in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    hints = get_type_hints(kind)
+    values: dict[str, Any] = {}
+    for setting, value in (settings or {}).items():
+        if setting not in names:
+            raise unknown_name(setting, f"setting of {name}", names)
+        values[setting] = _fitting(value, hints[setting], f"{name}.{setting}")
+    return kind(**values)
+
+
+def load_model(folder: Path) -> Model:
+    """The model that `Model.save` wrote into a folder, ready to predict.
+
+    Raises
+    ------
+    FileError
+        If the folder holds no saved model, a damaged one, or a pickle.
+    SettingsError
+        If this version of cycseq has no such model or setting.
+    """
+    description = read_description(folder)
+    return build_model(description["model"], description["settings"]).restore(folder)
+
+
+def describe(name: str) -> str:
+    """The first line of a model's docstring, read from its source without importing it."""
+    if name not in MODELS:
+        raise unknown_name(name, "model", MODELS)
+    spec = find_spec(MODELS[name])
+    if spec is None or spec.origin is None:
+        msg = f"cycseq is damaged: {MODELS[name]} is missing. Install it again."
+        raise SettingsError(msg)
+    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    found = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
+    return (ast.get_docstring(found) or "").partition("\n")[0]
+
+
+def _fitting(value: Any, hint: Any, setting: str) -> Any:
+    """The value as one of the kinds that the hint allows."""
+    kinds = get_args(hint) if get_origin(hint) in {Union, UnionType} else (hint,)
+    for kind in kinds:
+        origin = get_origin(kind)
+        if (kind is NoneType and value is None) or (origin is Literal and value in get_args(kind)):
+            return value
+        if kind is Path and isinstance(value, str | Path):
+            return Path(value)
+        if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+        if origin is tuple and isinstance(value, list | tuple):
+            return tuple(value)
+        if type(value) is (origin or kind):
+            return value
+    choices = [choice for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
+    if choices and isinstance(value, str):
+        raise unknown_name(value, f"choice for {setting}", map(str, choices))
+    wanted = " or ".join("None" if kind is NoneType else getattr(kind, "__name__", str(kind)) for kind in kinds)
+    msg = f"{setting} is {value!r} ({type(value).__name__}), but must be {wanted}."
+    raise SettingsError(msg)
