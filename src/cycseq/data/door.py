@@ -15,7 +15,7 @@ from jaxtyping import Bool
 
 from cycseq.arrays import Matrix
 from cycseq.data.labels import FoundLabels, ObsKeys, find_labels
-from cycseq.data.scale import SCALES, Scale, check_finite, decide_scale, look_at
+from cycseq.data.scale import SCALES, Scale, Values, check_finite, decide_scale, look_at
 from cycseq.errors import DataError, unknown_name
 
 OBS = ("context", "perturbation", "batch")
@@ -47,34 +47,51 @@ def admit(
     `X` is copied once at most, and not at all if it is float32 (CSR or dense) and no cell is left out.
     """
     check_size(adata)
-    notes: list[str] = []
-    ours = dict(adata.uns.get("cycseq", {}))
-    known = bool(ours) and keys == ObsKeys() and all(name in adata.obs for name in OBS)
-    if known:
-        as_written = adata.obs[list(OBS)].astype(str)
-        found = FoundLabels(as_written, np.ones(adata.n_obs, dtype=bool), notes=("labels as cycseq wrote them",))
-    else:
-        found = find_labels(adata.obs, keys, default_context=default_context, drop_unlabelled=drop_unlabelled)
+    found = labels_of(adata, keys, default_context=default_context, drop_unlabelled=drop_unlabelled)
     x = float32(adata.X)
-    seen = look_at(x)
-    if known and scale in {None, ours.get("scale")}:
-        check_finite(seen)
-        decided = _known(ours.get("scale"))
-    else:
-        decided = decide_scale(seen, scale, layers=layers)
-        notes.append(f"scale: {decided} ({'as said' if scale else 'found from the values; --scale says otherwise'})")
+    decided, why = scale_of(adata, look_at(x), keys, said=scale, layers=layers)
+    notes = [f"scale: {decided} ({why})"]
     kept = found.labelled & ~_empty(x, adata.obs_names, decided, found.labelled, allowed=drop_empty)
     for what, n in (("without a label", ~found.labelled), ("without a single count", found.labelled & ~kept)):
         notes += [f"{int(n.sum()):,} cells {what} were left out"] if n.any() else []
     if not kept.any():
         msg = "no cells are left: all are without a label or empty. Look at the file with cycseq inspect."
         raise DataError(msg)
-    var = _gene_names(adata.var, notes)
+    var = _var(adata.var, notes)
     obs = _obs(adata.obs, found)
     _unique(obs, var, make_unique=make_unique)
     out = ad.AnnData(X=x, obs=obs, var=var, uns=dict(adata.uns), obsm=dict(adata.obsm))
-    out.uns["cycseq"] = {**ours, "scale": decided}
+    out.uns["cycseq"] = {**adata.uns.get("cycseq", {}), "scale": decided}
     return Admitted(adata=out if kept.all() else out[kept].copy(), scale=decided, notes=(*found.notes, *notes))
+
+
+def written_by_us(adata: ad.AnnData, keys: ObsKeys) -> bool:
+    """Whether cycseq wrote the data and nothing else was said about their labels, which are then taken as they are."""
+    return "cycseq" in adata.uns and keys == ObsKeys() and all(name in adata.obs for name in OBS)
+
+
+def labels_of(adata: ad.AnnData, keys: ObsKeys, *, default_context: str, drop_unlabelled: bool) -> FoundLabels:
+    """The labels of the cells; see `find_labels`."""
+    if written_by_us(adata, keys):
+        labels = adata.obs[list(OBS)].astype(str)
+        return FoundLabels(labels, np.ones(adata.n_obs, dtype=bool), notes=("labels as cycseq wrote them",))
+    return find_labels(adata.obs, keys, default_context=default_context, drop_unlabelled=drop_unlabelled)
+
+
+def scale_of(
+    adata: ad.AnnData, seen: Values, keys: ObsKeys, *, said: str | None, layers: Sequence[str]
+) -> tuple[Scale, str]:
+    """The scale and how it is known: as cycseq wrote it, as said, or found from the values."""
+    written = adata.uns["cycseq"].get("scale") if written_by_us(adata, keys) else None
+    if written is not None and said in {None, written}:
+        check_finite(seen)
+        if written not in SCALES:
+            raise unknown_name(str(written), "scale", SCALES, DataError)
+        return written, "as cycseq wrote it"
+    decided = decide_scale(seen, said, layers=layers)
+    whole = "whole numbers" if not seen.n_fractional else f"{seen.n_fractional:,} fractional values"
+    how = "as said" if said else "found from the values; --scale says otherwise"
+    return decided, f"{whole}, {seen.lowest:.4g} to {seen.highest:.4g}; {how}"
 
 
 def check_size(adata: ad.AnnData) -> None:
@@ -152,17 +169,27 @@ def _obs(obs: pd.DataFrame, found: FoundLabels) -> pd.DataFrame:
     return out
 
 
-def _gene_names(var: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
-    """Gene symbols take the place of Ensembl identifiers where the file has them (GEARS' var `gene_name`)."""
+def gene_symbols(var: pd.DataFrame) -> tuple[pd.Index, str | None]:
+    """The names of the genes, and the column that they come from.
+
+    Symbols take the place of Ensembl identifiers where the file has them (GEARS' var `gene_name`).
+    """
+    names = pd.Index(var.index.astype(str), name=None)
+    ensembl = sum(bool(re.match(r"ENS[A-Z]*G\d{6}", name)) for name in names[:100])
+    column = next((name for name in SYMBOL_COLUMNS if name in var), None)
+    if column is None or ensembl <= min(100, len(names)) / 2:
+        return names, None
+    return symbols_or_ids(names, var[column]), column
+
+
+def _var(var: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     out = var.copy()
-    out.index = pd.Index(out.index.astype(str), name=None)
     out.columns = out.columns.astype(str)
-    ensembl = sum(bool(re.match(r"ENS[A-Z]*G\d{6}", name)) for name in out.index[:100])
-    column = next((name for name in SYMBOL_COLUMNS if name in out), None)
-    if column and ensembl > min(100, len(out)) / 2:
-        out["gene_id"] = out.index
-        out.index = symbols_or_ids(out.index, out[column])
+    names, column = gene_symbols(var)
+    if column:
+        out["gene_id"] = out.index.astype(str)
         notes.append(f"genes are named by var[{column!r}]")
+    out.index = names
     return out
 
 
@@ -171,9 +198,3 @@ def _unique(obs: pd.DataFrame, var: pd.DataFrame, *, make_unique: bool) -> None:
         if make_unique:
             frame.index = pd.Index(ad.utils.make_index_unique(frame.index))
         duplicated(frame.index, what)
-
-
-def _known(scale: object) -> Scale:
-    if scale not in SCALES:
-        raise unknown_name(str(scale), "scale", SCALES, DataError)
-    return scale  # type: ignore[return-value]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -31,8 +32,23 @@ CONTROL_NAMES = (
     "unperturbed",
     "unstimulated",
 )
+LIKELY_CONTROL = r"(?i)control|ctrl|target|neg|scramble|^nt|untreat|mock|pbs|veh|dmso|^wt"
 UNLABELLED = frozenset(
-    "nan na n/a <na> none null unassigned unlabelled unlabeled unknown ambiguous multiplet doublet".split()
+    [
+        "nan",
+        "na",
+        "n/a",
+        "<na>",
+        "none",
+        "null",
+        "unassigned",
+        "unlabelled",
+        "unlabeled",
+        "unknown",
+        "ambiguous",
+        "multiplet",
+        "doublet",
+    ]
 ) | {""}
 """Labels, in lower case, that say that a cell has none."""
 
@@ -157,7 +173,7 @@ def _perturbation_column(obs: pd.DataFrame, keys: ObsKeys) -> tuple[str, list[st
             f"found {', '.join(map(str, obs.columns)) or 'no columns'}. "
             "Say --perturbation-key COLUMN, or give a CSV of the cells' labels with --labels FILE."
         )
-        raise DataError(msg, option="--perturbation-key COLUMN")
+        raise DataError(msg, option=_likely_column(obs))
     fitting: dict[str, list[str]] = {}
     for column in candidates:
         labels = [str(label).strip() for label in obs[column].dropna().unique()]
@@ -190,7 +206,18 @@ def _no_control(obs: pd.DataFrame, column: str, keys: ObsKeys) -> None:
         f"no control cells found in obs[{column!r}]: none of its {len(labels)} labels ({shown}) usually means control. "
         f"Say --control LABEL, or --control {NO_CONTROL} if the file holds perturbed cells only."
     )
-    raise DataError(msg, option="--control LABEL")
+    likely = next((label for label in labels if re.search(LIKELY_CONTROL, label)), labels[0])
+    raise DataError(msg, option=f"--control {shlex.quote(likely)}")
+
+
+def _likely_column(obs: pd.DataFrame) -> str:
+    """An option that names the first column that could hold perturbations: texts, some of them in many cells."""
+    usual = {name.casefold() for name in (*CONTEXT_NAMES, *BATCH_NAMES, *DOSE_NAMES)}
+    for name, values in obs.items():
+        text = not pd.api.types.is_numeric_dtype(values) and str(name).casefold() not in usual
+        if text and 1 < values.nunique() <= max(2, len(obs) // 3):
+            return f"--perturbation-key {shlex.quote(str(name))}"
+    return "--labels FILE"
 
 
 def _perturbations(obs: pd.DataFrame, column: str, controls: list[str], notes: list[str]) -> pd.Series:

@@ -1,0 +1,88 @@
+"""h5ad, zarr and the `rna` part of h5mu, by anndata's own readers; only what is needed is loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import anndata as ad
+import h5py
+import pandas as pd
+
+from cycseq.data.door import float32
+from cycseq.data.readers.base import Loaded, Reader, ReadSettings, damage_named
+from cycseq.errors import DataError, unknown_name
+
+
+def fits_h5(path: Path) -> bool:
+    """By name; a file `.h5` by what is in it."""
+    if path.suffix == ".h5" and path.is_file() and h5py.is_hdf5(path):
+        with h5py.File(path) as file:
+            return "obs" in file and "var" in file
+    return path.suffix in {".h5ad", ".h5mu"}
+
+
+def fits_zarr(path: Path) -> bool:
+    """By name or by zarr's own files in the folder."""
+    return path.suffix == ".zarr" or any((path / name).exists() for name in (".zgroup", "zarr.json"))
+
+
+def read_h5(path: Path, settings: ReadSettings) -> Loaded:
+    """Read `.h5ad`, or modality `rna` of `.h5mu`."""
+    with damage_named(path, "h5ad"):
+        with h5py.File(path) as file:
+            if path.suffix == ".h5mu":
+                loaded = _read_group(file["mod/rna"], settings, f"h5mu, modality rna of {', '.join(file['mod'])}")
+                shared: pd.DataFrame = ad.io.read_elem(file["obs"])
+                shared = shared.reindex(loaded.adata.obs_names)
+                loaded.adata.obs = loaded.adata.obs.join(shared[shared.columns.difference(loaded.adata.obs.columns)])
+                return loaded
+            if file.attrs.get("encoding-type") == "anndata":
+                return _read_group(file, settings, "h5ad")
+        return _from_memory(ad.read_h5ad(path), settings, "h5ad of an old version")
+
+
+def read_zarr(path: Path, settings: ReadSettings) -> Loaded:
+    """Read a zarr store that anndata wrote."""
+    import zarr
+
+    with damage_named(path, "zarr"):
+        return _read_group(zarr.open_group(path, mode="r"), settings, "zarr")
+
+
+def _read_group(group: Any, settings: ReadSettings, what: str) -> Loaded:
+    """X, or the layer asked for, with obs, var, uns and obsm; other layers stay on the disk."""
+    elem = ad.io.read_elem
+    layers = (*(group.get("layers") or ()), *(["raw"] if "raw" in group and "X" in group["raw"] else []))
+    where = _layer(settings.layer, layers)
+    x = float32(elem(group[where])) if where in group else None
+    var = elem(group["raw/var" if where == "raw/X" else "var"])
+    others = {name: elem(group[name]) for name in ("uns", "obsm") if name in group}
+    adata = ad.AnnData(X=x, obs=elem(group["obs"]), var=var, **others)
+    return Loaded(adata, format=what, layers=layers, notes=_notes(where))
+
+
+def _from_memory(adata: ad.AnnData, settings: ReadSettings, what: str) -> Loaded:
+    layers = (*adata.layers, *(["raw"] if adata.raw is not None else []))
+    where = _layer(settings.layer, layers)
+    if where == "raw/X":
+        adata = ad.AnnData(X=adata.raw.X, obs=adata.obs, var=adata.raw.var, uns=adata.uns, obsm=adata.obsm)
+    elif where != "X":
+        adata.X = adata.layers[where.removeprefix("layers/")]
+    return Loaded(adata, format=what, layers=layers, notes=_notes(where))
+
+
+def _layer(name: str | None, layers: tuple[str, ...]) -> str:
+    if name is None or name == "X":
+        return "X"
+    if name not in layers:
+        raise unknown_name(name, "layer", ("X", *layers), DataError)
+    return "raw/X" if name == "raw" else f"layers/{name}"
+
+
+def _notes(where: str) -> tuple[str, ...]:
+    return () if where == "X" else (f"values <- {where}",)
+
+
+H5AD = Reader("h5ad", "FILE.h5ad (or .h5mu)", fits_h5, read_h5)
+ZARR = Reader("zarr", "FOLDER.zarr", fits_zarr, read_zarr)

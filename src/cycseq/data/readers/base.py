@@ -1,0 +1,155 @@
+"""What every reader is: a path goes in, an AnnData with what the file said about itself comes out."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import anndata as ad
+import pandas as pd
+
+from cycseq.data.labels import ObsKeys
+from cycseq.data.scale import Scale
+from cycseq.errors import FileError
+
+Orientation = Literal["cells-by-genes", "genes-by-cells"]
+CELL_NAMES = (
+    "unnamed: 0",
+    "cell",
+    "cells",
+    "cell_barcode",
+    "barcode",
+    "barcodes",
+    "cell_id",
+    "cellid",
+    "cell_name",
+    "index",
+)
+"""Header of the column that names the cells, in lower case; pandas' own for a column without one is the first."""
+
+
+@dataclass(frozen=True)
+class ReadSettings:
+    """How a file is to be read; all that is left out is found, and printed."""
+
+    perturbation_key: str | None = None
+    """obs column of the perturbation of each cell."""
+    context_key: str | None = None
+    """obs column of the cell line or cell type."""
+    batch_key: str | None = None
+    """obs column of the batch, donor or replicate."""
+    control: str | None = None
+    """Label of the control cells; several are joined by commas; `none` where the file has no control cells."""
+    scale: Scale | None = None
+    """Scale of the values: `counts`, `log1p` or `scaled`."""
+    layer: str | None = None
+    """Take the values from this layer instead of X; `raw` takes `.raw`."""
+    context_name: str | None = None
+    """Context of all cells where no column names one; the file's name if left out."""
+    make_unique: bool = False
+    """Give duplicated cells and genes a suffix instead of refusing them."""
+    drop_unlabelled: bool = False
+    """Leave out cells without a perturbation or context instead of refusing them."""
+    drop_empty: bool = False
+    """Leave out cells whose values are all zero instead of refusing them."""
+    orientation: Orientation | None = None
+    """Whether the rows of a CSV or NPY file are cells or genes."""
+    labels: Path | None = None
+    """CSV with one row per cell and obs columns, for files that hold values only; GEO's `cell_identities` is one."""
+    genes: Path | None = None
+    """Names of the genes, one a line, for NPY and NPZ files."""
+
+    def keys(self) -> ObsKeys:
+        """The obs columns that were said."""
+        return ObsKeys(self.perturbation_key, self.context_key, self.batch_key, self.control)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A file as it is: nothing renamed, nothing checked."""
+
+    adata: ad.AnnData
+    """Cells x genes."""
+    format: str
+    """In words, for people."""
+    notes: tuple[str, ...] = ()
+    """What was inferred, in sentences to print."""
+    layers: tuple[str, ...] = ()
+    """What `--layer` could take instead."""
+    labels: Path | None = None
+    """A table of the cells' labels that lies beside the file."""
+    unnamed: bool = False
+    """Whether the file does not name its cells, so that labels go by their order."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One family of formats."""
+
+    name: str
+    looks_like: str
+    """How a user recognises it."""
+    fits: Callable[[Path], bool]
+    """Whether the path is of this family, by name and, where that cannot tell, by content."""
+    read: Callable[[Path, ReadSettings], Loaded]
+
+
+@contextmanager
+def damage_named(path: Path, expected: str) -> Iterator[None]:
+    """Turn what libraries raise at damaged files into one `FileError` with one line."""
+    try:
+        yield
+    except (OSError, EOFError, KeyError, ValueError, TypeError, IndexError, RuntimeError, zlib.error) as err:
+        reason = re.sub(r"\s+", " ", str(err)).strip()[:200] or type(err).__name__
+        msg = f"{path} cannot be read as {expected}: it is damaged, truncated or of another format ({reason})."
+        raise FileError(msg) from err
+
+
+def without_gz(path: Path) -> str:
+    """The name without `.gz`, in lower case."""
+    return path.name.lower().removesuffix(".gz")
+
+
+def first_line(path: Path) -> str:
+    """The header of a text file, plain or gzipped."""
+    with damage_named(path, "text"), gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
+        return str(lines.readline()).rstrip("\r\n")
+
+
+def separator(header: str) -> str:
+    """Comma, tab or semicolon: whichever occurs most in the header."""
+    return max(",\t;", key=header.count)
+
+
+def read_labels(path: Path) -> pd.DataFrame:
+    """A table of labels: the index (named) holds the cells' names; unnamed, the rows go by their order."""
+    if not path.is_file():
+        msg = f"{path} does not exist: --labels names a CSV with one row per cell."
+        raise FileError(msg)
+    with damage_named(path, "a CSV of labels"):
+        frame = pd.read_csv(path, sep=separator(first_line(path)))
+    folded = {str(name).casefold(): str(name) for name in reversed(frame.columns)}
+    named = next((folded[name] for name in CELL_NAMES if name in folded), None)
+    if named is None and frame.shape[1] > 1 and frame.iloc[:, 0].is_unique:
+        named = str(frame.columns[0])
+    if named is None:
+        return frame
+    frame.index = pd.Index(frame.pop(named).astype(str), name="cell")
+    return frame
+
+
+def read_genes(path: Path) -> pd.Index:
+    """Gene names, one a line; of several columns (10x `features.tsv`: identifier, symbol) the second."""
+    if not path.is_file():
+        msg = f"{path} does not exist: --genes names a file with one gene a line."
+        raise FileError(msg)
+    with damage_named(path, "a list of genes"):
+        frame = pd.read_csv(path, sep=separator(first_line(path)), header=None, dtype=str)
+    names: pd.Index = pd.Index(frame[1 if frame.shape[1] > 1 else 0].to_numpy(dtype=object))
+    return names
