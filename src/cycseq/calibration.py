@@ -1,19 +1,91 @@
-"""Positive and negative controls: what the best and the worst possible prediction would score."""
+"""Positive and negative controls: what the best and the worst possible prediction would score.
+
+No change and the perturbed mean, the other negative controls, are models: `NoChange`, `PerturbedMean`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+import numpy as np
 import pandas as pd
 
-from cycseq.data.dataset import PerturbationData
-from cycseq.real_side import RealSide
+from cycseq.arrays import Codes
+from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.evaluate import COLUMNS, matched, scores, table
+from cycseq.metrics.base import Metric, RealContext
+from cycseq.metrics.population import Population
+from cycseq.real_side import RealSide, seed_of
 
 SPLIT_HALF = "SplitHalf"
 WRONG_TARGET = " (wrong target)"
+FEWEST_CELLS = 4
+"""A condition with fewer cells has no halves worth comparing."""
 
 
-def split_half(real: RealSide, *, split: str = "", repeats: int = 10) -> pd.DataFrame:
-    """A random half of the real cells predicts the other half; rows as of `evaluate`, seed is the number of the repeat."""
-    raise NotImplementedError
+def split_half(
+    real: RealSide, *, split: str = "", repeats: int = 10, conditions: Collection[Condition] | None = None
+) -> pd.DataFrame:
+    """A random half of the real cells predicts the other half: the ceiling, for HALF the cells.
+
+    Both halves are compared with the same control mean, as a prediction and its real cells are: mu0 is part of delta on
+    both sides of every row of the table. Its sampling noise is therefore common to both halves and lifts the
+    correlations of delta where controls are few. For errors of means (`mse`, `mae`) it cancels. A prediction made by
+    adding a delta learnt elsewhere to the control cells does not share that noise, so that for delta correlations
+    the ceiling may be too high by it; on the other hand the ceiling is too low because either half has the noise of
+    half the cells.
+
+    Parameters
+    ----------
+    real
+        The real side.
+    split
+        What the column `split` says.
+    repeats
+        How often the cells are halved.
+    conditions
+        The conditions to halve; None halves all.
+
+    Returns
+    -------
+    Rows as of `evaluate`: the model is ``SplitHalf``, the seed is the number of the repeat. Conditions with fewer than
+    four cells are NaN.
+    """
+    metrics = [metric for metric in real.metrics if not metric.paired]
+    tables = []
+    for repeat in range(repeats):
+        found = [
+            _halved(real, context, repeat, metrics, conditions)
+            for context in real.contexts
+            if conditions is None or any(condition.context == context for condition in conditions)
+        ]
+        tables.append(table(found, model=SPLIT_HALF, split=split, seed=repeat))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
+
+
+def _halved(
+    real: RealSide, context: str, repeat: int, metrics: Sequence[Metric], wanted: Collection[Condition] | None
+) -> pd.DataFrame:
+    whole = real.contexts[context]
+    named = [Condition(context, perturbation) for perturbation in whole.perturbations]
+    asked = np.array([i for i, condition in enumerate(named) if wanted is None or condition in wanted], dtype=np.int64)
+    large = asked[whole.cells.n_cells[asked] >= FEWEST_CELLS]
+    first: list[Codes] = []
+    second: list[Codes] = list(real.rows[context])
+    seeds = [seed_of(condition, real.settings.seed) for condition in named]
+    for i in large:
+        shuffled = np.random.default_rng([repeat, *seeds[i]]).permutation(real.rows[context][i])
+        half = len(shuffled) // 2
+        first.append(shuffled[:half])
+        second[i] = shuffled[half : 2 * half]
+    tables = [_undefined(whole, np.setdiff1d(asked, large), metrics)]
+    if len(large):
+        x, most = real.data.x, real.settings.max_cells
+        halves = replace(whole, cells=Population.of(x, second, most, seeds), cache={})
+        predicted = Population.of(x, first, most, [seeds[i] for i in large])
+        tables.append(scores(halves, large, predicted, metrics, seed=real.settings.seed))
+    return pd.concat(tables, ignore_index=True)
 
 
 def wrong_target(
@@ -25,8 +97,52 @@ def wrong_target(
     seed: int = 0,
     costly: bool = False,
 ) -> pd.DataFrame:
-    """A model's own predictions, shuffled among the perturbations of each context; rows of model "<model> (wrong target)".
+    """A model's own predictions, shuffled among the perturbations of each context so that none stays where it was.
 
-    `costly` scores metrics of single cells too.
+    Parameters
+    ----------
+    predicted
+        Predicted cells, as given to `evaluate`.
+    real
+        The real side.
+    model, split, seed
+        What the columns say; the model's name gets `` (wrong target)`` behind it. The seed fixes the shuffling, too.
+    costly
+        Score metrics of single cells too, not only of moments.
+
+    Returns
+    -------
+    Rows as of `evaluate`; NaN in a context where one perturbation was predicted.
     """
-    raise NotImplementedError
+    metrics = [metric for metric in real.metrics if (costly or not metric.costly) and not metric.paired]
+    tables = []
+    for one in matched(predicted, real):
+        context = real.contexts[one.context]
+        if len(one.places) < 2:
+            tables.append(_undefined(context, one.places, metrics))
+            continue
+        rng = np.random.default_rng([seed, *one.context.encode()])
+        cells = one.cells.take(_derangement(len(one.places), rng))
+        tables.append(scores(context, one.places, cells, metrics, seed=real.settings.seed))
+    return table(tables, model=model + WRONG_TARGET, split=split, seed=seed)
+
+
+def _undefined(real: RealContext, places: Codes, metrics: Sequence[Metric]) -> pd.DataFrame:
+    names = [real.perturbations[i] for i in places]
+    pairs = [(metric.name, name) for metric in metrics for name in names]
+    return pd.DataFrame(
+        {
+            "context": real.context,
+            "perturbation": [name for _, name in pairs],
+            "metric": [metric for metric, _ in pairs],
+            "value": np.nan,
+        }
+    )
+
+
+def _derangement(n: int, rng: np.random.Generator) -> Codes:
+    """A permutation of 0..n-1 in one random cycle, so that nothing stays in its place (Sattolo's algorithm, in effect)."""
+    order = rng.permutation(n)
+    deranged = np.empty(n, dtype=np.int64)
+    deranged[order] = np.roll(order, 1)
+    return deranged

@@ -1,15 +1,17 @@
-"""What a metric is, and what it may look at."""
+"""What a metric is, what it may look at, and the formulas that several families share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
-from cycseq.arrays import Cells, Mask, Profile, Profiles
+from cycseq.arrays import Cells, Codes, Mask, Profile, Profiles
+from cycseq.metrics.population import Population, adjusted_p, log2_fold_change
 
 FLAT = 1e-5
 """A delta whose largest absolute value is below this is no change at all (float32 rounding), in log1p units."""
@@ -18,30 +20,161 @@ Scores = Float[np.ndarray, "conditions"]
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Predicted and real conditions of ONE context, side by side; row i of everything is perturbation i."""
+class Axes:
+    """Principal axes of the real control cells."""
+
+    mean: Profile
+    directions: Float[np.ndarray, "genes components"]
+
+
+@dataclass(frozen=True)
+class RealContext:
+    """The real conditions of ONE context with all that is computed from them alone."""
 
     context: str
     perturbations: tuple[str, ...]
+    """All real perturbations of the context; retrieval may confuse any of them."""
     genes: tuple[str, ...]
-    real_mean: Profiles
-    predicted_mean: Profiles
-    control_mean: Profile
-    reference_mean: Profiles | None
-    """mu_all of each condition: mean of the other TRAINING perturbations, as `PerturbedMean` predicts it;
-    None where fewer than two training perturbations exist."""
+    cells: Population
+    """Row i is perturbation i."""
+    control: Population
+    """One condition: the real control cells."""
     kept: Mask
     """False at the genes that a condition perturbs, which its scores leave out."""
-    others_mean: Profiles
-    """Means of all real perturbations of the context that retrieval may confuse (the compared ones among them)."""
-    others: tuple[str, ...]
-    real_cells: tuple[Cells, ...]
-    predicted_cells: tuple[Cells, ...]
-    control_cells: Cells
+    reference_mean: Profiles | None
+    """mu_all of each condition: what `PerturbedMean` predicts; None where it cannot be known."""
+    axes: Axes
+    deg_alpha: float = 0.05
+    cache: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+    """Results that several metrics and all models share."""
+
+    def remember(self, key: object, compute: Callable[[], Any]) -> Any:
+        """What was computed under this key, or is now."""
+        if key not in self.cache:
+            self.cache[key] = compute()
+        return self.cache[key]
+
+    @property
+    def control_mean(self) -> Profile:
+        """Mean of the control cells."""
+        mean: Profile = self.control.mean[0]
+        return mean
+
+    @cached_property
+    def t(self) -> Profiles:
+        """Welch's t of every condition against control; 0 where both are constant and alike, NaN for one cell."""
+        spread = self.cells.variance / self.cells.n_cells[:, None] + self.control.variance / self.control.n_cells[0]
+        delta = self.cells.mean - self.control_mean
+        return np.divide(delta, np.sqrt(spread), out=np.where(np.isnan(spread), np.nan, 0.0), where=spread > 0)
+
+
+class Pair(NamedTuple):
+    """Equally many predicted and real cells of a condition; the genes that it perturbs are 0 in both."""
+
+    predicted: Cells
+    real: Cells
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Predicted and real conditions of one context, side by side; row i of everything is one condition."""
+
+    real: RealContext
+    places: Codes
+    """Where the compared conditions stand among `real.perturbations`."""
+    predicted: Population
+    paired: bool = False
+    """Whether drawn cell j is the same cell on both sides, as in reconstruction."""
     seed: int = 0
-    """Fixes which cells are drawn where a metric needs equal numbers."""
-    cache: dict[str, object] = field(default_factory=dict, compare=False, repr=False)
-    """Results that several metrics share (tests of differential expression, principal components)."""
+    cache: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def n_conditions(self) -> int:
+        """How many conditions are compared."""
+        return len(self.places)
+
+    @cached_property
+    def real_mean(self) -> Profiles:
+        """Mu."""
+        mean: Profiles = self.real.cells.mean[self.places]
+        return mean
+
+    @property
+    def predicted_mean(self) -> Profiles:
+        """Mean of the predicted cells."""
+        return self.predicted.mean
+
+    @cached_property
+    def kept(self) -> Mask:
+        """False at the genes that a condition perturbs."""
+        kept: Mask = self.real.kept[self.places]
+        return kept
+
+    @cached_property
+    def delta(self) -> Profiles:
+        """Real mean minus control mean."""
+        return self.real_mean - self.real.control_mean
+
+    @cached_property
+    def predicted_delta(self) -> Profiles:
+        """Predicted mean minus control mean."""
+        return self.predicted.mean - self.real.control_mean
+
+    @cached_property
+    def degs(self) -> Bool[np.ndarray, "conditions genes"]:
+        """The genes that are differentially expressed in the REAL cells, those perturbed left out."""
+        p = adjusted_p(self.real.cells, self.real.control, [int(i) for i in self.places])
+        return (p < self.real.deg_alpha) & self.kept
+
+    @cached_property
+    def predicted_p(self) -> Profiles:
+        """Adjusted p-values of the predicted cells against the real control cells."""
+        return adjusted_p(self.predicted, self.real.control, range(self.n_conditions))
+
+    @cached_property
+    def fold_changes(self) -> tuple[Profiles, Profiles]:
+        """log2 fold changes, predicted and real."""
+        control = self.real.control_mean
+        return log2_fold_change(self.predicted.mean, control), log2_fold_change(self.real_mean, control)
+
+    def n_paired(self, i: int) -> int:
+        """How many cells of either side a comparison of cells takes."""
+        return min(len(self.predicted.drawn[i]), len(self.real.cells.drawn[self.places[i]]))
+
+    def pair(self, i: int) -> Pair:
+        """Equally many cells of both sides, dense; kept while the comparison lives."""
+        if i not in self.cache:
+            n = self.n_paired(i)
+            pair = Pair(self.predicted.cells(i, n), self.real.cells.cells(int(self.places[i]), n))
+            perturbed = np.flatnonzero(~self.kept[i])
+            if perturbed.size:
+                pair = Pair(*(side.copy() for side in pair))
+                for side in pair:
+                    side[:, perturbed] = 0.0
+            self.cache[i] = pair
+        found: Pair = self.cache[i]
+        return found
+
+    def projected(self, i: int) -> Pair:
+        """The same cells in principal components."""
+        axes = self.real.axes
+
+        def project(cells: Cells) -> Cells:
+            return (cells - axes.mean.astype(np.float32)) @ axes.directions.astype(np.float32)
+
+        if ("axes", i) not in self.cache:
+            real = self.real.remember(
+                ("axes", int(self.places[i]), self.n_paired(i)), lambda: project(self.pair(i).real)
+            )
+            self.cache["axes", i] = Pair(project(self.pair(i).predicted), real)
+        found: Pair = self.cache["axes", i]
+        return found
+
+    def each(self, compute: Callable[[int], float], fewest: int = 2) -> Scores:
+        """A metric of cells, condition by condition; NaN where a side has fewer cells than this."""
+        return np.array(
+            [compute(i) if self.n_paired(i) >= fewest else np.nan for i in range(self.n_conditions)], dtype=np.float64
+        )
 
 
 @dataclass(frozen=True)
@@ -50,7 +183,7 @@ class Metric:
 
     name: str
     compute: Callable[[Comparison], Scores]
-    """One value per perturbation; NaN where the metric is undefined."""
+    """One value per condition; NaN where the metric is undefined."""
     best: float
     direction: Literal["higher", "lower", "target"]
     """``target``: nearer to `best` is better."""
@@ -59,4 +192,38 @@ class Metric:
     caution: str
     """How it can be gamed."""
     costly: bool = False
-    """Looks at cells, not only at means."""
+    """Looks at single predicted cells, not only at their moments."""
+    paired: bool = False
+    """Compares each cell with itself: reconstruction only."""
+
+
+def is_flat(delta: Profiles, kept: Mask) -> Bool[np.ndarray, "conditions"]:
+    """Whether a profile is the same number at all kept genes."""
+    highest = np.max(delta, axis=1, where=kept, initial=-np.inf)
+    lowest = np.min(delta, axis=1, where=kept, initial=np.inf)
+    return ~(highest - lowest > FLAT) & ~np.isnan(delta).any(axis=1)
+
+
+def pearson(predicted: Profiles, real: Profiles, kept: Mask) -> Scores:
+    """Pearson's correlation over the kept genes; 0 where the prediction is constant, NaN where the real one is."""
+    weights = kept.astype(np.float64)
+    count = weights.sum(axis=1, keepdims=True)
+    a, b = (
+        (side - (side * weights).sum(axis=1, keepdims=True) / np.maximum(count, 1.0)) * weights
+        for side in (predicted, real)
+    )
+    with np.errstate(invalid="ignore", divide="ignore"):
+        r = (a * b).sum(axis=1) / np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
+    r[is_flat(predicted, kept)] = 0.0
+    r[is_flat(real, kept)] = np.nan
+    return np.asarray(r)
+
+
+def r_squared(predicted: Profiles, real: Profiles, weights: Profiles) -> Scores:
+    """1 - sum w (real - predicted)^2 / sum w (real - weighted mean of real)^2; NaN where the real one is constant."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        centre = (weights * real).sum(axis=1, keepdims=True) / weights.sum(axis=1, keepdims=True)
+        spread = (weights * (real - centre) ** 2).sum(axis=1)
+        value = 1.0 - (weights * (real - predicted) ** 2).sum(axis=1) / spread
+    value[is_flat(real, weights > 0)] = np.nan
+    return np.asarray(value)

@@ -1,0 +1,115 @@
+"""Conditions of one context as metrics see them: means and variances of all cells, some cells themselves, tests."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from cycseq.arrays import Cells, Codes, Matrix, Profile, Profiles, dense, group_moments, group_sums
+
+TESTED_VALUES = 64_000_000
+"""Values (cells x genes) that one round of tests holds dense: 256 MB."""
+
+
+@dataclass(frozen=True)
+class Population:
+    """Conditions of one context: moments of all their cells, and which cells were drawn for metrics of cells."""
+
+    x: Matrix
+    """The cells x genes that `drawn` points into, log1p; often those of many contexts."""
+    drawn: tuple[Codes, ...]
+    """Row numbers of the cells drawn from each condition."""
+    n_cells: Int[np.ndarray, "conditions"]
+    mean: Profiles
+    variance: Profiles
+    """Unbiased; NaN for a condition of one cell."""
+    nonzero: Profiles
+    """Share of the cells in which a gene is not zero."""
+    tested: dict[int, Profile] = field(default_factory=dict, compare=False, repr=False)
+    """Adjusted p-values of the conditions that were tested so far."""
+
+    @classmethod
+    def of(cls, x: Matrix, rows: Sequence[Codes], max_cells: int, seeds: Sequence[Sequence[int]]) -> Population:
+        """The moments of all rows of each condition, and at most `max_cells` of them drawn by the condition's seed."""
+        groups = np.full(x.shape[0], -1)
+        for group, of_group in enumerate(rows):
+            groups[of_group] = group
+        involved = np.flatnonzero(groups >= 0)
+        part, code = (x, groups) if len(involved) == len(groups) else (x[involved], groups[involved])
+        moments = group_moments(part, code, len(rows))
+        with np.errstate(invalid="ignore"):
+            nonzero = group_sums(part != 0, code, len(rows)) / moments.n_cells[:, None]
+        drawn = tuple(
+            np.random.default_rng(seed).permutation(of_group)[:max_cells]
+            for of_group, seed in zip(rows, seeds, strict=True)
+        )
+        return cls(x, drawn, moments.n_cells, moments.mean, moments.variance, nonzero)
+
+    def take(self, conditions: Codes) -> Population:
+        """The population of these conditions; tests are done anew."""
+        return Population(
+            self.x,
+            tuple(self.drawn[i] for i in conditions),
+            self.n_cells[conditions],
+            self.mean[conditions],
+            self.variance[conditions],
+            self.nonzero[conditions],
+        )
+
+    def cells(self, condition: int, most: int | None = None) -> Cells:
+        """The drawn cells of a condition, dense; at most so many."""
+        return dense(self.x[self.drawn[condition][:most]])
+
+
+def rows_of_groups(codes: Codes, n_groups: int) -> list[Codes]:
+    """The row numbers of every group, in ascending order."""
+    order = np.argsort(codes, kind="stable")
+    return np.split(order, np.searchsorted(codes[order], np.arange(1, n_groups)))
+
+
+def adjusted_p(
+    cells: Population, control: Population, conditions: Sequence[int]
+) -> Float[np.ndarray, "conditions genes"]:
+    """Benjamini-Hochberg adjusted p-values of Wilcoxon's rank-sum test of each condition's drawn cells against controls.
+
+    Two-sided, with correction for ties and continuity (`illico`, which agrees with
+    `scipy.stats.mannwhitneyu`); adjusted over the genes of a condition. What was tested once is kept in `cells.tested`.
+    """
+    missing = [i for i in dict.fromkeys(conditions) if i not in cells.tested]
+    while missing:
+        room = TESTED_VALUES // control.x.shape[1] - len(control.drawn[0])
+        sizes = np.cumsum([len(cells.drawn[i]) for i in missing])
+        count = max(1, int(np.searchsorted(sizes, room, side="right")))
+        block, missing = missing[:count], missing[count:]
+        cells.tested.update(zip(block, _wilcoxon([cells.cells(i) for i in block], control.cells(0)), strict=True))
+    return np.stack([cells.tested[i] for i in conditions])
+
+
+def _wilcoxon(groups: Sequence[Cells], control: Cells) -> Float[np.ndarray, "conditions genes"]:
+    import anndata as ad
+    import pandas as pd
+    from illico import asymptotic_wilcoxon
+    from loguru import logger
+    from scipy.stats import false_discovery_control
+
+    names = [f"{i:06d}" for i in range(len(groups))]
+    labels = np.repeat([*names, "control"], [len(group) for group in (*groups, control)])
+    adata = ad.AnnData(np.concatenate([*groups, control]))
+    adata.obs["group"] = pd.Categorical(labels)
+    logger.disable("illico")
+    with contextlib.redirect_stderr(io.StringIO()):  # it draws a progress bar
+        found = asymptotic_wilcoxon(adata, is_log1p=True, group_keys="group", reference="control")
+    tested = list(found.index.get_level_values("pert")[:: adata.n_vars])
+    p = found["p_value"].to_numpy().reshape(len(tested), adata.n_vars)[[tested.index(name) for name in names]]
+    return np.asarray(false_discovery_control(np.nan_to_num(p, nan=1.0).clip(0.0, 1.0), axis=1))
+
+
+def log2_fold_change(mean: Profiles, control_mean: Profile) -> Profiles:
+    """log2 of the ratio of expm1 of the means of log1p values, 1e-9 added to both, as scanpy and pdex have it."""
+    raised, base = np.expm1(np.maximum(mean, 0.0)), np.expm1(np.maximum(control_mean, 0.0))
+    return np.asarray(np.log2((raised + 1e-9) / (base + 1e-9)))
