@@ -228,4 +228,4 @@ def _mean_of_training(real: RealContext, training: Responses) -> Profiles | None
         own = learnt.get(Condition(real.context, perturbation))
         if own is not None:
             reference[i] = (total - delta[own]) / (n - 1) if n > 1 else np.nan
-    return np.maximum(real.control_mean + reference, 0.0)
+    return np.asarray(np.maximum(real.control_mean + reference, 0.0))

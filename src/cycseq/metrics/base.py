@@ -65,7 +65,8 @@ class RealContext:
         """Welch's t of every condition against control; 0 where both are constant and alike, NaN for one cell."""
         spread = self.cells.variance / self.cells.n_cells[:, None] + self.control.variance / self.control.n_cells[0]
         delta = self.cells.mean - self.control_mean
-        return np.divide(delta, np.sqrt(spread), out=np.where(np.isnan(spread), np.nan, 0.0), where=spread > 0)
+        t = np.divide(delta, np.sqrt(spread), out=np.where(np.isnan(spread), np.nan, 0.0), where=spread > 0)
+        return np.asarray(t)
 
 
 class Pair(NamedTuple):
@@ -113,18 +114,18 @@ class Comparison:
     @cached_property
     def delta(self) -> Profiles:
         """Real mean minus control mean."""
-        return self.real_mean - self.real.control_mean
+        return np.asarray(self.real_mean - self.real.control_mean)
 
     @cached_property
     def predicted_delta(self) -> Profiles:
         """Predicted mean minus control mean."""
-        return self.predicted.mean - self.real.control_mean
+        return np.asarray(self.predicted.mean - self.real.control_mean)
 
     @cached_property
     def degs(self) -> Bool[np.ndarray, "conditions genes"]:
         """The genes that are differentially expressed in the REAL cells, those perturbed left out."""
         p = adjusted_p(self.real.cells, self.real.control, [int(i) for i in self.places])
-        return (p < self.real.deg_alpha) & self.kept
+        return np.asarray((p < self.real.deg_alpha) & self.kept)
 
     @cached_property
     def predicted_p(self) -> Profiles:
@@ -197,11 +198,17 @@ class Metric:
     """Compares each cell with itself: reconstruction only."""
 
 
+def quotient(top: np.ndarray, bottom: np.ndarray, *, where: np.ndarray) -> np.ndarray:
+    """Top over bottom, and NaN elsewhere."""
+    out = np.full(np.broadcast_shapes(top.shape, bottom.shape), np.nan)
+    return np.asarray(np.divide(top, bottom, out=out, where=where))
+
+
 def is_flat(delta: Profiles, kept: Mask) -> Bool[np.ndarray, "conditions"]:
     """Whether a profile is the same number at all kept genes."""
     highest = np.max(delta, axis=1, where=kept, initial=-np.inf)
     lowest = np.min(delta, axis=1, where=kept, initial=np.inf)
-    return ~(highest - lowest > FLAT) & ~np.isnan(delta).any(axis=1)
+    return np.asarray(~(highest - lowest > FLAT) & ~np.isnan(delta).any(axis=1))
 
 
 def pearson(predicted: Profiles, real: Profiles, kept: Mask) -> Scores:

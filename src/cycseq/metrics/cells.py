@@ -13,7 +13,7 @@ FOLDS = 5
 
 def _root_mean(values: np.ndarray, comparison: Comparison) -> Scores:
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.sqrt((values * comparison.kept).sum(axis=1) / comparison.kept.sum(axis=1))
+        return np.asarray(np.sqrt((values * comparison.kept).sum(axis=1) / comparison.kept.sum(axis=1)))
 
 
 def mean_variance_error(comparison: Comparison) -> Scores:

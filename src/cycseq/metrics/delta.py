@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from cycseq.metrics.base import FLAT, Comparison, Metric, Scores, is_flat, pearson, r_squared
+from cycseq.metrics.base import FLAT, Comparison, Metric, Scores, is_flat, pearson, quotient, r_squared
 
 
 def r2_delta(comparison: Comparison) -> Scores:
@@ -61,21 +61,20 @@ def _products(comparison: Comparison) -> tuple[Scores, Scores, Scores]:
 def cosine_delta(comparison: Comparison) -> Scores:
     """Cosine of the responses; 0 for no change, NaN where nothing really changed."""
     both, predicted, real = _products(comparison)
-    cosine = np.divide(both, np.sqrt(predicted * real), out=np.zeros_like(both), where=predicted * real > 0)
-    cosine[real == 0] = np.nan
-    return cosine
+    cosine = quotient(both, np.sqrt(predicted * real), where=predicted * real > 0)
+    return np.where((predicted == 0) & (real > 0), 0.0, cosine)
 
 
 def amplitude(comparison: Comparison) -> Scores:
     """The factor by which the predicted response must be multiplied to fit best; NaN for no change."""
     both, predicted, _ = _products(comparison)
-    return np.divide(both, predicted, out=np.full_like(both, np.nan), where=predicted > 0)
+    return quotient(both, predicted, where=predicted > 0)
 
 
 def amplitude_ratio(comparison: Comparison) -> Scores:
     """Size of the predicted over that of the real response; 0 for no change, NaN where nothing really changed."""
     _, predicted, real = _products(comparison)
-    return np.sqrt(np.divide(predicted, real, out=np.full_like(real, np.nan), where=real > 0))
+    return quotient(np.sqrt(predicted), np.sqrt(real), where=real > 0)
 
 
 def constant_delta(comparison: Comparison) -> Scores:

@@ -16,7 +16,7 @@ BANDWIDTHS = 2.0 ** np.arange(2, -3, -1)
 def squared_distances(x: Cells, y: Cells | None = None) -> Distances:
     """|x_i - y_j|^2 by the Gram matrix, float32; with `y` None, of x to itself with an exact 0 on the diagonal."""
     other = x if y is None else y
-    gram = x @ other.T
+    gram: Distances = x @ other.T
     gram *= -2.0
     gram += np.einsum("ij,ij->i", x, x)[:, None]
     gram += np.einsum("ij,ij->i", other, other)[None, :]
@@ -70,7 +70,7 @@ def _mean_kernel(squares: Distances, median: float, *, within: bool) -> float:
             np.square(kernel, out=kernel)
             np.square(kernel, out=kernel)
     n, m = squares.shape
-    return total / len(BANDWIDTHS) / (n * (n - 1) if within else n * m)
+    return float(total / len(BANDWIDTHS) / (n * (n - 1) if within else n * m))
 
 
 def mmd(comparison: Comparison) -> Scores:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cycseq.metrics.base import FLAT, Comparison, Metric, Scores, is_flat, pearson, r_squared
+from cycseq.metrics.base import FLAT, Comparison, Metric, Scores, is_flat, pearson, quotient, r_squared
 
 
 def _mean_over_kept(values: np.ndarray, comparison: Comparison) -> Scores:
@@ -38,7 +38,7 @@ def mse_ratio(comparison: Comparison) -> Scores:
     """Mean squared error over that of no change; NaN where nothing changed."""
     nothing = _mean_over_kept(comparison.delta**2, comparison)
     largest = np.max(np.abs(comparison.delta), axis=1, where=comparison.kept, initial=0.0)
-    return np.divide(mse(comparison), nothing, out=np.full_like(nothing, np.nan), where=largest > FLAT)
+    return quotient(mse(comparison), nothing, where=largest > FLAT)
 
 
 def wmse(comparison: Comparison) -> Scores:

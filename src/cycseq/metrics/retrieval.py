@@ -44,7 +44,7 @@ def _unit(delta: Float[np.ndarray, "conditions genes"]) -> Float[np.ndarray, "co
     """Rows of length 1; a row of no change becomes 0, as near to one condition as to the other."""
     size = np.linalg.norm(delta, axis=1, keepdims=True)
     changed = np.abs(delta).max(axis=1, keepdims=True, initial=0.0) >= FLAT
-    return np.divide(delta, size, out=np.zeros_like(delta), where=changed & (size > 0))
+    return np.asarray(np.divide(delta, size, out=np.zeros_like(delta), where=changed & (size > 0)))
 
 
 def retrieval_l1(comparison: Comparison) -> Scores:
