@@ -48,6 +48,13 @@ class BenchmarkResult:
     failed: tuple[Failure, ...] = ()
     """Cells of the table that broke; they are computed again when the benchmark is resumed."""
 
+    def cell(self, model: str, split: str) -> Cell | None:
+        """The first seed's cell of the table, with its means; None where there is none."""
+        for said in self.record["cells"]:
+            if (said["model"], said["split"], said["seed"]) == (model, split, 0):
+                return Cell.read(self.folder / CELLS / said["file"])
+        return None
+
 
 def benchmark(
     data: PerturbationData,

@@ -122,9 +122,7 @@ def _model_cell(real: RealSide, parts: SplitParts, unit: Unit, task: Task) -> Ce
 
 def _calibration(real: RealSide, parts: SplitParts, unit: Unit, task: Task) -> Cell:
     """The split-half ceiling, with the real and the control means that figures need."""
-    scores = split_half(real, split=unit.split.name)
-    asked = pd.MultiIndex.from_tuples(unit.split.test)
-    scores = scores[pd.MultiIndex.from_frame(scores[["context", "perturbation"]]).isin(asked)]
+    scores = split_half(real, split=unit.split.name, conditions=unit.split.test)
     controls = parts.train.controls(parts.test.contexts)
     return Cell(
         model=SPLIT_HALF,

@@ -1,0 +1,38 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+import math
+
+
+def short(value: float | None, digits: int = 3) -> str:
+    """``0.123``, ``12.3``, ``1,234``; a dash for what is undefined."""
+    if value is None or not math.isfinite(value):
+        return "\u2013"
+    size = abs(value)
+    if size >= 1000:
+        return f"{value:,.0f}"
+    if 0 < size < 0.001:
+        return f"{value:.1e}"
+    whole = max(1, math.floor(math.log10(size)) + 1) if size >= 1 else 1
+    text = f"{value:.{max(0, digits - whole + (1 if size < 1 else 0))}f}"
+    return text.replace("-", "\u2212")
+
+
+def interval(low: float, high: float) -> str:
+    """``0.71 to 0.93``; empty where there is none."""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return ""
+    return f"{short(low)} to {short(high)}"
+
+
+def listed(words: list[str], shown: int = 8) -> str:
+    """``A, B and C``; long lists end with how many there are."""
+    if len(words) > shown:
+        return f"{', '.join(words[:shown])}, ... ({len(words)} in all)"
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 2 else words)
+
+
+def counted(number: int, what: str, plural: str = "") -> str:
+    """``1 context``, ``8 contexts``."""
+    return f"{number:,} {what if number == 1 else plural or what + 's'}"

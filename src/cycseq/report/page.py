@@ -1,0 +1,184 @@
+"""The page: numbers, sentences and figures put into the templates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from cycseq.benchmark import BenchmarkResult, open_benchmark
+from cycseq.calibration import SPLIT_HALF
+from cycseq.errors import FileError
+from cycseq.files import existing_file, write_text
+from cycseq.metrics import METRICS
+from cycseq.models import describe
+from cycseq.report import numbers, words
+from cycseq.report.panels import context_groups, metric_panels
+from cycseq.report.run_page import run_page
+from cycseq.report.table import Headline, headline, is_model
+
+MOST_ROWS = 3000
+NULL = "NoChange"
+
+
+def write_report(folder: Path, out: Path | None = None, *, overwrite: bool = False) -> Path:
+    """Write one self-contained HTML page about a benchmark or a run.
+
+    Parameters
+    ----------
+    folder
+        What `cycseq benchmark --out` or `cycseq fit --run` wrote.
+    out
+        Where to write; None is `report.html` in the folder, which is replaced.
+    overwrite
+        Whether another file of this name may be replaced.
+
+    Returns
+    -------
+    Path
+        Where the page is.
+
+    Raises
+    ------
+    FileError
+        If the folder is neither a benchmark nor a run, or the page exists.
+    """
+    existing_file(folder)
+    if (folder / "benchmark.json").is_file():
+        template, values = "benchmark.html", benchmark_page(open_benchmark(folder))
+    elif (folder / "run.json").is_file():
+        template, values = "run.html", run_page(folder)
+    else:
+        msg = f"{folder} is neither a benchmark nor a run: name the folder that cycseq benchmark or cycseq fit wrote."
+        raise FileError(msg)
+    path = folder / "report.html" if out is None else out
+    write_text(path, render(template, values), overwrite=overwrite or out is None)
+    return path
+
+
+def render(template: str, values: dict[str, Any]) -> str:
+    """The template with these values; whatever is text is escaped."""
+    environment = Environment(
+        loader=PackageLoader("cycseq.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"short": numbers.short, "interval": numbers.interval}
+    environment.globals |= {"counted": numbers.counted, "listed": numbers.listed}
+    return environment.get_template(template).render(values)
+
+
+def benchmark_page(result: BenchmarkResult) -> dict[str, Any]:
+    """Everything that the page of a benchmark says."""
+    record = result.record
+    kinds = list(dict.fromkeys(split["kind"] for split in record["splits"]))
+    name = Path(record["data"]["path"]).name if record["data"]["path"] else "the data"
+    return {
+        "title": f"Benchmark on {name}",
+        "record": record,
+        "data_name": name,
+        "contexts": _contexts(record["data"]["conditions"]),
+        "sections": [_section(result, kind) for kind in kinds],
+        "failed": result.failed,
+        "models": [(model, describe(model)) for model in record["models"]],
+        "versions": record["versions"],
+        "repeat": record["command"] or _in_python(record),
+    }
+
+
+def _section(result: BenchmarkResult, kind: str) -> dict[str, Any]:
+    """All that concerns one kind of split."""
+    splits = [split for split in result.record["splits"] if split["kind"] == kind]
+    summary = result.summary[result.summary["split"] == kind]
+    table = headline(summary) if len(summary) else Headline((), (), ())
+    rows = result.metrics[result.metrics["split"].isin([split["name"] for split in splits])]
+    metric = _telling(summary)
+    verdicts = words.context_verdicts(rows, table.best, metric, NULL) if table.best != NULL else []
+    groups, left_out = context_groups(result, kind, table, metric, {v.context: v.verdict for v in verdicts})
+    shown = [column.metric for column in table.columns]
+    return {
+        "kind": kind,
+        "claim": splits[0]["claim"],
+        "splits": splits,
+        "n_conditions": len({tuple(pair) for split in splits for pair in split["test"]}),
+        "in_short": words.in_short(table, verdicts, metric, summary),
+        "table": table,
+        "panels": metric_panels(summary, table),
+        "duels": _duels(result.differences[result.differences["split"] == kind], shown, table.order),
+        "groups": groups,
+        "left_out": left_out,
+        "details": summary[is_model(summary["model"])].to_dict("records"),
+        "conditions": _by_condition(rows, shown),
+        "condition_metrics": shown,
+        "cannot_tell": words.cannot_tell(result, kind, table),
+        "not_applicable": words.not_applicable(result, kind),
+        "methods": words.methods(result, kind, splits[0]["claim"]),
+        "sources": words.sources(shown),
+    }
+
+
+def _telling(summary: pd.DataFrame) -> str:
+    """The metric by which contexts are judged: the error beside no change's, or what there is."""
+    known = [m for m in ("mse_ratio", "pearson_delta", "edistance") if m in set(summary["metric"])]
+    return (known or [m for m in METRICS if m in set(summary["metric"])] or ["mse_ratio"])[0]
+
+
+def _contexts(conditions: Iterable[tuple[str, str, int]]) -> list[dict[str, Any]]:
+    """Cells and perturbations of every context."""
+    table = pd.DataFrame(conditions, columns=["context", "perturbation", "cells"])
+    control = table["perturbation"] == "control"
+    found = []
+    for context, part in table.groupby("context", sort=True):
+        perturbed = part[~control.loc[part.index]]
+        found.append(
+            {
+                "context": context,
+                "control": int(part["cells"].sum() - perturbed["cells"].sum()),
+                "perturbed": int(perturbed["cells"].sum()),
+                "perturbations": len(perturbed),
+                "fewest": int(perturbed["cells"].min()) if len(perturbed) else 0,
+            }
+        )
+    return found
+
+
+def _duels(differences: pd.DataFrame, metrics: list[str], order: list[str]) -> dict[str, Any]:
+    """How often each model beats, equals and loses to each baseline, over the headline metrics."""
+    rows = differences[differences["metric"].isin(metrics) & differences["verdict"].isin(["beats", "ties", "loses"])]
+    counts = rows.groupby(["model", "baseline", "verdict"]).size()
+    baselines = [name for name in order if name in set(rows["baseline"])]
+    table = []
+    for model in order:
+        cells = []
+        for baseline in baselines:
+            won, drawn, lost = (
+                int(counts.get((model, baseline, verdict), 0)) for verdict in ("beats", "ties", "loses")
+            )
+            cells.append({"won": won, "drawn": drawn, "lost": lost, "any": bool(won + drawn + lost)})
+        table.append((model, cells))
+    return {"baselines": baselines, "rows": table}
+
+
+def _by_condition(rows: pd.DataFrame, metrics: list[str]) -> list[dict[str, Any]]:
+    """The headline metrics of every condition and model, means over seeds; at most `MOST_ROWS`."""
+    shown = rows[rows["metric"].isin(metrics) & (is_model(rows["model"]) | (rows["model"] == SPLIT_HALF))]
+    table = shown.groupby(["context", "perturbation", "model", "metric"])["value"].mean().unstack("metric")
+    return [
+        {"context": c, "perturbation": p, "model": m, "values": [row.get(metric) for metric in metrics]}
+        for (c, p, m), row in table.head(MOST_ROWS).iterrows()
+    ]
+
+
+def _in_python(record: dict[str, Any]) -> str:
+    asked = record["asked"]
+    path = record["data"]["path"] or "DATA.h5ad"
+    kinds = sorted({split["kind"] for split in record["splits"]})
+    return (
+        f"cycseq benchmark --data {path} --split {','.join(kinds)} --models {','.join(asked['models'])} "
+        f"--seeds {asked['seeds']} --out OUT/"
+    )

@@ -1,0 +1,138 @@
+"""The headline table: models by metrics, with intervals, ceiling, score and rank."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from cycseq.calibration import SPLIT_HALF, WRONG_TARGET
+from cycseq.metrics import HEADLINE, METRICS
+from cycseq.report.numbers import interval, short
+
+ARROWS = {"higher": "higher is better", "lower": "lower is better"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One number of the table."""
+
+    value: str
+    interval: str
+    score: float | None
+    """0 is the negative control, 1 the split-half ceiling; None where it cannot be told."""
+    sort: float | None
+    first: bool
+
+    @property
+    def width(self) -> float:
+        """The score's bar, in percent of what the ceiling fills."""
+        return 0.0 if self.score is None else round(100 * min(max(self.score, 0.0), 1.0), 1)
+
+    @property
+    def score_words(self) -> str:
+        """The score, unclipped."""
+        return "no score" if self.score is None else f"score {short(self.score)}"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One metric of the table."""
+
+    metric: str
+    direction: str
+    formula: str
+    ceiling: str
+    null: str
+    null_model: str
+    cannot_tell: bool
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The table of one kind of split."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, float, tuple[Entry, ...]], ...]
+    """Model, mean rank, entries; the best model first."""
+    undefined: tuple[str, ...]
+    """Headline metrics without one defined value."""
+
+    @property
+    def best(self) -> str:
+        """The model of the lowest mean rank."""
+        return self.rows[0][0] if self.rows else ""
+
+    @property
+    def order(self) -> list[str]:
+        """The models from best to worst."""
+        return [model for model, _, _ in self.rows]
+
+
+def is_model(names: pd.Series) -> pd.Series:
+    """Whether each name is a model's, and not a calibration's."""
+    return (names != SPLIT_HALF) & ~names.str.endswith(WRONG_TARGET)
+
+
+def headline(summary: pd.DataFrame) -> Headline:
+    """The table of one kind of split, from its rows of `summarise`."""
+    models = summary[is_model(summary["model"])]
+    defined = models[models["mean"].notna()]
+    metrics = [name for name in HEADLINE if name in set(defined["metric"])]
+    undefined = [name for name in HEADLINE if name in set(models["metric"]) and name not in metrics]
+    if "pearson_delta_specific" in metrics and "pearson_delta" in metrics:
+        metrics.remove("pearson_delta")
+    if not metrics:
+        metrics = list(dict.fromkeys(defined["metric"]))[:6]
+    shown = defined[defined["metric"].isin(metrics)].set_index(["metric", "model"])
+    telling = [m for m in metrics if not bool(shown.loc[m]["cannot_tell"].all())] or metrics
+    ranks = shown.loc[telling].groupby("model")["rank"].mean().sort_values(kind="stable")
+    rest = [model for model in dict.fromkeys(models["model"]) if model not in ranks.index]
+    rows = tuple(
+        (str(model), float(ranks.get(model, np.nan)), tuple(_entry(shown, metric, str(model)) for metric in metrics))
+        for model in [*ranks.index, *rest]
+    )
+    return Headline(tuple(_column(shown.loc[metric], metric) for metric in metrics), rows, tuple(undefined))
+
+
+def _entry(shown: pd.DataFrame, metric: str, model: str) -> Entry:
+    if (metric, model) not in shown.index:
+        return Entry("\u2013", "", None, None, first=False)
+    row = shown.loc[(metric, model)]
+    tells = not bool(row["cannot_tell"]) and np.isfinite(row["score"])
+    return Entry(
+        value=short(float(row["mean"])),
+        interval=interval(float(row["low"]), float(row["high"])),
+        score=float(row["score"]) if tells else None,
+        sort=float(row["mean"]),
+        first=float(row["rank"]) == 1,
+    )
+
+
+def _column(rows: pd.DataFrame, metric: str) -> Column:
+    known = METRICS.get(metric)
+    return Column(
+        metric=metric,
+        direction=direction_words(metric),
+        formula=known.formula if known else "",
+        ceiling=short(float(rows["ceiling"].iloc[0])),
+        null=short(float(rows["null"].iloc[0])),
+        null_model=str(rows["null_model"].iloc[0]),
+        cannot_tell=bool(rows["cannot_tell"].all()),
+    )
+
+
+def direction_words(metric: str) -> str:
+    """Which way is better."""
+    known = METRICS.get(metric)
+    if known is None:
+        return ""
+    return ARROWS.get(known.direction, f"nearer to {short(known.best)} is better")
+
+
+def badness(metric: str, values: Sequence[float] | pd.Series) -> np.ndarray:
+    """The values turned so that lower is better."""
+    array, known = np.asarray(values, dtype=np.float64), METRICS[metric]
+    return {"higher": -array, "lower": array, "target": np.abs(array - known.best)}[known.direction]

@@ -1,0 +1,170 @@
+"""What the numbers say, in sentences, and what they cannot say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
+
+from cycseq.benchmark import BenchmarkResult
+from cycseq.calibration import SPLIT_HALF
+from cycseq.metrics import METRICS
+from cycseq.report.numbers import counted, listed, short
+from cycseq.report.table import Headline, badness, is_model
+
+Verdict = Literal["better", "not better", "cannot be told"]
+NOISE = 2.0
+"""A difference counts from this many standard deviations of the split-half ceiling's repeats."""
+
+
+@dataclass(frozen=True)
+class ContextVerdict:
+    """A model in one context, beside no change."""
+
+    context: str
+    verdict: Verdict
+    model: float
+    null: float
+    ceiling: float
+
+
+def context_verdicts(metrics: pd.DataFrame, model: str, metric: str, null: str) -> list[ContextVerdict]:
+    """Whether the model is nearer to the real cells than no change is, context by context.
+
+    It cannot be told where one half of the real cells does not predict the other half better than no change does,
+    by more than the spread between random halves.
+    """
+    rows = metrics[metrics["metric"] == metric]
+    found: list[ContextVerdict] = []
+    for context, part in rows.groupby("context", sort=True):
+        means = part.groupby("model")["value"].mean()
+        if model not in means or null not in means:
+            continue
+        halves = part[part["model"] == SPLIT_HALF].groupby("seed")["value"].mean()
+        spread = NOISE * float(pd.Series(badness(metric, halves)).std()) if len(halves) > 1 else 0.0
+        ours, void, top = (float(means.get(name, float("nan"))) for name in (model, null, SPLIT_HALF))
+        bad, bad_void, bad_top = badness(metric, [ours, void, top])
+        verdict: Verdict = "not better"
+        if not bad_top < bad_void - spread:
+            verdict = "cannot be told"
+        elif bad < bad_void - spread:
+            verdict = "better"
+        found.append(ContextVerdict(str(context), verdict, ours, void, top))
+    return found
+
+
+def in_short(table: Headline, verdicts: Sequence[ContextVerdict], metric: str, summary: pd.DataFrame) -> list[str]:
+    """The result in a few sentences."""
+    if not table.rows:
+        return ["No model applies to this split: there is no result."]
+    best, said = table.best, []
+    by = {
+        word: [v.context for v in verdicts if v.verdict == word] for word in ("better", "not better", "cannot be told")
+    }
+    if verdicts:
+        said.append(
+            f"{best} predicts {len(by['better'])} of {counted(len(verdicts), 'context')} better than no change ({metric})"
+            + (f"; {listed(by['not better'])} {_is(by['not better'])} not better" if by["not better"] else "")
+            + (f"; {listed(by['cannot be told'])} cannot be told" if by["cannot be told"] else "")
+            + "."
+        )
+    firsts = [column.metric for i, column in enumerate(table.columns) if table.rows[0][2][i].first]
+    others = len(table.rows) - 1
+    if others and firsts:
+        said.append(
+            f"Of {counted(len(table.rows), 'model')}, it is first in {len(firsts)} of "
+            f"{counted(len(table.columns), 'headline metric')}: {listed(firsts)}."
+        )
+    row = summary[(summary["model"] == best) & (summary["metric"] == table.columns[0].metric)]
+    if len(row):
+        ceiling, null = table.columns[0].ceiling, table.columns[0].null
+        said.append(
+            f"Its {table.columns[0].metric} is {short(float(row['mean'].iloc[0]))}, where one half of the real cells "
+            f"gets {ceiling} for predicting the other half, and {table.columns[0].null_model or 'no change'} gets {null}."
+        )
+    return said
+
+
+def cannot_tell(result: BenchmarkResult, kind: str, table: Headline) -> list[str]:
+    """What these data and this benchmark leave open, in sentences."""
+    rows = result.summary[(result.summary["split"] == kind) & is_model(result.summary["model"])]
+    tested = [Split for Split in result.record["splits"] if Split["kind"] == kind]
+    conditions = {tuple(c) for split in tested for c in split["test"]}
+    contexts = sorted({context for context, _ in conditions})
+    said = []
+    if len(contexts) <= 2:
+        said.append(
+            f"Only {counted(len(contexts), 'context')} ({listed(contexts)}) {_is(contexts)} tested: "
+            "nothing is known of further contexts."
+        )
+    if len(conditions) < 6:
+        said.append(f"The intervals rest on {counted(len(conditions), 'test condition')}: they are rough.")
+    said += [
+        f"{metric} cannot tell models apart on these data: the ceiling and the negative control do not differ beyond their spread."
+        for metric in dict.fromkeys(rows[rows["cannot_tell"].astype(bool)]["metric"])
+        if metric in {column.metric for column in table.columns}
+    ]
+    said += [f"{metric} is undefined for every condition{_why(metric)}." for metric in table.undefined]
+    partly = rows[(rows["n_undefined"] > 0) & rows["mean"].notna()].groupby("metric")["n_undefined"].max()
+    if len(partly):
+        said.append(
+            "Undefined in some conditions, and left out of their means: "
+            + listed([f"{metric} (in {int(n)} of {len(conditions)})" for metric, n in partly.items()], shown=12)
+            + "."
+        )
+    asked: dict[str, Any] = result.record["asked"]
+    if asked["seeds"] < 3:
+        said.append(
+            f"{counted(asked['seeds'], 'seed')}: how much the results vary between fits is not known; take at least 3."
+        )
+    return said
+
+
+def not_applicable(result: BenchmarkResult, kind: str) -> list[tuple[str, str, str]]:
+    """Models that do not apply: model, on which splits, why."""
+    names = [split["name"] for split in result.record["splits"] if split["kind"] == kind]
+    rows = result.skipped[result.skipped["split"].isin(names)]
+    found = []
+    for model, part in rows.groupby("model", sort=False):
+        where = "all splits" if part["split"].nunique() == len(names) else listed(list(dict.fromkeys(part["split"])))
+        found.append((str(model), where, str(part["reason"].iloc[0])))
+    return found
+
+
+def methods(result: BenchmarkResult, kind: str, claim: str) -> str:
+    """A paragraph to paste into a methods section."""
+    record, asked = result.record, result.record["asked"]
+    data = record["data"]
+    n_splits = sum(split["kind"] == kind for split in record["splits"])
+    return (
+        f"{counted(len(record['models']), 'model')} ({listed(record['models'], 12)}) were compared with CycSeq "
+        f"{record['versions']['cycseq']} on {counted(data['cells'], 'cell')} x {counted(data['genes'], 'gene')} "
+        f"(log1p of counts per 10,000) in {counted(len(data['contexts']), 'context')} with "
+        f"{counted(len(data['perturbations']), 'perturbation')}. Splits were of the kind {kind} "
+        f"({counted(n_splits, 'split')}; {claim.rstrip('.')}), with {counted(asked['seeds'], 'seed')} each; control cells "
+        "of every context stayed in training. Deltas are perturbed minus control means of a context; genes that a "
+        "condition perturbs were left out of its scores. The ceiling is the score that a random half of the real cells "
+        "gets for predicting the other half (10 repeats); scores are (value - negative control) / (ceiling - negative "
+        "control), not clipped. Intervals are 95 % percentile intervals of a paired bootstrap over test conditions, "
+        "stratified by context (2,000 draws); a model is said to beat another only where the paired interval excludes zero."
+    )
+
+
+def sources(metrics: Sequence[str]) -> list[tuple[str, str, str, str, str]]:
+    """Metric, formula, source, direction's best value, caution."""
+    known = [METRICS[name] for name in metrics if name in METRICS]
+    return [(m.name, m.formula, m.source, short(m.best), m.caution) for m in known]
+
+
+def _is(things: Sequence[object]) -> str:
+    return "is" if len(things) == 1 else "are"
+
+
+def _why(metric: str) -> str:
+    return {
+        "pearson_delta_specific": ": it needs other training perturbations of the same context",
+        "retrieval_cosine": ": it needs several perturbations in a context",
+        "r2_delta_top50": ": it needs 50 differentially expressed genes",
+    }.get(metric, "")
