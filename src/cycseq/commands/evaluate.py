@@ -7,7 +7,7 @@ from pathlib import Path
 from jsonargparse import Namespace
 
 from cycseq.commands.parser import Parser, settings_of
-from cycseq.commands.terminal import say, table
+from cycseq.commands.terminal import headline, say
 from cycseq.data.readers import ReadSettings, read
 from cycseq.evaluate import EvaluateSettings
 from cycseq.files import check_output, write_text
@@ -18,8 +18,12 @@ def configure(parser: Parser, _words: list[str]) -> None:
     """Options."""
     parser.add_argument("--predicted", required=True, type=Path, help="Predicted cells: ours or another tool's, log1p.")
     parser.add_argument("--real", required=True, type=Path, help="Real cells with their controls, log1p.")
-    parser.add_argument("--out", required=True, type=Path, help="CSV: model, split, seed, context, perturbation, metric, value.")
-    parser.add_argument("--split", type=Path, help="The split that the model was fitted on, if the prediction does not say.")
+    parser.add_argument(
+        "--out", required=True, type=Path, help="CSV: model, split, seed, context, perturbation, metric, value."
+    )
+    parser.add_argument(
+        "--split", type=Path, help="The split that the model was fitted on, if the prediction does not say."
+    )
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the output if it exists.")
     parser.add_class_arguments(EvaluateSettings)
     parser.add_class_arguments(ReadSettings)
@@ -32,5 +36,5 @@ def run(options: Namespace) -> None:
     predicted, real = read(options.predicted, reading), read(options.real, reading)
     scores = evaluate_prediction(predicted, real, split=options.split, settings=settings_of(EvaluateSettings, options))
     write_text(options.out, scores.to_csv(index=False), overwrite=options.overwrite)
-    show(scores)
+    headline(scores, ["context", "perturbation"])
     say(f"wrote {options.out}: {len(scores):,} values, {int(scores['value'].isna().sum())} of them undefined")

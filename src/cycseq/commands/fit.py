@@ -30,6 +30,13 @@ def run(options: Namespace) -> None:
     split = Split.read(options.split)
     data = read(options.data)
     fitted = fit_run(
-        data, split, model, options.run, data_path=options.data, seed=options.seed, overwrite=options.overwrite
+        data,
+        split,
+        model,
+        options.run,
+        seed=options.seed,
+        data_path=options.data.resolve(),
+        command=options.typed,
+        overwrite=options.overwrite,
     )
     say([f"claim: {split.claim}", f"wrote {fitted.folder}: {model.name} fitted on {len(split.train)} conditions"])

@@ -23,7 +23,9 @@ def add_model_option(parser: Parser, words: list[str]) -> None:
     named = _named(words)
     for name in [named] if named else MODELS:
         _check_settings(model_class(name), words)
-    parser.add_subclass_arguments(Model, "model", required=True, help="The model (cycseq list models) and its settings.")
+    parser.add_subclass_arguments(
+        Model, "model", required=True, help="The model (cycseq list models) and its settings."
+    )
 
 
 def chosen_model(options: Namespace) -> Model:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import shlex
 import sys
 import types
 from argparse import Action, ArgumentError, HelpFormatter
@@ -65,6 +66,8 @@ def parse(
 ) -> Namespace | None:
     """Parse the words after a command's name; None where only help or the configuration was asked for.
 
+    The whole command line, as it was typed, is kept as `typed`, for records of how a file came about.
+
     Parameters
     ----------
     name
@@ -76,13 +79,14 @@ def parse(
     words
         What the user typed.
     """
+    typed = shlex.join(["cycseq", name, *words])
     words = [underscored(word) for word in words]
     parser = Parser(prog=f"cycseq {name}", description=summary, exit_on_error=False, formatter_class=_Formatter)
     parser.add_argument("--config", action="config", help="YAML file with any of these options.")
     configure(parser, words)
     parser.words = tuple(words)
     try:
-        return parser.parse_args(_completed(parser, words))
+        parsed = parser.parse_args(_completed(parser, words))
     except ArgumentError as err:
         parser.error(str(err))
     except SystemExit as stop:
@@ -90,6 +94,8 @@ def parse(
             raise
         sys.stdout.flush()
         return None
+    parsed["typed"] = typed
+    return parsed
 
 
 def settings_of(kind: type[T], parsed: Namespace) -> T:

@@ -23,8 +23,12 @@ def configure(parser: Parser, _words: list[str]) -> None:
         default=["test"],
         help="CONTEXT:PERTURBATION, several separated by commas; 'test' is every test condition of the run's split.",
     )
-    parser.add_argument("--cells", type=int, default=None, help="Cells of each condition; as many as controls if not said.")
-    parser.add_argument("--controls", type=Path, help="Control cells of your own, prepared; else those of the run's data.")
+    parser.add_argument(
+        "--cells", type=int, default=None, help="Cells of each condition; as many as controls if not said."
+    )
+    parser.add_argument(
+        "--controls", type=Path, help="Control cells of your own, prepared; else those of the run's data."
+    )
     parser.add_argument("--seed", type=int, default=0, help="Fixes which control cells are drawn.")
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the output if it exists.")
 
@@ -37,4 +41,6 @@ def run(options: Namespace) -> None:
     predicted = opened.predict(options.conditions, controls=controls, n_cells=options.cells, seed=options.seed)
     predicted.write(options.out, overwrite=options.overwrite)
     conditions = ", ".join(map(str, predicted.conditions()[:8])) + (", ..." if len(predicted.conditions()) > 8 else "")
-    say(f"wrote {options.out}: {predicted.n_cells:,} predicted cells x {len(predicted.genes):,} genes, {predicted.scale} ({conditions})")
+    say(
+        f"wrote {options.out}: {predicted.n_cells:,} predicted cells x {len(predicted.genes):,} genes, {predicted.scale} ({conditions})"
+    )

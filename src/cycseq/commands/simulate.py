@@ -25,4 +25,6 @@ def run(options: Namespace) -> None:
     data = simulate(settings_of(SimulateSettings, options))
     data.write(options.out, overwrite=options.overwrite)
     say(data.notes)
-    say(f"wrote {options.out}: {data.n_cells:,} cells x {len(data.genes):,} genes, {len(data.conditions())} conditions, counts")
+    say(
+        f"wrote {options.out}: {data.n_cells:,} cells x {len(data.genes):,} genes, {len(data.conditions())} conditions, counts"
+    )

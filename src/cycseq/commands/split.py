@@ -18,7 +18,9 @@ from cycseq.files import check_output
 def configure(parser: Parser, _words: list[str]) -> None:
     """Options."""
     parser.add_argument("--data", required=True, type=Path, help="Data that cycseq prepare wrote.")
-    parser.add_argument("--out", type=Path, help="JSON file; a folder where several splits are made. Without it they are only shown.")
+    parser.add_argument(
+        "--out", type=Path, help="JSON file; a folder where several splits are made. Without it they are only shown."
+    )
     parser.add_argument("--check", type=Path, help="Look for leakage in this split instead of making one.")
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the output if it exists.")
     parser.add_class_arguments(SplitSettings)
@@ -52,6 +54,8 @@ def _paths(splits: tuple[Split, ...], out: Path | None) -> list[Path]:
     if len(splits) == 1 and out.suffix == ".json":
         return [out]
     if out.suffix == ".json":
-        msg = f"{len(splits)} splits are made, but --out {out} is one file: name a folder, or choose one with --context."
+        msg = (
+            f"{len(splits)} splits are made, but --out {out} is one file: name a folder, or choose one with --context."
+        )
         raise SplitError(msg)
     return [out / f"{split.name.replace(':', '-').replace('/', '-')}.json" for split in splits]

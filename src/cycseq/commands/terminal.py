@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import pandas as pd
 from rich import box
 from rich.console import Console
 from rich.table import Table
+
+from cycseq.metrics import HEADLINE
 
 
 def say(lines: Iterable[str] | str) -> None:
@@ -26,6 +29,24 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: st
     for row in rows:
         shown.add_row(*row)
     Console(highlight=False).print(shown)
+
+
+def headline(scores: pd.DataFrame, index: Sequence[str], *, title: str | None = None) -> None:
+    """Print the headline metrics of a table of scores: a row for each value of the index columns.
+
+    Parameters
+    ----------
+    scores
+        With the index columns, `metric` and `value`.
+    index
+        What a row stands for: `model`, or `context` and `perturbation`.
+    title
+        Stands above.
+    """
+    shown = scores.pivot_table(index=list(index), columns="metric", values="value", sort=False, dropna=False)
+    metrics = [metric for metric in HEADLINE if metric in shown] or list(shown)[:7]
+    rows = shown[metrics].dropna(how="all").reset_index()
+    table(rows.columns, rows.itertuples(index=False), title=title)
 
 
 def _cell(value: object) -> str:

@@ -1,0 +1,52 @@
+"""`cycseq benchmark --data PREPARED.h5ad --split unseen-context --models NoChange,ContextAdditive --out OUT`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jsonargparse import Namespace
+
+from cycseq.benchmark import BenchmarkSettings, benchmark
+from cycseq.commands.parser import Parser, settings_of
+from cycseq.commands.terminal import headline, say
+from cycseq.data.readers import read
+from cycseq.data.split import SplitSettings
+from cycseq.errors import ModelError
+from cycseq.evaluate import EvaluateSettings
+from cycseq.report import write_report
+
+
+def configure(parser: Parser, _words: list[str]) -> None:
+    """Options."""
+    parser.add_argument("--data", required=True, type=Path, help="Data that cycseq prepare wrote.")
+    parser.add_argument(
+        "--out", required=True, type=Path, help="Folder of the tables and the report; an interrupted one is resumed."
+    )
+    parser.add_argument("--overwrite", type=bool, default=False, help="Replace a benchmark with other settings.")
+    parser.add_class_arguments(BenchmarkSettings)
+    parser.add_class_arguments(SplitSettings, skip={"kind", "seed"})
+    parser.add_class_arguments(EvaluateSettings)
+
+
+def run(options: Namespace) -> None:
+    """Compute what is missing, print the headline, write the report."""
+    options["kind"] = SplitSettings.kind
+    result = benchmark(
+        read(options.data),
+        settings_of(BenchmarkSettings, options),
+        options.out,
+        splitting=settings_of(SplitSettings, options),
+        evaluation=settings_of(EvaluateSettings, options),
+        data_path=options.data.resolve(),
+        command=options.typed,
+        overwrite=options.overwrite,
+    )
+    for split, rows in result.summary.groupby("split", sort=False):
+        title = f"{split}: means over test conditions (intervals: summary.csv)"
+        headline(rows.rename(columns={"mean": "value"}), ["model"], title=title)
+    page = write_report(options.out, overwrite=True)
+    say(f"wrote {options.out}: metrics.csv ({len(result.metrics):,} values), summary.csv, {page.name}")
+    if result.failed:
+        failed = result.failed[0]
+        msg = f"{len(result.failed)} of the table's cells broke (first: {failed.model} on {failed.split}: {failed.error}); run the same command to try them again."
+        raise ModelError(msg)
