@@ -96,7 +96,7 @@ def canonical_perturbation(label: str, controls: Iterable[str]) -> str:
 def perturbation_of_guides(label: str) -> str:
     """``"KLF1_NegCtrl0__KLF1_NegCtrl0"`` -> ``"KLF1"``: the genes of a dual guide of GEO's `cell_identities`."""
     genes = [gene for gene in label.rpartition("__")[2].split("_")[:2] if gene]
-    return "+".join("control" if re.match(r"(?i)neg_?ctrl", gene) else gene for gene in genes)
+    return canonical_perturbation("+".join("control" if gene.startswith("NegCtrl") else gene for gene in genes), ())
 
 
 def find_labels(

@@ -92,27 +92,27 @@ def decide_scale(x: Matrix | Values, said: str | None = None, *, layers: Sequenc
     if said == "scaled":
         return "scaled"
     counts_layer = next((name for name in layers if "count" in name.casefold() or name == "raw"), None)
-    elsewhere = f"say --layer {counts_layer} to take the counts from there, or " if counts_layer else ""
     option = f"--layer {counts_layer}" if counts_layer else ""
+    elsewhere = f"Say {option} to take the counts from there, or give" if counts_layer else "Give"
     if seen.lowest < 0:
         msg = (
             f"some values are negative ({_shown(seen.negative)}): they are neither counts nor log1p. "
-            f"Give counts: {elsewhere}say --scale scaled if the genes were standardised."
+            f"{elsewhere} counts, or say --scale scaled if the genes were standardised."
         )
         raise DataError(msg, option=option or "--scale scaled")
     found: Scale | None = "counts" if not seen.n_fractional else "log1p" if seen.highest <= HIGHEST_LOG1P else None
-    if found is None:
-        msg = (
-            f"the values are neither counts nor log1p: some are fractional ({_shown(seen.fractional)}) and the largest "
-            f"is {seen.highest:.4g}, above {HIGHEST_LOG1P:.0f}: normalised counts without a logarithm look so. Give "
-            f"counts: {elsewhere}give log1p of counts per {TARGET_SUM:,.0f}."
-        )
-        raise DataError(msg, option=option)
-    if said is not None and said != found:
+    if said is not None and found is not None and said != found:
         shown = _shown(seen.fractional or seen.positive)
         cure = "counts are whole numbers" if said == "counts" else "log1p values are fractional"
         msg = f"--scale {said} was said, but the values look like {found} ({shown}): {cure}. Say --scale {found}."
         raise DataError(msg, option=f"--scale {found}")
+    if found is None:
+        msg = (
+            f"the values are neither counts nor log1p: some are fractional ({_shown(seen.fractional)}) and the largest "
+            f"is {seen.highest:.4g}, above {HIGHEST_LOG1P:.0f}: normalised counts without a logarithm look so. "
+            f"{elsewhere} counts, or log1p of counts per {TARGET_SUM:,.0f}."
+        )
+        raise DataError(msg, option=option)
     return found
 
 

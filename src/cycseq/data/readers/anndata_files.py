@@ -53,7 +53,8 @@ def read_zarr(path: Path, settings: ReadSettings) -> Loaded:
 def _read_group(group: Any, settings: ReadSettings, what: str) -> Loaded:
     """X, or the layer asked for, with obs, var, uns and obsm; other layers stay on the disk."""
     elem = ad.io.read_elem
-    layers = (*(group.get("layers") or ()), *(["raw"] if "raw" in group and "X" in group["raw"] else []))
+    inside = {name: set(group[name]) if hasattr(group.get(name), "keys") else set() for name in ("layers", "raw")}
+    layers = (*sorted(inside["layers"]), *(["raw"] if "X" in inside["raw"] else []))
     where = _layer(settings.layer, layers)
     x = float32(elem(group[where])) if where in group else None
     var = elem(group["raw/var" if where == "raw/X" else "var"])

@@ -77,14 +77,15 @@ def _named(x: Any, genes: pd.Index, obs: pd.DataFrame, settings: ReadSettings, w
     unnamed = obs.index.dtype != object or not len(obs)
     n_cells, n_columns = x.shape
     notes: tuple[str, ...] = ()
-    if n_columns >= 2 * len(genes) > 0:
-        obs, notes = _cycseq_labels(x[:, len(genes) :], genes)
+    indicators = x[:, len(genes) :]
+    if n_columns >= 2 * len(genes) > 0 and _all_zero_or_one(indicators):
+        obs, notes = _cycseq_labels(indicators, genes)
         x, what = np.ascontiguousarray(x[:, : len(genes)]), "NPY of CycSeq"
     elif n_columns != len(genes):
-        turned = " It has as many rows as there are genes: say --orientation genes-by-cells."
-        msg = f"the array has {n_columns:,} columns, but there are {len(genes):,} genes."
         option = "--orientation genes-by-cells" if n_cells == len(genes) else ""
-        raise DataError(msg + (turned if option else " Give the genes of its columns with --genes."), option=option)
+        cure = f"It has as many rows: say {option}." if option else "Give the names of its columns with --genes FILE."
+        msg = f"the array has {n_columns:,} columns, but {len(genes):,} genes are named. {cure}"
+        raise DataError(msg, option=option)
     if unnamed:
         obs.index = pd.Index([f"cell{i}" for i in range(n_cells)])
         obs = obs if len(obs.columns) else pd.DataFrame(index=obs.index)
@@ -92,15 +93,14 @@ def _named(x: Any, genes: pd.Index, obs: pd.DataFrame, settings: ReadSettings, w
     return Loaded(adata, format=what, notes=notes, unnamed=unnamed)
 
 
+def _all_zero_or_one(x: Any) -> bool:
+    values = x.data if sp.issparse(x) else x
+    return bool(((values == 0) | (values == 1)).all())
+
+
 def _cycseq_labels(indicators: Any, genes: pd.Index) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Perturbation and batch of every row from its 0/1 indicators."""
     dense = np.asarray(indicators.toarray() if sp.issparse(indicators) else indicators)
-    if not np.isin(dense, (0, 1)).all():
-        msg = (
-            f"the array has {len(genes) + dense.shape[1]:,} columns for {len(genes):,} genes, and those after the genes "
-            "are not 0 or 1. Expected cells x genes, or CycSeq's expression ++ perturbed gene ++ batch."
-        )
-        raise DataError(msg)
     perturbed, batch = dense[:, : len(genes)] == 1, dense[:, len(genes) :] == 1
     patterns, of_cell = np.unique(perturbed, axis=0, return_inverse=True)
     labels = np.array(["+".join(sorted(genes[pattern])) or "control" for pattern in patterns], dtype=object)

@@ -18,7 +18,6 @@ from cycseq.data.readers.base import (
     Orientation,
     Reader,
     ReadSettings,
-    damage_named,
     first_line,
     read_labels,
     separator,
@@ -50,8 +49,7 @@ def read_table(path: Path, settings: ReadSettings) -> Loaded:
         msg = f"{path} is empty: expected a header and one line for each cell (or gene)."
         raise FileError(msg)
     sep = separator(header_line)
-    with damage_named(path, "a table"):
-        head = pd.read_csv(path, sep=sep, index_col=0, nrows=20)
+    head = _parsed(path, sep, None, nrows=20)
     labels = _label_columns(head, settings)
     lies, why = _orientation(head, labels, settings)
     notes = [f"orientation: {lies} ({why})"]
@@ -104,9 +102,9 @@ def _barcodes(names: pd.Index) -> bool:
     return sum(bool(BARCODE.match(str(name))) for name in names) > len(names) / 2
 
 
-def _parsed(path: Path, sep: str, dtypes: dict[str, str]) -> pd.DataFrame:
+def _parsed(path: Path, sep: str, dtypes: dict[str, str] | None, nrows: int | None = None) -> pd.DataFrame:
     try:
-        return pd.read_csv(path, sep=sep, index_col=0, dtype=dtypes)
+        return pd.read_csv(path, sep=sep, index_col=0, dtype=dtypes, nrows=nrows)
     except (ValueError, OSError, EOFError, zlib.error) as err:  # pandas' ParserError is a ValueError
         raise _bad_table(path, err) from err
 

@@ -132,8 +132,8 @@ def _assemble(
         left_out = ", ".join(f"{n:,} of {kind}" for kind, n in types[~genes].value_counts().items())
         notes = (f"features other than {EXPRESSION} were left out: {left_out}",)
         x, names, ids = x[:, genes], names[genes], ids[genes]
-    obs = pd.DataFrame(index=pd.Index(barcodes, name=None))
-    lane = pd.Series(barcodes).str.extract(r"-(\d+)$")[0]
+    obs = pd.DataFrame(index=pd.Index(barcodes.to_numpy()))
+    lane = barcodes.str.extract(r"-(\d+)$")[0]
     if lane.notna().all() and lane.nunique() > 1:
         obs["gem_group"] = lane.to_numpy()
     return ad.AnnData(X=x, obs=obs, var=pd.DataFrame({"gene_id": ids.to_numpy()}, index=names)), notes
