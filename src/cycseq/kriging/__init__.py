@@ -1,0 +1,1 @@
+"""Kriging over conditions: pure NumPy numerics, no AnnData and no torch."""

@@ -1,0 +1,71 @@
+"""How far leave-one-point-out predictions of the training data can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import norm
+
+from cycseq.kriging.mixture import Block, Covariances, Mixture, PerRow, Posterior, krige
+
+COVERAGE = 0.9
+FEWEST = 200
+"""Rows below which nothing is calibrated."""
+NUGGETS = np.linspace(0.0, 3.0, 61)
+INFLATIONS = np.geomspace(1.0, 8.0, 60)
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What the posterior at points without an observation is corrected by."""
+
+    slope: float = 1.0
+    """Of observed on predicted, in [0, 1]: 0 says that nothing can be told of a new point."""
+    nugget: float = 0.0
+    """Variance that every point has of its own beside the sampling of cells (donors, depth), in units of a row's
+    mean sampling noise."""
+    inflation: float = 1.0
+    """Of the rest of the variance."""
+
+    def applied(self, block: Block, posterior: Posterior) -> Posterior:
+        """The posterior, corrected as far as it does not rest on the target's own observation."""
+        foreign = np.clip(1.0 - posterior.own_weight, 0.0, 1.0)
+        mean = posterior.mean * (1.0 - (1.0 - self.slope) * foreign)
+        own = self.nugget * block.noise.mean(axis=1)[:, None] * foreign**2
+        return Posterior(
+            mean, posterior.variance * (1.0 + (self.inflation - 1.0) * foreign) + own, posterior.own_weight
+        )
+
+
+def leave_one_out(blocks: Sequence[Block], mixture: Mixture, covariances: Covariances) -> Trust:
+    """Predict every observed point from the others, training data only, and learn what that teaches.
+
+    The slope is that of least squares over all rows. The nugget is the least for which intervals cover `COVERAGE` of
+    the rows where sampling noise makes most of the interval, the inflation the same where the posterior does.
+    """
+    parts: list[tuple[PerRow, PerRow, PerRow, PerRow, PerRow]] = []
+    for block in blocks:
+        for column in range(block.y.shape[1] if block.y.shape[1] > 1 else 0):
+            others = block.without(column)
+            posterior = krige(others, mixture, covariances, block.points[[column]])
+            left_out = block.y[:, column], block.noise[:, column]
+            parts.append((posterior.mean[:, 0], posterior.variance[:, 0], others.noise.mean(axis=1), *left_out))
+    if sum(len(part[0]) for part in parts) < FEWEST:
+        return Trust()
+    mean, variance, unit, y, noise = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    slope = float(np.clip((y * mean).sum() / max((mean**2).sum(), 1e-12), 0.0, 1.0))
+    error = (y - slope * mean) ** 2 / norm.ppf(0.5 + COVERAGE / 2) ** 2
+    strong = variance > noise
+    nugget = _least(NUGGETS, ~strong, lambda value: error <= variance + value * unit + noise)
+    inflation = _least(INFLATIONS, strong, lambda value: error <= value * variance + nugget * unit + noise)
+    return Trust(slope, nugget, inflation)
+
+
+def _least(values: np.ndarray, rows: np.ndarray, covered: Callable[[float], np.ndarray]) -> float:
+    """The least value for which enough of these rows are covered; the first where there are too few rows."""
+    if rows.sum() < FEWEST:
+        return float(values[0])
+    enough = (value for value in values if covered(float(value))[rows].mean() >= COVERAGE)
+    return float(next(enough, values[-1]))

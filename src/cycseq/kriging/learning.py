@@ -1,0 +1,154 @@
+"""The settings of the response field, from training conditions alone: moments, marginal likelihood, leave-one-out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from cycseq.kriging.calibration import leave_one_out
+from cycseq.kriging.covariance import RESPONSE_PATTERNS, euclidean, median_distance
+from cycseq.kriging.field import Field, Settings, Stage, is_combination, single_conditions
+from cycseq.kriging.measured import Measured
+from cycseq.kriging.mixture import Block, Covariances, PerRow, equal_weights, learn_mixture
+
+COMMON_FROM = 3
+"""Single perturbations from which a common response is told from a specific one."""
+COMMON_SCALES = tuple((10.0 ** np.arange(-2.5, 2.6, 0.5)).tolist())
+SPECIFIC_SCALES = tuple((10.0 ** np.arange(-2.5, 2.1, 0.5)).tolist())
+ROWS_TO_LEARN = 20_000
+"""Rows (a gene of a perturbation) from which the weights of a stage are learned."""
+PRIOR_CONDITIONS = 20.0
+"""Weight of the mean gene in a gene's variance."""
+LEAST_GENE = 0.05
+"""Least variance of a gene, in units of the mean one."""
+STRENGTHS = (0.01, 100.0)
+"""Least and largest variance of a perturbation, in units of the mean one."""
+COEFFICIENT_SD = 0.3
+"""How far the coefficients of combinations may stray from the additive model, before the data speak."""
+
+
+def learn_settings(measured: Measured, *, seed: int = 0) -> Settings:
+    """Everything that the field needs to know beside the measured responses.
+
+    Parameters
+    ----------
+    measured
+        The training conditions.
+    seed
+        Fixes which rows the weights are learned from.
+    """
+    rng = np.random.default_rng(seed)
+    single = single_conditions(measured)
+    names = np.asarray(measured.names)
+    with_common = len(set(names[single])) >= COMMON_FROM
+    gene_variance, strength = _moments(measured, single, centred=with_common)
+    perturbed = np.unique(measured.context)
+    seen = perturbed if len(perturbed) > 1 else np.arange(len(measured.levels.mean))
+    settings = Settings(
+        unit=median_distance(euclidean(measured.levels.mean[seen])),
+        gene_variance=gene_variance,
+        common_variance=1.0,
+        strength=strength,
+        common=None,
+        specific=Stage(equal_weights(len(RESPONSE_PATTERNS), SPECIFIC_SCALES)),
+    )
+    if with_common:
+        block = Field(measured, settings, measured.levels.mean).common_block()
+        settings = replace(settings, common_variance=_excess(block.y, block.noise))
+        field = Field(measured, settings, measured.levels.mean)
+        settings = replace(settings, common=_stage([field.common_block()], field.covariances, COMMON_SCALES))
+    field = Field(measured, settings, measured.levels.mean)
+    scales = SPECIFIC_SCALES if with_common else COMMON_SCALES
+    blocks = [field.specific_block(name) for name in _sampled(sorted(strength), rng, gene_variance)]
+    settings = replace(settings, specific=_stage(_thinned(blocks, rng), field.covariances, scales))
+    combinations = sorted({name for name in names[~single] if is_combination(name)})
+    if combinations:
+        settings = _learn_combinations(Field(measured, settings, measured.levels.mean), combinations, rng)
+    return settings
+
+
+def _moments(measured: Measured, single: np.ndarray, *, centred: bool) -> tuple[PerRow, dict[str, float]]:
+    """Variance of every gene and strength of every perturbation, noise taken off, by the method of moments."""
+    contexts, place = np.unique(measured.context[single], return_inverse=True)
+    residual, noise = measured.delta[single].copy(), measured.cell_noise[single].copy()
+    lost = 0
+    if centred:
+        for i in range(len(contexts)):
+            residual[place == i] -= residual[place == i].mean(axis=0)
+        lost = len(contexts)
+    else:
+        noise += measured.control_noise[single]
+    names = np.asarray(measured.names)[single]
+    n = max(len(residual) - lost, 1)
+    excess = (np.maximum(residual, -np.inf) ** 2 - noise * (n / len(residual))).sum(axis=0) / n
+    mean = max(float(excess.mean()), 1e-6)
+    gene = np.maximum((n * excess + PRIOR_CONDITIONS * mean) / (n + PRIOR_CONDITIONS), LEAST_GENE * mean)
+    if not centred:  # too few conditions to know a gene's variance from its own response
+        gene = np.full_like(gene, mean)
+        return gene, dict.fromkeys(map(str, np.unique(names)), 1.0)
+    of_row = ((residual**2 - noise) / gene).mean(axis=1)
+    strength = {str(name): float(np.clip(of_row[names == name].mean(), *STRENGTHS)) for name in np.unique(names)}
+    return gene, strength
+
+
+def _excess(y: np.ndarray, noise: np.ndarray) -> float:
+    return max(float((y**2 - noise).mean()), 1e-6)
+
+
+def _sampled(names: list[str], rng: np.random.Generator, per_name: np.ndarray, most: int = 200) -> list[str]:
+    return names if len(names) <= most else sorted(rng.choice(names, most, replace=False).tolist())
+
+
+def _thinned(blocks: Sequence[Block], rng: np.random.Generator) -> list[Block]:
+    """At most `ROWS_TO_LEARN` rows in all, the same share of every block; blocks at the same points are joined."""
+    share = min(1.0, ROWS_TO_LEARN / sum(len(block.y) for block in blocks))
+    groups: dict[tuple[int, ...], list[Block]] = {}
+    for block in blocks:
+        n = len(block.y)
+        rows = np.arange(n) if share == 1.0 else np.sort(rng.choice(n, max(int(share * n), 1), replace=False))
+        thin = Block(block.y[rows], block.noise[rows], block.variance[rows], block.points)
+        groups.setdefault(tuple(block.points.tolist()), []).append(thin)
+    return [
+        Block(
+            np.concatenate([b.y for b in same]),
+            np.concatenate([b.noise for b in same]),
+            np.concatenate([b.variance for b in same]),
+            same[0].points,
+        )
+        for same in groups.values()
+    ]
+
+
+def _stage(blocks: Sequence[Block], covariances: Covariances, scales: Sequence[float]) -> Stage:
+    mixture = learn_mixture(blocks, covariances, scales)
+    return Stage(mixture, leave_one_out(blocks, mixture, covariances))
+
+
+def _learn_combinations(field: Field, names: list[str], rng: np.random.Generator) -> Settings:
+    """Coefficients of common and parts (ridge towards the additive model), then the prior of the interactions."""
+    start = np.array([2.0, 1.0])
+    precision, right = np.diag(np.full(2, COEFFICIENT_SD**-2)), np.zeros(2)
+    for name in names:
+        rows = field.measured.rows(name)
+        contexts = field.measured.context[rows]
+        both = field.additive(name).mean[:, contexts]
+        common = field.common.mean[:, contexts]
+        design = np.stack(
+            [common.ravel() * len(name.split("+")) / 2.0, (both - field.settings.coefficients[0] * common).ravel()]
+        )
+        noise = field.measured.cell_noise[rows].T.ravel() + field.settings.gene_variance.mean()
+        error = field.measured.delta[rows].T.ravel() - start @ design
+        precision += design / noise @ design.T
+        right += design / noise @ error
+    coefficients = start + np.linalg.solve(precision, right)
+    settings = replace(field.settings, coefficients=(float(coefficients[0]), float(coefficients[1])))
+    settings = replace(settings, interaction_variance=1.0)
+    field = Field(field.measured, settings, field.levels)
+    blocks = [field.interaction_block(name) for name in names]
+    excess = np.mean([((b.y**2 - b.noise) / b.variance[:, None]).mean() for b in blocks])
+    settings = replace(settings, interaction_variance=float(np.clip(excess, 0.01, 10.0)))
+    field = Field(field.measured, settings, field.levels)
+    blocks = [field.interaction_block(name) for name in names]
+    return replace(settings, interaction=_stage(_thinned(blocks, rng), field.covariances, SPECIFIC_SCALES))

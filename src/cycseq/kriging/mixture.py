@@ -1,0 +1,188 @@
+"""Kriging under a mixture of Gaussian-process priors whose weights are learned by marginal likelihood.
+
+A row (one gene, of one perturbation) is seen at several points (contexts, or perturbations): y = f + e with
+e ~ N(0, known noise). Its prior is a mixture over components, f ~ N(0, variance x scale x K): K a pattern of sharing
+between points and scale a number on a grid. So strong and weak, shared and private responses each find their own
+shrinkage, and intervals have the heavy tails that one Gaussian lacks: adaptive shrinkage with many conditions
+(Urbut et al. 2019, mash).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.linalg import eigh
+
+Rows = Float[np.ndarray, "rows points"]
+Targets = Float[np.ndarray, "rows targets"]
+PerRow = Float[np.ndarray, "rows"]
+Weights = Float[np.ndarray, "patterns scales"]
+Covariances = Float[np.ndarray, "patterns all_points all_points"]
+Places = Int[np.ndarray, "places"]
+
+EXACT_POINTS = 10
+"""Up to so many observed points every row has its own solve; above, noise is taken as (row's) x (point's)."""
+LEAST_WEIGHT = 2e-3
+"""Components with less weight are dropped."""
+NOISE_FLOOR = 1e-6
+"""Of a gene that is zero in all cells: no sample proves a variance of zero."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows that are seen at the same points."""
+
+    y: Rows
+    noise: Rows
+    """Known sampling variance of `y`."""
+    variance: PerRow
+    """What the scales of the prior are multiplied by."""
+    points: Places
+    """Place of each column of `y` in the covariances."""
+
+    def without(self, column: int) -> Block:
+        """The same rows, one point left out."""
+        kept = np.arange(self.y.shape[1]) != column
+        return Block(self.y[:, kept], self.noise[:, kept], self.variance, self.points[kept])
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """The learned prior: weights of patterns and scales, which sum to 1."""
+
+    scales: tuple[float, ...]
+    weights: Weights
+
+    @property
+    def pattern_weights(self) -> list[float]:
+        """Weight of every pattern, over all scales."""
+        weights: list[float] = self.weights.sum(axis=1).tolist()
+        return weights
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """What is known of every row at the targets."""
+
+    mean: Targets
+    variance: Targets
+    own_weight: Targets
+    """Weight of the target's own observation in the mean; 0 where it has none."""
+
+
+def equal_weights(n_patterns: int, scales: Sequence[float]) -> Mixture:
+    """All components alike: where EM starts, and what stays where nothing can be learned."""
+    return Mixture(tuple(scales), np.full((n_patterns, len(scales)), 1.0 / (n_patterns * len(scales))))
+
+
+def learn_mixture(blocks: Sequence[Block], covariances: Covariances, scales: Sequence[float]) -> Mixture:
+    """Weights that maximise the marginal likelihood of all rows together (EM; the problem is convex)."""
+    start = equal_weights(len(covariances), scales)
+    nowhere = np.empty(0, dtype=np.int64)
+    log_likelihood = np.concatenate(
+        [
+            np.stack([part.log_likelihood for part in _components(block, start, covariances, nowhere)], axis=1)
+            for block in blocks
+        ]
+    )
+    weights = _expectation_maximisation(log_likelihood)
+    weights = np.where(weights < LEAST_WEIGHT, 0.0, weights)
+    return Mixture(start.scales, (weights / weights.sum()).reshape(start.weights.shape))
+
+
+def krige(block: Block, mixture: Mixture, covariances: Covariances, targets: Places) -> Posterior:
+    """Posterior mean and variance of every row at the targets (places in the covariances)."""
+    shape = (len(block.y), len(targets))
+    mean, square, own, total = np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(len(block.y))
+    highest = np.full(len(block.y), -np.inf)
+    for part in _components(block, mixture, covariances, targets):
+        joint = np.log(part.weight) + part.log_likelihood
+        raised = np.maximum(highest, joint)
+        kept, new = np.exp(highest - raised)[:, None], np.exp(joint - raised)[:, None]
+        mean = kept * mean + new * part.mean
+        square = kept * square + new * (part.variance + part.mean**2)
+        own = kept * own + new * part.own_weight
+        total = kept[:, 0] * total + new[:, 0]
+        highest = raised
+    mean, own = mean / total[:, None], own / total[:, None]
+    return Posterior(mean, np.maximum(square / total[:, None] - mean**2, 0.0), own)
+
+
+@dataclass(frozen=True)
+class _Component:
+    weight: float
+    log_likelihood: PerRow
+    mean: Targets
+    variance: Targets
+    own_weight: Targets
+
+
+def _components(block: Block, mixture: Mixture, covariances: Covariances, targets: Places) -> Iterator[_Component]:
+    solve = _exact if block.y.shape[1] <= EXACT_POINTS else _factorised
+    for covariance, weights in zip(covariances, mixture.weights, strict=True):
+        used = np.flatnonzero(weights > 0)
+        if used.size:
+            scales = [mixture.scales[i] for i in used]
+            for i, parts in zip(used, solve(block, covariance, scales, targets), strict=True):
+                yield _Component(float(weights[i]), *parts)
+
+
+Parts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def _exact(block: Block, covariance: np.ndarray, scales: list[float], targets: Places) -> Iterator[Parts]:
+    """One small Cholesky factor per row, whatever its noise."""
+    between, across = covariance[np.ix_(block.points, block.points)], covariance[np.ix_(block.points, targets)]
+    own = (block.points[:, None] == targets).astype(np.float64)
+    noise = np.maximum(block.noise, NOISE_FLOOR)[:, :, None] * np.eye(block.y.shape[1])
+    for scale in scales:
+        prior = scale * block.variance
+        root = np.linalg.cholesky(prior[:, None, None] * between + noise)
+        inverse = np.linalg.inv(root)
+        white = (inverse @ block.y[:, :, None])[:, :, 0]
+        log_likelihood = -0.5 * (white**2).sum(axis=1) - np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
+        reach = prior[:, None, None] * (inverse @ across)
+        mean = (white[:, None, :] @ reach)[:, 0, :]
+        left = prior[:, None] * covariance[targets, targets] - (reach**2).sum(axis=1)
+        own_weight = (reach * (inverse @ own)).sum(axis=1) if own.any() else np.zeros_like(mean)
+        yield log_likelihood, mean, np.maximum(left, 0.0), own_weight
+
+
+def _factorised(block: Block, covariance: np.ndarray, scales: list[float], targets: Places) -> Iterator[Parts]:
+    """One eigendecomposition for all rows: noise taken as (row's mean) x (point's mean share)."""
+    noise = np.maximum(block.noise, NOISE_FLOOR)
+    of_row = noise.mean(axis=1)
+    root = np.sqrt((noise / of_row[:, None]).mean(axis=0))
+    values, vectors = eigh(covariance[np.ix_(block.points, block.points)] / root / root[:, None])
+    values = np.maximum(values, 0.0)
+    white = (block.y / root) @ vectors
+    across = vectors.T @ (covariance[np.ix_(block.points, targets)] / root[:, None])
+    own = (block.points[:, None] == targets).astype(np.float64)
+    own_across = across * (vectors.T @ (own / root[:, None]))
+    for scale in scales:
+        prior = (scale * block.variance)[:, None]
+        total = prior * values + of_row[:, None]
+        weighted = white / total
+        log_likelihood = -0.5 * (white * weighted).sum(axis=1) - 0.5 * np.log(total).sum(axis=1)
+        mean = prior * (weighted @ across)
+        left = prior * (covariance[targets, targets] - prior * ((1.0 / total) @ across**2))
+        own_weight = prior * ((1.0 / total) @ own_across) if own.any() else np.zeros_like(mean)
+        yield log_likelihood, mean, np.maximum(left, 0.0), own_weight
+
+
+def _expectation_maximisation(
+    log_likelihood: Float[np.ndarray, "rows components"], *, rounds: int = 300, tolerance: float = 1e-5
+) -> Float[np.ndarray, "components"]:
+    """Mixture weights by EM, from equal ones."""
+    likelihood = np.exp(log_likelihood - log_likelihood.max(axis=1, keepdims=True))
+    weights: np.ndarray = np.full(likelihood.shape[1], 1.0 / likelihood.shape[1])
+    for _ in range(rounds):
+        updated = (likelihood * (weights / (likelihood @ weights)[:, None])).mean(axis=0)
+        moved = np.abs(updated - weights).max()
+        weights = updated
+        if moved < tolerance:
+            break
+    return weights

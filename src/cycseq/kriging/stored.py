@@ -1,0 +1,69 @@
+"""The learned settings as JSON can hold them, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from cycseq.kriging.calibration import Trust
+from cycseq.kriging.field import Settings, Stage
+from cycseq.kriging.mixture import Mixture
+
+
+def mixture_json(mixture: Mixture) -> dict[str, Any]:
+    """Scales and weights as lists."""
+    return {"scales": list(mixture.scales), "weights": mixture.weights.tolist()}
+
+
+def mixture_from(stored: Mapping[str, Any]) -> Mixture:
+    """What `mixture_json` gave."""
+    return Mixture(tuple(stored["scales"]), np.asarray(stored["weights"], dtype=np.float64))
+
+
+def settings_json(settings: Settings) -> dict[str, Any]:
+    """All settings save the genes' variances, which are an array."""
+    return {
+        "unit": settings.unit,
+        "common_variance": settings.common_variance,
+        "strength": settings.strength,
+        "coefficients": list(settings.coefficients),
+        "interaction_variance": settings.interaction_variance,
+        **{name: _stage_json(getattr(settings, name)) for name in ("common", "specific", "interaction")},
+    }
+
+
+def settings_from(stored: Mapping[str, Any], gene_variance: np.ndarray) -> Settings:
+    """What `settings_json` gave, with the genes' variances."""
+    stages = {name: _stage_from(stored[name]) for name in ("common", "interaction")}
+    return Settings(
+        unit=stored["unit"],
+        gene_variance=gene_variance,
+        common_variance=stored["common_variance"],
+        strength=dict(stored["strength"]),
+        specific=_known_stage(stored["specific"]),
+        coefficients=(stored["coefficients"][0], stored["coefficients"][1]),
+        interaction_variance=stored["interaction_variance"],
+        **stages,
+    )
+
+
+def _stage_json(stage: Stage | None) -> dict[str, Any] | None:
+    if stage is None:
+        return None
+    trust = stage.trust
+    return {
+        **mixture_json(stage.mixture),
+        "slope": trust.slope,
+        "nugget": trust.nugget,
+        "inflation": trust.inflation,
+    }
+
+
+def _known_stage(stored: Mapping[str, Any]) -> Stage:
+    return Stage(mixture_from(stored), Trust(stored["slope"], stored["nugget"], stored["inflation"]))
+
+
+def _stage_from(stored: Mapping[str, Any] | None) -> Stage | None:
+    return None if stored is None else _known_stage(stored)

@@ -1,0 +1,198 @@
+"""Kriging over conditions: the mean response where it was never measured, and how sure it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from scipy.stats import norm
+
+from cycseq.arrays import Profile, Profiles
+from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.posterior import GenePosterior, attach_posterior
+from cycseq.data.pseudobulk import Responses
+from cycseq.errors import ModelError
+from cycseq.kriging.covariance import euclidean, median_distance
+from cycseq.kriging.field import Field, is_combination, parts_of
+from cycseq.kriging.learning import learn_settings
+from cycseq.kriging.levels import learn_levels, smooth_levels
+from cycseq.kriging.measured import ControlLevels, Measured, control_levels, measure
+from cycseq.kriging.mixture import Mixture, Posterior
+from cycseq.kriging.stored import mixture_from, mixture_json, settings_from, settings_json
+from cycseq.model import Fitted, Model
+from cycseq.models.base import ShiftModel, joined
+
+
+@dataclass
+class ConditionKriging(Model):
+    """Empirical-Bayes kriging over conditions: predicts every condition's mean response with its uncertainty.
+
+    Per gene, the true Delta(p, c) is a response common to all perturbations of the context plus the perturbation's own;
+    each is a Gaussian process over contexts (a mixture of shared by all, shared by contexts with near control profiles,
+    and private), observed with the known sampling noise of the cells. The mixture is learned by marginal likelihood over
+    all genes, its intervals are checked by leaving out training contexts. The prediction is the posterior mean.
+
+    It borrows from other contexts as far as the training contexts show that this helps, and predicts no change where
+    nothing can be told. A perturbation that was never measured is refused unless `features` or `unseen` say otherwise.
+
+    Reference: adaptive shrinkage over many conditions, Urbut et al. 2019 (Nature Genetics).
+    """
+
+    smooth_controls: bool = True
+    """Take sampling noise off the control mean of the context, by kriging control levels over contexts."""
+    threshold: float = 0.1
+    """A gene has changed where its true Delta is beyond this, up or down, in log1p units."""
+
+    def fit(
+        self,
+        train: PerturbationData,
+        validation: PerturbationData | None = None,
+        *,
+        seed: int = 0,
+        run: Path | None = None,
+    ) -> Self:
+        """Learn from the training and the validation conditions: nothing is chosen on the latter."""
+        data = train if validation is None else joined(train, validation)
+        measured = measure(data.require("log1p", self.name))
+        if not measured.names:
+            msg = f"{self.name} cannot learn: the training cells are all controls. Give it perturbed cells as well."
+            raise ModelError(msg)
+        settings = learn_settings(measured, seed=seed)
+        levels = measured.levels
+        facts: dict[str, Any] = {
+            "names": list(measured.names),
+            "level_contexts": list(levels.contexts),
+            "settings": settings_json(settings),
+            "level_mixture": None,
+        }
+        if self.smooth_controls and len(levels.contexts) > 1:
+            distances = euclidean(levels.mean)
+            facts["level_mixture"] = mixture_json(
+                learn_levels(levels.mean, levels.noise, distances / median_distance(distances))
+            )
+        self.fitted_ = Fitted(
+            genes=tuple(data.genes),
+            scale=data.scale,
+            contexts=tuple(sorted({levels.contexts[i] for i in measured.context})),
+            perturbations=tuple(sorted(set(measured.names))),
+            arrays={
+                "context": measured.context,
+                "delta": measured.delta,
+                "cell_noise": measured.cell_noise,
+                "control_noise": measured.control_noise,
+                "level_mean": levels.mean,
+                "level_noise": levels.noise,
+                "gene_variance": settings.gene_variance,
+            },
+            facts=facts,
+        )
+        return self
+
+    def predict(
+        self, controls: PerturbationData, conditions: Sequence[Condition], *, n_cells: int | None = None, seed: int = 0
+    ) -> PerturbationData:
+        """Control cells shifted to the predicted mean; the posterior of every gene is in `varm` (`GenePosterior`)."""
+        conditions = list(dict.fromkeys(conditions))
+        controls = self.check_controls(controls, conditions)
+        for condition in conditions:
+            self._check_known(condition)
+        levels = control_levels(controls.controls({c.context for c in conditions}))
+        shifts, posterior = self._posterior(conditions, levels)
+        shifting = _Shifted(dict(zip(conditions, shifts, strict=True)))
+        shifting.fitted_ = self.learned
+        predicted = shifting.predict(controls, conditions, n_cells=n_cells, seed=seed)
+        predicted.adata.uns["cycseq"]["model"] = self.name
+        attach_posterior(predicted.adata, conditions, posterior)
+        return predicted
+
+    def _posterior(self, conditions: list[Condition], given: ControlLevels) -> tuple[Profiles, GenePosterior]:
+        """The shift of each condition's control cells, and what is believed of its genes."""
+        learned = self.learned
+        known = list(learned.facts["level_contexts"])
+        new = [context for context in given.contexts if context not in known]
+        place = {context: i for i, context in enumerate([*known, *new])}
+        levels = learned.arrays["level_mean"].astype(np.float64)
+        noise = learned.arrays["level_noise"].astype(np.float64)
+        rows = [given.contexts.index(context) for context in new]
+        field = Field(
+            self._measured(),
+            settings_from(learned.facts["settings"], learned.arrays["gene_variance"]),
+            np.concatenate([levels, given.mean[rows]]),
+        )
+        means, noises = field.levels.copy(), np.concatenate([noise, given.noise[rows]])
+        for i, context in enumerate(given.contexts):
+            means[place[context]], noises[place[context]] = given.mean[i], given.noise[i]
+        excess, level_variance = self._level_excess(means, noises)
+
+        shape = (len(conditions), len(learned.genes))
+        shifts, mean, variance, of_mean = (np.zeros(shape) for _ in range(4))
+        for name in dict.fromkeys(c.perturbation for c in conditions if not c.is_control):
+            response = field.response(name)
+            for i in [i for i, c in enumerate(conditions) if c.perturbation == name]:
+                at = place[conditions[i].context]
+                free = 1.0 - response.own_weight[:, at]
+                mean[i], variance[i] = response.mean[:, at], response.variance[:, at]
+                shifts[i] = mean[i] - free * excess[at]
+                of_mean[i] = variance[i] + free**2 * level_variance[at]
+        sd = np.sqrt(variance)
+        beyond = norm.sf((self.threshold - mean) / np.maximum(sd, 1e-9)) + norm.cdf(
+            (-self.threshold - mean) / np.maximum(sd, 1e-9)
+        )
+        return shifts, GenePosterior(mean, sd, np.sqrt(of_mean), beyond)
+
+    def _level_excess(self, means: Profiles, noises: Profiles) -> tuple[Profiles, Profiles]:
+        """Control mean minus its smoothed level in every context, and the variance that is left."""
+        stored = self.learned.facts["level_mixture"]
+        if stored is None:
+            return np.zeros_like(means), noises
+        distances = euclidean(means)
+        smooth = smooth_levels(means, noises, distances / median_distance(distances), mixture_from(stored))
+        return means - smooth.mean.T, smooth.variance.T
+
+    def _measured(self) -> Measured:
+        learned = self.learned
+        arrays = learned.arrays
+        levels = ControlLevels(tuple(learned.facts["level_contexts"]), arrays["level_mean"], arrays["level_noise"])
+        return Measured(
+            names=tuple(learned.facts["names"]),
+            context=arrays["context"],
+            delta=arrays["delta"],
+            cell_noise=arrays["cell_noise"],
+            control_noise=arrays["control_noise"],
+            levels=levels,
+        )
+
+    def _check_known(self, condition: Condition) -> None:
+        """Raise if a perturbation, or a part of a combination, was never measured."""
+        strength = self.learned.facts["settings"]["strength"]
+        if condition.is_control or condition.perturbation in strength:
+            return
+        lacking = [part for part in parts_of(condition.perturbation) if part not in strength]
+        if not lacking:
+            return
+        what = "it" if not is_combination(condition.perturbation) else f"its part {lacking[0]!r}"
+        msg = (
+            f"{self.name} cannot predict {str(condition)!r}: {what} was never measured. "
+            f"Give features of perturbations with --model.features FILE, or leave it out."
+        )
+        raise ModelError(msg)
+
+
+@dataclass
+class _Shifted(ShiftModel):
+    """Control cells shifted by what was computed already."""
+
+    shifts: dict[Condition, Profile]
+
+    def learn(
+        self, train: Responses, genes: Sequence[str], *, seed: int
+    ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+        """Nothing is learned here."""
+        raise NotImplementedError
+
+    def shift(self, condition: Condition, control_mean: Profile) -> Profile:
+        """The shift of a condition."""
+        return self.shifts[condition]
