@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from cycseq.data.dataset import PerturbationData
+from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.door import check_size, duplicated, empty_cells, float32, gene_symbols, labels_of, scale_of
 from cycseq.data.labels import CONTROL, FoundLabels
 from cycseq.data.readers import Loaded, ReadSettings, default_context, load
@@ -177,10 +177,11 @@ def _conditions(
 
     sizes = np.bincount(data.condition_codes, minlength=len(data.conditions()))
     sizes = np.array([n for n, c in zip(sizes, data.conditions(), strict=True) if not c.is_control], dtype=int)
-    combinations = [name for name in data.perturbations if "+" in name]
+    parts = [Condition("", name).parts for name in data.perturbations]
+    n_single = sum(len(names) == 1 for names in parts)
     lines = [
         f"contexts: {len(contexts)}; perturbed conditions: {sizes.size}; perturbations: {len(data.perturbations)} "
-        f"({len(data.perturbations) - len(combinations)} single, {len(combinations)} combined)"
+        f"({n_single} single, {len(parts) - n_single} combined)"
     ]
     if sizes.size:
         few = int((sizes < FEW).sum())
@@ -188,7 +189,7 @@ def _conditions(
         lines.append(
             f"cells per condition: {sizes.min():,} min, {np.median(sizes):,.0f} median, {sizes.max():,} max{scarce}"
         )
-        targets = sorted({part for name in data.perturbations for part in name.split("+")})
+        targets = sorted({part for names in parts for part in names})
         absent = [gene for gene in targets if gene not in data.adata.var_names]
         lines.append(f"perturbed genes among the genes: {len(targets) - len(absent)} of {len(targets)}" + (
             f" (absent: {', '.join(absent[:5])}{', ...' if len(absent) > 5 else ''})" if absent else ""))  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import anndata as ad
@@ -83,9 +84,11 @@ def load(path: Path | str, settings: ReadSettings) -> Loaded:
         )
         msg = f"{path} is {what}. Known are: {'; '.join(reader.looks_like for reader in READERS)}."
         raise FileError(msg)
-    loaded = reader.read(path, settings)
-    table = settings.labels or loaded.labels
-    return loaded if table is None else with_labels(loaded, table)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*names are not unique")  # the door's error says so, with its cure
+        loaded = reader.read(path, settings)
+        table = settings.labels or loaded.labels
+        return loaded if table is None else with_labels(loaded, table)
 
 
 def default_context(path: Path) -> str:
