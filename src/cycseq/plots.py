@@ -31,6 +31,7 @@ def dot_intervals(
     *,
     ceiling: float | None = None,
     null: float | None = None,
+    null_name: str = "no change",
     best: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
@@ -42,8 +43,8 @@ def dot_intervals(
         Columns `model`, `mean`, `low`, `high`, in the order from top to bottom.
     ceiling
         What one half of the real cells gets for predicting the other half.
-    null
-        What predicting no change gets.
+    null, null_name
+        What the negative control gets, and which it is.
     best
         The model to draw in colour.
     ax
@@ -52,13 +53,14 @@ def dot_intervals(
     ax = new_axes(ax, height=0.7 + 0.34 * len(table))
     y = np.arange(len(table))
     colours = [BLUE if model == best else MUTED for model in table["model"]]
-    for value, colour, word in ((null, VERMILION, "no change"), (ceiling, GREEN, "ceiling")):
-        if value is not None and np.isfinite(value):
-            ax.axvline(value, color=colour, linewidth=1.4, linestyle=(0, (4, 2)), zorder=1)
-            ax.annotate(
-                word, (value, 1), (0, 3), xycoords=("data", "axes fraction"), textcoords="offset points",
-                ha="center", va="bottom", fontsize=8.5, color=colour,
-            )  # fmt: skip
+    marks = [(null, null_name, VERMILION), (ceiling, "ceiling", GREEN)]
+    drawn = sorted((value, word, colour) for value, word, colour in marks if value is not None and np.isfinite(value))
+    for (value, word, colour), side in zip(drawn, ("right", "left") if len(drawn) == 2 else ("center",), strict=True):
+        ax.axvline(value, color=colour, linewidth=1.4, linestyle=(0, (4, 2)), zorder=1)
+        ax.annotate(
+            word, (value, 1), ({"right": 4, "left": -4}.get(side, 0), 3), xycoords=("data", "axes fraction"),
+            textcoords="offset points", ha=side, va="bottom", fontsize=8.5, color=colour,
+        )  # fmt: skip
     ax.hlines(y, table["low"], table["high"], color=colours, linewidth=2.2, zorder=2)
     ax.scatter(table["mean"], y, s=42, color=colours, zorder=3)
     ax.set_yticks(y, list(table["model"]))
@@ -140,12 +142,13 @@ def delta_scatter(
     ax.set_xlim(low - pad, high + pad)
     ax.set_ylim(low - pad, high + pad)
     heights = _spread(predicted[top], gap=0.052 * (high - low + 2 * pad), high=high)
-    middle = (low + high) / 2
-    for i, height in zip(top, heights, strict=True):
-        leftwards = real[i] > middle
+    side = real[top] > (low + high) / 2
+    gap = 0.06 * (high - low)
+    columns = np.where(side, real[top][side].min(initial=high) - gap, real[top][~side].max(initial=low) + gap)
+    for i, column, height, right in zip(top, columns, heights, side, strict=True):
         ax.annotate(
-            genes[i], (real[i], predicted[i]), (real[i] + (-1 if leftwards else 1) * 0.035 * (high - low), height),
-            ha="right" if leftwards else "left", va="center", fontsize=8.5, color=INK,
+            genes[i], (real[i], predicted[i]), (column, height),
+            ha="right" if right else "left", va="center", fontsize=8.5, color=INK,
             arrowprops={"arrowstyle": "-", "color": MUTED, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 2},
         )  # fmt: skip
     ax.set_xlabel("real delta (log1p)")

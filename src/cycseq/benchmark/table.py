@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -20,13 +20,14 @@ from cycseq.bootstrap import paired_differences, summarise
 from cycseq.calibration import SPLIT_HALF
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.split import Split, SplitSettings
-from cycseq.errors import FileError, SettingsError
+from cycseq.errors import CycseqError, FileError, SettingsError
 from cycseq.evaluate import COLUMNS, EvaluateSettings
 from cycseq.files import write_text
 from cycseq.progress import track
 from cycseq.run import environment
 
 CELLS, RECORD = "cells", "benchmark.json"
+TABLES = ("metrics", "summary", "differences", "skipped")
 SKIPPED = ("model", "split", "seed", "reason")
 
 
@@ -150,8 +151,9 @@ def open_benchmark(folder: Path) -> BenchmarkResult:
     if "seconds" not in record:
         msg = f"the benchmark in {folder} has not ended: resume it with {record['command'] or 'the same command'}"
         raise FileError(msg)
-    tables = [read_table(folder / f"{name}.csv") for name in ("metrics", "summary", "differences", "skipped")]
-    return BenchmarkResult(folder, record, *tables, failed=tuple(Failure(**failure) for failure in record["failed"]))
+    metrics, summary, differences, skipped = (read_table(folder / f"{name}.csv") for name in TABLES)
+    failed = tuple(Failure(**failure) for failure in record["failed"])
+    return BenchmarkResult(folder, record, metrics, summary, differences, skipped, failed)
 
 
 def facts(data: PerturbationData) -> dict[str, Any]:
@@ -239,10 +241,24 @@ def _computed(data: PerturbationData, units: list[Unit], jobs: int) -> Iterable[
     """The failures of every unit. Processes read one copy of the cells (joblib maps large arrays from a file)."""
     if min(jobs, len(units)) <= 1:
         return track((compute(data, unit) for unit in units), "Models on splits", len(units))
-    from joblib import Parallel, delayed
+    return track(_in_processes(data, units, jobs), "Models on splits", len(units))
+
+
+def _in_processes(data: PerturbationData, units: list[Unit], jobs: int) -> Iterator[list[Failure]]:
+    from joblib import Parallel, delayed  # type: ignore[import-untyped]
+    from joblib.externals.loky.process_executor import (  # type: ignore[import-untyped]
+        TerminatedWorkerError,
+    )
 
     workers = Parallel(n_jobs=min(jobs, len(units)), return_as="generator_unordered", mmap_mode="c")
-    return track(workers(delayed(compute)(data, unit) for unit in units), "Models on splits", len(units))
+    try:
+        yield from workers(delayed(compute)(data, unit) for unit in units)
+    except TerminatedWorkerError as err:
+        msg = (
+            f"a process of the benchmark was ended from outside, most often for want of memory: say fewer than --jobs "
+            f"{jobs}. Finished cells of the table are kept."
+        )
+        raise CycseqError(msg) from err
 
 
 def _described(split: Split) -> dict[str, Any]:
@@ -271,7 +287,7 @@ def _written(out: Path, record: dict[str, Any], cells: Sequence[Cell], failed: t
         skipped=pd.DataFrame(refused, columns=list(SKIPPED)),
         failed=failed,
     )
-    for name in ("metrics", "summary", "differences", "skipped"):
+    for name in TABLES:
         write_text(out / f"{name}.csv", getattr(result, name).to_csv(index=False), overwrite=True)
     write_text(out / RECORD, json.dumps(record, indent=1), overwrite=True)
     return result

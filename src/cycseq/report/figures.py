@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from io import StringIO
+from typing import Any
 
 import matplotlib as mpl
 from markupsafe import Markup, escape
@@ -30,7 +31,7 @@ def svg(draw: Callable[[Axes], object], *, title: str, width: float = 4.4, heigh
 
     Labels are text as they stand: a ``$`` in a name starts no formula, and nothing in a name is read as markup.
     """
-    settings = {"svg.fonttype": "none", "svg.hashsalt": title, "text.parse_math": False, "savefig.dpi": 170}
+    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": title, "text.parse_math": False, "savefig.dpi": 170}
     with mpl.rc_context(settings):
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasSVG(figure)

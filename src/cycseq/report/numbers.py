@@ -13,9 +13,9 @@ def short(value: float | None, digits: int = 3) -> str:
     if size >= 1000:
         return f"{value:,.0f}"
     if 0 < size < 0.001:
-        return f"{value:.1e}"
-    whole = max(1, math.floor(math.log10(size)) + 1) if size >= 1 else 1
-    text = f"{value:.{max(0, digits - whole + (1 if size < 1 else 0))}f}"
+        return f"{value:.1e}".replace("e-0", "e-").replace("-", "\u2212")
+    decimals = digits if round(size, digits) < 1 else max(0, digits - 1 - math.floor(math.log10(round(size, digits))))
+    text = f"{value:.{decimals}f}"
     return text.replace("-", "\u2212")
 
 

@@ -168,9 +168,12 @@ def _by_condition(rows: pd.DataFrame, metrics: list[str]) -> list[dict[str, Any]
     """The headline metrics of every condition and model, means over seeds; at most `MOST_ROWS`."""
     shown = rows[rows["metric"].isin(metrics) & (is_model(rows["model"]) | (rows["model"] == SPLIT_HALF))]
     table = shown.groupby(["context", "perturbation", "model", "metric"])["value"].mean().unstack("metric")
+    names = ["context", "perturbation", "model"]
+    found = table.reindex(columns=metrics).head(MOST_ROWS).reset_index()
+    values = found[metrics].to_numpy(dtype=float).tolist()
     return [
-        {"context": c, "perturbation": p, "model": m, "values": [row.get(metric) for metric in metrics]}
-        for (c, p, m), row in table.head(MOST_ROWS).iterrows()
+        {**dict(zip(names, row, strict=True)), "values": v}
+        for row, v in zip(found[names].to_numpy(), values, strict=True)
     ]
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
+from matplotlib.axes import Axes
 
 from cycseq import plots
 from cycseq.arrays import Profile
@@ -45,10 +47,14 @@ def metric_panels(summary: pd.DataFrame, table: Headline) -> list[Panel]:
         rows = summary[(summary["metric"] == column.metric) & summary["mean"].notna()].set_index("model")
         order = [model for model in table.order if model in rows.index][:MOST_MODELS]
         shown = rows.loc[order].reset_index()
-        ceiling, null = float(shown["ceiling"].iloc[0]), float(shown["null"].iloc[0])
+        marks = {
+            "ceiling": float(shown["ceiling"].iloc[0]),
+            "null": float(shown["null"].iloc[0]),
+            "null_name": column.null_model,
+        }
 
-        def draw(ax: plots.Axes, shown: pd.DataFrame = shown, ceiling: float = ceiling, null: float = null) -> None:
-            plots.dot_intervals(shown, ceiling=ceiling, null=null, best=table.best, ax=ax)
+        def draw(ax: Axes, shown: pd.DataFrame = shown, marks: dict[str, Any] = marks) -> None:
+            plots.dot_intervals(shown, **marks, best=table.best, ax=ax)
 
         image = svg(draw, title=f"{column.metric} of every model", height=1.0 + 0.3 * len(shown))
         found.append(Panel(column.metric, column.direction, image))

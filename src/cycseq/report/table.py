@@ -86,21 +86,27 @@ def headline(summary: pd.DataFrame) -> Headline:
         metrics.remove("pearson_delta")
     if not metrics:
         metrics = list(dict.fromkeys(defined["metric"]))[:6]
-    shown = defined[defined["metric"].isin(metrics)].set_index(["metric", "model"])
-    telling = [m for m in metrics if not bool(shown.loc[m]["cannot_tell"].all())] or metrics
-    ranks = shown.loc[telling].groupby("model")["rank"].mean().sort_values(kind="stable")
+    shown = defined[defined["metric"].isin(metrics)]
+    of_metric = {metric: shown[shown["metric"] == metric] for metric in metrics}
+    telling = [metric for metric, rows in of_metric.items() if not rows["cannot_tell"].astype(bool).all()] or metrics
+    ranks = shown[shown["metric"].isin(telling)].groupby("model")["rank"].mean().sort_values(kind="stable")
     rest = [model for model in dict.fromkeys(models["model"]) if model not in ranks.index]
     rows = tuple(
-        (str(model), float(ranks.get(model, np.nan)), tuple(_entry(shown, metric, str(model)) for metric in metrics))
+        (
+            str(model),
+            float(ranks.get(model, np.nan)),
+            tuple(_entry(of_metric[metric], str(model)) for metric in metrics),
+        )
         for model in [*ranks.index, *rest]
     )
-    return Headline(tuple(_column(shown.loc[metric], metric) for metric in metrics), rows, tuple(undefined))
+    return Headline(tuple(_column(of_metric[metric], metric) for metric in metrics), rows, tuple(undefined))
 
 
-def _entry(shown: pd.DataFrame, metric: str, model: str) -> Entry:
-    if (metric, model) not in shown.index:
+def _entry(rows: pd.DataFrame, model: str) -> Entry:
+    rows = rows[rows["model"] == model]
+    if rows.empty:
         return Entry("\u2013", "", None, None, first=False)
-    row = shown.loc[(metric, model)]
+    row = rows.iloc[0]
     tells = not bool(row["cannot_tell"]) and np.isfinite(row["score"])
     return Entry(
         value=short(float(row["mean"])),

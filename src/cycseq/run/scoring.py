@@ -1,0 +1,82 @@
+"""Scores of predicted cells, told by their own record what the model was trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.pseudobulk import responses
+from cycseq.data.split import Split, SplitParts
+from cycseq.errors import DataError
+from cycseq.evaluate import EvaluateSettings, evaluate
+from cycseq.models.base import joined
+
+
+def evaluate_prediction(
+    predicted: PerturbationData,
+    real: PerturbationData,
+    *,
+    split: Split | Path | None = None,
+    settings: EvaluateSettings | None = None,
+) -> pd.DataFrame:
+    """`evaluate`, told by the prediction's own record (or by a split) what the model was trained on.
+
+    Parameters
+    ----------
+    predicted
+        Cells that `Run.predict` or another tool made, log1p.
+    real
+        All real cells, controls and training conditions among them, log1p.
+    split
+        The split, where the prediction says none; needed for `random-cells`.
+    settings
+        Which metrics, and how.
+
+    Raises
+    ------
+    DataError
+        If nothing predicted is among the real conditions, or the record says `random-cells` and no split is given.
+    SplitError
+        If the split was made from other data.
+    """
+    record = predicted.provenance()
+    said = dict(record.get("split") or {})
+    if split is None and said.get("kind") == "random-cells":
+        msg = (
+            "the model was trained on cells of the conditions that it predicts: name the split with --split SPLIT.json."
+        )
+        raise DataError(msg)
+    split = Split.read(split) if isinstance(split, Path) else split
+    if split is not None:
+        parts = split.parts(real)
+        train: PerturbationData | None = learnt_from(parts)
+        test = parts.test
+    else:
+        known = {Condition(*pair) for pair in record.get("training", ())} & set(real.conditions())
+        train = real.subset([*known, *(c for c in real.conditions() if c.is_control)]) if known else None
+        test = real
+    contexts = set(predicted.contexts)
+    asked = [c for c in test.conditions() if c.context in contexts and (split is not None or not c.is_control)]
+    if not asked:
+        msg = (
+            f"predicted contexts ({', '.join(predicted.contexts)}) and real ones ({', '.join(real.contexts)}) do not "
+            f"overlap: give predictions and real cells of the same conditions."
+        )
+        raise DataError(msg)
+    return evaluate(
+        predicted,
+        test.subset(asked),
+        (real if train is None else train).controls(contexts),
+        training=None if train is None else responses(train),
+        settings=settings,
+        model=str(record.get("model", "predicted")),
+        split=split.name if split is not None else str(said.get("name", "")),
+        seed=int(record.get("seed", 0)),
+    )
+
+
+def learnt_from(parts: SplitParts) -> PerturbationData:
+    """Training and validation cells together, with the controls: all that a model may have learnt from."""
+    return parts.train if parts.validation is None else joined(parts.train, parts.validation)
