@@ -43,6 +43,12 @@ def test_other_forms_of_the_same_values(small_counts: ad.AnnData, form) -> None:
     np.testing.assert_array_equal(got, expected)
 
 
+def test_a_backed_file_is_loaded(small_counts: ad.AnnData, tmp_path) -> None:
+    small_counts.write_h5ad(tmp_path / "a.h5ad")
+    data = PerturbationData.from_anndata(ad.read_h5ad(tmp_path / "a.h5ad", backed="r"))
+    np.testing.assert_array_equal(data.x.toarray(), small_counts.X.toarray())
+
+
 def test_stored_zeros_and_unsorted_columns_leave_the_fingerprint_alone(small_counts: ad.AnnData) -> None:
     plain = PerturbationData.from_anndata(small_counts).fingerprint()
     x = small_counts.X.copy()

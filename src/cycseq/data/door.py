@@ -46,6 +46,7 @@ def admit(
 
     `X` is copied once at most, and not at all if it is float32 (CSR or dense) and no cell is left out.
     """
+    adata = adata.to_memory() if adata.isbacked else adata
     check_size(adata)
     found = labels_of(adata, keys, default_context=default_context, drop_unlabelled=drop_unlabelled)
     x = float32(adata.X)
