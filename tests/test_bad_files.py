@@ -162,7 +162,7 @@ def test_a_damaged_matrix(tmp_path) -> None:
 
 def test_a_10x_folder_without_labels_says_what_to_give(tmp_path) -> None:
     write_10x(tmp_path / "s")
-    refused(tmp_path / "s", DataError, "no obs column names the perturbation.*--labels FILE")
+    refused(tmp_path / "s", DataError, "no obs column names the perturbation.*--labels-file FILE")
 
 
 def test_labels_that_do_not_fit(h5ad: Path, tmp_path) -> None:
@@ -171,29 +171,31 @@ def test_labels_that_do_not_fit(h5ad: Path, tmp_path) -> None:
         h5ad,
         DataError,
         "names none of the 300 cells: they are called, for example, 'c0'",
-        labels=tmp_path / "other.csv",
+        labels_file=tmp_path / "other.csv",
     )
     OBS.set_axis(["c0"] * 6).to_csv(tmp_path / "twice.csv")
-    refused(h5ad, DataError, r"5 cells twice \(first: c0\)", labels=tmp_path / "twice.csv")
+    refused(h5ad, DataError, r"5 cells twice \(first: c0\)", labels_file=tmp_path / "twice.csv")
     OBS[["perturbation"]].to_csv(tmp_path / "rows.csv", index=False)
-    refused(h5ad, DataError, "6 rows, but there are 300 cells", labels=tmp_path / "rows.csv")
-    refused(h5ad, FileError, "nofile.csv does not exist: --labels", labels=tmp_path / "nofile.csv")
+    refused(h5ad, DataError, "6 rows, but there are 300 cells", labels_file=tmp_path / "rows.csv")
+    refused(h5ad, FileError, "nofile.csv does not exist: --labels-file", labels_file=tmp_path / "nofile.csv")
 
 
 def test_npy_refuses_pickles_and_odd_shapes(tmp_path) -> None:
     genes = tmp_path / "genes.txt"
     genes.write_text("\n".join(GENES))
     np.save(tmp_path / "pickled.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    refused(tmp_path / "pickled.npy", FileError, "pickled objects are refused", genes=genes)
+    refused(tmp_path / "pickled.npy", FileError, "pickled objects are refused", genes_file=genes)
     np.savez(tmp_path / "pickled.npz", X=np.array([{"a": 1}], dtype=object))
-    refused(tmp_path / "pickled.npz", FileError, "pickled objects are refused", genes=genes)
+    refused(tmp_path / "pickled.npz", FileError, "pickled objects are refused", genes_file=genes)
     np.save(tmp_path / "flat.npy", COUNTS.ravel())
-    refused(tmp_path / "flat.npy", DataError, r"shape \(18,\)", genes=genes)
+    refused(tmp_path / "flat.npy", DataError, r"shape \(18,\)", genes_file=genes)
     np.save(tmp_path / "a.npy", COUNTS)
-    refused(tmp_path / "a.npy", DataError, "names no genes: say --genes FILE")
+    refused(tmp_path / "a.npy", DataError, "names no genes: say --genes-file FILE")
     genes.write_text("G1\nG2\n")
-    refused(tmp_path / "a.npy", DataError, "3 columns, but 2 genes are named", genes=genes)
-    refused(tmp_path / "a.npy", FileError, "nogenes.txt does not exist: --genes", genes=tmp_path / "nogenes.txt")
+    refused(tmp_path / "a.npy", DataError, "3 columns, but 2 genes are named", genes_file=genes)
+    refused(
+        tmp_path / "a.npy", FileError, "nogenes.txt does not exist: --genes-file", genes_file=tmp_path / "nogenes.txt"
+    )
     np.savez(tmp_path / "nothing.npz", other=COUNTS)
     refused(tmp_path / "nothing.npz", DataError, "expected an array named X, found other")
 

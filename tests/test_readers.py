@@ -122,7 +122,7 @@ def write_10x(folder, prefix: str = "", *, zipped: bool = True, features: str = 
 def test_10x_folder(tmp_path, zipped: bool, features: str) -> None:
     write_10x(tmp_path / "sample", zipped=zipped, features=features)
     OBS.to_csv(tmp_path / "labels.csv")
-    data = read(tmp_path / "sample", ReadSettings(labels=tmp_path / "labels.csv"))
+    data = read(tmp_path / "sample", ReadSettings(labels_file=tmp_path / "labels.csv"))
     check(data, sparse=True)
     raw = read_anndata(tmp_path / "sample")
     assert raw.obs["gem_group"].tolist() == OBS["batch"].tolist()
@@ -161,7 +161,7 @@ def test_several_matrices_in_a_folder_are_named(tmp_path) -> None:
     with pytest.raises(FileError, match=r"2 matrices: name one.*CROPseq_K562_noNK_, .*CROPseq_LP1_noNK_"):
         read(tmp_path)
     OBS.to_csv(tmp_path / "labels.csv")
-    check(read(tmp_path / "CROPseq_LP1_noNK_", ReadSettings(labels=tmp_path / "labels.csv")))
+    check(read(tmp_path / "CROPseq_LP1_noNK_", ReadSettings(labels_file=tmp_path / "labels.csv")))
 
 
 def test_antibodies_and_twin_symbols(tmp_path) -> None:
@@ -189,7 +189,7 @@ def test_10x_h5(tmp_path, version: int) -> None:
         else:
             group["genes"], group["gene_names"] = np.array(IDS, dtype="S"), np.array(GENES, dtype="S")
     OBS.to_csv(tmp_path / "labels.csv")
-    data = read(tmp_path / "filtered.h5", ReadSettings(labels=tmp_path / "labels.csv"))
+    data = read(tmp_path / "filtered.h5", ReadSettings(labels_file=tmp_path / "labels.csv"))
     check(data, sparse=True)
     assert load(tmp_path / "filtered.h5", ReadSettings()).format == f"10x h5, version {version}"
 
@@ -222,7 +222,7 @@ def test_mostly_zero_tables_are_kept_sparse(tmp_path) -> None:
 def test_genes_by_cells_with_labels(tmp_path, said) -> None:
     pd.DataFrame(COUNTS.T, index=GENES, columns=BARCODES).to_csv(tmp_path / "a.csv")
     OBS.rename_axis("barcode").sample(frac=1, random_state=1).to_csv(tmp_path / "labels.csv")
-    data = read(tmp_path / "a.csv", ReadSettings(labels=tmp_path / "labels.csv", orientation=said))
+    data = read(tmp_path / "a.csv", ReadSettings(labels_file=tmp_path / "labels.csv", orientation=said))
     check(data)
     assert any("orientation: genes-by-cells" in note for note in data.notes)
 
@@ -254,12 +254,14 @@ def test_npy_with_genes_and_labels(tmp_path) -> None:
     np.save(tmp_path / "a.npy", COUNTS)
     (tmp_path / "genes.txt").write_text("\n".join(GENES))
     OBS.to_csv(tmp_path / "labels.csv")
-    settings = ReadSettings(genes=tmp_path / "genes.txt", labels=tmp_path / "labels.csv")
+    settings = ReadSettings(genes_file=tmp_path / "genes.txt", labels_file=tmp_path / "labels.csv")
     check(read(tmp_path / "a.npy", settings), sparse=False)
     np.save(tmp_path / "turned.npy", COUNTS.T)
     with pytest.raises(DataError, match=r"24 columns, but 5 genes are named.*--orientation genes-by-cells"):
         read(tmp_path / "turned.npy", settings)
-    turned = ReadSettings(genes=settings.genes, labels=settings.labels, orientation="genes-by-cells")
+    turned = ReadSettings(
+        genes_file=settings.genes_file, labels_file=settings.labels_file, orientation="genes-by-cells"
+    )
     check(read(tmp_path / "turned.npy", turned))
 
 
@@ -267,7 +269,7 @@ def test_npz_of_scipy_and_of_named_arrays(tmp_path) -> None:
     sp.save_npz(tmp_path / "a.npz", sp.csr_matrix(COUNTS))
     (tmp_path / "a.genes.txt").write_text("\n".join(GENES))
     OBS.to_csv(tmp_path / "labels.csv")
-    check(read(tmp_path / "a.npz", ReadSettings(labels=tmp_path / "labels.csv")), sparse=True)
+    check(read(tmp_path / "a.npz", ReadSettings(labels_file=tmp_path / "labels.csv")), sparse=True)
     columns = {c: OBS[c].to_numpy(dtype=str) for c in OBS}
     np.savez(tmp_path / "b.npz", X=COUNTS, genes=np.array(GENES), cells=np.array(BARCODES), **columns)
     check(read(tmp_path / "b.npz"), sparse=False)
@@ -279,7 +281,7 @@ def test_npy_of_cycseq(tmp_path) -> None:
     batch = np.eye(2)[OBS["batch"].astype(int) - 1]
     np.save(tmp_path / "merged.npy", np.concatenate([COUNTS, perturbed, batch], axis=1).astype(np.float32))
     (tmp_path / "genes.txt").write_text("\n".join(GENES))
-    data = read(tmp_path / "merged.npy", ReadSettings(genes=tmp_path / "genes.txt", context_name="K562"))
+    data = read(tmp_path / "merged.npy", ReadSettings(genes_file=tmp_path / "genes.txt", context_name="K562"))
     np.testing.assert_array_equal(data.x, COUNTS)
     assert data.adata.obs["perturbation"].tolist() == OBS["perturbation"].tolist()
     assert data.adata.obs["batch"].tolist() == (OBS["batch"].astype(int) - 1).astype(str).tolist()
@@ -347,7 +349,7 @@ def test_labels_replace_and_add_columns(source: ad.AnnData, tmp_path) -> None:
     source.obs["perturbation"] = "wrong"
     source.write_h5ad(tmp_path / "a.h5ad")
     OBS[["perturbation"]].to_csv(tmp_path / "labels.csv")
-    check(read(tmp_path / "a.h5ad", ReadSettings(labels=tmp_path / "labels.csv")))
+    check(read(tmp_path / "a.h5ad", ReadSettings(labels_file=tmp_path / "labels.csv")))
 
 
 @pytest.mark.parametrize(

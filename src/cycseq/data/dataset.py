@@ -37,8 +37,9 @@ class Condition(NamedTuple):
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The single perturbations that it is made of; none for control."""
-        return () if self.is_control else tuple(self.perturbation.split("+"))
+        """The single perturbations that it is made of; none for control. ``"IFN+"`` is one: its name has an empty part."""
+        parts = tuple(self.perturbation.split("+"))
+        return () if self.is_control else parts if all(parts) else (self.perturbation,)
 
     def __str__(self) -> str:
         return f"{self.context}:{self.perturbation}"

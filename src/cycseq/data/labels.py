@@ -171,7 +171,7 @@ def _perturbation_column(obs: pd.DataFrame, keys: ObsKeys) -> tuple[str, list[st
         msg = (
             f"no obs column names the perturbation: looked for {', '.join(PERTURBATION_NAMES)}; "
             f"found {', '.join(map(str, obs.columns)) or 'no columns'}. "
-            "Say --perturbation-key COLUMN, or give a CSV of the cells' labels with --labels FILE."
+            "Say --perturbation-key COLUMN, or give a CSV of the cells' labels with --labels-file FILE."
         )
         raise DataError(msg, option=_likely_column(obs))
     fitting: dict[str, list[str]] = {}
@@ -217,7 +217,7 @@ def _likely_column(obs: pd.DataFrame) -> str:
         text = not pd.api.types.is_numeric_dtype(values) and str(name).casefold() not in usual
         if text and 1 < values.nunique() <= max(2, len(obs) // 3):
             return f"--perturbation-key {shlex.quote(str(name))}"
-    return "--labels FILE"
+    return "--labels-file FILE"
 
 
 def _perturbations(obs: pd.DataFrame, column: str, controls: list[str], notes: list[str]) -> pd.Series:

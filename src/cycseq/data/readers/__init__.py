@@ -87,7 +87,7 @@ def load(path: Path | str, settings: ReadSettings) -> Loaded:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*names are not unique")  # the door's error says so, with its cure
         loaded = reader.read(path, settings)
-        table = settings.labels or loaded.labels
+        table = settings.labels_file or loaded.labels
         return loaded if table is None else with_labels(loaded, table)
 
 

@@ -49,7 +49,7 @@ def _read_npz(path: Path, settings: ReadSettings) -> Loaded:
             raise DataError(msg)
         x = arrays[name]
         inside = next((arrays[n] for n in GENE_NAMES if n in arrays), None)
-        genes = _genes(path, settings) if inside is None or settings.genes else pd.Index(inside.astype(str))
+        genes = _genes(path, settings) if inside is None or settings.genes_file else pd.Index(inside.astype(str))
         cells = next((arrays[n].astype(str) for n in CELL_NAMES if n in arrays), None)
         columns = {
             key: arrays[key]
@@ -61,10 +61,10 @@ def _read_npz(path: Path, settings: ReadSettings) -> Loaded:
 
 def _genes(path: Path, settings: ReadSettings) -> pd.Index:
     beside = next((f for ending in GENES_BESIDE if (f := path.with_name(path.stem + ending)).is_file()), None)
-    file = settings.genes or beside
+    file = settings.genes_file or beside
     if file is None:
-        msg = f"{path} names no genes: say --genes FILE, a file with one gene a line in the order of the columns."
-        raise DataError(msg, option="--genes FILE")
+        msg = f"{path} names no genes: say --genes-file FILE, a file with one gene a line in the order of the columns."
+        raise DataError(msg, option="--genes-file FILE")
     return read_genes(file)
 
 
@@ -83,7 +83,9 @@ def _named(x: Any, genes: pd.Index, obs: pd.DataFrame, settings: ReadSettings, w
         x, what = np.ascontiguousarray(x[:, : len(genes)]), "NPY of CycSeq"
     elif n_columns != len(genes):
         option = "--orientation genes-by-cells" if n_cells == len(genes) else ""
-        cure = f"It has as many rows: say {option}." if option else "Give the names of its columns with --genes FILE."
+        cure = (
+            f"It has as many rows: say {option}." if option else "Give the names of its columns with --genes-file FILE."
+        )
         msg = f"the array has {n_columns:,} columns, but {len(genes):,} genes are named. {cure}"
         raise DataError(msg, option=option)
     if unnamed:
@@ -109,4 +111,4 @@ def _cycseq_labels(indicators: Any, genes: pd.Index) -> tuple[pd.DataFrame, tupl
     return obs, (f"CycSeq's layout: {len(genes):,} genes, their 0/1 indicators, {batch.shape[1]} batches",)
 
 
-ARRAY = Reader("array", "FILE.npy or .npz with --genes FILE", fits, read_array)
+ARRAY = Reader("array", "FILE.npy or .npz with --genes-file FILE", fits, read_array)

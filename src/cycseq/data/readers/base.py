@@ -60,9 +60,9 @@ class ReadSettings:
     """Leave out cells whose values are all zero instead of refusing them."""
     orientation: Orientation | None = None
     """Whether the rows of a CSV or NPY file are cells or genes."""
-    labels: Path | None = None
+    labels_file: Path | None = None
     """CSV with one row per cell and obs columns, for files that hold values only; GEO's `cell_identities` is one."""
-    genes: Path | None = None
+    genes_file: Path | None = None
     """Names of the genes, one a line, for NPY and NPZ files."""
 
     def keys(self) -> ObsKeys:
@@ -130,7 +130,7 @@ def separator(header: str) -> str:
 def read_labels(path: Path) -> pd.DataFrame:
     """A table of labels: the index (named) holds the cells' names; unnamed, the rows go by their order."""
     if not path.is_file():
-        msg = f"{path} does not exist: --labels names a CSV with one row per cell."
+        msg = f"{path} does not exist: --labels-file names a CSV with one row per cell."
         raise FileError(msg)
     with damage_named(path, "a CSV of labels"):
         frame = pd.read_csv(path, sep=separator(first_line(path)))
@@ -147,7 +147,7 @@ def read_labels(path: Path) -> pd.DataFrame:
 def read_genes(path: Path) -> pd.Index:
     """Gene names, one a line; of several columns (10x `features.tsv`: identifier, symbol) the second."""
     if not path.is_file():
-        msg = f"{path} does not exist: --genes names a file with one gene a line."
+        msg = f"{path} does not exist: --genes-file names a file with one gene a line."
         raise FileError(msg)
     with damage_named(path, "a list of genes"):
         frame = pd.read_csv(path, sep=separator(first_line(path)), header=None, dtype=str)

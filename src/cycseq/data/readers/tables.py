@@ -83,17 +83,17 @@ def _orientation(head: pd.DataFrame, labels: list[str], settings: ReadSettings) 
         return settings.orientation, "as said"
     if labels:
         return "cells-by-genes", f"the header names a column of labels, {labels[0]!r}"
-    if settings.labels:
-        cells = read_labels(settings.labels).index
+    if settings.labels_file:
+        cells = read_labels(settings.labels_file).index
         for names, lies in ((head.index, "cells-by-genes"), (head.columns, "genes-by-cells")):
             if names.astype(str).isin(cells).mean() > 0.5:
-                return lies, f"{settings.labels.name} names these cells"  # type: ignore[return-value]
+                return lies, f"{settings.labels_file.name} names these cells"  # type: ignore[return-value]
     rows, columns = (_barcodes(names) for names in (head.index, head.columns[:100]))
     if rows != columns:
         return ("cells-by-genes", "the rows bear barcodes") if rows else ("genes-by-cells", "the header bears barcodes")
     msg = (
         "the header does not tell whether rows are cells or genes: no column of labels, no barcodes. "
-        "Say --orientation cells-by-genes or --orientation genes-by-cells, and give the labels with --labels FILE."
+        "Say --orientation cells-by-genes or --orientation genes-by-cells, and give the labels with --labels-file FILE."
     )
     raise DataError(msg, option="--orientation genes-by-cells")
 
