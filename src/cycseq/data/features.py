@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -86,15 +87,24 @@ def read_features(path: Path, *, n_components: int = GO_COMPONENTS, seed: int = 
     DataError
         If a gene occurs twice or a value is no finite number.
     """
-    existing_file(path)
+    changed = existing_file(path).stat().st_mtime_ns
+    return _read_once(path, changed, n_components, seed)
+
+
+@lru_cache(maxsize=4)
+def _read_once(path: Path, _changed: int, n_components: int, seed: int) -> Features:
+    """The file's features; a benchmark fits several models on many splits with the same file."""
     source = f"the features of {path.name}"
     if path.suffix == ".npz":
         return _checked(*_read_npz(path), source)
     try:
         table = pd.read_csv(path, sep="\t" if {".tsv", ".txt"} & set(path.suffixes) else ",")
-    except (ValueError, OSError, EOFError) as err:  # pandas' own errors are ValueErrors
-        msg = f"{path} cannot be read as a table of features ({err}). Give CSV, TSV or NPZ with genes as rows."
+    except (ValueError, OSError, EOFError, zlib.error) as err:  # pandas' own errors are ValueErrors
+        why = " ".join(str(err).split())
+        msg = f"{path} cannot be read as a table of features ({why}). Give CSV, TSV or NPZ with genes as rows."
         raise FileError(msg) from err
+    if not isinstance(table.index, pd.RangeIndex):  # R writes no name above the names of the rows
+        table = table.reset_index()
     if set(GO_COLUMNS) <= set(table.columns):
         return go_features(table, n_components=n_components, seed=seed, source=f"the GO terms of {path.name}")
     values = table.iloc[:, 1:].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float32)

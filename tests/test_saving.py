@@ -1,0 +1,122 @@
+"""Saved models: what is damaged or unknown is refused in one line, and nothing is half-written."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from cycseq.data.dataset import PerturbationData
+from cycseq.errors import CycseqError, FileError, SettingsError
+from cycseq.model import DESCRIPTION, PICKLED, RECORDED, TENSORS
+from cycseq.models import build_model, describe, load_model, model_class
+
+
+@pytest.fixture
+def saved(small_data: PerturbationData, tmp_path: Path) -> Path:
+    build_model("ContextAdditive", {"amplitude": 1}).fit(small_data).save(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def described(folder: Path) -> dict:
+    return json.loads((folder / DESCRIPTION).read_text())
+
+
+def refused(folder: Path) -> str:
+    with pytest.raises(CycseqError) as caught:
+        load_model(folder)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_what_is_recorded(saved, small_data):
+    told = described(saved)
+    assert set(told) == set(RECORDED)
+    assert told["genes"] == small_data.genes
+    assert told["settings"] == {"amplitude": 1.0, "weighting": "equal"}
+    assert load_model(saved).settings() == told["settings"]
+
+
+@pytest.mark.parametrize("name", [DESCRIPTION, TENSORS])
+@pytest.mark.parametrize("kept", [0, 40])
+def test_a_truncated_file_is_refused(saved, name, kept):
+    (saved / name).write_bytes((saved / name).read_bytes()[:kept])
+    assert f"{name} is" in refused(saved)
+
+
+@pytest.mark.parametrize("name", [DESCRIPTION, TENSORS])
+def test_a_missing_file_is_refused(saved, name):
+    (saved / name).unlink()
+    assert "missing" in refused(saved)
+
+
+@pytest.mark.parametrize("suffix", sorted(PICKLED))
+def test_any_pickle_is_refused(saved, suffix):
+    (saved / f"extra{suffix}").touch()
+    assert f"extra{suffix}, which can run code" in refused(saved)
+
+
+def test_no_folder_is_no_model(tmp_path):
+    assert "no saved model" in refused(tmp_path / "nothing")
+    (tmp_path / "file").write_text("x")
+    assert "no saved model" in refused(tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"model": "Contextadditive"}, "did you mean 'ContextAdditive'"),
+        ({"settings": {"amplitud": 1.0}}, "did you mean 'amplitude'"),
+        ({"settings": {"amplitude": "one"}}, "ContextAdditive.amplitude is 'one'"),
+        ({"genes": None}, "damaged: it does not say genes"),
+    ],
+)
+def test_an_altered_description_is_refused(saved, change, match):
+    told = {k: v for k, v in (described(saved) | change).items() if v is not None}
+    (saved / DESCRIPTION).write_text(json.dumps(told))
+    assert match in refused(saved)
+
+
+def test_a_save_that_fails_leaves_nothing(small_data, tmp_path, monkeypatch):
+    model = build_model("NoChange").fit(small_data)
+
+    def full(*_args, **_kwargs):
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr("safetensors.numpy.save_file", full)
+    with pytest.raises(FileError, match="the disk is full"):
+        model.save(tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_overwriting_replaces_the_whole_model(saved, small_data):
+    build_model("NoChange").fit(small_data).save(saved, overwrite=True)
+    assert load_model(saved).name == "NoChange"
+
+
+def test_an_unknown_model_is_answered_with_the_nearest():
+    for use in (model_class, build_model, describe):
+        with pytest.raises(SettingsError, match="no model 'Bilinar': did you mean 'Bilinear'"):
+            use("Bilinar")
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "match"),
+    [
+        ("ContextAdditive", {"weighting": "neerness"}, "did you mean 'nearness'"),
+        ("NearestPerturbation", {"k": 2.5}, "NearestPerturbation.k is 2.5 .float., but must be int or None"),
+        ("NearestPerturbation", {"k": True}, "must be int or None"),
+        ("Bilinear", {"features": 3}, "must be Path or None"),
+        ("Ridge", {"penalti": 3}, "no setting of Ridge 'penalti': did you mean 'penalty'"),
+    ],
+)
+def test_a_bad_setting_is_refused(name, settings, match):
+    with pytest.raises(SettingsError, match=match):
+        build_model(name, settings)
+
+
+def test_good_settings_are_taken_as_json_has_them():
+    model = build_model("Ridge", {"features": "genes.csv", "penalty": 2, "leave_out": None, "n_components": 5})
+    assert model.features == Path("genes.csv")
+    assert model.penalty == 2.0
+    assert model.settings()["features"] == "genes.csv"
