@@ -19,6 +19,8 @@ from cycseq.data.scale import SCALES, Scale, Values, check_finite, decide_scale,
 from cycseq.errors import DataError, unknown_name
 
 OBS = ("context", "perturbation", "batch")
+PAIR = "true_pair"
+"""Layer of simulated data: the same cell, perturbed; empty where a cell has no such pair."""
 SYMBOL_COLUMNS = ("gene_name", "gene_symbol", "gene_symbols", "feature_name", "symbol")
 
 
@@ -62,6 +64,9 @@ def admit(
     obs = _obs(adata.obs, found)
     _unique(obs, var, make_unique=make_unique)
     out = ad.AnnData(X=x, obs=obs, var=var, uns=dict(adata.uns), obsm=dict(adata.obsm))
+    if written_by_us(adata, keys):
+        out.varm.update(adata.varm)
+        out.layers.update({name: float32(adata.layers[name]) for name in adata.layers if name == PAIR})
     out.uns["cycseq"] = {**adata.uns.get("cycseq", {}), "scale": decided}
     return Admitted(adata=out if kept.all() else out[kept].copy(), scale=decided, notes=(*found.notes, *notes))
 

@@ -9,7 +9,7 @@ import anndata as ad
 import h5py
 import pandas as pd
 
-from cycseq.data.door import float32
+from cycseq.data.door import PAIR, float32
 from cycseq.data.readers.base import Loaded, Reader, ReadSettings, damage_named
 from cycseq.errors import DataError, unknown_name
 
@@ -51,7 +51,7 @@ def read_zarr(path: Path, settings: ReadSettings) -> Loaded:
 
 
 def _read_group(group: Any, settings: ReadSettings, what: str) -> Loaded:
-    """X, or the layer asked for, with obs, var, uns and obsm; other layers stay on the disk."""
+    """X, or the layer asked for, with obs, var, uns and obsm; what cycseq wrote besides; other layers stay on the disk."""
     elem = ad.io.read_elem
     inside = {name: set(group[name]) if hasattr(group.get(name), "keys") else set() for name in ("layers", "raw")}
     layers = (*sorted(inside["layers"]), *(["raw"] if "X" in inside["raw"] else []))
@@ -59,6 +59,9 @@ def _read_group(group: Any, settings: ReadSettings, what: str) -> Loaded:
     x = float32(elem(group[where])) if where in group else None
     var = elem(group["raw/var" if where == "raw/X" else "var"])
     others = {name: elem(group[name]) for name in ("uns", "obsm") if name in group}
+    if "cycseq" in others.get("uns", {}) and where == "X":
+        others["varm"] = elem(group["varm"]) if "varm" in group else {}
+        others["layers"] = {PAIR: elem(group["layers"][PAIR])} if PAIR in layers else {}
     adata = ad.AnnData(X=x, obs=elem(group["obs"]), var=var, **others)
     return Loaded(adata, format=what, layers=layers, notes=_notes(where))
 

@@ -1,0 +1,142 @@
+"""From anybody's checked counts to log1p data that models can learn from: QC, normalisation, genes, ComBat, metacells."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import anndata as ad
+import numpy as np
+from jaxtyping import Bool, Float
+
+from cycseq.data.batch_correction import correct_batches
+from cycseq.data.dataset import PerturbationData
+from cycseq.data.door import PAIR, empty_cells
+from cycseq.data.merge import merge
+from cycseq.data.metacells import metacells
+from cycseq.data.normalise import library_sizes, log_normalise
+from cycseq.data.prepare_settings import PrepareSettings, check_settings
+from cycseq.data.scale import TARGET_SUM
+from cycseq.data.selection import (
+    ChosenCells,
+    check_contexts,
+    check_names,
+    chosen_cells,
+    chosen_genes,
+    without_small_conditions,
+)
+from cycseq.errors import DataError
+
+__all__ = ["PrepareSettings", "prepare"]
+
+
+def prepare(
+    inputs: Sequence[PerturbationData],
+    settings: PrepareSettings | None = None,
+    names: Sequence[str] | None = None,
+) -> PerturbationData:
+    """Make one data set of log1p values (natural logarithm of 1 + counts per 10,000) out of checked inputs.
+
+    In this order: cells and conditions are dropped; several inputs become one (`merge`); counts are normalised by the
+    cell's library size over all genes of its input; genes are chosen; ComBat; metacells. What is chosen by looking at
+    values (genes) looks at control cells and at perturbed cells that are not held out; ComBat looks at control cells.
+
+    Parameters
+    ----------
+    inputs
+        Counts, or log1p values, which are then not normalised again. They are not changed.
+    settings
+        What to do; the defaults keep all cells and 2,000 variable genes.
+    names
+        What the inputs are called, for messages and for the batches of several inputs.
+
+    Returns
+    -------
+    PerturbationData
+        log1p; CSR float32 (dense after ComBat or metacells, and where the input was). obs `total_counts` is the
+        library size, so that counts are ``rint(expm1(x) * total_counts / 10,000)``. `notes` say in sentences what was
+        done and dropped; ``uns["cycseq"]`` keeps settings and notes (`PerturbationData.provenance`).
+
+    Raises
+    ------
+    DataError
+        If inputs do not fit together, a context has no or one control cell, or nothing is left.
+    SettingsError
+        If a setting makes no sense for these data.
+    """
+    settings = settings or PrepareSettings()
+    check_settings(settings)
+    for data in inputs:
+        if data.scale == "scaled":
+            msg = "the data are scaled (standardised genes), which cannot be undone: give counts or log1p values."
+            raise DataError(msg)
+    check_names(inputs, (*settings.leave_out, *settings.hold_out))
+    sizes = [library_sizes(data.x) if data.scale == "counts" else None for data in inputs]
+    kept = [chosen_cells(data, size, settings) for data, size in zip(inputs, sizes, strict=True)]
+    told = [_with_sizes(data, size, cells) for data, size, cells in zip(inputs, sizes, kept, strict=True)]
+    if len(told) == 1:
+        (data,), rows = told, kept[0].cells
+    else:
+        data = merge([d if c.cells.all() else d.take(c.cells) for d, c in zip(told, kept, strict=True)], names)
+        rows = np.ones(data.n_cells, dtype=bool)
+    check_contexts(data, rows)
+    large = without_small_conditions(data, rows, settings.min_cells_per_condition)
+    genes = chosen_genes(data, large.cells, settings)
+    prepared = _normalised(data, large.cells, genes.genes, notes=(*data.notes, *large.notes, *genes.notes))
+    if settings.combat:
+        prepared = correct_batches(prepared, spread=settings.combat_spread)
+    if settings.metacells:
+        prepared = metacells(prepared, settings.metacell_cells, settings.metacell_draws, settings.seed)
+    new = [note for note in prepared.notes if all(note not in given.notes for given in inputs)]
+    prepared.adata.uns["cycseq"] |= {"prepare": json.dumps(asdict(settings)), "prepare_notes": json.dumps(new)}
+    return prepared
+
+
+def _with_sizes(
+    data: PerturbationData, sizes: Float[np.ndarray, "cells"] | None, chosen: ChosenCells
+) -> PerturbationData:
+    """The same data with the library sizes as obs columns; the matrix is shared, not copied."""
+    obs = data.adata.obs.copy()
+    if sizes is not None:
+        obs["total_counts"] = sizes
+        if PAIR in data.adata.layers:
+            obs["pair_total_counts"] = library_sizes(data.adata.layers[PAIR])
+    given = data.adata
+    adata = ad.AnnData(
+        X=given.X,
+        obs=obs,
+        var=given.var,
+        uns=dict(given.uns),
+        obsm=dict(given.obsm),
+        varm=dict(given.varm),
+        layers=dict(given.layers),
+    )
+    return PerturbationData(adata=adata, scale=data.scale, notes=(*data.notes, *chosen.notes))
+
+
+def _normalised(
+    data: PerturbationData, rows: Bool[np.ndarray, "cells"], genes: Bool[np.ndarray, "genes"], notes: tuple[str, ...]
+) -> PerturbationData:
+    """These cells and genes, normalised; the only copy of the values that is made."""
+    cells = slice(None) if rows.all() else np.flatnonzero(rows)
+    columns = slice(None) if genes.all() else np.flatnonzero(genes)
+    adata = data.adata[cells, columns].copy()
+    said = {**adata.uns.get("cycseq", {}), "scale": "log1p"}
+    if data.scale == "counts":
+        log_normalise(adata.X, adata.obs["total_counts"].to_numpy(np.float64))
+        if PAIR in adata.layers:
+            log_normalise(adata.layers[PAIR], adata.obs["pair_total_counts"].to_numpy(np.float64))
+        said["target_sum"] = TARGET_SUM
+        notes += (f"counts were normalised to {TARGET_SUM:,.0f} a cell, then log1p (natural logarithm)",)
+    else:
+        notes += ("the values are log1p already: they were not normalised again",)
+    adata.uns["cycseq"] = said
+    empty = empty_cells(adata.X)
+    if empty.all():
+        msg = "no cell has a count in the genes that were kept: keep more with --genes all."
+        raise DataError(msg, option="--genes all")
+    if empty.any():
+        adata = adata[~empty].copy()
+        notes += (f"{int(empty.sum()):,} cells without a count in the genes that were kept were dropped",)
+    return PerturbationData(adata=adata, scale="log1p", notes=notes)
