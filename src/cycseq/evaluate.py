@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+from threadpoolctl import threadpool_limits
 
 from cycseq.arrays import Codes
 from cycseq.data.dataset import Condition, PerturbationData
@@ -130,10 +131,11 @@ def scores(
 ) -> pd.DataFrame:
     """Context, perturbation, metric and value of every compared condition; row i of `predicted` belongs to `places[i]`."""
     metrics = [metric for metric in metrics if paired or not metric.paired]
-    blocks = [
-        np.array([metric.compute(comparison) for metric in metrics], dtype=np.float64)
-        for comparison in _blocks(real, places, predicted, paired=paired, seed=seed)
-    ]
+    with threadpool_limits(1, "blas"):  # products this small lose by threads, and much where another process runs
+        blocks = [
+            np.array([metric.compute(comparison) for metric in metrics], dtype=np.float64)
+            for comparison in _blocks(real, places, predicted, paired=paired, seed=seed)
+        ]
     names = np.array(real.perturbations, dtype=object)[places]
     return pd.DataFrame(
         {

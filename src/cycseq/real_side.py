@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from cycseq.arrays import Codes, Profiles
 from cycseq.data.dataset import Condition, PerturbationData
@@ -168,7 +169,8 @@ def _fit_axes(control: PerturbationData, settings: EvaluateSettings, *, needed: 
     components = min(settings.components, min(cells.shape) - 1)
     if components < 1:
         return Axes(cells.mean(axis=0, dtype=np.float64), np.eye(cells.shape[1], 1))
-    fitted = PCA(components, random_state=settings.seed).fit(cells)
+    with threadpool_limits(1, "blas"):  # threads make this slower wherever another process runs
+        fitted = PCA(components, random_state=settings.seed).fit(cells)
     return Axes(fitted.mean_, np.ascontiguousarray(fitted.components_.T))
 
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import scipy.sparse as sp
 from jaxtyping import Float, Int
 
 from cycseq.arrays import Cells, Codes, Matrix, Profile, Profiles, dense, group_moments, group_sums
 
 TESTED_VALUES = 64_000_000
 """Values (cells x genes) that one round of tests holds dense: 256 MB."""
+
+THREADS_PAY = 8_000_000
+"""With fewer values, threads cost more than they save."""
 
 
 @dataclass(frozen=True)
@@ -86,11 +91,12 @@ def adjusted_p(
         sizes = np.cumsum([len(cells.drawn[i]) for i in missing])
         count = max(1, int(np.searchsorted(sizes, room, side="right")))
         block, missing = missing[:count], missing[count:]
-        cells.tested.update(zip(block, _wilcoxon([cells.cells(i) for i in block], control.cells(0)), strict=True))
+        groups = [cells.x[cells.drawn[i]] for i in block]
+        cells.tested.update(zip(block, _wilcoxon(groups, control.x[control.drawn[0]]), strict=True))
     return np.stack([cells.tested[i] for i in conditions])
 
 
-def _wilcoxon(groups: Sequence[Cells], control: Cells) -> Float[np.ndarray, "conditions genes"]:
+def _wilcoxon(groups: Sequence[Matrix], control: Matrix) -> Float[np.ndarray, "conditions genes"]:
     import anndata as ad
     import pandas as pd
     from illico import asymptotic_wilcoxon
@@ -98,15 +104,28 @@ def _wilcoxon(groups: Sequence[Cells], control: Cells) -> Float[np.ndarray, "con
     from scipy.stats import false_discovery_control
 
     names = [f"{i:06d}" for i in range(len(groups))]
-    labels = np.repeat([*names, "control"], [len(group) for group in (*groups, control)])
-    adata = ad.AnnData(np.concatenate([*groups, control]))
+    labels = np.repeat([*names, "control"], [group.shape[0] for group in (*groups, control)])
+    adata = ad.AnnData(_stacked([*groups, control]))
     adata.obs["group"] = pd.Categorical(labels)
     logger.disable("illico")
     with contextlib.redirect_stderr(io.StringIO()):  # it draws a progress bar
-        found = asymptotic_wilcoxon(adata, is_log1p=True, group_keys="group", reference="control")
+        found = asymptotic_wilcoxon(
+            adata,
+            is_log1p=True,
+            group_keys="group",
+            reference="control",
+            n_threads=(os.cpu_count() or 1) if np.prod(adata.shape) > THREADS_PAY else 1,
+        )
     tested = list(found.index.get_level_values("pert")[:: adata.n_vars])
     p = found["p_value"].to_numpy().reshape(len(tested), adata.n_vars)[[tested.index(name) for name in names]]
     return np.asarray(false_discovery_control(np.nan_to_num(p, nan=1.0).clip(0.0, 1.0), axis=1))
+
+
+def _stacked(groups: Sequence[Matrix]) -> np.ndarray | sp.csc_matrix:
+    """All cells, by columns if they are sparse: the test then skips zeros, which must be the smallest values for that."""
+    if all(sp.issparse(group) and np.min(group.data, initial=0.0) >= 0.0 for group in groups):
+        return sp.csc_matrix(sp.vstack(groups))
+    return np.concatenate([dense(group) for group in groups])
 
 
 def log2_fold_change(mean: Profiles, control_mean: Profile) -> Profiles:
