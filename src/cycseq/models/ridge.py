@@ -36,8 +36,8 @@ class Ridge(ShiftModel):
     Reference: Kernfeld et al. 2025 (Genome Biology) compare such regressions with networks.
 
     Strong where many conditions are seen in several contexts, or features are good. Perturbation and context add up
-    and do not interact. It refuses a part that was neither seen nor has features. One eigendecomposition of conditions
-    x conditions is made: seconds for 2,000 conditions, minutes for 10,000.
+    and do not interact. It refuses a part that was neither seen nor has features. It works on a matrix of
+    conditions x conditions: ten seconds of one core for 2,000 conditions, and a hundred times that for 10,000.
     """
 
     encoding: Encoding = "both"
@@ -167,26 +167,32 @@ def _fitted(
     """The penalty (chosen, unless given) and the weights, for centred inputs.
 
     With H the hat matrix (the mean included), the residual of a group g that was left out is (I - H_gg)^-1 (Y - HY)_g:
-    nothing is fitted twice. Its squared length needs Y Y^T only, so that its cost does not depend on the genes.
+    nothing is fitted twice. Its squared length needs Y Y^T only, so that the choice does not cost more for more genes.
     """
     values, vectors = np.linalg.eigh(z @ z.T)
     values = np.maximum(values, 0.0)
     unit = float(values.mean()) or 1.0
+    turned = vectors.T @ (delta - delta.mean(axis=0))
     if penalty is None:
-        products = delta @ delta.T
-        tried = RELATIVE_PENALTIES if groups.max() > 0 else RELATIVE_PENALTIES[-1:]
+        products, members = turned @ turned.T, [np.flatnonzero(groups == g) for g in np.unique(groups)]
+        tried = RELATIVE_PENALTIES if len(members) > 1 else RELATIVE_PENALTIES[-1:]
         errors = []
         for relative in tried:
-            residual = np.eye(len(z)) - (vectors * (values / (values + relative * unit))) @ vectors.T - 1.0 / len(z)
-            squares = residual @ products @ residual
-            errors.append(sum(_left_out(residual, squares, np.flatnonzero(groups == g)) for g in np.unique(groups)))
+            damped = vectors * (relative * unit / (values + relative * unit))
+            errors.append(_left_out(damped, vectors, damped @ products, members))
         penalty = float(tried[int(np.argmin(errors))])
-    inner = (vectors / (values + penalty * unit)) @ (vectors.T @ (delta - delta.mean(axis=0)))
-    weights: Float[np.ndarray, "inputs genes"] = z.T @ inner
+    weights: Float[np.ndarray, "inputs genes"] = z.T @ (vectors @ (turned / (values + penalty * unit)[:, None]))
     return penalty, weights
 
 
-def _left_out(residual: np.ndarray, squares: np.ndarray, group: np.ndarray) -> float:
-    """The squared error of a group that is left out, from (I - H) and (I - H) Y Y^T (I - H)."""
-    inverse = np.linalg.inv(residual[np.ix_(group, group)])
-    return float(np.trace(inverse @ squares[np.ix_(group, group)] @ inverse.T))
+def _left_out(damped: np.ndarray, vectors: np.ndarray, products: np.ndarray, members: list[np.ndarray]) -> float:
+    """The squared error of groups that are left out: I - H + 1/n is ``damped @ vectors.T``, with eigenvectors U of Z Z^T.
+
+    ``products`` is ``damped @ U^T Y Y^T U``, so that ``products @ damped.T`` is (I - H) Y Y^T (I - H).
+    """
+    error = 0.0
+    for group in members:
+        residual = damped[group] @ vectors[group].T - 1.0 / len(vectors)
+        inverse = np.linalg.inv(residual) if len(members) > 1 else np.eye(len(group))
+        error += float(np.trace(inverse @ (products[group] @ damped[group].T) @ inverse.T))
+    return error
