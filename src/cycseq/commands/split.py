@@ -31,9 +31,11 @@ def run(options: Namespace) -> None:
     data = read(options.data)
     if options.check:
         split = Split.read(options.check)
-        leaks = check_leakage(split, data)
+        found = check_leakage(split, data)
+        say([f"warning: {leak}" for leak in found if leak.level == "warning"])
+        leaks = [str(leak) for leak in found if leak.level == "leak"]
         if leaks:
-            raise SplitError("; ".join(map(str, leaks)))
+            raise SplitError("; ".join(leaks))
         say(f"{split.name}: no leakage found between train, validation and test.")
         return
     splits = make_splits(data, settings_of(SplitSettings, options))

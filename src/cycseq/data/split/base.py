@@ -1,0 +1,192 @@
+"""What a split is: conditions of three parts, how to cut data by them, and how it is written down."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+import numpy as np
+from jaxtyping import Bool
+
+from cycseq.arrays import Codes
+from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.errors import FileError, SplitError
+from cycseq.files import existing_file, write_text
+
+Kind = Literal["unseen-context", "unseen-pair", "few-shot", "unseen-perturbation", "unseen-combination", "random-cells"]
+KINDS: dict[Kind, str] = {
+    "unseen-context": "all perturbations of a context; its control cells stay",
+    "unseen-pair": "some perturbations of a context, each measured in another context",
+    "few-shot": "all but k conditions, or all but n cells of each condition, of a context",
+    "unseen-perturbation": "some perturbations, in every context and every combination",
+    "unseen-combination": "some combinations in every context, of whose parts 2, 1 or none are seen",
+    "random-cells": "some cells of every condition: reconstruction only",
+}
+"""The kinds of split and what each holds out."""
+PARTS = ("train", "validation", "test")
+FORMAT = 1
+"""Version of the JSON form."""
+
+
+@dataclass
+class SplitSettings:
+    """How data are split."""
+
+    kind: Kind = "unseen-context"
+    """What is held out."""
+    context: str | None = None
+    """The context held out (unseen-context, unseen-pair, few-shot); without it each context in turn."""
+    k: int | None = None
+    """few-shot: how many perturbed conditions of the context stay for training."""
+    n_cells: int | None = None
+    """few-shot: how many cells of each perturbed condition stay for training (20, unless k is said)."""
+    fraction: float | None = None
+    """Share of conditions, perturbations, combinations or cells that are tested (0.2; 0.15 of random cells)."""
+    validation: float | None = None
+    """Share that is kept for validation (0.1; 0.15 of random cells); for unseen-context and few-shot it is one other
+    context; 0 keeps none."""
+    seen_parts: Literal[0, 1, 2] = 2
+    """unseen-combination: how many of the two parts of a tested combination are seen in training."""
+    seed: int = 0
+    """Fixes what is drawn."""
+
+
+@dataclass(frozen=True)
+class SplitParts:
+    """The cells of a split's parts."""
+
+    train: PerturbationData
+    """Cells of the training conditions, and the control cells of ALL contexts."""
+    validation: PerturbationData | None
+    """Cells of the validation conditions, without controls; None where there are none."""
+    test: PerturbationData
+    """Cells of the test conditions, without controls (for `random-cells`: held-out cells of every condition)."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """A partition of conditions with the claim it supports; where a condition is cut, of its cells.
+
+    Control cells of every context stay in training, whichever kind it is, and are not listed in `train`
+    (`random-cells` alone cuts and lists them).
+    """
+
+    name: str
+    """Says kind and what is held out: ``"unseen-context:NK"``."""
+    kind: str
+    claim: str
+    """What a good score on the test part would show, and what it would not."""
+    train: tuple[Condition, ...]
+    validation: tuple[Condition, ...]
+    test: tuple[Condition, ...]
+    seed: int
+    data_hash: str
+    """`PerturbationData.fingerprint` of the data that it was made from."""
+    cells: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """obs names by part, for the conditions that are cut; empty where all conditions are whole."""
+    left_out: tuple[Condition, ...] = ()
+    """Conditions of no part, as they would give away what is tested."""
+    seen_parts: int | None = None
+    """unseen-combination: how many parts of a tested combination may occur in training."""
+
+    def parts(self, data: PerturbationData) -> SplitParts:
+        """Part the data; only the cells of each part are copied.
+
+        Raises
+        ------
+        SplitError
+            If the split was made from other data.
+        """
+        rows = self.rows(data)
+        validation = data.take(rows["validation"]) if len(rows["validation"]) else None
+        return SplitParts(data.take(rows["train"]), validation, data.take(rows["test"]))
+
+    def rows(self, data: PerturbationData) -> dict[str, Codes]:
+        """The row numbers of the cells of ``"train"``, ``"validation"`` and ``"test"``; raises as `parts` does."""
+        found = data.fingerprint()
+        if found != self.data_hash:
+            msg = (
+                f"split {self.name} was made from other data: it carries the hash {self.data_hash}, these data have "
+                f"{found}. Give the data that it was made from, or make it again with cycseq split."
+            )
+            raise SplitError(msg)
+        return self.rows_unchecked(data)
+
+    def rows_unchecked(self, data: PerturbationData) -> dict[str, Codes]:
+        """As `rows`, of data that are known to be those of the split."""
+        conditions, codes = data.conditions(), data.condition_codes
+        named = {part: data.adata.obs_names.isin(self.cells.get(part, ())) for part in PARTS}
+        is_cut = np.zeros(len(conditions), dtype=bool)
+        is_cut[codes[np.logical_or.reduce(list(named.values()))]] = True
+        listed = {part: _among(conditions, self.in_part(part)) for part in PARTS}
+        unlisted = ~np.logical_or.reduce(list(listed.values()))
+        listed["train"] |= unlisted & np.array([c.is_control for c in conditions], dtype=bool)
+        return {part: np.flatnonzero(listed[part][codes] & (~is_cut[codes] | named[part])) for part in PARTS}
+
+    def in_part(self, part: str) -> tuple[Condition, ...]:
+        """The conditions of ``"train"``, ``"validation"`` or ``"test"``."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}[part]
+
+    def write(self, path: Path, *, overwrite: bool = False) -> None:
+        """Write as JSON."""
+        write_text(path, json.dumps({"format": FORMAT, **asdict(self)}, indent=1), overwrite=overwrite)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read what `write` wrote.
+
+        Raises
+        ------
+        FileError
+            If the file is absent, is damaged, is no split, or was written by a newer version.
+        """
+        try:
+            said = json.loads(existing_file(path).read_text(encoding="utf-8"))
+        except (ValueError, OSError) as err:
+            raise _damaged(path, str(err)) from err
+        if not isinstance(said, dict) or "format" not in said:
+            raise _damaged(path, "it names no format")
+        if said["format"] != FORMAT:
+            msg = (
+                f"{path} has the split format {said['format']!r}, and this cycseq reads format {FORMAT}. "
+                "Make the split again with cycseq split, or use the version of cycseq that wrote it."
+            )
+            raise FileError(msg)
+        try:
+            return cls(**_restored({f.name: said[f.name] for f in fields(cls)}))
+        except KeyError as err:
+            raise _damaged(path, f"{err.args[0]} is missing") from err
+        except (TypeError, AttributeError, ValueError) as err:
+            raise _damaged(path, str(err)) from err
+
+
+def _restored(said: dict[str, Any]) -> dict[str, Any]:
+    """JSON's lists as the tuples that they were; raises `ValueError` where something else stands in their place."""
+    for name in ("name", "kind", "claim", "data_hash"):
+        if not isinstance(said[name], str):
+            msg = f"{name} is no text"
+            raise ValueError(msg)
+    if said["kind"] not in get_args(Kind):
+        msg = f"there is no kind {said['kind']!r}"
+        raise ValueError(msg)
+    for name in (*PARTS, "left_out"):
+        if any(
+            not isinstance(c, list) or len(c) != 2 or not all(isinstance(word, str) for word in c) for c in said[name]
+        ):
+            msg = f"{name} is no list of conditions"
+            raise ValueError(msg)
+        said[name] = tuple(Condition(*c) for c in said[name])
+    said["cells"] = {part: tuple(map(str, names)) for part, names in said["cells"].items()}
+    said["seed"] = int(said["seed"])
+    return said
+
+
+def _among(conditions: tuple[Condition, ...], wanted: tuple[Condition, ...]) -> Bool[np.ndarray, "conditions"]:
+    chosen = set(wanted)
+    return np.array([c in chosen for c in conditions], dtype=bool)
+
+
+def _damaged(path: Path, what: str) -> FileError:
+    return FileError(f"{path} is damaged or is no split ({what}). Make it again with cycseq split.")
