@@ -39,8 +39,8 @@ RESPONSE_PATTERNS = (
 )
 """What a response to a perturbation may look like across contexts; the weights of these are learned."""
 
-LEVEL_PATTERNS = tuple(Pattern(100.0, near, 1.0 - near, 1.0) for near in (0.0, 0.5, 0.9))
-"""What a control level may look like: the level that contexts share is left open (a wide prior)."""
+LEVEL_PATTERNS = tuple(Pattern(0.0, near, 1.0 - near, 1.0) for near in (0.0, 0.5, 0.9))
+"""How control levels may differ between contexts, beside the level that all share."""
 
 
 def euclidean(profiles: Positions) -> Square:

@@ -46,12 +46,14 @@ class Settings:
     common: Stage | None
     """None with fewer than `COMMON_FROM` perturbations."""
     specific: Stage
-    coefficients: tuple[float, float] = (2.0, 1.0)
-    """How often the common response counts in a combination of two, and how much of the parts' own."""
+    part_coefficient: float = 1.0
+    """What the sum of the parts is multiplied by in a combination; 1 is the additive model."""
     interaction: Stage | None = None
     """None where no combination was measured."""
     interaction_variance: float = 0.0
     """Prior variance of an interaction, in units of the genes' variances."""
+    level_slope: float = 1.0
+    """How much of what smoothing takes off control levels is noise indeed, in [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -100,15 +102,40 @@ class Field:
             return Posterior(np.zeros(shape), np.zeros(shape), np.zeros(shape))
         return self.settings.common.krige(self.common_block(), self.covariances, self.everywhere)
 
+    @cached_property
+    def control_error(self) -> Posterior:
+        """What each context's control mean has by chance, sign reversed, as its own perturbed cells show.
+
+        All responses of a context are measured against the same control cells. So what they have in common beside the
+        common response is, in the share of the control noise, the error of the control mean (0 where nothing is
+        measured). The variance is that of common response and error together.
+        """
+        shape = (self.measured.delta.shape[1], len(self.levels))
+        mean, variance = np.zeros(shape), self.common.variance.copy()
+        if self.settings.common is None:
+            return Posterior(mean, variance, np.zeros(shape))
+        block, single = self.common_block(), single_conditions(self.measured)
+        for column, context in enumerate(block.points):
+            rows = single & (self.measured.context == context)
+            of_controls = self.measured.control_noise[rows].mean(axis=0)
+            rest = np.maximum(block.noise[:, column] - of_controls, 1e-12)
+            share = of_controls / np.maximum(block.noise[:, column], 1e-12)
+            mean[:, context] = share * (block.y[:, column] - self.common.mean[:, context])
+            variance[:, context] = 1.0 / (1.0 / rest + 1.0 / (self.common.variance[:, context] + of_controls + 1e-12))
+        return Posterior(mean, variance, np.zeros(shape))
+
     def specific_block(self, name: str) -> Block:
         """What a perturbation does beside the common response, in the contexts where it was measured."""
         rows = self.measured.rows(name)
         contexts = self.measured.context[rows]
         noise = self.measured.cell_noise[rows].T + (
-            self.measured.control_noise[rows].T if self.settings.common is None else self.common.variance[:, contexts]
+            self.measured.control_noise[rows].T
+            if self.settings.common is None
+            else self.control_error.variance[:, contexts]
         )
+        offset = self.common.mean[:, contexts] + self.control_error.mean[:, contexts]
         variance = self.settings.gene_variance * self.settings.strength[name]
-        return Block(self.measured.delta[rows].T - self.common.mean[:, contexts], noise, variance, contexts)
+        return Block(self.measured.delta[rows].T - offset, noise, variance, contexts)
 
     def specific(self, name: str) -> Posterior:
         """A single perturbation's own response in every context."""
@@ -119,14 +146,13 @@ class Field:
 
     def additive(self, name: str) -> Posterior:
         """A combination as the sum of its parts, in every context."""
-        of_common, of_parts = self.settings.coefficients
-        of_common *= len(parts_of(name)) / 2.0
-        parts = [self.specific(part) for part in parts_of(name)]
-        foreign = 1.0 - self.common.own_weight
+        factor, names = self.settings.part_coefficient, parts_of(name)
+        parts = [self.specific(part) for part in names]
+        times, foreign = len(names), 1.0 - self.common.own_weight
         return Posterior(
-            of_common * self.common.mean + of_parts * sum(part.mean for part in parts),
-            of_common**2 * self.common.variance + of_parts**2 * sum(part.variance for part in parts),
-            of_common * self.common.own_weight + of_parts * foreign * sum(part.own_weight for part in parts),
+            factor * (times * self.common.mean + sum(part.mean for part in parts)),
+            factor**2 * (times**2 * self.common.variance + sum(part.variance for part in parts)),
+            factor * (times * self.common.own_weight + foreign * sum(part.own_weight for part in parts)),
         )
 
     def interaction_block(self, name: str) -> Block:
@@ -138,7 +164,8 @@ class Field:
         if self.settings.common is None:
             noise = noise + self.measured.control_noise[rows].T
         variance = self.settings.gene_variance * self.settings.interaction_variance
-        return Block(self.measured.delta[rows].T - sums.mean[:, contexts], noise, variance, contexts)
+        offset = sums.mean[:, contexts] + self.control_error.mean[:, contexts]
+        return Block(self.measured.delta[rows].T - offset, noise, variance, contexts)
 
     def response(self, name: str) -> Posterior:
         """The response to a perturbation in every context: known ones, then new ones."""

@@ -10,7 +10,7 @@ import numpy as np
 from cycseq.kriging.calibration import leave_one_out
 from cycseq.kriging.covariance import RESPONSE_PATTERNS, euclidean, median_distance
 from cycseq.kriging.field import Field, Settings, Stage, is_combination, single_conditions
-from cycseq.kriging.measured import Measured
+from cycseq.kriging.measured import Levels, Measured
 from cycseq.kriging.mixture import Block, Covariances, PerRow, equal_weights, learn_mixture
 
 COMMON_FROM = 3
@@ -25,8 +25,8 @@ LEAST_GENE = 0.05
 """Least variance of a gene, in units of the mean one."""
 STRENGTHS = (0.01, 100.0)
 """Least and largest variance of a perturbation, in units of the mean one."""
-COEFFICIENT_SD = 0.3
-"""How far the coefficients of combinations may stray from the additive model, before the data speak."""
+PRIOR_COMBINATIONS = 5.0
+"""Combinations that are exactly additive, in the mean of the combinations' coefficients."""
 
 
 def learn_settings(measured: Measured, *, seed: int = 0) -> Settings:
@@ -82,13 +82,13 @@ def _moments(measured: Measured, single: np.ndarray, *, centred: bool) -> tuple[
         noise += measured.control_noise[single]
     names = np.asarray(measured.names)[single]
     n = max(len(residual) - lost, 1)
-    excess = (np.maximum(residual, -np.inf) ** 2 - noise * (n / len(residual))).sum(axis=0) / n
+    excess = (residual**2 - noise * (n / len(residual))).sum(axis=0) / n
     mean = max(float(excess.mean()), 1e-6)
     gene = np.maximum((n * excess + PRIOR_CONDITIONS * mean) / (n + PRIOR_CONDITIONS), LEAST_GENE * mean)
     if not centred:  # too few conditions to know a gene's variance from its own response
         gene = np.full_like(gene, mean)
         return gene, dict.fromkeys(map(str, np.unique(names)), 1.0)
-    of_row = ((residual**2 - noise) / gene).mean(axis=1)
+    of_row = (residual**2 - noise).sum(axis=1) / gene.sum()
     strength = {str(name): float(np.clip(of_row[names == name].mean(), *STRENGTHS)) for name in np.unique(names)}
     return gene, strength
 
@@ -126,28 +126,50 @@ def _stage(blocks: Sequence[Block], covariances: Covariances, scales: Sequence[f
     return Stage(mixture, leave_one_out(blocks, mixture, covariances))
 
 
+def level_slope(field: Field, excess: Levels) -> float:
+    """How much of the excess of control levels over their smoothed form shows in the responses, sign reversed.
+
+    A control mean that is too high by chance makes every response of its context too low by as much. So responses that
+    are predicted from the other contexts miss by the excess, if the excess is chance: the slope is 1. It is 0 where
+    contexts differ more than smoothing believes.
+
+    Parameters
+    ----------
+    field
+        The training responses with everything else learned.
+    excess
+        Control mean minus smoothed level of every context.
+    """
+    settings = field.settings
+    if settings.common is not None:
+        stage, blocks = settings.common, [field.common_block()]
+    else:
+        stage, blocks = settings.specific, [field.specific_block(name) for name in settings.strength]
+    product, square = 0.0, 0.0
+    for block in blocks:
+        for column, context in enumerate(block.points if len(block.points) > 1 else ()):
+            others = block.without(column)
+            predicted = stage.krige(others, field.covariances, block.points[[column]]).mean[:, 0]
+            product -= float((block.y[:, column] - predicted) @ excess[context])
+            square += float(excess[context] @ excess[context])
+    return float(np.clip(product / square, 0.0, 1.0)) if square > 0 else 1.0
+
+
 def _learn_combinations(field: Field, names: list[str], rng: np.random.Generator) -> Settings:
-    """Coefficients of common and parts (ridge towards the additive model), then the prior of the interactions."""
-    start = np.array([2.0, 1.0])
-    precision, right = np.diag(np.full(2, COEFFICIENT_SD**-2)), np.zeros(2)
+    """The coefficient of the parts (the mean of the combinations' own, drawn to 1), and the prior of interactions."""
+    own = []
     for name in names:
         rows = field.measured.rows(name)
         contexts = field.measured.context[rows]
-        both = field.additive(name).mean[:, contexts]
-        common = field.common.mean[:, contexts]
-        design = np.stack(
-            [common.ravel() * len(name.split("+")) / 2.0, (both - field.settings.coefficients[0] * common).ravel()]
-        )
-        noise = field.measured.cell_noise[rows].T.ravel() + field.settings.gene_variance.mean()
-        error = field.measured.delta[rows].T.ravel() - start @ design
-        precision += design / noise @ design.T
-        right += design / noise @ error
-    coefficients = start + np.linalg.solve(precision, right)
-    settings = replace(field.settings, coefficients=(float(coefficients[0]), float(coefficients[1])))
-    settings = replace(settings, interaction_variance=1.0)
+        sums = field.additive(name).mean[:, contexts]
+        y = field.measured.delta[rows].T - field.control_error.mean[:, contexts]
+        own.append((sums * y).sum() / max((sums**2).sum(), 1e-12))
+    kept = np.clip(own, 0.0, 2.0)
+    coefficient = float((kept.sum() + PRIOR_COMBINATIONS) / (len(kept) + PRIOR_COMBINATIONS))
+    settings = replace(field.settings, part_coefficient=coefficient, interaction_variance=1.0)
     field = Field(field.measured, settings, field.levels)
     blocks = [field.interaction_block(name) for name in names]
-    excess = np.mean([((b.y**2 - b.noise) / b.variance[:, None]).mean() for b in blocks])
+    excess = np.mean([((b.y**2 - b.noise).sum() / b.variance.sum()) / b.y.shape[1] for b in blocks])
     settings = replace(settings, interaction_variance=float(np.clip(excess, 0.01, 10.0)))
     field = Field(field.measured, settings, field.levels)
     blocks = [field.interaction_block(name) for name in names]

@@ -50,7 +50,7 @@ class Measured:
 def control_levels(data: PerturbationData) -> ControlLevels:
     """Mean and sampling variance of the control cells of every context that has some."""
     code = np.full(len(data.conditions()), -1)
-    contexts = []
+    contexts: list[str] = []
     for i, condition in enumerate(data.conditions()):
         if condition.is_control:
             code[i] = len(contexts)

@@ -28,8 +28,9 @@ def settings_json(settings: Settings) -> dict[str, Any]:
         "unit": settings.unit,
         "common_variance": settings.common_variance,
         "strength": settings.strength,
-        "coefficients": list(settings.coefficients),
+        "part_coefficient": settings.part_coefficient,
         "interaction_variance": settings.interaction_variance,
+        "level_slope": settings.level_slope,
         **{name: _stage_json(getattr(settings, name)) for name in ("common", "specific", "interaction")},
     }
 
@@ -43,8 +44,9 @@ def settings_from(stored: Mapping[str, Any], gene_variance: np.ndarray) -> Setti
         common_variance=stored["common_variance"],
         strength=dict(stored["strength"]),
         specific=_known_stage(stored["specific"]),
-        coefficients=(stored["coefficients"][0], stored["coefficients"][1]),
+        part_coefficient=stored["part_coefficient"],
         interaction_variance=stored["interaction_variance"],
+        level_slope=stored["level_slope"],
         **stages,
     )
 

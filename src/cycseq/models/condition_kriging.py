@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,12 +15,10 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.posterior import GenePosterior, attach_posterior
 from cycseq.data.pseudobulk import Responses
 from cycseq.errors import ModelError
-from cycseq.kriging.covariance import euclidean, median_distance
 from cycseq.kriging.field import Field, is_combination, parts_of
-from cycseq.kriging.learning import learn_settings
+from cycseq.kriging.learning import learn_settings, level_slope
 from cycseq.kriging.levels import learn_levels, smooth_levels
 from cycseq.kriging.measured import ControlLevels, Measured, control_levels, measure
-from cycseq.kriging.mixture import Mixture, Posterior
 from cycseq.kriging.stored import mixture_from, mixture_json, settings_from, settings_json
 from cycseq.model import Fitted, Model
 from cycseq.models.base import ShiftModel, joined
@@ -62,17 +60,18 @@ class ConditionKriging(Model):
             raise ModelError(msg)
         settings = learn_settings(measured, seed=seed)
         levels = measured.levels
+        level_mixture = None
+        if self.smooth_controls and len(levels.contexts) > 1:
+            level_mixture = learn_levels(levels.mean, levels.noise)
+            excess = levels.mean - smooth_levels(levels.mean, levels.noise, level_mixture).mean.T
+            slope = level_slope(Field(measured, settings, levels.mean), excess)
+            settings = replace(settings, level_slope=slope)
         facts: dict[str, Any] = {
             "names": list(measured.names),
             "level_contexts": list(levels.contexts),
             "settings": settings_json(settings),
-            "level_mixture": None,
+            "level_mixture": None if level_mixture is None else mixture_json(level_mixture),
         }
-        if self.smooth_controls and len(levels.contexts) > 1:
-            distances = euclidean(levels.mean)
-            facts["level_mixture"] = mixture_json(
-                learn_levels(levels.mean, levels.noise, distances / median_distance(distances))
-            )
         self.fitted_ = Fitted(
             genes=tuple(data.genes),
             scale=data.scale,
@@ -125,7 +124,8 @@ class ConditionKriging(Model):
         means, noises = field.levels.copy(), np.concatenate([noise, given.noise[rows]])
         for i, context in enumerate(given.contexts):
             means[place[context]], noises[place[context]] = given.mean[i], given.noise[i]
-        excess, level_variance = self._level_excess(means, noises)
+        excess, level_variance = self._level_excess(means, noises, field.settings.level_slope)
+        perturbed = set(field.measured.context.tolist()) if field.settings.common is not None else set()
 
         shape = (len(conditions), len(learned.genes))
         shifts, mean, variance, of_mean = (np.zeros(shape) for _ in range(4))
@@ -133,24 +133,27 @@ class ConditionKriging(Model):
             response = field.response(name)
             for i in [i for i, c in enumerate(conditions) if c.perturbation == name]:
                 at = place[conditions[i].context]
-                free = 1.0 - response.own_weight[:, at]
                 mean[i], variance[i] = response.mean[:, at], response.variance[:, at]
-                shifts[i] = mean[i] - free * excess[at]
-                of_mean[i] = variance[i] + free**2 * level_variance[at]
+                if at in perturbed:
+                    shifts[i] = mean[i] + field.control_error.mean[:, at]
+                    of_mean[i] = variance[i] + field.control_error.variance[:, at] - field.common.variance[:, at]
+                else:
+                    free = 1.0 - response.own_weight[:, at]
+                    shifts[i] = mean[i] - free * excess[at]
+                    of_mean[i] = variance[i] + free**2 * level_variance[at]
         sd = np.sqrt(variance)
         beyond = norm.sf((self.threshold - mean) / np.maximum(sd, 1e-9)) + norm.cdf(
             (-self.threshold - mean) / np.maximum(sd, 1e-9)
         )
-        return shifts, GenePosterior(mean, sd, np.sqrt(of_mean), beyond)
+        return shifts, GenePosterior(mean, sd, np.sqrt(np.maximum(of_mean, 0.0)), beyond)
 
-    def _level_excess(self, means: Profiles, noises: Profiles) -> tuple[Profiles, Profiles]:
-        """Control mean minus its smoothed level in every context, and the variance that is left."""
+    def _level_excess(self, means: Profiles, noises: Profiles, slope: float) -> tuple[Profiles, Profiles]:
+        """What smoothing takes off every control mean, and the variance of the level that is left."""
         stored = self.learned.facts["level_mixture"]
         if stored is None:
             return np.zeros_like(means), noises
-        distances = euclidean(means)
-        smooth = smooth_levels(means, noises, distances / median_distance(distances), mixture_from(stored))
-        return means - smooth.mean.T, smooth.variance.T
+        smooth = smooth_levels(means, noises, mixture_from(stored))
+        return slope * (means - smooth.mean.T), slope * smooth.variance.T + (1.0 - slope) * noises
 
     def _measured(self) -> Measured:
         learned = self.learned
