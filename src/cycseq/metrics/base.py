@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -69,11 +69,8 @@ class RealContext:
         return np.asarray(t)
 
 
-class Pair(NamedTuple):
-    """Equally many predicted and real cells of a condition; the genes that it perturbs are 0 in both."""
-
-    predicted: Cells
-    real: Cells
+Pair: TypeAlias = tuple[Cells, Cells]
+"""Equally many predicted and real cells of a condition, in this order; the genes that it perturbs are 0 in both."""
 
 
 @dataclass(frozen=True)
@@ -146,13 +143,12 @@ class Comparison:
         """Equally many cells of both sides, dense; kept while the comparison lives."""
         if i not in self.cache:
             n = self.n_paired(i)
-            pair = Pair(self.predicted.cells(i, n), self.real.cells.cells(int(self.places[i]), n))
+            predicted, real = self.predicted.cells(i, n), self.real.cells.cells(int(self.places[i]), n)
             perturbed = np.flatnonzero(~self.kept[i])
             if perturbed.size:
-                pair = Pair(*(side.copy() for side in pair))
-                for side in pair:
-                    side[:, perturbed] = 0.0
-            self.cache[i] = pair
+                predicted, real = predicted.copy(), real.copy()
+                predicted[:, perturbed], real[:, perturbed] = 0.0, 0.0
+            self.cache[i] = predicted, real
         found: Pair = self.cache[i]
         return found
 
@@ -164,10 +160,9 @@ class Comparison:
             return (cells - axes.mean.astype(np.float32)) @ axes.directions.astype(np.float32)
 
         if ("axes", i) not in self.cache:
-            real = self.real.remember(
-                ("axes", int(self.places[i]), self.n_paired(i)), lambda: project(self.pair(i).real)
-            )
-            self.cache["axes", i] = Pair(project(self.pair(i).predicted), real)
+            predicted, real = self.pair(i)
+            projected = self.real.remember(("axes", int(self.places[i]), len(real)), lambda: project(real))
+            self.cache["axes", i] = project(predicted), projected
         found: Pair = self.cache["axes", i]
         return found
 

@@ -1,0 +1,304 @@
+"""Every metric against an independent few lines of NumPy, SciPy or scikit-learn, condition by condition."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from scipy import stats
+from scipy.spatial.distance import cdist, pdist
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score, r2_score
+from sklearn.model_selection import StratifiedKFold, cross_val_score
+
+from cycseq.data.dataset import PerturbationData
+from cycseq.evaluate import EvaluateSettings, RealSide, evaluate
+from cycseq.metrics import GROUPS, HEADLINE, METRICS
+
+SETTINGS = EvaluateSettings(components=5)
+GENES, CELLS = 140, 60
+
+
+def toy() -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Real, predicted and control cells: two knock-downs, both together, a weak knock-down and a strong drug."""
+    rng = np.random.default_rng(1)
+    base = rng.normal(0.0, 1.0, GENES)
+    effect = {p: np.where(rng.random(GENES) < 0.3, rng.normal(0.0, 1.0, GENES), 0.0) for p in ("G3", "G7", "G12")}
+    effect |= {"G3+G7": effect["G3"] + effect["G7"], "G12": 0.4 * effect["G12"], "drug": rng.normal(0.5, 1.2, GENES)}
+
+    def cells(shift: np.ndarray, n: int = CELLS) -> np.ndarray:
+        return np.log1p(rng.poisson(np.exp(base + shift) * rng.gamma(3, 1 / 3, (n, GENES)))).astype(np.float32)
+
+    real = {p: cells(shift) for p, shift in effect.items()}
+    predicted = {p: cells(0.7 * shift + rng.normal(0, 0.15, GENES)) for p, shift in effect.items()}
+    return real, predicted, {"control": cells(np.zeros(GENES), 80)}
+
+
+def labelled(cells: dict[str, np.ndarray], *, sparse: bool = False, who: str = "real") -> PerturbationData:
+    x = np.concatenate(list(cells.values()))
+    names = [p for p, block in cells.items() for _ in block]
+    obs = pd.DataFrame(
+        {"context": "all", "perturbation": names, "batch": "b"}, index=[f"{who}-{p}-{i}" for i, p in enumerate(names)]
+    )
+    adata = ad.AnnData(
+        sp.csr_matrix(x) if sparse else x, obs=obs, var=pd.DataFrame(index=[f"G{g}" for g in range(GENES)])
+    )
+    return PerturbationData(adata, "log1p")
+
+
+@dataclass
+class Naive:
+    """One condition as plain arrays, the perturbed gene left out."""
+
+    real: np.ndarray
+    predicted: np.ndarray
+    control: np.ndarray
+    others: np.ndarray
+    """Means of all real perturbations."""
+    own: int
+    kept: np.ndarray
+    kept_by_all: np.ndarray
+    reference: np.ndarray
+
+    @property
+    def delta(self) -> np.ndarray:
+        return (self.real.mean(0) - self.control.mean(0))[self.kept]
+
+    @property
+    def predicted_delta(self) -> np.ndarray:
+        return (self.predicted.mean(0) - self.control.mean(0))[self.kept]
+
+    @property
+    def t(self) -> np.ndarray:
+        t = stats.ttest_ind(self.real, self.control, equal_var=False).statistic
+        return np.nan_to_num(np.abs(t))[self.kept]
+
+    def p(self, cells: np.ndarray) -> np.ndarray:
+        return stats.false_discovery_control(np.nan_to_num(stats.mannwhitneyu(cells, self.control).pvalue, nan=1.0))
+
+    def degs(self) -> np.ndarray:
+        return (self.p(self.real) < 0.05)[self.kept]
+
+    def lfc(self, cells: np.ndarray) -> np.ndarray:
+        a, b = np.expm1(cells.mean(0)), np.expm1(self.control.mean(0))
+        return np.log2((a + 1e-9) / (b + 1e-9))[self.kept]
+
+    def pcs(self, cells: np.ndarray) -> np.ndarray:
+        pca = PCA(5, svd_solver="full").fit(self.control)
+        blank = np.where(self.kept, cells, 0.0)
+        return (blank - pca.mean_) @ pca.components_.T
+
+
+def energy(x: np.ndarray, y: np.ndarray) -> float:
+    return 2 * cdist(x, y).mean() - pdist(x).mean() - pdist(y).mean()
+
+
+def naive_mmd(x: np.ndarray, y: np.ndarray) -> float:
+    median = np.median(pdist(y))
+    off = ~np.eye(len(x), dtype=bool)
+    return float(
+        np.mean(
+            [
+                np.exp(-(cdist(x, x)[off] ** 2) / (2 * s**2)).mean()
+                + np.exp(-(cdist(y, y)[off] ** 2) / (2 * s**2)).mean()
+                - 2 * np.exp(-(cdist(x, y) ** 2) / (2 * s**2)).mean()
+                for s in median * np.array([0.25, 0.5, 1, 2, 4])
+            ]
+        )
+    )
+
+
+def rank(distances: np.ndarray, own: int) -> float:
+    others = np.delete(distances, own)
+    return 1 - ((others < distances[own]).sum() + (others == distances[own]).sum() / 2) / len(others)
+
+
+def cosines(n: Naive) -> np.ndarray:
+    a = (n.predicted.mean(0) - n.control.mean(0))[n.kept_by_all]
+    return cdist(a[None], (n.others - n.control.mean(0))[:, n.kept_by_all], "cosine")[0]
+
+
+def overlap(n: Naive) -> float:
+    degs = n.degs()
+    called = np.flatnonzero(n.p(n.predicted)[n.kept] < 0.05)
+    top = called[np.argsort(-np.abs(n.lfc(n.predicted)[called]))][: degs.sum()]
+    return len(set(top) & set(np.flatnonzero(degs))) / degs.sum()
+
+
+def top_r2(n: Naive, k: int) -> float:
+    top = np.argsort(-n.t)[:k]
+    return r2_score(n.delta[top], n.predicted_delta[top]) if n.degs().sum() >= k else np.nan
+
+
+def correlation_gap(n: Naive) -> float:
+    top = np.argsort(-np.where(n.kept, n.real.var(0), -1))[: min(200, n.kept.sum())]
+    gap = [np.nan_to_num(pd.DataFrame(cells[:, top]).corr().to_numpy()) for cells in (n.predicted, n.real)]
+    off = gap[0] - gap[1]
+    np.fill_diagonal(off, 0)
+    return float(np.sqrt((off**2).sum()) / len(top))
+
+
+def c2st(n: Naive) -> float:
+    x = np.concatenate([n.pcs(n.predicted), n.pcs(n.real)])
+    x = (x - x.mean(0)) / x.std(0)
+    y = np.repeat([1, 0], [len(n.predicted), len(n.real)])
+    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    return float(cross_val_score(LogisticRegression(max_iter=200), x, y, cv=folds, scoring="roc_auc").mean())
+
+
+def rmse(a: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(a)))
+
+
+def mu(n: Naive) -> tuple[np.ndarray, np.ndarray]:
+    return n.real.mean(0)[n.kept], n.predicted.mean(0)[n.kept]
+
+
+NAIVE = {
+    "r2_mean": lambda n: r2_score(*mu(n)),
+    "pearson2_mean": lambda n: stats.pearsonr(*mu(n)).statistic ** 2,
+    "mae": lambda n: np.abs(mu(n)[0] - mu(n)[1]).mean(),
+    "mse": lambda n: ((mu(n)[0] - mu(n)[1]) ** 2).mean(),
+    "mse_ratio": lambda n: ((mu(n)[0] - mu(n)[1]) ** 2).sum() / (n.delta**2).sum(),
+    "wmse": lambda n: np.average((mu(n)[0] - mu(n)[1]) ** 2, weights=n.t),
+    "r2_delta": lambda n: r2_score(n.delta, n.predicted_delta),
+    "r2_delta_top20": lambda n: top_r2(n, 20),
+    "r2_delta_top50": lambda n: top_r2(n, 50),
+    "r2_delta_top100": lambda n: top_r2(n, 100),
+    "r2_delta_weighted": lambda n: r2_score(n.delta, n.predicted_delta, sample_weight=n.t),
+    "pearson_delta": lambda n: stats.pearsonr(n.delta, n.predicted_delta).statistic,
+    "pearson_delta_specific": lambda n: (
+        stats.pearsonr((n.real.mean(0) - n.reference)[n.kept], (n.predicted.mean(0) - n.reference)[n.kept]).statistic
+    ),
+    "cosine_delta": lambda n: 1 - cdist(n.delta[None], n.predicted_delta[None], "cosine").item(),
+    "amplitude": lambda n: np.linalg.lstsq(n.predicted_delta[:, None], n.delta, rcond=None)[0].item(),
+    "amplitude_ratio": lambda n: np.linalg.norm(n.predicted_delta) / np.linalg.norm(n.delta),
+    "constant_delta": lambda n: float(np.ptp(n.predicted_delta) < 1e-5),
+    "edistance": lambda n: energy(n.pcs(n.predicted), n.pcs(n.real)),
+    "edistance_genes": lambda n: energy(n.predicted[:, n.kept], n.real[:, n.kept]),
+    "mmd": lambda n: naive_mmd(n.pcs(n.predicted), n.pcs(n.real)),
+    "wasserstein_gene": lambda n: np.mean(
+        [stats.wasserstein_distance(n.predicted[:, g], n.real[:, g]) for g in np.flatnonzero(n.kept)]
+    ),
+    "mean_variance_error": lambda n: rmse(
+        (mu(n)[0] - mu(n)[1]) ** 2 + (n.real.var(0, ddof=1) - n.predicted.var(0, ddof=1))[n.kept] ** 2
+    ),
+    "zero_fraction_error": lambda n: rmse(((n.real == 0).mean(0) - (n.predicted == 0).mean(0))[n.kept] ** 2),
+    "gene_correlation_error": correlation_gap,
+    "c2st_auc": c2st,
+    "per_gene_pearson": None,
+    "per_gene_mse": None,
+    "deg_overlap": overlap,
+    "deg_direction": lambda n: (np.sign(n.lfc(n.real)) == np.sign(n.lfc(n.predicted)))[n.degs()].mean(),
+    "deg_lfc_spearman": lambda n: stats.spearmanr(n.lfc(n.real)[n.degs()], n.lfc(n.predicted)[n.degs()]).statistic,
+    "deg_auprc": lambda n: average_precision_score(n.degs(), -np.log10(n.p(n.predicted)[n.kept])),
+    "retrieval_cosine": lambda n: rank(cosines(n), n.own),
+    "retrieval_l1": lambda n: rank(np.abs(n.others - n.predicted.mean(0))[:, n.kept_by_all].sum(1), n.own),
+    "centroid_accuracy": lambda n: rank(((n.others - n.predicted.mean(0))[:, n.kept_by_all] ** 2).sum(1), n.own),
+}
+
+
+def order(perturbation: str) -> np.ndarray:
+    """The order in which cells are drawn, on which the folds of the classifier depend."""
+    return np.random.default_rng([0, *f"all:{perturbation}".encode()]).permutation(CELLS)
+
+
+@pytest.fixture(scope="module")
+def scored() -> tuple[pd.DataFrame, dict[str, Naive]]:
+    real, predicted, control = toy()
+    table = evaluate(labelled(predicted, who="model"), labelled(real), labelled(control), settings=SETTINGS)
+    names = sorted(real)
+    genes = [f"G{i}" for i in range(next(iter(real.values())).shape[1])]
+    kept = {name: np.array([gene not in name.split("+") for gene in genes]) for name in names}
+    means = np.array([real[name].mean(0) for name in names])
+    cases = {
+        name: Naive(
+            *(side[name][order(name)].astype(float) for side in (real, predicted)),
+            control=control["control"].astype(float),
+            others=means,
+            own=i,
+            kept=kept[name],
+            kept_by_all=np.all(list(kept.values()), axis=0),
+            reference=np.delete(means, i, axis=0).mean(0),
+        )
+        for i, name in enumerate(names)
+    }
+    return table, cases
+
+
+@pytest.mark.parametrize("name", [name for name, formula in NAIVE.items() if formula])
+def test_metric_is_its_formula(name: str, scored: tuple[pd.DataFrame, dict[str, Naive]]) -> None:
+    table, cases = scored
+    got = table[table["metric"] == name].set_index("perturbation")["value"]
+    expected = pd.Series({p: float(NAIVE[name](case)) for p, case in cases.items()})
+    np.testing.assert_allclose(got[expected.index], expected, rtol=2e-4, atol=2e-5)
+
+
+def test_every_metric_is_checked_and_described() -> None:
+    assert set(METRICS) == set(NAIVE)
+    assert set(HEADLINE) <= set(METRICS)
+    assert GROUPS["all"] == tuple(METRICS)
+    for metric in METRICS.values():
+        assert metric.formula
+        assert metric.source
+        assert metric.caution
+
+
+def test_reconstruction_compares_each_cell_with_itself() -> None:
+    real, _, control = toy()
+    rng = np.random.default_rng(3)
+    blurred = {p: np.abs(x + rng.normal(0, 0.3, x.shape)).astype(np.float32) for p, x in real.items()}
+    predicted = labelled(blurred).take(rng.permutation(CELLS * len(real)))
+    table = evaluate(predicted, labelled(real), labelled(control), settings=SETTINGS)
+    values = table.pivot(index="perturbation", columns="metric", values="value")
+    for p, x in real.items():
+        kept = [g for g in range(x.shape[1]) if f"G{g}" not in p.split("+")]
+        r = [stats.pearsonr(blurred[p][:, g], x[:, g]).statistic for g in kept if np.ptp(x[:, g]) > 0]
+        assert values.loc[p, "per_gene_pearson"] == pytest.approx(np.mean(r), rel=1e-4)
+        assert values.loc[p, "per_gene_mse"] == pytest.approx(((blurred[p] - x)[:, kept] ** 2).mean(), rel=1e-4)
+
+
+def test_reconstruction_metrics_are_absent_for_other_cells(scored: tuple[pd.DataFrame, dict[str, Naive]]) -> None:
+    assert not scored[0]["metric"].str.startswith("per_gene").any()
+
+
+def test_real_tests_are_done_once_for_many_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    from cycseq.metrics import population
+
+    real, predicted, control = toy()
+    side = RealSide.of(labelled(real), labelled(control), settings=EvaluateSettings(metrics="deg_direction"))
+    calls = []
+    original = population._wilcoxon
+    monkeypatch.setattr(population, "_wilcoxon", lambda *a: calls.append(len(a[0])) or original(*a))
+    first, second = evaluate(labelled(predicted, who="model"), side), evaluate(labelled(predicted, who="model"), side)
+    assert calls == [len(real)]
+    pd.testing.assert_frame_equal(first, second)
+
+
+def test_sparse_and_dense_cells_score_alike() -> None:
+    real, predicted, control = toy()
+    dense = evaluate(labelled(predicted, who="model"), labelled(real), labelled(control), settings=SETTINGS)
+    sparse = evaluate(
+        labelled(predicted, sparse=True, who="model"),
+        labelled(real, sparse=True),
+        labelled(control, sparse=True),
+        settings=SETTINGS,
+    )
+    np.testing.assert_allclose(sparse["value"], dense["value"], rtol=1e-3, atol=1e-4)
+
+
+def test_negative_predicted_values_are_tested_right() -> None:
+    real, predicted, control = toy()
+    lowered = {p: np.where(x > 0, x, -0.5).astype(np.float32) for p, x in predicted.items()}
+    side = RealSide.of(labelled(real, sparse=True), labelled(control, sparse=True))
+    value = evaluate(labelled(lowered, sparse=True), side).set_index(["metric", "perturbation"])["value"]["deg_auprc"]
+    case = next(iter(real))
+    p = stats.false_discovery_control(stats.mannwhitneyu(lowered[case], control["control"]).pvalue)
+    q = stats.false_discovery_control(np.nan_to_num(stats.mannwhitneyu(real[case], control["control"]).pvalue, nan=1.0))
+    kept = np.array([f"G{g}" not in case.split("+") for g in range(len(p))])
+    assert value[case] == pytest.approx(average_precision_score((q < 0.05)[kept], -np.log10(p[kept])), rel=1e-6)
