@@ -4,6 +4,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+import typing
 from pathlib import Path
 
 import anndata as ad
@@ -178,6 +179,7 @@ def test_settings_are_documented_and_go_through_json(name):
     model = build_model(name)
     assert dataclasses.is_dataclass(kind)
     assert build_model(name, json.loads(json.dumps(model.settings()))).settings() == model.settings()
+    typing.get_type_hints(kind, vars(sys.modules[kind.__module__]))  # as the command line reads them
     source = Path(sys.modules[kind.__module__].__file__).read_text()
     for field in dataclasses.fields(kind):
         declared = source.index(f"\n    {field.name}: ")

@@ -50,7 +50,8 @@ class Model(ABC):
     `fit` learns and stores everything learned in `fitted_`; `predict` is handed control cells only.
     """
 
-    fitted_: Fitted | None = None
+    # a comment, as jsonargparse reads annotations of base classes with the names of the subclass's module
+    fitted_ = None  # type: Fitted | None
 
     @abstractmethod
     def fit(
