@@ -39,4 +39,5 @@ def run(options: Namespace) -> None:
         command=options.typed,
         overwrite=options.overwrite,
     )
-    say([f"claim: {split.claim}", f"wrote {fitted.folder}: {model.name} fitted on {len(split.train)} conditions"])
+    learnt = f"{len(split.train)} training and {len(split.validation)} validation conditions"
+    say([f"claim: {split.claim}", f"wrote {fitted.folder}: {model.name} fitted on {learnt}"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 
 import pandas as pd
@@ -9,7 +10,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from cycseq.metrics import HEADLINE
+from cycseq.metrics import HEADLINE, METRICS
+
+WIDTH = 140
+"""Columns of a table that goes into a file or a pipe."""
 
 
 def say(lines: Iterable[str] | str) -> None:
@@ -25,10 +29,10 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: st
     shown = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
     for i, column in enumerate(columns):
         numeric = all(row[i] == "-" or row[i].lstrip("+-").replace(".", "", 1).isdigit() for row in rows)
-        shown.add_column(column, justify="right" if numeric and rows else "left", overflow="fold")
+        shown.add_column(column, justify="right" if numeric and rows else "left", no_wrap=i == 0, overflow="fold")
     for row in rows:
         shown.add_row(*row)
-    Console(highlight=False).print(shown)
+    Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH).print(shown)
 
 
 def headline(scores: pd.DataFrame, index: Sequence[str], *, title: str | None = None) -> None:
@@ -43,10 +47,13 @@ def headline(scores: pd.DataFrame, index: Sequence[str], *, title: str | None = 
     title
         Stands above.
     """
-    shown = scores.pivot_table(index=list(index), columns="metric", values="value", sort=False, dropna=False)
-    metrics = [metric for metric in HEADLINE if metric in shown] or list(shown)[:7]
-    rows = shown[metrics].dropna(how="all").reset_index()
+    scores = scores[scores["metric"].isin(HEADLINE)] if scores["metric"].isin(HEADLINE).any() else scores
+    undefined = [m for m, values in scores.groupby("metric", sort=False)["value"] if values.isna().all()]
+    shown = scores.pivot_table(index=list(index), columns="metric", values="value", sort=False)
+    rows = shown[[m for m in METRICS if m in shown]].reset_index()
     table(rows.columns, rows.itertuples(index=False), title=title)
+    if undefined:
+        say(f"undefined here: {', '.join(undefined)} (cycseq list metrics says when)")
 
 
 def _cell(value: object) -> str:
