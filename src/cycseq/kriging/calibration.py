@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
-from cycseq.kriging.mixture import Block, Covariances, Mixture, PerRow, Posterior, krige
+from cycseq.kriging.mixture import Block, Covariances, Mixture, PerRow, Places, Posterior, krige
 
 COVERAGE = 0.9
 FEWEST = 200
@@ -39,15 +39,24 @@ class Trust:
         )
 
 
-def leave_one_out(blocks: Sequence[Block], mixture: Mixture, covariances: Covariances) -> Trust:
+def leave_one_out(
+    blocks: Sequence[Block], mixture: Mixture, covariances: Covariances, columns: Places | None = None
+) -> Trust:
     """Predict every observed point from the others, training data only, and learn what that teaches.
 
     The slope is that of least squares over all rows. The nugget is the least for which intervals cover `COVERAGE` of
     the rows where sampling noise makes most of the interval, the inflation the same where the posterior does.
+
+    Parameters
+    ----------
+    blocks, mixture, covariances
+        As in `cycseq.kriging.mixture.learn_mixture`.
+    columns
+        Which points of each block are left out; None leaves out each in turn.
     """
     parts: list[tuple[PerRow, PerRow, PerRow, PerRow, PerRow]] = []
     for block in blocks:
-        for column in range(block.y.shape[1] if block.y.shape[1] > 1 else 0):
+        for column in _left_out(block, columns):
             others = block.without(column)
             posterior = krige(others, mixture, covariances, block.points[[column]])
             left_out = block.y[:, column], block.noise[:, column]
@@ -61,6 +70,13 @@ def leave_one_out(blocks: Sequence[Block], mixture: Mixture, covariances: Covari
     nugget = _least(NUGGETS, ~strong, lambda value: error <= variance + value * unit + noise)
     inflation = _least(INFLATIONS, strong, lambda value: error <= value * variance + nugget * unit + noise)
     return Trust(slope, nugget, inflation)
+
+
+def _left_out(block: Block, columns: Places | None) -> Places:
+    n_points = block.y.shape[1]
+    if n_points < 2:
+        return np.empty(0, dtype=np.int64)
+    return np.arange(n_points) if columns is None else columns
 
 
 def _least(values: np.ndarray, rows: np.ndarray, covered: Callable[[float], np.ndarray]) -> float:

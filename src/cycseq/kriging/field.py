@@ -16,7 +16,7 @@ from cycseq.errors import ModelError
 from cycseq.kriging.calibration import Trust
 from cycseq.kriging.covariance import RESPONSE_PATTERNS, euclidean
 from cycseq.kriging.measured import Levels, Measured
-from cycseq.kriging.mixture import Block, Covariances, Mixture, PerRow, Places, Posterior, krige
+from cycseq.kriging.mixture import Block, Covariances, Mixture, PerRow, Places, Posterior, Targets, krige
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,10 @@ class Settings:
     """None where no combination was measured."""
     interaction_variance: float = 0.0
     """Prior variance of an interaction, in units of the genes' variances."""
+    typical_slope: float = 0.0
+    """How much of the mean of all own responses a new perturbation shows, in [0, 1]."""
+    features: Stage | None = None
+    """How features tell of a perturbation; None where too few have some."""
     level_slope: float = 1.0
     """How much of what smoothing takes off control levels is noise indeed, in [0, 1]."""
 
@@ -77,7 +81,7 @@ class Field:
         return np.arange(len(self.levels))
 
     def common_block(self) -> Block:
-        """The mean response of the single perturbations of every context, weighed by noise and strength."""
+        """The mean response of the single perturbations of every context, noisy and strong ones weighing less."""
         measured, settings = self.measured, self.settings
         single = single_conditions(measured)
         strength = np.array([settings.strength.get(name, 1.0) for name in measured.names])
@@ -143,6 +147,18 @@ class Field:
             msg = f"{name!r} was never measured."
             raise ModelError(msg)
         return self.settings.specific.krige(self.specific_block(name), self.covariances, self.everywhere)
+
+    @cached_property
+    def typical(self) -> Targets:
+        """What a new perturbation is expected to do beside the common response: the mean of all own responses.
+
+        The common response is that of most perturbations, strong ones weighing less; the plain mean of all has the
+        least squared error for a new one, as far as leaving out perturbations shows (`typical_slope`).
+        """
+        names = list(self.settings.strength)
+        total = sum(self.specific(name).mean for name in names)
+        mean: Targets = self.settings.typical_slope * total / len(names)
+        return mean
 
     def additive(self, name: str) -> Posterior:
         """A combination as the sum of its parts, in every context."""

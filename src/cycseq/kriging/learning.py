@@ -61,8 +61,11 @@ def learn_settings(measured: Measured, *, seed: int = 0) -> Settings:
         settings = replace(settings, common=_stage([field.common_block()], field.covariances, COMMON_SCALES))
     field = Field(measured, settings, measured.levels.mean)
     scales = SPECIFIC_SCALES if with_common else COMMON_SCALES
-    blocks = [field.specific_block(name) for name in _sampled(sorted(strength), rng, gene_variance)]
+    blocks = [field.specific_block(name) for name in _sampled(sorted(strength), rng)]
     settings = replace(settings, specific=_stage(_thinned(blocks, rng), field.covariances, scales))
+    if with_common:
+        field = Field(measured, settings, measured.levels.mean)
+        settings = replace(settings, typical_slope=_typical_slope(field, _sampled(sorted(strength), rng)))
     combinations = sorted({name for name in names[~single] if is_combination(name)})
     if combinations:
         settings = _learn_combinations(Field(measured, settings, measured.levels.mean), combinations, rng)
@@ -97,8 +100,16 @@ def _excess(y: np.ndarray, noise: np.ndarray) -> float:
     return max(float((y**2 - noise).mean()), 1e-6)
 
 
-def _sampled(names: list[str], rng: np.random.Generator, per_name: np.ndarray, most: int = 200) -> list[str]:
+def _sampled(names: list[str], rng: np.random.Generator, most: int = 200) -> list[str]:
     return names if len(names) <= most else sorted(rng.choice(names, most, replace=False).tolist())
+
+
+def _typical_slope(field: Field, names: list[str]) -> float:
+    """Slope of every perturbation's own response on the mean of the others', over genes and contexts."""
+    contexts = np.unique(field.measured.context)
+    own = np.stack([field.specific(name).mean[:, contexts] for name in names])
+    others = (own.sum(axis=0) - own) / (len(names) - 1)
+    return float(np.clip((own * others).sum() / max((others**2).sum(), 1e-12), 0.0, 1.0))
 
 
 def _thinned(blocks: Sequence[Block], rng: np.random.Generator) -> list[Block]:

@@ -30,14 +30,15 @@ def settings_json(settings: Settings) -> dict[str, Any]:
         "strength": settings.strength,
         "part_coefficient": settings.part_coefficient,
         "interaction_variance": settings.interaction_variance,
+        "typical_slope": settings.typical_slope,
         "level_slope": settings.level_slope,
-        **{name: _stage_json(getattr(settings, name)) for name in ("common", "specific", "interaction")},
+        **{name: _stage_json(getattr(settings, name)) for name in ("common", "specific", "interaction", "features")},
     }
 
 
 def settings_from(stored: Mapping[str, Any], gene_variance: np.ndarray) -> Settings:
     """What `settings_json` gave, with the genes' variances."""
-    stages = {name: _stage_from(stored[name]) for name in ("common", "interaction")}
+    stages = {name: _stage_from(stored[name]) for name in ("common", "interaction", "features")}
     return Settings(
         unit=stored["unit"],
         gene_variance=gene_variance,
@@ -46,6 +47,7 @@ def settings_from(stored: Mapping[str, Any], gene_variance: np.ndarray) -> Setti
         specific=_known_stage(stored["specific"]),
         part_coefficient=stored["part_coefficient"],
         interaction_variance=stored["interaction_variance"],
+        typical_slope=stored["typical_slope"],
         level_slope=stored["level_slope"],
         **stages,
     )

@@ -5,23 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from scipy.stats import norm
 
 from cycseq.arrays import Profile, Profiles
 from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.features import Features, expression_features, read_features
 from cycseq.data.posterior import GenePosterior, attach_posterior
 from cycseq.data.pseudobulk import Responses
 from cycseq.errors import ModelError
-from cycseq.kriging.field import Field, is_combination, parts_of
+from cycseq.kriging.features import FEWEST_PERTURBATIONS, krige_features, learn_features
+from cycseq.kriging.field import Field, Settings, Stage, is_combination, parts_of
 from cycseq.kriging.learning import learn_settings, level_slope
 from cycseq.kriging.levels import learn_levels, smooth_levels
 from cycseq.kriging.measured import ControlLevels, Measured, control_levels, measure
+from cycseq.kriging.mixture import Posterior
 from cycseq.kriging.stored import mixture_from, mixture_json, settings_from, settings_json
 from cycseq.model import Fitted, Model
-from cycseq.models.base import ShiftModel, joined
+from cycseq.models.base import ShiftModel, joined, kept_features
 
 
 @dataclass
@@ -39,6 +42,14 @@ class ConditionKriging(Model):
     Reference: adaptive shrinkage over many conditions, Urbut et al. 2019 (Nature Genetics).
     """
 
+    features: Literal["expression"] | Path | None = "expression"
+    """What is known of perturbations that were never measured: CSV, TSV or NPZ of features with genes as rows, or a table
+    of GO terms; "expression" takes the principal components of the perturbed genes' own expression; None refuses them."""
+    unseen: Literal["refuse", "common"] = "refuse"
+    """What becomes of a perturbation without measurement and without features: an error, or the response that is common
+    to all perturbations, with an interval that is wide enough."""
+    n_components: int = 10
+    """Principal components of the expression, or of GO terms."""
     smooth_controls: bool = True
     """Take sampling noise off the control mean of the context, by kriging control levels over contexts."""
     threshold: float = 0.1
@@ -66,7 +77,10 @@ class ConditionKriging(Model):
             excess = levels.mean - smooth_levels(levels.mean, levels.noise, level_mixture).mean.T
             slope = level_slope(Field(measured, settings, levels.mean), excess)
             settings = replace(settings, level_slope=slope)
+        feature_arrays, feature_facts, stage = self._learn_features(measured, settings, data.genes, seed=seed)
+        settings = replace(settings, features=stage)
         facts: dict[str, Any] = {
+            **feature_facts,
             "names": list(measured.names),
             "level_contexts": list(levels.contexts),
             "settings": settings_json(settings),
@@ -85,10 +99,30 @@ class ConditionKriging(Model):
                 "level_mean": levels.mean,
                 "level_noise": levels.noise,
                 "gene_variance": settings.gene_variance,
+                **feature_arrays,
             },
             facts=facts,
         )
         return self
+
+    def _learn_features(
+        self, measured: Measured, settings: Settings, genes: Sequence[str], *, seed: int
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any], Stage | None]:
+        """The features as arrays and facts, and what they tell; nothing where too few perturbations have some."""
+        if self.features is None:
+            return {}, {}, None
+        if self.features == "expression":
+            profiles = np.concatenate([measured.levels.mean, measured.levels.mean[measured.context] + measured.delta])
+            features = expression_features(profiles, genes, n_components=self.n_components, seed=seed)
+        else:
+            features = read_features(Path(self.features), n_components=self.n_components, seed=seed)
+        known = [name for name in settings.strength if not features.missing(name)]
+        if len(known) < FEWEST_PERTURBATIONS:
+            return {}, {}, None
+        field = Field(measured, settings, measured.levels.mean)
+        stage = learn_features(field, known, features.of(known), seed=seed)
+        arrays, facts = kept_features(features)
+        return arrays, {**facts, "with_features": known}, stage
 
     def predict(
         self, controls: PerturbationData, conditions: Sequence[Condition], *, n_cells: int | None = None, seed: int = 0
@@ -130,7 +164,7 @@ class ConditionKriging(Model):
         shape = (len(conditions), len(learned.genes))
         shifts, mean, variance, of_mean = (np.zeros(shape) for _ in range(4))
         for name in dict.fromkeys(c.perturbation for c in conditions if not c.is_control):
-            response = field.response(name)
+            response = self._response(field, name)
             for i in [i for i, c in enumerate(conditions) if c.perturbation == name]:
                 at = place[conditions[i].context]
                 mean[i], variance[i] = response.mean[:, at], response.variance[:, at]
@@ -146,6 +180,29 @@ class ConditionKriging(Model):
             (-self.threshold - mean) / np.maximum(sd, 1e-9)
         )
         return shifts, GenePosterior(mean, sd, np.sqrt(np.maximum(of_mean, 0.0)), beyond)
+
+    def _response(self, field: Field, name: str) -> Posterior:
+        """As measured or made of its parts; else by features, or what all perturbations have in common."""
+        strength = field.settings.strength
+        if all(part in strength for part in parts_of(name)) or name in strength:
+            return field.response(name)
+        common, features = field.common, self._features
+        mean = common.mean + field.typical
+        stage = field.settings.features
+        if stage is not None and features is not None and not features.missing(name):
+            known = self.learned.facts["with_features"]
+            own = krige_features(field, stage, known, features.of(known), features.of([name]))
+            return Posterior(mean + own.mean, common.variance + own.variance, common.own_weight)
+        return Posterior(mean, common.variance + field.settings.gene_variance[:, None], common.own_weight)
+
+    @property
+    def _features(self) -> Features | None:
+        learned = self.learned
+        if "feature_names" not in learned.facts:
+            return None
+        return Features(
+            tuple(learned.facts["feature_names"]), learned.arrays["features"], learned.facts["feature_source"]
+        )
 
     def _level_excess(self, means: Profiles, noises: Profiles, slope: float) -> tuple[Profiles, Profiles]:
         """What smoothing takes off every control mean, and the variance of the level that is left."""
@@ -176,10 +233,18 @@ class ConditionKriging(Model):
         lacking = [part for part in parts_of(condition.perturbation) if part not in strength]
         if not lacking:
             return
+        features = self._features
+        if self.unseen == "common" or (features is not None and not features.missing(condition.perturbation)):
+            return
         what = "it" if not is_combination(condition.perturbation) else f"its part {lacking[0]!r}"
+        why = (
+            "too few training perturbations have features"
+            if features is None
+            else f"it has no row in {features.source}"
+        )
         msg = (
-            f"{self.name} cannot predict {str(condition)!r}: {what} was never measured. "
-            f"Give features of perturbations with --model.features FILE, or leave it out."
+            f"{self.name} cannot predict {str(condition)!r}: {what} was never measured, and {why}. Give features with "
+            f"--model.features FILE, take the response common to all with --model.unseen common, or leave it out."
         )
         raise ModelError(msg)
 
