@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -95,11 +96,14 @@ def bars_with_ceiling(
     ax = new_axes(ax, height=0.8 + 0.22 * len(labels) * max(len(values), 1.6))
     y = np.arange(len(labels))
     thickness = 0.78 / max(len(values), 1)
+    handles: list[Any] = []
     for i, (model, series) in enumerate(values.items()):
         place = y - 0.39 + thickness * (i + 0.5)
-        ax.barh(place, series, height=thickness * 0.88, color=PALETTE[i % len(PALETTE)], label=model, zorder=2)
+        colour = PALETTE[i % len(PALETTE)]
+        handles.append(ax.barh(place, series, height=thickness * 0.88, color=colour, label=model, zorder=2))
     if ceiling is not None:
-        ax.vlines(ceiling, y - 0.43, y + 0.43, color=INK, linewidth=1.8, label="ceiling", zorder=3)
+        marks = ax.vlines(ceiling, y - 0.43, y + 0.43, color=INK, linewidth=1.8, label="ceiling", zorder=3)
+        handles.append(marks)
     ax.axvline(0, color=MUTED, linewidth=0.8, zorder=1)
     ax.set_yticks(y, list(labels))
     ax.set_ylim(len(labels) - 0.5, -0.5)
@@ -107,7 +111,7 @@ def bars_with_ceiling(
     ax.spines["left"].set_visible(False)
     ax.tick_params(axis="y", length=0)
     ax.legend(
-        loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize=9, labelcolor=INK,
+        handles=[handle for handle in handles if handle.get_label()], loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize=9, labelcolor=INK,
         handlelength=1.0, columnspacing=1.0, borderaxespad=0.2,
     )  # fmt: skip
     return ax

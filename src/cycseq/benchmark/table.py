@@ -269,7 +269,7 @@ def _described(split: Split) -> dict[str, Any]:
         "seed": split.seed,
         "train": len(split.train),
         "validation": len(split.validation),
-        "test": [list(condition) for condition in split.test],
+        "test": [list(condition) for condition in split.test if not condition.is_control],
     }
 
 

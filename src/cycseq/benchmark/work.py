@@ -65,8 +65,12 @@ def compute(data: PerturbationData, unit: Unit) -> list[Failure]:
     """Compute and write the unit's cells one by one; what breaks is returned, and the others go on."""
     real, parts = real_side(data, unit)
     failures: list[Failure] = []
+    refused: dict[str, str] = {}
     for task in unit.tasks:
         started = time.perf_counter()
+        if task.model in refused:
+            _not_applicable(unit, task, refused[task.model]).write(task.path)
+            continue
         try:
             cell = (
                 _calibration(real, parts, unit, task)
@@ -74,7 +78,8 @@ def compute(data: PerturbationData, unit: Unit) -> list[Failure]:
                 else _model_cell(real, parts, unit, task)
             )
         except ModelError as err:
-            cell = Cell(task.model, unit.split.name, task.seed, _empty(), 0.0, not_applicable=str(err))
+            refused[task.model] = str(err)
+            cell = _not_applicable(unit, task, str(err))
         except Exception as err:  # noqa: BLE001  (one broken cell must not cost the others; it is reported by name)
             where = traceback.extract_tb(err.__traceback__)[-1]
             said = f"{type(err).__name__}: {err} ({Path(where.filename).name}, line {where.lineno})"
@@ -156,5 +161,6 @@ def _stacked(means: Sequence[np.ndarray]) -> Profiles:
     return np.concatenate(means).astype(np.float32) if means else NO_MEANS
 
 
-def _empty() -> pd.DataFrame:
-    return pd.DataFrame(columns=list(COLUMNS))
+def _not_applicable(unit: Unit, task: Task, why: str) -> Cell:
+    """What a model refuses with one seed it refuses with all."""
+    return Cell(task.model, unit.split.name, task.seed, pd.DataFrame(columns=list(COLUMNS)), 0.0, not_applicable=why)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from cycseq.benchmark import BenchmarkResult, open_benchmark
 from cycseq.calibration import SPLIT_HALF
+from cycseq.data.split import KINDS
 from cycseq.errors import FileError
-from cycseq.files import existing_file, write_text
+from cycseq.files import check_output, existing_file, write_text
 from cycseq.metrics import METRICS
 from cycseq.models import describe
 from cycseq.report import numbers, words
@@ -47,6 +48,7 @@ def write_report(folder: Path, out: Path | None = None, *, overwrite: bool = Fal
         If the folder is neither a benchmark nor a run, or the page exists.
     """
     existing_file(folder)
+    path = check_output(folder / "report.html" if out is None else out, overwrite=overwrite or out is None)
     if (folder / "benchmark.json").is_file():
         template, values = "benchmark.html", benchmark_page(open_benchmark(folder))
     elif (folder / "run.json").is_file():
@@ -54,7 +56,6 @@ def write_report(folder: Path, out: Path | None = None, *, overwrite: bool = Fal
     else:
         msg = f"{folder} is neither a benchmark nor a run: name the folder that cycseq benchmark or cycseq fit wrote."
         raise FileError(msg)
-    path = folder / "report.html" if out is None else out
     write_text(path, render(template, values), overwrite=overwrite or out is None)
     return path
 
@@ -103,7 +104,8 @@ def _section(result: BenchmarkResult, kind: str) -> dict[str, Any]:
     shown = [column.metric for column in table.columns]
     return {
         "kind": kind,
-        "claim": splits[0]["claim"],
+        "held_out": KINDS.get(kind, ""),
+        "claims": list(dict.fromkeys(split["claim"] for split in splits)),
         "splits": splits,
         "n_conditions": len({tuple(pair) for split in splits for pair in split["test"]}),
         "in_short": words.in_short(table, verdicts, metric, summary),
@@ -117,7 +119,7 @@ def _section(result: BenchmarkResult, kind: str) -> dict[str, Any]:
         "condition_metrics": shown,
         "cannot_tell": words.cannot_tell(result, kind, table),
         "not_applicable": words.not_applicable(result, kind),
-        "methods": words.methods(result, kind, splits[0]["claim"]),
+        "methods": words.methods(result, kind),
         "sources": words.sources(shown),
     }
 
@@ -128,7 +130,7 @@ def _telling(summary: pd.DataFrame) -> str:
     return (known or [m for m in METRICS if m in set(summary["metric"])] or ["mse_ratio"])[0]
 
 
-def _contexts(conditions: Iterable[tuple[str, str, int]]) -> list[dict[str, Any]]:
+def _contexts(conditions: Sequence[Sequence[str | int]]) -> list[dict[str, Any]]:
     """Cells and perturbations of every context."""
     table = pd.DataFrame(conditions, columns=["context", "perturbation", "cells"])
     control = table["perturbation"] == "control"

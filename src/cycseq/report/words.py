@@ -10,6 +10,7 @@ import pandas as pd
 
 from cycseq.benchmark import BenchmarkResult
 from cycseq.calibration import SPLIT_HALF
+from cycseq.data.split import KINDS
 from cycseq.metrics import METRICS
 from cycseq.report.numbers import counted, listed, short
 from cycseq.report.table import Headline, badness, is_model
@@ -90,7 +91,7 @@ def in_short(table: Headline, verdicts: Sequence[ContextVerdict], metric: str, s
 def cannot_tell(result: BenchmarkResult, kind: str, table: Headline) -> list[str]:
     """What these data and this benchmark leave open, in sentences."""
     rows = result.summary[(result.summary["split"] == kind) & is_model(result.summary["model"])]
-    tested = [Split for Split in result.record["splits"] if Split["kind"] == kind]
+    tested = [split for split in result.record["splits"] if split["kind"] == kind]
     conditions = {tuple(c) for split in tested for c in split["test"]}
     contexts = sorted({context for context, _ in conditions})
     said = []
@@ -133,7 +134,7 @@ def not_applicable(result: BenchmarkResult, kind: str) -> list[tuple[str, str, s
     return found
 
 
-def methods(result: BenchmarkResult, kind: str, claim: str) -> str:
+def methods(result: BenchmarkResult, kind: str) -> str:
     """A paragraph to paste into a methods section."""
     record, asked = result.record, result.record["asked"]
     data = record["data"]
@@ -143,7 +144,7 @@ def methods(result: BenchmarkResult, kind: str, claim: str) -> str:
         f"{record['versions']['cycseq']} on {counted(data['cells'], 'cell')} x {counted(data['genes'], 'gene')} "
         f"(log1p of counts per 10,000) in {counted(len(data['contexts']), 'context')} with "
         f"{counted(len(data['perturbations']), 'perturbation')}. Splits were of the kind {kind} "
-        f"({counted(n_splits, 'split')}; {claim.rstrip('.')}), with {counted(asked['seeds'], 'seed')} each; control cells "
+        f"({counted(n_splits, 'split')}; held out: {KINDS.get(kind, 'what the split file says')}), with {counted(asked['seeds'], 'seed')} each; control cells "
         "of every context stayed in training. Deltas are perturbed minus control means of a context; genes that a "
         "condition perturbs were left out of its scores. The ceiling is the score that a random half of the real cells "
         "gets for predicting the other half (10 repeats); scores are (value - negative control) / (ceiling - negative "

@@ -1,0 +1,216 @@
+"""The benchmark: complete, resumed without computing twice, and never stopped by one model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cycseq.benchmark import BenchmarkResult, BenchmarkSettings, benchmark, open_benchmark, work
+from cycseq.benchmark.cell import Cell, read_table
+from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.errors import CycseqError, FileError, SettingsError
+from cycseq.evaluate import EvaluateSettings
+
+MEANS = EvaluateSettings(metrics="mse,mse_ratio,pearson_delta,retrieval_cosine")
+SETTINGS = BenchmarkSettings(models=["ContextAdditive"], seeds=2)
+KEYS = ["model", "split", "seed", "context", "perturbation", "metric"]
+
+
+def ordered(metrics: pd.DataFrame) -> pd.DataFrame:
+    return metrics.sort_values(KEYS).reset_index(drop=True)
+
+
+@pytest.fixture
+def data(small_data: PerturbationData) -> PerturbationData:
+    """2 contexts x (control, G1, G2)."""
+    wanted = ("control", "G1", "G2")
+    return small_data.subset(c for c in small_data.conditions() if c.context != "THP1" and c.perturbation in wanted)
+
+
+@pytest.fixture
+def fitted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The name of every model that was built for fitting, in order."""
+    names: list[str] = []
+    build = work.build_model
+
+    def counting(name: str, settings: object = None) -> object:
+        names.append(name)
+        return build(name, settings)
+
+    monkeypatch.setattr(work, "build_model", counting)
+    return names
+
+
+def go(data: PerturbationData, out: Path, settings: BenchmarkSettings = SETTINGS, **said: object) -> BenchmarkResult:
+    return benchmark(data, settings, out, evaluation=MEANS, **said)
+
+
+def test_every_model_split_and_seed_is_scored_on_every_condition(data: PerturbationData, tmp_path: Path):
+    result = go(data, tmp_path / "out")
+    metrics = read_table(tmp_path / "out" / "metrics.csv")
+    assert list(metrics.columns) == ["model", "split", "seed", "context", "perturbation", "metric", "value"]
+    models = metrics[~metrics["model"].str.contains("SplitHalf|wrong target")]
+    assert set(models["model"]) == {"NoChange", "PerturbedMean", "ContextAdditive"}
+    tested = models.groupby(["model", "seed"])[["context", "perturbation"]].apply(
+        lambda rows: len(rows.drop_duplicates())
+    )
+    assert (tested == 2 * 2).all()
+    assert not models.duplicated(KEYS).any()
+    assert result.record["data"]["hash"] == data.fingerprint()
+    assert {"SplitHalf", "ContextAdditive (wrong target)"} <= set(metrics["model"])
+
+
+def test_no_change_scores_what_numpy_says(data: PerturbationData, tmp_path: Path):
+    metrics = go(data, tmp_path / "out").metrics
+    x, obs = data.x.toarray(), data.adata.obs
+    for context, perturbation in (("K562", "G1"), ("RPE1", "G2")):
+        here = (obs["context"] == context).to_numpy()
+        real = x[here & (obs["perturbation"] == perturbation).to_numpy()].mean(axis=0)
+        control = x[here & (obs["perturbation"] == "control").to_numpy()].mean(axis=0)
+        kept = np.array(data.genes) != perturbation
+        rows = metrics.query("model == 'NoChange' and metric == 'mse' and seed == 1")
+        found = rows[(rows["context"] == context) & (rows["perturbation"] == perturbation)]["value"].item()
+        assert found == pytest.approx(np.square(real - control)[kept].mean(), rel=1e-4)
+
+
+def test_finished_cells_are_not_computed_again(data: PerturbationData, tmp_path: Path, fitted: list[str]):
+    first = go(data, tmp_path / "out")
+    assert len(fitted) == 3 * 2 * 2
+    fitted.clear()
+    again = go(data, tmp_path / "out")
+    assert fitted == []
+    assert again.record["computed_now"] == 0
+    pd.testing.assert_frame_equal(ordered(first.metrics), ordered(again.metrics))
+
+
+def test_killed_in_the_middle_it_goes_on_where_it_stopped(
+    data: PerturbationData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fitted: list[str]
+):
+    counting = work.build_model
+
+    def killed(name: str, settings: object = None) -> object:
+        if len(fitted) == 7:
+            raise KeyboardInterrupt
+        return counting(name, settings)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(work, "build_model", killed)
+        with pytest.raises(KeyboardInterrupt):
+            go(data, tmp_path / "out")
+    with pytest.raises(FileError, match="has not ended"):
+        open_benchmark(tmp_path / "out")
+    fitted.clear()
+    resumed = go(data, tmp_path / "out")
+    assert len(fitted) == 12 - 7
+    whole = go(data, tmp_path / "whole")
+    pd.testing.assert_frame_equal(ordered(resumed.metrics), ordered(whole.metrics))
+    pd.testing.assert_frame_equal(resumed.summary, whole.summary)
+
+
+def test_a_damaged_cell_is_computed_again(data: PerturbationData, tmp_path: Path, fitted: list[str]):
+    first = go(data, tmp_path / "out")
+    victim = next((tmp_path / "out" / "cells").glob("ContextAdditive*.npz"))
+    victim.write_bytes(victim.read_bytes()[:200])
+    fitted.clear()
+    again = go(data, tmp_path / "out")
+    assert fitted == ["ContextAdditive"]
+    pd.testing.assert_frame_equal(ordered(first.metrics), ordered(again.metrics))
+
+
+def test_other_settings_need_another_folder_or_overwrite(data: PerturbationData, tmp_path: Path, fitted: list[str]):
+    go(data, tmp_path / "out")
+    more = replace(SETTINGS, seeds=3)
+    with pytest.raises(SettingsError, match=r"other seeds: choose another --out, or say --overwrite"):
+        go(data, tmp_path / "out", more)
+    fitted.clear()
+    result = go(data, tmp_path / "out", more, overwrite=True)
+    assert len(fitted) == 3 * 2
+    assert set(result.metrics.query("model == 'NoChange'")["seed"]) == {0, 1, 2}
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").touch()
+    with pytest.raises(FileError, match="is no benchmark"):
+        go(data, tmp_path / "mine")
+
+
+def test_a_model_that_does_not_apply_is_a_row_with_its_reason(data: PerturbationData, tmp_path: Path):
+    one = data.subset(c for c in data.conditions() if c.is_control or c.perturbation == "G1")
+    result = go(one, tmp_path / "out", BenchmarkSettings(models=["Bilinear"], seeds=1))
+    skipped = read_table(tmp_path / "out" / "skipped.csv")
+    assert set(skipped["model"]) == {"Bilinear"}
+    assert len(skipped) == 2
+    assert skipped["reason"].str.contains("Bilinear").all()
+    assert not result.failed
+    assert "Bilinear" not in set(result.metrics["model"])
+
+
+def test_a_model_that_breaks_costs_its_own_cells_alone(
+    data: PerturbationData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fitted: list[str]
+):
+    counting = work.build_model
+
+    def breaking(name: str, settings: object = None) -> object:
+        if name == "ContextAdditive":
+            msg = "a wheel came off"
+            raise ZeroDivisionError(msg)
+        return counting(name, settings)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(work, "build_model", breaking)
+        result = go(data, tmp_path / "out")
+    assert {(f.model, f.seed) for f in result.failed} == {("ContextAdditive", 0), ("ContextAdditive", 1)}
+    assert "a wheel came off" in result.failed[0].error
+    assert {"NoChange", "PerturbedMean"} <= set(result.metrics["model"])
+    fitted.clear()
+    mended = go(data, tmp_path / "out")
+    assert set(fitted) == {"ContextAdditive"}
+    assert not mended.failed
+
+
+def test_two_processes_find_what_one_finds(data: PerturbationData, tmp_path: Path):
+    one = go(data, tmp_path / "one")
+    two = go(data, tmp_path / "two", replace(SETTINGS, jobs=2))
+    pd.testing.assert_frame_equal(ordered(one.metrics), ordered(two.metrics))
+    reopened = open_benchmark(tmp_path / "two")
+    pd.testing.assert_frame_equal(ordered(reopened.metrics), ordered(two.metrics))
+    assert list(reopened.summary.columns) == list(two.summary.columns)
+
+
+@pytest.mark.parametrize(
+    ("settings", "near"),
+    [
+        ({"models": ["ContextAditive"]}, "ContextAdditive"),
+        ({"split": ["unseen-contxt"]}, "unseen-context"),
+        ({"model_settings": {"NoChang": {}}}, "NoChange"),
+        ({"model_settings": {"NoChange": {"alpha": 1}}}, "alpha"),
+    ],
+)
+def test_typos_name_the_nearest_before_anything_runs(
+    data: PerturbationData, tmp_path: Path, settings: dict[str, object], near: str
+):
+    with pytest.raises(CycseqError, match=near):
+        go(data, tmp_path / "out", BenchmarkSettings(**settings))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_setting_below_one_makes_no_sense():
+    with pytest.raises(SettingsError, match="--seeds 0"):
+        BenchmarkSettings(seeds=0)
+
+
+def test_a_cell_keeps_odd_names(tmp_path: Path):
+    scores = pd.DataFrame(
+        {"model": "M", "split": "s:CD14+ Mono", "seed": 0, "context": "CD14+ Mono", "perturbation": ["NA", 'a,"b"', "nan"],
+         "metric": "mse", "value": [0.1, np.nan, -np.inf]}
+    )  # fmt: skip
+    conditions = tuple(Condition("CD14+ Mono", p) for p in scores["perturbation"])
+    cell = Cell("M", "s:CD14+ Mono", 0, scores, 1.5, "", conditions, np.ones((3, 4), dtype=np.float32))
+    cell.write(tmp_path / "cell.npz")
+    back = Cell.read(tmp_path / "cell.npz")
+    assert back is not None
+    pd.testing.assert_frame_equal(back.scores, scores)
+    assert back.conditions == conditions
+    assert (back.means == 1).all()

@@ -1,0 +1,192 @@
+"""The page: one file, nothing loaded, nothing executed that a label brought, and what it says is what was measured."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+
+from cycseq.benchmark import BenchmarkResult, BenchmarkSettings, benchmark, open_benchmark
+from cycseq.data.dataset import PerturbationData
+from cycseq.data.split import SplitSettings, make_splits
+from cycseq.errors import FileError
+from cycseq.evaluate import EvaluateSettings
+from cycseq.models import build_model
+from cycseq.report import write_report
+from cycseq.report.numbers import interval, listed, short
+from cycseq.report.table import headline
+from cycseq.report.words import context_verdicts
+from cycseq.run import evaluate_prediction, fit_run
+
+EVIL = '<script>alert("x")</script>'
+WORSE = '"><img src=x onerror=alert(1)> $\\frac{'
+
+
+class Page(HTMLParser):
+    """Elements with their attributes, and the text."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    handle_startendtag = handle_starttag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def named(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def finished(data: PerturbationData, out: Path, **settings: object) -> BenchmarkResult:
+    said = BenchmarkSettings(**{"models": ["ContextAdditive"], "seeds": 1, **settings})
+    return benchmark(data, said, out, evaluation=EvaluateSettings(metrics="means"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished benchmark of 3 contexts x (control, G1, G2, G3) with a response that carries over."""
+    rng = np.random.default_rng(0)
+    obs = pd.DataFrame(
+        [(c, p, "b") for c in ("K562", "RPE1", "THP1") for p in ("control", "G1", "G2", "G3") for _ in range(30)],
+        columns=["context", "perturbation", "batch"],
+    )
+    obs.index = [f"cell{i}" for i in range(len(obs))]
+    base = rng.normal(1.0, 0.5, (3, 40))[pd.factorize(obs["context"])[0]]
+    shift = rng.normal(0.0, 0.8, (4, 40)) * np.array([[0], [1], [1], [1]])
+    counts = rng.poisson(np.exp(base + shift[pd.factorize(obs["perturbation"])[0]]))
+    x = np.log1p(counts / counts.sum(axis=1, keepdims=True) * 1e4).astype(np.float32)
+    adata = ad.AnnData(X=x, obs=obs, var=pd.DataFrame(index=[f"G{i}" for i in range(1, 41)]))
+    return finished(PerturbationData.from_anndata(adata), tmp_path_factory.mktemp("report") / "out").folder
+
+
+def test_a_page_loads_nothing_and_says_who_is_best(folder: Path):
+    result = open_benchmark(folder)
+    path = write_report(folder)
+    assert path == folder / "report.html"
+    assert path.stat().st_size < 5_000_000
+    page = Page(path)
+    assert not page.named("link")
+    assert not page.named("iframe")
+    for tag, attributes in page.elements:
+        for name in ("src", "href", "xlink:href", "action"):
+            assert (attributes.get(name) or "#").startswith(("#", "data:image/png")), (tag, attributes)
+    assert "@import" not in path.read_text()
+    assert "url(http" not in path.read_text()
+    assert "ContextAdditive predicts 3 of 3 contexts better than no change" in page.text
+    assert result.record["data"]["hash"] in page.text
+    assert len([a for a in page.named("svg") if "Real and predicted delta" in str(a.get("aria-label"))]) == 3
+
+
+def test_ids_are_unique_and_links_lead_somewhere(folder: Path):
+    written = folder / "report.html"
+    page = Page(written if written.exists() else write_report(folder))
+    sections = [str(a["id"]) for tag, a in page.elements if "id" in a and tag in {"section", "table", "main"}]
+    assert len(sections) == len(set(sections))
+    ids = {str(a["id"]) for _, a in page.elements if "id" in a}
+    assert {str(a["href"])[1:] for a in page.named("a")} <= ids
+
+
+def test_labels_are_text_whatever_they_hold(small_data: PerturbationData, tmp_path: Path):
+    few = small_data.subset(c for c in small_data.conditions() if c.perturbation in {"control", "G1", "G3"})
+    adata = few.adata.copy()
+    adata.obs["context"] = adata.obs["context"].astype(str).replace({"K562": EVIL, "THP1": "CD14+ Mono"})
+    adata.obs["perturbation"] = adata.obs["perturbation"].astype(str).replace({"G3": WORSE})
+    adata.var_names = [WORSE + name if i % 2 else name for i, name in enumerate(adata.var_names)]
+    finished(PerturbationData(adata=adata, scale="log1p"), tmp_path / "out")
+    page = Page(write_report(tmp_path / "out"))
+    assert len(page.named("script")) == 1
+    assert not page.named("img")
+    assert not [name for _, a in page.elements for name in a if name.startswith("on")]
+    assert EVIL in page.text
+    assert "CD14+ Mono" in page.text
+
+
+def test_what_cannot_be_told_is_said(small_data: PerturbationData, tmp_path: Path):
+    one = small_data.subset(
+        c for c in small_data.conditions() if c.context != "THP1" and (c.is_control or c.perturbation == "G1")
+    )
+    finished(one, tmp_path / "out", models=["Bilinear"])
+    text = Page(write_report(tmp_path / "out")).text
+    assert "nothing is known of further contexts" in text
+    assert "retrieval_cosine is undefined for every condition" in text
+    assert "1 seed: how much the results vary" in text
+    assert "Models that do not apply" in text
+
+
+def test_verdicts_by_context():
+    rows = []
+    for context, ceiling, spread in (("clear", 0.2, 0.01), ("noisy", 0.95, 0.2)):
+        rows += [("NoChange", context, 0, 1.0), ("Good", context, 0, 0.5), ("Bad", context, 0, 1.1)]
+        rows += [("SplitHalf", context, i, ceiling + spread * (-1) ** i) for i in range(10)]
+    metrics = pd.DataFrame(rows, columns=["model", "context", "seed", "value"]).assign(metric="mse_ratio")
+    said = {m: [v.verdict for v in context_verdicts(metrics, m, "mse_ratio", "NoChange")] for m in ("Good", "Bad")}
+    assert said == {"Good": ["better", "cannot be told"], "Bad": ["not better", "cannot be told"]}
+
+
+def test_the_headline_shows_what_is_specific_where_it_can():
+    rows = [
+        {"metric": metric, "model": model, "mean": value, "low": value - 0.1, "high": value + 0.1, "rank": rank,
+         "ceiling": 0.9, "null": 0.0, "null_model": "NoChange", "score": value / 0.9, "cannot_tell": False}
+        for metric in ("pearson_delta_specific", "pearson_delta", "mse_ratio")
+        for model, value, rank in (("A", 0.3, 2), ("B", 0.6, 1), ("SplitHalf", 0.9, np.nan), ("A (wrong target)", 0.1, np.nan))
+    ]  # fmt: skip
+    table = headline(pd.DataFrame(rows))
+    assert [column.metric for column in table.columns] == ["pearson_delta_specific", "mse_ratio"]
+    assert table.order == ["B", "A"]
+    assert table.rows[0][2][0].score_words == "score 0.667"
+
+
+def test_a_run_has_a_page_too(small_data: PerturbationData, tmp_path: Path):
+    split = make_splits(small_data, SplitSettings(context="K562"))[0]
+    run = fit_run(small_data, split, build_model("ContextAdditive"), tmp_path / "run")
+    before = Page(write_report(run.folder)).text
+    assert split.claim in before
+    assert "cycseq evaluate" in before
+    pd.DataFrame({"epoch": [0, 1], "loss": [2.0, 1.0]}).to_csv(run.folder / "history.csv", index=False)
+    scores = evaluate_prediction(
+        run.predict(controls=small_data), small_data, settings=EvaluateSettings(metrics="means")
+    )
+    scores.to_csv(run.folder / "metrics.csv", index=False)
+    after = Page(write_report(run.folder))
+    assert "mse_ratio" in after.text
+    assert [a for a in after.named("svg") if a.get("aria-label") == "Losses by epoch"]
+
+
+def test_pages_are_not_replaced_unasked(folder: Path, tmp_path: Path):
+    (tmp_path / "page.html").touch()
+    with pytest.raises(FileError, match="--overwrite"):
+        write_report(folder, tmp_path / "page.html")
+    write_report(folder, tmp_path / "page.html", overwrite=True)
+    assert Page(tmp_path / "page.html").named("main")
+    with pytest.raises(FileError, match="neither a benchmark nor a run"):
+        write_report(tmp_path)
+    with pytest.raises(FileError, match="does not exist"):
+        write_report(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.12345, "0.123"), (0.9999, "1.00"), (12.345, "12.3"), (1234.5, "1,234"), (-0.5, "\u22120.500"), (0.0, "0.000"),
+     (np.nan, "\u2013"), (None, "\u2013"), (0.00012, "1.2e\u22124")],
+)  # fmt: skip
+def test_numbers_are_short(value: float | None, text: str):
+    assert short(value) == text
+
+
+def test_lists_and_intervals_read_well():
+    assert listed(["A"]) == "A"
+    assert listed(["A", "B"]) == "A and B"
+    assert listed(["A", "B", "C"]) == "A, B and C"
+    assert listed(list("ABCDEFGHIJ"), 3) == "A, B, C, ... (10 in all)"
+    assert interval(0.1, 0.2) == "0.100 to 0.200"
+    assert interval(np.nan, 0.2) == ""
