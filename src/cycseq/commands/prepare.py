@@ -9,7 +9,7 @@ from jsonargparse import Namespace
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say
 from cycseq.data.prepare import PrepareSettings, prepare
-from cycseq.data.readers import ReadSettings, read
+from cycseq.data.readers import ReadSettings, default_context, read
 from cycseq.files import check_output
 
 
@@ -29,7 +29,8 @@ def run(options: Namespace) -> None:
     inputs = [read(file, reading) for file in options.files]
     for file, data in zip(options.files, inputs, strict=True):
         say([f"{file.name}: {data.n_cells:,} cells x {len(data.genes):,} genes", *(f"  {note}" for note in data.notes)])
-    prepared = prepare(inputs, settings_of(PrepareSettings, options))
+    names = [default_context(file) for file in options.files]
+    prepared = prepare(inputs, settings_of(PrepareSettings, options), names)
     prepared.write(options.out, overwrite=options.overwrite)
     new = [note for note in prepared.notes if all(note not in data.notes for data in inputs)]
     size = f"{prepared.n_cells:,} cells x {len(prepared.genes):,} genes, {len(prepared.conditions())} conditions"

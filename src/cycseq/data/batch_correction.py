@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
@@ -19,7 +20,8 @@ FEWEST_CONTROLS = 2
 """ComBat estimates a spread in every batch."""
 
 
-class BatchEffect(NamedTuple):
+@dataclass(frozen=True)
+class BatchEffect:
     """What ComBat found, per batch or context and gene."""
 
     shift: Float[np.ndarray, "batches genes"]
@@ -55,7 +57,7 @@ def correct_batches(data: PerturbationData, *, spread: bool = False) -> Perturba
     Returns
     -------
     PerturbationData
-        Dense. Corrected values may lie a little below zero, as shifts go both ways; they are not clipped, which would
+        Dense (as it was, where no batches can be compared). Corrected values may lie a little below zero, as shifts go both ways; they are not clipped, which would
         move means. A layer `true_pair` is shifted alike.
 
     Raises
@@ -70,17 +72,26 @@ def correct_batches(data: PerturbationData, *, spread: bool = False) -> Perturba
     context, contexts = pd.factorize(data.adata.obs["context"].astype(str), sort=True)
     control = (data.adata.obs["perturbation"] == "control").to_numpy()
     groups = _comparable(batch[control], context[control], len(batches), len(contexts))
+    if (groups < 0).all():
+        note = (
+            f"ComBat changed nothing: of {len(batches)} batches no two share a context in which both have at least "
+            f"{FEWEST_CONTROLS} control cells (--batch-key names the column of the batches)"
+        )
+        return PerturbationData(adata=data.adata, scale=data.scale, notes=(*data.notes, note))
     n_genes = data.x.shape[1]
     shape = (len(batches), n_genes)
     effect = BatchEffect(np.zeros(shape), np.ones(shape), np.zeros((len(contexts), n_genes)))
     for group in range(groups.max(initial=-1) + 1):
         cells = np.flatnonzero(control & (groups[batch] == group))
         _learn(effect, dense(data.x[cells]).astype(np.float64), batch[cells], context[cells])
-    adata = data.adata.copy()
-    stretch = effect.stretch if spread else None
-    adata.X = _without(effect, dense(data.x), batch, context, stretch)
-    if PAIR in adata.layers:
-        adata.layers[PAIR] = _paired(effect, adata.layers[PAIR], batch, context, stretch)
+    given, stretch = data.adata, effect.stretch if spread else None
+    x = data.x.copy() if isinstance(data.x, np.ndarray) else dense(data.x)
+    _remove(effect, x, batch, context, stretch)
+    adata = ad.AnnData(X=x, obs=given.obs.copy(), var=given.var.copy(), uns=dict(given.uns))
+    adata.obsm.update(given.obsm)
+    adata.varm.update(given.varm)
+    if PAIR in given.layers:
+        adata.layers[PAIR] = _paired(effect, given.layers[PAIR], batch, context, stretch)
     left = groups[batch] < 0
     n_corrected = len(np.unique(batch[~left]))
     notes = [
@@ -141,9 +152,9 @@ def _combat(x: Cells, batch: Codes, context: Codes) -> Cells:
     except ImportError as err:
         msg = "--combat needs the package inmoose: pip install 'cycseq[combat]'."
         raise SettingsError(msg) from err
-    covariate = [f"c{code}" for code in context]
-    several = len(set(covariate)) > 1
-    corrected = pycombat_norm(x.T, [f"b{code}" for code in batch], covar_mod=[covariate] if several else None)
+    several = len(np.unique(context)) > 1
+    covariate = pd.DataFrame({"context": [f"c{code}" for code in context]}) if several else None
+    corrected = pycombat_norm(x.T, [f"b{code}" for code in batch], covar_mod=covariate)
     return np.asarray(corrected, dtype=np.float64).T
 
 
@@ -166,19 +177,17 @@ def _varies(x: Cells, batch: Codes, context: Codes) -> Bool[np.ndarray, "genes"]
     return np.asarray((frame.max() - frame.min()).max(axis=0) > 0)
 
 
-def _without(
+def _remove(
     effect: BatchEffect, x: Cells, batch: Codes, context: Codes, stretch: Float[np.ndarray, "batches genes"] | None
-) -> Cells:
-    """The cells without the effect of their batch, float32."""
-    out = np.array(x, dtype=np.float32)
+) -> None:
+    """Take the effect of their batch from the cells, in place."""
     for number in range(len(effect.shift)):
         rows = np.flatnonzero(batch == number)
-        part = out[rows] - effect.shift[number].astype(np.float32)
+        part = x[rows] - effect.shift[number].astype(np.float32)
         if stretch is not None:
             centre = effect.centre[context[rows]]
             part = centre + (part - centre) * stretch[number]
-        out[rows] = part
-    return out
+        x[rows] = part
 
 
 def _paired(
@@ -191,6 +200,7 @@ def _paired(
     """The true pairs, which are cells of the same batch, without its effect; cells that have none stay empty."""
     csr = sp.csr_matrix(layer)
     rows = np.flatnonzero(np.diff(csr.indptr))
-    part = sp.csr_matrix(_without(effect, csr[rows].toarray(), batch[rows], context[rows], stretch))
+    part = csr[rows].toarray()
+    _remove(effect, part, batch[rows], context[rows], stretch)
     place = sp.csr_matrix((np.ones(len(rows), np.float32), (rows, np.arange(len(rows)))), shape=(len(batch), len(rows)))
-    return sp.csr_matrix(place @ part)
+    return sp.csr_matrix(place @ sp.csr_matrix(part))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -12,7 +12,8 @@ from cycseq.arrays import Matrix, Profile
 from cycseq.data.scale import BLOCK, TARGET_SUM, Scale
 
 
-class GeneMoments(NamedTuple):
+@dataclass(frozen=True)
+class GeneMoments:
     """Mean and spread of every gene over some cells."""
 
     mean: Profile
@@ -23,15 +24,17 @@ class GeneMoments(NamedTuple):
     """Cells with a value above zero."""
 
 
-class _Rows(NamedTuple):
+@dataclass(frozen=True)
+class _Rows:
     """A block of successive cells: their stored values, and where these stand."""
 
     rows: slice
-    values: Any
-    columns: Any
-    """Column of every value; None where the block is dense."""
-    n_values: Any
-    """Values of every cell."""
+    values: np.ndarray
+    """Cells x genes, or the non-zeros alone."""
+    columns: np.ndarray | None
+    """Column of every non-zero; None where the block is dense."""
+    n_values: np.ndarray
+    """Stored values of every cell."""
 
 
 def library_sizes(x: Matrix) -> Float[np.ndarray, "cells"]:
@@ -129,7 +132,7 @@ def _blocks(x: Matrix) -> Iterator[_Rows]:
         stop = max(start + 1, int(np.searchsorted(ends, ends[start] + BLOCK, side="right")) - 1)
         rows = slice(start, stop)
         if isinstance(x, np.ndarray):
-            yield _Rows(rows, x[rows], None, None)
+            yield _Rows(rows, x[rows], None, np.diff(ends[start : stop + 1]))
         else:
             stored = slice(ends[start], ends[stop])
             yield _Rows(rows, x.data[stored], x.indices[stored], np.diff(ends[start : stop + 1]))
