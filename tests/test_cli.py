@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from cycseq.cli import BAD_INPUT, COMMANDS, SUCCESS, main
+from cycseq.cli import BAD_INPUT, SUCCESS, main
+from cycseq.commands import COMMANDS
 
 COLUMNS = ["model", "split", "seed", "context", "perturbation", "metric", "value"]
 

@@ -1,29 +1,15 @@
-"""The command line: `cycseq COMMAND ...`. Each command is one file in `cycseq.commands`, imported when it is called."""
+"""The command line: `cycseq COMMAND ...`, its help, and its exit codes. The commands are in `cycseq.commands`."""
 
 from __future__ import annotations
 
 import os
 import sys
-import warnings
 from collections.abc import Sequence
-from importlib import import_module
 from importlib.metadata import version
 
-from cycseq.errors import CycseqError, unknown_name
+from cycseq.commands import COMMANDS, run_command
+from cycseq.errors import CycseqError
 
-COMMANDS = {
-    "inspect": "Say what a file holds, what is missing, and what to type to mend it.",
-    "prepare": "Turn counts from any file into checked log1p data: QC, normalisation, genes, ComBat, metacells.",
-    "split": "Hold out contexts, perturbations or combinations, or check a split for leakage.",
-    "fit": "Fit one model on the training part of a split; the run folder says how it came about.",
-    "predict": "Predict single cells of conditions from control cells.",
-    "evaluate": "Compare predicted with real cells: all metrics, two h5ad files in, a table out.",
-    "benchmark": "Models x splits x seeds: one table with baselines, ceiling and intervals, and a report.",
-    "report": "Write a benchmark or run as one self-contained HTML page.",
-    "simulate": "Simulate a perturbation experiment whose truth is known.",
-    "demo": "Run everything once on simulated data and open the report.",
-    "list": "List the models, metrics, splits or simulated worlds.",
-}
 SUCCESS, BAD_INPUT, INTERRUPTED = 0, 2, 130
 
 
@@ -62,17 +48,7 @@ def _dispatch(words: list[str]) -> int:
     if words[0] in {"--version", "-V"}:
         sys.stdout.write(f"cycseq {version('cycseq')}\n")
         return SUCCESS
-    name, *options = words
-    if name not in COMMANDS:
-        raise unknown_name(name, "command", COMMANDS)
-    warnings.filterwarnings("ignore", module=r"(anndata|zarr|sklearn|inmoose|illico)\b.*")
-    from cycseq.commands.parser import parse
-
-    command = import_module(f"cycseq.commands.{name}")
-    settings = parse(name, COMMANDS[name], command.configure, options)
-    if settings is None:
-        return SUCCESS
-    return int(command.run(settings) or SUCCESS)
+    return run_command(words)
 
 
 def _overview() -> str:

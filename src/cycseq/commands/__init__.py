@@ -1,1 +1,48 @@
-"""One command, one file: `configure` names its options, `run` does it."""
+"""One command, one file: `configure` names its options, `run` does it. Imported when it is called, not before."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from importlib import import_module
+
+from cycseq.errors import unknown_name
+
+COMMANDS = {
+    "inspect": "Say what a file holds, what is missing, and what to type to mend it.",
+    "prepare": "Turn counts from any file into checked log1p data: QC, normalisation, genes, ComBat, metacells.",
+    "split": "Hold out contexts, perturbations or combinations, or check a split for leakage.",
+    "fit": "Fit one model on the training part of a split; the run folder says how it came about.",
+    "predict": "Predict single cells of conditions from control cells.",
+    "evaluate": "Compare predicted with real cells: all metrics, two h5ad files in, a table out.",
+    "benchmark": "Models x splits x seeds: one table with baselines, ceiling and intervals, and a report.",
+    "report": "Write a benchmark or run as one self-contained HTML page.",
+    "simulate": "Simulate a perturbation experiment whose truth is known.",
+    "demo": "Run everything once on simulated data and open the report.",
+    "list": "List the models, metrics, splits or simulated worlds.",
+}
+"""What `cycseq --help` lists; the order is that of a first session."""
+
+
+def run_command(words: Sequence[str]) -> int:
+    """Run one command; 0 if all went well.
+
+    Parameters
+    ----------
+    words
+        Its name and its options.
+
+    Raises
+    ------
+    CycseqError
+        If the input or a setting is at fault.
+    """
+    name, *options = words
+    if name not in COMMANDS:
+        raise unknown_name(name, "command", COMMANDS)
+    warnings.filterwarnings("ignore", module=r"(anndata|zarr|sklearn|inmoose|illico)\b.*")
+    from cycseq.commands.parser import parse
+
+    command = import_module(f"cycseq.commands.{name}")
+    settings = parse(name, COMMANDS[name], command.configure, options)
+    return 0 if settings is None else int(command.run(settings) or 0)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
-from cycseq.cli import main
+from cycseq.commands import run_command
 from cycseq.commands.parser import Parser
 from cycseq.commands.terminal import say
 from cycseq.files import check_output
@@ -25,19 +25,16 @@ def configure(parser: Parser, _words: list[str]) -> None:
     parser.add_argument("--open", type=bool, default=True, help="Open the report where there is a display.")
 
 
-def run(options: Namespace) -> int:
+def run(options: Namespace) -> None:
     """Run the session; each command is printed before it runs."""
     check_output(options.out / "sim.h5ad", overwrite=options.overwrite)
     for words in session(options.out, cells=options.cells, seed=options.seed):
         say(f"\n$ cycseq {shlex.join(words)}")
-        code = main([*words, "--overwrite"] if options.overwrite else words)
-        if code:
-            return code
+        run_command([*words, "--overwrite"] if options.overwrite else words)
     report = options.out / "report.html"
     say(f"\nThe report: {report}")
     if options.open and _has_display():
         webbrowser.open(report.resolve().as_uri())
-    return 0
 
 
 def session(folder: Path, *, cells: int, seed: int) -> list[list[str]]:

@@ -253,12 +253,13 @@ def _single(obs: pd.DataFrame, names: tuple[str, ...], what: str) -> str | None:
 
 
 def _same_or_error(obs: pd.DataFrame, columns: dict[str, list[str]], what: str) -> str:
-    """The first of the columns (name -> its control labels), if all of them part the cells alike."""
+    """The first of the columns (name -> its control labels), if all part the cells alike, with the same controls."""
 
     def parted(column: str) -> np.ndarray:
         controls = columns[column]
         alike = str if what != "perturbation" else lambda label: canonical_perturbation(label, controls)
-        return pd.factorize(_translated(obs[column], alike, keep=controls))[0]
+        labels = _translated(obs[column], alike, keep=controls)
+        return np.where(labels == CONTROL, -1, pd.factorize(labels)[0])
 
     first, *others = columns
     for other in others:

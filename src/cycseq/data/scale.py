@@ -133,4 +133,4 @@ def _blocks(x: Any) -> Iterator[np.ndarray]:
 
 
 def _shown(values: Sequence[float]) -> str:
-    return ", ".join(f"{value:.4g}" for value in values)
+    return ", ".join(f"{value:.7g}" for value in values)
