@@ -142,7 +142,7 @@ def _groups(metrics: pd.DataFrame) -> Iterator[_Group]:
     for name in metrics["metric"].unique():
         if name not in METRICS:
             raise unknown_name(str(name), "metric", METRICS)
-    kinds = metrics["split"].astype(str).str.partition(":")[0]
+    kinds = metrics["split"].astype(str).str.split(":").str[0]
     for kind, rows in metrics.groupby(kinds, sort=False):
         of_metric, names = pd.factorize(rows["metric"])
         of_model, models = pd.factorize(rows["model"])

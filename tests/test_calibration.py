@@ -1,0 +1,92 @@
+"""Split halves and wrong targets."""
+
+from __future__ import annotations
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+
+from cycseq.calibration import SPLIT_HALF, split_half, wrong_target
+from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.evaluate import COLUMNS, EvaluateSettings, RealSide, evaluate
+
+MEANS = EvaluateSettings(metrics="means")
+
+
+def test_halves_of_the_real_cells_predict_each_other(small_data: PerturbationData) -> None:
+    chosen = "pearson_delta,mse_ratio,edistance,c2st_auc,retrieval_cosine,deg_direction"
+    two = small_data.subset(c for c in small_data.conditions() if c.context != "THP1")
+    side = RealSide.of(two, settings=EvaluateSettings(metrics=chosen, components=5))
+    table = split_half(side, split="s", repeats=3)
+    assert tuple(table.columns) == COLUMNS
+    assert set(table["model"]) == {SPLIT_HALF}
+    assert set(table["seed"]) == {0, 1, 2}
+    assert len(table) == 3 * 8 * 6
+    wide = table.pivot_table(index=["context", "perturbation"], columns="metric", values="value")
+    assert (wide["pearson_delta"] > 0.5).all()
+    assert (wide["mse_ratio"] < 1.0).all()
+    assert (wide["deg_direction"] > 0.9).all()
+    assert abs(wide["edistance"].mean()) < 0.2
+    assert abs(wide["c2st_auc"].mean() - 0.5) < 0.08
+    assert wide["retrieval_cosine"].mean() > 0.9
+
+
+def test_one_half_is_scored_as_a_prediction_of_the_other(small_data: PerturbationData) -> None:
+    condition = Condition("K562", "G2")
+    rows = small_data.rows(condition)
+    shuffled = np.random.default_rng([4, 0, *str(condition).encode()]).permutation(rows)
+    x = small_data.x.toarray()
+    first, second = x[shuffled[:20]].mean(0), x[shuffled[20:40]].mean(0)
+    kept = np.arange(60) != 1
+    side = RealSide.of(small_data, settings=EvaluateSettings(metrics="mse,pearson_delta"))
+    table = split_half(side, repeats=5, conditions=[condition])
+    assert set(zip(table["context"], table["perturbation"], strict=True)) == {tuple(condition)}
+    got = table[table["seed"] == 4].set_index("metric")["value"]
+    control = small_data.controls(["K562"]).x.toarray().mean(0)
+    assert np.isclose(got["mse"], ((first - second)[kept] ** 2).mean(), rtol=1e-4)
+    assert np.isclose(
+        got["pearson_delta"], np.corrcoef((first - control)[kept], (second - control)[kept])[0, 1], rtol=1e-4
+    )
+
+
+def test_too_few_cells_have_no_halves(small_data: PerturbationData) -> None:
+    few = small_data.rows(Condition("RPE1", "G3"))[3:]
+    data = small_data.take(np.setdiff1d(np.arange(small_data.n_cells), few))
+    table = split_half(RealSide.of(data, settings=MEANS), repeats=2)
+    few_rows = (table["context"] == "RPE1") & (table["perturbation"] == "G3")
+    assert table.loc[few_rows, "value"].isna().all()
+    assert few_rows.sum() == 2 * len(MEANS.chosen())
+    assert table.loc[~few_rows & (table["metric"] == "mse"), "value"].notna().all()
+
+
+def predicted_from(data: PerturbationData) -> PerturbationData:
+    obs = data.adata.obs.copy()
+    obs.index = [f"predicted/{i}" for i in range(len(obs))]
+    x = (data.x.toarray() * 0.95).astype(np.float32)
+    return PerturbationData(ad.AnnData(x, obs=obs, var=data.adata.var.copy()), "log1p")
+
+
+def test_wrong_targets_are_other_perturbations_predictions(small_data: PerturbationData) -> None:
+    predicted = predicted_from(small_data)
+    side = RealSide.of(small_data, settings=EvaluateSettings(metrics="mse,retrieval_cosine,edistance", components=5))
+    wrong = wrong_target(predicted, side, model="M", split="s", seed=1)
+    right = evaluate(predicted, side, model="M", split="s", seed=1)
+    assert set(wrong["model"]) == {"M (wrong target)"}
+    assert set(wrong["metric"]) == {"mse", "retrieval_cosine"}
+    keys = ["context", "perturbation", "metric"]
+    both = right.merge(wrong, on=keys, suffixes=("", "_wrong"))
+    retrieval = both[both["metric"] == "retrieval_cosine"]
+    assert (retrieval["value"] > retrieval["value_wrong"]).all()
+    mse = both[both["metric"] == "mse"]
+    assert (mse["value"] < mse["value_wrong"]).all()
+    pd.testing.assert_frame_equal(wrong, wrong_target(predicted, side, model="M", split="s", seed=1))
+    costly = wrong_target(predicted, side, model="M", costly=True)
+    assert "edistance" in set(costly["metric"])
+
+
+def test_a_single_perturbation_has_no_wrong_target(small_data: PerturbationData) -> None:
+    one = small_data.subset([Condition("K562", "G1"), Condition("RPE1", "G1"), Condition("RPE1", "G2")])
+    side = RealSide.of(one, small_data.controls(), settings=MEANS)
+    table = wrong_target(predicted_from(one), side, model="M")
+    assert table.loc[table["context"] == "K562", "value"].isna().all()
+    assert table.loc[(table["context"] == "RPE1") & (table["metric"] == "mse"), "value"].notna().all()
