@@ -68,6 +68,12 @@ def test_pairing_sees_what_marginal_intervals_hide() -> None:
     assert summary.loc["B", "loses_to"] == ""
 
 
+def test_rounding_wins_nothing() -> None:
+    values = np.random.default_rng(2).normal(0, 1, 20)
+    found = paired_differences(pd.concat([rows("A", values + 2e-7), rows("B", values)]), baselines=["B"])
+    assert found["verdict"].tolist() == ["ties"]
+
+
 @pytest.mark.parametrize(
     ("metric", "better", "worse"),
     [("mse", 0.1, 0.3), ("pearson_delta", 0.3, 0.1), ("amplitude", 1.1, 0.7), ("amplitude", 0.9, 1.3)],

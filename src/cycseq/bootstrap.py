@@ -22,6 +22,8 @@ POSITIVE = "SplitHalf"
 NEGATIVES = ("NoChange", "PerturbedMean")
 UNRANKED = " (wrong target)"
 INTERVAL = (0.025, 0.975)
+NEGLIGIBLE = 1e-6
+"""A smaller difference of one condition is rounding of float32 cells: it counts as none."""
 
 Values = Float[np.ndarray, "conditions columns"]
 Weights = Float[np.ndarray, "draws conditions"]
@@ -98,7 +100,8 @@ def paired_differences(
         for metric, values in zip(group.metrics, group.values, strict=True):
             sign = 1.0 if METRICS[metric].direction == "higher" else -1.0
             loss = sign * _goodness(metric, values)
-            found = _interval(loss[:, of_model] - loss[:, of_baseline], weights)
+            difference = loss[:, of_model] - loss[:, of_baseline]
+            found = _interval(np.where(np.abs(difference) < NEGLIGIBLE, 0.0, difference), weights)
             wins = np.where(sign > 0, found.low > 0, found.high < 0)
             losses = np.where(sign > 0, found.high < 0, found.low > 0)
             verdicts = np.select([found.n < 2, wins, losses], ["", "beats", "loses"], "ties")

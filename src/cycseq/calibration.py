@@ -29,12 +29,13 @@ def split_half(
 ) -> pd.DataFrame:
     """A random half of the real cells predicts the other half: the ceiling, for HALF the cells.
 
-    Both halves are compared with the same control mean, as a prediction and its real cells are: mu0 is part of delta on
-    both sides of every row of the table. Its sampling noise is therefore common to both halves and lifts the
-    correlations of delta where controls are few. For errors of means (`mse`, `mae`) it cancels. A prediction made by
-    adding a delta learnt elsewhere to the control cells does not share that noise, so that for delta correlations
-    the ceiling may be too high by it; on the other hand the ceiling is too low because either half has the noise of
-    half the cells.
+    Both halves are compared with the same control mean, as are a prediction and its real cells in every other row. For
+    errors of means (`mse`, `mae`) it cancels. In correlations of delta its sampling noise N0 is common to both halves:
+    with signal S and noise N1 of all perturbed cells, the halves correlate by (S + N0) / (S + N0 + 2 N1). With controls
+    halved too, that would be S / (S + 2 N0 + 2 N1), which charges the noise of half the controls to both sides. A
+    perfect delta scores sqrt(S / (S + N0 + N1)) against all cells. On the Kang data (NK, 156 cells, 148 controls) the
+    three are 0.86, 0.73 and about 0.92: sharing the controls lifts the ceiling, yet not above what can be reached,
+    and a score above 1 is possible.
 
     Parameters
     ----------
