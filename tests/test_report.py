@@ -129,20 +129,22 @@ def test_verdicts_by_context():
         rows += [("NoChange", context, 0, 1.0), ("Good", context, 0, 0.5), ("Bad", context, 0, 1.1)]
         rows += [("SplitHalf", context, i, ceiling + spread * (-1) ** i) for i in range(10)]
     metrics = pd.DataFrame(rows, columns=["model", "context", "seed", "value"]).assign(metric="mse_ratio")
-    said = {m: [v.verdict for v in context_verdicts(metrics, m, "mse_ratio", "NoChange")] for m in ("Good", "Bad")}
+    said = {m: [v.verdict for v in context_verdicts(metrics, m, "mse_ratio")] for m in ("Good", "Bad")}
     assert said == {"Good": ["better", "cannot be told"], "Bad": ["not better", "cannot be told"]}
 
 
 def test_the_headline_shows_what_is_specific_where_it_can():
     rows = [
         {"metric": metric, "model": model, "mean": value, "low": value - 0.1, "high": value + 0.1, "rank": rank,
-         "ceiling": 0.9, "null": 0.0, "null_model": "NoChange", "score": value / 0.9, "cannot_tell": False}
+         "ceiling": 0.9, "null": 0.0, "null_model": "NoChange", "score": value / 0.9, "cannot_tell": False,
+         "n_conditions": 3 if model == "C" else 8}
         for metric in ("pearson_delta_specific", "pearson_delta", "mse_ratio")
-        for model, value, rank in (("A", 0.3, 2), ("B", 0.6, 1), ("SplitHalf", 0.9, np.nan), ("A (wrong target)", 0.1, np.nan))
+        for model, value, rank in (("A", 0.3, 3), ("B", 0.6, 2), ("C", 0.7, 1), ("SplitHalf", 0.9, np.nan), ("A (wrong target)", 0.1, np.nan))
     ]  # fmt: skip
     table = headline(pd.DataFrame(rows))
     assert [column.metric for column in table.columns] == ["pearson_delta_specific", "mse_ratio"]
-    assert table.order == ["B", "A"]
+    assert table.order == ["B", "A", "C"]
+    assert table.partial == {"C": 3}
     assert table.rows[0][2][0].score_words == "score 0.667"
 
 

@@ -59,7 +59,7 @@ def dot_intervals(
     for (value, word, colour), side in zip(drawn, ("right", "left") if len(drawn) == 2 else ("center",), strict=True):
         ax.axvline(value, color=colour, linewidth=1.4, linestyle=(0, (4, 2)), zorder=1)
         ax.annotate(
-            word, (value, 1), ({"right": 4, "left": -4}.get(side, 0), 3), xycoords=("data", "axes fraction"),
+            word, (value, 1), ({"right": -2, "left": 2}.get(side, 0), 3), xycoords=("data", "axes fraction"),
             textcoords="offset points", ha=side, va="bottom", fontsize=8.5, color=colour,
         )  # fmt: skip
     ax.hlines(y, table["low"], table["high"], color=colours, linewidth=2.2, zorder=2)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from markupsafe import Markup
+
 
 def short(value: float | None, digits: int = 3) -> str:
     """``0.123``, ``12.3``, ``1,234``; a dash for what is undefined."""
@@ -31,6 +33,16 @@ def listed(words: list[str], shown: int = 8) -> str:
     if len(words) > shown:
         return f"{', '.join(words[:shown])}, ... ({len(words)} in all)"
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 2 else words)
+
+
+def clipped(name: str, most: int = 26) -> str:
+    """The name, its end cut off where a figure has no room for it."""
+    return name if len(name) <= most else f"{name[: most - 1]}\u2026"
+
+
+def breakable(name: str) -> Markup:
+    """The name with places where a narrow column may break it."""
+    return Markup("_<wbr>").join(name.split("_"))
 
 
 def counted(number: int, what: str, plural: str = "") -> str:

@@ -11,7 +11,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from cycseq.benchmark import BenchmarkResult, open_benchmark
 from cycseq.calibration import SPLIT_HALF
-from cycseq.data.split import KINDS
 from cycseq.errors import FileError
 from cycseq.files import check_output, existing_file, write_text
 from cycseq.metrics import METRICS
@@ -22,7 +21,6 @@ from cycseq.report.run_page import run_page
 from cycseq.report.table import Headline, headline, is_model
 
 MOST_ROWS = 3000
-NULL = "NoChange"
 
 
 def write_report(folder: Path, out: Path | None = None, *, overwrite: bool = False) -> Path:
@@ -69,7 +67,7 @@ def render(template: str, values: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"short": numbers.short, "interval": numbers.interval}
+    environment.filters |= {"short": numbers.short, "interval": numbers.interval, "breakable": numbers.breakable}
     environment.globals |= {"counted": numbers.counted, "listed": numbers.listed}
     return environment.get_template(template).render(values)
 
@@ -99,12 +97,12 @@ def _section(result: BenchmarkResult, kind: str) -> dict[str, Any]:
     table = headline(summary) if len(summary) else Headline((), (), ())
     rows = result.metrics[result.metrics["split"].isin([split["name"] for split in splits])]
     metric = _telling(summary)
-    verdicts = words.context_verdicts(rows, table.best, metric, NULL) if table.best != NULL else []
+    verdicts = words.context_verdicts(rows, table.best, metric)
     groups, left_out = context_groups(result, kind, table, metric, {v.context: v.verdict for v in verdicts})
     shown = [column.metric for column in table.columns]
     return {
         "kind": kind,
-        "held_out": KINDS.get(kind, ""),
+        "held_out": words.held_out(kind),
         "claims": list(dict.fromkeys(split["claim"] for split in splits)),
         "splits": splits,
         "n_conditions": len({tuple(pair) for split in splits for pair in split["test"]}),

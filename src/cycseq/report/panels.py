@@ -16,8 +16,8 @@ from cycseq.benchmark import BenchmarkResult
 from cycseq.calibration import SPLIT_HALF
 from cycseq.data.dataset import Condition
 from cycseq.report.figures import svg
-from cycseq.report.numbers import counted
-from cycseq.report.table import Headline, direction_words
+from cycseq.report.numbers import clipped, counted
+from cycseq.report.table import Headline, badness, direction_words
 
 MOST_CONTEXTS, MOST_BARS, MOST_MODELS = 30, 25, 12
 
@@ -127,9 +127,12 @@ def _bars(
         ceiling = [float(values[SPLIT_HALF].iloc[0])] * len(models) if SPLIT_HALF in values else None
         bars, labels = {"": [float(v) for v in values[models].iloc[0]]}, models
     else:
-        values = values.sort_values(models[0], kind="stable").iloc[::-1][:MOST_BARS]
-        two = [model for model in dict.fromkeys((models[0], "PerturbedMean", "NoChange")) if model in values][:2]
-        bars, labels = {model: [float(v) for v in values[model]] for model in two}, [str(p) for p in values.index]
+        two = [model for model in dict.fromkeys((table.best, "PerturbedMean", "NoChange")) if model in values][:2]
+        values = values.iloc[np.argsort(badness(metric, values[two[0]]), kind="stable")][:MOST_BARS]
+        bars, labels = (
+            {model: [float(v) for v in values[model]] for model in two},
+            [clipped(str(p)) for p in values.index],
+        )
         ceiling = [float(v) for v in values[SPLIT_HALF]] if SPLIT_HALF in values else None
     image = svg(
         lambda ax: plots.bars_with_ceiling(bars, labels, ceiling=ceiling, ax=ax),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from cycseq.calibration import SPLIT_HALF, WRONG_TARGET
 from cycseq.metrics import HEADLINE, METRICS
 from cycseq.report.numbers import interval, short
 
+NULL = "NoChange"
 ARROWS = {"higher": "higher is better", "lower": "lower is better"}
 
 
@@ -59,11 +60,13 @@ class Headline:
     """Model, mean rank, entries; the best model first."""
     undefined: tuple[str, ...]
     """Headline metrics without one defined value."""
+    partial: dict[str, int] = field(default_factory=dict)
+    """Models that apply to some conditions only, with how many: their means are no match for the others'."""
 
     @property
     def best(self) -> str:
-        """The model of the lowest mean rank."""
-        return self.rows[0][0] if self.rows else ""
+        """The first model that predicts a change; `NoChange` where there is no other."""
+        return next((model for model in self.order if model != NULL), self.order[0] if self.rows else "")
 
     @property
     def order(self) -> list[str]:
@@ -91,15 +94,14 @@ def headline(summary: pd.DataFrame) -> Headline:
     telling = [metric for metric, rows in of_metric.items() if not rows["cannot_tell"].astype(bool).all()] or metrics
     ranks = shown[shown["metric"].isin(telling)].groupby("model")["rank"].mean().sort_values(kind="stable")
     rest = [model for model in dict.fromkeys(models["model"]) if model not in ranks.index]
+    covered = models.groupby("model")["n_conditions"].max()
+    partial = {str(model): int(n) for model, n in covered.items() if n < covered.max()}
+    order = sorted([*map(str, ranks.index), *map(str, rest)], key=lambda model: model in partial)
     rows = tuple(
-        (
-            str(model),
-            float(ranks.get(model, np.nan)),
-            tuple(_entry(of_metric[metric], str(model)) for metric in metrics),
-        )
-        for model in [*ranks.index, *rest]
+        (model, float(ranks.get(model, np.nan)), tuple(_entry(of_metric[metric], model) for metric in metrics))
+        for model in order
     )
-    return Headline(tuple(_column(of_metric[metric], metric) for metric in metrics), rows, tuple(undefined))
+    return Headline(tuple(_column(of_metric[metric], metric) for metric in metrics), rows, tuple(undefined), partial)
 
 
 def _entry(rows: pd.DataFrame, model: str) -> Entry:

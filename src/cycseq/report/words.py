@@ -13,7 +13,7 @@ from cycseq.calibration import SPLIT_HALF
 from cycseq.data.split import KINDS
 from cycseq.metrics import METRICS
 from cycseq.report.numbers import counted, listed, short
-from cycseq.report.table import Headline, badness, is_model
+from cycseq.report.table import NULL, Headline, badness, is_model
 
 Verdict = Literal["better", "not better", "cannot be told"]
 NOISE = 2.0
@@ -31,7 +31,7 @@ class ContextVerdict:
     ceiling: float
 
 
-def context_verdicts(metrics: pd.DataFrame, model: str, metric: str, null: str) -> list[ContextVerdict]:
+def context_verdicts(metrics: pd.DataFrame, model: str, metric: str) -> list[ContextVerdict]:
     """Whether the model is nearer to the real cells than no change is, context by context.
 
     It cannot be told where one half of the real cells does not predict the other half better than no change does,
@@ -41,11 +41,11 @@ def context_verdicts(metrics: pd.DataFrame, model: str, metric: str, null: str) 
     found: list[ContextVerdict] = []
     for context, part in rows.groupby("context", sort=True):
         means = part.groupby("model")["value"].mean()
-        if model not in means or null not in means:
+        if model == NULL or model not in means or NULL not in means:
             continue
         halves = part[part["model"] == SPLIT_HALF].groupby("seed")["value"].mean()
         spread = NOISE * float(pd.Series(badness(metric, halves)).std()) if len(halves) > 1 else 0.0
-        ours, void, top = (float(means.get(name, float("nan"))) for name in (model, null, SPLIT_HALF))
+        ours, void, top = (float(means.get(name, float("nan"))) for name in (model, NULL, SPLIT_HALF))
         bad, bad_void, bad_top = badness(metric, [ours, void, top])
         verdict: Verdict = "not better"
         if not bad_top < bad_void - spread:
@@ -61,6 +61,9 @@ def in_short(table: Headline, verdicts: Sequence[ContextVerdict], metric: str, s
     if not table.rows:
         return ["No model applies to this split: there is no result."]
     best, said = table.best, []
+    entries = next(entries for model, _, entries in table.rows if model == best)
+    if table.order[0] == NULL and best != NULL:
+        said.append(f"No model is ahead of no change by mean rank over the headline metrics; {best} comes next.")
     by = {
         word: [v.context for v in verdicts if v.verdict == word] for word in ("better", "not better", "cannot be told")
     }
@@ -71,11 +74,11 @@ def in_short(table: Headline, verdicts: Sequence[ContextVerdict], metric: str, s
             + (f"; {listed(by['cannot be told'])} cannot be told" if by["cannot be told"] else "")
             + "."
         )
-    firsts = [column.metric for i, column in enumerate(table.columns) if table.rows[0][2][i].first]
+    firsts = [column.metric for i, column in enumerate(table.columns) if entries[i].first]
     others = len(table.rows) - 1
     if others and firsts:
         said.append(
-            f"Of {counted(len(table.rows), 'model')}, it is first in {len(firsts)} of "
+            f"Of {counted(len(table.rows), 'model')}, {best} is first in {len(firsts)} of "
             f"{counted(len(table.columns), 'headline metric')}: {listed(firsts)}."
         )
     row = summary[(summary["model"] == best) & (summary["metric"] == table.columns[0].metric)]
@@ -144,13 +147,18 @@ def methods(result: BenchmarkResult, kind: str) -> str:
         f"{record['versions']['cycseq']} on {counted(data['cells'], 'cell')} x {counted(data['genes'], 'gene')} "
         f"(log1p of counts per 10,000) in {counted(len(data['contexts']), 'context')} with "
         f"{counted(len(data['perturbations']), 'perturbation')}. Splits were of the kind {kind} "
-        f"({counted(n_splits, 'split')}; held out: {KINDS.get(kind, 'what the split file says')}), with {counted(asked['seeds'], 'seed')} each; control cells "
+        f"({counted(n_splits, 'split')}; held out: {held_out(kind) or 'what the split file says'}), with {counted(asked['seeds'], 'seed')} each; control cells "
         "of every context stayed in training. Deltas are perturbed minus control means of a context; genes that a "
         "condition perturbs were left out of its scores. The ceiling is the score that a random half of the real cells "
         "gets for predicting the other half (10 repeats); scores are (value - negative control) / (ceiling - negative "
         "control), not clipped. Intervals are 95 % percentile intervals of a paired bootstrap over test conditions, "
         "stratified by context (2,000 draws); a model is said to beat another only where the paired interval excludes zero."
     )
+
+
+def held_out(kind: str) -> str:
+    """What splits of this kind hold out; empty for a kind of another's making."""
+    return next((words for name, words in KINDS.items() if name == kind), "")
 
 
 def sources(metrics: Sequence[str]) -> list[tuple[str, str, str, str, str]]:
