@@ -1,0 +1,189 @@
+"""The batch feeder: whole batches gathered from memory, each a function of (seed, epoch, step) alone.
+
+Because nothing is drawn from a running generator, a training that stops and goes on sees the same batches as one
+that does not: the feeder's position is the number of the epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Self
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Int
+
+from cycseq.arrays import Codes, Matrix
+from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.labels import CONTROL
+from cycseq.data.scale import TARGET_SUM
+from cycseq.errors import DataError
+from cycseq.nets.batch import OPEN, Batch, Sizes
+
+DENSE_BYTES = 2 << 30
+"""Sparse cells that need no more memory than this when dense are kept dense: gathering them is then a plain copy."""
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The labels that a network knows, in the order of their places; place 0 is held open."""
+
+    parts: tuple[str, ...]
+    """Single perturbations."""
+    contexts: tuple[str, ...]
+    batches: tuple[str, ...]
+
+    @classmethod
+    def of(cls, data: PerturbationData) -> Self:
+        """All labels of the data, sorted."""
+        parts = {part for condition in data.conditions() for part in condition.parts}
+        batches = {str(name) for name in data.adata.obs["batch"].unique()}
+        return cls(tuple(sorted(parts)), data.contexts, tuple(sorted(batches)))
+
+    def sizes(self, genes: int) -> Sizes:
+        """Places of each kind, open ones counted."""
+        return Sizes(genes, len(self.parts) + 1, len(self.contexts) + 1, len(self.batches) + 1)
+
+    def places(self, condition: Condition, width: int | None = None) -> Int[np.ndarray, "parts"]:
+        """Places of a condition's single perturbations, filled up with 0; those that are not known are left out."""
+        known = [self.parts.index(part) + 1 for part in condition.parts if part in self.parts]
+        return np.pad(np.array(known, dtype=np.int64), (0, max(0, (width or 1) - len(known))))
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Cells with their labels as numbers."""
+
+    x: Matrix
+    parts: Int[np.ndarray, "cells parts"]
+    context: Codes
+    batch: Codes
+    total: np.ndarray
+    """Counts of each cell (float32)."""
+    matched: Codes
+    """The group of each cell in which its controls are sought: context and batch, or the context where that has none."""
+    controls: Codes
+    """Rows of the control cells, sorted by group."""
+    first: Codes
+    """Where each group begins in `controls`."""
+    n_controls: Codes
+    """How many control cells each group has."""
+    counted: bool
+    """Whether `total` was in the data."""
+
+    @property
+    def n_cells(self) -> int:
+        """How many cells there are."""
+        return len(self.context)
+
+
+def encoded(data: PerturbationData, vocabulary: Vocabulary) -> Encoded:
+    """Labels as places of the vocabulary (unknown contexts and batches take the open place), controls by group."""
+    obs = data.adata.obs
+    conditions = data.conditions()
+    width = max([2, *(len(c.parts) for c in conditions)])
+    of_condition = np.stack([vocabulary.places(c, width) for c in conditions])
+    context = _places(obs["context"], vocabulary.contexts)
+    batch = _places(obs["batch"], vocabulary.batches)
+    # the controls of a context are sought among the data's own labels: two new contexts share the open place only
+    own_context = obs["context"].astype("category").cat.codes.to_numpy(np.int64)
+    own_batch = obs["batch"].astype("category").cat.codes.to_numpy(np.int64)
+    n_batches = int(own_batch.max()) + 1
+    pooled = (int(own_context.max()) + 1) * n_batches
+    control = np.flatnonzero((obs["perturbation"] == CONTROL).to_numpy())
+    near, wide = own_context * n_batches + own_batch, pooled + own_context
+    group = np.concatenate([near[control], wide[control]])
+    order = np.argsort(group, kind="stable")
+    n_controls = np.bincount(group, minlength=pooled + int(own_context.max()) + 1)
+    total = obs["total_counts"].to_numpy(np.float32) if "total_counts" in obs else np.full(len(obs), TARGET_SUM)
+    return Encoded(
+        x=_in_memory(data.x),
+        parts=of_condition[data.condition_codes],
+        context=context,
+        batch=batch,
+        total=total.astype(np.float32),
+        matched=np.where(n_controls[near] > 0, near, wide),
+        controls=np.concatenate([control, control])[order],
+        first=np.concatenate([[0], np.cumsum(n_controls)[:-1]]),
+        n_controls=n_controls,
+        counted="total_counts" in obs,
+    )
+
+
+@dataclass(frozen=True)
+class Feeder:
+    """Batches of encoded cells, in an order that (seed, epoch) fixes."""
+
+    cells: Encoded
+    rows: Codes
+    """The cells that take part."""
+    batch_size: int
+    seed: int
+    with_controls: bool = False
+    """Whether every cell comes with a control cell of its context and batch."""
+    rank: int = 0
+    """Which of several processes this is; each is fed its own share of every batch."""
+    n_ranks: int = 1
+
+    def __post_init__(self) -> None:
+        if self.with_controls and (self.cells.n_controls[self.cells.matched[self.rows]] == 0).any():
+            msg = "some training contexts have no control cells: add them, or leave these contexts out."
+            raise DataError(msg)
+
+    @property
+    def n_steps(self) -> int:
+        """Batches of an epoch; they are of nearly equal size, so that none is too small to be normalised."""
+        return max(1, -(-len(self.rows) // self.batch_size))
+
+    def batch(self, epoch: int, step: int) -> Batch:
+        """The cells of one training step, in random order of the epoch."""
+        order = _order(self.seed, epoch, len(self.rows))
+        start, end = (len(order) * place // self.n_steps for place in (step, step + 1))
+        chosen = self.rows[order[start:end][self.rank :: self.n_ranks]]
+        return self.gathered(chosen, np.random.default_rng([self.seed, 2, epoch, step, self.rank]))
+
+    def all_batches(self) -> Iterator[Batch]:
+        """Every cell once, in the order of the rows, always with the same controls."""
+        rng = np.random.default_rng([self.seed, 3])
+        for start in range(0, len(self.rows), self.batch_size):
+            yield self.gathered(self.rows[start : start + self.batch_size], rng)
+
+    def gathered(self, rows: Codes, rng: np.random.Generator) -> Batch:
+        """These cells as tensors."""
+        cells = self.cells
+        control = None
+        if self.with_controls:
+            group = cells.matched[rows]
+            places = cells.first[group] + np.floor(rng.random(len(rows)) * cells.n_controls[group]).astype(np.int64)
+            control = _tensor(cells.x, cells.controls[places])
+        return Batch(
+            x=_tensor(cells.x, rows),
+            parts=torch.from_numpy(cells.parts[rows]),
+            context=torch.from_numpy(cells.context[rows]),
+            batch=torch.from_numpy(cells.batch[rows]),
+            total=torch.from_numpy(cells.total[rows]),
+            control=control,
+        )
+
+
+@lru_cache(maxsize=2)
+def _order(seed: int, epoch: int, n_cells: int) -> Codes:
+    return np.random.default_rng([seed, 1, epoch]).permutation(n_cells)
+
+
+def _tensor(x: Matrix, rows: Codes) -> torch.Tensor:
+    return torch.from_numpy(x[rows] if isinstance(x, np.ndarray) else x[rows].toarray())
+
+
+def _in_memory(x: Matrix) -> Matrix:
+    if isinstance(x, np.ndarray):
+        return x
+    return np.asarray(x.toarray()) if x.shape[0] * x.shape[1] * 4 <= DENSE_BYTES else x
+
+
+def _places(labels: pd.Series, known: tuple[str, ...]) -> Codes:
+    codes = pd.Categorical(labels.astype(str), categories=list(known)).codes.astype(np.int64)
+    return np.where(codes < 0, OPEN, codes + 1)

@@ -1,0 +1,211 @@
+"""What `Autoencoder` and `VAE` share: training, reconstruction, and prediction by latent arithmetic."""
+
+# No postponed annotations here: beartype would look for them in the files of the subclasses, which inherit the fields.
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any, Literal, final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cycseq.arrays import Codes, dense
+from cycseq.batches import Encoded, Feeder, encoded
+from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.errors import ModelError
+from cycseq.models.network import NetworkModel
+from cycseq.nets.autoencoder import AutoencoderNet
+from cycseq.nets.batch import Batch, Sizes
+from cycseq.nets.likelihood import counts_of
+from cycseq.nets.losses import ACTIVE, annealed, kl_to_standard
+
+START_CELLS = 20_000
+"""Cells that the first principal components are found in, at most."""
+
+
+@dataclass
+class LatentModel(NetworkModel[AutoencoderNet]):
+    """Encoder, latent space, decoder."""
+
+    hidden: tuple[int, ...] = (256, 128)
+    """Width of the encoder's layers; the decoder has them in reverse."""
+    latent: int = 64
+    """Units of the latent space."""
+    conditional: bool = True
+    """Tell the decoder perturbation and context; false is the published form."""
+    likelihood: Literal["mse", "nb", "zinb"] = "mse"
+    """Squared error of log1p values, or the likelihood of counts: negative binomial, without or with excess zeros."""
+    standardise: bool = False
+    """Standardise each gene before training, as published: rare genes then weigh as much as the others."""
+    shortcut: bool = True
+    """Linear paths around encoder and decoder that start as a PCA; false is the published form."""
+    dropout: tuple[float, float] = (0.2, 0.1)
+    """Share of values set to zero while training, in encoder and decoder."""
+    weight_decay: float = 1e-5
+    """Pull of all weights towards zero."""
+    prediction: Literal["arithmetic", "decoding"] = "arithmetic"
+    """Move control cells by the mean latent difference and decode them under the new label, or decode only."""
+    residual: bool = True
+    """Add the decoded change to the control cell itself; false returns decoded cells, which are smooth."""
+
+    @property
+    @abstractmethod
+    def variational(self) -> bool:
+        """Whether a cell is a distribution in the latent space."""
+
+    @abstractmethod
+    def kl_share(self, n_genes: int) -> float:
+        """Full weight of the KL divergence beside the loss per gene."""
+
+    @final
+    def build(self, sizes: Sizes) -> AutoencoderNet:
+        """The network, with random first weights."""
+        return AutoencoderNet(
+            sizes,
+            hidden=self.hidden,
+            latent=self.latent,
+            variational=self.variational,
+            conditional=self.conditional,
+            likelihood=self.likelihood,
+            dropout=self.dropout,
+            shortcut=self.shortcut,
+        )
+
+    @final
+    @torch.no_grad()
+    def initialise(self, net: AutoencoderNet, cells: Encoded, rows: Codes, *, seed: int) -> None:
+        """Gene means and spreads; principal components where there is a shortcut."""
+        from sklearn.decomposition import PCA
+
+        if self.likelihood != "mse":
+            _check_counts(self, cells, rows)
+        some = np.sort(np.random.default_rng([seed, 4]).permutation(rows)[:START_CELLS])
+        x = dense(cells.x[some])
+        spread = np.where(x.std(axis=0) > 0, x.std(axis=0), 1.0) if self.standardise else np.ones(x.shape[1])
+        centre = x.mean(axis=0)
+        net.centre.copy_(torch.from_numpy(centre))
+        net.spread.copy_(torch.from_numpy(spread.astype(np.float32)))
+        if net.log_dispersion is not None:
+            counts = counts_of(torch.from_numpy(x), torch.from_numpy(cells.total[some]))
+            mean, excess = counts.mean(dim=0), (counts.var(dim=0) - counts.mean(dim=0)).clamp(min=1e-6)
+            net.log_dispersion.copy_((mean.square() / excess).clamp(0.1, 1e3).log())
+        standard = ((x - centre) / spread).astype(np.float32)
+        level = np.zeros_like(centre) if self.likelihood == "mse" else np.log(np.expm1(x).mean(axis=0) + 1e-4)
+        components, deviation = np.zeros((self.latent, x.shape[1]), np.float32), np.ones(self.latent, np.float32)
+        if self.shortcut:
+            n = min(self.latent, *standard.shape)
+            found = PCA(n, svd_solver="randomized" if n < min(standard.shape) // 2 else "full", random_state=seed)
+            found.fit(standard)
+            components[:n], deviation[:n] = found.components_, np.sqrt(np.maximum(found.explained_variance_, 1e-6))
+        net.start_at(*(torch.from_numpy(np.asarray(a, np.float32)) for a in (components, deviation, level)))
+
+    @final
+    def optimisers(self, net: AutoencoderNet) -> dict[str, torch.optim.Optimizer]:
+        """Adam over all weights; dispersions of genes, one number each, take longer steps."""
+        weights = [p for name, p in net.named_parameters() if name != "log_dispersion"]
+        groups: list[dict[str, Any]] = [{"params": weights, "weight_decay": self.weight_decay}]
+        if net.log_dispersion is not None:
+            groups.append({"params": [net.log_dispersion], "lr": 10 * self.learning_rate})
+        return {"loss": torch.optim.Adam(groups, self.learning_rate, fused=True)}
+
+    @final
+    def step(self, net: AutoencoderNet, batch: Batch, optimisers: Any) -> dict[str, Tensor]:
+        """One update on reconstruction + w KL, w rising over the first half of training."""
+        losses = self._losses(net, batch, draw=True)
+        weight = annealed(optimisers.done, self.kl_share(batch.x.shape[1]))
+        losses["loss"] = losses["reconstruction"] + weight * losses["kl"]
+        optimisers.minimise("loss", losses["loss"])
+        return losses
+
+    @final
+    def validate(self, net: AutoencoderNet, feeder: Feeder) -> dict[str, float]:
+        """Losses from the posterior means, with the full weight of the KL divergence."""
+        sums = {"reconstruction": 0.0, "kl": 0.0}
+        device = net.centre.device
+        for batch in feeder.all_batches():
+            for name, loss in self._losses(net, batch.to(device), draw=False).items():
+                sums[name] += float(loss) * len(batch.x) / len(feeder.rows)
+        return {"loss": sums["reconstruction"] + self.kl_share(len(net.centre)) * sums["kl"], **sums}
+
+    @final
+    def summarise(
+        self, net: AutoencoderNet, feeder: Feeder, data: PerturbationData
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """The mean latent difference of every perturbation, each context counting once, and the units in use."""
+        z = np.concatenate([net.encode(batch).mean.numpy() for batch in feeder.all_batches()])
+        conditions, codes = data.conditions(), data.condition_codes
+        mean = {c: z[codes == i].mean(axis=0) for i, c in enumerate(conditions)}
+        shifts = {
+            p: np.mean([mean[c] - mean[Condition(c.context, "control")] for c in mean if c.perturbation == p], axis=0)
+            for p in data.perturbations
+        }
+        facts = {
+            "shifted": list(shifts),
+            "latent_units": self.latent,
+            "active_units": int((z.var(axis=0) > ACTIVE).sum()),
+        }
+        return {"latent_shift": np.stack(list(shifts.values())).astype(np.float32)}, facts
+
+    @final
+    def generate(self, net: AutoencoderNet, batch: Batch, condition: Condition) -> Tensor:
+        """Control cells moved in the latent space and decoded under the condition's labels."""
+        z = net.encode(batch).mean
+        shift = self.latent_shift(condition) if self.prediction == "arithmetic" else 0.0
+        if self.likelihood != "mse":
+            return net.cells(z + shift, batch, draw=True)
+        made = net.cells(z + shift, batch, draw=False)
+        return batch.x + made - net.cells(z, batch.unperturbed(), draw=False) if self.residual else made
+
+    @final
+    def latents(self, net: AutoencoderNet, batch: Batch) -> Tensor:
+        """Means of the posteriors."""
+        return net.encode(batch).mean
+
+    def latent_shift(self, condition: Condition) -> Tensor:
+        """The mean latent difference of a perturbation; of a new combination, the sum of its parts'."""
+        known = self.learned.facts["shifted"]
+        names = [condition.perturbation] if condition.perturbation in known else condition.parts
+        alone = [name for name in names if name not in known]
+        if alone:
+            msg = (
+                f"{self.name} cannot add up {condition}: {alone[0]!r} was trained in combinations only. "
+                "Say --model.prediction decoding."
+            )
+            raise ModelError(msg)
+        shifts = self.learned.arrays["latent_shift"]
+        total = sum((shifts[known.index(name)] for name in names), np.zeros(self.latent, np.float32))
+        return torch.from_numpy(total)
+
+    def reconstruct(self, data: PerturbationData) -> PerturbationData:
+        """The same cells, encoded and decoded: expected values, log1p."""
+        data = data.require(self.learned.scale, self.name).with_genes(self.learned.genes)
+        net = self.network()
+        feeder = Feeder(encoded(data, self.vocabulary), np.arange(data.n_cells), 1024, 0)
+        with torch.inference_mode():
+            x = [net.cells(net.encode(batch).mean, batch, draw=False).numpy() for batch in feeder.all_batches()]
+        adata = data.adata.copy()
+        adata.X = np.concatenate(x).astype(np.float32)
+        return PerturbationData(adata=adata, scale=data.scale)
+
+    def _losses(self, net: AutoencoderNet, batch: Batch, *, draw: bool) -> dict[str, Tensor]:
+        posterior = net.encode(batch)
+        z = posterior.draw() if draw else posterior.mean
+        kl = torch.zeros((), device=z.device)
+        if posterior.log_variance is not None:
+            kl = kl_to_standard(posterior.mean, posterior.log_variance)
+        return {"reconstruction": net.loss(z, batch), "kl": kl}
+
+
+def _check_counts(model: LatentModel, cells: Encoded, rows: Codes) -> None:
+    """Raise `ModelError` if counts cannot be had back from the values and the library sizes."""
+    some = rows[:: max(1, len(rows) // 256)]
+    x, total = torch.from_numpy(dense(cells.x[some])), torch.from_numpy(cells.total[some])
+    exact = torch.expm1(x) * (total / 1e4)[:, None]
+    wrong = (exact - counts_of(x, total)).abs() > 0.05 + 1e-3 * exact
+    if not cells.counted or bool(wrong.any()):
+        found = "is not in obs" if not cells.counted else "does not give whole counts"
+        msg = (
+            f"likelihood {model.likelihood!r} needs counts, but total_counts {found}: give counts to cycseq prepare, "
+            "which keeps them, or say --model.likelihood mse."
+        )
+        raise ModelError(msg)

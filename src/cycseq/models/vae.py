@@ -1,0 +1,29 @@
+"""`VAE`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+from cycseq.models.latent import LatentModel
+
+
+@final
+@dataclass
+class VAE(LatentModel):
+    """An autoencoder whose latent space is a distribution near N(0, 1); predicts by latent arithmetic as scGen does."""
+
+    kl_weight: float = 0.1
+    """Weight of the KL divergence from the middle of training on; it rises to it from 0."""
+    kl_per_gene: bool = True
+    """Divide the KL divergence by the number of genes, as the reconstruction loss is; undivided, as published, the
+    posterior collapses to the prior."""
+
+    @property
+    def variational(self) -> bool:
+        """A cell is a distribution."""
+        return True
+
+    def kl_share(self, n_genes: int) -> float:
+        """Full weight of the KL divergence beside the loss per gene."""
+        return self.kl_weight / n_genes if self.kl_per_gene else self.kl_weight

@@ -1,0 +1,1 @@
+"""Blocks of networks and losses: pure torch, no training loop, no AnnData."""

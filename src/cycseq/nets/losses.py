@@ -1,0 +1,47 @@
+"""Losses that several networks share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+ACTIVE = 0.01
+"""A latent unit whose posterior mean varies more than this over cells is in use (Burda 2016)."""
+
+
+def kl_to_standard(mean: Float[Tensor, "cells units"], log_variance: Float[Tensor, "cells units"]) -> Float[Tensor, ""]:
+    """KL divergence of the posterior from N(0, 1), summed over units, mean over cells (Kingma 2014, appendix B)."""
+    return (0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance)).sum(dim=1).mean()
+
+
+def sampled(
+    mean: Float[Tensor, "cells units"], log_variance: Float[Tensor, "cells units"]
+) -> Float[Tensor, "cells units"]:
+    """A draw from each posterior."""
+    return mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
+
+
+def annealed(done: float, highest: float) -> float:
+    """A weight that rises linearly to its highest value over the first half of training (``done`` 0 to 0.5), and stays."""
+    return highest * min(1.0, 2.0 * done)
+
+
+def gradient_penalty(
+    critic: Callable[[Tensor], Tensor], real: Float[Tensor, "cells genes"], made: Float[Tensor, "cells genes"]
+) -> Float[Tensor, ""]:
+    """Mean of (|gradient| - 1)^2 of the critic at points between real and generated cells (Gulrajani 2017)."""
+    share = torch.rand(len(real), 1, device=real.device, dtype=real.dtype)
+    between = (share * real + (1.0 - share) * made).requires_grad_(True)  # noqa: FBT003
+    with torch.autocast(device_type=real.device.type, enabled=False):
+        score = critic(between)
+        (gradient,) = torch.autograd.grad(score.sum(), between, create_graph=True)
+    penalty: Tensor = (gradient.norm(dim=1) - 1.0).square().mean()
+    return penalty
+
+
+def least_squares(score: Tensor, aim: float) -> Float[Tensor, ""]:
+    """Mean squared distance of a critic's scores from their aim (Mao 2017)."""
+    return (score - aim).square().mean()

@@ -1,0 +1,126 @@
+"""`train`: from first weights, or from an interrupted training, to the end."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import torch
+from lightning.pytorch import Trainer
+from torch import nn
+
+from cycseq.batches import Feeder
+from cycseq.training.adapter import Adapter, Learner, TrainingSettings
+from cycseq.training.state import State, load_state
+
+PRECISIONS: dict[str, Literal["32-true", "bf16-mixed"]] = {"32": "32-true", "fast32": "32-true", "bf16": "bf16-mixed"}
+
+
+def train(
+    learner: Learner,
+    net: nn.Module,
+    feeder: Feeder,
+    validation: Feeder,
+    settings: TrainingSettings,
+    *,
+    run: Path | None,
+    identity: str,
+) -> State:
+    """Train a network in place to the end, or on from where an interrupted training of the same identity stopped.
+
+    Parameters
+    ----------
+    learner
+        The maths: losses and updates.
+    net
+        The network, with its first weights.
+    feeder, validation
+        Cells to learn from, and cells to choose the best epoch on.
+    settings
+        How to train.
+    run
+        Folder for checkpoints, `history.csv` and TensorBoard's files; None keeps none.
+    identity
+        Text that is the same for the same settings, seed and data: a checkpoint of another identity is refused.
+
+    Raises
+    ------
+    ModelError
+        If the run holds a checkpoint of another training.
+    """
+    with tempfile.TemporaryDirectory() as temporary, _quiet(), _precision(settings.precision), torch.random.fork_rng():
+        folder = Path(temporary) if run is None else run / "checkpoints"
+        state = State() if run is None else load_state(folder, identity)
+        if state.net:
+            net.load_state_dict(state.net)
+        stopped = state.best_epoch and state.epoch - state.best_epoch >= settings.patience
+        if state.epoch >= settings.num_epochs or stopped:
+            return state
+        adapter = Adapter(
+            learner, net, feeder, validation, settings, folder=folder, identity=identity if run else "", state=state
+        )
+        several = settings.devices > 1 or settings.num_nodes > 1
+        trainer = Trainer(
+            accelerator=settings.accelerator,
+            devices=settings.devices,
+            num_nodes=settings.num_nodes,
+            strategy=_strategy(settings) if several else "auto",
+            precision=PRECISIONS[settings.precision],
+            max_epochs=settings.num_epochs - state.epoch,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            default_root_dir=folder,
+        )
+        with _interruptible():
+            trainer.fit(adapter, train_dataloaders=range(feeder.n_steps))
+        return load_state(folder, "") if several else adapter.state
+
+
+def _strategy(settings: TrainingSettings) -> str:
+    """Processes are started inside fit on one machine; several machines start theirs themselves."""
+    return "ddp_find_unused_parameters_true" if settings.num_nodes > 1 else "ddp_spawn_find_unused_parameters_true"
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Lightning answers Ctrl-C with exit code 1 and deafness to the next; the caller shall see Ctrl-C."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as err:
+        if isinstance(err.__context__, KeyboardInterrupt):
+            signal.signal(signal.SIGINT, handler)
+            raise KeyboardInterrupt from err
+        raise
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Lightning's remarks on devices and data loaders tell a user nothing that he can mend."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"lightning\.")
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
+
+
+@contextmanager
+def _precision(precision: str) -> Iterator[None]:
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium" if precision == "fast32" else before)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)

@@ -1,0 +1,56 @@
+import pytest
+
+torch = pytest.importorskip("torch", reason="networks need torch: pip install 'cycseq[networks]'")
+
+from cycseq.nets.autoencoder import AutoencoderNet  # noqa: E402
+from cycseq.nets.batch import Batch, Sizes  # noqa: E402
+from cycseq.nets.blocks import Labels, TokenAttention  # noqa: E402
+
+SIZES = Sizes(genes=12, parts=4, contexts=3, batches=2)
+
+
+def batch(parts: list[list[int]]) -> Batch:
+    n = len(parts)
+    return Batch(
+        torch.rand(n, 12), torch.tensor(parts), torch.ones(n).long(), torch.zeros(n).long(), torch.full((n,), 1e4)
+    )
+
+
+def test_a_combination_is_the_sum_of_its_parts_and_control_is_nothing():
+    labels = Labels(SIZES, 5).eval()
+    one, two, both, swapped, control = labels(batch([[1, 0], [2, 0], [1, 2], [2, 1], [0, 0]]))[:, :5]
+    assert torch.allclose(one + two, both)
+    assert torch.equal(both, swapped)
+    assert not control.any()
+
+
+def test_some_contexts_are_opened_while_training():
+    labels = Labels(SIZES, 5, open_share=0.5)
+    many = batch([[1, 0]] * 400)
+    opened = (labels(many)[:, 5:] == labels.context.weight[0]).all(dim=1).float().mean()
+    assert 0.4 < opened < 0.6
+    assert not (labels.eval()(many)[:, 5:] == labels.context.weight[0]).all(dim=1).any()
+
+
+@pytest.mark.parametrize(("tokens", "learns"), [(1, False), (4, True)])
+def test_attention_over_one_token_has_nothing_to_attend_to(tokens, learns):
+    attention = TokenAttention(16, tokens=tokens, heads=2)
+    with torch.no_grad():
+        attention.strength.fill_(1.0)
+    attention(torch.randn(8, 16)).square().sum().backward()
+    queries_and_keys = attention.attention.in_proj_weight.grad[: 2 * 16 // tokens]
+    assert bool(queries_and_keys.abs().max() > 1e-6) == learns
+
+
+def test_the_published_autoencoder_has_its_597_thousand_parameters():
+    net = AutoencoderNet(
+        Sizes(1000, 2, 2, 2),
+        hidden=(256, 128),
+        latent=64,
+        variational=False,
+        conditional=False,
+        likelihood="mse",
+        dropout=(0.2, 0.1),
+        shortcut=False,
+    )
+    assert sum(p.numel() for p in net.parameters()) == 597_288

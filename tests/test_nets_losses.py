@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+torch = pytest.importorskip("torch", reason="networks need torch: pip install 'cycseq[networks]'")
+
+from cycseq.nets.likelihood import counts_of, nb_loss  # noqa: E402
+from cycseq.nets.losses import annealed, gradient_penalty, kl_to_standard, least_squares  # noqa: E402
+
+
+@pytest.fixture
+def counts() -> np.ndarray:
+    return np.random.default_rng(0).poisson(1.0, (20, 7)).astype(np.float32)
+
+
+def test_negative_binomial_is_scipys(counts):
+    rng = np.random.default_rng(1)
+    mean, theta = np.exp(rng.normal(size=counts.shape)), np.exp(rng.normal(size=7))
+    wanted = -stats.nbinom.logpmf(counts, theta, theta / (theta + mean)).mean()
+    got = nb_loss(*(torch.tensor(a, dtype=torch.float64) for a in (counts, np.log(mean), np.log(theta))))
+    assert float(got) == pytest.approx(wanted, rel=1e-6)
+
+
+def test_zero_inflation_adds_zeros(counts):
+    rng = np.random.default_rng(2)
+    mean, theta, pi = np.exp(rng.normal(size=counts.shape)), np.exp(rng.normal(size=7)), rng.random(counts.shape)
+    pmf = (1 - pi) * stats.nbinom.pmf(counts, theta, theta / (theta + mean)) + pi * (counts == 0)
+    tensors = (
+        torch.tensor(a, dtype=torch.float64) for a in (counts, np.log(mean), np.log(theta), np.log(pi / (1 - pi)))
+    )
+    assert float(nb_loss(*tensors)) == pytest.approx(-np.log(pmf).mean(), rel=1e-6)
+
+
+def test_counts_come_back_from_log1p():
+    counts = np.random.default_rng(3).poisson(2.0, (5, 40)).astype(np.float32)
+    total = counts.sum(axis=1) + 7
+    x = np.log1p(counts / total[:, None] * 1e4).astype(np.float32)
+    assert np.array_equal(counts_of(torch.from_numpy(x), torch.from_numpy(total)).numpy(), counts)
+
+
+def test_kl_is_that_of_two_normals():
+    mean, log_variance = torch.randn(6, 3), torch.randn(6, 3)
+    posterior = torch.distributions.Normal(mean, (0.5 * log_variance).exp())
+    wanted = torch.distributions.kl_divergence(posterior, torch.distributions.Normal(0.0, 1.0)).sum(dim=1).mean()
+    assert float(kl_to_standard(mean, log_variance)) == pytest.approx(float(wanted), rel=1e-5)
+
+
+def test_annealing_rises_over_the_first_half():
+    assert [annealed(share, 0.1) for share in (0.0, 0.25, 0.5, 1.0)] == pytest.approx([0.0, 0.05, 0.1, 0.1])
+
+
+def test_gradient_penalty_of_a_linear_critic():
+    slope = torch.tensor([3.0, 4.0], requires_grad=True)
+    penalty = gradient_penalty(lambda x: x @ slope, torch.randn(5, 2), torch.randn(5, 2))
+    assert float(penalty.detach()) == pytest.approx((5.0 - 1.0) ** 2)
+    penalty.backward()
+    assert slope.grad is not None
+    assert least_squares(torch.tensor([1.0, 3.0]), 1.0) == pytest.approx(2.0)

@@ -1,0 +1,132 @@
+"""The training runtime: resuming, stopping, logs. Models on real promises are in test_network_models."""
+
+import csv
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="networks need torch: pip install 'cycseq[networks]'")
+pytest.importorskip("lightning", reason="training needs lightning: pip install 'cycseq[networks]'")
+
+from cycseq.errors import ModelError, SettingsError  # noqa: E402
+from cycseq.models.autoencoder import Autoencoder  # noqa: E402
+from cycseq.models.vae import VAE  # noqa: E402
+
+SMALL = {"hidden": (16,), "latent": 4, "batch_size": 100, "shortcut": False}
+
+
+def weights(model) -> dict[str, np.ndarray]:
+    return model.learned.arrays
+
+
+def interrupted_after(monkeypatch, kind, epochs: int, act) -> None:
+    """From the given epoch on, the second step does something else."""
+    seen, honest = [0], kind.__mro__[1].step
+
+    def step(self, net, batch, optimisers):
+        seen[0] += 1
+        if seen[0] == epochs * 6 + 2:
+            act(net)
+        return honest(self, net, batch, optimisers)
+
+    monkeypatch.setattr(kind, "step", step)
+
+
+def test_resumed_is_exactly_uninterrupted(small_data, tmp_path, monkeypatch):
+    def fit(run):
+        return VAE(num_epochs=5, **SMALL).fit(small_data, seed=1, run=run)
+
+    def stop(_net):
+        raise KeyboardInterrupt
+
+    whole = fit(tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        interrupted_after(patch, VAE, 2, stop)
+        with pytest.raises(KeyboardInterrupt):
+            fit(tmp_path / "cut")
+    assert len((tmp_path / "cut" / "history.csv").read_text().splitlines()) == 3
+    resumed = fit(tmp_path / "cut")
+    assert (tmp_path / "cut" / "history.csv").read_text() == (tmp_path / "whole" / "history.csv").read_text()
+    assert all(np.array_equal(weights(whole)[name], weights(resumed)[name]) for name in weights(whole))
+    again = fit(None)
+    assert all(np.array_equal(weights(whole)[name], weights(again)[name]) for name in weights(whole))
+
+
+def test_a_checkpoint_of_other_settings_is_refused(small_data, tmp_path):
+    Autoencoder(num_epochs=1, **SMALL).fit(small_data, run=tmp_path)
+    with pytest.raises(ModelError, match="other settings, another seed or other data"):
+        Autoencoder(num_epochs=1, **SMALL).fit(small_data, seed=9, run=tmp_path)
+
+
+def test_a_checkpoint_loads_without_pickle(small_data, tmp_path):
+    Autoencoder(num_epochs=1, **SMALL).fit(small_data, run=tmp_path)
+    kept = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
+    assert kept["epoch"] == 1
+    (tmp_path / "checkpoints" / "last.ckpt").write_bytes(b"cells")
+    with pytest.raises(ModelError, match="is damaged"):
+        Autoencoder(num_epochs=1, **SMALL).fit(small_data, run=tmp_path)
+
+
+def test_every_loss_is_logged(small_data, tmp_path):
+    VAE(num_epochs=3, **SMALL).fit(small_data, run=tmp_path)
+    with (tmp_path / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert {"loss", "reconstruction", "kl", "validation_loss", "validation_kl"} <= set(rows[0])
+    assert float(rows[2]["reconstruction"]) < float(rows[0]["reconstruction"])
+    assert list((tmp_path / "tensorboard").glob("events.*"))
+
+
+def test_a_loss_that_is_no_number_stops_with_the_last_good_state(small_data, monkeypatch):
+    def poison(net):
+        with torch.no_grad():
+            net.output.weight.fill_(float("nan"))
+
+    interrupted_after(monkeypatch, Autoencoder, 1, poison)
+    model = Autoencoder(num_epochs=4, **SMALL)
+    with pytest.raises(ModelError, match=r"is no number any more in epoch 2, step 2; the state of epoch 1 is kept"):
+        model.fit(small_data)
+    assert model.learned.facts["best_epoch"] == 1
+    assert all(np.isfinite(array).all() for array in weights(model).values())
+
+
+def test_an_exploding_loss_stops(small_data):
+    model = Autoencoder(num_epochs=30, learning_rate=1e12, gradient_norm=0.0, **SMALL)
+    with pytest.raises(ModelError, match=r"the training of Autoencoder broke: .*smaller --model.learning_rate"):
+        model.fit(small_data)
+
+
+def test_training_stops_early_on_the_validation_conditions(small_data):
+    kept = [c for c in small_data.conditions() if c.context == "THP1" and not c.is_control]
+    train = small_data.subset(c for c in small_data.conditions() if c not in kept)
+    model = Autoencoder(num_epochs=200, patience=3, learning_rate=0.01, **SMALL).fit(train, small_data.subset(kept))
+    facts = model.learned.facts
+    assert facts["validated_on"] == "the validation conditions"
+    assert facts["epochs"] == facts["best_epoch"] + 3 < 200
+
+
+def test_without_validation_a_share_of_the_cells_is_held_out_and_said(small_data):
+    facts = Autoencoder(num_epochs=1, held_out=0.2, **SMALL).fit(small_data).learned.facts
+    assert facts["validated_on"] == "20% of the training cells"
+
+
+def test_bf16_trains_to_about_the_same_loss(small_data):
+    losses = [
+        Autoencoder(num_epochs=8, precision=precision, **SMALL).fit(small_data).learned.facts["best_loss"]
+        for precision in ("32", "fast32", "bf16")
+    ]
+    assert losses[1:] == pytest.approx([losses[0]] * 2, rel=0.05)
+
+
+@pytest.mark.parametrize(("setting", "value"), [("num_epochs", 0), ("learning_rate", -1.0), ("held_out", 1.5)])
+def test_settings_without_sense_are_refused(small_data, setting, value):
+    with pytest.raises(SettingsError, match=rf"{setting} is .*--model.{setting}"):
+        Autoencoder(**{setting: value}).fit(small_data)
+
+
+def test_a_fit_leaves_the_callers_random_state_alone(small_data):
+    torch.manual_seed(5)
+    wanted = torch.rand(3)
+    torch.manual_seed(5)
+    Autoencoder(num_epochs=1, **SMALL).fit(small_data)
+    assert torch.equal(torch.rand(3), wanted)
