@@ -146,7 +146,6 @@ class Comparison:
             predicted, real = self.predicted.cells(i, n), self.real.cells.cells(int(self.places[i]), n)
             perturbed = np.flatnonzero(~self.kept[i])
             if perturbed.size:
-                predicted, real = predicted.copy(), real.copy()
                 predicted[:, perturbed], real[:, perturbed] = 0.0, 0.0
             self.cache[i] = predicted, real
         found: Pair = self.cache[i]

@@ -67,7 +67,7 @@ class Population:
         )
 
     def cells(self, condition: int, most: int | None = None) -> Cells:
-        """The drawn cells of a condition, dense; at most so many."""
+        """A dense copy of the drawn cells of a condition; at most so many."""
         return dense(self.x[self.drawn[condition][:most]])
 
 
