@@ -56,7 +56,7 @@ def leave_one_out(
     """
     parts: list[tuple[PerRow, PerRow, PerRow, PerRow, PerRow]] = []
     for block in blocks:
-        for column in _left_out(block, columns):
+        for column in _left_out(block, columns).tolist():
             others = block.without(column)
             posterior = krige(others, mixture, covariances, block.points[[column]])
             left_out = block.y[:, column], block.noise[:, column]

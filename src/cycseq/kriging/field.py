@@ -156,9 +156,10 @@ class Field:
         least squared error for a new one, as far as leaving out perturbations shows (`typical_slope`).
         """
         names = list(self.settings.strength)
-        total = sum(self.specific(name).mean for name in names)
-        mean: Targets = self.settings.typical_slope * total / len(names)
-        return mean
+        total = np.zeros((self.measured.delta.shape[1], len(self.levels)))
+        for name in names if self.settings.typical_slope > 0 else ():
+            total += self.specific(name).mean
+        return self.settings.typical_slope * total / len(names)
 
     def additive(self, name: str) -> Posterior:
         """A combination as the sum of its parts, in every context."""

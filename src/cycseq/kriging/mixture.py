@@ -137,18 +137,34 @@ def _exact(block: Block, covariance: np.ndarray, scales: list[float], targets: P
     """One small Cholesky factor per row, whatever its noise."""
     between, across = covariance[np.ix_(block.points, block.points)], covariance[np.ix_(block.points, targets)]
     own = (block.points[:, None] == targets).astype(np.float64)
+    with_own, n_targets = bool(own.any()), len(targets)
     noise = np.maximum(block.noise, NOISE_FLOOR)[:, :, None] * np.eye(block.y.shape[1])
+    right = np.broadcast_to(
+        np.hstack([across, own] if with_own else [across]),
+        (len(block.y), *across.shape[:1], n_targets * (1 + with_own)),
+    )
+    right = np.concatenate([block.y[:, :, None], right], axis=2)
     for scale in scales:
-        prior = scale * block.variance
-        root = np.linalg.cholesky(prior[:, None, None] * between + noise)
-        inverse = np.linalg.inv(root)
-        white = (inverse @ block.y[:, :, None])[:, :, 0]
+        prior = (scale * block.variance)[:, None]
+        root = np.linalg.cholesky(prior[:, :, None] * between + noise)
+        solved = _forward(root, right)
+        white, reach = solved[:, :, 0], solved[:, :, 1 : 1 + n_targets]
         log_likelihood = -0.5 * (white**2).sum(axis=1) - np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
-        reach = prior[:, None, None] * (inverse @ across)
-        mean = (white[:, None, :] @ reach)[:, 0, :]
-        left = prior[:, None] * covariance[targets, targets] - (reach**2).sum(axis=1)
-        own_weight = (reach * (inverse @ own)).sum(axis=1) if own.any() else np.zeros_like(mean)
+        mean = prior * (white[:, None, :] @ reach)[:, 0, :]
+        left = prior * (covariance[targets, targets] - prior * (reach**2).sum(axis=1))
+        own_weight = prior * (reach * solved[:, :, 1 + n_targets :]).sum(axis=1) if with_own else np.zeros_like(mean)
         yield log_likelihood, mean, np.maximum(left, 0.0), own_weight
+
+
+def _forward(
+    root: Float[np.ndarray, "rows n n"], right: Float[np.ndarray, "rows n k"]
+) -> Float[np.ndarray, "rows n k"]:
+    """Solve L x = b for every row, L lower triangular, by substitution."""
+    solved: Float[np.ndarray, "rows n k"] = np.empty_like(right)
+    for i in range(right.shape[1]):
+        known = (root[:, i, None, :i] @ solved[:, :i])[:, 0]
+        solved[:, i] = (right[:, i] - known) / root[:, i, i, None]
+    return solved
 
 
 def _factorised(block: Block, covariance: np.ndarray, scales: list[float], targets: Places) -> Iterator[Parts]:

@@ -23,6 +23,9 @@ MODELS: dict[str, str] = {
     "Bilinear": "cycseq.models.bilinear",
     "NearestPerturbation": "cycseq.models.nearest_perturbation",
     "Ridge": "cycseq.models.ridge",
+    "ConditionKriging": "cycseq.models.condition_kriging",
+    "Autoencoder": "cycseq.models.autoencoder",
+    "VAE": "cycseq.models.vae",
 }
 """Class name -> the module that holds the class."""
 

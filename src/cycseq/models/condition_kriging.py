@@ -243,7 +243,8 @@ class ConditionKriging(Model):
             else f"it has no row in {features.source}"
         )
         msg = (
-            f"{self.name} cannot predict {str(condition)!r}: {what} was never measured, and {why}. Give features with "
+            f"{self.name} cannot predict {condition.perturbation!r} in {condition.context!r}: {what} was never measured, "
+            f"and {why}. Give features with "
             f"--model.features FILE, take the response common to all with --model.unseen common, or leave it out."
         )
         raise ModelError(msg)

@@ -1,0 +1,227 @@
+"""ConditionKriging on simulated worlds whose truth is known, and on real data."""
+
+from functools import cache
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+
+from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.posterior import changes
+from cycseq.errors import DataError, ModelError
+from cycseq.models import load_model
+from cycseq.models.condition_kriging import ConditionKriging
+
+N_GENES, LINES, PERTURBATIONS = 120, 5, 6
+
+
+@cache
+def world(shared: float, *, cells: int = 60, long_tail: int = 0, doubles: bool = False, seed: int = 0):
+    """Data and true Deltas: normal cells around means, a share of every response common to all lines."""
+    rng = np.random.default_rng(seed)
+
+    def sparse(*shape: int) -> np.ndarray:
+        return rng.normal(size=shape) * 0.5 * (rng.random(shape) < 0.3)
+
+    base = 3.0 + rng.normal(size=(LINES, N_GENES)) * 0.5
+    effects = np.sqrt(shared) * sparse(1, PERTURBATIONS, N_GENES) + np.sqrt(1 - shared) * sparse(
+        LINES, PERTURBATIONS, N_GENES
+    )
+    truth = {(f"L{i}", f"P{j}"): effects[i, j] for i in range(LINES) for j in range(PERTURBATIONS)}
+    if doubles:
+        truth |= {(f"L{i}", "P0+P1"): effects[i, 0] + effects[i, 1] for i in range(LINES)}
+        truth |= {(f"L{i}", "P2+P3"): effects[i, 2] + effects[i, 3] for i in range(LINES)}
+    x, obs = [], []
+    for i in range(LINES):
+        for name in ["control", *[p for line, p in truth if line == f"L{i}"]]:
+            n = 20 if i < long_tail and name != "control" else cells * (3 if name == "control" else 1)
+            x.append(base[i] + truth.get((f"L{i}", name), 0.0) + rng.normal(size=(n, N_GENES)))
+            obs += [(f"L{i}", name, f"b{k % 2}") for k in range(n)]
+    frame = pd.DataFrame(obs, columns=["context", "perturbation", "batch"], index=[f"c{k}" for k in range(len(obs))])
+    genes = pd.DataFrame(index=[f"g{k}" for k in range(N_GENES)])
+    adata = ad.AnnData(np.maximum(np.concatenate(x), 0.0).astype(np.float32), obs=frame, var=genes)
+    return PerturbationData.from_anndata(adata), {Condition(*key): value for key, value in truth.items()}
+
+
+def trained(data: PerturbationData, held_out: list[Condition], **settings: object) -> ConditionKriging:
+    return ConditionKriging(**settings).fit(data.subset(c for c in data.conditions() if c not in held_out))
+
+
+def predicted(model: ConditionKriging, data: PerturbationData, conditions: list[Condition]) -> PerturbationData:
+    return model.predict(data.controls({c.context for c in conditions}), conditions, n_cells=10)
+
+
+def means(data: PerturbationData, conditions: list[Condition]) -> np.ndarray:
+    return np.stack([data.cells(c).mean(axis=0, dtype=np.float64) for c in conditions])
+
+
+def control_of(data: PerturbationData, conditions: list[Condition]) -> np.ndarray:
+    return means(data, [Condition(c.context, "control") for c in conditions])
+
+
+HELD_OUT = {
+    "unseen pair": [Condition("L0", "P1"), Condition("L1", "P3"), Condition("L2", "P5"), Condition("L3", "P0")],
+    "unseen context": [Condition("L4", f"P{j}") for j in range(PERTURBATIONS)],
+}
+
+
+@pytest.mark.parametrize("kind", list(HELD_OUT))
+def test_it_beats_the_means_and_knows_how_sure_it_is(kind: str):
+    data, truth = world(0.5)
+    test = HELD_OUT[kind]
+    made = predicted(trained(data, test), data, test)
+    true = np.stack([truth[c] for c in test])
+    delta = np.asarray(made.adata.varm["posterior_mean"], dtype=np.float64).T
+    sd = np.asarray(made.adata.varm["posterior_sd"], dtype=np.float64).T
+    others = [[o for o in truth if o.perturbation == c.perturbation and o not in test] for c in test]
+    additive = np.stack([(means(data, o) - control_of(data, o)).mean(axis=0) for o in others])
+    error = ((delta - true) ** 2).mean()
+    assert error < 0.9 * ((additive - true) ** 2).mean()
+    assert error < 0.8 * (true**2).mean()
+    assert 0.85 < (np.abs(delta - true) < 1.645 * sd).mean() < 0.95
+    n_cells = np.array([len(data.rows(c)) for c in test])[:, None]
+    miss = np.abs(means(made, test) - means(data, test))
+    of_mean = np.asarray(made.adata.varm["posterior_mean_sd"], dtype=np.float64).T
+    assert 0.85 < (miss < 1.645 * np.sqrt(of_mean**2 + 1.0 / n_cells)).mean() < 0.95
+
+
+def test_on_unrelated_lines_it_predicts_no_change():
+    data, truth = world(0.0)
+    test = HELD_OUT["unseen context"]
+    made = predicted(trained(data, test), data, test)
+    true = np.stack([truth[c] for c in test])
+    delta = np.asarray(made.adata.varm["posterior_mean"]).T
+    assert ((delta - true) ** 2).mean() < 1.01 * (true**2).mean()
+    assert (delta**2).mean() < 0.05 * (true**2).mean()
+    unchanged = ((control_of(data, test) - means(data, test)) ** 2).mean()
+    assert ((means(made, test) - means(data, test)) ** 2).mean() < 1.01 * unchanged
+
+
+def test_a_long_tail_context_gains_from_the_others_and_never_loses():
+    data, truth = world(0.6, long_tail=1)
+    tail = [c for c in truth if c.context == "L0"]
+    true = np.stack([truth[c] for c in tail])
+
+    def error(model: ConditionKriging) -> float:
+        return float(((np.asarray(predicted(model, data, tail).adata.varm["posterior_mean"]).T - true) ** 2).mean())
+
+    together, others_alone = error(trained(data, [])), error(trained(data, tail))
+    own_data = ((means(data, tail) - control_of(data, tail) - true) ** 2).mean()
+    own_alone = error(trained(data, [c for c in truth if c.context != "L0"]))
+    assert together < min(others_alone, own_data, own_alone)
+
+
+def test_a_combination_is_additive_unless_data_say_otherwise():
+    data, truth = world(0.7, doubles=True)
+    test = [Condition(f"L{i}", "P0+P1") for i in range(LINES)]
+    made = predicted(trained(data, test), data, test)
+    true = np.stack([truth[c] for c in test])
+    parts = [means(data, [Condition(c.context, p) for c in test]) - control_of(data, test) for p in ("P0", "P1")]
+    delta = np.asarray(made.adata.varm["posterior_mean"]).T
+    assert ((delta - true) ** 2).mean() < 0.8 * ((sum(parts) - true) ** 2).mean()
+
+
+def test_a_perturbation_never_seen_needs_features(tmp_path: Path):
+    data, _ = world(0.9)
+    test = [Condition("L1", "P2")]
+    all_of_it = [c for c in data.conditions() if c.perturbation == "P2"]
+    with pytest.raises(ModelError, match=r"'P2' in 'L1': it was never measured.*--model\.features"):
+        predicted(trained(data, all_of_it), data, test)
+    with pytest.raises(ModelError, match="its part 'P2' was never measured"):
+        predicted(trained(data, all_of_it), data, [Condition("L1", "P1+P2")])
+    table = pd.DataFrame(np.random.default_rng(0).normal(size=(PERTURBATIONS, 4)))
+    table.insert(0, "gene", [f"P{j}" for j in range(PERTURBATIONS)])
+    table.to_csv(tmp_path / "features.csv", index=False)
+    seen = predicted(trained(data, []), data, test).adata.varm["posterior_sd"]
+    for settings in ({"features": tmp_path / "features.csv"}, {"unseen": "common"}):
+        sd = predicted(trained(data, all_of_it, **settings), data, test).adata.varm["posterior_sd"]
+        assert np.mean(sd) > 2 * np.mean(seen)
+
+
+def test_features_that_explain_the_responses_are_used(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    names, values = [f"P{j}" for j in range(30)], rng.normal(size=(30, 3))
+    effect = values @ rng.normal(size=(3, N_GENES)) * 0.3
+    x, obs = [], []
+    for i, name in enumerate(["control", *names]):
+        x.append(3.0 + (effect[i - 1] if i else 0.0) + rng.normal(size=(40, N_GENES)))
+        obs += [(name, "b")] * 40
+    frame = pd.DataFrame(obs, columns=["perturbation", "batch"], index=[f"c{k}" for k in range(len(obs))])
+    adata = ad.AnnData(
+        np.concatenate(x).astype(np.float32), frame, pd.DataFrame(index=[f"g{k}" for k in range(N_GENES)])
+    )
+    adata.X = np.maximum(adata.X, 0.0)
+    data = PerturbationData.from_anndata(adata)
+    np.savez(tmp_path / "f.npz", genes=np.array(names), features=values.astype(np.float32))
+    test = [Condition("all", name) for name in names[:5]]
+    delta = predicted(trained(data, test, features=tmp_path / "f.npz"), data, test).adata.varm["posterior_mean"]
+    assert ((np.asarray(delta).T - effect[:5]) ** 2).mean() < 0.4 * (effect[:5] ** 2).mean()
+
+
+def test_saved_and_loaded_it_says_the_same_of_every_gene(tmp_path: Path):
+    data, _ = world(0.7, doubles=True)
+    test = [Condition("L4", "P0+P1"), Condition("L4", "P3"), Condition("L1", "P3")]
+    model = trained(data, test[:2])
+    model.save(tmp_path / "model")
+    first, second = (predicted(m, data, test).adata for m in (model, load_model(tmp_path / "model")))
+    for name in ("posterior_mean", "posterior_sd", "posterior_mean_sd", "probability_changed"):
+        np.testing.assert_array_equal(first.varm[name], second.varm[name])
+    np.testing.assert_array_equal(first.X, second.X)
+
+
+def test_which_genes_change_with_what_probability(tmp_path: Path):
+    data, truth = world(0.9)
+    test = [Condition("L2", "P4")]
+    made = predicted(trained(data, test, threshold=0.2), data, test)
+    made.write(tmp_path / "made.h5ad")
+    written = ad.read_h5ad(tmp_path / "made.h5ad")
+    np.testing.assert_array_equal(written.varm["probability_changed"], made.adata.varm["probability_changed"])
+    table = changes(made, test[0])
+    assert table["probability_changed"].is_monotonic_decreasing
+    changed = pd.Series(np.abs(truth[test[0]]) > 0.2, index=made.genes)[table.index].to_numpy()
+    sure = table["probability_changed"].to_numpy() > 0.9
+    assert sure.sum() >= 5
+    assert changed[sure].mean() > 0.85
+    with pytest.raises(DataError, match="no predicted condition"):
+        changes(made, Condition("L2", "P5"))
+    with pytest.raises(DataError, match="carry no posterior"):
+        changes(data, test[0])
+
+
+def test_a_context_without_any_training_cells_is_predicted_from_its_controls():
+    data, _ = world(0.9)
+    new = data.subset(c for c in data.conditions() if c.context == "L4")
+    model = ConditionKriging().fit(data.subset(c for c in data.conditions() if c.context != "L4"))
+    test = [Condition("L4", "P0")]
+    made = model.predict(new.controls(), test)
+    real = means(data, test) - control_of(data, test)
+    assert np.corrcoef(means(made, test)[0] - control_of(data, test)[0], real[0])[0, 1] > 0.6
+
+
+def test_one_line_and_one_perturbation_are_enough():
+    data, truth = world(0.5)
+    few = data.subset([Condition("L0", "control"), Condition("L0", "P0")])
+    made = predicted(ConditionKriging().fit(few), few, [Condition("L0", "P0")])
+    delta = np.asarray(made.adata.varm["posterior_mean"])[:, 0]
+    raw = (means(few, [Condition("L0", "P0")]) - control_of(few, [Condition("L0", "P0")]))[0]
+    true = truth[Condition("L0", "P0")]
+    assert ((delta - true) ** 2).mean() < ((raw - true) ** 2).mean()
+
+
+def test_kang_natural_killer_cells_from_the_other_types(shared_data):
+    adata = ad.read_h5ad(shared_data("kang2018_pbmc_ifnb.h5ad"))
+    x = adata.X.toarray()
+    adata.X = np.log1p(x / x.sum(axis=1, keepdims=True) * 1e4).astype(np.float32)
+    data = PerturbationData.from_anndata(adata)
+    test = [Condition("NK", "stim")]
+    made = predicted(trained(data, test), data, test)
+    control, real = control_of(data, test)[0], means(data, test)[0]
+    mean = means(made, test)[0]
+    assert np.corrcoef(mean - control, real - control)[0, 1] > 0.85
+    assert ((mean - real) ** 2).mean() < 0.0105
+    cells = data.cells(test[0])
+    noise = cells.var(axis=0, ddof=1) / len(cells)
+    covered = np.abs(mean - real) < 1.645 * np.sqrt(made.adata.varm["posterior_mean_sd"][:, 0] ** 2 + noise)
+    assert 0.85 < covered.mean() < 0.955

@@ -1,0 +1,193 @@
+"""The numerics of kriging against a few lines of textbook algebra and known truths."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cycseq.kriging import batches, mixture
+from cycseq.kriging.batches import Controls, match_controls
+from cycseq.kriging.calibration import Trust, leave_one_out
+from cycseq.kriging.covariance import RESPONSE_PATTERNS, Pattern, euclidean, median_distance
+from cycseq.kriging.features import feature_covariances
+from cycseq.kriging.levels import learn_levels, smooth_levels
+from cycseq.kriging.mixture import Block, Mixture, krige, learn_mixture
+
+SCALES = (0.01, 0.1, 1.0, 10.0)
+
+
+def distances(n: int, seed: int = 0) -> np.ndarray:
+    between = euclidean(np.random.default_rng(seed).normal(size=(n, 5)))
+    return between / median_distance(between)
+
+
+def block(rows: int = 30, points: int = 4, seed: int = 0) -> Block:
+    rng = np.random.default_rng(seed)
+    return Block(
+        y=rng.normal(size=(rows, points)),
+        noise=rng.uniform(0.05, 0.5, size=(rows, points)),
+        variance=rng.uniform(0.5, 2.0, size=rows),
+        points=np.arange(points),
+    )
+
+
+def drawn(covariance: np.ndarray, rows: int, noise: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """True values at all points, and noisy ones."""
+    rng = np.random.default_rng(seed)
+    truth = rng.multivariate_normal(np.zeros(len(covariance)), covariance, size=rows)
+    return truth, truth + rng.normal(scale=np.sqrt(noise), size=truth.shape)
+
+
+def test_one_component_is_textbook_kriging():
+    seen, scale = block(), 2.0
+    covariance = Pattern(0.3, 0.5, 0.2, 0.8).covariance(distances(6))
+    targets = np.array([1, 4, 5])
+    got = krige(seen, Mixture((scale,), np.ones((1, 1))), covariance[None], targets)
+    for row in range(len(seen.y)):
+        prior = scale * seen.variance[row] * covariance
+        gain = prior[np.ix_(targets, seen.points)] @ np.linalg.inv(
+            prior[np.ix_(seen.points, seen.points)] + np.diag(seen.noise[row])
+        )
+        left = prior[np.ix_(targets, targets)] - gain @ prior[np.ix_(seen.points, targets)]
+        np.testing.assert_allclose(got.mean[row], gain @ seen.y[row], atol=1e-10)
+        np.testing.assert_allclose(got.variance[row], np.diag(left), atol=1e-10)
+        np.testing.assert_allclose(got.own_weight[row], [gain[0, 1], 0, 0], atol=1e-10)
+
+
+def test_a_mixture_weighs_components_by_their_likelihood():
+    seen = block(rows=5, points=3)
+    covariances = np.stack([p.covariance(distances(4)) for p in RESPONSE_PATTERNS[:2]])
+    weights = np.array([[0.3, 0.2], [0.1, 0.4]])
+    got = krige(seen, Mixture((0.5, 3.0), weights), covariances, np.array([3]))
+    for row in range(5):
+        joint, means, seconds = [], [], []
+        for k in range(2):
+            for j, scale in enumerate((0.5, 3.0)):
+                alone = krige(seen, Mixture((scale,), np.ones((1, 1))), covariances[[k]], np.array([3]))
+                a = scale * seen.variance[row] * covariances[k][:3, :3] + np.diag(seen.noise[row])
+                density = np.exp(-0.5 * seen.y[row] @ np.linalg.solve(a, seen.y[row])) / np.sqrt(np.linalg.det(a))
+                joint.append(weights[k, j] * density)
+                means.append(alone.mean[row, 0])
+                seconds.append(alone.variance[row, 0] + alone.mean[row, 0] ** 2)
+        share = np.array(joint) / np.sum(joint)
+        assert got.mean[row, 0] == pytest.approx(share @ means)
+        assert got.variance[row, 0] == pytest.approx(share @ seconds - (share @ means) ** 2)
+
+
+def test_factorised_noise_is_exact_where_noise_factorises(monkeypatch: pytest.MonkeyPatch):
+    rng = np.random.default_rng(1)
+    noise = rng.uniform(0.1, 1.0, (40, 1)) * rng.uniform(0.5, 2.0, (1, 5))
+    seen = Block(rng.normal(size=(40, 5)), noise, rng.uniform(0.5, 2, 40), np.arange(5))
+    covariances = np.stack([p.covariance(distances(7)) for p in RESPONSE_PATTERNS])
+    targets = np.array([0, 5, 6])
+    exact_prior = learn_mixture([seen], covariances, SCALES)
+    exact = krige(seen, exact_prior, covariances, targets)
+    monkeypatch.setattr(mixture, "EXACT_POINTS", 0)
+    np.testing.assert_allclose(learn_mixture([seen], covariances, SCALES).weights, exact_prior.weights, atol=1e-6)
+    shared = krige(seen, exact_prior, covariances, targets)
+    for name in ("mean", "variance", "own_weight"):
+        np.testing.assert_allclose(getattr(shared, name), getattr(exact, name), atol=1e-8)
+
+
+@pytest.mark.parametrize(("pattern", "place"), [(Pattern(1.0, 0.0, 0.0), 0), (Pattern(0.0, 0.0, 1.0), 2)])
+def test_sharing_between_contexts_is_learned(pattern: Pattern, place: int):
+    between = distances(6)
+    patterns = (Pattern(1.0, 0.0, 0.0), Pattern(0.0, 1.0, 0.0), Pattern(0.0, 0.0, 1.0))
+    _, y = drawn(pattern.covariance(between), 2_000, 0.3)
+    seen = Block(y, np.full_like(y, 0.3), np.ones(len(y)), np.arange(6))
+    learned = learn_mixture([seen], np.stack([p.covariance(between) for p in patterns]), SCALES)
+    assert learned.pattern_weights[place] > 0.9
+    assert learned.weights.sum() == pytest.approx(1.0)
+
+
+def test_unrelated_contexts_shrink_a_new_one_to_nothing():
+    between = distances(6)
+    _, y = drawn(np.eye(6), 2_000, 0.1)
+    seen = Block(y[:, :5], np.full((2_000, 5), 0.1), np.ones(2_000), np.arange(5))
+    covariances = np.stack([p.covariance(between) for p in RESPONSE_PATTERNS])
+    learned = learn_mixture([seen], covariances, SCALES)
+    trust = leave_one_out([seen], learned, covariances)
+    got = trust.applied(seen, krige(seen, learned, covariances, np.array([5])))
+    assert (got.mean**2).mean() < 0.01
+    assert got.variance.mean() == pytest.approx(1.0, abs=0.15)
+
+
+def test_intervals_cover_though_the_noise_was_understated():
+    covariances = np.ones((1, 6, 6))
+    _, y = drawn(0.2 * covariances[0], 3_000, 1.0)
+    seen = Block(y[:, :5], np.full((3_000, 5), 0.6), np.ones(3_000), np.arange(5))
+    learned = learn_mixture([seen], covariances, SCALES)
+    trust = leave_one_out([seen], learned, covariances)
+    plain = krige(seen, learned, covariances, np.array([5]))
+    corrected = trust.applied(seen, plain)
+
+    def coverage(variance: np.ndarray, mean: np.ndarray) -> float:
+        return float((np.abs(y[:, 5] - mean[:, 0]) < 1.645 * np.sqrt(variance[:, 0] + 0.6)).mean())
+
+    assert coverage(plain.variance, plain.mean) < 0.87
+    assert 0.87 < coverage(corrected.variance, corrected.mean) < 0.94
+
+
+def test_what_was_measured_well_needs_no_correction():
+    seen = Block(np.ones((3, 2)), np.full((3, 2), 1e-6), np.ones(3), np.arange(2))
+    posterior = krige(seen, Mixture((1.0,), np.ones((1, 1))), np.eye(2)[None], np.array([0]))
+    got = Trust(slope=0.0, nugget=9.0, inflation=9.0).applied(seen, posterior)
+    np.testing.assert_allclose(got.mean, 1.0, atol=1e-4)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0.2, 4), st.integers(2, 8), st.integers(0, 99))
+def test_every_pattern_is_a_covariance(shared: float, near: float, length: float, n: int, seed: int):
+    covariance = Pattern(shared, near, 0.1, length).covariance(distances(n, seed))
+    np.testing.assert_allclose(covariance, covariance.T)
+    assert np.linalg.eigvalsh(covariance).min() > 0
+
+
+def controls_with_batches(effect: float, seed: int = 0) -> tuple[Controls, np.ndarray]:
+    """One context, six batches of unequal size, 500 genes; the true mean of every batch beside it."""
+    rng = np.random.default_rng(seed)
+    n = np.array([5, 10, 20, 40, 80, 0])
+    truth = 1.0 + rng.normal(scale=effect, size=(6, 500))
+    mean = truth + rng.normal(size=truth.shape) / np.sqrt(np.maximum(n, 1))[:, None]
+    return Controls(n, mean, np.zeros(6, dtype=np.int64), np.ones((1, 500))), truth
+
+
+@pytest.mark.parametrize("effect", [0.0, 0.1, 1.0])
+def test_controls_are_matched_as_far_as_batches_differ(effect: float):
+    controls, truth = controls_with_batches(effect)
+    shares = np.array([[0.9, 0.1, 0, 0, 0, 0], [0, 0, 0, 0.5, 0.5, 0], [0, 0, 0, 0, 0, 1.0]])
+    got = match_controls(controls, shares, np.zeros(3, dtype=np.int64))
+    error = (got.mean - shares @ truth) ** 2
+    pooled = controls.n_cells @ controls.mean / controls.n_cells.sum()
+    of_pooled = (pooled - shares @ truth) ** 2
+    of_matched = (shares[:2] @ controls.mean - shares[:2] @ truth) ** 2
+    assert error.mean() <= of_pooled.mean() * 1.1
+    assert error[:2].mean() <= of_matched.mean() * 1.1
+    assert error.mean() == pytest.approx(got.noise.mean(), rel=0.35)
+
+
+def test_weights_of_control_batches_sum_to_one():
+    controls, _ = controls_with_batches(0.3)
+    for ratio in batches.RATIOS:
+        np.testing.assert_allclose(batches._weights(controls, np.full((1, 6), 1 / 6), ratio).sum(), 1.0)
+
+
+def test_smoothing_brings_control_levels_nearer_to_the_truth():
+    rng = np.random.default_rng(0)
+    shared, own = rng.gamma(1.0, 0.5, size=(1, 800)), rng.random((5, 800)) < 0.1
+    truth = np.maximum(shared + own * rng.normal(size=(5, 800)), 0.0)
+    noise = np.repeat([[0.001], [0.001], [0.002], [0.02], [0.05]], 800, axis=1)
+    measured = truth + rng.normal(size=truth.shape) * np.sqrt(noise)
+    smooth = smooth_levels(measured, noise, learn_levels(measured, noise))
+    before, after = ((measured - truth) ** 2).mean(axis=1), ((smooth.mean.T - truth) ** 2).mean(axis=1)
+    assert (after[3:] < 0.5 * before[3:]).all()
+    assert (after < 1.05 * before).all()
+
+
+def test_features_are_compared_by_angle_and_distance():
+    values = np.array([[1.0, 0], [2.0, 0], [0, 1.0], [-1.0, -1.0]])
+    got = feature_covariances(values, 4)
+    np.testing.assert_allclose(got[0], np.eye(4))
+    for covariance in got:
+        np.testing.assert_allclose(np.diag(covariance), 1.0)
+        assert np.linalg.eigvalsh(covariance).min() > -1e-9
