@@ -7,6 +7,7 @@ from pathlib import Path
 from jsonargparse import Namespace
 
 from cycseq.benchmark import BenchmarkSettings, benchmark
+from cycseq.calibration import WRONG_TARGET
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import headline, say
 from cycseq.data.readers import read
@@ -43,7 +44,11 @@ def run(options: Namespace) -> None:
     )
     for split, rows in result.summary.groupby("split", sort=False):
         title = f"{split}: means over test conditions (intervals: summary.csv)"
-        headline(rows.rename(columns={"mean": "value"}), ["model"], title=title)
+        shown = rows[~rows["model"].str.endswith(WRONG_TARGET)]
+        headline(shown.rename(columns={"mean": "value"}), ["model"], title=title)
+    if len(result.skipped):
+        names = ", ".join(dict.fromkeys(result.skipped["model"]))
+        say(f"does not apply to every split: {names} (skipped.csv says why)")
     page = write_report(options.out, overwrite=True)
     say(f"wrote {options.out}: metrics.csv ({len(result.metrics):,} values), summary.csv, {page.name}")
     if result.failed:
