@@ -248,7 +248,7 @@ def fit_run(
             command=command,
         )
         model.fit(parts.train, parts.validation, seed=seed, run=folder)
-        model.save(folder / MODEL)
+        model.save(folder / MODEL, facts={"split": split.name, "data_hash": split.data_hash})
     return run
 
 
