@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 from jsonargparse import Namespace
 
 from cycseq.benchmark import BenchmarkSettings, benchmark
@@ -44,7 +45,7 @@ def run(options: Namespace) -> None:
     )
     for split, rows in result.summary.groupby("split", sort=False):
         title = f"{split}: means over test conditions (intervals: summary.csv)"
-        shown = rows[~rows["model"].str.endswith(WRONG_TARGET)]
+        shown = _with_coverage(rows[~rows["model"].str.endswith(WRONG_TARGET)])
         headline(shown.rename(columns={"mean": "value"}), ["model"], title=title)
     if len(result.skipped):
         names = ", ".join(dict.fromkeys(result.skipped["model"]))
@@ -55,3 +56,10 @@ def run(options: Namespace) -> None:
         failed = result.failed[0]
         msg = f"{len(result.failed)} of the table's cells broke (first: {failed.model} on {failed.split}: {failed.error}); run the same command to try them again."
         raise ModelError(msg)
+
+
+def _with_coverage(rows: pd.DataFrame) -> pd.DataFrame:
+    """The model's name says over how many conditions its mean is, where that is not all."""
+    covered = rows.groupby("model")["n_conditions"].transform("max")
+    said = rows["model"] + " (" + covered.astype(str) + f" of {covered.max()} conditions)"
+    return rows.assign(model=rows["model"].where(covered == covered.max(), said))

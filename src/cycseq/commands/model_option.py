@@ -31,7 +31,8 @@ def add_model_option(parser: Parser, words: list[str]) -> None:
 def chosen_model(options: Namespace) -> Model:
     """The model with its settings."""
     name = options.model.class_path.rpartition(".")[2]
-    return model_class(name)(**vars(options.model.get("init_args") or Namespace()))
+    settings = options.model.get("init_args")
+    return model_class(name)(**(vars(settings) if settings else {}))
 
 
 def _named(words: list[str]) -> str | None:

@@ -25,12 +25,12 @@ def say(lines: Iterable[str] | str) -> None:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
     """Print a table; numbers to the right."""
-    rows = [[_cell(value) for value in row] for row in rows]
+    body = [[_cell(value) for value in row] for row in rows]
     shown = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
     for i, column in enumerate(columns):
-        numeric = all(row[i] == "-" or row[i].lstrip("+-").replace(".", "", 1).isdigit() for row in rows)
-        shown.add_column(column, justify="right" if numeric and rows else "left", no_wrap=i == 0, overflow="fold")
-    for row in rows:
+        numeric = all(row[i] == "-" or row[i].lstrip("+-").replace(".", "", 1).isdigit() for row in body)
+        shown.add_column(column, justify="right" if numeric and body else "left", no_wrap=i == 0, overflow="fold")
+    for row in body:
         shown.add_row(*row)
     Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH).print(shown)
 
@@ -48,10 +48,10 @@ def headline(scores: pd.DataFrame, index: Sequence[str], *, title: str | None = 
         Stands above.
     """
     scores = scores[scores["metric"].isin(HEADLINE)] if scores["metric"].isin(HEADLINE).any() else scores
-    undefined = [m for m, values in scores.groupby("metric", sort=False)["value"] if values.isna().all()]
+    undefined = [str(m) for m, values in scores.groupby("metric", sort=False)["value"] if values.isna().all()]
     shown = scores.pivot_table(index=list(index), columns="metric", values="value", sort=False)
     rows = shown[[m for m in METRICS if m in shown]].reset_index()
-    table(rows.columns, rows.itertuples(index=False), title=title)
+    table([str(c) for c in rows.columns], rows.itertuples(index=False), title=title)
     if undefined:
         say(f"undefined here: {', '.join(undefined)} (cycseq list metrics says when)")
 
