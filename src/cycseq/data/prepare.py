@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from cycseq.data.batch_correction import correct_batches
+from cycseq.data.blocks import submatrix
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.door import PAIR, empty_cells
 from cycseq.data.merge import merge
@@ -119,9 +120,16 @@ def _normalised(
     data: PerturbationData, rows: Bool[np.ndarray, "cells"], genes: Bool[np.ndarray, "genes"], notes: tuple[str, ...]
 ) -> PerturbationData:
     """These cells and genes, normalised; the only copy of the values that is made."""
-    cells = slice(None) if rows.all() else np.flatnonzero(rows)
-    columns = slice(None) if genes.all() else np.flatnonzero(genes)
-    adata = data.adata[cells, columns].copy()
+    given = data.adata
+    adata = ad.AnnData(
+        X=submatrix(data.x, rows, genes),
+        obs=given.obs[rows].copy(),
+        var=given.var[genes].copy(),
+        uns=dict(given.uns),
+        obsm={name: values[rows] for name, values in given.obsm.items()},
+        varm={name: values[genes] for name, values in given.varm.items()},
+        layers={name: submatrix(layer, rows, genes) for name, layer in given.layers.items()},
+    )
     said = {**adata.uns.get("cycseq", {}), "scale": "log1p"}
     if data.scale == "counts":
         log_normalise(adata.X, adata.obs["total_counts"].to_numpy(np.float64))

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.labels import CONTROL
-from cycseq.data.normalise import gene_moments
+from cycseq.data.normalise import cells_expressing, gene_moments
 from cycseq.data.prepare_settings import PrepareSettings
 from cycseq.data.quality import passing_cells
 from cycseq.data.variable_genes import variable_genes
@@ -113,12 +113,12 @@ def chosen_genes(data: PerturbationData, rows: Bool[np.ndarray, "cells"], settin
         return ChosenGenes(kept, tuple(notes))
     held = _named(data, settings.hold_out) & np.array([not c.is_control for c in data.conditions()], dtype=bool)
     looked_at = rows & ~held[data.condition_codes]
-    sizes = data.adata.obs["total_counts"].to_numpy(np.float64) if data.scale == "counts" else None
-    moments = gene_moments(data.x, data.scale, sizes, looked_at)
     if settings.min_cells:
-        kept = (moments.n_expressing >= settings.min_cells) | perturbed
+        kept = (cells_expressing(data.x, looked_at) >= settings.min_cells) | perturbed
         notes.append(f"{int((~kept).sum()):,} genes in fewer than {settings.min_cells} cells were dropped")
     if settings.genes != "all" and settings.genes < kept.sum():
+        sizes = data.adata.obs["total_counts"].to_numpy(np.float64) if data.scale == "counts" else None
+        moments = gene_moments(data.x, data.scale, sizes, looked_at)
         candidates = np.flatnonzero(kept)
         variable = np.zeros(len(kept), dtype=bool)
         variable[candidates] = variable_genes(moments.mean[kept], moments.variance[kept], settings.genes)

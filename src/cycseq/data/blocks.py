@@ -1,0 +1,65 @@
+"""A large matrix a few cells at a time: passes that need hardly any memory of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from jaxtyping import Bool
+
+from cycseq.arrays import Matrix
+from cycseq.data.scale import BLOCK
+
+
+@dataclass(frozen=True)
+class Block:
+    """Successive cells: their stored values, which are views, and where these stand."""
+
+    rows: slice
+    values: np.ndarray
+    """Cells x genes, or the non-zeros alone."""
+    columns: np.ndarray | None
+    """Column of every non-zero; None where the matrix is dense."""
+    ends: np.ndarray
+    """Where each cell's values end among the block's, from 0 on: one more than there are cells."""
+
+    @property
+    def n_values(self) -> np.ndarray:
+        """Stored values of every cell."""
+        return np.diff(self.ends)
+
+
+def blocks(x: Matrix) -> Iterator[Block]:
+    """The cells in blocks of at most `BLOCK` stored values, but of one cell at least."""
+    n_cells = x.shape[0]
+    ends = np.arange(n_cells + 1) * x.shape[1] if isinstance(x, np.ndarray) else x.indptr
+    start = 0
+    while start < n_cells:
+        stop = max(start + 1, int(np.searchsorted(ends, ends[start] + BLOCK, side="right")) - 1)
+        rows, own = slice(start, stop), (ends[start : stop + 1] - ends[start]).astype(np.int32)
+        if isinstance(x, np.ndarray):
+            yield Block(rows, x[rows], None, own)
+        else:
+            stored = slice(ends[start], ends[stop])
+            yield Block(rows, x.data[stored], x.indices[stored], own)
+        start = stop
+
+
+def submatrix(x: Matrix, rows: Bool[np.ndarray, "cells"], columns: Bool[np.ndarray, "genes"]) -> Matrix:
+    """A copy of some cells and genes; CSR stays CSR. No copy of all genes is made on the way.
+
+    Parameters
+    ----------
+    x
+        Cells x genes.
+    rows, columns
+        Those to take, as masks; their order is kept.
+    """
+    if isinstance(x, np.ndarray):
+        return np.ascontiguousarray(x[np.ix_(rows, columns)])
+    if columns.all():
+        return sp.csr_matrix(x, copy=True) if rows.all() else x[rows]
+    narrow = x[:, np.flatnonzero(columns)]
+    return narrow if rows.all() else narrow[rows]
