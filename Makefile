@@ -9,10 +9,10 @@ demo: $(READY)
 	$(BIN)/cycseq demo --out runs/demo --overwrite
 
 test: $(READY)
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto $(COVERAGE)
 
 check: lint
-	$(BIN)/python -m pytest -q --cov --cov-report=term
+	$(MAKE) test COVERAGE="--cov --cov-report=term"
 
 lint: $(READY)
 	$(BIN)/ruff check
