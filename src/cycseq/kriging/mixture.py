@@ -25,7 +25,7 @@ Places = Int[np.ndarray, "places"]
 
 EXACT_POINTS = 10
 """Up to so many observed points every row has its own solve; above, noise is taken as (row's) x (point's)."""
-LEAST_WEIGHT = 1e-5
+LEAST_WEIGHT = 1e-4
 """Components with less weight are dropped."""
 NOISE_FLOOR = 1e-6
 """Of a gene that is zero in all cells: no sample proves a variance of zero."""
