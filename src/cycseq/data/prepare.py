@@ -85,6 +85,7 @@ def prepare(
     large = without_small_conditions(data, rows, settings.min_cells_per_condition)
     genes = chosen_genes(data, large.cells, settings)
     prepared = _normalised(data, large.cells, genes.genes, notes=(*data.notes, *large.notes, *genes.notes))
+    check_contexts(prepared, np.ones(prepared.n_cells, dtype=bool))
     if settings.combat:
         prepared = correct_batches(prepared, spread=settings.combat_spread)
     if settings.metacells:
