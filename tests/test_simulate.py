@@ -154,7 +154,7 @@ def test_the_pair_of_a_cell_is_the_same_cell_perturbed() -> None:
 
 
 def test_pairs_respond_as_perturbed_cells_do() -> None:
-    data = simulate(SimulateSettings(contexts=1, perturbations=2, cells=6000, genes=100, seed=3))
+    data = simulate(SimulateSettings(contexts=1, perturbations=2, cells=4000, genes=100, seed=3))
     obs, normal = data.adata.obs, log1p(data)
     pairs = np.asarray(data.adata.layers["true_pair"].toarray())
     control = (obs["perturbation"] == "control").to_numpy()
@@ -192,9 +192,7 @@ def specific(data: PerturbationData) -> np.ndarray:
 
 def test_worlds_share_as_much_as_they_say() -> None:
     likeness = {
-        world: np.median(
-            specific(small(world=world, contexts=3, cells=3000, genes=400, perturbations=10, long_tail_cells=5))
-        )
+        world: np.median(specific(small(world=world, contexts=2, cells=480, genes=300, long_tail_cells=5)))
         for world in WORLDS
     }
     assert likeness["easy"] > 0.75
@@ -205,9 +203,9 @@ def test_worlds_share_as_much_as_they_say() -> None:
 
 
 def test_long_tail_contexts_have_few_cells() -> None:
-    data = small(world="long-tail", contexts=3, cells=4000, long_tail_cells=7)
+    data = small(world="long-tail", contexts=3, cells=2000, long_tail_cells=7)
     n_cells = dict(zip(data.conditions(), data.moments.n_cells, strict=True))
-    assert data.n_cells == 4000
+    assert data.n_cells == 2000
     assert {n for c, n in n_cells.items() if c.context == "Line3" and not c.is_control} == {7}
     assert n_cells[Condition("Line3", "control")] == 70
     assert min(n for c, n in n_cells.items() if c.context != "Line3") > 50
@@ -226,7 +224,7 @@ def test_doubles_depart_from_additivity_with_the_interaction() -> None:
 
 
 def test_cells_look_like_cells() -> None:
-    data = simulate(SimulateSettings(contexts=1, perturbations=5, cells=1500, genes=2000))
+    data = simulate(SimulateSettings(contexts=1, perturbations=2, cells=600, genes=2000))
     control = data.x[data.rows(Condition("Line1", "control"))]
     total = np.asarray(control.sum(axis=1)).ravel()
     assert np.median(total) == pytest.approx(2000, rel=0.1)

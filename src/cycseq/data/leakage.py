@@ -81,7 +81,7 @@ def row_hashes(x: Matrix) -> UInt64[np.ndarray, "cells"]:
     Every value's bits are mixed with a random number of its gene, and the results are summed modulo 2^64: sums of
     whole numbers do not depend on their order, so dense and sparse rows agree.
     """
-    genes: np.ndarray = np.random.default_rng(0).integers(2**64 - 1, size=x.shape[1], dtype=np.uint64)
+    genes = np.random.default_rng(0).integers(0, 2**64 - 1, int(x.shape[1]), dtype=np.uint64)
     genes |= np.uint64(1)
     hashes = np.zeros(x.shape[0], dtype=np.uint64)
     for start in range(0, x.shape[0], BLOCK):
