@@ -17,6 +17,7 @@ COMMANDS = {
     "evaluate": "Compare predicted with real cells: all metrics, two h5ad files in, a table out.",
     "benchmark": "Models x splits x seeds: one table with baselines, ceiling and intervals, and a report.",
     "report": "Write a benchmark or run as one self-contained HTML page.",
+    "datasets": "List the public data sets, describe one, or download and read it.",
     "simulate": "Simulate a perturbation experiment whose truth is known.",
     "demo": "Run everything once on simulated data and open the report.",
     "list": "List the models, metrics, splits or simulated worlds.",

@@ -49,7 +49,7 @@ UNLABELLED = frozenset(
         "multiplet",
         "doublet",
     ]
-) | {""}
+) | {"", "*"}
 """Labels, in lower case, that say that a cell has none."""
 
 
@@ -94,8 +94,8 @@ def canonical_perturbation(label: str, controls: Iterable[str]) -> str:
 
 
 def perturbation_of_guides(label: str) -> str:
-    """``"KLF1_NegCtrl0__KLF1_NegCtrl0"`` -> ``"KLF1"``: the genes of a dual guide of GEO's `cell_identities`."""
-    genes = [gene for gene in label.rpartition("__")[2].split("_")[:2] if gene]
+    """``"KLF1_NegCtrl0__KLF1_NegCtrl0"`` -> ``"KLF1"``: the genes of GEO's `cell_identities`; ``"neg_ctrl_..."`` is control."""
+    genes = ["NegCtrl"] if label.startswith("neg_ctrl") else [g for g in label.rpartition("__")[2].split("_")[:2] if g]
     return canonical_perturbation("+".join("control" if gene.startswith("NegCtrl") else gene for gene in genes), ())
 
 
