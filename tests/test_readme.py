@@ -1,0 +1,46 @@
+"""What the README shows runs as it stands there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import anndata as ad
+import pytest
+
+from conftest import make_counts
+from cycseq.cli import SUCCESS, main
+from cycseq.commands import COMMANDS
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+SESSION = re.search(r"### One model, step by step\n+```sh\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture
+def kang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small file with the labels of the README's example, in the current folder."""
+    counts = make_counts(contexts=("B", "NK", "CD4 T"), perturbations=("ctrl", "stim"), genes=60)
+    monkeypatch.chdir(tmp_path)
+    counts.write_h5ad("kang2018.h5ad")
+    return tmp_path
+
+
+def test_the_python_of_the_readme(kang, capsys):
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    exec(compile(code, "README.md", "exec"), {})
+    assert "pearson_delta" in capsys.readouterr().out
+
+
+def test_the_session_of_the_readme(kang):
+    assert main(shlex.split("prepare kang2018.h5ad --genes all --out kang.h5ad")) == SUCCESS
+    assert SESSION is not None
+    for line in SESSION[1].strip().splitlines():
+        assert main(shlex.split(line, comments=True)[1:]) == SUCCESS, line
+    assert ad.read_h5ad("nk_pred.h5ad").n_obs == 500
+    assert Path("nk_metrics.csv").exists()
+
+
+def test_every_command_is_in_the_readme_or_in_help():
+    shown = {shlex.split(line, comments=True)[1] for line in re.findall(r"^cycseq [a-z].*$", README, re.MULTILINE)}
+    assert shown <= set(COMMANDS)
