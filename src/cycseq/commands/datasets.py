@@ -12,7 +12,7 @@ from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say, table
 from cycseq.data.catalog import DATASETS, DataSet, dataset, fetch
 from cycseq.data.catalog.corpus import CorpusSettings, join
-from cycseq.data.dataset import PerturbationData
+from cycseq.data.dataset import DATA_ENDINGS, PerturbationData
 from cycseq.data.download import DownloadSettings
 from cycseq.errors import SettingsError
 from cycseq.files import check_output
@@ -28,7 +28,7 @@ def configure(parser: Parser, _words: list[str]) -> None:
     parser.add_argument("--out", type=Path, help="Where to write: .h5ad or .zarr.")
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the output if it exists.")
     parser.add_argument("--file", type=Path, help="What you have yourself; cycseq datasets info NAME says what.")
-    parser.add_argument("--all-cycseq", type=bool, default=False, help=f"The same as NAME {ALL}.")
+    parser.add_argument("--all_cycseq", type=bool, default=False, help=f"The same as NAME {ALL}.")
     parser.add_class_arguments(DownloadSettings)
     parser.add_class_arguments(CorpusSettings)
 
@@ -50,7 +50,7 @@ def run(options: Namespace) -> None:
     if options.out is None:
         msg = f"cycseq datasets fetch {name} needs --out FILE.h5ad: where to write."
         raise SettingsError(msg)
-    check_output(options.out, overwrite=options.overwrite)
+    check_output(options.out, overwrite=options.overwrite, endings=DATA_ENDINGS)
     downloading = settings_of(DownloadSettings, options)
     if name == ALL:
         wanted = settings_of(CorpusSettings, options)

@@ -17,7 +17,8 @@ from cycseq.progress import track
 CACHE = "CYCSEQ_CACHE"
 MIRROR = "CYCSEQ_MIRROR"
 LOCK = "catalog.lock.json"
-CHUNK = 1 << 20
+CHUNK = 1 << 16
+"""Bytes that are written at a time; what breaks off loses no more than this."""
 AGAIN = {408, 425, 429, 500, 502, 503, 504}
 """Answers of a server that is busy: the next attempt may succeed."""
 RESUMES = "Run the same command again: it goes on from there."
@@ -106,7 +107,9 @@ def download(file: RemoteFile, settings: DownloadSettings | None = None) -> Path
         try:
             pooch.retrieve(url, known_hash=None, fname=path.name, path=path.parent, downloader=hand_over)
         except requests.RequestException as err:
-            msg = f"{url} cannot be downloaded: {_one_line(err)}. Is this machine online?"
+            msg = (
+                f"{url} cannot be downloaded: {_one_line(err)}. Is this machine online? If not, put the file at {path}."
+            )
             raise FileError(msg) from err
         except OSError as err:
             cure = "the disk is full: free some space" if err.errno in FULL else err.strerror or str(err)
@@ -167,13 +170,12 @@ class _Resuming:
             self.part.unlink()
             msg = f"{url}: what had arrived did not fit the file and was dropped. Run the same command again."
             raise _Interrupted(msg)
-        _check_answer(answer, url)
+        _check_answer(answer, url, self.part.with_name(self.part.name[1:-5]))
         resumed = answer.status_code == 206
         if resumed and not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
             self.part.unlink(missing_ok=True)
             msg = f"{url}: the server sent another part of the file than it was asked for. Run the same command again."
             raise _Interrupted(msg)
-        start = have if resumed else 0
         length = answer.headers.get("Content-Length")
         self.part.parent.mkdir(parents=True, exist_ok=True)
         self._version.write_text(_version_of(answer.headers), encoding="utf-8")
@@ -182,22 +184,25 @@ class _Resuming:
             for block in track(answer.iter_content(CHUNK), f"Downloading {self.part.name[1:-5]}", blocks):
                 out.write(block)
         arrived = self.part.stat().st_size
-        if length is not None and arrived != start + int(length):
-            msg = f"{url} is truncated: {arrived:,} of {start + int(length):,} bytes arrived and are kept. {RESUMES}"
+        total = answer.headers.get("Content-Range", "").rpartition("/")[2] if resumed else length
+        if total and total.isdigit() and arrived != int(total):
+            msg = f"{url} is truncated: {arrived:,} of {int(total):,} bytes arrived and are kept. {RESUMES}"
             raise _Interrupted(msg)
 
 
-def _check_answer(answer: Any, url: str) -> None:
+def _check_answer(answer: Any, url: str, path: Path) -> None:
     status = answer.status_code
+    page = answer.headers.get("Content-Type", "").startswith("text/html")
+    if status in {200, 206} and not page:
+        return
     if status in {404, 410}:
-        msg = f"{url} is not there (HTTP {status}): has it moved? cycseq datasets info NAME shows its publication."
-        raise FileError(msg)
-    if status not in {200, 206}:
-        msg = f"{url} cannot be had: the server answered HTTP {status} {answer.reason or ''}".rstrip() + "."
-        raise FileError(msg)
-    if answer.headers.get("Content-Type", "").startswith("text/html"):
-        msg = f"{url}: the server sent a web page instead of the file (a log-in, a proxy?). Open the address in a browser."
-        raise FileError(msg)
+        why = f"is not there (HTTP {status})"
+    elif status in {200, 206}:
+        why = "is a web page instead of the file (a log-in, a proxy?)"
+    else:
+        why = f"cannot be had: the server answered HTTP {status}"
+    msg = f"{url} {why}. If you can get the file elsewhere, in a browser for example, put it at {path}."
+    raise FileError(msg)
 
 
 def _version_of(headers: Any) -> str:

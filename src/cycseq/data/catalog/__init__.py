@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from cycseq.data.catalog.adamson2016 import ADAMSON2016
 from cycseq.data.catalog.base import DataSet, fetch
+from cycseq.data.catalog.dixit2016 import DIXIT2016
 from cycseq.data.catalog.frangieh2021 import FRANGIEH2021
-from cycseq.data.catalog.gears import ADAMSON2016, DIXIT2016
 from cycseq.data.catalog.hagai2018 import HAGAI2018
 from cycseq.data.catalog.jost2020 import JOST2020
 from cycseq.data.catalog.kang2018 import KANG2018

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from cycseq.data.catalog.base import DataSet, Labelled, Sources, column, labelled
-from cycseq.data.catalog.layouts import DATAVERSE, FIGSHARE, gears_zip, sparse_h5ad
-from cycseq.data.catalog.layouts import read_h5ad as read_dense
+from cycseq.data.catalog.layouts import DATAVERSE, FIGSHARE, gears_zip, read_h5ad, sparse_h5ad
 from cycseq.data.download import RemoteFile
 
 PUBLICATION = "Replogle et al. 2022, doi:10.1016/j.cell.2022.05.013"
@@ -23,31 +24,27 @@ STANDARDISED = {
 }
 
 
-class Screen:
-    """How the authors' h5ad of one cell line is read."""
+def screen(line: str, *, standardised: bool = False) -> Callable[[Sources], Labelled]:
+    """Read the authors' h5ad of one line; counts, which are stored dense, become CSR."""
 
-    def __init__(self, line: str, *, standardised: bool = False) -> None:
-        self.line = line
-        self.standardised = standardised
-
-    def __call__(self, sources: Sources) -> Labelled:
-        """Genes with values that are no numbers (standard deviation 0 in a lane) are left out."""
+    def read(sources: Sources) -> Labelled:
         (path,) = sources.files.values()
-        adata = (read_dense if self.standardised else sparse_h5ad)(path)
+        adata = (read_h5ad if standardised else sparse_h5ad)(path)
         notes = []
-        if self.standardised:
+        if standardised:  # a gene without spread in the controls of a lane was divided by zero
             finite = np.isfinite(adata.X).all(axis=0)
             adata = adata[:, finite].copy()
             notes = [f"{int((~finite).sum()):,} genes with values that are no numbers were left out"]
         adata.obs["guide"] = column(adata, "sgID_AB").astype(str)
-        gene = column(adata, "gene").astype(str)
         return labelled(
             adata,
-            perturbation=gene.where(gene != "non-targeting", "control"),
-            context=self.line,
+            perturbation=column(adata, "gene").astype(str).replace({"non-targeting": "control"}),
+            context=line,
             batch=column(adata, "gem_group"),
             notes=notes,
         )
+
+    return read
 
 
 def _gears(line: str) -> DataSet:
@@ -72,7 +69,7 @@ def _counts(line: str) -> DataSet:
         what=f"{line}, CRISPRi of about 2,000 essential genes: counts, the whole screen.",
         method="CRISPRi",
         publication=PUBLICATION,
-        read=Screen(line),
+        read=screen(line),
         files=(RemoteFile(f"{FIGSHARE}/{number}", f"{name}/{file}", known),),
         size="10.7 GB" if line == "K562" else "8.7 GB",
         labels=f"{LABELS}; context {line}",
@@ -89,7 +86,7 @@ def _standardised(line: str) -> DataSet:
         what=f"{line}, CRISPRi of about 2,000 essential genes: standardised to the controls of each lane (scaled).",
         method="CRISPRi",
         publication=PUBLICATION,
-        read=Screen(line, standardised=True),
+        read=screen(line, standardised=True),
         files=(RemoteFile(f"{FIGSHARE}/{number}", f"{name}/{file}", known),),
         size="10.7 GB" if line == "K562" else "8.7 GB",
         labels=f"{LABELS}; context {line}",

@@ -1,21 +1,10 @@
-"""Adamson 2016 and Dixit 2016, as GEARS prepared them (log1p)."""
+"""Dixit 2016, as GEARS prepared it (log1p)."""
 
 from __future__ import annotations
 
 from cycseq.data.catalog.base import DataSet
 from cycseq.data.catalog.layouts import DATAVERSE, gears_zip
 from cycseq.data.download import RemoteFile
-
-ADAMSON2016 = DataSet(
-    name="adamson2016",
-    what="K562, CRISPRi of genes of the unfolded protein response, log1p (GEARS file).",
-    method="CRISPRi",
-    publication="Adamson et al. 2016, doi:10.1016/j.cell.2016.11.048, GSE90546",
-    read=gears_zip("K562"),
-    files=(RemoteFile(f"{DATAVERSE}/6154417", "adamson2016/adamson.zip"),),
-    labels="perturbation from obs condition; context K562; batch from the lane at the end of the barcode, if there",
-    checked="GEARS' own loader",
-)
 
 DIXIT2016 = DataSet(
     name="dixit2016",
