@@ -161,6 +161,30 @@ def delta_scatter(
     return ax
 
 
+def variance_left(chosen: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """What is left of the posterior variance after each of the suggested conditions (`cycseq.suggest.suggest`).
+
+    Parameters
+    ----------
+    chosen
+        Columns `context`, `perturbation`, `variance_left`, best first.
+    ax
+        Axes to draw into.
+    """
+    ax = new_axes(ax, height=0.9 + 0.28 * len(chosen))
+    y = np.arange(len(chosen))
+    left = 100.0 * chosen["variance_left"]
+    before = np.concatenate([[100.0], left[:-1]])
+    ax.hlines(y, left, before, color=BLUE, linewidth=5, zorder=2)
+    ax.set_yticks(y, [f"{c}:{p}" for c, p in zip(chosen["context"], chosen["perturbation"], strict=True)])
+    ax.set_ylim(len(chosen) - 0.5, -0.5)
+    ax.set_xlabel("posterior variance left, % of today's")
+    _plain(ax, grid="x")
+    ax.spines["left"].set_visible(False)
+    ax.tick_params(axis="y", length=0)
+    return ax
+
+
 def loss_curves(history: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Every numeric column of a run's history against its epoch (its first column)."""
     ax = new_axes(ax)

@@ -18,6 +18,7 @@ COMMANDS = {
     "benchmark": "Models x splits x seeds: one table with baselines, ceiling and intervals, and a report.",
     "report": "Write a benchmark or run as one self-contained HTML page.",
     "datasets": "List the public data sets, describe one, or download and read it.",
+    "suggest": "Say which conditions to measure next: the batch that would make the model surest.",
     "simulate": "Simulate a perturbation experiment whose truth is known.",
     "demo": "Run everything once on simulated data and open the report.",
     "list": "List the models, metrics, splits or simulated worlds.",

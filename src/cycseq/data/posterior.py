@@ -56,10 +56,7 @@ def changes(predicted: PerturbationData, condition: Condition) -> pd.DataFrame:
     DataError
         If the cells were predicted by a model without uncertainty, or the condition is not among them.
     """
-    if CONDITIONS not in predicted.adata.uns:
-        msg = "these cells carry no posterior: predict them with a model that knows its uncertainty (ConditionKriging)."
-        raise DataError(msg)
-    conditions = list(predicted.adata.uns[CONDITIONS])
+    conditions = _known_conditions(predicted)
     if str(condition) not in conditions:
         raise unknown_name(str(condition), "predicted condition", conditions, DataError)
     column = conditions.index(str(condition))
@@ -69,3 +66,36 @@ def changes(predicted: PerturbationData, condition: Condition) -> pd.DataFrame:
     )
     table.index.name = "gene"
     return table.sort_values("probability_changed", ascending=False, kind="stable")
+
+
+def all_changes(predicted: PerturbationData) -> pd.DataFrame:
+    """`changes` of every predicted condition, one below the other, led by `context`, `perturbation` and `gene`.
+
+    Control cells have no response and are left out.
+
+    Raises
+    ------
+    DataError
+        If the cells were predicted by a model without uncertainty.
+    """
+    known = _known_conditions(predicted)
+    tables = []
+    for condition in predicted.conditions():
+        if not condition.is_control and str(condition) in known:
+            table = changes(predicted, condition).reset_index()
+            table.insert(0, "context", condition.context)
+            table.insert(1, "perturbation", condition.perturbation)
+            tables.append(table)
+    if not tables:
+        return pd.DataFrame(columns=["context", "perturbation", "gene", "delta", "sd", "probability_changed"])
+    return pd.concat(tables, ignore_index=True)
+
+
+def _known_conditions(predicted: PerturbationData) -> list[str]:
+    """The conditions of the columns of the posterior; raises `DataError` where there is none."""
+    if CONDITIONS not in predicted.adata.uns:
+        made_by = predicted.adata.uns.get("cycseq", {}).get("model")
+        what = "these cells carry no posterior" if made_by is None else f"{made_by} says nothing of its uncertainty"
+        msg = f"{what}: predict with a model that does (ConditionKriging)."
+        raise DataError(msg)
+    return list(predicted.adata.uns[CONDITIONS])

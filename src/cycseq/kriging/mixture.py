@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.linalg import eigh
+from scipy.special import softmax
 
 Rows = Float[np.ndarray, "rows points"]
 Targets = Float[np.ndarray, "rows targets"]
@@ -109,6 +110,19 @@ def krige(block: Block, mixture: Mixture, covariances: Covariances, targets: Pla
         highest = raised
     mean, own = mean / total[:, None], own / total[:, None]
     return Posterior(mean, np.maximum(square / total[:, None] - mean**2, 0.0), own)
+
+
+def prior_covariance(
+    block: Block, mixture: Mixture, covariances: Covariances
+) -> Float[np.ndarray, "rows all_points all_points"]:
+    """Prior covariance of every row at all points, its components weighed by what was measured of the row."""
+    nowhere = np.empty(0, dtype=np.int64)
+    joint = [np.log(c.weight) + c.log_likelihood for c in _components(block, mixture, covariances, nowhere)]
+    patterns, scales = np.nonzero(mixture.weights > 0)
+    scaled = softmax(np.stack(joint, axis=1), axis=1) * np.asarray(mixture.scales)[scales]
+    of_pattern = scaled @ np.eye(len(covariances))[patterns]
+    covariance: np.ndarray = block.variance[:, None, None] * np.tensordot(of_pattern, covariances, axes=1)
+    return covariance
 
 
 @dataclass(frozen=True)

@@ -150,11 +150,7 @@ class ConditionKriging(Model):
         levels = learned.arrays["level_mean"].astype(np.float64)
         noise = learned.arrays["level_noise"].astype(np.float64)
         rows = [given.contexts.index(context) for context in new]
-        field = Field(
-            self._measured(),
-            settings_from(learned.facts["settings"], learned.arrays["gene_variance"]),
-            np.concatenate([levels, given.mean[rows]]),
-        )
+        field = replace(self.field, levels=np.concatenate([levels, given.mean[rows]]))
         means, noises = field.levels.copy(), np.concatenate([noise, given.noise[rows]])
         for i, context in enumerate(given.contexts):
             means[place[context]], noises[place[context]] = given.mean[i], given.noise[i]
@@ -212,11 +208,13 @@ class ConditionKriging(Model):
         smooth = smooth_levels(means, noises, mixture_from(stored))
         return slope * (means - smooth.mean.T), slope * smooth.variance.T + (1.0 - slope) * noises
 
-    def _measured(self) -> Measured:
+    @property
+    def field(self) -> Field:
+        """What was measured and learned, in the contexts whose control cells were in training."""
         learned = self.learned
         arrays = learned.arrays
         levels = ControlLevels(tuple(learned.facts["level_contexts"]), arrays["level_mean"], arrays["level_noise"])
-        return Measured(
+        measured = Measured(
             names=tuple(learned.facts["names"]),
             context=arrays["context"],
             delta=arrays["delta"],
@@ -224,6 +222,8 @@ class ConditionKriging(Model):
             control_noise=arrays["control_noise"],
             levels=levels,
         )
+        settings = settings_from(learned.facts["settings"], arrays["gene_variance"])
+        return Field(measured, settings, arrays["level_mean"].astype(np.float64))
 
     def _check_known(self, condition: Condition) -> None:
         """Raise if a perturbation, or a part of a combination, was never measured."""

@@ -1,0 +1,188 @@
+"""Which conditions to measure next: the greedy batch against dense algebra, and against random choice."""
+
+from functools import cache
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+
+from cycseq.cli import BAD_INPUT, SUCCESS, main
+from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.errors import ModelError, SettingsError
+from cycseq.kriging.design import Uncertainty, choose
+from cycseq.models.condition_kriging import ConditionKriging
+from cycseq.models.no_change import NoChange
+from cycseq.suggest import COLUMNS, suggest
+
+GENES, LINES, PERTURBATIONS = 40, 4, 7
+
+
+@cache
+def world(seed: int = 0) -> tuple[PerturbationData, dict[Condition, np.ndarray]]:
+    """Normal cells; responses that lines share to a large part."""
+    rng = np.random.default_rng(seed)
+    base = 3.0 + rng.normal(size=(LINES, GENES)) * 0.3
+    shared, own = (rng.normal(size=(n, PERTURBATIONS, GENES)) for n in (1, LINES))
+    effects = 0.5 * shared + 0.2 * own
+    truth, x, obs = {}, [], []
+    for i in range(LINES):
+        for name in ["control", *(f"P{j}" for j in range(PERTURBATIONS))]:
+            effect = 0.0 if name == "control" else effects[i, int(name[1:])]
+            if name != "control":
+                truth[Condition(f"L{i}", name)] = effect
+            n = 60 if name == "control" else 20
+            x.append(base[i] + effect + rng.normal(size=(n, GENES)))
+            obs += [(f"L{i}", name)] * n
+    frame = pd.DataFrame(obs, columns=["context", "perturbation"], index=[f"c{k}" for k in range(len(obs))])
+    genes = pd.DataFrame(index=[f"g{k}" for k in range(GENES)])
+    data = ad.AnnData(np.maximum(np.concatenate(x), 0.0).astype(np.float32), obs=frame, var=genes)
+    return PerturbationData.from_anndata(data), truth
+
+
+def uneven(seed: int) -> list[Condition]:
+    """Three perturbations measured in all lines, the others in one line each: where to go is not all the same."""
+    rng = np.random.default_rng(seed)
+    everywhere = [Condition(f"L{i}", f"P{j}") for i in range(LINES) for j in range(3)]
+    return everywhere + [Condition(f"L{rng.integers(LINES)}", f"P{j}") for j in range(3, PERTURBATIONS)]
+
+
+def fitted(data: PerturbationData, measured: list[Condition]) -> ConditionKriging:
+    return ConditionKriging(features=None).fit(
+        data.subset(c for c in data.conditions() if c.is_control or c in measured)
+    )
+
+
+def drawn_uncertainty(seed: int = 0, genes: int = 3, perturbations: int = 4, contexts: int = 3) -> Uncertainty:
+    rng = np.random.default_rng(seed)
+    root = rng.normal(size=(genes, perturbations + 1, contexts, contexts))
+    covariance = root @ root.swapaxes(2, 3)
+    return Uncertainty(covariance[:, 0], covariance[:, 1:], rng.uniform(0.1, 1.0, size=(genes, contexts)))
+
+
+def test_the_batch_is_that_of_dense_conditioning():
+    uncertain = drawn_uncertainty()
+    _, n_p, n_c, _ = uncertain.specific.shape
+    dense = np.tile(uncertain.common, (1, n_p, n_p))
+    for p in range(n_p):
+        at = slice(p * n_c, (p + 1) * n_c)
+        dense[:, at, at] += uncertain.specific[:, p]
+    noise = np.tile(uncertain.noise, (1, n_p))
+    for choice in choose(uncertain, np.ones((n_p, n_c), dtype=bool), 5):
+        after = []
+        for k in range(n_p * n_c):
+            column = dense[:, :, k]
+            of_k = column[:, k] + noise[:, k]
+            after.append(dense - column[:, :, None] * column[:, None, :] / of_k[:, None, None])
+        left = np.array([np.trace(a, axis1=1, axis2=2).sum() for a in after])
+        best = choice.perturbation * n_c + choice.context
+        assert best == np.argmin(left)
+        assert choice.reduction == pytest.approx(np.trace(dense, axis1=1, axis2=2).sum() - left[best])
+        dense = after[best]
+
+
+def test_what_may_not_be_measured_is_never_chosen():
+    allowed = np.zeros((4, 3), dtype=bool)
+    allowed[2, 1] = allowed[0, 0] = True
+    chosen = choose(drawn_uncertainty(), allowed, 10)
+    assert {(c.perturbation, c.context) for c in chosen} == {(2, 1), (0, 0)}
+
+
+def test_a_batch_does_not_ask_twice_for_the_same_knowledge():
+    """Two perturbations that all contexts share: one measurement of each tells more than two of the less certain one."""
+    shared = np.ones((1, 2, 3, 3)) * np.array([1.0, 0.8])[None, :, None, None]
+    uncertain = Uncertainty(np.zeros((1, 3, 3)), shared, np.full((1, 3), 0.1))
+    chosen = choose(uncertain, np.ones((2, 3), dtype=bool), 2)
+    assert [c.perturbation for c in chosen] == [0, 1]
+    assert chosen[0].reduction == pytest.approx(3.0 / 1.1)
+
+
+def test_suggested_conditions_teach_more_than_random_ones():
+    """Paired over worlds: the error of all conditions after fitting again with the batch measured."""
+    won = []
+    for seed in range(4):
+        data, truth = world(seed)
+        start, everything = uneven(seed), list(truth)
+
+        def error(measured: list[Condition], data=data, truth=truth, everything=everything) -> float:
+            made = fitted(data, measured).predict(data.controls(), everything, n_cells=1)
+            true = np.stack([truth[c] for c in everything])
+            return float(((np.asarray(made.adata.varm["posterior_mean"]).T - true) ** 2).mean())
+
+        chosen = suggest(fitted(data, start), 4, n_genes=GENES)
+        batch = [Condition(c, p) for c, p in zip(chosen["context"], chosen["perturbation"], strict=True)]
+        assert not set(batch) & set(start)
+        rng = np.random.default_rng(seed)
+        left = [c for c in everything if c not in start]
+        random = [left[i] for i in rng.choice(len(left), len(batch), replace=False)]
+        won.append(error([*start, *random]) - error([*start, *batch]))
+    assert np.mean(won) > 2 * np.std(won, ddof=1) / np.sqrt(len(won))
+
+
+def test_the_table_adds_up_and_refusals_name_the_cure():
+    data, _ = world()
+    model = fitted(data, uneven(0))
+    table = suggest(model, 4)
+    assert tuple(table) == COLUMNS
+    assert table["expected_reduction"].is_monotonic_decreasing
+    np.testing.assert_allclose(1 - table["expected_reduction"].cumsum(), table["variance_left"])
+    assert 0 < table["variance_left"].iloc[-1] < 1
+    with pytest.raises(ModelError, match="NoChange does not know how sure it is"):
+        suggest(NoChange().fit(data))
+    with pytest.raises(SettingsError, match="at least one"):
+        suggest(model, 0)
+    with pytest.raises(ModelError, match="'L9'"):
+        suggest(model, candidates=[Condition("L9", "P0")])
+    with pytest.raises(SettingsError, match="measured in every context already"):
+        suggest(fitted(data, [c for c in data.conditions() if not c.is_control]))
+
+
+def test_commands_write_what_to_measure_and_which_genes_change(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    data, _ = world()
+    data.write(tmp_path / "data.h5ad")
+    f = tmp_path
+    for words in (
+        f"split --data {f}/data.h5ad --kind unseen-pair --context L1 --out {f}/split.json",
+        f"fit --data {f}/data.h5ad --split {f}/split.json --model ConditionKriging --run {f}/run",
+        f"suggest --run {f}/run --n 2 --conditions test --out {f}/next.csv --plot {f}/next.png",
+        f"predict --run {f}/run --cells 5 --out {f}/made.h5ad --genes-out {f}/genes.csv",
+    ):
+        assert main(words.split()) == SUCCESS, words
+    table = pd.read_csv(tmp_path / "next.csv")
+    assert tuple(table) == COLUMNS
+    assert set(table["context"]) == {"L1"}
+    assert (tmp_path / "next.png").read_bytes().startswith(b"\x89PNG")
+    assert main(f"suggest --run {f}/run --out {f}/more.csv --plot {f}/next.xyz".split()) == BAD_INPUT
+    assert "must end in .png" in capsys.readouterr().err
+    genes = pd.read_csv(tmp_path / "genes.csv")
+    made = ad.read_h5ad(tmp_path / "made.h5ad")
+    assert list(genes) == ["context", "perturbation", "gene", "delta", "sd", "probability_changed"]
+    assert len(genes) == GENES * len(made.uns["posterior_conditions"])
+    for i, name in enumerate(made.uns["posterior_conditions"]):
+        of_condition = genes[genes["perturbation"] == name.split(":")[1]]
+        assert of_condition["probability_changed"].is_monotonic_decreasing
+        by_gene = of_condition.set_index("gene").loc[made.var_names]
+        np.testing.assert_allclose(by_gene["delta"], made.varm["posterior_mean"][:, i], rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(by_gene["sd"], made.varm["posterior_sd"][:, i], rtol=1e-4)
+
+
+def test_models_without_uncertainty_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    data, _ = world()
+    data.write(tmp_path / "data.h5ad")
+    f = tmp_path
+    for words in (
+        f"split --data {f}/data.h5ad --kind unseen-pair --context L1 --out {f}/split.json",
+        f"fit --data {f}/data.h5ad --split {f}/split.json --model NoChange --run {f}/run",
+    ):
+        assert main(words.split()) == SUCCESS, words
+    for words in (
+        f"predict --run {f}/run --out {f}/made.h5ad --genes-out {f}/genes.csv",
+        f"suggest --run {f}/run --out {f}/n.csv",
+    ):
+        capsys.readouterr()
+        assert main(words.split()) == BAD_INPUT
+        err = capsys.readouterr().err
+        assert "NoChange" in err
+        assert "ConditionKriging" in err
+    assert not (f / "made.h5ad").exists()
