@@ -21,6 +21,13 @@ from cycseq.models import MODELS, build_model, describe, load_model, model_class
 SEEN_ELSEWHERE = [Condition("RPE1", "G1"), Condition("RPE1", "G1+G2")]
 FOR_ANYBODY = {"NoChange", "PerturbedMean", "MatchingMean"}
 """Models that do not look at which perturbation it is, or have an answer of their own for one never seen."""
+QUICK: dict[str, dict[str, object]] = {
+    "Autoencoder": {"num_epochs": 2, "hidden": (16,), "latent": 4},
+    "VAE": {"num_epochs": 2, "hidden": (16,), "latent": 4},
+    "GAN": {"num_epochs": 1, "generator": (32,), "critic": (32,)},
+    "CycSeq": {"num_epochs": 1, "hidden": (32,), "latent": 4},
+}
+"""Settings that train a network in a moment: the promises are kept however good it is."""
 
 
 @pytest.fixture
@@ -31,7 +38,7 @@ def train(small_data: PerturbationData) -> PerturbationData:
 
 @pytest.fixture(params=list(MODELS))
 def fitted(request: pytest.FixtureRequest, train: PerturbationData) -> Model:
-    return build_model(request.param).fit(train, seed=0)
+    return build_model(request.param, QUICK.get(request.param)).fit(train, seed=0)
 
 
 def mean(data: PerturbationData, condition: Condition) -> np.ndarray:
@@ -67,7 +74,7 @@ def test_the_seed_fixes_everything(fitted, small_data):
 
 
 def test_fitting_twice_with_a_seed_gives_the_same_model(fitted, train, small_data):
-    again = build_model(fitted.name).fit(train, seed=0)
+    again = build_model(fitted.name, fitted.settings()).fit(train, seed=0)
     first, second = (m.predict(small_data.controls(), SEEN_ELSEWHERE).x for m in (fitted, again))
     assert (first != second).sum() == 0
 
@@ -116,7 +123,9 @@ def test_the_test_cells_are_not_looked_at(fitted, train, small_data):
     for condition in SEEN_ELSEWHERE:
         x[small_data.rows(condition)] = 9.0
     altered = PerturbationData(ad.AnnData(sp.csr_matrix(x), small_data.adata.obs, small_data.adata.var), scale="log1p")
-    again = build_model(fitted.name).fit(altered.take(altered.adata.obs_names.isin(train.adata.obs_names)), seed=0)
+    again = build_model(fitted.name, fitted.settings()).fit(
+        altered.take(altered.adata.obs_names.isin(train.adata.obs_names)), seed=0
+    )
     first = fitted.predict(small_data.controls(), SEEN_ELSEWHERE)
     second = again.predict(altered.controls(), SEEN_ELSEWHERE)
     assert (first.x != second.x).sum() == 0
@@ -180,7 +189,8 @@ def test_settings_are_documented_and_go_through_json(name):
     assert dataclasses.is_dataclass(kind)
     assert build_model(name, json.loads(json.dumps(model.settings()))).settings() == model.settings()
     typing.get_type_hints(kind, vars(sys.modules[kind.__module__]))  # as the command line reads them
-    source = Path(sys.modules[kind.__module__].__file__).read_text()
+    homes = [sys.modules[c.__module__].__file__ for c in kind.__mro__ if c.__module__.startswith("cycseq.models.")]
+    source = "\n".join(Path(home).read_text() for home in homes)
     for field in dataclasses.fields(kind):
         declared = source.index(f"\n    {field.name}: ")
         assert source[declared + 1 :].split("\n")[1].startswith('    """'), f"{name}.{field.name} has no docstring"

@@ -26,6 +26,8 @@ MODELS: dict[str, str] = {
     "ConditionKriging": "cycseq.models.condition_kriging",
     "Autoencoder": "cycseq.models.autoencoder",
     "VAE": "cycseq.models.vae",
+    "GAN": "cycseq.models.gan",
+    "CycSeq": "cycseq.models.cycseq",
 }
 """Class name -> the module that holds the class."""
 

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cycseq.arrays import Codes, dense
+from cycseq.arrays import Cells, Codes, dense, group_moments
 from cycseq.batches import Encoded, Feeder, encoded
 from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.labels import CONTROL
 from cycseq.errors import ModelError
 from cycseq.models.network import NetworkModel
 from cycseq.nets.autoencoder import AutoencoderNet
@@ -45,6 +46,8 @@ class LatentModel(NetworkModel[AutoencoderNet]):
     """Pull of all weights towards zero."""
     prediction: Literal["arithmetic", "decoding"] = "arithmetic"
     """Move control cells by the mean latent difference and decode them under the new label, or decode only."""
+    nearness: float = 2.0
+    """How much more the latent differences of contexts with similar control cells count; 0: all alike, as in scGen."""
     residual: bool = True
     """Add the decoded change to the control cell itself; false returns decoded cells, which are smooth."""
 
@@ -86,9 +89,7 @@ class LatentModel(NetworkModel[AutoencoderNet]):
         net.centre.copy_(torch.from_numpy(centre))
         net.spread.copy_(torch.from_numpy(spread.astype(np.float32)))
         if net.log_dispersion is not None:
-            counts = counts_of(torch.from_numpy(x), torch.from_numpy(cells.total[some]))
-            mean, excess = counts.mean(dim=0), (counts.var(dim=0) - counts.mean(dim=0)).clamp(min=1e-6)
-            net.log_dispersion.copy_((mean.square() / excess).clamp(0.1, 1e3).log())
+            net.log_dispersion.copy_(_log_dispersion(x, cells, some))
         standard = ((x - centre) / spread).astype(np.float32)
         level = np.zeros_like(centre) if self.likelihood == "mse" else np.log(np.expm1(x).mean(axis=0) + 1e-4)
         components, deviation = np.zeros((self.latent, x.shape[1]), np.float32), np.ones(self.latent, np.float32)
@@ -131,26 +132,26 @@ class LatentModel(NetworkModel[AutoencoderNet]):
     def summarise(
         self, net: AutoencoderNet, feeder: Feeder, data: PerturbationData
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """The mean latent difference of every perturbation, each context counting once, and the units in use."""
+        """The mean latent difference of every perturbed condition, the controls' place in every context, units in use."""
         z = np.concatenate([net.encode(batch).mean.numpy() for batch in feeder.all_batches()])
         conditions, codes = data.conditions(), data.condition_codes
         mean = {c: z[codes == i].mean(axis=0) for i, c in enumerate(conditions)}
-        shifts = {
-            p: np.mean([mean[c] - mean[Condition(c.context, "control")] for c in mean if c.perturbation == p], axis=0)
-            for p in data.perturbations
-        }
+        perturbed, controls = [c for c in mean if not c.is_control], [c for c in mean if c.is_control]
+        shifts = [mean[c] - mean[Condition(c.context, CONTROL)] for c in perturbed]
         facts = {
-            "shifted": list(shifts),
+            "shifted": [list(c) for c in perturbed],
+            "control_contexts": [c.context for c in controls],
             "latent_units": self.latent,
             "active_units": int((z.var(axis=0) > ACTIVE).sum()),
         }
-        return {"latent_shift": np.stack(list(shifts.values())).astype(np.float32)}, facts
+        arrays = {"latent_shift": np.stack(shifts), "control_latent": np.stack([mean[c] for c in controls])}
+        return {name: array.astype(np.float32) for name, array in arrays.items()}, facts
 
     @final
     def generate(self, net: AutoencoderNet, batch: Batch, condition: Condition) -> Tensor:
         """Control cells moved in the latent space and decoded under the condition's labels."""
         z = net.encode(batch).mean
-        shift = self.latent_shift(condition) if self.prediction == "arithmetic" else 0.0
+        shift = self.latent_shift(condition, z) if self.prediction == "arithmetic" else 0.0
         if self.likelihood != "mse":
             return net.cells(z + shift, batch, draw=True)
         made = net.cells(z + shift, batch, draw=False)
@@ -161,20 +162,41 @@ class LatentModel(NetworkModel[AutoencoderNet]):
         """Means of the posteriors."""
         return net.encode(batch).mean
 
-    def latent_shift(self, condition: Condition) -> Tensor:
-        """The mean latent difference of a perturbation; of a new combination, the sum of its parts'."""
-        known = self.learned.facts["shifted"]
-        names = [condition.perturbation] if condition.perturbation in known else condition.parts
-        alone = [name for name in names if name not in known]
+    def latent_shift(self, condition: Condition, z: Tensor) -> Tensor:
+        """The latent difference of a condition: mean over the contexts that have its perturbation, near ones first.
+
+        A new combination's is the sum of its parts'. Each context weighs exp(-`nearness` d / m): d is the squared
+        distance of its control cells from those of the condition's context, and m the median between contexts.
+
+        Parameters
+        ----------
+        condition
+            What is predicted.
+        z
+            Control cells in the latent space; their mean places a context that training did not know.
+        """
+        learned = self.learned
+        known = [Condition(*pair) for pair in learned.facts["shifted"]]
+        trained = {c.perturbation for c in known}
+        names = [condition.perturbation] if condition.perturbation in trained else condition.parts
+        alone = [name for name in names if name not in trained]
         if alone:
             msg = (
                 f"{self.name} cannot add up {condition}: {alone[0]!r} was trained in combinations only. "
                 "Say --model.prediction decoding."
             )
             raise ModelError(msg)
-        shifts = self.learned.arrays["latent_shift"]
-        total = sum((shifts[known.index(name)] for name in names), np.zeros(self.latent, np.float32))
-        return torch.from_numpy(total)
+        contexts, places = learned.facts["control_contexts"], learned.arrays["control_latent"]
+        here = places[contexts.index(condition.context)] if condition.context in contexts else z.mean(dim=0).numpy()
+        apart = np.square(places[:, None] - places[None]).sum(axis=2)[np.triu_indices(len(places), 1)]
+        scale = float(np.median(apart)) if len(apart) else 1.0
+        total = np.zeros(self.latent)
+        for name in names:
+            rows = [i for i, c in enumerate(known) if c.perturbation == name]
+            distance = np.square(places[[contexts.index(known[i].context) for i in rows]] - here).sum(axis=1)
+            weight = np.exp(-self.nearness * (distance - distance.min()) / scale)
+            total += weight @ learned.arrays["latent_shift"][rows] / weight.sum()
+        return torch.from_numpy(total.astype(np.float32))
 
     def reconstruct(self, data: PerturbationData) -> PerturbationData:
         """The same cells, encoded and decoded: expected values, log1p."""
@@ -194,6 +216,18 @@ class LatentModel(NetworkModel[AutoencoderNet]):
         if posterior.log_variance is not None:
             kl = kl_to_standard(posterior.mean, posterior.log_variance)
         return {"reconstruction": net.loss(z, batch), "kl": kl}
+
+
+def _log_dispersion(x: Cells, cells: Encoded, rows: Codes) -> Tensor:
+    """Logarithm of theta by moments within conditions: mean^2 / (variance - mean)."""
+    counts = counts_of(torch.from_numpy(x), torch.from_numpy(cells.total[rows])).numpy()
+    labels = np.column_stack([cells.context[rows], cells.parts[rows]])
+    groups = np.unique(labels, axis=0, return_inverse=True)[1].ravel()
+    found = group_moments(counts, groups, int(groups.max()) + 1)
+    some = found.n_cells > 1
+    excess = (found.variance - found.mean)[some].mean(axis=0).clip(min=1e-6)
+    theta = np.square(found.mean[some]).mean(axis=0) / excess
+    return torch.from_numpy(np.log(theta.clip(0.1, 1e3)).astype(np.float32))
 
 
 def _check_counts(model: LatentModel, cells: Encoded, rows: Codes) -> None:

@@ -138,6 +138,8 @@ class NetworkModel(Model, Generic[Net]):
         vocabulary = Vocabulary.of(data)
         cells = encoded(data, vocabulary)
         learning, kept = self._parted(train, data, seed)
+        if self.needs_controls:
+            learning, kept = (rows[cells.parts[rows].any(axis=1)] for rows in (learning, kept))
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             net = self.build(vocabulary.sizes(len(data.genes)))

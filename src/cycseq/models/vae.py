@@ -13,6 +13,12 @@ from cycseq.models.latent import LatentModel
 class VAE(LatentModel):
     """An autoencoder whose latent space is a distribution near N(0, 1); predicts by latent arithmetic as scGen does."""
 
+    batch_size: int = 256
+    """Cells of one step."""
+    num_epochs: int = 10
+    """Passes over the training cells at most; the KL divergence has its full weight from half of them on."""
+    shortcut: bool = False
+    """Linear paths around encoder and decoder that start as a PCA: reconstructs better, but transfers less."""
     kl_weight: float = 0.1
     """Weight of the KL divergence from the middle of training on; it rises to it from 0."""
     kl_per_gene: bool = True

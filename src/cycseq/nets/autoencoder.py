@@ -69,15 +69,21 @@ class AutoencoderNet(nn.Module):
     def start_at(
         self, components: Float[Tensor, "units genes"], deviation: Float[Tensor, "units"], level: Float[Tensor, "genes"]
     ) -> None:
-        """Begin as the PCA of these components, each latent unit of variance 1, and at this output level."""
+        """Begin as the PCA of these components, each latent unit of variance 1, and at this output level.
+
+        Counts have a logarithm of the mean as output, which principal components of log1p values would overshoot: there
+        the decoder's linear path begins at zero.
+        """
         self.output.bias.copy_(level)
         if self.scores is None or self.loadings is None:
             return
         self.scores.weight.copy_(components / deviation[:, None])
-        self.loadings.weight.copy_((components * deviation[:, None]).T)
-        for layer in (self.mean, self.output):
-            layer.weight.zero_()
+        self.loadings.weight.zero_()
+        self.mean.weight.zero_()
         self.mean.bias.zero_()
+        if self.likelihood == "mse":
+            self.loadings.weight.copy_((components * deviation[:, None]).T)
+            self.output.weight.zero_()
         if self.log_variance is not None:
             self.log_variance.weight.zero_()
             self.log_variance.bias.fill_(-2.0)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from cycseq.nets.batch import Batch
 
 ACTIVE = 0.01
 """A latent unit whose posterior mean varies more than this over cells is in use (Burda 2016)."""
@@ -45,3 +47,29 @@ def gradient_penalty(
 def least_squares(score: Tensor, aim: float) -> Float[Tensor, ""]:
     """Mean squared distance of a critic's scores from their aim (Mao 2017)."""
     return (score - aim).square().mean()
+
+
+def condition_means(
+    batch: Batch, cells: Sequence[Float[Tensor, "cells genes"]]
+) -> list[Float[Tensor, "conditions genes"]]:
+    """Mean of each of several sets of cells in every condition of the batch, whose rows they share."""
+    labels = torch.cat([batch.context[:, None], batch.parts], dim=1)
+    codes = torch.unique(labels, dim=0, return_inverse=True)[1]
+    membership = torch.nn.functional.one_hot(codes).T.to(cells[0].dtype)
+    membership = membership / membership.sum(dim=1, keepdim=True)
+    return [membership @ x for x in cells]
+
+
+def condition_errors(batches: Sequence[Batch], made: Sequence[Float[Tensor, "cells genes"]]) -> dict[str, float]:
+    """How far generated conditions are from real ones: squared error of gene means and of shares of zeros.
+
+    ``loss`` is their sum; each condition counts once, however many cells it has.
+    """
+    together = Batch(
+        *(torch.cat([getattr(b, name) for b in batches]) for name in ("x", "parts", "context", "batch", "total"))
+    )
+    real, generated = together.x, torch.cat(list(made))
+    off = [(x <= 0).to(real.dtype) for x in (real, generated)]
+    means = condition_means(together, [real, generated, *off])
+    mean, zeros = (means[1] - means[0]).square().mean(), (means[3] - means[2]).square().mean()
+    return {"loss": float(mean + zeros), "mean_error": float(mean), "zero_error": float(zeros)}

@@ -71,6 +71,11 @@ class Optimisers:
         position = adapter.state.epoch + adapter.step_of_epoch / adapter.feeder.n_steps
         return position / adapter.settings.num_epochs
 
+    @property
+    def step_of_epoch(self) -> int:
+        """Which step of the epoch this is, from 0."""
+        return self._adapter.step_of_epoch
+
     def minimise(self, name: str, loss: Float[Tensor, ""]) -> None:
         """One step of an optimiser on a loss, its gradient clipped; no step where loss or gradient is no number."""
         self._adapter.minimise(name, loss)

@@ -1,0 +1,233 @@
+"""`CycSeq`."""
+
+# No postponed annotations: see `network.py`.
+from dataclasses import dataclass, replace
+from typing import Any, Literal, final
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits as bce
+from torch.nn.functional import mse_loss
+
+from cycseq.arrays import Codes
+from cycseq.batches import Encoded, Feeder, encoded
+from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.models.network import NetworkModel
+from cycseq.nets.batch import Batch, Sizes
+from cycseq.nets.cycseq import CycSeqNet, Form, Translated, parts_of, places_of
+from cycseq.nets.losses import condition_errors, condition_means, gradient_penalty, least_squares
+
+LABEL_SHARE = 0.1
+"""Weight of each label's cross-entropy beside the squared error of expression, in the cycle loss."""
+
+
+@final
+@dataclass
+class CycSeq(NetworkModel[CycSeqNet]):
+    """Two generators, control to perturbed and back, and two critics: one network for all contexts (IJCAI 2025)."""
+
+    num_res_blocks: int = 2
+    """Residual blocks in encoder and decoder."""
+    use_attention: bool = True
+    """Self-attention over parts of the vector as tokens (published: over one token, which does nothing)."""
+    use_embedding: bool = False
+    """Published form only: look labels up instead of multiplying vectors of zeros and ones; mended always looks up."""
+    use_batch_norm: bool = False
+    """Normalise every layer over the batch."""
+    use_dropout: bool = True
+    """Set a fifth of the values of every layer to zero while training."""
+    batch_size: int = 256
+    """Perturbed cells of one step, each with a control cell of its context and batch (published: 1024)."""
+    num_epochs: int = 100
+    """Passes over the perturbed training cells at most."""
+    learning_rate: float = 2e-4
+    """Step size of Adam at the start."""
+    betas: tuple[float, float] = (0.5, 0.9)
+    """Adam's memories of gradients and of their squares."""
+    schedule: Literal["plateau", "step", "constant"] = "step"
+    """Halve the step size when validation stands still for 3 epochs, every 10 epochs, or never."""
+    lambda_kl: float = 0.01
+    """Weight of the KL divergence of the three latents, both generators."""
+    lambda_cycle: float = 10.0
+    """Weight of the cycle loss: expression, and a tenth of each label."""
+    lambda_gan: float = 1.0
+    """Weight of deceiving the critics."""
+    lambda_penalty: float = 10.0
+    """Weight of the critics' gradient penalty."""
+    lambda_mean: float = 100.0
+    """Weight of the distance between translated and real condition means in a batch; the published form has none."""
+    penalty_every: int = 4
+    """Steps from one gradient penalty to the next, which then counts so many times; the published form: 1."""
+    faithful: bool = False
+    """The published form with its faults; the documentation names each."""
+    hidden: tuple[int, ...] = (1024, 512, 256)
+    """Width of the layers of encoders, decoders and critics."""
+    latent: int = 128
+    """Units of each of the three latents."""
+
+    @property
+    def needs_controls(self) -> bool:
+        """Each perturbed cell comes with a control cell."""
+        return True
+
+    @property
+    def encodes_labels(self) -> bool:
+        """The encoder is told the labels."""
+        return True
+
+    def build(self, sizes: Sizes) -> CycSeqNet:
+        """Generators and critics, with random first weights."""
+        form = Form(
+            num_res_blocks=self.num_res_blocks,
+            use_attention=self.use_attention,
+            use_embedding=self.use_embedding,
+            use_batch_norm=self.use_batch_norm,
+            use_dropout=self.use_dropout,
+            faithful=self.faithful,
+            hidden=self.hidden,
+            latent=self.latent,
+        )
+        return CycSeqNet(sizes, form)
+
+    def initialise(self, net: CycSeqNet, cells: Encoded, rows: Codes, *, seed: int) -> None:
+        """Nothing: the mended generators begin as no change."""
+
+    def optimisers(self, net: CycSeqNet) -> dict[str, torch.optim.Optimizer]:
+        """Adam for the generators together, and for the critics together."""
+        return {
+            name: torch.optim.Adam(part.parameters(), self.learning_rate, betas=self.betas, fused=not self.faithful)
+            for name, part in (("generators", net.generators), ("critics", net.critics))
+        }
+
+    def step(self, net: CycSeqNet, batch: Batch, optimisers: Any) -> dict[str, Tensor]:
+        """One update of the generators, one of the critics."""
+        perturbed, control = batch, replace(batch, x=_controls(batch))
+        made = {"perturbed": net.translator("perturb")(control), "control": net.translator("restore")(perturbed)}
+        losses = self._generator_losses(net, perturbed, control, made)
+        optimisers.minimise("generators", losses["generators"])
+        every = 1 if self.faithful else self.penalty_every
+        penalised = optimisers.step_of_epoch % every == 0
+        losses |= self._critic_losses(net, perturbed, control, made, weight=self.lambda_penalty * every * penalised)
+        optimisers.minimise("critics", losses["critics"])
+        return losses
+
+    def validate(self, net: CycSeqNet, feeder: Feeder) -> dict[str, float]:
+        """How far the mean of translated controls is from that of the real perturbed cells, in each condition."""
+        batches, made = [], []
+        for found in feeder.all_batches():
+            batch = found.to(next(net.parameters()).device)
+            batches.append(batch)
+            made.append(net.translator("perturb")(replace(batch, x=_controls(batch))).x)
+        errors = condition_errors(batches, made)
+        return {**errors, "loss": errors["mean_error"]}
+
+    def summarise(
+        self, net: CycSeqNet, feeder: Feeder, data: PerturbationData
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Nothing beside the weights."""
+        return {}, {}
+
+    def generate(self, net: CycSeqNet, batch: Batch, condition: Condition) -> Tensor:
+        """Control cells translated; each is the pseudo-pair of its `source_cell`. Control cells stay as they are."""
+        if condition.is_control:
+            return batch.x
+        made: Tensor = net.translator("perturb")(batch).x
+        return made
+
+    def latents(self, net: CycSeqNet, batch: Batch) -> Tensor:
+        """Means of the three latents, side by side, as the generator of perturbed cells sees them."""
+        mean: Tensor = net.translator("perturb").encode(batch)[0]
+        return mean
+
+    def restored(self, perturbed: PerturbationData) -> PerturbationData:
+        """Perturbed cells translated back to control cells (direction reverse); obs `source_cell` says from which.
+
+        Parameters
+        ----------
+        perturbed
+            Perturbed cells of known perturbations, log1p; control cells among them stay as they are.
+        """
+        perturbed = perturbed.require(self.learned.scale, self.name).with_genes(self.learned.genes)
+        for condition in perturbed.conditions():
+            self.check_known(condition)
+        feeder = Feeder(encoded(perturbed, self.vocabulary), np.arange(perturbed.n_cells), 1024, 0)
+        net, blocks = self.network(), []
+        with torch.inference_mode():
+            for batch in feeder.all_batches():
+                is_control = (batch.parts == 0).all(dim=1, keepdim=True)
+                blocks.append(
+                    torch.where(is_control, batch.x, net.translator("restore")(batch).x.clamp(min=0.0)).numpy()
+                )
+        adata = perturbed.adata.copy()
+        adata.obs["source_cell"] = adata.obs_names
+        adata.obs["perturbation"] = "control"
+        adata.obs["perturbation"] = adata.obs["perturbation"].astype("category")
+        adata.X = np.concatenate(blocks).astype(np.float32)
+        return PerturbationData(adata=adata, scale=perturbed.scale)
+
+    def _generator_losses(
+        self, net: CycSeqNet, perturbed: Batch, control: Batch, made: dict[str, Translated]
+    ) -> dict[str, Tensor]:
+        back = {
+            "perturbed": net.translator("perturb")(replace(control, x=made["control"].x)),
+            "control": net.translator("restore")(replace(perturbed, x=made["perturbed"].x)),
+        }
+        real = {"perturbed": perturbed.x, "control": control.x}
+        aims = {
+            "perturbed": parts_of(perturbed, net.sizes),
+            "control": torch.zeros_like(parts_of(perturbed, net.sizes)),
+        }
+        if self.faithful:  # its heads repeat the label that they were told, in both directions
+            aims["control"] = aims["perturbed"]
+        places = places_of(perturbed, net.sizes)
+        losses = {name: torch.zeros((), device=perturbed.x.device) for name in ("gan", "cycle", "label", "kl", "mean")}
+        for side, translated in made.items():
+            critic = net.critic(side)
+            losses["gan"] = losses["gan"] + least_squares(critic(translated.x, critic.labels(perturbed).detach()), 1.0)
+            losses["cycle"] = losses["cycle"] + mse_loss(back[side].x, real[side])
+            read = (
+                [net.read(back[side])]
+                if self.faithful
+                else [net.read(translated), net.generators["reader"](real[side])]
+            )
+            for parts, where in read:
+                losses["label"] = losses["label"] + (bce(parts, aims[side]) + bce(where, places)) / len(read)
+            losses["kl"] = losses["kl"] + (translated.kl + back[side].kl) / perturbed.x.shape[1]
+            if not self.faithful:
+                means = condition_means(perturbed, [translated.x, real[side]])
+                losses["mean"] = losses["mean"] + mse_loss(means[0], means[1])
+        if self.faithful:
+            losses["kl"] = losses["kl"] * perturbed.x.shape[1]
+        losses["generators"] = (
+            self.lambda_gan * losses["gan"]
+            + self.lambda_cycle * (losses["cycle"] + LABEL_SHARE * losses["label"])
+            + self.lambda_kl * losses["kl"]
+            + self.lambda_mean * losses["mean"]
+        )
+        return losses
+
+    def _critic_losses(
+        self, net: CycSeqNet, perturbed: Batch, control: Batch, made: dict[str, Translated], *, weight: float
+    ) -> dict[str, Tensor]:
+        scored, penalty = torch.zeros((), device=perturbed.x.device), torch.zeros((), device=perturbed.x.device)
+        for side, real in (("perturbed", perturbed.x), ("control", control.x)):
+            critic, fake = net.critic(side), made[side].x.detach()
+            told = critic.labels(perturbed)
+            scored = scored + least_squares(critic(real, told), 1.0) + least_squares(critic(fake, told), 0.0)
+            if weight:
+                penalty = penalty + _penalty(critic, told.detach(), real, fake)
+        return {"critic": scored, "penalty": penalty, "critics": scored + weight * penalty}
+
+
+def _controls(batch: Batch) -> Tensor:
+    assert batch.control is not None, "the feeder was made without controls"
+    return batch.control
+
+
+def _penalty(critic: Any, told: Tensor, real: Tensor, fake: Tensor) -> Tensor:
+    def score(x: Tensor) -> Tensor:
+        scores: Tensor = critic(x, told)
+        return scores
+
+    return gradient_penalty(score, real, fake)

@@ -1,0 +1,142 @@
+"""`GAN`."""
+
+# No postponed annotations: see `network.py`.
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits as bce
+
+from cycseq.arrays import Codes, dense
+from cycseq.batches import Encoded, Feeder
+from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.errors import ModelError
+from cycseq.models.network import NetworkModel
+from cycseq.nets.batch import Batch, Sizes
+from cycseq.nets.gan import GanNet
+from cycseq.nets.losses import condition_errors, gradient_penalty
+
+START_CELLS = 20_000
+"""Cells that means, zeros and highest values of genes are found in, at most."""
+
+
+@final
+@dataclass
+class GAN(NetworkModel[GanNet]):
+    """Cells generated from noise for a perturbation in a context, by two networks that play against each other."""
+
+    num_epochs: int = 100
+    """Passes over the training cells at most."""
+    learning_rate: float = 2e-4
+    """Step size of Adam at the start, for both players."""
+    betas: tuple[float, float] = (0.5, 0.999)
+    """Adam's memories of gradients and of their squares."""
+    noise: int = 64
+    """Numbers that each cell is generated from."""
+    generator: tuple[int, ...] = (512, 512, 256)
+    """Width of the generator's layers."""
+    critic: tuple[int, ...] = (512, 256, 128)
+    """Width of the critic's layers."""
+    conditional: bool = True
+    """Tell both players perturbation and context; false is the published form."""
+    gated: bool = True
+    """Genes are off (exactly zero) or bounded by the highest training value; false, as published: free values."""
+    moments: float = 1.0
+    """Weight of the distance of each batch's gene means and shares of zeros from the real ones; 0 as published."""
+    critic_steps: int = 1
+    """Updates of the critic for one of the generator; 5 as published."""
+    label_smoothing: float = 0.1
+    """The critic's aim for real cells is 1 minus this."""
+    instance_noise: float = 0.01
+    """Standard deviation of the noise on what the critic sees."""
+    penalty: float = 0.1
+    """Weight of the critic's gradient penalty."""
+    sparsity: float = 0.0
+    """Weight of the mean absolute standardised output; 0.01 as published, where it was to make zeros and did not."""
+
+    def build(self, sizes: Sizes) -> GanNet:
+        """Both players, with random first weights."""
+        return GanNet(
+            sizes,
+            self.generator,
+            self.critic,
+            noise=self.noise,
+            conditional=self.conditional,
+            gated=self.gated,
+        )
+
+    def initialise(self, net: GanNet, cells: Encoded, rows: Codes, *, seed: int) -> None:
+        """Means, spreads, zeros and highest values of the genes."""
+        some = np.sort(np.random.default_rng([seed, 4]).permutation(rows)[:START_CELLS])
+        net.start_at(torch.from_numpy(dense(cells.x[some])))
+
+    def optimisers(self, net: GanNet) -> dict[str, torch.optim.Optimizer]:
+        """Adam for each player."""
+        return {
+            name: torch.optim.Adam(player.parameters(), self.learning_rate, betas=self.betas, fused=True)
+            for name, player in (("generator", net.generator), ("critic", net.critic))
+        }
+
+    def step(self, net: GanNet, batch: Batch, optimisers: Any) -> dict[str, Tensor]:
+        """The critic's updates, then one of the generator."""
+        losses: dict[str, Tensor] = {}
+        real = net.standardised(batch.x)
+        for _ in range(self.critic_steps):
+            losses |= self._critic_losses(net, real, batch)
+            optimisers.minimise("critic", losses["critic"] + self.penalty * losses["penalty"])
+        cells, share = net.generator(batch)
+        made = net.standardised(cells)
+        score = net.critic(self._noisy(made), net.critic.told(batch).detach())
+        losses["generator"] = bce(score.float(), torch.ones_like(score, dtype=torch.float32))
+        means = (made.mean(dim=0) - real.mean(dim=0)).square().mean()
+        zeros = (share.mean(dim=0) - (batch.x > 0).float().mean(dim=0)).square().mean() if self.gated else means * 0.0
+        losses["moments"] = means + zeros
+        total = losses["generator"] + self.moments * losses["moments"] + self.sparsity * made.abs().mean()
+        optimisers.minimise("generator", total)
+        return losses
+
+    def validate(self, net: GanNet, feeder: Feeder) -> dict[str, float]:
+        """How far the means and the shares of zeros of generated conditions are from the real ones."""
+        pairs = []
+        for found in feeder.all_batches():
+            batch = found.to(net.generator.centre.device)
+            made = net.generator(batch)[0].clamp(min=0.0)
+            pairs.append((batch, made))
+        return condition_errors([b for b, _ in pairs], [made for _, made in pairs])
+
+    def summarise(
+        self, net: GanNet, feeder: Feeder, data: PerturbationData
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Nothing beside the weights."""
+        return {}, {}
+
+    def generate(self, net: GanNet, batch: Batch, condition: Condition) -> Tensor:
+        """Cells from noise, under the condition's labels."""
+        made: Tensor = net.generator(batch)[0]
+        return made
+
+    def latents(self, net: GanNet, batch: Batch) -> Tensor:
+        """There are none: cells are generated from noise, and never encoded."""
+        msg = "GAN has no encoder, so it cannot embed cells: take Autoencoder, VAE or CycSeq."
+        raise ModelError(msg)
+
+    def _critic_losses(self, net: GanNet, real: Tensor, batch: Batch) -> dict[str, Tensor]:
+        with torch.no_grad():
+            made = net.standardised(net.generator(batch)[0])
+        told = net.critic.told(batch)
+        scores = [net.critic(self._noisy(x), told).float() for x in (real, made)]
+        aims = (torch.full_like(scores[0], 1.0 - self.label_smoothing), torch.zeros_like(scores[1]))
+
+        def score(x: Tensor) -> Tensor:
+            scores: Tensor = net.critic(x, told.detach())
+            return scores
+
+        return {
+            "critic": bce(scores[0], aims[0]) + bce(scores[1], aims[1]),
+            "penalty": gradient_penalty(score, real, made),
+        }
+
+    def _noisy(self, x: Tensor) -> Tensor:
+        return x + self.instance_noise * torch.randn_like(x)

@@ -1,0 +1,135 @@
+"""What the adversarial models promise beyond the contract of all models, on small data."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="networks need torch: pip install 'cycseq[networks]'")
+pytest.importorskip("lightning", reason="training needs lightning: pip install 'cycseq[networks]'")
+
+from cycseq.data.dataset import Condition, PerturbationData  # noqa: E402
+from cycseq.errors import ModelError  # noqa: E402
+from cycseq.models.cycseq import CycSeq  # noqa: E402
+from cycseq.models.gan import GAN  # noqa: E402
+from cycseq.nets.batch import Batch, Sizes  # noqa: E402
+from cycseq.nets.cycseq import CycSeqNet, Form  # noqa: E402
+
+HELD = Condition("THP1", "G1")
+SMALL = {"hidden": (48, 32), "latent": 8, "batch_size": 64, "learning_rate": 2e-3, "schedule": "constant"}
+
+PLAYERS = {"generator": (64, 48), "critic": (48, 32)}
+
+
+@pytest.fixture
+def train(small_data) -> PerturbationData:
+    return small_data.subset(c for c in small_data.conditions() if c != HELD)
+
+
+def errors(predicted: PerturbationData, real: PerturbationData, condition: Condition) -> tuple[float, float]:
+    """Pearson of the deltas, and the error of means relative to that of no change."""
+    control = real.cells(Condition(condition.context, "control")).mean(axis=0)
+    got, wanted = (data.cells(condition).mean(axis=0) - control for data in (predicted, real))
+    return float(np.corrcoef(got, wanted)[0, 1]), float(np.square(got - wanted).mean() / np.square(wanted).mean())
+
+
+@pytest.fixture
+def mixed_batch() -> tuple[Sizes, Batch]:
+    torch.manual_seed(0)
+    sizes = Sizes(genes=20, parts=4, contexts=3, batches=3)
+    parts = torch.tensor([[1, 0], [2, 3]] * 4)
+    places = torch.tensor([1, 2] * 4)
+    x = torch.rand(8, 20)
+    return sizes, Batch(x, parts, places, places, torch.full((8,), 1e4), torch.rand(8, 20))
+
+
+def form(**settings) -> Form:
+    chosen = {
+        "num_res_blocks": 1,
+        "use_attention": True,
+        "use_embedding": False,
+        "use_batch_norm": False,
+        "use_dropout": False,
+        "faithful": False,
+        "hidden": (32, 32),
+        "latent": 4,
+    }
+    return Form(**(chosen | settings))
+
+
+def test_gan_generates_conditions_that_differ_and_keeps_to_the_real_range(train, small_data):
+    model = GAN(num_epochs=25, learning_rate=2e-3, **PLAYERS).fit(train)
+    one, other = HELD, Condition("THP1", "G2")
+    predicted = model.predict(small_data.controls(), [one, other], n_cells=200)
+    pearson, _ = errors(predicted, small_data, one)
+    assert pearson > 0.5
+    wrong = predicted.cells(other).mean(axis=0) - small_data.cells(Condition("THP1", "control")).mean(axis=0)
+    right = small_data.cells(one).mean(axis=0) - small_data.cells(Condition("THP1", "control")).mean(axis=0)
+    assert np.corrcoef(wrong, right)[0, 1] < pearson - 0.2
+    assert predicted.x.max() <= 1.5 * small_data.x.max()
+    published = GAN(num_epochs=5, conditional=False, gated=False, moments=0.0, critic_steps=5, sparsity=0.01, **PLAYERS)
+    free = published.fit(train).predict(small_data.controls(), [one], n_cells=200)
+
+    def zero_error(data: PerturbationData) -> float:
+        return float(np.square((data.cells(one) == 0).mean(axis=0) - (small_data.cells(one) == 0).mean(axis=0)).mean())
+
+    assert zero_error(predicted) < zero_error(free)
+
+
+def test_gan_says_that_it_cannot_embed(train):
+    with pytest.raises(ModelError, match="GAN has no encoder"):
+        GAN(num_epochs=1, **PLAYERS).fit(train).embed(train)
+
+
+def test_cycseq_beats_no_change_where_it_was_not_trained(train, small_data):
+    model = CycSeq(num_epochs=15, **SMALL).fit(train)
+    pearson, ratio = errors(model.predict(small_data.controls(), [HELD]), small_data, HELD)
+    assert pearson > 0.6
+    assert ratio < 0.85
+
+
+def test_cycseq_translates_back_to_control(train, small_data):
+    model = CycSeq(num_epochs=15, **SMALL).fit(train)
+    seen = Condition("K562", "G3")
+    perturbed = small_data.subset([seen])
+    back = model.restored(perturbed)
+    assert back.conditions() == (Condition("K562", "control"),)
+    assert list(back.adata.obs["source_cell"]) == list(perturbed.adata.obs_names)
+    control = small_data.cells(Condition("K562", "control")).mean(axis=0)
+    before, after = (np.square(d.x.mean(axis=0) - control).mean() for d in (perturbed, back))
+    assert after < 0.7 * before
+
+
+def test_cycseq_embeds_cells_in_three_latents(train):
+    model = CycSeq(num_epochs=1, **SMALL).fit(train)
+    assert model.embed(train).shape == (train.n_cells, 3 * 8)
+
+
+def test_the_mended_translation_begins_as_no_change(mixed_batch):
+    sizes, batch = mixed_batch
+    net = CycSeqNet(sizes, form()).eval()
+    assert torch.equal(net.translator("perturb")(batch).x, batch.x)
+
+
+def test_the_published_form_has_its_faults(mixed_batch):
+    sizes, batch = mixed_batch
+    net = CycSeqNet(sizes, form(faithful=True)).eval()
+    made = net.translator("perturb")(batch)
+    assert made.x.abs().max() < 1.0  # tanh clips expression
+    assert made.parts.abs().max() < 1.0  # and bounds the logits
+    told = net.translator("perturb")(batch.perturbed(torch.zeros_like(batch.parts)))
+    assert not torch.equal(made.parts, told.parts)  # the head is told what it has to say
+
+
+def test_the_mended_reader_is_not_told_the_label(mixed_batch):
+    sizes, batch = mixed_batch
+    net = CycSeqNet(sizes, form()).eval()
+    made = net.translator("perturb")(batch)
+    parts, places = net.read(made)
+    assert parts.shape == (8, sizes.parts)
+    assert places.shape == (8, sizes.contexts + sizes.batches)
+    assert made.parts.numel() == 0
+
+
+def test_the_published_form_trains(train, small_data):
+    model = CycSeq(num_epochs=2, faithful=True, **SMALL).fit(train)
+    predicted = model.predict(small_data.controls(), [HELD])
+    assert np.isfinite(predicted.x).all()
