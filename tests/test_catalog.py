@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -369,6 +370,16 @@ def test_kang(mirror: Mirror) -> None:
     ]  # fmt: skip
 
 
+def test_real_kang(mirror: Mirror, shared_data: Callable[[str], Path]) -> None:
+    shutil.copy(shared_data("kang2018_pbmc_ifnb.h5ad"), mirror.place("kang2018"))
+    data = mirror.fetch("kang2018")
+    assert data.scale == "counts"
+    assert len(data.contexts) == 8
+    assert data.perturbations == ("stim",)
+    assert len(data.conditions()) == 16
+    assert "unknown" in set(data.adata.obs["batch"])
+
+
 @pytest.mark.parametrize("prefix", ["", "rna:"])
 def test_papalexi(mirror: Mirror, prefix: str) -> None:
     target = ["NT", "IFNGR1", "JAK2", "NT"]
@@ -569,6 +580,18 @@ def test_the_first_seeds_corpus(mirror: Mirror, tmp_path: Path, capsys: pytest.C
     assert {batch.partition("/")[0] for batch in data.adata.obs["batch"].astype(str)} == {"jost2020", "pancancer"}
 
 
+PAGE = (Path(__file__).parents[1] / "docs/datasets.md").read_text()
+
+
 def test_the_docs_name_every_data_set() -> None:
-    page = (Path(__file__).parents[1] / "docs/datasets.md").read_text()
-    assert all(f"`{name}`" in page for name in DATASETS)
+    assert all(f"`{name}`" in PAGE for name in DATASETS)
+
+
+def test_the_docs_own_data_set(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = next(block.partition("```")[0] for block in PAGE.split("```python\n") if "ZHAO2021" in block)
+    names: dict = {}
+    exec(code, names)
+    monkeypatch.setitem(DATASETS, "zhao2021", names["ZHAO2021"])
+    obs = {"perturbation": ["control", "Etoposide", None], "celltype": ["glioma"] * 3, "sample": ["s1", "s1", "s2"]}
+    cells(counts(3), obs).write_h5ad(mirror.place("zhao2021"))
+    assert triples(mirror.fetch("zhao2021")) == [("glioma", "control", "s1"), ("glioma", "Etoposide", "s1")]

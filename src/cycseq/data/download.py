@@ -107,9 +107,8 @@ def download(file: RemoteFile, settings: DownloadSettings | None = None) -> Path
         try:
             pooch.retrieve(url, known_hash=None, fname=path.name, path=path.parent, downloader=hand_over)
         except requests.RequestException as err:
-            msg = (
-                f"{url} cannot be downloaded: {_one_line(err)}. Is this machine online? If not, put the file at {path}."
-            )
+            why = "the server cannot be reached" if _unreachable(err) else _one_line(err)
+            msg = f"{url} cannot be downloaded: {why}. Is this machine online? If not, put the file at {path}."
             raise FileError(msg) from err
         except OSError as err:
             cure = "the disk is full: free some space" if err.errno in FULL else err.strerror or str(err)
