@@ -49,7 +49,7 @@ def session(folder: Path, *, cells: int, seed: int) -> list[list[str]]:
         ["fit", "--data", f["data.h5ad"], "--split", f["line4.json"], "--model", "ContextAdditive", "--run", f["run"]],
         ["predict", "--run", f["run"], "--cells", "200", "--out", f["line4.h5ad"]],
         ["evaluate", "--predicted", f["line4.h5ad"], "--real", f["data.h5ad"], "--out", f["line4.csv"]],
-        ["benchmark", "--data", f["data.h5ad"], "--split", "unseen-context", "--models", "baselines",
+        ["benchmark", "--data", f["data.h5ad"], "--split", "unseen-context", "--models", "baselines,ConditionKriging",
          "--metrics", "headline", "--seeds", "1", "--out", str(folder / "benchmark")],
         ["report", str(folder / "benchmark"), "--out", str(folder / "report.html")],
     ]  # fmt: skip
