@@ -228,6 +228,8 @@ def test_parse_condition() -> None:
     assert Condition.parse("NK:B+A") == Condition("NK", "A+B")
     assert Condition.parse("NK:IFN+") == Condition("NK", "IFN+")
     assert Condition.parse("a:b:stim") == Condition("a:b", "stim")
+    assert Condition.parse("A549:5-Aza:C", ["A549", "K562"]) == Condition("A549", "5-Aza:C")
+    assert Condition.parse("a:b:c:d", ["a", "a:b"]) == Condition("a:b", "c:d")
     for text in ("NK", "NK:", ":stim"):
         with pytest.raises(DataError, match="expected CONTEXT:PERTURBATION"):
             Condition.parse(text)

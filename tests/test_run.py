@@ -15,6 +15,7 @@ from cycseq.errors import DataError, FileError, ModelError, SplitError
 from cycseq.evaluate import EvaluateSettings, evaluate
 from cycseq.models import build_model
 from cycseq.run import Run, evaluate_prediction, fit_run
+from cycseq.run.record import with_record
 
 MEANS = EvaluateSettings(metrics="means")
 
@@ -118,6 +119,14 @@ def test_what_is_no_finished_run_is_refused(run: Run, small_data: PerturbationDa
         Run.open(tmp_path / "begun")
     with pytest.raises(FileError, match="--overwrite"):
         fit_run(small_data, run.split, build_model("NoChange"), run.folder)
+    (run.folder / "run.json").write_text('{"model": "NoChange"}')
+    with pytest.raises(FileError, match="it does not say data, settings, seed"):
+        Run.open(run.folder)
+
+
+def test_a_prediction_is_recorded_without_a_copy_of_its_cells(run: Run, small_data: PerturbationData):
+    predicted = run.model.predict(small_data.controls(["K562"]), [Condition("K562", "G1")])
+    assert np.shares_memory(with_record(predicted, run.model, run.split, 0).x, predicted.x)
 
 
 def test_a_failed_fit_leaves_nothing_and_brings_the_old_run_back(

@@ -16,6 +16,8 @@ Mask = Bool[np.ndarray, "conditions genes"]
 Codes = Int[np.ndarray, "cells"]
 Matrix: TypeAlias = np.ndarray | sp.csr_matrix | sp.csr_array
 """Cells x genes, dense or CSR."""
+BLOCK = 1 << 23
+"""Values of a dense matrix that are summed together: 64 MB as float64."""
 
 
 @dataclass(frozen=True)
@@ -29,15 +31,19 @@ class GroupMoments:
     """Unbiased; NaN in a group of fewer than two cells."""
 
 
-def group_sums(x: Matrix, groups: Codes, n_groups: int) -> Float[np.ndarray, "groups genes"]:
-    """Sum of the cells of every group, in float64; cells of group -1 take no part."""
-    taking_part = groups >= 0
-    rows = np.flatnonzero(taking_part)
-    membership = sp.csr_array(
-        (np.ones(len(rows)), (groups[taking_part], rows)), shape=(n_groups, x.shape[0]), dtype=np.float64
-    )
-    sums = membership @ (sp.csr_array(x) if sp.issparse(x) else x)
-    return np.asarray(sums.toarray() if sp.issparse(sums) else sums, dtype=np.float64)
+def group_sums(x: Matrix, groups: Codes, n_groups: int, *, squared: bool = False) -> Float[np.ndarray, "groups genes"]:
+    """Sum of the cells of every group (or of their squares), in float64; cells of group -1 take no part."""
+    rows = np.flatnonzero(groups >= 0)
+    membership = sp.csc_array((np.ones(len(rows)), (groups[rows], rows)), shape=(n_groups, x.shape[0]))
+    if sp.issparse(x):
+        values = sp.csr_array(x)
+        return np.asarray((membership @ (values.power(2) if squared else values)).toarray(), dtype=np.float64)
+    sums = np.zeros((n_groups, x.shape[1]))
+    step = max(1, BLOCK // max(1, x.shape[1]))
+    for start in range(0, x.shape[0], step):  # float64 of all cells at once would take twice the memory of the data
+        block = x[start : start + step].astype(np.float64)
+        sums += membership[:, start : start + step] @ (np.square(block, out=block) if squared else block)
+    return sums
 
 
 def group_moments(x: Matrix, groups: Codes, n_groups: int) -> GroupMoments:
@@ -53,10 +59,9 @@ def group_moments(x: Matrix, groups: Codes, n_groups: int) -> GroupMoments:
         How many groups there are.
     """
     n_cells = np.bincount(groups[groups >= 0], minlength=n_groups)
-    squares = sp.csr_array(x).power(2) if sp.issparse(x) else np.square(x, dtype=np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = group_sums(x, groups, n_groups) / n_cells[:, None]
-        mean_square = group_sums(squares, groups, n_groups) / n_cells[:, None]
+        mean_square = group_sums(x, groups, n_groups, squared=True) / n_cells[:, None]
         variance = np.maximum(mean_square - mean**2, 0.0) * (n_cells / (n_cells - 1.0))[:, None]
     variance[n_cells < 2] = np.nan
     return GroupMoments(n_cells=n_cells, mean=mean, variance=variance)

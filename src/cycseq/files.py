@@ -15,14 +15,17 @@ from cycseq.errors import FileError
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
-def check_output(path: Path, *, overwrite: bool = False) -> Path:
+def check_output(path: Path, *, overwrite: bool = False, endings: tuple[str, ...] = ()) -> Path:
     """The path, if something may be written there.
 
     Raises
     ------
     FileError
-        If it exists and ``overwrite`` is false, or its folder is a file.
+        If it exists and ``overwrite`` is false, its folder is a file, or its name has none of the endings.
     """
+    if endings and path.suffix not in endings:
+        msg = f"{path} cannot be written: its name must end in {' or '.join(endings)}."
+        raise FileError(msg)
     if path.exists() and not overwrite:
         msg = f"{path} exists already: choose another name, or say --overwrite true to replace it."
         raise FileError(msg)

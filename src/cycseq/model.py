@@ -131,7 +131,7 @@ class Model(ABC):
         if lacking:
             msg = (
                 f"{self.name} cannot predict in context {lacking[0]!r}: there are control cells of "
-                f"{', '.join(controls.contexts)} only. Give control cells of {lacking[0]!r}."
+                f"{', '.join(controls.contexts) or 'none of the contexts asked for'}. Give control cells of {lacking[0]!r}."
             )
             raise ModelError(msg)
         return controls

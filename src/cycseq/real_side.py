@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from cycseq.arrays import Codes, Profiles
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.pseudobulk import Responses
-from cycseq.errors import DataError
+from cycseq.errors import DataError, SettingsError
 from cycseq.metrics import chosen
 from cycseq.metrics.base import Axes, Metric, RealContext
 from cycseq.metrics.population import Population, rows_of_groups
@@ -40,6 +40,15 @@ class EvaluateSettings:
     """A gene is differentially expressed below this Benjamini-Hochberg adjusted p-value."""
     seed: int = 0
     """Fixes which cells are drawn."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("components", 1), ("max_cells", 2), ("seed", 0)):
+            if getattr(self, name) < least:
+                msg = f"--{name.replace('_', '-')} is {getattr(self, name)}, but must be at least {least}."
+                raise SettingsError(msg)
+        if not 0 < self.deg_alpha < 1:
+            msg = f"--deg-alpha must lie between 0 and 1, but is {self.deg_alpha:g}."
+            raise SettingsError(msg)
 
     def chosen(self) -> tuple[Metric, ...]:
         """The metrics; raises `SettingsError` for a name that does not exist."""

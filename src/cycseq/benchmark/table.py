@@ -97,6 +97,7 @@ def benchmark(
     started = datetime.now(UTC)
     data = data.require("log1p", "cycseq benchmark")
     evaluation = evaluation or EvaluateSettings()
+    evaluation.chosen()  # an unknown metric is refused before anything is written
     models, splits = chosen_models(settings), chosen_splits(data, settings, splitting)
     asked = _asked(data, settings, evaluation, models, splits)
     _check_folder(out, asked, overwrite=overwrite)

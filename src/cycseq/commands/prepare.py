@@ -8,6 +8,7 @@ from jsonargparse import Namespace
 
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say
+from cycseq.data.dataset import DATA_ENDINGS
 from cycseq.data.prepare import PrepareSettings, prepare
 from cycseq.data.readers import ReadSettings, default_context, read
 from cycseq.files import check_output
@@ -24,7 +25,7 @@ def configure(parser: Parser, _words: list[str]) -> None:
 
 def run(options: Namespace) -> None:
     """Read, prepare, write."""
-    check_output(options.out, overwrite=options.overwrite)
+    check_output(options.out, overwrite=options.overwrite, endings=DATA_ENDINGS)
     reading = settings_of(ReadSettings, options)
     inputs = [read(file, reading) for file in options.files]
     for file, data in zip(options.files, inputs, strict=True):

@@ -8,6 +8,7 @@ from jsonargparse import Namespace
 
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say
+from cycseq.data.dataset import DATA_ENDINGS
 from cycseq.data.simulate import SimulateSettings, simulate
 from cycseq.files import check_output
 
@@ -21,7 +22,7 @@ def configure(parser: Parser, _words: list[str]) -> None:
 
 def run(options: Namespace) -> None:
     """Simulate and write."""
-    check_output(options.out, overwrite=options.overwrite)
+    check_output(options.out, overwrite=options.overwrite, endings=DATA_ENDINGS)
     data = simulate(settings_of(SimulateSettings, options))
     data.write(options.out, overwrite=options.overwrite)
     say(data.notes)

@@ -28,7 +28,7 @@ def configure(parser: Parser, _words: list[str]) -> None:
 
 def run(options: Namespace) -> None:
     """Make splits, or check one."""
-    data = read(options.data)
+    data = read(options.data).require("log1p", "cycseq split")
     if options.check:
         split = Split.read(options.check)
         found = check_leakage(split, data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,7 +21,10 @@ from cycseq.data.door import OBS, admit
 from cycseq.data.labels import CONTROL, ObsKeys, canonical_perturbation
 from cycseq.data.scale import Scale
 from cycseq.errors import DataError, unknown_name
-from cycseq.files import whole
+from cycseq.files import check_output, whole
+
+DATA_ENDINGS = (".h5ad", ".zarr")
+"""What the name of a written data set ends in, so that it can be read again."""
 
 
 class Condition(NamedTuple):
@@ -45,9 +49,14 @@ class Condition(NamedTuple):
         return f"{self.context}:{self.perturbation}"
 
     @classmethod
-    def parse(cls, text: str) -> Self:
-        """``"NK:stim"`` -> ``Condition("NK", "stim")``; parts of a combination may come in any order."""
-        context, colon, perturbation = text.rpartition(":")
+    def parse(cls, text: str, contexts: Iterable[str] = ()) -> Self:
+        """``"NK:stim"`` -> ``Condition("NK", "stim")``; parts of a combination may come in any order.
+
+        Names may hold colons: the longest of ``contexts`` that the text begins with is the context. Where none does,
+        all before the last colon is.
+        """
+        known = max((name for name in contexts if text.startswith(f"{name}:")), key=len, default="")
+        context, colon, perturbation = (known, ":", text[len(known) + 1 :]) if known else text.rpartition(":")
         if not (context and colon and perturbation):
             msg = f"{text!r} is no condition: expected CONTEXT:PERTURBATION, for example NK:stim."
             raise DataError(msg)
@@ -128,6 +137,7 @@ class PerturbationData:
 
     def write(self, path: Path, *, overwrite: bool = False) -> None:
         """Write to h5ad, or zarr if the path ends so; whole or not at all."""
+        check_output(path, overwrite=overwrite, endings=DATA_ENDINGS)
         with whole(path, overwrite=overwrite) as part:
             if path.suffix == ".zarr":
                 self.adata.write_zarr(part)
@@ -259,7 +269,7 @@ class PerturbationData:
                 f"no control cells in context {lacking[0]!r}{others}: every context needs some, because a response is "
                 "a difference to them. Leave the context out, or add its control cells."
             )
-            raise DataError(msg)
+            raise DataError(msg, option=f"--leave-out {shlex.quote(','.join(lacking))}")
         return self
 
     def require(self, scale: Scale, what: str) -> Self:

@@ -54,7 +54,7 @@ class PrepareSettings:
 def check_settings(settings: PrepareSettings) -> None:
     """Raise `SettingsError` if a number makes no sense or settings contradict each other."""
     lowest = {"genes": 1, "min_counts": 0, "max_counts": 1, "min_genes": 0, "min_cells": 0}
-    lowest |= {"min_cells_per_condition": 1, "metacell_cells": 1, "metacell_draws": 1}
+    lowest |= {"min_cells_per_condition": 1, "metacell_cells": 1, "metacell_draws": 1, "seed": 0}
     for name, least in lowest.items():
         value = getattr(settings, name)
         if isinstance(value, int) and value < least:

@@ -66,7 +66,7 @@ def check_names(inputs: Sequence[PerturbationData], texts: Sequence[str]) -> Non
 def _named(data: PerturbationData, texts: Sequence[str]) -> Bool[np.ndarray, "conditions"]:
     """Which conditions are meant by names of contexts (`NK`) and of conditions (`NK:stim`)."""
     whole = {text for text in texts if text in data.contexts}
-    single = {Condition.parse(text) for text in texts if ":" in text and text not in whole}
+    single = {Condition.parse(text, data.contexts) for text in texts if ":" in text and text not in whole}
     return np.array([c.context in whole or c in single for c in data.conditions()], dtype=bool)
 
 

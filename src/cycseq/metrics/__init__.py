@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cycseq.errors import unknown_name
+from cycseq.errors import SettingsError, unknown_name
 from cycseq.metrics import cells, degs, delta, distribution, means, reconstruction, retrieval
 from cycseq.metrics.base import Metric
 
@@ -45,4 +45,7 @@ def chosen(names: Sequence[str]) -> tuple[Metric, ...]:
         if name not in METRICS and name not in GROUPS:
             raise unknown_name(name, "metric", [*GROUPS, *METRICS])
         wanted.update(GROUPS.get(name, (name,)))
+    if not wanted:
+        msg = f"no metric was named: say --metrics {', '.join(GROUPS)}, or names (cycseq list metrics)."
+        raise SettingsError(msg)
     return tuple(metric for name, metric in METRICS.items() if name in wanted)

@@ -13,15 +13,13 @@
 from __future__ import annotations
 
 import json
-import platform
 import shlex
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,10 +28,11 @@ import pandas as pd
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.readers import read
 from cycseq.data.split import Split
-from cycseq.errors import DataError, FileError
+from cycseq.errors import DataError, FileError, SettingsError
 from cycseq.files import check_output, existing_file, write_text
 from cycseq.model import Model
 from cycseq.models import load_model, model_class
+from cycseq.run.record import environment, with_record
 
 RUN, SPLIT, MODEL, HISTORY, METRICS = "run.json", "split.json", "model", "history.csv", "metrics.csv"
 
@@ -101,6 +100,10 @@ class Run:
         except ValueError as err:
             msg = f"{path} is damaged ({err}). Fit the model again with cycseq fit --overwrite true."
             raise FileError(msg) from err
+        lacking = [name for name in ("data", "model", "settings", "seed") if name not in facts]
+        if lacking:
+            msg = f"{path} is damaged: it does not say {', '.join(lacking)}. Fit the model again with cycseq fit --overwrite true."
+            raise FileError(msg)
         run = cls(folder=folder, facts=facts)
         if not (folder / MODEL).is_dir():
             msg = f"the fit of {folder} has not ended: it has no {MODEL} folder. Fit it again: {run.repeat_command()}"
@@ -172,13 +175,14 @@ class Run:
         ModelError
             If the model cannot know a condition, or a context has no control cells.
         """
+        _check_seed(seed)
+        cells = controls if controls is not None else self.data()
         wanted: list[Condition] = []
         for named in [conditions] if isinstance(conditions, str) else conditions:
             if isinstance(named, Condition):
                 wanted.append(named)
             else:
-                wanted += self.split.test if named == "test" else [Condition.parse(named)]
-        cells = controls if controls is not None else self.data()
+                wanted += self.split.test if named == "test" else [Condition.parse(named, cells.contexts)]
         cells = cells.controls({c.context for c in wanted} & set(cells.contexts))
         predicted = self.model.predict(cells, wanted, n_cells=n_cells, seed=seed)
         return with_record(predicted, self.model, self.split, seed)
@@ -234,6 +238,7 @@ def fit_run(
     ModelError
         If the model cannot learn from these data.
     """
+    _check_seed(seed)
     check_output(folder, overwrite=overwrite)
     parts = split.parts(data)
     with _in_place(folder):
@@ -252,33 +257,10 @@ def fit_run(
     return run
 
 
-def with_record(predicted: PerturbationData, model: Model, split: Split, seed: int) -> PerturbationData:
-    """The predicted cells with a record of model, settings, seed, split and training conditions.
-
-    `PerturbationData.provenance` reads it; whoever evaluates the file later knows from it what was trained on.
-    """
-    record = {
-        "scale": predicted.scale,
-        "model": model.name,
-        "settings": json.dumps(model.settings(), default=str),
-        "seed": seed,
-        "split": json.dumps({k: v for k, v in asdict(split).items() if k in {"name", "kind", "claim", "seed"}}),
-        "data_hash": split.data_hash,
-        "training": json.dumps([list(c) for c in (*split.train, *split.validation)]),
-        "cycseq": version("cycseq"),
-    }
-    adata = predicted.adata.copy()
-    adata.uns["cycseq"] = record
-    return PerturbationData(adata=adata, scale=predicted.scale, notes=predicted.notes)
-
-
-def environment() -> dict[str, Any]:
-    """The versions and the machine that a result depends on."""
-    names = ("cycseq", "numpy", "scipy", "pandas", "anndata", "scikit-learn")
-    return {
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in names}},
-        "platform": platform.platform(),
-    }
+def _check_seed(seed: int) -> None:
+    if seed < 0:
+        msg = f"--seed must be 0 or more, but is {seed}."
+        raise SettingsError(msg)
 
 
 @contextmanager

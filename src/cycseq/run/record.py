@@ -1,0 +1,44 @@
+"""What is written beside a prediction: the model, what it was trained on, and the machine."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
+
+import anndata as ad
+
+from cycseq.data.dataset import PerturbationData
+from cycseq.data.split import Split
+from cycseq.model import Model
+
+
+def with_record(predicted: PerturbationData, model: Model, split: Split, seed: int) -> PerturbationData:
+    """The predicted cells with a record of model, settings, seed, split and training conditions.
+
+    `PerturbationData.provenance` reads it; whoever evaluates the file later knows from it what was trained on.
+    """
+    record = {
+        "scale": predicted.scale,
+        "model": model.name,
+        "settings": json.dumps(model.settings(), default=str),
+        "seed": seed,
+        "split": json.dumps({k: v for k, v in asdict(split).items() if k in {"name", "kind", "claim", "seed"}}),
+        "data_hash": split.data_hash,
+        "training": json.dumps([list(c) for c in (*split.train, *split.validation)]),
+        "cycseq": version("cycseq"),
+    }
+    given = predicted.adata
+    adata = ad.AnnData(X=given.X, obs=given.obs, var=given.var, varm=given.varm, uns={**given.uns, "cycseq": record})
+    return PerturbationData(adata=adata, scale=predicted.scale, notes=predicted.notes)
+
+
+def environment() -> dict[str, Any]:
+    """The versions and the machine that a result depends on."""
+    names = ("cycseq", "numpy", "scipy", "pandas", "anndata", "scikit-learn")
+    return {
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in names}},
+        "platform": platform.platform(),
+    }
