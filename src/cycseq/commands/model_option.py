@@ -24,7 +24,10 @@ def add_model_option(parser: Parser, words: list[str]) -> None:
     for name in [named] if named else MODELS:
         _check_settings(model_class(name), words)
     parser.add_subclass_arguments(
-        Model, "model", required=True, help="The model (cycseq list models) and its settings."
+        Model,
+        "model",
+        required=True,
+        help="The model (cycseq list models) and its settings; --model.help NAME shows them.",
     )
 
 
