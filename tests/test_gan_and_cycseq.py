@@ -56,16 +56,15 @@ def form(**settings) -> Form:
 
 
 def test_gan_generates_conditions_that_differ_and_keeps_to_the_real_range(train, small_data):
-    model = GAN(num_epochs=25, learning_rate=2e-3, **PLAYERS).fit(train)
+    model = GAN(num_epochs=30, batch_size=64, learning_rate=2e-3, patience=40, **PLAYERS).fit(train)
     one, other = HELD, Condition("THP1", "G2")
     predicted = model.predict(small_data.controls(), [one, other], n_cells=200)
     pearson, _ = errors(predicted, small_data, one)
     assert pearson > 0.5
-    wrong = predicted.cells(other).mean(axis=0) - small_data.cells(Condition("THP1", "control")).mean(axis=0)
-    right = small_data.cells(one).mean(axis=0) - small_data.cells(Condition("THP1", "control")).mean(axis=0)
-    assert np.corrcoef(wrong, right)[0, 1] < pearson - 0.2
+    apart, really = (data.cells(one).mean(axis=0) - data.cells(other).mean(axis=0) for data in (predicted, small_data))
+    assert np.corrcoef(apart, really)[0, 1] > 0.5
     assert predicted.x.max() <= 1.5 * small_data.x.max()
-    published = GAN(num_epochs=5, conditional=False, gated=False, moments=0.0, critic_steps=5, sparsity=0.01, **PLAYERS)
+    published = GAN(num_epochs=2, conditional=False, gated=False, moments=0.0, critic_steps=5, sparsity=0.01, **PLAYERS)
     free = published.fit(train).predict(small_data.controls(), [one], n_cells=200)
 
     def zero_error(data: PerturbationData) -> float:
@@ -79,17 +78,14 @@ def test_gan_says_that_it_cannot_embed(train):
         GAN(num_epochs=1, **PLAYERS).fit(train).embed(train)
 
 
-def test_cycseq_beats_no_change_where_it_was_not_trained(train, small_data):
+def test_cycseq_translates_to_where_it_was_not_trained_and_back(train, small_data):
     model = CycSeq(num_epochs=15, **SMALL).fit(train)
-    pearson, ratio = errors(model.predict(small_data.controls(), [HELD]), small_data, HELD)
+    predicted = model.predict(small_data.controls(), [HELD])
+    pearson, ratio = errors(predicted, small_data, HELD)
     assert pearson > 0.6
     assert ratio < 0.85
 
-
-def test_cycseq_translates_back_to_control(train, small_data):
-    model = CycSeq(num_epochs=15, **SMALL).fit(train)
-    seen = Condition("K562", "G3")
-    perturbed = small_data.subset([seen])
+    perturbed = small_data.subset([Condition("K562", "G3")])
     back = model.restored(perturbed)
     assert back.conditions() == (Condition("K562", "control"),)
     assert list(back.adata.obs["source_cell"]) == list(perturbed.adata.obs_names)
@@ -97,10 +93,7 @@ def test_cycseq_translates_back_to_control(train, small_data):
     before, after = (np.square(d.x.mean(axis=0) - control).mean() for d in (perturbed, back))
     assert after < 0.7 * before
 
-
-def test_cycseq_embeds_cells_in_three_latents(train):
-    model = CycSeq(num_epochs=1, **SMALL).fit(train)
-    assert model.embed(train).shape == (train.n_cells, 3 * 8)
+    assert model.embed(small_data).shape == (small_data.n_cells, 3 * 8)
 
 
 def test_the_mended_translation_begins_as_no_change(mixed_batch):

@@ -22,6 +22,19 @@ from cycseq.training.state import State, load_state
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed"]] = {"32": "32-true", "fast32": "32-true", "bf16": "bf16-mixed"}
 
 
+class Steps:
+    """The numbers of an epoch's steps: all that Lightning hands out; the adapter asks the feeder for the cells."""
+
+    def __init__(self, n_steps: int) -> None:
+        self.n_steps = n_steps
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.n_steps))
+
+    def __len__(self) -> int:
+        return self.n_steps
+
+
 def train(
     learner: Learner,
     net: nn.Module,
@@ -80,7 +93,7 @@ def train(
             default_root_dir=folder,
         )
         with _interruptible():
-            trainer.fit(adapter, train_dataloaders=range(feeder.n_steps))
+            trainer.fit(adapter, train_dataloaders=Steps(feeder.n_steps))
         return load_state(folder, "") if several else adapter.state
 
 
