@@ -1,6 +1,6 @@
 """Does a suggested batch of conditions teach more than a random one? Simulated worlds, the truth known.
 
-`python benchmarks/suggest.py [SEEDS]` prints Markdown. Of 20 perturbations in 5 lines, 6 are measured in every line and
+`python benchmarks/suggest.py [SEEDS [WORLD ...]]` prints Markdown. Of 20 perturbations in 5 lines, 6 are measured in every line and
 the others in one line each; a batch of 10 is then measured, suggested or drawn at random (mean of 3 draws), and
 ConditionKriging is fitted again. The error is that of the posterior mean of all 100 conditions, measured or not, against
 the true responses. Intervals are of the paired difference over seeds (95 %, Student's t).
@@ -65,19 +65,24 @@ def one(name: str, seed: int) -> tuple[float, float, float]:
     return error(data, truth, measured), float(np.mean(after)), error(data, truth, [*measured, *batch])
 
 
-def main(n_seeds: int) -> None:
+def row(name: str, before: np.ndarray, random: np.ndarray, suggested: np.ndarray) -> str:
+    won = random - suggested
+    half = stats.t.ppf(0.975, len(won) - 1) * won.std(ddof=1) / np.sqrt(len(won))
+    return (
+        f"| {name} | {before.mean():.3f} | {random.mean():.3f} | {suggested.mean():.3f} | "
+        f"{won.mean():.3f} ({won.mean() - half:.3f} to {won.mean() + half:.3f}) | {(won > 0).sum()} of {len(won)} |"
+    )
+
+
+def main(n_seeds: int, worlds: list[str]) -> None:
     print("| world | error before | after random | after suggested | random - suggested (95 %) | suggested better |")
     print("|---|---|---|---|---|---|")
-    for name in WORLDS:
-        before, random, suggested = np.array([one(name, seed) for seed in range(n_seeds)]).T
-        won = random - suggested
-        half = stats.t.ppf(0.975, n_seeds - 1) * won.std(ddof=1) / np.sqrt(n_seeds)
-        print(
-            f"| {name} | {before.mean():.3f} | {random.mean():.3f} | {suggested.mean():.3f} | "
-            f"{won.mean():.3f} ({won.mean() - half:.3f} to {won.mean() + half:.3f}) | {(won > 0).sum()} of {n_seeds} |",
-            flush=True,
-        )
+    errors = []
+    for name in worlds:
+        errors.append(np.array([one(name, seed) for seed in range(n_seeds)]))
+        print(row(name, *errors[-1].T), flush=True)
+    print(row("all", *np.concatenate(errors).T))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 6)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 6, sys.argv[2:] or list(WORLDS))

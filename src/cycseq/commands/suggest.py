@@ -27,7 +27,7 @@ def configure(parser: Parser, _words: list[str]) -> None:
         "--conditions",
         type=list[str] | None,
         help="CONTEXT:PERTURBATION, several separated by commas: what could be measured. If not said, every "
-        "perturbation in every context where the run's data lack it; 'test' is every test condition of its split.",
+        "perturbation in every context where the training data lack it; 'test' is every test condition of its split.",
     )
     parser.add_argument("--genes", type=int, default=200, help="Genes, drawn at random, that stand for all.")
     parser.add_argument("--seed", type=int, default=0, help="Fixes which genes.")
@@ -49,9 +49,7 @@ def run(options: Namespace) -> None:
     write_text(options.out, chosen.to_csv(index=False), overwrite=options.overwrite)
     table(COLUMNS, chosen.itertuples(index=False))
     left = chosen["variance_left"].iloc[-1]
-    say(
-        f"wrote {options.out}: measuring these {len(chosen)} conditions is expected to leave {left:.0%} of the variance"
-    )
+    say(f"wrote {options.out}: the batch of {len(chosen)} is expected to leave {left:.0%} of the posterior variance")
     if options.plot is not None:
         _draw(chosen, options.plot, overwrite=options.overwrite)
         say(f"wrote {options.plot}")
