@@ -103,6 +103,12 @@ def test_killed_in_the_middle_it_goes_on_where_it_stopped(
             go(data, tmp_path / "out")
     with pytest.raises(FileError, match="has not ended"):
         open_benchmark(tmp_path / "out")
+    record = tmp_path / "out" / "benchmark.json"
+    begun = record.read_text()
+    record.write_text("{")
+    with pytest.raises(FileError, match="is damaged"):
+        open_benchmark(tmp_path / "out")
+    record.write_text(begun)
     fitted.clear()
     resumed = go(data, tmp_path / "out")
     assert len(fitted) == 12 - 7

@@ -148,9 +148,13 @@ def open_benchmark(folder: Path) -> BenchmarkResult:
     if not path.is_file():
         msg = f"{folder} is no benchmark: it has no {RECORD}. Name the folder that cycseq benchmark --out wrote."
         raise FileError(msg)
-    record = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as err:
+        msg = f"{path} is damaged ({err}): run the benchmark again with --overwrite true; finished cells are kept."
+        raise FileError(msg) from err
     if "seconds" not in record:
-        msg = f"the benchmark in {folder} has not ended: resume it with {record['command'] or 'the same command'}"
+        msg = f"the benchmark in {folder} has not ended: resume it with {record.get('command') or 'the same command'}"
         raise FileError(msg)
     metrics, summary, differences, skipped = (read_table(folder / f"{name}.csv") for name in TABLES)
     failed = tuple(Failure(**failure) for failure in record["failed"])
