@@ -20,6 +20,9 @@ from cycseq.data.dataset import PerturbationData
 from cycseq.models.cycseq import CycSeq
 from cycseq.models.vae import VAE
 
+PUBLISHED = {"hidden": (1024, 512, 256), "latent": 128}
+"""The published sizes, for both forms."""
+
 
 class Plainly:
     """Minimises without Lightning."""
@@ -94,8 +97,8 @@ def cycseq(data: PerturbationData, batch_size: int) -> dict[str, float]:
     rows, found = np.flatnonzero(cells.parts.any(axis=1)), {}
     forms = {
         "CycSeq published": (CycSeq(faithful=True), False),
-        "CycSeq mended": (CycSeq(), False),
-        "CycSeq mended, bf16": (CycSeq(), True),
+        "CycSeq mended": (CycSeq(**PUBLISHED), False),
+        "CycSeq mended, bf16": (CycSeq(**PUBLISHED), True),
     }
     for name, (model, low) in forms.items():
         net = model.build(vocabulary.sizes(len(data.genes)))

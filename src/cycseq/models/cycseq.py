@@ -2,7 +2,7 @@
 
 # No postponed annotations: see `network.py`.
 from dataclasses import dataclass, replace
-from typing import Any, Literal, final
+from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 import torch
@@ -27,6 +27,8 @@ LABEL_SHARE = 0.1
 class CycSeq(NetworkModel[CycSeqNet]):
     """Two generators, control to perturbed and back, and two critics: one network for all contexts (IJCAI 2025)."""
 
+    needs_controls: ClassVar[bool] = True
+    encodes_labels: ClassVar[bool] = True
     num_res_blocks: int = 2
     """Residual blocks in encoder and decoder."""
     use_attention: bool = True
@@ -37,12 +39,12 @@ class CycSeq(NetworkModel[CycSeqNet]):
     """Normalise every layer over the batch."""
     use_dropout: bool = True
     """Set a fifth of the values of every layer to zero while training."""
-    batch_size: int = 256
+    batch_size: int = 128
     """Perturbed cells of one step, each with a control cell of its context and batch (published: 1024)."""
-    num_epochs: int = 100
-    """Passes over the perturbed training cells at most."""
-    learning_rate: float = 2e-4
-    """Step size of Adam at the start."""
+    num_epochs: int = 10
+    """Passes over the perturbed training cells at most (published: 100)."""
+    learning_rate: float = 5e-4
+    """Step size of Adam at the start (published: 2e-4)."""
     betas: tuple[float, float] = (0.5, 0.9)
     """Adam's memories of gradients and of their squares."""
     schedule: Literal["plateau", "step", "constant"] = "step"
@@ -61,20 +63,10 @@ class CycSeq(NetworkModel[CycSeqNet]):
     """Steps from one gradient penalty to the next, which then counts so many times; the published form: 1."""
     faithful: bool = False
     """The published form with its faults; the documentation names each."""
-    hidden: tuple[int, ...] = (1024, 512, 256)
-    """Width of the layers of encoders, decoders and critics."""
-    latent: int = 128
-    """Units of each of the three latents."""
-
-    @property
-    def needs_controls(self) -> bool:
-        """Each perturbed cell comes with a control cell."""
-        return True
-
-    @property
-    def encodes_labels(self) -> bool:
-        """The encoder is told the labels."""
-        return True
+    hidden: tuple[int, ...] | None = None
+    """Width of the layers of encoders, decoders and critics; None: 256 and 128 (published form: 1024, 512 and 256)."""
+    latent: int | None = None
+    """Units of each of the three latents; None: 32 (published form: 128)."""
 
     def build(self, sizes: Sizes) -> CycSeqNet:
         """Generators and critics, with random first weights."""
@@ -85,8 +77,8 @@ class CycSeq(NetworkModel[CycSeqNet]):
             use_batch_norm=self.use_batch_norm,
             use_dropout=self.use_dropout,
             faithful=self.faithful,
-            hidden=self.hidden,
-            latent=self.latent,
+            hidden=self.hidden or ((1024, 512, 256) if self.faithful else (256, 128)),
+            latent=self.latent or (128 if self.faithful else 32),
         )
         return CycSeqNet(sizes, form)
 

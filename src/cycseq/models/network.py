@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Literal, Self, TypeVar, final
+from typing import Any, ClassVar, Generic, Literal, Self, TypeVar, final
 
 import anndata as ad
 import numpy as np
@@ -41,6 +41,10 @@ Net = TypeVar("Net", bound=nn.Module)
 class NetworkModel(Model, Generic[Net]):
     """A model that is trained by gradient steps."""
 
+    needs_controls: ClassVar[bool] = False
+    """Whether every training cell must come with a control cell of its context and batch."""
+    encodes_labels: ClassVar[bool] = False
+    """Whether the latent space depends on the labels, so that cells of unknown perturbations have no place in it."""
     num_epochs: int = 50
     """Passes over the training cells at most."""
     batch_size: int = 128
@@ -98,16 +102,6 @@ class NetworkModel(Model, Generic[Net]):
     def latents(self, net: Net, batch: Batch) -> Tensor:
         """Where cells lie in the latent space."""
 
-    @property
-    def needs_controls(self) -> bool:
-        """Whether every training cell must come with a control cell of its context and batch."""
-        return False
-
-    @property
-    def encodes_labels(self) -> bool:
-        """Whether the latent space depends on the labels, so that cells of unknown perturbations have no place in it."""
-        return False
-
     @final
     def fit(
         self,
@@ -157,9 +151,9 @@ class NetworkModel(Model, Generic[Net]):
             "epochs": state.epoch,
             "best_epoch": state.best_epoch,
             "best_loss": state.best_loss,
-            "validated_on": (
-                f"{self.held_out:.0%} of the training cells" if validation is None else "the validation conditions"
-            ),
+            "validated_on": f"{self.held_out:.0%} of the training cells"
+            if data is train
+            else "the validation conditions",
         }
         net.load_state_dict(state.best_net)
         net.cpu().eval()
@@ -193,12 +187,10 @@ class NetworkModel(Model, Generic[Net]):
         if n_cells is not None and n_cells < 1:
             msg = f"{n_cells} cells of each condition cannot be predicted: ask for at least one (--cells)."
             raise SettingsError(msg)
+        net, blocks, labels = self.network(), [], []
+        feeder = Feeder(encoded(controls, self.vocabulary), np.arange(controls.n_cells), 1024, seed)
         for condition in conditions:
             self.check_known(condition)
-        net, cells = self.network(), encoded(controls, self.vocabulary)
-        feeder = Feeder(cells, np.arange(controls.n_cells), 1024, seed)
-        blocks, labels = [], []
-        for condition in conditions:
             rows = controls.rows(Condition(condition.context, CONTROL))
             drawn = draw(rows, n_cells, np.random.default_rng([seed, *str(condition).encode()]))
             mean = self._mean(net, feeder, rows, condition)
@@ -290,8 +282,7 @@ class NetworkModel(Model, Generic[Net]):
     def _training_settings(self) -> Any:
         from cycseq.training.adapter import TrainingSettings
 
-        names = TrainingSettings.__dataclass_fields__
-        return TrainingSettings(**{name: getattr(self, name) for name in names})
+        return TrainingSettings(**{name: getattr(self, name) for name in TrainingSettings.__dataclass_fields__})
 
 
 def _settings_make_sense(model: NetworkModel) -> None:
