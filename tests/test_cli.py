@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import anndata as ad
 import numpy as np
@@ -88,7 +90,7 @@ def test_predict_on_control_cells_of_ones_own(folder, tmp_path):
     perturbation = ad.read_h5ad(folder / "predicted.h5ad").obs["perturbation"].iloc[0]
     words = f"predict --run {folder}/run --controls {tmp_path}/own.h5ad --conditions mine:{perturbation} --out {tmp_path}/p.h5ad"
     assert run(words) == SUCCESS
-    assert ad.read_h5ad(tmp_path / "p.h5ad").n_obs == own.n_obs
+    assert ad.read_h5ad(tmp_path / "p.h5ad").n_obs == 500
 
 
 def test_evaluate_writes_a_tidy_table(folder, tmp_path):
@@ -271,6 +273,18 @@ def test_a_full_disk_leaves_nothing(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(ad.AnnData, "write_h5ad", full)
     assert "disk is full" in refused(f"prepare {path} --genes all --out {tmp_path}/out.h5ad", capsys)
     assert [p.name for p in tmp_path.iterdir()] == ["a.h5ad"]
+
+
+def test_a_disk_too_full_to_begin(tmp_path, capsys, monkeypatch):
+    path = write(tmp_path / "a.h5ad", lambda a: None)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _folder: SimpleNamespace(free=100))
+    assert "disk is full" in refused(f"prepare {path} --genes all --out {tmp_path}/out.h5ad", capsys)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.h5ad"]
+
+
+def test_a_typo_in_a_configuration(tmp_path, capsys):
+    (tmp_path / "c.yaml").write_text("gnes: 3\n")
+    assert "'--genes'" in refused(f"prepare a.h5ad --config {tmp_path}/c.yaml --out b.h5ad", capsys)
 
 
 def test_a_split_of_other_data(folder, tmp_path, capsys):

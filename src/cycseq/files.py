@@ -38,6 +38,21 @@ def check_output(path: Path, *, overwrite: bool = False, endings: tuple[str, ...
     return path
 
 
+def check_space(path: Path, n_bytes: int) -> None:
+    """Raise `FileError` if a file of this size would not fit where the path lies.
+
+    HDF5 cannot be stopped cleanly once a disk is full, so that room for uncompressed values is asked for before it starts.
+    """
+    folder = next(parent for parent in path.absolute().parents if parent.is_dir())
+    free = shutil.disk_usage(folder).free
+    if free < n_bytes:
+        msg = (
+            f"{path} was not written: the disk is full, with {free / 2**20:,.0f} MiB free where up to "
+            f"{n_bytes / 2**20:,.0f} MiB are needed: free some space."
+        )
+        raise FileError(msg)
+
+
 def existing_file(path: Path) -> Path:
     """The path, if it is there; raises `FileError` otherwise."""
     if not path.exists():

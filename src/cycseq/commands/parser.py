@@ -30,10 +30,10 @@ class Parser(ArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise what is wrong; an unknown option is answered with the nearest one, a bad value with what it may be."""
-        unrecognised = re.search(r"[Uu]nrecognized arguments: (--?[^\s=]+)", message)
+        unrecognised = re.search(r"[Uu]nrecognized arguments: (--?[^\s=]+)|Option '([^']+)' is not accepted", message)
         if unrecognised:
             options = [dashed(o) for o in self._option_string_actions if o.startswith("--") and not o.endswith("+")]
-            raise unknown_name(dashed(unrecognised[1]), "option", options)
+            raise unknown_name(dashed(unrecognised[1] or f"--{unrecognised[2]}"), "option", options)
         unfit = re.match(r'Parser key "(\w+)"', message)
         action = self._option_string_actions.get(f"--{unfit[1]}") if unfit else None
         if action is not None and _hint(action) is not None:

@@ -26,11 +26,9 @@ def configure(parser: Parser, _words: list[str]) -> None:
         "--conditions",
         type=list[str],
         default=["test"],
-        help="CONTEXT:PERTURBATION, several separated by commas; 'test' is every test condition of the run's split.",
+        help="CONTEXT:PERTURBATION, several separated by commas (names with commas: a JSON list); 'test' is every test condition of the run's split.",
     )
-    parser.add_argument(
-        "--cells", type=int, default=None, help="Cells of each condition; as many as controls if not said."
-    )
+    parser.add_argument("--cells", type=int, default=500, help="Cells of each condition.")
     parser.add_argument(
         "--controls", type=Path, help="Control cells of your own, prepared; else those of the run's data."
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,7 +22,7 @@ from cycseq.data.door import OBS, admit
 from cycseq.data.labels import CONTROL, ObsKeys, canonical_perturbation
 from cycseq.data.scale import Scale
 from cycseq.errors import DataError, unknown_name
-from cycseq.files import check_output, whole
+from cycseq.files import check_output, check_space, whole
 
 DATA_ENDINGS = (".h5ad", ".zarr")
 """What the name of a written data set ends in, so that it can be read again."""
@@ -138,6 +139,7 @@ class PerturbationData:
     def write(self, path: Path, *, overwrite: bool = False) -> None:
         """Write to h5ad, or zarr if the path ends so; whole or not at all."""
         check_output(path, overwrite=overwrite, endings=DATA_ENDINGS)
+        check_space(path, sys.getsizeof(self.adata))
         with whole(path, overwrite=overwrite) as part:
             if path.suffix == ".zarr":
                 self.adata.write_zarr(part)
