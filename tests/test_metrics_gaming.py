@@ -6,8 +6,6 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-from cycseq.models.no_change import NoChange
-from cycseq.models.perturbed_mean import PerturbedMean
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -18,6 +16,8 @@ from cycseq.evaluate import EvaluateSettings, RealSide, evaluate
 from cycseq.metrics import METRICS
 from cycseq.metrics.base import Axes, Comparison, RealContext
 from cycseq.metrics.population import Population
+from cycseq.models.no_change import NoChange
+from cycseq.models.perturbed_mean import PerturbedMean
 
 MEANS = ("retrieval_cosine", "retrieval_l1", "pearson_delta", "cosine_delta", "amplitude", "pearson2_mean", "mse_ratio")
 P, G = 4, 12
