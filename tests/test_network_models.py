@@ -15,6 +15,7 @@ from cycseq.data.dataset import Condition, PerturbationData  # noqa: E402
 from cycseq.errors import ModelError  # noqa: E402
 from cycseq.models import load_model  # noqa: E402
 from cycseq.models.autoencoder import Autoencoder  # noqa: E402
+from cycseq.models.base import bounded  # noqa: E402
 from cycseq.models.vae import VAE  # noqa: E402
 
 HELD = Condition("THP1", "G1")
@@ -150,3 +151,10 @@ def test_sparse_and_dense_cells_train_alike(small_data):
     first, second = (Autoencoder(**SMALL).fit(data).learned.facts["best_loss"] for data in (small_data, dense))
     assert sp.issparse(small_data.x)
     assert first == second
+
+
+def test_a_bound_keeps_the_mean_where_there_is_room():
+    cells = np.array([[0.0, 1.0], [9.0, 2.0], [0.0, 3.0]], dtype=np.float32)
+    made = bounded(cells.copy(), 4.0)
+    assert np.array_equal(made, np.array([[4.0, 1.0], [4.0, 2.0], [1.0, 3.0]], dtype=np.float32))
+    assert bounded(np.full((2, 1), 9.0, np.float32), 4.0).max() == 4.0

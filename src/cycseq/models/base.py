@@ -215,6 +215,16 @@ def shifted_cells(cells: Cells, control_mean: Profile, delta: Profile) -> Cells:
     return result
 
 
+def bounded(cells: Cells, highest: float) -> Cells:
+    """The cells with no value above the highest; what is cut from a gene is given to its first cells that have room."""
+    for gene in np.flatnonzero(cells.max(axis=0) > highest):
+        values = cells[:, gene].astype(np.float64)
+        room = np.maximum(highest - values, 0.0)
+        missing = np.maximum(values - highest, 0.0).sum()
+        cells[:, gene] = np.minimum(values, highest) + np.clip(missing - (room.cumsum() - room), 0.0, room)
+    return cells
+
+
 def rescaled(cells: Matrix, control_mean: Profile) -> Matrix:
     """Sparse control cells, scaled so that their mean is that of all control cells; all of them stay as they are."""
     target = control_mean.astype(np.float64)

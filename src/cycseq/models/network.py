@@ -17,7 +17,7 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.labels import CONTROL
 from cycseq.errors import ModelError, SettingsError, unknown_name
 from cycseq.model import Fitted, Model
-from cycseq.models.base import draw, joined, predicted_obs, shifted_cells
+from cycseq.models.base import bounded, draw, joined, predicted_obs, shifted_cells
 
 try:
     import torch
@@ -195,7 +195,7 @@ class NetworkModel(Model, Generic[Net]):
             drawn = draw(rows, n_cells, np.random.default_rng([seed, *str(condition).encode()]))
             mean = self._mean(net, feeder, rows, condition)
             block = shifted_cells(self._made(net, feeder, drawn, condition, seed), mean, np.zeros_like(mean))
-            blocks.append(np.minimum(block, np.float32(HIGHEST * self.learned.facts["highest"])))
+            blocks.append(bounded(block, HIGHEST * self.learned.facts["highest"]))
             labels.append(predicted_obs(controls, drawn, condition))
         return self._as_data(np.concatenate(blocks), pd.concat(labels), controls)
 
@@ -265,8 +265,8 @@ class NetworkModel(Model, Generic[Net]):
         return made
 
     def _as_data(self, x: Cells, obs: pd.DataFrame, like: PerturbationData) -> PerturbationData:
-        labels = dict.fromkeys(("context", "perturbation", "batch"), "category")
-        adata = ad.AnnData(X=x, obs=obs.astype(labels), var=pd.DataFrame(index=list(self.learned.genes)))
+        obs = obs.astype(dict.fromkeys(("context", "perturbation", "batch"), "category"))
+        adata = ad.AnnData(X=x, obs=obs, var=pd.DataFrame(index=list(self.learned.genes)))
         adata.uns["cycseq"] = {"scale": like.scale, "model": self.name}
         return PerturbationData(adata=adata, scale=like.scale)
 
@@ -296,7 +296,5 @@ def _settings_make_sense(model: NetworkModel) -> None:
 
 
 def _broken(model: NetworkModel, why: str, kept: str) -> str:
-    return (
-        f"the training of {model.name} broke: {why}; {kept}. "
-        f"Say a smaller --model.learning_rate (now {model.learning_rate:g})."
-    )
+    cure = f"Say a smaller --model.learning_rate (now {model.learning_rate:g})."
+    return f"the training of {model.name} broke: {why}; {kept}. {cure}"
