@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import suppress
 
 from jsonargparse import Namespace
 
 from cycseq.commands.parser import Parser
-from cycseq.errors import unknown_name
+from cycseq.errors import ModelError, unknown_name
 from cycseq.model import Model
 from cycseq.models import MODELS, model_class
 
@@ -21,8 +22,12 @@ def add_model_option(parser: Parser, words: list[str]) -> None:
         If there is no such model or the model has no such setting; the nearest name is given.
     """
     named = _named(words)
-    for name in [named] if named else MODELS:
-        _check_settings(model_class(name), words)
+    if named:
+        _check_settings(model_class(named), words)
+    else:
+        for name in MODELS:
+            with suppress(ModelError):  # a network where torch is absent: --help and --config name the others
+                model_class(name)
     parser.add_subclass_arguments(
         Model,
         "model",
