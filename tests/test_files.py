@@ -48,9 +48,16 @@ def test_a_folder_takes_the_place_of_a_folder(tmp_path):
     for content in ("old", "new"):
         with whole(folder, overwrite=True) as part:
             part.mkdir()
-            (part / content).write_text(content)
-    assert [p.name for p in folder.iterdir()] == ["new"]
+            (part / "zarr.json").write_text(content)
+    assert (folder / "zarr.json").read_text() == "new"
     assert [p.name for p in tmp_path.iterdir()] == ["store.zarr"]
+
+
+def test_a_folder_of_something_else_is_not_replaced(tmp_path):
+    write_text(tmp_path / "runs" / "nk" / "run.json", "{}")
+    with pytest.raises(FileError, match="did not write"), whole(tmp_path / "runs", overwrite=True):
+        pass
+    assert (tmp_path / "runs" / "nk" / "run.json").exists()
 
 
 def test_a_file_in_the_way_of_a_folder(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pandas as pd
 import pytest
 
 from cycseq.benchmark import BenchmarkResult, BenchmarkSettings, benchmark, open_benchmark
+from cycseq.commands.benchmark import configure
+from cycseq.commands.parser import Parser, underscored
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.split import SplitSettings, make_splits
 from cycseq.errors import FileError
@@ -18,8 +21,9 @@ from cycseq.evaluate import EvaluateSettings
 from cycseq.models import build_model
 from cycseq.report import write_report
 from cycseq.report.numbers import interval, listed, short
+from cycseq.report.page import _in_python, benchmark_page
 from cycseq.report.table import headline
-from cycseq.report.words import context_verdicts
+from cycseq.report.words import cannot_tell, context_verdicts, methods
 from cycseq.run import evaluate_prediction, fit_run
 
 EVIL = '<script>alert("x")</script>'
@@ -82,7 +86,9 @@ def test_a_page_loads_nothing_and_says_who_is_best(folder: Path):
             assert (attributes.get(name) or "#").startswith(("#", "data:image/png")), (tag, attributes)
     assert "@import" not in path.read_text()
     assert "url(http" not in path.read_text()
-    assert "ContextAdditive predicts 3 of 3 contexts better than no change" in page.text
+    assert "ContextAdditive has a lower mse_ratio than no change in 3 of 3 contexts with fewer than 6" in page.text
+    assert "better than no change" not in page.text
+    assert "ahead of no change, without an interval" in page.text
     assert result.record["data"]["hash"] in page.text
     assert len([a for a in page.named("svg") if "Real and predicted delta" in str(a.get("aria-label"))]) == 3
 
@@ -128,9 +134,67 @@ def test_verdicts_by_context():
     for context, ceiling, spread in (("clear", 0.2, 0.01), ("noisy", 0.95, 0.2)):
         rows += [("NoChange", context, 0, 1.0), ("Good", context, 0, 0.5), ("Bad", context, 0, 1.1)]
         rows += [("SplitHalf", context, i, ceiling + spread * (-1) ** i) for i in range(10)]
-    metrics = pd.DataFrame(rows, columns=["model", "context", "seed", "value"]).assign(metric="mse_ratio")
-    said = {m: [v.verdict for v in context_verdicts(metrics, m, "mse_ratio")] for m in ("Good", "Bad")}
+    one = pd.DataFrame(rows, columns=["model", "context", "seed", "value"]).assign(metric="mse_ratio", split="s")
+    few = one.assign(perturbation="G0")
+    many = pd.concat([one.assign(perturbation=f"G{i}") for i in range(6)], ignore_index=True)
+    said = {m: [v.verdict for v in context_verdicts(few, m, "mse_ratio")] for m in ("Good", "Bad")}
+    assert said == {"Good": ["ahead", "cannot be told"], "Bad": ["not better", "cannot be told"]}
+    said = {m: [v.verdict for v in context_verdicts(many, m, "mse_ratio")] for m in ("Good", "Bad")}
     assert said == {"Good": ["better", "cannot be told"], "Bad": ["not better", "cannot be told"]}
+    # ahead on average, by one condition of six alone: the interval holds zero
+    lucky = (many["model"] == "Good") & (many["perturbation"] != "G0")
+    many.loc[lucky, "value"] = 1.01
+    assert context_verdicts(many, "Good", "mse_ratio")[0].verdict == "cannot be told"
+
+
+def test_sentences_follow_the_record(folder: Path):
+    result = open_benchmark(folder)
+    kind = result.record["splits"][0]["kind"]
+    assert "perturbs were left out of its scores" in methods(result, kind)
+    assert "control cells of every context stayed in training" in methods(result, kind)
+    assert "every context" not in methods(result, "random-cells")
+    result.record["asked"]["evaluation"]["keep_target"] = True
+    assert "perturbs were scored too" in methods(result, kind)
+    summary = result.summary.assign(cannot_tell=True)
+    said = cannot_tell(result, kind, headline(summary))
+    assert "mse_ratio cannot tell models apart on these data" in " ".join(said)
+    said = cannot_tell(result, kind, headline(summary.assign(ceiling=np.nan)))
+    assert "mse_ratio has no score on these data: the ceiling is undefined." in said
+    assert "cannot tell models apart" not in " ".join(said)
+
+
+def test_a_call_from_python_is_repeated_by_a_command(folder: Path):
+    record = open_benchmark(folder).record
+    record["asked"] |= {"model_settings": {"Ridge": {"alpha": 2.0}}, "cells": 50}
+    record["data"]["path"] = "my data.h5ad"
+    record["splits"] = record["splits"][:1]
+    words = shlex.split(_in_python(record))
+    parser = Parser(exit_on_error=False)
+    configure(parser, [])
+    options = parser.parse_args([underscored(word) for word in words[2:]])
+    assert str(options.data) == "my data.h5ad"
+    assert (options.split, options.context) == (["unseen-context"], record["splits"][0]["name"].partition(":")[2])
+    assert (options.cells, options.metrics) == (50, "means")
+    assert options.model_settings == {"Ridge": {"alpha": 2.0}}
+
+
+def test_the_page_shows_the_wrong_target_and_the_sources_of_all_splits(small_data: PerturbationData, tmp_path: Path):
+    finished(small_data, tmp_path / "out", split=["random-cells", "unseen-context"])
+    path = write_report(tmp_path / "out")
+    text = Page(path).text
+    assert "wrong target" in path.read_text()
+    assert "ContextAdditive, shuffled" in text
+    assert "equals" not in text
+    assert "cannot be told apart from" in text
+    result = open_benchmark(tmp_path / "out")
+    values = benchmark_page(result)
+    shown = {metric for section in values["sections"] for metric in section["condition_metrics"]}
+    assert {name for name, *_ in values["sources"]} == shown
+    for section in values["sections"]:
+        rows = result.summary[result.summary["split"] == section["kind"]].set_index(["model", "metric"])["mean"]
+        best = f"{section['table'].best} (wrong target)"
+        expected = [short(rows.get((best, m))) for m in section["condition_metrics"]]
+        assert section["wrong_target"] == expected
 
 
 def test_the_headline_shows_what_is_specific_where_it_can():

@@ -22,6 +22,8 @@ POSITIVE = "SplitHalf"
 NEGATIVES = ("NoChange", "PerturbedMean")
 UNRANKED = " (wrong target)"
 INTERVAL = (0.025, 0.975)
+FEWEST = 6
+"""With fewer conditions all fall on one side by chance more often than once in 20 (2 / 2^n): no verdict."""
 NEGLIGIBLE = 1e-6
 """A smaller difference of one condition is rounding of float32 cells: it counts as none."""
 
@@ -87,7 +89,7 @@ def paired_differences(
     -------
     Columns split, metric, model, baseline, difference (mean of model minus baseline; of the distances to the target where
     a metric has one), low, high (95 % paired bootstrap interval), n_conditions and verdict: ``beats`` or ``loses`` where
-    the interval excludes zero, ``ties`` where it does not, ``""`` with fewer than two conditions.
+    the interval excludes zero, ``ties`` where it does not, ``""`` with fewer than six conditions: by chance all would fall on one side too often.
     """
     rows: list[dict[str, object]] = []
     for group in _groups(metrics):
@@ -104,7 +106,7 @@ def paired_differences(
             found = _interval(np.where(np.abs(difference) < NEGLIGIBLE, 0.0, difference), weights)
             wins = np.where(sign > 0, found.low > 0, found.high < 0)
             losses = np.where(sign > 0, found.high < 0, found.low > 0)
-            verdicts = np.select([found.n < 2, wins, losses], ["", "beats", "loses"], "ties")
+            verdicts = np.select([found.n < FEWEST, wins, losses], ["", "beats", "loses"], "ties")
             rows += [
                 {"split": group.name, "metric": metric, "model": m, "baseline": b}
                 | {"difference": found.mean[k], "low": found.low[k], "high": found.high[k]}

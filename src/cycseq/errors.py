@@ -42,6 +42,10 @@ class ModelError(CycseqError):
     """A model cannot learn from, or cannot predict, what it was given."""
 
 
+class FitBrokeOffError(ModelError):
+    """A fit diverged, or lacks a package: another seed, setting or machine may do it."""
+
+
 def unknown_name(name: str, kind: str, options: Iterable[str], error: type[CycseqError] = SettingsError) -> CycseqError:
     """The error for a name that is not among the options; it names the nearest one.
 

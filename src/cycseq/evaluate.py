@@ -181,14 +181,15 @@ def _check_conditions(predicted: PerturbationData, real: RealSide) -> None:
     if not asked:
         msg = "there are only control cells among the predicted ones: nothing can be compared."
         raise DataError(msg)
-    if not set(asked) & set(there):
+    known = set(there)
+    if not known.intersection(asked):
         msg = (
             f"predicted and real cells have no condition in common: predicted are {_some(asked)}; real are {_some(there)}. "
             f"Give both the same labels, or name the columns with --context-key and --perturbation-key."
         )
         raise DataError(msg)
     for condition in asked:
-        if condition not in there:
+        if condition not in known:
             raise unknown_name(str(condition), "real condition for the predicted", map(str, there), DataError)
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from cycseq.errors import FileError
 
+OURS = ("run.json", "model.json", "zarr.json", ".zgroup")
+"""What a folder must hold to be replaced: one of the files that mark a run, a model or a zarr store."""
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -21,13 +23,17 @@ def check_output(path: Path, *, overwrite: bool = False, endings: tuple[str, ...
     Raises
     ------
     FileError
-        If it exists and ``overwrite`` is false, its folder is a file, or its name has none of the endings.
+        If it exists and ``overwrite`` is false, is a folder of something else, its folder is a file, or its name has
+        none of the endings.
     """
     if endings and path.suffix not in endings:
         msg = f"{path} cannot be written: its name must end in {' or '.join(endings)}."
         raise FileError(msg)
     if path.exists() and not overwrite:
         msg = f"{path} exists already: choose another name, or say --overwrite true to replace it."
+        raise FileError(msg)
+    if path.is_dir() and any(path.iterdir()) and not any((path / name).exists() for name in OURS):
+        msg = f"{path} is a folder that cycseq did not write, and is not replaced: name another, or remove it yourself."
         raise FileError(msg)
     for parent in path.parents:
         if parent.exists():
@@ -82,17 +88,19 @@ def whole(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     except OSError as err:
         raise _unwritable(path, err) from err
-    part = folder / path.name
+    part, replaced = folder / path.name, folder / "replaced"
     try:
         yield part
         if path.is_dir() and not path.is_symlink():
-            path.rename(folder / "replaced")
+            path.rename(replaced)
         os.replace(part, path)  # noqa: PTH105  (Path.replace is the same call; os.replace says that it is atomic)
     except OSError as err:
         if err.errno in FULL or err.errno in {errno.EACCES, errno.EPERM, errno.EROFS} or "write" in str(err):
             raise _unwritable(path, err) from err
         raise
     finally:
+        if replaced.exists() and not path.exists():
+            replaced.rename(path)
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -224,7 +224,7 @@ def _mean_of_others(mean: Profiles) -> Profiles | None:
 def _mean_of_training(real: RealContext, training: Responses) -> Profiles | None:
     """Control mean + mean training Delta of the context (of all contexts where it has none), never below 0.
 
-    A condition that is itself a training condition of the context is left out of its own reference.
+    It is what `PerturbedMean` predicts also where a condition was itself learnt from (few-shot, random cells).
     """
     if len({condition.perturbation for condition in training.conditions}) < 2:
         return None
@@ -232,11 +232,5 @@ def _mean_of_training(real: RealContext, training: Responses) -> Profiles | None
     if not inside.any():
         inside[:] = True
     delta = training.delta[inside].astype(np.float64)
-    n, total = len(delta), delta.sum(axis=0)
-    reference = np.tile(total / n, (len(real.perturbations), 1))
-    learnt = {training.conditions[k]: i for i, k in enumerate(np.flatnonzero(inside))}
-    for i, perturbation in enumerate(real.perturbations):
-        own = learnt.get(Condition(real.context, perturbation))
-        if own is not None:
-            reference[i] = (total - delta[own]) / (n - 1) if n > 1 else np.nan
+    reference = np.tile(delta.mean(axis=0), (len(real.perturbations), 1))
     return np.asarray(np.maximum(real.control_mean + reference, 0.0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import zlib
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from io import StringIO
@@ -64,7 +65,7 @@ class Cell:
         try:
             with np.load(path, allow_pickle=False) as file:
                 record, means = json.loads(str(file["record"])), file["means"]
-        except (OSError, ValueError, KeyError, BadZipFile):
+        except (OSError, EOFError, ValueError, KeyError, BadZipFile, zlib.error):
             return None
         record["conditions"] = tuple(Condition(*pair) for pair in record["conditions"])
         scores = read_table(StringIO(record.pop("scores")))

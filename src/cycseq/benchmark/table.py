@@ -191,7 +191,7 @@ def _asked(
             split.name: blake2b(json.dumps(asdict(split)).encode(), digest_size=8).hexdigest() for split in splits
         },
         "models": list(models),
-        "model_settings": settings.model_settings,
+        "model_settings": {model: _with_contents(said) for model, said in settings.model_settings.items()},
         "seeds": settings.seeds,
         "cells": settings.cells,
         "evaluation": asdict(evaluation),
@@ -199,6 +199,15 @@ def _asked(
     }
     said: dict[str, Any] = json.loads(json.dumps(asked, default=str))
     return said
+
+
+def _with_contents(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings in which a file stands with a hash of what it holds: a changed file is another setting."""
+    paths = {name: Path(value) for name, value in settings.items() if isinstance(value, str | Path)}
+    hashes = {
+        name: blake2b(path.read_bytes(), digest_size=8).hexdigest() for name, path in paths.items() if path.is_file()
+    }
+    return {name: [str(value), hashes[name]] if name in hashes else value for name, value in settings.items()}
 
 
 def _check_folder(out: Path, asked: dict[str, Any], *, overwrite: bool) -> None:
@@ -230,8 +239,9 @@ def _tasks(
     tasks = [Task(SPLIT_HALF, 0, cell_path(folder, SPLIT_HALF, split.name, 0, common))]
     for model in models:
         chosen = settings.model_settings.get(model, {})
+        depends_on = {**common, "settings": asked["model_settings"].get(model, {})}
         for seed in range(settings.seeds):
-            path = cell_path(folder, model, split.name, seed, {**common, "settings": chosen})
+            path = cell_path(folder, model, split.name, seed, depends_on)
             tasks.append(Task(model, seed, path, chosen))
     return tasks
 

@@ -19,12 +19,11 @@ from cycseq.calibration import SPLIT_HALF, split_half, wrong_target
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.pseudobulk import responses
 from cycseq.data.split import Split, SplitParts
-from cycseq.errors import ModelError
+from cycseq.errors import FitBrokeOffError, ModelError
 from cycseq.evaluate import COLUMNS, EvaluateSettings, RealSide, evaluate
 from cycseq.model import Model
 from cycseq.models import build_model
-from cycseq.models.base import joined
-from cycseq.run import learnt_from
+from cycseq.run import learnt_from, with_others
 
 MOST_CELLS = 500
 """Cells predicted for a condition, at most, where nothing else is said."""
@@ -77,6 +76,9 @@ def compute(data: PerturbationData, unit: Unit) -> list[Failure]:
                 if task.model == SPLIT_HALF
                 else _model_cell(real, parts, unit, task)
             )
+        except FitBrokeOffError as err:
+            failures.append(Failure(task.model, unit.split.name, task.seed, str(err)))
+            continue
         except ModelError as err:
             refused[task.model] = str(err)
             cell = _not_applicable(unit, task, str(err))
@@ -93,11 +95,8 @@ def real_side(data: PerturbationData, unit: Unit) -> tuple[RealSide, SplitParts]
     """The split's parts, and its test cells beside the other real perturbations of their contexts."""
     parts = unit.split.parts(data)
     learnt = learnt_from(parts)
-    contexts, asked = set(parts.test.contexts), set(parts.test.conditions())
-    beside = [c for c in learnt.conditions() if c.context in contexts and not c.is_control and c not in asked]
-    real = joined(parts.test, learnt.subset(beside)) if beside else parts.test
-    side = RealSide.of(real, parts.train.controls(contexts), training=responses(learnt), settings=unit.evaluation)
-    return side, parts
+    real, controls = with_others(parts.test, learnt), parts.train.controls(parts.test.contexts)
+    return RealSide.of(real, controls, training=responses(learnt), settings=unit.evaluation), parts
 
 
 def _model_cell(real: RealSide, parts: SplitParts, unit: Unit, task: Task) -> Cell:

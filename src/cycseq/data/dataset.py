@@ -174,6 +174,8 @@ class PerturbationData:
 
     @cached_property
     def _codes(self) -> tuple[tuple[Condition, ...], Codes]:
+        if not self.n_cells:  # pandas cannot factorise no pairs
+            return (), np.zeros(0, dtype=np.int64)
         pairs = pd.MultiIndex.from_arrays(
             [self.adata.obs["context"].astype(str), self.adata.obs["perturbation"].astype(str)]
         )

@@ -18,10 +18,10 @@ def _kept_by_all(comparison: Comparison) -> np.ndarray:
     return kept
 
 
-def _rank_score(distance: Nearness, places: np.ndarray) -> Scores:
-    """1 - k / (n - 1), k the others that are nearer, ties half; NaN with one perturbation."""
+def _rank_score(distance: Nearness, places: np.ndarray, kept: np.ndarray) -> Scores:
+    """1 - k / (n - 1), k the others that are nearer, ties half; NaN with one perturbation or no gene left."""
     n = distance.shape[1]
-    if n < 2:
+    if n < 2 or not kept.any():
         return np.full(len(distance), np.nan)
     own = np.take_along_axis(distance, places[:, None], axis=1)
     nearer = (distance < own).sum(axis=1) + ((distance == own).sum(axis=1) - 1) / 2
@@ -37,7 +37,7 @@ def retrieval_cosine(comparison: Comparison) -> Scores:
         return _unit((real.cells.mean - real.control_mean)[:, kept])
 
     predicted = _unit(comparison.predicted_delta[:, kept])
-    return _rank_score(-(predicted @ real.remember("unit responses", unit_responses).T), comparison.places)
+    return _rank_score(-(predicted @ real.remember("unit responses", unit_responses).T), comparison.places, kept)
 
 
 def _unit(delta: Float[np.ndarray, "conditions genes"]) -> Float[np.ndarray, "conditions genes"]:
@@ -53,7 +53,7 @@ def retrieval_l1(comparison: Comparison) -> Scores:
 
     kept = _kept_by_all(comparison)
     distance = cdist(comparison.predicted_mean[:, kept], comparison.real.cells.mean[:, kept], "cityblock")
-    return _rank_score(distance, comparison.places)
+    return _rank_score(distance, comparison.places, kept)
 
 
 def centroid_accuracy(comparison: Comparison) -> Scores:
@@ -62,7 +62,7 @@ def centroid_accuracy(comparison: Comparison) -> Scores:
 
     kept = _kept_by_all(comparison)
     distance = cdist(comparison.predicted_mean[:, kept], comparison.real.cells.mean[:, kept], "euclidean")
-    return _rank_score(distance, comparison.places)
+    return _rank_score(distance, comparison.places, kept)
 
 
 METRICS = (

@@ -15,7 +15,7 @@ import pandas as pd
 from cycseq.arrays import Cells, Codes, Profile, dense
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.labels import CONTROL
-from cycseq.errors import ModelError, SettingsError, unknown_name
+from cycseq.errors import FitBrokeOffError, ModelError, SettingsError, unknown_name
 from cycseq.model import Fitted, Model
 from cycseq.models.base import bounded, draw, joined, predicted_obs, shifted_cells
 
@@ -24,7 +24,7 @@ try:
     from torch import Tensor, nn
 except ModuleNotFoundError as err:
     missing = "this model is a network and needs torch, which is not installed: pip install 'cycseq[networks]'."
-    raise ModelError(missing) from err
+    raise FitBrokeOffError(missing) from err
 
 from cycseq.batches import Encoded, Feeder, Vocabulary, encoded
 from cycseq.nets.batch import Batch, Sizes
@@ -143,7 +143,7 @@ class NetworkModel(Model, Generic[Net]):
         validating = Feeder(cells, kept, max(256, self.batch_size), seed, with_controls=self.needs_controls)
         state = train_network(self, net, feeder, validating, self._training_settings(), run=run, identity=identity)
         if not state.best_net:
-            raise ModelError(_broken(self, state.broken, "before the first epoch ended"))
+            raise FitBrokeOffError(_broken(self, state.broken, "before the first epoch ended"))
         facts = {
             "vocabulary": vars(vocabulary),
             "trained_parts": sorted({part for c in train.conditions() for part in c.parts}),
@@ -169,7 +169,9 @@ class NetworkModel(Model, Generic[Net]):
             facts=json.loads(json.dumps({**facts, **more})),
         )
         if state.broken:
-            raise ModelError(_broken(self, state.broken, f"the state of epoch {state.best_epoch} is kept in the model"))
+            raise FitBrokeOffError(
+                _broken(self, state.broken, f"the state of epoch {state.best_epoch} is kept in the model")
+            )
         return self
 
     @final
@@ -260,7 +262,7 @@ class NetworkModel(Model, Generic[Net]):
         made: Cells = np.concatenate(blocks).astype(np.float32)
         if not np.isfinite(made).all():
             msg = f"{self.name} made values that are no numbers for {condition}: fit it again with a smaller learning rate."
-            raise ModelError(msg)
+            raise FitBrokeOffError(msg)
         made[made < 0.0] = 0.0
         return made
 

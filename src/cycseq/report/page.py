@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +15,18 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from cycseq.benchmark import BenchmarkResult, open_benchmark
 from cycseq.calibration import SPLIT_HALF
 from cycseq.errors import FileError
+from cycseq.evaluate import EvaluateSettings
 from cycseq.files import check_output, existing_file, write_text
 from cycseq.metrics import METRICS
 from cycseq.models import describe
 from cycseq.report import numbers, words
 from cycseq.report.panels import context_groups, metric_panels
 from cycseq.report.run_page import run_page
-from cycseq.report.table import Headline, headline, is_model
+from cycseq.report.table import Headline, headline, is_model, wrong_target
 
 MOST_ROWS = 3000
+OF_A_CONTEXT = {"unseen-context", "unseen-pair", "few-shot"}
+"""Kinds whose splits are named by the context that they hold out."""
 
 
 def write_report(folder: Path, out: Path | None = None, *, overwrite: bool = False) -> Path:
@@ -77,12 +83,14 @@ def benchmark_page(result: BenchmarkResult) -> dict[str, Any]:
     record = result.record
     kinds = list(dict.fromkeys(split["kind"] for split in record["splits"]))
     name = Path(record["data"]["path"]).name if record["data"]["path"] else "the data"
+    sections = [_section(result, kind) for kind in kinds]
     return {
         "title": f"Benchmark on {name}",
         "record": record,
         "data_name": name,
         "contexts": _contexts(record["data"]["conditions"]),
-        "sections": [_section(result, kind) for kind in kinds],
+        "sections": sections,
+        "sources": words.sources(list(dict.fromkeys(m for one in sections for m in one["condition_metrics"]))),
         "failed": result.failed,
         "models": [(model, describe(model)) for model in record["models"]],
         "versions": record["versions"],
@@ -103,11 +111,13 @@ def _section(result: BenchmarkResult, kind: str) -> dict[str, Any]:
     return {
         "kind": kind,
         "held_out": words.held_out(kind),
+        "controls": words.controls(kind).capitalize(),
         "claims": list(dict.fromkeys(split["claim"] for split in splits)),
         "splits": splits,
         "n_conditions": len({tuple(pair) for split in splits for pair in split["test"]}),
         "in_short": words.in_short(table, verdicts, metric, summary),
         "table": table,
+        "wrong_target": wrong_target(summary, table),
         "panels": metric_panels(summary, table),
         "duels": _duels(result.differences[result.differences["split"] == kind], shown, table.order),
         "groups": groups,
@@ -118,7 +128,6 @@ def _section(result: BenchmarkResult, kind: str) -> dict[str, Any]:
         "cannot_tell": words.cannot_tell(result, kind, table),
         "not_applicable": words.not_applicable(result, kind),
         "methods": words.methods(result, kind),
-        "sources": words.sources(shown),
     }
 
 
@@ -148,7 +157,7 @@ def _contexts(conditions: Sequence[Sequence[str | int]]) -> list[dict[str, Any]]
 
 
 def _duels(differences: pd.DataFrame, metrics: list[str], order: list[str]) -> dict[str, Any]:
-    """How often each model beats, equals and loses to each baseline, over the headline metrics."""
+    """How often each model beats, cannot be told from and loses to each baseline, over the headline metrics."""
     rows = differences[differences["metric"].isin(metrics) & differences["verdict"].isin(["beats", "ties", "loses"])]
     counts = rows.groupby(["model", "baseline", "verdict"]).size()
     baselines = [name for name in order if name in set(rows["baseline"])]
@@ -178,10 +187,26 @@ def _by_condition(rows: pd.DataFrame, metrics: list[str]) -> list[dict[str, Any]
 
 
 def _in_python(record: dict[str, Any]) -> str:
+    """The command that does what a call from Python did, as far as the record says what that was."""
     asked = record["asked"]
-    path = record["data"]["path"] or "DATA.h5ad"
     kinds = sorted({split["kind"] for split in record["splits"]})
-    return (
-        f"cycseq benchmark --data {path} --split {','.join(kinds)} --models {','.join(asked['models'])} "
-        f"--seeds {asked['seeds']} --out OUT/"
-    )
+    options: dict[str, Any] = {
+        "data": record["data"]["path"] or "DATA.h5ad",
+        "split": kinds,
+        "models": asked["models"],
+        "seeds": asked["seeds"],
+    }
+    held_out = {split["name"].partition(":")[2] for split in record["splits"] if split["kind"] in OF_A_CONTEXT}
+    if len(held_out) == 1:
+        options["context"] = held_out.pop()
+    options |= {name: asked[name] for name in ("model_settings", "cells") if asked[name]}
+    usual = json.loads(json.dumps(asdict(EvaluateSettings())))
+    options |= {name: value for name, value in asked["evaluation"].items() if value != usual.get(name)}
+    said = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", _typed(value))]
+    return shlex.join(["cycseq", "benchmark", *said, "--out", "OUT/"])
+
+
+def _typed(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return json.dumps(value) if isinstance(value, bool | dict) else str(value)

@@ -49,6 +49,8 @@ class Column:
     null: str
     null_model: str
     cannot_tell: bool
+    no_ceiling: bool
+    """Whether the ceiling is undefined."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,15 @@ def _column(rows: pd.DataFrame, metric: str) -> Column:
         null=short(float(rows["null"].iloc[0])),
         null_model=str(rows["null_model"].iloc[0]),
         cannot_tell=bool(rows["cannot_tell"].all()),
+        no_ceiling=bool(rows["ceiling"].isna().all()),
     )
+
+
+def wrong_target(summary: pd.DataFrame, table: Headline) -> list[str]:
+    """What the best model's predictions get, shuffled among perturbations; empty where that was not computed."""
+    rows = summary[summary["model"] == table.best + WRONG_TARGET]
+    means = dict(zip(rows["metric"], rows["mean"], strict=True))
+    return [short(means.get(column.metric)) for column in table.columns] if means else []
 
 
 def direction_words(metric: str) -> str:

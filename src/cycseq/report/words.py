@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pandas as pd
 
 from cycseq.benchmark import BenchmarkResult
+from cycseq.bootstrap import paired_differences
 from cycseq.calibration import SPLIT_HALF
 from cycseq.data.split import KINDS
 from cycseq.metrics import METRICS
 from cycseq.report.numbers import counted, listed, short
 from cycseq.report.table import NULL, Headline, badness, is_model
 
-Verdict = Literal["better", "not better", "cannot be told"]
+Verdict = Literal["better", "ahead", "not better", "cannot be told"]
 NOISE = 2.0
 """A difference counts from this many standard deviations of the split-half ceiling's repeats."""
+ENOUGH = 6
+"""A context with fewer conditions has no interval worth the name."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class ContextVerdict:
 
     context: str
     verdict: Verdict
+    paired: bool
+    """Whether a paired interval over conditions says so, or (fewer than `ENOUGH`) the spread between halves alone."""
     model: float
     null: float
     ceiling: float
@@ -35,7 +40,8 @@ def context_verdicts(metrics: pd.DataFrame, model: str, metric: str) -> list[Con
     """Whether the model is nearer to the real cells than no change is, context by context.
 
     It cannot be told where one half of the real cells does not predict the other half better than no change does,
-    by more than the spread between random halves.
+    by more than the spread between random halves, or where the paired interval over conditions holds zero. It is better
+    only where that interval says so; with fewer than `ENOUGH` conditions it is ahead, by more than that spread.
     """
     rows = metrics[metrics["metric"] == metric]
     found: list[ContextVerdict] = []
@@ -47,12 +53,17 @@ def context_verdicts(metrics: pd.DataFrame, model: str, metric: str) -> list[Con
         spread = NOISE * float(pd.Series(badness(metric, halves)).std()) if len(halves) > 1 else 0.0
         ours, void, top = (float(means.get(name, float("nan"))) for name in (model, NULL, SPLIT_HALF))
         bad, bad_void, bad_top = badness(metric, [ours, void, top])
+        both = paired_differences(part[part["model"].isin([model, NULL])], baselines=[NULL])
+        duel = both[both["model"] == model].iloc[0]
+        paired = int(duel["n_conditions"]) >= ENOUGH
         verdict: Verdict = "not better"
-        if not bad_top < bad_void - spread:
+        if not bad_top < bad_void - spread or (paired and duel["verdict"] == "ties"):
             verdict = "cannot be told"
-        elif bad < bad_void - spread:
+        elif paired and duel["verdict"] == "beats":
             verdict = "better"
-        found.append(ContextVerdict(str(context), verdict, ours, void, top))
+        elif not paired and bad < bad_void - spread:
+            verdict = "ahead"
+        found.append(ContextVerdict(str(context), verdict, paired, ours, void, top))
     return found
 
 
@@ -64,16 +75,10 @@ def in_short(table: Headline, verdicts: Sequence[ContextVerdict], metric: str, s
     entries = next(entries for model, _, entries in table.rows if model == best)
     if table.order[0] == NULL and best != NULL:
         said.append(f"No model is ahead of no change by mean rank over the headline metrics; {best} comes next.")
-    by = {
-        word: [v.context for v in verdicts if v.verdict == word] for word in ("better", "not better", "cannot be told")
-    }
-    if verdicts:
-        said.append(
-            f"{best} predicts {len(by['better'])} of {counted(len(verdicts), 'context')} better than no change ({metric})"
-            + (f"; {listed(by['not better'])} {_is(by['not better'])} not better" if by["not better"] else "")
-            + (f"; {listed(by['cannot be told'])} cannot be told" if by["cannot be told"] else "")
-            + "."
-        )
+    for paired in (True, False):
+        some = [verdict for verdict in verdicts if verdict.paired == paired]
+        if some:
+            said.append(_beside_no_change(best, some, metric, paired=paired))
     firsts = [column.metric for i, column in enumerate(table.columns) if entries[i].first]
     others = len(table.rows) - 1
     if others and firsts:
@@ -83,12 +88,34 @@ def in_short(table: Headline, verdicts: Sequence[ContextVerdict], metric: str, s
         )
     row = summary[(summary["model"] == best) & (summary["metric"] == table.columns[0].metric)]
     if len(row):
-        ceiling, null = table.columns[0].ceiling, table.columns[0].null
+        first = table.columns[0]
+        ceiling = (
+            ""
+            if first.no_ceiling
+            else f"one half of the real cells gets {first.ceiling} for predicting the other half, and "
+        )
         said.append(
-            f"Its {table.columns[0].metric} is {short(float(row['mean'].iloc[0]))}, where one half of the real cells "
-            f"gets {ceiling} for predicting the other half, and {table.columns[0].null_model or 'no change'} gets {null}."
+            f"Its {first.metric} is {short(float(row['mean'].iloc[0]))}, where {ceiling}"
+            f"{first.null_model or 'no change'} gets {first.null}."
         )
     return said
+
+
+def _beside_no_change(model: str, verdicts: Sequence[ContextVerdict], metric: str, *, paired: bool) -> str:
+    """In how many contexts the model is better, or ahead where there are too few conditions for an interval."""
+    of = {word: [v.context for v in verdicts if v.verdict == word] for word in get_args(Verdict)}
+    n, missed, untold = counted(len(verdicts), "context"), of["not better"], of["cannot be told"]
+    if paired:
+        said = f"{model} predicts {len(of['better'])} of {n} better than no change ({metric}, paired 95 % interval)"
+        said += f"; {listed(missed)} {_is(missed)} not better" if missed else ""
+    else:
+        word = {"higher": "higher", "lower": "lower"}.get(METRICS[metric].direction, "better")
+        said = (
+            f"{model} has a {word} {metric} than no change in {len(of['ahead'])} of {n} "
+            f"with fewer than {ENOUGH} conditions"
+        )
+        said += f"; not in {listed(missed)}" if missed else ""
+    return said + (f"; {listed(untold)} cannot be told" if untold else "") + "."
 
 
 def cannot_tell(result: BenchmarkResult, kind: str, table: Headline) -> list[str]:
@@ -106,9 +133,12 @@ def cannot_tell(result: BenchmarkResult, kind: str, table: Headline) -> list[str
     if len(conditions) < 6:
         said.append(f"The intervals rest on {counted(len(conditions), 'test condition')}: they are rough.")
     said += [
-        f"{metric} cannot tell models apart on these data: the ceiling and the negative control do not differ beyond their spread."
-        for metric in dict.fromkeys(rows[rows["cannot_tell"].astype(bool)]["metric"])
-        if metric in {column.metric for column in table.columns}
+        f"{column.metric} has no score on these data: the ceiling is undefined."
+        if column.no_ceiling
+        else f"{column.metric} cannot tell models apart on these data: "
+        "the ceiling is not better than the negative control beyond their spread."
+        for column in table.columns
+        if column.cannot_tell or column.no_ceiling
     ]
     said += [f"{metric} is undefined for every condition{_why(metric)}." for metric in table.undefined]
     partly = rows[(rows["n_undefined"] > 0) & rows["mean"].notna()].groupby("metric")["n_undefined"].max()
@@ -142,14 +172,16 @@ def methods(result: BenchmarkResult, kind: str) -> str:
     record, asked = result.record, result.record["asked"]
     data = record["data"]
     n_splits = sum(split["kind"] == kind for split in record["splits"])
+    kept = asked["evaluation"]["keep_target"]
+    targets = "scored too" if kept else "left out of its scores"
     return (
         f"{counted(len(record['models']), 'model')} ({listed(record['models'], 12)}) were compared with CycSeq "
         f"{record['versions']['cycseq']} on {counted(data['cells'], 'cell')} x {counted(data['genes'], 'gene')} "
         f"(log1p of counts per 10,000) in {counted(len(data['contexts']), 'context')} with "
         f"{counted(len(data['perturbations']), 'perturbation')}. Splits were of the kind {kind} "
-        f"({counted(n_splits, 'split')}; held out: {held_out(kind) or 'what the split file says'}), with {counted(asked['seeds'], 'seed')} each; control cells "
-        "of every context stayed in training. Deltas are perturbed minus control means of a context; genes that a "
-        "condition perturbs were left out of its scores. The ceiling is the score that a random half of the real cells "
+        f"({counted(n_splits, 'split')}; held out: {held_out(kind) or 'what the split file says'}), with {counted(asked['seeds'], 'seed')} each; "
+        f"{controls(kind)}. Deltas are perturbed minus control means of a context; genes that a "
+        f"condition perturbs were {targets}. The ceiling is the score that a random half of the real cells "
         "gets for predicting the other half (10 repeats); scores are (value - negative control) / (ceiling - negative "
         "control), not clipped. Intervals are 95 % percentile intervals of a paired bootstrap over test conditions, "
         "stratified by context (2,000 draws); a model is said to beat another only where the paired interval excludes zero."
@@ -159,6 +191,13 @@ def methods(result: BenchmarkResult, kind: str) -> str:
 def held_out(kind: str) -> str:
     """What splits of this kind hold out; empty for a kind of another's making."""
     return next((words for name, words in KINDS.items() if name == kind), "")
+
+
+def controls(kind: str) -> str:
+    """Which control cells the models learn from."""
+    if kind == "random-cells":
+        return "control cells were cut like all others, and those of the training part stayed in training"
+    return "control cells of every context stayed in training"
 
 
 def sources(metrics: Sequence[str]) -> list[tuple[str, str, str, str, str]]:

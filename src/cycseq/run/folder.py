@@ -267,6 +267,12 @@ def _check_seed(seed: int) -> None:
 def _in_place(folder: Path) -> Iterator[None]:
     """When the block fails, what stood at ``folder`` comes back; checkpoints of a new run outlive Ctrl-C alone."""
     kept = folder.with_name(f".{folder.name}.replaced")
+    if kept.exists():  # an earlier replacement was killed: what it had finished stays, else what it replaced comes back
+        if (folder / MODEL).is_dir():
+            shutil.rmtree(kept)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+            kept.rename(folder)
     if folder.exists():
         folder.rename(kept)
     try:

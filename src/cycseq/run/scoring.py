@@ -51,8 +51,9 @@ def evaluate_prediction(
     split = Split.read(split) if isinstance(split, Path) else split
     if split is not None:
         parts = split.parts(real)
-        train: PerturbationData | None = learnt_from(parts)
-        test = parts.test
+        learnt = learnt_from(parts)
+        train: PerturbationData | None = learnt
+        test = with_others(parts.test, learnt)
     else:
         known = {Condition(*pair) for pair in record.get("training", ())} & set(real.conditions())
         train = real.subset([*known, *(c for c in real.conditions() if c.is_control)]) if known else None
@@ -75,6 +76,13 @@ def evaluate_prediction(
         split=split.name if split is not None else str(said.get("name", "")),
         seed=int(record.get("seed", 0)),
     )
+
+
+def with_others(test: PerturbationData, learnt: PerturbationData) -> PerturbationData:
+    """The test cells with the other real perturbations of their contexts, from which retrieval has to tell them."""
+    contexts, asked = set(test.contexts), set(test.conditions())
+    beside = [c for c in learnt.conditions() if c.context in contexts and not c.is_control and c not in asked]
+    return joined(test, learnt.subset(beside)) if beside else test
 
 
 def learnt_from(parts: SplitParts) -> PerturbationData:

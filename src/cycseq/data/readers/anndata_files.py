@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,9 @@ def _read_group(group: Any, settings: ReadSettings, what: str) -> Loaded:
     x = float32(elem(group[where])) if where in group else None
     var = elem(group["raw/var" if where == "raw/X" else "var"])
     others = {name: elem(group[name]) for name in ("uns", "obsm") if name in group}
-    if "cycseq" in others.get("uns", {}) and where == "X":
+    if where != "X":
+        _forget_scale(others.get("uns", {}))
+    elif "cycseq" in others.get("uns", {}):
         others["varm"] = elem(group["varm"]) if "varm" in group else {}
         others["layers"] = {PAIR: elem(group["layers"][PAIR])} if PAIR in layers else {}
     adata = ad.AnnData(X=x, obs=elem(group["obs"]), var=var, **others)
@@ -73,7 +76,15 @@ def _from_memory(adata: ad.AnnData, settings: ReadSettings, what: str) -> Loaded
         adata = ad.AnnData(X=adata.raw.X, obs=adata.obs, var=adata.raw.var, uns=adata.uns, obsm=adata.obsm)
     elif where != "X":
         adata.X = adata.layers[where.removeprefix("layers/")]
+    if where != "X":
+        _forget_scale(adata.uns)
     return Loaded(adata, format=what, layers=layers, notes=_notes(where))
+
+
+def _forget_scale(uns: MutableMapping[str, Any]) -> None:
+    """What cycseq wrote of the scale is true of X only."""
+    if "cycseq" in uns:
+        uns["cycseq"] = {name: said for name, said in uns["cycseq"].items() if name != "scale"}
 
 
 def _layer(name: str | None, layers: tuple[str, ...]) -> str:

@@ -41,7 +41,7 @@ def read_array(path: Path, settings: ReadSettings) -> Loaded:
 def _read_npz(path: Path, settings: ReadSettings) -> Loaded:
     with damage_named(path, "arrays (pickled objects are refused)"), np.load(path, allow_pickle=False) as arrays:
         if "format" in arrays and "shape" in arrays:
-            x: Any = sp.load_npz(path)
+            x: Any = sp.load_npz(path).tocsr()
             return _named(x, _genes(path, settings), pd.DataFrame(), settings, "sparse NPZ")
         name = next((name for name in MATRIX_NAMES if name in arrays), None)
         if name is None:

@@ -35,6 +35,12 @@ def random_cells(data: PerturbationData, settings: SplitSettings) -> tuple[Plan,
             "or give more cells."
         )
         raise SplitError(msg)
+    if not parts["train"]:
+        msg = (
+            f"no condition has enough cells for one to be left to train on beside shares of {tested:g} and "
+            f"{validated:g}: lower --fraction or --validation, or give more cells."
+        )
+        raise SplitError(msg)
     n = {part: f"{len(names):,}" for part, names in parts.items()}
     claim = (
         f"Reconstruction only: it says nothing about unseen conditions. {n['test']} cells at random are tested, "

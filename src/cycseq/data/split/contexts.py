@@ -7,7 +7,7 @@ from collections.abc import Callable
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.split.base import SplitSettings
 from cycseq.data.split.cells import cut, refuse_metacells
-from cycseq.data.split.plan import Plan, assign, in_words, n_tested, n_validated, perturbed, shuffled, times
+from cycseq.data.split.plan import Assigned, Plan, assign, in_words, n_tested, n_validated, perturbed, shuffled, times
 from cycseq.errors import SplitError, unknown_name
 
 Build = Callable[[PerturbationData, SplitSettings, str], Plan]
@@ -98,12 +98,21 @@ def few_shot(data: PerturbationData, settings: SplitSettings, context: str) -> P
     if settings.k is not None:
         if not others:
             raise _lonely(context, "its other perturbations would be measured nowhere")
-        train, test = _k_conditions(inside, settings.k, settings.seed, context)
-        also, validation = _k_conditions(within, settings.k, settings.seed, validating) if validating else ((), ())
+        parted = _k_conditions(inside, settings.k, settings.seed, context)
+        train, test, left_out = parted.rest, parted.held, parted.touched
+        if not train:
+            msg = (
+                f"each of the {times(settings.k, 'condition')} drawn of {context} contains a tested one, so none is "
+                "left to learn from: keep more with --k, or draw others with --seed."
+            )
+            raise SplitError(msg)
+        spared = _k_conditions(within, settings.k, settings.seed, validating) if validating else Assigned((), (), ())
+        also, validation = spared.rest, spared.held + spared.touched
         cells: dict[str, tuple[str, ...]] = {}
-        what = f"{times(settings.k, 'measured condition')} of it"
-        unsaid = _nowhere_else(test, others)
+        what = f"{times(len(train), 'measured condition')} of it"
+        unsaid = _nowhere_else(test, others) + _left_out(left_out, f"in {context} ")
     else:
+        left_out = ()
         n_cells = LONG_TAIL_CELLS if settings.n_cells is None else settings.n_cells
         train, test, cells = _n_cells(data, inside, n_cells, settings, "test")
         if not test:
@@ -119,7 +128,8 @@ def few_shot(data: PerturbationData, settings: SplitSettings, context: str) -> P
         f"A good score shows that the responses of {context}, a long-tail context, can be told from {what}, its control "
         f"cells and the responses of {_contexts(others)}. It says nothing of a context in which nothing was perturbed."
     )
-    return Plan(f"few-shot:{context}", claim + unsaid, (*outside, *also, *train), validation, test, cells=cells)
+    known = (*outside, *also, *train)
+    return Plan(f"few-shot:{context}", claim + unsaid, known, validation, test, left_out, cells)
 
 
 def _usable(data: PerturbationData, context: str) -> str:
@@ -142,7 +152,10 @@ def _inside_and_outside(data: PerturbationData, context: str) -> tuple[tuple[Con
 
 
 def _validation_context(test: tuple[Condition, ...], others: tuple[Condition, ...], settings: SplitSettings) -> str:
-    """Another context that training can spare: no tested perturbation is measured there alone. "" if there is none."""
+    """Another context that training can spare: no tested perturbation is measured there alone. "" if there is none.
+
+    Where k conditions of it are to stay, it must have more than these.
+    """
     if settings.validation == 0:
         return ""
     tested = {c.perturbation for c in test}
@@ -150,7 +163,8 @@ def _validation_context(test: tuple[Condition, ...], others: tuple[Condition, ..
     order = shuffled({c.context for c in others}, settings.seed, "validation", test[0].context)
     for context in order:
         rest = [c for c in others if c.context != context]
-        if rest and needed <= {c.perturbation for c in rest}:
+        enough = settings.k is None or len(others) - len(rest) > settings.k
+        if rest and enough and needed <= {c.perturbation for c in rest}:
             return context
     return ""
 
@@ -164,18 +178,15 @@ def _some(inside: tuple[Condition, ...], options: list[str], n: int) -> list[str
     return chosen
 
 
-def _k_conditions(
-    inside: tuple[Condition, ...], k: int, seed: int, context: str
-) -> tuple[tuple[Condition, ...], tuple[Condition, ...]]:
-    """Those that stay and those that are held out; where there are too few to hold out any, `SplitError`."""
+def _k_conditions(inside: tuple[Condition, ...], k: int, seed: int, context: str) -> Assigned:
+    """All but k held out; of the k, those that contain a held one are touched. With too few, `SplitError`."""
     if k >= len(inside):
         msg = (
             f"{context} has {times(len(inside), 'perturbed condition')}: if k = {k} of them stay, none is left to test. "
             f"Say --k {len(inside) - 1} or less, or --n-cells to keep some cells of each condition."
         )
         raise SplitError(msg)
-    kept = set(shuffled((c.perturbation for c in inside), seed, "few-shot", context)[:k])
-    return tuple(c for c in inside if c.perturbation in kept), tuple(c for c in inside if c.perturbation not in kept)
+    return assign(inside, shuffled((c.perturbation for c in inside), seed, "few-shot", context)[k:])
 
 
 def _n_cells(

@@ -7,7 +7,7 @@ from functools import partial
 
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.split.base import KINDS, Split, SplitSettings
-from cycseq.data.split.cells import random_cells
+from cycseq.data.split.cells import SHARE, random_cells
 from cycseq.data.split.contexts import few_shot, in_turn, unseen_context, unseen_pair
 from cycseq.data.split.perturbations import unseen_combination, unseen_perturbation
 from cycseq.data.split.plan import Plan
@@ -85,6 +85,8 @@ def _check(settings: SplitSettings) -> None:
             f"--fraction must lie between 0 and 1 and --validation from 0 to 1, but they are {tested} and {validated}."
         )
         raise SettingsError(msg)
-    if (tested or 0.0) + (validated or 0.0) >= 1:
-        msg = f"--fraction {tested} and --validation {validated} leave nothing to train on: their sum must be below 1."
+    default = SHARE if settings.kind == "random-cells" else 0.0
+    tested, validated = (default if value is None else value for value in (tested, validated))
+    if tested + validated >= 1:
+        msg = f"--fraction {tested:g} and --validation {validated:g} leave nothing to train on: their sum must be below 1."
         raise SettingsError(msg)
