@@ -65,7 +65,7 @@ def ours(folder: Path) -> None:
     import anndata as ad
 
     from cycseq.data.dataset import PerturbationData
-    from cycseq.evaluate import EvaluateSettings, evaluate
+    from cycseq.evaluation import EvaluateSettings, evaluate
 
     real, predicted = (
         PerturbationData.from_anndata(ad.read_h5ad(folder / f"{name}.h5ad"), scale="log1p")

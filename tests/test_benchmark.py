@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cycseq.benchmark import BenchmarkResult, BenchmarkSettings, benchmark, open_benchmark, work
-from cycseq.benchmark.cell import Cell, read_table
+from cycseq.benchmarking import BenchmarkResult, BenchmarkSettings, benchmark, open_benchmark, work
+from cycseq.benchmarking.cell import Cell, read_table
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import CycseqError, FileError, SettingsError
-from cycseq.evaluate import EvaluateSettings
+from cycseq.evaluation import EvaluateSettings
 
 MEANS = EvaluateSettings(metrics="mse,mse_ratio,pearson_delta,retrieval_cosine")
 SETTINGS = BenchmarkSettings(models=["ContextAdditive"], seeds=2)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from cycseq.calibration import SPLIT_HALF, split_half, wrong_target
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.evaluate import COLUMNS, EvaluateSettings, RealSide, evaluate
+from cycseq.evaluation import COLUMNS, EvaluateSettings, RealSide, evaluate
 
 MEANS = EvaluateSettings(metrics="means")
 

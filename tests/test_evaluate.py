@@ -13,7 +13,7 @@ from cycseq import evaluate as evaluate_module
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.pseudobulk import responses
 from cycseq.errors import DataError, SettingsError
-from cycseq.evaluate import COLUMNS, EvaluateSettings, RealSide, evaluate
+from cycseq.evaluation import COLUMNS, EvaluateSettings, RealSide, evaluate
 from cycseq.metrics import GROUPS, HEADLINE
 
 MEANS = EvaluateSettings(metrics="means")

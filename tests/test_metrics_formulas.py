@@ -17,7 +17,7 @@ from sklearn.metrics import average_precision_score, r2_score
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 
 from cycseq.data.dataset import PerturbationData
-from cycseq.evaluate import EvaluateSettings, RealSide, evaluate
+from cycseq.evaluation import EvaluateSettings, RealSide, evaluate
 from cycseq.metrics import GROUPS, HEADLINE, METRICS
 
 SETTINGS = EvaluateSettings(components=5)

@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.pseudobulk import responses
-from cycseq.evaluate import EvaluateSettings, RealSide, evaluate
+from cycseq.evaluation import EvaluateSettings, RealSide, evaluate
 from cycseq.metrics import METRICS
 from cycseq.metrics.base import Axes, Comparison, RealContext
 from cycseq.metrics.population import Population

@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cycseq.benchmark import BenchmarkResult, BenchmarkSettings, benchmark, open_benchmark
+from cycseq.benchmarking import BenchmarkResult, BenchmarkSettings, benchmark, open_benchmark
 from cycseq.commands.benchmark import configure
 from cycseq.commands.parser import Parser, underscored
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.split import SplitSettings, make_splits
 from cycseq.errors import FileError
-from cycseq.evaluate import EvaluateSettings
+from cycseq.evaluation import EvaluateSettings
 from cycseq.models import build_model
 from cycseq.report import write_report
 from cycseq.report.numbers import interval, listed, short

@@ -12,7 +12,7 @@ import pytest
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.split import Split
 from cycseq.errors import DataError, FileError, ModelError, SplitError
-from cycseq.evaluate import EvaluateSettings, evaluate
+from cycseq.evaluation import EvaluateSettings, evaluate
 from cycseq.models import build_model
 from cycseq.run import Run, evaluate_prediction, fit_run
 from cycseq.run.record import with_record

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cycseq.benchmark import BenchmarkSettings, benchmark
+    from cycseq.benchmarking import BenchmarkSettings, benchmark
     from cycseq.bootstrap import paired_differences, summarise
     from cycseq.data.dataset import Condition, PerturbationData
     from cycseq.data.inspect import inspect_file
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from cycseq.data.readers import ReadSettings, read
     from cycseq.data.simulate import SimulateSettings, simulate
     from cycseq.data.split import Split, SplitSettings, make_splits
-    from cycseq.evaluate import EvaluateSettings, evaluate
+    from cycseq.evaluation import EvaluateSettings, evaluate
     from cycseq.models import build_model, load_model
     from cycseq.report import write_report
     from cycseq.run import Run, fit_run
 
 _WHERE = {
-    "cycseq.benchmark": ("BenchmarkSettings", "benchmark"),
+    "cycseq.benchmarking": ("BenchmarkSettings", "benchmark"),
     "cycseq.bootstrap": ("paired_differences", "summarise"),
     "cycseq.data.dataset": ("Condition", "PerturbationData"),
     "cycseq.data.inspect": ("inspect_file",),
@@ -31,7 +31,7 @@ _WHERE = {
     "cycseq.data.readers": ("ReadSettings", "read"),
     "cycseq.data.simulate": ("SimulateSettings", "simulate"),
     "cycseq.data.split": ("Split", "SplitSettings", "make_splits"),
-    "cycseq.evaluate": ("EvaluateSettings", "evaluate"),
+    "cycseq.evaluation": ("EvaluateSettings", "evaluate"),
     "cycseq.models": ("build_model", "load_model"),
     "cycseq.report": ("write_report",),
     "cycseq.run": ("Run", "fit_run"),

@@ -13,7 +13,7 @@ import pandas as pd
 
 from cycseq.arrays import Codes
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.evaluate import COLUMNS, matched, scores, table
+from cycseq.evaluation import COLUMNS, matched, scores, table
 from cycseq.metrics.base import Metric, RealContext
 from cycseq.metrics.population import Population
 from cycseq.real_side import RealSide, seed_of

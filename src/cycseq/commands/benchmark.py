@@ -7,14 +7,14 @@ from pathlib import Path
 import pandas as pd
 from jsonargparse import Namespace
 
-from cycseq.benchmark import BenchmarkSettings, benchmark
+from cycseq.benchmarking import BenchmarkSettings, benchmark
 from cycseq.calibration import WRONG_TARGET
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import headline, say
 from cycseq.data.readers import read
 from cycseq.data.split import SplitSettings
 from cycseq.errors import ModelError
-from cycseq.evaluate import EvaluateSettings
+from cycseq.evaluation import EvaluateSettings
 from cycseq.report import write_report
 
 

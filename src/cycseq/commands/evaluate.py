@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 from pathlib import Path
 
 from jsonargparse import Namespace
 
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import headline, say
+from cycseq.data.dataset import PerturbationData
+from cycseq.data.labels import NO_CONTROL
 from cycseq.data.readers import ReadSettings, read
-from cycseq.evaluate import EvaluateSettings
+from cycseq.errors import DataError
+from cycseq.evaluation import EvaluateSettings
 from cycseq.files import check_output, write_text
 from cycseq.run import evaluate_prediction
 
@@ -33,8 +38,24 @@ def run(options: Namespace) -> None:
     """Compare and write."""
     check_output(options.out, overwrite=options.overwrite)
     reading = settings_of(ReadSettings, options)
-    predicted, real = read(options.predicted, reading), read(options.real, reading)
+    predicted, real = _predicted(options.predicted, reading), read(options.real, reading)
+    if not any(condition.is_control for condition in real.conditions()):
+        msg = f"{options.real} has no control cells, but a response is a difference to them: say --control LABEL."
+        raise DataError(msg, option="--control LABEL")
     scores = evaluate_prediction(predicted, real, split=options.split, settings=settings_of(EvaluateSettings, options))
     write_text(options.out, scores.to_csv(index=False), overwrite=options.overwrite)
     headline(scores, ["context", "perturbation"])
     say(f"wrote {options.out}: {len(scores):,} values, {int(scores['value'].isna().sum())} of them undefined")
+
+
+def _predicted(path: Path, reading: ReadSettings) -> PerturbationData:
+    """Predicted cells: their controls, if any, may bear other labels than the real ones, or only some of them."""
+    said = reading.control or ""
+    others = [*(said.split(",") if "," in said else []), *([None] if said else []), NO_CONTROL]
+    try:
+        return read(path, reading)
+    except DataError:
+        for control in others[:-1]:
+            with contextlib.suppress(DataError):
+                return read(path, dataclasses.replace(reading, control=control))
+    return read(path, dataclasses.replace(reading, control=NO_CONTROL))

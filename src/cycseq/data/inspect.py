@@ -142,6 +142,9 @@ def _described(
     scale = attempt(lambda: scale_of(adata, look_at(x), keys, said=settings.scale, layers=loaded.layers))
     if scale is not None:
         notes.append(f"scale: {scale[0]} ({scale[1]})")
+        if scale[0] == "scaled":
+            msg = "the values are scaled (standardised genes), which cannot be undone: give counts or log1p values."
+            errors.append(DataError(msg))
     found = attempt(lambda: labels(drop_unlabelled=True))
     if found is None:
         described = pd.DataFrame(), [f"obs columns: {', '.join(map(str, adata.obs.columns[:12])) or 'none'}"]

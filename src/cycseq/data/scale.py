@@ -97,9 +97,9 @@ def decide_scale(x: Matrix | Values, said: str | None = None, *, layers: Sequenc
     if seen.lowest < 0:
         msg = (
             f"some values are negative ({_shown(seen.negative)}): they are neither counts nor log1p. "
-            f"{elsewhere} counts, or say --scale scaled if the genes were standardised."
+            f"{elsewhere} counts or log1p values. Standardised genes can be read with --scale scaled, but not prepared."
         )
-        raise DataError(msg, option=option or "--scale scaled")
+        raise DataError(msg, option=option)
     found: Scale | None = "counts" if not seen.n_fractional else "log1p" if seen.highest <= HIGHEST_LOG1P else None
     if said is not None and found is not None and said != found:
         shown = _shown(seen.fractional or seen.positive)

@@ -50,7 +50,8 @@ def chosen_cells(
         n = int(which[data.condition_codes].sum())
         notes += [f"{n:,} cells of {int(which.sum())} conditions ({why}) were dropped"] if n else []
     if not kept.any():
-        msg = f"no cells are left: {'; '.join(notes)}. Loosen the limits."
+        cure = "Do not give this file" if left_out.all() else "Loosen the limits"
+        msg = f"no cells are left of {', '.join(data.contexts)}: {'; '.join(notes)}. {cure}."
         raise DataError(msg)
     return ChosenCells(kept, tuple(notes))
 

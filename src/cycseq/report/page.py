@@ -12,10 +12,10 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from cycseq.benchmark import BenchmarkResult, open_benchmark
+from cycseq.benchmarking import BenchmarkResult, open_benchmark
 from cycseq.calibration import SPLIT_HALF
 from cycseq.errors import FileError
-from cycseq.evaluate import EvaluateSettings
+from cycseq.evaluation import EvaluateSettings
 from cycseq.files import check_output, existing_file, write_text
 from cycseq.metrics import METRICS
 from cycseq.models import describe

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 
 from cycseq import plots
 from cycseq.arrays import Profile
-from cycseq.benchmark import BenchmarkResult
+from cycseq.benchmarking import BenchmarkResult
 from cycseq.calibration import SPLIT_HALF
 from cycseq.data.dataset import Condition
 from cycseq.report.figures import svg

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 import pandas as pd
 
-from cycseq.benchmark import BenchmarkResult
+from cycseq.benchmarking import BenchmarkResult
 from cycseq.bootstrap import paired_differences
 from cycseq.calibration import SPLIT_HALF
 from cycseq.data.split import KINDS

@@ -10,7 +10,7 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.pseudobulk import responses
 from cycseq.data.split import Split, SplitParts
 from cycseq.errors import DataError
-from cycseq.evaluate import EvaluateSettings, evaluate
+from cycseq.evaluation import EvaluateSettings, evaluate
 from cycseq.models.base import joined
 
 

@@ -48,13 +48,14 @@ def _read_npz(path: Path, settings: ReadSettings) -> Loaded:
             msg = f"{path} holds no matrix: expected an array named X, found {', '.join(arrays) or 'none'}."
             raise DataError(msg)
         x = arrays[name]
+        n_cells = x.shape[-1 if settings.orientation == "genes-by-cells" else 0]
         inside = next((arrays[n] for n in GENE_NAMES if n in arrays), None)
         genes = _genes(path, settings) if inside is None or settings.genes_file else pd.Index(inside.astype(str))
         cells = next((arrays[n].astype(str) for n in CELL_NAMES if n in arrays), None)
         columns = {
             key: arrays[key]
             for key in arrays
-            if key not in {*MATRIX_NAMES, *GENE_NAMES, *CELL_NAMES} and arrays[key].shape == (x.shape[0],)
+            if key not in {*MATRIX_NAMES, *GENE_NAMES, *CELL_NAMES} and arrays[key].shape == (n_cells,)
         }
     return _named(x, genes, pd.DataFrame(columns, index=cells), settings, "NPZ")
 

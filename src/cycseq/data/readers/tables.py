@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import zlib
 from pathlib import Path
@@ -28,6 +29,7 @@ from cycseq.errors import DataError, FileError
 ENDINGS = (".csv", ".tsv", ".txt")
 QUALITY_NAMES = (
     *("n_counts", "ncounts", "n_count", "total_counts", "ncount_rna", "n_genes", "ngenes", "n_genes_by_counts"),
+    *("leiden", "louvain", "cluster", "seurat_clusters", "s_score", "g2m_score", "s.score", "g2m.score", "pseudotime"),
     *("nfeature_rna", "percent_mito", "percent.mt", "pct_counts_mt", "umi_count", "guide_umi", "nperts", "dose_unit"),
 )
 LABEL_NAMES = frozenset((*PERTURBATION_NAMES, *CONTEXT_NAMES, *BATCH_NAMES, *DOSE_NAMES, *QUALITY_NAMES))
@@ -59,7 +61,8 @@ def read_table(path: Path, settings: ReadSettings) -> Loaded:
     frame = _parsed(path, sep, dict.fromkeys(numbers, "float32") | dict.fromkeys(texts, "str"))
     obs = frame[taken_for_labels]
     x = _numbers(path, frame[numbers])
-    genes = pd.Index(numbers)
+    in_header = _repeated(header_line, sep, head)
+    genes = pd.Index([in_header.get(column, column) for column in numbers])
     if lies == "genes-by-cells":
         obs, genes, x = pd.DataFrame(index=genes), frame.index, x.T
     elif labels:
@@ -76,6 +79,16 @@ def _label_columns(head: pd.DataFrame, settings: ReadSettings) -> list[str]:
         for column, dtype in head.dtypes.items()
         if column in said or str(column).casefold() in LABEL_NAMES or not pd.api.types.is_numeric_dtype(dtype)
     ]
+
+
+def _repeated(header_line: str, sep: str, head: pd.DataFrame) -> dict[str, str]:
+    """Columns whose name occurs twice, with that name: pandas calls the second ``TP53`` ``TP53.1``, so nobody notices."""
+    names = pd.Series(next(csv.reader([header_line], delimiter=sep)), dtype=str)
+    names = names.iloc[max(0, len(names) - head.shape[1]) :]  # without the header of the column of row names
+    if len(names) != head.shape[1]:
+        return {}
+    twice = (names.duplicated(keep=False) & (names != "")).to_numpy()
+    return dict(zip(head.columns[twice].astype(str), names[twice], strict=True))
 
 
 def _orientation(head: pd.DataFrame, labels: list[str], settings: ReadSettings) -> tuple[Orientation, str]:

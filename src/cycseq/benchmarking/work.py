@@ -14,13 +14,13 @@ import numpy as np
 import pandas as pd
 
 from cycseq.arrays import Profiles
-from cycseq.benchmark.cell import NO_MEANS, Cell
+from cycseq.benchmarking.cell import NO_MEANS, Cell
 from cycseq.calibration import SPLIT_HALF, split_half, wrong_target
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.pseudobulk import responses
 from cycseq.data.split import Split, SplitParts
 from cycseq.errors import FitBrokeOffError, ModelError
-from cycseq.evaluate import COLUMNS, EvaluateSettings, RealSide, evaluate
+from cycseq.evaluation import COLUMNS, EvaluateSettings, RealSide, evaluate
 from cycseq.model import Model
 from cycseq.models import build_model
 from cycseq.run import learnt_from, with_others

@@ -13,15 +13,15 @@ from typing import Any
 
 import pandas as pd
 
-from cycseq.benchmark.cell import Cell, cell_path, read_table
-from cycseq.benchmark.settings import BASELINES, BenchmarkSettings, chosen_models, chosen_splits
-from cycseq.benchmark.work import Failure, Task, Unit, compute
+from cycseq.benchmarking.cell import Cell, cell_path, read_table
+from cycseq.benchmarking.settings import BASELINES, BenchmarkSettings, chosen_models, chosen_splits
+from cycseq.benchmarking.work import Failure, Task, Unit, compute
 from cycseq.bootstrap import paired_differences, summarise
 from cycseq.calibration import SPLIT_HALF
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.split import Split, SplitSettings
 from cycseq.errors import CycseqError, FileError, SettingsError
-from cycseq.evaluate import COLUMNS, EvaluateSettings
+from cycseq.evaluation import COLUMNS, EvaluateSettings
 from cycseq.files import write_text
 from cycseq.progress import track
 from cycseq.run import environment
