@@ -101,16 +101,27 @@ def test_problems_are_told_together(small_counts: ad.AnnData, tmp_path) -> None:
     assert inspection.contexts.empty
 
 
+def test_no_command_is_shown_for_scaled_values_which_prepare_refuses(small_counts: ad.AnnData, tmp_path) -> None:
+    small_counts.X = small_counts.X.toarray() - 1
+    small_counts.write_h5ad(tmp_path / "a.h5ad")
+    for scale, said in ((None, "negative"), ("scaled", "which cannot be undone")):
+        inspection = inspect_file(tmp_path / "a.h5ad", ReadSettings(scale=scale))
+        assert [problem.command for problem in inspection.problems] == [""]
+        assert said in inspection.problems[0].message
+        assert not inspection.ready
+
+
 def test_contexts_without_controls_are_a_problem_of_the_file(small_counts: ad.AnnData, tmp_path) -> None:
     lacking = small_counts[
         ~((small_counts.obs["cell_type"] == "RPE1") & (small_counts.obs["perturbation"] == "control"))
     ]
     lacking.copy().write_h5ad(tmp_path / "a.h5ad")
     inspection = inspect_file(tmp_path / "a.h5ad")
-    assert [problem.command for problem in inspection.problems] == [""]
+    (problem,) = inspection.problems
+    assert "--leave-out RPE1" in problem.command
     assert "no control cells in context 'RPE1'" in inspection.problems[0].message
     assert inspection.contexts.loc["RPE1", "control"] == 0
-    assert lines_of(inspection)[-1] == "not ready"
+    assert not inspection.ready
 
 
 def test_many_contexts_and_problems_stay_on_one_screen(tmp_path) -> None:

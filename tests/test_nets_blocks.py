@@ -34,12 +34,13 @@ def test_some_contexts_are_opened_while_training():
 
 @pytest.mark.parametrize(("tokens", "learns"), [(1, False), (4, True)])
 def test_attention_over_one_token_has_nothing_to_attend_to(tokens, learns):
+    torch.manual_seed(0)
     attention = TokenAttention(16, tokens=tokens, heads=2)
     with torch.no_grad():
         attention.strength.fill_(1.0)
     attention(torch.randn(8, 16)).square().sum().backward()
     queries_and_keys = attention.attention.in_proj_weight.grad[: 2 * 16 // tokens]
-    assert bool(queries_and_keys.abs().max() > 1e-6) == learns
+    assert bool(queries_and_keys.abs().max() > 1e-4) == learns  # rounding leaves 1e-6
 
 
 def test_the_published_autoencoder_has_its_597_thousand_parameters():
