@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import anndata as ad
@@ -127,6 +128,67 @@ def test_perturbations_hidden_in_combinations_are_found() -> None:
         train=(Condition("x", "A"), Condition("x", "B")),
     )
     assert check_leakage(allowed, data) == ()
+
+
+def of_conditions(**contexts: str) -> PerturbationData:
+    """Three cells of control and of each named perturbation."""
+    rows = [(c, p, "b0") for c, names in contexts.items() for p in ("control", *names.split()) for _ in range(3)]
+    obs = pd.DataFrame(rows, columns=["context", "perturbation", "batch"], index=[f"cell{i}" for i in range(len(rows))])
+    x = np.random.default_rng(0).random((len(rows), 30)).astype(np.float32) + 0.1
+    return PerturbationData.from_anndata(ad.AnnData(X=sp.csr_matrix(x), obs=obs))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_few_shot_does_not_learn_from_combinations_that_contain_what_is_tested(seed: int) -> None:
+    data = of_conditions(L1="A B C A+B A+C B+C", L2="A B C A+B A+C B+C", L3="A B C A+B A+C B+C")
+    split = split_of(data, "few-shot", context="L1", k=3, seed=seed)
+    inside = [c for c in split.train if c.context == "L1"]
+    assert not any(set(t.parts) <= set(c.parts) for t in split.test for c in inside)
+    assert all(any(set(t.parts) < set(c.parts) for t in split.test) for c in split.left_out)
+    assert (len(inside) + len(split.left_out), len(split.test)) == (3, 3)
+    assert f"told from {len(inside)} measured condition" in split.claim
+    assert check_leakage(split, data) == ()
+    found = check_leakage(replace(split, train=(*split.train, *split.left_out), left_out=()), data)
+    assert [leak.kind for leak in found] == ["hidden perturbations"] * bool(split.left_out)
+
+
+def test_few_shot_of_the_seed_that_leaked() -> None:
+    data = of_conditions(L1="A B C A+B A+C B+C", L2="A B C")
+    split = split_of(data, "few-shot", context="L1", k=3, validation=0.0)
+    assert {c.perturbation for c in split.left_out} == {"A+B", "B+C"}
+    assert "Left out in L1 as they contain what is tested: A+B, B+C." in split.claim
+    with pytest.raises(SplitError, match=r"k = 1: every condition drawn of L1 contains a tested one.*--k.*--seed"):
+        split_of(data, "few-shot", context="L1", k=1, seed=0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_few_shot_validates_only_in_a_context_with_more_than_k_conditions(seed: int) -> None:
+    small = of_conditions(a="A B C D", b="A B C D", c="A")
+    split = split_of(small, "few-shot", context="a", k=3, seed=seed)
+    assert {c.context for c in split.validation} <= {"b"}
+    none = split_of(of_conditions(a="A B C D", b="A B C", c="A B C"), "few-shot", context="a", k=3, seed=seed)
+    assert none.validation == ()
+
+
+@pytest.mark.parametrize(
+    ("prepared", "cure"),
+    [
+        ({"genes": 60, "hold_out": []}, "--hold-out x."),
+        ({"genes": 60, "hold_out": ["y", "x:A"]}, "--hold-out y,x:A,x"),
+        ({"genes": 60, "hold_out": ["x"]}, None),
+        ({"genes": 60, "hold_out": ["x:A", "x:B", "x:C", "x:B+A"]}, None),
+        ({"genes": "all", "hold_out": []}, None),
+        ({"genes": 2000, "hold_out": []}, None),
+    ],
+)
+def test_genes_chosen_with_the_tested_cells_are_warned_of(prepared: dict, cure: str | None) -> None:
+    data = make()
+    split = split_of(data, context="x")
+    data.adata.uns["cycseq"] = {"prepare": json.dumps(prepared)}
+    found = check_leakage(split, data)
+    assert [(leak.kind, leak.level) for leak in found] == [("chosen genes", "warning")] * (cure is not None)
+    assert all(cure in leak.cure and "chosen with the tested cells" in leak.what for leak in found)
+    assert check_leakage(split_of(data, "random-cells"), data) == ()
 
 
 def test_missing_controls_are_found() -> None:

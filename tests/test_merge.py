@@ -5,11 +5,14 @@ from __future__ import annotations
 import anndata as ad
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.merge import merge
+from cycseq.data.metacells import metacells
 from cycseq.data.prepare import PrepareSettings, prepare
-from cycseq.errors import DataError
+from cycseq.data.split import SplitSettings, make_splits
+from cycseq.errors import DataError, SplitError
 
 
 def of_context(adata: ad.AnnData, context: str, genes: slice = slice(None)) -> PerturbationData:
@@ -72,6 +75,22 @@ def test_inputs_of_one_name_are_told_apart(inputs):
 def test_the_same_input_twice_is_refused(inputs):
     with pytest.raises(DataError, match="one and two hold the same cells"):
         merge([inputs[0], inputs[0]], ["one", "two"])
+
+
+@pytest.mark.parametrize("second", ["metacells", "cells"])
+def test_members_of_metacells_are_kept_and_told_apart(inputs, second):
+    inputs = [metacells(data, 10, 3) if i == 0 or second == "metacells" else data for i, data in enumerate(inputs)]
+    merged = merge(inputs, ["one", "two"])
+    members, n = merged.adata.obsm["source_cells"], inputs[0].n_cells
+    first = inputs[0].adata.obsm["source_cells"].toarray()
+    other = inputs[1].adata.obsm["source_cells"].toarray() if second == "metacells" else np.eye(200, dtype=bool)
+    assert sp.isspmatrix_csr(members)
+    assert members.dtype == bool
+    np.testing.assert_array_equal(members[:n, :200].toarray(), first)
+    np.testing.assert_array_equal(members[n:, 200:].toarray(), other)
+    assert members.nnz == first.sum() + other.sum()
+    with pytest.raises(SplitError, match="metacells of these data share cells"):
+        make_splits(merged, SplitSettings(kind="random-cells"))
 
 
 def test_one_input_is_itself(inputs):

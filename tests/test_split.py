@@ -98,7 +98,7 @@ def test_unseen_pair_tests_what_other_contexts_have_and_hides_combinations() -> 
 def test_few_shot_keeps_k_conditions_or_n_cells() -> None:
     data = grid()
     split = only(data, kind="few-shot", context="a", k=3)
-    assert sum(c.context == "a" for c in split.train) == 3
+    assert sum(c.context == "a" for c in (*split.train, *split.left_out)) == 3
     assert len(split.test) == 5
     assert not split.cells
     split = only(data, kind="few-shot", context="a", n_cells=2)
@@ -223,6 +223,8 @@ def test_other_data_are_refused_and_both_hashes_named() -> None:
         ({"kind": "unseen-perturbation", "context": "a"}, SettingsError, "has no meaning"),
         ({"fraction": 1.0}, SettingsError, "between 0 and 1"),
         ({"kind": "random-cells", "fraction": 0.6, "validation": 0.5}, SettingsError, "leave nothing"),
+        ({"kind": "random-cells", "fraction": 0.86}, SettingsError, "--validation 0.15 leave nothing"),
+        ({"kind": "random-cells", "fraction": 0.5, "validation": 0.49}, SplitError, "lower --fraction"),
         ({"kind": "random-cells", "fraction": 0.01}, SplitError, "--fraction"),
     ],
 )

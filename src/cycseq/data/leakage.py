@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -31,7 +32,7 @@ class Leak:
 
     kind: str
     """``"shared conditions"``, ``"shared cells"``, ``"shared barcodes"``, ``"shared metacells"``,
-    ``"hidden perturbations"`` or ``"missing controls"``."""
+    ``"hidden perturbations"``, ``"chosen genes"`` or ``"missing controls"``."""
     what: str
     """What was found, with an example."""
     n: int
@@ -50,7 +51,9 @@ def check_leakage(split: Split, data: PerturbationData) -> tuple[Leak, ...]:
     Looked for, between training, validation and test: conditions and cells that are in two parts (by obs name, or by
     expression, equal to the last bit), barcodes that recur in a batch (`Leak.level` is ``"warning"`` where the
     profiles differ, as 10x barcodes recur across lanes by chance), metacells that share cells
-    (``obsm["source_cells"]``), tested perturbations hidden in combinations, and missing controls of tested contexts.
+    (``obsm["source_cells"]``), tested perturbations hidden in combinations, and missing controls of tested contexts;
+    and variable genes that `prepare` chose with the tested cells (a ``"warning"``; not of ``random-cells``, where
+    every condition is tested and trained on alike).
 
     Parameters
     ----------
@@ -71,6 +74,7 @@ def check_leakage(split: Split, data: PerturbationData) -> tuple[Leak, ...]:
         *_shared_barcodes(data, rows),
         *_shared_metacells(data, rows),
         *_hidden_perturbations(split),
+        *_chosen_genes(split, data),
         *_missing_controls(split, data, rows["train"]),
     )
 
@@ -208,7 +212,7 @@ def _hidden_perturbations(split: Split) -> Iterable[Leak]:
         ]
     elif split.kind == "unseen-perturbation":
         found = [c for c in split.test if any(set(c.parts) <= set(other.parts) for other in learnt)]
-    elif split.kind in {"unseen-pair", "unseen-context"}:
+    elif split.kind in {"unseen-pair", "unseen-context", "few-shot"} and not split.cells:
         found = [c for c in split.test if any(_contains(other, c) for other in learnt)]
     else:
         found = []
@@ -224,6 +228,29 @@ def _hidden_perturbations(split: Split) -> Iterable[Leak]:
 
 def _contains(other: Condition, tested: Condition) -> bool:
     return other.context == tested.context and set(tested.parts) <= set(other.parts)
+
+
+def _chosen_genes(split: Split, data: PerturbationData) -> Iterable[Leak]:
+    """Tested conditions that took part in the choice of variable genes."""
+    prepared = data.provenance().get("prepare", {})
+    genes = prepared.get("genes", "all")
+    # With fewer genes than were asked for, all were kept and nothing was chosen.
+    if split.kind == "random-cells" or genes == "all" or len(data.genes) < genes:
+        return
+    held = prepared.get("hold_out", ())
+    named = {Condition.parse(text, data.contexts) for text in held if ":" in text and text not in data.contexts}
+    looked_at = sorted(c for c in split.test if c.context not in held and c not in named)
+    if looked_at:
+        kept = {c.context for c in (*split.train, *split.validation, *split.left_out)}
+        names = list(dict.fromkeys(str(c) if c.context in kept else c.context for c in looked_at))
+        said = shlex.quote(",".join([*held, *names[:10]])) + (f" and {len(names) - 10} more" if names[10:] else "")
+        yield Leak(
+            "chosen genes",
+            f"the variable genes were chosen with the tested cells of {len(looked_at)} conditions (first: {looked_at[0]})",
+            len(looked_at),
+            f"Prepare again with --hold-out {said}.",
+            "warning",
+        )
 
 
 def _missing_controls(split: Split, data: PerturbationData, train: Codes) -> Iterable[Leak]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import anndata as ad
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.door import OBS
@@ -22,7 +23,8 @@ def merge(inputs: Sequence[PerturbationData], names: Sequence[str] | None = None
 
     The genes are those that all inputs have, in the order of the first. Batches are prefixed with the input's name
     (``a/rep1``), because equal labels in two files are two batches; cells only where names collide. Contexts and
-    perturbations keep their names: the same label in two files is the same condition.
+    perturbations keep their names: the same label in two files is the same condition. Members of metacells
+    (``obsm["source_cells"]``) are kept; those of two inputs are taken for different cells.
 
     Parameters
     ----------
@@ -59,6 +61,8 @@ def merge(inputs: Sequence[PerturbationData], names: Sequence[str] | None = None
     for column in whole.obs.columns:
         if column in OBS or whole.obs[column].dtype == object:
             whole.obs[column] = pd.Categorical(whole.obs[column].astype(object))
+    if any("source_cells" in data.adata.obsm for data in inputs):
+        whole.obsm["source_cells"] = _source_cells(inputs)
     origin = [{"name": name, **data.provenance()} for data, name in zip(inputs, called, strict=True)]
     whole.uns["cycseq"] = {"scale": inputs[0].scale, "merged": json.dumps(origin)}
     lost = max(len(data.genes) for data in inputs) - len(genes)
@@ -68,6 +72,12 @@ def merge(inputs: Sequence[PerturbationData], names: Sequence[str] | None = None
     notes += ["cells were prefixed with the input's name, because some are called alike"] if collide else []
     heard = [f"{name}: {note}" for data, name in zip(inputs, called, strict=True) for note in data.notes]
     return PerturbationData(adata=whole, scale=inputs[0].scale, notes=(*heard, *notes))
+
+
+def _source_cells(inputs: Sequence[PerturbationData]) -> sp.csr_matrix:
+    """Which cells each row was made from, the inputs' cells side by side; a row of no metacell is its own cell."""
+    members = [data.adata.obsm.get("source_cells", sp.eye_array(data.n_cells, dtype=bool)) for data in inputs]
+    return sp.csr_matrix(sp.block_diag(members, format="csr"), dtype=bool)
 
 
 def common_genes(inputs: Sequence[PerturbationData], names: Sequence[str]) -> list[str]:

@@ -39,7 +39,8 @@ class SplitSettings:
     context: str | None = None
     """The context held out (unseen-context, unseen-pair, few-shot); without it each context in turn."""
     k: int | None = None
-    """few-shot: how many perturbed conditions of the context stay for training."""
+    """few-shot: how many perturbed conditions of the context are not tested; they stay for training, save those that
+    contain a tested one."""
     n_cells: int | None = None
     """few-shot: how many cells of each perturbed condition stay for training (20, unless k is said)."""
     fraction: float | None = None

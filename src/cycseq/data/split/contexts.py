@@ -102,7 +102,7 @@ def few_shot(data: PerturbationData, settings: SplitSettings, context: str) -> P
         train, test, left_out = parted.rest, parted.held, parted.touched
         if not train:
             msg = (
-                f"each of the {times(settings.k, 'condition')} drawn of {context} contains a tested one, so none is "
+                f"k = {settings.k}: every condition drawn of {context} contains a tested one, so none is "
                 "left to learn from: keep more with --k, or draw others with --seed."
             )
             raise SplitError(msg)
