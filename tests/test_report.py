@@ -13,7 +13,7 @@ import pytest
 
 from cycseq.benchmarking import BenchmarkResult, BenchmarkSettings, benchmark, open_benchmark
 from cycseq.commands.benchmark import configure
-from cycseq.commands.parser import Parser, underscored
+from cycseq.commands.parser import parse
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.split import SplitSettings, make_splits
 from cycseq.errors import FileError
@@ -165,17 +165,16 @@ def test_sentences_follow_the_record(folder: Path):
 
 def test_a_call_from_python_is_repeated_by_a_command(folder: Path):
     record = open_benchmark(folder).record
-    record["asked"] |= {"model_settings": {"Ridge": {"alpha": 2.0}}, "cells": 50}
+    record["asked"] |= {"model_settings": {"Ridge": {"alpha": 2.0, "file": ["a b.csv", "0" * 16]}}, "cells": 50}
     record["data"]["path"] = "my data.h5ad"
     record["splits"] = record["splits"][:1]
     words = shlex.split(_in_python(record))
-    parser = Parser(exit_on_error=False)
-    configure(parser, [])
-    options = parser.parse_args([underscored(word) for word in words[2:]])
+    options = parse("benchmark", "", configure, words[2:])
+    assert options is not None
     assert str(options.data) == "my data.h5ad"
     assert (options.split, options.context) == (["unseen-context"], record["splits"][0]["name"].partition(":")[2])
-    assert (options.cells, options.metrics) == (50, "means")
-    assert options.model_settings == {"Ridge": {"alpha": 2.0}}
+    assert (options.cells, options.metrics) == (50, ["means"])
+    assert options.model_settings == {"Ridge": {"alpha": 2.0, "file": "a b.csv"}}
 
 
 def test_the_page_shows_the_wrong_target_and_the_sources_of_all_splits(small_data: PerturbationData, tmp_path: Path):

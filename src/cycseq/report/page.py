@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -199,11 +200,20 @@ def _in_python(record: dict[str, Any]) -> str:
     held_out = {split["name"].partition(":")[2] for split in record["splits"] if split["kind"] in OF_A_CONTEXT}
     if len(held_out) == 1:
         options["context"] = held_out.pop()
-    options |= {name: asked[name] for name in ("model_settings", "cells") if asked[name]}
+    of_models = {
+        model: {k: _without_hash(v) for k, v in said.items()} for model, said in asked["model_settings"].items()
+    }
+    options |= {name: value for name, value in (("model_settings", of_models), ("cells", asked["cells"])) if value}
     usual = json.loads(json.dumps(asdict(EvaluateSettings())))
     options |= {name: value for name, value in asked["evaluation"].items() if value != usual.get(name)}
     said = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", _typed(value))]
     return shlex.join(["cycseq", "benchmark", *said, "--out", "OUT/"])
+
+
+def _without_hash(value: Any) -> Any:
+    """The record names a file together with a hash of what it holds."""
+    is_file = isinstance(value, list) and len(value) == 2 and re.fullmatch("[0-9a-f]{16}", str(value[1]))
+    return value[0] if is_file else value
 
 
 def _typed(value: Any) -> str:

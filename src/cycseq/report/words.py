@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import pandas as pd
 
 from cycseq.benchmarking import BenchmarkResult
-from cycseq.bootstrap import paired_differences
+from cycseq.bootstrap import FEWEST, paired_differences
 from cycseq.calibration import SPLIT_HALF
 from cycseq.data.split import KINDS
 from cycseq.metrics import METRICS
@@ -19,8 +19,6 @@ from cycseq.report.table import NULL, Headline, badness, is_model
 Verdict = Literal["better", "ahead", "not better", "cannot be told"]
 NOISE = 2.0
 """A difference counts from this many standard deviations of the split-half ceiling's repeats."""
-ENOUGH = 6
-"""A context with fewer conditions has no interval worth the name."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,7 @@ class ContextVerdict:
     context: str
     verdict: Verdict
     paired: bool
-    """Whether a paired interval over conditions says so, or (fewer than `ENOUGH`) the spread between halves alone."""
+    """Whether a paired interval over conditions says so, or (fewer than `FEWEST`) the spread between halves alone."""
     model: float
     null: float
     ceiling: float
@@ -41,7 +39,7 @@ def context_verdicts(metrics: pd.DataFrame, model: str, metric: str) -> list[Con
 
     It cannot be told where one half of the real cells does not predict the other half better than no change does,
     by more than the spread between random halves, or where the paired interval over conditions holds zero. It is better
-    only where that interval says so; with fewer than `ENOUGH` conditions it is ahead, by more than that spread.
+    only where that interval says so; with fewer than `FEWEST` conditions it is ahead, by more than that spread.
     """
     rows = metrics[metrics["metric"] == metric]
     found: list[ContextVerdict] = []
@@ -55,7 +53,7 @@ def context_verdicts(metrics: pd.DataFrame, model: str, metric: str) -> list[Con
         bad, bad_void, bad_top = badness(metric, [ours, void, top])
         both = paired_differences(part[part["model"].isin([model, NULL])], baselines=[NULL])
         duel = both[both["model"] == model].iloc[0]
-        paired = int(duel["n_conditions"]) >= ENOUGH
+        paired = int(duel["n_conditions"]) >= FEWEST
         verdict: Verdict = "not better"
         if not bad_top < bad_void - spread or (paired and duel["verdict"] == "ties"):
             verdict = "cannot be told"
@@ -112,7 +110,7 @@ def _beside_no_change(model: str, verdicts: Sequence[ContextVerdict], metric: st
         word = {"higher": "higher", "lower": "lower"}.get(METRICS[metric].direction, "better")
         said = (
             f"{model} has a {word} {metric} than no change in {len(of['ahead'])} of {n} "
-            f"with fewer than {ENOUGH} conditions"
+            f"with fewer than {FEWEST} conditions"
         )
         said += f"; not in {listed(missed)}" if missed else ""
     return said + (f"; {listed(untold)} cannot be told" if untold else "") + "."
@@ -184,7 +182,8 @@ def methods(result: BenchmarkResult, kind: str) -> str:
         f"condition perturbs were {targets}. The ceiling is the score that a random half of the real cells "
         "gets for predicting the other half (10 repeats); scores are (value - negative control) / (ceiling - negative "
         "control), not clipped. Intervals are 95 % percentile intervals of a paired bootstrap over test conditions, "
-        "stratified by context (2,000 draws); a model is said to beat another only where the paired interval excludes zero."
+        "stratified by context (2,000 draws); a model is said to beat another only where the paired interval excludes zero, "
+        f"over {FEWEST} conditions or more."
     )
 
 
