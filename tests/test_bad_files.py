@@ -115,6 +115,24 @@ def test_a_table_with_words_among_its_numbers(tmp_path) -> None:
     refused(tmp_path / "a.csv", FileError, "cannot be read as a table of numbers.*high")
 
 
+@pytest.mark.parametrize("named_rows", [True, False])
+def test_a_gene_twice_in_the_header(tmp_path, named_rows: bool) -> None:
+    text = TABLE.rename(columns={"G3": "G1"}).to_csv()
+    (tmp_path / "a.csv").write_text(text if named_rows else text.removeprefix(","))
+    refused(tmp_path / "a.csv", DataError, r"1 genes have a name that occurred before \(first: G1\)")
+    data = read(tmp_path / "a.csv", ReadSettings(make_unique=True))
+    assert data.genes == ["G1", "G2", "G1-1"]
+    np.testing.assert_array_equal(data.x, COUNTS)
+
+
+def test_a_barcode_twice_in_the_header(tmp_path) -> None:
+    cells = ["c0", "c1", "c1", "c3", "c4", "c5"]
+    pd.DataFrame(COUNTS.T, index=GENES, columns=cells).to_csv(tmp_path / "a.csv")
+    OBS[OBS.index != "c2"].to_csv(tmp_path / "labels.csv")
+    said = {"labels_file": tmp_path / "labels.csv", "orientation": "genes-by-cells"}
+    refused(tmp_path / "a.csv", DataError, r"1 cells have a name that occurred before \(first: c1\)", **said)
+
+
 def test_an_empty_table_and_a_broken_gz(tmp_path) -> None:
     (tmp_path / "a.csv").touch()
     refused(tmp_path / "a.csv", FileError, "is empty: expected a header")

@@ -102,6 +102,37 @@ def test_evaluate_writes_a_tidy_table(folder, tmp_path):
     assert scores["value"].notna().all()
 
 
+@pytest.mark.parametrize("control", ["", "--control control,mock", "--control mock"])
+@pytest.mark.parametrize("holds", ["none", "control"])
+def test_evaluate_predictions_of_another_tool(folder, tmp_path, holds, control, capsys):
+    """Its cells need no controls; those of the real file are asked for."""
+    other, real = ad.read_h5ad(folder / "predicted.h5ad"), ad.read_h5ad(folder / "data.h5ad")
+    del other.uns["cycseq"], real.uns["cycseq"]
+    if "mock" in control:
+        real.obs["perturbation"] = real.obs["perturbation"].astype(str).replace({"control": "mock"})
+        if "," in control:  # both labels are there
+            real.obs.loc[real.obs_names[real.obs["perturbation"] == "mock"][::2], "perturbation"] = "control"
+    if holds == "control":
+        extra = other[:3].copy()
+        extra.obs["perturbation"] = "control"
+        extra.obs_names = ["e1", "e2", "e3"]
+        other = ad.concat([other, extra])
+    other.write_h5ad(tmp_path / "other.h5ad")
+    real.write_h5ad(tmp_path / "real.h5ad")
+    words = f"evaluate --predicted {tmp_path}/other.h5ad --real {tmp_path}/real.h5ad --metrics pearson_delta --out {tmp_path}/m.csv"
+    assert run(f"{words} {control}") == SUCCESS
+    ours = f"evaluate --predicted {folder}/predicted.h5ad --real {folder}/data.h5ad --metrics pearson_delta --out {tmp_path}/n.csv"
+    assert run(ours) == SUCCESS
+    keys = ["context", "perturbation", "metric"]
+    got, expected = (pd.read_csv(tmp_path / name).set_index(keys)["value"].sort_index() for name in ("m.csv", "n.csv"))
+    pd.testing.assert_series_equal(got, expected, check_exact=False, rtol=1e-5)
+    (tmp_path / "m.csv").unlink()
+    if control == "--control mock":
+        assert "real.h5ad has no control cells" in refused(f"{words} --control none", capsys)
+    else:  # `control` means control whatever is said
+        assert run(f"{words} --control none") == SUCCESS
+
+
 def test_benchmark_then_report(folder, tmp_path):
     out = tmp_path / "out"
     words = f"benchmark --data {folder}/data.h5ad --split unseen-context --models NoChange,ContextAdditive --seeds 1 --metrics headline --out {out}"

@@ -89,13 +89,13 @@ def test_everything_wrong_at_once_and_the_command_that_mends_it(small_counts: ad
 
 
 def test_problems_are_told_together(small_counts: ad.AnnData, tmp_path) -> None:
-    small_counts.X = -small_counts.X
     small_counts.obs["condition"] = ["ctrl", "A"] * (small_counts.n_obs // 2)
+    small_counts.obs_names = ["cell1", "cell1", *small_counts.obs_names[2:]]
     small_counts.write_h5ad(tmp_path / "a.h5ad")
     inspection = inspect_file(tmp_path / "a.h5ad")
     text = "\n".join(lines_of(inspection))
     assert len(inspection.problems) == 2
-    assert "negative" in text
+    assert "1 cells have a name that occurred before" in text
     assert "two obs columns" in text
     assert "not ready; all at once: cycseq prepare" in text
     assert inspection.contexts.empty

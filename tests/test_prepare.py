@@ -226,6 +226,12 @@ def test_scaled_values_and_nothing_left_are_refused(small_counts, counts):
         prepare([PerturbationData.from_anndata(small_counts, scale="scaled")])
 
 
+def test_an_input_that_is_left_out_whole_is_named(counts):
+    whole = counts.take((counts.adata.obs["context"] == "RPE1").to_numpy())
+    with pytest.raises(DataError, match=r"no cells are left of RPE1: .*left out by name.*Do not give this file"):
+        prepare([counts, whole], PrepareSettings(leave_out=("RPE1",)))
+
+
 def test_it_is_known_how_the_data_came_about(counts, tmp_path):
     prepared = prepare([counts], PrepareSettings(genes=20, hold_out=("RPE1",), min_genes=3))
     prepared.write(tmp_path / "p.h5ad")

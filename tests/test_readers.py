@@ -80,6 +80,34 @@ def test_layers_and_raw(source: ad.AnnData, tmp_path, ending: str) -> None:
     assert read(path, ReadSettings(scale="scaled")).scale == "scaled"
 
 
+@pytest.mark.filterwarnings("ignore:Writing zarr v2")
+@pytest.mark.parametrize("ending", ["h5ad", "zarr", "old.h5ad"])
+def test_the_scale_that_cycseq_wrote_is_that_of_x_only(source: ad.AnnData, tmp_path, ending: str) -> None:
+    source.obs["context"] = source.obs["cell_line"]
+    source.uns["cycseq"] = {"scale": "log1p", "seed": 3}
+    source.layers["counts"] = source.X.copy()
+    source.raw = source.copy()
+    source.X = source.X.log1p()
+    path = tmp_path / f"a.{ending}"
+    getattr(source, f"write_{ending.removeprefix('old.')}")(path)
+    if ending == "old.h5ad":
+        with h5py.File(path, "a") as file:
+            del file.attrs["encoding-type"], file.attrs["encoding-version"]
+    assert read(path).scale == "log1p"
+    for layer in ("counts", "raw"):
+        data = read(path, ReadSettings(layer=layer))
+        assert data.scale == "counts"
+        assert data.provenance()["seed"] == 3
+        np.testing.assert_array_equal(data.x.toarray(), COUNTS)
+
+
+def test_no_cells_have_no_conditions(source: ad.AnnData, tmp_path) -> None:
+    source[source.obs["perturbation"] != "control"].copy().write_h5ad(tmp_path / "a.h5ad")
+    none = read(tmp_path / "a.h5ad", ReadSettings(control="none")).controls()
+    assert none.conditions() == none.contexts == none.perturbations == ()
+    assert none.condition_codes.shape == (0,)
+
+
 def test_h5ad_of_old_versions(source: ad.AnnData, tmp_path) -> None:
     source.write_h5ad(tmp_path / "old.h5ad")
     with h5py.File(tmp_path / "old.h5ad", "a") as file:
@@ -210,6 +238,15 @@ def test_cells_by_genes(tmp_path, name: str, sep: str, decimals: bool) -> None:
     assert any("orientation: cells-by-genes (the header names a column of labels" in note for note in data.notes)
 
 
+def test_clusters_and_scores_are_labels_not_genes(tmp_path) -> None:
+    columns = {"leiden": 1, "seurat_clusters": 2, "S_score": 0.5, "G2M.Score": -0.5, "pseudotime": 0.1}
+    values = pd.DataFrame(COUNTS, index=BARCODES, columns=GENES)
+    pd.concat([OBS, values, pd.DataFrame(columns, index=BARCODES)], axis=1).to_csv(tmp_path / "a.csv")
+    data = read(tmp_path / "a.csv")
+    check(data)
+    assert set(columns) <= set(data.adata.obs)
+
+
 def test_mostly_zero_tables_are_kept_sparse(tmp_path) -> None:
     values = np.eye(24, 60, dtype=int)
     pd.concat([OBS, pd.DataFrame(values, index=BARCODES)], axis=1).to_csv(tmp_path / "a.csv")
@@ -273,6 +310,20 @@ def test_npz_of_scipy_and_of_named_arrays(tmp_path) -> None:
     columns = {c: OBS[c].to_numpy(dtype=str) for c in OBS}
     np.savez(tmp_path / "b.npz", X=COUNTS, genes=np.array(GENES), cells=np.array(BARCODES), **columns)
     check(read(tmp_path / "b.npz"), sparse=False)
+
+
+@pytest.mark.parametrize("form", ["coo", "csc", "csr"])
+def test_npz_of_any_sparse_form(tmp_path, form: str) -> None:
+    sp.save_npz(tmp_path / "a.npz", sp.csr_matrix(COUNTS).asformat(form))
+    (tmp_path / "a.genes.txt").write_text("\n".join(GENES))
+    OBS.to_csv(tmp_path / "labels.csv")
+    check(read(tmp_path / "a.npz", ReadSettings(labels_file=tmp_path / "labels.csv")), sparse=True)
+
+
+def test_npz_of_genes_by_cells_keeps_its_labels(tmp_path) -> None:
+    columns = {c: OBS[c].to_numpy(dtype=str) for c in OBS}
+    np.savez(tmp_path / "a.npz", X=COUNTS.T, genes=np.array(GENES), cells=np.array(BARCODES), **columns)
+    check(read(tmp_path / "a.npz", ReadSettings(orientation="genes-by-cells")), sparse=False)
 
 
 def test_npy_of_cycseq(tmp_path) -> None:

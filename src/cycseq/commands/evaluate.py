@@ -50,12 +50,9 @@ def run(options: Namespace) -> None:
 
 def _predicted(path: Path, reading: ReadSettings) -> PerturbationData:
     """Predicted cells: their controls, if any, may bear other labels than the real ones, or only some of them."""
-    said = reading.control or ""
-    others = [*(said.split(",") if "," in said else []), *([None] if said else []), NO_CONTROL]
-    try:
-        return read(path, reading)
-    except DataError:
-        for control in others[:-1]:
-            with contextlib.suppress(DataError):
-                return read(path, dataclasses.replace(reading, control=control))
+    labels = (reading.control or "").split(",")
+    others = [*(labels if len(labels) > 1 else []), *([None] if reading.control else [])]
+    for control in (reading.control, *others):
+        with contextlib.suppress(DataError):
+            return read(path, dataclasses.replace(reading, control=control))
     return read(path, dataclasses.replace(reading, control=NO_CONTROL))
