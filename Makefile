@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test check lint docs clean
+.PHONY: demo test check lint clean
 
 demo: $(READY)
 	$(BIN)/cycseq demo --out runs/demo --overwrite

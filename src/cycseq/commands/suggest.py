@@ -43,7 +43,9 @@ def run(options: Namespace) -> None:
     candidates: list[Condition] | None = None
     if options.conditions is not None:
         candidates = [
-            c for word in options.conditions for c in (opened.split.test if word == "test" else [Condition.parse(word)])
+            c
+            for word in options.conditions
+            for c in (opened.split.test if word == "test" else [Condition.parse(word, opened.model.learned.contexts)])
         ]
     chosen = suggest(opened.model, options.n, candidates=candidates, n_genes=options.genes, seed=options.seed)
     write_text(options.out, chosen.to_csv(index=False), overwrite=options.overwrite)
