@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from hashlib import blake2b
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.split import KINDS, Split, SplitSettings, make_splits
 from cycseq.errors import FileError, SettingsError, SplitError, unknown_name
+from cycseq.evaluation import EvaluateSettings
 from cycseq.models import MODELS, build_model
 
 NEGATIVE_CONTROLS = ("NoChange", "PerturbedMean")
@@ -103,3 +108,36 @@ def chosen_splits(
         msg = f"two splits are named {twice[0]!r}: name each split once."
         raise SplitError(msg)
     return tuple(splits)
+
+
+def everything_asked(
+    data: PerturbationData,
+    settings: BenchmarkSettings,
+    evaluation: EvaluateSettings,
+    models: Sequence[str],
+    splits: Sequence[Split],
+) -> dict[str, Any]:
+    """Everything that the tables depend on, in JSON's types."""
+    asked = {
+        "data": data.fingerprint(),
+        "splits": {
+            split.name: blake2b(json.dumps(asdict(split)).encode(), digest_size=8).hexdigest() for split in splits
+        },
+        "models": list(models),
+        "model_settings": {model: _with_contents(said) for model, said in settings.model_settings.items()},
+        "seeds": settings.seeds,
+        "cells": settings.cells,
+        "evaluation": asdict(evaluation),
+        "cycseq": version("cycseq"),
+    }
+    said: dict[str, Any] = json.loads(json.dumps(asked, default=str))
+    return said
+
+
+def _with_contents(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings in which a file stands with a hash of what it holds: a changed file is another setting."""
+    paths = {name: Path(value) for name, value in settings.items() if isinstance(value, str | Path)}
+    hashes = {
+        name: blake2b(path.read_bytes(), digest_size=8).hexdigest() for name, path in paths.items() if path.is_file()
+    }
+    return {name: [str(value), hashes[name]] if name in hashes else value for name, value in settings.items()}

@@ -6,15 +6,13 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from hashlib import blake2b
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from cycseq.benchmarking.cell import Cell, cell_path, read_table
-from cycseq.benchmarking.settings import BASELINES, BenchmarkSettings, chosen_models, chosen_splits
+from cycseq.benchmarking.settings import BASELINES, BenchmarkSettings, chosen_models, chosen_splits, everything_asked
 from cycseq.benchmarking.work import Failure, Task, Unit, compute
 from cycseq.bootstrap import paired_differences, summarise
 from cycseq.calibration import SPLIT_HALF
@@ -99,7 +97,7 @@ def benchmark(
     evaluation = evaluation or EvaluateSettings()
     evaluation.chosen()  # an unknown metric is refused before anything is written
     models, splits = chosen_models(settings), chosen_splits(data, settings, splitting)
-    asked = _asked(data, settings, evaluation, models, splits)
+    asked = everything_asked(data, settings, evaluation, models, splits)
     _check_folder(out, asked, overwrite=overwrite)
     record = {
         "asked": asked,
@@ -175,39 +173,6 @@ def facts(data: PerturbationData) -> dict[str, Any]:
         "gene_names": data.genes,
         "notes": list(data.notes),
     }
-
-
-def _asked(
-    data: PerturbationData,
-    settings: BenchmarkSettings,
-    evaluation: EvaluateSettings,
-    models: Sequence[str],
-    splits: Sequence[Split],
-) -> dict[str, Any]:
-    """Everything that the tables depend on, in JSON's types."""
-    asked = {
-        "data": data.fingerprint(),
-        "splits": {
-            split.name: blake2b(json.dumps(asdict(split)).encode(), digest_size=8).hexdigest() for split in splits
-        },
-        "models": list(models),
-        "model_settings": {model: _with_contents(said) for model, said in settings.model_settings.items()},
-        "seeds": settings.seeds,
-        "cells": settings.cells,
-        "evaluation": asdict(evaluation),
-        "cycseq": version("cycseq"),
-    }
-    said: dict[str, Any] = json.loads(json.dumps(asked, default=str))
-    return said
-
-
-def _with_contents(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings in which a file stands with a hash of what it holds: a changed file is another setting."""
-    paths = {name: Path(value) for name, value in settings.items() if isinstance(value, str | Path)}
-    hashes = {
-        name: blake2b(path.read_bytes(), digest_size=8).hexdigest() for name, path in paths.items() if path.is_file()
-    }
-    return {name: [str(value), hashes[name]] if name in hashes else value for name, value in settings.items()}
 
 
 def _check_folder(out: Path, asked: dict[str, Any], *, overwrite: bool) -> None:
