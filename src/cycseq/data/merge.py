@@ -139,3 +139,14 @@ def _collide(inputs: Sequence[PerturbationData], names: Sequence[str]) -> bool:
 
 def _distinct(names: Sequence[str]) -> list[str]:
     return [str(name) for name in ad.utils.make_index_unique(pd.Index(list(names)))]
+
+
+def joined(first: PerturbationData, second: PerturbationData | None) -> PerturbationData:
+    """Parts of one data set together, in the genes of the first: the cells of the second that the first lacks are added."""
+    if second is None:
+        return first
+    second = second.require(first.scale, "validation").with_genes(first.genes)
+    new = second.take(~second.adata.obs_names.isin(first.adata.obs_names))
+    return PerturbationData(
+        adata=ad.concat([first.adata, new.adata], merge="same", uns_merge="same"), scale=first.scale
+    )

@@ -16,6 +16,7 @@ from cycseq.arrays import Cells, Codes, Matrix, Profile, Profiles, dense
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.features import Features
 from cycseq.data.labels import CONTROL
+from cycseq.data.merge import joined
 from cycseq.data.pseudobulk import Responses, control_means, responses
 from cycseq.errors import ModelError, SettingsError
 from cycseq.model import Fitted, Model
@@ -52,7 +53,7 @@ class ShiftModel(Model):
         run: Path | None = None,
     ) -> Self:
         """Learn from the training and the validation conditions: nothing is chosen on the latter."""
-        data = train if validation is None else joined(train, validation)
+        data = joined(train, validation)
         measured = responses(data.require("log1p", self.name))
         if not measured.conditions:
             msg = f"{self.name} cannot learn: the training cells are all controls. Give it perturbed cells as well."
@@ -254,13 +255,4 @@ def predicted_obs(controls: PerturbationData, drawn: Codes, condition: Condition
             "source_cell": source.index.to_numpy(),
         },
         index=[f"{condition}/{i}" for i in range(len(drawn))],
-    )
-
-
-def joined(first: PerturbationData, second: PerturbationData) -> PerturbationData:
-    """Both sets of cells in the genes of the first: those of the second that the first lacks are added."""
-    second = second.require(first.scale, "validation").with_genes(first.genes)
-    new = second.take(~second.adata.obs_names.isin(first.adata.obs_names))
-    return PerturbationData(
-        adata=ad.concat([first.adata, new.adata], merge="same", uns_merge="same"), scale=first.scale
     )

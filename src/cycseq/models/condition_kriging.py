@@ -13,6 +13,7 @@ from scipy.stats import norm
 from cycseq.arrays import Profile, Profiles
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.features import Features, expression_features, read_features
+from cycseq.data.merge import joined
 from cycseq.data.posterior import GenePosterior, attach_posterior
 from cycseq.data.pseudobulk import Responses
 from cycseq.errors import ModelError
@@ -24,7 +25,7 @@ from cycseq.kriging.measured import ControlLevels, Measured, control_levels, mea
 from cycseq.kriging.mixture import Posterior
 from cycseq.kriging.stored import mixture_from, mixture_json, settings_from, settings_json
 from cycseq.model import Fitted, Model
-from cycseq.models.base import ShiftModel, joined, kept_features
+from cycseq.models.base import ShiftModel, kept_features
 
 
 @dataclass
@@ -64,7 +65,7 @@ class ConditionKriging(Model):
         run: Path | None = None,
     ) -> Self:
         """Learn from the training and the validation conditions: nothing is chosen on the latter."""
-        data = train if validation is None else joined(train, validation)
+        data = joined(train, validation)
         measured = measure(data.require("log1p", self.name))
         if not measured.names:
             msg = f"{self.name} cannot learn: the training cells are all controls. Give it perturbed cells as well."

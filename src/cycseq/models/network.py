@@ -15,9 +15,10 @@ import pandas as pd
 from cycseq.arrays import Cells, Codes, Profile, dense
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.labels import CONTROL
+from cycseq.data.merge import joined
 from cycseq.errors import FitBrokeOffError, ModelError, SettingsError, unknown_name
 from cycseq.model import Fitted, Model
-from cycseq.models.base import bounded, draw, joined, predicted_obs, shifted_cells
+from cycseq.models.base import bounded, draw, predicted_obs, shifted_cells
 
 try:
     import torch
@@ -128,7 +129,7 @@ class NetworkModel(Model, Generic[Net]):
         if not train.perturbations or train.n_cells < 4:
             msg = f"{self.name} cannot learn: the training cells are all controls or too few. Give it perturbed cells."
             raise ModelError(msg)
-        data = train if validation is None else joined(train, validation)
+        data = joined(train, validation)
         vocabulary = Vocabulary.of(data)
         cells = encoded(data, vocabulary)
         learning, kept = self._parted(train, data, seed)

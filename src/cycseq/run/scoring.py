@@ -7,11 +7,11 @@ from pathlib import Path
 import pandas as pd
 
 from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.merge import joined
 from cycseq.data.pseudobulk import responses
 from cycseq.data.split import Split, SplitParts
 from cycseq.errors import DataError
 from cycseq.evaluation import EvaluateSettings, evaluate
-from cycseq.models.base import joined
 
 
 def evaluate_prediction(
@@ -87,4 +87,4 @@ def with_others(test: PerturbationData, learnt: PerturbationData) -> Perturbatio
 
 def learnt_from(parts: SplitParts) -> PerturbationData:
     """Training and validation cells together, with the controls: all that a model may have learnt from."""
-    return parts.train if parts.validation is None else joined(parts.train, parts.validation)
+    return joined(parts.train, parts.validation)
