@@ -23,7 +23,7 @@ lint: $(READY)
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --upgrade pip
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --group dev -e ".[combat,networks]"
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --group dev -e ".[combat,networks,umap]"
 	touch $(READY)
 
 clean:
