@@ -245,7 +245,7 @@ def test_cycseq_folders_that_contradict_themselves(tmp_path) -> None:
         (lambda a: a.obs.insert(0, "condition", ["ctrl", "A", "A"] * 100), "two obs columns may name the perturbation"),
         (lambda a: a.obs.__setitem__("perturbation", "G1"), "no control cells found"),
         (lambda a: a.obs.pop("perturbation"), "no obs column names the perturbation"),
-        (lambda a: a.obs.__setitem__("perturbation", a.obs["perturbation"].mask(a.obs_names == "c0")), "1 of 300 cells have no perturbation"),
+        (lambda a: setattr(a, "obs", a.obs.assign(perturbation=a.obs["perturbation"].astype(str).mask(a.obs_names == "c0"))), "1 of 300 cells have no perturbation"),
         (lambda a: setattr(a, "obs_names", ["c1", *a.obs_names[1:]]), "1 cells have a name that occurred before"),
         (lambda a: setattr(a, "var_names", ["G1", "G1", "G3"]), "1 genes have a name that occurred before"),
         (lambda a: setattr(a, "X", -a.X), "negative"),

@@ -203,7 +203,7 @@ def test_typos_name_the_nearest_before_anything_runs(
 
 
 def test_a_setting_below_one_makes_no_sense():
-    with pytest.raises(SettingsError, match="--seeds 0"):
+    with pytest.raises(SettingsError, match="seeds is 0"):
         BenchmarkSettings(seeds=0)
 
 

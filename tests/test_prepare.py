@@ -226,10 +226,14 @@ def test_scaled_values_and_nothing_left_are_refused(small_counts, counts):
         prepare([PerturbationData.from_anndata(small_counts, scale="scaled")])
 
 
-def test_an_input_that_is_left_out_whole_is_named(counts):
+def test_an_input_that_is_left_out_whole_is_dropped_and_counted(counts):
     whole = counts.take((counts.adata.obs["context"] == "RPE1").to_numpy())
-    with pytest.raises(DataError, match=r"no cells are left of RPE1: .*left out by name.*Do not give this file"):
-        prepare([counts, whole], PrepareSettings(leave_out=("RPE1",)))
+    others = counts.take((counts.adata.obs["context"] != "RPE1").to_numpy())
+    prepared = prepare([whole, others], PrepareSettings(leave_out=("RPE1",)))
+    assert prepared.contexts == ("K562", "THP1")
+    assert any(f"{whole.n_cells:,} cells" in note and "left out by name" in note for note in prepared.notes)
+    with pytest.raises(DataError, match=r"no cells are left: .*left out by name"):
+        prepare([whole], PrepareSettings(leave_out=("RPE1",)))
 
 
 def test_it_is_known_how_the_data_came_about(counts, tmp_path):

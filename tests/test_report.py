@@ -167,12 +167,12 @@ def test_a_call_from_python_is_repeated_by_a_command(folder: Path):
     record = open_benchmark(folder).record
     record["asked"] |= {"model_settings": {"Ridge": {"alpha": 2.0, "file": ["a b.csv", "0" * 16]}}, "cells": 50}
     record["data"]["path"] = "my data.h5ad"
-    record["splits"] = record["splits"][:1]
+    record["splitting"] |= {"context": "K562", "k": 3}
     words = shlex.split(_in_python(record))
     options = parse("benchmark", "", configure, words[2:])
     assert options is not None
     assert str(options.data) == "my data.h5ad"
-    assert (options.split, options.context) == (["unseen-context"], record["splits"][0]["name"].partition(":")[2])
+    assert (options.split, options.context, options.k) == (["unseen-context"], "K562", 3)
     assert (options.cells, options.metrics) == (50, ["means"])
     assert options.model_settings == {"Ridge": {"alpha": 2.0, "file": "a b.csv"}}
 

@@ -46,6 +46,22 @@ class FitBrokeOffError(ModelError):
     """A fit diverged, or lacks a package: another seed, setting or machine may do it."""
 
 
+def check_at_least(least: float, **values: float | None) -> None:
+    """Raise `SettingsError` for the first of these settings that is below the least value that makes sense.
+
+    Parameters
+    ----------
+    least
+        The smallest value allowed.
+    values
+        Settings by name; None stands for one that was not said.
+    """
+    for name, value in values.items():
+        if value is not None and not value >= least:
+            msg = f"{name} is {value}, which makes no sense: it must be {least} or more."
+            raise SettingsError(msg)
+
+
 def unknown_name(name: str, kind: str, options: Iterable[str], error: type[CycseqError] = SettingsError) -> CycseqError:
     """The error for a name that is not among the options; it names the nearest one.
 

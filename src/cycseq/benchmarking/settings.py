@@ -12,7 +12,7 @@ from typing import Any
 
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.split import KINDS, Split, SplitSettings, make_splits
-from cycseq.errors import FileError, SettingsError, SplitError, unknown_name
+from cycseq.errors import FileError, SplitError, check_at_least, unknown_name
 from cycseq.evaluation import EvaluateSettings
 from cycseq.models import MODELS, build_model
 
@@ -47,10 +47,7 @@ class BenchmarkSettings:
     """Settings of models, by model and setting; those left out keep their defaults."""
 
     def __post_init__(self) -> None:
-        for name, value in (("seeds", self.seeds), ("jobs", self.jobs), ("cells", self.cells)):
-            if value is not None and value < 1:
-                msg = f"--{name} {value} makes no sense: it must be 1 or more."
-                raise SettingsError(msg)
+        check_at_least(1, seeds=self.seeds, jobs=self.jobs, cells=self.cells)
 
 
 def chosen_models(settings: BenchmarkSettings) -> tuple[str, ...]:

@@ -104,6 +104,7 @@ def benchmark(
         "command": command,
         "created": started.isoformat(timespec="seconds"),
         "data": {"path": str(data_path) if data_path else None, "hash": asked["data"], **facts(data)},
+        "splitting": asdict(splitting or SplitSettings()),
         "splits": [_described(split) for split in splits],
         "models": list(models),
         "baselines": [name for name in models if name in BASELINES],

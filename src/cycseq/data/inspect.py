@@ -19,6 +19,7 @@ from cycseq.data.door import check_size, duplicated, empty_cells, float32, gene_
 from cycseq.data.labels import CONTROL, FoundLabels
 from cycseq.data.readers import Loaded, ReadSettings, default_context, load
 from cycseq.data.scale import look_at
+from cycseq.data.selection import check_contexts
 from cycseq.errors import DataError
 
 SHOWN_CONTEXTS, SHOWN_PROBLEMS, SHOWN_NOTES = 10, 5, 8
@@ -170,7 +171,7 @@ def _conditions(
     labels = found.obs[found.labelled]
     unvalued = ad.AnnData(obs=labels, var=pd.DataFrame(index=_symbols(adata)))
     data = PerturbationData(adata=unvalued, scale="counts")
-    attempt(data.require_controls)
+    attempt(lambda: check_contexts(data, np.ones(data.n_cells, dtype=bool)))
     is_control = labels["perturbation"] == CONTROL
     grouped = labels.assign(control=is_control).groupby("context", sort=False, observed=True)
     contexts = pd.DataFrame({"cells": grouped.size(), "control": grouped["control"].sum()})

@@ -76,15 +76,21 @@ def prepare(
     sizes = [library_sizes(data.x) if data.scale == "counts" else None for data in inputs]
     kept = [chosen_cells(data, size, settings) for data, size in zip(inputs, sizes, strict=True)]
     told = [_with_sizes(data, size, cells) for data, size, cells in zip(inputs, sizes, kept, strict=True)]
-    if len(told) == 1:
-        (data,), rows = told, kept[0].cells
+    stay = [i for i, cells in enumerate(kept) if cells.cells.any()]
+    if not stay:
+        msg = f"no cells are left: {'; '.join(note for cells in kept for note in cells.notes)}. Leave out less (--leave-out)."
+        raise DataError(msg)
+    if len(stay) == 1:
+        data, rows = told[stay[0]], kept[stay[0]].cells
     else:
-        data = merge([d if c.cells.all() else d.take(c.cells) for d, c in zip(told, kept, strict=True)], names)
+        cells = [told[i] if kept[i].cells.all() else told[i].take(kept[i].cells) for i in stay]
+        data = merge(cells, [names[i] for i in stay] if names else None)
         rows = np.ones(data.n_cells, dtype=bool)
+    emptied = tuple(note for i, cells in enumerate(kept) if i not in stay for note in cells.notes)
     check_contexts(data, rows)
     large = without_small_conditions(data, rows, settings.min_cells_per_condition)
     genes = chosen_genes(data, large.cells, settings)
-    prepared = _normalised(data, large.cells, genes.genes, notes=(*data.notes, *large.notes, *genes.notes))
+    prepared = _normalised(data, large.cells, genes.genes, notes=(*data.notes, *emptied, *large.notes, *genes.notes))
     check_contexts(prepared, np.ones(prepared.n_cells, dtype=bool))
     if settings.combat:
         prepared = correct_batches(prepared, spread=settings.combat_spread)

@@ -49,9 +49,8 @@ def chosen_cells(
     for why, which in (("left out by name", left_out), ("combinations", combined & ~left_out)):
         n = int(which[data.condition_codes].sum())
         notes += [f"{n:,} cells of {int(which.sum())} conditions ({why}) were dropped"] if n else []
-    if not kept.any():
-        cure = "Do not give this file" if left_out.all() else "Loosen the limits"
-        msg = f"no cells are left of {', '.join(data.contexts)}: {'; '.join(notes)}. {cure}."
+    if not kept.any() and not left_out.all():
+        msg = f"no cells are left of {', '.join(data.contexts)}: {'; '.join(notes)}. Loosen the limits."
         raise DataError(msg)
     return ChosenCells(kept, tuple(notes))
 
@@ -75,16 +74,18 @@ def check_contexts(data: PerturbationData, rows: Bool[np.ndarray, "cells"]) -> N
     """Raise `DataError` if a context that keeps cells has no control cell, or only one."""
     obs = data.adata.obs[rows]
     n_controls = (obs["perturbation"] == CONTROL).groupby(obs["context"].astype(str)).sum()
-    for context, n in n_controls.items():
-        if n >= FEWEST_CONTROLS:
-            continue
-        found = "no control cells" if n == 0 else "only one control cell"
-        msg = (
-            f"{found} in context {str(context)!r} ({int((obs['context'] == context).sum()):,} cells): every context "
-            f"needs at least {FEWEST_CONTROLS}, because a response is a difference to them. Add its control cells, or "
-            f"say --leave-out {shlex.quote(str(context))}."
-        )
-        raise DataError(msg, option=f"--leave-out {shlex.quote(str(context))}")
+    few = n_controls[n_controls < FEWEST_CONTROLS]
+    if few.empty:
+        return
+    context, cure = few.index[0], f"--leave-out {shlex.quote(','.join(few.index))}"
+    found = "no control cells" if few.iloc[0] == 0 else "only one control cell"
+    others = f"; {len(few)} contexts have too few" if len(few) > 1 else ""
+    msg = (
+        f"{found} in context {context!r} ({int((obs['context'] == context).sum()):,} cells{others}): every context "
+        f"needs at least {FEWEST_CONTROLS}, because a response is a difference to them. Add the control cells, or "
+        f"say {cure}."
+    )
+    raise DataError(msg, option=cure)
 
 
 def without_small_conditions(data: PerturbationData, rows: Bool[np.ndarray, "cells"], least: int) -> ChosenCells:

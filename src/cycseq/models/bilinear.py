@@ -13,6 +13,7 @@ from cycseq.arrays import Profile, Profiles
 from cycseq.data.dataset import Condition
 from cycseq.data.features import FeatureRows, expression_features, read_features
 from cycseq.data.pseudobulk import Responses
+from cycseq.errors import check_at_least
 from cycseq.models.base import ShiftModel, expression_profiles, kept_features, perturbed_means, with_features
 
 PUBLISHED_PENALTY = 0.1
@@ -51,6 +52,8 @@ class Bilinear(ShiftModel):
         self, train: Responses, genes: Sequence[str], *, seed: int
     ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         """G K, b and the features."""
+        check_at_least(1, n_components=self.n_components)
+        check_at_least(0, penalty=self.penalty)
         scores = expression_features(expression_profiles(train), genes, n_components=self.n_components, seed=seed)
         features = scores if self.features is None else read_features(self.features, seed=seed)
         known = np.flatnonzero(with_features(train, features, self.name))

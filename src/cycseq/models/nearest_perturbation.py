@@ -13,7 +13,7 @@ from cycseq.arrays import Profile
 from cycseq.data.dataset import Condition
 from cycseq.data.features import FeatureRows, expression_features, read_features
 from cycseq.data.pseudobulk import Responses
-from cycseq.errors import SettingsError
+from cycseq.errors import check_at_least
 from cycseq.models.base import ShiftModel, expression_profiles, kept_features, remembered, with_features
 
 NUMBERS = (1, 2, 3, 5, 8, 13, 20, 30)
@@ -46,9 +46,7 @@ class NearestPerturbation(ShiftModel):
         self, train: Responses, genes: Sequence[str], *, seed: int
     ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         """The training Deltas, the features and k."""
-        if self.k is not None and self.k < 1:
-            msg = f"NearestPerturbation.k is {self.k}: at least one neighbour is needed."
-            raise SettingsError(msg)
+        check_at_least(1, k=self.k, n_components=self.n_components)
         features = (
             expression_features(expression_profiles(train), genes, n_components=self.n_components, seed=seed)
             if self.features is None

@@ -14,6 +14,7 @@ from cycseq.arrays import Profile, Profiles
 from cycseq.data.dataset import Condition
 from cycseq.data.features import Features, expression_features, read_features
 from cycseq.data.pseudobulk import Responses
+from cycseq.errors import check_at_least
 from cycseq.models.base import ShiftModel, expression_profiles, kept_features, with_features
 
 RELATIVE_PENALTIES = 10.0 ** np.arange(-3, 4.1, 0.5)
@@ -59,6 +60,8 @@ class Ridge(ShiftModel):
         self, train: Responses, genes: Sequence[str], *, seed: int
     ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         """W, b and what turns a condition into inputs."""
+        check_at_least(1, n_components=self.n_components)
+        check_at_least(0, n_context_components=self.n_context_components, penalty=self.penalty)
         features, known = self._features(train, genes, seed)
         conditions = [c for c, has in zip(train.conditions, known, strict=True) if has]
         profiles = np.stack([train.control_mean[c.context] for c in conditions])

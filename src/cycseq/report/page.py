@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from cycseq.benchmarking import BenchmarkResult, open_benchmark
 from cycseq.calibration import SPLIT_HALF
+from cycseq.data.split import SplitSettings
 from cycseq.errors import FileError
 from cycseq.evaluation import EvaluateSettings
 from cycseq.files import check_output, existing_file, write_text
@@ -26,7 +27,6 @@ from cycseq.report.run_page import run_page
 from cycseq.report.table import Headline, headline, is_model, wrong_target
 
 MOST_ROWS = 3000
-OF_A_CONTEXT = {"unseen-context", "unseen-pair", "few-shot"}
 """Kinds whose splits are named by the context that they hold out."""
 
 
@@ -197,9 +197,8 @@ def _in_python(record: dict[str, Any]) -> str:
         "models": asked["models"],
         "seeds": asked["seeds"],
     }
-    held_out = {split["name"].partition(":")[2] for split in record["splits"] if split["kind"] in OF_A_CONTEXT}
-    if len(held_out) == 1:
-        options["context"] = held_out.pop()
+    usual_split = asdict(SplitSettings())
+    options |= {k: v for k, v in record["splitting"].items() if k not in {"kind", "seed"} and v != usual_split[k]}
     of_models = {
         model: {k: _without_hash(v) for k, v in said.items()} for model, said in asked["model_settings"].items()
     }
