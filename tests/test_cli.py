@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import scipy.sparse as sp
 
 from cycseq.cli import BAD_INPUT, SUCCESS, main
 from cycseq.commands import COMMANDS
+from cycseq.data.dataset import PerturbationData
 
 COLUMNS = ["model", "split", "seed", "context", "perturbation", "metric", "value"]
 
@@ -327,8 +329,24 @@ def test_a_split_of_other_data(folder, tmp_path, capsys):
     assert "other data" in err
 
 
-def test_counts_are_not_split(folder, capsys):
-    assert "cycseq prepare" in refused(f"split --data {folder}/sim.h5ad --kind unseen-context", capsys)
+def test_counts_serve_as_they_are_and_it_is_said(folder, tmp_path, capsys):
+    session = [
+        f"split --data {folder}/sim.h5ad --kind unseen-context --context Line3 --out {tmp_path}/s.json",
+        f"fit --data {folder}/sim.h5ad --split {tmp_path}/s.json --model ContextAdditive --run {tmp_path}/r",
+        f"predict --run {tmp_path}/r --cells 50 --out {tmp_path}/p.h5ad",
+        f"evaluate --predicted {tmp_path}/p.h5ad --real {folder}/sim.h5ad --metrics means --out {tmp_path}/m.csv",
+    ]
+    said = []
+    for words in session:
+        assert run(words) == SUCCESS, words
+        said.append("holds counts: taken as log1p of counts per 10,000" in capsys.readouterr().out)
+    assert said == [False, True, False, True]
+    from_counts, prepared = (ad.read_h5ad(path) for path in (tmp_path / "p.h5ad", folder / "predicted.h5ad"))
+    np.testing.assert_allclose(from_counts.X, prepared.X, atol=1e-5)
+    counts = ad.read_h5ad(folder / "sim.h5ad")
+    facts = json.loads((tmp_path / "r" / "run.json").read_text())
+    assert facts["data"]["scale"] == "counts"
+    assert facts["data"]["hash"] == PerturbationData.from_anndata(counts).fingerprint()
 
 
 def test_the_same_seed_gives_the_same_file(folder, tmp_path):

@@ -17,6 +17,7 @@ from cycseq.benchmarking.work import Failure, Task, Unit, compute
 from cycseq.bootstrap import paired_differences, summarise
 from cycseq.calibration import SPLIT_HALF
 from cycseq.data.dataset import PerturbationData
+from cycseq.data.prepare import refuse_scaled
 from cycseq.data.split import Split, SplitSettings
 from cycseq.errors import CycseqError, FileError, SettingsError
 from cycseq.evaluation import COLUMNS, EvaluateSettings
@@ -71,7 +72,7 @@ def benchmark(
     Parameters
     ----------
     data
-        Prepared cells, log1p.
+        Prepared cells, log1p, or counts, which every split's parts are normalised from.
     settings
         Which models and splits, and how many seeds.
     out
@@ -90,10 +91,10 @@ def benchmark(
     SettingsError
         If the folder holds a benchmark with other settings, or a name is unknown.
     DataError
-        If the data are not log1p.
+        If the data are scaled.
     """
     started = datetime.now(UTC)
-    data = data.require("log1p", "cycseq benchmark")
+    refuse_scaled(data)
     evaluation = evaluation or EvaluateSettings()
     evaluation.chosen()  # an unknown metric is refused before anything is written
     models, splits = chosen_models(settings), chosen_splits(data, settings, splitting)

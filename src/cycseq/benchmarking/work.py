@@ -23,7 +23,7 @@ from cycseq.errors import FitBrokeOffError, ModelError
 from cycseq.evaluation import COLUMNS, EvaluateSettings, RealSide, evaluate
 from cycseq.model import Model
 from cycseq.models import build_model
-from cycseq.run import learnt_from, with_others
+from cycseq.run import learnt_from, log1p_parts, with_others
 
 MOST_CELLS = 500
 """Cells predicted for a condition, at most, where nothing else is said."""
@@ -93,7 +93,7 @@ def compute(data: PerturbationData, unit: Unit) -> list[Failure]:
 
 def real_side(data: PerturbationData, unit: Unit) -> tuple[RealSide, SplitParts]:
     """The split's parts, and its test cells beside the other real perturbations of their contexts."""
-    parts = unit.split.parts(data)
+    parts = log1p_parts(unit.split, data)
     learnt = learnt_from(parts)
     real, controls = with_others(parts.test, learnt), parts.train.controls(parts.test.contexts)
     return RealSide.of(real, controls, training=responses(learnt), settings=unit.evaluation), parts

@@ -10,7 +10,7 @@ from jsonargparse import Namespace
 from cycseq.benchmarking import BenchmarkSettings, benchmark
 from cycseq.calibration import WRONG_TARGET
 from cycseq.commands.parser import Parser, settings_of
-from cycseq.commands.terminal import headline, say
+from cycseq.commands.terminal import headline, say, say_counts
 from cycseq.data.readers import read
 from cycseq.data.split import SplitSettings
 from cycseq.errors import ModelError
@@ -20,7 +20,7 @@ from cycseq.report import write_report
 
 def configure(parser: Parser, _words: list[str]) -> None:
     """Options."""
-    parser.add_argument("--data", required=True, type=Path, help="Data that cycseq prepare wrote.")
+    parser.add_argument("--data", required=True, type=Path, help="Data that cycseq prepare wrote, or counts.")
     parser.add_argument(
         "--out", required=True, type=Path, help="Folder of the tables and the report; an interrupted one is resumed."
     )
@@ -33,8 +33,10 @@ def configure(parser: Parser, _words: list[str]) -> None:
 def run(options: Namespace) -> None:
     """Compute what is missing, print the headline, write the report."""
     options["kind"] = SplitSettings.kind
+    data = read(options.data)
+    say_counts(options.data, data)
     result = benchmark(
-        read(options.data),
+        data,
         settings_of(BenchmarkSettings, options),
         options.out,
         splitting=settings_of(SplitSettings, options),

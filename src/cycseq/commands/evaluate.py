@@ -9,7 +9,7 @@ from pathlib import Path
 from jsonargparse import Namespace
 
 from cycseq.commands.parser import Parser, settings_of
-from cycseq.commands.terminal import headline, say
+from cycseq.commands.terminal import headline, say, say_counts
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.labels import NO_CONTROL
 from cycseq.data.readers import ReadSettings, read
@@ -21,8 +21,10 @@ from cycseq.run import evaluate_prediction
 
 def configure(parser: Parser, _words: list[str]) -> None:
     """Options."""
-    parser.add_argument("--predicted", required=True, type=Path, help="Predicted cells: ours or another tool's, log1p.")
-    parser.add_argument("--real", required=True, type=Path, help="Real cells with their controls, log1p.")
+    parser.add_argument(
+        "--predicted", required=True, type=Path, help="Predicted cells: ours or another tool's, log1p or counts."
+    )
+    parser.add_argument("--real", required=True, type=Path, help="Real cells with their controls, log1p or counts.")
     parser.add_argument(
         "--out", required=True, type=Path, help="CSV: model, split, seed, context, perturbation, metric, value."
     )
@@ -39,6 +41,8 @@ def run(options: Namespace) -> None:
     check_output(options.out, overwrite=options.overwrite)
     reading = settings_of(ReadSettings, options)
     predicted, real = _predicted(options.predicted, reading), read(options.real, reading)
+    for path, cells in ((options.predicted, predicted), (options.real, real)):
+        say_counts(path, cells)
     if not any(condition.is_control for condition in real.conditions()):
         msg = f"{options.real} has no control cells, but a response is a difference to them: say --control LABEL."
         raise DataError(msg, option="--control LABEL")

@@ -1,4 +1,4 @@
-"""`cycseq fit --data PREPARED.h5ad --split SPLIT.json --model NAME --run RUN`."""
+"""`cycseq fit --data DATA.h5ad --split SPLIT.json --model NAME --run RUN`, and `--resume`."""
 
 from __future__ import annotations
 
@@ -8,19 +8,25 @@ from jsonargparse import Namespace
 
 from cycseq.commands.model_option import add_model_option, chosen_model
 from cycseq.commands.parser import Parser
-from cycseq.commands.terminal import say
+from cycseq.commands.terminal import say, say_counts
 from cycseq.data.readers import read
 from cycseq.data.split import Split
-from cycseq.run import fit_run
+from cycseq.run import fit_run, progress_of
 
 
 def configure(parser: Parser, words: list[str]) -> None:
     """Options."""
-    parser.add_argument("--data", required=True, type=Path, help="Data that cycseq prepare wrote.")
+    parser.add_argument("--data", required=True, type=Path, help="Data that cycseq prepare wrote, or counts.")
     parser.add_argument("--split", required=True, type=Path, help="JSON file that cycseq split wrote.")
     parser.add_argument("--run", required=True, type=Path, help="Folder of the run.")
     parser.add_argument("--seed", type=int, default=0, help="Fixes everything random.")
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the run if it exists.")
+    parser.add_argument(
+        "--resume",
+        type=bool,
+        default=False,
+        help="Go on with the fit of this run where it was interrupted; everything else must be said as then.",
+    )
     add_model_option(parser, words)
 
 
@@ -29,15 +35,27 @@ def run(options: Namespace) -> None:
     model = chosen_model(options)
     split = Split.read(options.split)
     data = read(options.data)
-    fitted = fit_run(
-        data,
-        split,
-        model,
-        options.run,
-        seed=options.seed,
-        data_path=options.data.resolve(),
-        command=options.typed,
-        overwrite=options.overwrite,
-    )
+    say_counts(options.data, data)
+    progress = progress_of(options.run) if options.resume else "none"
+    if options.resume:
+        found = {"none": "there is no fit in it yet: it begins", "begun": "its fit was interrupted: it goes on"}
+        say([f"{options.run}: {found[progress]}"] if progress in found else [])
+    try:
+        fitted = fit_run(
+            data,
+            split,
+            model,
+            options.run,
+            seed=options.seed,
+            data_path=options.data.resolve(),
+            command=options.typed,
+            overwrite=options.overwrite,
+            resume=options.resume,
+        )
+    except KeyboardInterrupt:
+        if progress_of(options.run) == "begun":
+            say(f"{options.run} keeps the last whole epoch: the same command with --resume goes on from there")
+        raise
     learnt = f"{len(split.train)} training and {len(split.validation)} validation conditions"
-    say([f"claim: {split.claim}", f"wrote {fitted.folder}: {model.name} fitted on {learnt}"])
+    done = f"{fitted.folder} had ended already:" if progress == "ended" else f"wrote {fitted.folder}:"
+    say([f"claim: {split.claim}", f"{done} {model.name} fitted on {learnt}"])

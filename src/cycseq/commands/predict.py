@@ -47,6 +47,8 @@ def run(options: Namespace) -> None:
     if options.genes_out is not None:
         check_output(options.genes_out, overwrite=options.overwrite, endings=(".csv",))
     opened = Run.open(options.run)
+    if opened.broken:
+        say(f"note: {opened.broken}")
     controls = read(options.controls) if options.controls else opened.data()
     predicted = opened.predict(options.conditions, controls=controls, n_cells=options.cells, seed=options.seed)
     genes = None if options.genes_out is None else all_changes(predicted)

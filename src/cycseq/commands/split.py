@@ -1,4 +1,4 @@
-"""`cycseq split --data PREPARED.h5ad --kind KIND --out SPLIT.json`, or `--check SPLIT.json`."""
+"""`cycseq split --data DATA.h5ad --kind KIND --out SPLIT.json`, or `--check SPLIT.json`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cycseq.files import check_output
 
 def configure(parser: Parser, _words: list[str]) -> None:
     """Options."""
-    parser.add_argument("--data", required=True, type=Path, help="Data that cycseq prepare wrote.")
+    parser.add_argument("--data", required=True, type=Path, help="Data that cycseq prepare wrote, or counts.")
     parser.add_argument(
         "--out", type=Path, help="JSON file; a folder where several splits are made. Without it they are only shown."
     )
@@ -28,7 +28,7 @@ def configure(parser: Parser, _words: list[str]) -> None:
 
 def run(options: Namespace) -> None:
     """Make splits, or check one."""
-    data = read(options.data).require("log1p", "cycseq split")
+    data = read(options.data)
     if options.check:
         split = Split.read(options.check)
         found = check_leakage(split, data)

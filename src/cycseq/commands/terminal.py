@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import pandas as pd
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from cycseq.data.dataset import PerturbationData
+from cycseq.data.scale import TARGET_SUM
 from cycseq.metrics import HEADLINE, METRICS
 
 WIDTH = 140
@@ -21,6 +24,15 @@ def say(lines: Iterable[str] | str) -> None:
     console = Console(highlight=False, soft_wrap=True)
     for line in [lines] if isinstance(lines, str) else lines:
         console.print(line, markup=False)
+
+
+def say_counts(path: Path, data: PerturbationData) -> None:
+    """Say in a line what is made of counts where a command takes them as they are; nothing of log1p values."""
+    if data.scale == "counts":
+        say(
+            f"{path} holds counts: taken as log1p of counts per {TARGET_SUM:,.0f}, all cells and genes "
+            "(cycseq prepare also looks at quality and chooses genes)"
+        )
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:

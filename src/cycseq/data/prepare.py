@@ -29,7 +29,7 @@ from cycseq.data.selection import (
 )
 from cycseq.errors import DataError
 
-__all__ = ["PrepareSettings", "prepare"]
+__all__ = ["PrepareSettings", "as_log1p", "prepare", "refuse_scaled"]
 
 
 def prepare(
@@ -69,9 +69,7 @@ def prepare(
     settings = settings or PrepareSettings()
     check_settings(settings)
     for data in inputs:
-        if data.scale == "scaled":
-            msg = "the data are scaled (standardised genes), which cannot be undone: give counts or log1p values."
-            raise DataError(msg)
+        refuse_scaled(data)
     check_names(inputs, (*settings.leave_out, *settings.hold_out))
     sizes = [library_sizes(data.x) if data.scale == "counts" else None for data in inputs]
     kept = [chosen_cells(data, size, settings) for data, size in zip(inputs, sizes, strict=True)]
@@ -99,6 +97,37 @@ def prepare(
     new = [note for note in prepared.notes if all(note not in given.notes for given in inputs)]
     prepared.adata.uns["cycseq"] |= {"prepare": json.dumps(asdict(settings)), "prepare_notes": json.dumps(new)}
     return prepared
+
+
+def as_log1p(data: PerturbationData) -> PerturbationData:
+    """The same cells and genes as log1p of counts per 10,000: what `prepare` does to values, and nothing else.
+
+    Parameters
+    ----------
+    data
+        Counts; log1p values are returned as they are. A split knows its data by a hash of their values, so counts are
+        parted first and normalised after (`cycseq.run.log1p_parts`).
+
+    Raises
+    ------
+    DataError
+        If the values are scaled.
+    """
+    refuse_scaled(data)
+    if data.scale == "log1p":
+        return data
+    if not data.n_cells:
+        return PerturbationData(adata=data.adata, scale="log1p", notes=data.notes)
+    every = np.ones(data.n_cells, dtype=bool)
+    told = _with_sizes(data, library_sizes(data.x), ChosenCells(every, ()))
+    return _normalised(told, every, np.ones(len(data.genes), dtype=bool), notes=data.notes)
+
+
+def refuse_scaled(data: PerturbationData) -> None:
+    """Raise `DataError` for standardised genes."""
+    if data.scale == "scaled":
+        msg = "the data are scaled (standardised genes), which cannot be undone: give counts or log1p values."
+        raise DataError(msg)
 
 
 def _with_sizes(

@@ -1,9 +1,12 @@
 """The `Run` folder: one fitted model with everything that is needed to use it and to fit it again.
 
 ========================  =======================================================================
-``run.json``              data (path, hash), model, settings, seed, command line, versions, dates
+``run.json``              data (path, hash, scale), model, settings, seed, command line, versions, dates; ``broken``
+                          says why a training broke, where it did
 ``split.json``            the split, with its claim
-``model/``                the fitted model (`Model.save`); its presence says that fitting has ended
+``model/``                the fitted model (`Model.save`); its presence says that fitting has ended (or broke)
+``checkpoints/``          the state of a training that has not ended, from models that train in epochs
+``tensorboard/``          losses by epoch for TensorBoard
 ``history.csv``           losses by epoch, from models that log them
 ``predictions/``          predicted cells, one file per call that named none
 ``metrics.csv``           scores, where they were computed
@@ -15,8 +18,7 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import cached_property
@@ -26,7 +28,9 @@ from typing import Any, Self
 import pandas as pd
 
 from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.prepare import as_log1p
 from cycseq.data.readers import read
+from cycseq.data.scale import Scale
 from cycseq.data.split import Split
 from cycseq.errors import DataError, FileError, SettingsError
 from cycseq.files import check_output, existing_file, write_text
@@ -52,6 +56,7 @@ class Run:
         *,
         data_path: Path | None,
         data_hash: str,
+        data_scale: Scale = "log1p",
         split: Split,
         model_name: str,
         settings: dict[str, Any],
@@ -70,7 +75,7 @@ class Run:
         if folder.is_dir():
             shutil.rmtree(folder)
         facts: dict[str, Any] = {
-            "data": {"path": str(data_path) if data_path else None, "hash": data_hash},
+            "data": {"path": str(data_path) if data_path else None, "hash": data_hash, "scale": data_scale},
             "model": model_name,
             "settings": settings,
             "seed": seed,
@@ -91,22 +96,9 @@ class Run:
         FileError
             If the folder is no run, is damaged, or its fit has not ended.
         """
-        path = folder / RUN
-        if not path.is_file():
-            msg = f"{folder} is no run: it has no {RUN}. Name the folder that cycseq fit --run wrote."
-            raise FileError(msg)
-        try:
-            facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as err:
-            msg = f"{path} is damaged ({err}). Fit the model again with cycseq fit --overwrite true."
-            raise FileError(msg) from err
-        lacking = [name for name in ("data", "model", "settings", "seed") if name not in facts]
-        if lacking:
-            msg = f"{path} is damaged: it does not say {', '.join(lacking)}. Fit the model again with cycseq fit --overwrite true."
-            raise FileError(msg)
-        run = cls(folder=folder, facts=facts)
+        run = cls(folder=folder, facts=read_facts(folder))
         if not (folder / MODEL).is_dir():
-            msg = f"the fit of {folder} has not ended: it has no {MODEL} folder. Fit it again: {run.repeat_command()}"
+            msg = f"the fit of {folder} has not ended: it has no {MODEL} folder. Go on with it: {run.resume_command()}"
             raise FileError(msg)
         return run
 
@@ -120,6 +112,11 @@ class Run:
         """The fitted model."""
         return load_model(self.folder / MODEL)
 
+    @property
+    def broken(self) -> str:
+        """Why the training broke, if it did: the model is then the best state before that."""
+        return str(self.facts.get("broken", ""))
+
     def history(self) -> pd.DataFrame | None:
         """Losses by epoch; None for a model that logs none."""
         path = self.folder / HISTORY
@@ -131,7 +128,7 @@ class Run:
         return pd.read_csv(path) if path.is_file() else None
 
     def data(self) -> PerturbationData:
-        """The data that it was fitted on, read again.
+        """The data that it was fitted on, read again; log1p, also where the file holds counts.
 
         Raises
         ------
@@ -148,7 +145,7 @@ class Run:
         if data.fingerprint() != known:
             msg = f"{path} has changed since {self.folder} was fitted: give control cells with --controls FILE, or fit again."
             raise DataError(msg)
-        return data
+        return as_log1p(data)
 
     def predict(
         self,
@@ -165,7 +162,8 @@ class Run:
         conditions
             What to predict, as ``"NK:stim"`` or `Condition`; ``"test"`` is every test condition of the run's split.
         controls
-            Data with control cells of the contexts asked for; perturbed cells among them are left out unseen.
+            Data with control cells of the contexts asked for, log1p or counts; perturbed cells among them are left out
+            unseen.
             None reads those of the run's own data.
         n_cells, seed
             As in `Model.predict`.
@@ -175,7 +173,7 @@ class Run:
         ModelError
             If the model cannot know a condition, or a context has no control cells.
         """
-        _check_seed(seed)
+        check_seed(seed)
         cells = controls if controls is not None else self.data()
         wanted: list[Condition] = []
         for named in [conditions] if isinstance(conditions, str) else conditions:
@@ -183,9 +181,14 @@ class Run:
                 wanted.append(named)
             else:
                 wanted += self.split.test if named == "test" else [Condition.parse(named, cells.contexts)]
-        cells = cells.controls({c.context for c in wanted} & set(cells.contexts))
+        cells = as_log1p(cells.controls({c.context for c in wanted} & set(cells.contexts)))
         predicted = self.model.predict(cells, wanted, n_cells=n_cells, seed=seed)
         return with_record(predicted, self.model, self.split, seed)
+
+    def resume_command(self) -> str:
+        """The command line that goes on with an interrupted fit."""
+        typed = str(self.facts.get("command") or f"cycseq fit ... --run {self.folder}")
+        return typed if "--resume" in typed else f"{typed} --resume"
 
     def repeat_command(self) -> str:
         """The command line that fits this run again, into another folder."""
@@ -199,88 +202,32 @@ class Run:
         return shlex.join(words)
 
 
-def fit_run(
-    data: PerturbationData,
-    split: Split,
-    model: Model,
-    folder: Path,
-    seed: int = 0,
-    *,
-    data_path: Path | None = None,
-    command: str = "",
-    overwrite: bool = False,
-) -> Run:
-    """Fit a model on a split's training conditions and keep it as a run.
-
-    A fit that fails leaves nothing behind, and leaves a run that was to be replaced as it was.
-
-    Parameters
-    ----------
-    data
-        All cells; the model is handed the split's training and validation parts alone.
-    split
-        Made from these data.
-    model
-        Not yet fitted; its fields are its settings.
-    folder
-        Where the run is kept.
-    seed
-        Fixes everything random in the fit.
-    data_path, command
-        Noted, so that the fit can be repeated.
-    overwrite
-        Whether a folder of this name may be replaced.
-
-    Raises
-    ------
-    SplitError
-        If the split was made from other data.
-    ModelError
-        If the model cannot learn from these data.
-    """
-    _check_seed(seed)
-    check_output(folder, overwrite=overwrite)
-    parts = split.parts(data)
-    with _in_place(folder):
-        run = Run.create(
-            folder,
-            data_path=data_path,
-            data_hash=split.data_hash,
-            split=split,
-            model_name=model.name,
-            settings=model.settings(),
-            seed=seed,
-            command=command,
-        )
-        model.fit(parts.train, parts.validation, seed=seed, run=folder)
-        model.save(folder / MODEL, facts={"split": split.name, "data_hash": split.data_hash})
-    return run
-
-
-def _check_seed(seed: int) -> None:
+def check_seed(seed: int) -> None:
+    """Raise `SettingsError` for a seed below 0."""
     if seed < 0:
         msg = f"--seed must be 0 or more, but is {seed}."
         raise SettingsError(msg)
 
 
-@contextmanager
-def _in_place(folder: Path) -> Iterator[None]:
-    """When the block fails, what stood at ``folder`` comes back; checkpoints of a new run outlive Ctrl-C alone."""
-    kept = folder.with_name(f".{folder.name}.replaced")
-    if kept.exists():  # an earlier replacement was killed: what it had finished stays, else what it replaced comes back
-        if (folder / MODEL).is_dir():
-            shutil.rmtree(kept)
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
-            kept.rename(folder)
-    if folder.exists():
-        folder.rename(kept)
+def read_facts(folder: Path) -> dict[str, Any]:
+    """What a run's `run.json` says.
+
+    Raises
+    ------
+    FileError
+        If the folder is no run, or its record is damaged.
+    """
+    path = folder / RUN
+    if not path.is_file():
+        msg = f"{folder} is no run: it has no {RUN}. Name the folder that cycseq fit --run wrote."
+        raise FileError(msg)
     try:
-        yield
-    except BaseException as err:
-        if kept.exists() or isinstance(err, Exception):
-            shutil.rmtree(folder, ignore_errors=True)
-        if kept.exists():
-            kept.rename(folder)
-        raise
-    shutil.rmtree(kept, ignore_errors=True)
+        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as err:
+        msg = f"{path} is damaged ({err}). Fit the model again with cycseq fit --overwrite true."
+        raise FileError(msg) from err
+    lacking = [name for name in ("data", "model", "settings", "seed") if name not in facts]
+    if lacking:
+        msg = f"{path} is damaged: it does not say {', '.join(lacking)}. Fit the model again with cycseq fit --overwrite true."
+        raise FileError(msg)
+    return facts

@@ -30,6 +30,8 @@ def with_record(predicted: PerturbationData, model: Model, split: Split, seed: i
         "training": json.dumps([list(c) for c in (*split.train, *split.validation)]),
         "cycseq": version("cycseq"),
     }
+    if "broken" in model.learned.facts:
+        record["broken"] = model.learned.facts["broken"]
     given = predicted.adata
     adata = ad.AnnData(X=given.X, obs=given.obs, var=given.var, varm=given.varm, uns={**given.uns, "cycseq": record})
     return PerturbationData(adata=adata, scale=predicted.scale, notes=predicted.notes)

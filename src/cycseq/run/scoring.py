@@ -7,11 +7,12 @@ from pathlib import Path
 import pandas as pd
 
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.merge import joined
+from cycseq.data.prepare import as_log1p
 from cycseq.data.pseudobulk import responses
-from cycseq.data.split import Split, SplitParts
+from cycseq.data.split import Split
 from cycseq.errors import DataError
 from cycseq.evaluation import EvaluateSettings, evaluate
+from cycseq.run.parts import learnt_from, log1p_parts, with_others
 
 
 def evaluate_prediction(
@@ -26,9 +27,9 @@ def evaluate_prediction(
     Parameters
     ----------
     predicted
-        Cells that `Run.predict` or another tool made, log1p.
+        Cells that `Run.predict` or another tool made, log1p or counts.
     real
-        All real cells, controls and training conditions among them, log1p.
+        All real cells, controls and training conditions among them, log1p or counts.
     split
         The split, where the prediction says none; needed for `random-cells`.
     settings
@@ -50,11 +51,12 @@ def evaluate_prediction(
         raise DataError(msg)
     split = Split.read(split) if isinstance(split, Path) else split
     if split is not None:
-        parts = split.parts(real)
+        parts = log1p_parts(split, real)
         learnt = learnt_from(parts)
         train: PerturbationData | None = learnt
         test = with_others(parts.test, learnt)
     else:
+        real = as_log1p(real)
         known = {Condition(*pair) for pair in record.get("training", ())} & set(real.conditions())
         train = real.subset([*known, *(c for c in real.conditions() if c.is_control)]) if known else None
         test = real
@@ -67,7 +69,7 @@ def evaluate_prediction(
         )
         raise DataError(msg)
     return evaluate(
-        predicted,
+        as_log1p(predicted),
         test.subset(asked),
         (real if train is None else train).controls(contexts),
         training=None if train is None else responses(train),
@@ -76,15 +78,3 @@ def evaluate_prediction(
         split=split.name if split is not None else str(said.get("name", "")),
         seed=int(record.get("seed", 0)),
     )
-
-
-def with_others(test: PerturbationData, learnt: PerturbationData) -> PerturbationData:
-    """The test cells with the other real perturbations of their contexts, from which retrieval has to tell them."""
-    contexts, asked = set(test.contexts), set(test.conditions())
-    beside = [c for c in learnt.conditions() if c.context in contexts and not c.is_control and c not in asked]
-    return joined(test, learnt.subset(beside)) if beside else test
-
-
-def learnt_from(parts: SplitParts) -> PerturbationData:
-    """Training and validation cells together, with the controls: all that a model may have learnt from."""
-    return joined(parts.train, parts.validation)

@@ -1,0 +1,202 @@
+"""`fit_run`: from data, a split and a model to a run; begun anew, or gone on with after an interruption."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from cycseq.data.dataset import PerturbationData
+from cycseq.data.split import Split
+from cycseq.errors import FitBrokeOffError, SettingsError
+from cycseq.files import check_output, write_text
+from cycseq.model import Model
+from cycseq.run.folder import MODEL, RUN, SPLIT, Run, check_seed, read_facts
+from cycseq.run.parts import log1p_parts
+
+CHECKPOINTS = "checkpoints"
+"""Folder in which a network's training keeps its state after every epoch; it is removed when the fit has ended."""
+Progress = Literal["none", "begun", "ended", "broke"]
+
+
+def progress_of(folder: Path) -> Progress:
+    """How far the fit in a folder has come: there is none, it was interrupted, it has ended, or it broke."""
+    if not (folder / RUN).is_file():
+        return "none"
+    if read_facts(folder).get("broken"):
+        return "broke"
+    return "ended" if (folder / MODEL).is_dir() else "begun"
+
+
+def fit_run(
+    data: PerturbationData,
+    split: Split,
+    model: Model,
+    folder: Path,
+    seed: int = 0,
+    *,
+    data_path: Path | None = None,
+    command: str = "",
+    overwrite: bool = False,
+    resume: bool = False,
+) -> Run:
+    """Fit a model on a split's training conditions and keep it as a run.
+
+    A fit that fails leaves a run that was to be replaced as it was, and else nothing but what can be gone on with: the
+    checkpoints of an interrupted training, or the last good state of one that broke.
+
+    Parameters
+    ----------
+    data
+        All cells, log1p or counts (which are normalised on the way); the model is handed the split's training and
+        validation parts alone.
+    split
+        Made from these data.
+    model
+        Not yet fitted; its fields are its settings.
+    folder
+        Where the run is kept.
+    seed
+        Fixes everything random in the fit.
+    data_path, command
+        Noted, so that the fit can be repeated.
+    overwrite
+        Whether a folder of this name may be replaced.
+    resume
+        Go on with the fit in this folder where it was interrupted, to the same numbers as without the interruption;
+        return the run where it had ended; begin where there is none.
+
+    Raises
+    ------
+    SplitError
+        If the split was made from other data.
+    SettingsError
+        If a fit cannot be resumed: it was begun with other data, split, model, settings or seed (each is named), or it
+        broke.
+    ModelError
+        If the model cannot learn from these data, or training breaks.
+    """
+    check_seed(seed)
+    if resume and overwrite:
+        msg = f"--resume goes on with {folder} and --overwrite replaces it: say one of them."
+        raise SettingsError(msg)
+    begun = progress_of(folder) if resume else "none"
+    if begun == "none":
+        check_output(folder, overwrite=overwrite or (resume and folder.is_dir() and not any(folder.iterdir())))
+    else:
+        _check_same(folder, split, model, seed)
+    parts = log1p_parts(split, data)
+    if begun == "ended":
+        return Run.open(folder)
+    with _going_on(folder) if begun == "begun" else _in_place(folder):
+        if begun == "begun":
+            _note(folder, resumed=[*read_facts(folder).get("resumed", []), _now()])
+        else:
+            Run.create(
+                folder,
+                data_path=data_path,
+                data_hash=split.data_hash,
+                data_scale=data.scale,
+                split=split,
+                model_name=model.name,
+                settings=model.settings(),
+                seed=seed,
+                command=command,
+            )
+        known = {"split": split.name, "data_hash": split.data_hash}
+        before = model.fitted_
+        try:
+            model.fit(parts.train, parts.validation, seed=seed, run=folder)
+        except FitBrokeOffError as err:
+            if model.fitted_ is before:
+                raise
+            _note(folder, broken=str(err))
+            model.save(folder / MODEL, facts=known | {"broken": str(err)})
+            stays = begun == "begun" or not _replaced(folder).exists()
+            where = "holds that state, and cycseq predict takes it" if stays else "is what it was before"
+            msg = f"{err} {folder} {where}."
+            raise FitBrokeOffError(msg) from err
+        model.save(folder / MODEL, facts=known)
+        shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+    return Run.open(folder)
+
+
+def _check_same(folder: Path, split: Split, model: Model, seed: int) -> None:
+    """Raise `SettingsError` if the fit in the folder was begun with anything else, or broke."""
+    facts = read_facts(folder)
+    differing = _differing(facts["settings"], model.settings()) if facts["model"] == model.name else []
+    if facts["model"] != model.name:
+        differing.append(f"the model was {facts['model']} and is {model.name}")
+    if facts["seed"] != seed:
+        differing.append(f"the seed was {facts['seed']} and is {seed}")
+    if facts["data"]["hash"] != split.data_hash:
+        differing.append("the data are others")
+    elif not (folder / SPLIT).is_file() or Split.read(folder / SPLIT) != split:
+        differing.append("the split is another")
+    if differing:
+        msg = (
+            f"{folder} cannot be resumed, as it was begun otherwise: {'; '.join(differing)}. Say the same as then, or "
+            "fit into another --run."
+        )
+        raise SettingsError(msg)
+    if facts.get("broken"):
+        msg = (
+            f"{folder} cannot be resumed: {facts['broken']} The same settings would break in the same step: fit again "
+            "with --overwrite true, or use the state that is kept."
+        )
+        raise SettingsError(msg)
+
+
+def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """The settings that differ, in words."""
+    now = json.loads(json.dumps(dict(now), default=str))  # as they were written down
+    names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    return [f"{name} was {before.get(name)} and is {now.get(name)}" for name in names]
+
+
+def _note(folder: Path, **facts: Any) -> None:
+    write_text(folder / RUN, json.dumps({**read_facts(folder), **facts}, indent=1), overwrite=True)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@contextmanager
+def _in_place(folder: Path) -> Iterator[None]:
+    """A new run: when the block fails, what stood at ``folder`` comes back, and else what can be used stays."""
+    kept = _replaced(folder)
+    if kept.exists():  # an earlier replacement was killed: what it had finished stays, else what it replaced comes back
+        if (folder / MODEL).is_dir():
+            shutil.rmtree(kept)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+            kept.rename(folder)
+    if folder.exists():
+        folder.rename(kept)
+    try:
+        yield
+    except BaseException:
+        if kept.exists() or not ((folder / CHECKPOINTS).is_dir() or (folder / MODEL).is_dir()):
+            shutil.rmtree(folder, ignore_errors=True)
+        if kept.exists():
+            kept.rename(folder)
+        raise
+    shutil.rmtree(kept, ignore_errors=True)
+
+
+@contextmanager
+def _going_on(folder: Path) -> Iterator[None]:
+    """A resumed run: whatever happens, it stays; half-written files of a killed process go."""
+    for left in folder.glob(".*"):
+        shutil.rmtree(left, ignore_errors=True)
+    yield
+    shutil.rmtree(_replaced(folder), ignore_errors=True)
+
+
+def _replaced(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.replaced")

@@ -1,0 +1,45 @@
+"""The parts of a split, ready to learn from: the one place where counts become log1p on the way."""
+
+from __future__ import annotations
+
+from cycseq.data.dataset import PerturbationData
+from cycseq.data.merge import joined
+from cycseq.data.prepare import as_log1p
+from cycseq.data.split import Split, SplitParts
+
+
+def log1p_parts(split: Split, data: PerturbationData) -> SplitParts:
+    """The split's parts as log1p.
+
+    The split knows its data by a hash of their values, so that counts are parted before they are normalised: the hash
+    of counts is the same on every machine, which their logarithms need not be to the last bit.
+
+    Parameters
+    ----------
+    split
+        Made from these data.
+    data
+        Counts or log1p values.
+
+    Raises
+    ------
+    SplitError
+        If the split was made from other data.
+    DataError
+        If the values are scaled.
+    """
+    parts = split.parts(data)
+    validation = None if parts.validation is None else as_log1p(parts.validation)
+    return SplitParts(as_log1p(parts.train), validation, as_log1p(parts.test))
+
+
+def learnt_from(parts: SplitParts) -> PerturbationData:
+    """Training and validation cells together, with the controls: all that a model may have learnt from."""
+    return joined(parts.train, parts.validation)
+
+
+def with_others(test: PerturbationData, learnt: PerturbationData) -> PerturbationData:
+    """The test cells with the other real perturbations of their contexts, from which retrieval has to tell them."""
+    contexts, asked = set(test.contexts), set(test.conditions())
+    beside = [c for c in learnt.conditions() if c.context in contexts and not c.is_control and c not in asked]
+    return joined(test, learnt.subset(beside)) if beside else test
