@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cycseq import plots as pl
     from cycseq.benchmarking import BenchmarkSettings, benchmark
     from cycseq.bootstrap import paired_differences, summarise
     from cycseq.data.dataset import Condition, PerturbationData
@@ -18,9 +19,11 @@ if TYPE_CHECKING:
     from cycseq.data.simulate import SimulateSettings, simulate
     from cycseq.data.split import Split, SplitSettings, make_splits
     from cycseq.evaluation import EvaluateSettings, evaluate
+    from cycseq.interpretation import coverage, differential, pathway_scores, read_gmt
     from cycseq.models import build_model, load_model
     from cycseq.report import write_report
     from cycseq.run import Run, fit_run
+    from cycseq.tuning import TuneSettings, tune
 
 _WHERE = {
     "cycseq.benchmarking": ("BenchmarkSettings", "benchmark"),
@@ -32,9 +35,11 @@ _WHERE = {
     "cycseq.data.simulate": ("SimulateSettings", "simulate"),
     "cycseq.data.split": ("Split", "SplitSettings", "make_splits"),
     "cycseq.evaluation": ("EvaluateSettings", "evaluate"),
+    "cycseq.interpretation": ("coverage", "differential", "pathway_scores", "read_gmt"),
     "cycseq.models": ("build_model", "load_model"),
     "cycseq.report": ("write_report",),
     "cycseq.run": ("Run", "fit_run"),
+    "cycseq.tuning": ("TuneSettings", "tune"),
 }
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
 
@@ -49,23 +54,32 @@ __all__ = [
     "SimulateSettings",
     "Split",
     "SplitSettings",
+    "TuneSettings",
     "benchmark",
     "build_model",
+    "coverage",
+    "differential",
     "evaluate",
     "fit_run",
     "inspect_file",
     "load_model",
     "make_splits",
     "paired_differences",
+    "pathway_scores",
+    "pl",
     "prepare",
     "read",
+    "read_gmt",
     "simulate",
     "summarise",
+    "tune",
     "write_report",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "pl":  # as scanpy calls its figures
+        return import_module("cycseq.plots")
     if name not in _MODULE_OF:
         msg = f"module 'cycseq' has no attribute {name!r}"
         raise AttributeError(msg)

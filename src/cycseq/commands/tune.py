@@ -1,0 +1,53 @@
+"""`cycseq tune --data PREPARED.h5ad --split SPLIT.json --model VAE --trials 20 --out DIR`."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from jsonargparse import Namespace
+
+from cycseq.commands.parser import Parser, settings_of
+from cycseq.commands.terminal import say, table
+from cycseq.data.readers import read
+from cycseq.data.split import Split
+from cycseq.tuning import TuneSettings, tune
+
+BEST, FIGURE = "best.yaml", "trials.png"
+
+
+def configure(parser: Parser, _words: list[str]) -> None:
+    """Options."""
+    parser.add_argument("--data", required=True, type=Path, help="Data that cycseq prepare wrote.")
+    parser.add_argument("--split", required=True, type=Path, help="JSON file that cycseq split wrote.")
+    parser.add_argument("--out", required=True, type=Path, help="Folder of the search; an interrupted one is resumed.")
+    parser.add_argument("--overwrite", type=bool, default=False, help="Replace a search with other settings.")
+    parser.add_class_arguments(TuneSettings)
+
+
+def run(options: Namespace) -> None:
+    """Search, print what was best, write it as a configuration for `cycseq fit`."""
+    settings = settings_of(TuneSettings, options)
+    split = Split.read(options.split)
+    result = tune(read(options.data), split, settings, options.out, overwrite=options.overwrite)
+    result.write_config(options.out / BEST, data=options.data.resolve(), split=options.split.resolve())
+    result.draw(options.out / FIGURE)
+    own = result.trials.loc[0]
+    table(
+        ["setting", "first trial", "best"], [[n, own[n], result.trials.loc[result.best_trial, n]] for n in result.best]
+    )
+    states = result.trials["state"].value_counts()
+    counts = ", ".join(f"{states.get(state, 0)} {state}" for state in ("complete", "pruned", "failed"))
+    say(f"{len(result.trials)} trials: {counts}")
+    failed = result.trials[result.trials["state"] == "failed"]
+    if len(failed):
+        say(f"the last failure: {failed['reason'].iloc[-1]}")
+    was = "" if result.default_value is None else f" (defaults: {result.default_value:.3f})"
+    say(
+        [
+            f"best: trial {result.best_trial}, {settings.objective} {result.best_value:.3f} over inner folds{was}. Being "
+            "the best of many it flatters: the test part, which was not looked at, says what it is worth.",
+            f"wrote {options.out}: trials.csv, folds.csv, {BEST}, {FIGURE}",
+            f"next: {shlex.join(['cycseq', 'fit', '--config', str(options.out / BEST), '--run', str(options.out / 'run')])}",
+        ]
+    )
