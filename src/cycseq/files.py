@@ -12,8 +12,8 @@ from pathlib import Path
 
 from cycseq.errors import FileError
 
-OURS = ("run.json", "model.json", "zarr.json", ".zgroup")
-"""What a folder must hold to be replaced: one of the files that mark a run, a model or a zarr store."""
+OURS = ("run.json", "model.json", "convert.json", "zarr.json", ".zgroup")
+"""What a folder must hold to be replaced: one of the files that mark a run, a model, a conversion or a zarr store."""
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 from pathlib import Path
 
 from jsonargparse import Namespace
 
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import headline, say, say_counts
-from cycseq.data.dataset import PerturbationData
-from cycseq.data.labels import NO_CONTROL
+from cycseq.data.predicted import of_real, read_predicted
 from cycseq.data.readers import ReadSettings, read
 from cycseq.errors import DataError
 from cycseq.evaluation import EvaluateSettings
@@ -40,8 +37,11 @@ def run(options: Namespace) -> None:
     """Compare and write."""
     check_output(options.out, overwrite=options.overwrite)
     reading = settings_of(ReadSettings, options)
-    predicted, real = _predicted(options.predicted, reading), read(options.real, reading)
+    real = read(options.real, of_real(reading))
+    predicted = read_predicted(options.predicted, reading, real)
     for path, cells in ((options.predicted, predicted), (options.real, real)):
+        if "cycseq" not in cells.adata.uns or "layout" in cells.adata.uns["cycseq"]:
+            say([f"{path.name}:", *(f"  {note}" for note in cells.notes)])
         say_counts(path, cells)
     if not any(condition.is_control for condition in real.conditions()):
         msg = f"{options.real} has no control cells, but a response is a difference to them: say --control LABEL."
@@ -50,13 +50,3 @@ def run(options: Namespace) -> None:
     write_text(options.out, scores.to_csv(index=False), overwrite=options.overwrite)
     headline(scores, ["context", "perturbation"])
     say(f"wrote {options.out}: {len(scores):,} values, {int(scores['value'].isna().sum())} of them undefined")
-
-
-def _predicted(path: Path, reading: ReadSettings) -> PerturbationData:
-    """Predicted cells: their controls, if any, may bear other labels than the real ones, or only some of them."""
-    labels = (reading.control or "").split(",")
-    others = [*(labels if len(labels) > 1 else []), *([None] if reading.control else [])]
-    for control in (reading.control, *others):
-        with contextlib.suppress(DataError):
-            return read(path, dataclasses.replace(reading, control=control))
-    return read(path, dataclasses.replace(reading, control=NO_CONTROL))

@@ -16,7 +16,7 @@ from cycseq.errors import DataError, unknown_name
 CONTROL = "control"
 NO_CONTROL = "none"
 """Said in place of a control label: the file holds perturbed cells only."""
-PERTURBATION_NAMES = ("perturbation", "condition", "target_gene", "gene", "target", "label", "cls", "drug")
+PERTURBATION_NAMES = ("perturbation", "condition", "cond_harm", "target_gene", "gene", "target", "label", "cls", "drug")
 CONTEXT_NAMES = ("context", "cell_line", "cell_type", "celltype")
 BATCH_NAMES = ("batch", "gem_group", "donor", "replicate", "bio_rep")
 DOSE_NAMES = ("dose_value", "dose_val", "dose")
@@ -82,11 +82,12 @@ class FoundLabels:
 def canonical_perturbation(label: str, controls: Iterable[str]) -> str:
     """`ctrl+A`, `A+ctrl` and `A` are `A`; `B+A` is `A+B`; any control label is `control`.
 
-    A label with an empty part (``"IFN+"``) is a name, not a combination.
+    A label with an empty part (``"IFN+"``) is a name, not a combination. `A+ctrl` is `A` whatever the controls are.
     """
     known = {name.casefold() for name in controls} | {CONTROL}
     if label.strip().casefold() in known:
         return CONTROL
+    known |= {name.casefold() for name in CONTROL_NAMES} if "+" in label else set()
     parts = [part.strip() for part in label.split("+")]
     if not all(parts):
         return label.strip()

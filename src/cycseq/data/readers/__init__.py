@@ -9,12 +9,12 @@ import anndata as ad
 
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.readers import anndata_files, array_files, cycseq_folder, tables, ten_x
-from cycseq.data.readers.base import Loaded, Reader, ReadSettings
+from cycseq.data.readers.base import Loaded, Reader, ReadSettings, with_genes
 from cycseq.data.readers.cell_labels import with_labels
 from cycseq.errors import FileError
 from cycseq.files import existing_file
 
-__all__ = ["READERS", "Loaded", "ReadSettings", "load", "read", "read_anndata"]
+__all__ = ["READERS", "Loaded", "ReadSettings", "checked", "load", "read", "read_anndata"]
 
 READERS: tuple[Reader, ...] = (
     anndata_files.H5AD,
@@ -51,12 +51,16 @@ def read(path: Path | str, settings: ReadSettings | None = None) -> Perturbation
         If labels, names or values are not what they must be.
     """
     settings = settings or ReadSettings()
-    loaded = load(path, settings)
+    return checked(load(path, settings), settings, default_context(Path(path)))
+
+
+def checked(loaded: Loaded, settings: ReadSettings, context: str) -> PerturbationData:
+    """What was loaded, through the door; `context` is that of all cells where nothing names one. Raises as `read` does."""
     data = PerturbationData.from_anndata(
         loaded.adata,
         keys=settings.keys(),
         scale=settings.scale,
-        default_context=settings.context_name or default_context(Path(path)),
+        default_context=settings.context_name or context,
         make_unique=settings.make_unique,
         drop_unlabelled=settings.drop_unlabelled,
         drop_empty=settings.drop_empty,
@@ -86,7 +90,7 @@ def load(path: Path | str, settings: ReadSettings) -> Loaded:
         raise FileError(msg)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*names are not unique")  # the door's error says so, with its cure
-        loaded = reader.read(path, settings)
+        loaded = with_genes(reader.read(path, settings), settings)
         table = settings.labels_file or loaded.labels
         return loaded if table is None else with_labels(loaded, table)
 

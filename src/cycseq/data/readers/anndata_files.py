@@ -54,12 +54,16 @@ def read_zarr(path: Path, settings: ReadSettings) -> Loaded:
 def _read_group(group: Any, settings: ReadSettings, what: str) -> Loaded:
     """X, or the layer asked for, with obs, var, uns and obsm; what cycseq wrote besides; other layers stay on the disk."""
     elem = ad.io.read_elem
-    inside = {name: set(group[name]) if hasattr(group.get(name), "keys") else set() for name in ("layers", "raw")}
+    kinds = ("layers", "raw", "obsm")
+    inside = {name: set(group[name]) if hasattr(group.get(name), "keys") else set() for name in kinds}
     layers = (*sorted(inside["layers"]), *(["raw"] if "X" in inside["raw"] else []))
-    where = _layer(settings.layer, layers)
-    x = float32(elem(group[where])) if where in group else None
+    where = _layer(settings.layer, (*layers, *(f"obsm/{name}" for name in sorted(inside["obsm"]))))
+    values = elem(group[where]) if where in group else None
     var = elem(group["raw/var" if where == "raw/X" else "var"])
     others = {name: elem(group[name]) for name in ("uns", "obsm") if name in group}
+    if where.startswith("obsm/"):
+        var = _genes_of(where, values, var, others.get("uns", {}))
+    x = None if values is None else float32(values.to_numpy() if isinstance(values, pd.DataFrame) else values)
     if where != "X":
         _forget_scale(others.get("uns", {}))
     elif "cycseq" in others.get("uns", {}):
@@ -92,7 +96,20 @@ def _layer(name: str | None, layers: tuple[str, ...]) -> str:
         return "X"
     if name not in layers:
         raise unknown_name(name, "layer", ("X", *layers), DataError)
-    return "raw/X" if name == "raw" else f"layers/{name}"
+    return "raw/X" if name == "raw" else name if name.startswith("obsm/") else f"layers/{name}"
+
+
+def _genes_of(where: str, values: Any, var: pd.DataFrame, uns: MutableMapping[str, Any]) -> pd.DataFrame:
+    """The genes of predictions in obsm: those of var, or what a table there or `uns["NAME_var_names"]` calls them."""
+    n = values.shape[1]
+    if isinstance(values, pd.DataFrame):
+        return pd.DataFrame(index=values.columns.astype(str))
+    if n == len(var):
+        return var
+    names = uns.get(f"{where.removeprefix('obsm/')}_var_names", ())
+    if len(names) == n:
+        return pd.DataFrame(index=pd.Index(names).astype(str))
+    return pd.DataFrame(index=pd.RangeIndex(n).astype(str))
 
 
 def _notes(where: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +16,7 @@ import pandas as pd
 
 from cycseq.data.labels import ObsKeys
 from cycseq.data.scale import Scale
-from cycseq.errors import FileError
+from cycseq.errors import DataError, FileError
 
 Orientation = Literal["cells-by-genes", "genes-by-cells"]
 CELL_NAMES = (
@@ -49,7 +49,8 @@ class ReadSettings:
     scale: Scale | None = None
     """Scale of the values: `counts`, `log1p` or `scaled`."""
     layer: str | None = None
-    """Take the values from this layer instead of X; `raw` takes `.raw`."""
+    """Take the values from this layer instead of X; `raw` takes `.raw`, `obsm/NAME` takes predictions
+    that lie there (real cells are read from X then)."""
     context_name: str | None = None
     """Context of all cells where no column names one; the file's name if left out."""
     make_unique: bool = False
@@ -63,7 +64,7 @@ class ReadSettings:
     labels_file: Path | None = None
     """CSV with one row per cell and obs columns, for files that hold values only; GEO's `cell_identities` is one."""
     genes_file: Path | None = None
-    """Names of the genes, one a line, for NPY and NPZ files."""
+    """Names of the genes, one a line, for NPY and NPZ files, and for h5ad whose genes are only numbered."""
 
     def keys(self) -> ObsKeys:
         """The obs columns that were said."""
@@ -153,3 +154,21 @@ def read_genes(path: Path) -> pd.Index:
         frame = pd.read_csv(path, sep=separator(first_line(path)), header=None, dtype=str)
     names: pd.Index = pd.Index(frame[1 if frame.shape[1] > 1 else 0].to_numpy(dtype=object))
     return names
+
+
+def with_genes(loaded: Loaded, settings: ReadSettings) -> Loaded:
+    """The genes' names from the file that was said, where they are only numbered, as State's predictions have them."""
+    adata = loaded.adata
+    if settings.genes_file is None or not numbered(adata.var_names):
+        return loaded
+    names = read_genes(settings.genes_file)
+    if len(names) != adata.n_vars:
+        msg = f"{settings.genes_file} names {len(names):,} genes, but there are {adata.n_vars:,}: give one a line, in order."
+        raise DataError(msg)
+    adata.var_names = pd.Index(names.astype(str))
+    return replace(loaded, notes=(*loaded.notes, f"genes are named by {settings.genes_file.name}"))
+
+
+def numbered(genes: pd.Index) -> bool:
+    """Whether the genes bear numbers instead of names."""
+    return bool(genes.astype(str).str.isdigit().all())

@@ -1,0 +1,46 @@
+"""`cycseq convert FILE --to LAYOUT --out OUT`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jsonargparse import Namespace
+
+from cycseq.commands.parser import Parser, settings_of
+from cycseq.commands.terminal import say
+from cycseq.data.convert import LAYOUTS, layout_named, of_contexts, write_as
+from cycseq.data.predicted import of_real, read_predicted
+from cycseq.data.readers import ReadSettings, read
+from cycseq.files import check_output
+
+
+def configure(parser: Parser, _words: list[str]) -> None:
+    """Options."""
+    shown = "; ".join(f"{layout.name}: {layout.what}" for layout in LAYOUTS.values())
+    parser.add_argument("file", type=Path, help="Real or predicted cells, in any format that cycseq reads.")
+    parser.add_argument("--to", required=True, type=str, help=f"Layout. {shown}.")
+    parser.add_argument("--out", required=True, type=Path, help="Where to write: .h5ad, or a folder.")
+    parser.add_argument("--contexts", type=list[str], default=[], help="Contexts to write; all if left out.")
+    parser.add_argument("--real", type=Path, help="Real cells with their controls, for cell-eval.")
+    parser.add_argument("--overwrite", type=bool, default=False, help="Replace the output if it exists.")
+    parser.add_class_arguments(ReadSettings)
+
+
+def run(options: Namespace) -> None:
+    """Read and write."""
+    layout = layout_named(options.to)
+    check_output(options.out, overwrite=options.overwrite, endings=layout.endings)
+    reading = settings_of(ReadSettings, options)
+    real = None if options.real is None else read(options.real, of_real(reading))
+    data = read(options.file, reading) if real is None else read_predicted(options.file, reading, real)
+    data = of_contexts(data, options.contexts)
+    notes = write_as(data, layout.name, options.out, real=real, overwrite=options.overwrite)
+    size = f"{data.n_cells:,} cells x {len(data.genes):,} genes, {len(data.conditions())} conditions"
+    say(
+        [
+            f"{options.file.name}: {size}",
+            *(f"  {note}" for note in data.notes),
+            f"wrote {options.out} for {layout.tool}",
+            *(f"  {note}" for note in notes),
+        ]
+    )
