@@ -116,7 +116,7 @@ def test_the_mended_reader_is_not_told_the_label(mixed_batch):
     sizes, batch = mixed_batch
     net = CycSeqNet(sizes, form()).eval()
     made = net.translator("perturb")(batch)
-    parts, places = net.read(made)
+    parts, places = net.read(made.x)
     assert parts.shape == (8, sizes.parts)
     assert places.shape == (8, sizes.contexts + sizes.batches)
     assert made.parts.numel() == 0

@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Literal, final
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits as bce
 from torch.nn.functional import mse_loss
 
 from cycseq.arrays import Codes
@@ -15,8 +14,8 @@ from cycseq.batches import Encoded, Feeder, encoded
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.models.network import NetworkModel
 from cycseq.nets.batch import Batch, Sizes
-from cycseq.nets.cycseq import CycSeqNet, Form, Translated, parts_of, places_of
-from cycseq.nets.losses import condition_errors, condition_means, gradient_penalty, least_squares
+from cycseq.nets.cycseq import CycSeqNet, Form, Translated, label_loss
+from cycseq.nets.losses import condition_errors, condition_means, frozen, gradient_penalty, least_squares
 
 LABEL_SHARE = 0.1
 """Weight of each label's cross-entropy beside the squared error of expression, in the cycle loss."""
@@ -59,6 +58,8 @@ class CycSeq(NetworkModel[CycSeqNet]):
     """Weight of the critics' gradient penalty."""
     lambda_mean: float = 100.0
     """Weight of the distance between translated and real condition means in a batch; the published form has none."""
+    cycle_share: float = 1.0
+    """Share of a step's cells that are translated there and back for the cycle loss; the published form: all."""
     penalty_every: int = 4
     """Steps from one gradient penalty to the next, which then counts so many times; the published form: 1."""
     faithful: bool = False
@@ -96,7 +97,8 @@ class CycSeq(NetworkModel[CycSeqNet]):
         """One update of the generators, one of the critics."""
         perturbed, control = batch, replace(batch, x=_controls(batch))
         made = {"perturbed": net.translator("perturb")(control), "control": net.translator("restore")(perturbed)}
-        losses = self._generator_losses(net, perturbed, control, made)
+        with frozen(net.critics):
+            losses = self._generator_losses(net, perturbed, control, made)
         optimisers.minimise("generators", losses["generators"])
         every = 1 if self.faithful else self.penalty_every
         penalised = optimisers.step_of_epoch % every == 0
@@ -161,36 +163,28 @@ class CycSeq(NetworkModel[CycSeqNet]):
     def _generator_losses(
         self, net: CycSeqNet, perturbed: Batch, control: Batch, made: dict[str, Translated]
     ) -> dict[str, Tensor]:
+        n_back = len(perturbed.x) if self.faithful else max(2, round(self.cycle_share * len(perturbed.x)))
+        told = perturbed.first(n_back)
         back = {
-            "perturbed": net.translator("perturb")(replace(control, x=made["control"].x)),
-            "control": net.translator("restore")(replace(perturbed, x=made["perturbed"].x)),
+            "perturbed": net.translator("perturb")(replace(told, x=made["control"].x[:n_back])),
+            "control": net.translator("restore")(replace(told, x=made["perturbed"].x[:n_back])),
         }
-        real = {"perturbed": perturbed.x, "control": control.x}
-        aims = {
-            "perturbed": parts_of(perturbed, net.sizes),
-            "control": torch.zeros_like(parts_of(perturbed, net.sizes)),
-        }
-        if self.faithful:  # its heads repeat the label that they were told, in both directions
-            aims["control"] = aims["perturbed"]
-        places = places_of(perturbed, net.sizes)
+        # the published heads repeat the label that they were told, in both directions
+        real = {"perturbed": perturbed, "control": control if self.faithful else control.unperturbed()}
         losses = {name: torch.zeros((), device=perturbed.x.device) for name in ("gan", "cycle", "label", "kl", "mean")}
         for side, translated in made.items():
             critic = net.critic(side)
-            losses["gan"] = losses["gan"] + least_squares(critic(translated.x, critic.labels(perturbed).detach()), 1.0)
-            losses["cycle"] = losses["cycle"] + mse_loss(back[side].x, real[side])
-            read = (
-                [net.read(back[side])]
-                if self.faithful
-                else [net.read(translated), net.generators["reader"](real[side])]
-            )
-            for parts, where in read:
-                losses["label"] = losses["label"] + (bce(parts, aims[side]) + bce(where, places)) / len(read)
+            losses["gan"] = losses["gan"] + least_squares(critic(translated.x, critic.labels(perturbed)), 1.0)
+            losses["cycle"] = losses["cycle"] + mse_loss(back[side].x, real[side].x[:n_back])
+            if self.faithful:
+                losses["label"] = losses["label"] + label_loss(back[side].parts, back[side].places, perturbed, net.sizes)
+                losses["kl"] = losses["kl"] + translated.kl / net.latent
+                continue
+            read = [label_loss(*net.read(x), real[side], net.sizes) for x in (translated.x, real[side].x)]
+            losses["label"] = losses["label"] + (read[0] + read[1]) / 2
             losses["kl"] = losses["kl"] + (translated.kl + back[side].kl) / perturbed.x.shape[1]
-            if not self.faithful:
-                means = condition_means(perturbed, [translated.x, real[side]])
-                losses["mean"] = losses["mean"] + mse_loss(means[0], means[1])
-        if self.faithful:
-            losses["kl"] = losses["kl"] * perturbed.x.shape[1]
+            means = condition_means(perturbed, [translated.x, real[side].x])
+            losses["mean"] = losses["mean"] + mse_loss(means[0], means[1])
         losses["generators"] = (
             self.lambda_gan * losses["gan"]
             + self.lambda_cycle * (losses["cycle"] + LABEL_SHARE * losses["label"])
@@ -206,7 +200,8 @@ class CycSeq(NetworkModel[CycSeqNet]):
         for side, real in (("perturbed", perturbed.x), ("control", control.x)):
             critic, fake = net.critic(side), made[side].x.detach()
             told = critic.labels(perturbed)
-            scored = scored + least_squares(critic(real, told), 1.0) + least_squares(critic(fake, told), 0.0)
+            both = least_squares(critic(real, told), 1.0) + least_squares(critic(fake, told), 0.0)
+            scored = scored + (0.5 * both if self.faithful else both)
             if weight:
                 penalty = penalty + _penalty(critic, told.detach(), real, fake)
         return {"critic": scored, "penalty": penalty, "critics": scored + weight * penalty}

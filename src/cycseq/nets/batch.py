@@ -44,6 +44,11 @@ class Batch:
         moved = {f.name: getattr(self, f.name) for f in fields(self)}
         return replace(self, **{k: v.to(device, non_blocking=True) for k, v in moved.items() if v is not None})
 
+    def first(self, n_cells: int) -> Self:
+        """Its first cells: a sample, as the order of a training batch is random."""
+        found = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{k: v[:n_cells] for k, v in found.items() if v is not None})
+
     def perturbed(self, parts: Int[Tensor, "cells parts"]) -> Self:
         """The same cells under other perturbation labels."""
         return replace(self, parts=parts)

@@ -76,17 +76,18 @@ class Labels(nn.Module):
 
 
 class Residual(nn.Module):
-    """x + f(x), f of two linear layers."""
+    """x + f(x), f of two linear layers; in the published form activation and dropout follow the sum."""
 
-    def __init__(self, width: int, *, batch_norm: bool, dropout: float) -> None:
+    def __init__(self, width: int, *, batch_norm: bool, dropout: float, published: bool = False) -> None:
         super().__init__()
+        self.after = nn.Sequential(nn.PReLU(), nn.Dropout(dropout)) if published else nn.Identity()
         inner = mlp([width, width], activation=nn.PReLU, batch_norm=batch_norm, dropout=dropout)
         self.inner = nn.Sequential(*inner, nn.Linear(width, width), *([nn.BatchNorm1d(width)] if batch_norm else []))
 
     def forward(self, x: Float[Tensor, "cells width"]) -> Float[Tensor, "cells width"]:
         """The changed values."""
-        changed: Tensor = self.inner(x)
-        return x + changed
+        changed: Tensor = self.after(x + self.inner(x))
+        return changed
 
 
 class TokenAttention(nn.Module):

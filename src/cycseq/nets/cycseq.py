@@ -9,13 +9,14 @@ from typing import Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
+from torch.nn.functional import one_hot, softplus
 
 from cycseq.nets.batch import Batch, Sizes
 from cycseq.nets.blocks import Labels, Residual, TokenAttention, mlp
 from cycseq.nets.losses import kl_to_standard, sampled
 
 LABEL_WIDTH = 32
+READER_WIDTH = 64
 KINDS = 3
 """Latents of a cell: expression, knock-out, noise."""
 
@@ -48,7 +49,7 @@ class Translated:
 
 
 class OneHotLabels(nn.Module):
-    """Labels as published: vectors of zeros and ones times a matrix."""
+    """Labels as the published generators are told them: vectors of zeros and ones times a matrix."""
 
     def __init__(self, sizes: Sizes, width: int) -> None:
         super().__init__()
@@ -62,6 +63,19 @@ class OneHotLabels(nn.Module):
         return torch.cat([self.parts(parts_of(batch, self.sizes)), self.places(places_of(batch, self.sizes))], dim=1)
 
 
+class RawLabels(nn.Module):
+    """Labels as the published critics are told them: the vectors of zeros and ones themselves."""
+
+    def __init__(self, sizes: Sizes) -> None:
+        super().__init__()
+        self.sizes = sizes
+        self.width = sizes.parts + sizes.contexts + sizes.batches
+
+    def forward(self, batch: Batch) -> Float[Tensor, "cells labels"]:
+        """The vectors."""
+        return torch.cat([parts_of(batch, self.sizes), places_of(batch, self.sizes)], dim=1)
+
+
 def parts_of(batch: Batch, sizes: Sizes) -> Float[Tensor, "cells parts"]:
     """1 where a single perturbation is part of a cell's."""
     hot = torch.zeros(len(batch.parts), sizes.parts, device=batch.parts.device).scatter_(1, batch.parts, 1.0)
@@ -72,6 +86,20 @@ def parts_of(batch: Batch, sizes: Sizes) -> Float[Tensor, "cells parts"]:
 def places_of(batch: Batch, sizes: Sizes) -> Float[Tensor, "cells places"]:
     """1 at the context and at the batch of each cell."""
     return torch.cat([one_hot(batch.context, sizes.contexts), one_hot(batch.batch, sizes.batches)], dim=1).float()
+
+
+def label_loss(
+    parts: Float[Tensor, "cells parts"], places: Float[Tensor, "cells places"], batch: Batch, sizes: Sizes
+) -> Float[Tensor, ""]:
+    """Binary cross-entropies of logits with a batch's labels: mean over perturbed genes, plus mean over places.
+
+    Softplus of every logit, minus the logits that should be high: vectors of zeros and ones need not be made.
+    """
+    known = (batch.parts > 0).to(parts.dtype)
+    where = torch.stack([batch.context, sizes.contexts + batch.batch], dim=1)
+    of_parts = softplus(parts).sum() - (parts.gather(1, batch.parts) * known).sum()
+    of_places = softplus(places).sum() - places.gather(1, where).sum()
+    return of_parts / parts.numel() + of_places / places.numel()
 
 
 class Translator(nn.Module):
@@ -119,11 +147,13 @@ class Translator(nn.Module):
 class LabelReader(nn.Module):
     """Perturbation, context and batch as read from expression alone: it is not told what it has to say."""
 
-    def __init__(self, sizes: Sizes, width: int) -> None:
+    def __init__(self, sizes: Sizes) -> None:
         super().__init__()
         self.n_parts = sizes.parts
-        n_places = sizes.contexts + sizes.batches
-        self.layers = nn.Sequential(nn.Linear(sizes.genes, width), nn.PReLU(), nn.Linear(width, sizes.parts + n_places))
+        n_labels = sizes.parts + sizes.contexts + sizes.batches
+        self.layers = nn.Sequential(
+            nn.Linear(sizes.genes, READER_WIDTH), nn.PReLU(), nn.Linear(READER_WIDTH, n_labels)
+        )
 
     def forward(self, x: Float[Tensor, "cells genes"]) -> tuple[Tensor, Tensor]:
         """Logits of the perturbed genes, and of contexts and batches."""
@@ -132,14 +162,19 @@ class LabelReader(nn.Module):
 
 
 class CycCritic(nn.Module):
-    """Real or translated? One score for each cell, told its labels."""
+    """Real or translated? One score for each cell, told its labels; published, a probability, with dropout."""
 
     def __init__(self, sizes: Sizes, form: Form) -> None:
         super().__init__()
-        self.labels = _labels(sizes, form)
+        self.labels = RawLabels(sizes) if form.faithful else _labels(sizes, form)
         widths = [sizes.genes + self.labels.width, *form.hidden]
-        trunk = mlp(widths, activation=nn.LeakyReLU, slope=0.2, batch_norm=False)
-        self.layers = nn.Sequential(*trunk, nn.Linear(form.hidden[-1], 1))
+        last = nn.Linear(form.hidden[-1], 1)
+        if form.faithful:
+            trunk = mlp(widths, activation=nn.PReLU, dropout=0.2, batch_norm=False)
+            self.layers = nn.Sequential(*trunk, last, nn.Sigmoid())
+        else:
+            trunk = mlp(widths, activation=nn.LeakyReLU, slope=0.2, batch_norm=False)
+            self.layers = nn.Sequential(*trunk, last)
 
     def forward(self, x: Float[Tensor, "cells genes"], told: Float[Tensor, "cells labels"]) -> Float[Tensor, "cells"]:
         """Scores."""
@@ -152,10 +187,10 @@ class CycSeqNet(nn.Module):
 
     def __init__(self, sizes: Sizes, form: Form) -> None:
         super().__init__()
-        self.sizes = sizes
+        self.sizes, self.latent = sizes, form.latent
         generators: dict[str, nn.Module] = {"perturb": Translator(sizes, form), "restore": Translator(sizes, form)}
         if not form.faithful:
-            generators["reader"] = LabelReader(sizes, form.hidden[-1])
+            generators["reader"] = LabelReader(sizes)
         self.generators = nn.ModuleDict(generators)
         self.critics = nn.ModuleDict({"perturbed": CycCritic(sizes, form), "control": CycCritic(sizes, form)})
 
@@ -171,11 +206,9 @@ class CycSeqNet(nn.Module):
         assert isinstance(found, CycCritic)
         return found
 
-    def read(self, translated: Translated) -> tuple[Tensor, Tensor]:
-        """Logits of the labels of translated cells: by the generator's heads (published), or read from the cells."""
-        if "reader" not in self.generators:
-            return translated.parts, translated.places
-        found: tuple[Tensor, Tensor] = self.generators["reader"](translated.x)
+    def read(self, x: Float[Tensor, "cells genes"]) -> tuple[Tensor, Tensor]:
+        """Logits of the labels of cells, read from their expression; the published form has none but its own heads."""
+        found: tuple[Tensor, Tensor] = self.generators["reader"](x)
         return found
 
 
@@ -189,7 +222,9 @@ def _trunk(widths: Sequence[int], form: Form) -> nn.Sequential:
     dropout, width = 0.2 if form.use_dropout else 0.0, widths[-1]
     layers: list[nn.Module] = [mlp(widths, activation=nn.PReLU, dropout=dropout, batch_norm=form.use_batch_norm)]
     normed = form.faithful or form.use_batch_norm
-    layers += [Residual(width, batch_norm=normed, dropout=dropout) for _ in range(form.num_res_blocks)]
+    layers += [
+        Residual(width, batch_norm=normed, dropout=dropout, published=form.faithful) for _ in range(form.num_res_blocks)
+    ]
     if form.use_attention:
         layers.append(TokenAttention(width, tokens=1 if form.faithful or width % 32 else width // 32))
     return nn.Sequential(*layers)

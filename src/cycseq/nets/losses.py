@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from cycseq.nets.batch import Batch
 
@@ -44,6 +45,19 @@ def gradient_penalty(
     return penalty
 
 
+@contextmanager
+def frozen(net: nn.Module) -> Iterator[None]:
+    """What is computed inside gives no gradients to this network's weights, which an opponent's update has no use for."""
+    changed = [p for p in net.parameters() if p.requires_grad]
+    for parameter in changed:
+        parameter.requires_grad_(False)  # noqa: FBT003
+    try:
+        yield
+    finally:
+        for parameter in changed:
+            parameter.requires_grad_(True)  # noqa: FBT003
+
+
 def least_squares(score: Tensor, aim: float) -> Float[Tensor, ""]:
     """Mean squared distance of a critic's scores from their aim (Mao 2017)."""
     return (score - aim).square().mean()
@@ -54,10 +68,9 @@ def condition_means(
 ) -> list[Float[Tensor, "conditions genes"]]:
     """Mean of each of several sets of cells in every condition of the batch, whose rows they share."""
     labels = torch.cat([batch.context[:, None], batch.parts], dim=1)
-    codes = torch.unique(labels, dim=0, return_inverse=True)[1]
-    membership = torch.nn.functional.one_hot(codes).T.to(cells[0].dtype)
-    membership = membership / membership.sum(dim=1, keepdim=True)
-    return [membership @ x for x in cells]
+    _, codes, counts = torch.unique(labels, dim=0, return_inverse=True, return_counts=True)
+    # sums by place: a product with a matrix of zeros and ones costs as much as a layer where conditions are many
+    return [x.new_zeros(len(counts), x.shape[1]).index_add(0, codes, x) / counts[:, None] for x in cells]
 
 
 def condition_errors(batches: Sequence[Batch], made: Sequence[Float[Tensor, "cells genes"]]) -> dict[str, float]:
