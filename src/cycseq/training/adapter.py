@@ -118,9 +118,10 @@ class Adapter(LightningModule):
         """Each process is fed its own share; the first writes the logs."""
         if self.trainer.world_size > 1:
             self.feeder = replace(self.feeder, rank=self.trainer.global_rank, n_ranks=self.trainer.world_size)
-        self.bar = track(range(self.settings.num_epochs), "Training", total=self.settings.num_epochs)
+        shown = range(self.settings.num_epochs) if self.trainer.is_global_zero else ()
+        self.bar = track(shown, "Training", total=len(shown))
         for _ in range(self.state.epoch + 1):
-            next(self.bar)
+            next(self.bar, None)
         self.writer = None
         if self.trainer.is_global_zero and self.identity:
             from torch.utils.tensorboard import SummaryWriter
@@ -146,7 +147,7 @@ class Adapter(LightningModule):
         self.manual_backward(loss)
         parameters = [p for group in optimiser.param_groups for p in group["params"]]
         norm = nn.utils.clip_grad_norm_(parameters, self.settings.gradient_norm or float("inf"), foreach=True)
-        value = float(loss.detach())
+        value = self._of_all(loss)
         first = self.state.first_loss.setdefault(name, abs(value))
         if not bool(torch.isfinite(norm)) or not abs(value) <= EXPLODED * max(first, 1.0):
             numbers = math.isfinite(value) and bool(torch.isfinite(norm))
@@ -160,16 +161,14 @@ class Adapter(LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Validate, keep the best, write logs and the checkpoint, stop where nothing gets better."""
-        if self.state.broken:
-            return
         state, n_steps = self.state, self.feeder.n_steps
-        losses = {name: total / n_steps for name, total in self.sums.items()}
+        if state.broken:
+            if self.trainer.is_global_zero and self.trainer.world_size > 1:  # the process that began it reads why
+                save_state(self.folder, state, self.identity)
+            return
+        losses = {name: self._of_all(torch.tensor(total / n_steps)) for name, total in self.sums.items()}
         self.sums = {}
-        self.net.eval()
-        torch.manual_seed(_seed(self.feeder.seed, state.epoch, n_steps, 0))
-        with torch.no_grad():
-            measured = self.learner.validate(self.net, self.validation)
-        self.net.train()
+        measured = self.trainer.strategy.broadcast(self._measured() if self.trainer.is_global_zero else {})
         state.epoch += 1
         for scheduler in self.schedulers:
             scheduler.step(measured[MONITORED]) if isinstance(scheduler, ReduceLROnPlateau) else scheduler.step()
@@ -187,6 +186,21 @@ class Adapter(LightningModule):
         del self.bar  # which takes it off the screen
         if self.writer is not None:
             self.writer.close()
+
+    def _measured(self) -> dict[str, float]:
+        """The validation losses; the first process says them to all, so that all stop together."""
+        self.net.eval()
+        torch.manual_seed(_seed(self.feeder.seed, self.state.epoch, self.feeder.n_steps, 0))
+        with torch.no_grad():
+            found = self.learner.validate(self.net, self.validation)
+        self.net.train()
+        return found
+
+    def _of_all(self, value: Float[Tensor, ""]) -> float:
+        """The mean over all processes."""
+        if self.trainer.world_size == 1:
+            return float(value.detach())
+        return float(self.trainer.strategy.reduce(value.detach().to(self.device), reduce_op="mean"))
 
     def _write(self) -> None:
         if not self.trainer.is_global_zero or not (self.identity or self.trainer.world_size > 1):

@@ -94,7 +94,7 @@ def train(
         )
         with _interruptible():
             trainer.fit(adapter, train_dataloaders=Steps(feeder.n_steps))
-        return load_state(folder, "") if several else adapter.state
+        return load_state(folder, identity if run else "") if several else adapter.state
 
 
 def _strategy(settings: TrainingSettings) -> str:

@@ -1,0 +1,163 @@
+"""What all networks do once they are trained: predict and embed, from weights kept as arrays."""
+
+# No postponed annotations here: beartype would look for them in the files of the subclasses, which inherit the fields.
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Generic, TypeVar, final
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+
+from cycseq.arrays import Cells, Codes, Profile, dense
+from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.labels import CONTROL
+from cycseq.errors import FitBrokeOffError, ModelError, SettingsError, unknown_name
+from cycseq.model import Model
+from cycseq.models.base import bounded, draw, predicted_obs, shifted_cells
+
+try:
+    import torch
+    from torch import Tensor, nn
+except ModuleNotFoundError as err:
+    missing = "this model is a network and needs torch, which is not installed: pip install 'cycseq[networks]'."
+    raise FitBrokeOffError(missing) from err
+
+from cycseq.batches import Feeder, Vocabulary, encoded
+from cycseq.nets.batch import Batch, Sizes
+
+HIGHEST = 1.5
+"""No predicted value exceeds this many times the highest value of the training cells."""
+WEIGHTS = "net."
+"""Prefix of the network's own arrays among the fitted ones."""
+
+Net = TypeVar("Net", bound=nn.Module)
+
+
+@dataclass
+class TrainedNetwork(Model, Generic[Net]):
+    """A network as it is used; `NetworkModel` trains it."""
+
+    encodes_labels: ClassVar[bool] = False
+    """Whether the latent space depends on the labels, so that cells of unknown perturbations have no place in it."""
+    latent_names: ClassVar[tuple[str, ...]] = ()
+    """Names of the equal parts that the latent space is made of, where it has such."""
+
+    @abstractmethod
+    def build(self, sizes: Sizes) -> Net:
+        """The network, with random first weights."""
+
+    @abstractmethod
+    def generate(self, net: Net, batch: Batch, condition: Condition) -> Tensor:
+        """Cells of a condition, log1p, one from each control cell of the batch (whose labels are the condition's)."""
+
+    @abstractmethod
+    def latents(self, net: Net, batch: Batch) -> Tensor:
+        """Where cells lie in the latent space."""
+
+    @final
+    def predict(
+        self, controls: PerturbationData, conditions: Sequence[Condition], *, n_cells: int | None = None, seed: int = 0
+    ) -> PerturbationData:
+        """Cells of each condition, made from control cells of its context.
+
+        The mean of the cells is the control mean plus the mean difference between what the network makes of the cells
+        under the perturbation and under control: an error that the network makes in both cancels. No value is below
+        zero, nor above 1.5 times the highest training value.
+        """
+        conditions = list(dict.fromkeys(conditions))
+        controls = self.check_controls(controls, conditions)
+        if n_cells is not None and n_cells < 1:
+            msg = f"{n_cells} cells of each condition cannot be predicted: ask for at least one (--cells)."
+            raise SettingsError(msg)
+        net, blocks, labels = self.network(), [], []
+        feeder = Feeder(encoded(controls, self.vocabulary), np.arange(controls.n_cells), 1024, seed)
+        for condition in conditions:
+            self.check_known(condition)
+            rows = controls.rows(Condition(condition.context, CONTROL))
+            drawn = draw(rows, n_cells, np.random.default_rng([seed, *str(condition).encode()]))
+            mean = self._mean(net, feeder, rows, condition)
+            block = shifted_cells(self._made(net, feeder, drawn, condition, seed), mean, np.zeros_like(mean))
+            blocks.append(bounded(block, HIGHEST * self.learned.facts["highest"]))
+            labels.append(predicted_obs(controls, drawn, condition))
+        return self._as_data(np.concatenate(blocks), pd.concat(labels), controls)
+
+    @final
+    def embed(self, data: PerturbationData) -> Cells:
+        """Where cells lie in the latent space, cells x units; for `obsm`."""
+        data = data.require(self.learned.scale, self.name).with_genes(self.learned.genes)
+        net = self.network()
+        if self.encodes_labels:
+            for condition in data.conditions():
+                self.check_known(condition)
+        feeder = Feeder(encoded(data, self.vocabulary), np.arange(data.n_cells), 1024, 0)
+        with torch.inference_mode():
+            found: Cells = np.concatenate([self.latents(net, batch).numpy() for batch in feeder.all_batches()])
+        return found
+
+    @final
+    def embeddings(self, data: PerturbationData) -> dict[str, Cells]:
+        """`embed` under the name that it has in `obsm`, ``X_<model>``; and its named parts, ``X_<model>_<part>``."""
+        whole = self.embed(data)
+        parts = np.split(whole, len(self.latent_names), axis=1) if self.latent_names else []
+        named = zip(self.latent_names, parts, strict=True)
+        return {f"X_{self.name}": whole, **{f"X_{self.name}_{name}": part for name, part in named}}
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The labels that the fitted network knows."""
+        return Vocabulary(**{kind: tuple(names) for kind, names in self.learned.facts["vocabulary"].items()})
+
+    def network(self) -> Net:
+        """The fitted network, made from the arrays (and kept)."""
+        learned = self.learned
+        if "network" not in learned.cache:
+            with torch.random.fork_rng():
+                net = self.build(self.vocabulary.sizes(len(learned.genes)))
+            state = {
+                name: torch.from_numpy(learned.arrays[WEIGHTS + name]).reshape(own.shape)
+                for name, own in net.state_dict().items()
+            }
+            net.load_state_dict(state)
+            learned.cache["network"] = net.eval()
+        found: Net = learned.cache["network"]
+        return found
+
+    def check_known(self, condition: Condition) -> None:
+        """Raise `ModelError` if a part of the condition was not among the training perturbations."""
+        trained = self.learned.facts["trained_parts"]
+        for part in condition.parts:
+            if part not in trained:
+                raise unknown_name(part, f"perturbation that {self.name} was trained on", trained, ModelError)
+
+    def _mean(self, net: Net, feeder: Feeder, rows: Codes, condition: Condition) -> Profile:
+        """The mean of a condition, whichever cells are drawn: from all control cells of its context, in these rows."""
+        unperturbed = Condition(condition.context, CONTROL)
+        change = self._made(net, feeder, rows, condition, 0).mean(axis=0, dtype=np.float64)
+        change -= self._made(net, feeder, rows, unperturbed, 0).mean(axis=0, dtype=np.float64)
+        mean: Profile = (dense(feeder.cells.x[rows]).mean(axis=0, dtype=np.float64) + change).astype(np.float32)
+        return mean
+
+    def _made(self, net: Net, feeder: Feeder, rows: Codes, condition: Condition, seed: int) -> Cells:
+        """Generated cells, one from each of the rows; the same chance for every condition."""
+        places = torch.from_numpy(self.vocabulary.places(condition))
+        blocks = []
+        with torch.inference_mode(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            for start in range(0, len(rows), feeder.batch_size):
+                chosen = rows[start : start + feeder.batch_size]
+                batch = feeder.gathered(chosen, np.random.default_rng(seed)).perturbed(places.expand(len(chosen), -1))
+                blocks.append(self.generate(net, batch, condition).numpy())
+        made: Cells = np.concatenate(blocks).astype(np.float32)
+        if not np.isfinite(made).all():
+            msg = f"{self.name} made values that are no numbers for {condition}: fit it again with a smaller learning rate."
+            raise FitBrokeOffError(msg)
+        made[made < 0.0] = 0.0
+        return made
+
+    def _as_data(self, x: Cells, obs: pd.DataFrame, like: PerturbationData) -> PerturbationData:
+        obs = obs.astype(dict.fromkeys(("context", "perturbation", "batch"), "category"))
+        adata = ad.AnnData(X=x, obs=obs, var=pd.DataFrame(index=list(self.learned.genes)))
+        adata.uns["cycseq"] = {"scale": like.scale, "model": self.name}
+        return PerturbationData(adata=adata, scale=like.scale)
