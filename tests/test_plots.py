@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
+import cycseq
 from cycseq import plots
+from cycseq.arrays import dense
+from cycseq.data.dataset import Condition
+from cycseq.errors import CycseqError, DataError
+from cycseq.plots import base
 
 
 def test_dots_stand_at_the_means_with_ceiling_and_null():
@@ -55,7 +63,118 @@ def test_losses_are_drawn_by_epoch():
 
 @given(st.lists(st.floats(-5, 5), min_size=1, max_size=12))
 def test_labels_keep_apart(heights: list[float]):
-    placed = plots._spread(np.array(heights), gap=0.3, high=5.0)
+    placed = base.spread(np.array(heights), gap=0.3, high=5.0)
     order = np.argsort(heights, kind="stable")
     assert (np.diff(placed[order]) >= 0.3 - 1e-9).all()
     assert placed.max() <= 5.0 + 1e-9
+
+
+def test_validation_has_the_colour_of_its_loss():
+    history = pd.DataFrame({"epoch": [1, 2], "loss": [3.0, 2.0], "kl": [1.0, 1.0], "validation_loss": [4.0, 3.0]})
+    ax = plots.loss_curves(history, ax=Figure().add_subplot())
+    colour = {line.get_label(): line.get_color() for line in ax.lines}
+    assert colour["loss"] == colour["validation loss"] != colour["kl"]
+    assert ax.lines[2].get_linestyle() == "--"
+
+
+def test_the_surest_genes_stand_below_their_condition_with_intervals_of_the_level():
+    changes = pd.DataFrame(
+        {
+            "context": ["NK"] * 3 + ["B"] * 3,
+            "perturbation": "stim",
+            "gene": list("abcdef"),
+            "delta": [1.0, -2.0, 0.1, 3.0, 0.2, 4.0],
+            "sd": 0.5,
+            "probability_changed": [0.99, 0.95, 0.1, 0.9, 0.2, 0.9],
+        }
+    )
+    real = pd.Series([1.25], index=pd.MultiIndex.from_tuples([("NK", "stim", "a")]))
+    ax = plots.top_genes(changes, n=2, real=real, ax=Figure().add_subplot())
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    assert names == ["NK: stim", "a", "b", "B: stim", "f", "d"]
+    low, high = ax.collections[0].get_segments()[0][:, 0]
+    np.testing.assert_allclose([low, high], [1.0 - 1.6449 * 0.5, 1.0 + 1.6449 * 0.5], rtol=1e-3)
+    crosses = np.ma.filled(ax.collections[2].get_offsets(), np.nan)[:, 0]
+    np.testing.assert_allclose(crosses, [1.25, np.nan])
+
+
+def test_volcano_mirrors_predicted_genes_each_half_on_its_own_scale():
+    genes = pd.Index(list("abc"))
+    real = pd.DataFrame({"delta": [2.0, -1.0, 0.0], "p_adjusted": [1e-8, 1e-4, 1.0]}, index=genes)
+    predicted = pd.DataFrame({"delta": [1.0, 0.0, 0.0], "p_adjusted": [1e-2, 1.0, 1.0]}, index=genes)
+    ax = plots.volcano(real, predicted, named=2, ax=Figure().add_subplot())
+    up, down = ax.collections[1].get_offsets(), ax.collections[3].get_offsets()
+    np.testing.assert_allclose(up, [[2.0, 1.0], [-1.0, 0.5]])
+    np.testing.assert_allclose(down, [[1.0, -1.0]])
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+        "real: 2 genes below 0.05",
+        "predicted: 1 genes below 0.05",
+    ]
+    assert sorted(text.get_text() for text in ax.texts) == ["a", "a", "b", "b"]
+    with pytest.raises(DataError, match="no column 'p_adjusted'"):
+        plots.volcano(real[["delta"]], predicted)
+
+
+def test_a_prediction_that_is_the_real_response_is_its_own_nearest(small_data):
+    ax = plots.retrieval_heatmap(small_data, small_data, ax=Figure().add_subplot())
+    cosine = ax.images[0].get_array()
+    assert cosine.shape == (12, 12)
+    np.testing.assert_allclose(np.diag(cosine), 1.0, atol=1e-6)
+    assert ax.get_title(loc="left") == "own real response nearest: 12 of 12"
+    rows = [label.get_text() for label in ax.get_yticklabels()]
+    assert set(rows) == {str(c) for c in small_data.conditions() if not c.is_control}
+    means = {c: small_data.cells(c).mean(axis=0) for c in small_data.conditions()}
+    delta = {str(c): means[c] - means[Condition(c.context, "control")] for c in means}
+    a, b = (np.delete(delta[name], [0, 1, 2]) for name in rows[:2])  # G1, G2 and G3 are perturbed
+    np.testing.assert_allclose(cosine[0, 1], a @ b / np.linalg.norm(a) / np.linalg.norm(b), rtol=1e-4)
+
+
+def test_retrieval_needs_two_conditions(small_data):
+    one = small_data.subset([Condition("K562", "G1")])
+    with pytest.raises(DataError, match="1 conditions are both predicted and real"):
+        plots.retrieval_heatmap(one, small_data)
+
+
+def test_cells_map_draws_so_many_cells_of_each_side(small_data):
+    real = small_data.subset([Condition("K562", "G1"), Condition("K562", "control")])
+    ax = plots.cells_map(real, real, method="pca", most=30, ax=Figure().add_subplot())
+    assert len(ax.collections[0].get_offsets()) == 90
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["control", "real", "predicted"]
+
+
+def test_umap_that_is_absent_is_named_with_its_cure(small_data, monkeypatch):
+    monkeypatch.setitem(sys.modules, "umap", None)
+    with pytest.raises(CycseqError, match=r"pip install 'cycseq\[umap\]', or say method pca"):
+        plots.umap_plane(np.zeros((5, 2), dtype=np.float32))
+
+
+def test_rare_labels_are_grey_and_counted():
+    plane = np.zeros((6, 2), dtype=np.float32)
+    ax = plots.points_map(plane, list("aaabcd"), named=1, ax=Figure().add_subplot())
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["3 others", "a"]
+
+
+def test_distributions_are_those_of_the_cells(small_data):
+    real, made = small_data.controls(), small_data.subset([Condition("K562", "G1")])
+    sources = {"real": real, "made": made}
+    ax = plots.gene_distribution(sources, "G11", ax=Figure().add_subplot())
+    values = dense(made.x)[:, made.genes.index("G11")]
+    for at in (0.0, float(np.median(values)), float(values.max())):
+        x, y = ax.lines[1].get_xdata(), ax.lines[1].get_ydata()
+        assert y[np.flatnonzero(x <= at)[-1]] == pytest.approx((values <= at).mean())
+    ax = plots.zero_fractions(sources, ax=Figure().add_subplot())
+    expected = np.column_stack([(dense(side.x) == 0).mean(axis=0) for side in (real, made)])
+    np.testing.assert_allclose(ax.collections[0].get_offsets(), expected, atol=1e-6)
+    ax = plots.mean_variance(sources, ax=Figure().add_subplot())
+    x = dense(made.x)
+    expected = np.column_stack([x.mean(axis=0), x.var(axis=0, ddof=1)])
+    np.testing.assert_allclose(ax.collections[2].get_offsets(), expected, rtol=1e-3)
+    ax = plots.gene_means(sources, ax=Figure().add_subplot())
+    np.testing.assert_allclose(ax.collections[0].get_offsets()[:, 1], x.mean(axis=0), rtol=1e-4)
+    with pytest.raises(CycseqError, match="no gene 'G111'"):
+        plots.gene_distribution(sources, "G111")
+
+
+def test_the_figures_go_by_their_short_name():
+    assert cycseq.pl is plots
+    assert all(callable(getattr(cycseq.pl, name)) for name in plots.__all__ if name.islower())

@@ -25,6 +25,7 @@ COMMANDS = {
     "simulate": "Simulate a perturbation experiment whose truth is known.",
     "demo": "Run everything once on simulated data and open the report.",
     "list": "List the models, metrics, splits or simulated worlds.",
+    "completion": "Print a script with which a shell completes commands, options and names.",
 }
 """What `cycseq --help` lists; the order is that of a first session."""
 

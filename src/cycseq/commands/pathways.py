@@ -1,0 +1,70 @@
+"""`cycseq pathways --predicted PREDICTED.h5ad --gmt SETS.gmt --out PATHWAYS.csv`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+from jsonargparse import Namespace
+
+from cycseq.commands.parser import Parser, settings_of
+from cycseq.commands.terminal import say, table
+from cycseq.data.readers import read
+from cycseq.files import check_output, whole, write_text
+from cycseq.interpretation import PathwaySettings, pathway_scores, read_gmt, set_deltas
+
+DRAWN = (".png", ".pdf", ".svg")
+SHOWN = ("context", "perturbation", "pathway", "n_genes", "mean_delta", "z", "p_adjusted")
+MOST_SHOWN = 12
+ALPHA = 0.05
+
+
+def configure(parser: Parser, _words: list[str]) -> None:
+    """Options."""
+    parser.add_argument("--predicted", required=True, type=Path, help="Cells that cycseq predict wrote.")
+    parser.add_argument(
+        "--gmt", required=True, type=Path, help="Gene sets: a GMT file, named as the genes of the data."
+    )
+    parser.add_argument("--out", required=True, type=Path, help="Where to write the table: .csv.")
+    parser.add_argument(
+        "--real",
+        type=Path,
+        help="Real cells with controls, for models that say no uncertainty; where they hold the condition, the set's real mean delta stands beside the predicted one.",
+    )
+    parser.add_argument("--plot", type=Path, help="Where to draw it: .png, .pdf or .svg; not drawn if not said.")
+    parser.add_argument("--overwrite", type=bool, default=False, help="Replace the outputs if they exist.")
+    parser.add_class_arguments(PathwaySettings)
+
+
+def run(options: Namespace) -> None:
+    """Score, write, draw."""
+    check_output(options.out, overwrite=options.overwrite, endings=(".csv",))
+    if options.plot is not None:
+        check_output(options.plot, overwrite=options.overwrite, endings=DRAWN)
+    sets = read_gmt(options.gmt)
+    predicted = read(options.predicted)
+    real = read(options.real) if options.real is not None else None
+    scores = pathway_scores(predicted, sets, real, settings=settings_of(PathwaySettings, options))
+    if real is not None:
+        scores.insert(5, "real_mean_delta", set_deltas(real, scores, sets))
+    write_text(options.out, scores.to_csv(index=False, float_format="%.5g"), overwrite=options.overwrite)
+    sure = scores[scores["p_adjusted"] < ALPHA]
+    table(SHOWN, sure.sort_values("p", kind="stable")[list(SHOWN)].head(MOST_SHOWN).itertuples(index=False))
+    say(f"wrote {options.out}: {len(sure):,} of {len(scores):,} sets of conditions have an adjusted p below {ALPHA}")
+    if options.plot is not None:
+        _draw(scores, options.plot, overwrite=options.overwrite)
+        say(f"wrote {options.plot}")
+
+
+def _draw(scores: pd.DataFrame, path: Path, *, overwrite: bool) -> None:
+    from matplotlib.figure import Figure
+
+    from cycseq.plots import pathways
+
+    n = min(12, scores["pathway"].nunique())
+    conditions = len(scores[["context", "perturbation"]].drop_duplicates())
+    width, height = (5.6, 0.9 + 0.26 * n) if conditions == 1 else (4.6 + 0.5 * conditions, 1.9 + 0.26 * n)
+    figure = Figure(figsize=(width, height), layout="constrained")
+    pathways(scores, n=n, ax=figure.subplots())
+    with whole(path, overwrite=overwrite) as part:
+        figure.savefig(part, format=path.suffix[1:], dpi=170)

@@ -1,0 +1,44 @@
+"""Figures of results. Every function draws into the axes it is given (or new ones) and returns them.
+
+``cycseq.pl`` is this package: ``cycseq.pl.delta_scatter(...)``.
+"""
+
+from cycseq.plots.base import BLUE, GREEN, INK, LINE, MUTED, ORANGE, PALETTE, PURPLE, SKY, VERMILION, new_axes
+from cycseq.plots.distributions import gene_distribution, gene_means, mean_variance, zero_fractions
+from cycseq.plots.embedding import cells_map, points_map, umap_plane
+from cycseq.plots.gene_sets import pathways
+from cycseq.plots.responses import delta_scatter, top_genes, volcano
+from cycseq.plots.retrieval import retrieval_heatmap
+from cycseq.plots.scores import bars_with_ceiling, dot_intervals, loss_curves
+from cycseq.plots.uncertainty import calibration_curve, variance_left
+
+__all__ = [
+    "BLUE",
+    "GREEN",
+    "INK",
+    "LINE",
+    "MUTED",
+    "ORANGE",
+    "PALETTE",
+    "PURPLE",
+    "SKY",
+    "VERMILION",
+    "bars_with_ceiling",
+    "calibration_curve",
+    "cells_map",
+    "delta_scatter",
+    "dot_intervals",
+    "gene_distribution",
+    "gene_means",
+    "loss_curves",
+    "mean_variance",
+    "new_axes",
+    "pathways",
+    "points_map",
+    "retrieval_heatmap",
+    "top_genes",
+    "umap_plane",
+    "variance_left",
+    "volcano",
+    "zero_fractions",
+]

@@ -1,0 +1,120 @@
+"""What all figures share: colours, new axes, plain spines, and labels that keep apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+from matplotlib.axes import Axes
+from matplotlib.text import Annotation
+
+INK, MUTED, LINE = "#24292f", "#6b7280", "#dfe3e8"
+BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7"
+PALETTE = (BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE)
+"""Okabe and Ito's colours: they stay apart for colour-blind readers."""
+MARKERS = ("o", "s", "^", "D", "v", "P")
+"""With the colours: a reader who sees no colour has the shapes."""
+DIVERGING = "RdBu_r"
+"""Blue below zero, red above: apart for colour-blind readers too."""
+
+
+def new_axes(ax: Axes | None, *, width: float = 4.6, height: float = 3.2) -> Axes:
+    """The axes, or new ones of this size in inches."""
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(figsize=(width, height), layout="constrained")[1]
+
+
+def plain(ax: Axes, grid: str | None = None) -> None:
+    """Two spines, quiet ticks, and a grid along one axis (``"x"`` or ``"y"``) or none."""
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        ax.spines[side].set_color(MUTED)
+    ax.tick_params(colors=MUTED, labelcolor=INK, labelsize=9.5)
+    ax.xaxis.label.set_color(INK)
+    ax.yaxis.label.set_color(INK)
+    ax.title.set_color(INK)
+    ax.set_facecolor("none")
+    if grid == "x":
+        ax.grid(axis="x", color=LINE, linewidth=0.8, zorder=0)
+    elif grid == "y":
+        ax.grid(axis="y", color=LINE, linewidth=0.8, zorder=0)
+    ax.set_axisbelow(True)
+
+
+def rows_of_names(ax: Axes, names: Sequence[str]) -> None:
+    """Names down the left side, the first at the top, without spine and ticks."""
+    ax.set_yticks(np.arange(len(names)), list(names))
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.spines["left"].set_visible(False)
+    ax.tick_params(axis="y", length=0)
+
+
+def legend_above(ax: Axes, *, columns: int = 3, **settings: Any) -> None:
+    """The legend in the free space above the axes, from the left; the settings are matplotlib's."""
+    ax.legend(
+        loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, frameon=False, fontsize=9, labelcolor=INK,
+        handlelength=1.4, columnspacing=1.0, borderaxespad=0.2, **settings,
+    )  # fmt: skip
+
+
+def name_points(
+    ax: Axes,
+    x: Float[np.ndarray, "labels"],
+    y: Float[np.ndarray, "labels"],
+    names: Sequence[str],
+    *,
+    columns: Float[np.ndarray, "labels"],
+    to_the_left: Bool[np.ndarray, "labels"],
+    high: float,
+    gap: float,
+) -> list[Annotation]:
+    """Names in one or two columns beside their points, each with a thin line to its point; none overlaps another.
+
+    Parameters
+    ----------
+    ax
+        Axes whose limits are set.
+    x, y
+        The points.
+    names
+        What they are called.
+    columns
+        Where each name's column stands, in data units.
+    to_the_left
+        Whether a name ends at its column, or begins there.
+    high
+        No name stands above this.
+    gap
+        Least distance between two names of one column.
+    """
+    drawn = []
+    for side in (False, True):
+        here = np.flatnonzero(to_the_left == side).tolist()
+        for i, height in zip(here, spread(y[here], gap=gap, high=high), strict=True):
+            label = ax.annotate(
+                names[i], (x[i], y[i]), (columns[i], height),
+                ha="right" if side else "left", va="center", fontsize=8.5, color=INK,
+                arrowprops={"arrowstyle": "-", "color": MUTED, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 2},
+            )  # fmt: skip
+            drawn.append(label)
+    return drawn
+
+
+def spread(heights: Float[np.ndarray, "labels"], *, gap: float, high: float) -> Float[np.ndarray, "labels"]:
+    """The heights, moved apart until neighbours are a gap from each other, as far below a limit as they need."""
+    order = np.argsort(heights, kind="stable")
+    placed = heights[order].astype(np.float64)
+    for i in range(1, len(placed)):
+        placed[i] = max(placed[i], placed[i - 1] + gap)
+    placed -= max(0.0, placed[-1] - high) if len(placed) else 0.0
+    for i in range(1, len(placed)):
+        placed[-i - 1] = min(placed[-i - 1], placed[-i] - gap)
+    out = np.empty_like(placed)
+    out[order] = placed
+    return out

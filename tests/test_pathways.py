@@ -1,0 +1,195 @@
+"""Gene sets: reading them, and which of them move in a response; genes and coverage of a response."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from scipy.stats import false_discovery_control, mannwhitneyu, norm, rankdata, wilcoxon  # noqa: F401
+
+from cycseq import plots
+from cycseq.arrays import dense
+from cycseq.cli import main
+from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.posterior import GenePosterior, attach_posterior
+from cycseq.errors import CycseqError, DataError, FileError
+from cycseq.interpretation import PathwaySettings, coverage, differential, pathway_scores, read_gmt, set_deltas
+from cycseq.interpretation.pathways import rank_test
+
+K562 = Condition("K562", "G1")
+
+
+def with_posterior(data: PerturbationData, mean: np.ndarray, sd: np.ndarray) -> PerturbationData:
+    adata = data.adata.copy()
+    conditions = [c for c in data.conditions() if not c.is_control]
+    mean, sd = (np.tile(row, (len(conditions), 1)).astype(np.float32) for row in (mean, sd))
+    attach_posterior(adata, conditions, GenePosterior(mean, sd, sd, np.ones_like(mean)))
+    return PerturbationData(adata=adata, scale="log1p")
+
+
+def test_gmt_is_read_with_each_gene_once(tmp_path):
+    path = tmp_path / "sets.gmt"
+    path.write_text("A\thttp://a\tG1\tG2\tG1\t\n\nB\t\tG3\n", encoding="utf-8")
+    assert read_gmt(path) == {"A": ("G1", "G2"), "B": ("G3",)}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"", "holds no gene set"),
+        (b"A\tword\n", "line 1: expected name, description and genes"),
+        (b"A,word,G1\n", "line 1: expected name, description and genes"),
+        (b"A\t\tG1\nA\t\tG2\n", "line 2: a second set is called 'A'"),
+        (b"\xff\xfe\x00", "is no GMT file"),
+    ],
+)
+def test_a_bad_gmt_is_refused_in_one_line(tmp_path, text, said):
+    path = tmp_path / "sets.gmt"
+    path.write_bytes(text)
+    with pytest.raises(FileError, match=said) as caught:
+        read_gmt(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("decimals", [6, 0])
+def test_without_correlation_the_rank_test_is_wilcoxons(decimals):
+    rng = np.random.default_rng(0)
+    statistic = np.round(rng.normal(0, 2, 300), decimals)  # rounded to whole numbers: many ties
+    members = rng.choice(300, 40, replace=False)
+    statistic[members] += 1
+    others = np.setdiff1d(np.arange(300), members)
+    z, p = rank_test(rankdata(statistic), members, 0.0)
+    expected = mannwhitneyu(statistic[members], statistic[others], method="asymptotic")
+    assert p == pytest.approx(expected.pvalue, rel=1e-9)
+    assert z > 0
+
+
+def test_correlation_holds_the_rank_test_to_its_level():
+    """Genes of a set that share a factor: Wilcoxon's test is far too sure, the correlated one is not."""
+    rng = np.random.default_rng(1)
+    rho, n_sims, n, n1 = 0.1, 600, 400, 50
+    statistic = rng.normal(size=(n_sims, n))
+    statistic[:, :n1] = np.sqrt(1 - rho) * statistic[:, :n1] + np.sqrt(rho) * rng.normal(size=(n_sims, 1))
+    level = {
+        correlation: np.mean([rank_test(rankdata(row), np.arange(n1), correlation)[1] < 0.05 for row in statistic])
+        for correlation in (0.0, rho)
+    }
+    assert level[0.0] > 0.3
+    assert 0.02 < level[rho] < 0.08
+
+
+def test_the_set_that_moves_comes_first_and_its_numbers_are_those_of_the_cells(small_data):
+    sets = {
+        "moves": [f"G{i}" for i in range(11, 21)],  # what G1 moves
+        "rests": [f"G{i}" for i in range(41, 61)],
+        "few": ["G50", "G51"],
+    }
+    scores = pathway_scores(small_data, sets)
+    here = scores[(scores["context"] == "K562") & (scores["perturbation"] == "G1")]
+    assert list(here["pathway"]) == ["moves", "rests"]
+    mean = {c: small_data.cells(c).mean(axis=0, dtype=np.float64) for c in (K562, Condition("K562", "control"))}
+    delta = mean[K562] - mean[Condition("K562", "control")]
+    first = here.iloc[0]
+    assert first["mean_delta"] == pytest.approx(delta[10:20].mean(), abs=1e-4)
+    assert np.sign(first["z"]) == np.sign(first["mean_delta"])
+    assert first["n_genes"] == 10
+    best = max(range(10, 20), key=lambda i: delta[i] * np.sign(first["z"]))
+    assert first["leading_genes"].split(";")[0] == f"G{best + 1}"
+    np.testing.assert_allclose(here["p_adjusted"], false_discovery_control(here["p"]))
+    np.testing.assert_allclose(set_deltas(small_data, scores, sets), scores["mean_delta"], atol=1e-5)
+
+
+def test_perturbed_genes_take_no_part(small_data):
+    sets = {"with target": [f"G{i}" for i in range(1, 11)]}
+    scores = pathway_scores(small_data, sets).set_index("perturbation")
+    assert set(scores.loc[["G1", "G3"], "n_genes"]) == {9}
+    assert set(scores.loc["G1+G2", "n_genes"]) == {8}
+
+
+def test_genes_are_ranked_by_how_sure_the_model_is(small_data):
+    """A large mean with a larger standard deviation counts for less than a small, sure one."""
+    predicted = small_data.subset([K562])
+    mean, sd = np.zeros(60), np.ones(60)
+    mean[10:20], sd[10:20] = 5.0, 50.0
+    mean[30:40], sd[30:40] = 0.5, 0.1
+    scores = pathway_scores(
+        with_posterior(predicted, mean, sd),
+        {"unsure": [f"G{i}" for i in range(11, 21)], "sure": [f"G{i}" for i in range(31, 41)]},
+    ).set_index("pathway")
+    assert scores.loc["sure", "z"] > scores.loc["unsure", "z"] > 0
+    assert scores.loc["unsure", "mean_delta"] == pytest.approx(5.0)
+
+
+def test_pathways_say_what_is_missing(small_data):
+    with pytest.raises(DataError, match="no gene set has 5 genes among those of the data: the data have G1"):
+        pathway_scores(small_data, {"mouse": ["Actb", "Gapdh"]})
+    with pytest.raises(DataError, match=r"no control cells of K562 .* --real FILE"):
+        pathway_scores(small_data.subset([K562]), {"a": [f"G{i}" for i in range(9, 20)]})
+    with pytest.raises(CycseqError, match="--fewest"):
+        PathwaySettings(fewest=0)
+
+
+def test_differential_genes_are_those_of_scipy(small_data):
+    table = differential(small_data, K562)
+    one, other = small_data.cells(K562), small_data.cells(Condition("K562", "control"))
+    p = mannwhitneyu(one, other, axis=0, method="asymptotic").pvalue
+    np.testing.assert_allclose(table["p_adjusted"], false_discovery_control(p), rtol=1e-3)
+    np.testing.assert_allclose(table["delta"], one.mean(axis=0) - other.mean(axis=0), atol=1e-4)
+    predicted = with_posterior(small_data.subset([K562]), np.linspace(-1, 1, 60), np.full(60, 0.3))
+    expected = false_discovery_control(2 * norm.sf(np.abs(np.linspace(-1, 1, 60)) / 0.3))
+    np.testing.assert_allclose(differential(predicted, K562)["p_adjusted"], expected, rtol=1e-3)
+
+
+def test_coverage_counts_real_deltas_inside_the_interval(small_data):
+    predicted = small_data.subset([K562])
+    x, control = (dense(small_data.cells(c)) for c in (K562, Condition("K562", "control")))
+    delta = x.mean(axis=0) - control.mean(axis=0)
+    none = with_posterior(predicted, delta, np.zeros(60))
+    assert (coverage(none, small_data)["observed"] == 1.0).all()
+    far = with_posterior(predicted, delta + 100, np.ones(60))
+    table = coverage(far, small_data)
+    assert (table["observed"] == 0.0).all()
+    assert list(table.columns) == ["context", "nominal", "observed", "n"]
+    with pytest.raises(DataError, match="no predicted condition is among the real ones"):
+        coverage(none, small_data.subset(c for c in small_data.conditions() if c.context != "K562"))
+    ax = plots.calibration_curve(table, ax=Figure().add_subplot())
+    np.testing.assert_allclose(ax.lines[1].get_ydata(), 0.0)
+
+
+def test_pathway_figures_show_the_surest_sets(small_data):
+    sets = {f"S{i}": [f"G{j}" for j in range(10 * i + 1, 10 * i + 11)] for i in range(6)}
+    scores = pathway_scores(small_data, sets)
+    ax = plots.pathways(scores, n=4, ax=Figure().add_subplot())
+    assert len(ax.get_yticklabels()) == 4
+    assert len(ax.get_xticklabels()) == 12
+    one = scores[(scores["context"] == "K562") & (scores["perturbation"] == "G1")]
+    ax = plots.pathways(one, n=3, ax=Figure().add_subplot())
+    shown = [label.get_text() for label in ax.get_yticklabels()]
+    assert set(shown) == set(one["pathway"].iloc[:3])
+    assert list(ax.collections[1].get_offsets()[:, 0]) == sorted(one["z"].iloc[:3], reverse=True)
+
+
+def test_the_command_writes_table_and_figure(small_data, tmp_path, capsys):
+    data, gmt, out, plot = (tmp_path / name for name in ("data.h5ad", "sets.gmt", "out.csv", "out.png"))
+    small_data.write(data)
+    genes = "\t".join(f"G{i}" for i in range(11, 21))
+    gmt.write_text(f"MOVES\t\t{genes}\n", encoding="utf-8")
+    words = ["pathways", "--predicted", str(data), "--gmt", str(gmt), "--out", str(out), "--real", str(data)]
+    assert main([*words, "--plot", str(plot)]) == 0
+    table = pd.read_csv(out)
+    np.testing.assert_allclose(table["real_mean_delta"], table["mean_delta"], rtol=1e-3)
+    assert plot.stat().st_size > 1000
+    assert "sets of conditions have an adjusted p below 0.05" in capsys.readouterr().out
+    assert main(words) == 2  # the outputs exist
+
+
+def test_interferon_sets_move_in_a_real_interferon_response(shared_data):
+    from cycseq.data.prepare import PrepareSettings, prepare
+    from cycseq.data.readers import read
+
+    kang = prepare([read(shared_data("kang2018_pbmc_ifnb.h5ad"))], PrepareSettings(genes="all"))
+    scores = pathway_scores(kang, read_gmt(shared_data("hallmark_v7.symbols.gmt")))
+    first = scores.groupby("context").head(2).groupby("context")["pathway"].agg(set)
+    expected = {"HALLMARK_INTERFERON_ALPHA_RESPONSE", "HALLMARK_INTERFERON_GAMMA_RESPONSE"}
+    assert sum(found == expected for found in first) >= 7
