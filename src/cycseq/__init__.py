@@ -66,7 +66,6 @@ __all__ = [
     "make_splits",
     "paired_differences",
     "pathway_scores",
-    "pl",
     "prepare",
     "read",
     "read_gmt",
@@ -87,4 +86,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*__all__, "pl"]
