@@ -1,9 +1,10 @@
-# make demo, make test and make check set up everything they need in .venv.
+# make demo, test, check and docs set up everything they need in .venv; make package tries a clean installation.
 PYTHON ?= python3
+PIP := -m pip install -q --disable-pip-version-check -c constraints.txt
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test check lint clean
+.PHONY: demo test check lint docs package clean
 
 demo: $(READY)
 	$(BIN)/cycseq demo --out runs/demo --overwrite
@@ -20,11 +21,22 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(READY)
+	$(BIN)/python -m sphinx -W --keep-going docs docs/_build/html
+
+package: $(READY)
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist
+	$(PYTHON) -m venv dist/venv
+	dist/venv/bin/python $(PIP) dist/*.whl
+	dist/venv/bin/python -m cycseq --help
+	dist/venv/bin/cycseq demo --cells 2000 --out dist/demo --open false
+
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --upgrade pip
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --group dev -e ".[combat,networks,umap]"
+	$(BIN)/python $(PIP) --upgrade pip
+	$(BIN)/python $(PIP) -e ".[dev]"
 	touch $(READY)
 
 clean:
-	rm -rf .venv runs
+	rm -rf .venv runs dist docs/_build

@@ -15,6 +15,7 @@ COMMANDS = {
     "fit": "Fit one model on the training part of a split; the run folder says how it came about.",
     "tune": "Choose a model's settings by nested validation, inside the training part of a split.",
     "predict": "Predict single cells of conditions from control cells.",
+    "embed": "Place cells in a network's latent space (obsm), and score what it mixes and keeps.",
     "evaluate": "Compare predicted with real cells: all metrics, two h5ad files in, a table out.",
     "pathways": "Say which gene sets move in a predicted response.",
     "convert": "Write data or predictions as another tool wants them: GEARS, scPerturb, State, cell-eval and others.",

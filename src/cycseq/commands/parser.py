@@ -81,8 +81,7 @@ def parse(
     """
     typed = shlex.join(["cycseq", name, *words])
     words = [underscored(word) for word in words]
-    parser = Parser(prog=f"cycseq {name}", description=summary, exit_on_error=False, formatter_class=_Formatter)
-    parser.add_argument("--config", action="config", help="YAML file with any of these options.")
+    parser = new_parser(name, summary)
     configure(parser, words)
     parser.words = tuple(words)
     try:
@@ -96,6 +95,13 @@ def parse(
         return None
     parsed["typed"] = typed
     return parsed
+
+
+def new_parser(name: str, summary: str) -> Parser:
+    """The parser of a command, before its own options are added."""
+    parser = Parser(prog=f"cycseq {name}", description=summary, exit_on_error=False, formatter_class=_Formatter)
+    parser.add_argument("--config", action="config", help="YAML file with any of these options.")
+    return parser
 
 
 def settings_of(kind: type[T], parsed: Namespace) -> T:

@@ -1,0 +1,167 @@
+"""What the pages say of metrics, settings, splits and commands, written from the code itself; and maths without scripts."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import re
+from collections.abc import Iterable
+from importlib import import_module
+from typing import Any
+
+from docstring_parser import parse_from_object
+from docutils import nodes
+from docutils.utils.math.latex2mathml import tex2mathml
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+
+class FromCode(SphinxDirective):
+    """A directive whose Markdown is made when the page is built."""
+
+    optional_arguments = 1
+
+    def markdown(self) -> Iterable[str]:
+        """The lines."""
+        raise NotImplementedError
+
+    def run(self) -> list[nodes.Node]:
+        """Those lines, read as if they stood in the page."""
+        return self.parse_text_to_nodes("\n".join(self.markdown()), allow_section_headings=True)
+
+
+class Metrics(FromCode):
+    """Every metric of a module of `cycseq.metrics`: formula, source, best value, how it can be gamed."""
+
+    def markdown(self) -> Iterable[str]:
+        """A definition list."""
+        for metric in import_module(f"cycseq.metrics.{self.arguments[0]}").METRICS:
+            better = {"higher": "higher is better", "lower": "lower is better"}.get(
+                metric.direction, "nearer is better"
+            )
+            yield f"({metric.name})=\n`{metric.name}`"
+            yield ":   " + re.sub(r"([*_|^])", r"\\\1", metric.formula)
+            yield f"\n    Best: {metric.best:g} ({better}). Source: {metric.source}."
+            yield f"\n    *How it can be gamed:* {metric.caution}.\n"
+
+
+class Settings(FromCode):
+    """The fields of a settings dataclass: `{settings} cycseq.models.vae.VAE`."""
+
+    def markdown(self) -> Iterable[str]:
+        """A table, or a sentence where there are no settings."""
+        module, _, name = self.arguments[0].rpartition(".")
+        kind = getattr(import_module(module), name)
+        fields = [f for f in dataclasses.fields(kind) if f.init]
+        if not fields:
+            yield f"`{name}` has no settings."
+            return
+        said = described(kind)
+        yield "| setting | type | usual | what it does |\n|---|---|---|---|"
+        for f in fields:
+            default = f.default if f.default_factory is dataclasses.MISSING else f.default_factory()
+            shown = "needed" if default is dataclasses.MISSING else f"`{default!r}`"
+            yield f"| `{f.name}` | {cell(f'`{f.type}`')} | {cell(shown)} | {cell(said.get(f.name, ''))} |"
+
+
+class AllSettings(FromCode):
+    """The settings of every command and of every model."""
+
+    def markdown(self) -> Iterable[str]:
+        """A section each."""
+        from cycseq.models import MODELS
+
+        kinds = {
+            "Reading (`cycseq inspect`, `prepare`, `evaluate`)": "cycseq.ReadSettings",
+            "Preparing (`cycseq prepare`)": "cycseq.PrepareSettings",
+            "Splitting (`cycseq split`)": "cycseq.SplitSettings",
+            "Evaluating (`cycseq evaluate`, `benchmark`)": "cycseq.EvaluateSettings",
+            "Benchmarking (`cycseq benchmark`)": "cycseq.BenchmarkSettings",
+            "Simulating (`cycseq simulate`)": "cycseq.SimulateSettings",
+        }
+        kinds |= {f"Model `{name}`": f"{module}.{name}" for name, module in MODELS.items()}
+        for title, place in kinds.items():
+            yield f"## {title}\n\n```{{settings}} {place}\n```\n"
+
+
+class Models(FromCode):
+    """All models with their first sentence."""
+
+    def markdown(self) -> Iterable[str]:
+        """A table."""
+        from cycseq.models import MODELS, describe
+
+        yield "| model | what it predicts |\n|---|---|"
+        yield from (f"| `{name}` | {cell(describe(name))} |" for name in MODELS)
+
+
+class Splits(FromCode):
+    """All kinds of split, with the claim that each states on simulated data."""
+
+    def markdown(self) -> Iterable[str]:
+        """A definition list."""
+        from cycseq.data.simulate import SimulateSettings, simulate
+        from cycseq.data.split import KINDS, SplitSettings, make_splits
+
+        data = simulate(SimulateSettings(contexts=3, perturbations=6, doubles=8, cells=3000, genes=60))
+        for kind, holds_out in KINDS.items():
+            context = "Line1" if kind in {"unseen-context", "unseen-pair", "few-shot"} else None
+            claim = make_splits(data, SplitSettings(kind=kind, context=context))[0].claim
+            yield f"`{kind}`\n:   Holds out {holds_out}.\n\n    > {claim}\n"
+
+
+class Commands(FromCode):
+    """The help of every command."""
+
+    def markdown(self) -> Iterable[str]:
+        """One section each."""
+        from cycseq.commands import COMMANDS, run_command
+
+        for name, does in COMMANDS.items():
+            shown = io.StringIO()
+            with contextlib.redirect_stdout(shown):
+                run_command([name, "--help"])
+            yield f"## cycseq {name}\n\n{does}\n\n```text\n{shown.getvalue()}```\n"
+
+
+def described(kind: type) -> dict[str, str]:
+    """The text below each field, of the class and those that it inherits from."""
+    said: dict[str, str] = {}
+    for owner in reversed(kind.__mro__):
+        if dataclasses.is_dataclass(owner):
+            said |= {p.arg_name: p.description or "" for p in parse_from_object(owner).params}
+    return said
+
+
+def cell(text: str) -> str:
+    """Text that a Markdown table can hold."""
+    return " ".join(text.replace("``", "`").replace("|", "\\|").split())
+
+
+def inline_math(self: Any, node: nodes.math) -> None:
+    """A formula in the line, as MathML."""
+    self.body.append(tex2mathml(node.astext()))
+    raise nodes.SkipNode
+
+
+def block_math(self: Any, node: nodes.math_block) -> None:
+    """A formula of its own, as MathML."""
+    self.body.append(f'<div class="formula">{tex2mathml(node.astext(), as_block=True)}</div>')
+    raise nodes.SkipNode
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Add the directives and the maths."""
+    directives: dict[str, type[FromCode]] = {
+        "metrics": Metrics,
+        "settings": Settings,
+        "all-settings": AllSettings,
+        "models": Models,
+        "splits": Splits,
+        "commands": Commands,
+    }
+    for name, directive in directives.items():
+        app.add_directive(name, directive)
+    app.add_html_math_renderer("mathml", (inline_math, None), (block_math, None))
+    return {"parallel_read_safe": True}

@@ -1,0 +1,107 @@
+"""`cycseq completion bash|zsh`: a script that completes commands, options and names without starting Python."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Action
+from importlib import import_module
+from typing import Literal, get_args, get_origin
+
+from jsonargparse import Namespace
+
+from cycseq.commands import COMMANDS
+from cycseq.commands.parser import Parser, dashed, new_parser
+from cycseq.data.catalog import DATASETS
+from cycseq.data.split import KINDS
+from cycseq.metrics import GROUPS, METRICS
+from cycseq.models import MODELS
+
+Shell = Literal["bash", "zsh"]
+NAMES = {
+    ("datasets", "name"): (*DATASETS, "cycseq"),
+    ("benchmark", "--split"): tuple(KINDS),
+    ("*", "--model"): tuple(MODELS),
+    ("*", "--models"): ("baselines", "all", *MODELS),
+    ("*", "--metrics"): (*GROUPS, *METRICS),
+}
+"""What may follow an option, or stand in its place, where the type does not say."""
+SCRIPT = """# Completion of cycseq, written by: cycseq completion {shell}
+{start}_cycseq() {{
+  local current="${{COMP_WORDS[COMP_CWORD]}}" previous="${{COMP_WORDS[COMP_CWORD-1]}}" head="" words=""
+  if (( COMP_CWORD == 1 )); then
+    words="{commands}"
+  else
+    case "${{COMP_WORDS[1]}} $previous" in
+{values}
+    esac
+    if [[ -z $words ]]; then
+      case "${{COMP_WORDS[1]}} $current" in
+{options}
+      esac
+    fi
+  fi
+  [[ $current == *,* ]] && head="${{current%,*}},"
+  COMPREPLY=($(compgen -P "$head" -W "$words" -- "${{current##*,}}"))
+}}
+complete -o default -F _cycseq cycseq
+"""
+
+
+def configure(parser: Parser, _words: list[str]) -> None:
+    """Options."""
+    parser.add_argument(
+        "shell", type=Shell, help='The shell; say eval "$(cycseq completion bash)" in its start-up file.'
+    )
+
+
+def run(options: Namespace) -> None:
+    """Print the script."""
+    sys.stdout.write(script(options.shell))
+
+
+def script(shell: Shell) -> str:
+    """The script for a shell; names of files are completed where nothing else is known."""
+    values, named = [], []
+    for command in COMMANDS:
+        actions = _actions(command)
+        positional = [word for action in actions if not action.option_strings for word in _choices(command, action)]
+        flags = [option for action in actions for option in _flags(action)]
+        for action in actions:
+            choices = _choices(command, action)
+            values += [_case(f"{command} {flag}", choices) for flag in _flags(action) if choices]
+        named.append(_case(f"{command} -*", flags, quoted=False))
+        if positional:
+            named.append(_case(f"{command} *", positional, quoted=False))
+    return SCRIPT.format(
+        shell=shell,
+        start="autoload -U +X bashcompinit && bashcompinit\n" if shell == "zsh" else "",
+        commands=" ".join(COMMANDS),
+        values="\n".join(values),
+        options="\n".join(named),
+    )
+
+
+def _actions(command: str) -> list[Action]:
+    parser = new_parser(command, "")
+    import_module(f"cycseq.commands.{command}").configure(
+        parser, ["--model=NoChange"]
+    )  # so that no network is imported
+    return [action for action in parser._actions if action.help != "==SUPPRESS=="]
+
+
+def _flags(action: Action) -> list[str]:
+    return [dashed(option) for option in action.option_strings if option.startswith("--") and not option.endswith("+")]
+
+
+def _choices(command: str, action: Action) -> tuple[str, ...]:
+    for flag in _flags(action) or [action.dest]:
+        for where in (command, "*"):
+            if (where, flag) in NAMES:
+                return NAMES[where, flag]
+    hint = getattr(action, "_typehint", None) or action.type
+    return tuple(map(str, get_args(hint))) if get_origin(hint) is Literal else ()
+
+
+def _case(pattern: str, words: list[str] | tuple[str, ...], *, quoted: bool = True) -> str:
+    shown = f'"{pattern}"' if quoted else f'"{pattern.partition(" ")[0]} "{pattern.partition(" ")[2]}'
+    return f'      {shown}) words="{" ".join(words)}" ;;'

@@ -1,0 +1,116 @@
+"""The pages: their code runs, they miss nothing that the code has, and the site builds without a warning."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import cycseq
+from cycseq.commands import COMMANDS
+from cycseq.data.catalog import DATASETS
+from cycseq.data.split import KINDS
+from cycseq.metrics import METRICS
+from cycseq.models import MODELS
+from pages import ROOT, blocks, run_page
+
+DOCS = ROOT / "docs"
+
+
+@pytest.fixture
+def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder whose modules can be imported, and tables that are put back afterwards."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for table in (MODELS, METRICS, DATASETS):
+        for name in set(table):
+            monkeypatch.setitem(table, name, table[name])
+    before = [(table, set(table)) for table in (MODELS, METRICS, DATASETS)]
+    yield tmp_path
+    for table, names in before:
+        for name in set(table) - names:
+            del table[name]
+
+
+def test_first_prediction(fresh, capsys):
+    names = run_page(DOCS / "first_prediction.md")
+    assert names["predicted"].n_cells == 200 * 8
+    assert names["ours"].corr(names["real"]) > 0.4
+    assert "<!doctype html>" in Path("out/report.html").read_text()[:100]
+    assert len(pd.read_csv("genes.csv")) == 8 * 300
+
+
+def test_choosing_a_split(fresh):
+    run_page(DOCS / "choosing_a_split.md")
+    assert len(list(Path("every_context_in_turn").glob("*.json"))) == 3
+
+
+def test_metrics(fresh, capsys):
+    run_page(DOCS / "metrics.md")
+    assert float(re.search(r"NoChange .*'r2_mean': ([\d.]+)", capsys.readouterr().out)[1]) > 0.9
+
+
+def test_adding(fresh):
+    names = run_page(DOCS / "adding.md")
+    assert {"ContextAdditive", "CautiousMedian"} <= set(names["result"].summary["model"])
+    scores = names["scores"].groupby("metric")["value"].mean()
+    assert scores["sign_agreement"] == pytest.approx(scores["deg_direction"], abs=0.05)
+
+
+def test_every_page_of_code_is_run():
+    """A page with Python or commands is one of those above, or shows calls that need downloads or an installation."""
+    run = {"first_prediction.md", "choosing_a_split.md", "metrics.md", "adding.md"}
+    shown = {"install.md", "datasets.md", "condition_kriging.md"}
+    having = {page.name for page in DOCS.glob("*.md") if any(blocks(page))}
+    assert having <= run | shown
+
+
+def test_every_model_has_a_page():
+    text = "\n".join(page.read_text() for page in (DOCS / "models").glob("*.md"))
+    headings = set(re.findall(r"^#+ (.+)$", text, re.MULTILINE))
+    lacking = [name for name in MODELS if name not in headings]
+    assert not lacking
+
+
+def test_every_metric_family_is_on_the_page():
+    families = {metric.compute.__module__.rpartition(".")[2] for metric in METRICS.values()}
+    assert families == set(re.findall(r"```\{metrics\} (\w+)", (DOCS / "metrics.md").read_text()))
+
+
+def test_every_split_is_in_the_table():
+    page = (DOCS / "choosing_a_split.md").read_text()
+    assert all(f"| `{kind}` |" in page for kind in KINDS)
+
+
+def test_every_public_name_is_in_the_reference():
+    page = (DOCS / "api.md").read_text()
+    shown = set(re.findall(r"auto(?:class|function):: (\w+)$", page, re.MULTILINE))
+    assert shown == set(cycseq.__all__)
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.stem)
+def test_a_page_names_commands_that_exist(page):
+    named = set(re.findall(r"^(?:\$ )?cycseq ([a-z]+)|`cycseq ([a-z]+)", page.read_text(), re.MULTILINE))
+    assert {first or second for first, second in named} <= set(COMMANDS)
+
+
+@pytest.mark.skipif(find_spec("sphinx") is None, reason="sphinx is absent: pip install 'cycseq[docs]'")
+def test_the_site_builds_without_a_warning_and_loads_nothing(tmp_path):
+    built = subprocess.run(
+        [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-D", "nb_execution_mode=off", DOCS, tmp_path],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert built.returncode == 0, built.stderr
+    loads = r"<(?:script|link|img|iframe)[^>]*?(?:src|href)=\"((?:https?:)?//[^\"]+)"
+    loaded = {url for page in tmp_path.rglob("*.html") for url in re.findall(loads, page.read_text())}
+    assert not loaded
+    shown = (tmp_path / "metrics.html").read_text()
+    assert all(f'id="{name.replace("_", "-")}"' in shown or f">{name}<" in shown for name in METRICS)
+    assert "<math" in (tmp_path / "models" / "baselines.html").read_text()
