@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 from jsonargparse import Namespace
 
 from cycseq.commands.parser import Parser, settings_of
-from cycseq.commands.terminal import headline, say, say_counts
+from cycseq.commands.terminal import headline, say, say_counts, table
+from cycseq.data.door import AS_WRITTEN
 from cycseq.data.predicted import of_real, read_predicted
 from cycseq.data.readers import ReadSettings, read
 from cycseq.errors import DataError
 from cycseq.evaluation import EvaluateSettings
 from cycseq.files import check_output, write_text
-from cycseq.run import evaluate_prediction
+from cycseq.run import evaluate_pairs, evaluate_prediction
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
@@ -28,6 +30,12 @@ def configure(parser: Parser, _words: list[str]) -> None:
     parser.add_argument(
         "--split", type=Path, help="The split that the model was fitted on, if the prediction does not say."
     )
+    parser.add_argument(
+        "--pairs",
+        type=bool,
+        default=False,
+        help="Compare each predicted cell with the true pair of its source cell too: real cells of cycseq simulate only.",
+    )
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the output if it exists.")
     parser.add_class_arguments(EvaluateSettings)
     parser.add_class_arguments(ReadSettings)
@@ -40,13 +48,19 @@ def run(options: Namespace) -> None:
     real = read(options.real, of_real(reading))
     predicted = read_predicted(options.predicted, reading, real)
     for path, cells in ((options.predicted, predicted), (options.real, real)):
-        if "cycseq" not in cells.adata.uns or "layout" in cells.adata.uns["cycseq"]:
+        if AS_WRITTEN not in cells.notes:
             say([f"{path.name}:", *(f"  {note}" for note in cells.notes)])
         say_counts(path, cells)
     if not any(condition.is_control for condition in real.conditions()):
         msg = f"{options.real} has no control cells, but a response is a difference to them: say --control LABEL."
         raise DataError(msg, option="--control LABEL")
     scores = evaluate_prediction(predicted, real, split=options.split, settings=settings_of(EvaluateSettings, options))
+    if options.pairs:
+        paired = evaluate_pairs(predicted, real)
+        scores = pd.concat([scores, paired], ignore_index=True)
     write_text(options.out, scores.to_csv(index=False), overwrite=options.overwrite)
     headline(scores, ["context", "perturbation"])
+    if options.pairs:
+        means = paired.groupby("metric", sort=False)["value"].mean()
+        table(list(means.index), [list(means)], title="pseudo-pairs against true pairs: means over conditions")
     say(f"wrote {options.out}: {len(scores):,} values, {int(scores['value'].isna().sum())} of them undefined")

@@ -21,6 +21,7 @@ from cycseq.errors import DataError, unknown_name
 OBS = ("context", "perturbation", "batch")
 PAIR = "true_pair"
 """Layer of simulated data: the same cell, perturbed; empty where a cell has no such pair."""
+AS_WRITTEN = "labels as cycseq wrote them"
 SYMBOL_COLUMNS = ("gene_name", "gene_symbol", "gene_symbols", "feature_name", "symbol")
 
 
@@ -80,7 +81,7 @@ def labels_of(adata: ad.AnnData, keys: ObsKeys, *, default_context: str, drop_un
     """The labels of the cells; see `find_labels`."""
     if written_by_us(adata, keys):
         labels = adata.obs[list(OBS)].astype(str)
-        return FoundLabels(labels, np.ones(adata.n_obs, dtype=bool), notes=("labels as cycseq wrote them",))
+        return FoundLabels(labels, np.ones(adata.n_obs, dtype=bool), notes=(AS_WRITTEN,))
     return find_labels(adata.obs, keys, default_context=default_context, drop_unlabelled=drop_unlabelled)
 
 

@@ -34,22 +34,9 @@ CONTROL_NAMES = (
 )
 LIKELY_CONTROL = r"(?i)control|ctrl|target|neg|scramble|^nt|untreat|mock|pbs|veh|dmso|^wt"
 UNLABELLED = frozenset(
-    [
-        "nan",
-        "na",
-        "n/a",
-        "<na>",
-        "none",
-        "null",
-        "unassigned",
-        "unlabelled",
-        "unlabeled",
-        "unknown",
-        "ambiguous",
-        "multiplet",
-        "doublet",
-    ]
-) | {"", "*"}
+    ("", "*", "nan", "na", "n/a", "<na>", "none", "null", "unassigned", "unlabelled", "unlabeled", "unknown", "ambiguous",
+     "multiplet", "doublet")
+)  # fmt: skip
 """Labels, in lower case, that say that a cell has none."""
 
 
@@ -191,7 +178,7 @@ def _controls_among(labels: list[str], said: str | None) -> list[str] | None:
     """The control labels of a column; none where that was said; None where the column does not fit."""
     if said is None:
         return find_controls(labels) or None
-    wanted = [name.strip() for name in said.split(",")]
+    wanted = [said] if said in labels else [name.strip() for name in said.split(",")]
     if wanted == [NO_CONTROL] and NO_CONTROL not in labels:
         return []
     return wanted if set(wanted) <= set(labels) else None
@@ -222,15 +209,23 @@ def _likely_column(obs: pd.DataFrame) -> str:
 
 
 def _perturbations(obs: pd.DataFrame, column: str, controls: list[str], notes: list[str]) -> pd.Series:
-    """Canonical perturbation of every cell; scPerturb's ``A_B`` with `nperts` 2 is a combination."""
-    values = obs[column]
-    if "nperts" in obs:
-        several = _translated(values, str).str.count("_") + 1 == obs["nperts"]
-        several &= (obs["nperts"] > 1) & ~_translated(values, str).str.contains("+", regex=False)
-        if several.any():
-            values = values.astype(str).where(~several, values.astype(str).str.replace("_", "+"))
-            notes.append(f"{int(several.sum()):,} cells have combinations written A_B (obs['nperts'] says so)")
+    """Canonical perturbation of every cell."""
+    values, n_joined = _joined_by_plus(obs, column)
+    if n_joined:
+        notes.append(f"{n_joined:,} cells have combinations written A_B (obs['nperts'] says so)")
     return _translated(values, lambda label: canonical_perturbation(label, controls), keep=controls)
+
+
+def _joined_by_plus(obs: pd.DataFrame, column: str) -> tuple[pd.Series, int]:
+    """The column, with ``A+B`` for scPerturb's ``A_B`` where `nperts` says 2, and the number of such cells."""
+    values = obs[column]
+    if "nperts" not in obs:
+        return values, 0
+    text = _translated(values, str)
+    several = (text.str.count("_") + 1 == obs["nperts"]) & (obs["nperts"] > 1) & ~text.str.contains("+", regex=False)
+    return (values.astype(str).where(~several, text.str.replace("_", "+")) if several.any() else values), int(
+        several.sum()
+    )
 
 
 def _mixed_doses(obs: pd.DataFrame, perturbation: pd.Series) -> list[str]:
@@ -259,7 +254,8 @@ def _same_or_error(obs: pd.DataFrame, columns: dict[str, list[str]], what: str) 
     def parted(column: str) -> np.ndarray:
         controls = columns[column]
         alike = str if what != "perturbation" else lambda label: canonical_perturbation(label, controls)
-        labels = _translated(obs[column], alike, keep=controls)
+        values = _joined_by_plus(obs, column)[0] if what == "perturbation" else obs[column]
+        labels = _translated(values, alike, keep=controls)
         return np.where(labels == CONTROL, -1, pd.factorize(labels)[0])
 
     first, *others = columns
