@@ -28,6 +28,7 @@ MODELS: dict[str, str] = {
     "VAE": "cycseq.models.vae",
     "GAN": "cycseq.models.gan",
     "CycSeq": "cycseq.models.cycseq",
+    "CycleTransport": "cycseq.models.cycle_transport",
 }
 """Class name -> the module that holds the class."""
 
