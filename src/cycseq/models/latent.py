@@ -7,12 +7,14 @@ from typing import Any, Literal, final
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from cycseq.arrays import Cells, Codes, dense, group_moments
 from cycseq.batches import Encoded, Feeder, encoded
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.labels import CONTROL
+from cycseq.data.pseudobulk import responses
 from cycseq.errors import ModelError
 from cycseq.models.network import NetworkModel
 from cycseq.nets.autoencoder import AutoencoderNet
@@ -48,6 +50,9 @@ class LatentModel(NetworkModel[AutoencoderNet]):
     """Move control cells by the mean latent difference and decode them under the new label, or decode only."""
     nearness: float = 2.0
     """How much more the latent differences of contexts with similar control cells count; 0: all alike, as in scGen."""
+    measured: float = 0.5
+    """Share of the measured mean differences of the same contexts, weighed alike, in the predicted change; the rest is
+    what the network makes of the latent difference. 0 is scGen's; count likelihoods and decoding take none."""
     residual: bool = True
     """Add the decoded change to the control cell itself; false returns decoded cells, which are smooth."""
 
@@ -72,6 +77,7 @@ class LatentModel(NetworkModel[AutoencoderNet]):
             likelihood=self.likelihood,
             dropout=self.dropout,
             shortcut=self.shortcut,
+            standardise=self.standardise,
         )
 
     @final
@@ -132,7 +138,10 @@ class LatentModel(NetworkModel[AutoencoderNet]):
     def summarise(
         self, net: AutoencoderNet, feeder: Feeder, data: PerturbationData
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """The mean latent difference of every perturbed condition, the controls' place in every context, units in use."""
+        """Mean differences of every perturbed condition, the controls' place in every context, units in use.
+
+        The differences are latent and, with controls of the same batch, measured.
+        """
         z = np.concatenate([net.encode(batch).mean.numpy() for batch in feeder.all_batches()])
         conditions, codes = data.conditions(), data.condition_codes
         mean = {c: z[codes == i].mean(axis=0) for i, c in enumerate(conditions)}
@@ -145,28 +154,37 @@ class LatentModel(NetworkModel[AutoencoderNet]):
             "active_units": int((z.var(axis=0) > ACTIVE).sum()),
         }
         arrays = {"latent_shift": np.stack(shifts), "control_latent": np.stack([mean[c] for c in controls])}
+        if self.measured:
+            known = responses(data)
+            row = {condition: i for i, condition in enumerate(known.conditions)}
+            arrays["measured"] = known.delta[[row[c] for c in perturbed]]
         return {name: array.astype(np.float32) for name, array in arrays.items()}, facts
 
     @final
     def generate(self, net: AutoencoderNet, batch: Batch, condition: Condition) -> Tensor:
         """Control cells moved in the latent space and decoded under the condition's labels."""
         z = net.encode(batch).mean
-        shift = self.latent_shift(condition, z) if self.prediction == "arithmetic" else 0.0
+        weights = self.context_weights(condition, z) if self.prediction == "arithmetic" else None
+        shift = 0.0 if weights is None else torch.from_numpy(weights @ self.learned.arrays["latent_shift"])
         if self.likelihood != "mse":
             return net.cells(z + shift, batch, draw=True)
-        made = net.cells(z + shift, batch, draw=False)
-        return batch.x + made - net.cells(z, batch.unperturbed(), draw=False) if self.residual else made
+        decoded = net.cells(z, batch.unperturbed(), draw=False)
+        change = net.cells(z + shift, batch, draw=False) - decoded
+        if weights is not None and self.measured:
+            change = torch.lerp(change, torch.from_numpy(weights @ self.learned.arrays["measured"]), self.measured)
+        return (batch.x if self.residual else decoded) + change
 
     @final
     def latents(self, net: AutoencoderNet, batch: Batch) -> Tensor:
         """Means of the posteriors."""
         return net.encode(batch).mean
 
-    def latent_shift(self, condition: Condition, z: Tensor) -> Tensor:
-        """The latent difference of a condition: mean over the contexts that have its perturbation, near ones first.
+    def context_weights(self, condition: Condition, z: Tensor) -> Float[np.ndarray, "trained"]:
+        """How much each trained condition counts for this one: those of its perturbation, near contexts first.
 
-        A new combination's is the sum of its parts'. Each context weighs exp(-`nearness` d / m): d is the squared
-        distance of its control cells from those of the condition's context, and m the median between contexts.
+        A new combination takes the conditions of all its parts, so that their differences are summed. A context weighs
+        exp(-`nearness` d / m): d is the squared distance of its control cells in the latent space from those of the
+        condition's context, and m the median between contexts. The weights of one perturbation sum to 1.
 
         Parameters
         ----------
@@ -190,13 +208,13 @@ class LatentModel(NetworkModel[AutoencoderNet]):
         here = places[contexts.index(condition.context)] if condition.context in contexts else z.mean(dim=0).numpy()
         apart = np.square(places[:, None] - places[None]).sum(axis=2)[np.triu_indices(len(places), 1)]
         scale = float(np.median(apart)) if len(apart) else 1.0
-        total = np.zeros(self.latent)
+        weights = np.zeros(len(known), dtype=np.float32)
         for name in names:
             rows = [i for i, c in enumerate(known) if c.perturbation == name]
             distance = np.square(places[[contexts.index(known[i].context) for i in rows]] - here).sum(axis=1)
             weight = np.exp(-self.nearness * (distance - distance.min()) / scale)
-            total += weight @ learned.arrays["latent_shift"][rows] / weight.sum()
-        return torch.from_numpy(total.astype(np.float32))
+            weights[rows] += weight / weight.sum()
+        return weights
 
     def reconstruct(self, data: PerturbationData) -> PerturbationData:
         """The same cells, encoded and decoded: expected values, log1p."""
