@@ -33,14 +33,17 @@ class Linear:
     """Cells from cells, by one matrix."""
 
     def optimisers(self, net: nn.Module) -> dict[str, torch.optim.Optimizer]:
+        """Adam."""
         return {"loss": torch.optim.Adam(net.parameters(), 1e-2)}
 
     def step(self, net: nn.Module, batch: Batch, optimisers: object) -> dict[str, Tensor]:
+        """One update."""
         loss = (net(batch.x) - batch.x).square().mean()
         optimisers.minimise("loss", loss)
         return {"loss": loss}
 
     def validate(self, net: nn.Module, feeder: Feeder) -> dict[str, float]:
+        """The error on cells kept."""
         errors = [float((net(batch.x) - batch.x).square().mean()) for batch in feeder.all_batches()]
         return {"loss": float(np.mean(errors))}
 

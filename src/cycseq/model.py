@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
+from cycseq.arrays import Cells
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.scale import Scale
 from cycseq.errors import FileError, ModelError
@@ -190,6 +191,22 @@ class Model(ABC):
             facts=description["facts"],
         )
         return self
+
+
+@runtime_checkable
+class Embeds(Protocol):
+    """A model that has a latent space."""
+
+    def embeddings(self, data: PerturbationData) -> dict[str, Cells]:
+        """Where cells lie in it, by the name in `obsm`: ``X_<model>`` first, then parts of it."""
+
+
+@runtime_checkable
+class Restores(Protocol):
+    """A model that translates both ways."""
+
+    def restored(self, perturbed: PerturbationData) -> PerturbationData:
+        """Perturbed cells as control cells: one for each, in their order, with obs ``source_cell``."""
 
 
 def read_description(folder: Path) -> dict[str, Any]:

@@ -1,19 +1,22 @@
-"""`cycseq predict --run RUN --conditions NK:stim --out PREDICTED.h5ad`."""
+"""`cycseq predict --run RUN --conditions NK:stim --out PREDICTED.h5ad`, and `--direction reverse`."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from jsonargparse import Namespace
 
 from cycseq.commands.parser import Parser
-from cycseq.commands.terminal import say
-from cycseq.data.dataset import DATA_ENDINGS
+from cycseq.commands.terminal import say, say_counts
+from cycseq.data.dataset import DATA_ENDINGS, PerturbationData
 from cycseq.data.posterior import all_changes
 from cycseq.data.readers import read
+from cycseq.errors import SettingsError
 from cycseq.files import check_output, write_text
-from cycseq.run import Run
+from cycseq.run import Run, pairs_of
 
+Direction = Literal["forward", "reverse"]
 LIKELY = 0.9
 """Probability from which a gene is counted as changed in what is said at the end."""
 
@@ -30,7 +33,23 @@ def configure(parser: Parser, _words: list[str]) -> None:
     )
     parser.add_argument("--cells", type=int, default=500, help="Cells of each condition.")
     parser.add_argument(
-        "--controls", type=Path, help="Control cells of your own, prepared; else those of the run's data."
+        "--controls", type=Path, help="Control cells of your own, prepared or counts; else those of the run's data."
+    )
+    parser.add_argument(
+        "--direction",
+        type=Direction,
+        default="forward",
+        help="From control to perturbed cells, or in reverse: perturbed cells back to control, by a model that does both.",
+    )
+    parser.add_argument(
+        "--perturbed",
+        type=Path,
+        help="With --direction reverse: perturbed cells of your own, prepared or counts; else those of the run's data.",
+    )
+    parser.add_argument(
+        "--pairs",
+        type=Path,
+        help="Where to write the pseudo-pairs (.csv): predicted_cell, source_cell, context, perturbation.",
     )
     parser.add_argument(
         "--genes_out",
@@ -44,22 +63,42 @@ def configure(parser: Parser, _words: list[str]) -> None:
 def run(options: Namespace) -> None:
     """Predict and write."""
     check_output(options.out, overwrite=options.overwrite, endings=DATA_ENDINGS)
-    if options.genes_out is not None:
-        check_output(options.genes_out, overwrite=options.overwrite, endings=(".csv",))
+    for table in (options.genes_out, options.pairs):
+        if table is not None:
+            check_output(table, overwrite=options.overwrite, endings=(".csv",))
     opened = Run.open(options.run)
     if opened.broken:
         say(f"note: {opened.broken}")
-    controls = read(options.controls) if options.controls else opened.data()
-    predicted = opened.predict(options.conditions, controls=controls, n_cells=options.cells, seed=options.seed)
+    predicted = _made(opened, options)
     genes = None if options.genes_out is None else all_changes(predicted)
+    pairs = None if options.pairs is None else pairs_of(predicted)
     predicted.write(options.out, overwrite=options.overwrite)
     conditions = ", ".join(map(str, predicted.conditions()[:8])) + (", ..." if len(predicted.conditions()) > 8 else "")
     say(
         f"wrote {options.out}: {predicted.n_cells:,} predicted cells x {len(predicted.genes):,} genes, {predicted.scale} ({conditions})"
     )
+    if pairs is not None:
+        write_text(options.pairs, pairs.to_csv(index=False), overwrite=options.overwrite)
+        say(f"wrote {options.pairs}: {len(pairs):,} pseudo-pairs of a predicted cell and the cell it was made from")
     if genes is not None:
         write_text(options.genes_out, genes.to_csv(index=False, float_format="%.5g"), overwrite=options.overwrite)
         likely = int((genes["probability_changed"] > LIKELY).sum())
         say(
             f"wrote {options.genes_out}: {likely:,} of {len(genes):,} genes of conditions change with probability above {LIKELY}"
         )
+
+
+def _made(opened: Run, options: Namespace) -> PerturbationData:
+    """The cells that were asked for, in either direction."""
+    reverse = options.direction == "reverse"
+    given, unfit = ("perturbed", "controls") if reverse else ("controls", "perturbed")
+    if options[unfit] is not None:
+        msg = f"--direction {options.direction} starts from {given} cells: give them with --{given}, not --{unfit}."
+        raise SettingsError(msg)
+    cells = None
+    if options[given] is not None:
+        cells = read(options[given])
+        say_counts(options[given], cells)
+    if reverse:
+        return opened.restore(options.conditions, perturbed=cells, n_cells=options.cells, seed=options.seed)
+    return opened.predict(options.conditions, controls=cells, n_cells=options.cells, seed=options.seed)

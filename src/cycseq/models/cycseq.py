@@ -27,7 +27,7 @@ class CycSeq(NetworkModel[CycSeqNet]):
     """Two generators, control to perturbed and back, and two critics: one network for all contexts (IJCAI 2025)."""
 
     needs_controls: ClassVar[bool] = True
-    encodes_labels: ClassVar[bool] = True
+    latent_names: ClassVar[tuple[str, ...]] = ("expression", "knockout", "noise")
     num_res_blocks: int = 2
     """Residual blocks in encoder and decoder."""
     use_attention: bool = True
@@ -58,7 +58,7 @@ class CycSeq(NetworkModel[CycSeqNet]):
     """Weight of the critics' gradient penalty."""
     lambda_mean: float = 100.0
     """Weight of the distance between translated and real condition means in a batch; the published form has none."""
-    cycle_share: float = 1.0
+    cycle_share: float = 0.5
     """Share of a step's cells that are translated there and back for the cycle loss; the published form: all."""
     penalty_every: int = 4
     """Steps from one gradient penalty to the next, which then counts so many times; the published form: 1."""
@@ -130,8 +130,11 @@ class CycSeq(NetworkModel[CycSeqNet]):
         return made
 
     def latents(self, net: CycSeqNet, batch: Batch) -> Tensor:
-        """Means of the three latents, side by side, as the generator of perturbed cells sees them."""
-        mean: Tensor = net.translator("perturb").encode(batch)[0]
+        """Means of the three latents, side by side, of cells of which nothing is told.
+
+        An encoder that is told the batch of every cell keeps batches apart; in the open place it mixes them.
+        """
+        mean: Tensor = net.translator("perturb").encode(batch.unlabelled())[0]
         return mean
 
     def restored(self, perturbed: PerturbationData) -> PerturbationData:
@@ -177,7 +180,9 @@ class CycSeq(NetworkModel[CycSeqNet]):
             losses["gan"] = losses["gan"] + least_squares(critic(translated.x, critic.labels(perturbed)), 1.0)
             losses["cycle"] = losses["cycle"] + mse_loss(back[side].x, real[side].x[:n_back])
             if self.faithful:
-                losses["label"] = losses["label"] + label_loss(back[side].parts, back[side].places, perturbed, net.sizes)
+                losses["label"] = losses["label"] + label_loss(
+                    back[side].parts, back[side].places, perturbed, net.sizes
+                )
                 losses["kl"] = losses["kl"] + translated.kl / net.latent
                 continue
             read = [label_loss(*net.read(x), real[side], net.sizes) for x in (translated.x, real[side].x)]

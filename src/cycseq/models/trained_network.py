@@ -39,8 +39,6 @@ Net = TypeVar("Net", bound=nn.Module)
 class TrainedNetwork(Model, Generic[Net]):
     """A network as it is used; `NetworkModel` trains it."""
 
-    encodes_labels: ClassVar[bool] = False
-    """Whether the latent space depends on the labels, so that cells of unknown perturbations have no place in it."""
     latent_names: ClassVar[tuple[str, ...]] = ()
     """Names of the equal parts that the latent space is made of, where it has such."""
 
@@ -88,9 +86,6 @@ class TrainedNetwork(Model, Generic[Net]):
         """Where cells lie in the latent space, cells x units; for `obsm`."""
         data = data.require(self.learned.scale, self.name).with_genes(self.learned.genes)
         net = self.network()
-        if self.encodes_labels:
-            for condition in data.conditions():
-                self.check_known(condition)
         feeder = Feeder(encoded(data, self.vocabulary), np.arange(data.n_cells), 1024, 0)
         with torch.inference_mode():
             found: Cells = np.concatenate([self.latents(net, batch).numpy() for batch in feeder.all_batches()])
@@ -115,10 +110,10 @@ class TrainedNetwork(Model, Generic[Net]):
         if "network" not in learned.cache:
             with torch.random.fork_rng():
                 net = self.build(self.vocabulary.sizes(len(learned.genes)))
-            state = {
-                name: torch.from_numpy(learned.arrays[WEIGHTS + name]).reshape(own.shape)
-                for name, own in net.state_dict().items()
-            }
+            state = {name: _fitting(learned.arrays.get(WEIGHTS + name), own) for name, own in net.state_dict().items()}
+            if any(array is None for array in state.values()):
+                msg = f"the weights do not fit {self.name}: another version of cycseq saved them. Fit it again."
+                raise ModelError(msg)
             net.load_state_dict(state)
             learned.cache["network"] = net.eval()
         found: Net = learned.cache["network"]
@@ -161,3 +156,8 @@ class TrainedNetwork(Model, Generic[Net]):
         adata = ad.AnnData(X=x, obs=obs, var=pd.DataFrame(index=list(self.learned.genes)))
         adata.uns["cycseq"] = {"scale": like.scale, "model": self.name}
         return PerturbationData(adata=adata, scale=like.scale)
+
+
+def _fitting(array: np.ndarray | None, own: Tensor) -> Tensor | None:
+    """The saved weights in the shape of the network's own (numbers were saved as arrays of one); None if they differ."""
+    return None if array is None or array.size != own.numel() else torch.from_numpy(array).reshape(own.shape)

@@ -53,6 +53,12 @@ class Batch:
         """The same cells under other perturbation labels."""
         return replace(self, parts=parts)
 
+    def unlabelled(self) -> Self:
+        """The same cells with nothing told of them: the label control, the open context and the open batch."""
+        places = (self.parts, self.context, self.batch)
+        parts, context, batch = (torch.full_like(known, OPEN) for known in places)
+        return replace(self, parts=parts, context=context, batch=batch)
+
     def unperturbed(self) -> Self:
         """The same cells under the label control."""
         return replace(self, parts=torch.zeros_like(self.parts))

@@ -1,18 +1,25 @@
 """Runs: one fitted model in its folder, its predictions and their scores."""
 
+from cycseq.run.embedding import IntegrationSettings, embed, score_embeddings
 from cycseq.run.fitting import fit_run, progress_of
 from cycseq.run.folder import Run
+from cycseq.run.pairs import evaluate_pairs, pairs_of
 from cycseq.run.parts import learnt_from, log1p_parts, with_others
 from cycseq.run.record import environment
 from cycseq.run.scoring import evaluate_prediction
 
 __all__ = [
+    "IntegrationSettings",
     "Run",
+    "embed",
     "environment",
+    "evaluate_pairs",
     "evaluate_prediction",
     "fit_run",
     "learnt_from",
     "log1p_parts",
+    "pairs_of",
     "progress_of",
+    "score_embeddings",
     "with_others",
 ]

@@ -25,16 +25,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import pandas as pd
 
+from cycseq.arrays import Codes
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.prepare import as_log1p
 from cycseq.data.readers import read
 from cycseq.data.scale import Scale
 from cycseq.data.split import Split
-from cycseq.errors import DataError, FileError, SettingsError
+from cycseq.errors import DataError, FileError, ModelError, SettingsError
 from cycseq.files import check_output, existing_file, write_text
-from cycseq.model import Model
+from cycseq.model import Model, Restores
 from cycseq.models import load_model, model_class
 from cycseq.run.record import environment, with_record
 
@@ -175,15 +177,66 @@ class Run:
         """
         check_seed(seed)
         cells = controls if controls is not None else self.data()
-        wanted: list[Condition] = []
-        for named in [conditions] if isinstance(conditions, str) else conditions:
-            if isinstance(named, Condition):
-                wanted.append(named)
-            else:
-                wanted += self.split.test if named == "test" else [Condition.parse(named, cells.contexts)]
+        wanted = self._conditions(conditions, cells)
         cells = as_log1p(cells.controls({c.context for c in wanted} & set(cells.contexts)))
         predicted = self.model.predict(cells, wanted, n_cells=n_cells, seed=seed)
         return with_record(predicted, self.model, self.split, seed)
+
+    def restore(
+        self,
+        conditions: Sequence[Condition | str] | str = "test",
+        *,
+        perturbed: PerturbationData | None = None,
+        n_cells: int | None = None,
+        seed: int = 0,
+    ) -> PerturbationData:
+        """Perturbed cells translated back to control cells (direction reverse), with the record as of `predict`.
+
+        obs `source_cell` says from which cell each was made, and `source_perturbation` what had been done to it.
+
+        Parameters
+        ----------
+        conditions
+            Whose cells, named as in `predict`.
+        perturbed
+            Data with cells of these conditions, log1p or counts; None reads the run's own data.
+        n_cells
+            Cells of each condition at most, drawn at random; None takes all.
+        seed
+            Fixes which are drawn.
+
+        Raises
+        ------
+        ModelError
+            If the model translates one way only, or does not know a perturbation.
+        DataError
+            If there are no cells of a condition.
+        """
+        check_seed(seed)
+        model = self.model
+        if not isinstance(model, Restores):
+            msg = f"{model.name} predicts perturbed cells from control cells, not the reverse: CycSeq does both."
+            raise ModelError(msg)
+        cells = perturbed if perturbed is not None else self.data()
+        rows: list[Codes] = []
+        for condition in self._conditions(conditions, cells):
+            found = cells.rows(condition)
+            rng = np.random.default_rng([seed, *str(condition).encode()])
+            rows.append(np.sort(rng.permutation(found)[:n_cells]))
+        chosen = as_log1p(cells.take(np.concatenate(rows)))
+        restored = with_record(model.restored(chosen), model, self.split, seed)
+        restored.adata.obs["source_perturbation"] = chosen.adata.obs["perturbation"].to_numpy()
+        return restored
+
+    def _conditions(self, named: Sequence[Condition | str] | str, cells: PerturbationData) -> list[Condition]:
+        """Conditions by name; ``"test"`` is every test condition of the split."""
+        wanted: list[Condition] = []
+        for one in [named] if isinstance(named, str) else named:
+            if isinstance(one, Condition):
+                wanted.append(one)
+            else:
+                wanted += self.split.test if one == "test" else [Condition.parse(one, cells.contexts)]
+        return list(dict.fromkeys(wanted))
 
     def resume_command(self) -> str:
         """The command line that goes on with an interrupted fit."""

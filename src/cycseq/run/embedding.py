@@ -1,0 +1,120 @@
+"""Cells in a model's latent space, and how well that mixes batches and keeps conditions, beside PCA of the same size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+
+from cycseq.arrays import Cells, Codes, dense
+from cycseq.data.dataset import PerturbationData
+from cycseq.data.prepare import as_log1p
+from cycseq.errors import DataError, ModelError, check_at_least
+from cycseq.metrics.integration import integration
+from cycseq.model import Embeds, Model
+
+PCA_NAME = "PCA"
+"""The yardstick's name in the table."""
+SCORES = ("embedding", "units", "mixed", "kept", "metric", "value")
+
+
+@dataclass(frozen=True)
+class IntegrationSettings:
+    """What an embedding shall mix, and what it shall keep apart."""
+
+    mixed: Literal["batch", "context"] = "batch"
+    """What shall be mixed."""
+    kept: Literal["condition", "perturbation", "context"] = "condition"
+    """What shall be kept apart; with `mixed` context, say perturbation."""
+    score_cells: int = 5_000
+    """Cells, drawn at random, that the scores are computed from at most."""
+    score_seed: int = 0
+    """Fixes which."""
+
+    def __post_init__(self) -> None:
+        check_at_least(100, score_cells=self.score_cells)
+        check_at_least(0, score_seed=self.score_seed)
+
+
+def embed(model: Model, data: PerturbationData) -> PerturbationData:
+    """The same cells, with their places in the model's latent space in ``obsm["X_<model>"]`` (and parts of it).
+
+    Parameters
+    ----------
+    model
+        A fitted one with a latent space.
+    data
+        Cells with the model's genes, counts or log1p; their values stay as they are.
+
+    Raises
+    ------
+    ModelError
+        If the model has no latent space, or its latent space depends on a perturbation that it does not know.
+    """
+    if not isinstance(model, Embeds):
+        msg = f"{model.name} has no latent space, so it cannot embed cells: Autoencoder, VAE and CycSeq have one."
+        raise ModelError(msg)
+    found = model.embeddings(as_log1p(data))
+    given = data.adata
+    adata = ad.AnnData(
+        X=given.X,
+        obs=given.obs,
+        var=given.var,
+        uns=dict(given.uns),
+        obsm={**given.obsm, **found},
+        varm=dict(given.varm),
+        layers=dict(given.layers),
+    )
+    return PerturbationData(adata=adata, scale=data.scale, notes=data.notes)
+
+
+def score_embeddings(
+    embedded: PerturbationData, names: tuple[str, ...], settings: IntegrationSettings | None = None
+) -> pd.DataFrame:
+    """Integration scores of embeddings in `obsm`, and of PCA with as many units as the first: the columns `SCORES`.
+
+    Parameters
+    ----------
+    embedded
+        Cells, counts or log1p.
+    names
+        Keys of `obsm`.
+    settings
+        What to mix and to keep.
+
+    Raises
+    ------
+    DataError
+        If there is nothing to mix.
+    """
+    settings = settings or IntegrationSettings()
+    drawn = np.random.default_rng(settings.score_seed).permutation(embedded.n_cells)[: settings.score_cells]
+    cells = embedded.take(np.sort(drawn))
+    obs = cells.adata.obs
+    mixed = _codes(obs[settings.mixed])
+    kept = cells.condition_codes if settings.kept == "condition" else _codes(obs[settings.kept])
+    if mixed.max() == 0:
+        msg = f"the cells are all of one {settings.mixed}, so nothing can be mixed: say another --mixed, or no --score."
+        raise DataError(msg)
+    spaces = {name: np.asarray(cells.adata.obsm[name], dtype=np.float32) for name in names}
+    spaces[PCA_NAME] = _principal(dense(as_log1p(cells).x), spaces[names[0]].shape[1])
+    rows = [
+        (name, space.shape[1], settings.mixed, settings.kept, metric, value)
+        for name, space in spaces.items()
+        for metric, value in integration(space, mixed, kept).items()
+    ]
+    return pd.DataFrame(rows, columns=list(SCORES))
+
+
+def _codes(labels: pd.Series) -> Codes:
+    return pd.factorize(labels.astype(str))[0].astype(np.int64)
+
+
+def _principal(x: Cells, units: int) -> Cells:
+    from sklearn.decomposition import PCA
+
+    found: Cells = PCA(min(units, *x.shape), random_state=0).fit_transform(x).astype(np.float32)
+    return found
