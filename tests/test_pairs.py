@@ -132,10 +132,14 @@ def test_cycseq_translates_back_and_its_pairs_beat_no_change(folder: Path, capsy
     assert after < before
     capsys.readouterr()
     for words, said in (
-        (f"predict --run {f}/no --direction reverse --out {f}/x.h5ad", "not the reverse: CycSeq does both"),
         (
-            f"predict --run {f}/cyc --direction reverse --controls {f}/sim.h5ad --out {f}/x.h5ad",
-            "--perturbed, not --controls",
+            f"predict --run {f}/no --direction reverse --out {f}/x.h5ad",
+            "not the reverse: CycSeq and CycleTransport do both",
+        ),
+        (f"predict --run {f}/cyc --perturbed {f}/sim.h5ad --out {f}/x.h5ad", "--direction reverse"),
+        (
+            f"predict --run {f}/cyc --direction reverse --conditions Line3:G9 --out {f}/x.h5ad",
+            "no condition 'Line3:G9'",
         ),
     ):
         assert main(words.split()) == BAD_INPUT

@@ -74,7 +74,13 @@ def test_every_loss_is_logged(small_data, tmp_path):
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     assert {"loss", "reconstruction", "kl", "validation_loss", "validation_kl"} <= set(rows[0])
     assert float(rows[2]["reconstruction"]) < float(rows[0]["reconstruction"])
-    assert list((tmp_path / "tensorboard").glob("events.*"))
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    shown = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    for name in rows[0]:
+        scalars = shown.Scalars(name.replace("validation_", "validation/"))
+        assert [one.step for one in scalars] == [1, 2, 3]
+        np.testing.assert_allclose([one.value for one in scalars], [float(row[name]) for row in rows], rtol=1e-5)
 
 
 def test_a_loss_that_is_no_number_stops_with_the_last_good_state(small_data, monkeypatch):

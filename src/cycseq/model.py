@@ -197,16 +197,19 @@ class Model(ABC):
 class Embeds(Protocol):
     """A model that has a latent space."""
 
-    def embeddings(self, data: PerturbationData) -> dict[str, Cells]:
-        """Where cells lie in it, by the name in `obsm`: ``X_<model>`` first, then parts of it."""
+    def embed(self, data: PerturbationData) -> Cells:
+        """Where cells lie in it, cells x units."""
 
 
 @runtime_checkable
 class Restores(Protocol):
     """A model that translates both ways."""
 
-    def restored(self, perturbed: PerturbationData) -> PerturbationData:
-        """Perturbed cells as control cells: one for each, in their order, with obs ``source_cell``."""
+    def restored(self, perturbed: PerturbationData, controls: PerturbationData, *, seed: int = 0) -> PerturbationData:
+        """Perturbed cells as control cells, one for each, which obs ``source_cell`` names.
+
+        `controls` are control cells of their contexts, which a model may need or not.
+        """
 
 
 def read_description(folder: Path) -> dict[str, Any]:

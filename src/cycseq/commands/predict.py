@@ -90,15 +90,19 @@ def run(options: Namespace) -> None:
 
 def _made(opened: Run, options: Namespace) -> PerturbationData:
     """The cells that were asked for, in either direction."""
-    reverse = options.direction == "reverse"
-    given, unfit = ("perturbed", "controls") if reverse else ("controls", "perturbed")
-    if options[unfit] is not None:
-        msg = f"--direction {options.direction} starts from {given} cells: give them with --{given}, not --{unfit}."
+    if options.direction == "forward" and options.perturbed is not None:
+        msg = "--perturbed cells are where --direction reverse starts from: say that, or give control cells with --controls."
         raise SettingsError(msg)
-    cells = None
-    if options[given] is not None:
-        cells = read(options[given])
-        say_counts(options[given], cells)
-    if reverse:
-        return opened.restore(options.conditions, perturbed=cells, n_cells=options.cells, seed=options.seed)
-    return opened.predict(options.conditions, controls=cells, n_cells=options.cells, seed=options.seed)
+    controls, perturbed = _cells(options.controls), _cells(options.perturbed)
+    told = {"controls": controls, "n_cells": options.cells, "seed": options.seed}
+    if options.direction == "reverse":
+        return opened.restore(options.conditions, perturbed=perturbed, **told)
+    return opened.predict(options.conditions, **told)
+
+
+def _cells(path: Path | None) -> PerturbationData | None:
+    if path is None:
+        return None
+    cells = read(path)
+    say_counts(path, cells)
+    return cells

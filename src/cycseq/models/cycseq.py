@@ -137,13 +137,17 @@ class CycSeq(NetworkModel[CycSeqNet]):
         mean: Tensor = net.translator("perturb").encode(batch.unlabelled())[0]
         return mean
 
-    def restored(self, perturbed: PerturbationData) -> PerturbationData:
+    def restored(
+        self, perturbed: PerturbationData, controls: PerturbationData | None = None, *, seed: int = 0
+    ) -> PerturbationData:
         """Perturbed cells translated back to control cells (direction reverse); obs `source_cell` says from which.
 
         Parameters
         ----------
         perturbed
             Perturbed cells of known perturbations, log1p; control cells among them stay as they are.
+        controls, seed
+            Not needed here: every cell is translated by itself, and nothing is drawn.
         """
         perturbed = perturbed.require(self.learned.scale, self.name).with_genes(self.learned.genes)
         for condition in perturbed.conditions():

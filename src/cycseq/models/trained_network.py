@@ -91,14 +91,6 @@ class TrainedNetwork(Model, Generic[Net]):
             found: Cells = np.concatenate([self.latents(net, batch).numpy() for batch in feeder.all_batches()])
         return found
 
-    @final
-    def embeddings(self, data: PerturbationData) -> dict[str, Cells]:
-        """`embed` under the name that it has in `obsm`, ``X_<model>``; and its named parts, ``X_<model>_<part>``."""
-        whole = self.embed(data)
-        parts = np.split(whole, len(self.latent_names), axis=1) if self.latent_names else []
-        named = zip(self.latent_names, parts, strict=True)
-        return {f"X_{self.name}": whole, **{f"X_{self.name}_{name}": part for name, part in named}}
-
     @property
     def vocabulary(self) -> Vocabulary:
         """The labels that the fitted network knows."""

@@ -55,9 +55,11 @@ def embed(model: Model, data: PerturbationData) -> PerturbationData:
         If the model has no latent space, or its latent space depends on a perturbation that it does not know.
     """
     if not isinstance(model, Embeds):
-        msg = f"{model.name} has no latent space, so it cannot embed cells: Autoencoder, VAE and CycSeq have one."
+        msg = f"{model.name} has no latent space, so it cannot embed cells: Autoencoder, VAE, CycSeq and CycleTransport have one."
         raise ModelError(msg)
-    found = model.embeddings(as_log1p(data))
+    whole, names = model.embed(as_log1p(data)), getattr(model, "latent_names", ())
+    parts = np.split(whole, len(names), axis=1) if names else []
+    found = {f"X_{model.name}": whole} | {f"X_{model.name}_{n}": part for n, part in zip(names, parts, strict=True)}
     given = data.adata
     adata = ad.AnnData(
         X=given.X,

@@ -187,6 +187,7 @@ class Run:
         conditions: Sequence[Condition | str] | str = "test",
         *,
         perturbed: PerturbationData | None = None,
+        controls: PerturbationData | None = None,
         n_cells: int | None = None,
         seed: int = 0,
     ) -> PerturbationData:
@@ -200,6 +201,8 @@ class Run:
             Whose cells, named as in `predict`.
         perturbed
             Data with cells of these conditions, log1p or counts; None reads the run's own data.
+        controls
+            Control cells of their contexts, which `CycleTransport` needs; None takes those among `perturbed`.
         n_cells
             Cells of each condition at most, drawn at random; None takes all.
         seed
@@ -215,7 +218,7 @@ class Run:
         check_seed(seed)
         model = self.model
         if not isinstance(model, Restores):
-            msg = f"{model.name} predicts perturbed cells from control cells, not the reverse: CycSeq does both."
+            msg = f"{model.name} predicts perturbed cells from control cells, not the reverse: CycSeq and CycleTransport do both."
             raise ModelError(msg)
         cells = perturbed if perturbed is not None else self.data()
         rows: list[Codes] = []
@@ -224,8 +227,10 @@ class Run:
             rng = np.random.default_rng([seed, *str(condition).encode()])
             rows.append(np.sort(rng.permutation(found)[:n_cells]))
         chosen = as_log1p(cells.take(np.concatenate(rows)))
-        restored = with_record(model.restored(chosen), model, self.split, seed)
-        restored.adata.obs["source_perturbation"] = chosen.adata.obs["perturbation"].to_numpy()
+        beside = as_log1p((cells if controls is None else controls).controls(chosen.contexts))
+        restored = with_record(model.restored(chosen, beside, seed=seed), model, self.split, seed)
+        done = chosen.adata.obs["perturbation"].astype(str)
+        restored.adata.obs["source_perturbation"] = done.loc[restored.adata.obs["source_cell"]].to_numpy()
         return restored
 
     def _conditions(self, named: Sequence[Condition | str] | str, cells: PerturbationData) -> list[Condition]:
