@@ -78,6 +78,7 @@ class AllSettings(FromCode):
             "Splitting (`cycseq split`)": "cycseq.SplitSettings",
             "Evaluating (`cycseq evaluate`, `benchmark`)": "cycseq.EvaluateSettings",
             "Benchmarking (`cycseq benchmark`)": "cycseq.BenchmarkSettings",
+            "Tuning (`cycseq tune`)": "cycseq.TuneSettings",
             "Simulating (`cycseq simulate`)": "cycseq.SimulateSettings",
         }
         kinds |= {f"Model `{name}`": f"{module}.{name}" for name, module in MODELS.items()}

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-import cycseq
+import cycseq.metrics
 from cycseq.commands import COMMANDS
 from cycseq.data.catalog import DATASETS
 from cycseq.data.split import KINDS
@@ -52,7 +52,7 @@ def test_choosing_a_split(fresh):
 
 def test_metrics(fresh, capsys):
     run_page(DOCS / "metrics.md")
-    assert float(re.search(r"NoChange .*'r2_mean': ([\d.]+)", capsys.readouterr().out)[1]) > 0.9
+    assert float(re.search(r"NoChange .*'r2_mean': ([\d.]+)", capsys.readouterr().out)[1]) > 0.7
 
 
 def test_adding(fresh):
@@ -78,7 +78,9 @@ def test_every_model_has_a_page():
 
 
 def test_every_metric_family_is_on_the_page():
-    families = {metric.compute.__module__.rpartition(".")[2] for metric in METRICS.values()}
+    families = {
+        name for name, module in vars(cycseq.metrics).items() if isinstance(getattr(module, "METRICS", None), tuple)
+    }
     assert families == set(re.findall(r"```\{metrics\} (\w+)", (DOCS / "metrics.md").read_text()))
 
 

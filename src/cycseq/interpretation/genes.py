@@ -26,7 +26,7 @@ def differential(
     """Delta and adjusted p-value of every gene: real or predicted cells against control cells.
 
     Cells of a model with a posterior (`ConditionKriging`) are not tested: p is that of delta being of the other sign,
-    twice Phi(-|mean| / sd), from the posterior. All other cells are, by Wilcoxon's rank-sum test. Then p depends on how
+    twice ``Phi(-|mean| / sd)``, from the posterior. All other cells are, by Wilcoxon's rank-sum test. Then p depends on how
     many cells were predicted, and a model that shifts control cells has filled their zeros, which the test takes for a
     difference in every gene: read such p-values with `zero_fraction_error` beside them.
 

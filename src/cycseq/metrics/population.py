@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import warnings
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -99,7 +100,10 @@ def adjusted_p(
 def _wilcoxon(groups: Sequence[Matrix], control: Matrix) -> Float[np.ndarray, "conditions genes"]:
     import anndata as ad
     import pandas as pd
-    from illico import asymptotic_wilcoxon
+
+    with warnings.catch_warnings():  # in a notebook without widgets, its progress bar is warned of when it is imported
+        warnings.simplefilter("ignore")
+        from illico import asymptotic_wilcoxon
     from loguru import logger
     from scipy.stats import false_discovery_control
 
