@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
-import warnings
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
