@@ -1,0 +1,176 @@
+"""The evidence: all models on real data and simulated worlds, with every split that fits each, in one command.
+
+    python benchmarks/evidence.py --out DIR [--shared ../shared] [--models baselines,ConditionKriging] [--data kang,easy]
+                                  [--jobs 2] [--quick] [--page docs/evidence.md]
+
+An interrupted run goes on when the command is given again. The results are `DIR/metrics.csv.gz`, one row for each data
+set, split, model, seed, condition and metric; the page and the CSV files beside it are made from that table alone
+(`--page-only` makes them again). Models that must be trained by gradient steps are slow: `NETWORK_CASES` says where they
+take part, with one seed and `NETWORK_SETTINGS`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from cycseq.benchmarking import BenchmarkSettings, benchmark
+from cycseq.benchmarking.settings import BASELINES
+from cycseq.data.dataset import PerturbationData
+from cycseq.data.split import Split
+from cycseq.errors import CycseqError
+from cycseq.evaluation import EvaluateSettings
+from cycseq.models import MODELS
+from evidence_data import SOURCES, Case, cases, load, of_world, splits_of
+from evidence_page import write_page
+from evidence_variants import compute_variants
+
+METRICS = (
+    "pearson_delta,pearson_delta_specific,mse,mse_ratio,retrieval_cosine,r2_delta_top50,edistance,mmd,"
+    "wasserstein_gene,zero_fraction_error"
+)
+FAST = (*BASELINES, "ConditionKriging")
+ALL = 99
+NETWORK_CASES = {"kang": ALL, "norman": ALL, "context-specific": 1, "unrelated": 1}
+"""Data sets where networks take part, with the first seed, in unseen-context and unseen-combination (2 parts seen); and
+in how many of the splits (contexts held out)."""
+NETWORK_SPLITS = ("unseen-context", "unseen-combination, 2 parts seen")
+NETWORK_SETTINGS: dict[str, dict[str, object]] = {}
+"""Beside their defaults."""
+COLUMNS = ["data", "split", "model", "seed", "context", "perturbation", "metric", "value"]
+
+
+def main() -> None:
+    options = parsed(sys.argv[1:])
+    if not options.page_only:
+        started = time.perf_counter()
+        names = [name for name in SOURCES if name in options.data or options.data == ["all"]]
+        todo = [case for case in cases(names, quick=options.quick) if present(case, options.shared)]
+        todo.sort(key=lambda case: case.seed)  # so that every data set has something to show early
+        for i, case in enumerate(todo, 1):
+            run_case(case, options)
+            print(f"{i} of {len(todo)}: {case.folder}, {time.perf_counter() - started:.0f} s so far", flush=True)
+        collected(options.out).to_csv(options.out / "metrics.csv.gz", index=False, float_format="%.6g")
+    table = pd.read_csv(options.out / "metrics.csv.gz", keep_default_na=False, na_values={"value": [""]})
+    write_page(table, options.page, quick=options.quick, network_rule=network_rule())
+    print(f"wrote {options.page}")
+
+
+def network_rule() -> str:
+    """Where the networks take part, in words."""
+    where = ", ".join(f"{name} ({'all' if n == ALL else n})" for name, n in NETWORK_CASES.items())
+    return (
+        f"Models that are trained by gradient steps are slow: they take part with one seed in {' and '.join(NETWORK_SPLITS)} of "
+        f"{where}; in brackets, how many of the splits."
+    )
+
+
+def parsed(words: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--shared", type=Path, default=Path("../shared"))
+    parser.add_argument("--models", default="all")
+    parser.add_argument("--data", default="all", type=lambda text: text.split(","))
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--quick", action="store_true", help="Tiny worlds, one seed: to see that it works.")
+    parser.add_argument("--page", type=Path, default=Path("docs/evidence.md"))
+    parser.add_argument("--page-only", action="store_true")
+    return parser.parse_args(words)
+
+
+def present(case: Case, shared: Path) -> bool:
+    there = not case.source.file or (shared / "data" / case.source.file).exists()
+    if not there:
+        print(f"real data absent: {case.source.file} is not in {shared}/data; {case.folder} is left out")
+    return there
+
+
+def run_case(case: Case, options: argparse.Namespace) -> None:
+    """The baselines and kriging, then the networks, then what no benchmark does; each resumes."""
+    data = load(case.data, case.seed, options.shared, quick=options.quick)
+    splits = splits_of(data, case)
+    wanted = chosen_models(options.models)
+    fast = [name for name in wanted if name in FAST]
+    slow = [name for name in wanted if name not in FAST]
+    features = {"features": str(options.shared / "data" / case.source.features)} if case.source.features else {}
+    settings = {name: features for name in ("Bilinear", "NearestPerturbation", "Ridge") if features}
+    settings["ConditionKriging"] = {"unseen": "common", **features}
+    _benchmark(case, data, splits, fast, settings, case.model_seeds, options, "fast")
+    n_splits = NETWORK_CASES.get(case.data, 0)
+    if slow and n_splits and case.seed == 0 and case.split in NETWORK_SPLITS:
+        for name in slow:  # one folder each: a model that is added later leaves the others as they are
+            _benchmark(case, data, splits[:n_splits], [name], NETWORK_SETTINGS, 1, options, name)
+    if "ConditionKriging" in wanted:
+        compute_variants(case, data, splits, options.out / "variants", features, METRICS)
+
+
+def chosen_models(text: str) -> list[str]:
+    groups = {"all": list(MODELS), "baselines": list(BASELINES), "fast": list(FAST)}
+    return list(dict.fromkeys(name for word in text.split(",") for name in groups.get(word, [word])))
+
+
+def _benchmark(
+    case: Case,
+    data: PerturbationData,
+    splits: list[Split],
+    models: list[str],
+    settings: Mapping[str, dict[str, object]],
+    seeds: int,
+    options: argparse.Namespace,
+    part: str,
+) -> None:
+    folder = options.out / "splits" / f"{case.folder}_{part}"
+    for i, split in enumerate(splits):
+        split.write(folder / f"{i}.json", overwrite=True)
+    result = benchmark(
+        data,
+        BenchmarkSettings(
+            models=models,
+            split=[str(folder)],
+            seeds=seeds,
+            jobs=options.jobs,
+            model_settings={name: said for name, said in settings.items() if name in models},
+        ),
+        options.out / "benchmarks" / f"{case.folder}_{part}",
+        evaluation=EvaluateSettings(metrics=METRICS),
+        overwrite=True,
+    )
+    if result.failed:
+        said = "; ".join(f"{f.model} on {f.split}: {f.error}" for f in result.failed)
+        raise CycseqError(said)
+
+
+def collected(out: Path) -> pd.DataFrame:
+    """All tables of the run as one; what a network's benchmark holds beside the network itself is left out."""
+    tables = []
+    for case in cases(list(SOURCES), quick=False):
+        for path in sorted((out / "benchmarks").glob(f"{case.folder}_*/metrics.csv")):
+            part = path.parent.name.removeprefix(f"{case.folder}_")
+            rows = _read(path)
+            if part != "fast":
+                rows = rows[rows["model"].str.split(" (", regex=False).str[0] == part]
+            tables.append(_labelled(rows, case))
+        tables += [_labelled(_read(path), case) for path in sorted((out / "variants" / case.folder).glob("*.csv"))]
+    return pd.concat(tables, ignore_index=True)[COLUMNS]
+
+
+def _read(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, keep_default_na=False, na_values={"value": [""]})
+
+
+def _labelled(rows: pd.DataFrame, case: Case) -> pd.DataFrame:
+    """With its data set, the kind of split, and contexts of different worlds apart; split halves are averaged."""
+    keys = ["model", "seed", "context", "perturbation", "metric"]
+    rows = rows.assign(context=[of_world(case, name) for name in rows["context"]])
+    if case.model_seeds == 1:
+        rows = rows.assign(seed=rows["seed"].where(rows["model"] == "SplitHalf", case.seed))
+    return rows[[*keys, "value"]].assign(data=case.data, split=case.split)
+
+
+if __name__ == "__main__":
+    main()

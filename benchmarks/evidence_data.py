@@ -1,0 +1,184 @@
+"""What the evidence is made from: real data, simulated worlds, and the splits that fit each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from cycseq import PrepareSettings, SimulateSettings, SplitSettings, make_splits, prepare, read, simulate
+from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.split import Split
+from cycseq.data.split.perturbations import unseen_perturbation
+
+SEEDS = 3
+FOLDS = 5
+LINES_APART = 3
+"""Of a world's lines every third is held out whole, and cut to few cells: Line1 and Line4."""
+ONE_DRAW = (("kang", "few-shot"),)
+"""Slow with 4,805 genes: one seed."""
+SIZES = {"contexts": 5, "perturbations": 20, "cells": 6_000, "genes": 500}
+QUICK_SIZES = {"contexts": 3, "perturbations": 7, "cells": 1_300, "genes": 60}
+GO_TERMS = "gene2go_human_withancestors_5to500.csv.gz"
+COMBINATIONS = (
+    "unseen-combination, 2 parts seen",
+    "unseen-combination, 1 part seen",
+    "unseen-combination, 0 parts seen",
+)
+OF_CONTEXTS = ("unseen-pair", "unseen-context", "few-shot")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set or a simulated world."""
+
+    title: str
+    about: str
+    splits: tuple[str, ...]
+    file: str = ""
+    """Below `data/` of the shared folder; "" for a world."""
+    contexts: tuple[str, ...] = ()
+    """Those that are kept; () keeps all."""
+    features: str = ""
+    """What is known of genes, for perturbations never measured."""
+    doubles: int = 0
+
+
+SOURCES = {
+    "kang": Source(
+        "Kang 2018",
+        "blood cells, interferon-beta, eight cell types, 4,805 genes; donors are batches",
+        ("unseen-context", "few-shot"),
+        file="kang2018_pbmc_ifnb.h5ad",
+    ),
+    "papalexi": Source(
+        "Papalexi 2021",
+        "THP-1, 25 knock-outs, 299 genes; each is held out once in five folds, drawn anew with each seed",
+        ("unseen-perturbation",),
+        file="papalexi2021_thp1_eccite.h5ad",
+        features=GO_TERMS,
+    ),
+    "norman": Source(
+        "Norman 2019 (slice)",
+        "K562, CRISPRa, 20 singles and 13 doubles, 500 genes; of five doubles both parts are measured alone",
+        ("unseen-perturbation", *COMBINATIONS),
+        file="norman2019_mcfaline2023_slice.h5ad",
+        contexts=("k562",),
+        features=GO_TERMS,
+    ),
+    "gbm": Source(
+        "GBM lines (McFaline 2023, slice)",
+        "A172, T98G and U87MG, CRISPRi, the same nine targets, 500 genes; hardly a gene responds",
+        OF_CONTEXTS,
+        file="norman2019_mcfaline2023_slice.h5ad",
+        contexts=("A172", "T98G", "U87MG"),
+    ),
+    **{
+        world: Source(f"Simulated: {world}", f"5 lines, 20 perturbations, 500 genes, 6,000 cells; {about}", splits)
+        for world, about, splits in (
+            ("easy", "95 % of the network's edges are shared", (*OF_CONTEXTS, "unseen-perturbation")),
+            ("context-specific", "half of the edges are shared", (*OF_CONTEXTS, "unseen-perturbation")),
+            ("long-tail", "75 % are shared, one line has 20 cells a condition", (*OF_CONTEXTS, "unseen-perturbation")),
+            ("unrelated", "the lines share nothing", (*OF_CONTEXTS, "unseen-perturbation")),
+        )
+    },
+    "doubles": Source(
+        "Simulated: doubles",
+        "as context-specific, with 10 doubles in every line",
+        COMBINATIONS[:1],
+        doubles=10,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One benchmark: a data set, a kind of split, and the seed of world and split."""
+
+    data: str
+    split: str
+    seed: int
+    quick: bool = False
+
+    @property
+    def folder(self) -> str:
+        """A name for files."""
+        return f"{self.data}_{self.split.replace(', ', '-').replace(' ', '-')}_{self.seed}"
+
+    @property
+    def source(self) -> Source:
+        """What it is made from."""
+        return SOURCES[self.data]
+
+    @property
+    def model_seeds(self) -> int:
+        """Where neither data nor split depend on the seed, the models' own seeds are varied."""
+        fixed = self.source.file and self.split in ("unseen-context", COMBINATIONS[0])
+        return SEEDS if fixed and not self.quick else 1
+
+
+def cases(names: list[str], *, quick: bool) -> Iterator[Case]:
+    """Data sets x splits x seeds; what depends on no seed stands once."""
+    for name in names:
+        for split in SOURCES[name].splits:
+            once = quick or Case(name, split, 0).model_seeds > 1 or (name, split) in ONE_DRAW
+            yield from (Case(name, split, seed, quick) for seed in range(1 if once else SEEDS))
+
+
+@lru_cache(maxsize=1)
+def load(name: str, seed: int, shared: Path, *, quick: bool) -> PerturbationData:
+    """All cells, log1p; the seed is that of a world."""
+    source = SOURCES[name]
+    settings = PrepareSettings(genes="all")
+    if source.file:
+        data = prepare([read(shared / "data" / source.file)], settings)
+        return data.subset(c for c in data.conditions() if not source.contexts or c.context in source.contexts)
+    world = "context-specific" if source.doubles else name
+    sizes = QUICK_SIZES if quick else SIZES
+    doubles = min(source.doubles, sizes["perturbations"])
+    return prepare([simulate(SimulateSettings(world=world, seed=seed, doubles=doubles, **sizes))], settings)
+
+
+def splits_of(data: PerturbationData, case: Case) -> list[Split]:
+    """The splits of a case, in turn for every context or fold."""
+    if case.split in COMBINATIONS:
+        seen = 2 - COMBINATIONS.index(case.split)
+        fraction = 0.99 if case.source.file and seen == 2 else None
+        settings = SplitSettings(kind="unseen-combination", seen_parts=seen, fraction=fraction, seed=case.seed)
+        return [replace(split, name=case.split) for split in make_splits(data, settings)]
+    if case.split == "unseen-perturbation" and case.source.file:
+        return folds(data, case.seed)
+    made = make_splits(data, SplitSettings(kind=case.split, seed=case.seed))  # type: ignore[arg-type]
+    some = not case.source.file and case.split in ("unseen-context", "few-shot")
+    return list(made[:1] if case.quick else made[::LINES_APART] if some else made)
+
+
+def folds(data: PerturbationData, seed: int) -> list[Split]:
+    """Every single perturbation held out once; combinations that contain it are left out."""
+    singles = sorted({c.perturbation for c in data.conditions() if not c.is_control and "+" not in c.perturbation})
+    order = np.random.default_rng(seed).permutation(singles)
+    (like,) = unseen_perturbation(data, SplitSettings(kind="unseen-perturbation", seed=seed))
+    made = []
+    for i in range(FOLDS):
+        held = set(order[i::FOLDS].tolist())
+        conditions = [c for c in data.conditions() if not c.is_control]
+        touched = tuple(c for c in conditions if c.perturbation not in held and held & set(c.parts))
+        train = tuple(c for c in conditions if not held & set(c.parts))
+        test = tuple(c for c in conditions if c.perturbation in held)
+        plan = vars(replace(like, name=f"unseen-perturbation:fold{i}", train=train, validation=(), test=test))
+        plan |= {"left_out": touched, "claim": f"A good score shows that {len(test)} perturbations can be told."}
+        made.append(Split(kind="unseen-perturbation", seed=seed, data_hash=data.fingerprint(), **plan))
+    return made
+
+
+def of_world(case: Case, context: str) -> str:
+    """A context's name in the tables: lines of different worlds are different lines."""
+    return context if case.source.file else f"world {case.seed}: {context}"
+
+
+def seen_conditions(split: Split) -> tuple[Condition, ...]:
+    """What a model may learn from."""
+    return (*split.train, *split.validation)

@@ -1,0 +1,258 @@
+"""The page of the evidence, from the tidy table alone: tables, and sentences that follow the numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cycseq.benchmarking.settings import BASELINES
+from cycseq.bootstrap import FEWEST, paired_differences, summarise
+from cycseq.files import write_text
+from cycseq.metrics import HEADLINE, METRICS
+from cycseq.models import MODELS
+from evidence_claims import LESS_DATA, claims, interval, number
+from evidence_data import SOURCES
+
+COVERAGE = ("coverage_90", "coverage_90_strong")
+MAIN, WRONG_TARGET, CEILING = "ConditionKriging", " (wrong target)", "SplitHalf"
+CONTROLLED = (MAIN, "CycleTransport")
+"""Models whose wrong target and wrong context are shown."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """One data set under one kind of split."""
+
+    summary: pd.DataFrame
+    differences: pd.DataFrame
+    coverage: pd.DataFrame
+    values: pd.DataFrame
+    """Context, perturbation, model, metric, value: seeds averaged."""
+
+    def mean(self, model: str, metric: str) -> float:
+        """Over test conditions."""
+        return self._one(self.summary, model=model, metric=metric)["mean"]
+
+    def difference(self, model: str, baseline: str, metric: str) -> pd.Series | None:
+        """Model minus baseline with its interval and verdict; None where they have no condition in common."""
+        rows = self.differences
+        rows = rows[(rows["model"] == model) & (rows["baseline"] == baseline) & (rows["metric"] == metric)]
+        return rows.iloc[0] if len(rows) else None
+
+    def baselines(self, metric: str) -> list[str]:
+        """Those that the metric is defined for, the best first."""
+        rows = self.summary[self.summary["model"].isin(BASELINES) & (self.summary["metric"] == metric)]
+        return rows.dropna(subset=["rank"]).sort_values("rank", kind="stable")["model"].tolist()
+
+    @staticmethod
+    def _one(rows: pd.DataFrame, **said: str) -> pd.Series:
+        for name, value in said.items():
+            rows = rows[rows[name] == value]
+        return rows.iloc[0] if len(rows) else pd.Series({"mean": np.nan, "low": np.nan, "high": np.nan})
+
+
+def write_page(table: pd.DataFrame, page: Path, *, quick: bool, network_rule: str) -> None:
+    """The page, and beside it in a folder of its name the summary as CSV."""
+    groups = {key: grouped(rows) for key, rows in table.groupby(["data", "split"], sort=False)}
+    lines = [*opening(table, network_rule, quick=quick), *claims(groups)]
+    for name, source in SOURCES.items():
+        kinds = [split for split in source.splits if (name, split) in groups]
+        if kinds:
+            lines += ["", f"## {source.title}", "", f"{source.about[0].upper()}{source.about[1:]}."]
+        for split in kinds:
+            lines += ["", f"### {split}", "", *section(groups[name, split])]
+    lines += ["", "## Coverage of the intervals", "", *coverage_table(groups)]
+    lines += ["", "## Ablations", "", *ablation_table(groups)]
+    write_text(page, "\n".join(lines) + "\n", overwrite=True)
+    summaries = [group.summary.assign(data=data) for (data, _), group in groups.items()]
+    kept = ["data", "split", "model", "metric", "mean", "low", "high", "n_conditions"]
+    summary = pd.concat(summaries)[kept]
+    wrong = summary["model"].str.endswith(WRONG_TARGET) & ~summary["model"].str.startswith(CONTROLLED)
+    text = summary[~wrong].to_csv(index=False, float_format="%.4g")
+    write_text(page.with_suffix("") / "summary.csv", text, overwrite=True)
+
+
+def grouped(rows: pd.DataFrame) -> Group:
+    """Means, intervals and all paired differences that the page needs."""
+    known = rows[rows["metric"].isin(METRICS)].drop(columns="data")
+    models = [name for name in known["model"].unique() if not name.endswith(WRONG_TARGET) and name != CEILING]
+    others = [name for name in models if name not in BASELINES]
+    return Group(
+        summarise(known, baselines=[]),
+        paired_differences(known[known["model"].isin(models)], baselines=[*BASELINES, *others]),
+        rows[rows["metric"].isin(COVERAGE)],
+        known.groupby(["context", "perturbation", "model", "metric"], as_index=False)["value"].mean(),
+    )
+
+
+def opening(table: pd.DataFrame, network_rule: str, *, quick: bool) -> list[str]:
+    n = table.groupby(["data", "split"]).ngroups
+    return [
+        "# Evidence",
+        "",
+        f"Made by one command, `python benchmarks/evidence.py --out DIR`: {n} pairs of data set and split, every number "
+        "from its table of results. Do not edit by hand."
+        + (
+            " **This is a quick run on tiny worlds: it shows that the command works, and nothing else.**"
+            if quick
+            else ""
+        ),
+        "",
+        "How to read it. A mean is over test conditions, seeds averaged. *Better* and *worse* are said only where the "
+        "95 % paired bootstrap interval over test conditions excludes zero, against every baseline; otherwise it *cannot be told*. "
+        f"With fewer than {FEWEST} conditions nothing is said. `SplitHalf` is one half of the real cells predicting the other: "
+        "a ceiling for half the cells, which a good model can pass where cells are few. *Wrong target* is the model's own "
+        "prediction for another perturbation, *wrong context* its prediction for another context. Intervals tell of "
+        "further conditions, not of further studies.",
+        "",
+        "Seeds. Simulated: three worlds, one seed each for world, split and model; of its five lines two are held out in "
+        "unseen-context and few-shot, all in turn in unseen-pair. Real data: three seeds of the model where the split is "
+        "fixed, else three draws of the split (Kang, few-shot: one). " + network_rule,
+        "",
+        "Not here: `random-cells`, which supports reconstruction alone (see the networks' own pages).",
+    ]
+
+
+def section(group: Group) -> list[str]:
+    """A table of all models and what follows from it."""
+    shown = [name for name in MODELS if (group.summary["model"] == name).any()]
+    if not shown:
+        return ["Nothing was run."]
+    lines = [*table_of(group, shown), ""]
+    absent = [name for name in BASELINES if name not in shown]
+    if absent:
+        lines += [f"Refuse these conditions by name, or were not asked: {', '.join(absent)}.", ""]
+    void = untellable(group)
+    if void:
+        lines += [
+            f"Half of the real cells predict the other half no better than the nulls do by {', '.join(void)}: too few cells, or "
+            "too small a response.",
+            "",
+        ]
+    if not any(_beats(group, model, "NoChange", "mse_ratio") for model in shown):
+        lines += [
+            "No model is better than `NoChange` by mse_ratio: of transfer on these data **nothing can be told**.",
+            "",
+        ]
+    lines += [f"- {sentence(group, model)}" for model in shown if model not in BASELINES]
+    return lines
+
+
+def _beats(group: Group, model: str, baseline: str, metric: str) -> bool:
+    row = group.difference(model, baseline, metric)
+    return row is not None and row["verdict"] in ("beats", "") and bool(row["high"] < 0 or np.isnan(row["high"]))
+
+
+def untellable(group: Group) -> list[str]:
+    rows = group.summary[group.summary["cannot_tell"].astype(bool) & group.summary["metric"].isin(HEADLINE)]
+    return [metric for metric in HEADLINE if metric in set(rows["metric"])]
+
+
+def table_of(group: Group, models: list[str]) -> list[str]:
+    """Headline metrics of the ceiling, the models and the controls; the best model of each column is bold."""
+    wide = group.summary.pivot_table(index="model", columns="metric", values="mean", aggfunc="first", sort=False)
+    metrics = [name for name in ("mse", *HEADLINE) if name in wide and wide.loc[models, name].notna().any()]
+    best = {metric: group.summary[(group.summary["metric"] == metric) & (group.summary["rank"] == 1)
+                                  & group.summary["model"].isin(models)]["model"].tolist() for metric in metrics}  # fmt: skip
+    controls = [
+        name
+        for of in CONTROLLED
+        for name in (f"{of}{WRONG_TARGET}", f"{of} (wrong context)")
+        if name in wide.index and wide.loc[name, metrics].notna().any()
+    ]
+    n = group.summary.groupby("model")["n_conditions"].max()
+    lines = [f"| model | {' | '.join(metrics)} |", f"|{'---|' * (len(metrics) + 1)}"]
+    for model in [*([CEILING] if CEILING in wide.index else []), *models, *controls]:
+        few = "" if n[model] == n[models].max() else f" ({n[model]} of {n[models].max()} conditions)"
+        cells = [number(wide.loc[model, metric], bold=model in best[metric]) for metric in metrics]
+        lines.append(f"| {model}{few} | {' | '.join(cells)} |")
+    return lines
+
+
+def sentence(group: Group, model: str) -> str:
+    """Better than all baselines, cannot be told, or worse, metric by metric."""
+    said: dict[str, list[str]] = {"better": [], "tied": [], "worse": []}
+    metrics = [name for name in HEADLINE if not np.isnan(group.mean(model, name))]
+    n = group.summary[group.summary["model"] == model]["n_conditions"].max()
+    if n < FEWEST:
+        first = [
+            difference_text(group, model, metric) for metric in ("mse_ratio", "pearson_delta") if metric in metrics
+        ]
+        return f"`{model}`: {n} test condition{'s are' if n > 1 else ' is'} too few for a verdict. Against the best baseline: {'; '.join(first)}."
+    for metric in metrics:
+        found = {b: group.difference(model, b, metric) for b in group.baselines(metric)}
+        verdicts = {b: row["verdict"] for b, row in found.items() if row is not None and row["verdict"]}
+        losing = [b for b, verdict in verdicts.items() if verdict == "loses"]
+        tied = [b for b, verdict in verdicts.items() if verdict == "ties"]
+        if losing:
+            said["worse"].append(f"{metric} (than {', '.join(losing)})")
+        elif tied:
+            said["tied"].append(f"{metric} ({', '.join(tied)})")
+        elif verdicts:
+            said["better"].append(difference_text(group, model, metric))
+    words = []
+    if said["better"]:
+        words.append(f"better than all baselines in {'; '.join(said['better'])}")
+    if said["tied"]:
+        words.append(f"cannot be told from some baseline in {'; '.join(said['tied'])}")
+    if said["worse"]:
+        words.append(f"worse in {'; '.join(said['worse'])}")
+    return f"`{model}`: {'. '.join(word[0].upper() + word[1:] if i else word for i, word in enumerate(words))}."
+
+
+def difference_text(group: Group, model: str, metric: str) -> str:
+    """The difference from the best baseline with its interval."""
+    for baseline in group.baselines(metric):
+        row = group.difference(model, baseline, metric)
+        if row is not None:
+            return f"{metric} {interval(row)} against {baseline}"
+    return f"{metric} has no baseline"
+
+
+def coverage_table(groups: dict[tuple[str, str], Group]) -> list[str]:
+    """How often the 90 % intervals of ConditionKriging hold the measured mean, its own sampling noise counted."""
+    lines = [
+        "Share of genes whose measured mean lies within the 90 % interval of `ConditionKriging` (mean over conditions), and the "
+        "same for genes with a predicted abs Delta above 0.2. Aimed at: 0.85 to 0.95.",
+        "",
+        "| data | split | conditions | all genes | strong genes | aim met |",
+        "|---|---|---|---|---|---|",
+    ]
+    for (data, split), group in groups.items():
+        rows = group.coverage.groupby(["metric", "context", "perturbation"])["value"].mean().unstack("metric")
+        if len(rows):
+            of_all = rows[COVERAGE[0]].mean()
+            of_strong = rows[COVERAGE[1]].mean() if COVERAGE[1] in rows else np.nan
+            met = "yes" if 0.85 <= of_all <= 0.95 else "no"
+            lines.append(
+                f"| {SOURCES[data].title} | {split} | {len(rows)} | {of_all:.3f} | {number(of_strong)} | {met} |"
+            )
+    return lines
+
+
+def ablation_table(groups: dict[tuple[str, str], Group]) -> list[str]:
+    """Every form of a model that was run, against the model itself."""
+    lines = [
+        "Each form against the model itself, paired: with the difference and its 95 % interval, form minus model. An "
+        "increase of mse_ratio means that the part that was taken out helps.",
+        "",
+        "| data | split | form | conditions | mse_ratio | pearson_delta | retrieval_cosine | edistance |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for (data, split), group in groups.items():
+        names = [name for name in group.summary["model"].unique() if " (" in name and WRONG_TARGET not in name]
+        for name in [name for name in names if name not in LESS_DATA.values()]:
+            of = name.split(" (")[0]
+            cells = [
+                group.difference(name, of, m) for m in ("mse_ratio", "pearson_delta", "retrieval_cosine", "edistance")
+            ]
+            if cells[0] is None:
+                continue
+            texts = ["" if row is None or np.isnan(row["difference"]) else interval(row) for row in cells]
+            lines.append(
+                f"| {SOURCES[data].title} | {split} | {name} | {int(cells[0]['n_conditions'])} | {' | '.join(texts)} |"
+            )
+    return lines

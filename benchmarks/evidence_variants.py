@@ -1,0 +1,223 @@
+"""What no benchmark does: coverage of intervals, predictions for the wrong context, ablations, and fits on less data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+
+from cycseq.arrays import dense
+from cycseq.benchmarking.work import Unit, predict_like, real_side
+from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.split import Split, SplitParts
+from cycseq.evaluation import EvaluateSettings, RealSide, evaluate
+from cycseq.files import write_text
+from cycseq.kriging import covariance, field, learning
+from cycseq.kriging.measured import Measured
+from cycseq.models import condition_kriging
+from cycseq.models.base import predicted_obs, shifted_cells
+from cycseq.models.condition_kriging import ConditionKriging
+from evidence_data import Case
+
+HALF = 1.645
+"""Half the width of a 90 % interval, in standard deviations."""
+STRONG = 0.2
+"""Predicted abs Delta of a strong gene."""
+COVERAGE = ("coverage_90", "coverage_90_strong")
+ABLATED = ("kang", "easy", "context-specific", "long-tail", "unrelated")
+"""Data sets in which ablations are run: first seed, unseen-context."""
+
+
+@dataclass(frozen=True)
+class Situation:
+    """All that a variant may look at."""
+
+    parts: SplitParts
+    real: RealSide
+    split: Split
+    settings: dict[str, Any]
+    seed: int
+
+    @property
+    def train(self) -> PerturbationData:
+        """Training and validation cells together, as ConditionKriging takes them."""
+        return condition_kriging.joined(self.parts.train, self.parts.validation)
+
+    def scored(self, predicted: PerturbationData, label: str) -> pd.DataFrame:
+        """The rows of `cycseq.evaluate`."""
+        return evaluate(predicted, self.real, model=label, split=self.split.name, seed=self.seed)
+
+    def predicted(self, model: Any, train: PerturbationData, *, seed: int = 0) -> PerturbationData:
+        """The test conditions, as many cells as are real."""
+        made = [
+            predict_like(
+                model,
+                train.controls([context]),
+                self.parts.test.subset(c for c in self.split.test if c.context == context),
+                cells=None,
+                seed=seed,
+            )
+            for context in self.parts.test.contexts
+        ]
+        return made[0] if len(made) == 1 else together(made)
+
+
+def compute_variants(
+    case: Case, data: PerturbationData, splits: list[Split], folder: Path, features: dict[str, str], metrics: str
+) -> None:
+    """Write one CSV for every variant and split; those that are there stay."""
+    for i, split in enumerate(splits):
+        todo = {
+            name: folder / case.folder / f"{name}_{i}.csv"
+            for name in variants_of(case)
+            if not (folder / case.folder / f"{name}_{i}.csv").exists()
+        }
+        if not todo:
+            continue
+        real, parts = real_side(data, Unit(split, (), EvaluateSettings(metrics=metrics), None))
+        for name, path in todo.items():
+            situation = Situation(parts, real, split, {"unseen": "common", **features}, case.seed)
+            write_text(path, pd.concat(VARIANTS[name](situation)).to_csv(index=False))
+
+
+def variants_of(case: Case) -> list[str]:
+    """Those that make sense for the kind of split."""
+    if case.split == "few-shot":
+        return ["less_data"]
+    names = ["coverage_and_wrong_context" if case.split == "unseen-context" else "coverage"]
+    if case.data in ABLATED and case.split == "unseen-context" and case.seed == 0:
+        names += ["equal_noise", "no_near_contexts", "raw_control_means"]
+    if case.source.features and case.split == "unseen-perturbation":
+        names += ["expression_features", "no_features"]
+    return names
+
+
+def coverage(s: Situation) -> Iterator[pd.DataFrame]:
+    """Share of genes whose measured mean lies in the 90 % interval; of all genes, and of those predicted to change."""
+    yield covered(s, ConditionKriging(**s.settings).fit(s.train))
+
+
+def coverage_and_wrong_context(s: Situation) -> Iterator[pd.DataFrame]:
+    """Coverage, and the response predicted for the next context, by name, put onto the controls of the right one."""
+    train = s.train
+    model = ConditionKriging(**s.settings).fit(train)
+    yield covered(s, model)
+    contexts = list(train.controls().contexts)
+    made = []
+    for condition in s.parts.test.conditions():
+        wrong = contexts[(contexts.index(condition.context) + 1) % len(contexts)]
+        other = model.predict(train.controls([wrong]), [Condition(wrong, condition.perturbation)], n_cells=200)
+        delta = mean_of(other) - mean_of(train.controls([wrong]))
+        made.append(shifted(train.controls([condition.context]), condition, delta))
+    yield s.scored(together(made), "ConditionKriging (wrong context)")
+
+
+def covered(s: Situation, model: ConditionKriging) -> pd.DataFrame:
+    """Two rows for every test condition."""
+    test = s.parts.test
+    place = {condition: i for i, condition in enumerate(test.conditions())}
+    rows = []
+    for context in test.contexts:
+        conditions = [condition for condition in place if condition.context == context]
+        made = model.predict(s.train.controls([context]), conditions, n_cells=200)
+        for column, condition in enumerate(conditions):
+            real = test.moments.mean[place[condition]]
+            noise = test.moments.variance[place[condition]] / test.moments.n_cells[place[condition]]
+            sd = np.sqrt(made.adata.varm["posterior_mean_sd"][:, column] ** 2 + noise)
+            inside = np.abs(mean_of(made.subset([condition])) - real) <= HALF * sd
+            strong = np.abs(made.adata.varm["posterior_mean"][:, column]) > STRONG
+            of_strong = inside[strong].mean() if strong.sum() >= 5 else np.nan
+            shares = (inside.mean(), of_strong)
+            rows += [(*condition, metric, value) for metric, value in zip(COVERAGE, shares, strict=True)]
+    found = pd.DataFrame(rows, columns=["context", "perturbation", "metric", "value"])
+    return found.assign(model="ConditionKriging", seed=s.seed, split=s.split.name)
+
+
+def less_data(s: Situation) -> Iterator[pd.DataFrame]:
+    """A long-tail context: its own few cells alone, kriged or as measured, and the other contexts alone."""
+    train, contexts = s.train, set(s.parts.test.contexts)
+    own = train.subset(c for c in train.conditions() if c.context in contexts)
+    others = train.subset(c for c in train.conditions() if c.context not in contexts or c.is_control)
+    for label, kept in (("own data alone", own), ("others alone", others)):
+        model = ConditionKriging(**s.settings).fit(kept)
+        yield s.scored(s.predicted(model, train), f"ConditionKriging ({label})")
+    place = {c: i for i, c in enumerate(own.conditions())}
+    made = []
+    for condition in s.parts.test.conditions():
+        controls = train.controls([condition.context])
+        delta = own.moments.mean[place[condition]] - mean_of(controls)
+        made.append(shifted(controls, condition, delta))
+    yield s.scored(together(made), "own cells as measured")
+
+
+def ablated(label: str, change: Callable[[], Any], **settings: Any) -> Callable[[Situation], Iterator[pd.DataFrame]]:
+    def variant(s: Situation) -> Iterator[pd.DataFrame]:
+        with change():
+            model = ConditionKriging(**{**s.settings, **settings}).fit(s.train)
+            predicted = s.predicted(model, s.train)
+        yield s.scored(predicted, f"ConditionKriging ({label})")
+
+    return variant
+
+
+@contextmanager
+def nothing_changed() -> Iterator[None]:
+    yield
+
+
+@contextmanager
+def equal_noise() -> Iterator[None]:
+    """The sampling noise of every gene and condition is taken to be the mean one."""
+    known = condition_kriging.measure
+
+    def measure(data: PerturbationData) -> Measured:
+        m = known(data)
+        return replace(
+            m,
+            cell_noise=np.full_like(m.cell_noise, m.cell_noise.mean()),
+            control_noise=np.full_like(m.control_noise, m.control_noise.mean()),
+        )
+
+    with mock.patch.object(condition_kriging, "measure", measure):
+        yield
+
+
+@contextmanager
+def patterns(kept: Callable[[covariance.Pattern], bool]) -> Iterator[None]:
+    some = tuple(pattern for pattern in covariance.RESPONSE_PATTERNS if kept(pattern))
+    with mock.patch.object(field, "RESPONSE_PATTERNS", some), mock.patch.object(learning, "RESPONSE_PATTERNS", some):
+        yield
+
+
+def shifted(controls: PerturbationData, condition: Condition, delta: np.ndarray) -> PerturbationData:
+    """Control cells of a context with a Delta added."""
+    cells = shifted_cells(dense(controls.x), mean_of(controls), delta)
+    obs = predicted_obs(controls, np.arange(controls.n_cells), condition)
+    return PerturbationData(adata=ad.AnnData(cells, obs=obs, var=controls.adata.var[[]]), scale=controls.scale)
+
+
+def mean_of(data: PerturbationData) -> np.ndarray:
+    return np.asarray(data.x.mean(axis=0, dtype=np.float64)).ravel()
+
+
+def together(made: list[PerturbationData]) -> PerturbationData:
+    return PerturbationData(adata=ad.concat([part.adata for part in made], merge="same"), scale=made[0].scale)
+
+
+VARIANTS: dict[str, Callable[[Situation], Iterator[pd.DataFrame]]] = {
+    "coverage": coverage,
+    "coverage_and_wrong_context": coverage_and_wrong_context,
+    "less_data": less_data,
+    "equal_noise": ablated("equal noise", equal_noise),
+    "no_near_contexts": ablated("near contexts count no more", lambda: patterns(lambda pattern: pattern.near == 0)),
+    "raw_control_means": ablated("control means not smoothed", nothing_changed, smooth_controls=False),
+    "expression_features": ablated("expression features", nothing_changed, features="expression"),
+    "no_features": ablated("no features", nothing_changed, features=None),
+}

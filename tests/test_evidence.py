@@ -1,0 +1,89 @@
+"""The evidence: its command on a tiny world, and sentences that follow the numbers."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+
+
+def run(folder: Path, *words: str) -> str:
+    command = [
+        sys.executable,
+        "benchmarks/evidence.py",
+        "--out",
+        str(folder),
+        "--page",
+        str(folder / "evidence.md"),
+        *words,
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=BENCHMARKS.parent, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    return (folder / "evidence.md").read_text()
+
+
+def test_one_command_makes_the_page_and_again_the_same(tmp_path: Path):
+    words = ("--quick", "--data", "doubles", "--models", "NoChange,Additive,ConditionKriging", "--jobs", "1")
+    page = run(tmp_path, *words)
+    assert "quick run on tiny worlds" in page
+    assert "| Simulated: doubles, both parts seen: no worse than Additive | mse_ratio |" in page
+    table = pd.read_csv(tmp_path / "metrics.csv.gz")
+    additive = table[(table["model"] == "Additive") & (table["metric"] == "mse_ratio")]["value"].mean()
+    row = next(line for line in page.splitlines() if line.startswith("| Additive |"))
+    assert f"{additive:.3f}" in row or f"{additive:.4f}" in row
+    covered = table[table["metric"] == "coverage_90"]["value"]
+    assert covered.between(0, 1).all()
+    assert f"| {covered.mean():.3f} |" in page
+    cells = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npz")}
+    assert run(tmp_path, *words) == page
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npz")} == cells
+    assert (tmp_path / "evidence" / "summary.csv").read_text().count("Additive") >= 5
+
+
+def simulated_table(gain: float, seed: int = 0) -> pd.DataFrame:
+    """NoChange at 1, Ridge at 0.5, and kriging that is better by `gain`, over 30 conditions."""
+    rng = np.random.default_rng(seed)
+    level, own = rng.normal(scale=0.2, size=30), rng.normal(scale=0.02, size=30)
+    values = {"NoChange": 1.0 + 0 * level, "Ridge": 0.5 + level, "ConditionKriging": 0.5 + level + own - gain}
+    rows = [
+        ("kang", "unseen-context", model, 0, f"type {i}", "stim", "mse_ratio", value)
+        for model, of_model in values.items()
+        for i, value in enumerate(of_model)
+    ]
+    return pd.DataFrame(rows, columns=["data", "split", "model", "seed", "context", "perturbation", "metric", "value"])
+
+
+@pytest.mark.parametrize(
+    ("gain", "said"),
+    [
+        (0.1, "`ConditionKriging`: better than all baselines in mse_ratio"),
+        (0.0, "`ConditionKriging`: cannot be told from some baseline in mse_ratio (Ridge)"),
+        (-0.1, "`ConditionKriging`: worse in mse_ratio (than Ridge)"),
+    ],
+)
+def test_sentences_follow_the_numbers(gain: float, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from evidence_page import write_page
+
+    page = tmp_path / "page.md"
+    write_page(simulated_table(gain), page, quick=False, network_rule="")
+    assert said in page.read_text()
+
+
+def test_where_no_model_is_better_than_no_change_nothing_can_be_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from evidence_page import write_page
+
+    table = simulated_table(0.0)
+    table.loc[table["model"] != "NoChange", "value"] += 1.0
+    page = tmp_path / "page.md"
+    write_page(table, page, quick=False, network_rule="")
+    assert "**nothing can be told**" in page.read_text()
+    write_page(simulated_table(0.0), page, quick=False, network_rule="")
+    assert "**nothing can be told**" not in page.read_text()
