@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 import platform
 from abc import ABC, abstractmethod
@@ -19,6 +20,7 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.scale import Scale
 from cycseq.errors import FileError, ModelError
 from cycseq.files import whole
+from cycseq.model_card import CARD, model_card
 
 TENSORS, DESCRIPTION = "model.safetensors", "model.json"
 RECORDED = ("model", "settings", "genes", "scale", "contexts", "perturbations", "facts", "versions")
@@ -138,7 +140,7 @@ class Model(ABC):
         return controls
 
     def save(self, folder: Path, *, overwrite: bool = False, facts: Mapping[str, Any] | None = None) -> None:
-        """Write `model.safetensors` and `model.json` into a folder, whole or not at all.
+        """Write `model.safetensors`, `model.json` and a card in words into a folder, whole or not at all.
 
         Parameters
         ----------
@@ -170,6 +172,7 @@ class Model(ABC):
             part.mkdir()
             save_file({k: np.ascontiguousarray(v) for k, v in learned.arrays.items()}, part / TENSORS)
             (part / DESCRIPTION).write_text(json.dumps(description, indent=1), encoding="utf-8")
+            (part / CARD).write_text(model_card(description, inspect.getdoc(self) or ""), encoding="utf-8")
 
     def restore(self, folder: Path) -> Self:
         """Read what `save` wrote into this model (use `cycseq.models.load_model` to find the class by itself)."""

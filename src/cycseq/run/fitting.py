@@ -107,7 +107,7 @@ def fit_run(
                 seed=seed,
                 command=command,
             )
-        known = {"split": split.name, "data_hash": split.data_hash}
+        known = {"split": split.name, "claim": split.claim, "data_hash": split.data_hash}
         before = model.fitted_
         try:
             model.fit(parts.train, parts.validation, seed=seed, run=folder)
