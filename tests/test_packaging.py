@@ -1,0 +1,104 @@
+"""What is built can be installed: the wheel holds what the package needs, and says what it needs."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from email.parser import Parser
+from importlib.metadata import packages_distributions
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from pages import ROOT
+
+PACKAGE = ROOT / "src" / "cycseq"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+needs_builder = pytest.mark.skipif(
+    find_spec("build") is None or find_spec("hatchling") is None, reason="pip install 'cycseq[dev]' builds the wheel"
+)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the sdist, and the wheel that was made from it; nothing is downloaded."""
+    folder = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@needs_builder
+def test_the_wheel_holds_every_file_of_the_package(built):
+    (wheel,) = built.glob("*.whl")
+    inside = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("cycseq/")}
+    there = {
+        f"cycseq/{path.relative_to(PACKAGE).as_posix()}"
+        for path in PACKAGE.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert inside == there
+    assert {"cycseq/py.typed", "cycseq/report/templates/base.html", "cycseq/report/templates/table.js"} <= inside
+
+
+@needs_builder
+def test_the_wheel_says_what_it_needs(built):
+    (wheel,) = built.glob("*.whl")
+    archive = zipfile.ZipFile(wheel)
+    (name,) = (n for n in archive.namelist() if n.endswith("METADATA"))
+    told = Parser().parsestr(archive.read(name).decode())
+    assert set(told.get_all("Provides-Extra")) == set(PROJECT["optional-dependencies"])
+    assert {"combat", "dev", "docs", "networks", "umap"} <= set(PROJECT["optional-dependencies"])
+    plain = [line for line in told.get_all("Requires-Dist") if "extra ==" not in line]
+    assert len(plain) == len(PROJECT["dependencies"])
+    assert any(name.endswith("licenses/LICENSE") for name in archive.namelist())
+
+
+@needs_builder
+def test_the_sdist_can_be_tested_and_cited(built):
+    (sdist,) = built.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        inside = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"README.md", "LICENSE", "CITATION.cff", "constraints.txt", "tests/conftest.py", "docs/conf.py"} <= inside
+    assert not any(name.endswith(".h5ad") or "_build" in name for name in inside)
+
+
+def test_a_plain_import_imports_nothing_heavy():
+    told = subprocess.run(
+        [sys.executable, "-c", "import sys, cycseq, cycseq.cli; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    heavy = {"numpy", "pandas", "anndata", "torch", "sklearn", "matplotlib", "jsonargparse"}
+    assert not heavy & set(told.stdout.split())
+
+
+def test_what_is_imported_is_among_the_dependencies():
+    """A package that another happens to bring today may not come tomorrow."""
+    told = [*PROJECT["dependencies"], *(d for extra in PROJECT["optional-dependencies"].values() for d in extra)]
+    named = {re.match(r"[\w.-]+", dependency)[0].lower().replace("_", "-") for dependency in told}
+    owner = packages_distributions()
+    lacking = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+            for name in {n.partition(".")[0] for n in names} - set(sys.stdlib_module_names) - {"cycseq"}:
+                if not {d.lower().replace("_", "-") for d in owner.get(name, [name])} & named:
+                    lacking.add(f"{path.name}: {name}")
+    assert not lacking
+
+
+def test_the_citation_has_this_version():
+    cited = (ROOT / "CITATION.cff").read_text()
+    assert f"version: {PROJECT['version']}\n" in cited
+    assert "IJCAI 2025" in cited
