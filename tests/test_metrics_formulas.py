@@ -238,7 +238,7 @@ def test_metric_is_its_formula(name: str, scored: tuple[pd.DataFrame, dict[str, 
 
 
 def test_every_metric_is_checked_and_described() -> None:
-    assert set(METRICS) == {*NAIVE, "per_gene_pearson", "per_gene_mse"}
+    assert set(METRICS) == {*NAIVE, "per_gene_pearson", "per_gene_mse", "per_gene_mae"}
     assert set(HEADLINE) <= set(METRICS)
     assert GROUPS["all"] == tuple(METRICS)
     assert all(metric.formula and metric.source and metric.caution for metric in METRICS.values())
@@ -255,6 +255,7 @@ def test_reconstruction_compares_each_cell_with_itself() -> None:
         kept = [g for g in range(x.shape[1]) if f"G{g}" not in p.split("+")]
         r = [stats.pearsonr(blurred[p][:, g], x[:, g]).statistic for g in kept if np.ptp(x[:, g]) > 0]
         assert values.loc[p, "per_gene_pearson"] == pytest.approx(np.mean(r), rel=1e-4)
+        assert values.loc[p, "per_gene_mae"] == pytest.approx(np.abs(blurred[p] - x)[:, kept].mean(), rel=1e-4)
         assert values.loc[p, "per_gene_mse"] == pytest.approx(((blurred[p] - x)[:, kept] ** 2).mean(), rel=1e-4)
 
 

@@ -151,7 +151,7 @@ def test_umap_that_is_absent_is_named_with_its_cure(small_data, monkeypatch):
 def test_rare_labels_are_grey_and_counted():
     plane = np.zeros((6, 2), dtype=np.float32)
     ax = plots.points_map(plane, list("aaabcd"), named=1, ax=Figure().add_subplot())
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["3 others", "a"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "3 others"]
 
 
 def test_distributions_are_those_of_the_cells(small_data):

@@ -33,6 +33,16 @@ def per_gene_mse(comparison: Comparison) -> Scores:
     return comparison.each(one, fewest=1)
 
 
+def per_gene_mae(comparison: Comparison) -> Scores:
+    """Mean over genes and cells of the absolute error."""
+
+    def one(i: int) -> float:
+        predicted, real = comparison.pair(i)
+        return float(np.abs((predicted - real)[:, comparison.kept[i]]).mean(dtype=np.float64))
+
+    return comparison.each(one, fewest=1)
+
+
 METRICS = (
     Metric(
         name="per_gene_pearson",
@@ -53,6 +63,17 @@ METRICS = (
         formula="mean over genes and cells of (predicted - real)^2",
         source="mean squared error",
         caution="reconstruction only; predicting each gene's mean is hard to beat on sparse genes",
+        costly=True,
+        paired=True,
+    ),
+    Metric(
+        name="per_gene_mae",
+        compute=per_gene_mae,
+        best=0.0,
+        direction="lower",
+        formula="mean over genes and cells of |predicted - real|",
+        source="mean absolute error",
+        caution="reconstruction only; predicting zero is hard to beat on genes that are mostly zero",
         costly=True,
         paired=True,
     ),

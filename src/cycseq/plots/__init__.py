@@ -5,7 +5,7 @@
 
 from cycseq.plots.base import BLUE, GREEN, INK, LINE, MUTED, ORANGE, PALETTE, PURPLE, SKY, VERMILION, new_axes
 from cycseq.plots.distributions import gene_distribution, gene_means, mean_variance, zero_fractions
-from cycseq.plots.embedding import cells_map, points_map, umap_plane
+from cycseq.plots.embedding import Plane, cells_map, points_map, umap_plane
 from cycseq.plots.gene_sets import pathways
 from cycseq.plots.responses import delta_scatter, top_genes, volcano
 from cycseq.plots.retrieval import retrieval_heatmap
@@ -23,6 +23,7 @@ __all__ = [
     "PURPLE",
     "SKY",
     "VERMILION",
+    "Plane",
     "bars_with_ceiling",
     "calibration_curve",
     "cells_map",

@@ -106,10 +106,7 @@ def points_map(
     others = ~np.isin(labels, list(colours))
     size = float(np.clip(9000 / max(len(labels), 1), 3.0, 14.0))
     if others.any():
-        ax.scatter(
-            plane[others, 0], plane[others, 1], s=size, color=LINE, linewidths=0, rasterized=True,
-            label=f"{len(np.unique(labels[others]))} others", zorder=1,
-        )  # fmt: skip
+        ax.scatter(plane[others, 0], plane[others, 1], s=size, color=LINE, linewidths=0, rasterized=True, zorder=1)
     order = np.random.default_rng(seed).permutation(np.flatnonzero(~others))
     ax.scatter(
         plane[order, 0], plane[order, 1], s=size, c=[colours[label] for label in labels[order]], alpha=0.7, linewidths=0,
@@ -118,6 +115,8 @@ def points_map(
     for label, colour in colours.items():
         if (labels == label).any():
             ax.scatter([], [], s=28, color=colour, label=label)
+    if others.any():
+        ax.scatter([], [], s=28, color=LINE, label=f"{len(np.unique(labels[others]))} others")
     plain(ax)
     ax.set_xticks([])
     ax.set_yticks([])

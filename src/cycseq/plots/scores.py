@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from cycseq.plots.base import BLUE, GREEN, INK, MUTED, PALETTE, VERMILION, legend_above, new_axes, plain, rows_of_names
 
 VALIDATION = "validation_"
+APART = 20.0
 
 
 def dot_intervals(
@@ -97,9 +98,10 @@ def bars_with_ceiling(
 
 
 def loss_curves(history: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Every numeric column of a run's history against its epoch (its first column).
+    """Every loss of a run's history against its epoch (the first column); validation losses are dashed.
 
-    A loss and the same loss on validation cells (``validation_...``) have one colour; validation is dashed.
+    What is zero all the time, or the same as another loss, is left out. The axis is logarithmic where losses are further
+    apart than twentyfold.
 
     Parameters
     ----------
@@ -110,7 +112,8 @@ def loss_curves(history: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """
     ax = new_axes(ax)
     numbers = history.select_dtypes("number")
-    losses = [str(column) for column in numbers.columns[1:]]
+    told = numbers.iloc[:, 1:].loc[:, lambda table: (table != 0).any()].T.drop_duplicates().index
+    losses = [str(column) for column in told]
     kinds = list(dict.fromkeys(name.removeprefix(VALIDATION) for name in losses))
     for name in losses:
         kind = kinds.index(name.removeprefix(VALIDATION))
@@ -120,6 +123,9 @@ def loss_curves(history: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         )  # fmt: skip
     ax.set_xlabel(str(numbers.columns[0]))
     plain(ax, grid="y")
+    values = numbers[losses].to_numpy()
+    if values.size and values.min() > 0 and values.max() > APART * values.min():
+        ax.set_yscale("log")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     legend_above(ax, columns=2)
     return ax

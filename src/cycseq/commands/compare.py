@@ -1,0 +1,67 @@
+"""`cycseq compare --data PREPARED.h5ad --models Autoencoder,VAE,GAN --out OUT`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from jsonargparse import Namespace
+
+from cycseq.commands.parser import Parser, settings_of
+from cycseq.commands.terminal import say, table
+from cycseq.comparison import CompareSettings, compare
+from cycseq.comparison.scoring import ALL, TASKS
+from cycseq.data.readers import read
+
+SHOWN = {
+    "reconstruction": TASKS["reconstruction"],
+    "generation": (
+        "pearson2_mean",
+        "pearson_delta",
+        "zero_fraction_error",
+        "mean_variance_error",
+        "edistance",
+        "c2st_auc",
+    ),
+}
+
+
+def configure(parser: Parser, _words: list[str]) -> None:
+    """Options."""
+    parser.add_argument("--data", required=True, type=Path, help="Data that cycseq prepare wrote.")
+    parser.add_argument(
+        "--out",
+        required=True,
+        type=Path,
+        help="Folder of runs, tables, figures and page; fitted models in it are kept.",
+    )
+    parser.add_argument(
+        "--map",
+        type=Literal["pca", "umap"],
+        default="pca",
+        help="How latent spaces are drawn; umap needs the extra umap.",
+    )
+    parser.add_argument("--overwrite", type=bool, default=False, help="Replace runs with other settings.")
+    parser.add_class_arguments(CompareSettings)
+
+
+def run(options: Namespace) -> None:
+    """Fit what is missing, score, draw, write the page, print the tables."""
+    from cycseq.report.comparison_page import sentences, write_comparison
+
+    result = compare(
+        read(options.data),
+        settings_of(CompareSettings, options),
+        options.out,
+        data_path=options.data.resolve(),
+        command=options.typed,
+        overwrite=options.overwrite,
+    )
+    page = write_comparison(result, latent_map=options.map)
+    pooled = result.metrics[result.metrics["context"] == ALL].set_index(["model", "metric"])["value"]
+    for task, names in SHOWN.items():
+        models = list(result.reconstructed if task == "reconstruction" else result.generated)
+        rows = [(model, *(float(pooled[model, f"{task}/{name}"]) for name in names)) for model in models]
+        table(["model", *names], rows, title=f"{task}: all test cells together")
+    say(sentences(result))
+    say(f"wrote {options.out}: metrics.csv ({len(result.metrics):,} values), differences.csv, figures, {page.name}")

@@ -1,0 +1,256 @@
+"""The page of a comparison: what the networks reconstruct and generate, in tables, sentences and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from cycseq import plots
+from cycseq.arrays import Cells, group_moments
+from cycseq.comparison import ComparisonResult
+from cycseq.comparison.compare import NULL, REAL
+from cycseq.comparison.linear import NAME as PCA
+from cycseq.comparison.scoring import ALL, HIGHEST, TASKS
+from cycseq.data.labels import CONTROL
+from cycseq.files import whole, write_text
+from cycseq.metrics import METRICS
+from cycseq.models import describe
+from cycseq.report.figures import svg
+from cycseq.report.numbers import interval, listed, short
+from cycseq.report.page import render
+from cycseq.report.panels import Panel
+from cycseq.report.words import sources
+
+PAGE, FIGURES = "comparison.html", "figures"
+GENES_SHOWN = 4
+Map = Literal["pca", "umap"]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure, to be drawn twice: as a PNG file, and into the page."""
+
+    name: str
+    """Of the file."""
+    title: str
+    note: str
+    draw: Callable[[Axes], object]
+    width: float = 4.2
+    height: float = 3.9
+
+
+def write_comparison(result: ComparisonResult, *, latent_map: Map = "pca") -> Path:
+    """Write ``comparison.html`` and ``figures/*.png`` into the folder of a comparison, replacing earlier ones.
+
+    Parameters
+    ----------
+    result
+        What `cycseq.comparison.compare` returned.
+    latent_map
+        How latent spaces are drawn in two dimensions.
+
+    Returns
+    -------
+    Path
+        Where the page is.
+
+    Raises
+    ------
+    FitBrokeOffError
+        If UMAP is asked for and not installed.
+    """
+    groups = {
+        "Training": _losses(result),
+        "Latent space": _latents(result, latent_map),
+        "Generated cells": _generated(result),
+        "Single genes": _genes(result),
+    }
+    for drawing in (one for group in groups.values() for one in group):
+        figure = Figure(figsize=(drawing.width, drawing.height), layout="constrained")
+        drawing.draw(figure.add_subplot())
+        with whole(result.folder / FIGURES / f"{drawing.name}.png", overwrite=True) as part:
+            figure.savefig(part, format="png", dpi=150)
+    panels = {
+        title: [Panel(d.title, d.note, svg(d.draw, title=d.title, width=d.width, height=d.height)) for d in group]
+        for title, group in groups.items()
+        if group
+    }
+    record = result.record
+    values: dict[str, Any] = {
+        "title": f"{listed(list(record['runs']))}: reconstruction and generation",
+        "record": record,
+        "sentences": sentences(result),
+        "tables": [_table(result, "reconstruction"), _table(result, "generation")],
+        "models": [(name, describe(name), record["settings"][name], record["facts"][name]) for name in record["runs"]],
+        "panels": panels,
+        "sources": sources(list(dict.fromkeys(name for names in TASKS.values() for name in names))),
+        "versions": record["versions"],
+    }
+    write_text(result.folder / PAGE, render("comparison.html", values), overwrite=True)
+    return result.folder / PAGE
+
+
+def sentences(result: ComparisonResult) -> list[str]:
+    """What the tables say, whichever way it falls."""
+    pooled = result.metrics[result.metrics["context"] == ALL].set_index(["model", "metric"])["value"]
+    found = []
+    for model in (name for name in result.reconstructed if name != PCA):
+        name = "reconstruction/per_gene_mse"
+        ratio = float(pooled[model, name] / pooled[PCA, name])
+        found.append(
+            f"{model} reconstructs test cells with {short(ratio)} times the squared error of a PCA of as many "
+            f"components; over conditions it {_verdict(result, model, PCA, name)}."
+        )
+    for model in (name for name in result.generated if name not in {REAL, NULL}):
+        name = "generation/pearson_delta"
+        auc = float(pooled[model, "generation/c2st_auc"])
+        real = float(pooled[REAL, "generation/c2st_auc"])
+        found.append(
+            f"Cells that {model} makes of control cells have a mean response that correlates "
+            f"{short(float(pooled[model, name]))} with the real one over all conditions together; condition by condition "
+            f"it {_verdict(result, model, NULL, name)}. A classifier tells them from real cells with an area under the "
+            f"curve of {short(auc)} ({short(real)} for other real cells)."
+        )
+    return found
+
+
+def _verdict(result: ComparisonResult, model: str, baseline: str, metric: str) -> str:
+    rows = result.differences
+    rows = rows[(rows["model"] == model) & (rows["baseline"] == baseline) & (rows["metric"] == metric)]
+    if rows.empty or not rows["verdict"].iloc[0]:
+        return f"cannot be compared with {baseline}, as there are too few"
+    row = rows.iloc[0]
+    words = {"beats": "beats", "loses": "loses to", "ties": "cannot be told from"}[str(row["verdict"])]
+    return (
+        f"{words} {baseline} (difference {short(row['difference'])}, 95 % interval {interval(row['low'], row['high'])})"
+    )
+
+
+def _table(result: ComparisonResult, task: Literal["reconstruction", "generation"]) -> dict[str, Any]:
+    """Metrics of all test cells together, a row for each model; the best of the models in each column."""
+    rows = result.metrics[(result.metrics["context"] == ALL) & result.metrics["metric"].str.startswith(f"{task}/")]
+    wide = rows.assign(metric=rows["metric"].str.removeprefix(f"{task}/")).pivot(
+        index="model", columns="metric", values="value"
+    )
+    columns = [name for name in (*TASKS[task], HIGHEST) if name in wide]
+    order = list(result.reconstructed if task == "reconstruction" else result.generated)
+    models = [name for name in order if name not in {REAL, NULL}]
+    best = {name: _best(name, wide.loc[models, name]) for name in columns}
+    return {
+        "task": task,
+        "columns": [(name, _direction(name)) for name in columns],
+        "rows": [
+            (
+                model,
+                model in {REAL, NULL, PCA},
+                [(float(wide[name][model]), best[name] == model) for name in columns],
+            )
+            for model in order
+        ],
+    }
+
+
+def _best(metric: str, values: pd.Series) -> str:
+    if metric == HIGHEST or not values.notna().any():
+        return ""
+    known = METRICS[metric]
+    goodness = values if known.direction == "higher" else -(values - known.best).abs()
+    return str(goodness.idxmax())
+
+
+def _direction(metric: str) -> str:
+    if metric == HIGHEST:
+        return "near 1"
+    known = METRICS[metric]
+    return {"higher": "higher is better", "lower": "lower is better", "target": f"near {short(known.best)}"}[
+        known.direction
+    ]
+
+
+def _into(draw: Callable[..., Axes], *what: Any) -> Callable[[Axes], Axes]:
+    """A figure of these data, still without its axes."""
+    return lambda ax: draw(*what, ax=ax)
+
+
+def _losses(result: ComparisonResult) -> list[Drawing]:
+    return [
+        Drawing(
+            f"losses_{name}",
+            f"Losses of {name}",
+            "by epoch; dashed: validation cells",
+            _into(plots.loss_curves, history),
+        )
+        for name, history in result.histories.items()
+    ]
+
+
+def _latents(result: ComparisonResult, latent_map: Map) -> list[Drawing]:
+    """Test cells in each latent space, coloured by perturbation, and by context where there are several."""
+    obs = result.test.adata.obs
+    kinds = ["perturbation", *(["context"] if len(result.test.contexts) > 1 else [])]
+    axis = "UMAP" if latent_map == "umap" else "PC"
+    drawings = []
+    for name, latent in result.latent.items():
+        plane = plots.umap_plane(latent) if latent_map == "umap" else _first_two(latent)
+        drawings += [
+            Drawing(
+                f"latent_{name}_{kind}", f"Latent space of {name}", f"test cells by {kind}, {axis} of the latent space",
+                _into(partial(plots.points_map, colours=_colours(obs[kind].to_numpy()), axis=axis), plane, obs[kind].to_numpy()),
+            )
+            for kind in kinds
+        ]  # fmt: skip
+    return drawings
+
+
+def _colours(labels: np.ndarray) -> dict[str, str]:
+    """Control in grey, the four most frequent others in colour."""
+    found, counts = np.unique(labels.astype(str), return_counts=True)
+    top = [str(name) for name in found[np.argsort(-counts, kind="stable")] if name != CONTROL][:4]
+    return {**({CONTROL: plots.MUTED} if CONTROL in found else {}), **dict(zip(top, plots.PALETTE, strict=False))}
+
+
+def _first_two(latent: Cells) -> plots.Plane:
+    from sklearn.decomposition import PCA as Components
+
+    plane: plots.Plane = Components(2, random_state=0).fit_transform(latent)
+    return plane
+
+
+def _generated(result: ComparisonResult) -> list[Drawing]:
+    """Real against generated cells: maps, means, variances, zeros."""
+    real = result.test.subset(c for c in result.test.conditions() if not c.is_control)
+    models = {name: cells for name, cells in result.generated.items() if name not in {REAL, NULL}}
+    sources_ = {"real": real, **models}
+    drawings = [
+        Drawing("gene_means", "Means of genes", "real test cells against generated ones, all conditions", _into(plots.gene_means, sources_)),
+        Drawing("zero_fractions", "Shares of zeros", "every gene a dot", _into(plots.zero_fractions, sources_)),
+    ]  # fmt: skip
+    for name, cells in models.items():
+        pair = {"real": real, name: cells}
+        drawings += [
+            Drawing(f"mean_variance_{name}", f"Mean and variance: {name}", "every gene a dot, log scales", _into(plots.mean_variance, pair)),
+            Drawing(f"cells_{name}", f"Cells: {name}", "real, generated and control test cells in principal components",
+                    _into(partial(plots.cells_map, method="pca"), result.test, cells)),
+        ]  # fmt: skip
+    return drawings
+
+
+def _genes(result: ComparisonResult) -> list[Drawing]:
+    """The genes that vary most in the real test cells."""
+    real = result.test.subset(c for c in result.test.conditions() if not c.is_control)
+    variance = group_moments(real.x, np.zeros(real.n_cells, dtype=np.int64), 1).variance[0]
+    top = [real.genes[i] for i in np.argsort(-variance, kind="stable")[:GENES_SHOWN]]
+    made = {name: cells for name, cells in result.generated.items() if name not in {REAL, NULL}}
+    return [
+        Drawing(f"gene_{i}", gene, "real and generated values; a curve starts at the share of zeros",
+                _into(plots.gene_distribution, {"real": real, **made}, gene), 3.9, 3.2)
+        for i, gene in enumerate(top, 1)
+    ]  # fmt: skip
