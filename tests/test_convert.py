@@ -69,7 +69,7 @@ def same(back: PerturbationData, data: PerturbationData) -> None:
 
 
 @pytest.mark.parametrize("layout", ONE_SIDED)
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(labels=names(), scale=st.sampled_from(["counts", "log1p"]), sparse=st.booleans())
 def test_what_is_written_is_read_back_without_options(
     tmp_path_factory: pytest.TempPathFactory, layout: str, labels: dict, scale: Scale, sparse: bool

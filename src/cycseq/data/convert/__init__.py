@@ -30,7 +30,7 @@ LAYOUTS: dict[str, Layout] = {
 
 VALUES = {
     "counts": "values: counts",
-    "log1p": "values: log1p (natural logarithm; uns['log1p'] says so)",
+    "log1p": "values: log1p, natural logarithm",
     "scaled": "values: standardised, which no tool takes for counts or log1p",
 }
 
