@@ -8,7 +8,7 @@ import io
 import re
 from collections.abc import Iterable
 from importlib import import_module
-from typing import Any
+from typing import Any, get_type_hints
 
 from docstring_parser import parse_from_object
 from docutils import nodes
@@ -57,12 +57,14 @@ class Settings(FromCode):
         if not fields:
             yield f"`{name}` has no settings."
             return
-        said = described(kind)
+        from cycseq.commands.parser import in_words
+
+        said, hints = described(kind), get_type_hints(kind)
         yield "| setting | type | usual | what it does |\n|---|---|---|---|"
         for f in fields:
             default = f.default if f.default_factory is dataclasses.MISSING else f.default_factory()
             shown = "needed" if default is dataclasses.MISSING else f"`{default!r}`"
-            yield f"| `{f.name}` | {cell(f'`{f.type}`')} | {cell(shown)} | {cell(said.get(f.name, ''))} |"
+            yield f"| `{f.name}` | {cell(in_words(hints[f.name]))} | {cell(shown)} | {cell(said.get(f.name, ''))} |"
 
 
 class AllSettings(FromCode):
