@@ -156,7 +156,7 @@ class CountSource:
         blocks = []
         for genes in self._blocks(taken, np.maximum(mean, 0.0) * len(rows), scale):
             source = np.asarray(taken[:, genes].toarray())
-            law = _Law.of(self, rows, genes, source, tilt, rng, keep=keep)
+            law = _Law.of(self, rows, genes, rng, counts=source, tilt=tilt, keep=keep)
             blocks.append(law.until(np.maximum(mean[genes], 0.0) * len(rows), scale, rng))
         made = sp.csr_matrix(sp.hstack(blocks, format="csr"), dtype=np.float64)
         made.data = np.log1p(made.data * np.repeat(scale, np.diff(made.indptr)))
@@ -171,7 +171,7 @@ class CountSource:
         law = CountLaw(float(np.median(self.dispersion)), 0.0)
         expected = ExpectedLog1p(law, np.array([np.median(self.total)]))(grid[None, :].copy())[0].astype(np.float64)
         place = np.interp(mean, expected, grid)
-        return np.maximum(np.interp(place, grid, np.gradient(expected, grid)), LEAST_SLOPE)
+        return np.asarray(np.maximum(np.interp(place, grid, np.gradient(expected, grid)), LEAST_SLOPE))
 
     def _blocks(self, taken: sp.csc_matrix, goal: Profile, scale: Profile) -> Iterator[slice]:
         """Genes whose counts, before and after, are few enough to be drawn together."""
@@ -200,10 +200,10 @@ class _Law:
         source: CountSource,
         rows: Codes,
         genes: slice,
-        counts: Float[np.ndarray, "cells genes"],
-        tilt: Tilt | None,
         rng: np.random.Generator,
         *,
+        counts: Float[np.ndarray, "cells genes"],
+        tilt: Tilt | None,
         keep: bool,
     ) -> _Law:
         """The levels are drawn given the counts."""

@@ -1,9 +1,9 @@
-"""`CycleTransport`: the flagship generator of cells."""
+"""`CycleTransport`: realistic single cells around a predicted mean."""
 
 # No postponed annotations: see `network.py`.
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from cycseq.arrays import Cells, Codes, Profile, dense
+from cycseq.arrays import Cells, Codes, Matrix, Profile, dense
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.depth import CountSource, Tilt, dispersions, has_counts, recovered_counts
 from cycseq.data.labels import CONTROL
@@ -21,22 +21,22 @@ from cycseq.errors import FitBrokeOffError, SettingsError
 from cycseq.model import Fitted, Model
 from cycseq.models import build_model
 from cycseq.models.base import draw, predicted_obs, rescaled, shifted_cells
+from cycseq.transport.pairs import principal_components, pseudo_pairs
 
-MEAN, NET = "mean.", "net."
-"""Prefixes of the arrays of the model that predicts means, and of the network."""
-FITTED_ON, TRAINED_ON = 5_000, 6_000
-"""Cells that principal components are fitted on, and perturbed cells that the transport is trained on, at most."""
+MEAN, TRANSPORT = "mean.", "transport."
+"""Prefixes of the arrays of the model that predicts means, and of the transport."""
 
 
 @dataclass
 class CycleTransport(Model):
     """Perturbed single cells around a predicted mean: counts at real depth and sparsity, moved by a cyclic transport.
 
-    T(x) = x + Delta^ + U h(z(x), p, c): Delta^ comes from `mean`, h is a small network, zero at the start, on principal
-    components z of control cells, U are their loadings. Its inverse shares Delta^ with the sign reversed. h is trained
-    on pseudo-pairs by optimal transport within context and batch, and kept only where it makes cells more alike to real
-    ones that it was not trained on. Cells are then drawn as counts at the depth of their control cells, so that their
-    mean is the predicted one; the posterior of the mean's model travels with them.
+    T(x) = x + Delta^ + U h(z(x), p, c): Delta^ comes from the model `mean`; z are principal components of control cells,
+    U their loadings; h is a small network, zero at the start, one for all contexts. The inverse of T shares Delta^ with
+    the sign reversed. h is trained on pseudo-pairs by optimal transport within context and batch, and is kept only where
+    cells of conditions that it was not trained on are more alike to real ones with it. Counts are then drawn at the depth
+    of the control cells, so that their mean is the predicted one; what the mean's model says of its uncertainty travels
+    with the cells.
     """
 
     mean: str = "ConditionKriging"
@@ -61,9 +61,9 @@ class CycleTransport(Model):
     width: int = 64
     """Units of the hidden layers of h."""
     num_epochs: int = 60
-    """Passes over the perturbed training cells at most."""
+    """Passes over the pairs at most."""
     batch_size: int = 512
-    """Cells of one step."""
+    """Pairs of one step."""
     learning_rate: float = 2e-3
     """Step size of Adam."""
     patience: int = 10
@@ -79,28 +79,25 @@ class CycleTransport(Model):
         seed: int = 0,
         run: Path | None = None,
     ) -> Self:
-        """Learn means, dispersions and the transport from the training and the validation conditions."""
+        """Learn means, dispersions and the transport from the training and the validation conditions.
+
+        Where ``run`` holds the checkpoint of an interrupted training with the same settings, seed and data, it goes on.
+        """
         if self.mean == self.name:
-            msg = f"{self.name} cannot take its means from itself: say another --model.mean."
+            msg = f"{self.name} cannot take its means from itself: name another model (--model.mean ConditionKriging)."
             raise SettingsError(msg)
-        mean = build_model(self.mean, self.mean_settings).fit(train, validation, seed=seed)
+        anchor = build_model(self.mean, self.mean_settings).fit(train, validation, seed=seed).learned
         data = joined(train, validation)
-        learned = mean.learned
-        arrays = {MEAN + name: array for name, array in learned.arrays.items()}
-        facts: dict[str, Any] = {"mean": learned.facts, "made": self.cells, "transport": None}
-        if self.cells != "shifted" and not has_counts(data):
-            facts["made"] = "shifted"
-            facts["why"] = "obs total_counts is missing or does not give counts back: run cycseq prepare on counts"
-        if facts["made"] != "shifted":
+        arrays = {**_prefixed(anchor.arrays, MEAN), **principal_components(data, self.n_components, seed=seed)}
+        counted = self.cells != "shifted" and has_counts(data)
+        if counted:
             total = data.adata.obs["total_counts"].to_numpy(np.float64)
             counts = recovered_counts(data.x, total)
             arrays["dispersion"] = dispersions(counts, total, data.condition_codes, len(data.conditions()))
-        arrays |= _components(data, self.n_components, seed)
-        self.fitted_ = Fitted(
-            learned.genes, learned.scale, learned.contexts, learned.perturbations, arrays=arrays, facts=facts
-        )
+        facts = {"mean": anchor.facts, "counted": counted, "transport": None}
+        self.fitted_ = Fitted(anchor.genes, anchor.scale, anchor.contexts, anchor.perturbations, arrays, facts)
         if self.transport:
-            self._train(data, seed=seed, run=run)
+            self._learn_transport(data, seed=seed, run=run)
         return self
 
     def predict(
@@ -108,8 +105,8 @@ class CycleTransport(Model):
     ) -> PerturbationData:
         """Cells of each condition, one from each control cell drawn; their mean is the one that `mean` predicts.
 
-        `uns["cycseq"]["cells"]` says how they were made: "shifted" also where the counts of the control cells are not known.
-        Posterior means and probabilities of the mean's model are in `varm`, where it has them.
+        `uns["cycseq"]["cells"]` says how they were made: "shifted" also where counts are not known (obs `total_counts`
+        of training cells and controls). Drawn cells bear the `total_counts` of their control cells, and are sparse.
         """
         conditions = list(dict.fromkeys(conditions))
         controls = self.check_controls(controls, conditions)
@@ -117,24 +114,16 @@ class CycleTransport(Model):
             msg = f"{n_cells} cells of each condition cannot be predicted: ask for at least one (--cells)."
             raise SettingsError(msg)
         anchor = self.anchor.predict(controls, conditions, n_cells=1, seed=seed).adata
-        sources = {context: self._source(controls.controls([context])) for context in {c.context for c in conditions}}
-        blocks, labels = [], []
-        for i, condition in enumerate(conditions):
-            of_context = sources[condition.context]
-            rng = np.random.default_rng([seed, *str(condition).encode()])
-            rows = draw(np.arange(of_context.data.n_cells), n_cells, rng)
-            mean = dense(anchor.X[i : i + 1])[0].astype(np.float64)
-            blocks.append(self._made(of_context, rows, mean, rng, condition, "perturb"))
-            labels.append(predicted_obs(of_context.data, rows, condition))
-            if "total_counts" in of_context.data.adata.obs:
-                labels[-1]["total_counts"] = of_context.data.adata.obs["total_counts"].to_numpy()[rows]
-        sparse = all(sp.issparse(block) for block in blocks)
-        x = sp.vstack(blocks, format="csr") if sparse else np.concatenate([dense(block) for block in blocks])
-        obs = pd.concat(labels).astype(dict.fromkeys(("context", "perturbation", "batch"), "category"))
-        adata = ad.AnnData(X=x, obs=obs, var=pd.DataFrame(index=list(self.learned.genes)), varm=dict(anchor.varm))
+        sources = {c: self._source(controls.controls([c])) for c in {condition.context for condition in conditions}}
+        made = []
+        for condition, mean in zip(conditions, dense(anchor.X), strict=True):
+            source, rng = sources[condition.context], _rng(seed, condition)
+            rows = draw(np.arange(source.data.n_cells), n_cells, rng)
+            cells = self._made(source, rows, mean.astype(np.float64), rng, condition)
+            made.append((cells, _labelled(source.data, rows, condition)))
+        adata = self._assembled(made, controls, counted=all(source.counts is not None for source in sources.values()))
         adata.uns |= {key: value for key, value in anchor.uns.items() if key != "cycseq"}
-        made = "shifted" if any(source.counts is None for source in sources.values()) else self.cells
-        adata.uns["cycseq"] = {"scale": controls.scale, "model": self.name, "mean": self.mean, "cells": made}
+        adata.varm.update(anchor.varm)
         return PerturbationData(adata=adata, scale=controls.scale)
 
     def restored(self, perturbed: PerturbationData, controls: PerturbationData, *, seed: int = 0) -> PerturbationData:
@@ -159,19 +148,16 @@ class CycleTransport(Model):
         controls = self.check_controls(controls, conditions)
         anchor = self.anchor.predict(controls, conditions, n_cells=1, seed=seed).adata
         unperturbed = dict(zip(controls.conditions(), controls.moments.mean, strict=True))
-        blocks, labels = [], []
-        for i, condition in enumerate(conditions):
-            source = self._source(perturbed.subset([condition]))
-            change = dense(anchor.X[i : i + 1])[0] - unperturbed[Condition(condition.context, CONTROL)]
-            mean = np.maximum(source.data.moments.mean[0] - change, 0.0)
-            rows, rng = np.arange(source.data.n_cells), np.random.default_rng([seed, *str(condition).encode()])
-            blocks.append(dense(self._made(source, rows, mean, rng, condition, "restore")))
-            labels.append(predicted_obs(source.data, rows, Condition(condition.context, CONTROL)))
-            labels[-1].index = [f"{condition}/restored/{j}" for j in rows]
-        obs = pd.concat(labels).astype(dict.fromkeys(("context", "perturbation", "batch"), "category"))
-        adata = ad.AnnData(X=np.concatenate(blocks), obs=obs, var=pd.DataFrame(index=list(self.learned.genes)))
-        adata.uns["cycseq"] = {"scale": perturbed.scale, "model": self.name}
-        return PerturbationData(adata=adata, scale=perturbed.scale)
+        made, counted = [], True
+        for condition, perturbed_mean in zip(conditions, dense(anchor.X), strict=True):
+            source, as_control = self._source(perturbed.subset([condition])), Condition(condition.context, CONTROL)
+            mean = np.maximum(source.data.moments.mean[0] - (perturbed_mean - unperturbed[as_control]), 0.0)
+            rows, rng = np.arange(source.data.n_cells), _rng(seed, condition)
+            cells = self._made(source, rows, mean, rng, condition, way="restore")
+            labels = _labelled(source.data, rows, as_control).set_axis([f"{condition}/restored/{i}" for i in rows])
+            made.append((cells, labels))
+            counted &= source.counts is not None
+        return PerturbationData(adata=self._assembled(made, perturbed, counted=counted), scale=perturbed.scale)
 
     def embed(self, data: PerturbationData) -> Cells:
         """Principal components of cells, in which they are paired and moved; for `obsm`."""
@@ -184,209 +170,122 @@ class CycleTransport(Model):
         learned = self.learned
         if "anchor" not in learned.cache:
             model = build_model(self.mean, self.mean_settings)
-            model.fitted_ = Fitted(
-                learned.genes,
-                learned.scale,
-                learned.contexts,
-                learned.perturbations,
-                arrays={k.removeprefix(MEAN): a for k, a in learned.arrays.items() if k.startswith(MEAN)},
-                facts=learned.facts["mean"],
-            )
+            arrays, facts = _without_prefix(learned.arrays, MEAN), learned.facts["mean"]
+            model.fitted_ = Fitted(learned.genes, learned.scale, learned.contexts, learned.perturbations, arrays, facts)
             learned.cache["anchor"] = model
         found: Model = learned.cache["anchor"]
         return found
 
     def _points(self, x: Any) -> Cells:
-        """Cells in principal components."""
+        """Cells in principal components, in units of their mean standard deviation."""
         arrays = self.learned.arrays
-        points = x @ arrays["loadings"].T - arrays["centre"] @ arrays["loadings"].T
-        return np.asarray(points / arrays["unit"], dtype=np.float32)
+        points = (x @ arrays["loadings"].T - arrays["centre"] @ arrays["loadings"].T) / arrays["unit"]
+        return np.asarray(points, dtype=np.float32)
 
     def _source(self, data: PerturbationData) -> "_Source":
-        """Cells of one condition, with their counts where cells are made of counts and these are known."""
-        if self.learned.facts["made"] == "shifted" or not has_counts(data):
+        """Cells of one condition, with their counts where these are known and wanted."""
+        if not (self.learned.facts["counted"] and has_counts(data)):
             return _Source(data, None)
         total = data.adata.obs["total_counts"].to_numpy(np.float64)
-        counts = recovered_counts(data.x, total)
-        return _Source(data, CountSource(counts, total, self.learned.arrays["dispersion"].astype(np.float64)))
+        return _Source(data, CountSource(recovered_counts(data.x, total), total, self.learned.arrays["dispersion"]))
 
     def _made(
-        self, source: "_Source", rows: Codes, mean: Profile, rng: np.random.Generator, condition: Condition, way: str
-    ) -> Any:
-        """Cells with this mean, one from each row of the source."""
+        self,
+        source: "_Source",
+        rows: Codes,
+        mean: Profile,
+        rng: np.random.Generator,
+        condition: Condition,
+        *,
+        way: Literal["perturb", "restore"] = "perturb",
+    ) -> Matrix:
+        """Cells with this mean, one from each row of the source; control cells of control cells stay as they are."""
         x = source.data.x[rows]
         if condition.is_control:
             return rescaled(sp.csr_matrix(x), mean)
-        change = self._change(x, condition, way)
+        transport, change = self._transport(), None
+        if transport is not None:
+            change = transport.change(way, self._points(x), condition)
         loadings = self.learned.arrays["loadings"] * self.learned.arrays["unit"]
         if source.counts is None:
             cells = dense(x) + (mean - np.asarray(x.mean(axis=0)).ravel()).astype(np.float32)
             cells = cells if change is None else cells + change @ loadings
-            return shifted_cells(cells, mean, np.zeros_like(mean))
+            return shifted_cells(cells.astype(np.float32), mean, np.zeros_like(mean))
         tilt = None if change is None else Tilt(change, loadings / source.counts.slope(mean))
         return rescaled(source.counts.drawn(rows, mean, rng, tilt=tilt, keep=self.cells == "kept"), mean)
 
-    def _change(self, x: Any, condition: Condition, way: str) -> Cells | None:
-        """What h adds to each of these cells beside the mean response, in components; None where there is no h."""
-        facts = self.learned.facts["transport"]
-        if facts is None or not facts["helps"] or not set(condition.parts) <= set(facts["vocabulary"]["parts"]):
-            return None
-        import torch
+    def _assembled(
+        self, made: Sequence[tuple[Matrix, pd.DataFrame]], like: PerturbationData, *, counted: bool
+    ) -> ad.AnnData:
+        blocks = [cells for cells, _ in made]
+        sparse = all(sp.issparse(block) for block in blocks)
+        x = sp.vstack(blocks, format="csr") if sparse else np.concatenate([dense(block) for block in blocks])
+        obs = pd.concat([labels for _, labels in made])
+        obs = obs.astype(dict.fromkeys(("context", "perturbation", "batch"), "category"))
+        adata = ad.AnnData(X=x, obs=obs, var=pd.DataFrame(index=list(self.learned.genes)))
+        cells = self.cells if counted else "shifted"
+        adata.uns["cycseq"] = {"scale": like.scale, "model": self.name, "mean": self.mean, "cells": cells}
+        return adata
 
-        points = torch.from_numpy(self._points(x))
-        with torch.inference_mode():
-            change = self._net()(way, points, self._labelled(points, condition)).numpy()
-        return np.asarray(change - change.mean(axis=0), dtype=np.float32)
-
-    def _labelled(self, points: Any, condition: Condition) -> Any:
-        import torch
-
-        from cycseq.batches import Vocabulary
-        from cycseq.nets.batch import OPEN, Batch
-
-        facts = self.learned.facts["transport"]
-        vocabulary = Vocabulary(**{kind: tuple(names) for kind, names in facts["vocabulary"].items()})
-        known = condition.context in vocabulary.contexts
-        context = vocabulary.contexts.index(condition.context) + 1 if known else OPEN
-        n = len(points)
-        return Batch(
-            x=points,
-            parts=torch.from_numpy(vocabulary.places(condition)).expand(n, -1),
-            context=torch.full((n,), context),
-            batch=torch.full((n,), OPEN),
-            total=torch.ones(n),
-        )
-
-    def _net(self) -> Any:
-        """The network, made from the arrays (and kept)."""
+    def _transport(self) -> Any:
+        """The trained transport, made from the arrays (and kept); None where there is none."""
         learned = self.learned
-        if "net" not in learned.cache:
-            import torch
+        if learned.facts["transport"] is not None and "transport" not in learned.cache:
+            from cycseq.transport.fitted import Transport
 
-            from cycseq.nets.batch import Sizes
-            from cycseq.nets.transport import TransportNet
+            arrays, stored = _without_prefix(learned.arrays, TRANSPORT), learned.facts["transport"]
+            genes = len(learned.arrays["loadings"])
+            learned.cache["transport"] = Transport.restored(arrays, stored, width=self.width, genes=genes)
+        return learned.cache.get("transport")
 
-            with torch.random.fork_rng():
-                net = TransportNet(Sizes(*learned.facts["transport"]["sizes"]), width=self.width)
-            state = {k: torch.from_numpy(learned.arrays[NET + k]).reshape(v.shape) for k, v in net.state_dict().items()}
-            net.load_state_dict(state)
-            learned.cache["net"] = net.eval()
-        return learned.cache["net"]
-
-    def _train(self, data: PerturbationData, *, seed: int, run: Path | None) -> None:
-        """Learn h, and keep it with what its validation showed."""
+    def _learn_transport(self, data: PerturbationData, *, seed: int, run: Path | None) -> None:
         try:
-            import torch
-
-            from cycseq.batches import Vocabulary
-            from cycseq.nets.transport import TransportNet
-            from cycseq.training.adapter import TrainingSettings
-            from cycseq.transport import Learner, Weights, learn_transport
+            from cycseq.transport.learning import TransportSettings, learn_transport
         except ModuleNotFoundError as err:
-            missing = (
-                f"{err.name} is not installed, which the transport needs: pip install 'cycseq[networks]', or say "
-                f"--model.transport false."
+            msg = (
+                f"the transport needs {err.name}, which is not installed: pip install 'cycseq[networks]', or do "
+                f"without it (--model.transport false)."
             )
-            raise FitBrokeOffError(missing) from err
-        vocabulary = Vocabulary.of(data.subset(c for c in data.conditions() if not c.is_control))
-        pairs = self._pairs(data, vocabulary, seed)
-        sizes = replace(vocabulary.sizes(self.n_components), genes=pairs.base.shape[1], batches=1)
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            net = TransportNet(sizes, width=self.width)
-        weights = Weights(self.lambda_pair, self.lambda_cycle, self.lambda_mmd, self.lambda_mean)
+            raise FitBrokeOffError(msg) from err
+        sources = {context: self._source(data.controls([context])) for context in data.contexts}
+
+        def made(condition: Condition, rows: Codes, mean: Profile, rng: np.random.Generator) -> Matrix:
+            return self._made(sources[condition.context], rows, mean, rng, condition)
+
+        names = TransportSettings.__dataclass_fields__
         learned = learn_transport(
-            net,
-            Learner(pairs, weights, self.learning_rate),
-            pairs.kept(self.held_out, seed),
-            TrainingSettings(
-                num_epochs=self.num_epochs,
-                patience=self.patience,
-                gradient_norm=1.0,
-                schedule="constant",
-                precision="32",
-                accelerator="cpu",
-                devices=1,
-                num_nodes=1,
-            ),
-            batch_size=self.batch_size,
+            pseudo_pairs(data, made, self._points, seed=seed),
+            TransportSettings(**{name: getattr(self, name) for name in names}),
             seed=seed,
             run=run,
             identity=json.dumps([self.name, self.settings(), seed, data.fingerprint()], default=str),
         )
-        self.learned.arrays |= {NET + k: np.ascontiguousarray(v.numpy()) for k, v in learned.net.state_dict().items()}
-        self.learned.facts["transport"] = {
-            **learned.facts,
-            "sizes": [sizes.genes, sizes.parts, sizes.contexts, sizes.batches],
-            "vocabulary": {k: list(v) for k, v in vars(vocabulary).items()},
-        }
-
-    def _pairs(self, data: PerturbationData, vocabulary: Any, seed: int) -> Any:
-        """Perturbed cells, each with a control cell of its context and batch and what the mean alone makes of that."""
-        from cycseq.transport import Pairs
-
-        conditions = [c for c in data.conditions() if not c.is_control]
-        rng = np.random.default_rng([seed, 7])
-        most = max(10, TRAINED_ON // len(conditions))
-        chosen = sorted(rng.permutation(len(conditions))[: TRAINED_ON // 10])
-        batch = data.adata.obs["batch"].cat.codes.to_numpy(np.int64)
-        n_batches = int(batch.max()) + 1
-        sources, parts = {}, []
-        for i in chosen:
-            condition = conditions[i]
-            if condition.context not in sources:
-                sources[condition.context] = self._source(data.controls([condition.context]))
-            source = sources[condition.context]
-            rows = rng.permutation(data.rows(condition))[:most]
-            of_control = source.data.adata.obs["batch"].astype(str).to_numpy()
-            own = data.adata.obs["batch"].astype(str).to_numpy()[rows]
-            matched = matched_controls(own, of_control, rng)
-            mean = np.asarray(data.x[rows].mean(axis=0), dtype=np.float64).ravel()
-            base = self._made(source, matched, mean, rng, condition, "perturb")
-            parts.append(
-                (
-                    self._points(source.data.x[matched]),
-                    self._points(base),
-                    self._points(data.x[rows]),
-                    np.full(len(rows), i),
-                    i * n_batches + batch[rows],
-                    np.tile(vocabulary.places(condition, 4)[:4], (len(rows), 1)),
-                    np.full(len(rows), vocabulary.contexts.index(condition.context) + 1),
-                )
-            )
-        return Pairs(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+        self.learned.arrays |= _prefixed(learned.arrays(), TRANSPORT)
+        self.learned.facts["transport"] = learned.stored()
 
 
 @dataclass(frozen=True)
 class _Source:
-    """Cells that others are made from."""
+    """Cells of one condition that others are made from."""
 
     data: PerturbationData
     counts: CountSource | None
 
 
-def matched_controls(batch: np.ndarray, of_control: np.ndarray, rng: np.random.Generator) -> Codes:
-    """For each cell a random control cell of its batch, or of any where its batch has none."""
-    found = rng.integers(0, len(of_control), len(batch))
-    for name in np.unique(batch):
-        rows, controls = np.flatnonzero(batch == name), np.flatnonzero(of_control == name)
-        if len(controls):
-            found[rows] = np.resize(rng.permutation(controls), len(rows))
-    return found
+def _rng(seed: int, condition: Condition) -> np.random.Generator:
+    return np.random.default_rng([seed, *str(condition).encode()])
 
 
-def _components(data: PerturbationData, n_components: int, seed: int) -> dict[str, np.ndarray]:
-    """Centre, loadings and unit of the principal components of the training cells."""
-    from sklearn.decomposition import PCA
+def _labelled(source: PerturbationData, rows: Codes, condition: Condition) -> pd.DataFrame:
+    obs = predicted_obs(source, rows, condition)
+    if "total_counts" in source.adata.obs:
+        obs["total_counts"] = source.adata.obs["total_counts"].to_numpy()[rows]
+    return obs
 
-    rows = np.sort(np.random.default_rng([seed, 6]).permutation(data.n_cells)[:FITTED_ON])
-    cells = dense(data.x[rows])
-    fitted = PCA(min(n_components, *(n - 1 for n in cells.shape)), svd_solver="randomized", random_state=seed).fit(
-        cells
-    )
-    unit = np.sqrt(fitted.explained_variance_.mean(keepdims=True))
-    return {
-        "centre": fitted.mean_,
-        "loadings": np.ascontiguousarray(fitted.components_),  # products of another layout differ in the last bit
-        "unit": unit.astype(np.float32),
-    }
+
+def _prefixed(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {prefix + name: array for name, array in arrays.items()}
+
+
+def _without_prefix(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

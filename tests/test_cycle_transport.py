@@ -1,0 +1,340 @@
+"""CycleTransport: counts at real depth, pseudo-pairs, the transport, and the model made of them."""
+
+import sys
+
+import anndata as ad
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import cdist
+
+import cycseq
+from conftest import make_counts
+from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.depth import CountSource, Tilt, dispersions, has_counts, recovered_counts
+from cycseq.errors import DataError, FitBrokeOffError, SettingsError
+from cycseq.models import build_model, load_model
+from cycseq.nets.batch import Batch, Sizes
+from cycseq.nets.transport import TransportNet, energy_distance, mean_discrepancy
+from cycseq.transport.learning import Learner, TransportSettings, learn_transport
+from cycseq.transport.pairs import Pairs
+
+QUICK = {"num_epochs": 2, "width": 8, "n_components": 5}
+UNSEEN = Condition("RPE1", "G1")
+N_CELLS, N_GENES, DISPERSION = 600, 60, 0.5
+
+
+# --- counts at real depth -------------------------------------------------------------------------------------------
+
+
+def negative_binomial(total: np.ndarray, rate: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    gamma = rng.gamma(1 / DISPERSION, DISPERSION, size=(len(total), len(rate)))
+    return rng.poisson(total[:, None] * rate * gamma).astype(float)
+
+
+def logged(counts: np.ndarray, total: np.ndarray) -> np.ndarray:
+    return np.log1p(counts / total[:, None] * 1e4)
+
+
+@pytest.fixture(scope="module")
+def world() -> dict[str, np.ndarray]:
+    """Control and perturbed counts of one law; a third of the genes rises 4-fold, a third falls to a quarter."""
+    rng = np.random.default_rng(0)
+    total, others = (np.exp(rng.normal(np.log(2_000), 0.4, N_CELLS)) for _ in range(2))
+    rate = np.exp(rng.uniform(np.log(1e-4), np.log(1e-2), N_GENES))
+    fold = np.repeat([4.0, 0.25, 1.0], N_GENES // 3)
+    control, perturbed = negative_binomial(total, rate, rng), negative_binomial(others, rate * fold, rng)
+    return {"total": total, "control": control, "fold": fold, "perturbed": logged(perturbed, others)}
+
+
+def source_of(world: dict[str, np.ndarray]) -> CountSource:
+    return CountSource(sp.csr_matrix(world["control"]), world["total"], np.full(N_GENES, DISPERSION))
+
+
+def counts_of(cells: sp.csr_matrix, total: np.ndarray) -> np.ndarray:
+    return np.expm1(cells.toarray().astype(float)) * total[:, None] / 1e4
+
+
+def test_counts_come_back_from_log1p_and_what_gives_none_is_refused(world):
+    x = sp.csr_matrix(logged(world["control"], world["total"]), dtype=np.float32)
+    assert (recovered_counts(x, world["total"]) != sp.csr_matrix(world["control"])).nnz == 0
+    with pytest.raises(DataError, match=r"no whole number.*Prepare the data from counts"):
+        recovered_counts(x, world["total"] * 1.37)
+
+
+def test_dispersion_is_that_of_the_law_whatever_the_groups_rates(world):
+    rng = np.random.default_rng(1)
+    total = np.tile(world["total"], 4)
+    rates = np.exp(rng.uniform(np.log(3e-3), np.log(1e-2), (4, 20)))
+    groups = np.repeat(np.arange(4), N_CELLS)
+    gamma = rng.gamma(1 / DISPERSION, DISPERSION, size=(len(total), 20))
+    counts = rng.poisson(total[:, None] * rates[groups] * gamma).astype(float)
+    found = dispersions(sp.csr_matrix(counts), total, groups, 4)
+    np.testing.assert_allclose(np.median(found), DISPERSION, rtol=0.1)
+    np.testing.assert_allclose(found, DISPERSION, rtol=0.4)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_drawn_cells_are_whole_counts_with_the_mean_that_was_asked_for(world, keep):
+    target = world["perturbed"].mean(axis=0)
+    target[[0, 25]] = 0.0, 6.0  # one gene shall vanish, one rise a hundredfold
+    rows = np.random.default_rng(2).integers(0, N_CELLS, 300)  # some cells twice
+    total = world["total"][rows]
+    made = source_of(world).drawn(rows, target, np.random.default_rng(3), keep=keep)
+    counts = counts_of(made, total)
+    np.testing.assert_allclose(counts, np.rint(counts), atol=1e-2)
+    half_a_count = np.log1p(1e4 / total.min()) / 2 / len(rows)
+    np.testing.assert_allclose(made.toarray().mean(axis=0, dtype=float), target, atol=half_a_count + 1e-6)
+    assert made[:, 0].nnz == 0
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_drawn_cells_have_the_zeros_and_the_variance_of_real_ones_and_shifted_ones_do_not(world, keep):
+    real = world["perturbed"]
+    made = source_of(world).drawn(np.arange(N_CELLS), real.mean(axis=0), np.random.default_rng(4), keep=keep).toarray()
+    control = logged(world["control"], world["total"])
+    shifted = np.maximum(control + real.mean(axis=0) - control.mean(axis=0), 0.0)
+
+    def zero_error(cells: np.ndarray) -> float:
+        return float(np.sqrt((((cells == 0).mean(axis=0) - (real == 0).mean(axis=0)) ** 2).mean()))
+
+    assert zero_error(made) < 0.03  # sampling alone: sqrt(2 x 0.25 / 600) = 0.029 at most
+    assert zero_error(shifted) > 0.2
+    expressed = real.mean(axis=0) > 0.3
+    ratio = made.var(axis=0)[expressed] / real.var(axis=0)[expressed]
+    np.testing.assert_allclose(np.median(ratio), 1.0, atol=0.08)
+    np.testing.assert_allclose(ratio, 1.0, atol=0.4)
+
+
+def test_kept_counts_are_only_taken_from_falling_genes_and_only_given_to_rising_ones(world):
+    rows = np.arange(N_CELLS)
+    made = source_of(world).drawn(rows, world["perturbed"].mean(axis=0), np.random.default_rng(5), keep=True)
+    change = np.rint(counts_of(made, world["total"])) - world["control"]
+    assert (change[:, world["fold"] == 4.0] >= 0).all()
+    assert (change[:, world["fold"] == 0.25] <= 0).all()
+    assert (change[:, world["fold"] == 4.0] > 0).any(axis=0).all()
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_tilt_moves_counts_between_cells_and_leaves_the_mean(world, keep):
+    target = logged(world["control"], world["total"]).mean(axis=0)
+    score = np.repeat([1.0, -1.0], N_CELLS // 2)[:, None]
+    tilt = Tilt(score, np.where(np.arange(N_GENES) % 2 == 0, 1.0, 0.0)[None, :])
+    made = source_of(world).drawn(np.arange(N_CELLS), target, np.random.default_rng(6), tilt=tilt, keep=keep)
+    np.testing.assert_allclose(made.toarray().mean(axis=0), target, atol=0.01)
+    counts = counts_of(made, world["total"]) / world["total"][:, None]
+    ratio = counts[: N_CELLS // 2].sum(axis=0) / counts[N_CELLS // 2 :].sum(axis=0)
+    known = world["control"].sum(axis=0) > 2_000
+    np.testing.assert_allclose(np.median(ratio[known & (tilt.loadings[0] > 0)]), np.exp(2.0), rtol=0.2)
+    np.testing.assert_allclose(np.median(ratio[known & (tilt.loadings[0] == 0)]), 1.0, rtol=0.2)
+
+
+def test_the_slope_is_the_change_of_the_mean_when_counts_rise_a_little(world):
+    source = source_of(world)
+    typical = CountSource(source.counts, np.full(N_CELLS, np.median(world["total"])), source.dispersion)
+    rng, rate = np.random.default_rng(7), source.rate
+    gamma = rng.gamma(1 / DISPERSION, DISPERSION, size=(20_000, N_GENES))
+    expected = np.median(world["total"]) * rate * gamma
+    many = np.full(20_000, np.median(world["total"]))
+    low, high = (logged(rng.poisson(expected * f), many).mean(axis=0) for f in (0.8, 1.25))
+    known = high > 0.2
+    np.testing.assert_allclose(
+        typical.slope((low + high) / 2)[known], ((high - low) / (2 * np.log(1.25)))[known], rtol=0.12
+    )
+
+
+# --- pairs and transport --------------------------------------------------------------------------------------------
+
+
+def pairs_of(n: int, bend: float, rng: np.random.Generator, n_conditions: int = 5) -> Pairs:
+    """Points whose second coordinate tells how far the first one moves beside the mean response of 2."""
+    conditions = tuple(Condition("K562", f"G{i}") for i in range(n_conditions))
+    condition = np.repeat(np.arange(n_conditions), n)
+    control, other = (rng.normal(size=(len(condition), 2)).astype(np.float32) for _ in range(2))
+    response = np.array([2.0, 0.0], dtype=np.float32)
+    real = other + response
+    real[:, 0] += bend * np.tanh(2 * other[:, 1])
+    batch = np.tile(np.arange(2), len(condition) // 2)
+    return Pairs(conditions, control, control + response, real, condition, batch)
+
+
+def settings(**changes: float) -> TransportSettings:
+    chosen = {"lambda_pair": 1.0, "lambda_cycle": 1.0, "lambda_mmd": 10.0, "lambda_mean": 10.0, "width": 16}
+    chosen |= {"num_epochs": 15, "batch_size": 250, "learning_rate": 1e-2, "patience": 15, "held_out": 0.2}
+    return TransportSettings(**{**chosen, **changes})
+
+
+def test_partners_lie_nearest_in_sum_and_within_condition_and_batch():
+    rng = np.random.default_rng(0)
+    pairs = pairs_of(40, 0.5, rng)
+    partner = pairs.partners(pairs.base)
+    assert sorted(partner) == list(range(len(partner)))
+    assert (pairs.condition[partner] == pairs.condition).all()
+    assert (pairs.batch[partner] == pairs.batch).all()
+    rows = np.flatnonzero((pairs.condition == 2) & (pairs.batch == 1))
+    cost = cdist(pairs.base[rows], pairs.real[rows], "sqeuclidean")
+    best = cost[linear_sum_assignment(cost)].sum()
+    np.testing.assert_allclose(((pairs.base[rows] - pairs.real[partner[rows]]) ** 2).sum(), best, rtol=1e-5)
+
+
+def test_distances_are_those_of_their_formulas_over_pairs_of_one_condition():
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(2, 9, 3)).astype(np.float32)
+    codes = np.array([0, 0, 0, 0, 1, 1, 1, 2, 2])
+    pairs = [(i, j) for i in range(9) for j in range(9) if i != j and codes[i] == codes[j]]
+    d = [cdist(a, b) for a, b in ((x, y), (x, x), (y, y))]
+    expected = np.mean([2 * d[0][p] - d[1][p] - d[2][p] for p in pairs])
+    made, real, labels = torch.from_numpy(x), torch.from_numpy(y), torch.from_numpy(codes)
+    np.testing.assert_allclose(float(energy_distance(made, real, labels)), expected, rtol=1e-4)
+    unit = np.mean([d[2][p] ** 2 for p in pairs])
+    kernels = [np.mean([np.exp(-(a**2) / (2 * s**2 * unit)) for s in (0.5, 1.0, 2.0)], axis=0) for a in d]
+    expected = np.mean([kernels[1][p] + kernels[2][p] - 2 * kernels[0][p] for p in pairs])
+    np.testing.assert_allclose(float(mean_discrepancy(made, real, labels)), expected, rtol=1e-3, atol=1e-6)
+
+
+def test_the_transport_begins_as_no_change_so_that_its_cycle_is_closed():
+    pairs = pairs_of(10, 1.0, np.random.default_rng(2))
+    net = TransportNet(Sizes(2, 6, 2, 1), width=8)
+    batch = Batch(
+        torch.zeros(4, 2), torch.ones(4, 1).long(), torch.ones(4).long(), torch.zeros(4).long(), torch.ones(4)
+    )
+    for way in ("perturb", "restore"):
+        assert not net(way, torch.from_numpy(pairs.control[:4]), batch).any()
+
+
+def test_it_learns_what_cells_do_beside_the_mean_response_and_its_inverse():
+    pairs = pairs_of(200, 1.5, np.random.default_rng(3))
+    found = learn_transport(pairs, settings(), seed=0, run=None, identity="")
+    assert found.facts["helps"]
+    assert found.facts["energy_distance"] < 0.2 * found.facts["energy_distance_without"]
+    points = np.array([[0.0, -1.5], [0.0, 1.5]], dtype=np.float32)
+    moved = found.change("perturb", points, pairs.conditions[0])
+    assert moved[1, 0] - moved[0, 0] > 0.6
+    assert abs(moved[1, 1] - moved[0, 1]) < 0.3
+    arrived = (points + moved + [2.0, 0.0]).astype(np.float32)
+    np.testing.assert_allclose(found.change("restore", arrived, pairs.conditions[0]), -moved, atol=0.15)
+    assert found.change("perturb", points, Condition("K562", "never")) is None
+
+
+def test_it_keeps_nothing_where_there_is_nothing_to_learn():
+    pairs = pairs_of(60, 0.0, np.random.default_rng(4))
+    found = learn_transport(pairs, settings(num_epochs=1, learning_rate=1.0), seed=0, run=None, identity="")
+    assert not found.facts["helps"]
+    assert found.change("perturb", pairs.control, pairs.conditions[0]) is None
+
+
+def test_an_interrupted_training_goes_on_to_the_same_transport(tmp_path, monkeypatch):
+    pairs, wanted = pairs_of(30, 1.0, np.random.default_rng(5)), settings(num_epochs=4)
+    straight = learn_transport(pairs, wanted, seed=0, run=tmp_path / "straight", identity="a").arrays()
+    validate, calls = Learner.validate, []
+
+    def broken(self, net, feeder):
+        calls.append(0)
+        if len(calls) == 4:  # the first is before training
+            raise KeyboardInterrupt
+        return validate(self, net, feeder)
+
+    monkeypatch.setattr(Learner, "validate", broken)
+    with pytest.raises(KeyboardInterrupt):
+        learn_transport(pairs, wanted, seed=0, run=tmp_path / "run", identity="a")
+    monkeypatch.setattr(Learner, "validate", validate)
+    resumed = learn_transport(pairs, wanted, seed=0, run=tmp_path / "run", identity="a").arrays()
+    for name, array in straight.items():
+        np.testing.assert_array_equal(array, resumed[name], err_msg=name)
+
+
+# --- the model ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def data() -> PerturbationData:
+    counts = PerturbationData.from_anndata(make_counts(cells=60, genes=120))
+    return cycseq.prepare([counts], cycseq.PrepareSettings(genes="all", min_genes=0, min_cells=0))
+
+
+@pytest.fixture(scope="module")
+def train(data) -> PerturbationData:
+    return data.subset(c for c in data.conditions() if c != UNSEEN)
+
+
+@pytest.fixture(scope="module")
+def fitted(train):
+    return build_model("CycleTransport", QUICK).fit(train, seed=0)
+
+
+def test_cells_have_the_mean_and_the_posterior_of_the_model_of_means(fitted, train, data):
+    kriging = build_model("ConditionKriging").fit(train).predict(data.controls(), [UNSEEN])
+    predicted = fitted.predict(data.controls(), [UNSEEN], n_cells=100)
+    mean = np.asarray(predicted.x.mean(axis=0, dtype=np.float64)).ravel()
+    np.testing.assert_allclose(mean, kriging.cells(UNSEEN).mean(axis=0, dtype=np.float64), rtol=1e-5, atol=1e-6)
+    for name in ("posterior_mean", "posterior_sd", "posterior_mean_sd", "probability_changed"):
+        np.testing.assert_array_equal(predicted.adata.varm[name], kriging.adata.varm[name])
+    assert cycseq.data.posterior.changes(predicted, UNSEEN)["sd"].gt(0).all()
+
+
+def test_cells_have_the_depth_of_their_control_cells_and_few_zeros_are_filled(fitted, data):
+    predicted = fitted.predict(data.controls(), [UNSEEN])
+    assert sp.issparse(predicted.x)
+    assert predicted.provenance()["cells"] == "drawn"
+    obs, source = predicted.adata.obs, data.adata.obs.loc[predicted.adata.obs["source_cell"]]
+    np.testing.assert_array_equal(obs["total_counts"].to_numpy(), source["total_counts"].to_numpy())
+    real = data.cells(UNSEEN)
+    error = ((predicted.cells(UNSEEN) == 0).mean(axis=0) - (real == 0).mean(axis=0)) ** 2
+    assert np.sqrt(error.mean()) < 0.12
+
+
+def test_control_cells_stay_as_they_are(fitted, data):
+    control = Condition("RPE1", "control")
+    predicted = fitted.predict(data.controls(), [control])
+    np.testing.assert_allclose(predicted.cells(control), data.cells(control), atol=1e-5)
+
+
+def test_without_counts_cells_are_shifted_and_say_so(train, data):
+    def uncounted(d: PerturbationData) -> PerturbationData:
+        return PerturbationData(ad.AnnData(d.x, d.adata.obs.drop(columns="total_counts"), d.adata.var), scale=d.scale)
+
+    assert has_counts(data)
+    assert not has_counts(uncounted(data))
+    fitted = build_model("CycleTransport", {**QUICK, "transport": False}).fit(uncounted(train))
+    predicted = fitted.predict(data.controls(), [UNSEEN])
+    assert predicted.provenance()["cells"] == "shifted"
+    assert fitted.learned.facts["transport"] is None
+
+
+def test_perturbed_cells_go_back_to_the_control_mean(fitted, data):
+    perturbed = data.subset([UNSEEN])
+    restored = fitted.restored(perturbed, data.controls())
+    assert restored.conditions() == (Condition("RPE1", "control"),)
+    assert list(restored.adata.obs["source_cell"]) == list(perturbed.adata.obs_names)
+    predicted = fitted.predict(data.controls(), [UNSEEN], n_cells=1).cells(UNSEEN)[0]
+    change = predicted - data.cells(Condition("RPE1", "control")).mean(axis=0)
+    expected = np.maximum(perturbed.moments.mean[0] - change, 0.0)
+    mean = np.asarray(restored.x.mean(axis=0)).ravel()
+    np.testing.assert_allclose(mean, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_mean_may_come_from_any_model_but_itself(train, data, tmp_path):
+    wanted = {**QUICK, "mean": "ContextAdditive", "mean_settings": {"amplitude": 1.0}, "transport": False}
+    fitted = build_model("CycleTransport", wanted).fit(train)
+    additive = build_model("ContextAdditive", {"amplitude": 1.0}).fit(train).predict(data.controls(), [UNSEEN])
+    fitted.save(tmp_path / "model")
+    predicted = load_model(tmp_path / "model").predict(data.controls(), [UNSEEN])
+    mean = np.asarray(predicted.x.mean(axis=0, dtype=np.float64)).ravel()
+    np.testing.assert_allclose(mean, additive.cells(UNSEEN).mean(axis=0, dtype=np.float64), rtol=1e-5, atol=1e-6)
+    with pytest.raises(SettingsError, match="cannot take its means from itself"):
+        build_model("CycleTransport", {"mean": "CycleTransport"}).fit(train)
+
+
+def test_without_torch_it_says_how_to_do_without(train, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cycseq.transport.learning", None)
+    with pytest.raises(FitBrokeOffError, match=r"--model\.transport false"):
+        build_model("CycleTransport", QUICK).fit(train)
+
+
+def test_what_is_loaded_draws_the_same_counts(fitted, data, tmp_path):
+    fitted.save(tmp_path / "model")
+    first, second = (m.predict(data.controls(), [UNSEEN], seed=3) for m in (fitted, load_model(tmp_path / "model")))
+    assert (first.x != second.x).nnz == 0
+    np.testing.assert_array_equal(fitted.embed(data), load_model(tmp_path / "model").embed(data))
