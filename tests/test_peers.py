@@ -150,6 +150,46 @@ def test_scanpy_sees_the_scale_in_converted_files(prediction: Path, tmp_path: Pa
     assert sc.get.rank_genes_groups_df(adata, "G1")["logfoldchanges"].notna().all()
 
 
+KNOWN_SINCE_0_8 = {
+    *("anndata", "dict", "dataframe", "array", "csr_matrix", "csc_matrix", "string", "string-array"),
+    *("numeric-scalar", "categorical", "raw", ""),
+}
+
+
+@pytest.mark.parametrize("layout", ["", "gears", "cell-load", "cpa"])
+def test_old_versions_of_anndata_know_all_that_is_written(small_data, tmp_path: Path, layout: str) -> None:
+    """No kind of element that anndata 0.8 does not know, and no compression that only h5py has in files for others."""
+    if layout:
+        write_as(small_data, layout, tmp_path / "a.h5ad")
+    else:
+        small_data.write(tmp_path / "a.h5ad")
+    kinds, compressions = set(), set()
+
+    def look(_name: str, item: h5py.Group | h5py.Dataset) -> None:
+        kinds.add(str(item.attrs.get("encoding-type", "")))
+        compressions.add(item.compression if isinstance(item, h5py.Dataset) else None)
+
+    with h5py.File(tmp_path / "a.h5ad") as file:
+        file.visititems(look)
+    assert kinds <= KNOWN_SINCE_0_8
+    assert compressions <= ({"gzip", None} if layout else {"lzf", None})
+
+
+def test_texts_as_newer_versions_of_anndata_write_them_are_read(small_data, tmp_path: Path) -> None:
+    """pandas' own texts, with and without missing values."""
+    obs = small_data.adata.obs.assign(
+        condition=small_data.adata.obs["perturbation"].astype("string"),
+        cell_type=small_data.adata.obs["context"].astype("string"),
+        note=pd.array([None, *["x"] * (small_data.n_cells - 1)], dtype="string"),
+    ).drop(columns=["perturbation", "context"])
+    with ad.settings.override(allow_write_nullable_strings=True):
+        ad.AnnData(small_data.x, obs=obs, var=small_data.adata.var).write_h5ad(tmp_path / "new.h5ad")
+    data = read(tmp_path / "new.h5ad")
+    assert data.conditions() == small_data.conditions()
+    write_as(data, "gears", tmp_path / "again.h5ad")
+    assert read(tmp_path / "again.h5ad").conditions() == small_data.conditions()
+
+
 @pytest.mark.filterwarnings("ignore:.*without encoding metadata")
 @pytest.mark.parametrize("version", ["0.7", "0.8", "today"])
 def test_files_of_other_anndata_versions_are_read(small_data, tmp_path: Path, version: str) -> None:

@@ -82,13 +82,13 @@ def column(data: PerturbationData, name: str) -> list[str]:
 
 
 def one_file(
-    labels: Callable[[PerturbationData], Labels], name: str, tool: str
+    labels: Callable[[PerturbationData], Labels], name: str, tool: str, *, compression: str | None = "gzip"
 ) -> Callable[[PerturbationData, PerturbationData | None, Path], tuple[str, ...]]:
-    """A layout's `write` that makes one h5ad."""
+    """A layout's `write` that makes one h5ad; every HDF5 library reads gzip."""
 
     def write(data: PerturbationData, _real: PerturbationData | None, path: Path) -> tuple[str, ...]:
         found = labels(data)
-        in_layout(data, found, name, tool).write_h5ad(path, compression="lzf")
+        in_layout(data, found, name, tool).write_h5ad(path, compression=compression)
         return found.notes
 
     return write

@@ -43,7 +43,7 @@ def write_pair(predicted: PerturbationData, real: PerturbationData | None, folde
                 index=side.adata.obs.index,
             )
         )
-        in_layout(side, labels, "cell-eval", "cell-eval").write_h5ad(folder / f"adata_{name}.h5ad", compression="lzf")
+        in_layout(side, labels, "cell-eval", "cell-eval").write_h5ad(folder / f"adata_{name}.h5ad", compression="gzip")
     mark(folder, "cell-eval", pair[0])
     return _notes(predicted, real, pair[0])
 

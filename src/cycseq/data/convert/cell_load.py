@@ -34,6 +34,6 @@ CELL_LOAD = Layout(
     name="cell-load",
     tool="cell-load",
     what="one h5ad for cell-load and State: gene (non-targeting), cell_type, gem_group",
-    write=one_file(to_cell_load, "cell-load", "cell-load"),
+    write=one_file(to_cell_load, "cell-load", "cell-load", compression=None),  # it reads rows while it trains
     advice={"counts": "State trains on log1p values: run cycseq prepare first, or state tx preprocess_train"},
 )
