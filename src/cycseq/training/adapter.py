@@ -7,6 +7,7 @@ numbers as an uninterrupted one.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -100,6 +101,7 @@ class Adapter(LightningModule):
         self.automatic_optimization = False
         self.learner, self.net, self.feeder, self.validation = learner, net, feeder, validation
         self.settings, self.folder, self.identity, self.state = settings, folder, identity, state
+        self.maker = os.getpid()
         self.step_of_epoch = 0
         self.sums: dict[str, float] = {}
 
@@ -130,6 +132,8 @@ class Adapter(LightningModule):
 
     def training_step(self, _index: int, step: int) -> None:
         """One step of the learner, with a random state of its own."""
+        if os.getpid() != self.maker != os.getppid():  # a process whose beginner was killed would train on unseen
+            raise SystemExit(1)
         if self.state.broken:
             return
         self.step_of_epoch = step

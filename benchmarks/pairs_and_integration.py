@@ -1,0 +1,60 @@
+"""Pseudo-pairs against true pairs, and embeddings against PCA, on simulated data.
+
+    python benchmarks/pairs_and_integration.py [--seeds 3]
+
+World context-specific: 4 contexts x 20 perturbations, 2 batches, 8,000 cells, 500 genes; the last context is held out.
+Pairs: every control cell of the held-out context is predicted under every perturbation, and compared with the true
+pair where that is known; means over conditions, then over seeds. Integration: all cells are embedded (those of the
+held-out conditions as well), and scored beside PCA of the same size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import pandas as pd
+
+from cycseq.data.prepare import as_log1p
+from cycseq.data.simulate import SimulateSettings, simulate
+from cycseq.data.split import SplitSettings, make_splits
+from cycseq.metrics.pairs import PAIR_METRICS
+from cycseq.model import Embeds
+from cycseq.models import build_model
+from cycseq.run import IntegrationSettings, embed, evaluate_pairs, log1p_parts, score_embeddings
+
+MODELS = ("NoChange", "PerturbedMean", "ContextAdditive", "Autoencoder", "VAE", "GAN", "CycSeq", "CycleTransport")
+ASKED = (("batch", "condition"), ("context", "perturbation"))
+
+
+def one(seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    data = simulate(SimulateSettings(contexts=4, perturbations=20, cells=8_000, genes=500, seed=seed))
+    split = make_splits(data, SplitSettings(context="Line4"))[0]
+    parts, everything = log1p_parts(split, data), as_log1p(data)
+    controls = parts.train.controls(["Line4"])
+    pairs, spaces = [], []
+    for name in MODELS:
+        started = time.process_time()
+        model = build_model(name).fit(parts.train, parts.validation, seed=seed)
+        predicted = model.predict(controls, list(split.test), seed=seed)
+        pairs.append(evaluate_pairs(predicted, everything).assign(model=name, seed=seed))
+        if isinstance(model, Embeds) and name != "GAN":
+            embedded = embed(model, everything)
+            names = tuple(key for key in embedded.adata.obsm if key.startswith(f"X_{name}"))
+            for mixed, kept in ASKED:
+                scores = score_embeddings(embedded, names, IntegrationSettings(mixed=mixed, kept=kept))
+                spaces.append(scores.replace("PCA", f"PCA of {name}'s size"))
+        print(f"seed {seed}: {name} in {time.process_time() - started:.0f} s", flush=True)
+    return pd.concat(pairs), pd.concat(spaces)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=3)
+    found = [one(seed) for seed in range(parser.parse_args().seeds)]
+    pairs, spaces = (pd.concat(tables) for tables in zip(*found, strict=True))
+    pd.set_option("display.width", 160)
+    shown = pairs.pivot_table(index="model", columns="metric", values="value", sort=False)
+    print(shown[list(PAIR_METRICS)].round(3).to_string())
+    index = ["mixed", "kept", "embedding", "units"]
+    print(spaces.pivot_table(index=index, columns="metric", values="value", sort=False).round(3).to_string())
