@@ -27,7 +27,8 @@ class FromCode(SphinxDirective):
         raise NotImplementedError
 
     def run(self) -> list[nodes.Node]:
-        """Those lines, read as if they stood in the page."""
+        """Those lines, read as if they stood in the page; again at every build, as the code may have changed."""
+        self.env.note_reread()
         return self.parse_text_to_nodes("\n".join(self.markdown()), allow_section_headings=True)
 
 
