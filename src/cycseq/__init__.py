@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from cycseq import plots as pl
     from cycseq.benchmarking import BenchmarkSettings, benchmark
     from cycseq.bootstrap import paired_differences, summarise
+    from cycseq.comparison import CompareSettings, compare
     from cycseq.data.dataset import Condition, PerturbationData
     from cycseq.data.inspect import inspect_file
     from cycseq.data.prepare import PrepareSettings, prepare
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _WHERE = {
     "cycseq.benchmarking": ("BenchmarkSettings", "benchmark"),
     "cycseq.bootstrap": ("paired_differences", "summarise"),
+    "cycseq.comparison": ("CompareSettings", "compare"),
     "cycseq.data.dataset": ("Condition", "PerturbationData"),
     "cycseq.data.inspect": ("inspect_file",),
     "cycseq.data.prepare": ("PrepareSettings", "prepare"),
@@ -45,6 +47,7 @@ _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names
 
 __all__ = [
     "BenchmarkSettings",
+    "CompareSettings",
     "Condition",
     "EvaluateSettings",
     "PerturbationData",
@@ -57,6 +60,7 @@ __all__ = [
     "TuneSettings",
     "benchmark",
     "build_model",
+    "compare",
     "coverage",
     "differential",
     "evaluate",
