@@ -28,13 +28,14 @@ from cycseq.evaluation import EvaluateSettings
 from cycseq.models import MODELS
 from evidence_data import SOURCES, Case, cases, load, of_world, splits_of
 from evidence_page import write_page
-from evidence_variants import compute_variants
+from evidence_variants import compute_variants, variants_of, variants_of_transport
 
 METRICS = (
     "pearson_delta,pearson_delta_specific,mse,mse_ratio,retrieval_cosine,r2_delta_top50,edistance,mmd,"
     "wasserstein_gene,zero_fraction_error"
 )
-FAST = (*BASELINES, "ConditionKriging")
+MAIN = "ConditionKriging"
+FAST = (*BASELINES, MAIN)
 ALL = 99
 NETWORK_CASES = {"kang": ALL, "norman": ALL, "context-specific": 1, "unrelated": 1}
 """Data sets where networks take part, with the first seed, in unseen-context and unseen-combination (2 parts seen); and
@@ -51,7 +52,7 @@ def main() -> None:
         started = time.perf_counter()
         names = [name for name in SOURCES if name in options.data or options.data == ["all"]]
         todo = [case for case in cases(names, quick=options.quick) if present(case, options.shared)]
-        todo.sort(key=lambda case: case.seed)  # so that every data set has something to show early
+        todo.sort(key=lambda case: (case.slow, case.seed))  # so that every data set has something to show early
         for i, case in enumerate(todo, 1):
             run_case(case, options)
             print(f"{i} of {len(todo)}: {case.folder}, {time.perf_counter() - started:.0f} s so far", flush=True)
@@ -99,14 +100,18 @@ def run_case(case: Case, options: argparse.Namespace) -> None:
     slow = [name for name in wanted if name not in FAST]
     features = {"features": str(options.shared / "data" / case.source.features)} if case.source.features else {}
     settings = {name: features for name in ("Bilinear", "NearestPerturbation", "Ridge") if features}
-    settings["ConditionKriging"] = {"unseen": "common", **features}
-    _benchmark(case, data, splits, fast, settings, case.model_seeds, options, "fast")
+    settings[MAIN] = {"unseen": "common", **features}
+    if fast:
+        _benchmark(case, data, splits, fast, settings, case.model_seeds, options, "fast")
     n_splits = NETWORK_CASES.get(case.data, 0)
+    variants, folder = variants_of(case), options.out / "variants"
+    if MAIN in wanted:
+        compute_variants(case, data, splits, folder, features, METRICS, variants)
     if slow and n_splits and case.seed == 0 and case.split in NETWORK_SPLITS:
         for name in slow:  # one folder each: a model that is added later leaves the others as they are
             _benchmark(case, data, splits[:n_splits], [name], NETWORK_SETTINGS, 1, options, name)
-    if "ConditionKriging" in wanted:
-        compute_variants(case, data, splits, options.out / "variants", features, METRICS)
+        if "CycleTransport" in slow:
+            compute_variants(case, data, splits[:n_splits], folder, features, METRICS, variants_of_transport())
 
 
 def chosen_models(text: str) -> list[str]:

@@ -114,6 +114,11 @@ class Case:
         return SOURCES[self.data]
 
     @property
+    def slow(self) -> bool:
+        """To be run last."""
+        return (self.data, self.split) in ONE_DRAW
+
+    @property
     def model_seeds(self) -> int:
         """Where neither data nor split depend on the seed, the models' own seeds are varied."""
         fixed = self.source.file and self.split in ("unseen-context", COMBINATIONS[0])

@@ -21,7 +21,7 @@ from cycseq.evaluation import EvaluateSettings, RealSide, evaluate
 from cycseq.files import write_text
 from cycseq.kriging import covariance, field, learning
 from cycseq.kriging.measured import Measured
-from cycseq.models import condition_kriging
+from cycseq.models import build_model, condition_kriging
 from cycseq.models.base import predicted_obs, shifted_cells
 from cycseq.models.condition_kriging import ConditionKriging
 from evidence_data import Case
@@ -33,6 +33,14 @@ STRONG = 0.2
 COVERAGE = ("coverage_90", "coverage_90_strong")
 ABLATED = ("kang", "easy", "context-specific", "long-tail", "unrelated")
 """Data sets in which ablations are run: first seed, unseen-context."""
+
+TRANSPORT: dict[str, dict[str, Any]] = {
+    "without h": {"transport": False},
+    "without pairs": {"lambda_pair": 0.0},
+    "without cycle": {"lambda_cycle": 0.0},
+    "shifted cells": {"transport": False, "cells": "shifted"},
+}
+"""What is taken out of CycleTransport, where it takes part."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +78,19 @@ class Situation:
 
 
 def compute_variants(
-    case: Case, data: PerturbationData, splits: list[Split], folder: Path, features: dict[str, str], metrics: str
+    case: Case,
+    data: PerturbationData,
+    splits: list[Split],
+    folder: Path,
+    features: dict[str, str],
+    metrics: str,
+    names: list[str],
 ) -> None:
     """Write one CSV for every variant and split; those that are there stay."""
     for i, split in enumerate(splits):
         todo = {
             name: folder / case.folder / f"{name}_{i}.csv"
-            for name in variants_of(case)
+            for name in names
             if not (folder / case.folder / f"{name}_{i}.csv").exists()
         }
         if not todo:
@@ -97,6 +111,11 @@ def variants_of(case: Case) -> list[str]:
     if case.source.features and case.split == "unseen-perturbation":
         names += ["expression_features", "no_features"]
     return names
+
+
+def variants_of_transport() -> list[str]:
+    """Its ablations."""
+    return [name for name in VARIANTS if name.startswith("transport_")]
 
 
 def coverage(s: Situation) -> Iterator[pd.DataFrame]:
@@ -167,6 +186,16 @@ def ablated(label: str, change: Callable[[], Any], **settings: Any) -> Callable[
     return variant
 
 
+def transport(label: str, **settings: Any) -> Callable[[Situation], Iterator[pd.DataFrame]]:
+    """CycleTransport with a part taken out."""
+
+    def variant(s: Situation) -> Iterator[pd.DataFrame]:
+        model = build_model("CycleTransport", settings).fit(s.parts.train, s.parts.validation, seed=s.seed)
+        yield s.scored(s.predicted(model, s.parts.train), f"CycleTransport ({label})")
+
+    return variant
+
+
 @contextmanager
 def nothing_changed() -> Iterator[None]:
     yield
@@ -220,4 +249,5 @@ VARIANTS: dict[str, Callable[[Situation], Iterator[pd.DataFrame]]] = {
     "raw_control_means": ablated("control means not smoothed", nothing_changed, smooth_controls=False),
     "expression_features": ablated("expression features", nothing_changed, features="expression"),
     "no_features": ablated("no features", nothing_changed, features=None),
+    **{f"transport_{label.replace(' ', '_')}": transport(label, **said) for label, said in TRANSPORT.items()},
 }
