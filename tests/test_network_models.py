@@ -17,6 +17,7 @@ from cycseq.models import load_model  # noqa: E402
 from cycseq.models.autoencoder import Autoencoder  # noqa: E402
 from cycseq.models.base import bounded  # noqa: E402
 from cycseq.models.vae import VAE  # noqa: E402
+from cycseq.nets.likelihood import counts_of  # noqa: E402
 
 HELD = Condition("THP1", "G1")
 SMALL = {"hidden": (32,), "latent": 8, "num_epochs": 6}
@@ -54,7 +55,7 @@ def test_a_condition_that_was_held_out_is_predicted(kind, train, small_data):
 
 
 def test_the_published_form_predicts_too(train, small_data):
-    model = VAE(conditional=False, nearness=0.0, residual=False, num_epochs=50).fit(train)
+    model = VAE(conditional=False, nearness=0.0, residual=False, measured=0.0, num_epochs=50).fit(train)
     assert likeness(model, small_data, HELD) > 0.6
 
 
@@ -80,10 +81,53 @@ def test_the_posterior_does_not_collapse_and_the_units_in_use_are_said(small_dat
     assert published.fit(small_data).learned.facts["active_units"] <= 2
 
 
+def test_the_measured_share_alone_is_the_mean_response_of_the_other_contexts(train, small_data):
+    model = VAE(measured=1.0, nearness=0.0, **SMALL).fit(train)
+    shifts = []
+    for context in ("K562", "RPE1"):
+        x, obs = train.x.toarray().astype(np.float64), train.adata.obs
+        within = obs["context"] == context
+        by_batch = [  # both batches have as many cells
+            x[within & (obs["perturbation"] == HELD.perturbation) & (obs["batch"] == batch)].mean(axis=0)
+            - x[within & (obs["perturbation"] == "control") & (obs["batch"] == batch)].mean(axis=0)
+            for batch in ("b0", "b1")
+        ]
+        shifts.append(np.mean(by_batch, axis=0))
+    moved = np.maximum(small_data.cells(Condition("THP1", "control")) + np.mean(shifts, axis=0), 0.0)
+    predicted = model.predict(small_data.controls(), [HELD]).cells(HELD)
+    np.testing.assert_allclose(predicted.mean(axis=0), moved.mean(axis=0), atol=2e-4)
+    pure, half = (delta_of(VAE(measured=share, **SMALL), train, small_data) for share in (0.0, 0.5))
+    whole = delta_of(VAE(measured=1.0, **SMALL), train, small_data)
+    assert np.abs(pure - whole).max() > 0.1
+    assert np.abs(half - (pure + whole) / 2).mean() < 0.2 * np.abs(pure - whole).mean()
+
+
+def delta_of(model, train: PerturbationData, small_data: PerturbationData) -> np.ndarray:
+    return delta(model.fit(train).predict(small_data.controls(), [HELD]), small_data, HELD)
+
+
+def test_a_combination_takes_the_conditions_of_all_its_parts(small_data):
+    model = VAE(**SMALL).fit(small_data.subset(c for c in small_data.conditions() if "+" not in c.perturbation))
+    known = [Condition(*pair) for pair in model.learned.facts["shifted"]]
+    weights = model.context_weights(Condition("RPE1", "G1+G2"), torch.zeros(2, 8))
+    for part in ("G1", "G2"):
+        assert sum(w for w, c in zip(weights, known, strict=True) if c.perturbation == part) == pytest.approx(1.0)
+    assert known[int(weights.argmax())].context == "RPE1"
+    assert not weights[[c.perturbation == "G3" for c in known]].any()
+
+
+def test_counts_are_had_back_exactly():
+    counts = np.random.default_rng(0).poisson(np.geomspace(0.05, 5_000.0, 60), size=(50, 60)).astype(np.float32)
+    total = counts.sum(axis=1)
+    x = np.log1p(counts / total[:, None] * 1e4).astype(np.float32)
+    assert np.array_equal(counts_of(torch.from_numpy(x), torch.from_numpy(total)).numpy(), counts)
+
+
+@pytest.mark.parametrize("kind", [Autoencoder, VAE])
 @pytest.mark.parametrize("likelihood", ["nb", "zinb"])
-def test_count_likelihoods_make_counts(likelihood, counted):
+def test_count_likelihoods_make_counts(kind, likelihood, counted):
     train = counted.subset(c for c in counted.conditions() if c != HELD)
-    model = VAE(likelihood=likelihood, num_epochs=30).fit(train)
+    model = kind(likelihood=likelihood, num_epochs=30).fit(train)
     assert likeness(model, counted, HELD) > 0.6
     predicted, real = model.predict(counted.controls(), [HELD]).cells(HELD), counted.cells(HELD)
     assert (predicted == 0).mean() == pytest.approx((real == 0).mean(), abs=0.08)

@@ -8,7 +8,7 @@ from pathlib import Path
 from jsonargparse import Namespace
 
 from cycseq.commands.parser import Parser, settings_of
-from cycseq.commands.terminal import say, table
+from cycseq.commands.terminal import say, say_counts, table
 from cycseq.data.readers import read
 from cycseq.data.split import Split
 from cycseq.tuning import TuneSettings, tune
@@ -29,7 +29,9 @@ def run(options: Namespace) -> None:
     """Search, print what was best, write it as a configuration for `cycseq fit`."""
     settings = settings_of(TuneSettings, options)
     split = Split.read(options.split)
-    result = tune(read(options.data), split, settings, options.out, overwrite=options.overwrite)
+    data = read(options.data)
+    say_counts(options.data, data)
+    result = tune(data, split, settings, options.out, overwrite=options.overwrite)
     result.write_config(options.out / BEST, data=options.data.resolve(), split=options.split.resolve())
     result.draw(options.out / FIGURE)
     own = result.trials.loc[0]

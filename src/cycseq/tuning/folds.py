@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.prepare import as_log1p
 from cycseq.data.split import Split, SplitSettings, make_splits
 from cycseq.errors import SplitError
 from cycseq.evaluation import EvaluateSettings, RealSide, evaluate
@@ -57,7 +58,7 @@ def inner_folds(data: PerturbationData, split: Split, settings: TuneSettings) ->
         If the split was made from other data, or its training part cannot be split again.
     """
     rows = split.rows(data)
-    known = data.take(np.sort(np.concatenate([rows["train"], rows["validation"]])))
+    known = as_log1p(data.take(np.sort(np.concatenate([rows["train"], rows["validation"]]))))
     try:
         inner = _splits(known, split, settings)
     except SplitError as err:

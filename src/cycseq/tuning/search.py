@@ -50,7 +50,7 @@ def tune(
     Parameters
     ----------
     data
-        All cells, log1p. Those of the split's test part are not looked at.
+        All cells, log1p or counts. Those of the split's test part are not looked at.
     split
         Made from these data; its training and validation parts are split again by the same rule.
     settings
@@ -69,7 +69,6 @@ def tune(
     ModelError
         If optuna is absent, or all trials failed.
     """
-    data = data.require("log1p", "cycseq tune")
     space = space_of(settings.model, settings.space)
     folds = inner_folds(data, split, settings)
     asked = _asked(split, settings, space, folds)
