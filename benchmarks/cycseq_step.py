@@ -27,6 +27,7 @@ from cycseq.batches import Feeder, Vocabulary, encoded
 from cycseq.data.dataset import PerturbationData
 from cycseq.models.cycseq import CycSeq
 from cycseq.nets.batch import Batch
+from cycseq.training.memory import memory_kept
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 SIZES = {"hidden": (1024, 512, 256), "latent": 128}
@@ -124,12 +125,14 @@ def main() -> None:
         return profiled(mended)
     published = steps(data, options.batch, faithful=True, low=False)
     torch.set_float32_matmul_precision("medium" if options.precision == "fast32" else "highest")
-    published(0), mended(0)  # the first step of each is not counted
-    every, pairs = CycSeq().penalty_every, []
-    for i in range(options.rounds):
-        pairs.append((seconds(published, i, 1), seconds(mended, every * i, every)))
+    every = CycSeq().penalty_every
+    with memory_kept():  # as training does, for both forms
+        published(0), mended(0)  # the first step of each is not counted
+        pairs = [(seconds(published, i, 1), seconds(mended, every * i, every)) for i in range(options.rounds)]
     old, new = (statistics.median(side) for side in zip(*pairs, strict=True))
-    print(f"{options.genes:,} genes, batch {options.batch:,}, {options.perturbations:,} perturbations, {DEVICE}, ", end="")
+    print(
+        f"{options.genes:,} genes, batch {options.batch:,}, {options.perturbations:,} perturbations, {DEVICE}, ", end=""
+    )
     print(f"{torch.get_num_threads()} threads, {options.rounds} rounds; the mended form in {options.precision}")
     print(f"published {old:.3f} s a step, mended {new:.3f} s: {old / new:.2f} times as fast (medians)")
     print(f"in each round: {', '.join(f'{a / b:.2f}' for a, b in pairs)}")

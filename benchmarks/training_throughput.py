@@ -1,71 +1,33 @@
-"""Cells per second in training: the VAE against its bare matrix products, and a CycSeq step against the published form.
+"""Cells per second in training the VAE, beside its bare matrix products, taking turns in one run.
 
-    python benchmarks/training_throughput.py [cells] [genes]
+    python benchmarks/training_throughput.py [--cells 6000] [--genes 2000] [--rounds 5] [--precision 32|fast32|bf16]
 
-One process; OMP_NUM_THREADS fixes the threads. Times are of the processor, so that a busy machine counts little.
+The data lie in memory. "products" are those of one step and nothing else: forward, and backward to weights and (but for
+cells) inputs. "step" is what training does: cells gathered, losses, gradients clipped, Adam. OMP_NUM_THREADS fixes the
+threads. On a CPU, times are of the processor, so that a busy machine counts little; on a GPU, elapsed.
 """
 
-import sys
-import time
-from collections.abc import Callable
-from dataclasses import replace
+from __future__ import annotations
 
-import anndata as ad
+import argparse
+import statistics
+from collections.abc import Callable
+
 import numpy as np
-import pandas as pd
 import torch
 
 from cycseq.batches import Feeder, Vocabulary, encoded
 from cycseq.data.dataset import PerturbationData
-from cycseq.models.cycseq import CycSeq
 from cycseq.models.vae import VAE
-
-PUBLISHED = {"hidden": (1024, 512, 256), "latent": 128}
-"""The published sizes, for both forms."""
-
-
-class Plainly:
-    """Minimises without Lightning."""
-
-    done, step_of_epoch = 1.0, 0
-
-    def __init__(self, optimisers: dict[str, torch.optim.Optimizer]) -> None:
-        self.optimisers = optimisers
-
-    def minimise(self, name: str, loss: torch.Tensor) -> None:
-        """One step, its gradient clipped, as `Optimisers.minimise` does."""
-        self.optimisers[name].zero_grad()
-        loss.backward()
-        parameters = [p for group in self.optimisers[name].param_groups for p in group["params"]]
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        self.optimisers[name].step()
+from cycseq.training.memory import memory_kept
+from cycseq_step import DEVICE, Plainly, made_up, seconds
 
 
-def made_up(n_cells: int, n_genes: int) -> PerturbationData:
-    rng = np.random.default_rng(0)
-    x = np.log1p(rng.poisson(0.5, (n_cells, n_genes))).astype(np.float32)
-    obs = pd.DataFrame(
-        {
-            "context": rng.choice(["A", "B", "C"], n_cells),
-            "perturbation": rng.choice(["control", *(f"P{i}" for i in range(20))], n_cells),
-            "batch": "0",
-        },
-        index=[str(i) for i in range(n_cells)],
-    ).astype("category")
-    return PerturbationData(ad.AnnData(x, obs, pd.DataFrame(index=[f"G{i}" for i in range(n_genes)])), scale="log1p")
-
-
-def seconds(step: Callable[[int], object], repeats: int) -> float:
-    step(0)
-    started = time.process_time()
-    for i in range(repeats):
-        step(i)
-    return (time.process_time() - started) / repeats
-
-
-def products(widths: list[tuple[int, int]], n_cells: int) -> Callable[[int], None]:
-    """The matrix products of one step and nothing else: forward, and backward to weights and (but for cells) inputs."""
-    triples = [(torch.randn(n_cells, a), torch.randn(b, a), torch.randn(n_cells, b)) for a, b in widths]
+def products(n_genes: int, n_cells: int) -> Callable[[int], None]:
+    widths = [(n_genes, 256), (256, 128), (128, 128), (128, 128), (128, 256), (256, n_genes)]
+    triples = [
+        tuple(torch.randn(shape, device=DEVICE) for shape in ((n_cells, a), (b, a), (n_cells, b))) for a, b in widths
+    ]
 
     def step(_i: int) -> None:
         for layer, (x, w, g) in enumerate(triples):
@@ -76,55 +38,50 @@ def products(widths: list[tuple[int, int]], n_cells: int) -> Callable[[int], Non
     return step
 
 
-def vae(data: PerturbationData, batch_size: int) -> dict[str, float]:
-    vocabulary, n_genes = Vocabulary.of(data), len(data.genes)
-    cells = encoded(data, vocabulary)
-    rows, found = np.arange(cells.n_cells), {}
-    for name, likelihood in (("mse", "mse"), ("nb", "nb")):
-        model = VAE(likelihood=likelihood, batch_size=batch_size)
-        net = model.build(vocabulary.sizes(n_genes))
-        feeder, plainly = Feeder(cells, rows, batch_size, 0), Plainly(model.optimisers(net))
-        found[f"VAE {name}"] = seconds(lambda i, m=model, n=net, f=feeder, p=plainly: m.step(n, f.batch(0, i), p), 20)
-    found["products only"] = seconds(
-        products([(n_genes, 256), (256, 128), (128, 128), (128, 128), (128, 256), (256, n_genes)], batch_size), 20
-    )
-    return found
-
-
-def cycseq(data: PerturbationData, batch_size: int) -> dict[str, float]:
+def step_of(data: PerturbationData, batch_size: int, likelihood: str, *, low: bool) -> Callable[[int], None]:
     vocabulary = Vocabulary.of(data)
     cells = encoded(data, vocabulary)
-    rows, found = np.flatnonzero(cells.parts.any(axis=1)), {}
-    forms = {
-        "CycSeq published": (CycSeq(faithful=True), False),
-        "CycSeq mended": (CycSeq(**PUBLISHED), False),
-        "CycSeq mended, bf16": (CycSeq(**PUBLISHED), True),
-    }
-    for name, (model, low) in forms.items():
-        net = model.build(vocabulary.sizes(len(data.genes)))
-        feeder = Feeder(cells, rows, batch_size, 0, with_controls=True)
-        plainly = Plainly(model.optimisers(net))
+    model = VAE(likelihood=likelihood, batch_size=batch_size)
+    torch.manual_seed(0)
+    net = model.build(vocabulary.sizes(len(data.genes)))
+    model.initialise(net, cells, np.arange(cells.n_cells), seed=0)
+    net.to(DEVICE)
+    feeder, plainly = Feeder(cells, np.arange(cells.n_cells), batch_size, 0), Plainly(model.optimisers(net))
 
-        def step(i: int, model=model, net=net, feeder=feeder, plainly=plainly, low=low) -> None:
-            plainly.step_of_epoch = i
-            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=low):
-                model.step(net, feeder.batch(0, i % feeder.n_steps), plainly)
+    def step(i: int) -> None:
+        batch = feeder.batch(0, i % feeder.n_steps).to(DEVICE)
+        with torch.autocast(DEVICE.type, dtype=torch.bfloat16, enabled=low):
+            model.step(net, batch, plainly)
 
-        found[name] = seconds(step, 4)
-    return found
+    return step
 
 
 def main() -> None:
-    n_cells, n_genes = (int(word) for word in [*sys.argv[1:], "6000", "2000"][:2])
-    data = made_up(n_cells, n_genes)
-    counted = replace(data)
-    counted.adata.obs["total_counts"] = 1e4
-    print(f"{n_cells:,} cells x {n_genes:,} genes, {torch.get_num_threads()} threads")
-    for batch_size in (128, 1024):
-        for name, each in vae(counted, batch_size).items():
-            print(f"{name:22s} batch {batch_size:5d}  {each * 1e3:8.1f} ms  {batch_size / each:10,.0f} cells/s")
-    for name, each in cycseq(data, 1024).items():
-        print(f"{name:22s} batch  1024  {each * 1e3:8.1f} ms  {1024 / each:10,.0f} cells/s")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    for name, value in (("cells", 6_000), ("genes", 2_000), ("rounds", 5)):
+        parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--precision", choices=("32", "fast32", "bf16"), default="32", help="Of the steps.")
+    options = parser.parse_args()
+    data = made_up(options.cells, options.genes, 20)
+    data.adata.obs["total_counts"] = np.float32(1e4)
+    torch.set_float32_matmul_precision("medium" if options.precision == "fast32" else "highest")
+    print(f"{options.cells:,} cells x {options.genes:,} genes, {DEVICE}, {torch.get_num_threads()} threads, ", end="")
+    print(f"{options.precision}; medians of {options.rounds} rounds")
+    for batch_size in (128, 256, 1024):
+        n = max(4, 4096 // batch_size)
+        forms = {"products": products(options.genes, batch_size)}
+        for likelihood in ("mse", "nb", "zinb"):
+            forms[likelihood] = step_of(data, batch_size, likelihood, low=options.precision == "bf16")
+        with memory_kept():
+            for step in forms.values():
+                step(0)
+            found = [{name: seconds(step, 0, n) for name, step in forms.items()} for _ in range(options.rounds)]
+        for name in forms:
+            each = statistics.median(one[name] for one in found)
+            share = statistics.median(one["products"] / one[name] for one in found)
+            print(
+                f"batch {batch_size:5d}  {name:9s} {each * 1e3:8.1f} ms  {batch_size / each:10,.0f} cells/s  {share:.2f}"
+            )
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ from cycseq.errors import ModelError  # noqa: E402
 from cycseq.models.cycseq import CycSeq  # noqa: E402
 from cycseq.models.gan import GAN  # noqa: E402
 from cycseq.nets.batch import Batch, Sizes  # noqa: E402
-from cycseq.nets.cycseq import CycSeqNet, Form  # noqa: E402
+from cycseq.nets.cycseq import CycSeqNet, Form, label_loss, parts_of, places_of  # noqa: E402
+from cycseq.nets.losses import condition_means  # noqa: E402
 
 HELD = Condition("THP1", "G1")
 SMALL = {"hidden": (48, 32), "latent": 8, "batch_size": 64, "learning_rate": 2e-3, "schedule": "constant"}
@@ -126,3 +127,40 @@ def test_the_published_form_trains(train, small_data):
     model = CycSeq(num_epochs=2, faithful=True, **SMALL).fit(train)
     predicted = model.predict(small_data.controls(), [HELD])
     assert np.isfinite(predicted.x).all()
+
+
+def test_the_published_critic_gives_a_probability_and_sees_whole_vectors(mixed_batch):
+    sizes, batch = mixed_batch
+    critic = CycSeqNet(sizes, form(faithful=True)).eval().critic("perturbed")
+    told = critic.labels(batch)
+    assert set(told.unique().tolist()) == {0.0, 1.0}
+    score = critic(100 * batch.x, told)
+    assert ((score > 0) & (score < 1)).all()
+
+
+def test_label_loss_is_that_of_vectors_of_zeros_and_ones(mixed_batch):
+    sizes, batch = mixed_batch
+    parts, places = torch.randn(8, sizes.parts), torch.randn(8, sizes.contexts + sizes.batches)
+    wanted = sum(
+        torch.nn.functional.binary_cross_entropy_with_logits(logits, aim)
+        for logits, aim in ((parts, parts_of(batch, sizes)), (places, places_of(batch, sizes)))
+    )
+    assert torch.allclose(label_loss(parts, places, batch, sizes), wanted, atol=1e-6)
+
+
+def test_condition_means_are_those_of_each_label(mixed_batch):
+    _, batch = mixed_batch
+    (means,) = condition_means(batch, [batch.x])
+    assert torch.allclose(means, torch.stack([batch.x[::2].mean(dim=0), batch.x[1::2].mean(dim=0)]), atol=1e-6)
+
+
+def test_a_network_trained_on_all_lines_knows_a_new_batch_and_a_new_line(train, small_data):
+    """Held-open places: cells of a batch and a line that training never saw are translated, not refused."""
+    lines = small_data.subset(c for c in small_data.conditions() if c.context != "THP1")
+    old = lines.take((lines.adata.obs["batch"] == "b0").to_numpy())
+    model = CycSeq(num_epochs=15, **SMALL).fit(old)
+    other = small_data.controls(["THP1"])
+    predicted = model.predict(other, [Condition("THP1", "G3")])
+    pearson, ratio = errors(predicted, small_data, Condition("THP1", "G3"))
+    assert pearson > 0.3
+    assert ratio < 1.0

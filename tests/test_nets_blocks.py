@@ -2,9 +2,12 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="networks need torch: pip install 'cycseq[networks]'")
 
+from torch import nn  # noqa: E402
+
 from cycseq.nets.autoencoder import AutoencoderNet  # noqa: E402
 from cycseq.nets.batch import Batch, Sizes  # noqa: E402
-from cycseq.nets.blocks import Labels, TokenAttention  # noqa: E402
+from cycseq.nets.blocks import Dropout, Labels, TokenAttention  # noqa: E402
+from cycseq.nets.losses import frozen  # noqa: E402
 
 SIZES = Sizes(genes=12, parts=4, contexts=3, batches=2)
 
@@ -55,3 +58,30 @@ def test_the_published_autoencoder_has_its_597_thousand_parameters():
         shortcut=False,
     )
     assert sum(p.numel() for p in net.parameters()) == 597_288
+
+
+def test_dropout_keeps_expected_values_and_does_nothing_in_evaluation():
+    torch.manual_seed(0)
+    layer, x = Dropout(0.2), torch.ones(999, 501, requires_grad=True)
+    y = layer(x)
+    off = y == 0
+    assert abs(float(off.float().mean()) - 0.2) < 3e-3
+    assert abs(float(y.mean()) - 1.0) < 3e-3
+    assert torch.allclose(y[~off], torch.tensor(256 / 205))
+    # masks are drawn afresh, for every value by itself
+    again = layer(x) == 0
+    assert abs(float((off & again).float().mean()) - 0.04) < 3e-3
+    assert abs(float((off[:, 1:] & off[:, :-1]).float().mean()) - 0.04) < 3e-3
+    y.sum().backward()
+    assert torch.equal(x.grad, y.detach())
+    assert torch.equal(layer.eval()(x), x)
+
+
+def test_an_opponents_weights_get_no_gradient():
+    net, opponent = nn.Linear(3, 3), nn.Linear(3, 1)
+    with frozen(opponent):
+        loss = opponent(net(torch.ones(2, 3))).sum()
+    loss.backward()
+    assert net.weight.grad is not None
+    assert opponent.weight.grad is None
+    assert all(p.requires_grad for p in opponent.parameters())

@@ -56,3 +56,24 @@ def test_gradient_penalty_of_a_linear_critic():
     penalty.backward()
     assert slope.grad is not None
     assert least_squares(torch.tensor([1.0, 3.0]), 1.0) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("excess", [False, True])
+def test_gradients_of_counts_are_those_of_the_plain_formula(excess):
+    generator = torch.Generator().manual_seed(0)
+    counts = torch.randint(0, 5, (7, 6), generator=generator).double()
+    log_mean, logit = (torch.randn(7, 6, generator=generator).double().requires_grad_() for _ in range(2))
+    log_dispersion = torch.randn(6, generator=generator).double().requires_grad_()
+    law = torch.distributions.NegativeBinomial(
+        total_count=log_dispersion.exp().expand(7, 6), logits=log_mean - log_dispersion, validate_args=False
+    )
+    plain = law.log_prob(counts)
+    if excess:
+        present = torch.nn.functional.logsigmoid(-logit) + plain
+        both = torch.logaddexp(torch.nn.functional.logsigmoid(logit), present)
+        plain = torch.where(counts == 0, both, present)
+    inputs = [log_mean, log_dispersion, *([logit] if excess else [])]
+    wanted = torch.autograd.grad(-plain.mean(), inputs)
+    found = torch.autograd.grad(nb_loss(counts, log_mean, log_dispersion, logit if excess else None), inputs)
+    for one, other in zip(found, wanted, strict=True):
+        assert torch.allclose(one, other, atol=1e-10)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.functional import mse_loss
 
 from cycseq.nets.batch import Batch, Sizes
 from cycseq.nets.blocks import Labels, mlp
@@ -47,9 +48,10 @@ class AutoencoderNet(nn.Module):
         likelihood: str,
         dropout: Sequence[float],
         shortcut: bool,
+        standardise: bool = False,
     ) -> None:
         super().__init__()
-        self.likelihood = likelihood
+        self.likelihood, self.standardise = likelihood, standardise
         self.register_buffer("centre", torch.zeros(sizes.genes))
         self.register_buffer("spread", torch.ones(sizes.genes))
         self.labels = Labels(sizes, LABEL_WIDTH) if conditional else None
@@ -74,7 +76,7 @@ class AutoencoderNet(nn.Module):
         Counts have a logarithm of the mean as output, which principal components of log1p values would overshoot: there
         the decoder's linear path begins at zero.
         """
-        self.output.bias.copy_(level)
+        self.output.bias.copy_(level if self.standardise or self.likelihood != "mse" else level + self.centre)
         if self.scores is None or self.loadings is None:
             return
         self.scores.weight.copy_(components / deviation[:, None])
@@ -90,11 +92,11 @@ class AutoencoderNet(nn.Module):
 
     def encode(self, batch: Batch) -> Posterior:
         """Where the cells lie in the latent space."""
-        x = (batch.x - self.centre) / self.spread
+        x = self._standard(batch)
         hidden = self.encoder(x)
         mean = self.mean(hidden)
         if self.scores is not None:
-            mean = mean + self.scores(x)
+            mean = mean + self.scores(x if self.standardise else x - self.centre)
         variance = None if self.log_variance is None else self.log_variance(hidden).clamp(-10.0, 4.0).float()
         return Posterior(mean.float(), variance)
 
@@ -102,7 +104,7 @@ class AutoencoderNet(nn.Module):
         """Reconstruction loss per gene: squared error (of standardised values if so), or - log likelihood of counts."""
         output, hidden = self._decoded(z, batch)
         if self.log_dispersion is None:
-            return (output - (batch.x - self.centre) / self.spread).square().mean()
+            return mse_loss(output, self._standard(batch))
         counts = counts_of(batch.x, batch.total)
         log_mean = counts.sum(dim=1, keepdim=True).clamp(min=1.0).log() + output.log_softmax(dim=1)
         zero_logit = None if self.zero_logit is None else self.zero_logit(hidden).float()
@@ -112,7 +114,7 @@ class AutoencoderNet(nn.Module):
         """Decoded cells, log1p: expected values, or (for counts) values of drawn counts, at the depth of the batch's cells."""
         output, hidden = self._decoded(z, batch)
         if self.log_dispersion is None:
-            return (output * self.spread + self.centre).clamp(min=0.0)
+            return (output * self.spread + self.centre if self.standardise else output).clamp(min=0.0)
         depth = counts_of(batch.x, batch.total).sum(dim=1, keepdim=True).clamp(min=1.0)
         mean = depth * output.softmax(dim=1)
         present = 1.0 if self.zero_logit is None else torch.sigmoid(-self.zero_logit(hidden).float())
@@ -124,6 +126,10 @@ class AutoencoderNet(nn.Module):
         if self.zero_logit is not None:
             counts = counts * torch.bernoulli(torch.as_tensor(present))
         return torch.log1p(counts / batch.total[:, None] * 1e4)
+
+    def _standard(self, batch: Batch) -> Float[Tensor, "cells genes"]:
+        """Standardised values if so; else the values themselves, as batch norm and biases centre them at no cost."""
+        return (batch.x - self.centre) / self.spread if self.standardise else batch.x
 
     def _decoded(
         self, z: Float[Tensor, "cells units"], batch: Batch

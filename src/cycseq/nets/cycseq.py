@@ -151,9 +151,7 @@ class LabelReader(nn.Module):
         super().__init__()
         self.n_parts = sizes.parts
         n_labels = sizes.parts + sizes.contexts + sizes.batches
-        self.layers = nn.Sequential(
-            nn.Linear(sizes.genes, READER_WIDTH), nn.PReLU(), nn.Linear(READER_WIDTH, n_labels)
-        )
+        self.layers = nn.Sequential(nn.Linear(sizes.genes, READER_WIDTH), nn.PReLU(), nn.Linear(READER_WIDTH, n_labels))
 
     def forward(self, x: Float[Tensor, "cells genes"]) -> tuple[Tensor, Tensor]:
         """Logits of the perturbed genes, and of contexts and batches."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -21,8 +23,9 @@ def nb_loss(
 ) -> Float[Tensor, ""]:
     """Negative log likelihood per gene, mean over cells; variance = mean + mean^2 / dispersion.
 
-    The gamma functions cancel where a count is zero, so they are computed at the other counts only: most of the time
-    of a plain implementation is saved, with the same value.
+    Gamma functions cancel where a count is 0 or 1 (lgamma(theta + 1) - lgamma(theta) = log theta), so they are computed
+    at higher counts only, where they depend on the gene alone: most of the time of a plain implementation is saved, with
+    the same value.
 
     Parameters
     ----------
@@ -35,22 +38,48 @@ def nb_loss(
     zero_logit
         Logit of the share of cells whose count is zero whatever the mean; None for no excess of zeros.
     """
-    dispersion = log_dispersion.exp()
-    # log(theta / (theta + mean)), without overflow
-    log_share = -softplus(log_mean - log_dispersion)
-    none = dispersion * log_share
-    cell, gene = counts.nonzero(as_tuple=True)
-    k, theta = counts[cell, gene], dispersion[gene]
-    at = (cell, gene)
-    some = (
-        torch.lgamma(k + theta)
-        - torch.lgamma(theta)
-        - torch.lgamma(k + 1.0)
-        + k * (log_mean[at] - log_dispersion[gene] + log_share[at])
-    )
-    if zero_logit is None:
-        return -(none.sum() + some.sum()) / counts.numel()
-    # log(pi + (1 - pi) e^none) = softplus(none - logit) - softplus(-logit), and (1 - pi) = e^-softplus(logit)
-    zero = softplus(none - zero_logit) - softplus(-zero_logit)
-    present = none[at] + some - softplus(zero_logit[at])
-    return -(zero.sum() - zero[at].sum() + present.sum()) / counts.numel()
+    cell, gene = (counts > 1).nonzero(as_tuple=True)
+    k, log_theta = counts[cell, gene], log_dispersion[gene]
+    theta = log_theta.exp()
+    gammas = torch.lgamma(k + theta) - torch.lgamma(theta) - k * log_theta - torch.lgamma(k + 1.0)
+    found: Tensor = _WithoutGammas.apply(counts, log_mean, log_dispersion, zero_logit)  # type: ignore[no-untyped-call]
+    return -(found + gammas.sum()) / counts.numel()
+
+
+class _WithoutGammas(torch.autograd.Function):
+    """Sum of the log likelihood but for its gamma functions, with its gradient worked out beside it.
+
+    With s = log(theta / (theta + mean)), a count k adds k (log mean + s) + theta s. With zeros in excess and
+    e = theta s - logit, a zero adds softplus(e) = e + softplus(-e), another count e, and each -softplus(-logit). Few
+    passes over cells x genes, in place: what autograd would keep and do for every term takes most of a step.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, counts: Tensor, log_mean: Tensor, log_dispersion: Tensor, zero_logit: Tensor | None
+    ) -> Tensor:
+        theta = log_dispersion.exp()
+        share = softplus(log_mean - log_dispersion).neg_()
+        away = torch.expm1(share).neg_()  # mean / (theta + mean)
+        none = theta * share
+        total = share.add_(log_mean).mul_(counts).sum()
+        if zero_logit is None:
+            total += none.sum()
+            slope_logit, pull = None, (counts + theta).mul_(away)
+        else:
+            excess = none - zero_logit
+            total += excess.sum() - softplus(-zero_logit).sum()
+            zeros = softplus(excess.neg_()).mul_(counts == 0)
+            total += zeros.sum()
+            weight = zeros.neg_().exp_()  # how much the count's own law explains a zero; 1 where it is none
+            slope_logit = torch.sigmoid(-zero_logit).sub_(weight)
+            none.mul_(weight)
+            pull = weight.mul_(theta).add_(counts).mul_(away)
+        slope_dispersion = none.add_(pull).sum(dim=0)
+        ctx.save_for_backward(counts - pull, slope_dispersion, slope_logit)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        slopes = ctx.saved_tensors
+        return None, *(None if slope is None else gradients[0] * slope for slope in slopes)

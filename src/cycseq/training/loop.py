@@ -17,6 +17,7 @@ from torch import nn
 
 from cycseq.batches import Feeder
 from cycseq.training.adapter import Adapter, Learner, TrainingSettings
+from cycseq.training.memory import memory_kept
 from cycseq.training.state import State, load_state
 
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed"]] = {"32": "32-true", "fast32": "32-true", "bf16": "bf16-mixed"}
@@ -67,7 +68,13 @@ def train(
     ModelError
         If the run holds a checkpoint of another training.
     """
-    with tempfile.TemporaryDirectory() as temporary, _quiet(), _precision(settings.precision), torch.random.fork_rng():
+    with (
+        tempfile.TemporaryDirectory() as temporary,
+        _quiet(),
+        _precision(settings.precision),
+        torch.random.fork_rng(),
+        memory_kept(),
+    ):
         folder = Path(temporary) if run is None else run / "checkpoints"
         state = State() if run is None else load_state(folder, identity)
         if state.net:
