@@ -73,6 +73,8 @@ def killed(folder: Path) -> Path:
 def test_a_killed_training_goes_on_to_the_same_file(folder: Path, killed: Path, capsys: pytest.CaptureFixture[str]):
     with pytest.raises(FileError, match=r"has not ended.* --resume$"):
         Run.open(killed)
+    assert main(fit(folder, "killed").split()) == BAD_INPUT
+    assert "was interrupted: go on with it by --resume" in capsys.readouterr().err
     for words, differing in (
         (fit(folder, "killed", "--resume --seed 5"), "the seed was 0 and is 5"),
         (fit(folder, "killed", "--resume --model.learning_rate 0.5"), "learning_rate was 0.001 and is 0.5"),

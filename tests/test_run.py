@@ -124,6 +124,14 @@ def test_what_is_no_finished_run_is_refused(run: Run, small_data: PerturbationDa
         Run.open(run.folder)
 
 
+def test_a_damaged_run_can_be_replaced(run: Run, small_data: PerturbationData):
+    (run.folder / "run.json").write_text("{")
+    with pytest.raises(FileError, match="--overwrite true"):
+        fit_run(small_data, run.split, build_model("NoChange"), run.folder)
+    again = fit_run(small_data, run.split, build_model("NoChange"), run.folder, overwrite=True)
+    assert Run.open(again.folder).facts["model"] == "NoChange"
+
+
 def test_a_prediction_is_recorded_without_a_copy_of_its_cells(run: Run, small_data: PerturbationData):
     predicted = run.model.predict(small_data.controls(["K562"]), [Condition("K562", "G1")])
     assert np.shares_memory(with_record(predicted, run.model, run.split, 0).x, predicted.x)

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.split import Split
-from cycseq.errors import FitBrokeOffError, SettingsError
+from cycseq.data.split import Split, SplitParts
+from cycseq.errors import FileError, FitBrokeOffError, SettingsError
 from cycseq.files import check_output, write_text
 from cycseq.model import Model
 from cycseq.run.folder import MODEL, RUN, SPLIT, Run, check_seed, read_facts
@@ -72,6 +72,8 @@ def fit_run(
 
     Raises
     ------
+    FileError
+        If the folder exists and is neither to be replaced nor to be gone on with.
     SplitError
         If the split was made from other data.
     SettingsError
@@ -81,14 +83,7 @@ def fit_run(
         If the model cannot learn from these data, or training breaks.
     """
     check_seed(seed)
-    if resume and overwrite:
-        msg = f"--resume goes on with {folder} and --overwrite replaces it: say one of them."
-        raise SettingsError(msg)
-    begun = progress_of(folder) if resume else "none"
-    if begun == "none":
-        check_output(folder, overwrite=overwrite or (resume and folder.is_dir() and not any(folder.iterdir())))
-    else:
-        _check_same(folder, split, model, seed)
+    begun = _begun(folder, split, model, seed, overwrite=overwrite, resume=resume)
     parts = log1p_parts(split, data)
     if begun == "ended":
         return Run.open(folder)
@@ -107,22 +102,43 @@ def fit_run(
                 seed=seed,
                 command=command,
             )
-        known = {"split": split.name, "claim": split.claim, "data_hash": split.data_hash}
-        before = model.fitted_
-        try:
-            model.fit(parts.train, parts.validation, seed=seed, run=folder)
-        except FitBrokeOffError as err:
-            if model.fitted_ is before:
-                raise
-            _note(folder, broken=str(err))
-            model.save(folder / MODEL, facts=known | {"broken": str(err)})
-            stays = begun == "begun" or not _replaced(folder).exists()
-            where = "holds that state, and cycseq predict takes it" if stays else "is what it was before"
-            msg = f"{err} {folder} {where}."
-            raise FitBrokeOffError(msg) from err
-        model.save(folder / MODEL, facts=known)
-        shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+        _fit(model, parts, folder, split, seed)
     return Run.open(folder)
+
+
+def _begun(folder: Path, split: Split, model: Model, seed: int, *, overwrite: bool, resume: bool) -> Progress:
+    """How far the fit to go on with has come; ``"none"`` for one that is to begin."""
+    if resume and overwrite:
+        msg = f"--resume goes on with {folder} and --overwrite replaces it: say one of them."
+        raise SettingsError(msg)
+    found = "none" if overwrite else progress_of(folder)
+    if found == "begun" and not resume:
+        msg = f"the fit of {folder} was interrupted: go on with it by --resume, or replace it by --overwrite true."
+        raise FileError(msg)
+    if resume and found != "none":
+        _check_same(folder, split, model, seed)
+        return found
+    check_output(folder, overwrite=overwrite or (resume and folder.is_dir() and not any(folder.iterdir())))
+    return "none"
+
+
+def _fit(model: Model, parts: SplitParts, folder: Path, split: Split, seed: int) -> None:
+    """Fit and save; the last good state too, where the training breaks."""
+    known, before = {"split": split.name, "data_hash": split.data_hash}, model.fitted_
+    try:
+        model.fit(parts.train, parts.validation, seed=seed, run=folder)
+    except FitBrokeOffError as err:
+        if model.fitted_ is before:
+            raise
+        _note(folder, broken=str(err))
+        model.save(folder / MODEL, facts=known | {"broken": str(err)})
+        where = (
+            "is what it was before" if _replaced(folder).exists() else "holds that state, and cycseq predict takes it"
+        )
+        msg = f"{err} {folder} {where}."
+        raise FitBrokeOffError(msg) from err
+    model.save(folder / MODEL, facts=known)
+    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
 
 
 def _check_same(folder: Path, split: Split, model: Model, seed: int) -> None:
