@@ -128,6 +128,27 @@ def test_intervals_cover_though_the_noise_was_understated():
     assert 0.87 < coverage(corrected.variance, corrected.mean) < 0.94
 
 
+def test_few_points_that_disagree_are_not_trusted():
+    """Eight points, all alike in one block; in the other two are alike and strong, and the others are their own."""
+    covariance, rng = np.stack([0.8 + 0.2 * np.eye(8)]), np.random.default_rng(0)
+    prior = Mixture((1.0,), np.ones((1, 1)))
+    _, alike = drawn(covariance[0], 400, 0.1)
+    apart = rng.normal(size=(400, 8)) + rng.normal(size=(400, 1)) * np.array([3.0, 3, 0, 0, 0, 0, 0, 0])
+    slopes = {}
+    for name, y in (("alike", alike), ("apart", apart)):
+        seen = Block(y, np.full_like(y, 0.1), np.ones(400), np.arange(8))
+        plain, cautious = (leave_one_out([seen], prior, covariance, cautious=how).slope for how in (False, True))
+        slopes[name] = plain, cautious
+        parts = [krige(seen.without(i), prior, covariance, np.array([i])).mean[:, 0] for i in range(8)]
+        kept = [[j for j in range(8) if j != i] for i in range(8)]
+        jack = [sum(parts[j] @ y[:, j] for j in k) / sum(parts[j] @ parts[j] for j in k) for k in kept]
+        slope = sum(parts[j] @ y[:, j] for j in range(8)) / sum(p @ p for p in parts)
+        expected = np.clip(slope - np.sqrt(7 * np.var(jack)), 0, 1)
+        assert cautious == pytest.approx(expected)
+    assert slopes["alike"][1] > 0.9
+    assert slopes["apart"][1] < 0.5 * slopes["apart"][0]
+
+
 def test_what_was_measured_well_needs_no_correction():
     seen = Block(np.ones((3, 2)), np.full((3, 2), 1e-6), np.ones(3), np.arange(2))
     posterior = krige(seen, Mixture((1.0,), np.ones((1, 1))), np.eye(2)[None], np.array([0]))

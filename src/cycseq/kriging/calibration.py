@@ -40,11 +40,18 @@ class Trust:
 
 
 def leave_one_out(
-    blocks: Sequence[Block], mixture: Mixture, covariances: Covariances, columns: Places | None = None
+    blocks: Sequence[Block],
+    mixture: Mixture,
+    covariances: Covariances,
+    columns: Places | None = None,
+    *,
+    cautious: bool = False,
 ) -> Trust:
     """Predict every observed point from the others, training data only, and learn what that teaches.
 
-    The slope is that of least squares over all rows. The nugget is the least for which intervals cover `COVERAGE` of
+    The slope is that of least squares over all rows. The rows of a point may go right or wrong together, so that few
+    points tell little of it: a cautious slope is smaller by its standard error over points (jackknife), as in the
+    one-standard-error rule (Breiman et al. 1984). The nugget is the least for which intervals cover `COVERAGE` of
     the rows where sampling noise makes most of the interval, the inflation the same where the posterior does.
 
     Parameters
@@ -53,6 +60,8 @@ def leave_one_out(
         As in `cycseq.kriging.mixture.learn_mixture`.
     columns
         Which points of each block are left out; None leaves out each in turn.
+    cautious
+        Whether to borrow only as far as the points agree that it helps.
     """
     parts: list[tuple[PerRow, PerRow, PerRow, PerRow, PerRow]] = []
     for block in blocks:
@@ -64,12 +73,21 @@ def leave_one_out(
     if sum(len(part[0]) for part in parts) < FEWEST:
         return Trust()
     mean, variance, unit, y, noise = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    slope = float(np.clip((y * mean).sum() / max((mean**2).sum(), 1e-12), 0.0, 1.0))
+    products, squares = (np.array([(part[i] * part[0]).sum() for part in parts]) for i in (3, 0))
+    slope = products.sum() / max(squares.sum(), 1e-12) - (_jackknife_error(products, squares) if cautious else 0.0)
+    slope = float(np.clip(slope, 0.0, 1.0))
     error = (y - slope * mean) ** 2 / norm.ppf(0.5 + COVERAGE / 2) ** 2
     strong = variance > noise
     nugget = _least(NUGGETS, ~strong, lambda value: error <= variance + value * unit + noise)
     inflation = _least(INFLATIONS, strong, lambda value: error <= value * variance + nugget * unit + noise)
     return Trust(slope, nugget, inflation)
+
+
+def _jackknife_error(products: np.ndarray, squares: np.ndarray) -> float:
+    """Standard error of sum(products) / sum(squares) over points (Efron and Stein 1981)."""
+    n = len(products)
+    without = (products.sum() - products) / np.maximum(squares.sum() - squares, 1e-12)
+    return float(np.sqrt((n - 1) / n * ((without - without.mean()) ** 2).sum()))
 
 
 def _left_out(block: Block, columns: Places | None) -> Places:

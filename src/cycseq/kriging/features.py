@@ -41,7 +41,7 @@ def learn_features(field: Field, names: Sequence[str], values: FeatureValues, *,
     mixture = learn_mixture([block], covariances, SCALES)
     n = min(LEFT_OUT, len(names))
     columns = np.sort(np.random.default_rng(seed).choice(len(names), n, replace=False))
-    return Stage(mixture, leave_one_out([block], mixture, covariances, columns))
+    return Stage(mixture, leave_one_out([block], mixture, covariances, columns, cautious=True))
 
 
 def krige_features(
