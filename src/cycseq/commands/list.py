@@ -30,8 +30,14 @@ def _models() -> None:
 
 def _metrics() -> None:
     from cycseq.metrics import METRICS
+    from cycseq.metrics.integration import INTEGRATION
+    from cycseq.metrics.pairs import PAIR_METRICS
 
     rows = [(m.name, f"{m.best:g}", m.formula, m.caution) for m in METRICS.values()]
+    rows += [(name, "-", formula, "evaluate --pairs, on simulated data") for name, formula in PAIR_METRICS.items()]
+    rows += [
+        (name, "1", formula, "embed --score; read mixing and keeping together") for name, formula in INTEGRATION.items()
+    ]
     table(("metric", "best", "formula", "read it with care"), rows)
 
 
