@@ -3,16 +3,17 @@
     python benchmarks/cycle_transport.py ../shared/data/kang2018_pbmc_ifnb.h5ad --out /tmp/cycle_transport [--seeds 3]
 
 Nothing of the held-out context but its control cells is seen. Every score is appended to `scores.csv` as soon as it is
-known, and is not computed again when the command is repeated. Prints one Markdown table of means and paired
-intervals for each data set. Two metrics are computed twice: in principal components of the held-out context's own control
-cells, as `cycseq benchmark` does, and (ending in ` (wide)`) of the control cells of all contexts.
+known, and is not computed again when the command is repeated. Prints one Markdown table of means and paired intervals
+for each data set. `edistance` is computed twice: in principal components of the held-out context's own control cells, as
+`cycseq benchmark` does, and (ending in ` (wide)`) of the control cells of all contexts.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import anndata as ad
@@ -23,32 +24,31 @@ import cycseq
 from cycseq.bootstrap import paired_differences
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.simulate import SimulateSettings, simulate
+from cycseq.model import Model
+from cycseq.real_side import RealSide
 
-CELLS = ("edistance", "zero_fraction_error", "mean_variance_error", "c2st_auc", "wasserstein_gene", "mmd")
-METRICS = (*CELLS, "gene_correlation_error", "mse_ratio", "pearson_delta")
-WIDE = ("edistance", "c2st_auc")
-BASELINE = "ConditionKriging"
-VARIANTS: dict[str, tuple[str, dict[str, object]]] = {
+METRICS = (
+    *("edistance", "zero_fraction_error", "mean_variance_error", "c2st_auc", "wasserstein_gene", "mmd"),
+    *("gene_correlation_error", "mse_ratio", "pearson_delta"),
+)
+WIDE = ("edistance",)
+BASELINE, FULL = "ConditionKriging", "CycleTransport"
+FITTED: dict[str, tuple[str, dict[str, object]]] = {
     "NoChange": ("NoChange", {}),
     BASELINE: (BASELINE, {}),
-    "CycleTransport": ("CycleTransport", {}),
-    "without h": ("CycleTransport", {"transport": False}),
-    "without cycle": ("CycleTransport", {"lambda_cycle": 0.0}),
-    "without pairs": ("CycleTransport", {"lambda_pair": 0.0}),
-    "without MMD": ("CycleTransport", {"lambda_mmd": 0.0}),
-    "without noise model": ("CycleTransport", {"cells": "shifted"}),
-    "counts kept": ("CycleTransport", {"cells": "kept", "transport": False}),
+    FULL: (FULL, {}),
+    "without cycle": (FULL, {"lambda_cycle": 0.0}),
+    "without pairs": (FULL, {"lambda_pair": 0.0}),
+    "without MMD": (FULL, {"lambda_mmd": 0.0}),
+    "without noise model": (FULL, {"cells": "shifted"}),
 }
-SEEDED = ("CycleTransport", "without h")
-"""Variants that are run with every seed; the others with the first."""
-WRONG = ("wrong context", "wrong target")
 
 
 def data_sets(kang: Path, worlds: list[str]) -> Iterator[tuple[str, PerturbationData]]:
     settings = cycseq.PrepareSettings(genes="all")
     yield "Kang", cycseq.prepare([cycseq.read(kang)], settings)
     for world in worlds:
-        simulated = simulate(SimulateSettings(contexts=5, perturbations=20, genes=500, cells=6_000, world=world))
+        simulated = simulate(SimulateSettings(contexts=4, perturbations=10, genes=300, cells=3_000, world=world))
         yield world, cycseq.prepare([simulated], settings)
 
 
@@ -61,31 +61,50 @@ def relabelled(predicted: PerturbationData, conditions: dict[Condition, Conditio
     return PerturbationData(adata=adata, scale=predicted.scale)
 
 
-def one(data: PerturbationData, context: str, name: str, seed: int) -> tuple[PerturbationData, float]:
-    """Predicted cells of all conditions of a held-out context, and the seconds of the processor for fitting."""
+def without_h(model: Model, **settings: object) -> Model:
+    """The same fitted model, as it is with `transport=False` and these settings."""
+    plain = cycseq.build_model(FULL, {"transport": False, **settings})
+    plain.fitted_ = replace(model.learned, facts={**model.learned.facts, "transport": None}, cache={})
+    return plain
+
+
+def predictions(
+    data: PerturbationData, context: str, name: str, seed: int
+) -> Iterator[tuple[str, PerturbationData, float]]:
+    """Predicted cells of all conditions of a held-out context, with the processor's seconds for fitting."""
     test = [c for c in data.conditions() if c.context == context and not c.is_control]
-    train = data.subset(set(data.conditions()) - set(test))
-    model, settings = VARIANTS.get(name, ("CycleTransport", {}))
+    kind, settings = FITTED[name]
     started = time.process_time()
-    fitted = cycseq.build_model(model, settings).fit(train, seed=seed)
+    model = cycseq.build_model(kind, settings).fit(data.subset(set(data.conditions()) - set(test)), seed=seed)
     seconds = time.process_time() - started
-    asked, other = test, context
-    if name == "wrong context":  # the next context's cells, under this one's label
-        other = data.contexts[(data.contexts.index(context) + 1) % len(data.contexts)]
-        asked = [Condition(other, c.perturbation) for c in test]
-    elif name == "wrong target":  # the next perturbation's cells, under this one's label
-        asked = [*test[1:], test[0]]
-    predicted = fitted.predict(data.controls([other]), asked, seed=seed)
-    return relabelled(predicted, dict(zip(asked, test, strict=True))), seconds
+    yield name, model.predict(data.controls([context]), test, seed=seed), seconds
+    if name != FULL:
+        return
+    for derived, settings in (("without h", {}), ("without h, counts kept", {"cells": "kept"})):
+        yield derived, without_h(model, **settings).predict(data.controls([context]), test, seed=seed), seconds
+    other = data.contexts[(data.contexts.index(context) + 1) % len(data.contexts)]
+    asked = [c for c in test if Condition(other, c.perturbation) in data.conditions()]
+    there = [Condition(other, c.perturbation) for c in asked]
+    made = model.predict(data.controls([other]), there, seed=seed)
+    yield "wrong context", relabelled(made, dict(zip(there, asked, strict=True))), seconds
+    if len(test) > 1:
+        turned = [*test[1:], test[0]]
+        made = model.predict(data.controls([context]), turned, seed=seed)
+        yield "wrong target", relabelled(made, dict(zip(turned, test, strict=True))), seconds
 
 
-def scored(data: PerturbationData, context: str, predicted: PerturbationData) -> pd.DataFrame:
-    real = data.subset(c for c in data.conditions() if c.context == context and not c.is_control)
-    tables = []
-    for controls, names, ending in ((data.controls([context]), METRICS, ""), (data.controls(), WIDE, " (wide)")):
-        table = cycseq.evaluate(predicted, real, controls, settings=cycseq.EvaluateSettings(metrics=names))
-        tables.append(table.assign(metric=table["metric"] + ending))
-    return pd.concat(tables)
+def real_sides(data: PerturbationData, cells: PerturbationData, context: str) -> dict[str, RealSide]:
+    """The real cells, in components of the context's own control cells and of those of all contexts."""
+    real = cells.subset(c for c in cells.conditions() if c.context == context and not c.is_control)
+    return {
+        ending: RealSide.of(real, controls, settings=cycseq.EvaluateSettings(metrics=names))
+        for ending, controls, names in (("", data.controls([context]), METRICS), (" (wide)", data.controls(), WIDE))
+    }
+
+
+def scored(sides: dict[str, RealSide], predicted: PerturbationData) -> pd.DataFrame:
+    tables = [(ending, cycseq.evaluate(predicted, side)) for ending, side in sides.items()]
+    return pd.concat([table.assign(metric=table["metric"] + ending) for ending, table in tables])
 
 
 def split_half(data: PerturbationData, context: str, seed: int) -> PerturbationData:
@@ -97,28 +116,26 @@ def split_half(data: PerturbationData, context: str, seed: int) -> PerturbationD
     return PerturbationData(ad.AnnData(adata.X, adata.obs, adata.var), scale=data.scale)
 
 
-def run(data_set: str, data: PerturbationData, seeds: int, path: Path) -> None:
-    done = (
-        set(map(tuple, pd.read_csv(path)[["data", "split", "model", "seed"]].values.tolist()))
-        if path.exists()
-        else set()
-    )
-    wrong = WRONG if len(data.perturbations) > 1 else WRONG[:1]
-    for name in ("SplitHalf", *VARIANTS, *wrong):
-        for seed in range(seeds if name in SEEDED else 1):
-            for context in data.contexts:
-                split = f"unseen-context:{context}"
-                if (data_set, split, name, seed) in done:
-                    continue
-                if name == "SplitHalf":
-                    predicted, seconds = split_half(data, context, seed), 0.0
-                    rest = ~data.adata.obs_names.isin([n.removeprefix("half/") for n in predicted.adata.obs_names])
-                    table = scored(data.take(rest), context, predicted)
-                else:
-                    predicted, seconds = one(data, context, name, seed)
-                    table = scored(data, context, predicted)
-                table = table.assign(data=data_set, model=name, split=split, seed=seed, seconds=seconds)
-                table.to_csv(path, mode="a", header=not path.exists(), index=False)
+def run(data_set: str, data: PerturbationData, names: Iterable[str], seeds: int, path: Path) -> None:
+    columns = ["data", "split", "model", "seed"]
+    done = set(pd.read_csv(path)[columns].itertuples(index=False, name=None)) if path.exists() else set()
+
+    def write(name: str, split: str, seed: int, table: pd.DataFrame, seconds: float) -> None:
+        table = table.assign(data=data_set, model=name, split=split, seed=seed, seconds=seconds)
+        table.to_csv(path, mode="a", header=not path.exists(), index=False)
+
+    for context in data.contexts:
+        split, sides = f"unseen-context:{context}", real_sides(data, data, context)
+        for name, seed in [(n, s) for n in names for s in range(seeds if n == FULL else 1)]:
+            if (data_set, split, name, seed) in done:
+                continue
+            if name == "SplitHalf":
+                half = split_half(data, context, seed)
+                rest = ~data.adata.obs_names.isin([n.removeprefix("half/") for n in half.adata.obs_names])
+                write(name, split, seed, scored(real_sides(data, data.take(rest), context), half), 0.0)
+                continue
+            for derived, predicted, seconds in predictions(data, context, name, seed):
+                write(derived, split, seed, scored(sides, predicted), seconds)
 
 
 def markdown(scores: pd.DataFrame) -> str:
@@ -154,9 +171,13 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / "scores.csv"
-    for name, data in data_sets(options.kang, options.worlds):
-        run(name, data, options.seeds, path)
-        scores = pd.read_csv(path)
+    sets = dict(data_sets(options.kang, options.worlds))
+    ablations = [name for name in FITTED if name.startswith("without")]
+    for names in (("SplitHalf", "NoChange", BASELINE, FULL), ablations):
+        for name, data in sets.items():
+            run(name, data, names, options.seeds, path)
+    scores = pd.read_csv(path)
+    for name in sets:
         print(f"\n{name}\n\n{markdown(scores[scores['data'] == name])}", flush=True)
 
 

@@ -13,8 +13,8 @@ from scipy.spatial.distance import cdist
 import cycseq
 from conftest import make_counts
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.depth import CountSource, Tilt, dispersions, has_counts, recovered_counts
-from cycseq.errors import DataError, FitBrokeOffError, SettingsError
+from cycseq.data.depth import CountSource, Tilt, dispersions, known_counts
+from cycseq.errors import FitBrokeOffError, SettingsError
 from cycseq.models import build_model, load_model
 from cycseq.nets.batch import Batch, Sizes
 from cycseq.nets.transport import TransportNet, energy_distance, mean_discrepancy
@@ -57,11 +57,13 @@ def counts_of(cells: sp.csr_matrix, total: np.ndarray) -> np.ndarray:
     return np.expm1(cells.toarray().astype(float)) * total[:, None] / 1e4
 
 
-def test_counts_come_back_from_log1p_and_what_gives_none_is_refused(world):
-    x = sp.csr_matrix(logged(world["control"], world["total"]), dtype=np.float32)
-    assert (recovered_counts(x, world["total"]) != sp.csr_matrix(world["control"])).nnz == 0
-    with pytest.raises(DataError, match=r"no whole number.*Prepare the data from counts"):
-        recovered_counts(x, world["total"] * 1.37)
+def test_counts_come_back_from_log1p_or_are_said_to_be_unknown(data):
+    made = make_counts(cells=60, genes=120)
+    assert (known_counts(data) != sp.csr_matrix(made[data.adata.obs_names, data.genes].X)).nnz == 0
+    for total in (data.adata.obs["total_counts"] * 1.37, None):
+        obs = data.adata.obs.drop(columns="total_counts")
+        obs = obs if total is None else obs.assign(total_counts=total)
+        assert known_counts(PerturbationData(ad.AnnData(data.x, obs, data.adata.var), scale="log1p")) is None
 
 
 def test_dispersion_is_that_of_the_law_whatever_the_groups_rates(world):
@@ -218,6 +220,16 @@ def test_it_learns_what_cells_do_beside_the_mean_response_and_its_inverse():
     assert found.change("perturb", points, Condition("K562", "never")) is None
 
 
+def test_it_is_validated_on_other_conditions_than_it_is_trained_on():
+    pairs = pairs_of(10, 1.0, np.random.default_rng(8))
+    assert len(np.unique(pairs.condition[pairs.kept(0.4, seed=0)])) == 2
+    assert set(pairs.condition[pairs.kept(0.4, seed=0, given={Condition("K562", "G3")})]) == {3}
+    assert len(pairs.kept(0.4, seed=0)) == 20
+    everything = pairs.kept(0.4, seed=0, given=set(pairs.conditions))  # which would leave nothing to train on
+    assert len(everything) == 20
+    assert len(pairs_of(10, 1.0, np.random.default_rng(8), n_conditions=2).kept(0.2, seed=0)) == 4
+
+
 def test_it_keeps_nothing_where_there_is_nothing_to_learn():
     pairs = pairs_of(60, 0.0, np.random.default_rng(4))
     found = learn_transport(pairs, settings(num_epochs=1, learning_rate=1.0), seed=0, run=None, identity="")
@@ -295,11 +307,10 @@ def test_without_counts_cells_are_shifted_and_say_so(train, data):
     def uncounted(d: PerturbationData) -> PerturbationData:
         return PerturbationData(ad.AnnData(d.x, d.adata.obs.drop(columns="total_counts"), d.adata.var), scale=d.scale)
 
-    assert has_counts(data)
-    assert not has_counts(uncounted(data))
     fitted = build_model("CycleTransport", {**QUICK, "transport": False}).fit(uncounted(train))
     predicted = fitted.predict(data.controls(), [UNSEEN])
     assert predicted.provenance()["cells"] == "shifted"
+    assert "prepare the data from counts" in predicted.notes[0]
     assert fitted.learned.facts["transport"] is None
 
 

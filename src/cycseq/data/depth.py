@@ -17,11 +17,10 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Bool, Float, Int
 
-from cycseq.arrays import Codes, Matrix, Profile, group_sums
+from cycseq.arrays import Codes, Profile, group_sums
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.scale import TARGET_SUM
 from cycseq.data.simulate.counts import HIGHEST, LOWEST, POINTS, CountLaw, ExpectedLog1p
-from cycseq.errors import DataError
 
 WHOLE = 0.01
 """How far a recovered count may be from a whole number."""
@@ -36,42 +35,20 @@ FIRST = 1.3
 """Events are drawn up to this many times the factor that is expected, then to twice as many, and so on."""
 
 
-def has_counts(data: PerturbationData) -> bool:
-    """Whether counts can be recovered: obs `total_counts` is there, and gives whole numbers (the first cells are tried)."""
-    if "total_counts" not in data.adata.obs:
-        return False
-    try:
-        recovered_counts(data.x[:200], data.adata.obs["total_counts"].to_numpy(np.float64)[:200])
-    except DataError:
-        return False
-    return True
+def known_counts(data: PerturbationData) -> sp.csr_matrix | None:
+    """Counts behind log1p values: expm1(x) x total_counts / 10,000.
 
-
-def recovered_counts(x: Matrix, total: Float[np.ndarray, "cells"]) -> sp.csr_matrix:
-    """Counts of log1p values: expm1(x) x total / 10,000.
-
-    Parameters
-    ----------
-    x
-        Cells x genes, log1p of counts per 10,000.
-    total
-        Library sizes, over all genes that were counted.
-
-    Raises
-    ------
-    DataError
-        If the results are no whole numbers.
+    None where they cannot be known: obs `total_counts` is missing or not the library size, or the values were changed after
+    they were normalised (ComBat, metacells, predictions), so that the results are no whole numbers.
     """
-    counts = sp.csr_matrix(x, dtype=np.float64)
+    if "total_counts" not in data.adata.obs:
+        return None
+    counts = sp.csr_matrix(data.x, dtype=np.float64)
+    total = data.adata.obs["total_counts"].to_numpy(np.float64)
     values = np.expm1(counts.data) * np.repeat(total, np.diff(counts.indptr)) / TARGET_SUM
     counts.data = np.rint(values)
-    off = np.abs(values - counts.data) > WHOLE * np.maximum(1.0, counts.data)
-    if off.any():
-        msg = (
-            f"counts cannot be recovered from log1p values: {values[off][0]:.4g} is no whole number, so total_counts is "
-            f"not the library size, or the cells were changed (ComBat, metacells). Prepare the data from counts."
-        )
-        raise DataError(msg)
+    if (np.abs(values - counts.data) > WHOLE * np.maximum(1.0, counts.data)).any():
+        return None
     counts.eliminate_zeros()
     return counts
 

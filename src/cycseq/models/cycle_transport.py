@@ -2,7 +2,7 @@
 
 # No postponed annotations: see `network.py`.
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -14,7 +14,7 @@ import scipy.sparse as sp
 
 from cycseq.arrays import Cells, Codes, Matrix, Profile, dense
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.depth import CountSource, Tilt, dispersions, has_counts, recovered_counts
+from cycseq.data.depth import CountSource, Tilt, dispersions, known_counts
 from cycseq.data.labels import CONTROL
 from cycseq.data.merge import joined
 from cycseq.errors import FitBrokeOffError, SettingsError
@@ -25,6 +25,10 @@ from cycseq.transport.pairs import principal_components, pseudo_pairs
 
 MEAN, TRANSPORT = "mean.", "transport."
 """Prefixes of the arrays of the model that predicts means, and of the transport."""
+UNCOUNTED = (
+    "cells were shifted, which fills zeros: the counts behind training or control cells are not known (obs total_counts is "
+    "missing, or the values were changed); prepare the data from counts"
+)
 
 
 @dataclass
@@ -69,7 +73,8 @@ class CycleTransport(Model):
     patience: int = 10
     """Stop after this many epochs without a better fit to the conditions kept for validation."""
     held_out: float = 0.2
-    """Share of the training conditions kept to validate h on (of their cells, where there are fewer than three)."""
+    """Share of the training conditions kept to validate h on, where no validation conditions are given (of their cells,
+    where there are fewer than three)."""
 
     def fit(
         self,
@@ -89,15 +94,15 @@ class CycleTransport(Model):
         anchor = build_model(self.mean, self.mean_settings).fit(train, validation, seed=seed).learned
         data = joined(train, validation)
         arrays = {**_prefixed(anchor.arrays, MEAN), **principal_components(data, self.n_components, seed=seed)}
-        counted = self.cells != "shifted" and has_counts(data)
-        if counted:
+        counts = None if self.cells == "shifted" else known_counts(data)
+        if counts is not None:
             total = data.adata.obs["total_counts"].to_numpy(np.float64)
-            counts = recovered_counts(data.x, total)
             arrays["dispersion"] = dispersions(counts, total, data.condition_codes, len(data.conditions()))
-        facts = {"mean": anchor.facts, "counted": counted, "transport": None}
+        facts = {"mean": anchor.facts, "counted": counts is not None, "transport": None}
         self.fitted_ = Fitted(anchor.genes, anchor.scale, anchor.contexts, anchor.perturbations, arrays, facts)
         if self.transport:
-            self._learn_transport(data, seed=seed, run=run)
+            other = set(data.conditions()) - set(train.conditions())
+            self._learn_transport(data, other, seed=seed, run=run)
         return self
 
     def predict(
@@ -124,7 +129,8 @@ class CycleTransport(Model):
         adata = self._assembled(made, controls, counted=all(source.counts is not None for source in sources.values()))
         adata.uns |= {key: value for key, value in anchor.uns.items() if key != "cycseq"}
         adata.varm.update(anchor.varm)
-        return PerturbationData(adata=adata, scale=controls.scale)
+        shifted = adata.uns["cycseq"]["cells"] == "shifted" and self.cells != "shifted"
+        return PerturbationData(adata=adata, scale=controls.scale, notes=(UNCOUNTED,) if shifted else ())
 
     def restored(self, perturbed: PerturbationData, controls: PerturbationData, *, seed: int = 0) -> PerturbationData:
         """Perturbed cells moved back to control cells: the same Delta^ with its sign reversed, and the inverse of h.
@@ -184,10 +190,11 @@ class CycleTransport(Model):
 
     def _source(self, data: PerturbationData) -> "_Source":
         """Cells of one condition, with their counts where these are known and wanted."""
-        if not (self.learned.facts["counted"] and has_counts(data)):
+        counts = known_counts(data) if self.learned.facts["counted"] else None
+        if counts is None:
             return _Source(data, None)
         total = data.adata.obs["total_counts"].to_numpy(np.float64)
-        return _Source(data, CountSource(recovered_counts(data.x, total), total, self.learned.arrays["dispersion"]))
+        return _Source(data, CountSource(counts, total, self.learned.arrays["dispersion"]))
 
     def _made(
         self,
@@ -238,7 +245,9 @@ class CycleTransport(Model):
             learned.cache["transport"] = Transport.restored(arrays, stored, width=self.width, genes=genes)
         return learned.cache.get("transport")
 
-    def _learn_transport(self, data: PerturbationData, *, seed: int, run: Path | None) -> None:
+    def _learn_transport(
+        self, data: PerturbationData, validation: Collection[Condition], *, seed: int, run: Path | None
+    ) -> None:
         try:
             from cycseq.transport.learning import TransportSettings, learn_transport
         except ModuleNotFoundError as err:
@@ -256,6 +265,7 @@ class CycleTransport(Model):
         learned = learn_transport(
             pseudo_pairs(data, made, self._points, seed=seed),
             TransportSettings(**{name: getattr(self, name) for name in names}),
+            validation=validation,
             seed=seed,
             run=run,
             identity=json.dumps([self.name, self.settings(), seed, data.fingerprint()], default=str),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import mse_loss, smooth_l1_loss
 
 from cycseq.batches import Encoded, Feeder, Vocabulary
+from cycseq.data.dataset import Condition
 from cycseq.nets.batch import Batch
 from cycseq.nets.losses import condition_means
 from cycseq.nets.transport import TransportNet, energy_distance, mean_discrepancy
@@ -41,19 +43,39 @@ class TransportSettings:
 
 
 def learn_transport(
-    pairs: Pairs, settings: TransportSettings, *, seed: int, run: Path | None, identity: str
+    pairs: Pairs,
+    settings: TransportSettings,
+    *,
+    validation: Collection[Condition] = (),
+    seed: int,
+    run: Path | None,
+    identity: str,
 ) -> Transport:
-    """The transport of the epoch that was best on conditions kept for validation; `helps` says if it beats none at all."""
+    """The transport of the epoch that was best on conditions kept for validation; `helps` says if it beats none at all.
+
+    Parameters
+    ----------
+    pairs
+        Of all conditions.
+    settings
+        How to train.
+    validation
+        The conditions to validate on; none given chooses a share of all.
+    seed
+        Fixes everything random.
+    run, identity
+        As of `training.loop.train`.
+    """
     perturbed = sorted({part for c in pairs.conditions for part in c.parts})
     vocabulary = Vocabulary(tuple(perturbed), tuple(sorted({c.context for c in pairs.conditions})), ())
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         net = TransportNet(vocabulary.sizes(pairs.base.shape[1]), width=settings.width)
-    cells, kept = _encoded(pairs, vocabulary), pairs.kept(settings.held_out, seed)
+    cells, kept = _encoded(pairs, vocabulary), pairs.kept(settings.held_out, seed, validation)
     learning = np.setdiff1d(np.arange(cells.n_cells), kept)
-    learner, validation = Learner(pairs, cells, settings), Feeder(cells, kept, ALL, seed)
+    learner, validating = Learner(pairs, cells, settings), Feeder(cells, kept, ALL, seed)
     with torch.no_grad():
-        without = learner.validate(net.eval(), validation)["loss"]
+        without = learner.validate(net.eval(), validating)["loss"]
     training = TrainingSettings(
         num_epochs=settings.num_epochs,
         patience=settings.patience,
@@ -65,7 +87,7 @@ def learn_transport(
         num_nodes=1,
     )
     feeder = Feeder(cells, learning, settings.batch_size, seed)
-    state = train(learner, net.train(), feeder, validation, training, run=run, identity=identity)
+    state = train(learner, net.train(), feeder, validating, training, run=run, identity=identity)
     if state.best_net:
         net.load_state_dict(state.best_net)
     facts = {

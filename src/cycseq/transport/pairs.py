@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,9 +65,12 @@ class Pairs:
         sums = [np.bincount(self.condition, weights=column) for column in (self.base - self.control).T]
         return np.asarray((np.stack(sums, axis=1) / n[:, None])[self.condition], dtype=np.float32)
 
-    def kept(self, share: float, seed: int) -> Codes:
-        """Rows to validate on: those of some conditions, or some of all where there are fewer than three conditions."""
+    def kept(self, share: float, seed: int, given: Collection[Condition] = ()) -> Codes:
+        """Rows to validate on: those of the conditions given, or else of some; of fewer than three, some of their rows."""
         rng, conditions = np.random.default_rng([seed, 8]), np.unique(self.condition)
+        chosen = np.flatnonzero([c in given for c in self.conditions])
+        if 0 < len(chosen) < len(conditions):
+            return np.flatnonzero(np.isin(self.condition, chosen))
         if len(conditions) < 3:
             n_kept = min(max(2, round(share * len(self.condition))), len(self.condition) - 2)
             return np.sort(rng.permutation(len(self.condition))[:n_kept])
