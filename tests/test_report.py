@@ -22,8 +22,8 @@ from cycseq.models import build_model
 from cycseq.report import write_report
 from cycseq.report.numbers import interval, listed, short
 from cycseq.report.page import _in_python, benchmark_page
-from cycseq.report.table import headline
-from cycseq.report.words import cannot_tell, context_verdicts, methods
+from cycseq.report.table import Column, Headline, headline
+from cycseq.report.words import against_baselines, cannot_tell, context_verdicts, methods
 from cycseq.run import evaluate_prediction, fit_run
 
 EVIL = '<script>alert("x")</script>'
@@ -86,7 +86,11 @@ def test_a_page_loads_nothing_and_says_who_is_best(folder: Path):
             assert (attributes.get(name) or "#").startswith(("#", "data:image/png")), (tag, attributes)
     assert "@import" not in path.read_text()
     assert "url(http" not in path.read_text()
-    assert "ContextAdditive has a lower mse_ratio than no change in 3 of 3 contexts with fewer than 6" in page.text
+    assert "ContextAdditive has a lower mse_ratio than no change in 3 of 3 contexts. (Fewer than 6" in page.text
+    assert "_container" not in page.text
+    assert len(page.named("button")) > 2
+    assert "References, as each model and metric names them" in page.text
+    assert "TxPert (2025)" in page.text
     assert "better than no change" not in page.text
     assert "ahead of no change, without an interval" in page.text
     assert result.record["data"]["hash"] in page.text
@@ -255,3 +259,26 @@ def test_lists_and_intervals_read_well():
     assert listed(list("ABCDEFGHIJ"), 3) == "A, B, C, ... (10 in all)"
     assert interval(0.1, 0.2) == "0.100 to 0.200"
     assert interval(np.nan, 0.2) == ""
+
+
+def test_the_best_beside_the_baselines_in_a_sentence():
+    table = Headline(columns=(_column("mse_ratio"), _column("edistance")), rows=(("Ridge", 1.0, ()),), undefined=())
+    differences = pd.DataFrame(
+        [
+            ("Ridge", "mse_ratio", "NoChange", "beats"),
+            ("Ridge", "mse_ratio", "Additive", "beats"),
+            ("Ridge", "edistance", "NoChange", "loses"),
+            ("Ridge", "edistance", "Additive", "ties"),
+            ("Additive", "edistance", "NoChange", "beats"),
+        ],
+        columns=["model", "metric", "baseline", "verdict"],
+    )
+    assert against_baselines(differences, table) == (
+        "Ridge beside the baselines, by paired 95 % intervals: in mse_ratio it beats every baseline; "
+        "in edistance it cannot be told from Additive and loses to NoChange."
+    )
+    assert against_baselines(differences[:0], table) == ""
+
+
+def _column(metric: str) -> Column:
+    return Column(metric, "", "", "", "", "", cannot_tell=False, no_ceiling=False)

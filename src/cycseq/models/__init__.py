@@ -83,6 +83,16 @@ def load_model(folder: Path) -> Model:
 
 def describe(name: str) -> str:
     """The first line of a model's docstring, read from its source without importing it."""
+    return _docstring(name).partition("\n")[0]
+
+
+def reference(name: str) -> str:
+    """What a model's docstring names as its reference, read in the same way; empty where it names none."""
+    paragraphs = [" ".join(paragraph.split()) for paragraph in _docstring(name).split("\n\n")]
+    return next((text.removeprefix("Reference: ") for text in paragraphs if text.startswith("Reference: ")), "")
+
+
+def _docstring(name: str) -> str:
     if name not in MODELS:
         raise unknown_name(name, "model", MODELS)
     spec = find_spec(MODELS[name])
@@ -91,7 +101,7 @@ def describe(name: str) -> str:
         raise SettingsError(msg)
     tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
     found = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
-    return (ast.get_docstring(found) or "").partition("\n")[0]
+    return ast.get_docstring(found) or ""
 
 
 def _fitting(value: Any, hint: Any, setting: str) -> Any:

@@ -93,7 +93,8 @@ def bars_with_ceiling(
     ax.axvline(0, color=MUTED, linewidth=0.8, zorder=1)
     plain(ax, grid="x")
     rows_of_names(ax, labels)
-    legend_above(ax, handles=[handle for handle in handles if handle.get_label()])
+    # matplotlib names bars without a label "_container0"
+    legend_above(ax, handles=[h for h in handles if h.get_label() and not str(h.get_label()).startswith("_")])
     return ax
 
 

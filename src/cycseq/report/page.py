@@ -92,6 +92,9 @@ def benchmark_page(result: BenchmarkResult) -> dict[str, Any]:
         "contexts": _contexts(record["data"]["conditions"]),
         "sections": sections,
         "sources": words.sources(list(dict.fromkeys(m for one in sections for m in one["condition_metrics"]))),
+        "references": words.references(
+            record["models"], list(dict.fromkeys(m for one in sections for m in one["condition_metrics"]))
+        ),
         "failed": result.failed,
         "models": [(model, describe(model)) for model in record["models"]],
         "versions": record["versions"],
@@ -109,6 +112,8 @@ def _section(result: BenchmarkResult, kind: str) -> dict[str, Any]:
     verdicts = words.context_verdicts(rows, table.best, metric)
     groups, left_out = context_groups(result, kind, table, metric, {v.context: v.verdict for v in verdicts})
     shown = [column.metric for column in table.columns]
+    differences = result.differences[result.differences["split"] == kind]
+    conditions = _by_condition(rows, shown)
     return {
         "kind": kind,
         "held_out": words.held_out(kind),
@@ -116,15 +121,19 @@ def _section(result: BenchmarkResult, kind: str) -> dict[str, Any]:
         "claims": list(dict.fromkeys(split["claim"] for split in splits)),
         "splits": splits,
         "n_conditions": len({tuple(pair) for split in splits for pair in split["test"]}),
-        "in_short": words.in_short(table, verdicts, metric, summary),
+        "in_short": [
+            *words.in_short(table, verdicts, metric, summary),
+            *filter(None, [words.against_baselines(differences, table)]),
+        ],
         "table": table,
         "wrong_target": wrong_target(summary, table),
         "panels": metric_panels(summary, table),
-        "duels": _duels(result.differences[result.differences["split"] == kind], shown, table.order),
+        "duels": _duels(differences, shown, table.order),
         "groups": groups,
         "left_out": left_out,
         "details": summary[is_model(summary["model"])].to_dict("records"),
-        "conditions": _by_condition(rows, shown),
+        "conditions": conditions[:MOST_ROWS],
+        "conditions_left_out": max(len(conditions) - MOST_ROWS, 0),
         "condition_metrics": shown,
         "cannot_tell": words.cannot_tell(result, kind, table),
         "not_applicable": words.not_applicable(result, kind),
@@ -175,11 +184,11 @@ def _duels(differences: pd.DataFrame, metrics: list[str], order: list[str]) -> d
 
 
 def _by_condition(rows: pd.DataFrame, metrics: list[str]) -> list[dict[str, Any]]:
-    """The headline metrics of every condition and model, means over seeds; at most `MOST_ROWS`."""
+    """The headline metrics of every condition and model, means over seeds."""
     shown = rows[rows["metric"].isin(metrics) & (is_model(rows["model"]) | (rows["model"] == SPLIT_HALF))]
     table = shown.groupby(["context", "perturbation", "model", "metric"])["value"].mean().unstack("metric")
     names = ["context", "perturbation", "model"]
-    found = table.reindex(columns=metrics).head(MOST_ROWS).reset_index()
+    found = table.reindex(columns=metrics).reset_index()
     values = found[metrics].to_numpy(dtype=float).tolist()
     return [
         {**dict(zip(names, row, strict=True)), "values": v}

@@ -13,6 +13,7 @@ from cycseq.bootstrap import FEWEST, paired_differences
 from cycseq.calibration import SPLIT_HALF
 from cycseq.data.split import KINDS
 from cycseq.metrics import METRICS
+from cycseq.models import MODELS, reference
 from cycseq.report.numbers import counted, listed, short
 from cycseq.report.table import NULL, Headline, badness, is_model
 
@@ -108,12 +109,37 @@ def _beside_no_change(model: str, verdicts: Sequence[ContextVerdict], metric: st
         said += f"; {listed(missed)} {_is(missed)} not better" if missed else ""
     else:
         word = {"higher": "higher", "lower": "lower"}.get(METRICS[metric].direction, "better")
-        said = (
-            f"{model} has a {word} {metric} than no change in {len(of['ahead'])} of {n} "
-            f"with fewer than {FEWEST} conditions"
-        )
+        said = f"{model} has a {word} {metric} than no change in {len(of['ahead'])} of {n}"
         said += f"; not in {listed(missed)}" if missed else ""
+        untold_of_few = f"; {listed(untold)} cannot be told" if untold else ""
+        return f"{said}{untold_of_few}. (Fewer than {FEWEST} conditions in each: no intervals.)"
     return said + (f"; {listed(untold)} cannot be told" if untold else "") + "."
+
+
+def against_baselines(differences: pd.DataFrame, table: Headline) -> str:
+    """Which baselines the best model beats, metric by metric, by the paired intervals; empty where there are none."""
+    rows = differences[differences["model"] == table.best]
+    by_verdict: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
+    for column in table.columns:
+        duels = rows[rows["metric"] == column.metric]
+        names = {v: tuple(map(str, duels.loc[duels["verdict"] == v, "baseline"])) for v in ("beats", "ties", "loses")}
+        if any(names.values()):
+            by_verdict.setdefault((names["ties"], names["loses"]), []).append(column.metric)
+    if not by_verdict:
+        return ""
+    said = []
+    for (ties, loses), metrics in sorted(by_verdict.items(), key=lambda item: (len(item[0][1]), len(item[0][0]))):
+        parts = [f"cannot be told from {listed(list(ties))}"] if ties else []
+        parts += [f"loses to {listed(list(loses))}"] if loses else []
+        said.append(f"in {listed(metrics)} it {' and '.join(parts) or 'beats every baseline'}")
+    return f"{table.best} beside the baselines, by paired 95 % intervals: {'; '.join(said)}."
+
+
+def references(models: Sequence[str], metrics: Sequence[str]) -> list[tuple[str, str]]:
+    """What to cite for the models and metrics that were used: name, and the source that it gives."""
+    found = [(name, reference(name)) for name in models if name in MODELS]
+    found += [(name, METRICS[name].source) for name in metrics if name in METRICS]
+    return [(name, source) for name, source in found if source]
 
 
 def cannot_tell(result: BenchmarkResult, kind: str, table: Headline) -> list[str]:

@@ -1,4 +1,4 @@
-// Tables sort by their head buttons and filter by the fields above them; without JavaScript they stay readable.
+// Tables sort by their head buttons and filter by the fields above them; texts are copied; without JavaScript all stays readable.
 document.querySelectorAll("button.sort").forEach((button) => {
   button.addEventListener("click", () => {
     const head = button.closest("th"), table = head.closest("table"), body = table.tBodies[0];
@@ -25,5 +25,18 @@ document.querySelectorAll("input[data-filters]").forEach((field) => {
     for (const row of table.tBodies[0].rows) {
       row.hidden = !fields.every((f) => row.cells[f.dataset.column].textContent.toLowerCase().includes(f.value.trim().toLowerCase()));
     }
+  });
+});
+document.querySelectorAll("button.copy").forEach((button) => {
+  button.addEventListener("click", async () => {
+    const place = document.getElementById(button.dataset.copies), said = button.textContent;
+    try {
+      await navigator.clipboard.writeText(place.innerText.trim());
+      button.textContent = "Copied";
+    } catch {  // a page opened from a file may not write there: the text is marked instead
+      getSelection().selectAllChildren(place);
+      button.textContent = "Marked: press Ctrl+C";
+    }
+    setTimeout(() => { button.textContent = said; }, 3000);
   });
 });
