@@ -10,7 +10,7 @@ from jsonargparse import Namespace
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say, table
 from cycseq.comparison import CompareSettings, compare
-from cycseq.comparison.scoring import ALL, TASKS
+from cycseq.comparison.scoring import TASKS, summary
 from cycseq.data.readers import read
 
 SHOWN = {
@@ -58,10 +58,10 @@ def run(options: Namespace) -> None:
         overwrite=options.overwrite,
     )
     page = write_comparison(result, latent_map=options.map)
-    pooled = result.metrics[result.metrics["context"] == ALL].set_index(["model", "metric"])["value"]
+    values = summary(result.metrics)
     for task, names in SHOWN.items():
         models = list(result.reconstructed if task == "reconstruction" else result.generated)
-        rows = [(model, *(float(pooled[model, f"{task}/{name}"]) for name in names)) for model in models]
-        table(["model", *names], rows, title=f"{task}: all test cells together")
+        rows = [(model, *(float(values[model, f"{task}/{name}"]) for name in names)) for model in models]
+        table(["model", *names], rows, title=f"{task} of the test cells")
     say(sentences(result))
     say(f"wrote {options.out}: metrics.csv ({len(result.metrics):,} values), differences.csv, figures, {page.name}")

@@ -178,11 +178,12 @@ def _made(
         scored("reconstruction", reconstructed, test, control, split=split.name, seed=seed),
         scored("generation", generated, test, control, split=split.name, seed=seed),
     ]
+    differences = [_differences(table, baseline) for table, baseline in zip(tables, (PCA, NULL), strict=True)]
     return ComparisonResult(
         folder=out,
         record={},
         metrics=pd.concat(tables, ignore_index=True),
-        differences=pd.concat([_differences(tables[0], PCA), _differences(tables[1], NULL)], ignore_index=True),
+        differences=pd.concat([d for d in differences if len(d)] or differences[:1], ignore_index=True),
         test=test,
         reconstructed=reconstructed,
         generated=generated,

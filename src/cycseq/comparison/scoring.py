@@ -22,6 +22,9 @@ TASKS: dict[Task, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 """Metrics of each task, in the order of its table."""
+OF_CONDITIONS = ("r2_delta", "pearson_delta")
+"""Metrics of a response: of cells of all contexts together they would measure the mixture of contexts, so that they are
+scored condition by condition alone."""
 ALL = "all"
 """Context and perturbation of the rows that are over all cells together."""
 HIGHEST = "highest_ratio"
@@ -39,7 +42,7 @@ def scored(
     split: str,
     seed: int,
 ) -> pd.DataFrame:
-    """Every metric of a task: a row for each condition, and one for all cells together (`ALL`).
+    """Every metric of a task: a row for each condition, and one for all cells together (`ALL`; not `OF_CONDITIONS`).
 
     Parameters
     ----------
@@ -62,9 +65,13 @@ def scored(
     most = test.n_cells if task == "reconstruction" else MOST_CELLS
     perturbed = test.subset(c for c in test.conditions() if not c.is_control)
     both = test if task == "reconstruction" else perturbed
+    together = tuple(name for name in metrics if name not in OF_CONDITIONS)
     sides = [
-        RealSide.of(real, baseline, settings=EvaluateSettings(metrics=metrics, max_cells=max(2, most), seed=seed))
-        for real, baseline in ((perturbed, control), (pooled(both), pooled(control, CONTROL)))
+        RealSide.of(real, baseline, settings=EvaluateSettings(metrics=asked, max_cells=max(2, most), seed=seed))
+        for real, baseline, asked in (
+            (perturbed, control, metrics),
+            (pooled(both), pooled(control, CONTROL), together),
+        )
     ]
     tables = []
     for model, made in cells.items():
@@ -77,6 +84,14 @@ def scored(
     table = pd.concat(tables, ignore_index=True)
     table["metric"] = f"{task}/" + table["metric"]
     return table
+
+
+def summary(metrics: pd.DataFrame) -> pd.Series:
+    """One value for each model and metric: of all cells together, or (`OF_CONDITIONS`) the mean over conditions."""
+    of_conditions = metrics["metric"].str.partition("/")[2].isin(OF_CONDITIONS)
+    shown = metrics[(metrics["context"] == ALL) | of_conditions]
+    means: pd.Series = shown.groupby(["model", "metric"])["value"].mean()
+    return means
 
 
 def pooled(data: PerturbationData, label: str = ALL) -> PerturbationData:

@@ -5,7 +5,7 @@
 
 from cycseq.plots.base import BLUE, GREEN, INK, LINE, MUTED, ORANGE, PALETTE, PURPLE, SKY, VERMILION, new_axes
 from cycseq.plots.distributions import gene_distribution, gene_means, mean_variance, zero_fractions
-from cycseq.plots.embedding import Plane, cells_map, points_map, umap_plane
+from cycseq.plots.embedding import Plane, cells_map, pca_plane, points_map, umap_plane
 from cycseq.plots.gene_sets import pathways
 from cycseq.plots.responses import delta_scatter, top_genes, volcano
 from cycseq.plots.retrieval import retrieval_heatmap
@@ -35,6 +35,7 @@ __all__ = [
     "mean_variance",
     "new_axes",
     "pathways",
+    "pca_plane",
     "points_map",
     "retrieval_heatmap",
     "top_genes",

@@ -147,6 +147,14 @@ def umap_plane(points: Cells, *, seed: int = 0) -> Plane:
     return found
 
 
+def pca_plane(points: Cells) -> Plane:
+    """The first two principal components."""
+    from sklearn.decomposition import PCA
+
+    plane: Plane = PCA(2, random_state=0).fit_transform(points)
+    return plane
+
+
 def _components(known: Cells, cells: Cells, seed: int) -> Cells:
     from sklearn.decomposition import PCA
 

@@ -14,11 +14,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cycseq import plots
-from cycseq.arrays import Cells, group_moments
+from cycseq.arrays import group_moments
 from cycseq.comparison import ComparisonResult
 from cycseq.comparison.compare import NULL, REAL
 from cycseq.comparison.linear import NAME as PCA
-from cycseq.comparison.scoring import ALL, HIGHEST, TASKS
+from cycseq.comparison.scoring import HIGHEST, OF_CONDITIONS, TASKS, summary
 from cycseq.data.labels import CONTROL
 from cycseq.files import whole, write_text
 from cycseq.metrics import METRICS
@@ -100,23 +100,22 @@ def write_comparison(result: ComparisonResult, *, latent_map: Map = "pca") -> Pa
 
 def sentences(result: ComparisonResult) -> list[str]:
     """What the tables say, whichever way it falls."""
-    pooled = result.metrics[result.metrics["context"] == ALL].set_index(["model", "metric"])["value"]
+    values = summary(result.metrics)
     found = []
     for model in (name for name in result.reconstructed if name != PCA):
         name = "reconstruction/per_gene_mse"
-        ratio = float(pooled[model, name] / pooled[PCA, name])
+        ratio = float(values[model, name] / values[PCA, name])
         found.append(
             f"{model} reconstructs test cells with {short(ratio)} times the squared error of a PCA of as many "
             f"components; over conditions it {_verdict(result, model, PCA, name)}."
         )
     for model in (name for name in result.generated if name not in {REAL, NULL}):
         name = "generation/pearson_delta"
-        auc = float(pooled[model, "generation/c2st_auc"])
-        real = float(pooled[REAL, "generation/c2st_auc"])
+        auc, real = (float(values[who, "generation/c2st_auc"]) for who in (model, REAL))
         found.append(
             f"Cells that {model} makes of control cells have a mean response that correlates "
-            f"{short(float(pooled[model, name]))} with the real one over all conditions together; condition by condition "
-            f"it {_verdict(result, model, NULL, name)}. A classifier tells them from real cells with an area under the "
+            f"{short(float(values[model, name]))} with the real one (mean over conditions); it "
+            f"{_verdict(result, model, NULL, name)}. A classifier tells them from real cells with an area under the "
             f"curve of {short(auc)} ({short(real)} for other real cells)."
         )
     return found
@@ -135,11 +134,9 @@ def _verdict(result: ComparisonResult, model: str, baseline: str, metric: str) -
 
 
 def _table(result: ComparisonResult, task: Literal["reconstruction", "generation"]) -> dict[str, Any]:
-    """Metrics of all test cells together, a row for each model; the best of the models in each column."""
-    rows = result.metrics[(result.metrics["context"] == ALL) & result.metrics["metric"].str.startswith(f"{task}/")]
-    wide = rows.assign(metric=rows["metric"].str.removeprefix(f"{task}/")).pivot(
-        index="model", columns="metric", values="value"
-    )
+    """Metrics of all test cells together (of a response: means over conditions); the best of the models is marked."""
+    wide = summary(result.metrics[result.metrics["metric"].str.startswith(f"{task}/")]).unstack("metric")
+    wide.columns = wide.columns.str.removeprefix(f"{task}/")
     columns = [name for name in (*TASKS[task], HIGHEST) if name in wide]
     order = list(result.reconstructed if task == "reconstruction" else result.generated)
     models = [name for name in order if name not in {REAL, NULL}]
@@ -172,7 +169,7 @@ def _direction(metric: str) -> str:
     known = METRICS[metric]
     return {"higher": "higher is better", "lower": "lower is better", "target": f"near {short(known.best)}"}[
         known.direction
-    ]
+    ] + ("; mean over conditions" if metric in OF_CONDITIONS else "")
 
 
 def _into(draw: Callable[..., Axes], *what: Any) -> Callable[[Axes], Axes]:
@@ -199,7 +196,7 @@ def _latents(result: ComparisonResult, latent_map: Map) -> list[Drawing]:
     axis = "UMAP" if latent_map == "umap" else "PC"
     drawings = []
     for name, latent in result.latent.items():
-        plane = plots.umap_plane(latent) if latent_map == "umap" else _first_two(latent)
+        plane = plots.umap_plane(latent) if latent_map == "umap" else plots.pca_plane(latent)
         drawings += [
             Drawing(
                 f"latent_{name}_{kind}", f"Latent space of {name}", f"test cells by {kind}, {axis} of the latent space",
@@ -215,13 +212,6 @@ def _colours(labels: np.ndarray) -> dict[str, str]:
     found, counts = np.unique(labels.astype(str), return_counts=True)
     top = [str(name) for name in found[np.argsort(-counts, kind="stable")] if name != CONTROL][:4]
     return {**({CONTROL: plots.MUTED} if CONTROL in found else {}), **dict(zip(top, plots.PALETTE, strict=False))}
-
-
-def _first_two(latent: Cells) -> plots.Plane:
-    from sklearn.decomposition import PCA as Components
-
-    plane: plots.Plane = Components(2, random_state=0).fit_transform(latent)
-    return plane
 
 
 def _generated(result: ComparisonResult) -> list[Drawing]:
