@@ -31,6 +31,8 @@ class Group:
     coverage: pd.DataFrame
     values: pd.DataFrame
     """Context, perturbation, model, metric, value: seeds averaged."""
+    seeds: int
+    """Of the baselines."""
 
     def mean(self, model: str, metric: str) -> float:
         """Over test conditions."""
@@ -85,6 +87,7 @@ def grouped(rows: pd.DataFrame) -> Group:
         paired_differences(known[known["model"].isin(models)], baselines=[*BASELINES, *others]),
         rows[rows["metric"].isin(COVERAGE)],
         known.groupby(["context", "perturbation", "model", "metric"], as_index=False)["value"].mean(),
+        int(known[known["model"] == "NoChange"]["seed"].nunique()),
     )
 
 
@@ -104,7 +107,8 @@ def opening(table: pd.DataFrame, network_rule: str, *, quick: bool) -> list[str]
         "How to read it. A mean is over test conditions, seeds averaged. *Better* and *worse* are said only where the "
         "95 % paired bootstrap interval over test conditions excludes zero, against every baseline; otherwise it *cannot be told*. "
         f"With fewer than {FEWEST} conditions nothing is said. `SplitHalf` is one half of the real cells predicting the other: "
-        "a ceiling for half the cells, which a good model can pass where cells are few. *Wrong target* is the model's own "
+        "a ceiling for half the cells, which a good model can pass where cells are few. `mse_ratio` is a mean of ratios: conditions "
+        "that hardly respond count as much as the others, so read `mse` beside it. *Wrong target* is the model's own "
         "prediction for another perturbation, *wrong context* its prediction for another context. Intervals tell of "
         "further conditions, not of further studies.",
         "",
@@ -112,8 +116,17 @@ def opening(table: pd.DataFrame, network_rule: str, *, quick: bool) -> list[str]
         "unseen-context and few-shot, all in turn in unseen-pair. Real data: three seeds of the model where the split is "
         "fixed, else three draws of the split (Kang, few-shot: one). " + network_rule,
         "",
+        *not_yet(table, quick=quick),
         "Not here: `random-cells`, which supports reconstruction alone (see the networks' own pages).",
     ]
+
+
+def not_yet(table: pd.DataFrame, *, quick: bool) -> list[str]:
+    """What the table lacks, where the run has not ended or was asked for less."""
+    has = set(table[["data", "split"]].itertuples(index=False, name=None))
+    lacking = [f"{s.title}, {split}" for name, s in SOURCES.items() for split in s.splits if (name, split) not in has]
+    models = [name for name in MODELS if name not in set(table["model"])]
+    return [f"Not run yet: {'; '.join([*lacking, *models])}.", ""] if (lacking or models) and not quick else []
 
 
 def section(group: Group) -> list[str]:
@@ -121,7 +134,10 @@ def section(group: Group) -> list[str]:
     shown = [name for name in MODELS if (group.summary["model"] == name).any()]
     if not shown:
         return ["Nothing was run."]
-    lines = [*table_of(group, shown), ""]
+    conditions = group.values[["context", "perturbation"]].drop_duplicates()
+    n_contexts = conditions["context"].nunique()
+    said = f"{len(conditions)} test conditions in {n_contexts} context{'s' if n_contexts > 1 else ''}; seeds: {group.seeds}."
+    lines = [said, "", *table_of(group, shown), ""]
     absent = [name for name in BASELINES if name not in shown]
     if absent:
         lines += [f"Refuse these conditions by name, or were not asked: {', '.join(absent)}.", ""]
