@@ -98,6 +98,18 @@ def test_from_layout_to_layout_nothing_is_lost(small_data: PerturbationData, tmp
             assert set(read(path).adata.obs["note"]) == {"kept"}
 
 
+@pytest.mark.parametrize("file", ["kang2018_pbmc_ifnb", "norman2019_mcfaline2023_slice", "papalexi2021_thp1_eccite"])
+def test_real_data_come_back(shared_data, tmp_path: Path, file: str) -> None:
+    data = read(shared_data(f"{file}.h5ad"))
+    for layout in ("gears", "cell-load"):
+        write_as(data, layout, tmp_path / f"{layout}.h5ad")
+        back = read(tmp_path / f"{layout}.h5ad")
+        assert back.conditions() == data.conditions()
+        assert back.adata.obs["batch"].astype(str).tolist() == data.adata.obs["batch"].astype(str).tolist()
+        assert back.scale == data.scale
+        assert abs(sp.csr_matrix(back.x) - sp.csr_matrix(data.x)).nnz == 0
+
+
 @pytest.mark.parametrize(
     ("layout", "columns", "labels"),
     [
