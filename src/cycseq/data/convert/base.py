@@ -65,10 +65,11 @@ class Labels:
     """What the layout cannot hold, or the tool does not look at."""
 
 
-def perturbations(data: PerturbationData, translate: Callable[[Condition], str]) -> list[str]:
+def perturbations(data: PerturbationData, translate: Callable[[Condition], str]) -> np.ndarray:
     """One label for every cell: `translate` is called once for each condition."""
     labels = np.array([translate(condition) for condition in data.conditions()], dtype=object)
-    return [str(label) for label in labels[data.condition_codes]]
+    of_cells: np.ndarray = labels[data.condition_codes]
+    return of_cells
 
 
 def renamed(control: str) -> Callable[[Condition], str]:
@@ -76,9 +77,10 @@ def renamed(control: str) -> Callable[[Condition], str]:
     return lambda condition: control if condition.is_control else condition.perturbation
 
 
-def column(data: PerturbationData, name: str) -> list[str]:
+def column(data: PerturbationData, name: str) -> np.ndarray:
     """An obs column as plain text."""
-    return [str(value) for value in data.adata.obs[name]]
+    text: np.ndarray = data.adata.obs[name].astype(str).to_numpy(dtype=object)
+    return text
 
 
 def one_file(

@@ -86,10 +86,13 @@ def _notes(predicted: PerturbationData, real: PerturbationData, written: Perturb
     n_controls = int(np.sum(written.adata.obs["perturbation"].astype(str) == "control"))
     left = sum(not c.is_control and c not in written.conditions() for c in real.conditions())
     own = any(c.is_control for c in predicted.conditions())
-    several = len(written.contexts) > 1
     notes = [f"both sides share the {n_controls:,} real control cells" + (" (not the predicted ones)" if own else "")]
-    notes += [f"{left} real conditions were not predicted and were left out"] if left else []
-    notes += [f"{len(written.contexts)} contexts: say --celltype-col celltype, or cell-eval pools them"] * several
+    if "counts" in {predicted.scale, real.scale}:
+        notes.append("counts were taken as log1p of counts per 10,000")
+    if left:
+        notes.append(f"{left} real conditions were not predicted and were left out")
+    if len(written.contexts) > 1:
+        notes.append(f"{len(written.contexts)} contexts: say --celltype-col celltype, or cell-eval pools them")
     return tuple(notes)
 
 

@@ -49,12 +49,14 @@ def write_folder(data: PerturbationData, _real: PerturbationData | None, folder:
         path.parent.mkdir(parents=True, exist_ok=True)
         frame.to_csv(path)
     mark(folder, "cycseq", data)
-    shown = ", ".join(sorted(unmarked)[:3])
-    return (
+    notes = [
         f"{len(groups):,} files CONTEXT/BATCH/PERTURBATION.csv; the first CycSeq reads one CONTEXT at a time",
-        *((f"{len(unmarked)} perturbations name no gene of the data, so cls is 0 ({shown})",) if unmarked else ()),
-        *(("obs columns other than context, perturbation and batch have no place there and were left out",)),
-    )
+        "obs columns other than context, perturbation and batch have no place there and were left out",
+    ]
+    if unmarked:
+        shown = ", ".join(sorted(unmarked)[:3])
+        notes.append(f"{len(unmarked)} perturbations name no gene of the data, so cls is 0 ({shown})")
+    return tuple(notes)
 
 
 CYCSEQ = Layout(
