@@ -22,7 +22,6 @@ from cycseq.data.simulate import SimulateSettings, simulate
 from cycseq.errors import DataError, FileError, SettingsError
 from cycseq.evaluation import COLUMNS
 from cycseq.report.comparison_page import sentences, write_comparison
-from cycseq.report.numbers import short
 
 SETTINGS = {"latent": 6, "epochs": 2, "model_settings": {"GAN": {"generator": (32,), "critic": (32,)}}}
 MODELS = ["Autoencoder", "VAE", "GAN"]
@@ -181,7 +180,7 @@ def test_the_page_is_self_contained_and_says_what_the_tables_say(finished):
     ratio = (
         pooled(finished)["VAE", "reconstruction/per_gene_mse"] / pooled(finished)["PCA", "reconstruction/per_gene_mse"]
     )
-    assert any(f"with {short(ratio)} times" in sentence for sentence in sentences(finished))
+    assert any(f"with {ratio:.3f} times" in sentence for sentence in sentences(finished))
     drawn = {path.stem for path in (finished.folder / "figures").glob("*.png")}
     assert {"losses_GAN", "latent_VAE_perturbation", "latent_PCA_context", "zero_fractions", "gene_1"} <= drawn
     assert len(drawn) == 3 + 3 * 2 + 2 + 3 * 2 + 4

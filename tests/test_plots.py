@@ -98,6 +98,13 @@ def test_the_surest_genes_stand_below_their_condition_with_intervals_of_the_leve
     np.testing.assert_allclose(crosses, [1.25, np.nan])
 
 
+def test_a_loss_that_is_all_of_another_is_drawn_once():
+    history = pd.DataFrame({"epoch": [1, 2], "reconstruction": [3.0, 2.0], "kl": 0.0, "loss": [3.0, 2.0]})
+    history = history.assign(validation_loss=[4.0, 3.0], validation_reconstruction=[4.0, 3.0], validation_kl=0.0)
+    ax = plots.loss_curves(history, ax=Figure().add_subplot())
+    assert [line.get_label() for line in ax.lines] == ["reconstruction", "validation reconstruction"]
+
+
 def test_volcano_mirrors_predicted_genes_each_half_on_its_own_scale():
     genes = pd.Index(list("abc"))
     real = pd.DataFrame({"delta": [2.0, -1.0, 0.0], "p_adjusted": [1e-8, 1e-4, 1.0]}, index=genes)

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 
 from cycseq.arrays import Cells, dense
 from cycseq.data.dataset import PerturbationData
+from cycseq.data.labels import CONTROL
 from cycseq.errors import FitBrokeOffError
 from cycseq.plots.base import BLUE, LINE, MUTED, PALETTE, VERMILION, legend_above, new_axes, plain
 
@@ -73,12 +74,12 @@ def points_map(
     labels: Sequence[str] | np.ndarray,
     *,
     colours: Mapping[str, str] | None = None,
-    named: int = 6,
+    named: int = 4,
     axis: str = "UMAP",
     seed: int = 0,
     ax: Axes | None = None,
 ) -> Axes:
-    """Points of a plane by label: the most frequent labels in colour, the others in grey.
+    """Points of a plane by label: the most frequent labels in colour, control in grey, the others in pale grey.
 
     Parameters
     ----------
@@ -101,8 +102,8 @@ def points_map(
     labels = np.asarray(labels, dtype=str)
     if colours is None:
         found, counts = np.unique(labels, return_counts=True)
-        top = found[np.argsort(-counts, kind="stable")][: min(named, len(PALETTE))]
-        colours = dict(zip(map(str, top), PALETTE, strict=False))
+        top = [str(name) for name in found[np.argsort(-counts, kind="stable")] if name != CONTROL][:named]
+        colours = {**({CONTROL: MUTED} if CONTROL in found else {}), **dict(zip(top, PALETTE, strict=False))}
     others = ~np.isin(labels, list(colours))
     size = float(np.clip(9000 / max(len(labels), 1), 3.0, 14.0))
     if others.any():

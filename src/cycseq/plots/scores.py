@@ -113,8 +113,10 @@ def loss_curves(history: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """
     ax = new_axes(ax)
     numbers = history.select_dtypes("number")
-    told = numbers.iloc[:, 1:].loc[:, lambda table: (table != 0).any()].T.drop_duplicates().index
-    losses = [str(column) for column in told]
+    trained = _distinct(numbers, [str(c) for c in numbers.columns[1:] if not str(c).startswith(VALIDATION)])
+    validated = [str(c) for c in numbers.columns[1:] if str(c).startswith(VALIDATION)]
+    validated.sort(key=lambda name: name.removeprefix(VALIDATION) not in trained)
+    losses = trained + _distinct(numbers, validated)
     kinds = list(dict.fromkeys(name.removeprefix(VALIDATION) for name in losses))
     for name in losses:
         kind = kinds.index(name.removeprefix(VALIDATION))
@@ -130,3 +132,9 @@ def loss_curves(history: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     legend_above(ax, columns=2)
     return ax
+
+
+def _distinct(table: pd.DataFrame, columns: list[str]) -> list[str]:
+    """The columns that are not zero all the time, nor the same as one before."""
+    found = table[columns].loc[:, (table[columns] != 0).any()].T.drop_duplicates().index
+    return [str(column) for column in found]

@@ -19,7 +19,6 @@ from cycseq.comparison import ComparisonResult
 from cycseq.comparison.compare import NULL, REAL
 from cycseq.comparison.linear import NAME as PCA
 from cycseq.comparison.scoring import HIGHEST, OF_CONDITIONS, TASKS, summary
-from cycseq.data.labels import CONTROL
 from cycseq.files import whole, write_text
 from cycseq.metrics import METRICS
 from cycseq.models import describe
@@ -106,7 +105,7 @@ def sentences(result: ComparisonResult) -> list[str]:
         name = "reconstruction/per_gene_mse"
         ratio = float(values[model, name] / values[PCA, name])
         found.append(
-            f"{model} reconstructs test cells with {short(ratio)} times the squared error of a PCA of as many "
+            f"{model} reconstructs test cells with {ratio:.3f} times the squared error of a PCA of as many "
             f"components; over conditions it {_verdict(result, model, PCA, name)}."
         )
     for model in (name for name in result.generated if name not in {REAL, NULL}):
@@ -200,18 +199,11 @@ def _latents(result: ComparisonResult, latent_map: Map) -> list[Drawing]:
         drawings += [
             Drawing(
                 f"latent_{name}_{kind}", f"Latent space of {name}", f"test cells by {kind}, {axis} of the latent space",
-                _into(partial(plots.points_map, colours=_colours(obs[kind].to_numpy()), axis=axis), plane, obs[kind].to_numpy()),
+                _into(partial(plots.points_map, axis=axis), plane, obs[kind].to_numpy()),
             )
             for kind in kinds
         ]  # fmt: skip
     return drawings
-
-
-def _colours(labels: np.ndarray) -> dict[str, str]:
-    """Control in grey, the four most frequent others in colour."""
-    found, counts = np.unique(labels.astype(str), return_counts=True)
-    top = [str(name) for name in found[np.argsort(-counts, kind="stable")] if name != CONTROL][:4]
-    return {**({CONTROL: plots.MUTED} if CONTROL in found else {}), **dict(zip(top, plots.PALETTE, strict=False))}
 
 
 def _generated(result: ComparisonResult) -> list[Drawing]:
