@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import anndata as ad
@@ -41,6 +41,7 @@ FITTED: dict[str, tuple[str, dict[str, object]]] = {
     "without pairs": (FULL, {"lambda_pair": 0.0}),
     "without MMD": (FULL, {"lambda_mmd": 0.0}),
     "without noise model": (FULL, {"cells": "shifted"}),
+    "real mean": (FULL, {"transport": False}),
 }
 
 
@@ -61,6 +62,24 @@ def relabelled(predicted: PerturbationData, conditions: dict[Condition, Conditio
     return PerturbationData(adata=adata, scale=predicted.scale)
 
 
+@dataclass(frozen=True)
+class RealMeans:
+    """In place of a model of means: the real ones."""
+
+    data: PerturbationData
+
+    def predict(
+        self, _controls: PerturbationData, conditions: list[Condition], **_settings: object
+    ) -> PerturbationData:
+        """One cell of each condition: its mean."""
+        rows = [self.data.conditions().index(condition) for condition in conditions]
+        adata = ad.AnnData(self.data.moments.mean[rows].astype(np.float32), var=self.data.adata.var)
+        for name in ("context", "perturbation"):
+            adata.obs[name] = pd.Categorical([getattr(condition, name) for condition in conditions])
+        adata.obs["batch"] = "none"
+        return PerturbationData(adata=adata, scale="log1p")
+
+
 def without_h(model: Model, **settings: object) -> Model:
     """The same fitted model, as it is with `transport=False` and these settings."""
     plain = cycseq.build_model(FULL, {"transport": False, **settings})
@@ -77,6 +96,13 @@ def predictions(
     started = time.process_time()
     model = cycseq.build_model(kind, settings).fit(data.subset(set(data.conditions()) - set(test)), seed=seed)
     seconds = time.process_time() - started
+    if name == "real mean":  # the cells alone, without the error of the predicted mean: no prediction
+        for cells in ("drawn", "kept", "shifted"):
+            made = without_h(model, cells=cells)
+            made.learned.facts["counted"] &= cells != "shifted"
+            made.learned.cache["anchor"] = RealMeans(data)
+            yield f"real mean, {cells}", made.predict(data.controls([context]), test, seed=seed), seconds
+        return
     yield name, model.predict(data.controls([context]), test, seed=seed), seconds
     if name != FULL:
         return
@@ -127,7 +153,8 @@ def run(data_set: str, data: PerturbationData, names: Iterable[str], seeds: int,
     for context in data.contexts:
         split, sides = f"unseen-context:{context}", real_sides(data, data, context)
         for name, seed in [(n, s) for n in names for s in range(seeds if n == FULL else 1)]:
-            if (data_set, split, name, seed) in done:
+            first = "real mean, drawn" if name == "real mean" else name
+            if (data_set, split, first, seed) in done:
                 continue
             if name == "SplitHalf":
                 half = split_half(data, context, seed)
@@ -173,7 +200,7 @@ def main() -> None:
     path = options.out / "scores.csv"
     sets = dict(data_sets(options.kang, options.worlds))
     ablations = [name for name in FITTED if name.startswith("without")]
-    for names in (("SplitHalf", "NoChange", BASELINE, FULL), ablations):
+    for names in (("SplitHalf", "NoChange", BASELINE, FULL), ["real mean"], ablations):
         for name, data in sets.items():
             run(name, data, names, options.seeds, path)
     scores = pd.read_csv(path)

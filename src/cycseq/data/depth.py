@@ -24,13 +24,14 @@ from cycseq.data.simulate.counts import HIGHEST, LOWEST, POINTS, CountLaw, Expec
 
 WHOLE = 0.01
 """How far a recovered count may be from a whole number."""
-FEW, MANY = 0.01, 10.0
-"""Least and greatest dispersion."""
+LEAST, GREATEST = 0.01, 10.0
+"""Of dispersions."""
 PRIOR_INFORMATION = 10.0
 """The dispersion of all genes together counts as much as this sum of squared expected counts of a gene's own."""
 EVENTS = 2_000_000
 """Counts that are drawn together: about 200 MB."""
 LEAST_SLOPE = 0.05
+"""A rare gene's mean hardly follows its counts; its tilt is bounded as if it followed by this."""
 FIRST = 1.3
 """Events are drawn up to this many times the factor that is expected, then to twice as many, and so on."""
 
@@ -72,7 +73,7 @@ def dispersions(
     expected = (rate**2 * squared_size).sum(axis=0)
     known = expected > PRIOR_INFORMATION
     typical = float(np.median(excess[known] / expected[known])) if known.any() else 0.0
-    found: Profile = np.clip((excess + PRIOR_INFORMATION * typical) / (expected + PRIOR_INFORMATION), FEW, MANY)
+    found: Profile = np.clip((excess + PRIOR_INFORMATION * typical) / (expected + PRIOR_INFORMATION), LEAST, GREATEST)
     return found
 
 
@@ -129,7 +130,7 @@ class CountSource:
             thinning and Poisson addition, which keep a negative binomial one); otherwise all counts are drawn anew.
         """
         taken = sp.csc_matrix(self.counts[rows])
-        scale = TARGET_SUM / self.total[rows]
+        scale = TARGET_SUM / np.maximum(self.total[rows], 1.0)
         blocks = []
         for genes in self._blocks(taken, np.maximum(mean, 0.0) * len(rows), scale):
             source = np.asarray(taken[:, genes].toarray())

@@ -261,10 +261,9 @@ class CycleTransport(Model):
         def made(condition: Condition, rows: Codes, mean: Profile, rng: np.random.Generator) -> Matrix:
             return self._made(sources[condition.context], rows, mean, rng, condition)
 
-        names = TransportSettings.__dataclass_fields__
         learned = learn_transport(
             pseudo_pairs(data, made, self._points, seed=seed),
-            TransportSettings(**{name: getattr(self, name) for name in names}),
+            TransportSettings(**{name: getattr(self, name) for name in TransportSettings.__dataclass_fields__}),
             validation=validation,
             seed=seed,
             run=run,
