@@ -186,7 +186,7 @@ class _Law:
     ) -> _Law:
         """The levels are drawn given the counts."""
         shape = 1.0 / source.dispersion[genes]
-        expected = source.total[rows, None] * source.rate[genes]
+        expected = np.maximum(source.total[rows, None], 1.0) * source.rate[genes]
         level = rng.standard_gamma(counts + shape) * (expected / (expected + shape))
         speed = None if tilt is None else np.exp(tilt[genes])
         return cls(level if speed is None else level * speed, speed, counts.astype(np.int64) if keep else None)
