@@ -129,8 +129,10 @@ def test_each_run_says_how_it_came_about_and_is_not_fitted_again(finished, data)
 def test_other_settings_are_refused_unless_overwritten(data, tmp_path):
     one = {"models": ["Autoencoder"], "latent": 4, "epochs": 1}
     compare(data, CompareSettings(**one), tmp_path / "out")
+    before = {path: path.read_bytes() for path in (tmp_path / "out").glob("*.*")}
     with pytest.raises(SettingsError, match="latent was 4 and is 5") as caught:
         compare(data, CompareSettings(**{**one, "latent": 5}), tmp_path / "out")
+    assert {path: path.read_bytes() for path in (tmp_path / "out").glob("*.*")} == before
     assert "--overwrite true" in str(caught.value)
     result = compare(data, CompareSettings(**{**one, "latent": 5}), tmp_path / "out", overwrite=True)
     assert result.latent["Autoencoder"].shape == (result.test.n_cells, 5)

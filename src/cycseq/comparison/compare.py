@@ -104,21 +104,20 @@ def compare(
     started = datetime.now(UTC)
     models = settings.built()
     data = data.require("log1p", "cycseq compare")
-    if out.exists() and not (out / RECORD).is_file() and (not out.is_dir() or any(out.iterdir())):
+    if out.exists() and not (out / RUNS).is_dir() and (not out.is_dir() or any(out.iterdir())):
         msg = f"{out} holds something else than a comparison: name another folder with --out."
         raise FileError(msg)
-    write_text(out / RECORD, json.dumps({"asked": asdict(settings), "command": command}, indent=1), overwrite=True)
     if settings.published:
-        data = published_data(data)
-        data_path = out / DATA
-        data.write(data_path, overwrite=True)
+        data, data_path = published_data(data), (out / DATA).resolve()
     (split,) = make_splits(data, SplitSettings(kind="random-cells", seed=settings.seed))
-    split.write(out / SPLIT, overwrite=True)
     noted = {"seed": settings.seed, "data_path": data_path, "command": command}
     runs = {
         name: _fitted(data, split, model, out / RUNS / name, overwrite=overwrite, **noted)
         for name, model in track(models.items(), "fitting", total=len(models))
     }
+    if settings.published:
+        data.write(out / DATA, overwrite=True)
+    split.write(out / SPLIT, overwrite=True)
     result = _made(data, split, runs, settings, out)
     record = {
         "asked": asdict(settings),
