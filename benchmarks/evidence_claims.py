@@ -47,7 +47,7 @@ def claims(groups: Groups) -> list[str]:
             lines += no_worse(claim, groups, data, "unseen-perturbation", metric, "")
     for metric in ("mse", "mse_ratio"):
         for split in ("unseen-context", "unseen-pair"):
-            lines += no_worse("GBM lines: no worse than NoChange", groups, "gbm", split, metric, "NoChange")
+            lines += no_worse(f"GBM lines, {split}: no worse than NoChange", groups, "gbm", split, metric, "NoChange")
     return [*lines, *kang_without_mk(groups), *long_tail(groups)]
 
 

@@ -71,7 +71,9 @@ SOURCES = {
     ),
     "gbm": Source(
         "GBM lines (McFaline 2023, slice)",
-        "A172, T98G and U87MG, CRISPRi, the same nine targets, 500 genes; hardly a gene responds",
+        "A172, T98G and U87MG, CRISPRi, the same nine targets, 500 genes; hardly a gene responds, so that **nothing can be told of "
+        "transfer here**. Where some conditions of a line are measured (unseen-pair, few-shot), they tell the chance error of its control "
+        "mean, which is in all its responses: that, and no biology, is what beats no change",
         OF_CONTEXTS,
         file="norman2019_mcfaline2023_slice.h5ad",
         contexts=("A172", "T98G", "U87MG"),

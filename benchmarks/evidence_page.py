@@ -82,9 +82,10 @@ def grouped(rows: pd.DataFrame) -> Group:
     known = rows[rows["metric"].isin(METRICS)].drop(columns="data")
     models = [name for name in known["model"].unique() if not name.endswith(WRONG_TARGET) and name != CEILING]
     others = [name for name in models if name not in BASELINES]
+    others += [f"{name}{WRONG_TARGET}" for name in CONTROLLED if name in models]
     return Group(
         summarise(known, baselines=[]),
-        paired_differences(known[known["model"].isin(models)], baselines=[*BASELINES, *others]),
+        paired_differences(known[known["model"].isin({*models, *others})], baselines=[*BASELINES, *others]),
         rows[rows["metric"].isin(COVERAGE)],
         known.groupby(["context", "perturbation", "model", "metric"], as_index=False)["value"].mean(),
         int(known[known["model"] == "NoChange"]["seed"].nunique()),
@@ -148,9 +149,16 @@ def section(group: Group) -> list[str]:
             "too small a response.",
             "",
         ]
-    if not any(_beats(group, model, "NoChange", "mse_ratio") for model in shown):
+    if not any(_beats(group, model, "NoChange", metric) for model in shown for metric in ("mse", "mse_ratio")):
         lines += [
-            "No model is better than `NoChange` by mse_ratio: of transfer on these data **nothing can be told**.",
+            "No model is better than `NoChange` by mse or mse_ratio: of transfer, **nothing can be told** here.",
+            "",
+        ]
+    wrong = group.difference(MAIN, f"{MAIN}{WRONG_TARGET}", "mse_ratio")
+    if wrong is not None and wrong["verdict"] in ("ties", "loses"):
+        lines += [
+            f"`{MAIN}` does no better than its own prediction for another perturbation (mse_ratio {interval(wrong)}): nothing "
+            "that is specific to a perturbation can be told here.",
             "",
         ]
     lines += [f"- {sentence(group, model)}" for model in shown if model not in BASELINES]
