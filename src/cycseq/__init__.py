@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cycseq import plots as pl
+    from cycseq import plots as pl  # noqa: F401  (for type checkers: `cycseq.pl`)
     from cycseq.benchmarking import BenchmarkSettings, benchmark
     from cycseq.bootstrap import paired_differences, summarise
     from cycseq.comparison import CompareSettings, compare
