@@ -224,6 +224,8 @@ def sentence(group: Group, model: str) -> str:
         words.append(f"cannot be told from some baseline in {'; '.join(said['tied'])}")
     if said["worse"]:
         words.append(f"worse in {'; '.join(said['worse'])}")
+    if not words:
+        return f"`{model}`: no baseline stands beside it."
     return f"`{model}`: {'. '.join(word[0].upper() + word[1:] if i else word for i, word in enumerate(words))}."
 
 
