@@ -32,7 +32,7 @@ def claims(groups: Groups) -> list[str]:
                 lines += better(f"Simulated {world}, {split}: better than every baseline", groups, world, split, metric)
     for split in ("unseen-pair", "unseen-context"):
         lines += no_worse(
-            "Unrelated lines: no worse than NoChange", groups, "unrelated", split, "mse_ratio", "NoChange"
+            f"Unrelated lines, {split}: no worse than NoChange", groups, "unrelated", split, "mse_ratio", "NoChange"
         )
     for data, split in (
         ("norman", "unseen-combination, 2 parts seen"),
@@ -135,9 +135,9 @@ def interval(row: Any) -> str:
 
 
 def number(value: float, *, sign: bool = False, bold: bool = False) -> str:
-    """Four decimals where small, else three; nothing for NaN."""
+    """Four or five decimals where small, else three; nothing for NaN."""
     if np.isnan(value):
         return ""
-    digits = 4 if abs(value) < 0.1 else 3
+    digits = 5 if 0 < abs(value) < 0.001 else 4 if abs(value) < 0.1 else 3
     text = f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}"
     return f"**{text}**" if bold else text
