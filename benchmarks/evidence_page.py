@@ -73,7 +73,8 @@ def write_page(table: pd.DataFrame, page: Path, *, quick: bool, network_rule: st
     kept = ["data", "split", "model", "metric", "mean", "low", "high", "n_conditions"]
     summary = pd.concat(summaries)[kept]
     wrong = summary["model"].str.endswith(WRONG_TARGET) & ~summary["model"].str.startswith(CONTROLLED)
-    text = summary[~wrong].to_csv(index=False, float_format="%.4g")
+    shown = summary["metric"].isin(["mse", *HEADLINE])
+    text = summary[shown & ~wrong].to_csv(index=False, float_format="%.4g")
     write_text(page.with_suffix("") / "summary.csv", text, overwrite=True)
 
 
