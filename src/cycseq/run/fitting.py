@@ -124,7 +124,7 @@ def _begun(folder: Path, split: Split, model: Model, seed: int, *, overwrite: bo
 
 def _fit(model: Model, parts: SplitParts, folder: Path, split: Split, seed: int) -> None:
     """Fit and save; the last good state too, where the training breaks."""
-    known, before = {"split": split.name, "data_hash": split.data_hash}, model.fitted_
+    known, before = {"split": split.name, "claim": split.claim, "data_hash": split.data_hash}, model.fitted_
     try:
         model.fit(parts.train, parts.validation, seed=seed, run=folder)
     except FitBrokeOffError as err:
