@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
-from scipy.stats import false_discovery_control, mannwhitneyu, norm, rankdata, wilcoxon  # noqa: F401
+from scipy.stats import false_discovery_control, mannwhitneyu, norm, rankdata
 
 from cycseq import plots
 from cycseq.arrays import dense
 from cycseq.cli import main
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.posterior import GenePosterior, attach_posterior
+from cycseq.data.prepare import as_log1p
 from cycseq.errors import CycseqError, DataError, FileError
 from cycseq.interpretation import PathwaySettings, coverage, differential, pathway_scores, read_gmt, set_deltas
 from cycseq.interpretation.pathways import rank_test
@@ -182,6 +183,28 @@ def test_the_command_writes_table_and_figure(small_data, tmp_path, capsys):
     assert plot.stat().st_size > 1000
     assert "sets of conditions have an adjusted p below 0.05" in capsys.readouterr().out
     assert main(words) == 2  # the outputs exist
+
+
+def test_the_command_takes_counts(small_counts, tmp_path, capsys):
+    """As log1p, so that predicted log1p cells are never compared with counts."""
+    given = PerturbationData.from_anndata(small_counts)
+    logged = as_log1p(given)
+    for name, cells in (("counts", given), ("logged", logged)):
+        cells.write(tmp_path / f"{name}.h5ad")
+    logged.subset(c for c in logged.conditions() if not c.is_control).write(tmp_path / "predicted.h5ad")
+    (tmp_path / "sets.gmt").write_text("MOVES\t\t" + "\t".join(f"G{i}" for i in range(11, 21)), encoding="utf-8")
+    for real in ("counts", "logged"):
+        words = (
+            f"pathways --predicted {tmp_path}/predicted.h5ad --gmt {tmp_path}/sets.gmt --real {tmp_path}/{real}.h5ad"
+        )
+        assert main([*words.split(), "--out", str(tmp_path / f"{real}.csv")]) == 0
+    assert "counts.h5ad holds counts: taken as log1p" in capsys.readouterr().out
+    assert (tmp_path / "counts.csv").read_text() == (tmp_path / "logged.csv").read_text()
+    sets = {"MOVES": [f"G{i}" for i in range(11, 21)]}
+    scores = pathway_scores(logged, sets)
+    for call in (lambda: pathway_scores(logged, sets, given), lambda: set_deltas(given, scores, sets)):
+        with pytest.raises(DataError, match="needs log1p values"):
+            call()
 
 
 def test_interferon_sets_move_in_a_real_interferon_response(shared_data):

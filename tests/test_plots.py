@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 import cycseq
 from cycseq import plots
 from cycseq.arrays import dense
-from cycseq.data.dataset import Condition
+from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import CycseqError, DataError
 from cycseq.plots import base
 
@@ -140,6 +140,14 @@ def test_retrieval_needs_two_conditions(small_data):
     one = small_data.subset([Condition("K562", "G1")])
     with pytest.raises(DataError, match="1 conditions are both predicted and real"):
         plots.retrieval_heatmap(one, small_data)
+
+
+def test_counts_are_not_drawn_beside_log1p(small_data):
+    counts = PerturbationData(small_data.adata, scale="counts")
+    for sides in ((small_data, counts), (counts, small_data), (small_data, small_data, counts)):
+        for draw in (plots.retrieval_heatmap, plots.cells_map):
+            with pytest.raises(DataError, match="needs log1p values"):
+                draw(*sides)
 
 
 def test_cells_map_draws_so_many_cells_of_each_side(small_data):

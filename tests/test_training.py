@@ -8,7 +8,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="networks need torch: pip install 'cycseq[networks]'")
 pytest.importorskip("lightning", reason="training needs lightning: pip install 'cycseq[networks]'")
 
-from cycseq.errors import ModelError, SettingsError  # noqa: E402
+from cycseq.errors import FitBrokeOffError, ModelError, SettingsError  # noqa: E402
 from cycseq.models.autoencoder import Autoencoder  # noqa: E402
 from cycseq.models.vae import VAE  # noqa: E402
 
@@ -128,6 +128,30 @@ def test_bf16_trains_to_about_the_same_loss(small_data):
 def test_settings_without_sense_are_refused(small_data, setting, value):
     with pytest.raises(SettingsError, match=rf"{setting} is .*--model.{setting}"):
         Autoencoder(**{setting: value}).fit(small_data)
+
+
+def test_a_device_that_is_not_there_is_said_in_one_line(small_data):
+    if torch.cuda.is_available() or torch.backends.mps.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(
+        FitBrokeOffError, match=r"cannot train with accelerator gpu.*--model.accelerator auto"
+    ) as caught:
+        Autoencoder(accelerator="gpu", **SMALL).fit(small_data)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_validation_loss_that_is_no_number_is_never_the_best(small_data, monkeypatch):
+    kind = Autoencoder.__mro__[1]
+    honest, losses = kind.validate, []
+
+    def first_is_nan(self, net, feeder):
+        losses.append(honest(self, net, feeder) | ({} if losses else {"loss": float("nan")}))
+        return losses[-1]
+
+    monkeypatch.setattr(kind, "validate", first_is_nan)
+    facts = Autoencoder(num_epochs=3, **SMALL).fit(small_data).learned.facts
+    assert facts["best_epoch"] > 1
+    assert facts["best_loss"] == min(found["loss"] for found in losses[1:])
 
 
 def test_a_fit_leaves_the_callers_random_state_alone(small_data):

@@ -141,9 +141,11 @@ def test_the_best_is_best_and_hopeless_trials_stop_early(data, split, tmp_path):
     space = tmp_path / "space.yaml"
     space.write_text("penalty: {low: 1.0e-3, high: 1.0e+6, log: true}\nencoding: [one-hot]\nn_components: [5]\n")
     settings = TuneSettings("Ridge", trials=14, objective="pearson_delta", space=space)
-    trials = tune(data, split, settings, tmp_path / "t").trials
+    found = tune(data, split, settings, tmp_path / "t")
+    trials = found.trials
     complete, pruned = (trials[trials["state"] == state] for state in ("complete", "pruned"))
-    assert complete["objective"].max() == complete["objective"].iloc[complete["objective"].argmax()]
+    assert found.best_value == complete["objective"].max() == trials.loc[found.best_trial, "objective"]
+    assert found.best["penalty"] == trials.loc[found.best_trial, "penalty"]
     assert len(pruned)
     assert (pruned["folds"] < 3).all()
     assert set(trials["encoding"]) == {'"one-hot"'}

@@ -8,7 +8,9 @@ import pandas as pd
 from jsonargparse import Namespace
 
 from cycseq.commands.parser import Parser, settings_of
-from cycseq.commands.terminal import say, table
+from cycseq.commands.terminal import say, say_counts, table
+from cycseq.data.dataset import PerturbationData
+from cycseq.data.prepare import as_log1p
 from cycseq.data.readers import read
 from cycseq.files import check_output, whole, write_text
 from cycseq.interpretation import PathwaySettings, pathway_scores, read_gmt, set_deltas
@@ -29,7 +31,7 @@ def configure(parser: Parser, _words: list[str]) -> None:
     parser.add_argument(
         "--real",
         type=Path,
-        help="Real cells with controls, for models that say no uncertainty; where they hold the condition, the set's real mean delta stands beside the predicted one.",
+        help="Real cells with controls, log1p or counts, for models that say no uncertainty; where they hold the condition, the set's real mean delta stands beside the predicted one.",
     )
     parser.add_argument("--plot", type=Path, help="Where to draw it: .png, .pdf or .svg; not drawn if not said.")
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the outputs if they exist.")
@@ -42,8 +44,8 @@ def run(options: Namespace) -> None:
     if options.plot is not None:
         check_output(options.plot, overwrite=options.overwrite, endings=DRAWN)
     sets = read_gmt(options.gmt)
-    predicted = read(options.predicted)
-    real = read(options.real) if options.real is not None else None
+    predicted = _cells(options.predicted)
+    real = None if options.real is None else _cells(options.real)
     scores = pathway_scores(predicted, sets, real, settings=settings_of(PathwaySettings, options))
     if real is not None:
         scores.insert(5, "real_mean_delta", set_deltas(real, scores, sets))
@@ -54,6 +56,12 @@ def run(options: Namespace) -> None:
     if options.plot is not None:
         _draw(scores, options.plot, overwrite=options.overwrite)
         say(f"wrote {options.plot}")
+
+
+def _cells(path: Path) -> PerturbationData:
+    cells = read(path)
+    say_counts(path, cells)
+    return as_log1p(cells)
 
 
 def _draw(scores: pd.DataFrame, path: Path, *, overwrite: bool) -> None:

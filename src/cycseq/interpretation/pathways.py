@@ -106,7 +106,7 @@ def pathway_scores(
     sets
         Genes by name of the set, of `read_gmt`.
     control
-        Control cells of the contexts, for models without a posterior; None takes those among `predicted`.
+        Control cells of the contexts, log1p, for models without a posterior; None takes those among `predicted`.
     settings
         Which sets are tested, and how.
 
@@ -118,7 +118,7 @@ def pathway_scores(
     Raises
     ------
     DataError
-        If no set has enough genes in the data, or there are no control cells where they are needed.
+        If no set has enough genes in the data, there are no control cells where they are needed, or cells are not log1p.
     """
     settings = settings or PathwaySettings()
     predicted = predicted.require("log1p", "pathway reading")
@@ -153,7 +153,7 @@ def set_deltas(
     sets
         The same sets.
     """
-    measured = {response.condition: response.delta for response in _responses(data, None)}
+    measured = {c.condition: c.delta for c in _responses(data.require("log1p", "pathway reading (real)"), None)}
     places = data.adata.var_names
     means = []
     for context, perturbation, name in zip(scores["context"], scores["perturbation"], scores["pathway"], strict=True):
@@ -202,7 +202,8 @@ def _responses(data: PerturbationData, control: PerturbationData | None) -> list
             delta, sd = table["delta"].to_numpy(), table["sd"].to_numpy()
             found.append(_Response(condition, delta / np.maximum(sd, np.finfo(np.float32).tiny), delta))
         return found
-    means = control_means((data if control is None else control).with_genes(data.genes))
+    control = (data if control is None else control).require("log1p", "pathway reading (control)")
+    means = control_means(control.with_genes(data.genes))
     for condition in conditions:
         if condition.context not in means:
             msg = f"no control cells of {condition.context} to compare {condition} with: give them with --real FILE."

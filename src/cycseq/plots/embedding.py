@@ -39,7 +39,7 @@ def cells_map(
     real, predicted
         Perturbed cells, log1p; control cells among them are left out.
     control
-        Control cells; None takes those among the real cells.
+        Control cells, log1p; None takes those among the real cells.
     method
         ``"umap"`` (30 components; needs the extra ``umap``) or ``"pca"``, the first two components.
     most
@@ -54,6 +54,8 @@ def cells_map(
     FitBrokeOffError
         If UMAP is asked for and not installed.
     """
+    for side in (real, predicted, *([] if control is None else [control])):
+        side.require("log1p", "a map of cells")
     sides = {
         "control": (real if control is None else control).with_genes(real.genes).controls(),
         "real": real.subset(c for c in real.conditions() if not c.is_control),

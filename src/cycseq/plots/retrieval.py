@@ -36,15 +36,17 @@ def retrieval_heatmap(
     real
         Real cells of the same conditions, log1p; columns are those of their conditions that are predicted.
     control
-        Real control cells; None takes those among the real cells.
+        Real control cells, log1p; None takes those among the real cells.
     ax
         Axes to draw into.
 
     Raises
     ------
     DataError
-        If fewer than two conditions are common to both, or a context has no control cells.
+        If fewer than two conditions are common to both, a context has no control cells, or cells are not log1p.
     """
+    for side in (real, predicted, *([] if control is None else [control])):
+        side.require("log1p", "a retrieval heat map")
     predicted = predicted.with_genes(real.genes)
     shared = [c for c in real.conditions() if not c.is_control and c in set(predicted.conditions())]
     if len(shared) < 2:

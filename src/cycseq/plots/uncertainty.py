@@ -18,7 +18,7 @@ def calibration_curve(coverage: pd.DataFrame, *, ax: Axes | None = None) -> Axes
     ----------
     coverage
         Columns `nominal` and `observed`, in [0, 1], and `context`, a line each; what
-        `cycseq.data.posterior.coverage` returns.
+        `cycseq.coverage` returns.
     ax
         Axes to draw into.
     """

@@ -44,6 +44,11 @@ class TrainingSettings:
     devices: int
     num_nodes: int
 
+    @property
+    def several(self) -> bool:
+        """Whether several processes train together."""
+        return self.devices > 1 or self.num_nodes > 1
+
 
 @runtime_checkable
 class Learner(Protocol):
@@ -177,7 +182,7 @@ class Adapter(LightningModule):
         for scheduler in self.schedulers:
             scheduler.step(measured[MONITORED]) if isinstance(scheduler, ReduceLROnPlateau) else scheduler.step()
         state.history.append({"epoch": state.epoch, **losses, **{f"validation_{k}": v for k, v in measured.items()}})
-        if measured[MONITORED] < state.best_loss or not state.best_net:
+        if measured[MONITORED] < state.best_loss or math.isnan(state.best_loss) or not state.best_net:
             state.best_loss, state.best_epoch = measured[MONITORED], state.epoch
             state.best_net = _copy(self.net.state_dict())
         if state.epoch - state.best_epoch >= self.settings.patience:

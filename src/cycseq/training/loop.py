@@ -13,9 +13,11 @@ from typing import Literal
 
 import torch
 from lightning.pytorch import Trainer
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import nn
 
 from cycseq.batches import Feeder
+from cycseq.errors import FitBrokeOffError
 from cycseq.training.adapter import Adapter, Learner, TrainingSettings
 from cycseq.training.memory import memory_kept
 from cycseq.training.state import State, load_state
@@ -66,7 +68,7 @@ def train(
     Raises
     ------
     ModelError
-        If the run holds a checkpoint of another training.
+        If the run holds a checkpoint of another training, or this machine has not the devices that were asked for.
     """
     with (
         tempfile.TemporaryDirectory() as temporary,
@@ -85,23 +87,32 @@ def train(
         adapter = Adapter(
             learner, net, feeder, validation, settings, folder=folder, identity=identity if run else "", state=state
         )
-        several = settings.devices > 1 or settings.num_nodes > 1
-        trainer = Trainer(
+        trainer = _trainer(settings, settings.num_epochs - state.epoch, folder)
+        with _interruptible():
+            trainer.fit(adapter, train_dataloaders=Steps(feeder.n_steps))
+        return load_state(folder, identity if run else "") if settings.several else adapter.state
+
+
+def _trainer(settings: TrainingSettings, epochs: int, folder: Path) -> Trainer:
+    try:
+        return Trainer(
             accelerator=settings.accelerator,
             devices=settings.devices,
             num_nodes=settings.num_nodes,
-            strategy=_strategy(settings) if several else "auto",
+            strategy=_strategy(settings) if settings.several else "auto",
             precision=PRECISIONS[settings.precision],
-            max_epochs=settings.num_epochs - state.epoch,
+            max_epochs=epochs,
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
             default_root_dir=folder,
         )
-        with _interruptible():
-            trainer.fit(adapter, train_dataloaders=Steps(feeder.n_steps))
-        return load_state(folder, identity if run else "") if several else adapter.state
+    except (MisconfigurationException, ValueError) as err:
+        asked = f"accelerator {settings.accelerator}, devices {settings.devices}, num_nodes {settings.num_nodes}"
+        why = " ".join(str(err).split())
+        msg = f"this machine cannot train with {asked} ({why}): say --model.accelerator auto, or fewer --model.devices."
+        raise FitBrokeOffError(msg) from err
 
 
 def _strategy(settings: TrainingSettings) -> str:

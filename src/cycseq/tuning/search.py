@@ -162,7 +162,8 @@ def _below_median(study: Study, settings: TuneSettings, running: Sequence[float]
     Optuna's own pruner compares the best of a trial's means so far, which an easy first fold would flatter.
     """
     step, sign = len(running) - 1, 1.0 if settings.direction == "minimize" else -1.0
-    others = [sign * t.intermediate_values[step] for t in finished(study) if step in t.intermediate_values]
+    reported = [t.intermediate_values.get(step, np.nan) for t in finished(study)]
+    others = [sign * value for value in reported if np.isfinite(value)]
     return len(others) >= FULL_TRIALS and sign * float(np.mean(running)) > float(np.median(others))
 
 
