@@ -8,7 +8,7 @@ from typing import Literal
 from jsonargparse import Namespace
 
 from cycseq.commands.parser import Parser, settings_of
-from cycseq.commands.terminal import say, table
+from cycseq.commands.terminal import say, say_counts, table
 from cycseq.comparison import CompareSettings, compare
 from cycseq.comparison.scoring import TASKS, summary
 from cycseq.data.readers import read
@@ -28,7 +28,7 @@ SHOWN = {
 
 def configure(parser: Parser, _words: list[str]) -> None:
     """Options."""
-    parser.add_argument("--data", required=True, type=Path, help="Data that cycseq prepare wrote.")
+    parser.add_argument("--data", required=True, type=Path, help="Data that cycseq prepare wrote, or counts.")
     parser.add_argument(
         "--out",
         required=True,
@@ -49,8 +49,10 @@ def run(options: Namespace) -> None:
     """Fit what is missing, score, draw, write the page, print the tables."""
     from cycseq.report.comparison_page import sentences, write_comparison
 
+    data = read(options.data)
+    say_counts(options.data, data)
     result = compare(
-        read(options.data),
+        data,
         settings_of(CompareSettings, options),
         options.out,
         data_path=options.data.resolve(),

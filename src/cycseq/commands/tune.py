@@ -18,7 +18,7 @@ BEST, FIGURE = "best.yaml", "trials.png"
 
 def configure(parser: Parser, _words: list[str]) -> None:
     """Options."""
-    parser.add_argument("--data", required=True, type=Path, help="Data that cycseq prepare wrote.")
+    parser.add_argument("--data", required=True, type=Path, help="Data that cycseq prepare wrote, or counts.")
     parser.add_argument("--split", required=True, type=Path, help="JSON file that cycseq split wrote.")
     parser.add_argument("--out", required=True, type=Path, help="Folder of the search; an interrupted one is resumed.")
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace a search with other settings.")

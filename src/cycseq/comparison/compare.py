@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -17,13 +17,14 @@ from cycseq.comparison.linear import LinearCells
 from cycseq.comparison.scoring import ALL, HIGHEST, as_many, most_cells, scored
 from cycseq.comparison.settings import NOT_RESTORED, PUBLISHED, CompareSettings, published_data
 from cycseq.data.dataset import PerturbationData
+from cycseq.data.prepare import as_log1p, refuse_scaled
 from cycseq.data.split import Split, SplitSettings, make_splits
 from cycseq.errors import FileError, SettingsError
 from cycseq.files import write_text
 from cycseq.model import Model
 from cycseq.models import build_model
 from cycseq.progress import track
-from cycseq.run import Run, environment, fit_run
+from cycseq.run import Run, environment, fit_run, log1p_parts
 
 RECORD, METRICS, DIFFERENCES, DATA, SPLIT, RUNS = (
     "comparison.json", "metrics.csv", "differences.csv", "data.h5ad", "split.json", "runs",
@@ -84,7 +85,7 @@ def compare(
     Parameters
     ----------
     data
-        Prepared cells, log1p.
+        All cells, log1p or counts.
     settings
         Which models, and how.
     out
@@ -100,15 +101,17 @@ def compare(
         If a model or setting is unknown, or the folder holds a run with other settings.
     SplitError
         If conditions have too few cells to be split.
+    DataError
+        If the values are scaled.
     """
     started = datetime.now(UTC)
     models = settings.built()
-    data = data.require("log1p", "cycseq compare")
+    refuse_scaled(data)
     if out.exists() and not (out / RUNS).is_dir() and (not out.is_dir() or any(out.iterdir())):
         msg = f"{out} holds something else than a comparison: name another folder with --out."
         raise FileError(msg)
     if settings.published:
-        data, data_path = published_data(data), (out / DATA).resolve()
+        data, data_path = published_data(as_log1p(data)), (out / DATA).resolve()
     (split,) = make_splits(data, SplitSettings(kind="random-cells", seed=settings.seed))
     noted = {"seed": settings.seed, "data_path": data_path, "command": command}
     runs = {
@@ -135,7 +138,7 @@ def compare(
         "differs": [*NOT_RESTORED, *_own_form(settings)] if settings.published else [],
         **environment(),
     }  # fmt: skip
-    result.record.update(json.loads(json.dumps(record, default=str)))
+    result = replace(result, record=json.loads(json.dumps(record, default=str)))
     write_text(out / METRICS, result.metrics.to_csv(index=False), overwrite=True)
     write_text(out / DIFFERENCES, result.differences.to_csv(index=False), overwrite=True)
     write_text(out / RECORD, json.dumps(result.record, indent=1), overwrite=True)
@@ -159,7 +162,7 @@ def _made(
     data: PerturbationData, split: Split, runs: dict[str, Run], settings: CompareSettings, out: Path
 ) -> ComparisonResult:
     """What the fitted models make of the test cells, with its scores."""
-    parts = split.parts(data)
+    parts = log1p_parts(split, data)
     test, control, seed = parts.test, parts.train.controls(), settings.seed
     decoders: dict[str, Any] = {PCA: LinearCells.of(parts.train, settings.latent, seed=seed)}
     decoders |= {name: run.model for name, run in runs.items() if isinstance(run.model, Reconstructs)}

@@ -17,9 +17,8 @@ from __future__ import annotations
 
 import json
 import shlex
-import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -37,7 +36,7 @@ from cycseq.data.split import Split
 from cycseq.errors import DataError, FileError, ModelError, SettingsError
 from cycseq.files import check_output, existing_file, write_text
 from cycseq.model import Model, Restores
-from cycseq.models import load_model, model_class
+from cycseq.models import build_model, load_model
 from cycseq.run.record import environment, with_record
 
 RUN, SPLIT, MODEL, HISTORY, METRICS = "run.json", "split.json", "model", "history.csv", "metrics.csv"
@@ -64,18 +63,15 @@ class Run:
         settings: dict[str, Any],
         seed: int,
         command: str = "",
-        overwrite: bool = False,
     ) -> Self:
         """Make the folder with `run.json` and `split.json`; the model is still to be fitted.
 
         Raises
         ------
         FileError
-            If the folder exists and ``overwrite`` is false, or cannot be written.
+            If the folder exists, or cannot be written.
         """
-        check_output(folder, overwrite=overwrite)
-        if folder.is_dir():
-            shutil.rmtree(folder)
+        check_output(folder, overwrite=False)
         facts: dict[str, Any] = {
             "data": {"path": str(data_path) if data_path else None, "hash": data_hash, "scale": data_scale},
             "model": model_name,
@@ -251,8 +247,8 @@ class Run:
     def repeat_command(self) -> str:
         """The command line that fits this run again, into another folder."""
         data = self.facts["data"]["path"] or "DATA.h5ad"
-        defaults = {f.name: f.default for f in fields(model_class(self.facts["model"]))}  # type: ignore[arg-type]
-        changed = {k: v for k, v in self.facts["settings"].items() if v != defaults.get(k)}
+        defaults = json.loads(json.dumps(build_model(self.facts["model"]).settings()))
+        changed = {k: v for k, v in self.facts["settings"].items() if k not in defaults or v != defaults[k]}
         words = ["cycseq", "fit", "--data", data, "--split", str(self.folder / SPLIT), "--model", self.facts["model"]]
         for name, value in changed.items():
             words += [f"--model.{name}", value if isinstance(value, str) else json.dumps(value)]

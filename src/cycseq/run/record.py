@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import platform
+from contextlib import suppress
 from dataclasses import asdict
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import anndata as ad
@@ -13,6 +14,9 @@ import anndata as ad
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.split import Split
 from cycseq.model import Model
+
+DEPENDED_ON = ("cycseq", "numpy", "scipy", "pandas", "anndata", "scikit-learn", "torch", "lightning", "optuna")
+"""The packages that numbers depend on."""
 
 
 def with_record(predicted: PerturbationData, model: Model, split: Split, seed: int) -> PerturbationData:
@@ -39,8 +43,8 @@ def with_record(predicted: PerturbationData, model: Model, split: Split, seed: i
 
 def environment() -> dict[str, Any]:
     """The versions and the machine that a result depends on."""
-    names = ("cycseq", "numpy", "scipy", "pandas", "anndata", "scikit-learn")
-    return {
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in names}},
-        "platform": platform.platform(),
-    }
+    versions = {"python": platform.python_version()}
+    for name in DEPENDED_ON:
+        with suppress(PackageNotFoundError):  # what an extra brings may be absent
+            versions[name] = version(name)
+    return {"versions": versions, "platform": platform.platform()}
