@@ -9,9 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
-from cycseq.arrays import Codes
+from cycseq.arrays import Cells, Codes, Profile
 from cycseq.batches import Encoded, Feeder, encoded
 from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.nearness import response_weights
+from cycseq.data.pseudobulk import responses
+from cycseq.models.base import shifted_cells
 from cycseq.models.network import NetworkModel
 from cycseq.nets.batch import Batch, Sizes
 from cycseq.nets.cycseq import CycSeqNet, Form, Translated, label_loss
@@ -40,14 +43,16 @@ class CycSeq(NetworkModel[CycSeqNet]):
     """Set a fifth of the values of every layer to zero while training."""
     batch_size: int = 128
     """Perturbed cells of one step, each with a control cell of its context and batch (published: 1024)."""
-    num_epochs: int = 10
+    num_epochs: int = 50
     """Passes over the perturbed training cells at most (published: 100)."""
+    patience: int = 5
+    """Stop after this many epochs without a better error of condition means on the cells kept for validation."""
     learning_rate: float = 5e-4
     """Step size of Adam at the start (published: 2e-4)."""
     betas: tuple[float, float] = (0.5, 0.9)
     """Adam's memories of gradients and of their squares."""
-    schedule: Literal["plateau", "step", "constant"] = "step"
-    """Halve the step size when validation stands still for 3 epochs, every 10 epochs, or never."""
+    schedule: Literal["plateau", "step", "constant"] = "constant"
+    """Halve the step size when validation stands still for 3 epochs, every 10 epochs (published), or never."""
     lambda_kl: float = 0.01
     """Weight of the KL divergence of the three latents, both generators."""
     lambda_cycle: float = 10.0
@@ -62,6 +67,11 @@ class CycSeq(NetworkModel[CycSeqNet]):
     """Share of a step's cells that are translated there and back for the cycle loss; the published form: all."""
     penalty_every: int = 4
     """Steps from one gradient penalty to the next, which then counts so many times; the published form: 1."""
+    measured: float = 0.5
+    """Share of the mean response measured in the trained contexts in the predicted one; the rest is the network's. The
+    published form takes none."""
+    nearness: float = 2.0
+    """How much more the measured responses of contexts with similar control cells count; 0: all alike."""
     faithful: bool = False
     """The published form with its faults; the documentation names each."""
     hidden: tuple[int, ...] | None = None
@@ -119,15 +129,27 @@ class CycSeq(NetworkModel[CycSeqNet]):
     def summarise(
         self, net: CycSeqNet, feeder: Feeder, data: PerturbationData
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Nothing beside the weights."""
-        return {}, {}
+        """Mean responses of all conditions, with controls of the same batch, and mean control cells of all contexts."""
+        if not self._share:
+            return {}, {}
+        known = responses(data)
+        arrays = {"measured": known.delta, "control_mean": np.stack(list(known.control_mean.values()))}
+        return arrays, {"conditions": [list(c) for c in known.conditions], "control_contexts": list(known.control_mean)}
 
     def generate(self, net: CycSeqNet, batch: Batch, condition: Condition) -> Tensor:
-        """Control cells translated; each is the pseudo-pair of its `source_cell`. Control cells stay as they are."""
+        """Control cells translated, drawn to the mean response measured in near contexts; control cells as they are.
+
+        Each is the pseudo-pair of its `source_cell`.
+        """
         if condition.is_control:
             return batch.x
         made: Tensor = net.translator("perturb")(batch).x
-        return made
+        response = self._measured_response(condition, batch.x.numpy()) if self._share else None
+        if response is None:
+            return made
+        cells = batch.x.numpy()
+        shifted = shifted_cells(cells, cells.mean(axis=0), response)
+        return torch.lerp(made, torch.from_numpy(shifted), self._share)
 
     def latents(self, net: CycSeqNet, batch: Batch) -> Tensor:
         """Means of the three latents, side by side, of cells of which nothing is told.
@@ -166,6 +188,19 @@ class CycSeq(NetworkModel[CycSeqNet]):
         adata.obs["perturbation"] = adata.obs["perturbation"].astype("category")
         adata.X = np.concatenate(blocks).astype(np.float32)
         return PerturbationData(adata=adata, scale=perturbed.scale)
+
+    @property
+    def _share(self) -> float:
+        return 0.0 if self.faithful else self.measured
+
+    def _measured_response(self, condition: Condition, controls: Cells) -> Profile | None:
+        """The weighted mean; None where a part of the perturbation was trained in combinations only."""
+        arrays, facts = self.learned.arrays, self.learned.facts
+        known, contexts = [Condition(*pair) for pair in facts["conditions"]], facts["control_contexts"]
+        places, context = arrays["control_mean"], condition.context
+        here = places[contexts.index(context)] if context in contexts else controls.mean(axis=0)
+        weights = response_weights(condition, known, contexts, places, here, nearness=self.nearness)
+        return None if weights is None else weights @ arrays["measured"]
 
     def _generator_losses(
         self, net: CycSeqNet, perturbed: Batch, control: Batch, made: dict[str, Translated]

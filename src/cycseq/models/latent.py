@@ -14,6 +14,7 @@ from cycseq.arrays import Cells, Codes, dense, group_moments
 from cycseq.batches import Encoded, Feeder, encoded
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.labels import CONTROL
+from cycseq.data.nearness import response_weights
 from cycseq.data.pseudobulk import responses
 from cycseq.errors import ModelError
 from cycseq.models.network import NetworkModel
@@ -182,9 +183,7 @@ class LatentModel(NetworkModel[AutoencoderNet]):
     def context_weights(self, condition: Condition, z: Tensor) -> Float[np.ndarray, "trained"]:
         """How much each trained condition counts for this one: those of its perturbation, near contexts first.
 
-        A new combination takes the conditions of all its parts, so that their differences are summed. A context weighs
-        exp(-`nearness` d / m): d is the squared distance of its control cells in the latent space from those of the
-        condition's context, and m the median between contexts. The weights of one perturbation sum to 1.
+        Near in the latent space of control cells; see `data.nearness.response_weights`.
 
         Parameters
         ----------
@@ -195,25 +194,16 @@ class LatentModel(NetworkModel[AutoencoderNet]):
         """
         learned = self.learned
         known = [Condition(*pair) for pair in learned.facts["shifted"]]
-        trained = {c.perturbation for c in known}
-        names = [condition.perturbation] if condition.perturbation in trained else condition.parts
-        alone = [name for name in names if name not in trained]
-        if alone:
+        contexts, places = learned.facts["control_contexts"], learned.arrays["control_latent"]
+        here = places[contexts.index(condition.context)] if condition.context in contexts else z.mean(dim=0).numpy()
+        weights = response_weights(condition, known, contexts, places, here, nearness=self.nearness)
+        if weights is None:
+            alone = next(part for part in condition.parts if part not in {c.perturbation for c in known})
             msg = (
-                f"{self.name} cannot add up {condition}: {alone[0]!r} was trained in combinations only. "
+                f"{self.name} cannot add up {condition}: {alone!r} was trained in combinations only. "
                 "Say --model.prediction decoding."
             )
             raise ModelError(msg)
-        contexts, places = learned.facts["control_contexts"], learned.arrays["control_latent"]
-        here = places[contexts.index(condition.context)] if condition.context in contexts else z.mean(dim=0).numpy()
-        apart = np.square(places[:, None] - places[None]).sum(axis=2)[np.triu_indices(len(places), 1)]
-        scale = float(np.median(apart)) if len(apart) else 1.0
-        weights = np.zeros(len(known), dtype=np.float32)
-        for name in names:
-            rows = [i for i, c in enumerate(known) if c.perturbation == name]
-            distance = np.square(places[[contexts.index(known[i].context) for i in rows]] - here).sum(axis=1)
-            weight = np.exp(-self.nearness * (distance - distance.min()) / scale)
-            weights[rows] += weight / weight.sum()
         return weights
 
     def reconstruct(self, data: PerturbationData) -> PerturbationData:
