@@ -1,6 +1,7 @@
 """CycleTransport: counts at real depth, pseudo-pairs, the transport, and the model made of them."""
 
 import sys
+from dataclasses import replace
 
 import anndata as ad
 import numpy as np
@@ -22,6 +23,8 @@ from cycseq.transport.learning import Learner, TransportSettings, learn_transpor
 from cycseq.transport.pairs import Pairs
 
 QUICK = {"num_epochs": 2, "width": 8, "n_components": 5}
+ADDITIVE = {"mean": "ContextAdditive", "mean_settings": {"amplitude": 1.0}}
+"""A mean that is known at once."""
 UNSEEN = Condition("RPE1", "G1")
 N_CELLS, N_GENES, DISPERSION = 600, 60, 0.5
 
@@ -58,7 +61,7 @@ def counts_of(cells: sp.csr_matrix, total: np.ndarray) -> np.ndarray:
 
 
 def test_counts_come_back_from_log1p_or_are_said_to_be_unknown(data):
-    made = make_counts(cells=60, genes=120)
+    made = make_counts(cells=60)
     assert (known_counts(data) != sp.csr_matrix(made[data.adata.obs_names, data.genes].X)).nnz == 0
     for total in (data.adata.obs["total_counts"] * 1.37, None):
         obs = data.adata.obs.drop(columns="total_counts")
@@ -262,7 +265,7 @@ def test_an_interrupted_training_goes_on_to_the_same_transport(tmp_path, monkeyp
 
 @pytest.fixture(scope="module")
 def data() -> PerturbationData:
-    counts = PerturbationData.from_anndata(make_counts(cells=60, genes=120))
+    counts = PerturbationData.from_anndata(make_counts(cells=60))
     return cycseq.prepare([counts], cycseq.PrepareSettings(genes="all", min_genes=0, min_cells=0))
 
 
@@ -307,7 +310,7 @@ def test_without_counts_cells_are_shifted_and_say_so(train, data):
     def uncounted(d: PerturbationData) -> PerturbationData:
         return PerturbationData(ad.AnnData(d.x, d.adata.obs.drop(columns="total_counts"), d.adata.var), scale=d.scale)
 
-    fitted = build_model("CycleTransport", {**QUICK, "transport": False}).fit(uncounted(train))
+    fitted = build_model("CycleTransport", {**QUICK, **ADDITIVE, "transport": False}).fit(uncounted(train))
     predicted = fitted.predict(data.controls(), [UNSEEN])
     assert predicted.provenance()["cells"] == "shifted"
     assert "prepare the data from counts" in predicted.notes[0]
@@ -327,7 +330,7 @@ def test_perturbed_cells_go_back_to_the_control_mean(fitted, data):
 
 
 def test_the_mean_may_come_from_any_model_but_itself(train, data, tmp_path):
-    wanted = {**QUICK, "mean": "ContextAdditive", "mean_settings": {"amplitude": 1.0}, "transport": False}
+    wanted = {**QUICK, **ADDITIVE, "transport": False}
     fitted = build_model("CycleTransport", wanted).fit(train)
     additive = build_model("ContextAdditive", {"amplitude": 1.0}).fit(train).predict(data.controls(), [UNSEEN])
     fitted.save(tmp_path / "model")
@@ -341,7 +344,31 @@ def test_the_mean_may_come_from_any_model_but_itself(train, data, tmp_path):
 def test_without_torch_it_says_how_to_do_without(train, monkeypatch):
     monkeypatch.setitem(sys.modules, "cycseq.transport.learning", None)
     with pytest.raises(FitBrokeOffError, match=r"--model\.transport false"):
-        build_model("CycleTransport", QUICK).fit(train)
+        build_model("CycleTransport", {**QUICK, **ADDITIVE}).fit(train)
+
+
+@pytest.mark.parametrize("n_cells", [1, 2, 3])
+def test_a_few_cells_of_one_condition_are_enough(data, n_cells):
+    condition = Condition("K562", "G1")
+    rows = [*data.rows(Condition("K562", "control")), *data.rows(condition)[:n_cells]]
+    few = data.take(np.isin(np.arange(data.n_cells), rows))
+    fitted = build_model("CycleTransport", {**QUICK, **ADDITIVE}).fit(few)
+    assert not fitted.learned.facts["transport"]["helps"]  # nobody can tell
+    mean = np.asarray(fitted.predict(few.controls(), [condition]).x.mean(axis=0, dtype=np.float64)).ravel()
+    expected = build_model("ContextAdditive", ADDITIVE["mean_settings"]).fit(few).predict(few.controls(), [condition])
+    np.testing.assert_allclose(mean, expected.cells(condition).mean(axis=0, dtype=np.float64), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("cells", ["drawn", "kept"])
+def test_empty_control_cells_break_nothing(fitted, data, cells):
+    controls = data.controls(["RPE1"]).adata.copy()
+    controls.X = sp.csr_matrix(controls.shape, dtype=np.float32)
+    controls.obs["total_counts"] = 0.0
+    predicted = replace(fitted, cells=cells)
+    predicted.fitted_ = fitted.learned
+    made = predicted.predict(PerturbationData(controls, scale="log1p"), [UNSEEN])
+    assert made.provenance()["cells"] == cells
+    assert np.isfinite(made.x.data).all()
 
 
 def test_what_is_loaded_draws_the_same_counts(fitted, data, tmp_path):

@@ -102,7 +102,7 @@ class CountSource:
     def rate(self) -> Float[np.ndarray, "genes"]:
         """Share of each gene in the counts; one count more than was seen, so that none is impossible."""
         seen = np.asarray(self.counts.sum(axis=0), dtype=np.float64).ravel()
-        return np.asarray((seen + 1.0) / self.total.sum())
+        return np.asarray((seen + 1.0) / np.maximum(self.total.sum(), 1.0))
 
     def drawn(
         self,
@@ -146,8 +146,8 @@ class CountSource:
         Of a typical cell and the typical dispersion; at least `LEAST_SLOPE`, so that tilts of rare genes stay small.
         """
         grid = np.linspace(LOWEST, HIGHEST, POINTS)
-        law = CountLaw(float(np.median(self.dispersion)), 0.0)
-        expected = ExpectedLog1p(law, np.array([np.median(self.total)]))(grid[None, :].copy())[0].astype(np.float64)
+        law, depth = CountLaw(float(np.median(self.dispersion)), 0.0), np.array([max(np.median(self.total), 1.0)])
+        expected = ExpectedLog1p(law, depth)(grid[None, :].copy())[0].astype(np.float64)
         place = np.interp(mean, expected, grid)
         return np.asarray(np.maximum(np.interp(place, grid, np.gradient(expected, grid)), LEAST_SLOPE))
 

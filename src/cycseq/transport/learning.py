@@ -72,6 +72,8 @@ def learn_transport(
         torch.manual_seed(seed)
         net = TransportNet(vocabulary.sizes(pairs.base.shape[1]), width=settings.width)
     cells, kept = _encoded(pairs, vocabulary), pairs.kept(settings.held_out, seed, validation)
+    if not len(kept):
+        return Transport(net.eval(), vocabulary, {"helps": False, "validated_on": []})
     learning = np.setdiff1d(np.arange(cells.n_cells), kept)
     learner, validating = Learner(pairs, cells, settings), Feeder(cells, kept, ALL, seed)
     with torch.no_grad():

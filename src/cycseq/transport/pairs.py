@@ -66,13 +66,16 @@ class Pairs:
         return np.asarray((np.stack(sums, axis=1) / n[:, None])[self.condition], dtype=np.float32)
 
     def kept(self, share: float, seed: int, given: Collection[Condition] = ()) -> Codes:
-        """Rows to validate on: those of the conditions given, or else of some; of fewer than three, some of their rows."""
+        """Rows to validate on: those of the conditions given, or else of some; of fewer than three, some of their rows.
+
+        None of one or two rows in all.
+        """
         rng, conditions = np.random.default_rng([seed, 8]), np.unique(self.condition)
         chosen = np.flatnonzero([c in given for c in self.conditions])
         if 0 < len(chosen) < len(conditions):
             return np.flatnonzero(np.isin(self.condition, chosen))
         if len(conditions) < 3:
-            n_kept = min(max(2, round(share * len(self.condition))), len(self.condition) - 2)
+            n_kept = max(0, min(max(2, round(share * len(self.condition))), len(self.condition) - 2))
             return np.sort(rng.permutation(len(self.condition))[:n_kept])
         chosen = rng.permutation(conditions)[: max(1, round(share * len(conditions)))]
         return np.flatnonzero(np.isin(self.condition, chosen))
