@@ -13,6 +13,7 @@ from cycseq.cli import BAD_INPUT, SUCCESS, main
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import ModelError, SettingsError
 from cycseq.kriging.design import Uncertainty, choose
+from cycseq.models import build_model
 from cycseq.models.condition_kriging import ConditionKriging
 from cycseq.models.no_change import NoChange
 from cycseq.suggest import COLUMNS, suggest
@@ -137,6 +138,17 @@ def test_the_table_adds_up_and_refusals_name_the_cure():
         suggest(model, candidates=[Condition("L9", "P0")])
     with pytest.raises(SettingsError, match="measured in every context already"):
         suggest(fitted(data, [c for c in data.conditions() if not c.is_control]))
+
+
+def test_cells_around_the_same_means_lead_to_the_same_suggestions():
+    data, _ = world()
+    plain = fitted(data, uneven())
+    wanted = {"mean_settings": {"features": None}, "transport": False}
+    cells = build_model("CycleTransport", wanted).fit(data.subset({*data.controls().conditions(), *uneven()}))
+    pd.testing.assert_frame_equal(suggest(cells, 3), suggest(plain, 3))
+    around = build_model("CycleTransport", {"mean": "NoChange", "transport": False}).fit(data)
+    with pytest.raises(ModelError, match="NoChange does not know how sure it is"):
+        suggest(around)
 
 
 def test_commands_write_what_to_measure_and_which_genes_change(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -12,6 +12,7 @@ from cycseq.errors import ModelError, SettingsError, unknown_name
 from cycseq.kriging.design import choose, uncertainty
 from cycseq.model import Model
 from cycseq.models.condition_kriging import ConditionKriging
+from cycseq.models.cycle_transport import CycleTransport
 
 COLUMNS = ("rank", "context", "perturbation", "expected_reduction", "variance_left")
 
@@ -32,7 +33,7 @@ def suggest(
     Parameters
     ----------
     model
-        A fitted `ConditionKriging`.
+        A fitted `ConditionKriging`, or a `CycleTransport` whose means come from one.
     n_conditions
         Size of the batch.
     candidates
@@ -56,6 +57,7 @@ def suggest(
     SettingsError
         If nothing is asked for, or nothing is left to measure.
     """
+    model = model.anchor if isinstance(model, CycleTransport) else model
     if not isinstance(model, ConditionKriging):
         msg = f"{model.name} does not know how sure it is: fit ConditionKriging (--model ConditionKriging) and suggest from it."
         raise ModelError(msg)

@@ -19,7 +19,9 @@ DRAWN = (".png", ".pdf", ".svg")
 
 def configure(parser: Parser, _words: list[str]) -> None:
     """Options."""
-    parser.add_argument("--run", required=True, type=Path, help="Folder that cycseq fit wrote, of ConditionKriging.")
+    parser.add_argument(
+        "--run", required=True, type=Path, help="Folder that cycseq fit wrote: ConditionKriging or CycleTransport."
+    )
     parser.add_argument("--out", required=True, type=Path, help="Where to write the table: .csv.")
     parser.add_argument("--plot", type=Path, help="Where to draw it: .png, .pdf or .svg; not drawn if not said.")
     parser.add_argument("--n", type=int, default=10, help="How many conditions can be measured next.")

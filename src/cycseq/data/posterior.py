@@ -96,6 +96,6 @@ def _known_conditions(predicted: PerturbationData) -> list[str]:
     if CONDITIONS not in predicted.adata.uns:
         made_by = predicted.adata.uns.get("cycseq", {}).get("model")
         what = "these cells carry no posterior" if made_by is None else f"{made_by} says nothing of its uncertainty"
-        msg = f"{what}: predict with a model that does (ConditionKriging)."
+        msg = f"{what}: predict with ConditionKriging, or with CycleTransport, which takes its means from it."
         raise DataError(msg)
     return list(predicted.adata.uns[CONDITIONS])
