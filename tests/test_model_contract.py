@@ -15,7 +15,8 @@ import scipy.sparse as sp
 
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import CycseqError, DataError, FileError, ModelError, SettingsError
-from cycseq.model import TENSORS, Model
+from cycseq.model import DESCRIPTION, TENSORS, Model
+from cycseq.model_card import CARD
 from cycseq.models import MODELS, build_model, describe, load_model, model_class
 
 SEEN_ELSEWHERE = [Condition("RPE1", "G1"), Condition("RPE1", "G1+G2")]
@@ -157,7 +158,7 @@ def test_a_folder_with_a_pickle_is_refused(fitted, tmp_path):
 
 def test_a_saved_model_is_tensors_and_text(fitted, tmp_path):
     fitted.save(tmp_path / "model")
-    assert {p.name for p in (tmp_path / "model").iterdir()} == {TENSORS, "model.json"}
+    assert {p.name for p in (tmp_path / "model").iterdir()} == {TENSORS, DESCRIPTION, CARD}
     described = json.loads((tmp_path / "model" / "model.json").read_text())
     assert described["model"] == fitted.name
     assert {"cycseq", "numpy", "python"} <= set(described["versions"])
