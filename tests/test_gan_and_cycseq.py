@@ -74,6 +74,13 @@ def test_gan_generates_conditions_that_differ_and_keeps_to_the_real_range(train,
     assert zero_error(predicted) < zero_error(free)
 
 
+def test_gan_is_not_stopped_where_its_errors_rise_at_first(train, monkeypatch):
+    losses = iter([1.0, *[2.0] * 20, 0.5])
+    monkeypatch.setattr(GAN, "validate", lambda *_: {"loss": next(losses)})
+    facts = GAN(num_epochs=22, batch_size=500, generator=(8,), critic=(8,)).fit(train).learned.facts
+    assert facts["best_epoch"] == facts["epochs"] == 22
+
+
 def test_gan_says_that_it_cannot_embed(train):
     with pytest.raises(ModelError, match="GAN has no encoder"):
         GAN(num_epochs=1, **PLAYERS).fit(train).embed(train)

@@ -29,6 +29,9 @@ class GAN(NetworkModel[GanNet]):
 
     num_epochs: int = 100
     """Passes over the training cells at most."""
+    patience: int = 30
+    """Stop after this many epochs without a better loss on the cells kept for validation: it rises at first, as the
+    generator begins at the means of the genes."""
     learning_rate: float = 2e-4
     """Step size of Adam at the start, for both players."""
     betas: tuple[float, float] = (0.5, 0.999)

@@ -54,8 +54,8 @@ def cells_map(
     FitBrokeOffError
         If UMAP is asked for and not installed.
     """
-    for side in (real, predicted, *([] if control is None else [control])):
-        side.require("log1p", "a map of cells")
+    for given in (real, predicted, *([] if control is None else [control])):
+        given.require("log1p", "a map of cells")
     sides = {
         "control": (real if control is None else control).with_genes(real.genes).controls(),
         "real": real.subset(c for c in real.conditions() if not c.is_control),

@@ -45,8 +45,8 @@ def retrieval_heatmap(
     DataError
         If fewer than two conditions are common to both, a context has no control cells, or cells are not log1p.
     """
-    for side in (real, predicted, *([] if control is None else [control])):
-        side.require("log1p", "a retrieval heat map")
+    for given in (real, predicted, *([] if control is None else [control])):
+        given.require("log1p", "a retrieval heat map")
     predicted = predicted.with_genes(real.genes)
     shared = [c for c in real.conditions() if not c.is_control and c in set(predicted.conditions())]
     if len(shared) < 2:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import nn
 
 from cycseq.batches import Feeder
