@@ -3,8 +3,8 @@
     python benchmarks/two_processes.py
 
 A linear network without dropout, noise or batch norm is trained by one and by two CPU processes on the same batches
-(128 cells, shared out evenly). Weights must agree within float error. Then `Autoencoder` and `CycSeq` in their default
-forms, whose dropout, noise and batch norm are each process's own: the difference is printed, not asserted.
+(128 cells, shared out evenly). Weights must agree within float error. Then `Autoencoder`, `GAN` and `CycSeq` in their
+default forms, whose dropout, noise and batch norm are each process's own: the difference is printed, not asserted.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ if __name__ == "__main__":
     print(f"        losses {losses[-1]:.6f} and {others[-1]:.6f}")
     np.testing.assert_allclose(one, two, atol=1e-4)
     np.testing.assert_allclose(losses, others, rtol=1e-5)
-    for name in ("Autoencoder", "CycSeq"):
+    for name in ("Autoencoder", "GAN", "CycSeq"):
         found = {n: model(name, n) for n in (1, 2)}
         print(
             f"{name}: best validation loss " + ", ".join(f"{v:.4f} with {n} ({s:.0f} s)" for n, (v, s) in found.items())

@@ -1,3 +1,5 @@
+import pickle
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="networks need torch: pip install 'cycseq[networks]'")
@@ -7,6 +9,7 @@ from torch import nn  # noqa: E402
 from cycseq.nets.autoencoder import AutoencoderNet  # noqa: E402
 from cycseq.nets.batch import Batch, Sizes  # noqa: E402
 from cycseq.nets.blocks import Dropout, Labels, TokenAttention  # noqa: E402
+from cycseq.nets.gan import GanNet  # noqa: E402
 from cycseq.nets.losses import frozen  # noqa: E402
 
 SIZES = Sizes(genes=12, parts=4, contexts=3, batches=2)
@@ -75,6 +78,16 @@ def test_dropout_keeps_expected_values_and_does_nothing_in_evaluation():
     y.sum().backward()
     assert torch.equal(x.grad, y.detach())
     assert torch.equal(layer.eval()(x), x)
+
+
+def test_a_critic_can_be_handed_to_another_process():
+    net = GanNet(SIZES, (8,), (8, 4), noise=3, conditional=True, gated=True)
+    many = batch([[1, 0], [1, 2]])
+    net.critic(many.x, net.critic.told(many))  # moves what spectral normalisation remembers
+    handed = pickle.loads(pickle.dumps(net)).eval()
+    assert torch.equal(
+        handed.critic(many.x, handed.critic.told(many)), net.eval().critic(many.x, net.critic.told(many))
+    )
 
 
 def test_an_opponents_weights_get_no_gradient():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -56,6 +57,7 @@ class Critic(nn.Module):
 
     def __init__(self, sizes: Sizes, hidden: Sequence[int], *, conditional: bool) -> None:
         super().__init__()
+        self.made_of = sizes, tuple(hidden), conditional
         self.labels = Labels(sizes, LABEL_WIDTH) if conditional else None
         told = 0 if self.labels is None else self.labels.width
         widths = [sizes.genes + told, *hidden]
@@ -72,6 +74,16 @@ class Critic(nn.Module):
         """Scores of standardised cells."""
         score: Tensor = self.layers(torch.cat([x, told], dim=1)).squeeze(1)
         return score
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """By its state, as torch pickles no spectral normalisation: processes that train together are handed the network."""
+        return _critic, (*self.made_of, self.state_dict())
+
+
+def _critic(sizes: Sizes, hidden: Sequence[int], conditional: bool, state: dict[str, Tensor]) -> Critic:  # noqa: FBT001
+    critic = Critic(sizes, hidden, conditional=conditional)
+    critic.load_state_dict(state)
+    return critic
 
 
 class GanNet(nn.Module):
