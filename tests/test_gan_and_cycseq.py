@@ -7,6 +7,7 @@ torch = pytest.importorskip("torch", reason="networks need torch: pip install 'c
 pytest.importorskip("lightning", reason="training needs lightning: pip install 'cycseq[networks]'")
 
 from cycseq.data.dataset import Condition, PerturbationData  # noqa: E402
+from cycseq.data.pseudobulk import responses  # noqa: E402
 from cycseq.errors import ModelError  # noqa: E402
 from cycseq.models.cycseq import CycSeq  # noqa: E402
 from cycseq.models.gan import GAN  # noqa: E402
@@ -102,6 +103,27 @@ def test_cycseq_translates_to_where_it_was_not_trained_and_back(train, small_dat
     assert after < 0.7 * before
 
     assert model.embed(small_data).shape == (small_data.n_cells, 3 * 8)
+
+
+def test_cycseq_gives_the_measured_response_alone_if_it_is_told_to(train, small_data):
+    model = CycSeq(num_epochs=1, measured=1.0, nearness=0.0, **SMALL).fit(train)
+    predicted = model.predict(small_data.controls(), [HELD]).x.mean(axis=0)
+    known = responses(train)
+    measured = np.mean(
+        [delta for c, delta in zip(known.conditions, known.delta, strict=True) if c.perturbation == "G1"], axis=0
+    )
+    control = small_data.cells(Condition(HELD.context, "control")).mean(axis=0)
+    np.testing.assert_allclose(predicted, np.maximum(control + measured, 0.0), atol=1e-3)
+
+    half = CycSeq(num_epochs=1, measured=0.5, nearness=0.0, **SMALL).fit(train)
+    alone = CycSeq(num_epochs=1, measured=0.0, **SMALL).fit(train)
+    means = [m.predict(small_data.controls(), [HELD]).x.mean(axis=0) for m in (half, alone)]
+    np.testing.assert_allclose(means[0], (predicted + means[1]) / 2, atol=1e-3)
+
+
+def test_the_published_form_takes_no_measured_response(train):
+    model = CycSeq(num_epochs=1, faithful=True, **SMALL).fit(train)
+    assert "measured" not in model.learned.arrays
 
 
 def test_the_mended_translation_begins_as_no_change(mixed_batch):
