@@ -165,7 +165,7 @@ def test_nearest_perturbation_averages_its_neighbours(tmp_path):
     )
     with pytest.raises(ModelError, match="'G7' has no row"):
         shift(model, train, "c1", "G7")
-    with pytest.raises(SettingsError, match=r"k is 0.*1 or more"):
+    with pytest.raises(SettingsError, match=r"--model\.k is 0.*1 or more"):
         fit("NearestPerturbation", train, features=tmp_path / "f.npz", k=0)
 
 

@@ -19,9 +19,10 @@ from cycseq.models import build_model
 from cycseq.tuning import TuneSettings, tune
 from cycseq.tuning import folds as folds_module
 from cycseq.tuning.folds import Fold, inner_folds
+from cycseq.tuning.search import _below_median
 from cycseq.tuning.spaces import SPACES, Range, defaults_in, space_of
 
-RIDGE = TuneSettings("Ridge", trials=6)
+RIDGE = TuneSettings("Ridge", trials=4)
 
 
 @pytest.fixture(scope="module")
@@ -102,12 +103,12 @@ def test_an_interrupted_search_goes_on_as_if_it_had_not_stopped(data, split, tmp
     with pytest.raises(KeyboardInterrupt):
         tune(data, split, RIDGE, tmp_path / "parts")
     monkeypatch.setattr(Fold, "scores", honest)
-    few = tune(data, split, TuneSettings("Ridge", trials=4), tmp_path / "parts")
-    assert len(few.trials) == 4
+    few = tune(data, split, TuneSettings("Ridge", trials=3), tmp_path / "parts")
+    assert len(few.trials) == 3
     resumed = tune(data, split, RIDGE, tmp_path / "parts")
     pd.testing.assert_frame_equal(without_times(resumed.trials), without_times(whole.trials))
     pd.testing.assert_frame_equal(resumed.folds, whole.folds)
-    assert pd.read_csv(tmp_path / "parts" / "trials.csv")["trial"].tolist() == list(range(6))
+    assert pd.read_csv(tmp_path / "parts" / "trials.csv")["trial"].tolist() == list(range(4))
 
 
 def test_the_defaults_come_first_and_scores_are_those_of_a_fit_by_hand(data, split, tmp_path):
@@ -149,6 +150,19 @@ def test_the_best_is_best_and_hopeless_trials_stop_early(data, split, tmp_path):
     assert len(pruned)
     assert (pruned["folds"] < 3).all()
     assert set(trials["encoding"]) == {'"one-hot"'}
+
+
+def test_an_undefined_score_does_not_end_pruning():
+    import optuna
+    from optuna.trial import TrialState, create_trial
+
+    study = optuna.create_study()
+    for value in (float("nan"), 0.4, 0.5, 0.6, 0.7):
+        state = TrialState.FAIL if np.isnan(value) else TrialState.COMPLETE
+        done = {"state": state, "intermediate_values": {0: value}}
+        study.add_trial(create_trial(**done, value=None if np.isnan(value) else value))
+    assert _below_median(study, RIDGE, [0.56])
+    assert not _below_median(study, RIDGE, [0.54])
 
 
 def test_failed_trials_are_counted_and_reported(data, split, tmp_path, monkeypatch):

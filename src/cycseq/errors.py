@@ -46,19 +46,21 @@ class FitBrokeOffError(ModelError):
     """A fit diverged, or lacks a package: another seed, setting or machine may do it."""
 
 
-def check_at_least(least: float, **values: float | None) -> None:
+def check_at_least(least: float, *, option: str = "--", **values: float | None) -> None:
     """Raise `SettingsError` for the first of these settings that is below the least value that makes sense.
 
     Parameters
     ----------
     least
         The smallest value allowed.
+    option
+        What an option of the command line has before the setting's name: ``--model.`` for a model's.
     values
         Settings by name; None stands for one that was not said.
     """
     for name, value in values.items():
         if value is not None and not value >= least:
-            msg = f"{name} is {value}, which makes no sense: it must be {least} or more."
+            msg = f"{option}{name} is {value}, which makes no sense: it must be {least} or more."
             raise SettingsError(msg)
 
 

@@ -9,7 +9,7 @@ import anndata as ad
 import numpy as np
 
 from cycseq.data.dataset import PerturbationData
-from cycseq.errors import DataError, SettingsError, unknown_name
+from cycseq.errors import DataError, SettingsError, check_at_least, unknown_name
 from cycseq.model import Model
 from cycseq.models import build_model, model_class
 
@@ -61,13 +61,8 @@ class CompareSettings:
     """Settings of models, by model and setting; they go before all others."""
 
     def __post_init__(self) -> None:
-        for name, value in (("latent", self.latent), ("epochs", self.epochs)):
-            if value is not None and value < 1:
-                msg = f"--{name} is {value}, but must be at least 1."
-                raise SettingsError(msg)
-        if self.seed < 0:
-            msg = f"--seed must be 0 or more, but is {self.seed}."
-            raise SettingsError(msg)
+        check_at_least(1, latent=self.latent, epochs=self.epochs)
+        check_at_least(0, seed=self.seed)
         if not self.models:
             msg = "there is no model to compare: say --models Autoencoder,VAE,GAN."
             raise SettingsError(msg)

@@ -52,8 +52,8 @@ class Bilinear(ShiftModel):
         self, train: Responses, genes: Sequence[str], *, seed: int
     ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         """G K, b and the features."""
-        check_at_least(1, n_components=self.n_components)
-        check_at_least(0, penalty=self.penalty)
+        check_at_least(1, option="--model.", n_components=self.n_components)
+        check_at_least(0, option="--model.", penalty=self.penalty)
         scores = expression_features(expression_profiles(train), genes, n_components=self.n_components, seed=seed)
         features = scores if self.features is None else read_features(self.features, seed=seed)
         known = np.flatnonzero(with_features(train, features, self.name))

@@ -46,7 +46,7 @@ class NearestPerturbation(ShiftModel):
         self, train: Responses, genes: Sequence[str], *, seed: int
     ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         """The training Deltas, the features and k."""
-        check_at_least(1, k=self.k, n_components=self.n_components)
+        check_at_least(1, option="--model.", k=self.k, n_components=self.n_components)
         features = (
             expression_features(expression_profiles(train), genes, n_components=self.n_components, seed=seed)
             if self.features is None

@@ -60,8 +60,8 @@ class Ridge(ShiftModel):
         self, train: Responses, genes: Sequence[str], *, seed: int
     ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         """W, b and what turns a condition into inputs."""
-        check_at_least(1, n_components=self.n_components)
-        check_at_least(0, n_context_components=self.n_context_components, penalty=self.penalty)
+        check_at_least(1, option="--model.", n_components=self.n_components)
+        check_at_least(0, option="--model.", n_context_components=self.n_context_components, penalty=self.penalty)
         features, known = self._features(train, genes, seed)
         conditions = [c for c, has in zip(train.conditions, known, strict=True) if has]
         profiles = np.stack([train.control_mean[c.context] for c in conditions])

@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.split import Split, SplitParts
-from cycseq.errors import FileError, FitBrokeOffError, SettingsError
+from cycseq.errors import FileError, FitBrokeOffError, SettingsError, check_at_least
 from cycseq.files import check_output, write_text
 from cycseq.model import Model
-from cycseq.run.folder import MODEL, RUN, SPLIT, Run, check_seed, read_facts
+from cycseq.run.folder import MODEL, RUN, SPLIT, Run, read_facts
 from cycseq.run.parts import log1p_parts
 
 CHECKPOINTS = "checkpoints"
@@ -82,7 +82,7 @@ def fit_run(
     ModelError
         If the model cannot learn from these data, or training breaks.
     """
-    check_seed(seed)
+    check_at_least(0, seed=seed)
     begun = _begun(folder, split, model, seed, overwrite=overwrite, resume=resume)
     parts = log1p_parts(split, data)
     if begun == "ended":

@@ -33,7 +33,7 @@ from cycseq.data.prepare import as_log1p
 from cycseq.data.readers import read
 from cycseq.data.scale import Scale
 from cycseq.data.split import Split
-from cycseq.errors import DataError, FileError, ModelError, SettingsError
+from cycseq.errors import DataError, FileError, ModelError, check_at_least
 from cycseq.files import check_output, existing_file, write_text
 from cycseq.model import Model, Restores
 from cycseq.models import build_model, load_model
@@ -171,7 +171,7 @@ class Run:
         ModelError
             If the model cannot know a condition, or a context has no control cells.
         """
-        check_seed(seed)
+        check_at_least(0, seed=seed)
         cells = controls if controls is not None else self.data()
         wanted = self._conditions(conditions, cells)
         cells = as_log1p(cells.controls({c.context for c in wanted} & set(cells.contexts)))
@@ -211,7 +211,7 @@ class Run:
         DataError
             If there are no cells of a condition.
         """
-        check_seed(seed)
+        check_at_least(0, seed=seed)
         model = self.model
         if not isinstance(model, Restores):
             msg = f"{model.name} predicts perturbed cells from control cells, not the reverse: CycSeq and CycleTransport do both."
@@ -254,13 +254,6 @@ class Run:
             words += [f"--model.{name}", value if isinstance(value, str) else json.dumps(value)]
         words += ["--seed", str(self.facts["seed"]), "--run", f"{self.folder}-again"]
         return shlex.join(words)
-
-
-def check_seed(seed: int) -> None:
-    """Raise `SettingsError` for a seed below 0."""
-    if seed < 0:
-        msg = f"--seed must be 0 or more, but is {seed}."
-        raise SettingsError(msg)
 
 
 def read_facts(folder: Path) -> dict[str, Any]:

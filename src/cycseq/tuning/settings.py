@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from cycseq.errors import SettingsError
+from cycseq.errors import check_at_least
 
 Objective = Literal["mse_ratio", "pearson_delta", "both"]
 
@@ -31,10 +31,8 @@ class TuneSettings:
     """Fixes what is tried, the inner folds and the fits."""
 
     def __post_init__(self) -> None:
-        for name, value, least in (("trials", self.trials, 1), ("folds", self.folds, 1), ("seed", self.seed, 0)):
-            if value is not None and value < least:
-                msg = f"--{name} is {value}, but must be at least {least}."
-                raise SettingsError(msg)
+        check_at_least(1, trials=self.trials, folds=self.folds)
+        check_at_least(0, seed=self.seed)
 
     @property
     def direction(self) -> Literal["minimize", "maximize"]:

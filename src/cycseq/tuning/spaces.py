@@ -95,7 +95,7 @@ SPACES: dict[str, Space] = {
         "lambda_mean": Range(10.0, 1000.0, log=True),
         "lambda_cycle": Range(1.0, 30.0, log=True),
         "learning_rate": Range(1e-4, 2e-3, log=True),
-        "num_epochs": Choice((10, 20)),
+        "num_epochs": Choice((20, 50)),
     },
 }
 """Model -> setting -> its range. A model that is not here has nothing to choose, unless a file says so."""
