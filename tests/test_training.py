@@ -12,6 +12,7 @@ from cycseq.errors import FitBrokeOffError, ModelError, SettingsError  # noqa: E
 from cycseq.models.autoencoder import Autoencoder  # noqa: E402
 from cycseq.models.vae import VAE  # noqa: E402
 
+CONTEXTS = ("K562", "RPE1", "THP1")
 SMALL = {"hidden": (16,), "latent": 4, "batch_size": 100, "shortcut": False}
 
 
@@ -56,6 +57,15 @@ def test_a_checkpoint_of_other_settings_is_refused(small_data, tmp_path):
     Autoencoder(num_epochs=1, **SMALL).fit(small_data, run=tmp_path)
     with pytest.raises(ModelError, match="other settings, another seed or other data"):
         Autoencoder(num_epochs=1, **SMALL).fit(small_data, seed=9, run=tmp_path)
+
+
+def test_a_checkpoint_of_other_validation_cells_is_refused(small_data, tmp_path):
+    train, one, other = (
+        small_data.subset(c for c in small_data.conditions() if c.context == name) for name in CONTEXTS
+    )
+    Autoencoder(num_epochs=1, **SMALL).fit(train, one, run=tmp_path)
+    with pytest.raises(ModelError, match="other settings, another seed or other data"):
+        Autoencoder(num_epochs=1, **SMALL).fit(train, other, run=tmp_path)
 
 
 def test_a_checkpoint_loads_without_pickle(small_data, tmp_path):

@@ -7,15 +7,15 @@ from pathlib import Path
 import pandas as pd
 from jsonargparse import Namespace
 
+from cycseq.commands.figure import add_plot_option, check_plot, write_plot
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say, say_counts, table
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.prepare import as_log1p
 from cycseq.data.readers import read
-from cycseq.files import check_output, whole, write_text
+from cycseq.files import check_output, write_text
 from cycseq.interpretation import PathwaySettings, pathway_scores, read_gmt, set_deltas
 
-DRAWN = (".png", ".pdf", ".svg")
 SHOWN = ("context", "perturbation", "pathway", "n_genes", "mean_delta", "z", "p_adjusted")
 MOST_SHOWN = 12
 ALPHA = 0.05
@@ -33,7 +33,7 @@ def configure(parser: Parser, _words: list[str]) -> None:
         type=Path,
         help="Real cells with controls, log1p or counts, for models that say no uncertainty; where they hold the condition, the set's real mean delta stands beside the predicted one.",
     )
-    parser.add_argument("--plot", type=Path, help="Where to draw it: .png, .pdf or .svg; not drawn if not said.")
+    add_plot_option(parser)
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the outputs if they exist.")
     parser.add_class_arguments(PathwaySettings)
 
@@ -41,8 +41,7 @@ def configure(parser: Parser, _words: list[str]) -> None:
 def run(options: Namespace) -> None:
     """Score, write, draw."""
     check_output(options.out, overwrite=options.overwrite, endings=(".csv",))
-    if options.plot is not None:
-        check_output(options.plot, overwrite=options.overwrite, endings=DRAWN)
+    check_plot(options.plot, overwrite=options.overwrite)
     sets = read_gmt(options.gmt)
     predicted = _cells(options.predicted)
     real = None if options.real is None else _cells(options.real)
@@ -55,7 +54,6 @@ def run(options: Namespace) -> None:
     say(f"wrote {options.out}: {len(sure):,} of {len(scores):,} sets of conditions have an adjusted p below {ALPHA}")
     if options.plot is not None:
         _draw(scores, options.plot, overwrite=options.overwrite)
-        say(f"wrote {options.plot}")
 
 
 def _cells(path: Path) -> PerturbationData:
@@ -65,14 +63,9 @@ def _cells(path: Path) -> PerturbationData:
 
 
 def _draw(scores: pd.DataFrame, path: Path, *, overwrite: bool) -> None:
-    from matplotlib.figure import Figure
-
     from cycseq.plots import pathways
 
     n = min(12, scores["pathway"].nunique())
     conditions = len(scores[["context", "perturbation"]].drop_duplicates())
     width, height = (5.6, 0.9 + 0.26 * n) if conditions == 1 else (4.6 + 0.5 * conditions, 1.9 + 0.26 * n)
-    figure = Figure(figsize=(width, height), layout="constrained")
-    pathways(scores, n=n, ax=figure.subplots())
-    with whole(path, overwrite=overwrite) as part:
-        figure.savefig(part, format=path.suffix[1:], dpi=170)
+    write_plot(lambda ax: pathways(scores, n=n, ax=ax), path, width=width, height=height, overwrite=overwrite)

@@ -7,14 +7,13 @@ from pathlib import Path
 import pandas as pd
 from jsonargparse import Namespace
 
+from cycseq.commands.figure import add_plot_option, check_plot, write_plot
 from cycseq.commands.parser import Parser
 from cycseq.commands.terminal import say, table
 from cycseq.data.dataset import Condition
-from cycseq.files import check_output, whole, write_text
+from cycseq.files import check_output, write_text
 from cycseq.run import Run
 from cycseq.suggest import COLUMNS, suggest
-
-DRAWN = (".png", ".pdf", ".svg")
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
@@ -23,7 +22,7 @@ def configure(parser: Parser, _words: list[str]) -> None:
         "--run", required=True, type=Path, help="Folder that cycseq fit wrote: ConditionKriging or CycleTransport."
     )
     parser.add_argument("--out", required=True, type=Path, help="Where to write the table: .csv.")
-    parser.add_argument("--plot", type=Path, help="Where to draw it: .png, .pdf or .svg; not drawn if not said.")
+    add_plot_option(parser)
     parser.add_argument("--n", type=int, default=10, help="How many conditions can be measured next.")
     parser.add_argument(
         "--conditions",
@@ -39,8 +38,7 @@ def configure(parser: Parser, _words: list[str]) -> None:
 def run(options: Namespace) -> None:
     """Choose, write, draw."""
     check_output(options.out, overwrite=options.overwrite, endings=(".csv",))
-    if options.plot is not None:
-        check_output(options.plot, overwrite=options.overwrite, endings=DRAWN)
+    check_plot(options.plot, overwrite=options.overwrite)
     opened = Run.open(options.run)
     candidates: list[Condition] | None = None
     if options.conditions is not None:
@@ -56,15 +54,10 @@ def run(options: Namespace) -> None:
     say(f"wrote {options.out}: the batch of {len(chosen)} is expected to leave {left:.0%} of the posterior variance")
     if options.plot is not None:
         _draw(chosen, options.plot, overwrite=options.overwrite)
-        say(f"wrote {options.plot}")
 
 
 def _draw(chosen: pd.DataFrame, path: Path, *, overwrite: bool) -> None:
-    from matplotlib.figure import Figure
-
     from cycseq.plots import variance_left
 
-    figure = Figure(figsize=(5.6, 0.9 + 0.28 * len(chosen)), layout="constrained")
-    variance_left(chosen, ax=figure.subplots())
-    with whole(path, overwrite=overwrite) as part:
-        figure.savefig(part, format=path.suffix[1:], dpi=170)
+    height = 0.9 + 0.28 * len(chosen)
+    write_plot(lambda ax: variance_left(chosen, ax=ax), path, width=5.6, height=height, overwrite=overwrite)

@@ -115,7 +115,8 @@ class NetworkModel(TrainedNetwork[Net]):
             net = self.build(vocabulary.sizes(len(data.genes)))
             self.initialise(net, cells, learning, seed=seed)
         feeder = Feeder(cells, learning, self.batch_size, seed, with_controls=self.needs_controls)
-        identity = json.dumps([self.name, self.settings(), seed, train.fingerprint(), data.n_cells], default=str)
+        learnt = [part.fingerprint() for part in (train, validation) if part is not None]
+        identity = json.dumps([self.name, self.settings(), seed, *learnt])
         validating = Feeder(cells, kept, max(256, self.batch_size), seed, with_controls=self.needs_controls)
         state = train_network(self, net, feeder, validating, self._training_settings(), run=run, identity=identity)
         if not state.best_net:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from cycseq.data.convert.base import Labels, Layout, column, in_layout, mark, perturbations, renamed
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.merge import joined
 from cycseq.data.prepare import as_log1p
-from cycseq.data.scale import HIGHEST_LOG1P, look_at
+from cycseq.data.scale import HIGHEST_LOG1P, TARGET_SUM, look_at
 from cycseq.errors import DataError, unknown_name
 
 
@@ -83,12 +82,12 @@ def _named_apart(cells: PerturbationData, controls: PerturbationData) -> Perturb
 
 
 def _notes(predicted: PerturbationData, real: PerturbationData, written: PerturbationData) -> tuple[str, ...]:
-    n_controls = int(np.sum(written.adata.obs["perturbation"].astype(str) == "control"))
+    n_controls = written.controls().n_cells
     left = sum(not c.is_control and c not in written.conditions() for c in real.conditions())
     own = any(c.is_control for c in predicted.conditions())
     notes = [f"both sides share the {n_controls:,} real control cells" + (" (not the predicted ones)" if own else "")]
     if "counts" in {predicted.scale, real.scale}:
-        notes.append("counts were taken as log1p of counts per 10,000")
+        notes.append(f"counts were taken as log1p of counts per {TARGET_SUM:,.0f}")
     if left:
         notes.append(f"{left} real conditions were not predicted and were left out")
     if len(written.contexts) > 1:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from cycseq.data.convert.base import Labels, Layout, column, controls_lacking, one_file, perturbations, renamed
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.labels import DOSE_NAMES, find_columns
+from cycseq.data.labels import CONTROL, DOSE_NAMES, find_columns
 
 NUMBER = r"\d+(?:\.\d*)?(?:[eE][+-]?\d+)?"
 
@@ -37,7 +37,7 @@ def _doses(data: PerturbationData) -> tuple[pd.Series, tuple[str, ...]]:
         return ones, ("no doses in the data: all are 1.0",)
     given = data.adata.obs[found[0]].astype(str).str.strip()
     fits = given.str.fullmatch(f"{NUMBER}(?:\\+{NUMBER})*") & (given.str.count(r"\+") == ones.str.count(r"\+"))
-    lacking = int((~fits & (data.adata.obs["perturbation"].astype(str) != "control")).sum())
+    lacking = int((~fits & (data.adata.obs["perturbation"].astype(str) != CONTROL)).sum())
     without = f"; {lacking:,} perturbed cells have none, or another number of doses than parts, and got 1.0"
     return given.where(fits, ones), (f"dose_val <- obs[{found[0]!r}]{without if lacking else ''}",)
 
