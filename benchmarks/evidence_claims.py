@@ -16,6 +16,8 @@ LESS_DATA = {
     "the others alone": "ConditionKriging (others alone)",
     "own cells as measured": "own cells as measured",
 }
+ORDER = ("loses", "ties", "", "beats")
+"""Verdicts, those that speak most against a claim first."""
 Groups = dict[tuple[str, str], Any]
 
 
@@ -58,11 +60,10 @@ def better(claim: str, groups: Groups, data: str, split: str, metric: str) -> li
         return []
     found = [(b, group.difference(MAIN, b, metric)) for b in group.baselines(metric)]
     rows = [(b, row) for b, row in found if row is not None]
-    failing = [(b, row) for b, row in rows if row["verdict"] != "beats"]
-    against, row = (failing or rows)[0]
-    verdict = (
-        "yes" if not failing else {"loses": "**no: worse**", "ties": "cannot be told"}.get(row["verdict"], "too few")
-    )
+    if not rows:
+        return []
+    against, row = min(rows, key=lambda known: ORDER.index(known[1]["verdict"]))  # of equal ones the best baseline
+    verdict = {"loses": "**no: worse**", "ties": "cannot be told", "": "too few", "beats": "yes"}[row["verdict"]]
     return [_row(claim, metric, group, against, row, verdict)]
 
 
@@ -71,7 +72,7 @@ def no_worse(claim: str, groups: Groups, data: str, split: str, metric: str, aga
     group = groups.get((data, split))
     if group is None or np.isnan(group.mean(MAIN, metric)):
         return []
-    against = against or group.baselines(metric)[0]
+    against = against or next(iter(group.baselines(metric)), "")
     row = group.difference(MAIN, against, metric)
     if row is None:
         return []

@@ -87,3 +87,25 @@ def test_where_no_model_is_better_than_no_change_nothing_can_be_told(tmp_path: P
     assert "**nothing can be told**" in page.read_text()
     write_page(simulated_table(0.0), page, quick=False, network_rule="")
     assert "**nothing can be told**" not in page.read_text()
+
+
+def test_the_baseline_that_contradicts_a_claim_decides_though_another_is_better_on_average(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from evidence_claims import better
+    from evidence_page import grouped
+
+    table = simulated_table(0.1)
+    kriging = table[table["model"] == "ConditionKriging"]
+    uneven = np.where(np.arange(len(kriging)) % 2 == 0, 1.0, -1.1)  # on average the best, but not reliably
+    table = pd.concat(
+        [
+            table[table["model"] != "Ridge"],
+            kriging.assign(model="Ridge", value=kriging["value"] + uneven),
+            kriging.assign(model="ContextAdditive", value=kriging["value"] - 0.01),
+        ]
+    )
+    (row,) = better("claim", {("kang", "unseen-context"): grouped(table)}, "kang", "unseen-context", "mse_ratio")
+    assert "| ContextAdditive |" in row
+    assert "**no: worse**" in row
+    alone = {("kang", "unseen-context"): grouped(kriging)}
+    assert better("claim", alone, "kang", "unseen-context", "mse_ratio") == []
