@@ -48,12 +48,17 @@ def one_type(data: PerturbationData, context: str) -> dict[str, float | str]:
     noise = data.moments.variance[place] / data.moments.n_cells[place]
     sd = np.sqrt(predicted.adata.varm["posterior_mean_sd"][:, 0] ** 2 + noise)
     covered = np.abs(mean - real) <= HALF * sd
-    strong = np.abs(predicted.adata.varm["posterior_mean"][:, 0]) > 0.2
+    groups = {
+        "covered": np.ones(len(real), dtype=bool),
+        "covered, strong genes": np.abs(predicted.adata.varm["posterior_mean"][:, 0]) > 0.2,
+        "covered, genes that vary": noise > 0,
+        "covered, genes above 0.1 in controls": control > 0.1,
+    }
     row: dict[str, float | str] = {"held out": context, "cells": int(data.moments.n_cells[place])}
     for name, delta in (("additive", additive), ("kriging", mean - control)):
         row[f"{name} pearson_delta"] = float(np.corrcoef(delta, real - control)[0, 1])
         row[f"{name} mse"] = float(((control + delta - real) ** 2).mean())
-    return {**row, "covered": covered.mean(), "covered, strong genes": covered[strong].mean(), "seconds": seconds}
+    return {**row, **{name: covered[genes].mean() for name, genes in groups.items()}, "seconds": seconds}
 
 
 def markdown(table: pd.DataFrame) -> str:
