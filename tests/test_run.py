@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.split import Split
+from cycseq.data.split import Split, SplitSettings, make_splits
 from cycseq.errors import DataError, FileError, ModelError, SplitError
 from cycseq.evaluation import EvaluateSettings, evaluate
 from cycseq.models import build_model
@@ -102,11 +102,18 @@ def test_evaluation_uses_the_recorded_training_conditions(run: Run, small_data: 
         np.testing.assert_allclose(merged["value_found"], merged["value"], rtol=1e-6)
 
 
-def test_random_cells_are_not_scored_without_their_split(run: Run, small_data: PerturbationData):
-    predicted = run.predict(n_cells=10)
-    predicted.adata.uns["cycseq"]["split"] = json.dumps({"kind": "random-cells", "name": "random-cells"})
+@pytest.mark.parametrize("kind", ["random-cells", "few-shot"])
+def test_conditions_that_are_cut_are_not_scored_without_their_split(small_data, tmp_path, kind):
+    """Some of their cells were trained on, which the test must not hold."""
+    few = {"context": "K562", "n_cells": 10} if kind == "few-shot" else {}
+    (split, *_) = make_splits(small_data, SplitSettings(kind=kind, **few))
+    fitted = fit_run(small_data, split, build_model("ContextAdditive"), tmp_path / "run")
+    predicted = fitted.predict(controls=small_data, n_cells=10)
     with pytest.raises(DataError, match="--split"):
         evaluate_prediction(predicted, small_data, settings=MEANS)
+    asked = {(c.context, c.perturbation) for c in split.test if not c.is_control}
+    scores = evaluate_prediction(predicted, small_data, split=split, settings=MEANS)
+    assert asked <= set(zip(scores["context"], scores["perturbation"], strict=True))
 
 
 def test_what_is_no_finished_run_is_refused(run: Run, small_data: PerturbationData, tmp_path: Path):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import platform
 from contextlib import suppress
-from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -17,6 +16,8 @@ from cycseq.model import Model
 
 DEPENDED_ON = ("cycseq", "numpy", "scipy", "pandas", "anndata", "scikit-learn", "torch", "lightning", "optuna")
 """The packages that numbers depend on."""
+SAID = ("name", "kind", "claim", "seed")
+"""Of a split, in a prediction's record; with it stands whether it cuts conditions (`Split.cells`)."""
 
 
 def with_record(predicted: PerturbationData, model: Model, split: Split, seed: int) -> PerturbationData:
@@ -29,7 +30,7 @@ def with_record(predicted: PerturbationData, model: Model, split: Split, seed: i
         "model": model.name,
         "settings": json.dumps(model.settings(), default=str),
         "seed": seed,
-        "split": json.dumps({k: v for k, v in asdict(split).items() if k in {"name", "kind", "claim", "seed"}}),
+        "split": json.dumps({name: getattr(split, name) for name in SAID} | {"cuts_conditions": bool(split.cells)}),
         "data_hash": split.data_hash,
         "training": json.dumps([list(c) for c in (*split.train, *split.validation)]),
         "cycseq": version("cycseq"),

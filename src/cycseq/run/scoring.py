@@ -31,20 +31,20 @@ def evaluate_prediction(
     real
         All real cells, controls and training conditions among them, log1p or counts.
     split
-        The split, where the prediction says none; needed for `random-cells`.
+        The split, where the prediction says none; needed where it cuts conditions (`random-cells`, `few-shot` by cells).
     settings
         Which metrics, and how.
 
     Raises
     ------
     DataError
-        If nothing predicted is among the real conditions, or the record says `random-cells` and no split is given.
+        If nothing predicted is among the real conditions, or conditions are cut and no split is given.
     SplitError
         If the split was made from other data.
     """
     record = predicted.provenance()
     said = dict(record.get("split") or {})
-    if split is None and said.get("kind") == "random-cells":
+    if split is None and (said.get("cuts_conditions") or said.get("kind") == "random-cells"):
         msg = (
             "the model was trained on cells of the conditions that it predicts: name the split with --split SPLIT.json."
         )
