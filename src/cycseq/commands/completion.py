@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import Action
+from contextlib import suppress
 from importlib import import_module
 from typing import Literal, get_args, get_origin
 
@@ -13,6 +14,7 @@ from cycseq.commands import COMMANDS
 from cycseq.commands.parser import Parser, dashed, new_parser
 from cycseq.data.catalog import DATASETS
 from cycseq.data.split import KINDS
+from cycseq.errors import ModelError
 from cycseq.metrics import GROUPS, METRICS
 from cycseq.models import MODELS
 
@@ -83,9 +85,9 @@ def script(shell: Shell) -> str:
 
 def _actions(command: str) -> list[Action]:
     parser = new_parser(command, "")
-    import_module(f"cycseq.commands.{command}").configure(
-        parser, ["--model=NoChange"]
-    )  # so that no network is imported
+    with suppress(ModelError):  # a command whose packages are absent is completed by name alone
+        module = import_module(f"cycseq.commands.{command}")
+        module.configure(parser, ["--model=NoChange"])  # so that no network is imported
     return [action for action in parser._actions if action.help != "==SUPPRESS=="]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from cycseq.errors import SettingsError, unknown_name
+from cycseq.errors import FitBrokeOffError, SettingsError, unknown_name
 from cycseq.model import Model, read_description
 
 MODELS: dict[str, str] = {
@@ -32,12 +32,29 @@ MODELS: dict[str, str] = {
 }
 """Class name -> the module that holds the class."""
 
+NETWORK_PACKAGES = ("torch", "lightning")
+"""What networks import and a plain installation lacks."""
+
 
 def model_class(name: str) -> type[Model]:
-    """The class of a model; raises `SettingsError` with the nearest name for a typo."""
+    """The class of a model.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such model (the nearest name is given).
+    FitBrokeOffError
+        If it is a network and PyTorch is absent.
+    """
     if name not in MODELS:
         raise unknown_name(name, "model", MODELS)
-    found: type[Model] = getattr(import_module(MODELS[name]), name)
+    try:
+        found: type[Model] = getattr(import_module(MODELS[name]), name)
+    except ModuleNotFoundError as err:
+        if err.name not in NETWORK_PACKAGES:
+            raise
+        msg = f"{name} is a network and needs {err.name}, which is not installed: pip install 'cycseq[networks]'."
+        raise FitBrokeOffError(msg) from err
     return found
 
 

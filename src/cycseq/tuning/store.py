@@ -5,17 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from cycseq.errors import FileError, ModelError
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
 
-try:
-    import optuna
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
-    from optuna.study import Study
-    from optuna.trial import FrozenTrial, TrialState
-except ModuleNotFoundError as err:
-    missing = "cycseq tune needs optuna, which is not installed: pip install 'cycseq[networks]'."
-    raise ModelError(missing) from err
+from cycseq.errors import FileError
 
 
 def open_study(path: Path, direction: Literal["minimize", "maximize"]) -> Study:
