@@ -138,13 +138,7 @@ class ShiftModel(Model):
     @property
     def known_features(self) -> Features:
         """The features that `kept_features` kept in `learn`."""
-        learned = self.learned
-        if "features" not in learned.cache:
-            learned.cache["features"] = Features(
-                tuple(learned.facts["feature_names"]), learned.arrays["features"], learned.facts["feature_source"]
-            )
-        found: Features = learned.cache["features"]
-        return found
+        return known_features(self.learned)
 
 
 def expression_profiles(train: Responses) -> Profiles:
@@ -175,8 +169,18 @@ def with_features(train: Responses, features: Features, name: str) -> np.ndarray
 
 
 def kept_features(features: Features) -> tuple[dict[str, np.ndarray], dict[str, object]]:
-    """Arrays and facts from which `ShiftModel.known_features` makes the same features again."""
+    """Arrays and facts from which `known_features` makes the same features again."""
     return {"features": features.values}, {"feature_names": list(features.names), "feature_source": features.source}
+
+
+def known_features(learned: Fitted) -> Features:
+    """What `kept_features` kept."""
+    if "features" not in learned.cache:
+        learned.cache["features"] = Features(
+            tuple(learned.facts["feature_names"]), learned.arrays["features"], learned.facts["feature_source"]
+        )
+    found: Features = learned.cache["features"]
+    return found
 
 
 def perturbed_means(train: Responses) -> Profiles:

@@ -25,7 +25,7 @@ from cycseq.kriging.measured import ControlLevels, Measured, control_levels, mea
 from cycseq.kriging.mixture import Posterior
 from cycseq.kriging.stored import mixture_from, mixture_json, settings_from, settings_json
 from cycseq.model import Fitted, Model
-from cycseq.models.base import ShiftModel, kept_features
+from cycseq.models.base import ShiftModel, kept_features, known_features
 
 
 @dataclass
@@ -160,8 +160,10 @@ class ConditionKriging(Model):
 
         shape = (len(conditions), len(learned.genes))
         shifts, mean, variance, of_mean = (np.zeros(shape) for _ in range(4))
-        for name in dict.fromkeys(c.perturbation for c in conditions if not c.is_control):
-            response = self._response(field, name)
+        names = list(dict.fromkeys(c.perturbation for c in conditions if not c.is_control))
+        never_measured = self._by_features(field, [name for name in names if not _can_be_made(field, name)])
+        for name in names:
+            response = field.response(name) if _can_be_made(field, name) else never_measured[name]
             for i in [i for i, c in enumerate(conditions) if c.perturbation == name]:
                 at = place[conditions[i].context]
                 mean[i], variance[i] = response.mean[:, at], response.variance[:, at]
@@ -178,28 +180,25 @@ class ConditionKriging(Model):
         )
         return shifts, GenePosterior(mean, sd, np.sqrt(np.maximum(of_mean, 0.0)), beyond)
 
-    def _response(self, field: Field, name: str) -> Posterior:
-        """As measured or made of its parts; else by features, or what all perturbations have in common."""
-        strength = field.settings.strength
-        if all(part in strength for part in parts_of(name)) or name in strength:
-            return field.response(name)
-        common, features = field.common, self._features
-        mean = common.mean + field.typical
-        stage = field.settings.features
-        if stage is not None and features is not None and not features.missing(name):
+    def _by_features(self, field: Field, names: Sequence[str]) -> dict[str, Posterior]:
+        """Perturbations that were never measured: what all have in common and, where known, what their features tell."""
+        common, stage, features = field.common, field.settings.features, self._features
+        if not names:
+            return {}
+        mean, own_variance = common.mean + field.typical, field.settings.gene_variance[:, None]
+        told = [n for n in names if stage is not None and features is not None and not features.missing(n)]
+        found = {n: Posterior(mean, common.variance + own_variance, common.own_weight) for n in names if n not in told}
+        if told and stage is not None and features is not None:
             known = self.learned.facts["with_features"]
-            own = krige_features(field, stage, known, features.of(known), features.of([name]))
-            return Posterior(mean + own.mean, common.variance + own.variance, common.own_weight)
-        return Posterior(mean, common.variance + field.settings.gene_variance[:, None], common.own_weight)
+            own = krige_features(field, stage, known, features.of(known), features.of(told))
+            for i, name in enumerate(told):
+                variance = common.variance + own.variance[:, [i]]
+                found[name] = Posterior(mean + own.mean[:, [i]], variance, common.own_weight)
+        return found
 
     @property
     def _features(self) -> Features | None:
-        learned = self.learned
-        if "feature_names" not in learned.facts:
-            return None
-        return Features(
-            tuple(learned.facts["feature_names"]), learned.arrays["features"], learned.facts["feature_source"]
-        )
+        return known_features(self.learned) if "feature_names" in self.learned.facts else None
 
     def _level_excess(self, means: Profiles, noises: Profiles, slope: float) -> tuple[Profiles, Profiles]:
         """What smoothing takes off every control mean, and the variance of the level that is left."""
@@ -249,6 +248,12 @@ class ConditionKriging(Model):
             f"--model.features FILE, take the response common to all with --model.unseen common, or leave it out."
         )
         raise ModelError(msg)
+
+
+def _can_be_made(field: Field, name: str) -> bool:
+    """Whether a perturbation, or each of its parts, was measured."""
+    strength = field.settings.strength
+    return name in strength or all(part in strength for part in parts_of(name))
 
 
 @dataclass
