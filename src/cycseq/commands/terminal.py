@@ -15,7 +15,7 @@ from cycseq.data.dataset import PerturbationData
 from cycseq.data.scale import TARGET_SUM
 from cycseq.metrics import HEADLINE, METRICS
 
-WIDTH = 140
+WIDTH = 160
 """Columns of a table that goes into a file or a pipe."""
 
 
