@@ -185,6 +185,7 @@ TYPOS = {
     "benchmark --data DATA --split unseen-contxt --out o": "'unseen-context'",
     "fit --data DATA --split SPLIT --model ContextAditive --run o": "'ContextAdditive'",
     "fit --data DATA --split SPLIT --model ContextAdditive --model.amplitud 1 --run o": "'amplitude'",
+    "fit --data DATA --split SPLIT --model Ridge --model.penalty banana --run o": "--model.penalty cannot be 'banana'",
     "split --data DATA --kind unseen-context --context Lin3": "'Line3'",
     "evaluate --predicted PREDICTED --real DATA --metrics pearson_dleta --out o": "'pearson_delta'",
     "predict --run RUN --conditions Line3:nothing --out o.h5ad": "nothing",

@@ -34,6 +34,10 @@ class Parser(ArgumentParser):
         if unrecognised:
             options = [dashed(o) for o in self._option_string_actions if o.startswith("--") and not o.endswith("+")]
             raise unknown_name(dashed(unrecognised[1] or f"--{unrecognised[2]}"), "option", options)
+        nested = re.search(r"NestedArg\(key='([\w.]+)', val=(.+)\)$", message)
+        if nested:
+            msg = f"--model.{nested[1]} cannot be {nested[2]}: {self.prog} --model.help NAME shows what each setting takes."
+            raise SettingsError(msg)
         unfit = re.match(r'Parser key "(\w+)"', message)
         action = self._option_string_actions.get(f"--{unfit[1]}") if unfit else None
         if action is not None and _hint(action) is not None:
