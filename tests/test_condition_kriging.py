@@ -11,7 +11,7 @@ from scipy.stats import ttest_rel
 
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.posterior import changes
-from cycseq.errors import DataError, ModelError
+from cycseq.errors import DataError, ModelError, SettingsError
 from cycseq.models import load_model
 from cycseq.models.condition_kriging import ConditionKriging
 
@@ -232,6 +232,13 @@ def test_one_line_and_one_perturbation_are_enough():
     raw = (means(few, [Condition("L0", "P0")]) - control_of(few, [Condition("L0", "P0")]))[0]
     true = truth[Condition("L0", "P0")]
     assert ((delta - true) ** 2).mean() < ((raw - true) ** 2).mean()
+
+
+def test_settings_that_make_no_sense_are_refused():
+    data, _ = world(0.5)
+    for name, value in (("n_components", 0), ("threshold", -0.1)):
+        with pytest.raises(SettingsError, match=f"--model.{name} is {value}"):
+            ConditionKriging(**{name: value}).fit(data)
 
 
 def test_kang_natural_killer_cells_from_the_other_types(shared_data):

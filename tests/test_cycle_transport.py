@@ -219,6 +219,12 @@ def test_the_mean_may_come_from_any_model_but_itself(train, data, tmp_path):
         build_model("CycleTransport", {"mean": "CycleTransport"}).fit(train)
 
 
+@pytest.mark.parametrize("name", ["n_components", "batch_size", "width"])
+def test_settings_that_make_no_sense_are_refused(train, name):
+    with pytest.raises(SettingsError, match=f"--model.{name} is 0"):
+        build_model("CycleTransport", {name: 0}).fit(train)
+
+
 def test_without_torch_it_says_how_to_do_without(train, monkeypatch):
     monkeypatch.setitem(sys.modules, "cycseq.transport.learning", None)
     with pytest.raises(FitBrokeOffError, match=r"--model\.transport false"):

@@ -80,9 +80,6 @@ class ShiftModel(Model):
         """
         conditions = list(dict.fromkeys(conditions))
         controls = self.check_controls(controls, conditions)
-        if n_cells is not None and n_cells < 1:
-            msg = f"{n_cells} cells of each condition cannot be predicted: ask for at least one (--cells)."
-            raise SettingsError(msg)
         means = control_means(controls)
         shifts = [
             np.zeros_like(means[c.context]) if c.is_control else self.shift(c, means[c.context]) for c in conditions
@@ -199,6 +196,9 @@ def draw(rows: Codes, n_cells: int | None, rng: np.random.Generator) -> Codes:
     """Rows of control cells: each once where there are enough, else each equally often, the rest at random."""
     if n_cells is None:
         return rows
+    if n_cells < 1:
+        msg = f"{n_cells} cells of each condition cannot be predicted: ask for at least one (--cells)."
+        raise SettingsError(msg)
     whole_rounds, rest = divmod(n_cells, len(rows))
     drawn: Codes = np.concatenate([np.tile(rows, whole_rounds), rng.choice(rows, rest, replace=False)])
     return drawn

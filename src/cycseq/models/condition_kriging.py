@@ -16,7 +16,7 @@ from cycseq.data.features import Features, expression_features, read_features
 from cycseq.data.merge import joined
 from cycseq.data.posterior import GenePosterior, attach_posterior
 from cycseq.data.pseudobulk import Responses
-from cycseq.errors import ModelError
+from cycseq.errors import ModelError, check_at_least
 from cycseq.kriging.features import FEWEST_PERTURBATIONS, krige_features, learn_features
 from cycseq.kriging.field import Field, Settings, Stage, is_combination, parts_of
 from cycseq.kriging.learning import learn_settings, level_slope
@@ -65,6 +65,8 @@ class ConditionKriging(Model):
         run: Path | None = None,
     ) -> Self:
         """Learn from the training and the validation conditions: nothing is chosen on the latter."""
+        check_at_least(1, option="--model.", n_components=self.n_components)
+        check_at_least(0, option="--model.", threshold=self.threshold)
         data = joined(train, validation)
         measured = measure(data.require("log1p", self.name))
         if not measured.names:

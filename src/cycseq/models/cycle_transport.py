@@ -17,7 +17,7 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.depth import CountSource, Tilt, dispersions, known_counts
 from cycseq.data.labels import CONTROL
 from cycseq.data.merge import joined
-from cycseq.errors import FitBrokeOffError, SettingsError
+from cycseq.errors import FitBrokeOffError, SettingsError, check_at_least
 from cycseq.model import Fitted, Model
 from cycseq.models import build_model
 from cycseq.models.base import draw, predicted_obs, rescaled, shifted_cells
@@ -91,6 +91,9 @@ class CycleTransport(Model):
         if self.mean == self.name:
             msg = f"{self.name} cannot take its means from itself: name another model (--model.mean ConditionKriging)."
             raise SettingsError(msg)
+        sizes = ("n_components", "width", "num_epochs", "batch_size", "patience")
+        check_at_least(1, option="--model.", **{name: getattr(self, name) for name in sizes})
+        check_at_least(0, option="--model.", held_out=self.held_out, learning_rate=self.learning_rate)
         anchor = build_model(self.mean, self.mean_settings).fit(train, validation, seed=seed).learned
         data = joined(train, validation)
         arrays = {**_prefixed(anchor.arrays, MEAN), **principal_components(data, self.n_components, seed=seed)}
@@ -115,9 +118,6 @@ class CycleTransport(Model):
         """
         conditions = list(dict.fromkeys(conditions))
         controls = self.check_controls(controls, conditions)
-        if n_cells is not None and n_cells < 1:
-            msg = f"{n_cells} cells of each condition cannot be predicted: ask for at least one (--cells)."
-            raise SettingsError(msg)
         anchor = self.anchor.predict(controls, conditions, n_cells=1, seed=seed).adata
         sources = {c: self._source(controls.controls([c])) for c in {condition.context for condition in conditions}}
         made = []

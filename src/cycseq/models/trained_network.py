@@ -13,7 +13,7 @@ import pandas as pd
 from cycseq.arrays import Cells, Codes, Profile, dense
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.labels import CONTROL
-from cycseq.errors import FitBrokeOffError, ModelError, SettingsError, unknown_name
+from cycseq.errors import FitBrokeOffError, ModelError, unknown_name
 from cycseq.model import Model
 from cycseq.models.base import bounded, draw, predicted_obs, shifted_cells
 
@@ -66,9 +66,6 @@ class TrainedNetwork(Model, Generic[Net]):
         """
         conditions = list(dict.fromkeys(conditions))
         controls = self.check_controls(controls, conditions)
-        if n_cells is not None and n_cells < 1:
-            msg = f"{n_cells} cells of each condition cannot be predicted: ask for at least one (--cells)."
-            raise SettingsError(msg)
         net, blocks, labels = self.network(), [], []
         feeder = Feeder(encoded(controls, self.vocabulary), np.arange(controls.n_cells), 1024, seed)
         for condition in conditions:

@@ -95,7 +95,7 @@ def learn_transport(
     facts = {
         "helps": bool(state.best_net) and state.best_loss < without,
         "validated_on": sorted({str(pairs.conditions[i]) for i in pairs.condition[kept]}),
-        "energy_distance": state.best_loss,
+        "energy_distance": state.best_loss if state.best_net else None,
         "energy_distance_without": without,
         "epochs": state.epoch,
         "best_epoch": state.best_epoch,

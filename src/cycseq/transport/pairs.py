@@ -77,7 +77,7 @@ class Pairs:
         if len(conditions) < 3:
             n_kept = max(0, min(max(2, round(share * len(self.condition))), len(self.condition) - 2))
             return np.sort(rng.permutation(len(self.condition))[:n_kept])
-        chosen = rng.permutation(conditions)[: max(1, round(share * len(conditions)))]
+        chosen = rng.permutation(conditions)[: min(max(1, round(share * len(conditions))), len(conditions) - 1)]
         return np.flatnonzero(np.isin(self.condition, chosen))
 
     def partners(self, moved: Points, *, seed: int = 0) -> Codes:
