@@ -17,6 +17,7 @@ from cycseq.arrays import dense
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import CycseqError, DataError
 from cycseq.plots import base
+from cycseq.report.figures import svg
 
 
 def test_dots_stand_at_the_means_with_ceiling_and_null():
@@ -188,6 +189,16 @@ def test_distributions_are_those_of_the_cells(small_data):
     np.testing.assert_allclose(ax.collections[0].get_offsets()[:, 1], x.mean(axis=0), rtol=1e-4)
     with pytest.raises(CycseqError, match="no gene 'G111'"):
         plots.gene_distribution(sources, "G111")
+
+
+def test_logarithmic_axes_of_a_page_have_plain_numbers(small_data):
+    """A page reads no formula, so that `$` may stand in a name."""
+    sources = {"real": small_data.controls(), "made": small_data}
+    losses = pd.DataFrame({"epoch": range(3), "loss": [50.0, 5.0, 1.0]})
+    for draw in (lambda ax: plots.mean_variance(sources, ax=ax), lambda ax: plots.loss_curves(losses, ax=ax)):
+        drawn = svg(draw, title="t")
+        assert "$" not in drawn
+        assert ">1</text>" in drawn
 
 
 def test_the_figures_go_by_their_short_name():

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.text import Annotation
+from matplotlib.ticker import LogFormatter
 
 INK, MUTED, LINE = "#24292f", "#6b7280", "#dfe3e8"
 BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7"
@@ -45,6 +46,23 @@ def plain(ax: Axes, grid: str | None = None) -> None:
     elif grid == "y":
         ax.grid(axis="y", color=LINE, linewidth=0.8, zorder=0)
     ax.set_axisbelow(True)
+
+
+class PlainPowers(LogFormatter):
+    """Labels of a logarithmic axis as plain numbers: pages, where names may hold a ``$``, read no formula."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        """The number, where matplotlib would label it."""
+        return f"{x:g}" if super().__call__(x, pos) else ""
+
+
+def logarithmic(ax: Axes, *sides: Literal["x", "y"]) -> None:
+    """Make these axes logarithmic."""
+    for side in sides:
+        ax.set(**{f"{side}scale": "log"})
+        axis = ax.xaxis if side == "x" else ax.yaxis
+        axis.set_major_formatter(PlainPowers())
+        axis.set_minor_formatter(PlainPowers(labelOnlyBase=False))
 
 
 def rows_of_names(ax: Axes, names: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from cycseq.arrays import Profile, dense, group_moments, group_sums
 from cycseq.data.dataset import PerturbationData
 from cycseq.errors import unknown_name
-from cycseq.plots.base import INK, MARKERS, MUTED, PALETTE, legend_above, new_axes, plain
+from cycseq.plots.base import INK, MARKERS, MUTED, PALETTE, legend_above, logarithmic, new_axes, plain
 
 Sources = Mapping[str, PerturbationData]
 """Cells by what made them; the first are the real ones."""
@@ -68,8 +68,7 @@ def mean_variance(cells: Sources, *, ax: Axes | None = None) -> Axes:
         if i == 0:
             floor = np.array([side[side > 0].min(initial=np.inf) / 10 for side in (mean, variance)])
         _dots(ax, i, name, np.maximum(mean, floor[0]), np.maximum(variance, floor[1]))
-    ax.set_xscale("log")
-    ax.set_yscale("log")
+    logarithmic(ax, "x", "y")
     ax.set_xlabel("mean of the gene (log1p)")
     ax.set_ylabel("variance")
     plain(ax)

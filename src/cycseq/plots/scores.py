@@ -10,7 +10,19 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from cycseq.plots.base import BLUE, GREEN, INK, MUTED, PALETTE, VERMILION, legend_above, new_axes, plain, rows_of_names
+from cycseq.plots.base import (
+    BLUE,
+    GREEN,
+    INK,
+    MUTED,
+    PALETTE,
+    VERMILION,
+    legend_above,
+    logarithmic,
+    new_axes,
+    plain,
+    rows_of_names,
+)
 
 VALIDATION = "validation_"
 APART = 20.0
@@ -128,7 +140,7 @@ def loss_curves(history: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     plain(ax, grid="y")
     values = numbers[losses].to_numpy()
     if values.size and values.min() > 0 and values.max() > APART * values.min():
-        ax.set_yscale("log")
+        logarithmic(ax, "y")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     legend_above(ax, columns=2)
     return ax
