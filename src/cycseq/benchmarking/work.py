@@ -95,7 +95,7 @@ def real_side(data: PerturbationData, unit: Unit) -> tuple[RealSide, SplitParts]
     """The split's parts, and its test cells beside the other real perturbations of their contexts."""
     parts = log1p_parts(unit.split, data)
     learnt = learnt_from(parts)
-    real, controls = with_others(parts.test, learnt), parts.train.controls(parts.test.contexts)
+    real, controls = with_others(parts.test, learnt), parts.train.controls()
     return RealSide.of(real, controls, training=responses(learnt), settings=unit.evaluation), parts
 
 

@@ -71,7 +71,7 @@ def evaluate_prediction(
     return evaluate(
         as_log1p(predicted),
         test.subset(asked),
-        (real if train is None else train).controls(contexts),
+        (real if train is None else train).controls(),
         training=None if train is None else responses(train),
         settings=settings,
         model=str(record.get("model", "predicted")),
