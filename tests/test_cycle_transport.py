@@ -170,7 +170,7 @@ def test_cells_have_the_mean_and_the_posterior_of_the_model_of_means(fitted, tra
 def test_cells_have_the_depth_of_their_control_cells_and_few_zeros_are_filled(fitted, data):
     predicted = fitted.predict(data.controls(), [UNSEEN])
     assert sp.issparse(predicted.x)
-    assert predicted.provenance()["cells"] == "drawn"
+    assert predicted.provenance()["cells"] == "kept"
     obs, source = predicted.adata.obs, data.adata.obs.loc[predicted.adata.obs["source_cell"]]
     np.testing.assert_array_equal(obs["total_counts"].to_numpy(), source["total_counts"].to_numpy())
     real = data.cells(UNSEEN)

@@ -21,7 +21,7 @@ Scores = Float[np.ndarray, "conditions"]
 
 @dataclass(frozen=True)
 class Axes:
-    """Principal axes of the real control cells."""
+    """Principal axes of the real control cells, those of other contexts among them where they are given."""
 
     mean: Profile
     directions: Float[np.ndarray, "genes components"]

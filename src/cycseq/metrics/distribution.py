@@ -113,10 +113,11 @@ METRICS = (
         best=0.0,
         direction="lower",
         formula="2 E|X-Y| - E|X-X'| - E|Y-Y'|, i = j left out, as many predicted as real cells, in principal components of "
-        "the real control cells",
+        "the control cells of all contexts",
         source="Szekely and Rizzo 2013; Peidli et al. 2024 (scPerturb)",
-        caution="control cells can win: read it beside the split half and no change; may be slightly negative; axes of few "
-        "control cells hold the noise of these very cells, so what copies them (no change, shifting) looks worse than it is",
+        caution="control cells can win: read it beside the split half and no change; may be slightly negative; where there are few "
+        "control cells in all, the axes hold the noise of these very cells, so what copies them (no change, shifting) looks "
+        "worse than it is",
         costly=True,
     ),
     Metric(
@@ -135,7 +136,7 @@ METRICS = (
         best=0.0,
         direction="lower",
         formula="k(X,X') + k(Y,Y') - 2 k(X,Y), i = j left out, k the mean of Gaussian kernels with bandwidths "
-        "1/4, 1/2, 1, 2, 4 of the median distance between real cells, in principal components of the real control cells",
+        "1/4, 1/2, 1, 2, 4 of the median distance between real cells, in principal components of the control cells of all contexts",
         source="Gretton et al. 2012",
         caution="unbiased, so it may be negative; its axes are those of edistance, with the same bias where control cells are few",
         costly=True,

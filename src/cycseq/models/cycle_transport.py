@@ -38,7 +38,7 @@ class CycleTransport(Model):
     T(x) = x + Delta^ + U h(z(x), p, c): Delta^ comes from the model `mean`; z are principal components of control cells,
     U their loadings; h is a small network, zero at the start, one for all contexts. The inverse of T shares Delta^ with
     the sign reversed. h is trained on pseudo-pairs by optimal transport within context and batch, and is kept only where
-    cells of conditions that it was not trained on are more alike to real ones with it. Counts are then drawn at the depth
+    cells of conditions that it was not trained on are more alike to real ones with it. Counts are then changed, or drawn, at the depth
     of the control cells, so that their mean is the predicted one; what the mean's model says of its uncertainty travels
     with the cells.
     """
@@ -47,9 +47,9 @@ class CycleTransport(Model):
     """The model that predicts the mean of each condition, by name."""
     mean_settings: dict[str, Any] | None = None
     """Its settings; None keeps their defaults."""
-    cells: Literal["drawn", "kept", "shifted"] = "drawn"
-    """How cells are made: counts drawn anew around what the control cell's counts tell of it; its own counts kept with
-    their noise, some taken away or given; or log1p values shifted, which fills zeros (and needs no counts)."""
+    cells: Literal["kept", "drawn", "shifted"] = "kept"
+    """How cells are made: the control cell's own counts, some taken away or given; counts drawn anew around what its
+    counts tell of it; or log1p values shifted, which fills zeros (and needs no counts)."""
     transport: bool = True
     """Whether to train h at all; False needs no torch."""
     lambda_pair: float = 1.0
