@@ -51,7 +51,9 @@ class Parser(ArgumentParser):
 
     def format_help(self, formatter: HelpFormatter | None = None) -> str:
         """The help, with option names written with dashes."""
-        text = re.sub(r"--[a-z][\w.]+", lambda m: dashed(m[0]), super().format_help(formatter))
+        text = super().format_help(formatter)
+        text = text.replace(" \b[=flags]  ", "[=flags]    ").replace(" \b", "")  # jsonargparse moves the cursor back
+        text = re.sub(r"--[a-z][\w.]+", lambda m: dashed(m[0]), text)
         return re.sub(r"(--[\w-]+)( \w+)?, \1\+( \w+)?", r"\1\2", text)
 
     def _given(self, name: str) -> str:
@@ -180,4 +182,4 @@ def _one_line(message: str) -> str:
 
 class _Formatter(HelpFormatter):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{**kwargs, "max_help_position": 30, "width": 110})
+        super().__init__(*args, **{**kwargs, "max_help_position": 30, "width": 96})
