@@ -18,13 +18,13 @@ from cycseq.errors import SettingsError
 from cycseq.files import check_output
 
 ALL = "cycseq"
-"""Stands for the first seed's whole corpus."""
+"""Stands for the first CycSeq's whole corpus."""
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
     """Options."""
     parser.add_argument("action", type=Literal["list", "info", "fetch"], help="What to do.")
-    parser.add_argument("name", nargs="?", help=f"A data set; {ALL} is the first seed's whole corpus, prepared.")
+    parser.add_argument("name", nargs="?", help=f"A data set; {ALL} is the first CycSeq's whole corpus, prepared.")
     parser.add_argument("--out", type=Path, help="Where to write: .h5ad or .zarr.")
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the output if it exists.")
     parser.add_argument("--file", type=Path, help="What you have yourself; cycseq datasets info NAME says what.")
@@ -39,7 +39,7 @@ def run(options: Namespace) -> None:
     if options.action == "list":
         rows = [(d.name, d.method, d.size, d.what) for d in DATASETS.values()]
         table(("data set", "method", "download", "what it is"), rows)
-        say(f"cycseq datasets fetch NAME --out FILE.h5ad reads one; {ALL} is the first seed's whole corpus.")
+        say(f"cycseq datasets fetch NAME --out FILE.h5ad reads one; {ALL} is the first CycSeq's whole corpus.")
         return
     if name is None:
         msg = f"cycseq datasets {options.action} needs the name of a data set: cycseq datasets list shows them."
@@ -96,4 +96,4 @@ def _described(data: DataSet) -> list[str]:
 def _corpus(settings: CorpusSettings) -> list[str]:
     steps = ["common genes", *["ComBat"] * settings.combat, *["metacells"] * settings.metacells]
     parts = [f"  {name}: {dataset(name).what}" for name in settings.datasets]
-    return [f"{ALL}: the first seed's corpus ({', '.join(steps)}), {len(parts)} data sets", *parts]
+    return [f"{ALL}: the first CycSeq's corpus ({', '.join(steps)}), {len(parts)} data sets", *parts]

@@ -1,4 +1,4 @@
-"""The first seed's corpus: its data sets made one, on common genes, with ComBat and metacells."""
+"""The first CycSeq's corpus: its data sets made one, on common genes, with ComBat and metacells."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ CORPUS = (
     "replogle2022_rpe1_counts",
     "pancancer",
 )
-"""Counts, or what becomes log1p alike; the seed took Replogle's standardised values, which cannot be joined to counts."""
+"""Counts, or what becomes log1p alike; the first CycSeq took Replogle's standardised values, which cannot be joined to counts."""
 
 
 @dataclass(frozen=True)
 class CorpusSettings:
-    """How the first seed's data sets become one (`cycseq datasets fetch cycseq`)."""
+    """How the first CycSeq's data sets become one (`cycseq datasets fetch cycseq`)."""
 
     datasets: tuple[str, ...] = CORPUS
     """Names of the data sets, separated by commas."""

@@ -135,7 +135,7 @@ NK_CROPSEQ = DataSet(
     files=FILES,
     labels="context is the line and what it was with (K562, K562_NK1_16, LP1_NK1_4); perturbation from the guide "
     "UMIs of each cell by the publication's rule; batch is the sample; NK cells have no guide and are left out so",
-    checked="matrices: the first seed's own list of downloads; guides: the publication's code reads these tables, but "
+    checked="matrices: the first CycSeq's own list of downloads; guides: the publication's code reads these tables, but "
     "whether they lie beside the matrices was not verified: --file takes labels of your own instead",
     file_help="LABELS.csv (columns cell, as CROPseq_K562_noNK_BARCODE, and gene, as in the published Seurat objects)",
     file_replaces=GUIDES,
