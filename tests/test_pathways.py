@@ -181,7 +181,7 @@ def test_the_command_writes_table_and_figure(small_data, tmp_path, capsys):
     table = pd.read_csv(out)
     np.testing.assert_allclose(table["real_mean_delta"], table["mean_delta"], rtol=1e-3)
     assert plot.stat().st_size > 1000
-    assert "sets of conditions have an adjusted p below 0.05" in capsys.readouterr().out
+    assert "with an adjusted p below 0.05" in capsys.readouterr().out
     assert main(words) == 2  # the outputs exist
 
 

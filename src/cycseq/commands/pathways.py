@@ -51,7 +51,9 @@ def run(options: Namespace) -> None:
     write_text(options.out, scores.to_csv(index=False, float_format="%.5g"), overwrite=options.overwrite)
     sure = scores[scores["p_adjusted"] < ALPHA]
     table(SHOWN, sure.sort_values("p", kind="stable")[list(SHOWN)].head(MOST_SHOWN).itertuples(index=False))
-    say(f"wrote {options.out}: {len(sure):,} of {len(scores):,} sets of conditions have an adjusted p below {ALPHA}")
+    say(
+        f"wrote {options.out}: {len(scores):,} rows (set and condition), {len(sure):,} with an adjusted p below {ALPHA}"
+    )
     if options.plot is not None:
         _draw(scores, options.plot, overwrite=options.overwrite)
 

@@ -84,7 +84,7 @@ def run(options: Namespace) -> None:
         write_text(options.genes_out, genes.to_csv(index=False, float_format="%.5g"), overwrite=options.overwrite)
         likely = int((genes["probability_changed"] > LIKELY).sum())
         say(
-            f"wrote {options.genes_out}: {likely:,} of {len(genes):,} genes of conditions change with probability above {LIKELY}"
+            f"wrote {options.genes_out}: {len(genes):,} rows (gene and condition), {likely:,} with probability_changed above {LIKELY}"
         )
 
 
