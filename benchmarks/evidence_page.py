@@ -114,7 +114,7 @@ def opening(table: pd.DataFrame, network_rule: str, *, quick: bool) -> list[str]
         "prediction for another perturbation, *wrong context* its prediction for another context. Intervals tell of "
         "further conditions, not of further studies.",
         "",
-        "Seeds. Simulated: three worlds, one seed each for world, split and model; of its five lines two are held out in "
+        "Seeds. Simulated: up to three worlds (each table says how many seeds were run), one seed each for world, split and model; of its five lines two are held out in "
         "unseen-context and few-shot, all in turn in unseen-pair. Real data: three seeds of the model where the split is "
         "fixed, else three draws of the split (Kang, few-shot: one). " + network_rule,
         "",
