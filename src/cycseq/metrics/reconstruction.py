@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
+from cycseq.arrays import Cells
 from cycseq.metrics.base import Comparison, Metric, Scores
 
 
@@ -25,20 +28,18 @@ def per_gene_pearson(comparison: Comparison) -> Scores:
 
 def per_gene_mse(comparison: Comparison) -> Scores:
     """Mean over genes and cells of the squared error."""
-
-    def one(i: int) -> float:
-        predicted, real = comparison.pair(i)
-        return float(((predicted - real)[:, comparison.kept[i]] ** 2).mean(dtype=np.float64))
-
-    return comparison.each(one, fewest=1)
+    return _mean_error(comparison, np.square)
 
 
 def per_gene_mae(comparison: Comparison) -> Scores:
     """Mean over genes and cells of the absolute error."""
+    return _mean_error(comparison, np.abs)
 
+
+def _mean_error(comparison: Comparison, size: Callable[[Cells], Cells]) -> Scores:
     def one(i: int) -> float:
         predicted, real = comparison.pair(i)
-        return float(np.abs((predicted - real)[:, comparison.kept[i]]).mean(dtype=np.float64))
+        return float(size((predicted - real)[:, comparison.kept[i]]).mean(dtype=np.float64))
 
     return comparison.each(one, fewest=1)
 

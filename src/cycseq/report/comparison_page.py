@@ -11,7 +11,6 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from cycseq import plots
 from cycseq.arrays import group_moments
@@ -22,7 +21,7 @@ from cycseq.comparison.scoring import HIGHEST, OF_CONDITIONS, TASKS, summary
 from cycseq.files import whole, write_text
 from cycseq.metrics import METRICS
 from cycseq.models import describe
-from cycseq.report.figures import svg
+from cycseq.report.figures import as_svg, drawn
 from cycseq.report.numbers import interval, listed, short
 from cycseq.report.page import render
 from cycseq.report.panels import Panel
@@ -35,7 +34,7 @@ Map = Literal["pca", "umap"]
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure, to be drawn twice: as a PNG file, and into the page."""
+    """A figure, to be kept twice: as a PNG file, and in the page."""
 
     name: str
     """Of the file."""
@@ -72,16 +71,8 @@ def write_comparison(result: ComparisonResult, *, latent_map: Map = "pca") -> Pa
         "Generated cells": _generated(result),
         "Single genes": _genes(result),
     }
-    for drawing in (one for group in groups.values() for one in group):
-        figure = Figure(figsize=(drawing.width, drawing.height), layout="constrained")
-        drawing.draw(figure.add_subplot())
-        with whole(result.folder / FIGURES / f"{drawing.name}.png", overwrite=True) as part:
-            figure.savefig(part, format="png", dpi=150)
-    panels = {
-        title: [Panel(d.title, d.note, svg(d.draw, title=d.title, width=d.width, height=d.height)) for d in group]
-        for title, group in groups.items()
-        if group
-    }
+    folder = result.folder / FIGURES
+    panels = {title: [_panel(drawing, folder) for drawing in group] for title, group in groups.items() if group}
     record = result.record
     values: dict[str, Any] = {
         "title": f"{listed(list(record['runs']))}: reconstruction and generation",
@@ -95,6 +86,14 @@ def write_comparison(result: ComparisonResult, *, latent_map: Map = "pca") -> Pa
     }
     write_text(result.folder / PAGE, render("comparison.html", values), overwrite=True)
     return result.folder / PAGE
+
+
+def _panel(drawing: Drawing, folder: Path) -> Panel:
+    """The figure for the page; its PNG is written into the folder."""
+    figure = drawn(drawing.draw, width=drawing.width, height=drawing.height)
+    with whole(folder / f"{drawing.name}.png", overwrite=True) as part:
+        figure.savefig(part, format="png", dpi=150)
+    return Panel(drawing.title, drawing.note, as_svg(figure, title=drawing.title))
 
 
 def sentences(result: ComparisonResult) -> list[str]:

@@ -27,15 +27,27 @@ COLOURS = {
 
 
 def svg(draw: Callable[[Axes], object], *, title: str, width: float = 4.4, height: float = 3.2) -> Markup:
-    """What `draw` draws into axes of this size (inches), as inline SVG.
+    """What `draw` draws into axes of this size (inches), as inline SVG."""
+    return as_svg(drawn(draw, width=width, height=height), title=title)
 
-    Labels are text as they stand: a ``$`` in a name starts no formula, and nothing in a name is read as markup.
+
+def drawn(draw: Callable[[Axes], object], *, width: float, height: float) -> Figure:
+    """A figure of this size (inches) with what `draw` draws into its axes.
+
+    Labels are text as they stand: a ``$`` in a name starts no formula.
     """
-    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": title, "text.parse_math": False, "savefig.dpi": 170}
+    settings: Any = {"text.parse_math": False}
     with mpl.rc_context(settings):
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasSVG(figure)
         draw(figure.add_subplot())
+    return figure
+
+
+def as_svg(figure: Figure, *, title: str) -> Markup:
+    """The figure as inline SVG; nothing in a name is read as markup."""
+    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": title, "text.parse_math": False, "savefig.dpi": 170}
+    with mpl.rc_context(settings):
         text = StringIO()
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     return _inline(text.getvalue(), title)

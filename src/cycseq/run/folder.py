@@ -126,7 +126,11 @@ class Run:
         return pd.read_csv(path) if path.is_file() else None
 
     def data(self) -> PerturbationData:
-        """The data that it was fitted on, read again; log1p, also where the file holds counts.
+        """The data that it was fitted on, read again; log1p, also where the file holds counts. Raises as `_as_written`."""
+        return as_log1p(self._as_written())
+
+    def _as_written(self) -> PerturbationData:
+        """The data that it was fitted on, on the scale of the file: users of few cells normalise those alone.
 
         Raises
         ------
@@ -143,7 +147,7 @@ class Run:
         if data.fingerprint() != known:
             msg = f"{path} has changed since {self.folder} was fitted: give control cells with --controls FILE, or fit again."
             raise DataError(msg)
-        return as_log1p(data)
+        return data
 
     def predict(
         self,
@@ -172,7 +176,7 @@ class Run:
             If the model cannot know a condition, or a context has no control cells.
         """
         check_at_least(0, seed=seed)
-        cells = controls if controls is not None else self.data()
+        cells = controls if controls is not None else self._as_written()
         wanted = self._conditions(conditions, cells)
         cells = as_log1p(cells.controls({c.context for c in wanted} & set(cells.contexts)))
         predicted = self.model.predict(cells, wanted, n_cells=n_cells, seed=seed)
@@ -216,7 +220,7 @@ class Run:
         if not isinstance(model, Restores):
             msg = f"{model.name} predicts perturbed cells from control cells, not the reverse: CycSeq and CycleTransport do both."
             raise ModelError(msg)
-        cells = perturbed if perturbed is not None else self.data()
+        cells = perturbed if perturbed is not None else self._as_written()
         rows: list[Codes] = []
         for condition in self._conditions(conditions, cells):
             found = cells.rows(condition)
