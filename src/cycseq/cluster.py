@@ -1,0 +1,148 @@
+"""A Dask cluster to compute on: one that runs already, or worker processes of this machine; for as long as a block lasts.
+
+    with cluster("local", jobs=2, memory=4 << 30):
+        total = dask_array.sum().compute()      # runs on the two worker processes
+
+    with cluster(settings.scheduler, jobs=settings.jobs) as client:
+        ...                                     # no scheduler: client is None, and dask computes in this process
+
+While the block lasts, the cluster is Dask's default, so that whatever computes Dask arrays needs to know nothing of it.
+Files that workers are to read or to write must lie where the workers see them under the same path.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import platform
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from cycseq.errors import SettingsError, check_at_least
+
+LOCAL = "local"
+"""The word for worker processes of this machine."""
+SECONDS = 5
+"""So long a scheduler may take to answer, and to name a worker."""
+SAME_EVERYWHERE = ("cycseq", "anndata", "numpy", "pandas", "scipy", "scikit-learn", "torch")
+"""What results depend on: workers with another version of these are refused, as are those that lack what is here."""
+
+
+@contextmanager
+def cluster(scheduler: str | None, *, jobs: int = 1, memory: int | None = None) -> Iterator[Any]:
+    """A `distributed.Client` of the cluster, Dask's default while the block lasts; None where no scheduler is named.
+
+    Parameters
+    ----------
+    scheduler
+        ``"tcp://host:port"`` of a running scheduler, the JSON file that ``dask scheduler --scheduler-file`` wrote, or
+        ``"local"``, which starts worker processes of one thread each; they end with the block, also where this process
+        is killed.
+    jobs
+        How many worker processes ``"local"`` starts; a running cluster has its own.
+    memory
+        Bytes that the worker processes of ``"local"`` may take together: near it their results go to disk, beyond it
+        a worker is ended and begun anew. None lets each take its share of the machine's memory. A running cluster has
+        its own limits.
+
+    Raises
+    ------
+    SettingsError
+        If the package ``distributed`` is not installed, nobody answers at the address, the cluster has no workers, or
+        its workers have other versions.
+    """
+    if scheduler is None:
+        yield None
+        return
+    check_at_least(1, jobs=jobs)
+    try:
+        from distributed import Client, LocalCluster
+    except ModuleNotFoundError as err:
+        msg = "--scheduler needs dask and distributed, which are not installed: pip install 'cycseq[scale]'."
+        raise SettingsError(msg) from err
+    with _quiet():
+        if scheduler == LOCAL:
+            with (
+                LocalCluster(
+                    n_workers=jobs,
+                    threads_per_worker=1,
+                    processes=True,
+                    memory_limit="auto" if memory is None else memory // jobs,
+                    dashboard_address=None,
+                    silence_logs=logging.CRITICAL,
+                ) as own,
+                Client(own) as client,
+            ):
+                yield client
+            return
+        with Client(_answering(scheduler), timeout=SECONDS) as client:
+            _check_workers(client, scheduler)
+            yield client
+
+
+def _answering(scheduler: str) -> str:
+    """The address of the scheduler, if one answers there; `SettingsError` if not.
+
+    A client that fails to connect is never quite closed, so that one message is exchanged before there is one.
+    """
+    from distributed import Security
+    from distributed.comm.core import connect
+
+    async def hello(address: str) -> None:
+        comm = await connect(address, timeout=SECONDS, **Security().get_connection_args("client"))
+        await comm.close()
+
+    try:
+        path = Path(scheduler)
+        address = str(json.loads(path.read_text(encoding="utf-8"))["address"]) if path.is_file() else scheduler
+        with ThreadPoolExecutor(1) as own_thread:  # a notebook has a running event loop in its own
+            own_thread.submit(asyncio.run, hello(address)).result()
+    except (OSError, ValueError, KeyError, TypeError, MemoryError) as err:  # no scheduler may answer with anything
+        why = " ".join(str(err).split())[:120]
+        msg = (
+            f"no Dask scheduler answers at --scheduler {scheduler} ({why}): give the address that dask scheduler printed, "
+            f"such as tcp://host:8786, or --scheduler {LOCAL}."
+        )
+        raise SettingsError(msg) from err
+    return address
+
+
+def _check_workers(client: Any, scheduler: str) -> None:
+    """Raise `SettingsError` if there are no workers, or workers that would compute something else."""
+    try:
+        client.wait_for_workers(1, timeout=SECONDS)
+    except TimeoutError as err:
+        msg = f"the Dask cluster at {scheduler} has no workers: start some with dask worker {scheduler} --nthreads 1."
+        raise SettingsError(msg) from err
+    here = {"python": ".".join(platform.python_version_tuple()[:2])}
+    there = {"python": client.run(platform.python_version)}
+    for name in SAME_EVERYWHERE:
+        with suppress(PackageNotFoundError):  # what an extra brings may be absent here, and is then not needed there
+            here[name] = version(name)
+            there[name] = client.run(version, name, on_error="return")
+    for name, ours in here.items():
+        for worker, said in there[name].items():
+            theirs = "lacks it" if isinstance(said, Exception) else f"has {said}"
+            if theirs != f"has {ours}" and not (name == "python" and str(said).startswith(f"{ours}.")):
+                msg = (
+                    f"the worker {worker} {theirs}, but {name} is {ours} here: results depend on it, so install the same "
+                    f"there (pip install -c constraints.txt) and start the worker again."
+                )
+                raise SettingsError(msg)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What distributed logs of lost and restarted workers tells a user nothing that he can mend; we say what he can."""
+    logger = logging.getLogger("distributed")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
