@@ -1,0 +1,220 @@
+"""The page of the measured times, its table as CSV, and the figure of costs."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from speed_stages.limits import COPIED, SIDE, Limits
+
+FINDINGS = Path(__file__).parent / "findings.md"
+"""What the profiles showed and what was mended: written by hand, put at the end of the page."""
+PACKAGES = ("numpy", "scipy", "torch", "lightning", "anndata", "scanpy", "scikit-learn", "cell-eval")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All of one run."""
+
+    table: pd.DataFrame
+    """A `measure.Row` a line."""
+    facts: dict[str, dict[str, Any]]
+    """What stages say beside times."""
+    starts: pd.DataFrame
+    costs: pd.DataFrame
+    slopes: dict[tuple[str, str], float]
+    """By stage and axis."""
+    limits: Limits
+    limits_after: Limits
+    load: Sequence[float]
+    """Of the machine, through the run."""
+    started: datetime
+    minutes: float
+
+
+def terminal(found: Measured) -> str:
+    """What was measured, as plain text."""
+    parts = [frame.to_string(index=False) for frame in (found.table, found.starts, found.costs) if len(frame)]
+    said = [f"{stage}: {name}: {value}" for stage, facts in found.facts.items() for name, value in facts.items()]
+    said += [f"slope of {stage} in {axis}: {slope:.2f}" for (stage, axis), slope in found.slopes.items()]
+    return "\n\n".join([*parts, "\n".join([*said, _machine(found)])])
+
+
+def write_page(found: Measured, folder: Path) -> None:
+    """`speed.md`, and beside it `speed/` with the table and the figure."""
+    beside = folder / "speed"
+    beside.mkdir(parents=True, exist_ok=True)
+    found.table.to_csv(beside / "results.csv", index=False, float_format="%.6g")
+    found.starts.to_csv(beside / "start_up.csv", index=False, float_format="%.4g")
+    found.costs.to_csv(beside / "costs.csv", index=False, float_format="%.4g")
+    draw_costs(found, beside / "costs.png")
+    page = "\n\n".join(
+        [
+            "# Speed",
+            "Made by `python benchmarks/speed.py` in one run; do not edit. Tables as CSV: "
+            "[results](speed/results.csv), [start-up](speed/start_up.csv), [costs](speed/costs.csv).",
+            _machine(found),
+            "## Beside peers",
+            _how_to_read(),
+            _peers(found.table),
+            _facts(found),
+            "## Beside what the machine can do",
+            _limits(found),
+            "## Start-up",
+            _starts(found.starts),
+            "## As the data grow",
+            "![Seconds of every stage against cells, genes and conditions](speed/costs.png)",
+            _slopes(found),
+            FINDINGS.read_text(encoding="utf-8").strip(),
+        ]
+    )
+    (folder / "speed.md").write_text(page + "\n", encoding="utf-8")
+
+
+def draw_costs(found: Measured, path: Path) -> None:
+    """Small multiples: a stage each, a line for cells, genes and conditions."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    from cycseq.plots.base import INK, MARKERS, PALETTE, logarithmic, plain
+
+    stages = list(dict.fromkeys(found.costs["stage"]))
+    figure, grid = plt.subplots(2, -(-len(stages) // 2), figsize=(11.5, 5.4), layout="constrained")
+    for ax, stage in zip(grid.flat, stages, strict=False):
+        for (axis, rows), colour, marker in zip(
+            found.costs[found.costs["stage"] == stage].groupby("axis", sort=False), PALETTE, MARKERS, strict=False
+        ):
+            label = f"{axis}: {found.slopes[stage, axis]:.2f}"
+            ax.plot(rows["size"], rows["cpu_s"], marker=marker, color=colour, label=label, markersize=4)
+        logarithmic(ax, "x", "y")
+        plain(ax)
+        ax.set_title(stage, fontsize=9.5, loc="left", color=INK)
+        ax.legend(frameon=False, fontsize=8, title="slope against", title_fontsize=8)
+    for ax in grid.flat[len(stages) :]:
+        ax.set_axis_off()
+    figure.supxlabel("size", fontsize=10)
+    figure.supylabel("seconds of one processor", fontsize=10)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def _machine(found: Measured) -> str:
+    at, after = found.limits, found.limits_after
+    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    return (
+        f"{found.started:%Y-%m-%d %H:%M} UTC, {found.minutes:.0f} minutes, commit of that day; {_processor()}, "
+        f"{os.cpu_count()} cores, no graphics card, one thread each; load of the machine {min(found.load):.1f} to "
+        f"{max(found.load):.1f} (median {np.median(found.load):.1f}): other work ran beside it. Python "
+        f"{platform.python_version()}, {versions}.\n\n"
+        f"The machine itself, measured before and after: memory copied at {at.copy / 1e9:.0f} and "
+        f"{after.copy / 1e9:.0f} GB/s (read and written, {COPIED >> 20} MiB arrays), float32 products of {SIDE} x {SIDE} "
+        f"at {at.flops / 1e9:.0f} and {after.flops / 1e9:.0f} GFLOP/s, bfloat16 products at {at.bf16_flops / 1e9:.1f} "
+        f"GFLOP/s: this processor has no instructions for them and they are emulated, so `bf16` cannot help here. "
+        f"log1p: {at.logs / 1e6:.0f} million values a second."
+    )
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "?")
+    flags = next((line for line in lines if line.startswith("flags")), "").split()
+    widest = next((flag for flag in ("avx512f", "avx2") if flag in flags), "no avx2")
+    return f"{name} ({widest})"
+
+
+def _how_to_read() -> str:
+    return (
+        "Sides take turns (A B A B ...). Seconds are the best of all rounds, of one processor: they depend little on what "
+        "else runs; those by the clock stand in the CSV. *Times ours* is the median of the ratios within each round, with "
+        "the least and the most: above 1, CycSeq is faster. *Naive* is an obvious way to write it. Memory is the highest "
+        "of the process; forms that take turns inside one process share it, and it is left out."
+    )
+
+
+def _peers(table: pd.DataFrame) -> str:
+    lines = ["| stage | size | form | processor, s | memory, GiB | times ours |", "|---|---|---|---|---|---|"]
+    for (stage, size), rows in table[table["kind"] != "limit"].groupby(["stage", "size"], sort=False):
+        if len(rows) < 2 or set(rows["kind"]) == {"ours"}:
+            continue
+        shared = stage in {"VAE step", "CycSeq step", "feeder"}
+        for i, row in enumerate(rows.itertuples()):
+            start = f"| {stage} | {size} |" if i == 0 else "| | |"
+            times = "1" if i == 0 else f"**{row.times:.2f}** ({row.times_least:.2f} to {row.times_most:.2f})"
+            name = f"{row.form} (naive)" if row.kind == "naive" else row.form
+            memory = "" if shared else f"{row.peak_gib:.2f}"
+            lines.append(f"{start} {name} | {_seconds(row.cpu_s)} | {memory} | {times} |")
+    return "\n".join(lines)
+
+
+def _limits(found: Measured) -> str:
+    lines = [
+        "What could not be faster on this machine, as a share of what the stage takes (1 is the limit): bytes over the "
+        "bandwidth of memory, products at their peak, or (VAE) the same matrix products run alone in turn with the step.",
+        "",
+        "| stage | size | limit | limit, s | ours, s | share |",
+        "|---|---|---|---|---|---|",
+    ]
+    ours: dict[str, float] = {}
+    for row in found.table.itertuples():
+        if row.kind == "ours":
+            own = row
+        elif row.kind == "limit":
+            ours[row.stage] = own.cpu_s
+            name = f"{own.form}: {row.form}" if row.stage == "VAE step" else row.form
+            lines.append(
+                f"| {row.stage} | {row.size} | {name} | {_seconds(row.cpu_s)} | {_seconds(own.cpu_s)} | {row.times:.2g} |"
+            )
+    return "\n".join(lines)
+
+
+def _facts(found: Measured) -> str:
+    said = [
+        f"- {stage}: " + "; ".join(f"{k}: {v}" for k, v in facts.items())
+        for stage, facts in found.facts.items()
+        if facts
+    ]
+    return "\n".join(said)
+
+
+def _starts(starts: pd.DataFrame) -> str:
+    lines = ["| | by the clock, s | processor, s | allowed, s |", "|---|---|---|---|"]
+    for row in starts.itertuples():
+        allowed = "" if pd.isna(row.allowed_s) else f"{row.allowed_s:g}"
+        lines.append(f"| `{row.what}` | {row.wall_s:.2f} | {row.cpu_s:.2f} | {allowed} |")
+    return "\n".join(lines)
+
+
+def _slopes(found: Measured) -> str:
+    axes = list(dict.fromkeys(found.costs["axis"]))
+    lines = [
+        "Slope of the logarithm of seconds between the two largest sizes (1: twice the size takes twice as long; 0: it "
+        f"does not matter). What does not grow stays at {_base()}.",
+        "",
+        f"| stage | {' | '.join(axes)} | largest, s |",
+        "|---|" + "---|" * (len(axes) + 1),
+    ]
+    for stage, rows in found.costs.groupby("stage", sort=False):
+        each = " | ".join(f"{found.slopes[stage, axis]:.2f}" for axis in axes)
+        lines.append(f"| {stage} | {each} | {_seconds(rows['cpu_s'].max())} |")
+    return "\n".join(lines)
+
+
+def _base() -> str:
+    from speed_stages.cost import BASE
+
+    return ", ".join(f"{size:,} {name}" for name, size in BASE.items())
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.3g}" if value < 100 else f"{value:,.0f}"
