@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 
 from cycseq.benchmarking import BenchmarkResult, BenchmarkSettings, benchmark, open_benchmark, work
-from cycseq.benchmarking.cell import Cell, read_table
+from cycseq.benchmarking.cell import Cell
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import CycseqError, FileError, SettingsError
 from cycseq.evaluation import EvaluateSettings
+from cycseq.run import read_table
 
 MEANS = EvaluateSettings(metrics="mse,mse_ratio,pearson_delta,retrieval_cosine")
 SETTINGS = BenchmarkSettings(models=["ContextAdditive"], seeds=2)

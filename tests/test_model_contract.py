@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
+from cycseq.checksums import CHECKSUMS
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import CycseqError, DataError, FileError, ModelError, SettingsError
 from cycseq.model import DESCRIPTION, TENSORS, Model
@@ -158,10 +159,11 @@ def test_a_folder_with_a_pickle_is_refused(fitted, tmp_path):
 
 def test_a_saved_model_is_tensors_and_text(fitted, tmp_path):
     fitted.save(tmp_path / "model")
-    assert {p.name for p in (tmp_path / "model").iterdir()} == {TENSORS, DESCRIPTION, CARD}
+    assert {p.name for p in (tmp_path / "model").iterdir()} == {TENSORS, DESCRIPTION, CHECKSUMS, CARD}
     described = json.loads((tmp_path / "model" / "model.json").read_text())
     assert described["model"] == fitted.name
     assert {"cycseq", "numpy", "python"} <= set(described["versions"])
+    assert ("torch" in described["versions"]) == (fitted.name in QUICK)  # the networks
     with pytest.raises(FileError, match="exists already"):
         fitted.save(tmp_path / "model")
 

@@ -75,7 +75,11 @@ def test_the_folder_says_how_to_repeat_the_fit(run: Run):
     facts = json.loads((run.folder / "run.json").read_text())
     assert facts["data"]["hash"] == run.split.data_hash
     assert facts["seed"] == 3
-    assert facts["versions"]["numpy"] == np.__version__
+    environment = json.loads((run.folder / "environment.json").read_text())
+    assert environment["versions"]["numpy"] == np.__version__
+    assert environment["hashes"]["data"] == run.split.data_hash
+    assert environment["hashes"]["split"] == run.split.digest()
+    assert not set(facts) & set(environment)
     words = Run.open(run.folder).repeat_command().split()
     assert words[:2] == ["cycseq", "fit"]
     assert words[words.index("--data") + 1] == facts["data"]["path"]
@@ -126,9 +130,44 @@ def test_what_is_no_finished_run_is_refused(run: Run, small_data: PerturbationDa
         Run.open(tmp_path / "begun")
     with pytest.raises(FileError, match="--overwrite"):
         fit_run(small_data, run.split, build_model("NoChange"), run.folder)
-    (run.folder / "run.json").write_text('{"model": "NoChange"}')
+    record = run.folder / "run.json"
+    record.write_text(record.read_text().replace('"seed": 3', '"seed": 4'))
+    with pytest.raises(FileError, match=r"run\.json was altered"):
+        Run.open(run.folder)
+    record.write_text('{"model": "NoChange"}')
     with pytest.raises(FileError, match="it does not say data, settings, seed"):
         Run.open(run.folder)
+
+
+def test_another_split_in_the_folder_is_noticed(run: Run, small_data: PerturbationData):
+    held_out(small_data, "RPE1").write(run.folder / "split.json", overwrite=True)
+    with pytest.raises(FileError, match=r"split\.json is not the split that the run was fitted on"):
+        Run.open(run.folder).predict()
+
+
+def test_a_run_of_an_older_version_is_read(run: Run):
+    """It said all in run.json, and had neither environment.json nor checksums."""
+    said = json.loads((run.folder / "run.json").read_text())
+    said |= {"versions": {"cycseq": "0.0.9", "numpy": "1.0"}, "platform": "elsewhere"}
+    (run.folder / "run.json").write_text(json.dumps(said))
+    (run.folder / "environment.json").unlink()
+    (run.folder / "model" / "SHA256SUMS").unlink()
+    old = Run.open(run.folder)
+    assert old.environment["versions"]["numpy"] == "1.0"
+    assert old.broken == ""
+    assert old.predict(n_cells=5).n_cells == 5 * len(old.split.test)
+
+
+def test_scores_of_a_gene_called_na_are_read(run: Run):
+    (run.folder / "metrics.csv").write_text("context,perturbation,metric,value\nK562,NA,mse,\nK562,G1,mse,0.5\n")
+    metrics = run.metrics()
+    assert list(metrics["perturbation"]) == ["NA", "G1"]
+    assert metrics["value"].isna().tolist() == [True, False]
+
+
+def test_a_mistyped_context_is_answered_with_the_nearest(run: Run):
+    with pytest.raises(ModelError, match="no context with control cells 'K526': did you mean 'K562'"):
+        run.predict(["K526:G1"])
 
 
 def test_a_damaged_run_can_be_replaced(run: Run, small_data: PerturbationData):

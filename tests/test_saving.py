@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cycseq.checksums import CHECKSUMS, write_checksums
 from cycseq.data.dataset import PerturbationData
 from cycseq.errors import CycseqError, FileError, SettingsError
 from cycseq.model import DESCRIPTION, PICKLED, RECORDED, TENSORS
@@ -74,7 +75,28 @@ def test_no_folder_is_no_model(tmp_path):
 def test_an_altered_description_is_refused(saved, change, match):
     told = {k: v for k, v in (described(saved) | change).items() if v is not None}
     (saved / DESCRIPTION).write_text(json.dumps(told))
+    write_checksums(saved, (TENSORS, DESCRIPTION))  # as if it had been saved so
     assert match in refused(saved)
+
+
+@pytest.mark.parametrize("name", [DESCRIPTION, TENSORS])
+def test_one_other_byte_is_noticed(saved, name):
+    content = bytearray((saved / name).read_bytes())
+    place = content.rindex(b"1") if name == DESCRIPTION else len(content) - 3  # still JSON; a number still
+    content[place] ^= 1
+    (saved / name).write_bytes(content)
+    assert f"{name} is truncated or was altered: its SHA-256 is not the one in {CHECKSUMS}. Fit" in refused(saved)
+    (saved / CHECKSUMS).write_text("")
+    assert f"{CHECKSUMS} is truncated or was altered" in refused(saved)
+
+
+def test_checksums_are_those_of_coreutils_and_a_model_without_them_is_older(saved):
+    import hashlib
+
+    said = dict(reversed(line.split("  ")) for line in (saved / CHECKSUMS).read_text().splitlines())
+    assert said == {n: hashlib.sha256((saved / n).read_bytes()).hexdigest() for n in (TENSORS, DESCRIPTION)}
+    (saved / CHECKSUMS).unlink()
+    assert load_model(saved).name == "ContextAdditive"
 
 
 def test_a_save_that_fails_leaves_nothing(small_data, tmp_path, monkeypatch):

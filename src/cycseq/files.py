@@ -1,19 +1,27 @@
-"""Files are written whole or not at all."""
+"""Files are written whole or not at all, and a folder by one process at a time."""
 
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cycseq.errors import FileError
 
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows: nobody is kept out there, and what a killed process left stays
+    fcntl = None  # type: ignore[assignment]
+
 OURS = ("run.json", "model.json", "convert.json", "zarr.json", ".zgroup")
 """What a folder must hold to be replaced: one of the files that mark a run, a model, a conversion or a zarr store."""
+PART, REPLACED = ".part", "replaced"
+"""How the folder ends in which a file is made, and what a folder is called there that is being replaced."""
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -35,12 +43,7 @@ def check_output(path: Path, *, overwrite: bool = False, endings: tuple[str, ...
     if path.is_dir() and any(path.iterdir()) and not any((path / name).exists() for name in OURS):
         msg = f"{path} is a folder that cycseq did not write, and is not replaced: name another, or remove it yourself."
         raise FileError(msg)
-    for parent in path.parents:
-        if parent.exists():
-            if not parent.is_dir():
-                msg = f"{path} cannot be written: {parent} is a file, not a folder."
-                raise FileError(msg)
-            break
+    _check_parents(path)
     return path
 
 
@@ -82,15 +85,18 @@ def whole(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     FileError
         If the path exists (see `check_output`), cannot be written, or the disk is full.
     """
-    check_output(path, overwrite=overwrite)
     try:
+        _check_parents(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        _clear(path)
+        check_output(path, overwrite=overwrite)
+        folder, lock = _workplace(path)
     except OSError as err:
         raise _unwritable(path, err) from err
-    part, replaced = folder / path.name, folder / "replaced"
+    part, replaced = folder / path.name, folder / REPLACED
     try:
         yield part
+        check_output(path, overwrite=overwrite)  # another process may have written it meanwhile
         if path.is_dir() and not path.is_symlink():
             path.rename(replaced)
         os.replace(part, path)  # noqa: PTH105  (Path.replace is the same call; os.replace says that it is atomic)
@@ -102,12 +108,98 @@ def whole(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         if replaced.exists() and not path.exists():
             replaced.rename(path)
         shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Keep other processes from working at ``path`` while the block runs; the lock vanishes with its process.
+
+    Raises
+    ------
+    FileError
+        If another process works there, or nothing can be written beside it.
+    """
+    _check_parents(path)
+    file = path.absolute().parent / f".{path.absolute().name}.lock"
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock = _opened(file)
+    except OSError as err:
+        raise _unwritable(path, err) from err
+    if lock is None:
+        msg = f"another cycseq is at work in {path}: wait until it has ended, or name another folder."
+        raise FileError(msg)
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
+        os.close(lock)
 
 
 def write_text(path: Path, text: str, *, overwrite: bool = False) -> None:
     """Write a text file whole, in UTF-8."""
     with whole(path, overwrite=overwrite) as part:
         part.write_text(text, encoding="utf-8")
+
+
+def _check_parents(path: Path) -> None:
+    parent = next(parent for parent in path.absolute().parents if parent.exists())
+    if not parent.is_dir():
+        msg = f"{path} cannot be written: {parent} is a file, not a folder."
+        raise FileError(msg)
+
+
+def _workplace(path: Path) -> tuple[Path, int]:
+    """A folder beside the path, and the lock that says that its process lives."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=PART, dir=path.parent))
+        lock = os.open(folder, os.O_RDONLY)
+        if _locked(lock) and folder.exists():  # else another process took it for a dead one's, before it was locked
+            return folder, lock
+        os.close(lock)
+
+
+def _clear(path: Path) -> None:
+    """Remove what killed processes left beside the path; a folder that one had just moved aside comes back."""
+    for folder in path.parent.glob(f".{glob.escape(path.name)}.*{PART}"):
+        with suppress(OSError):  # what cannot be looked at, or has gone meanwhile, is left to others
+            lock = os.open(folder, os.O_RDONLY)
+            if _locked(lock, unknown=False):
+                if (folder / REPLACED).exists() and not path.exists():
+                    (folder / REPLACED).rename(path)
+                shutil.rmtree(folder, ignore_errors=True)
+            os.close(lock)
+
+
+def _opened(file: Path) -> int | None:
+    """The lock file, opened and locked; None if another process holds it."""
+    while True:
+        lock = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+        if not _locked(lock):
+            os.close(lock)
+            return None
+        try:
+            if os.path.samestat(os.fstat(lock), file.stat()):
+                return lock
+        except FileNotFoundError:  # its last holder removed it before it was locked here
+            pass
+        os.close(lock)
+
+
+def _locked(lock: int, *, unknown: bool = True) -> bool:
+    """Whether the lock could be had; ``unknown`` where system or file system know no locks."""
+    if fcntl is None:
+        return unknown
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as err:
+        if err.errno not in {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}:
+            raise
+        return unknown
+    return True
 
 
 def _unwritable(path: Path, err: OSError) -> FileError:

@@ -7,15 +7,17 @@ import inspect
 import json
 import platform
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
 from cycseq.arrays import Cells
+from cycseq.checksums import check_checksum, write_checksums
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.scale import Scale
 from cycseq.errors import FileError, ModelError
@@ -24,6 +26,9 @@ from cycseq.model_card import CARD, model_card
 
 TENSORS, DESCRIPTION = "model.safetensors", "model.json"
 RECORDED = ("model", "settings", "genes", "scale", "contexts", "perturbations", "facts", "versions")
+PACKAGES: tuple[str, ...] = ("cycseq", "numpy", "scipy", "scikit-learn")
+"""Whose versions any saved model names; networks add theirs (`Model.packages`)."""
+AGAIN = "Fit the model again, or copy its folder anew from where it came."
 PICKLED = {".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".bin", ".joblib", ".dill"}
 """Files that can run code when they are loaded: no saved model of ours holds one."""
 
@@ -55,6 +60,7 @@ class Model(ABC):
 
     # a comment, as jsonargparse reads annotations of base classes with the names of the subclass's module
     fitted_ = None  # type: Fitted | None
+    packages = PACKAGES
 
     @abstractmethod
     def fit(
@@ -140,7 +146,7 @@ class Model(ABC):
         return controls
 
     def save(self, folder: Path, *, overwrite: bool = False, facts: Mapping[str, Any] | None = None) -> None:
-        """Write `model.safetensors`, `model.json` and a card in words into a folder, whole or not at all.
+        """Write `model.safetensors`, `model.json`, their checksums and a card in words into a folder, whole or not at all.
 
         Parameters
         ----------
@@ -163,15 +169,13 @@ class Model(ABC):
             "contexts": learned.contexts,
             "perturbations": learned.perturbations,
             "facts": learned.facts,
-            "versions": {
-                "python": platform.python_version(),
-                **{name: version(name) for name in ("cycseq", "numpy", "scipy", "scikit-learn")},
-            },
+            "versions": versions_of(self.packages),
         }
         with whole(folder, overwrite=overwrite) as part:
             part.mkdir()
             save_file({k: np.ascontiguousarray(v) for k, v in learned.arrays.items()}, part / TENSORS)
             (part / DESCRIPTION).write_text(json.dumps(description, indent=1), encoding="utf-8")
+            write_checksums(part, (TENSORS, DESCRIPTION))
             (part / CARD).write_text(model_card(description, inspect.getdoc(self) or ""), encoding="utf-8")
 
     def restore(self, folder: Path) -> Self:
@@ -181,9 +185,10 @@ class Model(ABC):
 
         description = read_description(folder)
         try:
+            check_checksum(folder / TENSORS, AGAIN)
             arrays = load_file(folder / TENSORS)
         except (SafetensorError, OSError) as err:
-            msg = f"{folder / TENSORS} is missing, damaged or no safetensors file ({err}). Fit the model again."
+            msg = f"{folder / TENSORS} is missing, damaged or no safetensors file ({err}). {AGAIN}"
             raise FileError(msg) from err
         self.fitted_ = Fitted(
             genes=tuple(description["genes"]),
@@ -215,13 +220,22 @@ class Restores(Protocol):
         """
 
 
+def versions_of(packages: Iterable[str]) -> dict[str, str]:
+    """The versions of Python and of these packages; what an extra brings may be absent."""
+    versions = {"python": platform.python_version()}
+    for name in packages:
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions
+
+
 def read_description(folder: Path) -> dict[str, Any]:
     """The JSON half of a saved model.
 
     Raises
     ------
     FileError
-        If there is none, it is damaged, or a pickle lies beside it.
+        If there is none, it is damaged or was altered, or a pickle lies beside it.
     """
     path = folder / DESCRIPTION
     pickled = sorted(p.name for p in folder.glob("*") if p.suffix in PICKLED)
@@ -232,15 +246,16 @@ def read_description(folder: Path) -> dict[str, Any]:
         )
         raise FileError(msg)
     try:
+        check_checksum(path, AGAIN)
         description: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as err:
         msg = f"{folder} holds no saved model: {DESCRIPTION} is missing. Name the folder that cycseq fit wrote."
         raise FileError(msg) from err
     except ValueError as err:
-        msg = f"{path} is damaged ({err}). Fit the model again."
+        msg = f"{path} is damaged ({err}). {AGAIN}"
         raise FileError(msg) from err
     lacking = [name for name in RECORDED if name not in description]
     if lacking:
-        msg = f"{path} is damaged: it does not say {', '.join(lacking)}. Fit the model again."
+        msg = f"{path} is damaged: it does not say {', '.join(lacking)}. {AGAIN}"
         raise FileError(msg)
     return description

@@ -18,12 +18,8 @@ import pandas as pd
 from cycseq.arrays import Profiles
 from cycseq.data.dataset import Condition
 from cycseq.files import whole
+from cycseq.run import read_table
 
-TEXTS = {
-    *("model", "split", "context", "perturbation", "metric", "reason"),
-    *("null_model", "baseline", "verdict", "beats", "ties", "loses_to"),
-}
-"""Columns of text in the tables; all others hold numbers."""
 NO_MEANS = np.zeros((0, 0), dtype=np.float32)
 
 
@@ -70,15 +66,6 @@ class Cell:
         record["conditions"] = tuple(Condition(*pair) for pair in record["conditions"])
         scores = read_table(StringIO(record.pop("scores")))
         return cls(scores=scores, means=means, **record)
-
-
-def read_table(source: Path | StringIO) -> pd.DataFrame:
-    """A CSV that was written here: names stay as they are (a gene may be called NA), an empty number is NaN."""
-    text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source.getvalue()
-    names = pd.read_csv(StringIO(text), nrows=0).columns
-    texts, numbers = [n for n in names if n in TEXTS], [n for n in names if n not in TEXTS]
-    kinds, missing = dict.fromkeys(texts, str), {name: [""] for name in numbers}
-    return pd.read_csv(StringIO(text), dtype=kinds, keep_default_na=False, na_values=missing)
 
 
 def cell_path(folder: Path, model: str, split: str, seed: int, depends_on: dict[str, Any]) -> Path:

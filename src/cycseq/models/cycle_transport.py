@@ -5,7 +5,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import anndata as ad
 import numpy as np
@@ -18,7 +18,7 @@ from cycseq.data.depth import CountSource, Tilt, dispersions, known_counts
 from cycseq.data.labels import CONTROL
 from cycseq.data.merge import joined
 from cycseq.errors import FitBrokeOffError, SettingsError, check_at_least
-from cycseq.model import Fitted, Model
+from cycseq.model import PACKAGES, Fitted, Model
 from cycseq.models import build_model
 from cycseq.models.base import draw, predicted_obs, rescaled, shifted_cells
 from cycseq.transport.pairs import principal_components, pseudo_pairs
@@ -39,10 +39,10 @@ class CycleTransport(Model):
     U their loadings; h is a small network, zero at the start, one for all contexts. The inverse of T shares Delta^ with
     the sign reversed. h is trained on pseudo-pairs by optimal transport within context and batch, and is kept only where
     cells of conditions that it was not trained on are more alike to real ones with it. Counts are then changed, or drawn, at the depth
-    of the control cells, so that their mean is the predicted one; what the mean's model says of its uncertainty travels
-    with the cells.
+    of the control cells, so that their mean is the predicted one; the uncertainty that the mean's model says goes with them.
     """
 
+    packages: ClassVar[tuple[str, ...]] = (*PACKAGES, "torch", "lightning", "POT")
     mean: str = "ConditionKriging"
     """The model that predicts the mean of each condition, by name."""
     mean_settings: dict[str, Any] | None = None

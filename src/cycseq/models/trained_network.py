@@ -14,7 +14,7 @@ from cycseq.arrays import Cells, Codes, Profile, dense
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.labels import CONTROL
 from cycseq.errors import FitBrokeOffError, ModelError, unknown_name
-from cycseq.model import Model
+from cycseq.model import PACKAGES, Model
 from cycseq.models.base import bounded, draw, predicted_obs, shifted_cells
 
 try:
@@ -39,6 +39,8 @@ Net = TypeVar("Net", bound=nn.Module)
 class TrainedNetwork(Model, Generic[Net]):
     """A network as it is used; `NetworkModel` trains it."""
 
+    packages: ClassVar[tuple[str, ...]] = (*PACKAGES, "torch", "lightning")
+    """Whose versions a saved model names."""
     latent_names: ClassVar[tuple[str, ...]] = ()
     """Names of the equal parts that the latent space is made of, where it has such."""
 

@@ -26,8 +26,8 @@ def run_page(folder: Path) -> dict[str, Any]:
         scores = [{"metric": name, **row} for name, row in means.iterrows()]
     return {
         "title": f"Run {folder.resolve().name}: {run.facts['model']}",
-        "facts": run.facts,
-        "versions": run.facts["versions"],
+        "facts": {**run.environment, **run.facts},
+        "versions": run.environment["versions"],
         "does": describe(run.facts["model"]),
         "split": run.split,
         "learned": run.model.learned,

@@ -7,6 +7,7 @@ from cycseq.run.pairs import evaluate_pairs, pairs_of
 from cycseq.run.parts import learnt_from, log1p_parts, with_others
 from cycseq.run.record import environment
 from cycseq.run.scoring import evaluate_prediction
+from cycseq.run.tables import read_table
 
 __all__ = [
     "IntegrationSettings",
@@ -20,6 +21,7 @@ __all__ = [
     "log1p_parts",
     "pairs_of",
     "progress_of",
+    "read_table",
     "score_embeddings",
     "with_others",
 ]

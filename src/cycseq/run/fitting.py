@@ -13,10 +13,12 @@ from typing import Any, Literal
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.split import Split, SplitParts
 from cycseq.errors import FileError, FitBrokeOffError, SettingsError, check_at_least
-from cycseq.files import check_output, write_text
+from cycseq.files import alone, check_output, write_text
 from cycseq.model import Model
-from cycseq.run.folder import MODEL, RUN, SPLIT, Run, read_facts
+from cycseq.run.facts import MODEL, RUN, SPLIT, read_facts
+from cycseq.run.folder import Run
 from cycseq.run.parts import log1p_parts
+from cycseq.run.record import differing, environment
 
 CHECKPOINTS = "checkpoints"
 """Folder in which a network's training keeps its state after every epoch; it is removed when the fit has ended."""
@@ -27,9 +29,9 @@ def progress_of(folder: Path) -> Progress:
     """How far the fit in a folder has come: there is none, it was interrupted, it has ended, or it broke."""
     if not (folder / RUN).is_file():
         return "none"
-    if read_facts(folder).get("broken"):
-        return "broke"
-    return "ended" if (folder / MODEL).is_dir() else "begun"
+    if not (folder / MODEL).is_dir():
+        return "begun"
+    return "broke" if Run.open(folder).broken else "ended"
 
 
 def fit_run(
@@ -83,27 +85,30 @@ def fit_run(
         If the model cannot learn from these data, or training breaks.
     """
     check_at_least(0, seed=seed)
-    begun = _begun(folder, split, model, seed, overwrite=overwrite, resume=resume)
-    parts = log1p_parts(split, data)
-    if begun == "ended":
+    with alone(folder):
+        _mend(folder)
+        begun = _begun(folder, split, model, seed, overwrite=overwrite, resume=resume)
+        parts = log1p_parts(split, data)
+        if begun == "ended":
+            shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)  # as it may have been killed before it did so
+            return Run.open(folder)
+        with _going_on(folder) if begun == "begun" else _in_place(folder):
+            if begun == "begun":
+                _note_resumption(folder)
+            else:
+                Run.create(
+                    folder,
+                    data_path=data_path,
+                    data_hash=split.data_hash,
+                    data_scale=data.scale,
+                    split=split,
+                    model_name=model.name,
+                    settings=model.settings(),
+                    seed=seed,
+                    command=command,
+                )
+            _fit(model, parts, folder, split, seed)
         return Run.open(folder)
-    with _going_on(folder) if begun == "begun" else _in_place(folder):
-        if begun == "begun":
-            _note(folder, resumed=[*read_facts(folder).get("resumed", []), _now()])
-        else:
-            Run.create(
-                folder,
-                data_path=data_path,
-                data_hash=split.data_hash,
-                data_scale=data.scale,
-                split=split,
-                model_name=model.name,
-                settings=model.settings(),
-                seed=seed,
-                command=command,
-            )
-        _fit(model, parts, folder, split, seed)
-    return Run.open(folder)
 
 
 def _begun(folder: Path, split: Split, model: Model, seed: int, *, overwrite: bool, resume: bool) -> Progress:
@@ -130,7 +135,6 @@ def _fit(model: Model, parts: SplitParts, folder: Path, split: Split, seed: int)
     except FitBrokeOffError as err:
         if model.fitted_ is before:
             raise
-        _note(folder, broken=str(err))
         model.save(folder / MODEL, facts=known | {"broken": str(err)})
         where = (
             "is what it was before" if _replaced(folder).exists() else "holds that state, and cycseq predict takes it"
@@ -159,9 +163,9 @@ def _check_same(folder: Path, split: Split, model: Model, seed: int) -> None:
             "fit into another --run."
         )
         raise SettingsError(msg)
-    if facts.get("broken"):
+    if progress_of(folder) == "broke":
         msg = (
-            f"{folder} cannot be resumed: {facts['broken']} The same settings would break in the same step: fit again "
+            f"{folder} cannot be resumed: {Run.open(folder).broken} The same settings would break in the same step: fit again "
             "with --overwrite true, or use the state that is kept."
         )
         raise SettingsError(msg)
@@ -174,33 +178,50 @@ def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return [f"{name} was {before.get(name)} and is {now.get(name)}" for name in names]
 
 
-def _note(folder: Path, **facts: Any) -> None:
-    write_text(folder / RUN, json.dumps({**read_facts(folder), **facts}, indent=1), overwrite=True)
+def _note_resumption(folder: Path) -> None:
+    """Note when the fit was resumed, and which versions are others than when it was begun."""
+    facts = read_facts(folder)
+    others = differing(Run(folder, facts).environment, environment())
+    now = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "differing": others}
+    facts["resumed"] = [*facts.get("resumed", []), now]
+    write_text(folder / RUN, json.dumps(facts, indent=1), overwrite=True)
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+def _mend(folder: Path) -> None:
+    """Where an earlier replacement was killed: what it finished stays, else what it was to replace comes back."""
+    kept = _replaced(folder)
+    if not kept.exists():
+        return
+    try:
+        found = progress_of(folder)
+    except FileError:
+        found = "none"
+    if found == "ended":
+        shutil.rmtree(kept)
+    elif found != "begun":  # which can be resumed, or replaced once more
+        _bring_back(kept, folder)
+
+
+def _bring_back(kept: Path, folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    kept.rename(folder)
 
 
 @contextmanager
 def _in_place(folder: Path) -> Iterator[None]:
     """A new run: when the block fails, what stood at ``folder`` comes back, and else what can be used stays."""
     kept = _replaced(folder)
-    if kept.exists():  # an earlier replacement was killed: what it had finished stays, else what it replaced comes back
-        if (folder / MODEL).is_dir():
-            shutil.rmtree(kept)
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
-            kept.rename(folder)
+    if kept.exists():  # a killed replacement had begun: it is replaced itself
+        _bring_back(kept, folder)
     if folder.exists():
         folder.rename(kept)
     try:
         yield
     except BaseException:
-        if kept.exists() or not ((folder / CHECKPOINTS).is_dir() or (folder / MODEL).is_dir()):
-            shutil.rmtree(folder, ignore_errors=True)
         if kept.exists():
-            kept.rename(folder)
+            _bring_back(kept, folder)
+        elif not ((folder / CHECKPOINTS).is_dir() or (folder / MODEL).is_dir()):
+            shutil.rmtree(folder, ignore_errors=True)
         raise
     shutil.rmtree(kept, ignore_errors=True)
 

@@ -1,9 +1,9 @@
 """The `Run` folder: one fitted model with everything that is needed to use it and to fit it again.
 
 ========================  =======================================================================
-``run.json``              data (path, hash, scale), model, settings, seed, command line, versions, dates; ``broken``
-                          says why a training broke, where it did
+``run.json``              what was asked: data (path, hash, scale), model, settings, seed, command line, dates
 ``split.json``            the split, with its claim
+``environment.json``      with what it was done: versions, machine, threads; and hashes of what was asked
 ``model/``                the fitted model (`Model.save`); its presence says that fitting has ended (or broke)
 ``checkpoints/``          the state of a training that has not ended, from models that train in epochs
 ``tensorboard/``          losses by epoch for TensorBoard
@@ -33,13 +33,23 @@ from cycseq.data.prepare import as_log1p
 from cycseq.data.readers import read
 from cycseq.data.scale import Scale
 from cycseq.data.split import Split
-from cycseq.errors import DataError, FileError, ModelError, check_at_least
-from cycseq.files import check_output, existing_file, write_text
-from cycseq.model import Model, Restores
+from cycseq.errors import DataError, FileError, ModelError, check_at_least, unknown_name
+from cycseq.files import existing_file, whole, write_text
+from cycseq.model import Model, Restores, read_description
 from cycseq.models import build_model, load_model
+from cycseq.run.facts import (
+    ENVIRONMENT,
+    HISTORY,
+    METRICS,
+    MODEL,
+    RUN,
+    SPLIT,
+    digest_of,
+    read_environment,
+    read_facts,
+)
 from cycseq.run.record import environment, with_record
-
-RUN, SPLIT, MODEL, HISTORY, METRICS = "run.json", "split.json", "model", "history.csv", "metrics.csv"
+from cycseq.run.tables import read_table
 
 
 @dataclass(frozen=True)
@@ -64,25 +74,27 @@ class Run:
         seed: int,
         command: str = "",
     ) -> Self:
-        """Make the folder with `run.json` and `split.json`; the model is still to be fitted.
+        """Make the folder with all but the model, which is still to be fitted; whole or not at all.
 
         Raises
         ------
         FileError
             If the folder exists, or cannot be written.
         """
-        check_output(folder, overwrite=False)
-        facts: dict[str, Any] = {
+        said = {
             "data": {"path": str(data_path) if data_path else None, "hash": data_hash, "scale": data_scale},
             "model": model_name,
             "settings": settings,
             "seed": seed,
             "command": command,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            **environment(),
         }
-        write_text(folder / RUN, json.dumps(facts, indent=1, default=str))
-        split.write(folder / SPLIT)
+        facts: dict[str, Any] = json.loads(json.dumps(said, default=str))
+        hashes = {"data": data_hash, "split": split.digest(), "asked": digest_of(facts)}
+        with whole(folder) as part:
+            write_text(part / RUN, json.dumps(facts, indent=1))
+            split.write(part / SPLIT)
+            write_text(part / ENVIRONMENT, json.dumps({**environment(), "hashes": hashes}, indent=1))
         return cls(folder=folder, facts=facts)
 
     @classmethod
@@ -92,7 +104,7 @@ class Run:
         Raises
         ------
         FileError
-            If the folder is no run, is damaged, or its fit has not ended.
+            If the folder is no run, is damaged, was altered, or its fit has not ended.
         """
         run = cls(folder=folder, facts=read_facts(folder))
         if not (folder / MODEL).is_dir():
@@ -103,17 +115,26 @@ class Run:
     @cached_property
     def split(self) -> Split:
         """What was trained on, and what was held out."""
-        return Split.read(self.folder / SPLIT)
+        split = Split.read(self.folder / SPLIT)
+        if split.digest() != self.environment.get("hashes", {}).get("split", split.digest()):
+            msg = f"{self.folder / SPLIT} is not the split that the run was fitted on: put that one back, or fit again."
+            raise FileError(msg)
+        return split
+
+    @cached_property
+    def environment(self) -> dict[str, Any]:
+        """Versions and machine, as of `environment`; those of a run of an older version stand in its `run.json`."""
+        return read_environment(self.folder) or self.facts
 
     @cached_property
     def model(self) -> Model:
         """The fitted model."""
         return load_model(self.folder / MODEL)
 
-    @property
+    @cached_property
     def broken(self) -> str:
         """Why the training broke, if it did: the model is then the best state before that."""
-        return str(self.facts.get("broken", ""))
+        return str(read_description(self.folder / MODEL)["facts"].get("broken", ""))
 
     def history(self) -> pd.DataFrame | None:
         """Losses by epoch; None for a model that logs none."""
@@ -123,13 +144,13 @@ class Run:
     def metrics(self) -> pd.DataFrame | None:
         """Scores, where `cycseq evaluate` or a report computed them."""
         path = self.folder / METRICS
-        return pd.read_csv(path) if path.is_file() else None
+        return read_table(path) if path.is_file() else None
 
     def data(self) -> PerturbationData:
-        """The data that it was fitted on, read again; log1p, also where the file holds counts. Raises as `_as_written`."""
-        return as_log1p(self._as_written())
+        """The data that it was fitted on, read again; log1p, also where the file holds counts. Raises as `as_written`."""
+        return as_log1p(self.as_written())
 
-    def _as_written(self) -> PerturbationData:
+    def as_written(self) -> PerturbationData:
         """The data that it was fitted on, on the scale of the file: users of few cells normalise those alone.
 
         Raises
@@ -176,9 +197,13 @@ class Run:
             If the model cannot know a condition, or a context has no control cells.
         """
         check_at_least(0, seed=seed)
-        cells = controls if controls is not None else self._as_written()
+        cells = controls if controls is not None else self.as_written()
         wanted = self._conditions(conditions, cells)
-        cells = as_log1p(cells.controls({c.context for c in wanted} & set(cells.contexts)))
+        known = [c.context for c in cells.conditions() if c.is_control]
+        for context in {c.context: None for c in wanted}:
+            if context not in known:
+                raise unknown_name(context, "context with control cells", known, ModelError)
+        cells = as_log1p(cells.controls({c.context for c in wanted}))
         predicted = self.model.predict(cells, wanted, n_cells=n_cells, seed=seed)
         return with_record(predicted, self.model, self.split, seed)
 
@@ -220,7 +245,7 @@ class Run:
         if not isinstance(model, Restores):
             msg = f"{model.name} predicts perturbed cells from control cells, not the reverse: CycSeq and CycleTransport do both."
             raise ModelError(msg)
-        cells = perturbed if perturbed is not None else self._as_written()
+        cells = perturbed if perturbed is not None else self.as_written()
         rows: list[Codes] = []
         for condition in self._conditions(conditions, cells):
             found = cells.rows(condition)
@@ -258,27 +283,3 @@ class Run:
             words += [f"--model.{name}", value if isinstance(value, str) else json.dumps(value)]
         words += ["--seed", str(self.facts["seed"]), "--run", f"{self.folder}-again"]
         return shlex.join(words)
-
-
-def read_facts(folder: Path) -> dict[str, Any]:
-    """What a run's `run.json` says.
-
-    Raises
-    ------
-    FileError
-        If the folder is no run, or its record is damaged.
-    """
-    path = folder / RUN
-    if not path.is_file():
-        msg = f"{folder} is no run: it has no {RUN}. Name the folder that cycseq fit --run wrote."
-        raise FileError(msg)
-    try:
-        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as err:
-        msg = f"{path} is damaged ({err}). Fit the model again with cycseq fit --overwrite true."
-        raise FileError(msg) from err
-    lacking = [name for name in ("data", "model", "settings", "seed") if name not in facts]
-    if lacking:
-        msg = f"{path} is damaged: it does not say {', '.join(lacking)}. Fit the model again with cycseq fit --overwrite true."
-        raise FileError(msg)
-    return facts

@@ -1,21 +1,30 @@
-"""What is written beside a prediction: the model, what it was trained on, and the machine."""
+"""What is written beside a run or a prediction: the model, what it was trained on, and the machine."""
 
 from __future__ import annotations
 
 import json
+import os
 import platform
-from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
+import sys
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import anndata as ad
+from threadpoolctl import threadpool_info
 
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.split import Split
-from cycseq.model import Model
+from cycseq.model import Model, versions_of
 
-DEPENDED_ON = ("cycseq", "numpy", "scipy", "pandas", "anndata", "scikit-learn", "torch", "lightning", "optuna")
+DEPENDED_ON = (
+    *("cycseq", "numpy", "scipy", "pandas", "anndata", "h5py", "zarr", "scikit-learn", "safetensors"),
+    *("inmoose", "torch", "lightning", "POT", "optuna"),
+)
 """The packages that numbers depend on."""
+MACHINE = ("platform", "processor", "threads", "gpu")
+"""Of the machine, what the last bits of a result can depend on."""
 SAID = ("name", "kind", "claim", "seed")
 """Of a split, in a prediction's record; with it stands whether it cuts conditions (`Split.cells`)."""
 
@@ -43,9 +52,39 @@ def with_record(predicted: PerturbationData, model: Model, split: Split, seed: i
 
 
 def environment() -> dict[str, Any]:
-    """The versions and the machine that a result depends on."""
-    versions = {"python": platform.python_version()}
-    for name in DEPENDED_ON:
-        with suppress(PackageNotFoundError):  # what an extra brings may be absent
-            versions[name] = version(name)
-    return {"versions": versions, "platform": platform.platform()}
+    """The versions and the machine that a result depends on: the same facts in every record."""
+    pools = [
+        f"{pool['internal_api']} {pool.get('version') or ''} {pool.get('architecture') or ''}".split()
+        for pool in threadpool_info()
+    ]
+    facts: dict[str, Any] = {
+        "versions": versions_of(DEPENDED_ON),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": max((pool["num_threads"] for pool in threadpool_info()), default=1),
+        "libraries": sorted({" ".join(words) for words in pools}),
+    }
+    torch = sys.modules.get("torch")  # only where a network has imported it
+    if torch is not None and torch.cuda.is_available():
+        facts["gpu"] = torch.cuda.get_device_name()
+    return facts
+
+
+def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """What differs between two environments, by name: as it was, and as it is. What one does not say is left out."""
+    was, known = ({**said.get("versions", {}), **said} for said in (before, now))
+    names = [*before.get("versions", {}), *MACHINE]
+    return {
+        name: (str(was[name]), str(known[name]))
+        for name in names
+        if name in was and name in known and was[name] != known[name]
+    }
+
+
+def _processor() -> str:
+    """The processor's name; on Linux Python knows its kind alone."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())

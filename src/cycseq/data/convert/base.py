@@ -25,6 +25,7 @@ from cycseq.data.labels import (
     find_labels,
 )
 from cycseq.errors import DataError
+from cycseq.hdf5 import write_h5ad
 
 USUAL = {name.casefold() for name in (*PERTURBATION_NAMES, *CONTEXT_NAMES, *BATCH_NAMES)}
 MARKER = "convert.json"
@@ -90,7 +91,7 @@ def one_file(
 
     def write(data: PerturbationData, _real: PerturbationData | None, path: Path) -> tuple[str, ...]:
         found = labels(data)
-        in_layout(data, found, name, tool).write_h5ad(path, compression=compression)
+        write_h5ad(in_layout(data, found, name, tool), path, compression=compression)
         return found.notes
 
     return write

@@ -16,6 +16,7 @@ from cycseq.data.merge import joined
 from cycseq.data.prepare import as_log1p
 from cycseq.data.scale import HIGHEST_LOG1P, TARGET_SUM, look_at
 from cycseq.errors import DataError, unknown_name
+from cycseq.hdf5 import write_h5ad
 
 
 def write_pair(predicted: PerturbationData, real: PerturbationData | None, folder: Path) -> tuple[str, ...]:
@@ -42,7 +43,7 @@ def write_pair(predicted: PerturbationData, real: PerturbationData | None, folde
                 index=side.adata.obs.index,
             )
         )
-        in_layout(side, labels, "cell-eval", "cell-eval").write_h5ad(folder / f"adata_{name}.h5ad", compression="gzip")
+        write_h5ad(in_layout(side, labels, "cell-eval", "cell-eval"), folder / f"adata_{name}.h5ad", compression="gzip")
     mark(folder, "cell-eval", pair[0])
     return _notes(predicted, real, pair[0])
 

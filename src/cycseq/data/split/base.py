@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field, fields
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
@@ -130,9 +131,14 @@ class Split:
         """The conditions of ``"train"``, ``"validation"`` or ``"test"``."""
         return {"train": self.train, "validation": self.validation, "test": self.test}[part]
 
+    def digest(self) -> str:
+        """A hash of everything that the split says: the same split has the same one on every machine."""
+        return blake2b(json.dumps(asdict(self)).encode(), digest_size=8).hexdigest()
+
     def write(self, path: Path, *, overwrite: bool = False) -> None:
-        """Write as JSON."""
-        write_text(path, json.dumps({"format": FORMAT, **asdict(self)}, indent=1), overwrite=overwrite)
+        """Write as JSON, with its hash."""
+        said = {"format": FORMAT, "hash": self.digest(), **asdict(self)}
+        write_text(path, json.dumps(said, indent=1), overwrite=overwrite)
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -141,7 +147,7 @@ class Split:
         Raises
         ------
         FileError
-            If the file is absent, is damaged, is no split, or was written by a newer version.
+            If the file is absent, is damaged, was altered, is no split, or was written by a newer version.
         """
         try:
             said = json.loads(existing_file(path).read_text(encoding="utf-8"))
@@ -156,11 +162,18 @@ class Split:
             )
             raise FileError(msg)
         try:
-            return cls(**_restored({f.name: said[f.name] for f in fields(cls)}))
+            split = cls(**_restored({f.name: said[f.name] for f in fields(cls)}))
         except KeyError as err:
             raise _damaged(path, f"{err.args[0]} is missing") from err
         except (TypeError, AttributeError, ValueError) as err:
             raise _damaged(path, str(err)) from err
+        if said.get("hash") not in {None, split.digest()}:  # older versions wrote none
+            msg = (
+                f"{path} was altered: it does not say what its hash was made of. Make it again with cycseq split; if you "
+                'changed it yourself, remove the line "hash".'
+            )
+            raise FileError(msg)
+        return split
 
 
 def _restored(said: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,61 @@
+"""The files of a run folder by name, and what its two records say: what was asked, and with what it was done."""
+
+from __future__ import annotations
+
+import json
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from cycseq.errors import FileError
+
+RUN, SPLIT, ENVIRONMENT, MODEL = "run.json", "split.json", "environment.json", "model"
+HISTORY, METRICS, PREDICTIONS = "history.csv", "metrics.csv", "predictions"
+ASKED = ("data", "model", "settings", "seed")
+"""What a result depends on besides split and environment: all of it stands in `run.json`."""
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """What a run's `run.json` says.
+
+    Raises
+    ------
+    FileError
+        If the folder is no run, or its record is damaged.
+    """
+    path = folder / RUN
+    if not path.is_file():
+        msg = f"{folder} is no run: it has no {RUN}. Name the folder that cycseq fit --run wrote."
+        raise FileError(msg)
+    try:
+        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as err:
+        msg = f"{path} is damaged ({err}). Fit the model again with cycseq fit --overwrite true."
+        raise FileError(msg) from err
+    lacking = [name for name in ASKED if name not in facts] if isinstance(facts, dict) else ["what was asked"]
+    if lacking:
+        msg = f"{path} is damaged: it does not say {', '.join(lacking)}. Fit the model again with cycseq fit --overwrite true."
+        raise FileError(msg)
+    if digest_of(facts) != read_environment(folder).get("hashes", {}).get("asked", digest_of(facts)):
+        msg = (
+            f"{path} was altered: it does not say any more what the model was fitted with. Put back what it said, or fit "
+            "the model again with cycseq fit --overwrite true."
+        )
+        raise FileError(msg)
+    return facts
+
+
+def read_environment(folder: Path) -> dict[str, Any]:
+    """What `environment.json` says; nothing of a run of an older version, which has none."""
+    path = folder / ENVIRONMENT
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except ValueError as err:
+        msg = f"{path} is damaged ({err}). Fit the model again with cycseq fit --overwrite true."
+        raise FileError(msg) from err
+    return found
+
+
+def digest_of(facts: dict[str, Any]) -> str:
+    """A hash of what was asked."""
+    return blake2b(json.dumps([facts[name] for name in ASKED], sort_keys=True).encode(), digest_size=8).hexdigest()
