@@ -13,13 +13,8 @@ from pathlib import Path
 
 from cycseq.errors import FileError
 
-try:
-    import fcntl
-except ModuleNotFoundError:  # Windows: nobody is kept out there, and what a killed process left stays
-    fcntl = None  # type: ignore[assignment]
-
-OURS = ("run.json", "model.json", "convert.json", "zarr.json", ".zgroup")
-"""What a folder must hold to be replaced: one of the files that mark a run, a model, a conversion or a zarr store."""
+OURS = ("run.json", "benchmark.json", "model.json", "convert.json", "zarr.json", ".zgroup")
+"""What a folder must hold to be replaced: one of the files that mark a run, a benchmark, a model, a conversion or a zarr store."""
 PART, REPLACED = ".part", "replaced"
 """How the folder ends in which a file is made, and what a folder is called there that is being replaced."""
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -189,7 +184,9 @@ def _opened(file: Path) -> int | None:
 
 def _locked(lock: int, *, unknown: bool = True) -> bool:
     """Whether the lock could be had; ``unknown`` where system or file system know no locks."""
-    if fcntl is None:
+    try:
+        import fcntl
+    except ModuleNotFoundError:  # Windows
         return unknown
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -21,6 +21,7 @@ COMMANDS = {
     "convert": "Write data or predictions as another tool wants them: GEARS, scPerturb, State, cell-eval and others.",
     "benchmark": "Models x splits x seeds: one table with baselines, ceiling and intervals, and a report.",
     "compare": "Compare what Autoencoder, VAE and GAN reconstruct and generate, beside a PCA.",
+    "repeat": "Fit a run, or compute a benchmark, once more from what its folder says, and compare.",
     "report": "Write a benchmark or run as one self-contained HTML page.",
     "datasets": "List the public data sets, describe one, or download and read it.",
     "suggest": "Say which conditions to measure next: the batch that would make the model surest.",

@@ -6,11 +6,14 @@ from cycseq.run.folder import Run
 from cycseq.run.pairs import evaluate_pairs, pairs_of
 from cycseq.run.parts import learnt_from, log1p_parts, with_others
 from cycseq.run.record import environment
+from cycseq.run.repeating import Compared, Repetition, repeat_run, table_compared
 from cycseq.run.scoring import evaluate_prediction
 from cycseq.run.tables import read_table
 
 __all__ = [
+    "Compared",
     "IntegrationSettings",
+    "Repetition",
     "Run",
     "embed",
     "environment",
@@ -22,6 +25,8 @@ __all__ = [
     "pairs_of",
     "progress_of",
     "read_table",
+    "repeat_run",
     "score_embeddings",
+    "table_compared",
     "with_others",
 ]

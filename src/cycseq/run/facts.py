@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from cycseq.errors import FileError
+from cycseq.untrusted import parse_json, unlike
 
 RUN, SPLIT, ENVIRONMENT, MODEL = "run.json", "split.json", "environment.json", "model"
 HISTORY, METRICS, PREDICTIONS = "history.csv", "metrics.csv", "predictions"
-ASKED = ("data", "model", "settings", "seed")
+ASKED = {"data": dict, "model": str, "settings": dict, "seed": int}
 """What a result depends on besides split and environment: all of it stands in `run.json`."""
 
 
@@ -28,15 +29,15 @@ def read_facts(folder: Path) -> dict[str, Any]:
         msg = f"{folder} is no run: it has no {RUN}. Name the folder that cycseq fit --run wrote."
         raise FileError(msg)
     try:
-        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        facts = parse_json(path.read_text(encoding="utf-8"))
     except ValueError as err:
         msg = f"{path} is damaged ({err}). Fit the model again with cycseq fit --overwrite true."
         raise FileError(msg) from err
-    lacking = [name for name in ASKED if name not in facts] if isinstance(facts, dict) else ["what was asked"]
+    lacking = unlike(facts, ASKED) or unlike(facts["data"], {"path": str | None, "hash": str})
     if lacking:
         msg = f"{path} is damaged: it does not say {', '.join(lacking)}. Fit the model again with cycseq fit --overwrite true."
         raise FileError(msg)
-    if digest_of(facts) != read_environment(folder).get("hashes", {}).get("asked", digest_of(facts)):
+    if digest_of(facts) != read_environment(folder).get("hashes", {}).get("settings", digest_of(facts)):
         msg = (
             f"{path} was altered: it does not say any more what the model was fitted with. Put back what it said, or fit "
             "the model again with cycseq fit --overwrite true."
@@ -49,7 +50,7 @@ def read_environment(folder: Path) -> dict[str, Any]:
     """What `environment.json` says; nothing of a run of an older version, which has none."""
     path = folder / ENVIRONMENT
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        found = parse_json(path.read_text(encoding="utf-8")) if path.is_file() else {}
     except ValueError as err:
         msg = f"{path} is damaged ({err}). Fit the model again with cycseq fit --overwrite true."
         raise FileError(msg) from err

@@ -34,7 +34,7 @@ from cycseq.data.readers import read
 from cycseq.data.scale import Scale
 from cycseq.data.split import Split
 from cycseq.errors import DataError, FileError, ModelError, check_at_least, unknown_name
-from cycseq.files import existing_file, whole, write_text
+from cycseq.files import whole, write_text
 from cycseq.model import Model, Restores, read_description
 from cycseq.models import build_model, load_model
 from cycseq.run.facts import (
@@ -50,6 +50,8 @@ from cycseq.run.facts import (
 )
 from cycseq.run.record import environment, with_record
 from cycseq.run.tables import read_table
+
+GIVE_CONTROLS = "give control cells with --controls FILE"
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class Run:
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         facts: dict[str, Any] = json.loads(json.dumps(said, default=str))
-        hashes = {"data": data_hash, "split": split.digest(), "asked": digest_of(facts)}
+        hashes = {"data": data_hash, "split": split.digest(), "settings": digest_of(facts)}
         with whole(folder) as part:
             write_text(part / RUN, json.dumps(facts, indent=1))
             split.write(part / SPLIT)
@@ -150,8 +152,15 @@ class Run:
         """The data that it was fitted on, read again; log1p, also where the file holds counts. Raises as `as_written`."""
         return as_log1p(self.as_written())
 
-    def as_written(self) -> PerturbationData:
+    def as_written(self, path: Path | None = None, cure: str = GIVE_CONTROLS) -> PerturbationData:
         """The data that it was fitted on, on the scale of the file: users of few cells normalise those alone.
+
+        Parameters
+        ----------
+        path
+            Where they lie now, if not where they were.
+        cure
+            What to do without them, in an error's words.
 
         Raises
         ------
@@ -160,13 +169,17 @@ class Run:
         DataError
             If the file has changed since.
         """
-        path, known = self.facts["data"]["path"], self.facts["data"]["hash"]
-        if path is None:
-            msg = f"{self.folder} does not say where its data lie: give control cells with --controls FILE."
+        noted = self.facts["data"]["path"]
+        if path is None and noted is None:
+            msg = f"{self.folder} does not say where its data lie: {cure}."
             raise FileError(msg)
-        data = read(existing_file(Path(path)))
-        if data.fingerprint() != known:
-            msg = f"{path} has changed since {self.folder} was fitted: give control cells with --controls FILE, or fit again."
+        path = path or Path(noted)
+        if not path.exists():
+            msg = f"{path}, the data of {self.folder}, does not exist: {cure}."
+            raise FileError(msg)
+        data = read(path)
+        if data.fingerprint() != self.facts["data"]["hash"]:
+            msg = f"{path} has changed since {self.folder} was fitted: {cure}, or fit again."
             raise DataError(msg)
         return data
 
@@ -205,7 +218,7 @@ class Run:
                 raise unknown_name(context, "context with control cells", known, ModelError)
         cells = as_log1p(cells.controls({c.context for c in wanted}))
         predicted = self.model.predict(cells, wanted, n_cells=n_cells, seed=seed)
-        return with_record(predicted, self.model, self.split, seed)
+        return with_record(predicted, self.model, self.split, seed, own_cells=controls is not None)
 
     def restore(
         self,
@@ -253,7 +266,8 @@ class Run:
             rows.append(np.sort(rng.permutation(found)[:n_cells]))
         chosen = as_log1p(cells.take(np.concatenate(rows)))
         beside = as_log1p((cells if controls is None else controls).controls(chosen.contexts))
-        restored = with_record(model.restored(chosen, beside, seed=seed), model, self.split, seed)
+        own = perturbed is not None or controls is not None
+        restored = with_record(model.restored(chosen, beside, seed=seed), model, self.split, seed, own_cells=own)
         done = chosen.adata.obs["perturbation"].astype(str)
         restored.adata.obs["source_perturbation"] = done.loc[restored.adata.obs["source_cell"]].to_numpy()
         return restored

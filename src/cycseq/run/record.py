@@ -25,12 +25,16 @@ DEPENDED_ON = (
 """The packages that numbers depend on."""
 MACHINE = ("platform", "processor", "threads", "gpu")
 """Of the machine, what the last bits of a result can depend on."""
+GIVEN = "given"
+"""In a prediction's record: the user gave the cells that it was made from; else they are those of the run's data."""
 SAID = ("name", "kind", "claim", "seed")
 """Of a split, in a prediction's record; with it stands whether it cuts conditions (`Split.cells`)."""
 
 
-def with_record(predicted: PerturbationData, model: Model, split: Split, seed: int) -> PerturbationData:
-    """The predicted cells with a record of model, settings, seed, split and training conditions.
+def with_record(
+    predicted: PerturbationData, model: Model, split: Split, seed: int, *, own_cells: bool = False
+) -> PerturbationData:
+    """The predicted cells with a record of model, settings, seed, split, training conditions and whose cells they came from.
 
     `PerturbationData.provenance` reads it; whoever evaluates the file later knows from it what was trained on.
     """
@@ -43,6 +47,7 @@ def with_record(predicted: PerturbationData, model: Model, split: Split, seed: i
         "data_hash": split.data_hash,
         "training": json.dumps([list(c) for c in (*split.train, *split.validation)]),
         "cycseq": version("cycseq"),
+        "controls": GIVEN if own_cells else "of the data",
     }
     if "broken" in model.learned.facts:
         record["broken"] = model.learned.facts["broken"]

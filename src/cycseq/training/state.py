@@ -7,6 +7,7 @@ import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import torch
 from torch import Tensor
@@ -51,8 +52,13 @@ def load_state(folder: Path, identity: str) -> State:
     if not path.exists():
         return State()
     try:
+        with ZipFile(path) as file:  # torch writes checksums into the archive and does not look at them
+            altered = file.testzip()
+        if altered is not None:
+            msg = f"{path} was altered ({altered}): remove it to train from the start."
+            raise ModelError(msg)
         kept: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as err:
+    except (BadZipFile, pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as err:
         msg = f"{path} is damaged ({type(err).__name__}): remove it to train from the start."
         raise ModelError(msg) from err
     if kept.pop("identity") != identity:

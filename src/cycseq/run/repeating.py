@@ -1,0 +1,224 @@
+"""`repeat_run`: the same fit once more in another folder, and whether everything of it came out the same."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from safetensors.numpy import load_file
+
+from cycseq.arrays import dense
+from cycseq.data.dataset import DATA_ENDINGS, Condition, PerturbationData
+from cycseq.data.merge import joined
+from cycseq.data.readers import read
+from cycseq.errors import DataError, FileError, FitBrokeOffError, ModelError
+from cycseq.evaluation import EvaluateSettings
+from cycseq.metrics import METRICS
+from cycseq.model import DESCRIPTION, TENSORS, read_description
+from cycseq.models import build_model
+from cycseq.run.facts import HISTORY, MODEL, PREDICTIONS
+from cycseq.run.facts import METRICS as SCORES
+from cycseq.run.fitting import fit_run
+from cycseq.run.folder import Run
+from cycseq.run.pairs import SOURCE_PERTURBATION
+from cycseq.run.record import GIVEN, differing
+from cycseq.run.scoring import evaluate_prediction
+
+COMPARED_CELLS = 100
+"""Cells of each test condition that two models predict where their numbers differ."""
+NOT_COMPARABLE = "not comparable: other conditions, cells or columns"
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One thing that was made twice."""
+
+    what: str
+    """Its name in the folder."""
+    same: bool | None
+    """None where it could not be made again."""
+    found: str
+    """In words: how much it differs, or why it could not be made again."""
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """What was made again, and what came of it."""
+
+    folder: Path
+    """Where it was made again."""
+    differing: dict[str, tuple[str, str]]
+    """Versions and facts of the machine that are others, by name: as they were, and as they are."""
+    compared: tuple[Compared, ...]
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing differs."""
+        return all(one.same is not False for one in self.compared)
+
+
+def repeat_run(folder: Path, out: Path, *, data_path: Path | None = None, overwrite: bool = False) -> Repetition:
+    """Fit again what a run folder says (data, split, model, settings, seed), and compare with what it holds.
+
+    Parameters
+    ----------
+    folder
+        A run.
+    out
+        The folder of the new fit.
+    data_path
+        Where the data lie now, if not where they were.
+    overwrite
+        Whether ``out`` may be replaced.
+
+    Raises
+    ------
+    FileError
+        If the run is damaged, its data are gone, or ``out`` is the run itself.
+    DataError
+        If the data have changed.
+    """
+    run = Run.open(folder)
+    if out.resolve() == folder.resolve():
+        msg = f"{out} is the run that is to be repeated: name another folder with --out."
+        raise FileError(msg)
+    data = run.as_written(data_path, "say with --data FILE where the same data lie")
+    asked = run.facts
+    model = build_model(asked["model"], asked["settings"])
+    try:
+        again = fit_run(
+            data,
+            run.split,
+            model,
+            out,
+            asked["seed"],
+            data_path=data_path or Path(asked["data"]["path"]),
+            command=shlex.join(["cycseq", "repeat", str(folder), "--out", str(out)]),
+            overwrite=overwrite,
+        )
+    except FitBrokeOffError:
+        if not run.broken:
+            raise
+        again = Run.open(out)  # it broke as it did then
+    compared = (*_models(run, again, data), *_histories(run, again), *_predictions(run, again, data))
+    return Repetition(out, differing(run.environment, again.environment), compared)
+
+
+def table_compared(name: str, before: pd.DataFrame, again: pd.DataFrame) -> Compared:
+    """Two tables of the same rows in the same order: texts equal, numbers equal or how far apart."""
+    if list(before.columns) != list(again.columns) or len(before) != len(again):
+        return Compared(name, same=False, found=NOT_COMPARABLE)
+    numbers = [column for column in before.columns if pd.api.types.is_numeric_dtype(before[column])]
+    texts = [column for column in before.columns if column not in numbers]
+    if not before[texts].astype(str).equals(again[texts].astype(str)):
+        return Compared(name, same=False, found="other words")
+    return _spread(name, before[numbers].to_numpy(dtype=float), again[numbers].to_numpy(dtype=float))
+
+
+def _models(run: Run, again: Run, data: PerturbationData) -> Iterator[Compared]:
+    before, now = (one.folder / MODEL for one in (run, again))
+    name = f"{MODEL}/{TENSORS}"
+    if (before / TENSORS).read_bytes() == (now / TENSORS).read_bytes():
+        yield Compared(name, same=True, found="same bytes")
+    else:
+        old, new = load_file(before / TENSORS), load_file(now / TENSORS)
+        shapes = [{k: v.shape for k, v in arrays.items()} for arrays in (old, new)]
+        found = NOT_COMPARABLE
+        if shapes[0] == shapes[1]:
+            numbers = [np.concatenate([arrays[k].ravel() for k in sorted(old)]) for arrays in (old, new)]
+            found = f"{_spread(name, *numbers).found} in its numbers"
+        with suppress(ModelError):  # it may refuse its own test conditions
+            cells = [one.predict(controls=data, n_cells=COMPARED_CELLS) for one in (run, again)]
+            found += f", {_spread(name, dense(cells[0].x), dense(cells[1].x)).found} in predicted test cells"
+        yield Compared(name, same=False, found=found)
+    old, new = read_description(before), read_description(now)
+    others = [key for key in old if key != "versions" and old[key] != new[key]]
+    yield Compared(f"{MODEL}/{DESCRIPTION}", same=not others, found=f"other {', '.join(others)}" if others else "same")
+
+
+def _histories(run: Run, again: Run) -> Iterator[Compared]:
+    before, now = run.history(), again.history()
+    if before is not None:
+        yield table_compared(HISTORY, before, pd.DataFrame() if now is None else now)
+
+
+def _predictions(run: Run, again: Run, data: PerturbationData) -> Iterator[Compared]:
+    """Predictions of the run that this run's own cells were enough for, and the scores of one of them."""
+    scored = run.metrics()
+    found: Compared | None = None
+    for path in sorted((run.folder / PREDICTIONS).glob("*")):
+        if path.suffix not in DATA_ENDINGS:
+            continue
+        name = f"{PREDICTIONS}/{path.name}"
+        kept = read(path)
+        if kept.provenance().get("controls") == GIVEN:
+            yield Compared(
+                name, same=None, found="it was made from cells that the run does not know: --controls, --perturbed"
+            )
+            continue
+        made = _made_again(again, kept, data)
+        same = _cells_compared(name, kept, made)
+        yield same
+        if scored is not None and (found is None or not found.same):
+            found = _scores_compared(run, scored, made, data)
+            if not found.same and same.same:  # the same cells have the same scores: they were asked for otherwise
+                found = None
+    if scored is not None:
+        why = "none of the predictions kept in the run has these scores with the usual settings"
+        yield found or Compared(SCORES, same=None, found=why)
+
+
+def _made_again(again: Run, kept: PerturbationData, data: PerturbationData) -> PerturbationData:
+    obs = kept.adata.obs
+    reverse = SOURCE_PERTURBATION in obs
+    done = obs[SOURCE_PERTURBATION if reverse else "perturbation"].astype(str)
+    conditions = Counter(map(Condition, obs["context"].astype(str), done))  # in the order of the cells
+    seed = int(kept.provenance()["seed"])
+    if reverse:
+        return again.restore(list(conditions), perturbed=data, n_cells=max(conditions.values()), seed=seed)
+    parts = [
+        again.predict([c for c in conditions if conditions[c] == n], controls=data, n_cells=n, seed=seed)
+        for n in dict.fromkeys(conditions.values())
+    ]
+    return reduce(joined, parts)
+
+
+def _cells_compared(name: str, kept: PerturbationData, made: PerturbationData) -> Compared:
+    if kept.conditions() != made.conditions() or kept.genes != made.genes or kept.n_cells != made.n_cells:
+        return Compared(name, same=False, found=NOT_COMPARABLE)
+    pairs = [(kept.cells(c), made.cells(c)) for c in kept.conditions()]
+    return _spread(name, *(np.concatenate(cells) for cells in zip(*pairs, strict=True)))
+
+
+def _scores_compared(run: Run, scored: pd.DataFrame, made: PerturbationData, data: PerturbationData) -> Compared:
+    """The table, and what `cycseq evaluate` says of the repeated cells, with --split or without."""
+    keys = ["context", "perturbation", "metric"]
+    before = scored[scored["metric"].isin(METRICS)]
+    settings = EvaluateSettings(metrics=",".join(before["metric"].unique()))
+    found = Compared(SCORES, same=False, found=NOT_COMPARABLE)
+    for split in (None, run.split):
+        with suppress(DataError):  # where the prediction alone does not say what it was trained on
+            now = evaluate_prediction(made, data, split=split, settings=settings)
+            both = before.merge(now, on=keys, suffixes=("", "_now"), how="left")
+            if len(both) == len(before):
+                found = _spread(SCORES, *(both[name].to_numpy(dtype=float) for name in ("value", "value_now")))
+            if found.same:
+                break
+    return found
+
+
+def _spread(name: str, before: np.ndarray, now: np.ndarray) -> Compared:
+    """Numbers that are to be equal, NaN where NaN was."""
+    if before.shape != now.shape or (np.isnan(before) != np.isnan(now)).any():
+        return Compared(name, same=False, found=NOT_COMPARABLE)
+    if not before.size:
+        return Compared(name, same=True, found="same")
+    apart = float(np.nanmax(np.abs(before.astype(np.float64) - now), initial=0.0))
+    return Compared(name, same=apart == 0.0, found="same" if apart == 0.0 else f"largest difference {apart:.3g}")
