@@ -187,7 +187,7 @@ def test_written_splits_are_read_again(tmp_path) -> None:
         (lambda said: {**said, "test": [1]}, "damaged"),
         (lambda said: {**said, "kind": "sideways"}, "no kind 'sideways'"),
         (lambda said: {"a": 1}, "names no format"),
-        (lambda said: [said], "names no format"),
+        (lambda said: [said], "it holds a list where a table is expected"),
     ],
 )
 def test_a_damaged_file_is_refused(tmp_path, change, message: str) -> None:

@@ -18,8 +18,16 @@ class CycseqError(Exception):
     """
 
     def __init__(self, message: str, *, option: str = "") -> None:
-        super().__init__(message)
+        super().__init__(printable(message))
         self.option = option
+
+
+def printable(text: str) -> str:
+    """The text in one line, with all that a terminal might obey (escape sequences, turned direction) shown as escapes.
+
+    Names in messages may come out of any file.
+    """
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 class FileError(CycseqError):

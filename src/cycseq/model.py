@@ -23,9 +23,12 @@ from cycseq.data.scale import Scale
 from cycseq.errors import FileError, ModelError
 from cycseq.files import whole
 from cycseq.model_card import CARD, model_card
+from cycseq.untrusted import parse_json, unlike
 
 TENSORS, DESCRIPTION = "model.safetensors", "model.json"
-RECORDED = ("model", "settings", "genes", "scale", "contexts", "perturbations", "facts", "versions")
+TEXTS = (list, str)
+RECORDED = {"model": str, "settings": dict, "genes": TEXTS, "scale": str, "contexts": TEXTS, "perturbations": TEXTS,
+            "facts": dict, "versions": dict}  # fmt: skip
 PACKAGES: tuple[str, ...] = ("cycseq", "numpy", "scipy", "scikit-learn")
 """Whose versions any saved model names; networks add theirs (`Model.packages`)."""
 AGAIN = "Fit the model again, or copy its folder anew from where it came."
@@ -247,14 +250,14 @@ def read_description(folder: Path) -> dict[str, Any]:
         raise FileError(msg)
     try:
         check_checksum(path, AGAIN)
-        description: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        description = parse_json(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as err:
         msg = f"{folder} holds no saved model: {DESCRIPTION} is missing. Name the folder that cycseq fit wrote."
         raise FileError(msg) from err
     except ValueError as err:
         msg = f"{path} is damaged ({err}). {AGAIN}"
         raise FileError(msg) from err
-    lacking = [name for name in RECORDED if name not in description]
+    lacking = unlike(description, RECORDED)
     if lacking:
         msg = f"{path} is damaged: it does not say {', '.join(lacking)}. {AGAIN}"
         raise FileError(msg)

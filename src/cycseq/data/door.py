@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +17,14 @@ from cycseq.arrays import Matrix
 from cycseq.data.labels import FoundLabels, ObsKeys, find_labels
 from cycseq.data.scale import SCALES, Scale, Values, check_finite, decide_scale, look_at
 from cycseq.errors import DataError, unknown_name
+from cycseq.untrusted import CONTROL_CHARACTERS
 
 OBS = ("context", "perturbation", "batch")
 PAIR = "true_pair"
 """Layer of simulated data: the same cell, perturbed; empty where a cell has no such pair."""
 AS_WRITTEN = "labels as cycseq wrote them"
+MOST_ROWS = 1 << 27
+"""A sparse matrix in memory has fewer cells and genes; one that claims more is damaged."""
 SYMBOL_COLUMNS = ("gene_name", "gene_symbol", "gene_symbols", "feature_name", "symbol")
 
 
@@ -63,18 +66,26 @@ def admit(
         raise DataError(msg)
     var = _var(adata.var, notes)
     obs = _obs(adata.obs, found)
+    for name in OBS:
+        check_names(obs.loc[kept, name].cat.remove_unused_categories().cat.categories, f"{name}s")
     _unique(obs, var, make_unique=make_unique)
     out = ad.AnnData(X=x, obs=obs, var=var, uns=dict(adata.uns), obsm=dict(adata.obsm))
     if written_by_us(adata, keys):
         out.varm.update(adata.varm)
         out.layers.update({name: float32(adata.layers[name]) for name in adata.layers if name == PAIR})
-    out.uns["cycseq"] = {**adata.uns.get("cycseq", {}), "scale": decided}
+    out.uns["cycseq"] = {**said_by_us(adata), "scale": decided}
     return Admitted(adata=out if kept.all() else out[kept].copy(), scale=decided, notes=(*found.notes, *notes))
 
 
 def written_by_us(adata: ad.AnnData, keys: ObsKeys) -> bool:
     """Whether cycseq wrote the data and nothing else was said about their labels, which are then taken as they are."""
-    return "cycseq" in adata.uns and keys == ObsKeys() and all(name in adata.obs for name in OBS)
+    return bool(said_by_us(adata)) and keys == ObsKeys() and all(name in adata.obs for name in OBS)
+
+
+def said_by_us(adata: ad.AnnData) -> dict[str, Any]:
+    """What cycseq wrote of the data into `uns`; nothing where something else stands there."""
+    said = adata.uns.get("cycseq")
+    return dict(said) if isinstance(said, Mapping) else {}
 
 
 def labels_of(adata: ad.AnnData, keys: ObsKeys, *, default_context: str, drop_unlabelled: bool) -> FoundLabels:
@@ -89,7 +100,7 @@ def scale_of(
     adata: ad.AnnData, seen: Values, keys: ObsKeys, *, said: str | None, layers: Sequence[str]
 ) -> tuple[Scale, str]:
     """The scale and how it is known: as cycseq wrote it, as said, or found from the values."""
-    written = adata.uns["cycseq"].get("scale") if written_by_us(adata, keys) else None
+    written = said_by_us(adata).get("scale") if written_by_us(adata, keys) else None
     if written is not None and said in {None, written}:
         check_finite(seen)
         if written not in SCALES:
@@ -115,13 +126,42 @@ def float32(x: Any) -> Matrix:
     """CSR or dense float32 without duplicated or stored zero entries; the same memory where it was so already."""
     if not sp.issparse(x):
         return np.ascontiguousarray(x, dtype=np.float32)
-    csr = sp.csr_matrix(x, dtype=np.float32)
+    csr = sp.csr_matrix(check_indices(x), dtype=np.float32)
     tidy = csr.has_canonical_format and np.count_nonzero(csr.data) == csr.nnz
     if not tidy:
         csr = csr.copy() if csr.data is x.data or np.shares_memory(csr.data, x.data) else csr
         csr.sum_duplicates()
         csr.eliminate_zeros()
     return csr
+
+
+def check_indices(values: Any) -> Any:
+    """The values, if every sparse matrix among them (also inside of tables) says where its entries lie, and they lie inside.
+
+    SciPy's compiled loops trust the index arrays and would read outside of them.
+
+    Raises
+    ------
+    DataError
+        If an index array is damaged.
+    """
+    if isinstance(values, Mapping):
+        for value in values.values():
+            check_indices(value)
+    elif sp.issparse(values):
+        try:
+            if max(values.shape) > MOST_ROWS:
+                msg = f"shape {values.shape}"
+                raise ValueError(msg)
+            if values.format in {"csr", "csc", "bsr"}:
+                values.check_format(full_check=True)
+            elif values.format != "coo":  # COO checks itself
+                msg = f"format {values.format}"
+                raise ValueError(msg)
+        except ValueError as err:
+            msg = f"a sparse matrix is damaged: its indices do not fit its shape {values.shape} ({err})."
+            raise DataError(msg) from err
+    return values
 
 
 def empty_cells(x: Matrix) -> Bool[np.ndarray, "cells"]:
@@ -139,6 +179,15 @@ def duplicated(names: pd.Index, what: str) -> None:
             "Remove the duplicates, or let them have a suffix with --make-unique true."
         )
         raise DataError(msg, option="--make-unique true")
+
+
+def check_names(names: pd.Index, what: str) -> None:
+    """Raise `DataError` if a name is empty or holds what none may hold, such as the control characters of terminals."""
+    if not len(names) or (all(names) and CONTROL_CHARACTERS.search("".join(names)) is None):
+        return
+    bad = [name for name in names if not name or CONTROL_CHARACTERS.search(name)]
+    msg = f"{len(bad):,} {what} have a name that is empty or holds control characters (first: {bad[0]!r}): rename them."
+    raise DataError(msg)
 
 
 def symbols_or_ids(ids: pd.Index, symbols: pd.Series) -> pd.Index:
@@ -202,6 +251,7 @@ def _var(var: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
 
 def _unique(obs: pd.DataFrame, var: pd.DataFrame, *, make_unique: bool) -> None:
     for frame, what in ((obs, "cells"), (var, "genes")):
+        check_names(frame.index, what)
         if make_unique:
             frame.index = pd.Index(ad.utils.make_index_unique(frame.index))
         duplicated(frame.index, what)

@@ -194,7 +194,7 @@ def _no_control(obs: pd.DataFrame, column: str, keys: ObsKeys) -> None:
         f"no control cells found in obs[{column!r}]: none of its {len(labels)} labels ({shown}) usually means control. "
         f"Say --control LABEL, or --control {NO_CONTROL} if the file holds perturbed cells only."
     )
-    likely = next((label for label in labels if re.search(LIKELY_CONTROL, label)), labels[0])
+    likely = next((label for label in labels if re.search(LIKELY_CONTROL, label)), (labels or [NO_CONTROL])[0])
     raise DataError(msg, option=f"--control {shlex.quote(likely)}")
 
 
@@ -222,7 +222,8 @@ def _joined_by_plus(obs: pd.DataFrame, column: str) -> tuple[pd.Series, int]:
     if "nperts" not in obs:
         return values, 0
     text = _translated(values, str)
-    several = (text.str.count("_") + 1 == obs["nperts"]) & (obs["nperts"] > 1) & ~text.str.contains("+", regex=False)
+    n_parts = pd.to_numeric(obs["nperts"], errors="coerce")
+    several = (text.str.count("_") + 1 == n_parts) & (n_parts > 1) & ~text.str.contains("+", regex=False)
     return (values.astype(str).where(~several, text.str.replace("_", "+")) if several.any() else values), int(
         several.sum()
     )
@@ -263,9 +264,9 @@ def _same_or_error(obs: pd.DataFrame, columns: dict[str, list[str]], what: str) 
         if (parted(first) != parted(other)).any():
             msg = (
                 f"two obs columns may name the {what}: {first!r} and {other!r}, and they differ. "
-                f"Say --{what}-key {first} or --{what}-key {other}."
+                f"Say --{what}-key {shlex.quote(first)} or --{what}-key {shlex.quote(other)}."
             )
-            raise DataError(msg, option=f"--{what}-key {first}")
+            raise DataError(msg, option=f"--{what}-key {shlex.quote(first)}")
     return first
 
 

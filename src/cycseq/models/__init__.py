@@ -121,6 +121,14 @@ def _docstring(name: str) -> str:
     return ast.get_docstring(found) or ""
 
 
+def _number(value: float, setting: str) -> float:
+    try:
+        return float(value)
+    except OverflowError as err:
+        msg = f"{setting} is a number of {len(str(value))} digits, beyond what a computer counts with."
+        raise SettingsError(msg) from err
+
+
 def _fitting(value: Any, hint: Any, setting: str) -> Any:
     """The value as one of the kinds that the hint allows."""
     kinds = get_args(hint) if get_origin(hint) in {Union, UnionType} else (hint,)
@@ -131,14 +139,17 @@ def _fitting(value: Any, hint: Any, setting: str) -> Any:
         if kind is Path and isinstance(value, str | Path):
             return Path(value)
         if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
+            return _number(value, setting)
         if origin is tuple and isinstance(value, list | tuple):
-            return tuple(value)
+            of = get_args(kind)
+            each = of[:1] * len(value) if of[1:] == (...,) else of
+            if len(each) == len(value):
+                return tuple(_fitting(one, hint, setting) for one, hint in zip(value, each, strict=True))
         if type(value) is (origin or kind):
             return value
     choices = [choice for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
     if choices and isinstance(value, str):
         raise unknown_name(value, f"choice for {setting}", map(str, choices))
     wanted = " or ".join("None" if kind is NoneType else getattr(kind, "__name__", str(kind)) for kind in kinds)
-    msg = f"{setting} is {value!r} ({type(value).__name__}), but must be {wanted}."
+    msg = f"{setting} is {repr(value)[:80]} ({type(value).__name__}), but must be {wanted}."
     raise SettingsError(msg)

@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from cycseq.data.door import check_indices
 from cycseq.data.readers.base import Loaded, Reader, ReadSettings, damage_named, read_genes
 from cycseq.errors import DataError
+from cycseq.untrusted import open_npz, read_npy
 
 GENES_BESIDE = (".genes.txt", "_genes.txt", ".genes.csv")
 MATRIX_NAMES = ("X", "x", "counts", "arr_0")
@@ -34,14 +36,14 @@ def read_array(path: Path, settings: ReadSettings) -> Loaded:
     if path.suffix == ".npz":
         return _read_npz(path, settings)
     with damage_named(path, "an array (pickled objects are refused)"):
-        x = np.load(path, allow_pickle=False)
+        x = read_npy(path)
     return _named(x, _genes(path, settings), pd.DataFrame(), settings, "NPY")
 
 
 def _read_npz(path: Path, settings: ReadSettings) -> Loaded:
-    with damage_named(path, "arrays (pickled objects are refused)"), np.load(path, allow_pickle=False) as arrays:
+    with damage_named(path, "arrays (pickled objects are refused)"), open_npz(path) as arrays:
         if "format" in arrays and "shape" in arrays:
-            x: Any = sp.load_npz(path).tocsr()
+            x: Any = sp.csr_matrix(check_indices(sp.load_npz(path)))
             return _named(x, _genes(path, settings), pd.DataFrame(), settings, "sparse NPZ")
         name = next((name for name in MATRIX_NAMES if name in arrays), None)
         if name is None:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import gzip
 import re
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import anndata as ad
 import pandas as pd
 
 from cycseq.data.labels import ObsKeys
 from cycseq.data.scale import Scale
-from cycseq.errors import DataError, FileError
+from cycseq.errors import CycseqError, DataError, FileError
+from cycseq.untrusted import opened
 
 Orientation = Literal["cells-by-genes", "genes-by-cells"]
 CELL_NAMES = (
@@ -32,6 +31,8 @@ CELL_NAMES = (
     "index",
 )
 """Header of the column that names the cells, in lower case; pandas' own for a column without one is the first."""
+MOST_COLUMNS = 2_000_000
+"""Of a table; each costs a kilobyte while it is read."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,12 @@ def damage_named(path: Path, expected: str) -> Iterator[None]:
     """Turn what libraries raise at damaged files into one `FileError` with one line."""
     try:
         yield
-    except (OSError, EOFError, KeyError, ValueError, TypeError, IndexError, RuntimeError, zlib.error) as err:
+    except CycseqError:
+        raise
+    except MemoryError as err:
+        msg = f"{path} cannot be read as {expected}: it claims to hold more than the memory does. It may be damaged."
+        raise FileError(msg) from err
+    except Exception as err:
         reason = re.sub(r"\s+", " ", str(err)).strip()[:200] or type(err).__name__
         msg = f"{path} cannot be read as {expected}: it is damaged, truncated or of another format ({reason})."
         raise FileError(msg) from err
@@ -118,14 +124,26 @@ def without_gz(path: Path) -> str:
 
 
 def first_line(path: Path) -> str:
-    """The header of a text file, plain or gzipped."""
-    with damage_named(path, "text"), gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
-        return str(lines.readline()).rstrip("\r\n")
+    """The header of a text file, plain or gzipped; raises `FileError` where it names too many columns for any table."""
+    with damage_named(path, "text"), opened(path) as lines:
+        header = lines.readline().decode("utf-8").rstrip("\r\n")
+    if header.count(separator(header)) > MOST_COLUMNS:
+        msg = f"{path} names more than {MOST_COLUMNS:,} columns in its first line: it is damaged or of another format."
+        raise FileError(msg)
+    return header
 
 
 def separator(header: str) -> str:
     """Comma, tab or semicolon: whichever occurs most in the header."""
     return max(",\t;", key=header.count)
+
+
+def read_csv(path: Path, sep: str | None = None, **settings: Any) -> pd.DataFrame:
+    """What `pandas.read_csv` makes of a text file, plain or gzipped, within the limits of `opened`."""
+    sep = separator(first_line(path)) if sep is None else sep
+    with opened(path) as text:
+        frame: pd.DataFrame = pd.read_csv(text, sep=sep, **settings)
+    return frame
 
 
 def read_labels(path: Path) -> pd.DataFrame:
@@ -134,7 +152,7 @@ def read_labels(path: Path) -> pd.DataFrame:
         msg = f"{path} does not exist: --labels-file names a CSV with one row per cell."
         raise FileError(msg)
     with damage_named(path, "a CSV of labels"):
-        frame = pd.read_csv(path, sep=separator(first_line(path)))
+        frame = read_csv(path)
     folded = {str(name).casefold(): str(name) for name in reversed(frame.columns)}
     named = next((folded[name] for name in CELL_NAMES if name in folded), None)
     if named is None and frame.shape[1] > 1 and frame.iloc[:, 0].is_unique:
@@ -151,7 +169,7 @@ def read_genes(path: Path) -> pd.Index:
         msg = f"{path} does not exist: --genes-file names a file with one gene a line."
         raise FileError(msg)
     with damage_named(path, "a list of genes"):
-        frame = pd.read_csv(path, sep=separator(first_line(path)), header=None, dtype=str)
+        frame = read_csv(path, header=None, dtype=str)
     names: pd.Index = pd.Index(frame[1 if frame.shape[1] > 1 else 0].to_numpy(dtype=object))
     return names
 

@@ -31,9 +31,8 @@ def with_labels(loaded: Loaded, path: Path) -> Loaded:
         kept = adata.obs_names.isin(table.index[_single_cells(table)])
         table = table.reindex(adata.obs_names)
         if not kept.any():
-            msg = (
-                f"{path} names none of the {adata.n_obs:,} cells: they are called, for example, {adata.obs_names[0]!r}."
-            )
+            called = f"they are called, for example, {adata.obs_names[0]!r}" if adata.n_obs else "there are none"
+            msg = f"{path} names none of the {adata.n_obs:,} cells: {called}."
             raise DataError(msg)
     table = _decoded(table)
     lanes = ["gem_group"] if "gem_group" in adata.obs and find_columns(table, BATCH_NAMES) else []

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from cycseq.data.labels import CONTROL, CONTROL_NAMES, canonical_perturbation, find_controls
-from cycseq.data.readers.base import Loaded, Reader, ReadSettings, damage_named, without_gz
+from cycseq.data.readers.base import Loaded, Reader, ReadSettings, damage_named, read_csv, without_gz
 from cycseq.errors import DataError, FileError
 from cycseq.progress import track
 
@@ -78,7 +78,7 @@ def _files(path: Path) -> list[Path]:
 
 def _read_file(root: Path, file: Path) -> _File:
     with damage_named(file, "a CSV of genes x cells"):
-        frame = pd.read_csv(file, index_col=0)
+        frame = read_csv(file, ",", index_col=0)
         frame.index = frame.index.astype(str)
         marks = frame.pop(MARK) if MARK in frame else None
         cells = frame.astype(np.float32)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import re
-import zlib
 from pathlib import Path
 
 import anndata as ad
@@ -20,11 +19,12 @@ from cycseq.data.readers.base import (
     Reader,
     ReadSettings,
     first_line,
+    read_csv,
     read_labels,
     separator,
     without_gz,
 )
-from cycseq.errors import DataError, FileError
+from cycseq.errors import CycseqError, DataError, FileError
 
 ENDINGS = (".csv", ".tsv", ".txt")
 QUALITY_NAMES = (
@@ -83,7 +83,10 @@ def _label_columns(head: pd.DataFrame, settings: ReadSettings) -> list[str]:
 
 def _repeated(header_line: str, sep: str, head: pd.DataFrame) -> dict[str, str]:
     """Columns whose name occurs twice, with that name: pandas calls the second ``TP53`` ``TP53.1``, so nobody notices."""
-    names = pd.Series(next(csv.reader([header_line], delimiter=sep)), dtype=str)
+    try:
+        names = pd.Series(next(csv.reader([header_line], delimiter=sep)), dtype=str)
+    except csv.Error:  # a field beyond csv's limit: pandas has read it, and its names stand
+        return {}
     names = names.iloc[max(0, len(names) - head.shape[1]) :]  # without the header of the column of row names
     if len(names) != head.shape[1]:
         return {}
@@ -117,8 +120,10 @@ def _barcodes(names: pd.Index) -> bool:
 
 def _parsed(path: Path, sep: str, dtypes: dict[str, str] | None, nrows: int | None = None) -> pd.DataFrame:
     try:
-        return pd.read_csv(path, sep=sep, index_col=0, dtype=dtypes, nrows=nrows)
-    except (ValueError, OSError, EOFError, zlib.error) as err:  # pandas' ParserError is a ValueError
+        return read_csv(path, sep, index_col=0, dtype=dtypes, nrows=nrows)
+    except CycseqError:
+        raise
+    except Exception as err:
         raise _bad_table(path, err) from err
 
 
@@ -139,7 +144,7 @@ def _numbers(path: Path, frame: pd.DataFrame) -> Cells:
 
 
 def _bad_table(path: Path, err: Exception) -> FileError:
-    said = " ".join(str(err).split())
+    said = " ".join(str(err).split())[:300] or type(err).__name__
     ragged = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", said)
     if ragged:
         expected, line, seen = ragged.groups()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,15 @@ import scipy.io
 import scipy.sparse as sp
 
 from cycseq.data.door import symbols_or_ids
-from cycseq.data.readers.base import Loaded, Reader, ReadSettings, damage_named
+from cycseq.data.readers.base import Loaded, Reader, ReadSettings, damage_named, read_csv
+from cycseq.data.readers.contained import check_h5
 from cycseq.errors import FileError
+from cycseq.untrusted import check_unpacked, opened
 
 MATRIX = re.compile(r"matrix\.mtx(\.gz)?$")
 EXPRESSION = "Gene Expression"
+BYTES_OF_ENTRY = 16
+"""What an entry of a Matrix Market file takes in memory while it is read: row, column and value."""
 
 
 def fits_folder(path: Path) -> bool:
@@ -31,8 +37,8 @@ def fits_h5(path: Path) -> bool:
     """An HDF5 file with group `matrix` (v3), or with a group for each genome (v2)."""
     if path.suffix not in {".h5", ".hdf5"} or not path.is_file() or not h5py.is_hdf5(path):
         return path.suffix in {".h5", ".hdf5"}
-    with h5py.File(path) as file:
-        return any("barcodes" in file[name] for name in file if isinstance(file[name], h5py.Group))
+    with damage_named(path, "10x h5"), h5py.File(path) as file:
+        return any("barcodes" in file[name] for name in file if file.get(name, getclass=True) is h5py.Group)
 
 
 def read_folder(path: Path, settings: ReadSettings) -> Loaded:
@@ -48,29 +54,31 @@ def read_folder(path: Path, settings: ReadSettings) -> Loaded:
     barcodes_file = _beside(matrix, prefix, ("barcodes.tsv",))
     features_file = _beside(matrix, prefix, ("features.tsv", "genes.tsv"))
     with damage_named(matrix, "a Matrix Market file"):
-        x = scipy.io.mmread(matrix)
+        n_rows, n_columns = _claimed_shape(matrix)
     with damage_named(barcodes_file, "a list of barcodes"):
-        barcodes = pd.read_csv(barcodes_file, sep="\t", header=None, dtype=str)[0]
+        barcodes = read_csv(barcodes_file, "\t", header=None, dtype=str)[0]
     with damage_named(features_file, "a list of genes"):
-        features = pd.read_csv(features_file, sep="\t", header=None, dtype=str)
-    for file, n, expected, what in ((barcodes_file, len(barcodes), x.shape[1], "columns"),
-                                    (features_file, len(features), x.shape[0], "rows")):  # fmt: skip
+        features = read_csv(features_file, "\t", header=None, dtype=str)
+    for file, n, expected, what in ((barcodes_file, len(barcodes), n_columns, "columns"),
+                                    (features_file, len(features), n_rows, "rows")):  # fmt: skip
         if n != expected:
             msg = (
                 f"{file} has {n:,} lines, but {matrix.name} has {expected:,} {what}: they belong to different matrices."
             )
             raise FileError(msg)
+    with damage_named(matrix, "a Matrix Market file"), opened(matrix) as text:
+        x = sp.csr_matrix(sp.coo_matrix(scipy.io.mmread(_Forward(text))).T, dtype=np.float32)
     ids = features[0]
     symbols = features[1] if features.shape[1] > 1 else ids
     types = features[2] if features.shape[1] > 2 else None
-    cells = sp.csr_matrix(sp.coo_matrix(x).T, dtype=np.float32)
-    adata, notes = _assemble(cells, barcodes, ids, symbols, types)
+    adata, notes = _assemble(x, barcodes, ids, symbols, types)
     return Loaded(adata, format="10x folder", notes=notes, labels=_identities(matrix.parent, prefix))
 
 
 def read_h5(path: Path, settings: ReadSettings) -> Loaded:
     """Read Cell Ranger's `.h5`, version 2 or 3."""
     with damage_named(path, "10x h5"), h5py.File(path) as file:
+        check_h5(file, path)
         groups = [name for name in file if "barcodes" in file[name]]
         if len(groups) > 1:
             msg = f"{path} holds {len(groups)} genomes ({', '.join(groups)}): give the 10x folder of one of them."
@@ -87,6 +95,30 @@ def read_h5(path: Path, settings: ReadSettings) -> Loaded:
         adata, notes = _assemble(x, *names, None if types is None else _texts(types))
     version = "version 2" if features is None else "version 3"
     return Loaded(adata, format=f"10x h5, {version}", notes=notes, labels=_identities(path.parent, path.stem))
+
+
+def _claimed_shape(matrix: Path) -> tuple[int, int]:
+    """Rows and columns by the matrix's header; SciPy makes room for all entries that it claims before it reads one.
+
+    Dense matrices, which 10x never writes, are refused: SciPy 1.17 crashes at one with a line too many or too few.
+    """
+    with opened(matrix) as text:
+        n_rows, n_columns, n_entries, layout, field, _ = scipy.io.mminfo(_Forward(text))
+    if layout != "coordinate" or field == "complex":
+        msg = f"{matrix} holds a matrix of the kind {layout} {field}: 10x matrices are of the kind coordinate integer."
+        raise FileError(msg)
+    check_unpacked(matrix, n_entries * BYTES_OF_ENTRY)
+    return n_rows, n_columns
+
+
+@dataclass(frozen=True)
+class _Forward:
+    """A file that can only be read on: SciPy 1.17 ends the process where it seeks in vain."""
+
+    file: io.BufferedIOBase
+
+    def read(self, n: int = -1) -> bytes:
+        return self.file.read(n)
 
 
 def _matrices(path: Path) -> Iterator[Path]:

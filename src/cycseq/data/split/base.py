@@ -15,6 +15,7 @@ from cycseq.arrays import Codes
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import FileError, SplitError
 from cycseq.files import existing_file, write_text
+from cycseq.untrusted import parse_json, unlike
 
 Kind = Literal["unseen-context", "unseen-pair", "few-shot", "unseen-perturbation", "unseen-combination", "random-cells"]
 KINDS: dict[Kind, str] = {
@@ -150,10 +151,10 @@ class Split:
             If the file is absent, is damaged, was altered, is no split, or was written by a newer version.
         """
         try:
-            said = json.loads(existing_file(path).read_text(encoding="utf-8"))
+            said = parse_json(existing_file(path).read_text(encoding="utf-8"))
         except (ValueError, OSError) as err:
             raise _damaged(path, str(err)) from err
-        if not isinstance(said, dict) or "format" not in said:
+        if "format" not in said:
             raise _damaged(path, "it names no format")
         if said["format"] != FORMAT:
             msg = (
@@ -186,14 +187,18 @@ def _restored(said: dict[str, Any]) -> dict[str, Any]:
         msg = f"there is no kind {said['kind']!r}"
         raise ValueError(msg)
     for name in (*PARTS, "left_out"):
-        if any(
+        if not isinstance(said[name], list) or any(
             not isinstance(c, list) or len(c) != 2 or not all(isinstance(word, str) for word in c) for c in said[name]
         ):
             msg = f"{name} is no list of conditions"
             raise ValueError(msg)
         said[name] = tuple(Condition(*c) for c in said[name])
-    said["cells"] = {part: tuple(map(str, names)) for part, names in said["cells"].items()}
-    said["seed"] = int(said["seed"])
+    if unlike(said, {"cells": dict, "seed": int, "seen_parts": int | None}) or unlike(
+        said["cells"], dict.fromkeys(said["cells"], (list, str))
+    ):
+        msg = "cells, seed or seen_parts are not what they must be"
+        raise ValueError(msg)
+    said["cells"] = {part: tuple(names) for part, names in said["cells"].items()}
     return said
 
 

@@ -1,0 +1,21 @@
+"""All fuzz targets, by name."""
+
+from target import Target
+from targets import archives, arrays, h5, labels, matrices, records, tables, words, zarr_stores
+
+TARGETS: dict[str, Target] = {
+    target.name: target
+    for target in (
+        h5.H5AD,
+        h5.BYTES,
+        zarr_stores.ZARR,
+        matrices.TEN_X,
+        tables.TABLES,
+        arrays.ARRAYS,
+        labels.LABELS,
+        records.RECORDS,
+        records.MODELS_SAVED,
+        words.WORDS_OF_GENES,
+        archives.ARCHIVES,
+    )
+}
