@@ -14,7 +14,7 @@ import numpy as np
 from scipy import stats
 
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.normalise import library_sizes, log_normalise
+from cycseq.data.normalise import library_sizes, log_normalised
 from cycseq.data.simulate import WORLDS, SimulateSettings, simulate
 from cycseq.models.condition_kriging import ConditionKriging
 from cycseq.suggest import suggest
@@ -29,7 +29,7 @@ def world(name: str, seed: int) -> tuple[PerturbationData, dict[Condition, np.nd
         Condition.parse(str(c)): adata.varm["true_delta"][c].to_numpy(np.float64) for c in adata.varm["true_delta"]
     }
     adata.layers.clear()
-    log_normalise(adata.X, library_sizes(adata.X))
+    log_normalised(adata.X, library_sizes(adata.X))
     adata.uns["cycseq"] = {"scale": "log1p"}
     return PerturbationData(adata=adata, scale="log1p"), truth
 

@@ -39,7 +39,7 @@ def test_dense_cells_are_summed_block_by_block(monkeypatch, squared):
     x, groups = rng.random((30, 7)).astype(np.float32), rng.integers(-1, 3, 30)
     values = x.astype(np.float64) ** (1 + squared)
     expected = [values[groups == group].sum(axis=0) for group in range(3)]
-    np.testing.assert_allclose(group_sums(x, groups, 3, squared=squared), expected, rtol=1e-12)
+    np.testing.assert_allclose(group_sums(x, groups, 3, power=1 + squared), expected, rtol=1e-12)
     assert x.dtype == np.float32
 
 

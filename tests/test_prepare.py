@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.normalise import cells_expressing, gene_moments, library_sizes, log_normalise
+from cycseq.data.normalise import cells_expressing, gene_moments, library_sizes, log_normalised
 from cycseq.data.prepare import PrepareSettings, prepare
 from cycseq.data.readers import read
 from cycseq.data.variable_genes import normalised_dispersion, variable_genes
@@ -81,7 +81,7 @@ def test_blocks_do_not_show(monkeypatch):
     expected = np.log1p(np.divide(x.toarray() * 1e4, np.maximum(whole, 1)[:, None]))
     moments = gene_moments(x, "counts", whole, np.ones(200, dtype=bool))
     np.testing.assert_allclose(moments.mean, np.expm1(expected).mean(axis=0), rtol=1e-6)
-    log_normalise(x, whole)
+    log_normalised(x, whole)
     np.testing.assert_allclose(x.toarray(), expected, rtol=1e-5)
 
 

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
 from cycseq.arrays import Codes
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.pseudobulk import Responses
+from cycseq.data.scale import look_at
 from cycseq.errors import DataError, unknown_name
 from cycseq.metrics.base import Comparison, Metric, RealContext
 from cycseq.metrics.population import Population, rows_of_groups
 from cycseq.real_side import EvaluateSettings, RealSide, seed_of
+from cycseq.stored import StoredMatrix
 
 __all__ = ["COLUMNS", "EvaluateSettings", "RealSide", "evaluate", "matched", "scores", "table"]
 
@@ -96,8 +97,7 @@ def matched(predicted: PerturbationData, real: RealSide) -> list[Matched]:
     """The predicted conditions by context, checked against the real ones."""
     predicted = _with_real_genes(predicted.require("log1p", "evaluation (the predicted cells)"), real.data.genes)
     _check_conditions(predicted, real)
-    values = predicted.x.data if sp.issparse(predicted.x) else predicted.x
-    if not np.isfinite(np.asarray(values)).all():
+    if look_at(predicted.x).n_broken:
         msg = "some predicted values are NaN or infinite; every value must be a number. Mend the prediction."
         raise DataError(msg)
     grouped = rows_of_groups(predicted.condition_codes, len(predicted.conditions()))
@@ -202,8 +202,10 @@ def _same_cells(
 ) -> Population | None:
     """The predicted population with its cells in the order of the drawn real ones; None where they are other cells.
 
-    Names that only number the cells prove nothing.
+    Names that only number the cells prove nothing, and cells that are stored are not paired.
     """
+    if isinstance(predicted.x, StoredMatrix) or isinstance(real.x, StoredMatrix):  # what was drawn has left its place
+        return None
     drawn = []
     for i, place in enumerate(places):
         names = real.adata.obs_names[real_cells.drawn[place]]

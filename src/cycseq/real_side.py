@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from cycseq.arrays import Codes, Profiles
+from cycseq.arrays import Codes, Profiles, dense, some
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.pseudobulk import Responses
 from cycseq.errors import DataError, SettingsError
@@ -173,8 +173,7 @@ def _fit_axes(control: PerturbationData, settings: EvaluateSettings, *, needed: 
 
     rng = np.random.default_rng(settings.seed)
     rows = rng.permutation(control.n_cells)[: CONTROLS_PER_CELL * settings.max_cells]
-    cells = control.take(rows).x
-    cells = cells if isinstance(cells, np.ndarray) else cells.toarray()
+    cells = dense(some(control.x, rows))
     components = min(settings.components, min(cells.shape) - 1)
     if components < 1:
         return Axes(cells.mean(axis=0, dtype=np.float64), np.eye(cells.shape[1], 1))

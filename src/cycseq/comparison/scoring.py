@@ -11,6 +11,7 @@ import pandas as pd
 
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.labels import CONTROL
+from cycseq.data.scale import look_at
 from cycseq.evaluation import COLUMNS, EvaluateSettings, RealSide, evaluate
 
 Task = Literal["reconstruction", "generation"]
@@ -79,7 +80,7 @@ def scored(
         for side, one in zip(sides, (made_perturbed, pooled(made)), strict=True):
             tables.append(evaluate(one, side, model=model, split=split, seed=seed))
         if task == "generation":
-            ratio = float(made.x.max() / test.x.max())
+            ratio = look_at(made.x).highest / look_at(test.x).highest
             tables.append(pd.DataFrame([(model, split, seed, ALL, ALL, HIGHEST, ratio)], columns=list(COLUMNS)))
     table = pd.concat(tables, ignore_index=True)
     table["metric"] = f"{task}/" + table["metric"]

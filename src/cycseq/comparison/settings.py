@@ -8,6 +8,7 @@ from typing import Any
 import anndata as ad
 import numpy as np
 
+from cycseq.arrays import group_moments
 from cycseq.data.dataset import PerturbationData
 from cycseq.errors import DataError, SettingsError, check_at_least, unknown_name
 from cycseq.model import Model
@@ -104,12 +105,8 @@ def published_data(data: PerturbationData) -> PerturbationData:
             "the published form takes single perturbations, but the data hold combinations only: leave --published out."
         )
         raise DataError(msg)
-    x = singles.x
-    mean = np.asarray(x.mean(axis=0), dtype=np.float64).ravel()
-    square = np.asarray(
-        (x.multiply(x) if hasattr(x, "multiply") else np.square(x)).mean(axis=0), dtype=np.float64
-    ).ravel()
-    top = np.sort(np.argsort(-(square - mean**2), kind="stable")[:PUBLISHED_GENES])
+    variance = group_moments(singles.x, np.zeros(singles.n_cells, dtype=np.int64), 1).variance[0]
+    top = np.sort(np.argsort(-variance, kind="stable")[:PUBLISHED_GENES])
     given = singles.adata[:, top]
     adata = ad.AnnData(X=given.X.copy(), obs=given.obs.copy(), var=given.var.copy(), uns=dict(singles.adata.uns))
     return PerturbationData(adata=adata, scale=singles.scale, notes=singles.notes)

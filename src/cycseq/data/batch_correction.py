@@ -14,7 +14,8 @@ from scipy.sparse.csgraph import connected_components
 from cycseq.arrays import Cells, Codes, dense
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.door import PAIR
-from cycseq.errors import SettingsError
+from cycseq.errors import DataError, SettingsError
+from cycseq.stored import StoredMatrix
 
 FEWEST_CONTROLS = 2
 """ComBat estimates a spread in every batch."""
@@ -78,6 +79,12 @@ def correct_batches(data: PerturbationData, *, spread: bool = False) -> Perturba
             f"{FEWEST_CONTROLS} control cells (--batch-key names the column of the batches)"
         )
         return PerturbationData(adata=data.adata, scale=data.scale, notes=(*data.notes, note))
+    if isinstance(data.x, StoredMatrix):
+        msg = (
+            f"ComBat makes all cells dense, which takes {data.n_cells * len(data.genes) * 4 / 2**30:.0f} GiB here: allow four "
+            "times as much with --memory, keep fewer genes, or leave out --combat."
+        )
+        raise DataError(msg)
     n_genes = data.x.shape[1]
     shape = (len(batches), n_genes)
     effect = BatchEffect(np.zeros(shape), np.ones(shape), np.zeros((len(contexts), n_genes)))

@@ -9,8 +9,9 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Bool
 
-from cycseq.arrays import Matrix
+from cycseq.arrays import InMemory, Matrix
 from cycseq.data.scale import BLOCK
+from cycseq.stored import StoredMatrix
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Block:
         return np.diff(self.ends)
 
 
-def blocks(x: Matrix) -> Iterator[Block]:
+def blocks(x: InMemory) -> Iterator[Block]:
     """The cells in blocks of at most `BLOCK` stored values, but of one cell at least."""
     n_cells = x.shape[0]
     ends = np.arange(n_cells + 1) * x.shape[1] if isinstance(x, np.ndarray) else x.indptr
@@ -48,7 +49,7 @@ def blocks(x: Matrix) -> Iterator[Block]:
 
 
 def submatrix(x: Matrix, rows: Bool[np.ndarray, "cells"], columns: Bool[np.ndarray, "genes"]) -> Matrix:
-    """A copy of some cells and genes; CSR stays CSR. No copy of all genes is made on the way.
+    """A copy of some cells and genes; CSR stays CSR. No copy of all genes is made on the way. What is stored stays so.
 
     Parameters
     ----------
@@ -57,6 +58,10 @@ def submatrix(x: Matrix, rows: Bool[np.ndarray, "cells"], columns: Bool[np.ndarr
     rows, columns
         Those to take, as masks; their order is kept.
     """
+    if isinstance(x, StoredMatrix):
+        cells = x if rows.all() else x[np.flatnonzero(rows)]
+        stored: StoredMatrix = cells if columns.all() else cells[:, np.flatnonzero(columns)]
+        return stored
     if isinstance(x, np.ndarray):
         return np.ascontiguousarray(x[np.ix_(rows, columns)])
     if columns.all():

@@ -17,12 +17,14 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from cycseq.arrays import Cells, Codes, GroupMoments, Matrix, dense, group_moments
+from cycseq.arrays import Cells, Codes, GroupMoments, Matrix, dense, group_moments, in_memory, some
 from cycseq.data.door import OBS, admit
 from cycseq.data.labels import CONTROL, ObsKeys, canonical_perturbation
 from cycseq.data.scale import Scale
 from cycseq.errors import DataError, unknown_name
 from cycseq.files import check_output, check_space, whole
+from cycseq.hdf5 import write_h5ad
+from cycseq.stored import MOST, SMALL, StoredMatrix, by_block, largest_block
 
 DATA_ENDINGS = (".h5ad", ".zarr")
 """What the name of a written data set ends in, so that it can be read again."""
@@ -139,12 +141,12 @@ class PerturbationData:
     def write(self, path: Path, *, overwrite: bool = False) -> None:
         """Write to h5ad, or zarr if the path ends so; whole or not at all."""
         check_output(path, overwrite=overwrite, endings=DATA_ENDINGS)
-        check_space(path, sys.getsizeof(self.adata))
+        check_space(path, _n_bytes(self.adata))
         with whole(path, overwrite=overwrite) as part:
             if path.suffix == ".zarr":
                 self.adata.write_zarr(part)
             else:
-                self.adata.write_h5ad(part, compression="lzf")
+                write_h5ad(self.adata, part)
 
     @property
     def x(self) -> Matrix:
@@ -200,7 +202,7 @@ class PerturbationData:
 
     def cells(self, condition: Condition) -> Cells:
         """The cells of a condition, dense."""
-        return dense(self.x[self.rows(condition)])
+        return dense(some(self.x, self.rows(condition)))
 
     @cached_property
     def moments(self) -> GroupMoments:
@@ -208,8 +210,35 @@ class PerturbationData:
         return group_moments(self.x, self.condition_codes, len(self.conditions()))
 
     def take(self, rows: np.ndarray) -> Self:
-        """The data of these cells (row numbers or a mask)."""
-        return type(self)(adata=self.adata[rows].copy(), scale=self.scale, notes=self.notes)
+        """The data of these cells (row numbers or a mask); a few cells of stored ones come into memory."""
+        adata = self.adata[rows].copy()
+        if isinstance(self.x, StoredMatrix) and adata.n_obs <= SMALL * largest_block(self.x):
+            adata = _in_memory(adata)
+        return type(self)(adata=adata, scale=self.scale, notes=self.notes)
+
+    def loaded(self, what: str) -> Self:
+        """The same data in memory.
+
+        Parameters
+        ----------
+        what
+            What needs them there, for the message.
+
+        Raises
+        ------
+        DataError
+            If stored values are too large for the memory that may be used.
+        """
+        if not isinstance(self.x, StoredMatrix):
+            return self
+        room = MOST * largest_block(self.x)
+        if self.n_cells > room:
+            msg = (
+                f"{what} needs all of {self.n_cells:,} cells in memory, and {room:,} fit: allow more with --memory, or give "
+                "fewer cells."
+            )
+            raise DataError(msg)
+        return type(self)(adata=_in_memory(self.adata.copy()), scale=self.scale, notes=self.notes)
 
     def subset(self, conditions: Iterable[Condition]) -> Self:
         """The cells of these conditions."""
@@ -251,9 +280,8 @@ class PerturbationData:
         digest = hashlib.blake2b(digest_size=16)
         for names in (self.adata.obs_names, self.adata.var_names, *(self.adata.obs[c].astype(str) for c in OBS)):
             digest.update("\x1f".join(names).encode())
-        x: Any = self.x
-        for part in (x.data, x.indices.astype(np.int32), x.indptr.astype(np.int64)) if sp.issparse(x) else (x,):
-            digest.update(np.ascontiguousarray(part).data)
+        for of_part in _digests(self.x):
+            digest.update(of_part)
         return digest.hexdigest()
 
     def provenance(self) -> dict[str, Any]:
@@ -283,3 +311,38 @@ class PerturbationData:
             msg = f"{what} needs {scale} values, but the data are {self.scale}: {cure}."
             raise DataError(msg)
         return self
+
+
+def _in_memory(adata: ad.AnnData) -> ad.AnnData:
+    """Changed in place."""
+    adata.X = in_memory(adata.X)
+    for name in adata.layers:
+        adata.layers[name] = in_memory(adata.layers[name])
+    return adata
+
+
+def _digests(x: Matrix) -> list[bytes]:
+    """Hashes of the values, of their columns and of where each cell's end; of a dense matrix the first alone."""
+    values, columns, ends = (hashlib.blake2b(digest_size=16) for _ in range(3))
+    is_sparse, last = False, np.zeros(1, dtype=np.int64)
+    block: Any
+    for _, block in by_block(x, in_memory) if isinstance(x, StoredMatrix) else [(slice(None), x)]:
+        is_sparse = sp.issparse(block)
+        if not is_sparse:
+            values.update(np.ascontiguousarray(block).data)
+            continue
+        values.update(np.ascontiguousarray(block.data).data)
+        columns.update(np.ascontiguousarray(block.indices.astype(np.int32)).data)
+        own = last + block.indptr[1:]
+        ends.update(np.ascontiguousarray(own).data)
+        last = own[-1:] if len(own) else last
+    return [part.digest() for part in ((values, columns, ends) if is_sparse else (values,))]
+
+
+def _n_bytes(adata: ad.AnnData) -> int:
+    """What the data take at most when written; of stored values, by those of the first block."""
+    if not isinstance(adata.X, StoredMatrix):
+        return sys.getsizeof(adata)
+    first = in_memory(adata.X[: adata.X.chunks[0][0]])
+    own = first.nbytes if isinstance(first, np.ndarray) else first.data.nbytes + first.indices.nbytes
+    return int(own * adata.n_obs / max(1, first.shape[0]) * (1 + len(adata.layers)))

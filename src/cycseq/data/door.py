@@ -17,6 +17,7 @@ from cycseq.arrays import Matrix
 from cycseq.data.labels import FoundLabels, ObsKeys, find_labels
 from cycseq.data.scale import SCALES, Scale, Values, check_finite, decide_scale, look_at
 from cycseq.errors import DataError, unknown_name
+from cycseq.stored import StoredMatrix, of_cells
 from cycseq.untrusted import CONTROL_CHARACTERS
 
 OBS = ("context", "perturbation", "batch")
@@ -124,6 +125,8 @@ def check_size(adata: ad.AnnData) -> None:
 
 def float32(x: Any) -> Matrix:
     """CSR or dense float32 without duplicated or stored zero entries; the same memory where it was so already."""
+    if isinstance(x, StoredMatrix):  # its reader has seen to it
+        return x
     if not sp.issparse(x):
         return np.ascontiguousarray(x, dtype=np.float32)
     csr = sp.csr_matrix(check_indices(x), dtype=np.float32)
@@ -166,6 +169,8 @@ def check_indices(values: Any) -> Any:
 
 def empty_cells(x: Matrix) -> Bool[np.ndarray, "cells"]:
     """Which cells have no value other than zero."""
+    if isinstance(x, StoredMatrix):
+        return of_cells(x, empty_cells).astype(bool)
     empty = ~x.any(axis=1) if isinstance(x, np.ndarray) else np.diff(x.indptr) == 0
     return np.asarray(empty, dtype=bool)
 

@@ -13,9 +13,10 @@ import pandas as pd
 import scipy.sparse as sp
 from jaxtyping import UInt64
 
-from cycseq.arrays import Codes, Matrix
+from cycseq.arrays import Codes, Matrix, some
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.split import Split
+from cycseq.stored import StoredMatrix, of_cells
 
 BARCODE = re.compile(r"[ACGTN]{12,}")
 FEWEST_VALUES = 20
@@ -85,6 +86,8 @@ def row_hashes(x: Matrix) -> UInt64[np.ndarray, "cells"]:
     Every value's bits are mixed with a random number of its gene, and the results are summed modulo 2^64: sums of
     whole numbers do not depend on their order, so dense and sparse rows agree.
     """
+    if isinstance(x, StoredMatrix):
+        return of_cells(x, row_hashes)
     genes = np.random.default_rng(0).integers(0, 2**64 - 1, int(x.shape[1]), dtype=np.uint64)
     genes |= np.uint64(1)
     hashes = np.zeros(x.shape[0], dtype=np.uint64)
@@ -177,7 +180,7 @@ def _barcode_leak(level: Literal["leak", "warning"], pairs: pd.DataFrame, first:
 
 
 def _cosines(x: Matrix, first: Codes, second: Codes) -> np.ndarray:
-    one, two = (sp.csr_array(x[part]).astype(np.float64) for part in (first, second))
+    one, two = (sp.csr_array(some(x, part)).astype(np.float64) for part in (first, second))
     products = [np.asarray(a.multiply(b).sum(axis=1)).ravel() for a, b in ((one, two), (one, one), (two, two))]
     return np.asarray(products[0] / np.maximum(np.sqrt(products[1] * products[2]), 1e-12))
 

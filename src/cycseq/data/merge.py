@@ -14,6 +14,7 @@ import scipy.sparse as sp
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.door import OBS
 from cycseq.errors import DataError
+from cycseq.stored import StoredMatrix, stored_like
 
 FEWEST_GENES = 10
 
@@ -57,7 +58,7 @@ def merge(inputs: Sequence[PerturbationData], names: Sequence[str] | None = None
         if collide:
             own.obs_names = [f"{name}/{cell}" for cell in own.obs_names]
         parts.append(own)
-    whole = ad.concat(parts, join="inner", merge="same")
+    whole = ad.concat(_all_stored(parts), join="inner", merge="same")
     for column in whole.obs.columns:
         if column in OBS or whole.obs[column].dtype == object:
             whole.obs[column] = pd.Categorical(whole.obs[column].astype(object))
@@ -147,6 +148,21 @@ def joined(first: PerturbationData, second: PerturbationData | None) -> Perturba
         return first
     second = second.require(first.scale, "validation").with_genes(first.genes)
     new = second.take(~second.adata.obs_names.isin(first.adata.obs_names))
-    return PerturbationData(
-        adata=ad.concat([first.adata, new.adata], merge="same", uns_merge="same"), scale=first.scale
-    )
+    parts = _all_stored([first.adata, new.adata])
+    return PerturbationData(adata=ad.concat(parts, merge="same", uns_merge="same"), scale=first.scale)
+
+
+def _all_stored(parts: Sequence[ad.AnnData]) -> list[ad.AnnData]:
+    """The parts, those in memory as stored ones where any is stored: anndata puts like to like only."""
+    like = next((part.X for part in parts if isinstance(part.X, StoredMatrix)), None)
+    if like is None:
+        return list(parts)
+    out = []
+    for part in parts:
+        layers = {name: x if isinstance(x, StoredMatrix) else stored_like(x, like) for name, x in part.layers.items()}
+        x = part.X if isinstance(part.X, StoredMatrix) else stored_like(part.X, like)
+        own = ad.AnnData(X=x, obs=part.obs, var=part.var, uns=part.uns, layers=layers)
+        own.obsm.update(part.obsm)
+        own.varm.update(part.varm)
+        out.append(own)
+    return out

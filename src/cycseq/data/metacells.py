@@ -8,12 +8,16 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
-from cycseq.arrays import dense
+from cycseq.arrays import Matrix, dense, in_memory
 from cycseq.data.dataset import PerturbationData
 from cycseq.errors import SettingsError
 from cycseq.progress import track
+from cycseq.stored import StoredMatrix, by_block
+
+ROWS = 1_000
+"""Metacells that are summed together."""
 
 
 def metacells(data: PerturbationData, k: int = 50, draws: int = 50, seed: int = 0) -> PerturbationData:
@@ -58,19 +62,14 @@ def metacells(data: PerturbationData, k: int = 50, draws: int = 50, seed: int = 
     rng = np.random.default_rng(seed)
     batch, batches = pd.factorize(data.adata.obs["batch"].astype(str), sort=True)
     conditions = data.conditions()
-    values = np.empty((len(conditions) * draws, data.x.shape[1]), dtype=np.float32)
     members, batch_of = [], []
-    for i, condition in enumerate(track(conditions, "Drawing metacells")):
+    for condition in track(conditions, "Drawing metacells"):
         rows = data.rows(condition)
         drawn, of = _draw(rows, batch[rows], k, draws, rng)
-        weights = sp.csr_array(
-            (np.full(drawn.size, 1.0 / k), (np.repeat(np.arange(draws), k), np.searchsorted(rows, drawn.ravel()))),
-            shape=(draws, len(rows)),
-        )
-        values[i * draws : (i + 1) * draws] = weights @ dense(data.x[rows])
         members.append(drawn)
         batch_of.append(of)
-    source = _membership(np.concatenate(members), data.n_cells)
+    counted = _membership(np.concatenate(members), data.n_cells)
+    source = sp.csr_matrix(counted, dtype=bool)
     owner = np.repeat(np.arange(len(conditions)), draws)
     obs = pd.DataFrame(
         {
@@ -82,7 +81,13 @@ def metacells(data: PerturbationData, k: int = 50, draws: int = 50, seed: int = 
         index=[f"{conditions[i]}#{j % draws}" for j, i in enumerate(owner)],
     )
     made = {"k": k, "draws": draws, "seed": seed, "cells": data.n_cells}
-    adata = ad.AnnData(X=values, obs=obs, var=data.adata.var.copy(), uns=dict(data.adata.uns), varm=data.adata.varm)
+    adata = ad.AnnData(
+        X=_sums(data.x, counted) / np.float32(k),
+        obs=obs,
+        var=data.adata.var.copy(),
+        uns=dict(data.adata.uns),
+        varm=data.adata.varm,
+    )
     adata.obsm["source_cells"] = source
     adata.uns["cycseq"] = {
         **data.adata.uns.get("cycseq", {}),
@@ -127,8 +132,22 @@ def _strata_below(data: PerturbationData, k: int) -> int:
     return int((sizes < k).sum())
 
 
+def _sums(x: Matrix, counted: sp.csr_matrix) -> Float[np.ndarray, "metacells genes"]:
+    """The sum of the cells of every metacell, a cell as often as it was drawn; float32."""
+    sums = np.zeros((counted.shape[0], x.shape[1]), dtype=np.float32)
+    columns = sp.csc_matrix(counted)
+    for cells, block in by_block(x, in_memory) if isinstance(x, StoredMatrix) else [(slice(None), x)]:
+        own = sp.csr_matrix(columns[:, cells])
+        for start in range(0, len(sums), ROWS):
+            part = own[start : start + ROWS]
+            present = np.flatnonzero(np.diff(part.indptr))
+            sums[start + present] += dense(part[present] @ block)
+    return sums
+
+
 def _membership(drawn: Int[np.ndarray, "metacells k"], n_cells: int) -> sp.csr_matrix:
+    """How often each cell was drawn for each metacell."""
     metacell = np.repeat(np.arange(len(drawn)), drawn.shape[1])
     counted = sp.csr_matrix((np.ones(drawn.size), (metacell, drawn.ravel())), shape=(len(drawn), n_cells))
     counted.sort_indices()
-    return sp.csr_matrix(counted, dtype=bool)
+    return counted

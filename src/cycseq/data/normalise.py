@@ -8,9 +8,10 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Bool, Float, Int
 
-from cycseq.arrays import Matrix, Profile
+from cycseq.arrays import InMemory, Matrix, Profile
 from cycseq.data.blocks import Block, blocks
 from cycseq.data.scale import TARGET_SUM, Scale
+from cycseq.stored import StoredMatrix, by_block, of_cells, with_each_block
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class GeneMoments:
 
 def library_sizes(x: Matrix) -> Float[np.ndarray, "cells"]:
     """The sum of the counts of every cell, in float64."""
+    if isinstance(x, StoredMatrix):
+        return of_cells(x, library_sizes)
     sizes = np.zeros(x.shape[0])
     for block in blocks(x):
         if block.columns is None:
@@ -35,23 +38,27 @@ def library_sizes(x: Matrix) -> Float[np.ndarray, "cells"]:
     return sizes
 
 
-def log_normalise(x: Matrix, sizes: Float[np.ndarray, "cells"]) -> None:
-    """Turn counts into log1p (natural) of counts per 10,000, in place.
+def log_normalised(x: Matrix, sizes: Float[np.ndarray, "cells"]) -> Matrix:
+    """Counts as log1p (natural) of counts per 10,000.
 
     Parameters
     ----------
     x
-        Cells x genes, counts, float32; changed in place.
+        Cells x genes, counts, float32; what is in memory is changed in place, what is stored whenever it is read.
     sizes
         The counts that each cell is divided by: its library size over all genes, also those that `x` lacks.
         A cell of size 0 must be empty, and stays so.
     """
+    if isinstance(x, StoredMatrix):
+        stored: StoredMatrix = with_each_block(x, log_normalised, sizes)
+        return stored
     factors = _factors(sizes).astype(np.float32)
     for block in blocks(x):
         of_cell = factors[block.rows]
         scaled = of_cell[:, None] if block.columns is None else np.repeat(of_cell, block.n_values)
         np.multiply(block.values, scaled, out=block.values)
         np.log1p(block.values, out=block.values)
+    return x
 
 
 def gene_moments(
@@ -73,22 +80,34 @@ def gene_moments(
     taking_part
         The cells that count; the others' values have no influence at all.
     """
-    sums, squares = np.zeros(x.shape[1]), np.zeros(x.shape[1])
-    factors = np.ones(x.shape[0]) if sizes is None else _factors(sizes)
-    for block in blocks(x):
-        weights = taking_part[block.rows] * factors[block.rows]
-        values = block.values.astype(np.float64)
-        values = np.expm1(values, out=values) if scale == "log1p" else values
-        sums += weights @ _matrix(block, values, x.shape[1])
-        squares += weights**2 @ _matrix(block, np.square(values, out=values), x.shape[1])
+    weights = taking_part * (np.ones(x.shape[0]) if sizes is None else _factors(sizes))
+    if isinstance(x, StoredMatrix):
+        sums, squares = np.sum([found for _, found in by_block(x, _weighted_sums, weights, scale=scale)], axis=0)
+    else:
+        sums, squares = _weighted_sums(x, weights, scale)
     n = int(taking_part.sum())
     mean = sums / max(n, 1)
     variance = np.maximum(squares / max(n, 1) - mean**2, 0.0) * (n / max(n - 1, 1))
     return GeneMoments(mean, variance)
 
 
+def _weighted_sums(x: InMemory, weights: Float[np.ndarray, "cells"], scale: Scale) -> Float[np.ndarray, "2 genes"]:
+    """Sums of counts per 10,000 and of their squares, from values and what each cell's are to be multiplied by."""
+    sums = np.zeros((2, x.shape[1]))
+    for block in blocks(x):
+        of_cell = weights[block.rows]
+        values = block.values.astype(np.float64)
+        values = np.expm1(values, out=values) if scale == "log1p" else values
+        sums[0] += of_cell @ _matrix(block, values, x.shape[1])
+        sums[1] += of_cell**2 @ _matrix(block, np.square(values, out=values), x.shape[1])
+    return sums
+
+
 def cells_expressing(x: Matrix, taking_part: Bool[np.ndarray, "cells"]) -> Int[np.ndarray, "genes"]:
     """In how many of these cells each gene is above zero."""
+    if isinstance(x, StoredMatrix):
+        total: Int[np.ndarray, "genes"] = np.sum([n for _, n in by_block(x, cells_expressing, taking_part)], axis=0)
+        return total
     n = np.zeros(x.shape[1])
     for block in blocks(x):
         n += taking_part[block.rows].astype(np.float64) @ _matrix(

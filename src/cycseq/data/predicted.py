@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cycseq.arrays import Matrix
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.door import float32
 from cycseq.data.labels import NO_CONTROL
@@ -17,6 +16,7 @@ from cycseq.data.readers import Loaded, ReadSettings, checked, default_context, 
 from cycseq.data.readers.base import numbered
 from cycseq.data.scale import HIGHEST_LOG1P, look_at
 from cycseq.errors import DataError
+from cycseq.stored import StoredMatrix
 
 SLIGHT = 0.1
 """Values below 0 are kept where their sum is at most this share of that of the values above: standardised values have 1."""
@@ -77,7 +77,9 @@ def _slightly_below_zero(loaded: Loaded) -> str:
     """What to say of log1p values some of which are slightly below 0; nothing where there are none, or more than that."""
     if loaded.adata.X is None or "cycseq" in loaded.adata.uns:
         return ""
-    x: Matrix = float32(loaded.adata.X)
+    x = float32(loaded.adata.X)
+    if isinstance(x, StoredMatrix):  # what may lie below zero is looked for in values that fit into memory
+        return ""
     seen = look_at(x)
     values = x if isinstance(x, np.ndarray) else x.data
     if seen.lowest >= 0 or seen.n_broken or not seen.n_fractional or seen.highest > HIGHEST_LOG1P:

@@ -16,7 +16,7 @@ from cycseq.data.dataset import PerturbationData
 from cycseq.data.door import PAIR, empty_cells
 from cycseq.data.merge import merge
 from cycseq.data.metacells import metacells
-from cycseq.data.normalise import library_sizes, log_normalise
+from cycseq.data.normalise import library_sizes, log_normalised
 from cycseq.data.prepare_settings import PrepareSettings, check_settings
 from cycseq.data.scale import TARGET_SUM
 from cycseq.data.selection import (
@@ -168,9 +168,10 @@ def _normalised(
     )
     said = {**adata.uns.get("cycseq", {}), "scale": "log1p"}
     if data.scale == "counts":
-        log_normalise(adata.X, adata.obs["total_counts"].to_numpy(np.float64))
+        adata.X = log_normalised(adata.X, adata.obs["total_counts"].to_numpy(np.float64))
         if PAIR in adata.layers:
-            log_normalise(adata.layers[PAIR], adata.obs["pair_total_counts"].to_numpy(np.float64))
+            sizes = adata.obs["pair_total_counts"].to_numpy(np.float64)
+            adata.layers[PAIR] = log_normalised(adata.layers[PAIR], sizes)
         said["target_sum"] = TARGET_SUM
         notes += (f"counts were normalised to {TARGET_SUM:,.0f} a cell, then log1p (natural logarithm)",)
     else:

@@ -8,7 +8,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from cycseq.arrays import Matrix
+from cycseq.data.normalise import library_sizes
 from cycseq.errors import SettingsError
+from cycseq.stored import StoredMatrix, of_cells
 
 MITOCHONDRIAL = "mt-"
 """How the names of mitochondrial genes begin, in any case: `MT-ND1`, `mt-Nd1`."""
@@ -90,6 +92,8 @@ def passing_cells(
 
 def genes_expressed(x: Matrix) -> Int[np.ndarray, "cells"]:
     """How many genes of each cell are above zero."""
+    if isinstance(x, StoredMatrix):
+        return of_cells(x, genes_expressed)
     n = np.count_nonzero(x, axis=1) if isinstance(x, np.ndarray) else np.diff(x.indptr)
     return np.asarray(n, dtype=np.int64)
 
@@ -103,4 +107,5 @@ def mitochondrial_counts(x: Matrix, genes: list[str]) -> Float[np.ndarray, "cell
             "leave it out, or name the genes by their symbols."
         )
         raise SettingsError(msg)
-    return np.asarray(x[:, columns].sum(axis=1), dtype=np.float64).ravel()
+    sizes: Float[np.ndarray, "cells"] = library_sizes(x[:, columns])
+    return sizes

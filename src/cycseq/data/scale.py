@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import scipy.sparse as sp
 
 from cycseq.arrays import Matrix
 from cycseq.errors import DataError, unknown_name
+from cycseq.stored import StoredMatrix, by_block
 
 Scale = Literal["counts", "log1p", "scaled"]
 SCALES: tuple[str, ...] = get_args(Scale)
@@ -40,9 +41,27 @@ class Values:
     positive: tuple[float, ...]
     """The first five values above zero."""
 
+    @classmethod
+    def together(cls, parts: Sequence[Self]) -> Self:
+        """What the parts of a matrix show together."""
+
+        def first(name: str) -> tuple[float, ...]:
+            return tuple(value for part in parts for value in getattr(part, name))[:5]
+
+        return cls(
+            sum(part.n for part in parts),
+            sum(part.n_broken for part in parts),
+            min((part.lowest for part in parts), default=0.0),
+            max((part.highest for part in parts), default=0.0),
+            sum(part.n_fractional for part in parts),
+            *(first(name) for name in ("fractional", "negative", "positive")),
+        )
+
 
 def look_at(x: Matrix) -> Values:
     """Range, integrality and examples of all values, block by block."""
+    if isinstance(x, StoredMatrix):
+        return Values.together([seen for _, seen in by_block(x, look_at)])
     n = n_broken = n_fractional = 0
     lowest = highest = 0.0
     examples: dict[str, list[float]] = {"fractional": [], "negative": [], "positive": []}

@@ -13,7 +13,20 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float, Int
 
-from cycseq.arrays import Cells, Codes, Matrix, Profile, Profiles, dense, group_moments, group_sums
+from cycseq.arrays import (
+    Cells,
+    Codes,
+    InMemory,
+    Matrix,
+    Profile,
+    Profiles,
+    brought,
+    dense,
+    group_totals,
+    moments_of,
+    some,
+)
+from cycseq.stored import StoredMatrix
 
 TESTED_VALUES = 64_000_000
 """Values (cells x genes) that one round of tests holds dense: 256 MB."""
@@ -47,13 +60,16 @@ class Population:
             groups[of_group] = group
         involved = np.flatnonzero(groups >= 0)
         part, code = (x, groups) if len(involved) == len(groups) else (x[involved], groups[involved])
-        moments = group_moments(part, code, len(rows))
+        sums = group_totals(part, code, len(rows))
+        moments = moments_of(np.bincount(code[code >= 0], minlength=len(rows)), sums[1], sums[2])
         with np.errstate(invalid="ignore"):
-            nonzero = group_sums(part != 0, code, len(rows)) / moments.n_cells[:, None]
+            nonzero = sums[0] / moments.n_cells[:, None]
         drawn = tuple(
             np.random.default_rng(seed).permutation(of_group)[:max_cells]
             for of_group, seed in zip(rows, seeds, strict=True)
         )
+        if isinstance(x, StoredMatrix):
+            x, drawn = brought(x, drawn)
         return cls(x, drawn, moments.n_cells, moments.mean, moments.variance, nonzero)
 
     def take(self, conditions: Codes) -> Population:
@@ -69,7 +85,7 @@ class Population:
 
     def cells(self, condition: int, most: int | None = None) -> Cells:
         """A dense copy of the drawn cells of a condition; at most so many."""
-        return dense(self.x[self.drawn[condition][:most]])
+        return dense(some(self.x, self.drawn[condition][:most]))
 
 
 def rows_of_groups(codes: Codes, n_groups: int) -> list[Codes]:
@@ -92,12 +108,12 @@ def adjusted_p(
         sizes = np.cumsum([len(cells.drawn[i]) for i in missing])
         count = max(1, int(np.searchsorted(sizes, room, side="right")))
         block, missing = missing[:count], missing[count:]
-        groups = [cells.x[cells.drawn[i]] for i in block]
-        cells.tested.update(zip(block, _wilcoxon(groups, control.x[control.drawn[0]]), strict=True))
+        groups = [some(cells.x, cells.drawn[i]) for i in block]
+        cells.tested.update(zip(block, _wilcoxon(groups, some(control.x, control.drawn[0])), strict=True))
     return np.stack([cells.tested[i] for i in conditions])
 
 
-def _wilcoxon(groups: Sequence[Matrix], control: Matrix) -> Float[np.ndarray, "conditions genes"]:
+def _wilcoxon(groups: Sequence[InMemory], control: InMemory) -> Float[np.ndarray, "conditions genes"]:
     import anndata as ad
     import pandas as pd
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from cycseq.arrays import Cells, Codes, Matrix, Profile, Profiles, dense
+from cycseq.arrays import Cells, Codes, InMemory, Matrix, Profile, Profiles, dense, some
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.features import Features
 from cycseq.data.labels import CONTROL
@@ -79,7 +79,7 @@ class ShiftModel(Model):
         stay sparse where no condition is shifted.
         """
         conditions = list(dict.fromkeys(conditions))
-        controls = self.check_controls(controls, conditions)
+        controls = self.check_controls(controls, conditions).loaded(self.name)
         means = control_means(controls)
         shifts = [
             np.zeros_like(means[c.context]) if c.is_control else self.shift(c, means[c.context]) for c in conditions
@@ -88,13 +88,13 @@ class ShiftModel(Model):
         drawn = [draw(rows[c.context], n_cells, np.random.default_rng([seed, *str(c).encode()])) for c in conditions]
         x: Matrix
         if sp.issparse(controls.x) and not any(shift.any() for shift in shifts):
-            blocks = [rescaled(controls.x[r], means[c.context]) for c, r in zip(conditions, drawn, strict=True)]
+            blocks = [rescaled(some(controls.x, r), means[c.context]) for c, r in zip(conditions, drawn, strict=True)]
             x = sp.vstack(blocks, format="csr")
         else:
             ends = np.cumsum([len(r) for r in drawn])
             x = np.empty((int(ends[-1]), len(controls.genes)), dtype=np.float32)
             for c, shift, r, end in zip(conditions, shifts, drawn, ends, strict=True):
-                x[end - len(r) : end] = shifted_cells(dense(controls.x[r]), means[c.context], shift)
+                x[end - len(r) : end] = shifted_cells(dense(some(controls.x, r)), means[c.context], shift)
         obs = pd.concat([predicted_obs(controls, r, c) for c, r in zip(conditions, drawn, strict=True)])
         adata = ad.AnnData(
             X=x,
@@ -230,7 +230,7 @@ def bounded(cells: Cells, highest: float) -> Cells:
     return cells
 
 
-def rescaled(cells: Matrix, control_mean: Profile) -> Matrix:
+def rescaled(cells: InMemory, control_mean: Profile) -> InMemory:
     """Sparse control cells, scaled so that their mean is that of all control cells; all of them stay as they are."""
     target = control_mean.astype(np.float64)
     factor, absent = _restoring(np.asarray(cells.mean(axis=0, dtype=np.float64)).ravel(), target)

@@ -12,6 +12,7 @@ import numpy as np
 from cycseq.arrays import Codes
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.merge import joined
+from cycseq.data.scale import look_at
 from cycseq.errors import FitBrokeOffError, ModelError, SettingsError
 from cycseq.model import Fitted
 from cycseq.models.trained_network import WEIGHTS, Net, TrainedNetwork
@@ -124,7 +125,7 @@ class NetworkModel(TrainedNetwork[Net]):
         facts = {
             "vocabulary": vars(vocabulary),
             "trained_parts": sorted({part for c in train.conditions() for part in c.parts}),
-            "highest": float(data.x.max()),
+            "highest": look_at(data.x).highest,
             "epochs": state.epoch,
             "best_epoch": state.best_epoch,
             "best_loss": state.best_loss,

@@ -10,7 +10,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
-from cycseq.arrays import Cells, Codes, Profile, dense
+from cycseq.arrays import Cells, Codes, Profile, dense, some
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.labels import CONTROL
 from cycseq.errors import FitBrokeOffError, ModelError, unknown_name
@@ -67,7 +67,7 @@ class TrainedNetwork(Model, Generic[Net]):
         zero, nor above 1.5 times the highest training value.
         """
         conditions = list(dict.fromkeys(conditions))
-        controls = self.check_controls(controls, conditions)
+        controls = self.check_controls(controls, conditions).loaded(self.name)
         net, blocks, labels = self.network(), [], []
         feeder = Feeder(encoded(controls, self.vocabulary), np.arange(controls.n_cells), 1024, seed)
         for condition in conditions:
@@ -122,7 +122,7 @@ class TrainedNetwork(Model, Generic[Net]):
         unperturbed = Condition(condition.context, CONTROL)
         change = self._made(net, feeder, rows, condition, 0).mean(axis=0, dtype=np.float64)
         change -= self._made(net, feeder, rows, unperturbed, 0).mean(axis=0, dtype=np.float64)
-        mean: Profile = (dense(feeder.cells.x[rows]).mean(axis=0, dtype=np.float64) + change).astype(np.float32)
+        mean: Profile = (dense(some(feeder.cells.x, rows)).mean(axis=0, dtype=np.float64) + change).astype(np.float32)
         return mean
 
     def _made(self, net: Net, feeder: Feeder, rows: Codes, condition: Condition, seed: int) -> Cells:

@@ -151,5 +151,5 @@ def _mean(data: PerturbationData) -> Profile:
 
 
 def _zeros(data: PerturbationData) -> Profile:
-    zeros: Profile = 1.0 - group_sums(data.x != 0, np.zeros(data.n_cells, dtype=np.int64), 1)[0] / data.n_cells
+    zeros: Profile = 1.0 - group_sums(data.x, np.zeros(data.n_cells, dtype=np.int64), 1, power=0)[0] / data.n_cells
     return zeros

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 
 from cycseq.data.convert.base import Labels, Layout, column, one_file, perturbations
 from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.normalise import library_sizes
+from cycseq.data.quality import genes_expressed
 
 
 def to_scperturb(data: PerturbationData) -> Labels:
@@ -25,8 +26,8 @@ def to_scperturb(data: PerturbationData) -> Labels:
         index=data.adata.obs.index,
     )
     if data.scale == "counts":
-        obs["ncounts"] = np.asarray(data.x.sum(axis=1, dtype=np.float64)).ravel()
-        obs["ngenes"] = np.asarray(sp.csr_matrix(data.x).getnnz(axis=1), dtype=np.int64)
+        obs["ncounts"] = library_sizes(data.x)
+        obs["ngenes"] = genes_expressed(data.x)
     odd = [str(c) for c in data.conditions() if len(c.parts) > 1 and "_" in c.perturbation]
     return Labels(
         obs,

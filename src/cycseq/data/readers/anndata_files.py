@@ -10,15 +10,17 @@ import anndata as ad
 import h5py
 import pandas as pd
 
-from cycseq.data.door import PAIR, float32
+from cycseq.data.door import PAIR, check_indices
 from cycseq.data.readers.base import Loaded, Reader, ReadSettings, damage_named
+from cycseq.data.readers.contained import check_h5, check_zarr
+from cycseq.data.readers.stored import values_of
 from cycseq.errors import DataError, unknown_name
 
 
 def fits_h5(path: Path) -> bool:
     """By name; a file `.h5` by what is in it."""
     if path.suffix == ".h5" and path.is_file() and h5py.is_hdf5(path):
-        with h5py.File(path) as file:
+        with damage_named(path, "h5ad"), h5py.File(path) as file:
             return "obs" in file and "var" in file
     return path.suffix in {".h5ad", ".h5mu"}
 
@@ -32,6 +34,7 @@ def read_h5(path: Path, settings: ReadSettings) -> Loaded:
     """Read `.h5ad`, or modality `rna` of `.h5mu`."""
     with damage_named(path, "h5ad"):
         with h5py.File(path) as file:
+            check_h5(file, path)
             if path.suffix == ".h5mu":
                 loaded = _read_group(file["mod/rna"], settings, f"h5mu, modality rna of {', '.join(file['mod'])}")
                 shared: pd.DataFrame = ad.io.read_elem(file["obs"])
@@ -40,7 +43,9 @@ def read_h5(path: Path, settings: ReadSettings) -> Loaded:
                 return loaded
             if file.attrs.get("encoding-type") == "anndata":
                 return _read_group(file, settings, "h5ad")
-        return _from_memory(ad.read_h5ad(path), settings, "h5ad of an old version")
+        whole = ad.read_h5ad(path)
+        check_indices({"X": whole.X, "raw": whole.raw and whole.raw.X, **whole.layers, **whole.obsm, **whole.uns})
+        return _from_memory(whole, settings, "h5ad of an old version")
 
 
 def read_zarr(path: Path, settings: ReadSettings) -> Loaded:
@@ -48,29 +53,35 @@ def read_zarr(path: Path, settings: ReadSettings) -> Loaded:
     import zarr
 
     with damage_named(path, "zarr"):
-        return _read_group(zarr.open_group(path, mode="r"), settings, "zarr")
+        store = zarr.open_group(path, mode="r")
+        check_zarr(store, path)
+        return _read_group(store, settings, "zarr")
 
 
 def _read_group(group: Any, settings: ReadSettings, what: str) -> Loaded:
     """X, or the layer asked for, with obs, var, uns and obsm; what cycseq wrote besides; other layers stay on the disk."""
-    elem = ad.io.read_elem
+    elem = _element
     kinds = ("layers", "raw", "obsm")
     inside = {name: set(group[name]) if hasattr(group.get(name), "keys") else set() for name in kinds}
     layers = (*sorted(inside["layers"]), *(["raw"] if "X" in inside["raw"] else []))
     where = _layer(settings.layer, (*layers, *(f"obsm/{name}" for name in sorted(inside["obsm"]))))
-    values = elem(group[where]) if where in group else None
+    x = values_of(group[where], settings.memory) if where in group else None
     var = elem(group["raw/var" if where == "raw/X" else "var"])
     others = {name: elem(group[name]) for name in ("uns", "obsm") if name in group}
     if where.startswith("obsm/"):
-        var = _genes_of(where, values, var, others.get("uns", {}))
-    x = None if values is None else float32(values.to_numpy() if isinstance(values, pd.DataFrame) else values)
+        var = _genes_of(where, elem(group[where]), var, others.get("uns", {}))
     if where != "X":
         _forget_scale(others.get("uns", {}))
     elif "cycseq" in others.get("uns", {}):
         others["varm"] = elem(group["varm"]) if "varm" in group else {}
-        others["layers"] = {PAIR: elem(group["layers"][PAIR])} if PAIR in layers else {}
+        others["layers"] = {PAIR: values_of(group["layers"][PAIR], settings.memory)} if PAIR in layers else {}
     adata = ad.AnnData(X=x, obs=elem(group["obs"]), var=var, **others)
     return Loaded(adata, format=what, layers=layers, notes=_notes(where))
+
+
+def _element(stored: Any) -> Any:
+    """One element in memory, its sparse matrices checked."""
+    return check_indices(ad.io.read_elem(stored))
 
 
 def _from_memory(adata: ad.AnnData, settings: ReadSettings, what: str) -> Loaded:

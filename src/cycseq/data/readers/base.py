@@ -67,6 +67,10 @@ class ReadSettings:
     genes_file: Path | None = None
     """Names of the genes, one a line, for NPY and NPZ files, and for h5ad whose genes are only numbered."""
 
+    memory: str | None = None
+    """How much memory may be used, for example 4GiB: values of an h5ad or zarr file that take more than a quarter of it
+    stay in the file and are read in parts. All that the machine has if left out."""
+
     def keys(self) -> ObsKeys:
         """The obs columns that were said."""
         return ObsKeys(self.perturbation_key, self.context_key, self.batch_key, self.control)

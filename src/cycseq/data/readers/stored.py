@@ -1,0 +1,111 @@
+"""Values that are too large for memory stay in their file: what may be held, and how it is laid out in blocks of cells."""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from cycseq.arrays import Matrix
+from cycseq.data.door import float32
+from cycseq.errors import DataError, SettingsError
+
+UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+IN_MEMORY = 1 / 4
+"""Values are read at once where they take no more than this share of the memory: steps make copies of them."""
+BLOCK = 1 / 48
+"""Share of the memory that the values of a block of cells take; a few blocks are worked on together, with copies."""
+FEWEST_CELLS = 100
+"""Smaller blocks would cost more than they save."""
+MEMORY_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+
+
+def memory_bytes(said: str | None) -> int:
+    """``"4GiB"`` (also 4GB, 4g, 512 MiB) in bytes; what the machine, or the job's limit, has where nothing is said.
+
+    Raises
+    ------
+    SettingsError
+        If the text is no amount of memory.
+    """
+    if said is None:
+        return _memory_here()
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?\s*", said, re.IGNORECASE)
+    if found is None or float(found[1]) <= 0:
+        msg = f"--memory {said} is no amount of memory: say for example --memory 4GiB."
+        raise SettingsError(msg)
+    return int(float(found[1]) * UNITS[found[2].upper()])
+
+
+def values_of(element: Any, memory: str | None) -> Matrix:
+    """The values of an element of an h5ad or zarr file, float32: in memory where they fit, or else stored.
+
+    Parameters
+    ----------
+    element
+        The group of a sparse matrix, or the array of a dense one.
+    memory
+        As of `memory_bytes`.
+
+    Raises
+    ------
+    DataError
+        If the values do not fit and lie gene by gene (CSC), so that no cells can be read alone.
+    SettingsError
+        If not even a few cells fit, or Dask is not installed.
+    """
+    import anndata as ad
+    import pandas as pd
+
+    limit, size = memory_bytes(memory), _n_bytes(element)
+    if size <= IN_MEMORY * limit:
+        values = ad.io.read_elem(element)
+        return float32(values.to_numpy() if isinstance(values, pd.DataFrame) else values)
+    what = f"the values take {size / 2**30:.1f} GiB, too much for {limit / 2**30:.3g} GiB of memory"
+    encoding = element.attrs.get("encoding-type")
+    if encoding not in {"csr_matrix", "array"}:
+        msg = (
+            f"{what}, and the file keeps them as {encoding}, of which no cells can be read alone: write X as CSR, or allow "
+            f"{4 * size / 2**30:.0f} GiB with --memory."
+        )
+        raise DataError(msg)
+    n_cells, n_genes = (int(n) for n in (element.attrs["shape"] if encoding == "csr_matrix" else element.shape))
+    rows = int(BLOCK * limit * n_cells / size)
+    if rows < min(FEWEST_CELLS, n_cells):
+        msg = f"{what}, and not even {FEWEST_CELLS} cells at once fit: allow more with --memory."
+        raise SettingsError(msg)
+    try:
+        import dask  # noqa: F401
+    except ModuleNotFoundError as err:
+        msg = f"{what}: allow more with --memory, or install what reads a part at a time: pip install 'cycseq[scale]'."
+        raise SettingsError(msg) from err
+    from anndata.experimental import read_elem_lazy
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=UserWarning)  # of zarr, about its own formats
+        stored = read_elem_lazy(element, chunks=(rows, n_genes))
+    meta = sp.csr_matrix((0, 0), dtype=np.float32) if encoding == "csr_matrix" else np.zeros((0, 0), dtype=np.float32)
+    return stored.map_blocks(float32, dtype=np.float32, meta=meta)
+
+
+def _n_bytes(element: Any) -> int:
+    """What the values take in memory as float32, by what the file says of its own size."""
+    if not hasattr(element, "keys"):
+        return int(np.prod(element.shape, dtype=np.int64)) * 4
+    if "data" in element:
+        return int(element["data"].shape[0]) * 8 + int(element["indptr"].shape[0]) * 8
+    return 0
+
+
+def _memory_here() -> int:
+    limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")] if hasattr(os, "sysconf") else [16 << 30]
+    for path in MEMORY_LIMITS:
+        with suppress(OSError, ValueError):  # no limit is written as "max"
+            limits.append(int(path.read_text(encoding="ascii")))
+    return min(limits)
