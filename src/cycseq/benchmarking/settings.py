@@ -41,6 +41,9 @@ class BenchmarkSettings:
     """How many times each model is fitted and predicts, with seeds 0, 1, 2, ..."""
     jobs: int = 1
     """Processes; they share one copy of the cells, and each needs the memory of one model and one split besides."""
+    scheduler: str | None = None
+    """Compute on a Dask cluster: the address of its scheduler (tcp://host:8786), or local, which starts as many worker
+    processes as --jobs says. Workers that are lost cost what they were computing, which others compute again."""
     cells: int | None = None
     """Cells to predict for each condition; as many as are real, 500 at most, if not said."""
     model_settings: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -117,9 +120,7 @@ def everything_asked(
     """Everything that the tables depend on, in JSON's types."""
     asked = {
         "data": data.fingerprint(),
-        "splits": {
-            split.name: blake2b(json.dumps(asdict(split)).encode(), digest_size=8).hexdigest() for split in splits
-        },
+        "splits": {split.name: split.digest() for split in splits},
         "models": list(models),
         "model_settings": {model: _with_contents(said) for model, said in settings.model_settings.items()},
         "seeds": settings.seeds,

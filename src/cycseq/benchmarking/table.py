@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,19 +12,20 @@ from typing import Any
 
 import pandas as pd
 
-from cycseq.benchmarking.cell import Cell, cell_path, read_table
+from cycseq.benchmarking.cell import Cell, cell_path
+from cycseq.benchmarking.engines import computed
 from cycseq.benchmarking.settings import BASELINES, BenchmarkSettings, chosen_models, chosen_splits, everything_asked
-from cycseq.benchmarking.work import Failure, Task, Unit, compute
+from cycseq.benchmarking.work import Failure, Task, Unit
 from cycseq.bootstrap import paired_differences, summarise
 from cycseq.calibration import SPLIT_HALF
+from cycseq.checksums import sha256
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.prepare import refuse_scaled
 from cycseq.data.split import Split, SplitSettings
-from cycseq.errors import CycseqError, FileError, SettingsError
+from cycseq.errors import FileError, SettingsError
 from cycseq.evaluation import COLUMNS, EvaluateSettings
-from cycseq.files import write_text
-from cycseq.progress import track
-from cycseq.run import environment
+from cycseq.files import alone, write_text
+from cycseq.run import environment, read_table
 
 CELLS, RECORD = "cells", "benchmark.json"
 TABLES = ("metrics", "summary", "differences", "skipped")
@@ -93,47 +95,48 @@ def benchmark(
     DataError
         If the data are scaled.
     """
-    started = datetime.now(UTC)
+    started = time.monotonic()  # which no clock that is put right can turn back
     refuse_scaled(data)
     evaluation = evaluation or EvaluateSettings()
     evaluation.chosen()  # an unknown metric is refused before anything is written
     models, splits = chosen_models(settings), chosen_splits(data, settings, splitting)
     asked = everything_asked(data, settings, evaluation, models, splits)
-    _check_folder(out, asked, overwrite=overwrite)
-    record = {
-        "asked": asked,
-        "command": command,
-        "created": started.isoformat(timespec="seconds"),
-        "data": {"path": str(data_path) if data_path else None, "hash": asked["data"], **facts(data)},
-        "splitting": asdict(splitting or SplitSettings()),
-        "splits": [_described(split) for split in splits],
-        "models": list(models),
-        "baselines": [name for name in models if name in BASELINES],
-        **environment(),
-    }
-    write_text(out / RECORD, json.dumps(record, indent=1), overwrite=True)
+    with alone(out):
+        _check_folder(out, asked, overwrite=overwrite)
+        record = {
+            "asked": asked,
+            "command": command,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "data": {"path": str(data_path) if data_path else None, "hash": asked["data"], **facts(data)},
+            "splitting": asdict(splitting or SplitSettings()),
+            "splits": [_described(split) for split in splits],
+            "models": list(models),
+            "baselines": [name for name in models if name in BASELINES],
+            **environment(),
+        }
+        write_text(out / RECORD, json.dumps(record, indent=1), overwrite=True)
 
-    tasks = {split.name: _tasks(out / CELLS, asked, settings, models, split) for split in splits}
-    missing = [
-        Unit(split, some, evaluation, settings.cells)
-        for split in splits
-        for some in _shared_out([t for t in tasks[split.name] if Cell.read(t.path) is None], settings.jobs, len(splits))
-    ]
-    failed = tuple(failure for failures in _computed(data, missing, settings.jobs) for failure in failures)
-    paths = [task.path for split in splits for task in tasks[split.name]]
-    cells = {path.name: cell for path in paths if (cell := Cell.read(path)) is not None}
-    record |= {
-        "seconds": round((datetime.now(UTC) - started).total_seconds(), 1),
-        "computed_now": sum(len(unit.tasks) for unit in missing),
-        "failed": [asdict(failure) for failure in failed],
-        "cells": [
-            {"file": name, "model": c.model, "split": c.split, "seed": c.seed, "seconds": round(c.seconds, 3)}
-            for name, c in cells.items()
-        ],
-    }
-    for stale in set((out / CELLS).glob("*.npz")) - set(paths):
-        stale.unlink()
-    return _written(out, record, list(cells.values()), failed)
+        tasks = {split.name: _tasks(out / CELLS, asked, settings, models, split) for split in splits}
+        missing = [
+            Unit(split, left, evaluation, settings.cells)
+            for split in splits
+            if (left := tuple(task for task in tasks[split.name] if Cell.read(task.path) is None))
+        ]
+        failed = computed(data, missing, settings.jobs, settings.scheduler)
+        paths = [task.path for split in splits for task in tasks[split.name]]
+        cells = {path.name: cell for path in paths if (cell := Cell.read(path)) is not None}
+        record |= {
+            "seconds": round(time.monotonic() - started, 1),
+            "computed_now": sum(len(unit.tasks) for unit in missing),
+            "failed": [asdict(failure) for failure in failed],
+            "cells": [
+                {"file": name, "model": c.model, "split": c.split, "seed": c.seed, "seconds": round(c.seconds, 3)}
+                for name, c in cells.items()
+            ],
+        }
+        for stale in set((out / CELLS).glob("*.npz")) - set(paths):
+            stale.unlink()
+        return _written(out, record, list(cells.values()), failed)
 
 
 def open_benchmark(folder: Path) -> BenchmarkResult:
@@ -156,6 +159,10 @@ def open_benchmark(folder: Path) -> BenchmarkResult:
     if "seconds" not in record:
         msg = f"the benchmark in {folder} has not ended: resume it with {record.get('command') or 'the same command'}"
         raise FileError(msg)
+    for name, known in record.get("checksums", {}).items():  # older versions wrote none
+        if not (folder / name).is_file() or sha256(folder / name) != known:
+            msg = f"{folder / name} is missing, truncated or was altered: run the same command again; finished cells are kept."
+            raise FileError(msg)
     metrics, summary, differences, skipped = (read_table(folder / f"{name}.csv") for name in TABLES)
     failed = tuple(Failure(**failure) for failure in record["failed"])
     return BenchmarkResult(folder, record, metrics, summary, differences, skipped, failed)
@@ -213,36 +220,6 @@ def _tasks(
     return tasks
 
 
-def _shared_out(tasks: list[Task], jobs: int, n_splits: int) -> list[tuple[Task, ...]]:
-    """One share for a split, or several where there are fewer splits than processes; no share is empty."""
-    n_shares = min(-(-jobs // n_splits), len(tasks))
-    return [tuple(tasks[i::n_shares]) for i in range(n_shares)]
-
-
-def _computed(data: PerturbationData, units: list[Unit], jobs: int) -> Iterable[list[Failure]]:
-    """The failures of every unit. Processes read one copy of the cells (joblib maps large arrays from a file)."""
-    if min(jobs, len(units)) <= 1:
-        return track((compute(data, unit) for unit in units), "Models on splits", len(units))
-    return track(_in_processes(data, units, jobs), "Models on splits", len(units))
-
-
-def _in_processes(data: PerturbationData, units: list[Unit], jobs: int) -> Iterator[list[Failure]]:
-    from joblib import Parallel, delayed  # type: ignore[import-untyped]
-    from joblib.externals.loky.process_executor import (  # type: ignore[import-untyped]
-        TerminatedWorkerError,
-    )
-
-    workers = Parallel(n_jobs=min(jobs, len(units)), return_as="generator_unordered", mmap_mode="c")
-    try:
-        yield from workers(delayed(compute)(data, unit) for unit in units)
-    except TerminatedWorkerError as err:
-        msg = (
-            f"a process of the benchmark was ended from outside, most often for want of memory: say fewer than --jobs "
-            f"{jobs}. Finished cells of the table are kept."
-        )
-        raise CycseqError(msg) from err
-
-
 def _described(split: Split) -> dict[str, Any]:
     return {
         "name": split.name,
@@ -271,5 +248,6 @@ def _written(out: Path, record: dict[str, Any], cells: Sequence[Cell], failed: t
     )
     for name in TABLES:
         write_text(out / f"{name}.csv", getattr(result, name).to_csv(index=False), overwrite=True)
+    record["checksums"] = {f"{name}.csv": sha256(out / f"{name}.csv") for name in TABLES}
     write_text(out / RECORD, json.dumps(record, indent=1), overwrite=True)
     return result

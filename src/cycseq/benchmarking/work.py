@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,13 +62,25 @@ class Failure:
 
 def compute(data: PerturbationData, unit: Unit) -> list[Failure]:
     """Compute and write the unit's cells one by one; what breaks is returned, and the others go on."""
-    real, parts = real_side(data, unit)
-    failures: list[Failure] = []
+    found = outcomes(*real_side(data, unit), unit)
+    return [failure for task, outcome in zip(unit.tasks, found, strict=True) for failure in kept(task, outcome)]
+
+
+def kept(task: Task, outcome: Cell | Failure) -> list[Failure]:
+    """Write what was computed; what broke is returned."""
+    if isinstance(outcome, Failure):
+        return [outcome]
+    outcome.write(task.path)
+    return []
+
+
+def outcomes(real: RealSide, parts: SplitParts, unit: Unit) -> Iterator[Cell | Failure]:
+    """What each of the unit's tasks comes to, one by one: a cell, or how it broke."""
     refused: dict[str, str] = {}
     for task in unit.tasks:
         started = time.perf_counter()
         if task.model in refused:
-            _not_applicable(unit, task, refused[task.model]).write(task.path)
+            yield _not_applicable(unit, task, refused[task.model])
             continue
         try:
             cell = (
@@ -77,7 +89,7 @@ def compute(data: PerturbationData, unit: Unit) -> list[Failure]:
                 else _model_cell(real, parts, unit, task)
             )
         except FitBrokeOffError as err:
-            failures.append(Failure(task.model, unit.split.name, task.seed, str(err)))
+            yield failure(unit, task, str(err))
             continue
         except ModelError as err:
             refused[task.model] = str(err)
@@ -85,10 +97,14 @@ def compute(data: PerturbationData, unit: Unit) -> list[Failure]:
         except Exception as err:  # noqa: BLE001  (one broken cell must not cost the others; it is reported by name)
             where = traceback.extract_tb(err.__traceback__)[-1]
             said = f"{type(err).__name__}: {err} ({Path(where.filename).name}, line {where.lineno})"
-            failures.append(Failure(task.model, unit.split.name, task.seed, said))
+            yield failure(unit, task, said)
             continue
-        Cell(**{**vars(cell), "seconds": time.perf_counter() - started}).write(task.path)
-    return failures
+        yield replace(cell, seconds=time.perf_counter() - started)
+
+
+def failure(unit: Unit, task: Task, error: str) -> Failure:
+    """How this task broke."""
+    return Failure(task.model, unit.split.name, task.seed, error)
 
 
 def real_side(data: PerturbationData, unit: Unit) -> tuple[RealSide, SplitParts]:

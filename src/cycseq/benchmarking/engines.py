@@ -1,0 +1,89 @@
+"""Who computes the missing cells of the table: this process, several of this machine, or the workers of a Dask cluster.
+
+An engine takes units of work and yields what broke of each, as they end; what was computed is written by then.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from cycseq.benchmarking.on_cluster import on_cluster
+from cycseq.benchmarking.work import Failure, Unit, compute
+from cycseq.cluster import cluster
+from cycseq.data.dataset import PerturbationData
+from cycseq.errors import CycseqError
+from cycseq.progress import track
+
+WATCH = "cycseq-watch"
+"""Name of the thread that looks whether the starter lives."""
+
+
+def computed(data: PerturbationData, units: Sequence[Unit], jobs: int, scheduler: str | None) -> tuple[Failure, ...]:
+    """Compute and write every task of the units; what broke is returned.
+
+    Parameters
+    ----------
+    data
+        What the splits were made from.
+    units
+        What is missing: one for each split.
+    jobs
+        Processes of this machine; without a scheduler they share one copy of the cells.
+    scheduler
+        As of `cluster`; its workers need not see the folder of the tables.
+
+    Raises
+    ------
+    CycseqError
+        If the processes or the cluster were ended from outside; what had been computed is kept.
+    """
+    with cluster(scheduler if units else None, jobs=jobs) as client:
+        if client is not None:
+            shares = [share for unit in units for share in _shares(unit, len(unit.tasks))]
+            engine = on_cluster(data, shares, client)
+        else:
+            shares = [share for unit in units for share in _shares(unit, -(-jobs // len(units)))]
+            several = min(jobs, len(shares)) > 1
+            engine = _in_processes(data, shares, jobs) if several else (compute(data, unit) for unit in shares)
+        return tuple(f for failures in track(engine, "Models on splits", len(shares)) for f in failures)
+
+
+def _shares(unit: Unit, wanted: int) -> list[Unit]:
+    """The unit in so many parts, or in fewer where it has fewer tasks: no part is empty."""
+    n_shares = min(wanted, len(unit.tasks))
+    return [replace(unit, tasks=unit.tasks[i::n_shares]) for i in range(n_shares)]
+
+
+def _in_processes(data: PerturbationData, units: Sequence[Unit], jobs: int) -> Iterator[list[Failure]]:
+    """On processes that read one copy of the cells (joblib maps large arrays from a file)."""
+    from joblib import Parallel, delayed  # type: ignore[import-untyped]
+    from joblib.externals.loky.process_executor import (  # type: ignore[import-untyped]
+        TerminatedWorkerError,
+    )
+
+    workers = Parallel(n_jobs=min(jobs, len(units)), return_as="generator_unordered", mmap_mode="c")
+    try:
+        yield from workers(delayed(_computed_by_worker)(os.getpid(), data, unit) for unit in units)
+    except TerminatedWorkerError as err:
+        msg = (
+            f"a process of the benchmark was ended from outside, most often for want of memory: say fewer than --jobs "
+            f"{jobs}. Finished cells of the table are kept."
+        )
+        raise CycseqError(msg) from err
+
+
+def _computed_by_worker(starter: int, data: PerturbationData, unit: Unit) -> list[Failure]:
+    """`compute`, on a process that ends itself within a second where the one that started it was killed."""
+
+    def watch() -> None:
+        while os.getppid() == starter:
+            time.sleep(1.0)
+        os._exit(1)
+
+    if all(thread.name != WATCH for thread in threading.enumerate()):  # a process serves several units
+        threading.Thread(target=watch, name=WATCH, daemon=True).start()
+    return compute(data, unit)
