@@ -64,8 +64,9 @@ class Dropout(nn.Module):
         if x.device.type != "cpu":
             return dropout(x, self.below / 256)
         drawn = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(1 << 63), None)
-        kept = drawn.view(torch.uint8)[: x.numel()].view(x.shape) >= self.below
-        return x * kept.to(x.dtype).mul_(256 / (256 - self.below))
+        # the scale where a byte is not below, else 0: a comparison to booleans would take longer than all of this
+        kept = drawn.view(torch.uint8)[: x.numel()].view(x.shape).to(x.dtype).sub_(self.below - 1).clamp_(0, 1)
+        return x * kept.mul_(256 / (256 - self.below))
 
 
 class Labels(nn.Module):
