@@ -123,6 +123,32 @@ def parse_json(text: str) -> dict[str, Any]:
     return said
 
 
+def parse_yaml(text: str) -> Any:
+    """What a YAML (or JSON) text says: plain values, lists and tables.
+
+    Raises
+    ------
+    ValueError
+        If it is no YAML, is nested beyond reason, or repeats parts by ``*name``: a few lines of that grow without limit.
+    """
+    import yaml  # type: ignore[import-untyped]
+
+    depth = 0
+    try:
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEPEST or isinstance(event, yaml.AliasEvent):
+                msg = (
+                    "it is nested too deeply"
+                    if depth > DEEPEST
+                    else "it repeats parts of itself by *name: write them out"
+                )
+                raise ValueError(msg)
+        return yaml.safe_load(text)
+    except yaml.YAMLError as err:
+        raise ValueError(" ".join(str(err).split())) from err
+
+
 def unlike(said: dict[str, Any], kinds: Mapping[str, type | UnionType | tuple[type, ...]]) -> list[str]:
     """The names whose value is missing from an object, or is of another kind than it must be.
 

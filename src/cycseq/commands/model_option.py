@@ -23,7 +23,9 @@ def add_model_option(parser: Parser, words: list[str]) -> None:
     """
     named = _named(words)
     if named:
-        _check_settings(model_class(named), words)
+        for name in named[1:]:  # jsonargparse would import whatever it is
+            model_class(name)
+        _check_settings(model_class(named[0]), words)
     else:
         for name in MODELS:
             with suppress(ModelError):  # a network where torch is absent: --help and --config name the others
@@ -43,13 +45,11 @@ def chosen_model(options: Namespace) -> Model:
     return model_class(name)(**(vars(settings) if settings else {}))
 
 
-def _named(words: list[str]) -> str | None:
-    for word, following in zip(words, [*words[1:], ""], strict=True):
-        if word == "--model":
-            return following
-        if word.startswith("--model="):
-            return word.partition("=")[2]
-    return None
+def _named(words: list[str]) -> list[str]:
+    """What is said after every `--model`."""
+    options = (word.partition("=") for word in words)
+    return [value if equals else following for (option, equals, value), following
+            in zip(options, [*words[1:], ""], strict=True) if option == "--model"]  # fmt: skip
 
 
 def _check_settings(kind: type[Model], words: list[str]) -> None:

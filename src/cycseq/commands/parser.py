@@ -15,6 +15,7 @@ from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin
 
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
+from cycseq.commands.config_files import check_configs
 from cycseq.errors import SettingsError, unknown_name
 
 T = TypeVar("T")
@@ -87,6 +88,7 @@ def parse(
     """
     typed = shlex.join(["cycseq", name, *words])
     words = [underscored(word) for word in words]
+    check_configs(words)
     parser = new_parser(name, summary)
     configure(parser, words)
     parser.words = tuple(words)

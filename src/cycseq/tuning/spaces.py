@@ -11,6 +11,7 @@ from typing import Any
 from cycseq.errors import CycseqError, FileError, SettingsError
 from cycseq.files import existing_file
 from cycseq.models import build_model
+from cycseq.untrusted import parse_yaml
 
 
 @dataclass(frozen=True)
@@ -149,11 +150,9 @@ def defaults_in(model: str, space: Space) -> dict[str, Any]:
 
 
 def _read(path: Path) -> Mapping[str, Any]:
-    import yaml  # type: ignore[import-untyped]
-
     try:
-        said = yaml.safe_load(existing_file(path).read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as err:
+        said = parse_yaml(existing_file(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as err:
         where = " ".join(str(err).split())
         msg = f"{path} is no YAML or JSON ({where}): write SETTING: [VALUE, VALUE] or SETTING: {{low: 1, high: 9}}."
         raise FileError(msg) from err
