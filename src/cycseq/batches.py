@@ -1,4 +1,4 @@
-"""The batch feeder: whole batches gathered from memory, each a function of (seed, epoch, step) alone.
+"""The batch feeder: whole batches gathered from memory or from a few blocks of stored cells, each a function of (seed, epoch, step) alone.
 
 Because nothing is drawn from a running generator, a training that stops and goes on sees the same batches as one
 that does not: the feeder's position is the number of the epoch.
@@ -7,24 +7,29 @@ that does not: the feeder's position is the number of the epoch.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Self
+from dataclasses import dataclass, field
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Int
 
-from cycseq.arrays import Codes, Matrix
+from cycseq.arrays import Codes, InMemory, Matrix, brought
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.labels import CONTROL
 from cycseq.data.scale import TARGET_SUM
 from cycseq.errors import DataError
 from cycseq.nets.batch import OPEN, Batch, Sizes
+from cycseq.stored import KeptBlocks, StoredMatrix, shuffled_by_block
 
 DENSE_BYTES = 2 << 30
 """Sparse cells that need no more memory than this when dense are kept dense: gathering them is then a plain copy."""
+
+WINDOW = 6
+"""Blocks of stored cells that are shuffled together, and held in memory for it."""
+POOL = 1_000
+"""Control cells of each context and batch that stored cells are given; they are held in memory."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,8 @@ class Encoded:
     """Cells with their labels as numbers."""
 
     x: Matrix
+    blocks: KeptBlocks | None
+    """Reads `x` where it is stored."""
     parts: Int[np.ndarray, "cells parts"]
     context: Codes
     batch: Codes
@@ -65,8 +72,10 @@ class Encoded:
     """Counts of each cell (float32)."""
     matched: Codes
     """The group of each cell in which its controls are sought: context and batch, or the context where that has none."""
+    control_x: InMemory
+    """Cells that hold the controls: `x` itself, or of stored cells at most `POOL` controls of each group."""
     controls: Codes
-    """Rows of the control cells, sorted by group."""
+    """Rows of the control cells in `control_x`, sorted by group."""
     first: Codes
     """Where each group begins in `controls`."""
     n_controls: Codes
@@ -98,16 +107,27 @@ def encoded(data: PerturbationData, vocabulary: Vocabulary) -> Encoded:
     group = np.concatenate([near[control], wide[control]])
     order = np.argsort(group, kind="stable")
     n_controls = np.bincount(group, minlength=pooled + int(own_context.max()) + 1)
+    controls, first = np.concatenate([control, control])[order], np.concatenate([[0], np.cumsum(n_controls)[:-1]])
+    x = data.x if isinstance(data.x, StoredMatrix) else _in_memory(data.x)
+    if isinstance(x, StoredMatrix):
+        pools = [_pool(controls[start : start + n]) for start, n in zip(first, n_controls, strict=True)]
+        n_controls = np.array([len(pool) for pool in pools])
+        first = np.concatenate([[0], np.cumsum(n_controls)[:-1]])
+        control_x, (controls,) = brought(x, [np.concatenate(pools)])
+    else:
+        control_x = x
     total = obs["total_counts"].to_numpy(np.float32) if "total_counts" in obs else np.full(len(obs), TARGET_SUM)
     return Encoded(
-        x=_in_memory(data.x),
+        x=x,
+        blocks=KeptBlocks(x, WINDOW) if isinstance(x, StoredMatrix) else None,
         parts=of_condition[data.condition_codes],
         context=context,
         batch=batch,
         total=total.astype(np.float32),
         matched=np.where(n_controls[near] > 0, near, wide),
-        controls=np.concatenate([control, control])[order],
-        first=np.concatenate([[0], np.cumsum(n_controls)[:-1]]),
+        control_x=control_x,
+        controls=controls,
+        first=first,
         n_controls=n_controls,
         counted="total_counts" in obs,
     )
@@ -127,6 +147,7 @@ class Feeder:
     rank: int = 0
     """Which of several processes this is; each is fed its own share of every batch."""
     n_ranks: int = 1
+    _orders: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.with_controls and (self.cells.n_controls[self.cells.matched[self.rows]] == 0).any():
@@ -140,10 +161,22 @@ class Feeder:
 
     def batch(self, epoch: int, step: int) -> Batch:
         """The cells of one training step, in random order of the epoch."""
-        order = _order(self.seed, epoch, len(self.rows))
+        order = self._order(epoch)
         start, end = (len(order) * place // self.n_steps for place in (step, step + 1))
-        chosen = self.rows[order[start:end][self.rank :: self.n_ranks]]
+        chosen = order[start:end][self.rank :: self.n_ranks]
         return self.gathered(chosen, np.random.default_rng([self.seed, 2, epoch, step, self.rank]))
+
+    def _order(self, epoch: int) -> Codes:
+        """The rows in the order of the epoch; the last one asked for is remembered."""
+        if self._orders.get("epoch") != epoch:
+            x, rng = self.cells.x, np.random.default_rng([self.seed, 1, epoch])
+            if isinstance(x, StoredMatrix):
+                rows = shuffled_by_block(x, self.rows, WINDOW, rng)
+            else:
+                rows = self.rows[rng.permutation(len(self.rows))]
+            self._orders.update(epoch=epoch, rows=rows)
+        order: Codes = self._orders["rows"]
+        return order
 
     def all_batches(self) -> Iterator[Batch]:
         """Every cell once, in the order of the rows, always with the same controls."""
@@ -158,9 +191,9 @@ class Feeder:
         if self.with_controls:
             group = cells.matched[rows]
             places = cells.first[group] + np.floor(rng.random(len(rows)) * cells.n_controls[group]).astype(np.int64)
-            control = _tensor(cells.x, cells.controls[places])
+            control = _tensor(cells.control_x, cells.controls[places])
         return Batch(
-            x=_tensor(cells.x, rows),
+            x=torch.from_numpy(cells.blocks.dense(rows)) if cells.blocks else _tensor(cells.x, rows),
             parts=torch.from_numpy(cells.parts[rows]),
             context=torch.from_numpy(cells.context[rows]),
             batch=torch.from_numpy(cells.batch[rows]),
@@ -169,16 +202,16 @@ class Feeder:
         )
 
 
-@lru_cache(maxsize=2)
-def _order(seed: int, epoch: int, n_cells: int) -> Codes:
-    return np.random.default_rng([seed, 1, epoch]).permutation(n_cells)
+def _pool(controls: Codes) -> Codes:
+    """At most `POOL` of a group's control cells, always the same."""
+    return np.sort(np.random.default_rng(len(controls)).permutation(controls)[:POOL])
 
 
-def _tensor(x: Matrix, rows: Codes) -> torch.Tensor:
+def _tensor(x: InMemory, rows: Codes) -> torch.Tensor:
     return torch.from_numpy(x[rows] if isinstance(x, np.ndarray) else x[rows].toarray())
 
 
-def _in_memory(x: Matrix) -> Matrix:
+def _in_memory(x: InMemory) -> InMemory:
     if isinstance(x, np.ndarray):
         return x
     return np.asarray(x.toarray()) if x.shape[0] * x.shape[1] * 4 <= DENSE_BYTES else x

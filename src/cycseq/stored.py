@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol, TypeVar, cast, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import scipy.sparse as sp
@@ -67,19 +67,16 @@ def by_block(x: StoredMatrix, f: Callable[..., T], *along: np.ndarray, **fixed: 
     fixed
         Further arguments of `f`, the same for all blocks.
     """
-    import dask
-
-    compute, delayed = cast("Any", dask).compute, cast("Any", dask).delayed
     ends = block_ends(x)
     blocks = x.to_delayed().ravel()
     width = _at_once()
     for first in range(0, len(blocks), width):
         rows = [slice(int(ends[i]) - x.chunks[0][i], int(ends[i])) for i in range(first, min(first + width, len(ends)))]
         tasks = [
-            delayed(f)(block, *(values[part] for values in along), **fixed)
+            _dask().delayed(f)(block, *(values[part] for values in along), **fixed)
             for block, part in zip(blocks[first : first + width], rows, strict=True)
         ]
-        yield from zip(rows, compute(*tasks), strict=True)
+        yield from zip(rows, _dask().compute(*tasks), strict=True)
 
 
 def of_cells(x: StoredMatrix, f: Callable[..., np.ndarray], *along: np.ndarray) -> np.ndarray:
@@ -92,7 +89,7 @@ def with_each_block(x: StoredMatrix, f: Callable[..., Any], *along: np.ndarray) 
 
     The function gives a block of as many cells, and of the same genes.
     """
-    da = _dask_array()
+    da = _dask().array
     aligned = [da.from_array(values[:, None], chunks=(x.chunks[0], 1)) for values in along]
 
     def of_block(block: Any, *parts: np.ndarray) -> Any:
@@ -104,7 +101,7 @@ def with_each_block(x: StoredMatrix, f: Callable[..., Any], *along: np.ndarray) 
 
 def stored_like(x: Any, like: StoredMatrix) -> Any:
     """Cells in memory as a stored matrix, so that both can stand in one."""
-    return _dask_array().from_array(x, chunks=(largest_block(like), x.shape[1]), asarray=False)
+    return _dask().array.from_array(x, chunks=(largest_block(like), x.shape[1]), asarray=False)
 
 
 def gathered(x: StoredMatrix, rows: Int[np.ndarray, "rows"]) -> np.ndarray | sp.csr_matrix:
@@ -114,11 +111,57 @@ def gathered(x: StoredMatrix, rows: Int[np.ndarray, "rows"]) -> np.ndarray | sp.
     return found if np.array_equal(place, np.arange(len(wanted))) else found[place]
 
 
-def _dask_array() -> Any:
-    """dask.array, which has no annotations."""
+class KeptBlocks:
+    """The blocks of a stored matrix that were read last, so that cells of the same blocks are read once.
+
+    Parameters
+    ----------
+    x
+        The cells.
+    n_blocks
+        How many blocks stay in memory from one call to the next.
+    """
+
+    def __init__(self, x: StoredMatrix, n_blocks: int) -> None:
+        self.x, self.n_blocks, self.ends = x, n_blocks, block_ends(x)
+        self._blocks = x.to_delayed().ravel()
+        self._kept: dict[int, Any] = {}
+
+    def dense(self, rows: Int[np.ndarray, "rows"]) -> np.ndarray:
+        """These cells, in this order; blocks that are not there yet are read together."""
+        found = np.empty((len(rows), self.x.shape[1]), dtype=np.float32)
+        of_row = np.searchsorted(self.ends, rows, side="right")
+        needed = np.unique(of_row)
+        lacking = [int(i) for i in needed if i not in self._kept]
+        if lacking:
+            others = [i for i in self._kept if i not in needed][: max(0, self.n_blocks - len(needed))]
+            self._kept = {i: block for i, block in self._kept.items() if i in needed or i in others}
+            self._kept |= zip(lacking, _dask().compute(*(self._blocks[i] for i in lacking)), strict=True)
+        for i in needed:
+            here = np.flatnonzero(of_row == i)
+            block = self._kept[int(i)]
+            own = block[rows[here] - (self.ends[i] - self.x.chunks[0][i])]
+            found[here] = own.toarray() if sp.issparse(own) else own
+        return found
+
+
+def shuffled_by_block(
+    x: StoredMatrix, rows: Int[np.ndarray, "rows"], window: int, rng: np.random.Generator
+) -> Int[np.ndarray, "rows"]:
+    """The rows in random order, of which so many blocks at a time hold the next ones: a shuffle that reads blocks once.
+
+    The blocks come in random order; the rows of `window` successive ones are shuffled together.
+    """
+    of_row = np.searchsorted(block_ends(x), rows, side="right")
+    window_of_block = rng.permutation(len(x.chunks[0])) // window
+    return rows[np.lexsort((rng.random(len(rows)), window_of_block[of_row]))]
+
+
+def _dask() -> Any:
+    """Dask, which has no annotations."""
     import dask.array
 
-    return dask.array
+    return dask
 
 
 def _at_once() -> int:

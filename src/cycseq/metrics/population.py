@@ -141,7 +141,7 @@ def _wilcoxon(groups: Sequence[InMemory], control: InMemory) -> Float[np.ndarray
     return np.asarray(false_discovery_control(np.nan_to_num(p, nan=1.0).clip(0.0, 1.0), axis=1))
 
 
-def _stacked(groups: Sequence[Matrix]) -> np.ndarray | sp.csc_matrix:
+def _stacked(groups: Sequence[InMemory]) -> np.ndarray | sp.csc_matrix:
     """All cells, by columns if they are sparse: the test then skips zeros, which must be the smallest values for that."""
     if all(sp.issparse(group) and np.min(group.data, initial=0.0) >= 0.0 for group in groups):
         return sp.csc_matrix(sp.vstack(groups))

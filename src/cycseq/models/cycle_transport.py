@@ -95,7 +95,7 @@ class CycleTransport(Model):
         check_at_least(1, option="--model.", **{name: getattr(self, name) for name in sizes})
         check_at_least(0, option="--model.", held_out=self.held_out, learning_rate=self.learning_rate)
         anchor = build_model(self.mean, self.mean_settings).fit(train, validation, seed=seed).learned
-        data = joined(train, validation)
+        data = joined(train, validation).loaded(self.name)
         arrays = {**_prefixed(anchor.arrays, MEAN), **principal_components(data, self.n_components, seed=seed)}
         counts = None if self.cells == "shifted" else known_counts(data)
         if counts is not None:

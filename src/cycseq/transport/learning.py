@@ -175,13 +175,16 @@ def _encoded(pairs: Pairs, vocabulary: Vocabulary) -> Encoded:
     n, none = len(pairs.condition), np.zeros(0, dtype=np.int64)
     width = max(len(c.parts) for c in pairs.conditions)
     context = np.array([vocabulary.contexts.index(c.context) + 1 for c in pairs.conditions])
+    numbers = np.arange(n, dtype=np.float32)[:, None]
     return Encoded(
-        x=np.arange(n, dtype=np.float32)[:, None],
+        x=numbers,
+        blocks=None,
         parts=np.stack([vocabulary.places(c, width) for c in pairs.conditions])[pairs.condition],
         context=context[pairs.condition],
         batch=np.zeros(n, dtype=np.int64),
         total=np.ones(n, dtype=np.float32),
         matched=np.zeros(n, dtype=np.int64),
+        control_x=numbers,
         controls=none,
         first=none,
         n_controls=none,
