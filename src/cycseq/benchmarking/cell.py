@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import zlib
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from io import StringIO
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -59,13 +57,12 @@ class Cell:
     def read(cls, path: Path) -> Cell | None:
         """What `write` wrote; None where there is nothing, or nothing sound."""
         try:
-            with np.load(path, allow_pickle=False) as file:
-                record, means = json.loads(str(file["record"])), file["means"]
-        except (OSError, EOFError, ValueError, KeyError, BadZipFile, zlib.error):
+            with open_npz(path) as file:
+                record, means = parse_json(str(file["record"])), file["means"]
+            record["conditions"] = tuple(Condition(*pair) for pair in record["conditions"])
+            return cls(scores=read_table(StringIO(record.pop("scores"))), means=means, **record)
+        except Exception:  # noqa: BLE001  (whatever is wrong with it: it is computed again)
             return None
-        record["conditions"] = tuple(Condition(*pair) for pair in record["conditions"])
-        scores = read_table(StringIO(record.pop("scores")))
-        return cls(scores=scores, means=means, **record)
 
 
 def cell_path(folder: Path, model: str, split: str, seed: int, depends_on: dict[str, Any]) -> Path:

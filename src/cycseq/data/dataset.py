@@ -143,10 +143,7 @@ class PerturbationData:
         check_output(path, overwrite=overwrite, endings=DATA_ENDINGS)
         check_space(path, _n_bytes(self.adata))
         with whole(path, overwrite=overwrite) as part:
-            if path.suffix == ".zarr":
-                self.adata.write_zarr(part)
-            else:
-                write_h5ad(self.adata, part)
+            write_adata(self.adata, part)
 
     @property
     def x(self) -> Matrix:
@@ -287,7 +284,11 @@ class PerturbationData:
     def provenance(self) -> dict[str, Any]:
         """What is known of how these data came about: `uns["cycseq"]`, with JSON texts read."""
         said = dict(self.adata.uns.get("cycseq", {}))
-        return {k: json.loads(v) if isinstance(v, str) and v[:1] in "[{" else v for k, v in said.items()}
+        try:
+            return {k: json.loads(v) if isinstance(v, str) and v[:1] in {"[", "{"} else v for k, v in said.items()}
+        except (ValueError, RecursionError) as err:
+            msg = f"what the file says of its own making (uns['cycseq']) is damaged ({err}): remove it, or make the file again."
+            raise DataError(msg) from err
 
     def require_controls(self) -> Self:
         """Itself, if every context has control cells; raises `DataError` otherwise, naming the context.
@@ -311,6 +312,14 @@ class PerturbationData:
             msg = f"{what} needs {scale} values, but the data are {self.scale}: {cure}."
             raise DataError(msg)
         return self
+
+
+def write_adata(adata: ad.AnnData, path: Path) -> None:
+    """Write to h5ad, or zarr if the path ends so; stored values block by block."""
+    if path.suffix == ".zarr":
+        adata.write_zarr(path)
+    else:
+        write_h5ad(adata, path)
 
 
 def _in_memory(adata: ad.AnnData) -> ad.AnnData:

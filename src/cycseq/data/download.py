@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 from cycseq.errors import FileError, SettingsError
 from cycseq.files import FULL, write_text
 from cycseq.progress import track
+from cycseq.untrusted import parse_json
 
 CACHE = "CYCSEQ_CACHE"
 MIRROR = "CYCSEQ_MIRROR"
@@ -175,7 +177,8 @@ class _Resuming:
             self.part.unlink(missing_ok=True)
             msg = f"{url}: the server sent another part of the file than it was asked for. Run the same command again."
             raise _Interrupted(msg)
-        length = answer.headers.get("Content-Length")
+        said = answer.headers.get("Content-Length", "")
+        length = said if said.isdecimal() else None
         self.part.parent.mkdir(parents=True, exist_ok=True)
         self._version.write_text(_version_of(answer.headers), encoding="utf-8")
         with self.part.open("ab" if resumed else "wb") as out:
@@ -234,8 +237,12 @@ def _locked(cache: Path) -> dict[str, str]:
     if not lock.exists():
         return {}
     try:
-        return {str(name): str(known) for name, known in json.loads(lock.read_text(encoding="utf-8")).items()}
-    except (ValueError, AttributeError) as err:
+        known = parse_json(lock.read_text(encoding="utf-8"))
+        if not all(isinstance(one, str) and re.fullmatch(r"(sha256|md5):[0-9a-f]+", one) for one in known.values()):
+            msg = "a hash is none"
+            raise ValueError(msg)
+        return known
+    except ValueError as err:
         msg = f"{lock} is damaged: it should be a JSON table of files and hashes. Mend or delete it."
         raise FileError(msg) from err
 

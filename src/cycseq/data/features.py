@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -15,8 +13,9 @@ import scipy.sparse as sp
 from jaxtyping import Float
 
 from cycseq.arrays import Profiles
-from cycseq.errors import DataError, FileError, ModelError
+from cycseq.errors import CycseqError, DataError, FileError, ModelError
 from cycseq.files import existing_file
+from cycseq.untrusted import open_npz, opened
 
 GO_COLUMNS = ("symbol", "go_id")
 GO_COMPONENTS = 50
@@ -98,8 +97,11 @@ def _read_once(path: Path, _changed: int, n_components: int, seed: int) -> Featu
     if path.suffix == ".npz":
         return _checked(*_read_npz(path), source)
     try:
-        table = pd.read_csv(path, sep="\t" if {".tsv", ".txt"} & set(path.suffixes) else ",")
-    except (ValueError, OSError, EOFError, zlib.error) as err:  # pandas' own errors are ValueErrors
+        with opened(path) as text:
+            table = pd.read_csv(text, sep="\t" if {".tsv", ".txt"} & set(path.suffixes) else ",")
+    except CycseqError:
+        raise
+    except Exception as err:  # at damaged files pandas raises anything
         why = " ".join(str(err).split())
         msg = f"{path} cannot be read as a table of features ({why}). Give CSV, TSV or NPZ with genes as rows."
         raise FileError(msg) from err
@@ -164,9 +166,11 @@ def expression_features(profiles: Profiles, genes: Sequence[str], *, n_component
 
 def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with open_npz(path) as arrays:
             names, values = arrays["genes"].astype(str), arrays["features"].astype(np.float32)
-    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as err:
+    except CycseqError:
+        raise
+    except Exception as err:  # at damaged files zipfile and NumPy raise anything
         msg = f"{path} cannot be read ({err}): an NPZ file of features holds `genes` (strings) and `features`."
         raise FileError(msg) from err
     if values.ndim != 2 or len(names) != len(values):

@@ -98,4 +98,10 @@ def _known_conditions(predicted: PerturbationData) -> list[str]:
         what = "these cells carry no posterior" if made_by is None else f"{made_by} says nothing of its uncertainty"
         msg = f"{what}: predict with ConditionKriging, or with CycleTransport, which takes its means from it."
         raise DataError(msg)
-    return list(predicted.adata.uns[CONDITIONS])
+    conditions = [str(condition) for condition in predicted.adata.uns[CONDITIONS]]
+    varm, shape = predicted.adata.varm, (len(predicted.genes), len(conditions))
+    lacking = [name for name in NAMES.values() if name not in varm or np.shape(varm[name]) != shape]
+    if lacking:
+        msg = f"the posterior of these cells is damaged: {lacking[0]} is missing, or has no column for each condition."
+        raise DataError(msg)
+    return conditions

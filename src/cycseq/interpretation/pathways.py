@@ -63,7 +63,7 @@ def read_gmt(path: Path) -> GeneSets:
     """
     try:
         lines = existing_file(path).read_text(encoding="utf-8").splitlines()
-    except (UnicodeDecodeError, IsADirectoryError) as err:
+    except (UnicodeDecodeError, OSError) as err:
         msg = f"{path} is no GMT file: expected text, a line of name, description and genes, separated by tabs."
         raise FileError(msg) from err
     sets: GeneSets = {}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import lzma
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from cycseq.data.readers import ReadSettings, load
 from cycseq.data.readers.base import damage_named
 from cycseq.errors import FileError
 from cycseq.files import FULL
+from cycseq.untrusted import check_unpacked
 
 DATAVERSE = "https://dataverse.harvard.edu/api/access/datafile"
 GEO = "https://ftp.ncbi.nlm.nih.gov/geo/series"
@@ -74,11 +77,12 @@ def _unzipped(path: Path) -> ad.AnnData:
                     f"{path} holds no {PROCESSED} (found: {', '.join(packed.namelist()[:5])}): its layout has changed."
                 )
                 raise FileError(msg)
+            check_unpacked(path, packed.getinfo(inside).file_size)
             unpacked = Path(folder) / PROCESSED
             with packed.open(inside) as source, unpacked.open("wb") as out:
                 shutil.copyfileobj(source, out, 1 << 20)
             return read_h5ad(unpacked)
-    except zipfile.BadZipFile as err:
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error, lzma.LZMAError) as err:
         msg = f"{path} is no whole zip file ({err}). Delete it, and it is downloaded again."
         raise FileError(msg) from err
     except OSError as err:

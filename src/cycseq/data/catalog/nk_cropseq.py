@@ -12,7 +12,7 @@ from cycseq.data.catalog.layouts import BIOSTUDIES
 from cycseq.data.download import RemoteFile
 from cycseq.data.labels import CONTROL
 from cycseq.data.readers import ReadSettings, load
-from cycseq.data.readers.base import damage_named, first_line, read_labels, separator
+from cycseq.data.readers.base import damage_named, read_csv, read_labels
 from cycseq.errors import FileError
 
 SAMPLES = {
@@ -86,7 +86,7 @@ def _guides(sources: Sources, line: str, sample: str) -> pd.Series:
 
 def _table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     with damage_named(path, "a table of guides"):
-        table = pd.read_csv(path, sep=separator(first_line(path)))
+        table = read_csv(path)
     if missing := [name for name in columns if name not in table]:
         msg = (
             f"{path} lacks the columns {', '.join(missing)} (found: {', '.join(map(str, table.columns))}): its layout is "

@@ -113,12 +113,16 @@ def _claimed_shape(matrix: Path) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class _Forward:
-    """A file that can only be read on: SciPy 1.17 ends the process where it seeks in vain."""
+    """A text that can only be read on: SciPy 1.17 ends the process where it seeks in vain, or meets a zero byte."""
 
     file: io.BufferedIOBase
 
     def read(self, n: int = -1) -> bytes:
-        return self.file.read(n)
+        text = self.file.read(n)
+        if b"\0" in text:
+            msg = "it holds a zero byte, which no text does"
+            raise ValueError(msg)
+        return text
 
 
 def _matrices(path: Path) -> Iterator[Path]:
