@@ -26,9 +26,9 @@ def add_model_option(parser: Parser, words: list[str]) -> None:
         for name in named[1:]:  # jsonargparse would import whatever it is
             model_class(name)
         _check_settings(model_class(named[0]), words)
-    else:
+    elif words not in (["--help"], ["-h"]):  # which names no model, and would import torch for nothing
         for name in MODELS:
-            with suppress(ModelError):  # a network where torch is absent: --help and --config name the others
+            with suppress(ModelError):  # a network where torch is absent: --config may name the others
                 model_class(name)
     parser.add_subclass_arguments(
         Model,
