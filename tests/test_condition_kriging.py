@@ -146,6 +146,34 @@ def test_a_combination_is_additive_unless_data_say_otherwise():
     assert ((delta - true) ** 2).mean() < 0.8 * ((sum(parts) - true) ** 2).mean()
 
 
+def test_a_known_part_of_a_combination_counts_though_the_other_was_never_measured():
+    data, truth = world(0.7, doubles=True)
+    touched = [c for c in data.conditions() if "P1" in c.perturbation.split("+")]
+    test = [Condition(f"L{i}", "P0+P1") for i in range(LINES)]
+    without_any = [Condition(c.context, "P1") for c in test]
+    model = trained(data, touched, unseen="common")
+    true = np.stack([truth[c] for c in test])
+    error, as_if_unknown = (
+        ((np.asarray(predicted(model, data, asked).adata.varm["posterior_mean"]).T - true) ** 2).mean()
+        for asked in (test, without_any)
+    )
+    assert error < 0.75 * as_if_unknown
+
+
+def test_other_control_cells_are_not_shifted_by_the_chance_error_of_those_in_training():
+    data, truth = world(0.5)
+    few = np.ones(data.n_cells, dtype=bool)
+    for context in data.contexts:
+        few[data.rows(Condition(context, "control"))[10:]] = False
+    model = ConditionKriging().fit(PerturbationData(adata=data.adata[few].copy(), scale=data.scale))
+    given = PerturbationData(adata=data.adata[~few].copy(), scale=data.scale)
+    test = [Condition(context, "P2") for context in data.contexts]
+    made = model.predict(given, test)
+    true = control_of(data, test) + np.stack([truth[c] for c in test])
+    error = ((means(made, test) - true) ** 2).mean()
+    assert error < 0.03  # the mean of ten cells alone errs by 0.1
+
+
 def test_a_perturbation_never_seen_needs_features(tmp_path: Path):
     data, _ = world(0.9)
     test = [Condition("L1", "P2")]

@@ -4,14 +4,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
 
 from cycseq.kriging import batches, mixture
 from cycseq.kriging.batches import Controls, match_controls
 from cycseq.kriging.calibration import Trust, leave_one_out
 from cycseq.kriging.covariance import RESPONSE_PATTERNS, Pattern, euclidean, median_distance
 from cycseq.kriging.features import feature_covariances
-from cycseq.kriging.levels import learn_levels, smooth_levels
+from cycseq.kriging.levels import learn_levels, smooth_levels, weight_of_known
 from cycseq.kriging.mixture import Block, Mixture, krige, learn_mixture
+from cycseq.kriging.private import learn_private
 
 SCALES = (0.01, 0.1, 1.0, 10.0)
 
@@ -212,3 +215,59 @@ def test_features_are_compared_by_angle_and_distance():
     for covariance in got:
         np.testing.assert_allclose(np.diag(covariance), 1.0)
         assert np.linalg.eigvalsh(covariance).min() > -1e-9
+
+
+@pytest.mark.parametrize("points", [4, 12])
+def test_how_well_an_observation_fits_the_others(points: int):
+    """Against the densities of SciPy; noise alike at all points, so that many points are exact too."""
+    seen = block(rows=6, points=points)
+    seen = Block(seen.y, np.full_like(seen.y, 0.2), seen.variance, seen.points)
+    covariances = np.stack([p.covariance(distances(points)) for p in (RESPONSE_PATTERNS[4], RESPONSE_PATTERNS[7])])
+    weights = np.array([[0.3, 0.2], [0.1, 0.4]])
+    fit = krige(seen, Mixture((0.1, 3.0), weights), covariances, np.array([2])).own_fit[:, 0]
+
+    def log_density(row: int, kept: np.ndarray) -> float:
+        parts = []
+        for i, covariance in enumerate(covariances):
+            for j, scale in enumerate((0.1, 3.0)):
+                total = scale * seen.variance[row] * covariance[np.ix_(kept, kept)] + 0.2 * np.eye(len(kept))
+                parts.append(np.log(weights[i, j]) + multivariate_normal(cov=total).logpdf(seen.y[row, kept]))
+        return float(logsumexp(parts))
+
+    every = np.arange(points)
+    expected = [log_density(row, every) - log_density(row, np.delete(every, 2)) for row in range(6)]
+    np.testing.assert_allclose(fit - 0.5 * np.log(2 * np.pi), expected, atol=1e-8)
+
+
+def test_what_contexts_have_to_themselves_is_not_averaged():
+    """Strong here and nothing there, in turn by chance: a row's scale elsewhere tells nothing."""
+    rng = np.random.default_rng(0)
+    between = distances(4)
+    covariances = np.stack([p.covariance(between) for p in RESPONSE_PATTERNS])
+    strong = rng.normal(size=(3000, 4)) * 2.0 * (rng.random((3000, 4)) < 0.2)
+    alike = np.repeat(strong[:, :1], 4, axis=1)
+    errors = {}
+    for name, truth in (("own", strong), ("alike", alike)):
+        seen = Block(
+            truth + rng.normal(size=truth.shape) * 0.7, np.full(truth.shape, 0.49), np.ones(3000), np.arange(4)
+        )
+        learned = learn_mixture([seen], covariances, SCALES)
+        private = learn_private([seen], learned, covariances)
+        joint = krige(seen, learned, covariances, seen.points)
+        made = private.applied(seen, joint, joint, seen.points)
+        errors[name] = [((p.mean - truth) ** 2).mean() for p in (made, joint)]
+        assert 0.87 < (np.abs(made.mean - truth) < 1.645 * np.sqrt(made.variance)).mean() < 0.96
+        assert (private.shares[0][0] > 0.9) == (name == "alike")
+    assert errors["own"][0] < 0.95 * errors["own"][1]
+    assert errors["alike"][0] < 1.02 * errors["alike"][1]
+
+
+def test_control_levels_of_training_count_as_far_as_the_given_ones_are_of_the_same_cells():
+    rng = np.random.default_rng(0)
+    level = rng.normal(size=500)
+    known, given_ = level + rng.normal(size=500) * 0.1, level + rng.normal(size=500) * 0.2
+    noises = np.full(500, 0.01), np.full(500, 0.04)
+    assert (weight_of_known(known, noises[0], known, noises[0]) == 1.0).all()
+    np.testing.assert_allclose(weight_of_known(known, noises[0], given_, noises[1]), 0.8, atol=0.05)
+    other = given_ + rng.normal(size=500)
+    assert weight_of_known(known, noises[0], other, noises[1]).max() < 0.06

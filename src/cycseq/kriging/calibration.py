@@ -34,9 +34,8 @@ class Trust:
         foreign = np.clip(1.0 - posterior.own_weight, 0.0, 1.0)
         mean = posterior.mean * (1.0 - (1.0 - self.slope) * foreign)
         own = self.nugget * block.noise.mean(axis=1)[:, None] * foreign**2
-        return Posterior(
-            mean, posterior.variance * (1.0 + (self.inflation - 1.0) * foreign) + own, posterior.own_weight
-        )
+        variance = posterior.variance * (1.0 + (self.inflation - 1.0) * foreign) + own
+        return Posterior(mean, variance, posterior.own_weight)
 
 
 def leave_one_out(
@@ -74,7 +73,7 @@ def leave_one_out(
         return Trust()
     mean, variance, unit, y, noise = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     products, squares = (np.array([(part[i] * part[0]).sum() for part in parts]) for i in (3, 0))
-    slope = products.sum() / max(squares.sum(), 1e-12) - (_jackknife_error(products, squares) if cautious else 0.0)
+    slope = products.sum() / max(squares.sum(), 1e-12) - (jackknife_error(products, squares) if cautious else 0.0)
     slope = float(np.clip(slope, 0.0, 1.0))
     error = (y - slope * mean) ** 2 / norm.ppf(0.5 + COVERAGE / 2) ** 2
     strong = variance > noise
@@ -83,7 +82,7 @@ def leave_one_out(
     return Trust(slope, nugget, inflation)
 
 
-def _jackknife_error(products: np.ndarray, squares: np.ndarray) -> float:
+def jackknife_error(products: np.ndarray, squares: np.ndarray) -> float:
     """Standard error of sum(products) / sum(squares) over points (Efron and Stein 1981)."""
     n = len(products)
     without = (products.sum() - products) / np.maximum(squares.sum() - squares, 1e-12)

@@ -6,6 +6,7 @@ response to a combination is a sum of its parts' with learned coefficients, and 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -17,6 +18,7 @@ from cycseq.kriging.calibration import Trust
 from cycseq.kriging.covariance import RESPONSE_PATTERNS, euclidean
 from cycseq.kriging.measured import Levels, Measured
 from cycseq.kriging.mixture import Block, Covariances, Mixture, PerRow, Places, Posterior, Targets, krige
+from cycseq.kriging.private import Private
 
 
 @dataclass(frozen=True)
@@ -25,10 +27,12 @@ class Stage:
 
     mixture: Mixture
     trust: Trust = field(default_factory=Trust)
+    private: Private = field(default_factory=Private)
 
     def krige(self, block: Block, covariances: Covariances, targets: Places) -> Posterior:
         """The corrected posterior at the targets."""
-        return self.trust.applied(block, krige(block, self.mixture, covariances, targets))
+        joint = krige(block, self.mixture, covariances, targets)
+        return self.private.applied(block, self.trust.applied(block, joint), joint, targets)
 
 
 @dataclass(frozen=True)
@@ -152,8 +156,8 @@ class Field:
     def typical(self) -> Targets:
         """What a new perturbation is expected to do beside the common response: the mean of all own responses.
 
-        The common response is that of most perturbations, strong ones weighing less; the plain mean of all has the
-        least squared error for a new one, as far as leaving out perturbations shows (`typical_slope`).
+        The common response is that of most perturbations, strong ones weighing less. The plain mean of all has less
+        squared error for a new one only as far as the perturbations agree in what they do beside it (`typical_slope`).
         """
         names = list(self.settings.strength)
         total = np.zeros((self.measured.delta.shape[1], len(self.levels)))
@@ -161,10 +165,10 @@ class Field:
             total += self.specific(name).mean
         return self.settings.typical_slope * total / len(names)
 
-    def additive(self, name: str) -> Posterior:
-        """A combination as the sum of its parts, in every context."""
-        factor, names = self.settings.part_coefficient, parts_of(name)
-        parts = [self.specific(part) for part in names]
+    def additive(self, name: str, new: Mapping[str, Posterior] | None = None) -> Posterior:
+        """A combination as the sum of its parts, in every context; `new` has the parts that were never measured."""
+        factor, names, new = self.settings.part_coefficient, parts_of(name), new or {}
+        parts = [new[part] if part in new else self.specific(part) for part in names]
         times, foreign = len(names), 1.0 - self.common.own_weight
         return Posterior(
             factor * (times * self.common.mean + sum(part.mean for part in parts)),
@@ -184,12 +188,20 @@ class Field:
         offset = sums.mean[:, contexts] + self.control_error.mean[:, contexts]
         return Block(self.measured.delta[rows].T - offset, noise, variance, contexts)
 
-    def response(self, name: str) -> Posterior:
-        """The response to a perturbation in every context: known ones, then new ones."""
-        if name in self.settings.strength:
-            first, second = self.common, self.specific(name)
+    def response(self, name: str, new: Mapping[str, Posterior] | None = None) -> Posterior:
+        """The response to a perturbation in every context: known ones, then new ones.
+
+        Parameters
+        ----------
+        name
+            A perturbation that was measured, or a combination.
+        new
+            What perturbations, or parts, that were never measured are expected to do beside the common response.
+        """
+        if name in self.settings.strength or (new and name in new):
+            first, second = self.common, new[name] if new and name in new else self.specific(name)
         else:
-            first, second = self.additive(name), self._interaction(name)
+            first, second = self.additive(name, new), self._interaction(name)
         return Posterior(
             first.mean + second.mean,
             first.variance + second.variance,

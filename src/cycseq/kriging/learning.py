@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from cycseq.kriging.calibration import leave_one_out
+from cycseq.kriging.calibration import jackknife_error, leave_one_out
 from cycseq.kriging.covariance import RESPONSE_PATTERNS, euclidean, median_distance
 from cycseq.kriging.field import Field, Settings, Stage, is_combination, single_conditions
 from cycseq.kriging.measured import Levels, Measured
 from cycseq.kriging.mixture import Block, Covariances, PerRow, equal_weights, learn_mixture
+from cycseq.kriging.private import learn_private
 
 COMMON_FROM = 3
 """Single perturbations from which a common response is told from a specific one."""
@@ -105,11 +106,17 @@ def _sampled(names: list[str], rng: np.random.Generator, most: int = 200) -> lis
 
 
 def _typical_slope(field: Field, names: list[str]) -> float:
-    """Slope of every perturbation's own response on the mean of the others', over genes and contexts."""
+    """Slope of every perturbation's own response on the mean of the others', over genes and contexts.
+
+    It is smaller by its standard error over perturbations: where a few strong ones make the mean, a new perturbation,
+    likely a weak one, is predicted by what most have in common.
+    """
     contexts = np.unique(field.measured.context)
     own = np.stack([field.specific(name).mean[:, contexts] for name in names])
     others = (own.sum(axis=0) - own) / (len(names) - 1)
-    return float(np.clip((own * others).sum() / max((others**2).sum(), 1e-12), 0.0, 1.0))
+    products, squares = (own * others).sum(axis=(1, 2)), (others**2).sum(axis=(1, 2))
+    slope = products.sum() / max(squares.sum(), 1e-12) - jackknife_error(products, squares)
+    return float(np.clip(slope, 0.0, 1.0))
 
 
 def _thinned(blocks: Sequence[Block], rng: np.random.Generator) -> list[Block]:
@@ -134,7 +141,8 @@ def _thinned(blocks: Sequence[Block], rng: np.random.Generator) -> list[Block]:
 
 def _stage(blocks: Sequence[Block], covariances: Covariances, scales: Sequence[float]) -> Stage:
     mixture = learn_mixture(blocks, covariances, scales)
-    return Stage(mixture, leave_one_out(blocks, mixture, covariances))
+    trust = leave_one_out(blocks, mixture, covariances)
+    return Stage(mixture, trust, learn_private(blocks, mixture, covariances))
 
 
 def level_slope(field: Field, excess: Levels) -> float:

@@ -7,11 +7,13 @@ much of its difference from them is chance. Nothing but control cells is looked 
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float
 
 from cycseq.kriging.covariance import LEVEL_PATTERNS, euclidean, median_distance
 from cycseq.kriging.measured import Levels
 from cycseq.kriging.mixture import Block, Covariances, Mixture, Posterior, krige, learn_mixture
 
+Level = Float[np.ndarray, "genes"]
 LEVEL_SCALES = tuple((10.0 ** np.arange(-3.0, 1.1, 0.5)).tolist())
 WIDE = 100.0
 """Prior variance of the level that contexts share, whatever the scale of their differences: it is left open."""
@@ -39,3 +41,17 @@ def _covariances(mean: Levels) -> Covariances:
     distances = distances / median_distance(distances)
     differences = [scale * pattern.covariance(distances) for pattern in LEVEL_PATTERNS for scale in LEVEL_SCALES]
     return WIDE + np.stack(differences)
+
+
+def weight_of_known(known: Level, known_noise: Level, given: Level, given_noise: Level) -> Level:
+    """Weight of a control level known from training, where other control cells of the context are given.
+
+    Both are weighed by precision. Where they differ by more than chance, over all genes (another batch or depth), the
+    excess counts as noise of the known one. The same cells tell nothing new: the weight is 1.
+    """
+    if np.allclose(known, given, atol=1e-6):
+        return np.ones_like(known)
+    noise = known_noise + given_noise
+    excess = max(float(((known - given) ** 2).sum() / max(noise.sum(), 1e-12)), 1.0)
+    weight: Level = given_noise / np.maximum(given_noise + known_noise + (excess - 1.0) * noise, 1e-12)
+    return weight

@@ -74,6 +74,14 @@ class Posterior:
     """Weight of the target's own observation in the mean; 0 where it has none."""
 
 
+@dataclass(frozen=True)
+class Kriged(Posterior):
+    """A posterior that was computed from observations."""
+
+    own_fit: Targets
+    """Log density (without its constant) of the target's own observation given the row's others; 0 where it has none."""
+
+
 def equal_weights(n_patterns: int, scales: Sequence[float]) -> Mixture:
     """All components alike: where EM starts, and what stays where nothing can be learned."""
     return Mixture(tuple(scales), np.full((n_patterns, len(scales)), 1.0 / (n_patterns * len(scales))))
@@ -89,16 +97,16 @@ def learn_mixture(blocks: Sequence[Block], covariances: Covariances, scales: Seq
             for block in blocks
         ]
     )
-    weights = _expectation_maximisation(log_likelihood)
+    weights = expectation_maximisation(log_likelihood)
     weights = np.where(weights < LEAST_WEIGHT, 0.0, weights)
     return Mixture(start.scales, (weights / weights.sum()).reshape(start.weights.shape))
 
 
-def krige(block: Block, mixture: Mixture, covariances: Covariances, targets: Places) -> Posterior:
+def krige(block: Block, mixture: Mixture, covariances: Covariances, targets: Places) -> Kriged:
     """Posterior mean and variance of every row at the targets (places in the covariances)."""
     shape = (len(block.y), len(targets))
     mean, square, own, total = np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(len(block.y))
-    highest = np.full(len(block.y), -np.inf)
+    highest, others = np.full(len(block.y), -np.inf), np.full(shape, -np.inf)
     for part in _components(block, mixture, covariances, targets):
         joint = np.log(part.weight) + part.log_likelihood
         raised = np.maximum(highest, joint)
@@ -106,10 +114,12 @@ def krige(block: Block, mixture: Mixture, covariances: Covariances, targets: Pla
         mean = kept * mean + new * part.mean
         square = kept * square + new * (part.variance + part.mean**2)
         own = kept * own + new * part.own_weight
+        others = np.logaddexp(others, joint[:, None] - part.own_fit)
         total = kept[:, 0] * total + new[:, 0]
         highest = raised
     mean, own = mean / total[:, None], own / total[:, None]
-    return Posterior(mean, np.maximum(square / total[:, None] - mean**2, 0.0), own)
+    own_fit = (highest + np.log(total))[:, None] - others
+    return Kriged(mean, np.maximum(square / total[:, None] - mean**2, 0.0), own, own_fit)
 
 
 def prior_covariance(
@@ -132,6 +142,7 @@ class _Component:
     mean: Targets
     variance: Targets
     own_weight: Targets
+    own_fit: Targets
 
 
 def _components(block: Block, mixture: Mixture, covariances: Covariances, targets: Places) -> Iterator[_Component]:
@@ -144,7 +155,7 @@ def _components(block: Block, mixture: Mixture, covariances: Covariances, target
                 yield _Component(float(weights[i]), *parts)
 
 
-Parts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+Parts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 def _exact(block: Block, covariance: np.ndarray, scales: list[float], targets: Places) -> Iterator[Parts]:
@@ -166,8 +177,10 @@ def _exact(block: Block, covariance: np.ndarray, scales: list[float], targets: P
         log_likelihood = -0.5 * (white**2).sum(axis=1) - np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
         mean = prior * (white[:, None, :] @ reach)[:, 0, :]
         left = prior * (covariance[targets, targets] - prior * (reach**2).sum(axis=1))
-        own_weight = prior * (reach * solved[:, :, 1 + n_targets :]).sum(axis=1) if with_own else np.zeros_like(mean)
-        yield log_likelihood, mean, np.maximum(left, 0.0), own_weight
+        at_own = solved[:, :, 1 + n_targets :] if with_own else np.zeros_like(reach)
+        own_weight = prior * (reach * at_own).sum(axis=1)
+        own_fit = _fit((white[:, None, :] @ at_own)[:, 0, :], (at_own**2).sum(axis=1))
+        yield log_likelihood, mean, np.maximum(left, 0.0), own_weight, own_fit
 
 
 def _forward(
@@ -190,8 +203,7 @@ def _factorised(block: Block, covariance: np.ndarray, scales: list[float], targe
     values = np.maximum(values, 0.0)
     white = (block.y / root) @ vectors
     across = vectors.T @ (covariance[np.ix_(block.points, targets)] / root[:, None])
-    own = (block.points[:, None] == targets).astype(np.float64)
-    own_across = across * (vectors.T @ (own / root[:, None]))
+    own = vectors.T @ ((block.points[:, None] == targets) / root[:, None])
     for scale in scales:
         prior = (scale * block.variance)[:, None]
         total = prior * values + of_row[:, None]
@@ -199,11 +211,19 @@ def _factorised(block: Block, covariance: np.ndarray, scales: list[float], targe
         log_likelihood = -0.5 * (white * weighted).sum(axis=1) - 0.5 * np.log(total).sum(axis=1)
         mean = prior * (weighted @ across)
         left = prior * (covariance[targets, targets] - prior * ((1.0 / total) @ across**2))
-        own_weight = prior * ((1.0 / total) @ own_across) if own.any() else np.zeros_like(mean)
-        yield log_likelihood, mean, np.maximum(left, 0.0), own_weight
+        own_weight = prior * ((1.0 / total) @ (across * own))
+        own_fit = _fit(weighted @ own, (1.0 / total) @ own**2)
+        yield log_likelihood, mean, np.maximum(left, 0.0), own_weight, own_fit
 
 
-def _expectation_maximisation(
+def _fit(solved: Targets, precision: Targets) -> Targets:
+    """Log density of an observation given the others, from its place in inverse x observations and in the inverse."""
+    safe = np.where(precision > 0, precision, 1.0)
+    fit: Targets = 0.5 * (np.log(safe) - solved**2 / safe)
+    return fit
+
+
+def expectation_maximisation(
     log_likelihood: Float[np.ndarray, "rows components"], *, rounds: int = 300, tolerance: float = 1e-5
 ) -> Float[np.ndarray, "components"]:
     """Mixture weights by EM, from equal ones."""

@@ -10,6 +10,7 @@ import numpy as np
 from cycseq.kriging.calibration import Trust
 from cycseq.kriging.field import Settings, Stage
 from cycseq.kriging.mixture import Mixture
+from cycseq.kriging.private import Private
 
 
 def mixture_json(mixture: Mixture) -> dict[str, Any]:
@@ -62,11 +63,15 @@ def _stage_json(stage: Stage | None) -> dict[str, Any] | None:
         "slope": trust.slope,
         "nugget": trust.nugget,
         "inflation": trust.inflation,
+        "private": [[context, *share.tolist()] for context, share in stage.private.shares.items()],
     }
 
 
 def _known_stage(stored: Mapping[str, Any]) -> Stage:
-    return Stage(mixture_from(stored), Trust(stored["slope"], stored["nugget"], stored["inflation"]))
+    trust = Trust(stored["slope"], stored["nugget"], stored["inflation"])
+    shares = {int(context): np.asarray(share) for context, *share in stored["private"]}
+    mixture = mixture_from(stored)
+    return Stage(mixture, trust, Private(mixture.scales, shares))
 
 
 def _stage_from(stored: Mapping[str, Any] | None) -> Stage | None:

@@ -20,7 +20,7 @@ from cycseq.errors import ModelError, check_at_least
 from cycseq.kriging.features import FEWEST_PERTURBATIONS, krige_features, learn_features
 from cycseq.kriging.field import Field, Settings, Stage, is_combination, parts_of
 from cycseq.kriging.learning import learn_settings, level_slope
-from cycseq.kriging.levels import learn_levels, smooth_levels
+from cycseq.kriging.levels import learn_levels, smooth_levels, weight_of_known
 from cycseq.kriging.measured import ControlLevels, Measured, control_levels, measure
 from cycseq.kriging.mixture import Posterior
 from cycseq.kriging.stored import mixture_from, mixture_json, settings_from, settings_json
@@ -48,7 +48,7 @@ class ConditionKriging(Model):
     of GO terms; "expression" takes the principal components of the perturbed genes' own expression; None refuses them."""
     unseen: Literal["refuse", "common"] = "refuse"
     """What becomes of a perturbation without measurement and without features: an error, or the response that is common
-    to all perturbations, with an interval that is wide enough."""
+    to all perturbations, with an interval that is wide enough. The same of a combination's parts; measured ones count."""
     n_components: int = 10
     """Principal components of the expression, or of GO terms."""
     smooth_controls: bool = True
@@ -148,11 +148,11 @@ class ConditionKriging(Model):
         """The shift of each condition's control cells, and what is believed of its genes."""
         learned = self.learned
         known = list(learned.facts["level_contexts"])
-        new = [context for context in given.contexts if context not in known]
-        place = {context: i for i, context in enumerate([*known, *new])}
+        others = [context for context in given.contexts if context not in known]
+        place = {context: i for i, context in enumerate([*known, *others])}
         levels = learned.arrays["level_mean"].astype(np.float64)
         noise = learned.arrays["level_noise"].astype(np.float64)
-        rows = [given.contexts.index(context) for context in new]
+        rows = [given.contexts.index(context) for context in others]
         field = replace(self.field, levels=np.concatenate([levels, given.mean[rows]]))
         means, noises = field.levels.copy(), np.concatenate([noise, given.noise[rows]])
         for i, context in enumerate(given.contexts):
@@ -163,15 +163,19 @@ class ConditionKriging(Model):
         shape = (len(conditions), len(learned.genes))
         shifts, mean, variance, of_mean = (np.zeros(shape) for _ in range(4))
         names = list(dict.fromkeys(c.perturbation for c in conditions if not c.is_control))
-        never_measured = self._by_features(field, [name for name in names if not _can_be_made(field, name)])
+        new = self._never_measured(field, names)
         for name in names:
-            response = field.response(name) if _can_be_made(field, name) else never_measured[name]
+            response = field.response(name, new)
             for i in [i for i, c in enumerate(conditions) if c.perturbation == name]:
                 at = place[conditions[i].context]
                 mean[i], variance[i] = response.mean[:, at], response.variance[:, at]
                 if at in perturbed:
-                    shifts[i] = mean[i] + field.control_error.mean[:, at]
-                    of_mean[i] = variance[i] + field.control_error.variance[:, at] - field.common.variance[:, at]
+                    here = given.contexts.index(conditions[i].context)
+                    trained = weight_of_known(levels[at], noise[at], given.mean[here], given.noise[here])
+                    level = levels[at] + field.control_error.mean[:, at]
+                    error = field.control_error.variance[:, at] - field.common.variance[:, at]
+                    shifts[i] = mean[i] + trained * (level - given.mean[here])
+                    of_mean[i] = variance[i] + trained * error + (1.0 - trained) * given.noise[here]
                 else:
                     free = 1.0 - response.own_weight[:, at]
                     shifts[i] = mean[i] - free * excess[at]
@@ -182,21 +186,22 @@ class ConditionKriging(Model):
         )
         return shifts, GenePosterior(mean, sd, np.sqrt(np.maximum(of_mean, 0.0)), beyond)
 
-    def _by_features(self, field: Field, names: Sequence[str]) -> dict[str, Posterior]:
-        """Perturbations that were never measured: what all have in common and, where known, what their features tell."""
-        common, stage, features = field.common, field.settings.features, self._features
-        if not names:
+    def _never_measured(self, field: Field, names: Sequence[str]) -> dict[str, Posterior]:
+        """What perturbations, or parts, that were never measured are expected to do beside the common response."""
+        lacking = {part for name in names for part in self._lacking(name)}
+        if not lacking:
             return {}
-        mean, own_variance = common.mean + field.typical, field.settings.gene_variance[:, None]
-        told = [n for n in names if stage is not None and features is not None and not features.missing(n)]
-        found = {n: Posterior(mean, common.variance + own_variance, common.own_weight) for n in names if n not in told}
+        stage, features, nothing = field.settings.features, self._features, np.zeros_like(field.common.mean)
+        unknown = nothing + field.settings.gene_variance[:, None]
+        new = {name: Posterior(nothing + field.typical, unknown, nothing) for name in sorted(lacking)}
+        told = [name for name in new if stage is not None and features is not None and not features.missing(name)]
         if told and stage is not None and features is not None:
             known = self.learned.facts["with_features"]
             own = krige_features(field, stage, known, features.of(known), features.of(told))
             for i, name in enumerate(told):
-                variance = common.variance + own.variance[:, [i]]
-                found[name] = Posterior(mean + own.mean[:, [i]], variance, common.own_weight)
-        return found
+                mean, variance = field.typical + own.mean[:, [i]], nothing + own.variance[:, [i]]
+                new[name] = Posterior(mean, variance, nothing)
+        return new
 
     @property
     def _features(self) -> Features | None:
@@ -227,35 +232,34 @@ class ConditionKriging(Model):
         settings = settings_from(learned.facts["settings"], arrays["gene_variance"])
         return Field(measured, settings, arrays["level_mean"].astype(np.float64))
 
+    def _lacking(self, name: str) -> list[str]:
+        """What features, or the common response, must tell: parts of a combination, or all of it where none is known."""
+        strength, features = self.learned.facts["settings"]["strength"], self._features
+        parts = parts_of(name)
+        lacking = [] if name in strength else [part for part in parts if part not in strength]
+        listed = features is not None and not features.missing(name) and any(map(features.missing, lacking))
+        return [name] if listed or len(lacking) == len(parts) else lacking
+
     def _check_known(self, condition: Condition) -> None:
         """Raise if a perturbation, or a part of a combination, was never measured."""
-        strength = self.learned.facts["settings"]["strength"]
-        if condition.is_control or condition.perturbation in strength:
+        lacking = [] if condition.is_control or self.unseen == "common" else self._lacking(condition.perturbation)
+        features = self._features if lacking else None
+        if not lacking or (features is not None and not any(map(features.missing, lacking))):
             return
-        lacking = [part for part in parts_of(condition.perturbation) if part not in strength]
-        if not lacking:
-            return
-        features = self._features
-        if self.unseen == "common" or (features is not None and not features.missing(condition.perturbation)):
-            return
-        what = "it" if not is_combination(condition.perturbation) else f"its part {lacking[0]!r}"
+        name = condition.perturbation
+        part = next(part for part in parts_of(name) if part not in self.learned.facts["settings"]["strength"])
+        what = "it" if not is_combination(name) else f"its part {part!r}"
         why = (
             "too few training perturbations have features"
             if features is None
             else f"it has no row in {features.source}"
         )
         msg = (
-            f"{self.name} cannot predict {condition.perturbation!r} in {condition.context!r}: {what} was never measured, "
-            f"and {why}. Give features with "
-            f"--model.features FILE, take the response common to all with --model.unseen common, or leave it out."
+            f"{self.name} cannot predict {name!r} in {condition.context!r}: {what} was never measured, and {why}. "
+            f"Give features with --model.features FILE, take the response common to all with --model.unseen common, or "
+            f"leave it out."
         )
         raise ModelError(msg)
-
-
-def _can_be_made(field: Field, name: str) -> bool:
-    """Whether a perturbation, or each of its parts, was measured."""
-    strength = field.settings.strength
-    return name in strength or all(part in strength for part in parts_of(name))
 
 
 @dataclass
