@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -97,6 +97,11 @@ def with_each_block(x: StoredMatrix, f: Callable[..., Any], *along: np.ndarray) 
 
     meta = getattr(x, "_meta", None)
     return da.map_blocks(of_block, x, *aligned, dtype=np.float32, meta=meta, chunks=x.chunks)
+
+
+def concatenated(parts: Sequence[Any]) -> Any:
+    """The cells of stored matrices, one after another."""
+    return _dask().array.concatenate(parts, axis=0)
 
 
 def stored_like(x: Any, like: StoredMatrix) -> Any:

@@ -9,7 +9,8 @@ from jsonargparse import Namespace
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say
 from cycseq.data.dataset import DATA_ENDINGS
-from cycseq.data.simulate import SimulateSettings, simulate
+from cycseq.data.readers.stored import fits
+from cycseq.data.simulate import SimulateSettings, simulate, simulate_to
 from cycseq.files import check_output
 
 
@@ -17,15 +18,24 @@ def configure(parser: Parser, _words: list[str]) -> None:
     """Options."""
     parser.add_argument("--out", required=True, type=Path, help="Where to write: .h5ad or .zarr.")
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the output if it exists.")
+    parser.add_argument(
+        "--memory",
+        type=str | None,
+        help="How much memory may be used, for example 4GiB: cells that take more than a quarter of it are written as they are drawn.",
+    )
     parser.add_class_arguments(SimulateSettings)
 
 
 def run(options: Namespace) -> None:
     """Simulate and write."""
     check_output(options.out, overwrite=options.overwrite, endings=DATA_ENDINGS)
-    data = simulate(settings_of(SimulateSettings, options))
-    data.write(options.out, overwrite=options.overwrite)
-    say(data.notes)
-    say(
-        f"wrote {options.out}: {data.n_cells:,} cells x {len(data.genes):,} genes, {len(data.conditions())} conditions, counts"
-    )
+    settings = settings_of(SimulateSettings, options)
+    if fits(settings.most_bytes(), options.memory):
+        data = simulate(settings)
+        data.write(options.out, overwrite=options.overwrite)
+        written, notes = data.adata, data.notes
+    else:
+        written, notes = simulate_to(options.out, settings, overwrite=options.overwrite)
+    n_conditions = len(written.obs[["context", "perturbation"]].drop_duplicates())
+    say(notes)
+    say(f"wrote {options.out}: {written.n_obs:,} cells x {written.n_vars:,} genes, {n_conditions} conditions, counts")

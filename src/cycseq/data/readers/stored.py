@@ -15,6 +15,7 @@ import scipy.sparse as sp
 from cycseq.arrays import Matrix
 from cycseq.data.door import float32
 from cycseq.errors import DataError, SettingsError
+from cycseq.stored import StoredMatrix
 
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 IN_MEMORY = 1 / 4
@@ -43,6 +44,11 @@ def memory_bytes(said: str | None) -> int:
     return int(float(found[1]) * UNITS[found[2].upper()])
 
 
+def fits(n_bytes: float, memory: str | None) -> bool:
+    """Whether values of this size are held in memory as a whole; `memory` as of `memory_bytes`."""
+    return n_bytes <= IN_MEMORY * memory_bytes(memory)
+
+
 def values_of(element: Any, memory: str | None) -> Matrix:
     """The values of an element of an h5ad or zarr file, float32: in memory where they fit, or else stored.
 
@@ -64,7 +70,7 @@ def values_of(element: Any, memory: str | None) -> Matrix:
     import pandas as pd
 
     limit, size = memory_bytes(memory), _n_bytes(element)
-    if size <= IN_MEMORY * limit:
+    if fits(size, memory):
         values = ad.io.read_elem(element)
         return float32(values.to_numpy() if isinstance(values, pd.DataFrame) else values)
     what = f"the values take {size / 2**30:.1f} GiB, too much for {limit / 2**30:.3g} GiB of memory"
@@ -75,7 +81,7 @@ def values_of(element: Any, memory: str | None) -> Matrix:
             f"{4 * size / 2**30:.0f} GiB with --memory."
         )
         raise DataError(msg)
-    n_cells, n_genes = (int(n) for n in (element.attrs["shape"] if encoding == "csr_matrix" else element.shape))
+    n_cells = int((element.attrs["shape"] if encoding == "csr_matrix" else element.shape)[0])
     rows = int(BLOCK * limit * n_cells / size)
     if rows < min(FEWEST_CELLS, n_cells):
         msg = f"{what}, and not even {FEWEST_CELLS} cells at once fit: allow more with --memory."
@@ -85,13 +91,21 @@ def values_of(element: Any, memory: str | None) -> Matrix:
     except ModuleNotFoundError as err:
         msg = f"{what}: allow more with --memory, or install what reads a part at a time: pip install 'cycseq[scale]'."
         raise SettingsError(msg) from err
+    return stay_in_file(element, rows)
+
+
+def stay_in_file(element: Any, rows: int) -> StoredMatrix:
+    """The values of an element of an h5ad or zarr file as a stored matrix, in blocks of so many cells."""
     from anndata.experimental import read_elem_lazy
 
+    is_sparse = element.attrs["encoding-type"] == "csr_matrix"
+    n_genes = int(element.attrs["shape"][1] if is_sparse else element.shape[1])
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=UserWarning)  # of zarr, about its own formats
         stored = read_elem_lazy(element, chunks=(rows, n_genes))
-    meta = sp.csr_matrix((0, 0), dtype=np.float32) if encoding == "csr_matrix" else np.zeros((0, 0), dtype=np.float32)
-    return stored.map_blocks(float32, dtype=np.float32, meta=meta)
+    meta = sp.csr_matrix((0, 0), dtype=np.float32) if is_sparse else np.zeros((0, 0), dtype=np.float32)
+    values: StoredMatrix = stored.map_blocks(float32, dtype=np.float32, meta=meta)
+    return values
 
 
 def _n_bytes(element: Any) -> int:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import Self
 
 import anndata as ad
 import numpy as np
@@ -15,15 +16,20 @@ from jaxtyping import Float, Int
 
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.labels import CONTROL
+from cycseq.data.pieces import write_pieces
 from cycseq.data.simulate.counts import CountLaw, Pairs, log_shares
 from cycseq.data.simulate.network import STATES, Network, draw_networks
 from cycseq.data.simulate.settings import SimulateSettings
 from cycseq.data.simulate.truth import Truth
 from cycseq.errors import SettingsError
+from cycseq.progress import track
 
 BATCH_SPREAD = 0.1
 """Standard deviation, over genes, of what a batch adds to log levels."""
 BLOCK = 2_000
+PIECE = 20_000
+"""Cells that are put together before they are written."""
+_CATEGORIES = ("context", "perturbation", "batch", "pair_perturbation")
 
 
 def simulate(settings: SimulateSettings | None = None) -> PerturbationData:
@@ -52,28 +58,36 @@ def simulate(settings: SimulateSettings | None = None) -> PerturbationData:
     SettingsError
         If a setting makes no sense.
     """
-    said = (settings or SimulateSettings()).resolved()
-    networks = draw_networks(said)
-    genes = [f"G{i:0{max(4, len(str(said.genes)))}d}" for i in range(1, said.genes + 1)]
-    names = perturbation_names(networks[0], genes)
-    batch_offsets = np.random.default_rng([said.seed, 4]).normal(0.0, BATCH_SPREAD, (said.batches, said.genes))
-    world = _World(said, names, batch_offsets.astype(np.float32))
-    contexts = [f"Line{i}" for i in range(1, said.contexts + 1)]
-    drawn = [_context(world, network, i) for i, network in enumerate(networks)]
-    truth = Truth(said, world.batch_offsets)
-    deltas = [truth.delta(network) for network in networks]
-    adata = ad.AnnData(
-        X=sp.vstack([d.counts for d in drawn], format="csr"),
-        obs=_obs(world, contexts, drawn),
-        var=_var(world, networks[0], genes),
-        layers={"true_pair": sp.vstack([d.pairs for d in drawn], format="csr")},
-        obsm={"cell_state": np.concatenate([d.states for d in drawn])},
-        uns={"cycseq": {"scale": "counts", "simulation": json.dumps(asdict(said))}},
-    )
-    columns = [f"{context}:{name}" for context in contexts for name in names]
-    adata.varm["true_delta"] = pd.DataFrame(np.concatenate(deltas).T, index=genes, columns=columns)
-    _refuse_empty_cells(adata)
-    return PerturbationData(adata=adata, scale="counts", notes=_notes(said, adata))
+    world = _World.of((settings or SimulateSettings()).resolved())
+    pieces = list(_pieces(world))
+    adata = ad.concat(pieces, merge="same", uns_merge="same")
+    for name in _CATEGORIES:
+        adata.obs[name] = pd.Categorical(adata.obs[name].astype(object))
+    world.add_truth(adata)
+    zeros = 1.0 - adata.X.nnz / (adata.n_obs * adata.n_vars)
+    return PerturbationData(adata=adata, scale="counts", notes=_notes(world.settings, zeros))
+
+
+def simulate_to(
+    path: Path, settings: SimulateSettings | None = None, *, overwrite: bool = False
+) -> tuple[ad.AnnData, tuple[str, ...]]:
+    """As `simulate`, written to h5ad or zarr piece by piece, so that there may be more cells than memory holds.
+
+    Returns
+    -------
+    The labels of what was written, without values, and the notes.
+    """
+    world = _World.of((settings or SimulateSettings()).resolved())
+    n_values = 0
+
+    def counted() -> Iterator[ad.AnnData]:
+        nonlocal n_values
+        for piece in track(_pieces(world), "Simulating cells", total=-(-world.settings.cells // PIECE)):
+            n_values += piece.X.nnz
+            yield piece
+
+    written = write_pieces(counted(), path, overwrite=overwrite, finish=world.add_truth)
+    return written, _notes(world.settings, 1.0 - n_values / (written.n_obs * written.n_vars))
 
 
 def perturbation_names(network: Network, genes: Sequence[str]) -> list[str]:
@@ -86,8 +100,29 @@ class _World:
     """What all contexts have in common."""
 
     settings: SimulateSettings
+    networks: Sequence[Network]
+    genes: list[str]
     perturbations: list[str]
     batch_offsets: Float[np.ndarray, "batches genes"]
+
+    @classmethod
+    def of(cls, said: SimulateSettings) -> Self:
+        """Draw it."""
+        networks = draw_networks(said)
+        genes = [f"G{i:0{max(4, len(str(said.genes)))}d}" for i in range(1, said.genes + 1)]
+        offsets = np.random.default_rng([said.seed, 4]).normal(0.0, BATCH_SPREAD, (said.batches, said.genes))
+        return cls(said, networks, genes, perturbation_names(networks[0], genes), offsets.astype(np.float32))
+
+    @property
+    def contexts(self) -> list[str]:
+        return [f"Line{i}" for i in range(1, self.settings.contexts + 1)]
+
+    def add_truth(self, adata: ad.AnnData) -> None:
+        """The mean responses, to `varm`."""
+        truth = Truth(self.settings, self.batch_offsets)
+        deltas = np.concatenate([truth.delta(network) for network in self.networks])
+        columns = [f"{context}:{name}" for context in self.contexts for name in self.perturbations]
+        adata.varm["true_delta"] = pd.DataFrame(deltas.T, index=self.genes, columns=columns)
 
     @property
     def law(self) -> CountLaw:
@@ -96,7 +131,10 @@ class _World:
 
 @dataclass(frozen=True)
 class _Drawn:
-    """The cells of a context, controls first."""
+    """Successive cells of a context, in which controls come first."""
+
+    first: int
+    """Which of the context's cells is the first of them."""
 
     counts: sp.csr_matrix
     pairs: sp.csr_matrix
@@ -107,7 +145,8 @@ class _Drawn:
     states: Float[np.ndarray, "cells states"]
 
 
-def _context(world: _World, network: Network, index: int) -> _Drawn:
+def _drawn(world: _World, network: Network, index: int) -> Iterator[_Drawn]:
+    """The cells of a context, `BLOCK` at a time."""
     settings, n_perturbations = world.settings, len(world.perturbations)
     n_control, n_each = settings.cells_of()[index]
     rng = np.random.default_rng([settings.seed, 5, index])
@@ -123,46 +162,59 @@ def _context(world: _World, network: Network, index: int) -> _Drawn:
         levels = network.log_levels(states[rows], done[rows], world.batch_offsets[batch[rows]])
         return np.asarray(library[rows, None] * np.exp(log_shares(levels)))
 
-    blocks: list[Pairs] = []
+    def cells(rows: slice, pairs: Pairs) -> _Drawn:
+        labels = (perturbation[rows], pair[rows], batch[rows], library[rows], states[rows])
+        return _Drawn(rows.start, pairs.control, pairs.perturbed, *labels)
+
     for start in range(0, n_control, BLOCK):
         rows = slice(start, min(start + BLOCK, n_control))
-        blocks.append(world.law.draw_pairs(means(rows, perturbation), means(rows, pair), rng))
-    perturbed = [
-        world.law.draw(means(slice(start, start + BLOCK), perturbation), rng)
-        for start in range(n_control, len(place), BLOCK)
-    ]
-    none = sp.csr_matrix((len(place) - n_control, settings.genes), dtype=np.float32)
-    return _Drawn(
-        counts=sp.vstack([*(block.control for block in blocks), *perturbed], format="csr"),
-        pairs=sp.vstack([*(block.perturbed for block in blocks), none], format="csr"),
-        perturbation=perturbation,
-        pair=pair,
-        batch=batch,
-        library=library,
-        states=states,
+        yield cells(rows, world.law.draw_pairs(means(rows, perturbation), means(rows, pair), rng))
+    for start in range(n_control, len(place), BLOCK):
+        rows = slice(start, min(start + BLOCK, len(place)))
+        none = sp.csr_matrix((rows.stop - start, settings.genes), dtype=np.float32)
+        yield cells(rows, Pairs(world.law.draw(means(rows, perturbation), rng), none))
+
+
+def _pieces(world: _World) -> Iterator[ad.AnnData]:
+    """All cells, `PIECE` of a context at a time."""
+    for index, (context, network) in enumerate(zip(world.contexts, world.networks, strict=True)):
+        blocks: list[_Drawn] = []
+        for block in _drawn(world, network, index):
+            blocks.append(block)
+            if len(blocks) * BLOCK >= PIECE:
+                yield _adata(world, context, blocks)
+                blocks = []
+        if blocks:
+            yield _adata(world, context, blocks)
+
+
+def _adata(world: _World, context: str, drawn: Sequence[_Drawn]) -> ad.AnnData:
+    counts = sp.vstack([block.counts for block in drawn], format="csr")
+    _refuse_empty_cells(counts)
+    return ad.AnnData(
+        X=counts,
+        obs=_obs(world, context, drawn),
+        var=_var(world, world.networks[0], world.genes),
+        layers={"true_pair": sp.vstack([block.pairs for block in drawn], format="csr")},
+        obsm={"cell_state": np.concatenate([block.states for block in drawn])},
+        uns={"cycseq": {"scale": "counts", "simulation": json.dumps(asdict(world.settings))}},
     )
 
 
-def _obs(world: _World, contexts: list[str], drawn: list[_Drawn]) -> pd.DataFrame:
+def _obs(world: _World, context: str, drawn: Sequence[_Drawn]) -> pd.DataFrame:
     labels = np.array([*world.perturbations, CONTROL], dtype=object)
     partners = np.array([*world.perturbations, None], dtype=object)
-    frames = []
-    for context, cells in zip(contexts, drawn, strict=True):
-        frame = pd.DataFrame(
-            {
-                "context": context,
-                "perturbation": labels[cells.perturbation],
-                "batch": [f"batch{i + 1}" for i in cells.batch],
-                "pair_perturbation": partners[cells.pair],
-                "library_size": cells.library,
-            },
-            index=[f"{context}_{i}" for i in range(len(cells.batch))],
-        )
-        frames.append(frame)
-    obs = pd.concat(frames)
-    for name in ("context", "perturbation", "batch", "pair_perturbation"):
-        obs[name] = pd.Categorical(obs[name])
-    return obs
+    batch = np.concatenate([block.batch for block in drawn])
+    return pd.DataFrame(
+        {
+            "context": context,
+            "perturbation": labels[np.concatenate([block.perturbation for block in drawn])],
+            "batch": [f"batch{i + 1}" for i in batch],
+            "pair_perturbation": partners[np.concatenate([block.pair for block in drawn])],
+            "library_size": np.concatenate([block.library for block in drawn]),
+        },
+        index=[f"{context}_{i}" for i in range(drawn[0].first, drawn[0].first + len(batch))],
+    )
 
 
 def _var(world: _World, network: Network, genes: list[str]) -> pd.DataFrame:
@@ -174,15 +226,14 @@ def _var(world: _World, network: Network, genes: list[str]) -> pd.DataFrame:
     return pd.DataFrame({"regulator": is_regulator, "perturbed_as": pd.Categorical(done)}, index=genes)
 
 
-def _refuse_empty_cells(adata: ad.AnnData) -> None:
-    empty = int((np.diff(adata.X.indptr) == 0).sum())
+def _refuse_empty_cells(counts: sp.csr_matrix) -> None:
+    empty = int((np.diff(counts.indptr) == 0).sum())
     if empty:
         msg = f"{empty} cells came out without a single count: say a larger --library-size or a smaller --dropout."
         raise SettingsError(msg)
 
 
-def _notes(settings: SimulateSettings, adata: Any) -> tuple[str, ...]:
-    zeros = 1.0 - adata.X.nnz / (adata.n_obs * adata.n_vars)
+def _notes(settings: SimulateSettings, zeros: float) -> tuple[str, ...]:
     n_long = int(settings.long_tail_contexts or 0)
     tail = f", {n_long} of them long tails of {settings.long_tail_cells} cells a condition" if n_long else ""
     return (

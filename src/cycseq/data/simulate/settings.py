@@ -80,6 +80,10 @@ class SimulateSettings:
         _check(settings)
         return settings
 
+    def most_bytes(self) -> float:
+        """What the counts and their pairs take in memory at most: a cell has no more genes above zero than counts."""
+        return 2.0 * 8.0 * self.cells * min(self.genes, self.library_size)
+
     def cells_of(self) -> tuple[tuple[int, int], ...]:
         """For every context, its control cells and the cells of each of its perturbed conditions."""
         n_long = int(self.long_tail_contexts or 0)
