@@ -17,6 +17,7 @@ from cycseq.arrays import Profiles
 from cycseq.data.dataset import Condition
 from cycseq.files import whole
 from cycseq.run import read_table
+from cycseq.untrusted import open_npz, parse_json
 
 NO_MEANS = np.zeros((0, 0), dtype=np.float32)
 
