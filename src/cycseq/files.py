@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import glob
 import os
 import shutil
 import tempfile
@@ -20,8 +19,23 @@ PART, REPLACED = ".part", "replaced"
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
+def clear(folder: Path) -> None:
+    """Remove the temporary folders that killed processes left in a folder; what one had just moved aside comes back."""
+    for left in folder.glob(f".*{PART}"):
+        path = folder / left.name[1 : -len(f".12345678{PART}")]
+        with suppress(OSError):  # what cannot be looked at, or has gone meanwhile, is left to others
+            if {inside.name for inside in left.iterdir()} - {path.name, REPLACED}:
+                continue  # not made here
+            lock = os.open(left, os.O_RDONLY)
+            if _locked(lock, unknown=False):
+                if (left / REPLACED).exists() and not path.exists():
+                    (left / REPLACED).rename(path)
+                shutil.rmtree(left, ignore_errors=True)
+            os.close(lock)
+
+
 def check_output(path: Path, *, overwrite: bool = False, endings: tuple[str, ...] = ()) -> Path:
-    """The path, if something may be written there.
+    """The path, if something may be written there; what killed processes left beside it is removed.
 
     Raises
     ------
@@ -29,6 +43,7 @@ def check_output(path: Path, *, overwrite: bool = False, endings: tuple[str, ...
         If it exists and ``overwrite`` is false, is a folder of something else, its folder is a file, or its name has
         none of the endings.
     """
+    clear(path.parent)
     if endings and path.suffix not in endings:
         msg = f"{path} cannot be written: its name must end in {' or '.join(endings)}."
         raise FileError(msg)
@@ -83,7 +98,6 @@ def whole(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     try:
         _check_parents(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        _clear(path)
         check_output(path, overwrite=overwrite)
         folder, lock = _workplace(path)
     except OSError as err:
@@ -119,6 +133,7 @@ def alone(path: Path) -> Iterator[None]:
     file = path.absolute().parent / f".{path.absolute().name}.lock"
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
+        clear(file.parent)
         lock = _opened(file)
     except OSError as err:
         raise _unwritable(path, err) from err
@@ -153,18 +168,6 @@ def _workplace(path: Path) -> tuple[Path, int]:
         if _locked(lock) and folder.exists():  # else another process took it for a dead one's, before it was locked
             return folder, lock
         os.close(lock)
-
-
-def _clear(path: Path) -> None:
-    """Remove what killed processes left beside the path; a folder that one had just moved aside comes back."""
-    for folder in path.parent.glob(f".{glob.escape(path.name)}.*{PART}"):
-        with suppress(OSError):  # what cannot be looked at, or has gone meanwhile, is left to others
-            lock = os.open(folder, os.O_RDONLY)
-            if _locked(lock, unknown=False):
-                if (folder / REPLACED).exists() and not path.exists():
-                    (folder / REPLACED).rename(path)
-                shutil.rmtree(folder, ignore_errors=True)
-            os.close(lock)
 
 
 def _opened(file: Path) -> int | None:

@@ -24,8 +24,9 @@ from cycseq.data.prepare import refuse_scaled
 from cycseq.data.split import Split, SplitSettings
 from cycseq.errors import FileError, SettingsError
 from cycseq.evaluation import COLUMNS, EvaluateSettings
-from cycseq.files import alone, write_text
+from cycseq.files import alone, clear, write_text
 from cycseq.run import environment, read_table
+from cycseq.untrusted import our_command, parse_json, whatever_breaks
 
 CELLS, RECORD = "cells", "benchmark.json"
 TABLES = ("metrics", "summary", "differences", "skipped")
@@ -54,7 +55,7 @@ class BenchmarkResult:
         """The first seed's cell of the table, with its means; None where there is none."""
         for said in self.record["cells"]:
             if (said["model"], said["split"], said["seed"]) == (model, split, 0):
-                return Cell.read(self.folder / CELLS / said["file"])
+                return Cell.read(self.folder / CELLS / Path(said["file"]).name)
         return None
 
 
@@ -102,6 +103,7 @@ def benchmark(
     models, splits = chosen_models(settings), chosen_splits(data, settings, splitting)
     asked = everything_asked(data, settings, evaluation, models, splits)
     with alone(out):
+        clear(out / CELLS)
         _check_folder(out, asked, overwrite=overwrite)
         record = {
             "asked": asked,
@@ -152,19 +154,20 @@ def open_benchmark(folder: Path) -> BenchmarkResult:
         msg = f"{folder} is no benchmark: it has no {RECORD}. Name the folder that cycseq benchmark --out wrote."
         raise FileError(msg)
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = parse_json(path.read_text(encoding="utf-8"))
     except ValueError as err:
         msg = f"{path} is damaged ({err}): run the benchmark again with --overwrite true; finished cells are kept."
         raise FileError(msg) from err
     if "seconds" not in record:
-        msg = f"the benchmark in {folder} has not ended: resume it with {record.get('command') or 'the same command'}"
+        msg = f"the benchmark in {folder} has not ended: resume it with {our_command(record.get('command')) or 'the same command'}"
         raise FileError(msg)
-    for name, known in record.get("checksums", {}).items():  # older versions wrote none
-        if not (folder / name).is_file() or sha256(folder / name) != known:
-            msg = f"{folder / name} is missing, truncated or was altered: run the same command again; finished cells are kept."
-            raise FileError(msg)
-    metrics, summary, differences, skipped = (read_table(folder / f"{name}.csv") for name in TABLES)
-    failed = tuple(Failure(**failure) for failure in record["failed"])
+    with whatever_breaks(path, "Run the same command again; finished cells are kept."):
+        for name, known in record.get("checksums", {}).items():  # older versions wrote none
+            if not (folder / name).is_file() or sha256(folder / name) != known:
+                msg = f"{folder / name} is missing, truncated or was altered: run the same command again; finished cells are kept."
+                raise FileError(msg)
+        metrics, summary, differences, skipped = (read_table(folder / f"{name}.csv") for name in TABLES)
+        failed = tuple(Failure(**failure) for failure in record["failed"])
     return BenchmarkResult(folder, record, metrics, summary, differences, skipped, failed)
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.split import Split, SplitParts
 from cycseq.errors import FileError, FitBrokeOffError, SettingsError, check_at_least
-from cycseq.files import alone, check_output, write_text
+from cycseq.files import alone, check_output, clear, write_text
 from cycseq.model import Model
 from cycseq.run.facts import MODEL, RUN, SPLIT, read_facts
 from cycseq.run.folder import Run
@@ -86,6 +86,7 @@ def fit_run(
     """
     check_at_least(0, seed=seed)
     with alone(folder):
+        clear(folder)
         _mend(folder)
         begun = _begun(folder, split, model, seed, overwrite=overwrite, resume=resume)
         parts = log1p_parts(split, data)
@@ -228,9 +229,7 @@ def _in_place(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _going_on(folder: Path) -> Iterator[None]:
-    """A resumed run: whatever happens, it stays; half-written files of a killed process go."""
-    for left in folder.glob(".*"):
-        shutil.rmtree(left, ignore_errors=True)
+    """A resumed run: whatever happens, it stays."""
     yield
     shutil.rmtree(_replaced(folder), ignore_errors=True)
 

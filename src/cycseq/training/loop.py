@@ -20,7 +20,7 @@ from cycseq.batches import Feeder
 from cycseq.errors import FitBrokeOffError
 from cycseq.training.adapter import Adapter, Learner, TrainingSettings
 from cycseq.training.memory import memory_kept
-from cycseq.training.state import State, load_state
+from cycseq.training.state import State, load_state, write_history
 
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed"]] = {"32": "32-true", "fast32": "32-true", "bf16": "bf16-mixed"}
 
@@ -81,6 +81,8 @@ def train(
         state = State() if run is None else load_state(folder, identity)
         if state.net:
             net.load_state_dict(state.net)
+            if run is not None:  # it may have been killed before it wrote the last epoch there
+                write_history(run / "history.csv", state.history)
         stopped = state.best_epoch and state.epoch - state.best_epoch >= settings.patience
         if state.epoch >= settings.num_epochs or stopped:
             return state

@@ -1,0 +1,165 @@
+"""kill -9 at any moment: the same command (with --resume for a fit) comes to the same result, and nothing is left lying."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="networks need torch: pip install 'cycseq[networks]'")
+if os.name != "posix":
+    pytest.skip("killing is done by signals", allow_module_level=True)
+
+from killing import changes, gone, killed_after, leftovers, run, started
+
+KILLED = -signal.SIGKILL
+VAE = "--model VAE --model.num_epochs 3 --model.latent 4 --model.batch_size 64 --model.hidden [16]"
+NOT_COMPARED = {"run.json", "environment.json", "benchmark.json", "report.html"}
+"""Files that say when, where or how long."""
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Data, a split and a fitted run; and each command's whole result under `whole`."""
+    f = tmp_path_factory.mktemp("killed")
+    (f / "said").mkdir()
+    for words in (
+        f"simulate --contexts 2 --perturbations 3 --cells 240 --genes 40 --seed 3 --out {f}/sim.h5ad",
+        f"split --data {f}/sim.h5ad --context Line2 --validation 0 --out {f}/s.json",
+        f"fit --data {f}/sim.h5ad --split {f}/s.json --model Ridge --run {f}/fitted",
+    ):
+        assert run(words, f / "said/first") == 0, words
+    for name in COMMANDS:
+        assert run(command(name, f, f / "whole" / name), f / "said" / name) == 0, (
+            (f / "said" / name).with_suffix(".err").read_text()
+        )
+        assert leftovers(f / "whole") == []
+    return f
+
+
+COMMANDS = {
+    "prepare": "prepare {f}/sim.h5ad --genes all --out {out}/data.h5ad",
+    "prepare_zarr": "prepare {f}/sim.h5ad --genes all --out {out}/data.zarr",
+    "predict": "predict --run {f}/fitted --cells 20 --out {out}/predicted.h5ad",
+    "fit": "fit --data {f}/sim.h5ad --split {f}/s.json --model Ridge --run {out}/run --resume",
+    "network": "fit --data {f}/sim.h5ad --split {f}/s.json " + VAE + " --run {out}/run --resume",
+    "benchmark": "benchmark --data {f}/sim.h5ad --split {f}/s.json --models Ridge --seeds 2 --metrics mse,mse_ratio,pearson_delta --out {out}/b",
+    "benchmark_2": "benchmark --data {f}/sim.h5ad --split {f}/s.json --models Ridge --seeds 2 --jobs 2 --metrics mse,mse_ratio,pearson_delta --out {out}/b",
+}
+
+
+def command(name: str, f: Path, out: Path) -> str:
+    return COMMANDS[name].format(f=f, out=out)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file but those that say when; of a benchmark its tables."""
+    files = [p for p in folder.rglob("*") if p.is_file() and p.name not in NOT_COMPARED]
+    return {str(p.relative_to(folder)): p.read_bytes() for p in files if not {"tensorboard", "cells"} & set(p.parts)}
+
+
+def check_the_same(name: str, lab: Path, out: Path) -> None:
+    """The command once more, where it had not ended: exit code 0, the whole result, nothing left lying."""
+    said = lab / "said" / "again"
+    code = run(command(name, lab, out), said)
+    err = said.with_suffix(".err").read_text()
+    if "exists already" in err:  # it had ended before it was killed
+        assert name in {"prepare", "prepare_zarr", "predict"}
+    else:
+        assert (code, err) == (0, "")
+    assert leftovers(out) == []
+    assert contents(out) == contents(lab / "whole" / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "times"), [("prepare", 4), ("prepare_zarr", 5), ("predict", 3), ("fit", 8), ("benchmark", 5)]
+)
+def test_killed_before_any_change_on_the_disk(name: str, times: int, lab: Path, tmp_path: Path):
+    n = changes(lab / "said" / name)
+    assert n > times
+    for i in sorted(random.Random(name).sample(range(1, n + 1), times)):
+        out = tmp_path / str(i)
+        assert run(command(name, lab, out), lab / "said" / "killed", die_before=i) == KILLED
+        check_the_same(name, lab, out)
+
+
+@pytest.mark.parametrize("name", ["network", "benchmark"])
+def test_killed_again_and_again(name: str, lab: Path, tmp_path: Path):
+    """Each attempt is killed before another of its changes, until one comes to the end."""
+    chance, n = random.Random(1), changes(lab / "said" / name)
+    codes = [
+        run(command(name, lab, tmp_path / "out"), lab / "said" / "killed", die_before=chance.randrange(1, n))
+        for _ in range(5)
+    ]
+    assert codes.count(KILLED) >= 2
+    check_the_same(name, lab, tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["prepare", "predict", "network", "benchmark_2"])
+def test_killed_at_a_random_time(name: str, lab: Path, tmp_path: Path):
+    begun = time.monotonic()
+    assert run(command(name, lab, tmp_path / "timed"), lab / "said" / "timed") == 0
+    whole = time.monotonic() - begun
+    chance = random.Random(name)
+    for i in range(1 if "--jobs" in COMMANDS[name] else 2):
+        killed_after(command(name, lab, tmp_path / str(i)), lab / "said" / "killed", chance.uniform(0.1, 0.9) * whole)
+        check_the_same(name, lab, tmp_path / str(i))
+
+
+def test_an_overwritten_run_is_never_lost(lab: Path, tmp_path: Path):
+    """Killed while one run takes another's place: the old one, or the new one, or one that can be resumed."""
+    words = f"fit --data {lab}/sim.h5ad --split {lab}/s.json --model Ridge --run {tmp_path}/run"
+    assert run(words, lab / "said/first") == 0
+    old = contents(tmp_path / "run")
+    other = words.replace("Ridge", "NoChange")
+    assert run(f"{other} --overwrite", lab / "said/over") == 0
+    new = contents(tmp_path / "run")
+    n = changes(lab / "said/over")
+    for i in random.Random(0).sample(range(1, n + 1), 6):
+        assert run(f"{words} --overwrite", lab / "said/back") == 0
+        assert run(f"{other} --overwrite", lab / "said/killed", die_before=i) == KILLED
+        run(f"{other} --resume", lab / "said/resumed")  # which is refused where the old run came back
+        assert contents(tmp_path / "run") in (old, new), i
+        assert leftovers(tmp_path) == []
+
+
+def children(pid: int) -> list[int]:
+    return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def workers_of(pid: int) -> list[int]:
+    """The processes of a benchmark that compute."""
+    for _ in range(600):
+        found = [p for p in children(pid) if b"LokyProcess" in Path(f"/proc/{p}/cmdline").read_bytes()]
+        if len(found) == 2:
+            return found
+        time.sleep(0.05)
+    pytest.fail("no workers were started")
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="no /proc here")
+@pytest.mark.parametrize("victim", ["starter", "worker"])
+def test_death_among_the_processes_of_a_benchmark(victim: str, lab: Path, tmp_path: Path):
+    process = started(command("benchmark_2", lab, tmp_path).replace("--seeds 2", "--seeds 12"), lab / "said" / "victim")
+    workers = workers_of(process.pid)
+    while not list(tmp_path.glob("b/cells/*.npz")):
+        time.sleep(0.05)
+    os.kill(process.pid if victim == "starter" else workers[0], signal.SIGKILL)
+    process.join(60.0)
+    err = (lab / "said" / "victim.err").read_text()
+    if victim == "worker":
+        assert process.exitcode == 2
+        said = [line for line in err.splitlines() if line.startswith("cycseq: ")]
+        assert len(said) == 1
+        assert "a process of the benchmark was ended from outside" in said[0]
+        assert "Finished cells of the table are kept" in said[0]
+    assert all(gone(pid) for pid in workers)
+    kept = {p: p.read_bytes() for p in tmp_path.glob("b/cells/*.npz")}
+    assert kept
+    assert run(command("benchmark", lab, tmp_path).replace("--seeds 2", "--seeds 12"), lab / "said" / "again") == 0
+    assert all(p.read_bytes() == content for p, content in kept.items())
+    assert leftovers(tmp_path) == []
