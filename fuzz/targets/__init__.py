@@ -1,6 +1,7 @@
 """All fuzz targets, by name."""
 
 from target import Target
+
 from targets import archives, arrays, h5, labels, matrices, records, tables, words, zarr_stores
 
 TARGETS: dict[str, Target] = {

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from target import Take, Target, attempt
-from targets.h5 import originals
 
 from cycseq.data.catalog.base import Sources
 from cycseq.data.catalog.layouts import gears_zip
 from cycseq.data.download import LOCK, _locked
+from targets.h5 import originals
 
 NAMES = (
     "norman/perturb_processed.h5ad",

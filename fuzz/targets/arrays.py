@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 from target import Take, Target, read_soundly
-from targets.matrices import BETWEEN
-from targets.seed import LABELS, small
 
 from cycseq.data.readers import ReadSettings
+from targets.matrices import BETWEEN
+from targets.seed import LABELS, small
 
 MEMBERS = (
     "X",
@@ -69,7 +69,7 @@ def _member(take: Take) -> bytes:
 
 def _seeds() -> Sequence[bytes]:
     x = small(sparse=False).X
-    named = dict(X=x, genes=np.array(["G1", "G2", "G3", "G4"]), perturbation=np.array(LABELS))
+    named = {"X": x, "genes": np.array(["G1", "G2", "G3", "G4"]), "perturbation": np.array(LABELS)}
     found = []
     for write in (
         lambda out: np.savez(out, **named),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
@@ -12,10 +11,10 @@ from typing import Any
 import h5py
 import numpy as np
 from target import Take, Target, read_soundly, scratch
-from targets.seed import LABELS, small
 
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.readers import ReadSettings
+from targets.seed import LABELS, small
 
 ENCODINGS = ("anndata", "array", "csr_matrix", "csc_matrix", "dataframe", "dict", "categorical", "string-array", "string",
              "numeric-scalar", "nullable-integer", "nullable-string-array", "rec-array", "awkward-array", "null", "raw",

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import scipy.io
 from target import Take, Target, read_soundly
-from targets.seed import GENES, LABELS, small
 
 from cycseq.data.readers import ReadSettings
+from targets.seed import GENES, LABELS, small
 
 BETWEEN = b"\xff\xfe"
 """Parts the files in an input; occurs in no UTF-8."""

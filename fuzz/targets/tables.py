@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 from target import Take, Target, read_soundly
-from targets.matrices import BETWEEN
-from targets.seed import GENES, small
 
 from cycseq.data.readers import ReadSettings
+from targets.matrices import BETWEEN
+from targets.seed import GENES, small
 
 NAMES = ("f.csv", "f.tsv", "f.txt", "f.csv.gz", "folder/b0/G1.csv", "folder/b0_G1_2.csv", "folder/y/b1/control.csv.gz")
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import anndata as ad
 from target import Take, Target, read_soundly, scratch
-from targets.seed import small
 
 from cycseq.data.readers import ReadSettings
+from targets.seed import small
 
 KEYS = ("shape", "chunks", "chunk_shape", "dtype", "data_type", "fill_value", "order", "filters", "compressor", "codecs",
         "configuration", "name", "attributes", "encoding-type", "column-order", "_index", "zarr_format", "node_type",

@@ -27,7 +27,7 @@ from cycseq.untrusted import parse_json, unlike
 
 TENSORS, DESCRIPTION = "model.safetensors", "model.json"
 TEXTS = (list, str)
-RECORDED = {"model": str, "settings": dict, "genes": TEXTS, "scale": str, "contexts": TEXTS, "perturbations": TEXTS,
+RECORDED: dict[str, type | tuple[type, ...]] = {"model": str, "settings": dict, "genes": TEXTS, "scale": str, "contexts": TEXTS, "perturbations": TEXTS,
             "facts": dict, "versions": dict}  # fmt: skip
 PACKAGES: tuple[str, ...] = ("cycseq", "numpy", "scipy", "scikit-learn")
 """Whose versions any saved model names; networks add theirs (`Model.packages`)."""

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shlex
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from cycseq.errors import FileError, SettingsError
+from cycseq.errors import CycseqError, FileError, SettingsError
 
 UNPACK = "CYCSEQ_UNPACK"
 """Environment variable: how many times its size a file may unpack to; ``none`` lifts the limit."""
@@ -149,6 +150,38 @@ def parse_yaml(text: str) -> Any:
         raise ValueError(" ".join(str(err).split())) from err
 
 
+@contextmanager
+def whatever_breaks(path: Path, cure: str) -> Iterator[None]:
+    """Turn whatever breaks in the use of a record that has no form of its own to check into one `FileError`.
+
+    Checksums tell of accidents; whoever means harm has made them anew.
+
+    Parameters
+    ----------
+    path
+        The file or folder that would be at fault.
+    cure
+        What to do, as a sentence.
+    """
+    try:
+        yield
+    except (CycseqError, MemoryError, OSError):
+        raise
+    except Exception as err:
+        why = f"{type(err).__name__}: {' '.join(str(err).split())[:200]}"
+        msg = f"{path} cannot be used ({why}): it is damaged, was altered, or another version made it. {cure}"
+        raise FileError(msg) from err
+
+
+def our_command(said: Any) -> str:
+    """A recorded command line, each word quoted, as a user may copy it; empty where it is none of cycseq."""
+    try:
+        words = shlex.split(said) if isinstance(said, str) else []
+    except ValueError:
+        words = []
+    return shlex.join(words) if words[:1] == ["cycseq"] else ""
+
+
 def unlike(said: dict[str, Any], kinds: Mapping[str, type | UnionType | tuple[type, ...]]) -> list[str]:
     """The names whose value is missing from an object, or is of another kind than it must be.
 
@@ -159,7 +192,7 @@ def unlike(said: dict[str, Any], kinds: Mapping[str, type | UnionType | tuple[ty
 
 def _is(value: Any, kind: type | UnionType | tuple[type, ...]) -> bool:
     if isinstance(kind, tuple):
-        return isinstance(value, kind[0]) and all(isinstance(part, kind[1]) for part in value)
+        return isinstance(value, list) and all(isinstance(part, kind[1]) for part in value)
     return isinstance(value, kind)
 
 
@@ -197,7 +230,7 @@ def open_npz(path: Path) -> Iterator[Any]:
         yield arrays
 
 
-def _check_header(file: io.BufferedIOBase, size: int) -> None:
+def _check_header(file: Any, size: int) -> None:
     """NumPy makes room for what a header claims before it reads, so that the claim is checked first."""
     version = np.lib.format.read_magic(file)
     if version not in {(1, 0), (2, 0)}:

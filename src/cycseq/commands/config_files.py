@@ -23,7 +23,6 @@ def check_configs(words: list[str]) -> None:
         if len(option) > 2 and "--config".startswith(option):  # the parser takes what an option begins with for it
             _check(value if equals else following)
 
-
         if option == f"--model.{CLASS}":
             raise unknown_name(option, "option", ["--model"])
 

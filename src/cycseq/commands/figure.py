@@ -38,10 +38,12 @@ def write_plot(draw: Callable[[Any], object], path: Path, *, width: float, heigh
     overwrite
         Whether the file may be replaced.
     """
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
-    draw(figure.subplots())
-    with whole(path, overwrite=overwrite) as part:
-        figure.savefig(part, format=path.suffix[1:], dpi=170)
+    with rc_context({"text.parse_math": False}):  # names may hold a $
+        figure = Figure(figsize=(width, height), layout="constrained")
+        draw(figure.subplots())
+        with whole(path, overwrite=overwrite) as part:
+            figure.savefig(part, format=path.suffix[1:], dpi=170)
     say(f"wrote {path}")

@@ -17,6 +17,7 @@ from cycseq.errors import FileError, SettingsError
 from cycseq.files import check_output
 from cycseq.run import Compared, Repetition, repeat_run, table_compared
 from cycseq.run.record import differing
+from cycseq.untrusted import our_command
 
 DIFFERENT = 1
 """Exit code where something differs."""
@@ -47,6 +48,8 @@ def run(options: Namespace) -> int:
     return 0 if done.same else DIFFERENT
 
 
+ALONE = ("--scheduler", "null")
+"""On this machine: a folder of another's making names no machine to connect to, as clusters run code for each other."""
 WORDS = {True: "yes", False: "NO", None: "-"}
 
 
@@ -57,7 +60,7 @@ def _run_again(folder: Path, out: Path, options: Namespace) -> Repetition:
 def _benchmark_again(folder: Path, out: Path, options: Namespace) -> Repetition:
     """The recorded command with another `--out`; its tables beside the first ones."""
     before = open_benchmark(folder)
-    words = shlex.split(before.record["command"])
+    words = shlex.split(our_command(before.record["command"]))
     if words[:2] != ["cycseq", "benchmark"]:
         msg = f"{folder} was not made by a cycseq benchmark command, but in Python: call the same function again with another folder."
         raise SettingsError(msg)
@@ -68,7 +71,7 @@ def _benchmark_again(folder: Path, out: Path, options: Namespace) -> Repetition:
     if out.exists():
         shutil.rmtree(out)  # else its cells of the table would be taken as they are
     where = str(options.data or before.record["data"]["path"])
-    run_command([*words[1:], "--data", where, "--out", str(out), "--overwrite", "false"])
+    run_command([*words[1:], "--data", where, "--out", str(out), "--overwrite", "false", *ALONE])
     again = open_benchmark(out)
     others = [name for name, asked in before.record["asked"].items() if again.record["asked"].get(name) != asked]
     asked = Compared("what was asked", same=not others, found=f"other {', '.join(others)}" if others else "same")

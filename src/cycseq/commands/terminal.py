@@ -13,6 +13,7 @@ from rich.table import Table
 
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.scale import TARGET_SUM
+from cycseq.errors import printable
 from cycseq.metrics import HEADLINE, METRICS
 
 WIDTH = 160
@@ -23,7 +24,7 @@ def say(lines: Iterable[str] | str) -> None:
     """Print sentences as they are."""
     console = Console(highlight=False, soft_wrap=True)
     for line in [lines] if isinstance(lines, str) else lines:
-        console.print(line, markup=False)
+        console.print("\n".join(map(printable, line.split("\n"))), markup=False)
 
 
 def say_counts(path: Path, data: PerturbationData) -> None:
@@ -71,4 +72,4 @@ def headline(scores: pd.DataFrame, index: Sequence[str], *, title: str | None = 
 def _cell(value: object) -> str:
     if isinstance(value, float):
         return "-" if value != value else f"{value:.3f}"  # noqa: PLR0124  (NaN is what differs from itself)
-    return str(value)
+    return printable(str(value))

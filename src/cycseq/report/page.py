@@ -25,6 +25,7 @@ from cycseq.report import numbers, words
 from cycseq.report.panels import context_groups, metric_panels
 from cycseq.report.run_page import run_page
 from cycseq.report.table import Headline, headline, is_model, wrong_target
+from cycseq.untrusted import our_command, whatever_breaks
 
 MOST_ROWS = 3000
 """Kinds whose splits are named by the context that they hold out."""
@@ -54,14 +55,17 @@ def write_report(folder: Path, out: Path | None = None, *, overwrite: bool = Fal
     """
     existing_file(folder)
     path = check_output(folder / "report.html" if out is None else out, overwrite=overwrite or out is None)
-    if (folder / "benchmark.json").is_file():
-        template, values = "benchmark.html", benchmark_page(open_benchmark(folder))
-    elif (folder / "run.json").is_file():
-        template, values = "run.html", run_page(folder)
-    else:
-        msg = f"{folder} is neither a benchmark nor a run: name the folder that cycseq benchmark or cycseq fit wrote."
-        raise FileError(msg)
-    write_text(path, render(template, values), overwrite=overwrite or out is None)
+    with whatever_breaks(folder, "Make it again with the command that made it."):
+        if (folder / "benchmark.json").is_file():
+            page = render("benchmark.html", benchmark_page(open_benchmark(folder)))
+        elif (folder / "run.json").is_file():
+            page = render("run.html", run_page(folder))
+        else:
+            msg = (
+                f"{folder} is neither a benchmark nor a run: name the folder that cycseq benchmark or cycseq fit wrote."
+            )
+            raise FileError(msg)
+    write_text(path, page, overwrite=overwrite or out is None)
     return path
 
 
@@ -98,7 +102,7 @@ def benchmark_page(result: BenchmarkResult) -> dict[str, Any]:
         "failed": result.failed,
         "models": [(model, describe(model)) for model in record["models"]],
         "versions": record["versions"],
-        "repeat": record["command"] or _in_python(record),
+        "repeat": our_command(record["command"]) or _in_python(record),
     }
 
 
