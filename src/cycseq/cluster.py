@@ -28,7 +28,9 @@ from cycseq.errors import SettingsError, check_at_least
 LOCAL = "local"
 """The word for worker processes of this machine."""
 SECONDS = 5
-"""So long a scheduler may take to answer, and to name a worker."""
+"""So long a scheduler may take to answer."""
+SECONDS_FOR_WORKERS = 30
+"""So long it may take to have a worker: they may just be starting."""
 SAME_EVERYWHERE = ("cycseq", "anndata", "numpy", "pandas", "scipy", "scikit-learn", "torch")
 """What results depend on: workers with another version of these are refused, as are those that lack what is here."""
 
@@ -61,6 +63,7 @@ def cluster(scheduler: str | None, *, jobs: int = 1, memory: int | None = None) 
         return
     check_at_least(1, jobs=jobs)
     try:
+        import dask
         from distributed import Client, LocalCluster
     except ModuleNotFoundError as err:
         msg = "--scheduler needs dask and distributed, which are not installed: pip install 'cycseq[scale]'."
@@ -68,6 +71,7 @@ def cluster(scheduler: str | None, *, jobs: int = 1, memory: int | None = None) 
     with _quiet():
         if scheduler == LOCAL:
             with (
+                dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"}),  # 15 s: less than a busy start takes
                 LocalCluster(
                     n_workers=jobs,
                     threads_per_worker=1,
@@ -115,7 +119,7 @@ def _answering(scheduler: str) -> str:
 def _check_workers(client: Any, scheduler: str) -> None:
     """Raise `SettingsError` if there are no workers, or workers that would compute something else."""
     try:
-        client.wait_for_workers(1, timeout=SECONDS)
+        client.wait_for_workers(1, timeout=SECONDS_FOR_WORKERS)
     except TimeoutError as err:
         msg = f"the Dask cluster at {scheduler} has no workers: start some with dask worker {scheduler} --nthreads 1."
         raise SettingsError(msg) from err
