@@ -105,7 +105,7 @@ def test_a_save_that_fails_leaves_nothing(small_data, tmp_path, monkeypatch):
     def full(*_args, **_kwargs):
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr("safetensors.numpy.save_file", full)
+    monkeypatch.setattr("safetensors.numpy.save", full)
     with pytest.raises(FileError, match="the disk is full"):
         model.save(tmp_path / "model")
     assert list(tmp_path.iterdir()) == []

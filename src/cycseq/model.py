@@ -160,7 +160,7 @@ class Model(ABC):
         facts
             What the model does not know of itself (the hash of its split), kept among its facts.
         """
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         learned = self.learned
         learned.facts |= dict(facts or {})
@@ -176,7 +176,7 @@ class Model(ABC):
         }
         with whole(folder, overwrite=overwrite) as part:
             part.mkdir()
-            save_file({k: np.ascontiguousarray(v) for k, v in learned.arrays.items()}, part / TENSORS)
+            (part / TENSORS).write_bytes(save({k: np.ascontiguousarray(v) for k, v in learned.arrays.items()}))
             (part / DESCRIPTION).write_text(json.dumps(description, indent=1), encoding="utf-8")
             write_checksums(part, (TENSORS, DESCRIPTION))
             (part / CARD).write_text(model_card(description, inspect.getdoc(self) or ""), encoding="utf-8")

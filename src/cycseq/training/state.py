@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import pickle
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile
@@ -33,11 +34,17 @@ class State:
     broken: str = ""
     """Why training had to stop, if it broke."""
 
+    def ended(self, num_epochs: int, patience: int) -> bool:
+        """Whether all epochs are done, or nothing has got better for so many."""
+        return self.epoch >= num_epochs or (self.best_epoch > 0 and self.epoch - self.best_epoch >= patience)
+
 
 def save_state(folder: Path, state: State, identity: str) -> None:
     """Write the transient state of a training, whole or not at all."""
+    content = BytesIO()  # as torch itself does not say of a file that could not be written why
+    torch.save({"identity": identity, **vars(state)}, content)
     with whole(folder / "last.ckpt", overwrite=True) as part:
-        torch.save({"identity": identity, **vars(state)}, part)
+        part.write_bytes(content.getbuffer())
 
 
 def load_state(folder: Path, identity: str) -> State:
