@@ -1,7 +1,8 @@
-"""Fuzz the readers and the model loader: `python fuzz/run.py --minutes 10`, or `--target NAME` for one of them.
+"""Fuzz the readers and the model loader: `python fuzz/run.py --minutes 60`, or `--target NAME` for one of them.
 
-Needs the extra `fuzz` (atheris). Targets take turns, in a process each. What is found is written to `--findings`, once
-for each place in the code; `--keep` adds what reached new code to the corpus, which `tests/test_hostile_corpus.py` runs.
+Needs the extra `fuzz` (atheris). Targets take turns, each in a process of its own. What is found is kept in the folder
+`--findings`, once for each place in the code. `--keep` adds to `fuzz/corpus` what reached code that nothing there reaches;
+`tests/test_hostile_corpus.py` runs that corpus without atheris.
 """
 
 from __future__ import annotations
@@ -9,17 +10,20 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import resource
 import subprocess
 import sys
-import tempfile
 import time
 import traceback
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 CORPUS = HERE / "corpus"
-SLOW, MEMORY_MB = 20, 3000
-"""Seconds and MiB that one input may take."""
+LIMITS = ("-timeout=30", "-rss_limit_mb=3000", "-max_len=20000", "-len_control=0")
+"""Seconds, MiB and bytes of one input."""
+KEPT_BYTES, LONGEST_KEPT = 90_000, 8_000
+"""Of a target's corpus, and of one input in it."""
+MOST_DEATHS = 20
 
 
 def main() -> int:
@@ -27,88 +31,111 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0, help="in all, shared by the targets")
     parser.add_argument("--target", action="append", help="only this one (may be said several times)")
-    parser.add_argument("--findings", type=Path, default=Path("fuzz-findings"))
-    parser.add_argument("--keep", action="store_true", help="add inputs that reached new code to the corpus")
-    parser.add_argument("--child", help=argparse.SUPPRESS)
-    parser.add_argument("--seconds", type=float, help=argparse.SUPPRESS)
+    parser.add_argument("--findings", type=Path, default=Path("out/fuzz"), help="folder for what is found")
+    parser.add_argument("--keep", action="store_true", help="add to the corpus")
+    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.child:
-        return _child(options.child, options.findings, options.seconds)
     sys.path.insert(0, str(HERE))
+    if options.child:
+        return _child(options.child[0], options.findings, options.child[1])
     from targets import TARGETS
 
     names = options.target or list(TARGETS)
     for name in names:
         if name not in TARGETS:
             parser.error(f"no target {name!r}: there are {', '.join(TARGETS)}")
-        _fuzz(name, options.minutes * 60 / len(names), options.findings, keep=options.keep)
+        folder = options.findings / name
+        folder.mkdir(parents=True, exist_ok=True)
+        _fuzz(name, options.minutes * 60 / len(names), folder)
+        if options.keep:
+            _keep(name, folder)
     return 0
 
 
-def _fuzz(name: str, seconds: float, findings: Path, *, keep: bool) -> None:
-    """Run one target; a process that dies (a crash, a hang, memory) is counted, and the next goes on."""
-    folder = findings / name
-    folder.mkdir(parents=True, exist_ok=True)
+def _fuzz(name: str, seconds: float, folder: Path) -> None:
+    """Run one target; where its process dies (a crash, a hang, memory), a new one goes on."""
     end, deaths = time.monotonic() + seconds, 0
-    while (left := end - time.monotonic()) > 2:
-        words = [sys.executable, __file__, "--child", name, "--findings", str(folder), "--seconds", str(left)]
-        with (folder / "log.txt").open("ab") as log:
-            done = subprocess.run([*words, *(["--keep"] if keep else [])], stdout=log, stderr=log, check=False)
-        deaths += done.returncode != 0
-        if deaths > 20:
+    before, used = _executions(folder), _processor_seconds()
+    while (left := int(end - time.monotonic())) > 1 and deaths < MOST_DEATHS:
+        deaths += _run_child(name, folder, str(left)) != 0
+    found = len(list(folder.glob("found-*.txt")))
+    done, took = _executions(folder) - before, _processor_seconds() - used
+    print(
+        f"{name}: {done:,} executions in {took:.0f} s of processor time, {found} findings, {deaths} deaths", flush=True
+    )
+
+
+def _run_child(name: str, folder: Path, task: str) -> int:
+    with (folder / "log.txt").open("ab") as log:
+        words = [sys.executable, __file__, "--findings", str(folder), "--child", name, task]
+        return subprocess.run(words, stdout=log, stderr=log, check=False).returncode
+
+
+def _executions(folder: Path) -> int:
+    counted = folder / "count.json"
+    return int(json.loads(counted.read_text())) if counted.is_file() else 0
+
+
+def _processor_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _keep(name: str, folder: Path) -> None:
+    """Add the smallest inputs that reach more code to the corpus."""
+    merged = folder / "merged"
+    merged.mkdir(exist_ok=True)
+    _run_child(name, folder, "merge")
+    kept = CORPUS / name
+    kept.mkdir(parents=True, exist_ok=True)
+    room = KEPT_BYTES - sum(file.stat().st_size for file in kept.iterdir())
+    for file in sorted(merged.iterdir(), key=lambda file: file.stat().st_size):
+        room -= file.stat().st_size
+        if room < 0 or file.stat().st_size > LONGEST_KEPT:
             break
-    json.loads((folder / "count.json").read_text()) if (folder / "count.json").is_file() else {"executions": 0}
-    sorted(p.name for p in folder.glob("found-*.txt"))
+        (kept / file.name[:12]).write_bytes(file.read_bytes())
 
 
-def _child(name: str, folder: Path, seconds: float) -> int:
+def _child(name: str, folder: Path, task: str) -> int:
+    """Fuzz for so many seconds, or (`merge`) choose the inputs that together reach as much code as all do."""
     import atheris
 
-    sys.path.insert(0, str(HERE))
     with atheris.instrument_imports(include=["cycseq"]):
         from targets import TARGETS
     from target import scratch
 
-    target = TARGETS[name]
-    counted = folder / "count.json"
-    state = {"executions": json.loads(counted.read_text())["executions"] if counted.is_file() else 0}
-    end = time.monotonic() + seconds
-    pool = folder / "pool"
-    pool.mkdir(exist_ok=True)
+    target, done = TARGETS[name], _executions(folder)
+    pool, kept = folder / "pool", CORPUS / name
+    for place in (pool, kept):
+        place.mkdir(parents=True, exist_ok=True)
     for seed in target.seeds():
         (pool / hashlib.sha1(seed).hexdigest()).write_bytes(seed)
 
     def test_one(data: bytes) -> None:
-        state["executions"] += 1
-        if state["executions"] % 50 == 0:
-            counted.write_text(json.dumps(state))
-        (folder / "last").write_bytes(data)
+        nonlocal done
+        done += 1
+        if done % 20 == 0 and task != "merge":
+            (folder / "count.json").write_text(str(done))
         try:
             with scratch() as place:
                 target.run(data, place)
-        except Exception as err:  # noqa: BLE001  (that is what is looked for)
+        except Exception as err:
             _record(folder, data, err)
 
-    kept = [str(CORPUS / name)] if (CORPUS / name).is_dir() else []
-    limits = [
-        f"-max_total_time={int(end - time.monotonic())}",
-        f"-timeout={SLOW}",
-        f"-rss_limit_mb={MEMORY_MB}",
-        "-max_len=20000",
-        "-len_control=0",
-    ]
-    with tempfile.TemporaryDirectory():
-        atheris.Setup([sys.argv[0], *limits, f"-artifact_prefix={folder}/died-", str(pool), *kept], test_one)
-        atheris.Fuzz()
+    what = ["-merge=1", str(folder / "merged")] if task == "merge" else [f"-max_total_time={task}"]
+    words = [*LIMITS, f"-artifact_prefix={folder}/died-", *what, str(pool), str(kept)]
+    atheris.Setup([sys.argv[0], *words], test_one)
+    atheris.Fuzz()
     return 0
 
 
 def _record(folder: Path, data: bytes, err: Exception) -> None:
     """Keep the input and the traceback, once for each kind of error and place in the code of cycseq."""
     frames = traceback.extract_tb(err.__traceback__)
-    ours = [f for f in frames if "cycseq" in f.filename] or list(frames)
-    key = f"{type(err).__name__}-{Path(ours[-1].filename).stem}-{ours[-1].lineno}-{Path(frames[-1].filename).stem}-{frames[-1].name}"
-    path = folder / f"found-{key.replace('<', '').replace('>', '')}.txt"
+    ours = [frame for frame in frames if "cycseq" in frame.filename] or list(frames)
+    where, last = ours[-1], frames[-1]
+    key = "-".join([type(err).__name__, Path(where.filename).stem, str(where.lineno), last.name.strip("<>")])
+    path = folder / f"found-{key}.txt"
     if not path.exists():
         path.write_text("".join(traceback.format_exception(err))[-6000:], encoding="utf-8", errors="backslashreplace")
         path.with_suffix(".bin").write_bytes(data)

@@ -99,12 +99,15 @@ class TrainedNetwork(Model, Generic[Net]):
         """The fitted network, made from the arrays (and kept)."""
         learned = self.learned
         if "network" not in learned.cache:
-            with torch.random.fork_rng():
-                net = self.build(self.vocabulary.sizes(len(learned.genes)))
-            state = {name: _fitting(learned.arrays.get(WEIGHTS + name), own) for name, own in net.state_dict().items()}
+            sizes = self.vocabulary.sizes(len(learned.genes))
+            with torch.device("meta"):  # shapes without memory: settings that were altered may claim any size
+                shapes = self.build(sizes).state_dict()
+            state = {name: _fitting(learned.arrays.get(WEIGHTS + name), own) for name, own in shapes.items()}
             if any(array is None for array in state.values()):
                 msg = f"the weights do not fit {self.name}: another version of cycseq saved them. Fit it again."
                 raise ModelError(msg)
+            with torch.random.fork_rng():
+                net = self.build(sizes)
             net.load_state_dict(state)
             learned.cache["network"] = net.eval()
         found: Net = learned.cache["network"]

@@ -11,6 +11,7 @@ import torch
 
 from cycseq.batches import Vocabulary
 from cycseq.data.dataset import Condition
+from cycseq.errors import ModelError
 from cycseq.nets.batch import OPEN, Batch
 from cycseq.nets.transport import TransportNet
 from cycseq.transport.pairs import Points
@@ -61,6 +62,13 @@ class Transport:
     def restored(cls, arrays: Mapping[str, np.ndarray], stored: Mapping[str, Any], *, width: int, genes: int) -> Self:
         """What `arrays` and `stored` gave."""
         vocabulary = Vocabulary(tuple(stored["vocabulary"]["parts"]), tuple(stored["vocabulary"]["contexts"]), ())
+        with torch.device("meta"):  # shapes without memory: a width that was altered may claim any size
+            shapes = {
+                name: own.shape for name, own in TransportNet(vocabulary.sizes(genes), width=width).state_dict().items()
+            }
+        if shapes != {name: array.shape for name, array in arrays.items()}:
+            msg = "the weights do not fit CycleTransport: another version of cycseq saved them. Fit it again."
+            raise ModelError(msg)
         with torch.random.fork_rng():
             net = TransportNet(vocabulary.sizes(genes), width=width)
         net.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -111,18 +110,25 @@ def _claimed_shape(matrix: Path) -> tuple[int, int]:
     return n_rows, n_columns
 
 
-@dataclass(frozen=True)
 class _Forward:
-    """A text that can only be read on: SciPy 1.17 ends the process where it seeks in vain, or meets a zero byte."""
+    """A text that can only be read on, and ends with a line.
 
-    file: io.BufferedIOBase
+    SciPy 1.17 ends the process where it seeks in vain, meets a zero byte, or a last line has more on it than it should
+    have and no end.
+    """
+
+    def __init__(self, file: io.BufferedIOBase) -> None:
+        self.file, self.ended = file, False
 
     def read(self, n: int = -1) -> bytes:
         text = self.file.read(n)
         if b"\0" in text:
             msg = "it holds a zero byte, which no text does"
             raise ValueError(msg)
-        return text
+        if text or self.ended or not n:
+            return text
+        self.ended = True
+        return b"\n"
 
 
 def _matrices(path: Path) -> Iterator[Path]:
