@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import multiprocessing
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,18 @@ STARTED = 60.0
 
 server = multiprocessing.get_context("forkserver")
 server.set_forkserver_preload([*IMPORTED, *NETWORKS])
+
+
+@dataclass(frozen=True)
+class Ill:
+    """What befalls a process."""
+
+    die_before: int = 0
+    """Before which change on the disk it kills itself with SIGKILL, counted from 1; 0 never does."""
+    largest: int = 0
+    """No file may grow beyond so many bytes, as if the disk were full; 0 sets no limit."""
+    plain_user: bool = False
+    """Without the right of root to write where nobody may."""
 
 
 class Typed:
@@ -45,7 +60,7 @@ class Typed:
             self.process.wait(timeout)
 
 
-def started(words: str, said: Path, *, die_before: int = 0) -> Any:
+def started(words: str, said: Path, **ill: Any) -> Any:
     """A process that runs a command in a group of its own, what it says in a file; it has begun when this returns.
 
     Parameters
@@ -54,21 +69,21 @@ def started(words: str, said: Path, *, die_before: int = 0) -> Any:
         What would be typed after ``cycseq``.
     said
         For the standard output; the error stream goes beside it (`.err`), the number of changes too (`.changes`).
-    die_before
-        Before which change on the disk the process kills itself with SIGKILL, counted from 1; 0 never does.
+    ill
+        What befalls it, as of `Ill`.
     """
     if "--jobs" in words:
         return Typed(words, said)
     begun = server.Event()
-    process = server.Process(target=_run, args=(words.split(), str(said), die_before, begun), daemon=True)
+    process = server.Process(target=_run, args=(words.split(), str(said), Ill(**ill), begun), daemon=True)
     process.start()
     assert begun.wait(STARTED), "the process did not begin"
     return process
 
 
-def run(words: str, said: Path, *, die_before: int = 0, timeout: float = 120.0) -> int:
+def run(words: str, said: Path, *, timeout: float = 120.0, **ill: Any) -> int:
     """The exit code of a command; minus the signal's number where it was killed."""
-    process = started(words, said, die_before=die_before)
+    process = started(words, said, **ill)
     process.join(timeout)
     assert process.exitcode is not None, f"{words} did not end"
     return int(process.exitcode)
@@ -108,7 +123,17 @@ def gone(pid: int, seconds: float = 10.0) -> bool:
     return False
 
 
-def _run(words: list[str], said: str, die_before: int, begun: Any) -> None:
+def _give_up_root() -> None:
+    """Drop the capabilities to pass over permissions (1 and 2: CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH)."""
+    library = ctypes.CDLL(None, use_errno=True)
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    sets = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable, twice
+    assert library.capget(header, sets) == 0
+    sets[0] &= ~0b110
+    assert library.capset(header, sets) == 0
+
+
+def _run(words: list[str], said: str, ill: Ill, begun: Any) -> None:
     os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for stream, name in ((1, said), (2, f"{Path(said).with_suffix('.err')}")):
@@ -121,16 +146,21 @@ def _run(words: list[str], said: str, die_before: int, begun: Any) -> None:
         writes = event != "open" or (isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
         if event in CHANGES and writes and not str(args[0]).startswith(("/dev", "/proc", "/sys")):
             seen += 1
-            if seen == die_before:
+            if seen == ill.die_before:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     from cycseq.cli import main
 
     sys.addaudithook(look)
+    if ill.plain_user and os.geteuid() == 0:
+        _give_up_root()
+    if ill.largest:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (ill.largest, ill.largest))
     try:
         begun.set()
         code = main(words)
     except KeyboardInterrupt:  # between the two lines above
         code = 130
-    Path(said).with_suffix(".changes").write_text(str(seen))
+    if not ill.largest:
+        Path(said).with_suffix(".changes").write_text(str(seen))
     sys.exit(code)

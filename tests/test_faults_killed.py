@@ -99,15 +99,23 @@ def test_killed_again_and_again(name: str, lab: Path, tmp_path: Path):
     check_the_same(name, lab, tmp_path / "out")
 
 
-@pytest.mark.parametrize("name", ["prepare", "predict", "network", "benchmark_2"])
-def test_killed_at_a_random_time(name: str, lab: Path, tmp_path: Path):
-    begun = time.monotonic()
-    assert run(command(name, lab, tmp_path / "timed"), lab / "said" / "timed") == 0
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("name", ["prepare", "predict", "fit", "network", "benchmark", "benchmark_2"])
+def test_killed_or_interrupted_at_a_random_time(name: str, number: int, lab: Path, tmp_path: Path):
+    """SIGINT goes to all processes of the command, as Ctrl-C does: one line, exit code 130, and it can go on."""
+    begun, said = time.monotonic(), lab / "said" / "stopped"
+    assert run(command(name, lab, tmp_path / "timed"), said) == 0
     whole = time.monotonic() - begun
-    chance = random.Random(name)
-    for i in range(1 if "--jobs" in COMMANDS[name] else 2):
-        killed_after(command(name, lab, tmp_path / str(i)), lab / "said" / "killed", chance.uniform(0.1, 0.9) * whole)
-        check_the_same(name, lab, tmp_path / str(i))
+    chance = random.Random(f"{name}{number}")
+    share = (
+        chance.uniform(0.5, 0.9) if "--jobs" in COMMANDS[name] else chance.uniform(0.1, 0.9)
+    )  # its imports take long
+    code = killed_after(command(name, lab, tmp_path / "out"), said, share * whole, number)
+    err = said.with_suffix(".err").read_text()
+    if number == signal.SIGINT:
+        assert (code, err) in {(130, "cycseq: interrupted; nothing half-written was left.\n"), (0, "")}
+        assert leftovers(tmp_path) == []
+    check_the_same(name, lab, tmp_path / "out")
 
 
 def test_an_overwritten_run_is_never_lost(lab: Path, tmp_path: Path):

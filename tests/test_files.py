@@ -3,7 +3,7 @@ import errno
 import pytest
 
 from cycseq.errors import FileError
-from cycseq.files import check_output, existing_file, whole, write_text
+from cycseq.files import alone, check_output, existing_file, whole, write_text
 
 
 def test_written_whole(tmp_path):
@@ -64,6 +64,48 @@ def test_a_file_in_the_way_of_a_folder(tmp_path):
     write_text(tmp_path / "a", "file")
     with pytest.raises(FileError, match="is a file, not a folder"):
         check_output(tmp_path / "a" / "b.txt")
+
+
+def test_what_a_killed_process_left_goes_and_what_a_living_one_makes_stays(tmp_path):
+    dead = tmp_path / ".a.txt.0123abc_.part"
+    dead.mkdir()
+    (dead / "piece0.h5ad").write_text("half")
+    moved = tmp_path / ".store.zarr.0123abc_.part"
+    (moved / "replaced").mkdir(parents=True)
+    (moved / "replaced" / "zarr.json").write_text("old")
+    other = tmp_path / ".download.part"
+    other.mkdir()
+    with whole(tmp_path / "a.txt") as living:
+        living.write_text("whole")
+        assert not dead.exists()
+        write_text(tmp_path / "b.txt", "beside")
+        assert living.exists()
+    assert (tmp_path / "store.zarr" / "zarr.json").read_text() == "old"  # it was killed between two renamings
+    assert sorted(p.name for p in tmp_path.iterdir()) == [other.name, "a.txt", "b.txt", "store.zarr"]
+
+
+def test_what_another_process_wrote_meanwhile_is_not_replaced(tmp_path):
+    def write():
+        with whole(tmp_path / "a.txt") as part:
+            part.write_text("mine")
+            write_text(tmp_path / "a.txt", "another's")
+
+    with pytest.raises(FileError, match="exists already"):
+        write()
+    assert (tmp_path / "a.txt").read_text() == "another's"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_folder_is_one_process_alone(tmp_path):
+    with (
+        alone(tmp_path / "run"),
+        pytest.raises(FileError, match="another cycseq is at work in"),
+        alone(tmp_path / "run"),
+    ):
+        pass
+    with alone(tmp_path / "run"):
+        pass
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_file_names_those_beside_it(tmp_path):

@@ -11,6 +11,9 @@ from cycseq.errors import FileError
 CHECKSUMS = "SHA256SUMS"
 """One line a file, as `sha256sum --check` reads it."""
 
+HASHED = 1 << 30
+"""Bytes of a store up to which all of it is read to look for what was altered: a second or so."""
+
 
 def write_checksums(folder: Path, names: Iterable[str]) -> None:
     """Write the SHA-256 of these files of a folder beside them."""
@@ -28,15 +31,45 @@ def check_checksum(path: Path, cure: str) -> None:
     cure
         What to do about it, as a sentence.
     """
-    said = path.with_name(CHECKSUMS)
-    if not said.is_file():
+    known = _known(path.parent)
+    if known is None:
         return
-    text = said.read_text(encoding="utf-8", errors="replace")
-    known = {name: digest for digest, _, name in (line.partition("  ") for line in text.splitlines())}
     if path.name not in known:
-        msg = f"{said} is truncated or was altered: it does not name {path.name}. {cure}"
+        msg = f"{path.with_name(CHECKSUMS)} is truncated or was altered: it does not name {path.name}. {cure}"
         raise FileError(msg)
-    if sha256(path) != known[path.name]:
+    _compare(path, known[path.name], cure)
+
+
+def check_store(folder: Path, cure: str) -> None:
+    """Raise `FileError` if a file of a folder is gone or, up to `HASHED` bytes in all, altered; see `check_checksum`.
+
+    zarr takes a part of an array that is gone for zeros.
+    """
+    known = _known(folder) or {}
+    outside = next((name for name in known if Path(name).is_absolute() or ".." in Path(name).parts), None)
+    if outside is not None:
+        msg = f"{folder / CHECKSUMS} was altered: it names {outside}, which lies elsewhere. {cure}"
+        raise FileError(msg)
+    gone = next((name for name in known if not (folder / name).is_file()), None)
+    if gone is not None:
+        msg = f"{folder} is not whole: {gone} is missing. {cure}"
+        raise FileError(msg)
+    if sum((folder / name).stat().st_size for name in known) <= HASHED:
+        for name, digest in known.items():
+            _compare(folder / name, digest, cure)
+
+
+def _known(folder: Path) -> dict[str, str] | None:
+    """The checksums by name; None where there are none."""
+    said = folder / CHECKSUMS
+    if not said.is_file():
+        return None
+    lines = said.read_text(encoding="utf-8", errors="replace").splitlines()
+    return {name: digest for digest, _, name in (line.partition("  ") for line in lines) if name}
+
+
+def _compare(path: Path, known: str, cure: str) -> None:
+    if sha256(path) != known:
         msg = (
             f"{path} is truncated or was altered: its SHA-256 is not the one in {CHECKSUMS}. {cure} If you changed it "
             f"yourself, delete {CHECKSUMS}."

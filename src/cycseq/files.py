@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -22,14 +23,14 @@ FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 def clear(folder: Path) -> None:
     """Remove the temporary folders that killed processes left in a folder; what one had just moved aside comes back."""
     for left in folder.glob(f".*{PART}"):
-        path = folder / left.name[1 : -len(f".12345678{PART}")]
+        made = re.fullmatch(rf"\.(.+)\.[a-z0-9_]{{8}}\{PART}", left.name)
+        if made is None or not left.is_dir():
+            continue
         with suppress(OSError):  # what cannot be looked at, or has gone meanwhile, is left to others
-            if {inside.name for inside in left.iterdir()} - {path.name, REPLACED}:
-                continue  # not made here
             lock = os.open(left, os.O_RDONLY)
             if _locked(lock, unknown=False):
-                if (left / REPLACED).exists() and not path.exists():
-                    (left / REPLACED).rename(path)
+                if (left / REPLACED).exists() and not (folder / made[1]).exists():
+                    (left / REPLACED).rename(folder / made[1])
                 shutil.rmtree(left, ignore_errors=True)
             os.close(lock)
 

@@ -18,6 +18,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from cycseq.arrays import Cells, Codes, GroupMoments, Matrix, dense, group_moments, in_memory, some
+from cycseq.checksums import write_checksums
 from cycseq.data.door import OBS, admit
 from cycseq.data.labels import CONTROL, ObsKeys, canonical_perturbation
 from cycseq.data.scale import Scale
@@ -274,6 +275,14 @@ class PerturbationData:
 
     def fingerprint(self) -> str:
         """A hash of cells, labels, genes and values: the same data have the same one on every machine."""
+        return self._fingerprint if isinstance(self.x, StoredMatrix) else self._hashed()
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        """Of stored values, which nobody changes in place, and which take a pass over the file."""
+        return self._hashed()
+
+    def _hashed(self) -> str:
         digest = hashlib.blake2b(digest_size=16)
         for names in (self.adata.obs_names, self.adata.var_names, *(self.adata.obs[c].astype(str) for c in OBS)):
             digest.update("\x1f".join(names).encode())
@@ -318,6 +327,7 @@ def write_adata(adata: ad.AnnData, path: Path) -> None:
     """Write to h5ad, or zarr if the path ends so; stored values block by block."""
     if path.suffix == ".zarr":
         adata.write_zarr(path)
+        write_checksums(path, sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file()))
     else:
         write_h5ad(adata, path)
 

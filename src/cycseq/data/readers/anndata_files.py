@@ -10,6 +10,7 @@ import anndata as ad
 import h5py
 import pandas as pd
 
+from cycseq.checksums import check_store
 from cycseq.data.door import PAIR, check_indices
 from cycseq.data.readers.base import Loaded, Reader, ReadSettings, damage_named
 from cycseq.data.readers.contained import check_h5, check_zarr
@@ -53,6 +54,7 @@ def read_zarr(path: Path, settings: ReadSettings) -> Loaded:
     import zarr
 
     with damage_named(path, "zarr"):
+        check_store(path, "Write the store again, or copy it anew from where it came.")
         store = zarr.open_group(path, mode="r")
         check_zarr(store, path)
         return _read_group(store, settings, "zarr")
