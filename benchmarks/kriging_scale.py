@@ -21,7 +21,7 @@ import numpy as np
 
 from cycseq.kriging.field import Field
 from cycseq.kriging.learning import learn_settings
-from cycseq.kriging.measured import ControlLevels, Measured
+from speed_stages.kriging import grid
 
 CONDITIONS = [(4, 50, 1_000), (4, 200, 1_000), (4, 800, 1_000)]
 """Contexts, perturbations, genes: more and more conditions."""
@@ -51,26 +51,6 @@ class Cost:
             f"| {self.contexts} | {self.perturbations:,} | {self.conditions:,} | {self.genes:,} | {self.learn:.1f} "
             f"| {self.predict:.1f} | {self.gib:.3f} |"
         )
-
-
-def grid(contexts: int, perturbations: int, genes: int, seed: int = 0) -> Measured:
-    """Responses that contexts share by half, with a tenth of the grid missing."""
-    rng = np.random.default_rng(seed)
-    kept = np.flatnonzero(rng.random(contexts * perturbations) < 0.9)
-    context, perturbation = kept % contexts, kept // contexts
-    shared = rng.normal(size=(perturbations, genes), scale=0.2).astype(np.float32)
-    delta = rng.normal(size=(len(kept), genes), scale=0.25).astype(np.float32)
-    delta += shared[perturbation]
-    noise = np.full(delta.shape, 0.01, dtype=np.float32)
-    levels = rng.gamma(1.0, 0.5, size=(contexts, genes))
-    return Measured(
-        names=tuple(f"P{i}" for i in perturbation),
-        context=context.astype(np.int64),
-        delta=delta,
-        cell_noise=noise,
-        control_noise=noise,
-        levels=ControlLevels(tuple(f"L{i}" for i in range(contexts)), levels, np.full_like(levels, 0.001)),
-    )
 
 
 def measure_cost(sizes: tuple[int, int, int]) -> Cost:

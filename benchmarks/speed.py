@@ -2,6 +2,7 @@
 
     python benchmarks/speed.py --scvi-python VENV/bin/python     # all of it: docs/speed.md, docs/speed/
     python benchmarks/speed.py --stages evaluate feeder          # some of it, in the terminal
+    python benchmarks/speed.py --stages feeder --out docs        # some of it again, in a page that is there
     python benchmarks/speed.py --quick --out FOLDER              # tiny sizes, to see that it runs
 
 Peers are those of this environment (`pip install 'cycseq[peers]'`), but for scvi-tools, which has one of its own
@@ -53,40 +54,59 @@ def main() -> None:
     )
     options = parser.parse_args()
     folder = options.out or (None if options.quick or options.stages else DOCS)
-    measured = measure(options.stages, quick=options.quick, scvi_python=options.scvi_python)
-    print(terminal(measured))
-    if folder is not None:
-        write_page(measured, folder)
+
+    def keep(measured: Measured) -> None:
+        if folder is not None:
+            write_page(measured, folder)
+
+    if options.stages and folder is not None and (folder / "speed" / "run.json").exists():
+        found = Measured.read(folder)
+        found.again |= {
+            name: f"{datetime.now(UTC):%H:%M} UTC, load {os.getloadavg()[0]:.1f}" for name in options.stages
+        }
+    else:
+        at = limits.measured(1 if options.quick else 7)
+        found = Measured(limits=at, started=datetime.now(UTC), load=[os.getloadavg()[0]])
+    measure(found, options.stages, keep, quick=options.quick, scvi_python=options.scvi_python)
+    print(terminal(found))
 
 
-def measure(chosen: list[str] | None, *, quick: bool, scvi_python: str | None) -> Measured:
-    """Everything, or some stages of it."""
-    started, load = datetime.now(UTC), [os.getloadavg()[0]]
-    before = limits.measured(1 if quick else 7)
-    lines: list[Row] = []
-    facts: dict[str, dict[str, Any]] = {}
+def measure(
+    found: Measured,
+    chosen: list[str] | None,
+    keep: Callable[[Measured], None],
+    *,
+    quick: bool,
+    scvi_python: str | None,
+) -> None:
+    """Everything, or some stages of it; what there is is handed to `keep` after every stage."""
+
+    def done(name: str) -> None:
+        print(f"{name}: done", file=sys.stderr, flush=True)
+        if not found.again:
+            found.load.append(os.getloadavg()[0])
+            found.minutes = (datetime.now(UTC) - found.started).total_seconds() / 60
+        keep(found)
+
     for name, stage in STAGES.items():
         if chosen is None or name in chosen:
-            print(f"{name} ...", file=sys.stderr, flush=True)
-            found, facts[name] = stage(before, "QUICK" if quick else "FULL", scvi_python)
-            lines += found
-            load.append(os.getloadavg()[0])
-    wanted = {name: chosen is None or name in chosen for name in ("start-up", "cost")}
-    starts = startup.stage(startup.QUICK if quick else startup.FULL) if wanted["start-up"] else []
-    found_costs = cost.costs(quick=quick, rounds=1 if quick else 2) if wanted["cost"] else []
-    load.append(os.getloadavg()[0])
-    return Measured(
-        table=pd.DataFrame([asdict(line) for line in lines]),
-        facts=facts,
-        starts=pd.DataFrame(starts),
-        costs=pd.DataFrame([asdict(one) for one in found_costs]),
-        slopes=cost.slopes(found_costs),
-        limits=before,
-        limits_after=limits.measured(1 if quick else 7),
-        load=load,
-        started=started,
-        minutes=(datetime.now(UTC) - started).total_seconds() / 60,
-    )
+            try:
+                lines, found.facts[name] = stage(found.limits, "QUICK" if quick else "FULL", scvi_python)
+            except RuntimeError as err:  # a peer that fails shall not cost the others' hour
+                lines, found.facts[name] = [], {"failed": err}
+            others = found.table[found.table["stage"] != name] if len(found.table) else found.table
+            found.table = pd.concat([others, pd.DataFrame([asdict(line) for line in lines])], ignore_index=True)
+            done(name)
+    if chosen is None or "start-up" in chosen:
+        found.starts = pd.DataFrame(startup.stage(startup.QUICK if quick else startup.FULL))
+        done("start-up")
+    if chosen is None or "cost" in chosen:
+        costs = cost.costs(quick=quick)
+        found.costs, found.slopes = pd.DataFrame([asdict(one) for one in costs]), cost.slopes(costs)
+        done("cost")
+    if chosen is None and not quick:
+        found.limits_after = limits.measured(7)
+        keep(found)
 
 
 STAGES: dict[str, Callable[[Limits, str, str | None], tuple[list[Row], dict[str, Any]]]] = {
@@ -94,7 +114,7 @@ STAGES: dict[str, Callable[[Limits, str, str | None], tuple[list[Row], dict[str,
     "evaluate": lambda at, size, _: evaluate.stage(at, getattr(evaluate, size)),
     "feeder": lambda at, size, _: feeder.stage(at, getattr(feeder, size)),
     "vae-step": lambda at, size, _: vae_step.stage(at, getattr(vae_step, size)),
-    "vae-scvi": lambda _, size, python: vae_scvi.stage(getattr(vae_scvi, size), python),
+    "vae-training": lambda _, size, python: vae_scvi.stage(getattr(vae_scvi, size), python),
     "cycseq-step": lambda _, size, __: cycseq_step.stage(getattr(cycseq_step, size)),
     "kriging": lambda at, size, _: kriging.stage(at, getattr(kriging, size)),
     "simulate": lambda at, size, _: simulate.stage(at, getattr(simulate, size)),

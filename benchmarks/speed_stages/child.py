@@ -29,16 +29,25 @@ def main() -> None:
 def turns(
     forms: Mapping[str, Callable[[], object]], rounds: int, warm: int = 1
 ) -> dict[str, list[tuple[float, float]]]:
-    """Wall and processor seconds of every form, round by round, after rounds that are not counted."""
+    """`_clocks` of every form, round by round, after rounds that are not counted."""
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in forms}
     for i in range(warm + rounds):
         for name, work in forms.items():
-            wall, cpu = time.perf_counter(), time.process_time()
+            wall, cpu = _clocks()
             work()
-            taken = time.perf_counter() - wall, time.process_time() - cpu
+            later = _clocks()
             if i >= warm:
-                found[name].append(taken)
+                found[name].append((later[0] - wall, later[1] - cpu))
     return found
+
+
+def _clocks() -> tuple[float, float]:
+    """Seconds by the clock and of the processor; where a GPU works, both by the clock, once it is done."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.synchronize()
+        return time.perf_counter(), time.perf_counter()
+    return time.perf_counter(), time.process_time()
 
 
 def _peak() -> float:

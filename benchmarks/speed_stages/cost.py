@@ -9,11 +9,11 @@ from typing import Any
 
 from speed_stages.measure import Form, run_once
 
-BASE = {"cells": 8_000, "genes": 1_000, "conditions": 40}
+BASE = {"cells": 4_000, "genes": 1_000, "conditions": 40}
 """What the two sizes that do not grow are."""
 GROWING = {
-    "cells": [2_000, 8_000, 32_000],
-    "genes": [500, 2_000, 8_000],
+    "cells": [2_000, 8_000, 24_000],
+    "genes": [500, 2_000, 6_000],
     "conditions": [10, 40, 160],
 }
 QUICK_GROWING = {"cells": [200, 400], "genes": [40, 80], "conditions": [4, 8]}
@@ -39,15 +39,13 @@ class Cost:
     cpu_s: float
 
 
-def costs(*, quick: bool, rounds: int) -> list[Cost]:
+def costs(*, quick: bool) -> list[Cost]:
     """Every stage along every axis; one process for each."""
     base, growing = (QUICK_BASE, QUICK_GROWING) if quick else (BASE, GROWING)
     found = []
     for axis, sizes in growing.items():
         for stage, words in STAGES.items():
-            form = Form(
-                stage, "cost", "sizes", {"stage": stage, "axis": axis, "grown": sizes, "base": base, "rounds": rounds}
-            )
+            form = Form(stage, "cost", "sizes", {"stage": stage, "axis": axis, "grown": sizes, "base": base})
             said = run_once(form).said
             found += [Cost(words, axis, size, said[str(size)]) for size in sizes]
     return found
@@ -61,21 +59,18 @@ def slopes(found: list[Cost]) -> dict[tuple[str, str], float]:
     return {key: math.log(b.cpu_s / a.cpu_s) / math.log(b.size / a.size) for key, (*_, a, b) in of.items()}
 
 
-def sizes(stage: str, axis: str, grown: list[int], base: dict[str, int], rounds: int) -> Callable[[], dict[str, float]]:
-    """Best processor seconds of one stage at each size."""
+def sizes(stage: str, axis: str, grown: list[int], base: dict[str, int]) -> Callable[[], dict[str, float]]:
+    """Processor seconds of one stage at each size."""
     import time
 
-    def best(work: Callable[[], object]) -> float:
-        taken = []
-        for _ in range(rounds):
-            started = time.process_time()
-            work()
-            taken.append(time.process_time() - started)
-        return min(taken)
+    def taken(work: Callable[[], object]) -> float:
+        started = time.process_time()
+        work()
+        return time.process_time() - started
 
     def work() -> dict[str, float]:
         WORK[stage](world(**{**base, axis: grown[0]}))()  # imports do not count
-        return {str(size): best(WORK[stage](world(**{**base, axis: size}))) for size in grown}
+        return {str(size): taken(WORK[stage](world(**{**base, axis: size}))) for size in grown}
 
     return work
 

@@ -15,7 +15,7 @@ from typing import Any
 from speed_stages.measure import Form, Row, rows, together
 
 HIDDEN, LATENT = (1024, 512, 256), 128
-FULL = {"genes": 2_000, "batch": 1_024, "perturbations": 2_000, "rounds": 4}
+FULL = {"genes": 2_000, "batch": 1_024, "perturbations": 2_000, "rounds": 2}
 QUICK = {"genes": 60, "batch": 16, "perturbations": 10, "rounds": 1}
 
 
@@ -23,7 +23,7 @@ def stage(size: dict[str, int]) -> tuple[list[Row], dict[str, Any]]:
     """Lines of the table: four steps each, as every fourth of the mended form has a gradient penalty."""
     found = together(Form("cycseq_step", "cycseq_step", "forms", size))
     what = f"batch {size['batch']:,}, {size['genes']:,} genes, {size['perturbations']:,} perturbations, 4 steps"
-    return rows("CycSeq step", what, found, {"mended": "ours", "published": "peer"}), {}
+    return rows("cycseq-step", what, found, {name: "peer" if name == "published" else "ours" for name in found}), {}
 
 
 def forms(genes: int, batch: int, perturbations: int, rounds: int) -> Callable[[], dict[str, Any]]:
@@ -31,10 +31,11 @@ def forms(genes: int, batch: int, perturbations: int, rounds: int) -> Callable[[
     from cycseq.models.cycseq import CycSeq
     from cycseq.training.memory import memory_kept
     from speed_stages.child import turns
-    from speed_stages.steps import made_up
+    from speed_stages.steps import PRECISIONS, made_up
 
     data, every = made_up(6 * batch, genes, perturbations), CycSeq().penalty_every
-    work = {"mended": steps(data, batch, faithful=False), "published": steps(data, batch, faithful=True)}
+    work = {f"mended{name}": steps(data, batch, faithful=False, low=low) for name, low in PRECISIONS.items()}
+    work["published"] = steps(data, batch, faithful=True, low=False)
 
     def several(step: Callable[[int], None]) -> Callable[[], None]:
         return lambda: [step(i) for i in range(every)] and None
@@ -46,27 +47,28 @@ def forms(genes: int, batch: int, perturbations: int, rounds: int) -> Callable[[
     return taken
 
 
-def steps(data: Any, batch_size: int, *, faithful: bool) -> Callable[[int], None]:
+def steps(data: Any, batch_size: int, *, faithful: bool, low: bool) -> Callable[[int], None]:
     """A step of either form."""
     import numpy as np
     import torch
 
     from cycseq.batches import Feeder, Vocabulary, encoded
     from cycseq.models.cycseq import CycSeq
-    from speed_stages.steps import Plainly
+    from speed_stages.steps import DEVICE, Plainly
 
     vocabulary = Vocabulary.of(data)
     cells = encoded(data, vocabulary)
     model = CycSeq(faithful=faithful, hidden=HIDDEN, latent=LATENT)
     torch.manual_seed(0)
-    net = model.build(vocabulary.sizes(len(data.genes)))
+    net = model.build(vocabulary.sizes(len(data.genes))).to(DEVICE)
     rows_ = np.flatnonzero(cells.parts.any(axis=1))
     feeder, plainly = Feeder(cells, rows_, batch_size, 0, with_controls=True), Plainly(model.optimisers(net))
 
     def step(i: int) -> None:
         plainly.step_of_epoch = i
-        batch = feeder.batch(0, i % feeder.n_steps)
-        model.step(net, batch, plainly)
+        batch = feeder.batch(0, i % feeder.n_steps).to(DEVICE)
+        with torch.autocast(DEVICE.type, dtype=torch.bfloat16, enabled=low):
+            model.step(net, batch, plainly)
         if faithful:
             regressions(batch)
 
@@ -78,5 +80,5 @@ def regressions(batch: Any) -> float:
     import numpy as np
     from scipy.stats import linregress
 
-    pairs = zip(batch.control.numpy(), batch.x.numpy(), strict=True)
+    pairs = zip(batch.control.cpu().numpy(), batch.x.cpu().numpy(), strict=True)
     return float(np.mean([linregress(a, b)[2] ** 2 for a, b in pairs]))

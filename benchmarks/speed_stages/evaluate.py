@@ -13,7 +13,7 @@ import numpy as np
 from speed_stages.limits import Limits
 from speed_stages.measure import Form, Row, at_best, in_turn, rows
 
-FULL = {"perturbations": 50, "cells": 200, "controls": 2_000, "genes": 2_000, "rounds": 3}
+FULL = {"perturbations": 50, "cells": 200, "controls": 2_000, "genes": 2_000, "rounds": 2}
 QUICK = {"perturbations": 4, "cells": 20, "controls": 60, "genes": 60, "rounds": 1}
 METRICS = (
     "means,retrieval_cosine,retrieval_l1,centroid_accuracy,deg_overlap,deg_direction,deg_lfc_spearman,deg_auprc,"

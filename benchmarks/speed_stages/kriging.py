@@ -13,7 +13,7 @@ from typing import Any
 from speed_stages.limits import Limits
 from speed_stages.measure import Form, Row, at_best, in_turn, rows
 
-FULL = {"grids": [[4, 100], [4, 400]], "genes": 1_000, "rounds": 2}
+FULL = {"grids": [[4, 50], [4, 200]], "genes": 1_000, "rounds": 2}
 QUICK = {"grids": [[3, 5]], "genes": 20, "rounds": 1}
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,31 +14,68 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from speed_stages.cost import BASE, Cost, slopes
 from speed_stages.limits import COPIED, SIDE, Limits
 
 FINDINGS = Path(__file__).parent / "findings.md"
 """What the profiles showed and what was mended: written by hand, put at the end of the page."""
+HOW_TO_READ = """\
+Sides take turns (A B A B ...). Seconds are the best of all rounds, of one processor: they depend little on what else
+runs; those by the clock stand in the CSV. *Times ours* is the median of the ratios within each round, with the least and
+the most: above 1, CycSeq is faster. *Naive* is an obvious way to write it. Memory is the highest of the process; forms
+that take turns inside one process share it, and it is left out."""
 PACKAGES = ("numpy", "scipy", "torch", "lightning", "anndata", "scanpy", "scikit-learn", "cell-eval")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Measured:
-    """All of one run."""
+    """All of one run, as far as it got."""
 
-    table: pd.DataFrame
-    """A `measure.Row` a line."""
-    facts: dict[str, dict[str, Any]]
-    """What stages say beside times."""
-    starts: pd.DataFrame
-    costs: pd.DataFrame
-    slopes: dict[tuple[str, str], float]
-    """By stage and axis."""
     limits: Limits
-    limits_after: Limits
-    load: Sequence[float]
-    """Of the machine, through the run."""
     started: datetime
-    minutes: float
+    load: list[float]
+    """Of the machine, through the run."""
+    minutes: float = 0.0
+    table: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """A `measure.Row` a line."""
+    facts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What stages say beside times."""
+    starts: pd.DataFrame = field(default_factory=pd.DataFrame)
+    costs: pd.DataFrame = field(default_factory=pd.DataFrame)
+    slopes: dict[tuple[str, str], float] = field(default_factory=dict)
+    """By stage and axis."""
+    limits_after: Limits | None = None
+    again: dict[str, str] = field(default_factory=dict)
+    """Stages that were measured apart from the others, and when."""
+
+    @classmethod
+    def read(cls, folder: Path) -> Measured:
+        """What an earlier run kept beside its page."""
+        said = json.loads((folder / "speed" / "run.json").read_text(encoding="utf-8"))
+        after = said.pop("limits_after")
+        costs = _read(folder, "costs")
+        return cls(
+            limits=Limits(**said.pop("limits")),
+            limits_after=after and Limits(**after),
+            started=datetime.fromisoformat(said.pop("started")),
+            table=_read(folder, "results"),
+            starts=_read(folder, "start_up"),
+            costs=costs,
+            slopes=slopes([Cost(**row) for row in costs.to_dict("records")]),
+            **said,
+        )
+
+    def keep(self, folder: Path) -> None:
+        """Beside the page, for one that changes its words or measures a stage again."""
+        said = {name: getattr(self, name) for name in ("load", "minutes", "facts", "again")}
+        said |= {"limits": asdict(self.limits), "limits_after": self.limits_after and asdict(self.limits_after)}
+        text = json.dumps({**said, "started": self.started.isoformat()}, indent=1, default=str)
+        (folder / "speed" / "run.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _read(folder: Path, name: str) -> pd.DataFrame:
+    path = folder / "speed" / f"{name}.csv"
+    return pd.read_csv(path) if path.exists() else pd.DataFrame()
 
 
 def terminal(found: Measured) -> str:
@@ -50,33 +87,30 @@ def terminal(found: Measured) -> str:
 
 
 def write_page(found: Measured, folder: Path) -> None:
-    """`speed.md`, and beside it `speed/` with the table and the figure."""
+    """`speed.md`, and beside it `speed/` with the tables and the figure."""
     beside = folder / "speed"
     beside.mkdir(parents=True, exist_ok=True)
-    found.table.to_csv(beside / "results.csv", index=False, float_format="%.6g")
-    found.starts.to_csv(beside / "start_up.csv", index=False, float_format="%.4g")
-    found.costs.to_csv(beside / "costs.csv", index=False, float_format="%.4g")
-    draw_costs(found, beside / "costs.png")
-    page = "\n\n".join(
-        [
-            "# Speed",
-            "Made by `python benchmarks/speed.py` in one run; do not edit. Tables as CSV: "
-            "[results](speed/results.csv), [start-up](speed/start_up.csv), [costs](speed/costs.csv).",
-            _machine(found),
-            "## Beside peers",
-            _how_to_read(),
-            _peers(found.table),
-            _facts(found),
-            "## Beside what the machine can do",
-            _limits(found),
-            "## Start-up",
-            _starts(found.starts),
-            "## As the data grow",
-            "![Seconds of every stage against cells, genes and conditions](speed/costs.png)",
-            _slopes(found),
-            FINDINGS.read_text(encoding="utf-8").strip(),
-        ]
-    )
+    found.keep(folder)
+    tables = {"results": found.table, "start_up": found.starts, "costs": found.costs}
+    tables = {name: frame for name, frame in tables.items() if len(frame)}
+    for name, frame in tables.items():
+        frame.to_csv(beside / f"{name}.csv", index=False, float_format="%.6g")
+    links = ", ".join(f"[{name}](speed/{name}.csv)" for name in tables)
+    parts = [
+        "# Speed",
+        f"Made by `python benchmarks/speed.py` in one run; do not edit. As CSV: {links}.",
+        _machine(found),
+    ]
+    if len(found.table):
+        parts += ["## Beside peers", HOW_TO_READ, _peers(found.table), _facts(found)]
+        parts += ["## Beside what the machine can do", _limits(found)]
+    if len(found.starts):
+        parts += ["## Start-up", _starts(found.starts)]
+    if len(found.costs):
+        draw_costs(found, beside / "costs.png")
+        figure = "![Seconds of every stage against cells, genes and conditions](speed/costs.png)"
+        parts += ["## As the data grow", figure, _slopes(found)]
+    page = "\n\n".join([*parts, FINDINGS.read_text(encoding="utf-8").strip()])
     (folder / "speed.md").write_text(page + "\n", encoding="utf-8")
 
 
@@ -110,12 +144,13 @@ def draw_costs(found: Measured, path: Path) -> None:
 
 
 def _machine(found: Measured) -> str:
-    at, after = found.limits, found.limits_after
+    at, after = found.limits, found.limits_after or found.limits
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    again = "".join(f" Measured apart: {name}, {when}." for name, when in found.again.items())
     return (
         f"{found.started:%Y-%m-%d %H:%M} UTC, {found.minutes:.0f} minutes, commit of that day; {_processor()}, "
         f"{os.cpu_count()} cores, no graphics card, one thread each; load of the machine {min(found.load):.1f} to "
-        f"{max(found.load):.1f} (median {np.median(found.load):.1f}): other work ran beside it. Python "
+        f"{max(found.load):.1f} (median {np.median(found.load):.1f}): other work ran beside it.{again} Python "
         f"{platform.python_version()}, {versions}.\n\n"
         f"The machine itself, measured before and after: memory copied at {at.copy / 1e9:.0f} and "
         f"{after.copy / 1e9:.0f} GB/s (read and written, {COPIED >> 20} MiB arrays), float32 products of {SIDE} x {SIDE} "
@@ -133,21 +168,12 @@ def _processor() -> str:
     return f"{name} ({widest})"
 
 
-def _how_to_read() -> str:
-    return (
-        "Sides take turns (A B A B ...). Seconds are the best of all rounds, of one processor: they depend little on what "
-        "else runs; those by the clock stand in the CSV. *Times ours* is the median of the ratios within each round, with "
-        "the least and the most: above 1, CycSeq is faster. *Naive* is an obvious way to write it. Memory is the highest "
-        "of the process; forms that take turns inside one process share it, and it is left out."
-    )
-
-
 def _peers(table: pd.DataFrame) -> str:
     lines = ["| stage | size | form | processor, s | memory, GiB | times ours |", "|---|---|---|---|---|---|"]
     for (stage, size), rows in table[table["kind"] != "limit"].groupby(["stage", "size"], sort=False):
         if len(rows) < 2 or set(rows["kind"]) == {"ours"}:
             continue
-        shared = stage in {"VAE step", "CycSeq step", "feeder"}
+        shared = stage in {"vae-step", "cycseq-step", "feeder"}
         for i, row in enumerate(rows.itertuples()):
             start = f"| {stage} | {size} |" if i == 0 else "| | |"
             times = "1" if i == 0 else f"**{row.times:.2f}** ({row.times_least:.2f} to {row.times_most:.2f})"
@@ -165,16 +191,11 @@ def _limits(found: Measured) -> str:
         "| stage | size | limit | limit, s | ours, s | share |",
         "|---|---|---|---|---|---|",
     ]
-    ours: dict[str, float] = {}
-    for row in found.table.itertuples():
-        if row.kind == "ours":
-            own = row
-        elif row.kind == "limit":
-            ours[row.stage] = own.cpu_s
-            name = f"{own.form}: {row.form}" if row.stage == "VAE step" else row.form
-            lines.append(
-                f"| {row.stage} | {row.size} | {name} | {_seconds(row.cpu_s)} | {_seconds(own.cpu_s)} | {row.times:.2g} |"
-            )
+    for row in found.table[found.table["kind"] == "limit"].itertuples():
+        ours = row.cpu_s / row.times
+        lines.append(
+            f"| {row.stage} | {row.size} | {row.form} | {_seconds(row.cpu_s)} | {_seconds(ours)} | {row.times:.2g} |"
+        )
     return "\n".join(lines)
 
 
@@ -199,7 +220,7 @@ def _slopes(found: Measured) -> str:
     axes = list(dict.fromkeys(found.costs["axis"]))
     lines = [
         "Slope of the logarithm of seconds between the two largest sizes (1: twice the size takes twice as long; 0: it "
-        f"does not matter). What does not grow stays at {_base()}.",
+        f"does not matter). What does not grow stays at {', '.join(f'{size:,} {name}' for name, size in BASE.items())}.",
         "",
         f"| stage | {' | '.join(axes)} | largest, s |",
         "|---|" + "---|" * (len(axes) + 1),
@@ -208,12 +229,6 @@ def _slopes(found: Measured) -> str:
         each = " | ".join(f"{found.slopes[stage, axis]:.2f}" for axis in axes)
         lines.append(f"| {stage} | {each} | {_seconds(rows['cpu_s'].max())} |")
     return "\n".join(lines)
-
-
-def _base() -> str:
-    from speed_stages.cost import BASE
-
-    return ", ".join(f"{size:,} {name}" for name, size in BASE.items())
 
 
 def _seconds(value: float) -> str:

@@ -13,7 +13,7 @@ from speed_stages.limits import Limits
 from speed_stages.measure import Form, Row, at_best, in_turn, rows
 
 BLOCK = 5_000
-FULL = {"cells": 100_000, "genes": 5_000, "keep": 2_000, "rounds": 3}
+FULL = {"cells": 50_000, "genes": 5_000, "keep": 2_000, "rounds": 2}
 QUICK = {"cells": 500, "genes": 300, "keep": 100, "rounds": 1}
 VALUE = 8
 """Bytes of a value that is not zero, and of its column."""

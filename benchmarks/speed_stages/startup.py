@@ -7,7 +7,7 @@ import sys
 import time
 from typing import Any
 
-FULL, QUICK = {"rounds": 5, "commands": True}, {"rounds": 1, "commands": False}
+FULL, QUICK = {"rounds": 2, "commands": True}, {"rounds": 1, "commands": False}
 LIMITS = {"python -c pass": None, "import cycseq": 1.0, "cycseq --help": 0.5}
 """Seconds that the project allows."""
 

@@ -11,6 +11,10 @@ import torch
 
 from cycseq.data.dataset import PerturbationData
 
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+PRECISIONS = {"": False, " in bf16": True} if DEVICE.type == "cuda" else {"": False}
+"""What a step is called, and whether its products are in bfloat16: emulated on most processors, so on a GPU alone."""
+
 
 @dataclass
 class Plainly:

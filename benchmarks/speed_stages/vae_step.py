@@ -8,7 +8,7 @@ from typing import Any
 from speed_stages.limits import Limits
 from speed_stages.measure import Form, Row, at_best, rows, together
 
-FULL = {"cells": 6_000, "genes": 2_000, "batches": [128, 256, 1024], "rounds": 7, "in_round": 4096}
+FULL = {"cells": 6_000, "genes": 2_000, "batches": [128, 256, 1024], "rounds": 5, "in_round": 1024}
 QUICK = {"cells": 300, "genes": 60, "batches": [32], "rounds": 1, "in_round": 64}
 LIKELIHOODS = ("mse", "nb", "zinb")
 
@@ -21,13 +21,20 @@ def stage(limits: Limits, size: dict[str, Any]) -> tuple[list[Row], dict[str, An
         found = together(Form("vae_step", "vae_step", "forms", arguments))
         n = max(2, size["in_round"] // batch)
         what = f"batch {batch:,}, {size['genes']:,} genes, {n} steps"
-        for likelihood in LIKELIHOODS:
-            kinds = {likelihood: "ours", f"products of {likelihood}": "limit"}
-            lines += rows("VAE step", what, found, kinds)
-        flops = n * operations(size["genes"], batch)
-        own = next(line for line in lines if line.size == what)
-        lines.append(at_best("VAE step", what, own, "products of mse at the peak of large ones", flops / limits.flops))
+        for form in found:
+            if form in LIKELIHOODS:
+                kinds = {name: _kind(name) for name in found if form in name.split()}
+                lines += rows("vae-step", what, found, kinds)
+            if form == "mse":
+                least = n * operations(size["genes"], batch) / limits.flops
+                lines.append(
+                    at_best("vae-step", what, lines[-len(kinds)], "products of mse, at the peak of large ones", least)
+                )
     return lines, {}
+
+
+def _kind(name: str) -> str:
+    return "limit" if name.startswith("products") else "ours"
 
 
 def layers(n_genes: int, *, zinb: bool = False) -> list[tuple[int, int]]:
@@ -47,12 +54,13 @@ def forms(
     """What `stage` times for one size of batch."""
     from cycseq.training.memory import memory_kept
     from speed_stages.child import turns
-    from speed_stages.steps import made_up
+    from speed_stages.steps import PRECISIONS, made_up
 
     data, n = made_up(cells, genes, 20), max(2, in_round // batch)
     work: dict[str, Callable[[int], None]] = {}
     for likelihood in LIKELIHOODS:
-        work[likelihood] = step_of(data, batch, likelihood)
+        for name, low in PRECISIONS.items():
+            work[likelihood + name] = step_of(data, batch, likelihood, low=low)
         work[f"products of {likelihood}"] = products(genes, batch, zinb=likelihood == "zinb")
 
     def several(step: Callable[[int], None]) -> Callable[[], None]:
@@ -69,8 +77,10 @@ def products(n_genes: int, n_cells: int, *, zinb: bool = False) -> Callable[[int
     """The matrix products of a step, as the network's layers and their gradients take them."""
     import torch
 
+    from speed_stages.steps import DEVICE
+
     triples = [
-        tuple(torch.randn(shape) for shape in ((n_cells, a), (b, a), (n_cells, b)))
+        tuple(torch.randn(shape, device=DEVICE) for shape in ((n_cells, a), (b, a), (n_cells, b)))
         for a, b in layers(n_genes, zinb=zinb)
     ]
 
@@ -83,14 +93,14 @@ def products(n_genes: int, n_cells: int, *, zinb: bool = False) -> Callable[[int
     return step
 
 
-def step_of(data: Any, batch_size: int, likelihood: str) -> Callable[[int], None]:
+def step_of(data: Any, batch_size: int, likelihood: str, *, low: bool) -> Callable[[int], None]:
     """What training does: cells gathered, losses, gradients clipped, Adam."""
     import numpy as np
     import torch
 
     from cycseq.batches import Feeder, Vocabulary, encoded
     from cycseq.models.vae import VAE
-    from speed_stages.steps import Plainly
+    from speed_stages.steps import DEVICE, Plainly
 
     vocabulary = Vocabulary.of(data)
     cells = encoded(data, vocabulary)
@@ -98,9 +108,12 @@ def step_of(data: Any, batch_size: int, likelihood: str) -> Callable[[int], None
     torch.manual_seed(0)
     net = model.build(vocabulary.sizes(len(data.genes)))
     model.initialise(net, cells, np.arange(cells.n_cells), seed=0)
+    net.to(DEVICE)
     feeder, plainly = Feeder(cells, np.arange(cells.n_cells), batch_size, 0), Plainly(model.optimisers(net))
 
     def step(i: int) -> None:
-        model.step(net, feeder.batch(0, i % feeder.n_steps), plainly)
+        batch = feeder.batch(0, i % feeder.n_steps).to(DEVICE)
+        with torch.autocast(DEVICE.type, dtype=torch.bfloat16, enabled=low):
+            model.step(net, batch, plainly)
 
     return step
