@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Bool, Float, Int
 
-from cycseq.stored import StoredMatrix, by_block, gathered
+from cycseq.stored import StoredMatrix, all_of, by_block, gathered
 
 Cells = Float[np.ndarray, "cells genes"]
 Profile = Float[np.ndarray, "genes"]
@@ -157,10 +157,7 @@ def dense(x: Matrix) -> Cells:
 
 def in_memory(x: Matrix) -> InMemory:
     """The same cells in memory."""
-    if isinstance(x, StoredMatrix):
-        computed: InMemory = x.compute()
-        return computed
-    return x
+    return all_of(x) if isinstance(x, StoredMatrix) else x
 
 
 def some(x: Matrix, rows: Codes) -> InMemory:

@@ -76,7 +76,7 @@ def by_block(x: StoredMatrix, f: Callable[..., T], *along: np.ndarray, **fixed: 
             _dask().delayed(f)(block, *(values[part] for values in along), **fixed)
             for block, part in zip(blocks[first : first + width], rows, strict=True)
         ]
-        yield from zip(rows, _dask().compute(*tasks), strict=True)
+        yield from zip(rows, _computed(tasks), strict=True)
 
 
 def of_cells(x: StoredMatrix, f: Callable[..., np.ndarray], *along: np.ndarray) -> np.ndarray:
@@ -109,10 +109,16 @@ def stored_like(x: Any, like: StoredMatrix) -> Any:
     return _dask().array.from_array(x, chunks=(largest_block(like), x.shape[1]), asarray=False)
 
 
+def all_of(x: StoredMatrix) -> np.ndarray | sp.csr_matrix:
+    """All cells, in memory."""
+    values: np.ndarray | sp.csr_matrix = _computed([x])[0]
+    return values
+
+
 def gathered(x: StoredMatrix, rows: Int[np.ndarray, "rows"]) -> np.ndarray | sp.csr_matrix:
     """These cells in memory, in this order; every block that holds one of them is read once."""
     wanted, place = np.unique(rows, return_inverse=True)
-    found = x[wanted].compute()
+    found = all_of(x[wanted])
     return found if np.array_equal(place, np.arange(len(wanted))) else found[place]
 
 
@@ -141,7 +147,7 @@ class KeptBlocks:
         if lacking:
             others = [i for i in self._kept if i not in needed][: max(0, self.n_blocks - len(needed))]
             self._kept = {i: block for i, block in self._kept.items() if i in needed or i in others}
-            self._kept |= zip(lacking, _dask().compute(*(self._blocks[i] for i in lacking)), strict=True)
+            self._kept |= zip(lacking, _computed([self._blocks[i] for i in lacking]), strict=True)
         for i in needed:
             here = np.flatnonzero(of_row == i)
             block = self._kept[int(i)]
@@ -169,13 +175,32 @@ def _dask() -> Any:
     return dask
 
 
+def _computed(tasks: Sequence[Any]) -> tuple[Any, ...]:
+    """The tasks' results. A task of a cluster's worker computes here: it would wait for ever for workers that wait too."""
+    here = {"scheduler": "synchronous"} if _on_worker() else {}
+    results: tuple[Any, ...] = _dask().compute(*tasks, **here)
+    return results
+
+
+def _on_worker() -> bool:
+    if "distributed" not in sys.modules:
+        return False
+    from distributed import get_worker
+
+    try:
+        get_worker()
+    except ValueError:
+        return False
+    return True
+
+
 def _at_once() -> int:
     """Blocks that are computed together: as many as workers of the cluster, or as processors up to four."""
-    if "distributed" in sys.modules:
+    if "distributed" in sys.modules and not _on_worker():
         from distributed import default_client
 
         try:
             return max(1, sum(int(n) for n in default_client().ncores().values()))
         except ValueError:  # no cluster is open
             pass
-    return min(4, os.cpu_count() or 1)
+    return 1 if _on_worker() else min(4, os.cpu_count() or 1)

@@ -9,9 +9,9 @@ from jsonargparse import Namespace
 
 from cycseq.benchmarking import BenchmarkSettings, benchmark
 from cycseq.calibration import WRONG_TARGET
+from cycseq.commands.data_option import add_data_option, read_cells
 from cycseq.commands.parser import Parser, settings_of
-from cycseq.commands.terminal import headline, say, say_counts
-from cycseq.data.readers import read
+from cycseq.commands.terminal import headline, say
 from cycseq.data.split import SplitSettings
 from cycseq.errors import ModelError
 from cycseq.evaluation import EvaluateSettings
@@ -20,7 +20,7 @@ from cycseq.report import write_report
 
 def configure(parser: Parser, _words: list[str]) -> None:
     """Options."""
-    parser.add_argument("--data", required=True, type=Path, help="Data that cycseq prepare wrote, or counts.")
+    add_data_option(parser)
     parser.add_argument(
         "--out", required=True, type=Path, help="Folder of the tables and the report; an interrupted one is resumed."
     )
@@ -33,8 +33,7 @@ def configure(parser: Parser, _words: list[str]) -> None:
 def run(options: Namespace) -> None:
     """Compute what is missing, print the headline, write the report."""
     options["kind"] = SplitSettings.kind
-    data = read(options.data)
-    say_counts(options.data, data)
+    data = read_cells(options.data, options)
     result = benchmark(
         data,
         settings_of(BenchmarkSettings, options),

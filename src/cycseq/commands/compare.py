@@ -49,7 +49,7 @@ def run(options: Namespace) -> None:
     """Fit what is missing, score, draw, write the page, print the tables."""
     from cycseq.report.comparison_page import sentences, write_comparison
 
-    data = read(options.data)
+    data = read(options.data).loaded("cycseq compare")
     say_counts(options.data, data)
     result = compare(
         data,

@@ -6,17 +6,17 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
+from cycseq.commands.data_option import add_data_option, read_cells
 from cycseq.commands.model_option import add_model_option, chosen_model
 from cycseq.commands.parser import Parser
-from cycseq.commands.terminal import say, say_counts
-from cycseq.data.readers import read
+from cycseq.commands.terminal import say
 from cycseq.data.split import Split
 from cycseq.run import fit_run, progress_of
 
 
 def configure(parser: Parser, words: list[str]) -> None:
     """Options."""
-    parser.add_argument("--data", required=True, type=Path, help="Data that cycseq prepare wrote, or counts.")
+    add_data_option(parser)
     parser.add_argument("--split", required=True, type=Path, help="JSON file that cycseq split wrote.")
     parser.add_argument("--run", required=True, type=Path, help="Folder of the run.")
     parser.add_argument("--seed", type=int, default=0, help="Fixes everything random.")
@@ -34,8 +34,7 @@ def run(options: Namespace) -> None:
     """Fit and save."""
     model = chosen_model(options)
     split = Split.read(options.split)
-    data = read(options.data)
-    say_counts(options.data, data)
+    data = read_cells(options.data, options)
     progress = progress_of(options.run) if options.resume else "none"
     if options.resume:
         found = {"none": "there is no fit in it yet: it begins", "begun": "its fit was interrupted: it goes on"}
@@ -56,6 +55,9 @@ def run(options: Namespace) -> None:
         if progress_of(options.run) == "begun":
             say(f"{options.run} keeps the last whole epoch: the same command with --resume goes on from there")
         raise
+    if "process" in fitted.facts:
+        say(f"process {fitted.facts['process']} has trained along; the first one writes {fitted.folder}")
+        return
     learnt = f"{len(split.train)} training and {len(split.validation)} validation conditions"
     done = f"{fitted.folder} had ended already:" if progress == "ended" else f"wrote {fitted.folder}:"
     say([f"claim: {split.claim}", f"{done} {model.name} fitted on {learnt}"])

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import pandas as pd
 from jsonargparse import Namespace
 
+from cycseq.commands.data_option import add_memory_option, read_cells
 from cycseq.commands.parser import Parser
-from cycseq.commands.terminal import say, say_counts
-from cycseq.data.dataset import DATA_ENDINGS, PerturbationData
+from cycseq.commands.terminal import say
+from cycseq.data.dataset import DATA_ENDINGS, Condition, PerturbationData
+from cycseq.data.pieces import write_predictions
 from cycseq.data.posterior import all_changes
-from cycseq.data.readers import read
 from cycseq.errors import SettingsError
 from cycseq.files import check_output, write_text
 from cycseq.run import Run, pairs_of
@@ -58,6 +62,7 @@ def configure(parser: Parser, _words: list[str]) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="Fixes which control cells are drawn.")
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the output if it exists.")
+    add_memory_option(parser)
 
 
 def run(options: Namespace) -> None:
@@ -66,21 +71,19 @@ def run(options: Namespace) -> None:
     for table in (options.genes_out, options.pairs):
         if table is not None:
             check_output(table, overwrite=options.overwrite, endings=(".csv",))
-    opened = Run.open(options.run)
+    opened = Run.open(options.run, memory=options.memory)
     if opened.broken:
         say(f"note: {opened.broken}")
-    predicted = _made(opened, options)
-    genes = None if options.genes_out is None else all_changes(predicted)
-    pairs = None if options.pairs is None else pairs_of(predicted)
-    predicted.write(options.out, overwrite=options.overwrite)
-    conditions = ", ".join(map(str, predicted.conditions()[:8])) + (", ..." if len(predicted.conditions()) > 8 else "")
-    say(
-        f"wrote {options.out}: {predicted.n_cells:,} predicted cells x {len(predicted.genes):,} genes, {predicted.scale} ({conditions})"
-    )
-    if pairs is not None:
+    tables = _Tables()
+    written = write_predictions(tables.noted(_made(opened, options), options), options.out, overwrite=options.overwrite)
+    conditions = ", ".join(map(str, tables.conditions[:8])) + (", ..." if len(tables.conditions) > 8 else "")
+    say(f"wrote {options.out}: {written.n_obs:,} predicted cells x {written.n_vars:,} genes, log1p ({conditions})")
+    if options.pairs is not None:
+        pairs = pd.concat(tables.pairs)
         write_text(options.pairs, pairs.to_csv(index=False), overwrite=options.overwrite)
         say(f"wrote {options.pairs}: {len(pairs):,} pseudo-pairs of a predicted cell and the cell it was made from")
-    if genes is not None:
+    if options.genes_out is not None:
+        genes = pd.concat(tables.genes)
         write_text(options.genes_out, genes.to_csv(index=False, float_format="%.5g"), overwrite=options.overwrite)
         likely = int((genes["probability_changed"] > LIKELY).sum())
         say(
@@ -88,21 +91,34 @@ def run(options: Namespace) -> None:
         )
 
 
-def _made(opened: Run, options: Namespace) -> PerturbationData:
+@dataclass
+class _Tables:
+    """What is written beside the predicted cells, piece by piece."""
+
+    conditions: list[Condition] = field(default_factory=list)
+    genes: list[pd.DataFrame] = field(default_factory=list)
+    pairs: list[pd.DataFrame] = field(default_factory=list)
+
+    def noted(self, pieces: Iterable[PerturbationData], options: Namespace) -> Iterator[PerturbationData]:
+        """The same pieces, of which the tables that were asked for are made."""
+        for piece in pieces:
+            self.conditions += piece.conditions()
+            if options.genes_out is not None:
+                self.genes.append(all_changes(piece))
+            if options.pairs is not None:
+                self.pairs.append(pairs_of(piece))
+            yield piece
+
+
+def _made(opened: Run, options: Namespace) -> Iterable[PerturbationData]:
     """The cells that were asked for, in either direction."""
     if options.direction == "forward" and options.perturbed is not None:
         msg = "--perturbed cells are where --direction reverse starts from: say that, or give control cells with --controls."
         raise SettingsError(msg)
-    controls, perturbed = _cells(options.controls), _cells(options.perturbed)
+    controls, perturbed = (
+        None if path is None else read_cells(path, options) for path in (options.controls, options.perturbed)
+    )
     told = {"controls": controls, "n_cells": options.cells, "seed": options.seed}
     if options.direction == "reverse":
-        return opened.restore(options.conditions, perturbed=perturbed, **told)
-    return opened.predict(options.conditions, **told)
-
-
-def _cells(path: Path | None) -> PerturbationData | None:
-    if path is None:
-        return None
-    cells = read(path)
-    say_counts(path, cells)
-    return cells
+        return [opened.restore(options.conditions, perturbed=perturbed, **told)]
+    return opened.predictions(options.conditions, **told)

@@ -6,11 +6,13 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
+from cycseq.cluster import cluster
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say
 from cycseq.data.dataset import DATA_ENDINGS
 from cycseq.data.prepare import PrepareSettings, prepare
 from cycseq.data.readers import ReadSettings, default_context, read
+from cycseq.data.readers.stored import memory_bytes
 from cycseq.files import check_output
 
 
@@ -19,6 +21,12 @@ def configure(parser: Parser, _words: list[str]) -> None:
     parser.add_argument("files", nargs="+", type=Path, help="One or several files; several become one data set.")
     parser.add_argument("--out", required=True, type=Path, help="Where to write: .h5ad or .zarr.")
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the output if it exists.")
+    parser.add_argument(
+        "--scheduler",
+        type=str | None,
+        help="Dask cluster that reads and computes what does not fit into --memory: tcp://HOST:PORT, or local.",
+    )
+    parser.add_argument("--jobs", type=int, default=1, help="Processes of --scheduler local.")
     parser.add_class_arguments(PrepareSettings)
     parser.add_class_arguments(ReadSettings)
 
@@ -27,6 +35,12 @@ def run(options: Namespace) -> None:
     """Read, prepare, write."""
     check_output(options.out, overwrite=options.overwrite, endings=DATA_ENDINGS)
     reading = settings_of(ReadSettings, options)
+    room = None if reading.memory is None else memory_bytes(reading.memory)
+    with cluster(options.scheduler, jobs=options.jobs, memory=room):
+        _prepare(options, reading)
+
+
+def _prepare(options: Namespace, reading: ReadSettings) -> None:
     inputs = [read(file, reading) for file in options.files]
     for file, data in zip(options.files, inputs, strict=True):
         say([f"{file.name}: {data.n_cells:,} cells x {len(data.genes):,} genes", *(f"  {note}" for note in data.notes)])

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
+from cycseq.commands.data_option import add_data_option
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say, table
 from cycseq.data.leakage import check_leakage
-from cycseq.data.readers import read
+from cycseq.data.readers import ReadSettings, read
 from cycseq.data.split import Split, SplitSettings, make_splits
 from cycseq.errors import SplitError
 from cycseq.files import check_output
@@ -17,7 +18,7 @@ from cycseq.files import check_output
 
 def configure(parser: Parser, _words: list[str]) -> None:
     """Options."""
-    parser.add_argument("--data", required=True, type=Path, help="Data that cycseq prepare wrote, or counts.")
+    add_data_option(parser)
     parser.add_argument(
         "--out", type=Path, help="JSON file; a folder where several splits are made. Without it they are only shown."
     )
@@ -28,7 +29,7 @@ def configure(parser: Parser, _words: list[str]) -> None:
 
 def run(options: Namespace) -> None:
     """Make splits, or check one."""
-    data = read(options.data)
+    data = read(options.data, ReadSettings(memory=options.memory))
     if options.check:
         split = Split.read(options.check)
         found = check_leakage(split, data)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
+from cycseq.commands.data_option import add_data_option, read_cells
 from cycseq.commands.parser import Parser, settings_of
-from cycseq.commands.terminal import say, say_counts, table
-from cycseq.data.readers import read
+from cycseq.commands.terminal import say, table
 from cycseq.data.split import Split
 from cycseq.tuning import TuneSettings, tune
 
@@ -18,7 +18,7 @@ BEST, FIGURE = "best.yaml", "trials.png"
 
 def configure(parser: Parser, _words: list[str]) -> None:
     """Options."""
-    parser.add_argument("--data", required=True, type=Path, help="Data that cycseq prepare wrote, or counts.")
+    add_data_option(parser)
     parser.add_argument("--split", required=True, type=Path, help="JSON file that cycseq split wrote.")
     parser.add_argument("--out", required=True, type=Path, help="Folder of the search; an interrupted one is resumed.")
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace a search with other settings.")
@@ -29,8 +29,7 @@ def run(options: Namespace) -> None:
     """Search, print what was best, write it as a configuration for `cycseq fit`."""
     settings = settings_of(TuneSettings, options)
     split = Split.read(options.split)
-    data = read(options.data)
-    say_counts(options.data, data)
+    data = read_cells(options.data, options)
     result = tune(data, split, settings, options.out, overwrite=options.overwrite)
     result.write_config(options.out / BEST, data=options.data.resolve(), split=options.split.resolve())
     result.draw(options.out / FIGURE)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,8 +12,9 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from cycseq.data.dataset import DATA_ENDINGS, write_adata
+from cycseq.data.dataset import DATA_ENDINGS, PerturbationData, write_adata
 from cycseq.data.door import OBS
+from cycseq.data.posterior import CONDITIONS
 from cycseq.data.readers.stored import stay_in_file
 from cycseq.files import check_output, whole
 from cycseq.stored import concatenated
@@ -59,11 +61,34 @@ def write_pieces(
             uns=dict(first.uns),
             obsm={name: np.concatenate([piece.adata.obsm[name] for piece in found]) for name in first.obsm},
             varm={name: np.concatenate([piece.adata.varm[name] for piece in found], axis=1) for name in first.varm},
-            layers={name: concatenated([piece.values[name] for piece in found]) for name in found[0].values if name != "X"},
+            layers={
+                name: concatenated([piece.values[name] for piece in found]) for name in found[0].values if name != "X"
+            },
         )
         finish(adata)
         write_adata(adata, part)
     return ad.AnnData(obs=adata.obs, var=adata.var, uns=adata.uns, varm=adata.varm)
+
+
+def write_predictions(pieces: Iterable[PerturbationData], path: Path, *, overwrite: bool = False) -> ad.AnnData:
+    """Write predicted cells that come in pieces; a single piece is written as it is. Arguments as of `write_pieces`."""
+    rest = iter(pieces)
+    first, second = next(rest), next(rest, None)
+    if second is None:
+        first.write(path, overwrite=overwrite)
+        return first.adata
+    conditions: list[str] = []
+
+    def noted() -> Iterator[ad.AnnData]:
+        for piece in chain([first, second], rest):
+            conditions.extend(piece.adata.uns.get(CONDITIONS, ()))
+            yield piece.adata
+
+    def name_columns(adata: ad.AnnData) -> None:
+        if conditions:
+            adata.uns[CONDITIONS] = conditions
+
+    return write_pieces(noted(), path, overwrite=overwrite, finish=name_columns)
 
 
 class _Piece(NamedTuple):

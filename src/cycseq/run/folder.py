@@ -17,26 +17,25 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 import pandas as pd
 
-from cycseq.arrays import Codes
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.prepare import as_log1p
-from cycseq.data.readers import read
+from cycseq.data.readers import ReadSettings, read
 from cycseq.data.scale import Scale
 from cycseq.data.split import Split
-from cycseq.errors import DataError, FileError, ModelError, check_at_least, unknown_name
+from cycseq.errors import DataError, FileError
 from cycseq.files import whole, write_text
-from cycseq.model import Model, Restores, read_description
+from cycseq.model import Model, read_description
 from cycseq.models import build_model, load_model
+from cycseq.run import predicting
 from cycseq.run.facts import (
     ENVIRONMENT,
     HISTORY,
@@ -48,8 +47,9 @@ from cycseq.run.facts import (
     read_environment,
     read_facts,
 )
-from cycseq.run.record import environment, with_record
+from cycseq.run.record import environment
 from cycseq.run.tables import read_table
+from cycseq.untrusted import our_command
 
 GIVE_CONTROLS = "give control cells with --controls FILE"
 
@@ -61,6 +61,8 @@ class Run:
     folder: Path
     facts: dict[str, Any]
     """What `run.json` says."""
+    memory: str | None = None
+    """How much memory may be used when its data are read, as of `ReadSettings`."""
 
     @classmethod
     def create(
@@ -100,15 +102,15 @@ class Run:
         return cls(folder=folder, facts=facts)
 
     @classmethod
-    def open(cls, folder: Path) -> Self:
-        """A run that was fitted before.
+    def open(cls, folder: Path, *, memory: str | None = None) -> Self:
+        """A run that was fitted before; ``memory`` bounds what is held of its data when they are read again.
 
         Raises
         ------
         FileError
             If the folder is no run, is damaged, was altered, or its fit has not ended.
         """
-        run = cls(folder=folder, facts=read_facts(folder))
+        run = cls(folder=folder, facts=read_facts(folder), memory=memory)
         if not (folder / MODEL).is_dir():
             msg = f"the fit of {folder} has not ended: it has no {MODEL} folder. Go on with it: {run.resume_command()}"
             raise FileError(msg)
@@ -177,7 +179,7 @@ class Run:
         if not path.exists():
             msg = f"{path}, the data of {self.folder}, does not exist: {cure}."
             raise FileError(msg)
-        data = read(path)
+        data = read(path, ReadSettings(memory=self.memory))
         if data.fingerprint() != self.facts["data"]["hash"]:
             msg = f"{path} has changed since {self.folder} was fitted: {cure}, or fit again."
             raise DataError(msg)
@@ -209,16 +211,22 @@ class Run:
         ModelError
             If the model cannot know a condition, or a context has no control cells.
         """
-        check_at_least(0, seed=seed)
-        cells = controls if controls is not None else self.as_written()
-        wanted = self._conditions(conditions, cells)
-        known = [c.context for c in cells.conditions() if c.is_control]
-        for context in {c.context: None for c in wanted}:
-            if context not in known:
-                raise unknown_name(context, "context with control cells", known, ModelError)
-        cells = as_log1p(cells.controls({c.context for c in wanted}))
-        predicted = self.model.predict(cells, wanted, n_cells=n_cells, seed=seed)
-        return with_record(predicted, self.model, self.split, seed, own_cells=controls is not None)
+        asked = predicting.asked(self, conditions, controls, seed)
+        return predicting.predicted(self, asked, n_cells, seed)
+
+    def predictions(
+        self,
+        conditions: Sequence[Condition | str] | str = "test",
+        *,
+        controls: PerturbationData | None = None,
+        n_cells: int | None = None,
+        seed: int = 0,
+    ) -> Iterator[PerturbationData]:
+        """As `predict`, in pieces that fit into the memory of the run: one, or else some conditions of a context each.
+
+        A cell is predicted the same in pieces as in one; `cycseq.data.pieces.write_predictions` puts them together.
+        """
+        return predicting.in_pieces(self, predicting.asked(self, conditions, controls, seed), n_cells, seed)
 
     def restore(
         self,
@@ -253,38 +261,11 @@ class Run:
         DataError
             If there are no cells of a condition.
         """
-        check_at_least(0, seed=seed)
-        model = self.model
-        if not isinstance(model, Restores):
-            msg = f"{model.name} predicts perturbed cells from control cells, not the reverse: CycSeq and CycleTransport do both."
-            raise ModelError(msg)
-        cells = perturbed if perturbed is not None else self.as_written()
-        rows: list[Codes] = []
-        for condition in self._conditions(conditions, cells):
-            found = cells.rows(condition)
-            rng = np.random.default_rng([seed, *str(condition).encode()])
-            rows.append(np.sort(rng.permutation(found)[:n_cells]))
-        chosen = as_log1p(cells.take(np.concatenate(rows)))
-        beside = as_log1p((cells if controls is None else controls).controls(chosen.contexts))
-        own = perturbed is not None or controls is not None
-        restored = with_record(model.restored(chosen, beside, seed=seed), model, self.split, seed, own_cells=own)
-        done = chosen.adata.obs["perturbation"].astype(str)
-        restored.adata.obs["source_perturbation"] = done.loc[restored.adata.obs["source_cell"]].to_numpy()
-        return restored
-
-    def _conditions(self, named: Sequence[Condition | str] | str, cells: PerturbationData) -> list[Condition]:
-        """Conditions by name; ``"test"`` is every test condition of the split."""
-        wanted: list[Condition] = []
-        for one in [named] if isinstance(named, str) else named:
-            if isinstance(one, Condition):
-                wanted.append(one)
-            else:
-                wanted += self.split.test if one == "test" else [Condition.parse(one, cells.contexts)]
-        return list(dict.fromkeys(wanted))
+        return predicting.restored(self, conditions, perturbed, controls, n_cells=n_cells, seed=seed)
 
     def resume_command(self) -> str:
         """The command line that goes on with an interrupted fit."""
-        typed = str(self.facts.get("command") or f"cycseq fit ... --run {self.folder}")
+        typed = our_command(self.facts.get("command")) or f"cycseq fit ... --run {self.folder}"
         return typed if "--resume" in typed else f"{typed} --resume"
 
     def repeat_command(self) -> str:

@@ -1,0 +1,35 @@
+"""`--data` and `--memory`: the cells that a command works on, and how much of them may be in memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jsonargparse import Namespace
+
+from cycseq.commands.parser import Parser
+from cycseq.commands.terminal import say_counts
+from cycseq.data.dataset import PerturbationData
+from cycseq.data.readers import ReadSettings, read
+
+
+def add_data_option(parser: Parser, what: str = "Data that cycseq prepare wrote, or counts.") -> None:
+    """Add both."""
+    parser.add_argument("--data", required=True, type=Path, help=what)
+    add_memory_option(parser)
+
+
+def add_memory_option(parser: Parser) -> None:
+    """Add `--memory` alone."""
+    parser.add_argument(
+        "--memory",
+        type=str | None,
+        help="How much memory may be used, for example 4GiB: values of an h5ad or zarr file that take more than a quarter of "
+        "it stay in the file and are read in parts. All that the machine has if left out.",
+    )
+
+
+def read_cells(path: Path, options: Namespace) -> PerturbationData:
+    """The cells of a file, within the memory that was said; the terminal is told where they are counts."""
+    cells = read(path, ReadSettings(memory=options.memory))
+    say_counts(path, cells)
+    return cells

@@ -1,0 +1,115 @@
+"""What a run predicts: perturbed cells from control cells, whole or in pieces, and control cells from perturbed ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from cycseq.arrays import Codes
+from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.labels import CONTROL
+from cycseq.data.prepare import as_log1p
+from cycseq.data.readers.stored import memory_bytes
+from cycseq.errors import ModelError, check_at_least, unknown_name
+from cycseq.model import AGAIN, Restores
+from cycseq.run.facts import MODEL
+from cycseq.run.record import with_record
+from cycseq.untrusted import whatever_breaks
+
+if TYPE_CHECKING:
+    from cycseq.run.folder import Run
+
+PREDICTED = 1 / 16
+"""Share of the memory that the predicted cells of a piece take; they are dense."""
+
+
+class Asked(NamedTuple):
+    """What is to be predicted."""
+
+    conditions: list[Condition]
+    cells: PerturbationData
+    """With the control cells to predict from, log1p or counts."""
+    own_cells: bool
+    """Whether they are the user's, and not those of the run's data."""
+
+
+def asked(run: Run, conditions: Sequence[Condition | str] | str, controls: PerturbationData | None, seed: int) -> Asked:
+    """Checked arguments of `Run.predict`; raises as it does."""
+    check_at_least(0, seed=seed)
+    cells = controls if controls is not None else run.as_written()
+    wanted = _named(run, conditions, cells)
+    known = [c.context for c in cells.conditions() if c.is_control]
+    for context in {c.context: None for c in wanted}:
+        if context not in known:
+            raise unknown_name(context, "context with control cells", known, ModelError)
+    return Asked(wanted, cells, own_cells=controls is not None)
+
+
+def predicted(run: Run, what: Asked, n_cells: int | None, seed: int) -> PerturbationData:
+    """All that was asked for; see `Run.predict`."""
+    controls = as_log1p(what.cells.controls({c.context for c in what.conditions}))
+    with whatever_breaks(run.folder / MODEL, AGAIN):
+        made = run.model.predict(controls, what.conditions, n_cells=n_cells, seed=seed)
+    return with_record(made, run.model, run.split, seed, own_cells=what.own_cells)
+
+
+def in_pieces(run: Run, what: Asked, n_cells: int | None, seed: int) -> Iterator[PerturbationData]:
+    """See `Run.predictions`."""
+    obs = what.cells.adata.obs
+    n_controls = obs.loc[obs["perturbation"] == CONTROL, "context"].value_counts()
+    room = memory_bytes(run.memory) * PREDICTED / (4 * len(run.model.learned.genes))
+    if sum(n_cells or int(n_controls[c.context]) for c in what.conditions) <= room:
+        yield predicted(run, what, n_cells, seed)
+        return
+    for context in dict.fromkeys(c.context for c in what.conditions):
+        here = [c for c in what.conditions if c.context == context]
+        beside = what.cells.controls([context])
+        at_once = max(1, int(room / (n_cells or int(n_controls[context]))))
+        for start in range(0, len(here), at_once):
+            piece = what._replace(conditions=here[start : start + at_once], cells=beside)
+            yield predicted(run, piece, n_cells, seed)
+
+
+def restored(
+    run: Run,
+    conditions: Sequence[Condition | str] | str,
+    perturbed: PerturbationData | None,
+    controls: PerturbationData | None,
+    *,
+    n_cells: int | None,
+    seed: int,
+) -> PerturbationData:
+    """See `Run.restore`."""
+    check_at_least(0, seed=seed)
+    model = run.model
+    if not isinstance(model, Restores):
+        msg = f"{model.name} predicts perturbed cells from control cells, not the reverse: CycSeq and CycleTransport do both."
+        raise ModelError(msg)
+    cells = perturbed if perturbed is not None else run.as_written()
+    rows: list[Codes] = []
+    for condition in _named(run, conditions, cells):
+        found = cells.rows(condition)
+        rng = np.random.default_rng([seed, *str(condition).encode()])
+        rows.append(np.sort(rng.permutation(found)[:n_cells]))
+    chosen = as_log1p(cells.take(np.concatenate(rows))).loaded(model.name)
+    beside = as_log1p((cells if controls is None else controls).controls(chosen.contexts)).loaded(model.name)
+    own = perturbed is not None or controls is not None
+    with whatever_breaks(run.folder / MODEL, AGAIN):
+        made = model.restored(chosen, beside, seed=seed)
+    back = with_record(made, model, run.split, seed, own_cells=own)
+    done = chosen.adata.obs["perturbation"].astype(str)
+    back.adata.obs["source_perturbation"] = done.loc[back.adata.obs["source_cell"]].to_numpy()
+    return back
+
+
+def _named(run: Run, named: Sequence[Condition | str] | str, cells: PerturbationData) -> list[Condition]:
+    """Conditions by name; ``"test"`` is every test condition of the split."""
+    wanted: list[Condition] = []
+    for one in [named] if isinstance(named, str) else named:
+        if isinstance(one, Condition):
+            wanted.append(one)
+        else:
+            wanted += run.split.test if one == "test" else [Condition.parse(one, cells.contexts)]
+    return list(dict.fromkeys(wanted))
