@@ -31,6 +31,21 @@ def test_zero_inflation_adds_zeros(counts):
     assert float(nb_loss(*tensors)) == pytest.approx(-np.log(pmf).mean(), rel=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_zero_inflation_stays_a_number_far_out(dtype):
+    """A zero where hundreds are expected, and logits that no float32 has the exponential of."""
+    counts, theta = np.array([[0.0, 0.0, 400.0, 3.0]]), np.array([1e3, 1e3, 1e3, 0.1])
+    mean, logit = np.array([[300.0, 300.0, 300.0, 1e-4]]), np.array([[-150.0, 150.0, 120.0, -120.0]])
+    plain = stats.nbinom.logpmf(counts, theta, theta / (theta + mean)) - np.logaddexp(0.0, logit)
+    wanted = -np.where(counts == 0, np.logaddexp(plain, -np.logaddexp(0.0, -logit)), plain).mean()
+    tensors = [torch.tensor(a, dtype=dtype) for a in (counts, np.log(mean), np.log(theta), logit)]
+    for tensor in tensors[1:]:
+        tensor.requires_grad_()
+    loss = nb_loss(*tensors)
+    assert loss.item() == pytest.approx(wanted, rel=1e-9 if dtype == torch.float64 else 1e-4)
+    assert all(torch.isfinite(g).all() for g in torch.autograd.grad(loss, tensors[1:]))
+
+
 def test_counts_come_back_from_log1p():
     counts = np.random.default_rng(3).poisson(2.0, (5, 40)).astype(np.float32)
     total = counts.sum(axis=1) + 7
