@@ -195,8 +195,8 @@ def _check_folder(out: Path, asked: dict[str, Any], *, overwrite: bool) -> None:
             raise FileError(msg)
         return
     try:
-        before = json.loads(path.read_text(encoding="utf-8"))["asked"]
-    except (ValueError, KeyError):
+        before = dict(parse_json(path.read_text(encoding="utf-8"))["asked"])
+    except (ValueError, KeyError, TypeError):
         before = {}
     different = [name for name in asked if before.get(name) != asked[name]]
     if different and not overwrite:

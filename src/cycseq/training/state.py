@@ -64,10 +64,13 @@ def load_state(folder: Path, identity: str) -> State:
         if altered is not None:
             msg = f"{path} was altered ({altered}): remove it to train from the start."
             raise ModelError(msg)
-        kept: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        kept: Any = torch.load(path, map_location="cpu", weights_only=True)
     except (BadZipFile, pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as err:
         msg = f"{path} is damaged ({type(err).__name__}): remove it to train from the start."
         raise ModelError(msg) from err
+    if not isinstance(kept, dict) or set(kept) != {"identity", *vars(State())}:
+        msg = f"{path} is no state of a training of this version: remove it to train from the start."
+        raise ModelError(msg)
     if kept.pop("identity") != identity:
         msg = (
             f"{path} was left by a training with other settings, another seed or other data: give the same to go on "

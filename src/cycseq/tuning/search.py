@@ -28,6 +28,7 @@ from cycseq.tuning.result import TuneResult, result_of
 from cycseq.tuning.settings import TuneSettings
 from cycseq.tuning.spaces import Range, Space, as_text, defaults_in, described, space_of
 from cycseq.tuning.store import finished, open_study
+from cycseq.untrusted import parse_json
 
 RECORD, JOURNAL, TRIALS, FOLDS = "tune.json", "trials.journal", "trials.csv", "folds.csv"
 RANDOM_TRIALS = 8
@@ -106,7 +107,7 @@ def _check_folder(out: Path, asked: dict[str, Any], *, overwrite: bool) -> None:
             raise FileError(msg)
         return
     try:
-        before = json.loads(path.read_text(encoding="utf-8"))["asked"]
+        before = dict(parse_json(path.read_text(encoding="utf-8"))["asked"])
     except (ValueError, KeyError, TypeError):
         before = {}
     different = [name for name in asked if before.get(name) != asked[name]]

@@ -11,7 +11,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from cycseq.errors import FileError
+from cycseq.untrusted import whatever_breaks
 
 
 def open_study(path: Path, direction: Literal["minimize", "maximize"]) -> Study:
@@ -25,15 +25,12 @@ def open_study(path: Path, direction: Literal["minimize", "maximize"]) -> Study:
         If the file is damaged.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
+    with whatever_breaks(path, f"Remove {path.parent} to begin anew."):
         storage = JournalStorage(JournalFileBackend(str(path)))
         study = optuna.create_study(study_name="tune", storage=storage, direction=direction, load_if_exists=True)
-    except (ValueError, KeyError) as err:
-        msg = f"{path} is damaged ({type(err).__name__}): remove {path.parent} to begin anew."
-        raise FileError(msg) from err
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        storage.set_trial_user_attr(trial._trial_id, "interrupted", True)  # noqa: FBT003
-        study.tell(trial.number, state=TrialState.FAIL)
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            storage.set_trial_user_attr(trial._trial_id, "interrupted", True)  # noqa: FBT003
+            study.tell(trial.number, state=TrialState.FAIL)
     return study
 
 
