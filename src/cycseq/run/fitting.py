@@ -72,6 +72,12 @@ def fit_run(
         Go on with the fit in this folder where it was interrupted, to the same numbers as without the interruption;
         return the run where it had ended; begin where there is none.
 
+    Returns
+    -------
+    Run
+        The finished run. Where srun or torchrun started several processes, the first one alone writes it: the others
+        return a run that says which ``process`` they are, and whose files may not be there yet.
+
     Raises
     ------
     FileError
@@ -85,6 +91,11 @@ def fit_run(
         If the model cannot learn from these data, or training breaks.
     """
     check_at_least(0, seed=seed)
+    if place := _place(model):
+        if not (resume and progress_of(folder) == "ended"):
+            parts = log1p_parts(split, data)
+            model.fit(parts.train, parts.validation, seed=seed)
+        return Run(folder, {"process": place})
     with alone(folder):
         clear(folder)
         _mend(folder)
@@ -110,6 +121,16 @@ def fit_run(
                 )
             _fit(model, parts, folder, split, seed)
         return Run.open(folder)
+
+
+def _place(model: Model) -> int:
+    """Which of the processes that were started to train it together this is: 0 is the one that has the folder."""
+    devices, num_nodes = getattr(model, "devices", 1), getattr(model, "num_nodes", 1)
+    if devices * num_nodes == 1:
+        return 0
+    from cycseq.training.processes import place
+
+    return place(devices, num_nodes)
 
 
 def _begun(folder: Path, split: Split, model: Model, seed: int, *, overwrite: bool, resume: bool) -> Progress:

@@ -110,6 +110,16 @@ class Adapter(LightningModule):
         self.step_of_epoch = 0
         self.sums: dict[str, float] = {}
 
+    def setup(self, stage: str) -> None:
+        """All processes go on from where the first one is: it alone has the run's folder."""
+        if self.trainer.world_size == 1:
+            return
+        state = self.trainer.strategy.broadcast(self.state)
+        vars(self.state).update(vars(state))
+        if self.state.net:
+            self.net.load_state_dict(self.state.net)
+        self.trainer.should_stop = self.state.ended(self.settings.num_epochs, self.settings.patience)
+
     def configure_optimizers(self) -> list[Optimizer]:
         """Optimisers and schedules, where an earlier training left them."""
         self.by_name = self.learner.optimisers(self.net)
@@ -185,7 +195,7 @@ class Adapter(LightningModule):
         if measured[MONITORED] < state.best_loss or math.isnan(state.best_loss) or not state.best_net:
             state.best_loss, state.best_epoch = measured[MONITORED], state.epoch
             state.best_net = _copy(self.net.state_dict())
-        if state.epoch - state.best_epoch >= self.settings.patience:
+        if state.ended(self.settings.num_epochs, self.settings.patience):
             self.trainer.should_stop = True
         next(self.bar, None)
         self._write()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 import tempfile
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +18,7 @@ from cycseq.batches import Feeder
 from cycseq.errors import FitBrokeOffError
 from cycseq.training.adapter import Adapter, Learner, TrainingSettings
 from cycseq.training.memory import memory_kept
+from cycseq.training.processes import death_in_words, quiet, started_outside
 from cycseq.training.state import State, load_state, write_history
 
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed"]] = {"32": "32-true", "fast32": "32-true", "bf16": "bf16-mixed"}
@@ -72,7 +71,7 @@ def train(
     """
     with (
         tempfile.TemporaryDirectory() as temporary,
-        _quiet(),
+        quiet(),
         _precision(settings.precision),
         torch.random.fork_rng(),
         memory_kept(),
@@ -83,16 +82,16 @@ def train(
             net.load_state_dict(state.net)
             if run is not None:  # it may have been killed before it wrote the last epoch there
                 write_history(run / "history.csv", state.history)
-        stopped = state.best_epoch and state.epoch - state.best_epoch >= settings.patience
-        if state.epoch >= settings.num_epochs or stopped:
+        outside = settings.several and started_outside(settings.num_nodes)
+        if state.ended(settings.num_epochs, settings.patience) and not outside:  # else the others wait for this process
             return state
         adapter = Adapter(
             learner, net, feeder, validation, settings, folder=folder, identity=identity if run else "", state=state
         )
-        trainer = _trainer(settings, settings.num_epochs - state.epoch, folder)
-        with _interruptible():
+        trainer = _trainer(settings, settings.num_epochs - (0 if outside else state.epoch), folder)
+        with _interruptible(), death_in_words(settings.devices * settings.num_nodes):
             trainer.fit(adapter, train_dataloaders=Steps(feeder.n_steps))
-        return load_state(folder, identity if run else "") if settings.several else adapter.state
+        return adapter.state if outside or not settings.several else load_state(folder, identity if run else "")
 
 
 def _trainer(settings: TrainingSettings, epochs: int, folder: Path) -> Trainer:
@@ -118,8 +117,9 @@ def _trainer(settings: TrainingSettings, epochs: int, folder: Path) -> Trainer:
 
 
 def _strategy(settings: TrainingSettings) -> str:
-    """Processes are started inside fit on one machine; several machines start theirs themselves."""
-    return "ddp_find_unused_parameters_true" if settings.num_nodes > 1 else "ddp_spawn_find_unused_parameters_true"
+    """Processes are started inside fit, unless they were started outside."""
+    outside = started_outside(settings.num_nodes)
+    return f"{'ddp' if outside else 'ddp_spawn'}_find_unused_parameters_true"
 
 
 @contextmanager
@@ -133,20 +133,6 @@ def _interruptible() -> Iterator[None]:
             signal.signal(signal.SIGINT, handler)
             raise KeyboardInterrupt from err
         raise
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Lightning's remarks on devices and data loaders tell a user nothing that he can mend."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"lightning\.")
-        try:
-            yield
-        finally:
-            logger.setLevel(level)
 
 
 @contextmanager

@@ -1,0 +1,153 @@
+"""Processes that train together (Lightning DDP): the result of one process, a death in clear words, and going on from there."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+psutil = pytest.importorskip("psutil", reason="the test looks for child processes: pip install 'cycseq[scale]'")
+pytest.importorskip("torch", reason="networks need torch: pip install 'cycseq[networks]'")
+pytest.importorskip("lightning", reason="training needs lightning: pip install 'cycseq[networks]'")
+
+from safetensors.numpy import load_file  # noqa: E402
+
+from cycseq.cli import BAD_INPUT, SUCCESS, main  # noqa: E402
+from cycseq.run import Run, progress_of  # noqa: E402
+
+NOTHING_DRAWN = """
+import os, signal, sys
+import torch
+from torch import nn
+from cycseq.cli import main
+from cycseq.models.latent import LatentModel
+from cycseq.nets import blocks
+
+torch.randn_like = torch.zeros_like
+torch.randn = lambda *size, **said: torch.zeros(*size, **said)
+torch.rand = lambda *size, **said: torch.zeros(*size, **said) + 0.5
+torch.bernoulli = lambda share: share
+blocks.Dropout.forward = nn.Dropout.forward = nn.BatchNorm1d.forward = lambda self, x: x
+deadly, folder, node, *fits = sys.argv[1:]
+honest = LatentModel.step
+
+def step(self, net, batch, optimisers):
+    if node == deadly and optimisers.done > 2.5 / self.num_epochs:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return honest(self, net, batch, optimisers)
+
+LatentModel.step = step
+for words in fits:
+    code = main(words.split())
+    if code:
+        sys.exit(code)
+"""
+"""Dropout, noise and batch norm are each process's own; without them the loss of two processes is that of one."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    f = tmp_path_factory.mktemp("ddp")
+    for words in (
+        f"simulate --contexts 3 --perturbations 4 --cells 800 --genes 60 --seed 3 --out {f}/sim.h5ad",
+        f"split --data {f}/sim.h5ad --context Line3 --out {f}/s.json",
+    ):
+        assert main(words.split()) == SUCCESS
+    return f
+
+
+def fit(folder: Path, model: str, run: str, more: str = "") -> str:
+    """One step an epoch, of all cells: an even number, which two processes share out evenly."""
+    return (
+        f"fit --data {folder}/sim.h5ad --split {folder}/s.json --model {model} --model.accelerator cpu "
+        f"--model.batch_size 1000 --run {folder}/{run} {more}"
+    )
+
+
+VAE, GAN = "VAE --model.num_epochs 5 --model.latent 4 --model.hidden [16]", "GAN --model.num_epochs 4 --model.moments 0"
+
+
+def processes(folder: Path, n: int, *fits: str, deadly: str = "none") -> list[subprocess.Popen[str]]:
+    """The same commands in as many processes, as if each were a machine of its own."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    env = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
+    return [
+        subprocess.Popen(
+            [sys.executable, "-c", NOTHING_DRAWN, deadly, str(folder), str(node), *fits],
+            env={**env, "NODE_RANK": str(node)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for node in range(n)
+    ]
+
+
+def ended(started: list[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
+    said = [one.communicate(timeout=240) for one in started]
+    return [(one.returncode, *texts) for one, texts in zip(started, said, strict=True)]
+
+
+def weights(run: Path) -> dict[str, np.ndarray]:
+    return load_file(run / "model" / "model.safetensors")
+
+
+def test_two_machines_learn_what_one_process_learns_also_where_one_was_lost(folder: Path):
+    (alone,) = ended(processes(folder, 1, fit(folder, VAE, "vae1"), fit(folder, GAN, "gan1")))
+    assert alone[0] == SUCCESS, alone
+    two = "--model.num_nodes 2"
+    (first, second) = ended(processes(folder, 2, fit(folder, VAE, "vae2", two), deadly="1"))
+    assert second[0] == -signal.SIGKILL
+    assert first[0] == BAD_INPUT
+    assert "one of the 2 processes that trained together was ended" in first[2]
+    assert "the same command with --resume goes on from the last whole epoch" in first[2]
+    assert progress_of(folder / "vae2") == "begun"
+    (first, second) = ended(
+        processes(folder, 2, fit(folder, VAE, "vae2", f"{two} --resume"), fit(folder, GAN, "gan2", two))
+    )
+    assert (first[0], second[0]) == (SUCCESS, SUCCESS), (first, second)
+    assert "its fit was interrupted: it goes on" in first[1]
+    assert "process 1 has trained along" in second[1]
+    for name in ("vae", "gan"):
+        one, both = weights(folder / f"{name}1"), weights(folder / f"{name}2")
+        assert one.keys() == both.keys()
+        for key, values in one.items():
+            np.testing.assert_allclose(both[key], values, atol=2e-5, rtol=1e-4, err_msg=f"{name} {key}")
+        # moments is of a process's own share of the batch; here it has no weight in the loss
+        history, other = (
+            Run.open(folder / f"{name}{n}").history().drop(columns="moments", errors="ignore") for n in (1, 2)
+        )
+        np.testing.assert_allclose(other.to_numpy(), history.to_numpy(), rtol=1e-4, atol=1e-5)
+        assert {p.name for p in (folder / f"{name}1").iterdir()} == {p.name for p in (folder / f"{name}2").iterdir()}
+    assert len(Run.open(folder / "vae2").facts["resumed"]) == 1
+
+
+def test_a_process_that_dies_on_one_machine_is_said_and_the_fit_goes_on(folder: Path):
+    words = fit(folder, VAE.replace("5", "30", 1), "spawned", "--model.devices 2 --model.patience 30")
+    parent = subprocess.Popen(
+        [sys.executable, "-m", "cycseq", *words.split()],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    while parent.poll() is None and not (folder / "spawned" / "history.csv").is_file():
+        time.sleep(0.01)
+    children = [p for p in psutil.Process(parent.pid).children() if any("spawn_main" in word for word in p.cmdline())]
+    children[-1].kill()
+    _, said = parent.communicate(timeout=120)
+    assert parent.returncode == BAD_INPUT, said
+    assert said.splitlines()[-1].startswith("cycseq: one of the 2 processes that trained together was ended (process 1")
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert not alive
+    assert main(f"{words} --resume".split()) == SUCCESS
+    assert len(Run.open(folder / "spawned").history()) == 30
