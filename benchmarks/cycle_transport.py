@@ -1,11 +1,11 @@
-"""CycleTransport against plain shifting, with its ablations: each context held out in turn, Kang and simulated worlds.
+"""CycleTransport against plain shifting, with its ablations: Kang, simulated worlds, Papalexi.
 
-    python benchmarks/cycle_transport.py ../shared/data/kang2018_pbmc_ifnb.h5ad --out /tmp/cycle_transport [--seeds 3]
+    python benchmarks/cycle_transport.py ../shared/data --out /tmp/cycle_transport [--seeds 3]
 
-Nothing of the held-out context but its control cells is seen. Every score is appended to `scores.csv` as soon as it is
+Kang and the worlds: each context held out in turn, nothing of it seen but its control cells. Papalexi: each knock-out held
+out in one of five folds, its mean being the common response. Every score is appended to `scores.csv` as soon as it is
 known, and is not computed again when the command is repeated. Prints one Markdown table of means and paired intervals
-for each data set. `edistance` is computed twice: in principal components of the held-out context's own control cells, as
-`cycseq benchmark` does, and (ending in ` (wide)`) of the control cells of all contexts.
+for each data set. Distances are in principal components of the control cells of all contexts. Ablations have one seed.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.simulate import SimulateSettings, simulate
 from cycseq.model import Model
 from cycseq.real_side import RealSide
+from evidence_data import folds
 
 METRICS = (
     *("edistance", "zero_fraction_error", "mean_variance_error", "c2st_auc", "wasserstein_gene", "mmd"),
     *("gene_correlation_error", "mse_ratio", "pearson_delta"),
 )
-WIDE = ("edistance",)
 BASELINE, FULL = "ConditionKriging", "CycleTransport"
 FITTED: dict[str, tuple[str, dict[str, object]]] = {
     "NoChange": ("NoChange", {}),
@@ -41,16 +41,43 @@ FITTED: dict[str, tuple[str, dict[str, object]]] = {
     "without pairs": (FULL, {"lambda_pair": 0.0}),
     "without MMD": (FULL, {"lambda_mmd": 0.0}),
     "without noise model": (FULL, {"cells": "shifted"}),
+    "drawn": (FULL, {"cells": "drawn"}),
     "real mean": (FULL, {"transport": False}),
 }
+FIRST = {"real mean": "real mean, kept"}
+"""What stands in the table first, where a name there is another."""
+UNSEEN = {"unseen": "common", "features": None}
+"""How the mean of a perturbation that was never measured is predicted."""
 
 
-def data_sets(kang: Path, worlds: list[str]) -> Iterator[tuple[str, PerturbationData]]:
+def data_sets(folder: Path, worlds: list[str]) -> Iterator[tuple[str, PerturbationData]]:
     settings = cycseq.PrepareSettings(genes="all")
-    yield "Kang", cycseq.prepare([cycseq.read(kang)], settings)
+    yield "Kang", cycseq.prepare([cycseq.read(folder / "kang2018_pbmc_ifnb.h5ad")], settings)
     for world in worlds:
         simulated = simulate(SimulateSettings(contexts=4, perturbations=10, genes=300, cells=3_000, world=world))
         yield world, cycseq.prepare([simulated], settings)
+    yield "Papalexi", cycseq.prepare([cycseq.read(folder / "papalexi2021_thp1_eccite.h5ad")], settings)
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What a model does not see."""
+
+    name: str
+    test: list[Condition]
+
+    @property
+    def context(self) -> str:
+        """Theirs."""
+        return self.test[0].context
+
+
+def held_out(data: PerturbationData) -> list[HeldOut]:
+    """A context at a time; folds of perturbations where there is one context."""
+    perturbed = [c for c in data.conditions() if not c.is_control]
+    if len(data.contexts) == 1:
+        return [HeldOut(split.name, list(split.test)) for split in folds(data, 0)]
+    return [HeldOut(f"unseen-context:{name}", [c for c in perturbed if c.context == name]) for name in data.contexts]
 
 
 def relabelled(predicted: PerturbationData, conditions: dict[Condition, Condition]) -> PerturbationData:
@@ -88,58 +115,55 @@ def without_h(model: Model, **settings: object) -> Model:
 
 
 def predictions(
-    data: PerturbationData, context: str, name: str, seed: int
+    data: PerturbationData, held: HeldOut, name: str, seed: int
 ) -> Iterator[tuple[str, PerturbationData, float]]:
-    """Predicted cells of all conditions of a held-out context, with the processor's seconds for fitting."""
-    test = [c for c in data.conditions() if c.context == context and not c.is_control]
+    """Predicted cells of what was held out, with the processor's seconds for fitting."""
+    test, controls = held.test, data.controls([held.context])
     kind, settings = FITTED[name]
+    if len(data.contexts) == 1 and kind != "NoChange":
+        settings = settings | (UNSEEN if kind == BASELINE else {"mean_settings": UNSEEN})
     started = time.process_time()
     model = cycseq.build_model(kind, settings).fit(data.subset(set(data.conditions()) - set(test)), seed=seed)
     seconds = time.process_time() - started
     if name == "real mean":  # the cells alone, without the error of the predicted mean: no prediction
-        for cells in ("drawn", "kept", "shifted"):
+        for cells in ("kept", "drawn", "shifted"):
             made = without_h(model, cells=cells)
             made.learned.facts["counted"] &= cells != "shifted"
             made.learned.cache["anchor"] = RealMeans(data)
-            yield f"real mean, {cells}", made.predict(data.controls([context]), test, seed=seed), seconds
+            yield f"real mean, {cells}", made.predict(controls, test, seed=seed), seconds
         return
-    yield name, model.predict(data.controls([context]), test, seed=seed), seconds
-    if name != FULL:
+    yield name, model.predict(controls, test, seed=seed), seconds
+    if name != FULL or seed > 0:
         return
-    for derived, settings in (("without h", {}), ("without h, counts kept", {"cells": "kept"})):
-        yield derived, without_h(model, **settings).predict(data.controls([context]), test, seed=seed), seconds
-    other = data.contexts[(data.contexts.index(context) + 1) % len(data.contexts)]
-    asked = [c for c in test if Condition(other, c.perturbation) in data.conditions()]
-    there = [Condition(other, c.perturbation) for c in asked]
-    made = model.predict(data.controls([other]), there, seed=seed)
-    yield "wrong context", relabelled(made, dict(zip(there, asked, strict=True))), seconds
+    plain = without_h(model, mean_settings=settings.get("mean_settings"))
+    yield "without h", plain.predict(controls, test, seed=seed), seconds
+    if len(data.contexts) > 1:
+        other = data.contexts[(data.contexts.index(held.context) + 1) % len(data.contexts)]
+        asked = [c for c in test if Condition(other, c.perturbation) in data.conditions()]
+        there = [Condition(other, c.perturbation) for c in asked]
+        made = model.predict(data.controls([other]), there, seed=seed)
+        yield "wrong context", relabelled(made, dict(zip(there, asked, strict=True))), seconds
     if len(test) > 1:
         turned = [*test[1:], test[0]]
-        made = model.predict(data.controls([context]), turned, seed=seed)
+        made = model.predict(controls, turned, seed=seed)
         yield "wrong target", relabelled(made, dict(zip(turned, test, strict=True))), seconds
 
 
-def real_sides(data: PerturbationData, cells: PerturbationData, context: str) -> dict[str, RealSide]:
-    """The real cells, in components of the context's own control cells and of those of all contexts."""
-    real = cells.subset(c for c in cells.conditions() if c.context == context and not c.is_control)
-    return {
-        ending: RealSide.of(real, controls, settings=cycseq.EvaluateSettings(metrics=names))
-        for ending, controls, names in (("", data.controls([context]), METRICS), (" (wide)", data.controls(), WIDE))
-    }
+def real_side(data: PerturbationData, cells: PerturbationData, held: HeldOut) -> RealSide:
+    """The real cells, in components of the control cells of all contexts."""
+    settings = cycseq.EvaluateSettings(metrics=METRICS)
+    return RealSide.of(cells.subset(held.test), data.controls(), settings=settings)
 
 
-def scored(sides: dict[str, RealSide], predicted: PerturbationData) -> pd.DataFrame:
-    tables = [(ending, cycseq.evaluate(predicted, side)) for ending, side in sides.items()]
-    return pd.concat([table.assign(metric=table["metric"] + ending) for ending, table in tables])
-
-
-def split_half(data: PerturbationData, context: str, seed: int) -> PerturbationData:
-    """The held-out cells but for every other one, which then predict the rest."""
-    rows = np.flatnonzero((data.adata.obs["context"] == context) & (data.adata.obs["perturbation"] != "control"))
-    half = np.random.default_rng(seed).permutation(rows)[: len(rows) // 2]
+def split_half(data: PerturbationData, held: HeldOut, seed: int) -> pd.DataFrame:
+    """The scores of one half of the held-out cells as a prediction of the other."""
+    rows = np.concatenate([data.rows(condition) for condition in held.test])
+    half = np.zeros(data.n_cells, dtype=bool)
+    half[np.random.default_rng(seed).permutation(rows)[: len(rows) // 2]] = True
     adata = data.adata[half].copy()
     adata.obs_names = [f"half/{name}" for name in adata.obs_names]
-    return PerturbationData(ad.AnnData(adata.X, adata.obs, adata.var), scale=data.scale)
+    predicted = PerturbationData(ad.AnnData(adata.X, adata.obs, adata.var), scale=data.scale)
+    return cycseq.evaluate(predicted, real_side(data, data.take(~half), held))
 
 
 def run(data_set: str, data: PerturbationData, names: Iterable[str], seeds: int, path: Path) -> None:
@@ -150,59 +174,50 @@ def run(data_set: str, data: PerturbationData, names: Iterable[str], seeds: int,
         table = table.assign(data=data_set, model=name, split=split, seed=seed, seconds=seconds)
         table.to_csv(path, mode="a", header=not path.exists(), index=False)
 
-    for context in data.contexts:
-        split, sides = f"unseen-context:{context}", real_sides(data, data, context)
-        for name, seed in [(n, s) for n in names for s in range(seeds if n == FULL else 1)]:
-            first = "real mean, drawn" if name == "real mean" else name
-            if (data_set, split, first, seed) in done:
-                continue
+    for held in held_out(data):
+        todo = [(n, s) for n in names for s in range(seeds if n == FULL else 1)]
+        todo = [(n, s) for n, s in todo if (data_set, held.name, FIRST.get(n, n), s) not in done]
+        real = real_side(data, data, held) if todo else None
+        for name, seed in todo:
             if name == "SplitHalf":
-                half = split_half(data, context, seed)
-                rest = ~data.adata.obs_names.isin([n.removeprefix("half/") for n in half.adata.obs_names])
-                write(name, split, seed, scored(real_sides(data, data.take(rest), context), half), 0.0)
+                write(name, held.name, seed, split_half(data, held, seed), 0.0)
                 continue
-            for derived, predicted, seconds in predictions(data, context, name, seed):
-                write(derived, split, seed, scored(sides, predicted), seconds)
+            for derived, predicted, seconds in predictions(data, held, name, seed):
+                write(derived, held.name, seed, cycseq.evaluate(predicted, real), seconds)
 
 
 def markdown(scores: pd.DataFrame) -> str:
     metrics = list(dict.fromkeys(scores["metric"]))
     mean = scores.groupby(["model", "metric"], sort=False)["value"].mean().unstack()[metrics]
-    plain = scores.assign(metric=scores["metric"].str.removesuffix(" (wide)"))
-    wide = scores["metric"].str.endswith(" (wide)")
-    tables = {
-        ending: paired_differences(plain[w], baselines=[BASELINE]) for ending, w in (("", ~wide), (" (wide)", wide))
-    }
+    table = paired_differences(scores, baselines=[BASELINE]).set_index(["model", "metric"])
     lines = [f"| | {' | '.join(metrics)} | seconds |", "|---" * (len(metrics) + 2) + "|"]
     seconds = scores.groupby("model")["seconds"].median()
     for model in mean.index:
         cells = []
         for metric in metrics:
-            ending = " (wide)" if metric.endswith(" (wide)") else ""
-            d = tables[ending]
-            found = d[(d["model"] == model) & (d["metric"] == metric.removesuffix(" (wide)"))]
             text = f"{mean.loc[model, metric]:.3f}"
-            cells.append(
-                text if found.empty else f"{text} ({found['low'].iloc[0]:+.3f} to {found['high'].iloc[0]:+.3f})"
-            )
+            if (model, metric) in table.index:
+                row = table.loc[(model, metric)]
+                text += f" ({row['low']:+.3f} to {row['high']:+.3f})"
+            cells.append(text)
         lines.append(f"| {model} | {' | '.join(cells)} | {seconds[model]:.0f} |")
     return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("kang", type=Path)
+    parser.add_argument("folder", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--worlds", nargs="*", default=["context-specific"])
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / "scores.csv"
-    sets = dict(data_sets(options.kang, options.worlds))
+    sets = dict(data_sets(options.folder, options.worlds))
     ablations = [name for name in FITTED if name.startswith("without")]
-    for names in (("SplitHalf", "NoChange", BASELINE, FULL), ["real mean"], ablations):
-        for name, data in sets.items():
-            run(name, data, names, options.seeds, path)
+    for names in (("SplitHalf", "NoChange", BASELINE, FULL), ["real mean", "drawn"], ablations):
+        for name in sorted(sets, key=lambda known: known == "Kang"):  # the slowest last
+            run(name, sets[name], names, options.seeds, path)
     scores = pd.read_csv(path)
     for name in sets:
         print(f"\n{name}\n\n{markdown(scores[scores['data'] == name])}", flush=True)

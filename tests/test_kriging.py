@@ -1,18 +1,22 @@
 """The numerics of kriging against a few lines of textbook algebra and known truths."""
 
+import anndata as ad
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
+from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.kriging import batches, mixture
 from cycseq.kriging.batches import Controls, match_controls
 from cycseq.kriging.calibration import Trust, leave_one_out
 from cycseq.kriging.covariance import RESPONSE_PATTERNS, Pattern, euclidean, median_distance
 from cycseq.kriging.features import feature_covariances
 from cycseq.kriging.levels import learn_levels, smooth_levels, weight_of_known
+from cycseq.kriging.measured import measure
 from cycseq.kriging.mixture import Block, Mixture, krige, learn_mixture
 from cycseq.kriging.private import learn_private
 
@@ -271,3 +275,20 @@ def test_control_levels_of_training_count_as_far_as_the_given_ones_are_of_the_sa
     np.testing.assert_allclose(weight_of_known(known, noises[0], given_, noises[1]), 0.8, atol=0.05)
     other = given_ + rng.normal(size=500)
     assert weight_of_known(known, noises[0], other, noises[1]).max() < 0.06
+
+
+def test_the_variance_of_few_cells_is_drawn_to_that_of_control_cells():
+    """Sparse counts, 10 perturbed cells a condition: noise against the known sampling variance of a mean."""
+    rng = np.random.default_rng(0)
+    rates = rng.gamma(0.5, 1.0, size=200)
+    n = {"control": 300, **{f"P{j}": 10 for j in range(8)}}
+    x = np.log1p(np.concatenate([rng.poisson(rates, size=(cells, 200)) for cells in n.values()])).astype(np.float32)
+    obs = pd.DataFrame({"perturbation": np.repeat(list(n), list(n.values())), "context": "L", "batch": "b"})
+    obs.index = [f"c{i}" for i in range(len(obs))]
+    data = PerturbationData.from_anndata(ad.AnnData(x, obs, pd.DataFrame(index=[f"g{i}" for i in range(200)])))
+    noise = measure(data).cell_noise
+    true = np.log1p(rng.poisson(rates, size=(20_000, 200))).var(axis=0) / 10
+    raw = np.stack([data.cells(Condition("L", name)).var(axis=0, ddof=1) / 10 for name in list(n)[1:]])
+    kept = true > 1e-3
+    errors = [np.abs(np.log(np.maximum(v, 1e-5) / true)[:, kept]).mean() for v in (noise, raw)]
+    assert errors[0] < 0.3 * errors[1]

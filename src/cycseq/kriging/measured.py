@@ -8,10 +8,19 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from cycseq.arrays import GroupMoments, group_moments
+from cycseq.arrays import Codes, GroupMoments, Matrix, group_moments
 from cycseq.data.dataset import PerturbationData
 from cycseq.errors import DataError
 from cycseq.kriging.batches import Controls, match_controls
+
+PRIOR_CELLS = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0)
+"""So many control cells may stand beside a condition's own cells in its variance; the data choose."""
+LEARNED_FROM = 200
+"""Conditions from which that is learned."""
+NEAR = 51
+"""Genes of a moving mean of variances."""
+LEAST_VARIANCE = 1e-3
+"""Of a gene's cells, in units of the mean gene's."""
 
 Conditions = Float[np.ndarray, "conditions genes"]
 Levels = Float[np.ndarray, "contexts genes"]
@@ -24,6 +33,14 @@ class ControlLevels:
     contexts: tuple[str, ...]
     mean: Levels
     noise: Levels
+
+
+@dataclass(frozen=True)
+class ControlCells:
+    """Mean of a context's control cells, and variance between them."""
+
+    mean: Levels
+    variance: Levels
 
 
 @dataclass(frozen=True)
@@ -98,7 +115,8 @@ def measure(data: PerturbationData) -> Measured:
     matched = match_controls(
         Controls(of_controls.n_cells, np.nan_to_num(of_controls.mean), context_of_stratum, variance), shares, context
     )
-    own = np.where(np.isfinite(moments.variance), moments.variance, variance[context])
+    controls = ControlCells(levels.mean, variance)
+    own = _moderated(moments, controls, context, _prior_cells(data.x, condition_of_cell, controls, context))
     return Measured(
         names=tuple(conditions[i].perturbation for i in perturbed),
         context=context,
@@ -107,6 +125,59 @@ def measure(data: PerturbationData) -> Measured:
         control_noise=matched.noise,
         levels=levels,
     )
+
+
+def _moderated(
+    moments: GroupMoments, controls: ControlCells, context: Int[np.ndarray, "conditions"], prior_cells: float
+) -> Conditions:
+    """Variance between the cells of a condition, as if some control cells stood beside them (Smyth 2004).
+
+    A few cells tell their variance badly, and where it comes out too small, chance is taken for a response. The control
+    cells' variance is changed by as much as it changes with the mean, from gene to gene; that mean too is of both.
+    """
+    levels = controls.mean
+    n, weight = moments.n_cells[:, None], np.maximum(moments.n_cells - 1.0, 0.0)[:, None]
+    mean = (n * moments.mean + prior_cells * levels[context]) / (n + prior_cells)
+    total = prior_cells + weight
+    share = np.divide(prior_cells, total, out=np.ones_like(weight), where=total > 0)
+    moderated: Conditions = np.empty_like(mean)
+    for place in np.unique(context):
+        rows, order, variance = context == place, np.argsort(levels[place]), controls.variance[place]
+        near = np.full(min(NEAR, len(order)), 1.0 / min(NEAR, len(order)))
+        at, smooth = (np.convolve(values[order], near, "valid") for values in (levels[place], variance))
+        least = max(LEAST_VARIANCE * float(variance.mean()), 1e-12)
+        there, here = (np.maximum(np.interp(m, at, smooth), least) for m in (mean[rows], levels[place]))
+        prior = np.maximum(variance, least) * there / here
+        known = np.where(np.isfinite(moments.variance[rows]), moments.variance[rows], prior)
+        moderated[rows] = share[rows] * prior + (1.0 - share[rows]) * known
+    return moderated
+
+
+def _prior_cells(
+    x: Matrix, condition_of_cell: Codes, controls: ControlCells, context: Int[np.ndarray, "conditions"]
+) -> float:
+    """How many control cells count in a variance: half of a condition's cells predicts the variance of the other half."""
+    n = len(context)
+    chosen = np.unique(np.linspace(0, n - 1, min(n, LEARNED_FROM)).astype(np.int64))
+    place = np.full(n + 1, -1)
+    place[chosen] = np.arange(len(chosen))
+    code = place[condition_of_cell]
+    order = np.argsort(code, kind="stable")
+    rank = np.empty(len(code), dtype=np.int64)
+    rank[order] = np.arange(len(code)) - np.searchsorted(code[order], code[order])
+    both = group_moments(x, np.where(code < 0, -1, 2 * code + rank % 2), 2 * len(chosen))
+    loss = np.zeros(len(PRIOR_CELLS))
+    for first in (0, 1):
+        one, other = (
+            GroupMoments(both.n_cells[i::2], both.mean[i::2], both.variance[i::2]) for i in (first, 1 - first)
+        )
+        rows = (one.n_cells > 1) & (other.n_cells > 1)
+        known = GroupMoments(one.n_cells[rows], one.mean[rows], one.variance[rows])
+        for i, cells in enumerate(PRIOR_CELLS):
+            guess = _moderated(known, controls, context[chosen][rows], cells)
+            guess = np.maximum(guess, LEAST_VARIANCE * max(float(controls.variance.mean()), 1e-9))
+            loss[i] += ((other.n_cells[rows, None] - 1.0) * (np.log(guess) + other.variance[rows] / guess)).sum()
+    return PRIOR_CELLS[int(np.argmin(loss))]
 
 
 def _filled(moments: GroupMoments) -> Float[np.ndarray, "groups genes"]:
