@@ -48,7 +48,7 @@ for name in MODELS:
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
     f = tmp_path_factory.mktemp("repeat")
     for words in (
-        f"simulate --contexts 3 --perturbations 4 --cells 450 --genes 60 --seed 3 --out {f}/sim.h5ad",
+        f"simulate --contexts 3 --perturbations 3 --cells 240 --genes 40 --seed 3 --out {f}/sim.h5ad",
         f"split --data {f}/sim.h5ad --context Line3 --out {f}/s.json",
         f"fit --data {f}/sim.h5ad --split {f}/s.json --model Ridge --seed 4 --run {f}/run",
         f"predict --run {f}/run --cells 20 --seed 5 --out {f}/run/predictions/test.h5ad",
@@ -135,7 +135,7 @@ def test_without_its_data_nothing_is_repeated(lab: Path, tmp_path: Path, capsys:
     assert repeated(f"{tmp_path}/run --data {tmp_path}/moved.h5ad", capsys)[0] == SUCCESS
     assert (
         main(
-            f"simulate --contexts 3 --perturbations 4 --cells 450 --genes 60 --seed 9 --out {tmp_path}/sim.h5ad".split()
+            f"simulate --contexts 3 --perturbations 3 --cells 240 --genes 40 --seed 9 --out {tmp_path}/sim.h5ad".split()
         )
         == 0
     )
