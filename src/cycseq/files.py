@@ -15,8 +15,9 @@ from cycseq.errors import FileError
 
 OURS = ("run.json", "benchmark.json", "model.json", "convert.json", "zarr.json", ".zgroup")
 """What a folder must hold to be replaced: one of the files that mark a run, a benchmark, a model, a conversion or a zarr store."""
-PART, REPLACED = ".part", "replaced"
-"""How the folder ends in which a file is made, and what a folder is called there that is being replaced."""
+PART, REPLACED, LOCK = ".part", "replaced", ".lock"
+"""How the folder ends in which a file is made; what a folder is called there that is being replaced; whose lock says that
+the process lives."""
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -27,7 +28,7 @@ def clear(folder: Path) -> None:
         if made is None or not left.is_dir():
             continue
         with suppress(OSError):  # what cannot be looked at, or has gone meanwhile, is left to others
-            lock = os.open(left, os.O_RDONLY)
+            lock = os.open(left / LOCK, os.O_RDWR | os.O_CREAT)
             if _locked(lock, unknown=False):
                 if (left / REPLACED).exists() and not (folder / made[1]).exists():
                     (left / REPLACED).rename(folder / made[1])
@@ -117,8 +118,8 @@ def whole(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     finally:
         if replaced.exists() and not path.exists():
             replaced.rename(path)
-        shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -144,7 +145,8 @@ def alone(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        file.unlink(missing_ok=True)
+        with suppress(OSError):  # on Windows, where it is still open
+            file.unlink()
         os.close(lock)
 
 
@@ -165,10 +167,11 @@ def _workplace(path: Path) -> tuple[Path, int]:
     """A folder beside the path, and the lock that says that its process lives."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=PART, dir=path.parent))
-        lock = os.open(folder, os.O_RDONLY)
-        if _locked(lock) and folder.exists():  # else another process took it for a dead one's, before it was locked
-            return folder, lock
-        os.close(lock)
+        with suppress(FileNotFoundError):  # another process may take it for a dead one's before it is locked
+            lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT)
+            if _locked(lock) and folder.exists():
+                return folder, lock
+            os.close(lock)
 
 
 def _opened(file: Path) -> int | None:
@@ -196,9 +199,7 @@ def _locked(lock: int, *, unknown: bool = True) -> bool:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except OSError as err:
-        if err.errno not in {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}:
-            raise
+    except OSError:
         return unknown
     return True
 
