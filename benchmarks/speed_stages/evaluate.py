@@ -41,7 +41,8 @@ def stage(limits: Limits, size: dict[str, int], python: str = sys.executable) ->
             Form("cell-eval", "evaluate", "cell_eval", {"folder": name}, python, whole=True),
         ]
         found = in_turn(forms, size["rounds"])
-        facts = {f"largest difference of {key}": f"{value:.0e}" for key, value in agreement(folder).items()}
+        apart = ", ".join(f"{key} {value:.0e}" for key, value in agreement(folder).items())
+        facts = {"largest differences of values from cell-eval's": apart}
     what = f"{size['perturbations']} perturbations x {size['cells']} cells x {size['genes']:,} genes, whole process"
     lines = rows("evaluate", what, found, {"cycseq": "ours", "cell-eval": "peer"})
     n, cells, genes = size["perturbations"], size["cells"], size["genes"]

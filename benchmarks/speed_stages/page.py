@@ -148,7 +148,7 @@ def _machine(found: Measured) -> str:
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     again = "".join(f" Measured apart: {name}, {when}." for name, when in found.again.items())
     return (
-        f"{found.started:%Y-%m-%d %H:%M} UTC, {found.minutes:.0f} minutes, commit of that day; {_processor()}, "
+        f"{found.started:%Y-%m-%d %H:%M} UTC, {found.minutes:.0f} minutes; {_processor()}, "
         f"{os.cpu_count()} cores, no graphics card, one thread each; load of the machine {min(found.load):.1f} to "
         f"{max(found.load):.1f} (median {np.median(found.load):.1f}): other work ran beside it.{again} Python "
         f"{platform.python_version()}, {versions}.\n\n"
