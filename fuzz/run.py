@@ -65,9 +65,9 @@ def _fuzz(name: str, seconds: float, folder: Path) -> None:
     )
 
 
-def _run_child(name: str, folder: Path, task: str) -> int:
+def _run_child(name: str, folder: Path, seconds: str) -> int:
     with (folder / "log.txt").open("ab") as log:
-        words = [sys.executable, __file__, "--findings", str(folder), "--child", name, task]
+        words = [sys.executable, __file__, "--findings", str(folder), "--child", name, seconds]
         return subprocess.run(words, stdout=log, stderr=log, check=False).returncode
 
 
@@ -82,22 +82,20 @@ def _processor_seconds() -> float:
 
 
 def _keep(name: str, folder: Path) -> None:
-    """Add the smallest inputs that reach more code to the corpus."""
-    merged = folder / "merged"
-    merged.mkdir(exist_ok=True)
-    _run_child(name, folder, "merge")
+    """Add the inputs that reached more code than those before them to the corpus, the smallest first."""
     kept = CORPUS / name
     kept.mkdir(parents=True, exist_ok=True)
-    room = KEPT_BYTES - sum(file.stat().st_size for file in kept.iterdir())
-    for file in sorted(merged.iterdir(), key=lambda file: file.stat().st_size):
-        room -= file.stat().st_size
-        if room < 0 or file.stat().st_size > LONGEST_KEPT:
+    known = {file.read_bytes() for file in kept.iterdir()}
+    room = KEPT_BYTES - sum(map(len, known))
+    for data in sorted({file.read_bytes() for file in (folder / "pool").iterdir()} - known, key=len):
+        room -= len(data)
+        if room < 0 or len(data) > LONGEST_KEPT:
             break
-        (kept / file.name[:12]).write_bytes(file.read_bytes())
+        (kept / hashlib.sha1(data).hexdigest()[:12]).write_bytes(data)
 
 
-def _child(name: str, folder: Path, task: str) -> int:
-    """Fuzz for so many seconds, or (`merge`) choose the inputs that together reach as much code as all do."""
+def _child(name: str, folder: Path, seconds: str) -> int:
+    """Fuzz for so many seconds."""
     import atheris
 
     with atheris.instrument_imports(include=["cycseq"]):
@@ -114,7 +112,7 @@ def _child(name: str, folder: Path, task: str) -> int:
     def test_one(data: bytes) -> None:
         nonlocal done
         done += 1
-        if done % 20 == 0 and task != "merge":
+        if done % 20 == 0:
             (folder / "count.json").write_text(str(done))
         try:
             with scratch() as place:
@@ -122,8 +120,7 @@ def _child(name: str, folder: Path, task: str) -> int:
         except Exception as err:
             _record(folder, data, err)
 
-    what = ["-merge=1", str(folder / "merged")] if task == "merge" else [f"-max_total_time={task}"]
-    words = [*LIMITS, f"-artifact_prefix={folder}/died-", *what, str(pool), str(kept)]
+    words = [*LIMITS, f"-artifact_prefix={folder}/died-", f"-max_total_time={seconds}", str(pool), str(kept)]
     atheris.Setup([sys.argv[0], *words], test_one)
     atheris.Fuzz()
     return 0

@@ -188,7 +188,8 @@ def duplicated(names: pd.Index, what: str) -> None:
 
 def check_names(names: pd.Index, what: str) -> None:
     """Raise `DataError` if a name is empty or holds what none may hold, such as the control characters of terminals."""
-    if not len(names) or (all(names) and CONTROL_CHARACTERS.search("".join(names)) is None):
+    together = "".join(names.tolist())
+    if "" not in names and (together.isprintable() or CONTROL_CHARACTERS.search(together) is None):
         return
     bad = [name for name in names if not name or CONTROL_CHARACTERS.search(name)]
     msg = f"{len(bad):,} {what} have a name that is empty or holds control characters (first: {bad[0]!r}): rename them."
