@@ -1,6 +1,7 @@
 """Records and names made to harm: settings, splits, runs, models, benchmarks; what is printed, and what becomes a page."""
 
 import json
+import shlex
 import shutil
 import sys
 import warnings
@@ -19,6 +20,7 @@ from cycseq.cli import main
 from cycseq.commands.figure import write_plot
 from cycseq.commands.terminal import say
 from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.inspect import inspect_file
 from cycseq.data.split import Split, make_splits
 from cycseq.data.split.base import SplitSettings
 from cycseq.errors import CycseqError, DataError, FileError
@@ -327,3 +329,17 @@ def test_benchmarks_whose_record_was_altered(finished: Path, tmp_path: Path, cha
     if "failed" in change or "checksums" in change:
         with pytest.raises(FileError, match="cannot be used"):
             open_benchmark(tmp_path / "b")
+
+
+def test_what_is_shown_to_be_typed_is_quoted(tmp_path: Path) -> None:
+    adata = ad.AnnData(-COUNTS, obs=OBS.assign(**{"cell line": "x"}), var=pd.DataFrame(index=GENES))
+    adata.layers["counts; touch harmed"] = COUNTS
+    adata.write_h5ad(tmp_path / "a; b.h5ad")
+    found = inspect_file(tmp_path / "a; b.h5ad")
+    assert shlex.split(found.command)[:5] == [
+        "cycseq",
+        "prepare",
+        str(tmp_path / "a; b.h5ad"),
+        "--layer",
+        "counts; touch harmed",
+    ]

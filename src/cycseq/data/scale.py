@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args
@@ -111,7 +112,7 @@ def decide_scale(x: Matrix | Values, said: str | None = None, *, layers: Sequenc
     if said == "scaled":
         return "scaled"
     counts_layer = next((name for name in layers if "count" in name.casefold() or name == "raw"), None)
-    option = f"--layer {counts_layer}" if counts_layer else ""
+    option = f"--layer {shlex.quote(counts_layer)}" if counts_layer else ""
     elsewhere = f"Say {option} to take the counts from there, or give" if counts_layer else "Give"
     if seen.lowest < 0:
         msg = (
