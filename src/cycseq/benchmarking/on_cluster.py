@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 from uuid import uuid4
 
 from cycseq.benchmarking.cell import Cell
@@ -51,10 +51,12 @@ def on_cluster(data: PerturbationData, units: Sequence[Unit], client: Any) -> It
                 said = f"{MOST_DEATHS} workers that computed it were ended, most often for want of memory"
                 yield [failure(unit, task, f"{said}: give them more, or choose fewer cells or genes")]
     except OSError as err:
+        if err.errno is not None:  # a file here, and not the cluster
+            raise
         msg = f"the Dask scheduler is gone ({' '.join(str(err).split())[:120]}). {KEPT}"
         raise CycseqError(msg) from err
     finally:
-        with suppress(OSError):
+        if client.status == "running":
             crew.dismiss()
 
 
@@ -103,7 +105,9 @@ class _Crew:
                 continue
             del self.running[address]
             outcome = None
-            if address in workers:
+            if address in workers and future.status == "error":
+                _raise(future.exception())
+            elif address in workers:
                 with suppress(CancelledError, TimeoutError):
                     (outcome,) = future.result(timeout=SECONDS_TO_FETCH)
             if outcome is None:
@@ -129,6 +133,14 @@ class _Crew:
         if self.split_of.get(address) in names:
             return names.index(self.split_of[address])
         return next((i for i, name in enumerate(names) if name not in others), 0)
+
+
+def _raise(err: BaseException) -> NoReturn:
+    """What kept a worker from even beginning with a split."""
+    if isinstance(err, OSError):
+        msg = f"a worker cannot read the data ({err}): they must lie under the same path there, or say no --memory. {KEPT}"
+        raise CycseqError(msg) from err
+    raise err
 
 
 _AT_HAND: dict[str, tuple[RealSide, SplitParts]] = {}

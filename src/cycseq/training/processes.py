@@ -27,14 +27,15 @@ def place(devices: int, num_nodes: int) -> int:
     """Which of the processes that were started for one training this is; 0 is the one that writes."""
     if devices * num_nodes == 1 or not started_outside(num_nodes):
         return 0
-    return Trainer(
-        accelerator="cpu",
-        devices=devices,
-        num_nodes=num_nodes,
-        strategy="ddp",
-        logger=False,
-        enable_checkpointing=False,
-    ).global_rank
+    with quiet():
+        return Trainer(
+            accelerator="cpu",
+            devices=devices,
+            num_nodes=num_nodes,
+            strategy="ddp",
+            logger=False,
+            enable_checkpointing=False,
+        ).global_rank
 
 
 @contextmanager
