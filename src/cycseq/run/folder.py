@@ -268,13 +268,13 @@ class Run:
         typed = our_command(self.facts.get("command")) or f"cycseq fit ... --run {self.folder}"
         return typed if "--resume" in typed else f"{typed} --resume"
 
-    def repeat_command(self) -> str:
-        """The command line that fits this run again, into another folder."""
+    def repeat_command(self, out: Path | None = None) -> str:
+        """The command line that fits this run again, into another folder: ``-again`` if not said."""
         data = self.facts["data"]["path"] or "DATA.h5ad"
         defaults = json.loads(json.dumps(build_model(self.facts["model"]).settings()))
         changed = {k: v for k, v in self.facts["settings"].items() if k not in defaults or v != defaults[k]}
         words = ["cycseq", "fit", "--data", data, "--split", str(self.folder / SPLIT), "--model", self.facts["model"]]
         for name, value in changed.items():
             words += [f"--model.{name}", value if isinstance(value, str) else json.dumps(value)]
-        words += ["--seed", str(self.facts["seed"]), "--run", f"{self.folder}-again"]
+        words += ["--seed", str(self.facts["seed"]), "--run", str(out or f"{self.folder}-again")]
         return shlex.join(words)

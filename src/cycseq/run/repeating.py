@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -100,7 +99,7 @@ def repeat_run(folder: Path, out: Path, *, data_path: Path | None = None, overwr
             out,
             asked["seed"],
             data_path=data_path or Path(asked["data"]["path"]),
-            command=shlex.join(["cycseq", "repeat", str(folder), "--out", str(out)]),
+            command=run.repeat_command(out),
             overwrite=overwrite,
         )
     except FitBrokeOffError:
