@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,17 +15,16 @@ from cycseq.data.readers.stored import memory_bytes
 from cycseq.errors import ModelError, check_at_least, unknown_name
 from cycseq.model import AGAIN, Restores
 from cycseq.run.facts import MODEL
+from cycseq.run.folder import Run
 from cycseq.run.record import with_record
 from cycseq.untrusted import whatever_breaks
-
-if TYPE_CHECKING:
-    from cycseq.run.folder import Run
 
 PREDICTED = 1 / 16
 """Share of the memory that the predicted cells of a piece take; they are dense."""
 
 
-class Asked(NamedTuple):
+@dataclass(frozen=True)
+class Asked:
     """What is to be predicted."""
 
     conditions: list[Condition]
@@ -35,7 +34,12 @@ class Asked(NamedTuple):
     """Whether they are the user's, and not those of the run's data."""
 
 
-def asked(run: Run, conditions: Sequence[Condition | str] | str, controls: PerturbationData | None, seed: int) -> Asked:
+def asked(
+    run: Run,
+    conditions: Sequence[Condition | str] | str,
+    controls: PerturbationData | None,
+    seed: int,
+) -> Asked:
     """Checked arguments of `Run.predict`; raises as it does."""
     check_at_least(0, seed=seed)
     cells = controls if controls is not None else run.as_written()
@@ -68,7 +72,7 @@ def in_pieces(run: Run, what: Asked, n_cells: int | None, seed: int) -> Iterator
         beside = what.cells.controls([context])
         at_once = max(1, int(room / (n_cells or int(n_controls[context]))))
         for start in range(0, len(here), at_once):
-            piece = what._replace(conditions=here[start : start + at_once], cells=beside)
+            piece = replace(what, conditions=here[start : start + at_once], cells=beside)
             yield predicted(run, piece, n_cells, seed)
 
 
