@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import anndata as ad
 import h5py
@@ -91,7 +92,8 @@ def write_predictions(pieces: Iterable[PerturbationData], path: Path, *, overwri
     return write_pieces(noted(), path, overwrite=overwrite, finish=name_columns)
 
 
-class _Piece(NamedTuple):
+@dataclass(frozen=True)
+class _Piece:
     adata: ad.AnnData
     """Without values."""
     values: dict[str, Any]

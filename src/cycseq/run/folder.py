@@ -35,7 +35,6 @@ from cycseq.errors import DataError, FileError
 from cycseq.files import whole, write_text
 from cycseq.model import Model, read_description
 from cycseq.models import build_model, load_model
-from cycseq.run import predicting
 from cycseq.run.facts import (
     ENVIRONMENT,
     HISTORY,
@@ -211,6 +210,8 @@ class Run:
         ModelError
             If the model cannot know a condition, or a context has no control cells.
         """
+        from cycseq.run import predicting  # which takes runs
+
         asked = predicting.asked(self, conditions, controls, seed)
         return predicting.predicted(self, asked, n_cells, seed)
 
@@ -226,6 +227,8 @@ class Run:
 
         A cell is predicted the same in pieces as in one; `cycseq.data.pieces.write_predictions` puts them together.
         """
+        from cycseq.run import predicting  # which takes runs
+
         return predicting.in_pieces(self, predicting.asked(self, conditions, controls, seed), n_cells, seed)
 
     def restore(
@@ -261,6 +264,8 @@ class Run:
         DataError
             If there are no cells of a condition.
         """
+        from cycseq.run import predicting  # which takes runs
+
         return predicting.restored(self, conditions, perturbed, controls, n_cells=n_cells, seed=seed)
 
     def resume_command(self) -> str:

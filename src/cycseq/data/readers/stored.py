@@ -73,12 +73,12 @@ def values_of(element: Any, memory: str | None) -> Matrix:
     if fits(size, memory):
         values = ad.io.read_elem(element)
         return float32(values.to_numpy() if isinstance(values, pd.DataFrame) else values)
-    what = f"the values take {size / 2**30:.1f} GiB, too much for {limit / 2**30:.3g} GiB of memory"
+    what = f"the values take {_amount(size)}, too much for {_amount(limit)} of memory"
     encoding = element.attrs.get("encoding-type")
     if encoding not in {"csr_matrix", "array"}:
         msg = (
             f"{what}, and the file keeps them as {encoding}, of which no cells can be read alone: write X as CSR, or allow "
-            f"{4 * size / 2**30:.0f} GiB with --memory."
+            f"{_amount(size / IN_MEMORY)} with --memory."
         )
         raise DataError(msg)
     n_cells = int((element.attrs["shape"] if encoding == "csr_matrix" else element.shape)[0])
@@ -106,6 +106,10 @@ def stay_in_file(element: Any, rows: int) -> StoredMatrix:
     meta = sp.csr_matrix((0, 0), dtype=np.float32) if is_sparse else np.zeros((0, 0), dtype=np.float32)
     values: StoredMatrix = stored.map_blocks(float32, dtype=np.float32, meta=meta)
     return values
+
+
+def _amount(n_bytes: float) -> str:
+    return f"{n_bytes / 2**30:.1f} GiB" if n_bytes >= 2**30 else f"{n_bytes / 2**20:.1f} MiB"
 
 
 def _n_bytes(element: Any) -> int:
