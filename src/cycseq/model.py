@@ -23,7 +23,7 @@ from cycseq.data.scale import Scale
 from cycseq.errors import FileError, ModelError
 from cycseq.files import whole
 from cycseq.model_card import CARD, model_card
-from cycseq.untrusted import parse_json, unlike
+from cycseq.untrusted import parse_json, unlike, whatever_breaks
 
 TENSORS, DESCRIPTION = "model.safetensors", "model.json"
 TEXTS = (list, str)
@@ -183,16 +183,21 @@ class Model(ABC):
 
     def restore(self, folder: Path) -> Self:
         """Read what `save` wrote into this model (use `cycseq.models.load_model` to find the class by itself)."""
-        from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
         description = read_description(folder)
         try:
             check_checksum(folder / TENSORS, AGAIN)
-            arrays = load_file(folder / TENSORS)
-        except (SafetensorError, OSError) as err:
+            with whatever_breaks(folder / TENSORS, AGAIN):
+                arrays = load_file(folder / TENSORS)
+        except OSError as err:
             msg = f"{folder / TENSORS} is missing, damaged or no safetensors file ({err}). {AGAIN}"
             raise FileError(msg) from err
+        odd = [name for name, array in arrays.items() if array.dtype.kind == "f" and not np.isfinite(array).all()]
+        if odd or len(set(description["genes"])) < len(description["genes"]):
+            what = f"{odd[0]!r} holds values that are no numbers" if odd else "a gene is named twice"
+            msg = f"{folder} holds a damaged model: {what}. {AGAIN}"
+            raise FileError(msg)
         self.fitted_ = Fitted(
             genes=tuple(description["genes"]),
             scale=description["scale"],

@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import anndata as ad
+import numpy as np
+import scipy.sparse as sp
 from threadpoolctl import threadpool_info
 
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.split import Split
+from cycseq.errors import ModelError
 from cycseq.model import Model, versions_of
 
 DEPENDED_ON = (
@@ -37,7 +40,17 @@ def with_record(
     """The predicted cells with a record of model, settings, seed, split, training conditions and whose cells they came from.
 
     `PerturbationData.provenance` reads it; whoever evaluates the file later knows from it what was trained on.
+
+    Raises
+    ------
+    ModelError
+        If a predicted value is no number.
     """
+    x: Any = predicted.x
+    values = x.data if sp.issparse(x) else x
+    if not np.isfinite(values.sum(dtype=np.float64)):
+        msg = f"{model.name} predicted values that are no numbers: its folder was altered, or its training broke. Fit it again."
+        raise ModelError(msg)
     record = {
         "scale": predicted.scale,
         "model": model.name,
