@@ -9,15 +9,11 @@ from typing import Any
 
 from speed_stages.measure import Form, run_once
 
-BASE = {"cells": 4_000, "genes": 1_000, "conditions": 40}
+BASE = {"cells": 4_000, "genes": 500, "conditions": 40}
 """What the two sizes that do not grow are."""
-GROWING = {
-    "cells": [2_000, 8_000, 24_000],
-    "genes": [500, 2_000, 6_000],
-    "conditions": [10, 40, 160],
-}
-QUICK_GROWING = {"cells": [200, 400], "genes": [40, 80], "conditions": [4, 8]}
+GROWING = {"cells": [1_000, 4_000, 16_000], "genes": [300, 1_000, 3_000], "conditions": [10, 40, 160]}
 QUICK_BASE = {"cells": 200, "genes": 40, "conditions": 4}
+QUICK_GROWING = {"cells": [200, 400], "genes": [40, 80], "conditions": [4, 8]}
 STAGES = {
     "prepare": "prepare",
     "responses": "pseudobulk responses",
@@ -40,14 +36,12 @@ class Cost:
 
 
 def costs(*, quick: bool) -> list[Cost]:
-    """Every stage along every axis; one process for each."""
+    """Every stage along every axis; one process for each axis."""
     base, growing = (QUICK_BASE, QUICK_GROWING) if quick else (BASE, GROWING)
     found = []
     for axis, sizes in growing.items():
-        for stage, words in STAGES.items():
-            form = Form(stage, "cost", "sizes", {"stage": stage, "axis": axis, "grown": sizes, "base": base})
-            said = run_once(form).said
-            found += [Cost(words, axis, size, said[str(size)]) for size in sizes]
+        said = run_once(Form(axis, "cost", "sizes", {"axis": axis, "grown": sizes, "base": base})).said
+        found += [Cost(words, axis, size, said[str(size)][stage]) for stage, words in STAGES.items() for size in sizes]
     return found
 
 
@@ -59,8 +53,8 @@ def slopes(found: list[Cost]) -> dict[tuple[str, str], float]:
     return {key: math.log(b.cpu_s / a.cpu_s) / math.log(b.size / a.size) for key, (*_, a, b) in of.items()}
 
 
-def sizes(stage: str, axis: str, grown: list[int], base: dict[str, int]) -> Callable[[], dict[str, float]]:
-    """Processor seconds of one stage at each size."""
+def sizes(axis: str, grown: list[int], base: dict[str, int]) -> Callable[[], dict[str, dict[str, float]]]:
+    """Processor seconds of every stage at each size."""
     import time
 
     def taken(work: Callable[[], object]) -> float:
@@ -68,9 +62,14 @@ def sizes(stage: str, axis: str, grown: list[int], base: dict[str, int]) -> Call
         work()
         return time.process_time() - started
 
-    def work() -> dict[str, float]:
-        WORK[stage](world(**{**base, axis: grown[0]}))()  # imports do not count
-        return {str(size): taken(WORK[stage](world(**{**base, axis: size}))) for size in grown}
+    def at(**size: int) -> dict[str, float]:
+        counts = world(**size)
+        data = _log1p(counts)
+        return {stage: taken(make(counts, data)) for stage, make in WORK.items()}
+
+    def work() -> dict[str, dict[str, float]]:
+        at(**QUICK_BASE)  # imports do not count
+        return {str(size): at(**{**base, axis: size}) for size in grown}
 
     return work
 
@@ -108,48 +107,47 @@ def _log1p(counts: Any) -> Any:
     return prepare([counts], PrepareSettings(genes="all"))
 
 
-def _prepare(counts: Any) -> Callable[[], object]:
+def _prepare(counts: Any, _data: Any) -> Callable[[], object]:
     from cycseq import PrepareSettings, prepare
 
     return lambda: prepare([counts], PrepareSettings(genes=counts.adata.n_vars // 2))
 
 
-def _responses(counts: Any) -> Callable[[], object]:
+def _responses(_counts: Any, data: Any) -> Callable[[], object]:
     from cycseq.data.pseudobulk import responses
 
-    data = _log1p(counts)
     return lambda: responses(data)
 
 
-def _fit(*names: str, settings: dict[str, Any] | None = None) -> Callable[[Any], Callable[[], object]]:
-    def of(counts: Any) -> Callable[[], object]:
+def _fit(*names: str, settings: dict[str, Any] | None = None) -> Callable[[Any, Any], Callable[[], object]]:
+    def of(_counts: Any, data: Any) -> Callable[[], object]:
         import cycseq
 
-        data = _log1p(counts)
         return lambda: [cycseq.build_model(name, settings or {}).fit(data) for name in names]
 
     return of
 
 
-def _predict(counts: Any) -> Callable[[], object]:
+def _predicted(data: Any) -> Callable[[], Any]:
     import cycseq
 
-    data = _log1p(counts)
     model = cycseq.build_model("ContextAdditive", {}).fit(data)
     asked = [condition for condition in data.conditions() if not condition.is_control]
     return lambda: model.predict(data.controls(), asked, n_cells=100)
 
 
-def _evaluate(counts: Any) -> Callable[[], object]:
+def _predict(_counts: Any, data: Any) -> Callable[[], object]:
+    return _predicted(data)
+
+
+def _evaluate(_counts: Any, data: Any) -> Callable[[], object]:
     import cycseq
 
-    data = _log1p(counts)
-    asked = [condition for condition in data.conditions() if not condition.is_control]
-    predicted = cycseq.build_model("ContextAdditive", {}).fit(data).predict(data.controls(), asked, n_cells=100)
+    predicted = _predicted(data)()
     return lambda: cycseq.evaluate(predicted, data)
 
 
-WORK: dict[str, Callable[[Any], Callable[[], object]]] = {
+WORK: dict[str, Callable[[Any, Any], Callable[[], object]]] = {
     "prepare": _prepare,
     "responses": _responses,
     "kriging": _fit("ConditionKriging"),

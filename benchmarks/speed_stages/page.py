@@ -176,7 +176,9 @@ def _peers(table: pd.DataFrame) -> str:
         shared = stage in {"vae-step", "cycseq-step", "feeder"}
         for i, row in enumerate(rows.itertuples()):
             start = f"| {stage} | {size} |" if i == 0 else "| | |"
-            times = "1" if i == 0 else f"**{row.times:.2f}** ({row.times_least:.2f} to {row.times_most:.2f})"
+            bold = "" if row.kind == "ours" else "**"
+            spread = f" ({row.times_least:.2f} to {row.times_most:.2f})" if i else ""
+            times = f"{bold}{row.times:.2f}{bold}{spread}"
             name = f"{row.form} (naive)" if row.kind == "naive" else row.form
             memory = "" if shared else f"{row.peak_gib:.2f}"
             lines.append(f"{start} {name} | {_seconds(row.cpu_s)} | {memory} | {times} |")
