@@ -21,8 +21,8 @@ HERE = Path(__file__).resolve().parent
 CORPUS = HERE / "corpus"
 LIMITS = ("-timeout=30", "-rss_limit_mb=3000", "-max_len=20000", "-len_control=0")
 """Seconds, MiB and bytes of one input."""
-KEPT_BYTES, LONGEST_KEPT = 90_000, 8_000
-"""Of a target's corpus, and of one input in it."""
+KEPT, KEPT_BYTES, LONGEST_KEPT = 50, 90_000, 8_000
+"""Inputs and bytes of a target's corpus, and bytes of one input in it."""
 MOST_DEATHS = 20
 
 
@@ -48,7 +48,7 @@ def main() -> int:
         folder.mkdir(parents=True, exist_ok=True)
         _fuzz(name, options.minutes * 60 / len(names), folder)
         if options.keep:
-            _keep(name, folder)
+            _keep(CORPUS / name, folder / "pool", set(TARGETS[name].seeds()))
     return 0
 
 
@@ -81,13 +81,12 @@ def _processor_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _keep(name: str, folder: Path) -> None:
-    """Add the inputs that reached more code than those before them to the corpus, the smallest first."""
-    kept = CORPUS / name
+def _keep(kept: Path, pool: Path, seeds: set[bytes]) -> None:
+    """Add the inputs that reached more code than those before them to the corpus, the smallest first; no seeds."""
     kept.mkdir(parents=True, exist_ok=True)
     known = {file.read_bytes() for file in kept.iterdir()}
-    room = KEPT_BYTES - sum(map(len, known))
-    for data in sorted({file.read_bytes() for file in (folder / "pool").iterdir()} - known, key=len):
+    room, places = KEPT_BYTES - sum(map(len, known)), KEPT - len(known)
+    for data in sorted({file.read_bytes() for file in pool.iterdir()} - known - seeds, key=len)[: max(0, places)]:
         room -= len(data)
         if room < 0 or len(data) > LONGEST_KEPT:
             break

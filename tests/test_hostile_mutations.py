@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hostile import TARGETS, survives
 
-EXAMPLES = int(os.environ.get("CYCSEQ_EXAMPLES", "12"))
+EXAMPLES = int(os.environ.get("CYCSEQ_EXAMPLES", "8"))
 ODD = (
     b"\x00",
     b"\xff" * 8,
