@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,17 +14,15 @@ from typing import Any, NamedTuple, Self
 import anndata as ad
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 
-from cycseq.arrays import Cells, Codes, GroupMoments, Matrix, dense, group_moments, in_memory, some
-from cycseq.checksums import write_checksums
+from cycseq.arrays import Cells, Codes, GroupMoments, Matrix, dense, group_moments, some
 from cycseq.data.door import OBS, admit
 from cycseq.data.labels import CONTROL, ObsKeys, canonical_perturbation
 from cycseq.data.scale import Scale
+from cycseq.data.values import brought_in, digests, most_bytes, write_adata
 from cycseq.errors import DataError, unknown_name
 from cycseq.files import check_output, check_space, whole
-from cycseq.hdf5 import write_h5ad
-from cycseq.stored import MOST, SMALL, StoredMatrix, by_block, largest_block
+from cycseq.stored import MOST, SMALL, StoredMatrix, largest_block
 
 DATA_ENDINGS = (".h5ad", ".zarr")
 """What the name of a written data set ends in, so that it can be read again."""
@@ -142,7 +139,7 @@ class PerturbationData:
     def write(self, path: Path, *, overwrite: bool = False) -> None:
         """Write to h5ad, or zarr if the path ends so; whole or not at all."""
         check_output(path, overwrite=overwrite, endings=DATA_ENDINGS)
-        check_space(path, _n_bytes(self.adata))
+        check_space(path, most_bytes(self.adata))
         with whole(path, overwrite=overwrite) as part:
             write_adata(self.adata, part)
 
@@ -211,7 +208,7 @@ class PerturbationData:
         """The data of these cells (row numbers or a mask); a few cells of stored ones come into memory."""
         adata = self.adata[rows].copy()
         if isinstance(self.x, StoredMatrix) and adata.n_obs <= SMALL * largest_block(self.x):
-            adata = _in_memory(adata)
+            adata = brought_in(adata)
         return type(self)(adata=adata, scale=self.scale, notes=self.notes)
 
     def loaded(self, what: str) -> Self:
@@ -236,7 +233,7 @@ class PerturbationData:
                 "fewer cells."
             )
             raise DataError(msg)
-        return type(self)(adata=_in_memory(self.adata.copy()), scale=self.scale, notes=self.notes)
+        return type(self)(adata=brought_in(self.adata.copy()), scale=self.scale, notes=self.notes)
 
     def subset(self, conditions: Iterable[Condition]) -> Self:
         """The cells of these conditions."""
@@ -286,7 +283,7 @@ class PerturbationData:
         digest = hashlib.blake2b(digest_size=16)
         for names in (self.adata.obs_names, self.adata.var_names, *(self.adata.obs[c].astype(str) for c in OBS)):
             digest.update("\x1f".join(names).encode())
-        for of_part in _digests(self.x):
+        for of_part in digests(self.x):
             digest.update(of_part)
         return digest.hexdigest()
 
@@ -321,47 +318,3 @@ class PerturbationData:
             msg = f"{what} needs {scale} values, but the data are {self.scale}: {cure}."
             raise DataError(msg)
         return self
-
-
-def write_adata(adata: ad.AnnData, path: Path) -> None:
-    """Write to h5ad, or zarr if the path ends so; stored values block by block."""
-    if path.suffix == ".zarr":
-        adata.write_zarr(path)
-        write_checksums(path, sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file()))
-    else:
-        write_h5ad(adata, path)
-
-
-def _in_memory(adata: ad.AnnData) -> ad.AnnData:
-    """Changed in place."""
-    adata.X = in_memory(adata.X)
-    for name in adata.layers:
-        adata.layers[name] = in_memory(adata.layers[name])
-    return adata
-
-
-def _digests(x: Matrix) -> list[bytes]:
-    """Hashes of the values, of their columns and of where each cell's end; of a dense matrix the first alone."""
-    values, columns, ends = (hashlib.blake2b(digest_size=16) for _ in range(3))
-    is_sparse, last = False, np.zeros(1, dtype=np.int64)
-    block: Any
-    for _, block in by_block(x, in_memory) if isinstance(x, StoredMatrix) else [(slice(None), x)]:
-        is_sparse = sp.issparse(block)
-        if not is_sparse:
-            values.update(np.ascontiguousarray(block).data)
-            continue
-        values.update(np.ascontiguousarray(block.data).data)
-        columns.update(np.ascontiguousarray(block.indices.astype(np.int32)).data)
-        own = last + block.indptr[1:]
-        ends.update(np.ascontiguousarray(own).data)
-        last = own[-1:] if len(own) else last
-    return [part.digest() for part in ((values, columns, ends) if is_sparse else (values,))]
-
-
-def _n_bytes(adata: ad.AnnData) -> int:
-    """What the data take at most when written; of stored values, by those of the first block."""
-    if not isinstance(adata.X, StoredMatrix):
-        return sys.getsizeof(adata)
-    first = in_memory(adata.X[: adata.X.chunks[0][0]])
-    own = first.nbytes if isinstance(first, np.ndarray) else first.data.nbytes + first.indices.nbytes
-    return int(own * adata.n_obs / max(1, first.shape[0]) * (1 + len(adata.layers)))

@@ -13,10 +13,11 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from cycseq.data.dataset import DATA_ENDINGS, PerturbationData, write_adata
+from cycseq.data.dataset import DATA_ENDINGS, PerturbationData
 from cycseq.data.door import OBS
 from cycseq.data.posterior import CONDITIONS
 from cycseq.data.readers.stored import stay_in_file
+from cycseq.data.values import write_adata
 from cycseq.files import check_output, whole
 from cycseq.stored import concatenated
 

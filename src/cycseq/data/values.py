@@ -1,0 +1,61 @@
+"""What is done with all values of a data set, in memory or stored: hashed, counted in bytes, written, brought into memory."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import scipy.sparse as sp
+
+from cycseq.arrays import Matrix, in_memory
+from cycseq.checksums import write_checksums
+from cycseq.hdf5 import write_h5ad
+from cycseq.stored import StoredMatrix, by_block
+
+
+def write_adata(adata: ad.AnnData, path: Path) -> None:
+    """Write to h5ad, or zarr if the path ends so; stored values block by block."""
+    if path.suffix == ".zarr":
+        adata.write_zarr(path)
+        write_checksums(path, sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file()))
+    else:
+        write_h5ad(adata, path)
+
+
+def brought_in(adata: ad.AnnData) -> ad.AnnData:
+    """The same object with its values in memory: it is changed."""
+    adata.X = in_memory(adata.X)
+    for name in adata.layers:
+        adata.layers[name] = in_memory(adata.layers[name])
+    return adata
+
+
+def digests(x: Matrix) -> list[bytes]:
+    """Hashes of the values, of their columns and of where each cell's end; of a dense matrix the first alone."""
+    values, columns, ends = (hashlib.blake2b(digest_size=16) for _ in range(3))
+    is_sparse, last = False, np.zeros(1, dtype=np.int64)
+    block: Any
+    for _, block in by_block(x, in_memory) if isinstance(x, StoredMatrix) else [(slice(None), x)]:
+        is_sparse = sp.issparse(block)
+        if not is_sparse:
+            values.update(np.ascontiguousarray(block).data)
+            continue
+        values.update(np.ascontiguousarray(block.data).data)
+        columns.update(np.ascontiguousarray(block.indices.astype(np.int32)).data)
+        own = last + block.indptr[1:]
+        ends.update(np.ascontiguousarray(own).data)
+        last = own[-1:] if len(own) else last
+    return [part.digest() for part in ((values, columns, ends) if is_sparse else (values,))]
+
+
+def most_bytes(adata: ad.AnnData) -> int:
+    """What the data take at most when written; of stored values, by those of the first block."""
+    if not isinstance(adata.X, StoredMatrix):
+        return sys.getsizeof(adata)
+    first = in_memory(adata.X[: adata.X.chunks[0][0]])
+    own = first.nbytes if isinstance(first, np.ndarray) else first.data.nbytes + first.indices.nbytes
+    return int(own * adata.n_obs / max(1, first.shape[0]) * (1 + len(adata.layers)))
