@@ -78,7 +78,7 @@ def check_the_same(name: str, lab: Path, out: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "times"), [("prepare", 2), ("prepare_zarr", 2), ("predict", 2), ("fit", 3), ("benchmark", 2)]
+    ("name", "times"), [("prepare", 1), ("prepare_zarr", 2), ("predict", 1), ("fit", 2), ("benchmark", 1)]
 )
 def test_killed_before_any_change_on_the_disk(name: str, times: int, lab: Path, tmp_path: Path):
     n = changes(lab / "said" / name)
@@ -90,7 +90,7 @@ def test_killed_before_any_change_on_the_disk(name: str, times: int, lab: Path, 
             check_the_same(name, lab, out)
 
 
-@pytest.mark.parametrize("name", ["network", "benchmark"])
+@pytest.mark.parametrize("name", ["network", "benchmark"] if MANY > 1 else ["network"])
 def test_killed_again_and_again(name: str, lab: Path, tmp_path: Path):
     """Each attempt is killed before another of its changes, until one comes to the end."""
     chance, n = random.Random(1), changes(lab / "said" / name)
@@ -103,7 +103,7 @@ def test_killed_again_and_again(name: str, lab: Path, tmp_path: Path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-@pytest.mark.parametrize("name", ["prepare", "predict", "fit", "network", "benchmark"])
+@pytest.mark.parametrize("name", ["prepare", "predict", "network", "benchmark"])
 def test_killed_or_interrupted_at_a_random_time(name: str, number: int, lab: Path, tmp_path: Path):
     """SIGINT goes to all processes of the command, as Ctrl-C does: one line, exit code 130, and it can go on."""
     said, chance = lab / "said" / "stopped", random.Random(f"{name}{number}")
@@ -131,7 +131,7 @@ def test_an_overwritten_run_is_never_lost(lab: Path, tmp_path: Path):
     assert run(f"{other} --overwrite", lab / "said/over") == 0
     new = contents(tmp_path / "run")
     n = changes(lab / "said/over")
-    for i in random.Random(0).choices(range(1, n + 1), k=3 * MANY):
+    for i in random.Random(0).choices(range(1, n + 1), k=2 * MANY):
         assert run(f"{words} --overwrite", lab / "said/back") == 0
         assert run(f"{other} --overwrite", lab / "said/killed", die_before=i) == KILLED
         run(f"{other} --resume", lab / "said/resumed")  # which is refused where the old run came back
@@ -156,7 +156,7 @@ def workers_of(pid: int) -> list[int]:
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="no /proc here")
 @pytest.mark.parametrize("victim", ["starter", "worker", "all by Ctrl-C"])
 def test_death_among_the_processes_of_a_benchmark(victim: str, lab: Path, tmp_path: Path):
-    words, said = command("benchmark", lab, tmp_path).replace("--seeds 2", "--seeds 8"), lab / "said" / "victim"
+    words, said = command("benchmark", lab, tmp_path).replace("--seeds 2", "--seeds 4"), lab / "said" / "victim"
     process = started(f"{words} --jobs 2", said)
     workers = workers_of(process.pid)
     while not list(tmp_path.glob("b/cells/*.npz")):
