@@ -15,6 +15,8 @@ from cycseq.kriging.batches import Controls, match_controls
 
 PRIOR_CELLS = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0)
 """So many control cells may stand beside a condition's own cells in its variance; the data choose."""
+USUAL_PRIOR_CELLS = 100.0
+"""Where no condition has enough cells to tell."""
 LEARNED_FROM = 200
 """Conditions from which that is learned."""
 NEAR = 51
@@ -177,7 +179,7 @@ def _prior_cells(
             guess = _moderated(known, controls, context[chosen][rows], cells)
             guess = np.maximum(guess, LEAST_VARIANCE * max(float(controls.variance.mean()), 1e-9))
             loss[i] += ((other.n_cells[rows, None] - 1.0) * (np.log(guess) + other.variance[rows] / guess)).sum()
-    return PRIOR_CELLS[int(np.argmin(loss))]
+    return PRIOR_CELLS[int(np.argmin(loss))] if loss.any() else USUAL_PRIOR_CELLS
 
 
 def _filled(moments: GroupMoments) -> Float[np.ndarray, "groups genes"]:
