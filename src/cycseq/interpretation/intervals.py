@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.posterior import all_changes
@@ -60,7 +60,7 @@ def coverage(predicted: PerturbationData, real: PerturbationData, *, levels: Seq
     errors = pd.concat(tables)
     return pd.DataFrame(
         [
-            (context, level, float((z < norm.ppf(0.5 + level / 2)).mean()), len(z))
+            (context, level, float((z < ndtri(0.5 + level / 2)).mean()), len(z))
             for context, z in errors.groupby("context", sort=False)["z"]
             for level in levels
         ],

@@ -9,7 +9,7 @@ import pandas as pd
 from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from cycseq.arrays import Profile
 from cycseq.errors import DataError
@@ -101,7 +101,7 @@ def top_genes(
         for _, part in changes.groupby(["context", "perturbation"], sort=False)
     ]
     ax = new_axes(ax, width=4.8, height=1.0 + 0.2 * sum(len(part) + 1.5 for part in chosen))
-    half = float(norm.ppf(0.5 + level / 2))
+    half = float(ndtri(0.5 + level / 2))
     names: list[str] = []
     places: list[float] = []
     heads: list[int] = []
