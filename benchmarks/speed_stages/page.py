@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -124,7 +125,7 @@ def draw_costs(found: Measured, path: Path) -> None:
     from cycseq.plots.base import INK, MARKERS, PALETTE, logarithmic, plain
 
     stages = list(dict.fromkeys(found.costs["stage"]))
-    figure, grid = plt.subplots(2, -(-len(stages) // 2), figsize=(11.5, 5.4), layout="constrained")
+    figure, grid = plt.subplots(2, -(-len(stages) // 2), figsize=(11.5, 6.4), layout="constrained")
     for ax, stage in zip(grid.flat, stages, strict=False):
         for (axis, rows), colour, marker in zip(
             found.costs[found.costs["stage"] == stage].groupby("axis", sort=False), PALETTE, MARKERS, strict=False
@@ -133,8 +134,10 @@ def draw_costs(found: Measured, path: Path) -> None:
             ax.plot(rows["size"], rows["cpu_s"], marker=marker, color=colour, label=label, markersize=4)
         logarithmic(ax, "x", "y")
         plain(ax)
-        ax.set_title(stage, fontsize=9.5, loc="left", color=INK)
-        ax.legend(frameon=False, fontsize=8, title="slope against", title_fontsize=8)
+        ax.set_title(fill(stage, 32), fontsize=9.5, loc="left", color=INK)
+        low, high = ax.get_ylim()
+        ax.set_ylim(low, high * (high / low) ** 0.6)  # room for the legend
+        ax.legend(frameon=False, fontsize=8, title="slope against", title_fontsize=8, loc="upper left")
     for ax in grid.flat[len(stages) :]:
         ax.set_axis_off()
     figure.supxlabel("size", fontsize=10)
@@ -222,7 +225,7 @@ def _slopes(found: Measured) -> str:
     axes = list(dict.fromkeys(found.costs["axis"]))
     lines = [
         "Slope of the logarithm of seconds between the two largest sizes (1: twice the size takes twice as long; 0: it "
-        f"does not matter). What does not grow stays at {', '.join(f'{size:,} {name}' for name, size in BASE.items())}.",
+        f"does not matter). Predictions are those of `ContextAdditive`. What does not grow stays at {', '.join(f'{size:,} {name}' for name, size in BASE.items())}.",
         "",
         f"| stage | {' | '.join(axes)} | largest, s |",
         "|---|" + "---|" * (len(axes) + 1),
