@@ -5,7 +5,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, Literal, Self
 
 import anndata as ad
 import numpy as np
@@ -42,7 +42,7 @@ class CycleTransport(Model):
     of the control cells, so that their mean is the predicted one; the uncertainty that the mean's model says goes with them.
     """
 
-    packages: ClassVar[tuple[str, ...]] = (*PACKAGES, "torch", "lightning", "POT")
+    packages = (*PACKAGES, "torch", "lightning", "POT")
     mean: str = "ConditionKriging"
     """The model that predicts the mean of each condition, by name."""
     mean_settings: dict[str, Any] | None = None

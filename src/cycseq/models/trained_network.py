@@ -39,7 +39,7 @@ Net = TypeVar("Net", bound=nn.Module)
 class TrainedNetwork(Model, Generic[Net]):
     """A network as it is used; `NetworkModel` trains it."""
 
-    packages: ClassVar[tuple[str, ...]] = (*PACKAGES, "torch", "lightning")
+    packages = (*PACKAGES, "torch", "lightning")
     """Whose versions a saved model names."""
     latent_names: ClassVar[tuple[str, ...]] = ()
     """Names of the equal parts that the latent space is made of, where it has such."""
