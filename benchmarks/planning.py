@@ -25,7 +25,18 @@ EPOCHS = {100_000: 50, 1_000_000: 10, 100_000_000: 1}
 """Passes over the cells: the default, and fewer where one pass makes more steps than the default makes on 1e5 cells."""
 CORE_HOUR, GIB_MONTH = 0.05, 0.02
 """Dollars: a core with 4 GiB of memory on demand, and a GiB of disk."""
+SEVERAL = {"VAE": 6, "CycSeq": 2}
+"""Epochs of a second fit, which less the first one gives the time of an epoch."""
 GENES, CONTEXTS, PERTURBATIONS = 2_000, 4, 50
+LABELS = {
+    "simulate": "simulate",
+    "prepare": "prepare",
+    "split": "split",
+    "Ridge": "fit `Ridge`",
+    "ConditionKriging": "fit `ConditionKriging`",
+    "predict": "predict 50 conditions x 500 cells",
+    "evaluate": "evaluate them, all metrics",
+}
 HERE = Path(__file__).resolve().parent
 RECORD, PAGE = HERE / "planning.json", HERE.parent / "docs" / "many_machines.md"
 
@@ -58,8 +69,8 @@ def measure(work: Path) -> None:
             "predict": f"predict --run {f}/kriging --cells 500 --out {f}/pred.h5ad --overwrite",
             "evaluate": f"evaluate --predicted {f}/pred.h5ad --real {f}/p.h5ad --out {f}/m.csv --overwrite",
         }
-        for model in ("VAE", "CycSeq") if cells in TRAINED else ():
-            for epochs in (1, 2):
+        for model, several in SEVERAL.items() if cells in TRAINED else ():
+            for epochs in (1, several):
                 words = f"{fit} --model {model} --model.accelerator cpu --model.num_epochs {epochs}"
                 steps[f"{model} {epochs}"] = f"{words} --run {f}/{model}{epochs}"
         for name, words in steps.items():
@@ -81,9 +92,10 @@ def at(found: dict[tuple[str, int], dict[str, float]], name: str, what: str, cel
 
 
 def epoch_seconds(found: dict[tuple[str, int], dict[str, float]], model: str) -> float:
-    """Processor seconds of one cell in one epoch: the second epoch of the largest size."""
-    cells = TRAINED[-1]
-    return (found[f"{model} 2", cells]["seconds"] - found[f"{model} 1", cells]["seconds"]) / cells
+    """Processor seconds of an epoch for each cell of the file, half of which are trained on."""
+    cells, several = TRAINED[-1], SEVERAL[model]
+    more = found[f"{model} {several}", cells]["seconds"] - found[f"{model} 1", cells]["seconds"]
+    return more / (several - 1) / cells
 
 
 def write() -> None:
@@ -93,7 +105,7 @@ def write() -> None:
     for name in names:
         rows = [found.get((name, n)) for n in SIZES]
         texts = [f"{r['seconds']:,.0f} s, {r['mib'] / 1024:.1f} GiB" if r else "" for r in rows]
-        label = re.sub(r"^(VAE|CycSeq) (\d)$", r"fit `\1`, \2 epoch(s)", name)
+        label = LABELS.get(name) or re.sub(r"(\w+) (\d)", r"fit `\1`, epochs: \2", name)
         measured.append(f"| {label} | " + " | ".join(texts) + " |")
     sizes = " | ".join(f"{found['disk', n]['mib'] / 1024:.2f} GiB" for n in SIZES)
     measured.append(f"| prepared file | {sizes} |")
@@ -102,18 +114,18 @@ def write() -> None:
     hours: dict[str, list[float]] = {}
     for name in ("prepare", "Ridge", "ConditionKriging", "predict", "evaluate"):
         hours[name] = [at(found, name, "seconds", n) / 3600 for n in PLANNED]
-    for model in ("VAE", "CycSeq"):
+    for model in SEVERAL:
         hours[model] = [epoch_seconds(found, model) * n * EPOCHS[n] / 3600 for n in PLANNED]
     for name, of_sizes in hours.items():
         label = (
-            f"fit `{name}`, {', '.join(str(EPOCHS[n]) for n in PLANNED)} epochs" if name in {"VAE", "CycSeq"} else name
+            f"fit `{name}`, {', '.join(str(EPOCHS[n]) for n in PLANNED)} epochs" if name in SEVERAL else LABELS[name]
         )
         texts = [f"{h:,.1f} core h, ${h * CORE_HOUR:,.2f}" if h >= 0.1 else f"{h * 60:.1f} core min" for h in of_sizes]
         planned.append(f"| {label} | " + " | ".join(texts) + " |")
     memory = [max(at(found, name, "mib", n) for name in ("prepare", "Ridge", "evaluate")) / 1024 for n in PLANNED]
     disk = [at(found, "disk", "mib", n) / 1024 for n in PLANNED]
     planned.append("| memory, all in memory | " + " | ".join(f"{m:,.0f} GiB" for m in memory) + " |")
-    texts = [f"{d:,.1f} GiB, ${d * GIB_MONTH:,.2f} a month" for d in disk]
+    texts = [f"{d:,.1f} GiB" + (f", ${d * GIB_MONTH:,.2f} a month" if d >= 1 else "") for d in disk]
     planned.append("| disk, prepared file | " + " | ".join(texts) + " |")
 
     page = PAGE.read_text(encoding="utf-8")
