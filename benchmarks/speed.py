@@ -69,6 +69,9 @@ def main() -> None:
         found = Measured(limits=at, started=datetime.now(UTC), load=[os.getloadavg()[0]])
     measure(found, options.stages, keep, quick=options.quick, scvi_python=options.scvi_python)
     print(terminal(found))
+    failed = {name: said["failed"] for name, said in found.facts.items() if "failed" in said}
+    if failed:
+        sys.exit(f"not measured: {failed}")
 
 
 def measure(
