@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 from jaxtyping import Bool, Float, Int
 
@@ -34,6 +35,18 @@ class GroupMoments:
     """NaN in a group without cells."""
     variance: Float[np.ndarray, "groups genes"]
     """Unbiased; NaN in a group of fewer than two cells."""
+
+
+def pairs_of_labels(first: pd.Series, second: pd.Series) -> tuple[list[tuple[str, str]], Codes]:
+    """The pairs of labels that cells have, sorted, and for every cell the place of its own."""
+    one, two = first.astype("category").cat, second.astype("category").cat
+    found, codes = np.unique(one.codes.astype(np.int64) * len(two.categories) + two.codes, return_inverse=True)
+    pairs = [
+        (str(one.categories[i]), str(two.categories[j]))
+        for i, j in zip(*np.divmod(found, len(two.categories)), strict=True)
+    ]
+    order = sorted(range(len(pairs)), key=pairs.__getitem__)
+    return [pairs[i] for i in order], np.argsort(order)[codes] if order else codes.astype(np.int64)
 
 
 def group_sums(x: Matrix, groups: Codes, n_groups: int, power: int = 1) -> Float[np.ndarray, "groups genes"]:

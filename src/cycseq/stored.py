@@ -16,10 +16,10 @@ import scipy.sparse as sp
 from jaxtyping import Int
 
 T = TypeVar("T")
-SMALL = 4
+SMALL = 6
 """A selection of cells no larger than this many blocks is brought into memory."""
 
-MOST = 16
+MOST = 32
 """No more than this many blocks are brought into memory together: a third of what may be used."""
 
 

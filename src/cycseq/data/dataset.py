@@ -13,9 +13,8 @@ from typing import Any, NamedTuple, Self
 
 import anndata as ad
 import numpy as np
-import pandas as pd
 
-from cycseq.arrays import Cells, Codes, GroupMoments, Matrix, dense, group_moments, some
+from cycseq.arrays import Cells, Codes, GroupMoments, Matrix, dense, group_moments, pairs_of_labels, some
 from cycseq.data.door import OBS, admit
 from cycseq.data.labels import CONTROL, ObsKeys, canonical_perturbation
 from cycseq.data.scale import Scale
@@ -171,13 +170,8 @@ class PerturbationData:
 
     @cached_property
     def _codes(self) -> tuple[tuple[Condition, ...], Codes]:
-        if not self.n_cells:  # pandas cannot factorise no pairs
-            return (), np.zeros(0, dtype=np.int64)
-        pairs = pd.MultiIndex.from_arrays(
-            [self.adata.obs["context"].astype(str), self.adata.obs["perturbation"].astype(str)]
-        )
-        codes, found = pd.factorize(pairs, sort=True)
-        return tuple(Condition(*pair) for pair in found), codes.astype(np.int64)
+        pairs, codes = pairs_of_labels(self.adata.obs["context"], self.adata.obs["perturbation"])
+        return tuple(Condition(*pair) for pair in pairs), codes
 
     def conditions(self) -> tuple[Condition, ...]:
         """All conditions, controls among them, sorted by context and perturbation."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Float, Int
 
-from cycseq.arrays import GroupMoments, Profile, Profiles, group_moments
+from cycseq.arrays import GroupMoments, Profile, Profiles, group_moments, pairs_of_labels
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import DataError
 
@@ -57,8 +56,7 @@ def responses(data: PerturbationData) -> Responses:
         If a context has perturbed cells but no control cells.
     """
     obs = data.adata.obs
-    strata = pd.MultiIndex.from_arrays([obs["context"].astype(str), obs["batch"].astype(str)])
-    stratum_of_cell, found = pd.factorize(strata)
+    found, stratum_of_cell = pairs_of_labels(obs["context"], obs["batch"])
     contexts, context_of_stratum = np.unique([context for context, _ in found], return_inverse=True)
     conditions = data.conditions()
     perturbed = [i for i, condition in enumerate(conditions) if not condition.is_control]

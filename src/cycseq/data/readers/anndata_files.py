@@ -10,12 +10,14 @@ import anndata as ad
 import h5py
 import pandas as pd
 
+from cycseq.arrays import Matrix
 from cycseq.checksums import check_store
 from cycseq.data.door import PAIR, check_indices
 from cycseq.data.readers.base import Loaded, Reader, ReadSettings, damage_named
 from cycseq.data.readers.contained import check_h5, check_zarr
-from cycseq.data.readers.stored import values_of
+from cycseq.data.readers.stored import stay_in_file, values_of
 from cycseq.errors import DataError, unknown_name
+from cycseq.stored import StoredMatrix, largest_block
 
 
 def fits_h5(path: Path) -> bool:
@@ -76,9 +78,14 @@ def _read_group(group: Any, settings: ReadSettings, what: str) -> Loaded:
         _forget_scale(others.get("uns", {}))
     elif "cycseq" in others.get("uns", {}):
         others["varm"] = elem(group["varm"]) if "varm" in group else {}
-        others["layers"] = {PAIR: values_of(group["layers"][PAIR], settings.memory)} if PAIR in layers else {}
+        others["layers"] = {PAIR: _beside(x, group["layers"][PAIR], settings)} if PAIR in layers else {}
     adata = ad.AnnData(X=x, obs=elem(group["obs"]), var=var, **others)
     return Loaded(adata, format=what, layers=layers, notes=_notes(where))
+
+
+def _beside(x: Any, layer: Any, settings: ReadSettings) -> Matrix:
+    """A layer: where X stays in the file it does too, in the same blocks."""
+    return stay_in_file(layer, largest_block(x)) if isinstance(x, StoredMatrix) else values_of(layer, settings.memory)
 
 
 def _element(stored: Any) -> Any:

@@ -20,8 +20,8 @@ from cycseq.stored import StoredMatrix
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 IN_MEMORY = 1 / 4
 """Values are read at once where they take no more than this share of the memory: steps make copies of them."""
-BLOCK = 1 / 48
-"""Share of the memory that the values of a block of cells take; a few blocks are worked on together, with copies."""
+BLOCK = 1 / 96
+"""Share of the memory that the values of a block of cells take: sums need several times as much, and a few are worked on together."""
 FEWEST_CELLS = 100
 """Smaller blocks would cost more than they save."""
 MEMORY_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
