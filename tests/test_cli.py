@@ -304,7 +304,7 @@ def test_a_full_disk_leaves_nothing(tmp_path, capsys, monkeypatch):
         raise OSError(28, "No space left on device")
 
     path = write(tmp_path / "a.h5ad", lambda a: None)
-    monkeypatch.setattr("cycseq.data.dataset.write_h5ad", full)
+    monkeypatch.setattr("cycseq.data.values.write_h5ad", full)
     assert "disk is full" in refused(f"prepare {path} --genes all --out {tmp_path}/out.h5ad", capsys)
     assert [p.name for p in tmp_path.iterdir()] == ["a.h5ad"]
 

@@ -19,8 +19,8 @@ T = TypeVar("T")
 SMALL = 6
 """A selection of cells no larger than this many blocks is brought into memory."""
 
-MOST = 32
-"""No more than this many blocks are brought into memory together: a third of what may be used."""
+MOST = 24
+"""No more than this many blocks are brought into memory together: a quarter of what may be used."""
 
 
 @runtime_checkable
