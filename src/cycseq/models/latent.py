@@ -143,7 +143,11 @@ class LatentModel(NetworkModel[AutoencoderNet]):
 
         The differences are latent and, with controls of the same batch, measured.
         """
-        z = np.concatenate([net.encode(batch).mean.numpy() for batch in feeder.all_batches()])
+        z, end = np.empty((data.n_cells, self.latent), dtype=np.float32), 0
+        for batch in feeder.all_batches():
+            end += len(batch.x)
+            z[end - len(batch.x) : end] = net.encode(batch).mean.numpy()
+        variance = group_moments(z, np.zeros(len(z), dtype=np.int64), 1).variance[0]
         conditions, codes = data.conditions(), data.condition_codes
         mean = {c: z[codes == i].mean(axis=0) for i, c in enumerate(conditions)}
         perturbed, controls = [c for c in mean if not c.is_control], [c for c in mean if c.is_control]
@@ -152,7 +156,7 @@ class LatentModel(NetworkModel[AutoencoderNet]):
             "shifted": [list(c) for c in perturbed],
             "control_contexts": [c.context for c in controls],
             "latent_units": self.latent,
-            "active_units": int((z.var(axis=0) > ACTIVE).sum()),
+            "active_units": int((variance > ACTIVE).sum()),
         }
         arrays = {"latent_shift": np.stack(shifts), "control_latent": np.stack([mean[c] for c in controls])}
         if self.measured:
