@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -119,7 +120,7 @@ def in_layout(data: PerturbationData, labels: Labels, name: str, tool: str) -> a
 def said(data: PerturbationData, layout: str) -> dict[str, object]:
     """`uns`: what the values are. scanpy looks for ``log1p``, whose base all of its versions read where it is a number."""
     uns: dict[str, object] = {"cycseq": {"scale": data.scale, "layout": layout}}
-    return uns | ({"log1p": {"base": float(np.e)}} if data.scale == "log1p" else {})
+    return uns | ({"log1p": {"base": math.e}} if data.scale == "log1p" else {})
 
 
 def check_round_trip(data: PerturbationData, obs: pd.DataFrame, tool: str) -> None:
