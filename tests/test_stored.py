@@ -14,6 +14,7 @@ from cycseq.arrays import group_moments, group_totals
 from cycseq.batches import Feeder, Vocabulary, encoded
 from cycseq.cluster import cluster
 from cycseq.data.dataset import PerturbationData
+from cycseq.data.inspect import inspect_file
 from cycseq.data.leakage import check_leakage
 from cycseq.data.merge import joined, merge
 from cycseq.data.metacells import metacells
@@ -91,6 +92,12 @@ def test_a_dense_file_and_zarr_are_read_alike(tmp_path: Path) -> None:
             left = read(tmp_path / f"{kind}.{ending}", ReadSettings(memory=little(whole)))
             assert isinstance(left.x, StoredMatrix)
             assert left.fingerprint() == whole.fingerprint()
+
+
+def test_inspected_alike(counts: Path) -> None:
+    held, _ = both(counts)
+    seen = [inspect_file(counts, ReadSettings(memory=memory)).text() for memory in (None, little(held))]
+    assert seen[1].replace(f" --memory {little(held)}", "") == seen[0]
 
 
 def test_moments_of_groups_against_numpy(counts: Path) -> None:

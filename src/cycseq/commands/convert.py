@@ -33,6 +33,7 @@ def run(options: Namespace) -> None:
     reading = settings_of(ReadSettings, options)
     real = None if options.real is None else read(options.real, of_real(reading))
     data = read(options.file, reading) if real is None else read_predicted(options.file, reading, real)
+    data = data.loaded("cycseq convert")
     data = of_contexts(data, options.contexts)
     notes = write_as(data, layout.name, options.out, real=real, overwrite=options.overwrite)
     size = f"{data.n_cells:,} cells x {len(data.genes):,} genes, {len(data.conditions())} conditions"

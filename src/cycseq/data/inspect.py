@@ -21,6 +21,7 @@ from cycseq.data.readers import Loaded, ReadSettings, default_context, load
 from cycseq.data.scale import look_at
 from cycseq.data.selection import check_contexts
 from cycseq.errors import DataError
+from cycseq.stored import StoredMatrix, by_block
 
 SHOWN_CONTEXTS, SHOWN_PROBLEMS, SHOWN_NOTES = 10, 5, 8
 FEW = 10
@@ -210,14 +211,20 @@ def _symbols(adata: ad.AnnData) -> pd.Index:
 
 def _headline(loaded: Loaded) -> str:
     x = loaded.adata.X
-    stored = x.nnz if sp.issparse(x) else np.count_nonzero(x)
-    n_bytes = x.data.nbytes + x.indices.nbytes + x.indptr.nbytes if sp.issparse(x) else x.nbytes
-    kind = "sparse" if sp.issparse(x) else "dense"
-    n_cells, n_genes = loaded.adata.shape
+    parts = [_extent(x)] if not isinstance(x, StoredMatrix) else [extent for _, extent in by_block(x, _extent)]
+    stored, n_bytes = np.sum([part[:2] for part in parts], axis=0)
+    kind, (n_cells, n_genes) = parts[0][2], loaded.adata.shape
     return (
         f"{loaded.format}, {n_cells:,} cells x {n_genes:,} genes, {kind} ({100 * stored / (n_cells * n_genes):.1f} % "
         f"non-zero), {n_bytes / 2**20:,.1f} MiB in memory"
     )
+
+
+def _extent(x: Any) -> tuple[int, int, str]:
+    """Values that are not zero, bytes in memory, and whether it is sparse or dense."""
+    if sp.issparse(x):
+        return x.nnz, x.data.nbytes + x.indices.nbytes + x.indptr.nbytes, "sparse"
+    return int(np.count_nonzero(x)), x.nbytes, "dense"
 
 
 def _problem(path: Path, settings: ReadSettings, err: DataError) -> Problem:
