@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 NETWORKS = ("torch", "lightning.pytorch", "torch.utils.tensorboard", "cycseq.models.vae", "cycseq.training.loop")
 IMPORTED = (
     *("cycseq.cli", "cycseq.commands.prepare", "cycseq.commands.fit", "cycseq.commands.predict"),
