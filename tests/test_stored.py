@@ -305,6 +305,15 @@ def test_memory_is_said_as_people_say_it(said: str, expected: int) -> None:
     assert memory_bytes(said) == expected
 
 
+def test_without_dask_what_the_machine_can_hold_is_held(counts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = read(counts)
+    monkeypatch.setattr("cycseq.data.readers.stored.find_spec", lambda _name: None)
+    monkeypatch.setattr("cycseq.data.readers.stored._memory_here", lambda: int(little(held)))
+    assert read(counts).fingerprint() == held.fingerprint()
+    with pytest.raises(SettingsError, match=r"pip install 'cycseq\[scale\]'"):
+        read(counts, ReadSettings(memory=little(held)))
+
+
 def test_what_cannot_be_read_in_parts_is_said(counts: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="no amount of memory"):
         read(counts, ReadSettings(memory="much"))

@@ -6,6 +6,7 @@ import os
 import re
 import warnings
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -70,27 +71,27 @@ def values_of(element: Any, memory: str | None) -> Matrix:
     import pandas as pd
 
     limit, size = memory_bytes(memory), _n_bytes(element)
-    if fits(size, memory):
+    encoding, has_dask = element.attrs.get("encoding-type"), find_spec("dask") is not None
+    by_cells = encoding in {"csr_matrix", "array"}
+    unbounded = memory is None and size <= limit  # nobody asked for less than the machine has
+    if fits(size, memory) or (unbounded and not (by_cells and has_dask)):
         values = ad.io.read_elem(element)
         return float32(values.to_numpy() if isinstance(values, pd.DataFrame) else values)
     what = f"the values take {_amount(size)}, too much for {_amount(limit)} of memory"
-    encoding = element.attrs.get("encoding-type")
-    if encoding not in {"csr_matrix", "array"}:
+    if not by_cells:
         msg = (
             f"{what}, and the file keeps them as {encoding}, of which no cells can be read alone: write X as CSR, or allow "
             f"{_amount(size / IN_MEMORY)} with --memory."
         )
         raise DataError(msg)
+    if not has_dask:
+        msg = f"{what}: allow more with --memory, or install what reads a part at a time: pip install 'cycseq[scale]'."
+        raise SettingsError(msg)
     n_cells = int((element.attrs["shape"] if encoding == "csr_matrix" else element.shape)[0])
     rows = int(BLOCK * limit * n_cells / size)
     if rows < min(FEWEST_CELLS, n_cells):
         msg = f"{what}, and not even {FEWEST_CELLS} cells at once fit: allow more with --memory."
         raise SettingsError(msg)
-    try:
-        import dask  # noqa: F401
-    except ModuleNotFoundError as err:
-        msg = f"{what}: allow more with --memory, or install what reads a part at a time: pip install 'cycseq[scale]'."
-        raise SettingsError(msg) from err
     return stay_in_file(element, rows)
 
 
