@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import Any
 from uuid import uuid4
 
 from cycseq.benchmarking.cell import Cell
@@ -106,8 +106,8 @@ class _Crew:
             del self.running[address]
             outcome = None
             if address in workers and future.status == "error":
-                _raise(future.exception())
-            elif address in workers:
+                raise _in_words(future.exception())
+            if address in workers:
                 with suppress(CancelledError, TimeoutError):
                     (outcome,) = future.result(timeout=SECONDS_TO_FETCH)
             if outcome is None:
@@ -135,12 +135,15 @@ class _Crew:
         return next((i for i, name in enumerate(names) if name not in others), 0)
 
 
-def _raise(err: BaseException) -> NoReturn:
+def _in_words(err: BaseException) -> BaseException:
     """What kept a worker from even beginning with a split."""
-    if isinstance(err, OSError):
-        msg = f"a worker cannot read the data ({err}): they must lie under the same path there, or say no --memory. {KEPT}"
-        raise CycseqError(msg) from err
-    raise err
+    if not isinstance(err, OSError):
+        return err
+    said = CycseqError(
+        f"a worker cannot read the data ({err}): they must lie under the same path there, or say no --memory. {KEPT}"
+    )
+    said.__cause__ = err
+    return said
 
 
 _AT_HAND: dict[str, tuple[RealSide, SplitParts]] = {}
