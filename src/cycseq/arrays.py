@@ -181,4 +181,4 @@ def some(x: Matrix, rows: Codes) -> InMemory:
 def brought(x: StoredMatrix, drawn: Sequence[Codes]) -> tuple[InMemory, tuple[Codes, ...]]:
     """The drawn cells in memory, read together, and where each now stands."""
     wanted, place = np.unique(np.concatenate(drawn), return_inverse=True)
-    return gathered(x, wanted), tuple(np.split(place, np.cumsum([len(rows) for rows in drawn])[:-1]))
+    return all_of(x[wanted]), tuple(np.split(place, np.cumsum([len(rows) for rows in drawn])[:-1]))

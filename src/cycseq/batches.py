@@ -1,4 +1,6 @@
-"""The batch feeder: whole batches gathered from memory or from a few blocks of stored cells, each a function of (seed, epoch, step) alone.
+"""The batch feeder: whole batches gathered from memory, each a function of (seed, epoch, step) alone.
+
+Of stored cells, a few blocks are in memory at a time.
 
 Because nothing is drawn from a running generator, a training that stops and goes on sees the same batches as one
 that does not: the feeder's position is the number of the epoch.
@@ -20,7 +22,7 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.labels import CONTROL
 from cycseq.data.scale import TARGET_SUM
 from cycseq.errors import DataError
-from cycseq.nets.batch import OPEN, Batch, Sizes
+from cycseq.nets.batch import OPEN, Batch, Sizes, aligned
 from cycseq.stored import KeptBlocks, StoredMatrix, shuffled_by_block
 
 DENSE_BYTES = 2 << 30
@@ -108,7 +110,7 @@ def encoded(data: PerturbationData, vocabulary: Vocabulary) -> Encoded:
     order = np.argsort(group, kind="stable")
     n_controls = np.bincount(group, minlength=pooled + int(own_context.max()) + 1)
     controls, first = np.concatenate([control, control])[order], np.concatenate([[0], np.cumsum(n_controls)[:-1]])
-    x = data.x if isinstance(data.x, StoredMatrix) else _in_memory(data.x)
+    x = data.x if isinstance(data.x, StoredMatrix) else _dense_if_small(data.x)
     if isinstance(x, StoredMatrix):
         pools = [_pool(controls[start : start + n]) for start, n in zip(first, n_controls, strict=True)]
         n_controls = np.array([len(pool) for pool in pools])
@@ -193,7 +195,7 @@ class Feeder:
             places = cells.first[group] + np.floor(rng.random(len(rows)) * cells.n_controls[group]).astype(np.int64)
             control = _tensor(cells.control_x, cells.controls[places])
         return Batch(
-            x=torch.from_numpy(cells.blocks.dense(rows)) if cells.blocks else _tensor(cells.x, rows),
+            x=aligned(cells.blocks.dense(rows)) if cells.blocks else _tensor(cells.x, rows),
             parts=torch.from_numpy(cells.parts[rows]),
             context=torch.from_numpy(cells.context[rows]),
             batch=torch.from_numpy(cells.batch[rows]),
@@ -208,10 +210,14 @@ def _pool(controls: Codes) -> Codes:
 
 
 def _tensor(x: InMemory, rows: Codes) -> torch.Tensor:
-    return torch.from_numpy(x[rows] if isinstance(x, np.ndarray) else x[rows].toarray())
+    if not isinstance(x, np.ndarray):
+        return aligned(x[rows].toarray())
+    gathered = torch.empty(len(rows), x.shape[1])  # `aligned`, in one copy
+    np.take(x, rows, axis=0, out=gathered.numpy(), mode="clip")  # any other mode makes a copy between
+    return gathered
 
 
-def _in_memory(x: InMemory) -> InMemory:
+def _dense_if_small(x: InMemory) -> InMemory:
     if isinstance(x, np.ndarray):
         return x
     return np.asarray(x.toarray()) if x.shape[0] * x.shape[1] * 4 <= DENSE_BYTES else x

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from cycseq.arrays import Codes
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.pseudobulk import Responses
-from cycseq.data.scale import look_at
+from cycseq.data.scale import all_finite
 from cycseq.errors import DataError, unknown_name
 from cycseq.metrics.base import Comparison, Metric, RealContext
 from cycseq.metrics.population import Population, rows_of_groups
@@ -97,7 +97,7 @@ def matched(predicted: PerturbationData, real: RealSide) -> list[Matched]:
     """The predicted conditions by context, checked against the real ones."""
     predicted = _with_real_genes(predicted.require("log1p", "evaluation (the predicted cells)"), real.data.genes)
     _check_conditions(predicted, real)
-    if look_at(predicted.x).n_broken:
+    if not all_finite(predicted.x):
         msg = "some predicted values are NaN or infinite; every value must be a number. Mend the prediction."
         raise DataError(msg)
     grouped = rows_of_groups(predicted.condition_codes, len(predicted.conditions()))

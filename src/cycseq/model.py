@@ -23,7 +23,7 @@ from cycseq.data.scale import Scale
 from cycseq.errors import FileError, ModelError
 from cycseq.files import whole
 from cycseq.model_card import CARD, model_card
-from cycseq.untrusted import parse_json, unlike, whatever_breaks
+from cycseq.untrusted import read_json, unlike, whatever_breaks
 
 TENSORS, DESCRIPTION = "model.safetensors", "model.json"
 TEXTS = (list, str)
@@ -255,12 +255,9 @@ def read_description(folder: Path) -> dict[str, Any]:
         raise FileError(msg)
     try:
         check_checksum(path, AGAIN)
-        description = parse_json(path.read_text(encoding="utf-8"))
+        description = read_json(path, AGAIN)
     except (FileNotFoundError, NotADirectoryError) as err:
         msg = f"{folder} holds no saved model: {DESCRIPTION} is missing. Name the folder that cycseq fit wrote."
-        raise FileError(msg) from err
-    except ValueError as err:
-        msg = f"{path} is damaged ({err}). {AGAIN}"
         raise FileError(msg) from err
     lacking = unlike(description, RECORDED)
     if lacking:

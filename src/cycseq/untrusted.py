@@ -124,6 +124,21 @@ def parse_json(text: str) -> dict[str, Any]:
     return said
 
 
+def read_json(path: Path, cure: str) -> dict[str, Any]:
+    """The JSON object in a file.
+
+    Raises
+    ------
+    FileError
+        If `parse_json` refuses it; ``cure`` is a sentence that says what to do.
+    """
+    try:
+        return parse_json(path.read_text(encoding="utf-8"))
+    except ValueError as err:
+        msg = f"{path} is damaged ({err}). {cure}"
+        raise FileError(msg) from err
+
+
 def parse_yaml(text: str) -> Any:
     """What a YAML (or JSON) text says: plain values, lists and tables.
 

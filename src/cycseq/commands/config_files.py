@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from cycseq.errors import SettingsError, unknown_name
-from cycseq.models import MODELS
 from cycseq.untrusted import parse_yaml
 
 CLASS = "class_path"
@@ -28,6 +27,8 @@ def check_configs(words: list[str]) -> None:
 
 
 def _check(config: str) -> None:
+    from cycseq.models import MODELS  # a second of imports, for those who say --config alone
+
     try:
         path = Path(config)
         said = parse_yaml(path.read_text(encoding="utf-8") if path.is_file() else config)

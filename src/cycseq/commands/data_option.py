@@ -12,9 +12,9 @@ from cycseq.data.dataset import PerturbationData
 from cycseq.data.readers import ReadSettings, read
 
 
-def add_data_option(parser: Parser, what: str = "Data that cycseq prepare wrote, or counts.") -> None:
+def add_data_option(parser: Parser) -> None:
     """Add both."""
-    parser.add_argument("--data", required=True, type=Path, help=what)
+    parser.add_argument("--data", required=True, type=Path, help="Data that cycseq prepare wrote, or counts.")
     add_memory_option(parser)
 
 

@@ -9,58 +9,25 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import anndata as ad
 import numpy as np
 
 from cycseq.arrays import Cells, Codes, GroupMoments, Matrix, dense, group_moments, pairs_of_labels, some
+from cycseq.data.condition import Condition
 from cycseq.data.door import OBS, admit
-from cycseq.data.labels import CONTROL, ObsKeys, canonical_perturbation
+from cycseq.data.labels import CONTROL, ObsKeys
 from cycseq.data.scale import Scale
 from cycseq.data.values import brought_in, digests, most_bytes, write_adata
 from cycseq.errors import DataError, unknown_name
 from cycseq.files import check_output, check_space, whole
 from cycseq.stored import MOST, SMALL, StoredMatrix, largest_block
 
+__all__ = ["DATA_ENDINGS", "Condition", "PerturbationData"]
+
 DATA_ENDINGS = (".h5ad", ".zarr")
 """What the name of a written data set ends in, so that it can be read again."""
-
-
-class Condition(NamedTuple):
-    """A context with a perturbation."""
-
-    context: str
-    perturbation: str
-    """``"control"``, ``"KLF1"`` or ``"BAK1+KLF1"`` (parts sorted, joined by ``+``)."""
-
-    @property
-    def is_control(self) -> bool:
-        """Whether nothing was done to the cells."""
-        return self.perturbation == CONTROL
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """The single perturbations that it is made of; none for control. ``"IFN+"`` is one: its name has an empty part."""
-        parts = tuple(self.perturbation.split("+"))
-        return () if self.is_control else parts if all(parts) else (self.perturbation,)
-
-    def __str__(self) -> str:
-        return f"{self.context}:{self.perturbation}"
-
-    @classmethod
-    def parse(cls, text: str, contexts: Iterable[str] = ()) -> Self:
-        """``"NK:stim"`` -> ``Condition("NK", "stim")``; parts of a combination may come in any order.
-
-        Names may hold colons: the longest of ``contexts`` that the text begins with is the context. Where none does,
-        all before the last colon is.
-        """
-        known = max((name for name in contexts if text.startswith(f"{name}:")), key=len, default="")
-        context, colon, perturbation = (known, ":", text[len(known) + 1 :]) if known else text.rpartition(":")
-        if not (context and colon and perturbation):
-            msg = f"{text!r} is no condition: expected CONTEXT:PERTURBATION, for example NK:stim."
-            raise DataError(msg)
-        return cls(context, canonical_perturbation(perturbation, ()))
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Float, Int
 
-from cycseq.arrays import Codes, GroupMoments, Matrix, group_moments
+from cycseq.arrays import Codes, GroupMoments, Matrix, group_moments, pairs_of_labels
 from cycseq.data.dataset import PerturbationData
 from cycseq.errors import DataError
 from cycseq.kriging.batches import Controls, match_controls
@@ -102,8 +101,7 @@ def measure(data: PerturbationData) -> Measured:
     context = np.array([place[conditions[i].context] for i in perturbed], dtype=np.int64)
 
     obs = data.adata.obs
-    strata = pd.MultiIndex.from_arrays([obs["context"].astype(str), obs["batch"].astype(str)])
-    stratum, found = pd.factorize(strata)
+    found, stratum = pairs_of_labels(obs["context"], obs["batch"])
     with_controls = np.array([name in place for name, _ in found])
     stratum = np.where(with_controls[stratum], np.cumsum(with_controls)[stratum] - 1, -1)
     context_of_stratum = np.array([place[name] for name, _ in found if name in place], dtype=np.int64)

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from cycseq.errors import FileError
-from cycseq.untrusted import parse_json, unlike
+from cycseq.untrusted import read_json, unlike
 
 RUN, SPLIT, ENVIRONMENT, MODEL = "run.json", "split.json", "environment.json", "model"
 HISTORY, METRICS, PREDICTIONS = "history.csv", "metrics.csv", "predictions"
 ASKED = {"data": dict, "model": str, "settings": dict, "seed": int}
 """What a result depends on besides split and environment: all of it stands in `run.json`."""
+FIT_AGAIN = "Fit the model again with cycseq fit --overwrite true."
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
@@ -28,14 +29,10 @@ def read_facts(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         msg = f"{folder} is no run: it has no {RUN}. Name the folder that cycseq fit --run wrote."
         raise FileError(msg)
-    try:
-        facts = parse_json(path.read_text(encoding="utf-8"))
-    except ValueError as err:
-        msg = f"{path} is damaged ({err}). Fit the model again with cycseq fit --overwrite true."
-        raise FileError(msg) from err
+    facts = read_json(path, FIT_AGAIN)
     lacking = unlike(facts, ASKED) or unlike(facts["data"], {"path": str | None, "hash": str})
     if lacking:
-        msg = f"{path} is damaged: it does not say {', '.join(lacking)}. Fit the model again with cycseq fit --overwrite true."
+        msg = f"{path} is damaged: it does not say {', '.join(lacking)}. {FIT_AGAIN}"
         raise FileError(msg)
     if digest_of(facts) != read_environment(folder).get("hashes", {}).get("settings", digest_of(facts)):
         msg = (
@@ -49,12 +46,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
 def read_environment(folder: Path) -> dict[str, Any]:
     """What `environment.json` says; nothing of a run of an older version, which has none."""
     path = folder / ENVIRONMENT
-    try:
-        found = parse_json(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except ValueError as err:
-        msg = f"{path} is damaged ({err}). Fit the model again with cycseq fit --overwrite true."
-        raise FileError(msg) from err
-    return found
+    return read_json(path, FIT_AGAIN) if path.is_file() else {}
 
 
 def digest_of(facts: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ import torch
 from cycseq.batches import Vocabulary
 from cycseq.data.dataset import Condition
 from cycseq.errors import ModelError
-from cycseq.nets.batch import OPEN, Batch
+from cycseq.nets.batch import OPEN, Batch, aligned
 from cycseq.nets.transport import TransportNet
 from cycseq.transport.pairs import Points
 
@@ -39,7 +39,7 @@ class Transport:
         n, known = len(points), self.vocabulary.contexts
         context = known.index(condition.context) + 1 if condition.context in known else OPEN
         batch = Batch(
-            x=torch.from_numpy(points),
+            x=aligned(points),
             parts=torch.from_numpy(self.vocabulary.places(condition)).expand(n, -1),
             context=torch.full((n,), context),
             batch=torch.full((n,), OPEN),

@@ -14,7 +14,7 @@ from torch.nn.functional import mse_loss, smooth_l1_loss
 
 from cycseq.batches import Encoded, Feeder, Vocabulary
 from cycseq.data.dataset import Condition
-from cycseq.nets.batch import Batch
+from cycseq.nets.batch import Batch, aligned
 from cycseq.nets.losses import condition_means
 from cycseq.nets.transport import TransportNet, energy_distance, mean_discrepancy
 from cycseq.training.adapter import TrainingSettings
@@ -112,7 +112,7 @@ class Learner:
     def __init__(self, pairs: Pairs, cells: Encoded, settings: TransportSettings) -> None:
         self.pairs, self.cells, self.settings = pairs, cells, settings
         points = {name: getattr(pairs, name) for name in ("control", "base", "real", "response")}
-        self.points = {name: torch.from_numpy(a.astype(np.float32)) for name, a in points.items()}
+        self.points = {name: aligned(a.astype(np.float32, copy=False)) for name, a in points.items()}
         self.condition = torch.from_numpy(pairs.condition)
         self.partner = torch.arange(cells.n_cells)
 
