@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,13 @@ beartype_package("cycseq", conf=BeartypeConf(is_pep484_tower=True))
 from cycseq.data.dataset import PerturbationData  # noqa: E402  (the types of what is imported from here on are checked)
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """One thread again: what a test before called (numba, by scanpy) may have given OpenMP more."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

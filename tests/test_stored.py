@@ -23,7 +23,7 @@ from cycseq.data.posterior import CONDITIONS
 from cycseq.data.prepare import PrepareSettings, prepare
 from cycseq.data.pseudobulk import responses
 from cycseq.data.readers import ReadSettings, read
-from cycseq.data.readers.stored import memory_bytes
+from cycseq.data.readers.stored import LABELS, memory_bytes
 from cycseq.data.simulate import SimulateSettings, simulate, simulate_to
 from cycseq.data.split import SplitSettings, make_splits
 from cycseq.errors import DataError, SettingsError
@@ -56,7 +56,7 @@ def log1p(counts: Path) -> Path:
 def little(held: PerturbationData) -> str:
     """So little memory that these cells stay in their file, in blocks of a hundred or two."""
     x = held.x
-    return str(int(3.5 * (x.nbytes if isinstance(x, np.ndarray) else 8 * x.nnz)))
+    return str(int(3.5 * (x.nbytes if isinstance(x, np.ndarray) else 8 * x.nnz)) + LABELS * x.shape[0])
 
 
 def both(path: Path) -> tuple[PerturbationData, PerturbationData]:
@@ -317,8 +317,8 @@ def test_without_dask_what_the_machine_can_hold_is_held(counts: Path, monkeypatc
 def test_what_cannot_be_read_in_parts_is_said(counts: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="no amount of memory"):
         read(counts, ReadSettings(memory="much"))
-    with pytest.raises(SettingsError, match="not even 100 cells"):
-        read(counts, ReadSettings(memory="100KiB"))
+    with pytest.raises(SettingsError, match=r"beside the labels of 3,000 cells \(1\.1 MiB\) not even 100 cells"):
+        read(counts, ReadSettings(memory="1200KiB"))
     with pytest.raises(DataError, match="VAE needs all of 3,000 cells in memory"):
         both(counts)[1].loaded("VAE")
     adata = ad.read_h5ad(counts)

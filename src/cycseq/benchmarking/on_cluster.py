@@ -157,10 +157,8 @@ def _forget() -> None:
 
 
 def _on_worker(data: PerturbationData, unit: Unit, token: str) -> list[Cell | Failure]:
-    import dask
-
     key = f"{token} {unit.split.name}"
-    with _TURN, dask.config.set(scheduler="synchronous"):  # blocks of stored cells are read here, not by other workers
+    with _TURN:
         if key not in _AT_HAND:
             _AT_HAND.clear()
             _AT_HAND[key] = real_side(data, unit)

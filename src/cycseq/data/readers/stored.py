@@ -23,6 +23,8 @@ IN_MEMORY = 1 / 4
 """Values are read at once where they take no more than this share of the memory: steps make copies of them."""
 BLOCK = 1 / 96
 """Share of the memory that the values of a block of cells take: sums need several times as much, and a few are worked on together."""
+LABELS = 400
+"""Bytes of memory that the labels and the name of a cell take, with the copies that the parts of a split make of them."""
 FEWEST_CELLS = 100
 """Smaller blocks would cost more than they save."""
 MEMORY_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
@@ -45,9 +47,9 @@ def memory_bytes(said: str | None) -> int:
     return int(float(found[1]) * UNITS[found[2].upper()])
 
 
-def fits(n_bytes: float, memory: str | None) -> bool:
-    """Whether values of this size are held in memory as a whole; `memory` as of `memory_bytes`."""
-    return n_bytes <= IN_MEMORY * memory_bytes(memory)
+def fits(n_bytes: float, n_cells: int, memory: str | None) -> bool:
+    """Whether values of this size, of so many cells, are held in memory as a whole; `memory` as of `memory_bytes`."""
+    return n_bytes <= IN_MEMORY * (memory_bytes(memory) - LABELS * n_cells)
 
 
 def values_of(element: Any, memory: str | None) -> Matrix:
@@ -70,27 +72,29 @@ def values_of(element: Any, memory: str | None) -> Matrix:
     import anndata as ad
     import pandas as pd
 
-    limit, size = memory_bytes(memory), _n_bytes(element)
+    limit, size, n_cells = memory_bytes(memory), _n_bytes(element), _n_cells(element)
     encoding, has_dask = element.attrs.get("encoding-type"), find_spec("dask") is not None
     by_cells = encoding in {"csr_matrix", "array"}
     unbounded = memory is None and size <= limit  # nobody asked for less than the machine has
-    if fits(size, memory) or (unbounded and not (by_cells and has_dask)):
+    if fits(size, n_cells, memory) or (unbounded and not (by_cells and has_dask)):
         values = ad.io.read_elem(element)
         return float32(values.to_numpy() if isinstance(values, pd.DataFrame) else values)
     what = f"the values take {_amount(size)}, too much for {_amount(limit)} of memory"
     if not by_cells:
         msg = (
             f"{what}, and the file keeps them as {encoding}, of which no cells can be read alone: write X as CSR, or allow "
-            f"{_amount(size / IN_MEMORY)} with --memory."
+            f"{_amount(size / IN_MEMORY + LABELS * n_cells)} with --memory."
         )
         raise DataError(msg)
     if not has_dask:
         msg = f"{what}: allow more with --memory, or install what reads a part at a time: pip install 'cycseq[scale]'."
         raise SettingsError(msg)
-    n_cells = int((element.attrs["shape"] if encoding == "csr_matrix" else element.shape)[0])
-    rows = int(BLOCK * limit * n_cells / size)
+    rows = int(BLOCK * (limit - LABELS * n_cells) * n_cells / size)
     if rows < min(FEWEST_CELLS, n_cells):
-        msg = f"{what}, and not even {FEWEST_CELLS} cells at once fit: allow more with --memory."
+        msg = (
+            f"{what}, and beside the labels of {n_cells:,} cells ({_amount(LABELS * n_cells)}) not even {FEWEST_CELLS} cells "
+            "at once fit: allow more with --memory."
+        )
         raise SettingsError(msg)
     return stay_in_file(element, rows)
 
@@ -111,6 +115,11 @@ def stay_in_file(element: Any, rows: int) -> StoredMatrix:
 
 def _amount(n_bytes: float) -> str:
     return f"{n_bytes / 2**30:.1f} GiB" if n_bytes >= 2**30 else f"{n_bytes / 2**20:.1f} MiB"
+
+
+def _n_cells(element: Any) -> int:
+    """How many cells the values are of; 0 of a table, which does not say so."""
+    return int(element.attrs.get("shape", getattr(element, "shape", (0,)))[0])
 
 
 def _n_bytes(element: Any) -> int:
