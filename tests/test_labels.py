@@ -119,6 +119,14 @@ def test_cells_without_a_label(nothing: object) -> None:
     assert found.labelled.tolist() == [True, False, True]
 
 
+def test_lists_are_no_labels() -> None:
+    obs = {"perturbation": ["control", "G1"], "batch": ["1", ["1", "2"]]}
+    with pytest.raises(DataError, match=r"obs\['batch'\] holds what no labels can be made of \(unhashable type: 'list'"):
+        labels(obs)
+    with pytest.raises(DataError, match="no labels can be made of"):
+        labels({"perturbation": ["control", "G1"], "well": [["1"], ["2"]]}, ObsKeys(batch="well"))
+
+
 def test_cells_without_a_context_but_not_without_a_batch() -> None:
     obs = {"perturbation": ["control", "A"], "cell_type": ["x", None], "donor": [None, "d"]}
     with pytest.raises(DataError, match=r"1 of 2 cells have no context in obs\['cell_type'\]"):

@@ -141,9 +141,15 @@ def find_labels(
 
 
 def find_columns(obs: pd.DataFrame, names: Iterable[str]) -> list[str]:
-    """The columns whose name is one of the usual names, in the order of those names; case does not count."""
+    """The columns whose name is one of the usual names, in the order of those names; case does not count.
+
+    Raises
+    ------
+    DataError
+        If one of them holds lists or records, of which no labels can be made.
+    """
     folded = {str(column).casefold(): str(column) for column in reversed(obs.columns)}
-    return [folded[name.casefold()] for name in names if name.casefold() in folded]
+    return [_of_labels(obs, folded[name.casefold()]) for name in names if name.casefold() in folded]
 
 
 def find_controls(labels: Iterable[str]) -> list[str]:
@@ -273,6 +279,16 @@ def _same_or_error(obs: pd.DataFrame, columns: dict[str, list[str]], what: str) 
 def _named(obs: pd.DataFrame, column: str, what: str) -> str:
     if column not in obs.columns:
         raise unknown_name(column, f"obs column for the {what}", map(str, obs.columns), DataError)
+    return _of_labels(obs, column)
+
+
+def _of_labels(obs: pd.DataFrame, column: str) -> str:
+    if obs[column].dtype == object:
+        try:
+            set(obs[column])
+        except TypeError as err:
+            msg = f"obs[{column!r}] holds what no labels can be made of ({err}): write it as text, or name it otherwise."
+            raise DataError(msg) from err
     return column
 
 
