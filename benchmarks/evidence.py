@@ -6,7 +6,7 @@
 An interrupted run goes on when the command is given again. The results are `DIR/metrics.csv.gz`, one row for each data
 set, split, model, seed, condition and metric; the page and the CSV files beside it are made from that table alone
 (`--page-only` makes them again). Models that must be trained by gradient steps are slow: `NETWORK_CASES` says where they
-take part, with one seed and `NETWORK_SETTINGS`.
+take part, with three seeds on real data, one in a simulated world, and `NETWORK_SETTINGS`.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def network_rule() -> str:
     """Where the networks take part, in words."""
     where = ", ".join(f"{name} ({'all' if n == ALL else n})" for name, n in NETWORK_CASES.items())
     return (
-        f"Models that are trained by gradient steps are slow: they take part with one seed in {' and '.join(NETWORK_SPLITS)} of "
+        f"Models that are trained by gradient steps are slow: they take part, with three seeds on real data and one in a simulated world, in {' and '.join(NETWORK_SPLITS)} of "
         f"{where}; in brackets, how many of the splits."
     )
 
@@ -109,7 +109,7 @@ def run_case(case: Case, options: argparse.Namespace) -> None:
         compute_variants(case, data, splits, folder, features, METRICS, variants)
     if slow and n_splits and case.seed == 0 and case.split in NETWORK_SPLITS:
         for name in slow:  # one folder each: a model that is added later leaves the others as they are
-            _benchmark(case, data, splits[:n_splits], [name], NETWORK_SETTINGS, 1, options, name)
+            _benchmark(case, data, splits[:n_splits], [name], NETWORK_SETTINGS, case.model_seeds, options, name)
         if "CycleTransport" in slow:
             compute_variants(case, data, splits[:n_splits], folder, features, METRICS, variants_of_transport())
 

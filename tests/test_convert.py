@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from cycseq.cli import BAD_INPUT, SUCCESS, main
 from cycseq.data.convert import LAYOUTS, of_contexts, write_as
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.labels import CONTROL_NAMES, UNLABELLED
 from cycseq.data.readers import ReadSettings, read
 from cycseq.data.scale import Scale
+from cycseq.data.usual_names import CONTROL_NAMES, UNLABELLED
 from cycseq.errors import DataError, FileError, SettingsError
 
 ONE_SIDED = [name for name, layout in LAYOUTS.items() if not layout.needs_real]

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cycseq.data.labels import ObsKeys, canonical_perturbation, find_labels, perturbation_of_guides
+from cycseq.data.labels import ObsKeys, find_labels
+from cycseq.data.usual_names import canonical_perturbation, perturbation_of_guides
 from cycseq.errors import DataError
 
 gene = st.text("ABCDEFGHIJKLMNOP0123456789", min_size=1, max_size=6)
@@ -121,7 +122,9 @@ def test_cells_without_a_label(nothing: object) -> None:
 
 def test_lists_are_no_labels() -> None:
     obs = {"perturbation": ["control", "G1"], "batch": ["1", ["1", "2"]]}
-    with pytest.raises(DataError, match=r"obs\['batch'\] holds what no labels can be made of \(unhashable type: 'list'"):
+    with pytest.raises(
+        DataError, match=r"obs\['batch'\] holds what no labels can be made of \(unhashable type: 'list'"
+    ):
         labels(obs)
     with pytest.raises(DataError, match="no labels can be made of"):
         labels({"perturbation": ["control", "G1"], "well": [["1"], ["2"]]}, ObsKeys(batch="well"))

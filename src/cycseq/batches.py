@@ -19,8 +19,8 @@ from jaxtyping import Int
 
 from cycseq.arrays import Codes, InMemory, Matrix, brought
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.labels import CONTROL
 from cycseq.data.scale import TARGET_SUM
+from cycseq.data.usual_names import CONTROL
 from cycseq.errors import DataError
 from cycseq.nets.batch import OPEN, Batch, Sizes, aligned
 from cycseq.stored import KeptBlocks, StoredMatrix, shuffled_by_block

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.labels import CONTROL
 from cycseq.data.scale import look_at
+from cycseq.data.usual_names import CONTROL
 from cycseq.evaluation import COLUMNS, EvaluateSettings, RealSide, evaluate
 
 Task = Literal["reconstruction", "generation"]

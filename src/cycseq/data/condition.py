@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple, Self
 
-from cycseq.data.labels import CONTROL, canonical_perturbation
+from cycseq.data.usual_names import CONTROL, canonical_perturbation
 from cycseq.errors import DataError
 
 

@@ -17,8 +17,9 @@ import numpy as np
 from cycseq.arrays import Cells, Codes, GroupMoments, Matrix, dense, group_moments, pairs_of_labels, some
 from cycseq.data.condition import Condition
 from cycseq.data.door import OBS, admit
-from cycseq.data.labels import CONTROL, ObsKeys
+from cycseq.data.labels import ObsKeys
 from cycseq.data.scale import Scale
+from cycseq.data.usual_names import CONTROL
 from cycseq.data.values import brought_in, digests, most_bytes, write_adata
 from cycseq.errors import DataError, unknown_name
 from cycseq.files import check_output, check_space, whole

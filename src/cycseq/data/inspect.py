@@ -16,10 +16,11 @@ import scipy.sparse as sp
 
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.door import check_size, duplicated, empty_cells, float32, gene_symbols, labels_of, scale_of
-from cycseq.data.labels import CONTROL, FoundLabels
+from cycseq.data.labels import FoundLabels
 from cycseq.data.readers import Loaded, ReadSettings, default_context, load
 from cycseq.data.scale import look_at
 from cycseq.data.selection import check_contexts
+from cycseq.data.usual_names import CONTROL
 from cycseq.errors import DataError
 from cycseq.stored import StoredMatrix, by_block
 

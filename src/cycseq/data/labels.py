@@ -1,4 +1,4 @@
-"""The names that users' files already bear, and what they mean here."""
+"""What the labels in users' files mean here: which columns they stand in, and which cells are controls."""
 
 from __future__ import annotations
 
@@ -11,33 +11,19 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool
 
-from cycseq.errors import DataError, unknown_name
-
-CONTROL = "control"
-NO_CONTROL = "none"
-"""Said in place of a control label: the file holds perturbed cells only."""
-PERTURBATION_NAMES = ("perturbation", "condition", "cond_harm", "target_gene", "gene", "target", "label", "cls", "drug")
-CONTEXT_NAMES = ("context", "cell_line", "cell_type", "celltype")
-BATCH_NAMES = ("batch", "gem_group", "donor", "replicate", "bio_rep")
-DOSE_NAMES = ("dose_value", "dose_val", "dose")
-CONTROL_NAMES = (
-    "control",
-    "ctrl",
-    "non-targeting",
-    "NT",
-    "NegCtrl",
-    "DMSO",
-    "DMSO_TF",
-    "vehicle",
-    "unperturbed",
-    "unstimulated",
+from cycseq.data.usual_names import (
+    BATCH_NAMES,
+    CONTEXT_NAMES,
+    CONTROL,
+    DOSE_NAMES,
+    LIKELY_CONTROL,
+    NO_CONTROL,
+    PERTURBATION_NAMES,
+    UNLABELLED,
+    canonical_perturbation,
+    find_controls,
 )
-LIKELY_CONTROL = r"(?i)control|ctrl|target|neg|scramble|^nt|untreat|mock|pbs|veh|dmso|^wt"
-UNLABELLED = frozenset(
-    ("", "*", "nan", "na", "n/a", "<na>", "none", "null", "unassigned", "unlabelled", "unlabeled", "unknown", "ambiguous",
-     "multiplet", "doublet")
-)  # fmt: skip
-"""Labels, in lower case, that say that a cell has none."""
+from cycseq.errors import DataError, unknown_name
 
 
 @dataclass(frozen=True)
@@ -64,27 +50,6 @@ class FoundLabels:
     """False where a cell has no perturbation or no context, or a label that says so (`unassigned`, `doublet`)."""
     notes: tuple[str, ...]
     """What was chosen, in sentences to print."""
-
-
-def canonical_perturbation(label: str, controls: Iterable[str]) -> str:
-    """`ctrl+A`, `A+ctrl` and `A` are `A`; `B+A` is `A+B`; any control label is `control`.
-
-    A label with an empty part (``"IFN+"``) is a name, not a combination. `A+ctrl` is `A` whatever the controls are.
-    """
-    known = {name.casefold() for name in controls} | {CONTROL}
-    if label.strip().casefold() in known:
-        return CONTROL
-    known |= {name.casefold() for name in CONTROL_NAMES} if "+" in label else set()
-    parts = [part.strip() for part in label.split("+")]
-    if not all(parts):
-        return label.strip()
-    return "+".join(sorted({part for part in parts if part.casefold() not in known})) or CONTROL
-
-
-def perturbation_of_guides(label: str) -> str:
-    """``"KLF1_NegCtrl0__KLF1_NegCtrl0"`` -> ``"KLF1"``: the genes of GEO's `cell_identities`; ``"neg_ctrl_..."`` is control."""
-    genes = ["NegCtrl"] if label.startswith("neg_ctrl") else [g for g in label.rpartition("__")[2].split("_")[:2] if g]
-    return canonical_perturbation("+".join("control" if gene.startswith("NegCtrl") else gene for gene in genes), ())
 
 
 def find_labels(
@@ -150,12 +115,6 @@ def find_columns(obs: pd.DataFrame, names: Iterable[str]) -> list[str]:
     """
     folded = {str(column).casefold(): str(column) for column in reversed(obs.columns)}
     return [_of_labels(obs, folded[name.casefold()]) for name in names if name.casefold() in folded]
-
-
-def find_controls(labels: Iterable[str]) -> list[str]:
-    """The labels that usually mean control, written as in the file; `non_targeting` is `non-targeting`."""
-    usual = {name.casefold().replace("_", "-") for name in CONTROL_NAMES}
-    return [label for label in labels if label.strip().casefold().replace("_", "-") in usual]
 
 
 def _perturbation_column(obs: pd.DataFrame, keys: ObsKeys) -> tuple[str, list[str]]:
@@ -287,7 +246,9 @@ def _of_labels(obs: pd.DataFrame, column: str) -> str:
         try:
             set(obs[column])
         except TypeError as err:
-            msg = f"obs[{column!r}] holds what no labels can be made of ({err}): write it as text, or name it otherwise."
+            msg = (
+                f"obs[{column!r}] holds what no labels can be made of ({err}): write it as text, or name it otherwise."
+            )
             raise DataError(msg) from err
     return column
 

@@ -11,10 +11,10 @@ import pandas as pd
 
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.door import float32
-from cycseq.data.labels import NO_CONTROL
 from cycseq.data.readers import Loaded, ReadSettings, checked, default_context, load
 from cycseq.data.readers.base import numbered
 from cycseq.data.scale import HIGHEST_LOG1P, look_at
+from cycseq.data.usual_names import NO_CONTROL
 from cycseq.errors import DataError
 from cycseq.stored import StoredMatrix
 

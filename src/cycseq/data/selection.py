@@ -10,10 +10,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.labels import CONTROL
 from cycseq.data.normalise import cells_expressing, gene_moments
 from cycseq.data.prepare_settings import PrepareSettings
 from cycseq.data.quality import passing_cells
+from cycseq.data.usual_names import CONTROL
 from cycseq.data.variable_genes import variable_genes
 from cycseq.errors import DataError, unknown_name
 

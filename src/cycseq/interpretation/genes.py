@@ -7,8 +7,8 @@ import pandas as pd
 from scipy.stats import false_discovery_control, norm
 
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.labels import CONTROL
 from cycseq.data.posterior import CONDITIONS, changes
+from cycseq.data.usual_names import CONTROL
 from cycseq.metrics.population import Population, adjusted_p
 
 MOST_CELLS = 500

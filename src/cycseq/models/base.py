@@ -15,9 +15,9 @@ import scipy.sparse as sp
 from cycseq.arrays import Cells, Codes, InMemory, Matrix, Profile, Profiles, dense, some
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.features import Features
-from cycseq.data.labels import CONTROL
 from cycseq.data.merge import joined
 from cycseq.data.pseudobulk import Responses, control_means, responses
+from cycseq.data.usual_names import CONTROL
 from cycseq.errors import ModelError, SettingsError
 from cycseq.model import Fitted, Model
 

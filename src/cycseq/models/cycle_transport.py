@@ -15,8 +15,8 @@ import scipy.sparse as sp
 from cycseq.arrays import Cells, Codes, Matrix, Profile, dense
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.depth import CountSource, Tilt, dispersions, known_counts
-from cycseq.data.labels import CONTROL
 from cycseq.data.merge import joined
+from cycseq.data.usual_names import CONTROL
 from cycseq.errors import FitBrokeOffError, SettingsError, check_at_least
 from cycseq.model import PACKAGES, Fitted, Model
 from cycseq.models import build_model

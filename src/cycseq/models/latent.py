@@ -13,9 +13,9 @@ from torch import Tensor
 from cycseq.arrays import Cells, Codes, dense, group_moments
 from cycseq.batches import Encoded, Feeder, encoded
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.labels import CONTROL
 from cycseq.data.nearness import response_weights
 from cycseq.data.pseudobulk import responses
+from cycseq.data.usual_names import CONTROL
 from cycseq.errors import ModelError
 from cycseq.models.network import NetworkModel
 from cycseq.nets.autoencoder import AutoencoderNet

@@ -12,7 +12,7 @@ import pandas as pd
 
 from cycseq.arrays import Cells, Codes, Profile, dense, some
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.labels import CONTROL
+from cycseq.data.usual_names import CONTROL
 from cycseq.errors import FitBrokeOffError, ModelError, unknown_name
 from cycseq.model import PACKAGES, Model
 from cycseq.models.base import bounded, draw, predicted_obs, shifted_cells

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from cycseq.arrays import Cells, dense
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.labels import CONTROL
+from cycseq.data.usual_names import CONTROL
 from cycseq.errors import FitBrokeOffError
 from cycseq.plots.base import BLUE, LINE, MUTED, PALETTE, VERMILION, legend_above, new_axes, plain
 

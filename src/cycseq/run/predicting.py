@@ -9,9 +9,9 @@ import numpy as np
 
 from cycseq.arrays import Codes
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.labels import CONTROL
 from cycseq.data.prepare import as_log1p
 from cycseq.data.readers.stored import memory_bytes
+from cycseq.data.usual_names import CONTROL
 from cycseq.errors import ModelError, check_at_least, unknown_name
 from cycseq.model import AGAIN, Restores
 from cycseq.run.facts import MODEL

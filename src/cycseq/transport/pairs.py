@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from cycseq.arrays import Codes, Profile, dense
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.labels import CONTROL
+from cycseq.data.usual_names import CONTROL
 
 MOST_PAIRS, MOST_CONDITIONS = 6_000, 600
 """Perturbed cells, and conditions, that pairs are made of at most."""

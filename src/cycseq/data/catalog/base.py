@@ -14,8 +14,9 @@ import pandas as pd
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.door import symbols_or_ids
 from cycseq.data.download import DownloadSettings, RemoteFile, download
-from cycseq.data.labels import CONTROL, ObsKeys
+from cycseq.data.labels import ObsKeys
 from cycseq.data.scale import Scale
+from cycseq.data.usual_names import CONTROL
 from cycseq.errors import FileError
 from cycseq.files import existing_file
 

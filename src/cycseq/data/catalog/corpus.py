@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from cycseq.data.catalog.base import DataSet
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.labels import CONTROL
 from cycseq.data.prepare import PrepareSettings, prepare
 from cycseq.data.selection import FEWEST_CONTROLS
+from cycseq.data.usual_names import CONTROL
 
 CORPUS = (
     "jost2020",

@@ -7,7 +7,7 @@ import pandas as pd
 from cycseq.data.catalog.base import UNASSIGNED, DataSet, Labelled, Sources, column, labelled
 from cycseq.data.catalog.layouts import PERTPY, read_h5ad
 from cycseq.data.download import RemoteFile
-from cycseq.data.labels import CONTROL
+from cycseq.data.usual_names import CONTROL
 
 CONTEXTS = {
     "control": "melanoma",

@@ -10,9 +10,9 @@ import pandas as pd
 from cycseq.data.catalog.base import UNASSIGNED, DataSet, Labelled, Sources, column, labelled
 from cycseq.data.catalog.layouts import BIOSTUDIES
 from cycseq.data.download import RemoteFile
-from cycseq.data.labels import CONTROL
 from cycseq.data.readers import ReadSettings, load
 from cycseq.data.readers.base import damage_named, read_csv, read_labels
+from cycseq.data.usual_names import CONTROL
 from cycseq.errors import FileError
 
 SAMPLES = {

@@ -10,9 +10,9 @@ import pandas as pd
 import scipy.sparse as sp
 
 from cycseq.data.catalog.base import DataSet, Labelled, Sources, labelled
-from cycseq.data.labels import CONTROL
 from cycseq.data.readers.base import damage_named
 from cycseq.data.scale import TARGET_SUM
+from cycseq.data.usual_names import CONTROL
 from cycseq.errors import FileError
 
 MATRICES = ("UMIcount_data.txt", "CPM_data.txt")

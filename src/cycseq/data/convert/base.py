@@ -16,15 +16,8 @@ import scipy.sparse as sp
 
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.door import OBS
-from cycseq.data.labels import (
-    BATCH_NAMES,
-    CONTEXT_NAMES,
-    CONTROL,
-    NO_CONTROL,
-    PERTURBATION_NAMES,
-    ObsKeys,
-    find_labels,
-)
+from cycseq.data.labels import ObsKeys, find_labels
+from cycseq.data.usual_names import BATCH_NAMES, CONTEXT_NAMES, CONTROL, NO_CONTROL, PERTURBATION_NAMES
 from cycseq.errors import DataError
 from cycseq.hdf5 import write_h5ad
 

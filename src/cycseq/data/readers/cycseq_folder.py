@@ -21,8 +21,8 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
-from cycseq.data.labels import CONTROL, CONTROL_NAMES, canonical_perturbation, find_controls
 from cycseq.data.readers.base import Loaded, Reader, ReadSettings, damage_named, read_csv, without_gz
+from cycseq.data.usual_names import CONTROL, CONTROL_NAMES, canonical_perturbation, find_controls
 from cycseq.errors import DataError, FileError
 from cycseq.progress import track
 

@@ -12,7 +12,6 @@ import pandas as pd
 import scipy.sparse as sp
 
 from cycseq.arrays import Cells, Matrix
-from cycseq.data.labels import BATCH_NAMES, CONTEXT_NAMES, DOSE_NAMES, PERTURBATION_NAMES
 from cycseq.data.readers.base import (
     Loaded,
     Orientation,
@@ -24,6 +23,7 @@ from cycseq.data.readers.base import (
     separator,
     without_gz,
 )
+from cycseq.data.usual_names import BATCH_NAMES, CONTEXT_NAMES, DOSE_NAMES, PERTURBATION_NAMES
 from cycseq.errors import CycseqError, DataError, FileError
 
 ENDINGS = (".csv", ".tsv", ".txt")

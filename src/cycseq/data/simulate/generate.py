@@ -15,12 +15,12 @@ import scipy.sparse as sp
 from jaxtyping import Float, Int
 
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.labels import CONTROL
 from cycseq.data.pieces import write_pieces
 from cycseq.data.simulate.counts import CountLaw, Pairs, log_shares
 from cycseq.data.simulate.network import STATES, Network, draw_networks
 from cycseq.data.simulate.settings import SimulateSettings
 from cycseq.data.simulate.truth import Truth
+from cycseq.data.usual_names import CONTROL
 from cycseq.errors import SettingsError
 from cycseq.progress import track
 
