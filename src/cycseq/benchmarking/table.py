@@ -25,8 +25,8 @@ from cycseq.data.split import Split, SplitSettings
 from cycseq.errors import FileError, SettingsError
 from cycseq.evaluation import COLUMNS, EvaluateSettings
 from cycseq.files import alone, clear, write_text
-from cycseq.run import environment, read_table
-from cycseq.untrusted import our_command, parse_json, whatever_breaks
+from cycseq.run import asked_otherwise, environment, read_table
+from cycseq.untrusted import our_command, read_json, whatever_breaks
 
 CELLS, RECORD = "cells", "benchmark.json"
 TABLES = ("metrics", "summary", "differences", "skipped")
@@ -153,11 +153,7 @@ def open_benchmark(folder: Path) -> BenchmarkResult:
     if not path.is_file():
         msg = f"{folder} is no benchmark: it has no {RECORD}. Name the folder that cycseq benchmark --out wrote."
         raise FileError(msg)
-    try:
-        record = parse_json(path.read_text(encoding="utf-8"))
-    except ValueError as err:
-        msg = f"{path} is damaged ({err}): run the benchmark again with --overwrite true; finished cells are kept."
-        raise FileError(msg) from err
+    record = read_json(path, "Run the benchmark again with --overwrite true; finished cells are kept.")
     if "seconds" not in record:
         msg = f"the benchmark in {folder} has not ended: resume it with {our_command(record.get('command')) or 'the same command'}"
         raise FileError(msg)
@@ -194,11 +190,7 @@ def _check_folder(out: Path, asked: dict[str, Any], *, overwrite: bool) -> None:
             msg = f"{out} exists and is no benchmark: choose another --out, or say --overwrite true to write into it."
             raise FileError(msg)
         return
-    try:
-        before = dict(parse_json(path.read_text(encoding="utf-8"))["asked"])
-    except (ValueError, KeyError, TypeError):
-        before = {}
-    different = [name for name in asked if before.get(name) != asked[name]]
+    different = asked_otherwise(path, asked)
     if different and not overwrite:
         msg = (
             f"{out} holds a benchmark with other {', '.join(different)}: choose another --out, or say --overwrite true "

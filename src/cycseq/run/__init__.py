@@ -1,6 +1,7 @@
 """Runs: one fitted model in its folder, its predictions and their scores."""
 
 from cycseq.run.embedding import IntegrationSettings, embed, score_embeddings
+from cycseq.run.facts import asked_otherwise
 from cycseq.run.fitting import fit_run, progress_of
 from cycseq.run.folder import Run
 from cycseq.run.pairs import evaluate_pairs, pairs_of
@@ -15,6 +16,7 @@ __all__ = [
     "IntegrationSettings",
     "Repetition",
     "Run",
+    "asked_otherwise",
     "embed",
     "environment",
     "evaluate_pairs",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cycseq.errors import FileError
-from cycseq.untrusted import read_json, unlike
+from cycseq.untrusted import parse_json, read_json, unlike
 
 RUN, SPLIT, ENVIRONMENT, MODEL = "run.json", "split.json", "environment.json", "model"
 HISTORY, METRICS, PREDICTIONS = "history.csv", "metrics.csv", "predictions"
@@ -41,6 +41,15 @@ def read_facts(folder: Path) -> dict[str, Any]:
         )
         raise FileError(msg)
     return facts
+
+
+def asked_otherwise(record: Path, asked: dict[str, Any]) -> list[str]:
+    """What of all that is asked the record of a table or a search says otherwise; everything, where it is damaged."""
+    try:
+        before = dict(parse_json(record.read_text(encoding="utf-8"))["asked"])
+    except (ValueError, KeyError, TypeError):
+        before = {}
+    return [name for name in asked if before.get(name) != asked[name]]
 
 
 def read_environment(folder: Path) -> dict[str, Any]:

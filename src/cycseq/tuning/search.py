@@ -22,13 +22,12 @@ from cycseq.errors import CycseqError, FileError, ModelError, SettingsError
 from cycseq.files import write_text
 from cycseq.models import build_model
 from cycseq.progress import track
-from cycseq.run import environment
+from cycseq.run import asked_otherwise, environment
 from cycseq.tuning.folds import Fold, inner_folds
 from cycseq.tuning.result import TuneResult, result_of
 from cycseq.tuning.settings import TuneSettings
 from cycseq.tuning.spaces import Range, Space, as_text, defaults_in, described, space_of
 from cycseq.tuning.store import finished, open_study
-from cycseq.untrusted import parse_json
 
 RECORD, JOURNAL, TRIALS, FOLDS = "tune.json", "trials.journal", "trials.csv", "folds.csv"
 RANDOM_TRIALS = 8
@@ -106,11 +105,7 @@ def _check_folder(out: Path, asked: dict[str, Any], *, overwrite: bool) -> None:
             msg = f"{out} exists and holds no search of cycseq tune: choose another --out."
             raise FileError(msg)
         return
-    try:
-        before = dict(parse_json(path.read_text(encoding="utf-8"))["asked"])
-    except (ValueError, KeyError, TypeError):
-        before = {}
-    different = [name for name in asked if before.get(name) != asked[name]]
+    different = asked_otherwise(path, asked)
     if different and not overwrite:
         msg = (
             f"{out} holds a search with other {', '.join(different)}: choose another --out, or say --overwrite true to "
