@@ -1,5 +1,8 @@
 """The numerics of kriging against a few lines of textbook algebra and known truths."""
 
+from dataclasses import replace
+from unittest.mock import Mock
+
 import anndata as ad
 import numpy as np
 import pandas as pd
@@ -15,6 +18,8 @@ from cycseq.kriging.batches import Controls, match_controls
 from cycseq.kriging.calibration import Trust, leave_one_out
 from cycseq.kriging.covariance import RESPONSE_PATTERNS, Pattern, euclidean, median_distance
 from cycseq.kriging.features import feature_covariances
+from cycseq.kriging.field import Field
+from cycseq.kriging.learning import level_slope
 from cycseq.kriging.levels import learn_levels, smooth_levels, weight_of_known
 from cycseq.kriging.measured import measure
 from cycseq.kriging.mixture import Block, Mixture, krige, learn_mixture
@@ -43,6 +48,22 @@ def drawn(covariance: np.ndarray, rows: int, noise: float, seed: int = 0) -> tup
     rng = np.random.default_rng(seed)
     truth = rng.multivariate_normal(np.zeros(len(covariance)), covariance, size=rows)
     return truth, truth + rng.normal(scale=np.sqrt(noise), size=truth.shape)
+
+
+@pytest.mark.parametrize(
+    ("slopes", "low", "high"),
+    [((0.8, 0.8, 0.8, 0.8), 0.8, 0.8), ((0.9, 0.5), 0.0, 0.69), ((0.9, 0.0), 0.0, 0.0), ((-0.5, -0.5), 0.0, 0.0)],
+)
+def test_few_contexts_tell_little_of_the_slope_of_levels(slopes: tuple[float, ...], low: float, high: float):
+    """Contexts whose responses miss by so much of what smoothing takes off their control means."""
+    excess = np.random.default_rng(0).choice([-1.0, 1.0], size=(len(slopes), 50))
+    field = Mock(spec=Field, settings=Mock(), covariances=None)
+    field.settings.common.krige.return_value.mean = np.zeros((50, 1))
+    field.common_block.return_value = replace(
+        block(50, len(slopes)), y=-excess.T * np.array(slopes), noise=np.ones((50, len(slopes)))
+    )
+    slope = level_slope(field, excess)
+    assert low - 1e-12 <= slope <= high + 1e-12
 
 
 def test_one_component_is_textbook_kriging():

@@ -150,7 +150,8 @@ def level_slope(field: Field, excess: Levels) -> float:
 
     A control mean that is too high by chance makes every response of its context too low by as much. So responses that
     are predicted from the other contexts miss by the excess, if the excess is chance: the slope is 1. It is 0 where
-    contexts differ more than smoothing believes.
+    contexts differ more than smoothing believes. Few contexts tell little of it: it is drawn to 0 as far as its standard
+    error over contexts (jackknife) says, by the rule of James and Stein (1961).
 
     Parameters
     ----------
@@ -164,14 +165,18 @@ def level_slope(field: Field, excess: Levels) -> float:
         stage, blocks = settings.common, [field.common_block()]
     else:
         stage, blocks = settings.specific, [field.specific_block(name) for name in settings.strength]
-    product, square = 0.0, 0.0
+    products, squares = np.zeros((2, len(excess)))
     for block in blocks:
         for column, context in enumerate(block.points if len(block.points) > 1 else ()):
             others = block.without(column)
             predicted = stage.krige(others, field.covariances, block.points[[column]]).mean[:, 0]
-            product -= float((block.y[:, column] - predicted) @ excess[context])
-            square += float(excess[context] @ excess[context])
-    return float(np.clip(product / square, 0.0, 1.0)) if square > 0 else 1.0
+            products[context] -= (block.y[:, column] - predicted) @ excess[context]
+            squares[context] += excess[context] @ excess[context]
+    told = squares > 0
+    if not told.any():
+        return 1.0
+    slope, error = products.sum() / squares.sum(), jackknife_error(products[told], squares[told])
+    return float(np.clip(slope - error**2 / slope, 0.0, 1.0)) if slope > 0 else 0.0
 
 
 def _learn_combinations(field: Field, names: list[str], rng: np.random.Generator) -> Settings:
