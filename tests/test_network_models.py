@@ -123,7 +123,9 @@ def test_counts_are_had_back_exactly():
     assert np.array_equal(counts_of(torch.from_numpy(x), torch.from_numpy(total)).numpy(), counts)
 
 
-@pytest.mark.parametrize(("kind", "likelihood"), [(VAE, "nb"), (VAE, "zinb"), (Autoencoder, "nb")])
+@pytest.mark.parametrize(
+    ("kind", "likelihood"), [(VAE, "nb"), (VAE, "zinb"), (Autoencoder, "nb"), (Autoencoder, "zinb")]
+)
 def test_count_likelihoods_make_counts(kind, likelihood, counted):
     train = counted.subset(c for c in counted.conditions() if c != HELD)
     model = kind(likelihood=likelihood, num_epochs=30).fit(train)
