@@ -102,7 +102,7 @@ def scale_of(
 ) -> tuple[Scale, str]:
     """The scale and how it is known: as cycseq wrote it, as said, or found from the values."""
     written = said_by_us(adata).get("scale") if written_by_us(adata, keys) else None
-    if written is not None and said in {None, written}:
+    if written is not None and said in (None, written):
         check_finite(seen)
         if written not in SCALES:
             raise unknown_name(str(written), "scale", SCALES, DataError)

@@ -168,7 +168,7 @@ class Split:
             raise _damaged(path, f"{err.args[0]} is missing") from err
         except (TypeError, AttributeError, ValueError) as err:
             raise _damaged(path, str(err)) from err
-        if said.get("hash") not in {None, split.digest()}:  # older versions wrote none
+        if said.get("hash") not in (None, split.digest()):  # older versions wrote none
             msg = (
                 f"{path} was altered: it does not say what its hash was made of. Make it again with cycseq split; if you "
                 'changed it yourself, remove the line "hash".'
