@@ -19,6 +19,7 @@ from cycseq.data.inspect import inspect_file
 from cycseq.data.readers import ReadSettings, read
 from cycseq.data.scale import SCALES
 from cycseq.errors import CycseqError
+from cycseq.stored import StoredMatrix, all_of
 
 T = TypeVar("T")
 SHARED_MEMORY = Path("/dev/shm")
@@ -150,7 +151,8 @@ def read_soundly(path: Path, settings: ReadSettings, *, inspected: bool = False)
 
 def check_sound(data: PerturbationData) -> None:
     """Labels, names, scale and values as `PerturbationData` promises them."""
-    adata, x = data.adata, data.x
+    adata = data.adata
+    x = all_of(data.x) if isinstance(data.x, StoredMatrix) else data.x
     assert data.scale in SCALES
     assert adata.n_obs
     assert adata.n_vars

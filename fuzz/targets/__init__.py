@@ -2,7 +2,7 @@
 
 from target import Target
 
-from targets import archives, arrays, h5, labels, matrices, records, tables, words, zarr_stores
+from targets import archives, arrays, h5, labels, matrices, records, stored, tables, words, zarr_stores
 
 TARGETS: dict[str, Target] = {
     target.name: target
@@ -10,6 +10,7 @@ TARGETS: dict[str, Target] = {
         h5.H5AD,
         h5.BYTES,
         zarr_stores.ZARR,
+        stored.STORED,
         matrices.TEN_X,
         tables.TABLES,
         arrays.ARRAYS,
