@@ -15,6 +15,7 @@ from cycseq.cli import BAD_INPUT, SUCCESS, main
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.split import KINDS, SplitSettings, make_splits
 from cycseq.errors import FileError, ModelError, SettingsError, SplitError
+from cycseq.files import alone
 from cycseq.models import build_model
 from cycseq.tuning import TuneSettings, tune
 from cycseq.tuning import folds as folds_module
@@ -245,6 +246,8 @@ def test_another_search_in_the_folder_is_not_mixed_up(data, split, tmp_path):
     (tmp_path / "mine" / "letter.txt").write_text("dear")
     with pytest.raises(FileError, match="holds no search"):
         tune(data, split, one, tmp_path / "mine", overwrite=True)
+    with alone(tmp_path / "taken"), pytest.raises(FileError, match="another cycseq is at work in"):
+        tune(data, split, one, tmp_path / "taken")
 
 
 def test_on_the_command_line(data, split, tmp_path, capsys):

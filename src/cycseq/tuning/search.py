@@ -19,7 +19,7 @@ from optuna.trial import Trial, TrialState
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.split import Split
 from cycseq.errors import CycseqError, FileError, ModelError, SettingsError
-from cycseq.files import write_text
+from cycseq.files import alone, write_text
 from cycseq.models import build_model
 from cycseq.progress import track
 from cycseq.run import asked_otherwise, environment
@@ -68,19 +68,22 @@ def tune(
         If the split was made from other data, or cannot be split again.
     ModelError
         If optuna is absent, or all trials failed.
+    FileError
+        If another process works in the folder, or it holds something else.
     """
     space = space_of(settings.model, settings.space)
     folds = inner_folds(data, split, settings)
     asked = _asked(split, settings, space, folds)
-    _check_folder(out, asked, overwrite=overwrite)
-    write_text(out / RECORD, json.dumps({"asked": asked, **environment()}, indent=1), overwrite=True)
-    study = open_study(out / JOURNAL, settings.direction)
-    for number in track(range(len(finished(study)), settings.trials), "Trials"):
-        _try(study, number, settings, space, folds)
-        _give_up_if_hopeless(study, settings.model)
-    result = result_of(study, settings, space, [fold.split.name for fold in folds], out)
-    for name, table in ((TRIALS, result.trials), (FOLDS, result.folds)):
-        write_text(out / name, table.to_csv(index=False), overwrite=True)
+    with alone(out):
+        _check_folder(out, asked, overwrite=overwrite)
+        write_text(out / RECORD, json.dumps({"asked": asked, **environment()}, indent=1), overwrite=True)
+        study = open_study(out / JOURNAL, settings.direction)
+        for number in track(range(len(finished(study)), settings.trials), "Trials"):
+            _try(study, number, settings, space, folds)
+            _give_up_if_hopeless(study, settings.model)
+        result = result_of(study, settings, space, [fold.split.name for fold in folds], out)
+        for name, table in ((TRIALS, result.trials), (FOLDS, result.folds)):
+            write_text(out / name, table.to_csv(index=False), overwrite=True)
     return result
 
 
