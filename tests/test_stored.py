@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import anndata as ad
+import h5py
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -26,7 +27,7 @@ from cycseq.data.readers import ReadSettings, read
 from cycseq.data.readers.stored import LABELS, memory_bytes
 from cycseq.data.simulate import SimulateSettings, simulate, simulate_to
 from cycseq.data.split import SplitSettings, make_splits
-from cycseq.errors import DataError, SettingsError
+from cycseq.errors import CycseqError, DataError, SettingsError
 from cycseq.evaluation import evaluate
 from cycseq.models import MODELS, build_model
 from cycseq.real_side import EvaluateSettings, RealSide
@@ -312,6 +313,28 @@ def test_without_dask_what_the_machine_can_hold_is_held(counts: Path, monkeypatc
     assert read(counts).fingerprint() == held.fingerprint()
     with pytest.raises(SettingsError, match=r"pip install 'cycseq\[scale\]'"):
         read(counts, ReadSettings(memory=little(held)))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("gone", r"damaged\.h5ad cannot be read as h5ad: it is damaged"),
+        ("of text", r"damaged\.h5ad cannot be read as h5ad: it is damaged"),
+        ("too many", "a sparse matrix is damaged: its indices do not fit its shape"),
+    ],
+)
+def test_damaged_values_are_said_in_one_line(counts: Path, tmp_path: Path, change: str, said: str) -> None:
+    memory, path = little(read(counts)), tmp_path / "damaged.h5ad"
+    path.write_bytes(counts.read_bytes())
+    with h5py.File(path, "r+") as file:
+        if change == "too many":
+            file["X/indptr"][-5] = 10**9
+        else:
+            del file["X/indices"]
+        if change == "of text":
+            file["X/indices"] = np.array([b"a"] * len(file["X/data"]))
+    with pytest.raises(CycseqError, match=rf"^[^\n]*{said}[^\n]*$"):
+        read(path, ReadSettings(memory=memory)).fingerprint()
 
 
 def test_what_cannot_be_read_in_parts_is_said(counts: Path, tmp_path: Path) -> None:

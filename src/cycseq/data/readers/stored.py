@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from contextlib import suppress
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import scipy.sparse as sp
 
 from cycseq.arrays import Matrix
 from cycseq.data.door import float32
+from cycseq.data.readers.base import damage_named
 from cycseq.errors import DataError, SettingsError
 from cycseq.stored import StoredMatrix
 
@@ -101,16 +103,38 @@ def values_of(element: Any, memory: str | None) -> Matrix:
 
 def stay_in_file(element: Any, rows: int) -> StoredMatrix:
     """The values of an element of an h5ad or zarr file as a stored matrix, in blocks of so many cells."""
-    from anndata.experimental import read_elem_lazy
+    import dask.array
 
+    da: Any = dask.array  # has no annotations
     is_sparse = element.attrs["encoding-type"] == "csr_matrix"
-    n_genes = int(element.attrs["shape"][1] if is_sparse else element.shape[1])
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=UserWarning)  # of zarr, about its own formats
-        stored = read_elem_lazy(element, chunks=(rows, n_genes))
-    meta = sp.csr_matrix((0, 0), dtype=np.float32) if is_sparse else np.zeros((0, 0), dtype=np.float32)
-    values: StoredMatrix = stored.map_blocks(float32, dtype=np.float32, meta=meta)
+    shape = tuple(int(n) for n in (element.attrs["shape"] if is_sparse else element.shape))
+    in_h5 = isinstance(element, h5py.Group | h5py.Dataset)
+    place = (Path(element.file.filename), element.name) if in_h5 else element  # a worker opens HDF5 files itself
+    values: StoredMatrix = da.map_blocks(
+        partial(_block, place),
+        chunks=da.core.normalize_chunks((rows, shape[1]), shape=shape),
+        dtype=np.float32,
+        meta=sp.csr_matrix((0, 0), dtype=np.float32) if is_sparse else np.zeros((0, 0), dtype=np.float32),
+    )
     return values
+
+
+def _block(place: Any, *, block_info: Any) -> Matrix:
+    """The cells of one block, of an element of a zarr store or of one named in an HDF5 file."""
+    cells = slice(*block_info[None]["array-location"][0])
+    if not isinstance(place, tuple):
+        with damage_named(Path(str(place.store_path)), "zarr"):
+            return float32(_by_cells(place)[cells])
+    path, name = place
+    with damage_named(path, "h5ad"), h5py.File(path) as file:
+        return float32(_by_cells(file[name])[cells])
+
+
+def _by_cells(element: Any) -> Any:
+    """An element of which cells can be read alone."""
+    import anndata as ad
+
+    return ad.io.sparse_dataset(element, should_cache_indptr=False) if hasattr(element, "keys") else element
 
 
 def _amount(n_bytes: float) -> str:
