@@ -126,7 +126,7 @@ def _block(place: Any, *, block_info: Any) -> Matrix:
         with damage_named(Path(str(place.store_path)), "zarr"):
             return float32(_by_cells(place)[cells])
     path, name = place
-    with damage_named(path, "h5ad"), h5py.File(path) as file:
+    with h5py.File(path) as file, damage_named(path, "h5ad"):  # a file that is not there is no damaged one
         return float32(_by_cells(file[name])[cells])
 
 
