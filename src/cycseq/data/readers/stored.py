@@ -74,7 +74,8 @@ def values_of(element: Any, memory: str | None) -> Matrix:
     import anndata as ad
     import pandas as pd
 
-    limit, size, n_cells = memory_bytes(memory), _n_bytes(element), _n_cells(element)
+    limit, size, n_cells = memory_bytes(memory), _n_bytes(element), _shape(element)[0]
+    labels = LABELS * n_cells
     encoding, has_dask = element.attrs.get("encoding-type"), find_spec("dask") is not None
     by_cells = encoding in {"csr_matrix", "array"}
     unbounded = memory is None and size <= limit  # nobody asked for less than the machine has
@@ -85,16 +86,16 @@ def values_of(element: Any, memory: str | None) -> Matrix:
     if not by_cells:
         msg = (
             f"{what}, and the file keeps them as {encoding}, of which no cells can be read alone: write X as CSR, or allow "
-            f"{_amount(size / IN_MEMORY + LABELS * n_cells)} with --memory."
+            f"{_amount(size / IN_MEMORY + labels)} with --memory."
         )
         raise DataError(msg)
     if not has_dask:
         msg = f"{what}: allow more with --memory, or install what reads a part at a time: pip install 'cycseq[scale]'."
         raise SettingsError(msg)
-    rows = int(BLOCK * (limit - LABELS * n_cells) * n_cells / size)
+    rows = int(BLOCK * (limit - labels) * n_cells / size)
     if rows < min(FEWEST_CELLS, n_cells):
         msg = (
-            f"{what}, and beside the labels of {n_cells:,} cells ({_amount(LABELS * n_cells)}) not even {FEWEST_CELLS} cells "
+            f"{what}, and beside the labels of {n_cells:,} cells ({_amount(labels)}) not even {FEWEST_CELLS} cells "
             "at once fit: allow more with --memory."
         )
         raise SettingsError(msg)
@@ -107,7 +108,7 @@ def stay_in_file(element: Any, rows: int) -> StoredMatrix:
 
     da: Any = dask.array  # has no annotations
     is_sparse = element.attrs["encoding-type"] == "csr_matrix"
-    shape = tuple(int(n) for n in (element.attrs["shape"] if is_sparse else element.shape))
+    shape = _shape(element)
     in_h5 = isinstance(element, h5py.Group | h5py.Dataset)
     place = (Path(element.file.filename), element.name) if in_h5 else element  # a worker opens HDF5 files itself
     values: StoredMatrix = da.map_blocks(
@@ -141,9 +142,9 @@ def _amount(n_bytes: float) -> str:
     return f"{n_bytes / 2**30:.1f} GiB" if n_bytes >= 2**30 else f"{n_bytes / 2**20:.1f} MiB"
 
 
-def _n_cells(element: Any) -> int:
-    """How many cells the values are of; 0 of a table, which does not say so."""
-    return int(element.attrs.get("shape", getattr(element, "shape", (0,)))[0])
+def _shape(element: Any) -> tuple[int, ...]:
+    """Cells and genes; no cells where it is a table, which does not say so."""
+    return tuple(int(n) for n in element.attrs.get("shape", getattr(element, "shape", (0,))))
 
 
 def _n_bytes(element: Any) -> int:
