@@ -5,12 +5,13 @@ import pytest
 torch = pytest.importorskip("torch", reason="networks need torch: pip install 'cycseq[networks]'")
 
 from torch import nn  # noqa: E402
+from torch.nn.utils.parametrizations import spectral_norm  # noqa: E402
 
 from cycseq.nets.autoencoder import AutoencoderNet  # noqa: E402
 from cycseq.nets.batch import Batch, Sizes  # noqa: E402
-from cycseq.nets.blocks import Dropout, Labels, TokenAttention  # noqa: E402
+from cycseq.nets.blocks import Dropout, Labels, SpectralLinear, TokenAttention  # noqa: E402
 from cycseq.nets.gan import GanNet  # noqa: E402
-from cycseq.nets.losses import frozen  # noqa: E402
+from cycseq.nets.losses import frozen, gradient_penalty  # noqa: E402
 
 SIZES = Sizes(genes=12, parts=4, contexts=3, batches=2)
 
@@ -78,6 +79,28 @@ def test_dropout_keeps_expected_values_and_does_nothing_in_evaluation():
     y.sum().backward()
     assert torch.equal(x.grad, y.detach())
     assert torch.equal(layer.eval()(x), x)
+
+
+def test_a_spectral_layer_and_the_gradient_of_its_gradient_are_torchs():
+    torch.manual_seed(0)
+    ours, plain = SpectralLinear(9, 5).double(), nn.Linear(9, 5).double()
+    plain.load_state_dict({"weight": ours.weight, "bias": ours.bias})
+    theirs = spectral_norm(plain)
+    found = theirs.parametrizations["weight"][0]
+    found._u.copy_(ours.u)
+    found._v.copy_(ours.v)
+    x, other = torch.randn(2, 7, 9, dtype=torch.float64)
+    for layer in (ours, theirs):
+        torch.manual_seed(1)
+        critic = nn.Sequential(layer, nn.Tanh())
+        (critic(x).square().sum() + gradient_penalty(lambda y, c=critic: c(y).sum(dim=1), x, other)).backward()
+    assert torch.allclose(ours.weight.grad, theirs.parametrizations["weight"].original.grad)
+    assert torch.allclose(ours.bias.grad, theirs.bias.grad)
+    assert torch.allclose(ours.eval()(x), theirs.eval()(x))
+    for _ in range(50):
+        ours.train()(x)
+    largest = float(torch.linalg.matrix_norm(ours.weight, ord=2))
+    assert torch.allclose(ours.eval()(x), x @ ours.weight.T / largest + ours.bias)
 
 
 def test_a_critic_can_be_handed_to_another_process():

@@ -5,7 +5,7 @@ from scipy import stats
 torch = pytest.importorskip("torch", reason="networks need torch: pip install 'cycseq[networks]'")
 
 from cycseq.nets.likelihood import counts_of, nb_loss  # noqa: E402
-from cycseq.nets.losses import annealed, gradient_penalty, kl_to_standard, least_squares  # noqa: E402
+from cycseq.nets.losses import annealed, gradient_penalty, kl_to_standard, least_squares, mean_distance  # noqa: E402
 
 
 @pytest.fixture
@@ -92,3 +92,25 @@ def test_gradients_of_counts_are_those_of_the_plain_formula(excess):
     found = torch.autograd.grad(nb_loss(counts, log_mean, log_dispersion, logit if excess else None), inputs)
     for one, other in zip(found, wanted, strict=True):
         assert torch.allclose(one, other, atol=1e-10)
+
+
+def test_the_distance_of_means_is_that_of_pairs_of_cells_and_not_biased_by_few():
+    generator = torch.Generator().manual_seed(0)
+
+    def drawn(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    real, made, codes = drawn(6, 4), drawn(6, 4), torch.tensor([0, 1, 0, 2, 1, 0])
+    wanted = 0.0
+    for rows in ([0, 2, 5], [1, 4]):  # the group of one cell has no pairs
+        pairs = [(i, j) for i in rows for j in rows if i != j]
+        within = sum(float(real[i] @ real[j] + made[i] @ made[j]) for i, j in pairs) / len(pairs)
+        wanted += len(rows) * (within - 2.0 * float(real[rows].mean(0) @ made[rows].mean(0)))
+    got = mean_distance(real, made, codes, torch.tensor([3, 2, 1]))
+    assert float(got) == pytest.approx(wanted / 5 / 4, rel=1e-9)
+    assert float(mean_distance(real[:1], made[:1], torch.tensor([0]), torch.tensor([1]))) == 0.0
+
+    twos, codes = (40_000, 3), torch.arange(20_000).repeat(2)
+    cells, more, counts = drawn(*twos), drawn(*twos) + 0.5, torch.full((20_000,), 2)
+    assert abs(float(mean_distance(cells, drawn(*twos), codes, counts))) < 0.05  # the plain distance is 1
+    assert float(mean_distance(cells, more, codes, counts)) == pytest.approx(0.25, abs=0.05)

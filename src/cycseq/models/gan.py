@@ -2,6 +2,7 @@
 
 # No postponed annotations: see `network.py`.
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, final
 
 import numpy as np
@@ -16,7 +17,7 @@ from cycseq.errors import ModelError
 from cycseq.models.network import NetworkModel
 from cycseq.nets.batch import Batch, Sizes
 from cycseq.nets.gan import GanNet
-from cycseq.nets.losses import condition_errors, gradient_penalty
+from cycseq.nets.losses import condition_codes, condition_errors, frozen, gradient_penalty, mean_distance
 
 START_CELLS = 20_000
 """Cells that means, zeros and highest values of genes are found in, at most."""
@@ -46,8 +47,9 @@ class GAN(NetworkModel[GanNet]):
     """Tell both players perturbation and context; false is the published form."""
     gated: bool = True
     """Genes are off (exactly zero) or bounded by the highest training value; false, as published: free values."""
-    moments: float = 1.0
-    """Weight of the distance of each batch's gene means and shares of zeros from the real ones; 0 as published."""
+    moments: float = 10.0
+    """Weight of the distance of gene means and shares of zeros from the real ones, in each batch and in each of its
+    conditions; 0 as published."""
     critic_steps: int = 1
     """Updates of the critic for one of the generator; 5 as published."""
     label_smoothing: float = 0.1
@@ -56,6 +58,8 @@ class GAN(NetworkModel[GanNet]):
     """Standard deviation of the noise on what the critic sees."""
     penalty: float = 0.1
     """Weight of the critic's gradient penalty."""
+    penalty_share: float = 0.25
+    """Share of a batch's cells that the penalty is computed on, for its time; 1 as published."""
     sparsity: float = 0.0
     """Weight of the mean absolute standardised output; 0.01 as published, where it was to make zeros and did not."""
 
@@ -86,16 +90,18 @@ class GAN(NetworkModel[GanNet]):
         """The critic's updates, then one of the generator."""
         losses: dict[str, Tensor] = {}
         real = net.standardised(batch.x)
-        for _ in range(self.critic_steps):
-            losses |= self._critic_losses(net, real, batch)
+        for left in reversed(range(self.critic_steps)):
+            with torch.set_grad_enabled(
+                left == 0
+            ):  # the cells of the critic's last update are those of the generator's
+                cells, share = net.generator(batch)
+            made = net.standardised(cells)
+            losses |= self._critic_losses(net, real, made.detach(), batch)
             optimisers.minimise("critic", losses["critic"] + self.penalty * losses["penalty"])
-        cells, share = net.generator(batch)
-        made = net.standardised(cells)
-        score = net.critic(self._noisy(made), net.critic.told(batch).detach())
-        losses["generator"] = bce(score.float(), torch.ones_like(score, dtype=torch.float32))
-        means = (made.mean(dim=0) - real.mean(dim=0)).square().mean()
-        zeros = (share.mean(dim=0) - (batch.x > 0).float().mean(dim=0)).square().mean() if self.gated else means * 0.0
-        losses["moments"] = means + zeros
+        with frozen(net.critic):
+            score = net.critic(self._noisy(made), net.critic.told(batch)).float()
+        losses["generator"] = bce(score, torch.ones_like(score))
+        losses["moments"] = self._moments(real, made, share, batch)
         total = losses["generator"] + self.moments * losses["moments"] + self.sparsity * made.abs().mean()
         optimisers.minimise("generator", total)
         return losses
@@ -125,21 +131,23 @@ class GAN(NetworkModel[GanNet]):
         msg = "GAN has no encoder, so it cannot embed cells: take Autoencoder, VAE or CycSeq."
         raise ModelError(msg)
 
-    def _critic_losses(self, net: GanNet, real: Tensor, batch: Batch) -> dict[str, Tensor]:
-        with torch.no_grad():
-            made = net.standardised(net.generator(batch)[0])
+    def _critic_losses(self, net: GanNet, real: Tensor, made: Tensor, batch: Batch) -> dict[str, Tensor]:
         told = net.critic.told(batch)
-        scores = [net.critic(self._noisy(x), told).float() for x in (real, made)]
-        aims = (torch.full_like(scores[0], 1.0 - self.label_smoothing), torch.zeros_like(scores[1]))
+        of_real, of_made = net.critic(self._noisy(torch.cat([real, made])), told.repeat(2, 1)).float().chunk(2)
+        n = max(1, round(self.penalty_share * len(real)))  # in no order, so any part is a fair one
+        penalty = gradient_penalty(partial(net.critic, told=told[:n].detach()), real[:n], made[:n])
+        critic = bce(of_real, torch.full_like(of_real, 1.0 - self.label_smoothing)) + bce(
+            of_made, torch.zeros_like(of_made)
+        )
+        return {"critic": critic, "penalty": penalty}
 
-        def score(x: Tensor) -> Tensor:
-            scores: Tensor = net.critic(x, told.detach())
-            return scores
-
-        return {
-            "critic": bce(scores[0], aims[0]) + bce(scores[1], aims[1]),
-            "penalty": gradient_penalty(score, real, made),
-        }
+    def _moments(self, real: Tensor, made: Tensor, share: Tensor, batch: Batch) -> Tensor:
+        whole = torch.zeros_like(batch.context), torch.tensor([len(real)], device=real.device)
+        groups = [whole, condition_codes(batch)] if self.conditional else [whole]
+        found = [mean_distance(real, made, *group) for group in groups]
+        if self.gated:
+            found += [mean_distance((batch.x > 0).to(share.dtype), share, *group) for group in groups]
+        return torch.stack(found).sum()
 
     def _noisy(self, x: Tensor) -> Tensor:
         return x + self.instance_noise * torch.randn_like(x)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
 from cycseq.nets.batch import Batch, Sizes
-from cycseq.nets.blocks import Labels, mlp
+from cycseq.nets.blocks import Labels, SpectralLinear, mlp
 
 LABEL_WIDTH = 32
 
@@ -57,14 +55,13 @@ class Critic(nn.Module):
 
     def __init__(self, sizes: Sizes, hidden: Sequence[int], *, conditional: bool) -> None:
         super().__init__()
-        self.made_of = sizes, tuple(hidden), conditional
         self.labels = Labels(sizes, LABEL_WIDTH) if conditional else None
         told = 0 if self.labels is None else self.labels.width
         widths = [sizes.genes + told, *hidden]
         layers: list[nn.Module] = []
         for width_in, width_out in pairwise(widths):
-            layers += [spectral_norm(nn.Linear(width_in, width_out)), nn.LeakyReLU(0.2), nn.Dropout(0.1)]
-        self.layers = nn.Sequential(*layers, spectral_norm(nn.Linear(hidden[-1], 1)))
+            layers += [SpectralLinear(width_in, width_out), nn.LeakyReLU(0.2), nn.Dropout(0.1)]
+        self.layers = nn.Sequential(*layers, SpectralLinear(hidden[-1], 1))
 
     def told(self, batch: Batch) -> Float[Tensor, "cells labels"]:
         """What the critic is told of each cell: vectors of its labels, or nothing."""
@@ -74,16 +71,6 @@ class Critic(nn.Module):
         """Scores of standardised cells."""
         score: Tensor = self.layers(torch.cat([x, told], dim=1)).squeeze(1)
         return score
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """By its state, as torch pickles no spectral normalisation: processes that train together are handed the network."""
-        return _critic, (*self.made_of, self.state_dict())
-
-
-def _critic(sizes: Sizes, hidden: Sequence[int], conditional: bool, state: dict[str, Tensor]) -> Critic:  # noqa: FBT001
-    critic = Critic(sizes, hidden, conditional=conditional)
-    critic.load_state_dict(state)
-    return critic
 
 
 class GanNet(nn.Module):

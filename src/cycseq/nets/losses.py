@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from cycseq.nets.batch import Batch
@@ -63,14 +63,49 @@ def least_squares(score: Tensor, aim: float) -> Float[Tensor, ""]:
     return (score - aim).square().mean()
 
 
+def condition_codes(batch: Batch) -> tuple[Int[Tensor, "cells"], Int[Tensor, "conditions"]]:
+    """Which condition each cell of the batch is of, and how many cells each condition has."""
+    labels = torch.cat([batch.context[:, None], batch.parts], dim=1)
+    _, codes, counts = torch.unique(labels, dim=0, return_inverse=True, return_counts=True)
+    return codes, counts
+
+
 def condition_means(
     batch: Batch, cells: Sequence[Float[Tensor, "cells genes"]]
 ) -> list[Float[Tensor, "conditions genes"]]:
     """Mean of each of several sets of cells in every condition of the batch, whose rows they share."""
-    labels = torch.cat([batch.context[:, None], batch.parts], dim=1)
-    _, codes, counts = torch.unique(labels, dim=0, return_inverse=True, return_counts=True)
+    codes, counts = condition_codes(batch)
     # sums by place: a product with a matrix of zeros and ones costs as much as a layer where conditions are many
     return [x.new_zeros(len(counts), x.shape[1]).index_add(0, codes, x) / counts[:, None] for x in cells]
+
+
+def mean_distance(
+    real: Float[Tensor, "cells genes"],
+    made: Float[Tensor, "cells genes"],
+    codes: Int[Tensor, "cells"],
+    counts: Int[Tensor, "groups"],
+) -> Float[Tensor, ""]:
+    """Squared distance of made from real means within groups of cells, for each gene, without the bias of few cells.
+
+    Mean over groups of two or more cells, each counted as often as it has cells. The plain squared distance of two means
+    of n cells holds the variances of the cells, divided by n, so that made cells would be drawn to their mean. Here products
+    of a cell with itself are left out (maximum mean discrepancy with a linear kernel; Gretton 2012, lemma 6).
+    """
+    n = counts.to(real.dtype)
+
+    def sums(x: Tensor) -> Tensor:
+        return x.new_zeros(len(counts), *x.shape[1:]).index_add(0, codes, x)
+
+    def between_cells(x: Tensor, total: Tensor) -> Tensor:
+        pairs = (n * (n - 1.0)).clamp(min=1.0)
+        products: Tensor = (total.square().sum(dim=1) - sums(x.square().sum(dim=1))) / pairs
+        return products
+
+    of_real, of_made = sums(real), sums(made)
+    across = (of_real * of_made).sum(dim=1) / n.square()
+    apart = between_cells(real, of_real) + between_cells(made, of_made) - 2.0 * across
+    counted = n * (n > 1.0)
+    return (counted * apart).sum() / counted.sum().clamp(min=1.0) / real.shape[1]
 
 
 def condition_errors(batches: Sequence[Batch], made: Sequence[Float[Tensor, "cells genes"]]) -> dict[str, float]:

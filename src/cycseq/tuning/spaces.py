@@ -82,7 +82,7 @@ SPACES: dict[str, Space] = {
     "Autoencoder": _LATENT,
     "VAE": {**_LATENT, "kl_weight": Range(0.003, 1.0, log=True)},
     "GAN": {
-        "moments": Range(0.1, 10.0, log=True),
+        "moments": Range(1.0, 100.0, log=True),
         "critic_steps": Choice((1, 2, 5)),
         "learning_rate": Range(5e-5, 1e-3, log=True),
         "batch_size": Choice((64, 128, 256)),
