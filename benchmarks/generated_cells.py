@@ -26,7 +26,14 @@ from cycseq.models.gan import GAN
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 FILES = {"norman": "norman2019_mcfaline2023_slice.h5ad", "kang": "kang2018_pbmc_ifnb.h5ad"}
-PUBLISHED = {"conditional": False, "gated": False, "moments": 0.0, "critic_steps": 5, "sparsity": 0.01}
+PUBLISHED = {
+    "conditional": False,
+    "gated": False,
+    "moments": 0.0,
+    "critic_steps": 5,
+    "penalty_share": 1.0,
+    "sparsity": 0.01,
+}
 METRICS = ("zero_fraction_error", "mean_variance_error", "c2st_auc", "gene_correlation_error", "pearson_delta")
 N_CELLS = 200
 

@@ -9,6 +9,7 @@ torch = pytest.importorskip("torch", reason="networks need torch: pip install 'c
 pytest.importorskip("lightning", reason="training needs lightning: pip install 'cycseq[networks]'")
 
 from cycseq.errors import FitBrokeOffError, ModelError, SettingsError  # noqa: E402
+from cycseq.models import build_model  # noqa: E402
 from cycseq.models.autoencoder import Autoencoder  # noqa: E402
 from cycseq.models.vae import VAE  # noqa: E402
 
@@ -136,8 +137,35 @@ def test_bf16_trains_to_about_the_same_loss(small_data):
 
 @pytest.mark.parametrize(("setting", "value"), [("num_epochs", 0), ("learning_rate", -1.0), ("held_out", 1.5)])
 def test_settings_without_sense_are_refused(small_data, setting, value):
-    with pytest.raises(SettingsError, match=rf"{setting} is .*--model.{setting}"):
+    with pytest.raises(SettingsError, match=rf"(--model\.)?{setting} is .* must "):
         Autoencoder(**{setting: value}).fit(small_data)
+
+
+@pytest.mark.parametrize(
+    ("model", "setting", "value"),
+    [
+        ("Autoencoder", "hidden", []),
+        ("Autoencoder", "latent", 0),
+        ("Autoencoder", "dropout", [0.2, 1.0]),
+        ("VAE", "hidden", [32, -1]),
+        ("VAE", "kl_weight", -0.1),
+        ("VAE", "measured", float("nan")),
+        ("GAN", "critic_steps", 0),
+        ("GAN", "critic", []),
+        ("GAN", "betas", [0.5, 1.0]),
+        ("CycSeq", "penalty_every", 0),
+        ("CycSeq", "cycle_share", 1.5),
+        ("CycleTransport", "lambda_mmd", -1.0),
+    ],
+)
+def test_every_network_refuses_its_own_settings_without_sense(small_data, model, setting, value):
+    with pytest.raises(SettingsError, match=rf"--model\.{setting} is .* must "):
+        build_model(model, {setting: value}).fit(small_data)
+
+
+def test_too_little_memory_is_said_in_one_line(small_data):
+    with pytest.raises(FitBrokeOffError, match=r"^Autoencoder needs more memory than there is.*batch_size"):
+        Autoencoder(hidden=(10**12,)).fit(small_data)
 
 
 def test_a_device_that_is_not_there_is_said_in_one_line(small_data):

@@ -37,6 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return SUCCESS
+    except MemoryError as err:
+        return _fail(
+            f"there is not enough memory ({err}): give fewer cells or genes, or --memory where the command has it."
+        )
     except OSError as err:
         return _fail(f"{err.filename or 'a file'}: {err.strerror or err}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -54,21 +55,24 @@ class FitBrokeOffError(ModelError):
     """A fit diverged, or lacks a package: another seed, setting or machine may do it."""
 
 
-def check_at_least(least: float, *, option: str = "--", **values: float | None) -> None:
-    """Raise `SettingsError` for the first of these settings that is below the least value that makes sense.
+def check_at_least(least: float, *, most: float = math.inf, option: str = "--", **values: float | None) -> None:
+    """Raise `SettingsError` for the first of these settings that is below or above what makes sense.
 
     Parameters
     ----------
     least
         The smallest value allowed.
+    most
+        The largest one.
     option
         What an option of the command line has before the setting's name: ``--model.`` for a model's.
     values
         Settings by name; None stands for one that was not said.
     """
     for name, value in values.items():
-        if value is not None and not value >= least:
-            msg = f"{option}{name} is {value}, which makes no sense: it must be {least} or more."
+        if value is not None and not least <= value <= most:
+            wanted = f"be {least} or more" if most == math.inf else f"lie between {least} and {most}"
+            msg = f"{option}{name} is {value}, which makes no sense: it must {wanted}."
             raise SettingsError(msg)
 
 

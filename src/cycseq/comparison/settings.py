@@ -28,7 +28,15 @@ _AUTOENCODER = {
 PUBLISHED: dict[str, dict[str, Any]] = {
     "Autoencoder": _AUTOENCODER,
     "VAE": {**_AUTOENCODER, "kl_per_gene": False, "kl_weight": 0.1},
-    "GAN": {"conditional": False, "gated": False, "moments": 0.0, "critic_steps": 5, "sparsity": 0.01, "patience": 100},
+    "GAN": {
+        "conditional": False,
+        "gated": False,
+        "moments": 0.0,
+        "critic_steps": 5,
+        "penalty_share": 1.0,
+        "sparsity": 0.01,
+        "patience": 100,
+    },
     "CycSeq": {"faithful": True},
 }
 """The published form of each network, as far as settings restore it."""

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from cycseq.arrays import Profile, Profiles
 from cycseq.data.dataset import Condition
 from cycseq.data.pseudobulk import Responses
-from cycseq.errors import ModelError
+from cycseq.errors import ModelError, check_at_least
 from cycseq.models.base import ShiftModel, remembered
 
 Weighting = Literal["equal", "cells", "nearness"]
@@ -42,6 +42,7 @@ class ContextAdditive(ShiftModel):
         self, train: Responses, genes: Sequence[str], *, seed: int
     ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         """The training Deltas, the control profiles of their contexts, and the amplitude."""
+        check_at_least(0, option="--model.", amplitude=self.amplitude)
         arrays, facts = remembered(train)
         contexts = sorted({c.context for c in train.conditions})
         profiles = np.stack([train.control_mean[context] for context in contexts])

@@ -93,7 +93,9 @@ class CycleTransport(Model):
             raise SettingsError(msg)
         sizes = ("n_components", "width", "num_epochs", "batch_size", "patience")
         check_at_least(1, option="--model.", **{name: getattr(self, name) for name in sizes})
-        check_at_least(0, option="--model.", held_out=self.held_out, learning_rate=self.learning_rate)
+        weights = ("lambda_pair", "lambda_cycle", "lambda_mmd", "lambda_mean", "learning_rate")
+        check_at_least(0, option="--model.", **{name: getattr(self, name) for name in weights})
+        check_at_least(0, most=0.9, option="--model.", held_out=self.held_out)
         anchor = build_model(self.mean, self.mean_settings).fit(train, validation, seed=seed).learned
         data = joined(train, validation).loaded(self.name)
         arrays = {**_prefixed(anchor.arrays, MEAN), **principal_components(data, self.n_components, seed=seed)}

@@ -15,7 +15,7 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.nearness import response_weights
 from cycseq.data.pseudobulk import responses
 from cycseq.models.base import shifted_cells
-from cycseq.models.network import NetworkModel
+from cycseq.models.network import BELOW_1, SHARE, SIZE, WEIGHT, NetworkModel
 from cycseq.nets.batch import Batch, Sizes
 from cycseq.nets.cycseq import CycSeqNet, Form, Translated, label_loss
 from cycseq.nets.losses import condition_errors, condition_means, frozen, gradient_penalty, least_squares
@@ -29,6 +29,13 @@ LABEL_SHARE = 0.1
 class CycSeq(NetworkModel[CycSeqNet]):
     """Two generators, control to perturbed and back, and two critics: one network for all contexts (IJCAI 2025)."""
 
+    limits: ClassVar[dict[str, tuple[float, float]]] = {
+        **dict.fromkeys(("penalty_every", "hidden", "latent"), SIZE),
+        **dict.fromkeys(("num_res_blocks", "nearness"), WEIGHT),
+        **dict.fromkeys(("lambda_kl", "lambda_cycle", "lambda_gan", "lambda_penalty", "lambda_mean"), WEIGHT),
+        **dict.fromkeys(("cycle_share", "measured"), SHARE),
+        "betas": BELOW_1,
+    }
     needs_controls: ClassVar[bool] = True
     latent_names: ClassVar[tuple[str, ...]] = ("expression", "knockout", "noise")
     num_res_blocks: int = 2

@@ -3,7 +3,7 @@
 # No postponed annotations: see `network.py`.
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from cycseq.arrays import Codes, dense
 from cycseq.batches import Encoded, Feeder
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import ModelError
-from cycseq.models.network import NetworkModel
+from cycseq.models.network import BELOW_1, SHARE, SIZE, WEIGHT, NetworkModel
 from cycseq.nets.batch import Batch, Sizes
 from cycseq.nets.gan import GanNet
 from cycseq.nets.losses import condition_codes, condition_errors, frozen, gradient_penalty, mean_distance
@@ -28,6 +28,12 @@ START_CELLS = 20_000
 class GAN(NetworkModel[GanNet]):
     """Cells generated from noise for a perturbation in a context, by two networks that play against each other."""
 
+    limits: ClassVar[dict[str, tuple[float, float]]] = {
+        **dict.fromkeys(("noise", "generator", "critic", "critic_steps"), SIZE),
+        **dict.fromkeys(("moments", "instance_noise", "penalty", "sparsity"), WEIGHT),
+        **dict.fromkeys(("label_smoothing", "penalty_share"), SHARE),
+        "betas": BELOW_1,
+    }
     num_epochs: int = 100
     """Passes over the training cells at most."""
     patience: int = 30
@@ -91,9 +97,8 @@ class GAN(NetworkModel[GanNet]):
         losses: dict[str, Tensor] = {}
         real = net.standardised(batch.x)
         for left in reversed(range(self.critic_steps)):
-            with torch.set_grad_enabled(
-                left == 0
-            ):  # the cells of the critic's last update are those of the generator's
+            # the cells of the critic's last update are those of the generator's
+            with torch.set_grad_enabled(left == 0):
                 cells, share = net.generator(batch)
             made = net.standardised(cells)
             losses |= self._critic_losses(net, real, made.detach(), batch)
@@ -136,10 +141,8 @@ class GAN(NetworkModel[GanNet]):
         of_real, of_made = net.critic(self._noisy(torch.cat([real, made])), told.repeat(2, 1)).float().chunk(2)
         n = max(1, round(self.penalty_share * len(real)))  # in no order, so any part is a fair one
         penalty = gradient_penalty(partial(net.critic, told=told[:n].detach()), real[:n], made[:n])
-        critic = bce(of_real, torch.full_like(of_real, 1.0 - self.label_smoothing)) + bce(
-            of_made, torch.zeros_like(of_made)
-        )
-        return {"critic": critic, "penalty": penalty}
+        aims = torch.full_like(of_real, 1.0 - self.label_smoothing), torch.zeros_like(of_made)
+        return {"critic": bce(of_real, aims[0]) + bce(of_made, aims[1]), "penalty": penalty}
 
     def _moments(self, real: Tensor, made: Tensor, share: Tensor, batch: Batch) -> Tensor:
         whole = torch.zeros_like(batch.context), torch.tensor([len(real)], device=real.device)

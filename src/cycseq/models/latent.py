@@ -3,7 +3,7 @@
 # No postponed annotations here: beartype would look for them in the files of the subclasses, which inherit the fields.
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, Literal, final
+from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from cycseq.data.nearness import response_weights
 from cycseq.data.pseudobulk import responses
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import ModelError
-from cycseq.models.network import NetworkModel
+from cycseq.models.network import BELOW_1, SHARE, SIZE, WEIGHT, NetworkModel
 from cycseq.nets.autoencoder import AutoencoderNet
 from cycseq.nets.batch import Batch, Sizes
 from cycseq.nets.likelihood import counts_of
@@ -31,6 +31,12 @@ START_CELLS = 20_000
 class LatentModel(NetworkModel[AutoencoderNet]):
     """Encoder, latent space, decoder."""
 
+    limits: ClassVar[dict[str, tuple[float, float]]] = {
+        **dict.fromkeys(("hidden", "latent"), SIZE),
+        **dict.fromkeys(("weight_decay", "nearness"), WEIGHT),
+        "dropout": BELOW_1,
+        "measured": SHARE,
+    }
     hidden: tuple[int, ...] = (256, 128)
     """Width of the encoder's layers; the decoder has them in reverse."""
     latent: int = 64

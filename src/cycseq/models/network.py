@@ -2,6 +2,7 @@
 
 # No postponed annotations here: beartype would look for them in the files of the subclasses, which inherit the fields.
 import json
+import math
 from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from cycseq.arrays import Codes
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.merge import joined
 from cycseq.data.scale import look_at
-from cycseq.errors import FitBrokeOffError, ModelError, SettingsError
+from cycseq.errors import FitBrokeOffError, ModelError, SettingsError, check_at_least
 from cycseq.model import Fitted
 from cycseq.models.trained_network import WEIGHTS, Net, TrainedNetwork
 
@@ -27,11 +28,19 @@ except ModuleNotFoundError as err:
 from cycseq.batches import Encoded, Feeder, Vocabulary, encoded
 from cycseq.nets.batch import Batch
 
+SIZE, WEIGHT, SHARE, BELOW_1 = (1, math.inf), (0, math.inf), (0, 1), (0, 0.9999)
+"""Limits of settings that are numbers of things, weights of losses, shares, and shares of less than all."""
+
 
 @dataclass
 class NetworkModel(TrainedNetwork[Net]):
     """A model that is trained by gradient steps."""
 
+    limits: ClassVar[dict[str, tuple[float, float]]] = {
+        **dict.fromkeys(("num_epochs", "batch_size", "patience", "devices", "num_nodes"), SIZE),
+        "gradient_norm": WEIGHT,
+    }
+    """Least and largest values that make sense of the settings of this class; of a tuple, those of each of its members."""
     needs_controls: ClassVar[bool] = False
     """Whether every training cell must come with a control cell of its context and batch."""
     num_epochs: int = 50
@@ -98,6 +107,7 @@ class NetworkModel(TrainedNetwork[Net]):
             If there is nothing to learn from, or a loss is no number any more or explodes (the model then holds its
             last good state).
         """
+        from cycseq.training.loop import shortage_in_words
         from cycseq.training.loop import train as train_network
 
         _settings_make_sense(self)
@@ -111,7 +121,7 @@ class NetworkModel(TrainedNetwork[Net]):
         learning, kept = self._parted(train, data, seed)
         if self.needs_controls:
             learning, kept = (rows[cells.parts[rows].any(axis=1)] for rows in (learning, kept))
-        with torch.random.fork_rng():
+        with shortage_in_words(self.name), torch.random.fork_rng():
             torch.manual_seed(seed)
             net = self.build(vocabulary.sizes(len(data.genes)))
             self.initialise(net, cells, learning, seed=seed)
@@ -119,7 +129,8 @@ class NetworkModel(TrainedNetwork[Net]):
         learnt = [part.fingerprint() for part in (train, validation) if part is not None]
         identity = json.dumps([self.name, self.settings(), seed, *learnt])
         validating = Feeder(cells, kept, max(256, self.batch_size), seed, with_controls=self.needs_controls)
-        state = train_network(self, net, feeder, validating, self._training_settings(), run=run, identity=identity)
+        with shortage_in_words(self.name):
+            state = train_network(self, net, feeder, validating, self._training_settings(), run=run, identity=identity)
         if not state.best_net:
             raise FitBrokeOffError(_broken(self, state.broken, "before the first epoch ended"))
         facts = {
@@ -168,10 +179,17 @@ class NetworkModel(TrainedNetwork[Net]):
 
 
 def _settings_make_sense(model: NetworkModel) -> None:
-    for name in ("num_epochs", "batch_size", "patience", "devices", "num_nodes", "learning_rate"):
-        if getattr(model, name) <= 0:
-            msg = f"{name} is {getattr(model, name)}, but must be above 0. Say another --model.{name}."
-            raise SettingsError(msg)
+    for owner in type(model).__mro__:
+        for name, (least, most) in vars(owner).get("limits", {}).items():
+            value = getattr(model, name)
+            if value == ():
+                msg = f"--model.{name} is empty, but must name one layer or more."
+                raise SettingsError(msg)
+            for member in value if isinstance(value, tuple) else (value,):
+                check_at_least(least, most=most, option="--model.", **{name: member})
+    if not model.learning_rate > 0.0:
+        msg = f"learning_rate is {model.learning_rate}, but must be above 0. Say another --model.learning_rate."
+        raise SettingsError(msg)
     if not 0.0 < model.held_out < 1.0:
         msg = f"held_out is {model.held_out}, but must lie between 0 and 1. Say --model.held_out 0.1."
         raise SettingsError(msg)

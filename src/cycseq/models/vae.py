@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 from cycseq.models.latent import LatentModel
+from cycseq.models.network import WEIGHT
 
 
 @final
@@ -13,6 +14,7 @@ from cycseq.models.latent import LatentModel
 class VAE(LatentModel):
     """An autoencoder whose latent space is a distribution near N(0, 1); predicts by latent arithmetic as scGen does."""
 
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"kl_weight": WEIGHT}
     batch_size: int = 256
     """Cells of one step."""
     num_epochs: int = 10

@@ -123,6 +123,21 @@ def _strategy(settings: TrainingSettings) -> str:
 
 
 @contextmanager
+def shortage_in_words(name: str) -> Iterator[None]:
+    """Say in one line that the memory of the processor or of a GPU did not suffice, and what needs less."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as err:
+        if not isinstance(err, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(err):
+            raise
+        msg = (
+            f"{name} needs more memory than there is to train. Say a smaller --model.batch_size or narrower layers, or "
+            "keep fewer genes (cycseq prepare --genes)."
+        )
+        raise FitBrokeOffError(msg) from err
+
+
+@contextmanager
 def _interruptible() -> Iterator[None]:
     """Lightning answers Ctrl-C with exit code 1 and deafness to the next; the caller shall see Ctrl-C."""
     handler = signal.getsignal(signal.SIGINT)
