@@ -4,6 +4,7 @@
 import json
 import math
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, final
@@ -182,10 +183,11 @@ def _settings_make_sense(model: NetworkModel) -> None:
     for owner in type(model).__mro__:
         for name, (least, most) in vars(owner).get("limits", {}).items():
             value = getattr(model, name)
-            if value == ():
+            members = value if isinstance(value, Sequence) else (value,)
+            if not members:
                 msg = f"--model.{name} is empty, but must name one layer or more."
                 raise SettingsError(msg)
-            for member in value if isinstance(value, tuple) else (value,):
+            for member in members:
                 check_at_least(least, most=most, option="--model.", **{name: member})
     if not model.learning_rate > 0.0:
         msg = f"learning_rate is {model.learning_rate}, but must be above 0. Say another --model.learning_rate."
