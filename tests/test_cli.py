@@ -309,6 +309,18 @@ def test_a_full_disk_leaves_nothing(tmp_path, capsys, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["a.h5ad"]
 
 
+def test_too_little_memory_is_said_and_leaves_nothing(tmp_path, capsys, monkeypatch):
+    def short(*_args: object, **_kwargs: object) -> None:
+        raise MemoryError("Unable to allocate 60.0 GiB")
+
+    path = write(tmp_path / "a.h5ad", lambda a: None)
+    monkeypatch.setattr("cycseq.data.values.write_h5ad", short)
+    assert "not enough memory (Unable to allocate 60.0 GiB)" in refused(
+        f"prepare {path} --genes all --out {tmp_path}/out.h5ad", capsys
+    )
+    assert [p.name for p in tmp_path.iterdir()] == ["a.h5ad"]
+
+
 def test_a_disk_too_full_to_begin(tmp_path, capsys, monkeypatch):
     path = write(tmp_path / "a.h5ad", lambda a: None)
     monkeypatch.setattr(shutil, "disk_usage", lambda _folder: SimpleNamespace(free=100))

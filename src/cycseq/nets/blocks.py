@@ -73,8 +73,7 @@ class SpectralLinear(nn.Linear):
     """A linear layer whose matrix is divided by its largest singular value (Miyato 2018, algorithm 1).
 
     As torch's `spectral_norm`, with one power iteration for each forward pass of training, but it is the output that is
-    divided. To divide the matrix costs as much as the products with it where genes are many, and three times as much in
-    the gradient of a gradient.
+    divided: a matrix of as many columns as genes, and its gradients, are then touched by products alone.
     """
 
     u: Tensor
@@ -91,9 +90,8 @@ class SpectralLinear(nn.Linear):
         with torch.autocast(device_type=x.device.type, enabled=False):
             if self.training:
                 self._iterate(1)
-            sigma = torch.dot(
-                self.u.clone(), self.weight @ self.v.clone()
-            )  # clones: the next pass changes both in place
+            u, v = self.u.clone(), self.v.clone()  # the next pass changes both in place
+            sigma = torch.dot(u, self.weight @ v)
         y = linear(x, self.weight) / sigma
         return y + self.bias.to(y.dtype)
 
