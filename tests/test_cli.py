@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -319,6 +320,22 @@ def test_too_little_memory_is_said_and_leaves_nothing(tmp_path, capsys, monkeypa
         f"prepare {path} --genes all --out {tmp_path}/out.h5ad", capsys
     )
     assert [p.name for p in tmp_path.iterdir()] == ["a.h5ad"]
+
+
+def test_ctrl_c_is_not_lost_while_an_object_is_cleared_away(capsys, monkeypatch):
+    class Cleared:
+        def __del__(self) -> None:
+            raise KeyboardInterrupt
+
+    def run_long(_words: list[str]) -> int:
+        Cleared()
+        for _ in range(2_000):
+            time.sleep(0.01)
+        return SUCCESS
+
+    monkeypatch.setattr("cycseq.cli.run_command", run_long)
+    assert main(["datasets"]) == 130
+    assert capsys.readouterr().err == "cycseq: interrupted; nothing half-written was left.\n"
 
 
 def test_a_disk_too_full_to_begin(tmp_path, capsys, monkeypatch):

@@ -163,9 +163,26 @@ def test_every_network_refuses_its_own_settings_without_sense(small_data, model,
         build_model(model, {setting: value}).fit(small_data)
 
 
-def test_too_little_memory_is_said_in_one_line(small_data):
+@pytest.mark.parametrize(
+    "error",
+    [RuntimeError("DefaultCPUAllocator: can't allocate memory: 60 GB"), torch.OutOfMemoryError("CUDA"), MemoryError()],
+)
+def test_too_little_memory_is_said_in_one_line(small_data, monkeypatch, error):
+    def short(*_args: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Autoencoder, "step", short)
     with pytest.raises(FitBrokeOffError, match=r"^Autoencoder needs more memory than there is.*batch_size"):
-        Autoencoder(hidden=(10**12,)).fit(small_data)
+        Autoencoder(**SMALL).fit(small_data)
+
+
+def test_other_errors_of_a_training_stay_what_they_are(small_data, monkeypatch):
+    def wrong(*_args: object) -> None:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(Autoencoder, "step", wrong)
+    with pytest.raises(RuntimeError, match="shapes"):
+        Autoencoder(**SMALL).fit(small_data)
 
 
 def test_a_device_that_is_not_there_is_said_in_one_line(small_data):

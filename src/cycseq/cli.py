@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from _thread import interrupt_main
 from collections.abc import Sequence
 from importlib.metadata import version
+from threading import Timer
+from typing import Any
 
 from cycseq.commands import COMMANDS, run_command
 from cycseq.errors import CycseqError
@@ -27,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 if all went well, 2 if the input or a setting was at fault, 130 if interrupted.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    usual_hook, sys.unraisablehook = sys.unraisablehook, _interrupted_later
     try:
         return _dispatch(words)
     except CycseqError as err:
@@ -43,6 +47,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     except OSError as err:
         return _fail(f"{err.filename or 'a file'}: {err.strerror or err}")
+    finally:
+        sys.unraisablehook = usual_hook
+
+
+def _interrupted_later(ignored: Any) -> None:
+    """Ctrl-C that Python noticed while it cleared an object away, where it can raise nothing: it comes again in a moment."""
+    if not issubclass(ignored.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(ignored)
+        return
+    again = Timer(0.05, interrupt_main)
+    again.daemon = True
+    again.start()
 
 
 def _dispatch(words: list[str]) -> int:

@@ -81,8 +81,8 @@ class SpectralLinear(nn.Linear):
 
     def __init__(self, width_in: int, width_out: int) -> None:
         super().__init__(width_in, width_out)
-        self.register_buffer("u", normalize(torch.randn(width_out), dim=0))
-        self.register_buffer("v", normalize(torch.randn(width_in), dim=0))
+        self.register_buffer("u", normalize(torch.empty(width_out).normal_(), dim=0))
+        self.register_buffer("v", normalize(torch.empty(width_in).normal_(), dim=0))
         self._iterate(15)
 
     def forward(self, x: Float[Tensor, "cells width_in"]) -> Float[Tensor, "cells width_out"]:
