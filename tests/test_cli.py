@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -334,7 +335,11 @@ def test_ctrl_c_is_not_lost_while_an_object_is_cleared_away(capsys, monkeypatch)
         return SUCCESS
 
     monkeypatch.setattr("cycseq.cli.run_command", run_long)
-    assert main(["datasets"]) == 130
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in processes of the background
+    try:
+        assert main(["datasets"]) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert capsys.readouterr().err == "cycseq: interrupted; nothing half-written was left.\n"
 
 
