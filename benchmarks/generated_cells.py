@@ -21,19 +21,13 @@ import torch
 
 import cycseq
 from cycseq.batches import Feeder, encoded
+from cycseq.comparison.settings import PUBLISHED
 from cycseq.data.dataset import PerturbationData
 from cycseq.models.gan import GAN
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 FILES = {"norman": "norman2019_mcfaline2023_slice.h5ad", "kang": "kang2018_pbmc_ifnb.h5ad"}
-PUBLISHED = {
-    "conditional": False,
-    "gated": False,
-    "moments": 0.0,
-    "critic_steps": 5,
-    "penalty_share": 1.0,
-    "sparsity": 0.01,
-}
+PUBLISHED_GAN = PUBLISHED["GAN"] | {"patience": GAN.patience}
 METRICS = ("zero_fraction_error", "mean_variance_error", "c2st_auc", "gene_correlation_error", "pearson_delta")
 N_CELLS = 200
 
@@ -72,7 +66,7 @@ def rows_of(name: str, seed: int, epochs: int) -> Iterator[dict[str, object]]:
     conditions = [c for c in parts.test.conditions() if not c.is_control and len(parts.test.rows(c)) >= 10]
     test, controls = parts.test.subset(conditions), parts.train.controls()
     made = {"real cells": parts.train.subset(conditions)}
-    for form, settings in (("mended", {}), ("published", PUBLISHED)):
+    for form, settings in (("mended", {}), ("published", PUBLISHED_GAN)):
         model = GAN(num_epochs=epochs, **settings).fit(parts.train, parts.validation, seed=seed)
         made[form] = model.predict(controls, conditions, n_cells=N_CELLS, seed=seed)
         if form == "published":

@@ -75,8 +75,12 @@ def condition_means(
 ) -> list[Float[Tensor, "conditions genes"]]:
     """Mean of each of several sets of cells in every condition of the batch, whose rows they share."""
     codes, counts = condition_codes(batch)
-    # sums by place: a product with a matrix of zeros and ones costs as much as a layer where conditions are many
-    return [x.new_zeros(len(counts), x.shape[1]).index_add(0, codes, x) / counts[:, None] for x in cells]
+    return [_sums(x, codes, len(counts)) / counts[:, None] for x in cells]
+
+
+def _sums(x: Tensor, codes: Int[Tensor, "cells"], n_groups: int) -> Tensor:
+    # by place: a product with a matrix of zeros and ones costs as much as a layer where conditions are many
+    return x.new_zeros(n_groups, *x.shape[1:]).index_add(0, codes, x)
 
 
 def mean_distance(
@@ -93,15 +97,12 @@ def mean_distance(
     """
     n = counts.to(real.dtype)
 
-    def sums(x: Tensor) -> Tensor:
-        return x.new_zeros(len(counts), *x.shape[1:]).index_add(0, codes, x)
-
     def between_cells(x: Tensor, total: Tensor) -> Tensor:
         pairs = (n * (n - 1.0)).clamp(min=1.0)
-        products: Tensor = (total.square().sum(dim=1) - sums(x.square().sum(dim=1))) / pairs
+        products: Tensor = (total.square().sum(dim=1) - _sums(x.square().sum(dim=1), codes, len(n))) / pairs
         return products
 
-    of_real, of_made = sums(real), sums(made)
+    of_real, of_made = (_sums(x, codes, len(n)) for x in (real, made))
     across = (of_real * of_made).sum(dim=1) / n.square()
     apart = between_cells(real, of_real) + between_cells(made, of_made) - 2.0 * across
     counted = n * (n > 1.0)
