@@ -1,6 +1,7 @@
 """The numerics of kriging against a few lines of textbook algebra and known truths."""
 
 from dataclasses import replace
+from itertools import product
 from unittest.mock import Mock
 
 import anndata as ad
@@ -10,19 +11,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import logsumexp
-from scipy.stats import multivariate_normal
+from scipy.stats import multivariate_normal, norm
 
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.kriging import batches, mixture
 from cycseq.kriging.batches import Controls, match_controls
+from cycseq.kriging.block import Block
 from cycseq.kriging.calibration import Trust, leave_one_out
+from cycseq.kriging.conserved import Conserved, learn_conserved
 from cycseq.kriging.covariance import RESPONSE_PATTERNS, Pattern, euclidean, median_distance
 from cycseq.kriging.features import feature_covariances
 from cycseq.kriging.field import Field
-from cycseq.kriging.learning import level_slope
+from cycseq.kriging.learning import learned_stage, level_slope
 from cycseq.kriging.levels import learn_levels, smooth_levels, weight_of_known
 from cycseq.kriging.measured import measure
-from cycseq.kriging.mixture import Block, Mixture, krige, learn_mixture
+from cycseq.kriging.mixture import Mixture, krige, learn_mixture
 from cycseq.kriging.private import learn_private
 
 SCALES = (0.01, 0.1, 1.0, 10.0)
@@ -285,6 +288,93 @@ def test_what_contexts_have_to_themselves_is_not_averaged():
         assert (private.shares[0][0] > 0.9) == (name == "alike")
     assert errors["own"][0] < 0.95 * errors["own"][1]
     assert errors["alike"][0] < 1.02 * errors["alike"][1]
+
+
+def test_conserved_responses_against_all_ways_to_share_them():
+    """Every subset of points that have the response, f integrated over a fine grid; an observed target, and a new one."""
+    law, scale = Conserved(rate=0.7, spread=0.2, scales=(0.05, 4.0), own=(0.6, 0.4)), 2.0
+    seen = block(rows=5, points=3)
+    mixed = Mixture((scale,), np.ones((1, 1)), law)
+    got = krige(seen, mixed, np.empty((0, 4, 4)), np.array([1, 3]))
+    for row in range(5):
+        y, noise, variance = seen.y[row], seen.noise[row], seen.variance[row]
+        f = np.linspace(-12, 12, 40_001) * np.sqrt(variance)
+        own = [norm(0, np.sqrt(variance * s + noise)) for s in law.scales]
+        total, mean, square, own_mean, without = 0.0, np.zeros(2), np.zeros(2), 0.0, 0.0
+        prior = norm.pdf(f, 0, np.sqrt(scale * variance)) * (f[1] - f[0])
+        kept = law.spread * f**2 / (law.spread * f**2 + noise[1])
+        shared_mean, shared_variance = f + kept * (y[1] - f), kept * noise[1]
+        ratios = [variance * s / (variance * s + noise[1]) for s in law.scales]
+        chances = np.array([w * o.pdf(y)[1] for w, o in zip(law.own, own, strict=True)])
+        chances /= chances.sum()
+        alone = chances @ ratios * y[1]
+        alone_square = chances @ [r * noise[1] + (r * y[1]) ** 2 for r in ratios]
+        for has in product((True, False), repeat=3):
+            weight = prior.copy()
+            for c in range(3):
+                each = sum(w * o.pdf(y)[c] for w, o in zip(law.own, own, strict=True))
+                shared = norm.pdf(y[c], f, np.sqrt(noise[c] + law.spread * f**2))
+                weight *= law.rate * shared if has[c] else (1 - law.rate) * each
+                if c == 1:
+                    factor = law.rate * shared if has[c] else (1 - law.rate) * each
+            without += (weight / factor).sum() * (law.rate if has[1] else 1 - law.rate)
+            total += weight.sum()
+            mean += [(weight * shared_mean).sum() if has[1] else weight.sum() * alone, law.rate * (weight * f).sum()]
+            own_square = law.rate * (1 + law.spread) * f**2 + (1 - law.rate) * variance * np.dot(law.own, law.scales)
+            here = (weight * (shared_variance + shared_mean**2)).sum() if has[1] else weight.sum() * alone_square
+            square += [here, (weight * own_square).sum()]
+            own_mean += (weight * kept).sum() if has[1] else weight.sum() * (chances @ ratios)
+        np.testing.assert_allclose(got.mean[row], mean / total, atol=0.02)
+        np.testing.assert_allclose(got.variance[row], square / total - (mean / total) ** 2, rtol=0.05)
+        np.testing.assert_allclose(got.own_weight[row], [own_mean / total, 0], atol=0.02)
+        fit = np.log(total / without) + 0.5 * np.log(2 * np.pi)
+        np.testing.assert_allclose(got.own_fit[row, 0], fit, atol=0.03)
+
+
+def with_own_responses(rate: float, rows: int = 3000, points: int = 6) -> np.ndarray:
+    """One response for all points, that each point has with this probability, else one of its own; most are small."""
+    rng = np.random.default_rng(0)
+    sizes = np.where(rng.random((rows, points + 1)) < 0.3, 2.0, 0.1)
+    values = rng.normal(size=(rows, points + 1)) * sizes
+    return np.where(rng.random((rows, points)) < rate, values[:, :1], values[:, 1:])
+
+
+@pytest.mark.parametrize("rate", [0.6, 0.8, 0.95])
+def test_how_often_a_response_is_conserved_is_learned(rate: float):
+    truth = with_own_responses(rate)
+    noise = np.full(truth.shape, 0.05)
+    y = truth + np.random.default_rng(1).normal(size=truth.shape) * np.sqrt(noise)
+    law = learn_conserved([Block(y, noise, np.ones(len(y)), np.arange(6))], SCALES)
+    assert law is not None
+    assert abs(law.rate - rate) < 0.06
+
+
+def test_contexts_that_agree_outvote_one_that_differs():
+    """A seventh of the contexts is predicted from six: against Gaussian patterns alone, and where these are the truth."""
+    covariances = np.stack([p.covariance(distances(6)) for p in RESPONSE_PATTERNS])
+    near = drawn(RESPONSE_PATTERNS[1].covariance(distances(6)), 3000, 0.05)[0]
+    errors, chosen = {}, {}
+    for name, truth in (("some differ", with_own_responses(0.75)), ("near ones alike", near)):
+        noise = np.full(truth.shape, 0.05)
+        y = truth + np.random.default_rng(1).normal(size=truth.shape) * np.sqrt(noise)
+        seen = Block(y, noise, np.ones(len(y)), np.arange(6)).without(5)
+        stage = learned_stage([seen], covariances, SCALES)
+        gaussian = learn_mixture([seen], covariances, SCALES)
+        made = stage.krige(seen, covariances, np.array([5]))
+        errors[name] = [
+            ((p.mean[:, 0] - truth[:, 5]) ** 2).mean()
+            for p in (made, krige(seen, gaussian, covariances, np.array([5])))
+        ]
+        chosen[name] = stage.mixture.conserved is not None
+        half = 1.645 * np.sqrt(made.variance[:, 0] + 0.05)
+        assert 0.86 < (np.abs(made.mean[:, 0] - y[:, 5]) < half).mean() < 0.96
+    assert chosen == {"some differ": True, "near ones alike": False}
+    assert errors["some differ"][0] < 0.95 * errors["some differ"][1]
+    assert errors["near ones alike"][0] < 1.02 * errors["near ones alike"][1]
+
+
+def test_one_context_tells_nothing_of_what_is_conserved():
+    assert learn_conserved([block(points=1)], SCALES) is None
 
 
 def test_control_levels_of_training_count_as_far_as_the_given_ones_are_of_the_same_cells():

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import norm
 
-from cycseq.kriging.mixture import Block, Covariances, Mixture, PerRow, Places, Posterior, krige
+from cycseq.kriging.block import Block, PerRow, Places
+from cycseq.kriging.mixture import Covariances, Mixture, Posterior, krige
 
 COVERAGE = 0.9
 FEWEST = 200
@@ -28,6 +30,8 @@ class Trust:
     mean sampling noise."""
     inflation: float = 1.0
     """Of the rest of the variance."""
+    error: float = math.inf
+    """Mean squared error of the measurements that were left out to learn this; infinite where none were."""
 
     def applied(self, block: Block, posterior: Posterior) -> Posterior:
         """The posterior, corrected as far as it does not rest on the target's own observation."""
@@ -75,11 +79,12 @@ def leave_one_out(
     products, squares = (np.array([(part[i] * part[0]).sum() for part in parts]) for i in (3, 0))
     slope = products.sum() / max(squares.sum(), 1e-12) - (jackknife_error(products, squares) if cautious else 0.0)
     slope = float(np.clip(slope, 0.0, 1.0))
-    error = (y - slope * mean) ** 2 / norm.ppf(0.5 + COVERAGE / 2) ** 2
+    squared_error = (y - slope * mean) ** 2
+    error = squared_error / norm.ppf(0.5 + COVERAGE / 2) ** 2
     strong = variance > noise
     nugget = _least(NUGGETS, ~strong, lambda value: error <= variance + value * unit + noise)
     inflation = _least(INFLATIONS, strong, lambda value: error <= value * variance + nugget * unit + noise)
-    return Trust(slope, nugget, inflation)
+    return Trust(slope, nugget, inflation, float(squared_error.mean()))
 
 
 def jackknife_error(products: np.ndarray, squares: np.ndarray) -> float:

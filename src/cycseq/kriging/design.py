@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from cycseq.kriging.block import Block
 from cycseq.kriging.field import Field, Stage
-from cycseq.kriging.mixture import Block, Covariances, prior_covariance
+from cycseq.kriging.mixture import Covariances, prior_covariance
 
 OfContexts = Float[np.ndarray, "genes contexts contexts"]
 OfConditions = Float[np.ndarray, "genes perturbations contexts"]

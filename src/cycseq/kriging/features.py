@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
+from cycseq.kriging.block import Block
 from cycseq.kriging.calibration import leave_one_out
 from cycseq.kriging.covariance import euclidean, median_distance
 from cycseq.kriging.field import Field, Stage
-from cycseq.kriging.mixture import Block, Covariances, Posterior, learn_mixture
+from cycseq.kriging.mixture import Covariances, Posterior, learn_mixture
 
 FEWEST_PERTURBATIONS = 5
 """With features; below, nothing is learned from them."""

@@ -14,10 +14,11 @@ import numpy as np
 from jaxtyping import Bool
 
 from cycseq.errors import ModelError
+from cycseq.kriging.block import Block, PerRow, Places, Targets
 from cycseq.kriging.calibration import Trust
 from cycseq.kriging.covariance import RESPONSE_PATTERNS, euclidean
 from cycseq.kriging.measured import Levels, Measured
-from cycseq.kriging.mixture import Block, Covariances, Mixture, PerRow, Places, Posterior, Targets, krige
+from cycseq.kriging.mixture import Covariances, Mixture, Posterior, krige
 from cycseq.kriging.private import Private
 
 

@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from cycseq.kriging.block import Block, PerRow
 from cycseq.kriging.calibration import jackknife_error, leave_one_out
 from cycseq.kriging.covariance import RESPONSE_PATTERNS, euclidean, median_distance
 from cycseq.kriging.field import Field, Settings, Stage, is_combination, single_conditions
 from cycseq.kriging.measured import Levels, Measured
-from cycseq.kriging.mixture import Block, Covariances, PerRow, equal_weights, learn_mixture
+from cycseq.kriging.mixture import Covariances, equal_weights, learn_mixture
 from cycseq.kriging.private import learn_private
 
 COMMON_FROM = 3
@@ -59,11 +60,11 @@ def learn_settings(measured: Measured, *, seed: int = 0) -> Settings:
         block = Field(measured, settings, measured.levels.mean).common_block()
         settings = replace(settings, common_variance=_excess(block.y, block.noise))
         field = Field(measured, settings, measured.levels.mean)
-        settings = replace(settings, common=_stage([field.common_block()], field.covariances, COMMON_SCALES))
+        settings = replace(settings, common=learned_stage([field.common_block()], field.covariances, COMMON_SCALES))
     field = Field(measured, settings, measured.levels.mean)
     scales = SPECIFIC_SCALES if with_common else COMMON_SCALES
     blocks = [field.specific_block(name) for name in _sampled(sorted(strength), rng)]
-    settings = replace(settings, specific=_stage(_thinned(blocks, rng), field.covariances, scales))
+    settings = replace(settings, specific=learned_stage(_thinned(blocks, rng), field.covariances, scales))
     if with_common:
         field = Field(measured, settings, measured.levels.mean)
         settings = replace(settings, typical_slope=_typical_slope(field, _sampled(sorted(strength), rng)))
@@ -139,9 +140,22 @@ def _thinned(blocks: Sequence[Block], rng: np.random.Generator) -> list[Block]:
     ]
 
 
-def _stage(blocks: Sequence[Block], covariances: Covariances, scales: Sequence[float]) -> Stage:
-    mixture = learn_mixture(blocks, covariances, scales)
-    trust = leave_one_out(blocks, mixture, covariances)
+def learned_stage(blocks: Sequence[Block], covariances: Covariances, scales: Sequence[float]) -> Stage:
+    """The prior of a stage: weights by marginal likelihood, trust by leaving out contexts.
+
+    A pattern more is that of conserved responses (`cycseq.kriging.conserved`). It is likely wherever contexts differ more
+    than a Gaussian process believes, but knows nothing of near ones: it is taken where it tells more of left-out contexts.
+
+    Parameters
+    ----------
+    blocks, covariances, scales
+        As in `cycseq.kriging.mixture.learn_mixture`.
+    """
+    found = []
+    for conserved in (False, True):
+        mixture = learn_mixture(blocks, covariances, scales, conserved=conserved)
+        found.append((leave_one_out(blocks, mixture, covariances), mixture))
+    trust, mixture = min(found, key=lambda one: one[0].error)
     return Stage(mixture, trust, learn_private(blocks, mixture, covariances))
 
 
@@ -197,4 +211,4 @@ def _learn_combinations(field: Field, names: list[str], rng: np.random.Generator
     settings = replace(settings, interaction_variance=float(np.clip(excess, 0.01, 10.0)))
     field = Field(field.measured, settings, field.levels)
     blocks = [field.interaction_block(name) for name in names]
-    return replace(settings, interaction=_stage(_thinned(blocks, rng), field.covariances, SPECIFIC_SCALES))
+    return replace(settings, interaction=learned_stage(_thinned(blocks, rng), field.covariances, SPECIFIC_SCALES))

@@ -9,9 +9,10 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
+from cycseq.kriging.block import Block
 from cycseq.kriging.covariance import LEVEL_PATTERNS, euclidean, median_distance
 from cycseq.kriging.measured import Levels
-from cycseq.kriging.mixture import Block, Covariances, Mixture, Posterior, krige, learn_mixture
+from cycseq.kriging.mixture import Covariances, Mixture, Posterior, krige, learn_mixture
 
 Level = Float[np.ndarray, "genes"]
 LEVEL_SCALES = tuple((10.0 ** np.arange(-3.0, 1.1, 0.5)).tolist())

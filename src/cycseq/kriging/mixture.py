@@ -10,44 +10,23 @@ shrinkage, and intervals have the heavy tails that one Gaussian lacks: adaptive 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from scipy.linalg import eigh
 from scipy.special import softmax
 
-Rows = Float[np.ndarray, "rows points"]
-Targets = Float[np.ndarray, "rows targets"]
-PerRow = Float[np.ndarray, "rows"]
+from cycseq.kriging.block import NOISE_FLOOR, Block, PerRow, Places, Targets
+from cycseq.kriging.conserved import Conserved, learn_conserved
+
 Weights = Float[np.ndarray, "patterns scales"]
 Covariances = Float[np.ndarray, "patterns all_points all_points"]
-Places = Int[np.ndarray, "places"]
 
 EXACT_POINTS = 10
 """Up to so many observed points every row has its own solve; above, noise is taken as (row's) x (point's)."""
 LEAST_WEIGHT = 1e-4
 """Components with less weight are dropped."""
-NOISE_FLOOR = 1e-6
-"""Of a gene that is zero in all cells: no sample proves a variance of zero."""
-
-
-@dataclass(frozen=True)
-class Block:
-    """Rows that are seen at the same points."""
-
-    y: Rows
-    noise: Rows
-    """Known sampling variance of `y`."""
-    variance: PerRow
-    """What the scales of the prior are multiplied by."""
-    points: Places
-    """Place of each column of `y` in the covariances."""
-
-    def without(self, column: int) -> Block:
-        """The same rows, one point left out."""
-        kept = np.arange(self.y.shape[1]) != column
-        return Block(self.y[:, kept], self.noise[:, kept], self.variance, self.points[kept])
 
 
 @dataclass(frozen=True)
@@ -56,6 +35,8 @@ class Mixture:
 
     scales: tuple[float, ...]
     weights: Weights
+    conserved: Conserved | None = None
+    """The law of the last pattern, which is no covariance; None where there is no such pattern."""
 
     @property
     def pattern_weights(self) -> list[float]:
@@ -87,9 +68,24 @@ def equal_weights(n_patterns: int, scales: Sequence[float]) -> Mixture:
     return Mixture(tuple(scales), np.full((n_patterns, len(scales)), 1.0 / (n_patterns * len(scales))))
 
 
-def learn_mixture(blocks: Sequence[Block], covariances: Covariances, scales: Sequence[float]) -> Mixture:
-    """Weights that maximise the marginal likelihood of all rows together (EM; the problem is convex)."""
-    start = equal_weights(len(covariances), scales)
+def learn_mixture(
+    blocks: Sequence[Block], covariances: Covariances, scales: Sequence[float], *, conserved: bool = False
+) -> Mixture:
+    """Weights that maximise the marginal likelihood of all rows together (EM; the problem is convex).
+
+    Parameters
+    ----------
+    blocks
+        What was measured.
+    covariances
+        The patterns, as covariances of all points.
+    scales
+        What they are multiplied by.
+    conserved
+        Whether a response that most points have and some have not is one more pattern (`cycseq.kriging.conserved`).
+    """
+    law = learn_conserved(blocks, scales) if conserved else None
+    start = replace(equal_weights(len(covariances) + (law is not None), scales), conserved=law)
     nowhere = np.empty(0, dtype=np.int64)
     log_likelihood = np.concatenate(
         [
@@ -99,7 +95,7 @@ def learn_mixture(blocks: Sequence[Block], covariances: Covariances, scales: Seq
     )
     weights = expectation_maximisation(log_likelihood)
     weights = np.where(weights < LEAST_WEIGHT, 0.0, weights)
-    return Mixture(start.scales, (weights / weights.sum()).reshape(start.weights.shape))
+    return replace(start, weights=(weights / weights.sum()).reshape(start.weights.shape))
 
 
 def krige(block: Block, mixture: Mixture, covariances: Covariances, targets: Places) -> Kriged:
@@ -128,10 +124,14 @@ def prior_covariance(
     """Prior covariance of every row at all points, its components weighed by what was measured of the row."""
     nowhere = np.empty(0, dtype=np.int64)
     joint = [np.log(c.weight) + c.log_likelihood for c in _components(block, mixture, covariances, nowhere)]
-    patterns, scales = np.nonzero(mixture.weights > 0)
-    scaled = softmax(np.stack(joint, axis=1), axis=1) * np.asarray(mixture.scales)[scales]
-    of_pattern = scaled @ np.eye(len(covariances))[patterns]
-    covariance: np.ndarray = block.variance[:, None, None] * np.tensordot(of_pattern, covariances, axes=1)
+    of_component = [
+        mixture.scales[scale] * covariances[pattern]
+        if pattern < len(covariances) or mixture.conserved is None
+        else mixture.conserved.covariance(mixture.scales[scale], covariances.shape[1])
+        for pattern, scale in np.argwhere(mixture.weights > 0).tolist()
+    ]
+    chance = softmax(np.stack(joint, axis=1), axis=1)
+    covariance: np.ndarray = block.variance[:, None, None] * np.tensordot(chance, np.stack(of_component), axes=1)
     return covariance
 
 
@@ -147,12 +147,17 @@ class _Component:
 
 def _components(block: Block, mixture: Mixture, covariances: Covariances, targets: Places) -> Iterator[_Component]:
     solve = _exact if block.y.shape[1] <= EXACT_POINTS else _factorised
-    for covariance, weights in zip(covariances, mixture.weights, strict=True):
+    for pattern, weights in enumerate(mixture.weights):
         used = np.flatnonzero(weights > 0)
-        if used.size:
-            scales = [mixture.scales[i] for i in used]
-            for i, parts in zip(used, solve(block, covariance, scales, targets), strict=True):
-                yield _Component(float(weights[i]), *parts)
+        if not used.size:
+            continue
+        scales = [mixture.scales[i] for i in used]
+        if pattern < len(covariances) or mixture.conserved is None:
+            solved = solve(block, covariances[pattern], scales, targets)
+        else:
+            solved = mixture.conserved.posteriors(block, scales, targets)
+        for i, parts in zip(used, solved, strict=True):
+            yield _Component(float(weights[i]), *parts)
 
 
 Parts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]

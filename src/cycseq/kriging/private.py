@@ -15,18 +15,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import softmax
 
-from cycseq.kriging.mixture import (
-    NOISE_FLOOR,
-    Block,
-    Covariances,
-    Kriged,
-    Mixture,
-    PerRow,
-    Places,
-    Posterior,
-    expectation_maximisation,
-    krige,
-)
+from cycseq.kriging.block import NOISE_FLOOR, Block, PerRow, Places
+from cycseq.kriging.mixture import Covariances, Kriged, Mixture, Posterior, expectation_maximisation, krige
 
 Explanations = Float[np.ndarray, "explanations"]
 Explained = Float[np.ndarray, "rows explanations"]

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from cycseq.kriging.calibration import Trust
+from cycseq.kriging.conserved import Conserved
 from cycseq.kriging.field import Settings, Stage
 from cycseq.kriging.mixture import Mixture
 from cycseq.kriging.private import Private
 
 
 def mixture_json(mixture: Mixture) -> dict[str, Any]:
-    """Scales and weights as lists."""
-    return {"scales": list(mixture.scales), "weights": mixture.weights.tolist()}
+    """Scales and weights as lists, and the law of conserved responses."""
+    law = None if mixture.conserved is None else asdict(mixture.conserved)
+    return {"scales": list(mixture.scales), "weights": mixture.weights.tolist(), "conserved": law}
 
 
 def mixture_from(stored: Mapping[str, Any]) -> Mixture:
     """What `mixture_json` gave."""
-    return Mixture(tuple(stored["scales"]), np.asarray(stored["weights"], dtype=np.float64))
+    law = stored["conserved"]
+    conserved = None
+    if law is not None:
+        conserved = Conserved(law["rate"], law["spread"], tuple(law["scales"]), tuple(law["own"]))
+    return Mixture(tuple(stored["scales"]), np.asarray(stored["weights"], dtype=np.float64), conserved)
 
 
 def settings_json(settings: Settings) -> dict[str, Any]:
