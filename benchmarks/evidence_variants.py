@@ -19,7 +19,7 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.split import Split, SplitParts
 from cycseq.evaluation import EvaluateSettings, RealSide, evaluate
 from cycseq.files import write_text
-from cycseq.kriging import covariance, field, learning
+from cycseq.kriging import covariance, field, learning, mixture
 from cycseq.kriging.measured import Measured
 from cycseq.models import build_model, condition_kriging
 from cycseq.models.base import predicted_obs, shifted_cells
@@ -107,7 +107,7 @@ def variants_of(case: Case) -> list[str]:
         return ["less_data"]
     names = ["coverage_and_wrong_context" if case.split == "unseen-context" else "coverage"]
     if case.data in ABLATED and case.split == "unseen-context" and case.seed == 0:
-        names += ["equal_noise", "no_near_contexts", "raw_control_means"]
+        names += ["equal_noise", "no_near_contexts", "no_conserved", "raw_control_means"]
     if case.source.features and case.split == "unseen-perturbation":
         names += ["expression_features", "no_features"]
     return names
@@ -225,6 +225,13 @@ def patterns(kept: Callable[[covariance.Pattern], bool]) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def no_conserved() -> Iterator[None]:
+    """Gaussian patterns of sharing alone."""
+    with mock.patch.object(mixture, "learn_conserved", return_value=None):
+        yield
+
+
 def shifted(controls: PerturbationData, condition: Condition, delta: np.ndarray) -> PerturbationData:
     """Control cells of a context with a Delta added."""
     cells = shifted_cells(dense(controls.x), mean_of(controls), delta)
@@ -246,6 +253,7 @@ VARIANTS: dict[str, Callable[[Situation], Iterator[pd.DataFrame]]] = {
     "less_data": less_data,
     "equal_noise": ablated("equal noise", equal_noise),
     "no_near_contexts": ablated("near contexts count no more", lambda: patterns(lambda pattern: pattern.near == 0)),
+    "no_conserved": ablated("without conserved responses", no_conserved),
     "raw_control_means": ablated("control means not smoothed", nothing_changed, smooth_controls=False),
     "expression_features": ablated("expression features", nothing_changed, features="expression"),
     "no_features": ablated("no features", nothing_changed, features=None),

@@ -209,4 +209,5 @@ def _on_grid(scales: Sequence[float]) -> Float[np.ndarray, "scales grid"]:
     """Probability of every grid point (what is nearer to it than to others) under N(0, scale)."""
     edges = np.concatenate([[-np.inf], (GRID[1:] + GRID[:-1]) / 2, [np.inf]])
     weights: np.ndarray = np.diff(norm.cdf(edges / np.sqrt(np.asarray(scales))[:, None]), axis=1)
-    return np.maximum(weights, NEVER)
+    floored: np.ndarray = np.maximum(weights, NEVER)
+    return floored
