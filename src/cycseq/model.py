@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
+import math
 import platform
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from cycseq.arrays import Cells
 from cycseq.checksums import check_checksum, write_checksums
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.scale import Scale
-from cycseq.errors import FileError, ModelError
+from cycseq.errors import FileError, ModelError, SettingsError, check_at_least
 from cycseq.files import whole
 from cycseq.model_card import CARD, model_card
 from cycseq.untrusted import read_json, unlike, whatever_breaks
@@ -32,6 +33,10 @@ RECORDED: dict[str, type | tuple[type, ...]] = {"model": str, "settings": dict, 
 PACKAGES: tuple[str, ...] = ("cycseq", "numpy", "scipy", "scikit-learn")
 """Whose versions any saved model names; networks add theirs (`Model.packages`)."""
 AGAIN = "Fit the model again, or copy its folder anew from where it came."
+SIZE, WEIGHT, SHARE, BELOW_1 = (1, math.inf), (0, math.inf), (0, 1), (0, 0.9999)
+"""Limits of settings that are numbers of things, weights, shares, and shares of less than all."""
+STEP_SIZE, KEPT = (1e-12, math.inf), (0.001, 0.999)
+"""Limits of step sizes, and of shares of neither nothing nor all."""
 PICKLED = {".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".bin", ".joblib", ".dill"}
 """Files that can run code when they are loaded: no saved model of ours holds one."""
 
@@ -64,6 +69,8 @@ class Model(ABC):
     # a comment, as jsonargparse reads annotations of base classes with the names of the subclass's module
     fitted_ = None  # type: Fitted | None
     packages = PACKAGES
+    limits: ClassVar[dict[str, tuple[float, float]]] = {}
+    """Least and largest values that make sense of the class's own settings; of a tuple, those of each of its members."""
 
     @abstractmethod
     def fit(
@@ -121,6 +128,18 @@ class Model(ABC):
         """The settings by name, as JSON can hold them: paths are text."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
         return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+
+    def check_settings(self) -> None:
+        """Raise `SettingsError` for a setting that is outside its `limits`."""
+        for owner in type(self).__mro__:
+            for name, (least, most) in vars(owner).get("limits", {}).items():
+                value = getattr(self, name)
+                members = value if isinstance(value, Sequence) else (value,)
+                if not members:
+                    msg = f"--model.{name} is empty, but must name one layer or more."
+                    raise SettingsError(msg)
+                for member in members:
+                    check_at_least(least, most=most, option="--model.", **{name: member})
 
     @property
     def learned(self) -> Fitted:

@@ -53,6 +53,7 @@ class ShiftModel(Model):
         run: Path | None = None,
     ) -> Self:
         """Learn from the training and the validation conditions: nothing is chosen on the latter."""
+        self.check_settings()
         data = joined(train, validation)
         measured = responses(data.require("log1p", self.name))
         if not measured.conditions:

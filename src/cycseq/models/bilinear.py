@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -13,7 +14,7 @@ from cycseq.arrays import Profile, Profiles
 from cycseq.data.dataset import Condition
 from cycseq.data.features import FeatureRows, expression_features, read_features
 from cycseq.data.pseudobulk import Responses
-from cycseq.errors import check_at_least
+from cycseq.model import SIZE, WEIGHT
 from cycseq.models.base import ShiftModel, expression_profiles, kept_features, perturbed_means, with_features
 
 PUBLISHED_PENALTY = 0.1
@@ -41,6 +42,7 @@ class Bilinear(ShiftModel):
     training perturbations without them only help b.
     """
 
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"n_components": SIZE, "penalty": WEIGHT}
     features: Path | None = None
     """CSV, TSV or NPZ of features with genes as rows, or a table of GO terms; None takes the rows of G."""
     n_components: int = 10
@@ -52,8 +54,6 @@ class Bilinear(ShiftModel):
         self, train: Responses, genes: Sequence[str], *, seed: int
     ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         """G K, b and the features."""
-        check_at_least(1, option="--model.", n_components=self.n_components)
-        check_at_least(0, option="--model.", penalty=self.penalty)
         scores = expression_features(expression_profiles(train), genes, n_components=self.n_components, seed=seed)
         features = scores if self.features is None else read_features(self.features, seed=seed)
         known = np.flatnonzero(with_features(train, features, self.name))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from scipy.stats import norm
@@ -16,7 +16,7 @@ from cycseq.data.features import Features, expression_features, read_features
 from cycseq.data.merge import joined
 from cycseq.data.posterior import GenePosterior, attach_posterior
 from cycseq.data.pseudobulk import Responses
-from cycseq.errors import ModelError, check_at_least
+from cycseq.errors import ModelError
 from cycseq.kriging.features import FEWEST_PERTURBATIONS, krige_features, learn_features
 from cycseq.kriging.field import Field, Settings, Stage, is_combination, parts_of
 from cycseq.kriging.learning import learn_settings, level_slope
@@ -24,7 +24,7 @@ from cycseq.kriging.levels import learn_levels, smooth_levels, weight_of_known
 from cycseq.kriging.measured import ControlLevels, Measured, control_levels, measure
 from cycseq.kriging.mixture import Posterior
 from cycseq.kriging.stored import mixture_from, mixture_json, settings_from, settings_json
-from cycseq.model import Fitted, Model
+from cycseq.model import SIZE, WEIGHT, Fitted, Model
 from cycseq.models.base import ShiftModel, kept_features, known_features
 
 
@@ -43,6 +43,7 @@ class ConditionKriging(Model):
     Reference: adaptive shrinkage over many conditions, Urbut et al. 2019 (Nature Genetics).
     """
 
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"n_components": SIZE, "threshold": WEIGHT}
     features: Literal["expression"] | Path | None = "expression"
     """What is known of perturbations that were never measured: CSV, TSV or NPZ of features with genes as rows, or a table
     of GO terms; "expression" takes the principal components of the perturbed genes' own expression; None refuses them."""
@@ -65,8 +66,7 @@ class ConditionKriging(Model):
         run: Path | None = None,
     ) -> Self:
         """Learn from the training and the validation conditions: nothing is chosen on the latter."""
-        check_at_least(1, option="--model.", n_components=self.n_components)
-        check_at_least(0, option="--model.", threshold=self.threshold)
+        self.check_settings()
         data = joined(train, validation)
         measured = measure(data.require("log1p", self.name))
         if not measured.names:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -12,7 +12,8 @@ from jaxtyping import Float
 from cycseq.arrays import Profile, Profiles
 from cycseq.data.dataset import Condition
 from cycseq.data.pseudobulk import Responses
-from cycseq.errors import ModelError, check_at_least
+from cycseq.errors import ModelError
+from cycseq.model import WEIGHT
 from cycseq.models.base import ShiftModel, remembered
 
 Weighting = Literal["equal", "cells", "nearness"]
@@ -32,6 +33,7 @@ class ContextAdditive(ShiftModel):
     combination, that no training context has, and knows nothing of what is special to c*.
     """
 
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"amplitude": WEIGHT}
     amplitude: float | None = None
     """What the mean is multiplied by; None fits it by leaving one context out, 1 is the plain mean."""
     weighting: Weighting = "equal"
@@ -42,7 +44,6 @@ class ContextAdditive(ShiftModel):
         self, train: Responses, genes: Sequence[str], *, seed: int
     ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         """The training Deltas, the control profiles of their contexts, and the amplitude."""
-        check_at_least(0, option="--model.", amplitude=self.amplitude)
         arrays, facts = remembered(train)
         contexts = sorted({c.context for c in train.conditions})
         profiles = np.stack([train.control_mean[context] for context in contexts])

@@ -5,7 +5,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import anndata as ad
 import numpy as np
@@ -17,8 +17,8 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.depth import CountSource, Tilt, dispersions, known_counts
 from cycseq.data.merge import joined
 from cycseq.data.usual_names import CONTROL
-from cycseq.errors import FitBrokeOffError, SettingsError, check_at_least
-from cycseq.model import PACKAGES, Fitted, Model
+from cycseq.errors import FitBrokeOffError, SettingsError
+from cycseq.model import PACKAGES, SIZE, STEP_SIZE, WEIGHT, Fitted, Model
 from cycseq.models import build_model
 from cycseq.models.base import draw, predicted_obs, rescaled, shifted_cells
 from cycseq.transport.pairs import principal_components, pseudo_pairs
@@ -43,6 +43,12 @@ class CycleTransport(Model):
     """
 
     packages = (*PACKAGES, "torch", "lightning", "POT")
+    limits: ClassVar[dict[str, tuple[float, float]]] = {
+        **dict.fromkeys(("n_components", "width", "num_epochs", "batch_size", "patience"), SIZE),
+        **dict.fromkeys(("lambda_pair", "lambda_cycle", "lambda_mmd", "lambda_mean"), WEIGHT),
+        "learning_rate": STEP_SIZE,
+        "held_out": (0, 0.9),
+    }
     mean: str = "ConditionKriging"
     """The model that predicts the mean of each condition, by name."""
     mean_settings: dict[str, Any] | None = None
@@ -91,11 +97,7 @@ class CycleTransport(Model):
         if self.mean == self.name:
             msg = f"{self.name} cannot take its means from itself: name another model (--model.mean ConditionKriging)."
             raise SettingsError(msg)
-        sizes = ("n_components", "width", "num_epochs", "batch_size", "patience")
-        check_at_least(1, option="--model.", **{name: getattr(self, name) for name in sizes})
-        weights = ("lambda_pair", "lambda_cycle", "lambda_mmd", "lambda_mean", "learning_rate")
-        check_at_least(0, option="--model.", **{name: getattr(self, name) for name in weights})
-        check_at_least(0, most=0.9, option="--model.", held_out=self.held_out)
+        self.check_settings()
         anchor = build_model(self.mean, self.mean_settings).fit(train, validation, seed=seed).learned
         data = joined(train, validation).loaded(self.name)
         arrays = {**_prefixed(anchor.arrays, MEAN), **principal_components(data, self.n_components, seed=seed)}

@@ -14,8 +14,9 @@ from cycseq.batches import Encoded, Feeder, encoded
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.nearness import response_weights
 from cycseq.data.pseudobulk import responses
+from cycseq.model import BELOW_1, SHARE, SIZE, WEIGHT
 from cycseq.models.base import shifted_cells
-from cycseq.models.network import BELOW_1, SHARE, SIZE, WEIGHT, NetworkModel
+from cycseq.models.network import NetworkModel
 from cycseq.nets.batch import Batch, Sizes
 from cycseq.nets.cycseq import CycSeqNet, Form, Translated, label_loss
 from cycseq.nets.losses import condition_errors, condition_means, frozen, gradient_penalty, least_squares

@@ -14,7 +14,8 @@ from cycseq.arrays import Codes, dense
 from cycseq.batches import Encoded, Feeder
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import ModelError
-from cycseq.models.network import BELOW_1, SHARE, SIZE, WEIGHT, NetworkModel
+from cycseq.model import BELOW_1, SHARE, SIZE, WEIGHT
+from cycseq.models.network import NetworkModel
 from cycseq.nets.batch import Batch, Sizes
 from cycseq.nets.gan import GanNet
 from cycseq.nets.losses import condition_codes, condition_errors, frozen, gradient_penalty, mean_distance

@@ -17,7 +17,8 @@ from cycseq.data.nearness import response_weights
 from cycseq.data.pseudobulk import responses
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import ModelError
-from cycseq.models.network import BELOW_1, SHARE, SIZE, WEIGHT, NetworkModel
+from cycseq.model import BELOW_1, SHARE, SIZE, WEIGHT
+from cycseq.models.network import NetworkModel
 from cycseq.nets.autoencoder import AutoencoderNet
 from cycseq.nets.batch import Batch, Sizes
 from cycseq.nets.likelihood import counts_of

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -13,7 +14,7 @@ from cycseq.arrays import Profile
 from cycseq.data.dataset import Condition
 from cycseq.data.features import FeatureRows, expression_features, read_features
 from cycseq.data.pseudobulk import Responses
-from cycseq.errors import check_at_least
+from cycseq.model import SIZE
 from cycseq.models.base import ShiftModel, expression_profiles, kept_features, remembered, with_features
 
 NUMBERS = (1, 2, 3, 5, 8, 13, 20, 30)
@@ -34,6 +35,7 @@ class NearestPerturbation(ShiftModel):
     as large as the screen it is the mean of all. It refuses perturbations without features.
     """
 
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"n_components": SIZE, "k": SIZE}
     features: Path | None = None
     """CSV, TSV or NPZ of features with genes as rows, or a table of GO terms; None takes the genes' principal component
     scores of the mean training expression."""
@@ -46,7 +48,6 @@ class NearestPerturbation(ShiftModel):
         self, train: Responses, genes: Sequence[str], *, seed: int
     ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         """The training Deltas, the features and k."""
-        check_at_least(1, option="--model.", k=self.k, n_components=self.n_components)
         features = (
             expression_features(expression_profiles(train), genes, n_components=self.n_components, seed=seed)
             if self.features is None

@@ -2,9 +2,7 @@
 
 # No postponed annotations here: beartype would look for them in the files of the subclasses, which inherit the fields.
 import json
-import math
 from abc import abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, final
@@ -15,8 +13,8 @@ from cycseq.arrays import Codes
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.merge import joined
 from cycseq.data.scale import look_at
-from cycseq.errors import FitBrokeOffError, ModelError, SettingsError, check_at_least
-from cycseq.model import Fitted
+from cycseq.errors import FitBrokeOffError, ModelError
+from cycseq.model import KEPT, SIZE, STEP_SIZE, WEIGHT, Fitted
 from cycseq.models.trained_network import WEIGHTS, Net, TrainedNetwork
 
 try:
@@ -29,9 +27,6 @@ except ModuleNotFoundError as err:
 from cycseq.batches import Encoded, Feeder, Vocabulary, encoded
 from cycseq.nets.batch import Batch
 
-SIZE, WEIGHT, SHARE, BELOW_1 = (1, math.inf), (0, math.inf), (0, 1), (0, 0.9999)
-"""Limits of settings that are numbers of things, weights of losses, shares, and shares of less than all."""
-
 
 @dataclass
 class NetworkModel(TrainedNetwork[Net]):
@@ -40,8 +35,9 @@ class NetworkModel(TrainedNetwork[Net]):
     limits: ClassVar[dict[str, tuple[float, float]]] = {
         **dict.fromkeys(("num_epochs", "batch_size", "patience", "devices", "num_nodes"), SIZE),
         "gradient_norm": WEIGHT,
+        "learning_rate": STEP_SIZE,
+        "held_out": KEPT,
     }
-    """Least and largest values that make sense of the settings of this class; of a tuple, those of each of its members."""
     needs_controls: ClassVar[bool] = False
     """Whether every training cell must come with a control cell of its context and batch."""
     num_epochs: int = 50
@@ -111,7 +107,7 @@ class NetworkModel(TrainedNetwork[Net]):
         from cycseq.training.loop import shortage_in_words
         from cycseq.training.loop import train as train_network
 
-        _settings_make_sense(self)
+        self.check_settings()
         train = train.require("log1p", self.name)
         if not train.perturbations or train.n_cells < 4:
             msg = f"{self.name} cannot learn: the training cells are all controls or too few. Give it perturbed cells."
@@ -177,24 +173,6 @@ class NetworkModel(TrainedNetwork[Net]):
         from cycseq.training.adapter import TrainingSettings
 
         return TrainingSettings(**{name: getattr(self, name) for name in TrainingSettings.__dataclass_fields__})
-
-
-def _settings_make_sense(model: NetworkModel) -> None:
-    for owner in type(model).__mro__:
-        for name, (least, most) in vars(owner).get("limits", {}).items():
-            value = getattr(model, name)
-            members = value if isinstance(value, Sequence) else (value,)
-            if not members:
-                msg = f"--model.{name} is empty, but must name one layer or more."
-                raise SettingsError(msg)
-            for member in members:
-                check_at_least(least, most=most, option="--model.", **{name: member})
-    if not model.learning_rate > 0.0:
-        msg = f"learning_rate is {model.learning_rate}, but must be above 0. Say another --model.learning_rate."
-        raise SettingsError(msg)
-    if not 0.0 < model.held_out < 1.0:
-        msg = f"held_out is {model.held_out}, but must lie between 0 and 1. Say --model.held_out 0.1."
-        raise SettingsError(msg)
 
 
 def _broken(model: NetworkModel, why: str, kept: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -14,7 +14,7 @@ from cycseq.arrays import Profile, Profiles
 from cycseq.data.dataset import Condition
 from cycseq.data.features import Features, expression_features, read_features
 from cycseq.data.pseudobulk import Responses
-from cycseq.errors import check_at_least
+from cycseq.model import SIZE, WEIGHT
 from cycseq.models.base import ShiftModel, expression_profiles, kept_features, with_features
 
 RELATIVE_PENALTIES = 10.0 ** np.arange(-3, 4.1, 0.5)
@@ -41,6 +41,11 @@ class Ridge(ShiftModel):
     conditions x conditions: ten seconds of one core for 2,000 conditions, and a hundred times that for 10,000.
     """
 
+    limits: ClassVar[dict[str, tuple[float, float]]] = {
+        "n_components": SIZE,
+        "n_context_components": WEIGHT,
+        "penalty": WEIGHT,
+    }
     encoding: Encoding = "both"
     """What stands for a perturbation: one place for each (``one-hot``), its features, or both."""
     features: Path | None = None
@@ -60,8 +65,6 @@ class Ridge(ShiftModel):
         self, train: Responses, genes: Sequence[str], *, seed: int
     ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         """W, b and what turns a condition into inputs."""
-        check_at_least(1, option="--model.", n_components=self.n_components)
-        check_at_least(0, option="--model.", n_context_components=self.n_context_components, penalty=self.penalty)
         features, known = self._features(train, genes, seed)
         conditions = [c for c, has in zip(train.conditions, known, strict=True) if has]
         profiles = np.stack([train.control_mean[c.context] for c in conditions])

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, final
 
+from cycseq.model import WEIGHT
 from cycseq.models.latent import LatentModel
-from cycseq.models.network import WEIGHT
 
 
 @final
