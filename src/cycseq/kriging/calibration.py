@@ -53,9 +53,10 @@ def leave_one_out(
     """Predict every observed point from the others, training data only, and learn what that teaches.
 
     The slope is that of least squares over all rows. The rows of a point may go right or wrong together, so that few
-    points tell little of it: a cautious slope is smaller by its standard error over points (jackknife), as in the
-    one-standard-error rule (Breiman et al. 1984). The nugget is the least for which intervals cover `COVERAGE` of
-    the rows where sampling noise makes most of the interval, the inflation the same where the posterior does.
+    points tell little of it: it is drawn to 0 as far as its standard error over points says (`drawn_slope`), and a
+    cautious one is smaller by that error, as in the one-standard-error rule (Breiman et al. 1984). The nugget is the
+    least for which intervals cover `COVERAGE` of the rows where sampling noise makes most of the interval, the inflation
+    the same where the posterior does.
 
     Parameters
     ----------
@@ -77,8 +78,10 @@ def leave_one_out(
         return Trust()
     mean, variance, unit, y, noise = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     products, squares = (np.array([(part[i] * part[0]).sum() for part in parts]) for i in (3, 0))
-    slope = products.sum() / max(squares.sum(), 1e-12) - (jackknife_error(products, squares) if cautious else 0.0)
-    slope = float(np.clip(slope, 0.0, 1.0))
+    slope = drawn_slope(products, squares)
+    if cautious:
+        slope = products.sum() / max(squares.sum(), 1e-12) - jackknife_error(products, squares)
+        slope = float(np.clip(slope, 0.0, 1.0))
     squared_error = (y - slope * mean) ** 2
     error = squared_error / norm.ppf(0.5 + COVERAGE / 2) ** 2
     strong = variance > noise
@@ -92,6 +95,12 @@ def jackknife_error(products: np.ndarray, squares: np.ndarray) -> float:
     n = len(products)
     without = (products.sum() - products) / np.maximum(squares.sum() - squares, 1e-12)
     return float(np.sqrt((n - 1) / n * ((without - without.mean()) ** 2).sum()))
+
+
+def drawn_slope(products: np.ndarray, squares: np.ndarray) -> float:
+    """sum(products) / sum(squares) over points, drawn to 0 by its standard error (James and Stein 1961), in [0, 1]."""
+    slope, error = products.sum() / max(squares.sum(), 1e-12), jackknife_error(products, squares)
+    return float(np.clip(slope - error**2 / slope, 0.0, 1.0)) if slope > 0 else 0.0
 
 
 def _left_out(block: Block, columns: Places | None) -> Places:

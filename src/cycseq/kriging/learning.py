@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from cycseq.kriging.block import Block, PerRow
-from cycseq.kriging.calibration import jackknife_error, leave_one_out
+from cycseq.kriging.calibration import drawn_slope, jackknife_error, leave_one_out
 from cycseq.kriging.covariance import RESPONSE_PATTERNS, euclidean, median_distance
 from cycseq.kriging.field import Field, Settings, Stage, is_combination, single_conditions
 from cycseq.kriging.measured import Levels, Measured
@@ -189,8 +189,7 @@ def level_slope(field: Field, excess: Levels) -> float:
     told = squares > 0
     if not told.any():
         return 1.0
-    slope, error = products.sum() / squares.sum(), jackknife_error(products[told], squares[told])
-    return float(np.clip(slope - error**2 / slope, 0.0, 1.0)) if slope > 0 else 0.0
+    return drawn_slope(products[told], squares[told])
 
 
 def _learn_combinations(field: Field, names: list[str], rng: np.random.Generator) -> Settings:

@@ -235,7 +235,7 @@ def expectation_maximisation(
     likelihood = np.exp(log_likelihood - log_likelihood.max(axis=1, keepdims=True))
     weights: np.ndarray = np.full(likelihood.shape[1], 1.0 / likelihood.shape[1])
     for _ in range(rounds):
-        updated = (likelihood * (weights / (likelihood @ weights)[:, None])).mean(axis=0)
+        updated = weights * ((1.0 / (likelihood @ weights)) @ likelihood) / len(likelihood)
         moved = np.abs(updated - weights).max()
         weights = updated
         if moved < tolerance:
