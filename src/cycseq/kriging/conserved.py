@@ -8,14 +8,15 @@ integrated out on a grid, which takes any number of contexts, and both laws are 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
 from scipy.stats import norm
 
-from cycseq.kriging.block import NOISE_FLOOR, Block, Places, Targets
+from cycseq.kriging.block import NOISE_FLOOR, Block, PerRow, Places, Targets
 
 _HALF = np.geomspace(0.05, 40.0, 36)
 GRID = np.concatenate([-_HALF[::-1], [0.0], _HALF])
@@ -35,9 +36,13 @@ FURTHEST = 80.0
 
 OnGrid = Float[np.ndarray, "rows grid"]
 OfScales = Float[np.ndarray, "rows scales"]
+PerPoint = Float[np.ndarray, "rows points"]
 PointsOnGrid = Float[np.ndarray, "rows points grid"]
 PointsOfScales = Float[np.ndarray, "rows points scales"]
-Parts = tuple[OfScales, Targets, Targets, Targets, Targets]
+Chance = Float[np.ndarray, "grid"]
+"""Probability of every place of the grid."""
+Moments = Float[np.ndarray, "4 rows"]
+"""Mean, mean square, own weight and own fit at one target."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +65,14 @@ class Conserved:
         covariance: np.ndarray = shared + (alone - shared) * np.eye(n_points)
         return covariance
 
-    def posteriors(self, block: Block, scales: Sequence[float], targets: Places) -> Iterator[Parts]:
-        """For f of every scale: log likelihood, mean, variance, own weight and own fit at the targets.
+    def log_likelihoods(self, block: Block, scales: Sequence[float]) -> OfScales:
+        """Of every row, where f has each of these scales."""
+        return np.concatenate([_Explained.of(part, self).evidence(_on_grid(scales)) for part in _chunks(block)])
+
+    def posterior(
+        self, block: Block, scales: Sequence[float], weights: Float[np.ndarray, "scales"], targets: Places
+    ) -> tuple[PerRow, Targets, Targets, Targets, Targets]:
+        """Log likelihood of every row; mean, variance, own weight and own fit (`Kriged`) at the targets.
 
         Parameters
         ----------
@@ -69,61 +80,55 @@ class Conserved:
             What was measured.
         scales
             Of f.
+        weights
+            Of these scales; their sum is 1.
         targets
-            Places, as those in `Block.points`; in a new one the rate is that of all.
+            Places, as those in `Block.points`; a new one has the response with the probability `rate`.
         """
-        n_rows = max(CHUNK // (len(GRID) * block.y.shape[1]), 1)
-        starts = range(0, len(block.y), n_rows)
-        chunks = [self._posterior(block.rows(slice(i, i + n_rows)), scales, targets) for i in starts]
-        joined = [np.concatenate(parts, axis=1) for parts in zip(*chunks, strict=True)]
-        yield from zip(*joined, strict=True)
-
-    def _posterior(self, block: Block, scales: Sequence[float], targets: Places) -> tuple[np.ndarray, ...]:
-        """As `posteriors`, the scales as the first axis."""
-        seen = _Likelihoods.of(block, self.spread, self.scales)
-        of_own = seen.of_own(self.own)
-        excess = seen.excess(of_own)
-        log_ratio = np.log1p(self.rate * np.expm1(excess))
-        log_sum = log_ratio.sum(axis=1)
-        prior = _on_grid(scales).T
-        f = np.sqrt(block.variance)[:, None] * GRID
-        highest = log_sum.max(axis=1, keepdims=True)
-        likelihood = np.exp(log_sum - highest)
-        total = likelihood @ prior
-
-        def expected(values: np.ndarray) -> np.ndarray:
-            mean: np.ndarray = ((likelihood * values) @ prior / total).T
-            return mean
-
-        evidence = (np.log(total) + highest).T + of_own.sum(axis=1)
-        mean, square = self.rate * expected(f), self.rate * (1.0 + self.spread) * expected(f**2)
-        square = square + (1.0 - self.rate) * self._own_variance * block.variance
-        shape = (len(scales), len(block.y), len(targets))
-        means, squares = (np.repeat(a[:, :, None], len(targets), axis=2) for a in (mean, square))
-        weights, fits = np.zeros(shape), np.zeros(shape)
+        chance = weights @ _on_grid(scales)
         columns = {point: i for i, point in enumerate(block.points.tolist())}
-        for i, target in enumerate(targets.tolist()):
-            if target not in columns:
-                continue
-            column = columns[target]
-            y, noise = block.y[:, [column]], np.maximum(block.noise[:, [column]], NOISE_FLOOR)
-            shares = self.rate * np.exp(excess[:, column] - log_ratio[:, column])
-            kept = self.spread * f**2 / (self.spread * f**2 + noise)
-            near = f + kept * (y - f)
-            chance = np.exp(seen.own[:, column] - of_own[:, [column]]) * np.asarray(self.own)
-            of_scale = block.variance[:, None] * np.asarray(self.scales)
-            alone = of_scale / (of_scale + noise)
-            alone_mean = (chance * alone).sum(axis=1) * y[:, 0]
-            alone_square = (chance * (alone * noise + (alone * y) ** 2)).sum(axis=1)
-            shared = expected(shares)
-            means[:, :, i] = expected(shares * near) + (1.0 - shared) * alone_mean
-            squares[:, :, i] = expected(shares * (kept * noise + near**2)) + (1.0 - shared) * alone_square
-            weights[:, :, i] = expected(shares * kept) + (1.0 - shared) * (chance * alone).sum(axis=1)
-            others = log_sum - log_ratio[:, column]
-            top = others.max(axis=1, keepdims=True)
-            fits[:, :, i] = evidence - (np.log(np.exp(others - top) @ prior) + top).T
-            fits[:, :, i] -= of_own.sum(axis=1) - of_own[:, column]
-        return evidence, means, np.maximum(squares - means**2, 0.0), weights, fits
+        evidence, found = [], []
+        for part in _chunks(block):
+            seen = _Explained.of(part, self)
+            evidence.append(seen.evidence(chance))
+            at = [
+                self._measured(seen, columns[target], chance) if target in columns else self._new(seen, chance)
+                for target in targets.tolist()
+            ]
+            found.append(np.stack(at, axis=2))
+        mean, square, own_weight, own_fit = np.concatenate(found, axis=1)
+        return np.concatenate(evidence), mean, np.maximum(square - mean**2, 0.0), own_weight, own_fit
+
+    def _new(self, seen: _Explained, chance: Chance) -> Moments:
+        """What is expected of a point without a measurement."""
+        expected = seen.expectation(chance)
+        nothing = np.zeros(len(seen.f))
+        shared = self.rate * (1.0 + self.spread) * expected(seen.f**2)
+        square = shared + (1.0 - self.rate) * self._own_variance * seen.block.variance
+        return np.stack([self.rate * expected(seen.f), square, nothing, nothing])
+
+    def _measured(self, seen: _Explained, column: int, chance: Chance) -> Moments:
+        """What is expected of a point with a measurement: f as far as it has it, or what it has alone."""
+        expected = seen.expectation(chance)
+        y, noise = seen.block.y[:, [column]], np.maximum(seen.block.noise[:, [column]], NOISE_FLOOR)
+        has_it = self.rate * np.exp(seen.excess[:, column] - seen.log_ratio[:, column])
+        around = self.spread * seen.f**2
+        kept = around / (around + noise)
+        shared_mean = seen.f + kept * (y - seen.f)
+        of_scale = np.exp(seen.own[:, column] - seen.of_own[:, [column]]) * np.asarray(self.own)
+        variance = seen.block.variance[:, None] * np.asarray(self.scales)
+        kept_alone = variance / (variance + noise)
+        alone = of_scale * kept_alone
+        alone_square = (alone * (noise + kept_alone * y**2)).sum(axis=1)
+        shared = expected(has_it)
+        return np.stack(
+            [
+                expected(has_it * shared_mean) + (1.0 - shared) * (alone * y).sum(axis=1),
+                expected(has_it * (kept * noise + shared_mean**2)) + (1.0 - shared) * alone_square,
+                expected(has_it * kept) + (1.0 - shared) * alone.sum(axis=1),
+                seen.evidence(chance) - seen.evidence(chance, without=column),
+            ]
+        )
 
     @property
     def _own_variance(self) -> float:
@@ -131,30 +136,54 @@ class Conserved:
 
 
 @dataclass(frozen=True)
-class _Likelihoods:
-    """Log densities (without their constant) of every measurement, by either explanation."""
+class _Explained:
+    """How well both explanations fit every measurement, with f at every place of the grid."""
 
-    shared: PointsOnGrid
+    block: Block
+    f: OnGrid
     own: PointsOfScales
+    """Log density of a measurement that is its point's own, for every scale."""
+    of_own: PerPoint
+    """The same, over all scales."""
+    excess: PointsOnGrid
+    """Log of how much likelier it is as the shared response."""
+    log_ratio: PointsOnGrid
+    """Log of how much likelier it is by either explanation than as its point's own."""
 
     @classmethod
-    def of(cls, block: Block, spread: float, scales: Sequence[float]) -> _Likelihoods:
-        noise = np.maximum(block.noise, NOISE_FLOOR)[:, :, None].astype(np.float32)
-        y = block.y[:, :, None].astype(np.float32)
-        f = (np.sqrt(block.variance)[:, None] * GRID)[:, None, :].astype(np.float32)
-        own = (block.variance[:, None] * np.asarray(scales))[:, None, :].astype(np.float32)
-        return cls(_log_density(y - f, noise + np.float32(spread) * f**2), _log_density(y, noise + own))
+    def of(cls, block: Block, law: Conserved) -> _Explained:
+        """All of it, under these laws."""
+        shared, own = _log_densities(block, law.spread, law.scales)
+        of_own = _log_sum(own, law.own)
+        excess = _excess(shared, of_own)
+        f = np.sqrt(block.variance)[:, None] * GRID
+        return cls(block, f, own, of_own, excess, np.log1p(law.rate * np.expm1(excess)))
 
-    def of_own(self, weights: Sequence[float] | np.ndarray) -> Float[np.ndarray, "rows points"]:
-        """Log density of a measurement that is its context's own."""
-        highest = self.own.max(axis=2, keepdims=True)
-        density: np.ndarray = np.log(np.exp(self.own - highest) @ np.asarray(weights)) + highest[:, :, 0]
-        return density
+    @cached_property
+    def _log_sum(self) -> OnGrid:
+        log_sum: np.ndarray = self.log_ratio.sum(axis=1)
+        return log_sum
 
-    def excess(self, of_own: Float[np.ndarray, "rows points"]) -> PointsOnGrid:
-        """Log of how much likelier a measurement is as the shared response than as its context's own."""
-        excess: np.ndarray = np.clip(self.shared - of_own[:, :, None].astype(np.float32), -FURTHEST, FURTHEST)
-        return excess
+    @cached_property
+    def _likelihood(self) -> OnGrid:
+        """Of a row, up to a factor."""
+        likelihood: np.ndarray = np.exp(self._log_sum - self._log_sum.max(axis=1, keepdims=True))
+        return likelihood
+
+    def evidence(self, chance: np.ndarray, *, without: int | None = None) -> np.ndarray:
+        """Log likelihood of every row under these chances of the grid's places (one or several rows of them)."""
+        log_sum, of_own = self._log_sum, self.of_own.sum(axis=1)
+        if without is not None:
+            log_sum, of_own = log_sum - self.log_ratio[:, without], of_own - self.of_own[:, without]
+        highest = log_sum.max(axis=1, keepdims=True)
+        found: np.ndarray = (np.log(chance @ np.exp(log_sum - highest).T) + highest[:, 0] + of_own).T
+        return found
+
+    def expectation(self, chance: Chance) -> Callable[[OnGrid], PerRow]:
+        """The posterior mean of whatever depends on f."""
+        weighed = self._likelihood * chance
+        weighed = weighed / weighed.sum(axis=1, keepdims=True)
+        return lambda values: np.einsum("rg,rg->r", weighed, values)
 
 
 def learn_conserved(blocks: Sequence[Block], scales: Sequence[float]) -> Conserved | None:
@@ -169,7 +198,7 @@ def learn_conserved(blocks: Sequence[Block], scales: Sequence[float]) -> Conserv
 
 def _learned(blocks: Sequence[Block], scales: Sequence[float], spread: float) -> tuple[float, Conserved]:
     """The log likelihood that EM reaches with this spread, and the laws."""
-    seen = [_Likelihoods.of(block, spread, scales) for block in blocks]
+    densities = [_log_densities(block, spread, scales) for block in blocks]
     n_points = sum(block.y.size for block in blocks)
     n_rows = sum(len(block.y) for block in blocks)
     on_grid = _on_grid(scales)
@@ -179,9 +208,9 @@ def _learned(blocks: Sequence[Block], scales: Sequence[float], spread: float) ->
     for _ in range(ROUNDS):
         log_likelihood = n_shared = 0.0
         scale_sums, own_sums = np.zeros((2, len(scales)))
-        for part in seen:
-            of_own = part.of_own(own)
-            excess = part.excess(of_own)
+        for shared, alone in densities:
+            of_own = _log_sum(alone, own)
+            excess = _excess(shared, of_own)
             log_ratio = np.log1p(rate * np.expm1(excess))
             log_sum = log_ratio.sum(axis=1)
             highest = log_sum.max(axis=1, keepdims=True)
@@ -191,13 +220,39 @@ def _learned(blocks: Sequence[Block], scales: Sequence[float], spread: float) ->
             log_likelihood += float((np.log(total) + highest).sum() + of_own.sum())
             scale_sums += (by_scale / total).sum(axis=0)
             at = likelihood * (of_scale @ on_grid) / total
-            shared = (rate * np.exp(excess - log_ratio) * at[:, None, :]).sum(axis=2)
-            n_shared += float(shared.sum())
-            alone = np.exp(part.own - of_own[:, :, None]) * own * (1.0 - shared)[:, :, None]
-            own_sums += alone.sum(axis=(0, 1))
+            has_it = (rate * np.exp(excess - log_ratio) * at[:, None, :]).sum(axis=2)
+            n_shared += float(has_it.sum())
+            own_sums += (np.exp(alone - of_own[:, :, None]) * own * (1.0 - has_it)[:, :, None]).sum(axis=(0, 1))
         rate = float(np.clip(n_shared / n_points, *RATES))
         of_scale, own = scale_sums / n_rows, np.maximum(own_sums / own_sums.sum(), NEVER)
     return log_likelihood, Conserved(rate, spread, tuple(scales), tuple((own / own.sum()).tolist()))
+
+
+def _chunks(block: Block) -> Iterator[Block]:
+    n_rows = max(CHUNK // (len(GRID) * block.y.shape[1]), 1)
+    for start in range(0, len(block.y), n_rows):
+        yield block.rows(slice(start, start + n_rows))
+
+
+def _log_densities(block: Block, spread: float, scales: Sequence[float]) -> tuple[PointsOnGrid, PointsOfScales]:
+    """Of every measurement as the shared response and as its point's own, without the constant."""
+    noise = np.maximum(block.noise, NOISE_FLOOR)[:, :, None].astype(np.float32)
+    y = block.y[:, :, None].astype(np.float32)
+    f = (np.sqrt(block.variance)[:, None] * GRID)[:, None, :].astype(np.float32)
+    own = (block.variance[:, None] * np.asarray(scales))[:, None, :].astype(np.float32)
+    return _log_density(y - f, noise + np.float32(spread) * f**2), _log_density(y, noise + own)
+
+
+def _log_sum(log_density: PointsOfScales, weights: Sequence[float] | np.ndarray) -> PerPoint:
+    """Log of the densities' weighted sum over the last axis."""
+    highest = log_density.max(axis=2, keepdims=True)
+    total: np.ndarray = np.log(np.exp(log_density - highest) @ np.asarray(weights)) + highest[:, :, 0]
+    return total
+
+
+def _excess(shared: PointsOnGrid, of_own: PerPoint) -> PointsOnGrid:
+    excess: np.ndarray = np.clip(shared - of_own[:, :, None].astype(np.float32), -FURTHEST, FURTHEST)
+    return excess
 
 
 def _log_density(difference: np.ndarray, variance: np.ndarray) -> np.ndarray:

@@ -86,13 +86,7 @@ def learn_mixture(
     """
     law = learn_conserved(blocks, scales) if conserved else None
     start = replace(equal_weights(len(covariances) + (law is not None), scales), conserved=law)
-    nowhere = np.empty(0, dtype=np.int64)
-    log_likelihood = np.concatenate(
-        [
-            np.stack([part.log_likelihood for part in _components(block, start, covariances, nowhere)], axis=1)
-            for block in blocks
-        ]
-    )
+    log_likelihood = np.concatenate([_log_likelihoods(block, start, covariances) for block in blocks])
     weights = expectation_maximisation(log_likelihood)
     weights = np.where(weights < LEAST_WEIGHT, 0.0, weights)
     return replace(start, weights=(weights / weights.sum()).reshape(start.weights.shape))
@@ -122,15 +116,14 @@ def prior_covariance(
     block: Block, mixture: Mixture, covariances: Covariances
 ) -> Float[np.ndarray, "rows all_points all_points"]:
     """Prior covariance of every row at all points, its components weighed by what was measured of the row."""
-    nowhere = np.empty(0, dtype=np.int64)
-    joint = [np.log(c.weight) + c.log_likelihood for c in _components(block, mixture, covariances, nowhere)]
+    weights = mixture.weights[mixture.weights > 0]
+    chance = softmax(np.log(weights) + _log_likelihoods(block, mixture, covariances), axis=1)
     of_component = [
         mixture.scales[scale] * covariances[pattern]
         if pattern < len(covariances) or mixture.conserved is None
         else mixture.conserved.covariance(mixture.scales[scale], covariances.shape[1])
         for pattern, scale in np.argwhere(mixture.weights > 0).tolist()
     ]
-    chance = softmax(np.stack(joint, axis=1), axis=1)
     covariance: np.ndarray = block.variance[:, None, None] * np.tensordot(chance, np.stack(of_component), axes=1)
     return covariance
 
@@ -146,18 +139,29 @@ class _Component:
 
 
 def _components(block: Block, mixture: Mixture, covariances: Covariances, targets: Places) -> Iterator[_Component]:
+    """Those with weight; conserved responses of all scales as one."""
     solve = _exact if block.y.shape[1] <= EXACT_POINTS else _factorised
-    for pattern, weights in enumerate(mixture.weights):
+    for covariance, weights in zip(covariances, mixture.weights, strict=False):
         used = np.flatnonzero(weights > 0)
-        if not used.size:
-            continue
-        scales = [mixture.scales[i] for i in used]
-        if pattern < len(covariances) or mixture.conserved is None:
-            solved = solve(block, covariances[pattern], scales, targets)
-        else:
-            solved = mixture.conserved.posteriors(block, scales, targets)
-        for i, parts in zip(used, solved, strict=True):
-            yield _Component(float(weights[i]), *parts)
+        if used.size:
+            scales = [mixture.scales[i] for i in used]
+            for i, parts in zip(used, solve(block, covariance, scales, targets), strict=True):
+                yield _Component(float(weights[i]), *parts)
+    if mixture.conserved is not None and mixture.weights[-1].any():
+        weights = mixture.weights[-1]
+        found = mixture.conserved.posterior(block, mixture.scales, weights / weights.sum(), targets)
+        yield _Component(float(weights.sum()), *found)
+
+
+def _log_likelihoods(block: Block, mixture: Mixture, covariances: Covariances) -> Float[np.ndarray, "rows components"]:
+    """Of every row under every component with weight, patterns by scales."""
+    nowhere = np.empty(0, dtype=np.int64)
+    gaussian = replace(mixture, conserved=None, weights=mixture.weights[: len(covariances)])
+    found = [part.log_likelihood[:, None] for part in _components(block, gaussian, covariances, nowhere)]
+    if mixture.conserved is not None:
+        scales = [mixture.scales[i] for i in np.flatnonzero(mixture.weights[-1] > 0)]
+        found.append(mixture.conserved.log_likelihoods(block, scales) if scales else np.empty((len(block.y), 0)))
+    return np.concatenate(found, axis=1)
 
 
 Parts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
