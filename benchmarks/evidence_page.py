@@ -177,18 +177,21 @@ def untellable(group: Group) -> list[str]:
 
 
 def table_of(group: Group, models: list[str]) -> list[str]:
-    """Headline metrics of the ceiling, the models and the controls; the best model of each column is bold."""
+    """Headline metrics of the ceiling, the models and the controls; the best of the models with all conditions is bold."""
     wide = group.summary.pivot_table(index="model", columns="metric", values="mean", aggfunc="first", sort=False)
     metrics = [name for name in ("mse", *HEADLINE) if name in wide and wide.loc[models, name].notna().any()]
-    best = {metric: group.summary[(group.summary["metric"] == metric) & (group.summary["rank"] == 1)
-                                  & group.summary["model"].isin(models)]["model"].tolist() for metric in metrics}  # fmt: skip
+    n = group.summary.groupby("model")["n_conditions"].max()
+    whole = [model for model in models if n[model] == n[models].max()]
+    ranks = group.summary[group.summary["model"].isin(whole)].pivot_table(
+        index="model", columns="metric", values="rank"
+    )
+    best = {metric: ranks.index[ranks[metric] == ranks[metric].min()].tolist() for metric in metrics}
     controls = [
         name
         for of in CONTROLLED
         for name in (f"{of}{WRONG_TARGET}", f"{of} (wrong context)")
         if name in wide.index and wide.loc[name, metrics].notna().any()
     ]
-    n = group.summary.groupby("model")["n_conditions"].max()
     lines = [f"| model | {' | '.join(metrics)} |", f"|{'---|' * (len(metrics) + 1)}"]
     for model in [*([CEILING] if CEILING in wide.index else []), *models, *controls]:
         few = "" if n[model] == n[models].max() else f" ({n[model]} of {n[models].max()} conditions)"
