@@ -28,7 +28,7 @@ RATES = (1e-3, 1.0 - 1e-3)
 CELLS_TO_LEARN = 6_000
 """Measurements (a row at a point) from which the laws are learned."""
 ROUNDS = 30
-CHUNK = 2_000_000
+CHUNK = 300_000
 """Measurements x grid points that are held at once."""
 NEVER = 1e-30
 FURTHEST = 80.0
@@ -41,6 +41,7 @@ PointsOnGrid = Float[np.ndarray, "rows points grid"]
 PointsOfScales = Float[np.ndarray, "rows points scales"]
 Chance = Float[np.ndarray, "grid"]
 """Probability of every place of the grid."""
+Expectation = Callable[[OnGrid], PerRow]
 Moments = Float[np.ndarray, "4 rows"]
 """Mean, mean square, own weight and own fit at one target."""
 
@@ -85,34 +86,36 @@ class Conserved:
         targets
             Places, as those in `Block.points`; a new one has the response with the probability `rate`.
         """
-        chance = weights @ _on_grid(scales)
+        chance = (weights @ _on_grid(scales)).astype(np.float32)
         columns = {point: i for i, point in enumerate(block.points.tolist())}
         evidence, found = [], []
         for part in _chunks(block):
             seen = _Explained.of(part, self)
-            evidence.append(seen.evidence(chance))
-            at = [
-                self._measured(seen, columns[target], chance) if target in columns else self._new(seen, chance)
-                for target in targets.tolist()
-            ]
+            of_rows = seen.evidence(chance)
+            expected = seen.expectation(chance)
+            new = self._new(seen, expected)
+            at = [new if t not in columns else self._measured(seen, columns[t], expected) for t in targets.tolist()]
+            for i, target in enumerate(targets.tolist()):
+                if target in columns:
+                    at[i][3] = of_rows - seen.evidence(chance, without=columns[target])
+            evidence.append(of_rows)
             found.append(np.stack(at, axis=2))
         mean, square, own_weight, own_fit = np.concatenate(found, axis=1)
         return np.concatenate(evidence), mean, np.maximum(square - mean**2, 0.0), own_weight, own_fit
 
-    def _new(self, seen: _Explained, chance: Chance) -> Moments:
+    def _new(self, seen: _Explained, expected: Expectation) -> Moments:
         """What is expected of a point without a measurement."""
-        expected = seen.expectation(chance)
         nothing = np.zeros(len(seen.f))
         shared = self.rate * (1.0 + self.spread) * expected(seen.f**2)
         square = shared + (1.0 - self.rate) * self._own_variance * seen.block.variance
         return np.stack([self.rate * expected(seen.f), square, nothing, nothing])
 
-    def _measured(self, seen: _Explained, column: int, chance: Chance) -> Moments:
+    def _measured(self, seen: _Explained, column: int, expected: Expectation) -> Moments:
         """What is expected of a point with a measurement: f as far as it has it, or what it has alone."""
-        expected = seen.expectation(chance)
-        y, noise = seen.block.y[:, [column]], np.maximum(seen.block.noise[:, [column]], NOISE_FLOOR)
-        has_it = self.rate * np.exp(seen.excess[:, column] - seen.log_ratio[:, column])
-        around = self.spread * seen.f**2
+        y = seen.block.y[:, [column]].astype(np.float32)
+        noise = np.maximum(seen.block.noise[:, [column]], NOISE_FLOOR).astype(np.float32)
+        has_it = seen.shared[:, column] / (seen.shared[:, column] + np.float32(1.0 - self.rate))
+        around = np.float32(self.spread) * seen.f**2
         kept = around / (around + noise)
         shared_mean = seen.f + kept * (y - seen.f)
         of_scale = np.exp(seen.own[:, column] - seen.of_own[:, [column]]) * np.asarray(self.own)
@@ -120,13 +123,13 @@ class Conserved:
         kept_alone = variance / (variance + noise)
         alone = of_scale * kept_alone
         alone_square = (alone * (noise + kept_alone * y**2)).sum(axis=1)
-        shared = expected(has_it)
+        own = 1.0 - expected(has_it)
         return np.stack(
             [
-                expected(has_it * shared_mean) + (1.0 - shared) * (alone * y).sum(axis=1),
-                expected(has_it * (kept * noise + shared_mean**2)) + (1.0 - shared) * alone_square,
-                expected(has_it * kept) + (1.0 - shared) * alone.sum(axis=1),
-                seen.evidence(chance) - seen.evidence(chance, without=column),
+                expected(has_it * shared_mean) + own * (alone * y).sum(axis=1),
+                expected(has_it * (kept * noise + shared_mean**2)) + own * alone_square,
+                expected(has_it * kept) + own * alone.sum(axis=1),
+                np.zeros(len(y)),
             ]
         )
 
@@ -145,30 +148,24 @@ class _Explained:
     """Log density of a measurement that is its point's own, for every scale."""
     of_own: PerPoint
     """The same, over all scales."""
-    excess: PointsOnGrid
-    """Log of how much likelier it is as the shared response."""
+    shared: PointsOnGrid
+    """How much likelier it is as the shared response than as its point's own, times the rate."""
     log_ratio: PointsOnGrid
     """Log of how much likelier it is by either explanation than as its point's own."""
 
     @classmethod
     def of(cls, block: Block, law: Conserved) -> _Explained:
         """All of it, under these laws."""
-        shared, own = _log_densities(block, law.spread, law.scales)
+        log_shared, own = _log_densities(block, law.spread, law.scales)
         of_own = _log_sum(own, law.own)
-        excess = _excess(shared, of_own)
-        f = np.sqrt(block.variance)[:, None] * GRID
-        return cls(block, f, own, of_own, excess, np.log1p(law.rate * np.expm1(excess)))
+        shared = _shared(log_shared, of_own, law.rate)
+        f = (np.sqrt(block.variance)[:, None] * GRID).astype(np.float32)
+        return cls(block, f, own, of_own, shared, np.log(shared + np.float32(1.0 - law.rate)))
 
     @cached_property
     def _log_sum(self) -> OnGrid:
         log_sum: np.ndarray = self.log_ratio.sum(axis=1)
         return log_sum
-
-    @cached_property
-    def _likelihood(self) -> OnGrid:
-        """Of a row, up to a factor."""
-        likelihood: np.ndarray = np.exp(self._log_sum - self._log_sum.max(axis=1, keepdims=True))
-        return likelihood
 
     def evidence(self, chance: np.ndarray, *, without: int | None = None) -> np.ndarray:
         """Log likelihood of every row under these chances of the grid's places (one or several rows of them)."""
@@ -179,11 +176,11 @@ class _Explained:
         found: np.ndarray = (np.log(chance @ np.exp(log_sum - highest).T) + highest[:, 0] + of_own).T
         return found
 
-    def expectation(self, chance: Chance) -> Callable[[OnGrid], PerRow]:
+    def expectation(self, chance: Chance) -> Expectation:
         """The posterior mean of whatever depends on f."""
-        weighed = self._likelihood * chance
+        weighed = np.exp(self._log_sum - self._log_sum.max(axis=1, keepdims=True)) * chance
         weighed = weighed / weighed.sum(axis=1, keepdims=True)
-        return lambda values: np.einsum("rg,rg->r", weighed, values)
+        return lambda values: np.einsum("rg,rg->r", weighed, values).astype(np.float64)
 
 
 def learn_conserved(blocks: Sequence[Block], scales: Sequence[float]) -> Conserved | None:
@@ -208,11 +205,11 @@ def _learned(blocks: Sequence[Block], scales: Sequence[float], spread: float) ->
     for _ in range(ROUNDS):
         log_likelihood = n_shared = 0.0
         scale_sums, own_sums = np.zeros((2, len(scales)))
-        for shared, alone in densities:
+        for log_shared, alone in densities:
             of_own = _log_sum(alone, own)
-            excess = _excess(shared, of_own)
-            log_ratio = np.log1p(rate * np.expm1(excess))
-            log_sum = log_ratio.sum(axis=1)
+            as_shared = _shared(log_shared, of_own, rate)
+            ratio = as_shared + np.float32(1.0 - rate)
+            log_sum = np.log(ratio).sum(axis=1)
             highest = log_sum.max(axis=1, keepdims=True)
             likelihood = np.exp(log_sum - highest)
             by_scale = (likelihood @ on_grid.T) * of_scale
@@ -220,7 +217,7 @@ def _learned(blocks: Sequence[Block], scales: Sequence[float], spread: float) ->
             log_likelihood += float((np.log(total) + highest).sum() + of_own.sum())
             scale_sums += (by_scale / total).sum(axis=0)
             at = likelihood * (of_scale @ on_grid) / total
-            has_it = (rate * np.exp(excess - log_ratio) * at[:, None, :]).sum(axis=2)
+            has_it = (as_shared / ratio * at[:, None, :]).sum(axis=2)
             n_shared += float(has_it.sum())
             own_sums += (np.exp(alone - of_own[:, :, None]) * own * (1.0 - has_it)[:, :, None]).sum(axis=(0, 1))
         rate = float(np.clip(n_shared / n_points, *RATES))
@@ -250,9 +247,11 @@ def _log_sum(log_density: PointsOfScales, weights: Sequence[float] | np.ndarray)
     return total
 
 
-def _excess(shared: PointsOnGrid, of_own: PerPoint) -> PointsOnGrid:
-    excess: np.ndarray = np.clip(shared - of_own[:, :, None].astype(np.float32), -FURTHEST, FURTHEST)
-    return excess
+def _shared(log_shared: PointsOnGrid, of_own: PerPoint, rate: float) -> PointsOnGrid:
+    """How much likelier every measurement is as the shared response than as its point's own, times the rate."""
+    excess = np.clip(log_shared - of_own[:, :, None].astype(np.float32), -FURTHEST, FURTHEST)
+    shared: np.ndarray = np.float32(rate) * np.exp(excess)
+    return shared
 
 
 def _log_density(difference: np.ndarray, variance: np.ndarray) -> np.ndarray:
