@@ -102,7 +102,7 @@ def plot(of_conditions: list[Cost], of_genes: list[Cost], path: Path) -> None:
             ax.legend(frameon=False, fontsize=9)
         axes[1, column].set_xticks(x, [f"{value:,}" for value in x])
         axes[1, column].minorticks_off()
-    for ax, ticks in ((axes[0, 0], (0.5, 1, 2, 5, 10)), (axes[1, 0], (0.05, 0.1, 0.2))):
+    for ax, ticks in ((axes[0, 0], (1, 2, 5, 10, 20, 40)), (axes[1, 0], (0.05, 0.1, 0.2))):
         ax.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
         ax.minorticks_off()
     axes[0, 0].set_ylabel("processor, s (one thread)")
