@@ -93,11 +93,14 @@ class Conserved:
             seen = _Explained.of(part, self)
             of_rows = seen.evidence(chance)
             expected = seen.expectation(chance)
-            new = self._new(seen, expected)
-            at = [new if t not in columns else self._measured(seen, columns[t], expected) for t in targets.tolist()]
-            for i, target in enumerate(targets.tolist()):
-                if target in columns:
-                    at[i][3] = of_rows - seen.evidence(chance, without=columns[target])
+            at = []
+            for target in targets.tolist():
+                column = columns.get(target)
+                if column is None:
+                    at.append(self._new(seen, expected))
+                else:
+                    fit = of_rows - seen.evidence(chance, without=column)
+                    at.append(self._measured(seen, column, expected, fit))
             evidence.append(of_rows)
             found.append(np.stack(at, axis=2))
         mean, square, own_weight, own_fit = np.concatenate(found, axis=1)
@@ -110,7 +113,7 @@ class Conserved:
         square = shared + (1.0 - self.rate) * self._own_variance * seen.block.variance
         return np.stack([self.rate * expected(seen.f), square, nothing, nothing])
 
-    def _measured(self, seen: _Explained, column: int, expected: Expectation) -> Moments:
+    def _measured(self, seen: _Explained, column: int, expected: Expectation, fit: PerRow) -> Moments:
         """What is expected of a point with a measurement: f as far as it has it, or what it has alone."""
         y = seen.block.y[:, [column]].astype(np.float32)
         noise = np.maximum(seen.block.noise[:, [column]], NOISE_FLOOR).astype(np.float32)
@@ -129,7 +132,7 @@ class Conserved:
                 expected(has_it * shared_mean) + own * (alone * y).sum(axis=1),
                 expected(has_it * (kept * noise + shared_mean**2)) + own * alone_square,
                 expected(has_it * kept) + own * alone.sum(axis=1),
-                np.zeros(len(y)),
+                fit,
             ]
         )
 

@@ -4,7 +4,8 @@ A row (one gene, of one perturbation) is seen at several points (contexts, or pe
 e ~ N(0, known noise). Its prior is a mixture over components, f ~ N(0, variance x scale x K): K a pattern of sharing
 between points and scale a number on a grid. So strong and weak, shared and private responses each find their own
 shrinkage, and intervals have the heavy tails that one Gaussian lacks: adaptive shrinkage with many conditions
-(Urbut et al. 2019, mash).
+(Urbut et al. 2019, mash). One more component may be conserved responses (`cycseq.kriging.conserved`), which are no
+Gaussian process.
 """
 
 from __future__ import annotations

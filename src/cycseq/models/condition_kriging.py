@@ -34,8 +34,9 @@ class ConditionKriging(Model):
 
     Per gene, the true Delta(p, c) is a response common to all perturbations of the context plus the perturbation's own;
     each is a Gaussian process over contexts (a mixture of shared by all, shared by contexts with near control profiles,
-    and private), observed with the known sampling noise of the cells. The mixture is learned by marginal likelihood over
-    all genes, its intervals are checked by leaving out training contexts. The prediction is the posterior mean.
+    and private) or, where that tells more of contexts left out, a response that most contexts have and some have not;
+    observed with the known sampling noise of the cells. The mixture is learned by marginal likelihood over all genes, its
+    intervals are checked by leaving out training contexts. The prediction is the posterior mean.
 
     It borrows from other contexts as far as the training contexts show that this helps, and predicts no change where
     nothing can be told. A perturbation that was never measured is refused unless `features` or `unseen` say otherwise.
