@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -69,8 +69,6 @@ class Model(ABC):
     # a comment, as jsonargparse reads annotations of base classes with the names of the subclass's module
     fitted_ = None  # type: Fitted | None
     packages = PACKAGES
-    limits: ClassVar[dict[str, tuple[float, float]]] = {}
-    """Least and largest values that make sense of the class's own settings; of a tuple, those of each of its members."""
 
     @abstractmethod
     def fit(
@@ -130,7 +128,11 @@ class Model(ABC):
         return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
 
     def check_settings(self) -> None:
-        """Raise `SettingsError` for a setting that is outside its `limits`."""
+        """Raise `SettingsError` for a setting outside the limits that a class of this model declares.
+
+        They are a class's ``limits``: the least and the largest value that make sense, by the names of its own settings;
+        of a tuple, those of each of its members.
+        """
         for owner in type(self).__mro__:
             for name, (least, most) in vars(owner).get("limits", {}).items():
                 value = getattr(self, name)
