@@ -19,7 +19,7 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.split import Split, SplitParts
 from cycseq.evaluation import EvaluateSettings, RealSide, evaluate
 from cycseq.files import write_text
-from cycseq.kriging import covariance, field, learning, mixture
+from cycseq.kriging import covariance, field, learning
 from cycseq.kriging.measured import Measured
 from cycseq.models import build_model, condition_kriging
 from cycseq.models.base import predicted_obs, shifted_cells
@@ -228,7 +228,7 @@ def patterns(kept: Callable[[covariance.Pattern], bool]) -> Iterator[None]:
 @contextmanager
 def no_conserved() -> Iterator[None]:
     """Gaussian patterns of sharing alone."""
-    with mock.patch.object(mixture, "learn_conserved", return_value=None):
+    with mock.patch.object(learning, "learn_conserved", return_value=None):
         yield
 
 

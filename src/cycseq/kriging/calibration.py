@@ -53,10 +53,8 @@ def leave_one_out(
     """Predict every observed point from the others, training data only, and learn what that teaches.
 
     The slope is that of least squares over all rows. The rows of a point may go right or wrong together, so that few
-    points tell little of it: it is drawn to 0 as far as its standard error over points says (`drawn_slope`), and a
-    cautious one is smaller by that error, as in the one-standard-error rule (Breiman et al. 1984). The nugget is the
-    least for which intervals cover `COVERAGE` of the rows where sampling noise makes most of the interval, the inflation
-    the same where the posterior does.
+    points tell little of it: see `drawn_slope`, and `cautious_slope`. The nugget is the least for which intervals cover
+    `COVERAGE` of the rows where sampling noise makes most of the interval, the inflation the same where the posterior does.
 
     Parameters
     ----------
@@ -78,10 +76,7 @@ def leave_one_out(
         return Trust()
     mean, variance, unit, y, noise = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     products, squares = (np.array([(part[i] * part[0]).sum() for part in parts]) for i in (3, 0))
-    slope = drawn_slope(products, squares)
-    if cautious:
-        slope = products.sum() / max(squares.sum(), 1e-12) - jackknife_error(products, squares)
-        slope = float(np.clip(slope, 0.0, 1.0))
+    slope = (cautious_slope if cautious else drawn_slope)(products, squares)
     squared_error = (y - slope * mean) ** 2
     error = squared_error / norm.ppf(0.5 + COVERAGE / 2) ** 2
     strong = variance > noise
@@ -101,6 +96,11 @@ def drawn_slope(products: np.ndarray, squares: np.ndarray) -> float:
     """sum(products) / sum(squares) over points, drawn to 0 by its standard error (James and Stein 1961), in [0, 1]."""
     slope, error = products.sum() / max(squares.sum(), 1e-12), jackknife_error(products, squares)
     return float(np.clip(slope - error**2 / slope, 0.0, 1.0)) if slope > 0 else 0.0
+
+
+def cautious_slope(products: np.ndarray, squares: np.ndarray) -> float:
+    """The same less its standard error, as in the one-standard-error rule (Breiman et al. 1984), in [0, 1]."""
+    return float(np.clip(products.sum() / max(squares.sum(), 1e-12) - jackknife_error(products, squares), 0.0, 1.0))
 
 
 def _left_out(block: Block, columns: Places | None) -> Places:

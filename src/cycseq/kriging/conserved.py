@@ -14,6 +14,7 @@ from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
+from scipy.special import logsumexp
 from scipy.stats import norm
 
 from cycseq.kriging.block import NOISE_FLOOR, Block, PerRow, Places, Targets
@@ -160,7 +161,7 @@ class _Explained:
     def of(cls, block: Block, law: Conserved) -> _Explained:
         """All of it, under these laws."""
         log_shared, own = _log_densities(block, law.spread, law.scales)
-        of_own = _log_sum(own, law.own)
+        of_own = logsumexp(own, axis=2, b=np.asarray(law.own))
         shared = _shared(log_shared, of_own, law.rate)
         f = (np.sqrt(block.variance)[:, None] * GRID).astype(np.float32)
         return cls(block, f, own, of_own, shared, np.log(shared + np.float32(1.0 - law.rate)))
@@ -209,7 +210,7 @@ def _learned(blocks: Sequence[Block], scales: Sequence[float], spread: float) ->
         log_likelihood = n_shared = 0.0
         scale_sums, own_sums = np.zeros((2, len(scales)))
         for log_shared, alone in densities:
-            of_own = _log_sum(alone, own)
+            of_own = logsumexp(alone, axis=2, b=own)
             as_shared = _shared(log_shared, of_own, rate)
             ratio = as_shared + np.float32(1.0 - rate)
             log_sum = np.log(ratio).sum(axis=1)
@@ -241,13 +242,6 @@ def _log_densities(block: Block, spread: float, scales: Sequence[float]) -> tupl
     f = (np.sqrt(block.variance)[:, None] * GRID)[:, None, :].astype(np.float32)
     own = (block.variance[:, None] * np.asarray(scales))[:, None, :].astype(np.float32)
     return _log_density(y - f, noise + np.float32(spread) * f**2), _log_density(y, noise + own)
-
-
-def _log_sum(log_density: PointsOfScales, weights: Sequence[float] | np.ndarray) -> PerPoint:
-    """Log of the densities' weighted sum over the last axis."""
-    highest = log_density.max(axis=2, keepdims=True)
-    total: np.ndarray = np.log(np.exp(log_density - highest) @ np.asarray(weights)) + highest[:, :, 0]
-    return total
 
 
 def _shared(log_shared: PointsOnGrid, of_own: PerPoint, rate: float) -> PointsOnGrid:

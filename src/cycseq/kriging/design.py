@@ -7,7 +7,7 @@ So a batch is chosen one by one, each choice counted as measured before the next
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -130,7 +130,7 @@ def _posterior(stage: Stage, block: Block, covariances: Covariances, genes: Int[
     A gene's components are taken together as one Gaussian, weighed by what was measured. Contexts tell of each other
     only as far as leaving out contexts has shown (`Trust.slope`).
     """
-    block = replace(block, y=block.y[genes], noise=block.noise[genes], variance=block.variance[genes])
+    block = block.rows(genes)
     prior = prior_covariance(block, stage.mixture, covariances)
     between = prior[:, block.points]
     seen = between[:, :, block.points] + (block.noise + LEAST)[:, :, None] * np.eye(len(block.points))

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from cycseq.kriging.block import Block, PerRow
-from cycseq.kriging.calibration import drawn_slope, jackknife_error, leave_one_out
+from cycseq.kriging.calibration import cautious_slope, drawn_slope, leave_one_out
+from cycseq.kriging.conserved import learn_conserved
 from cycseq.kriging.covariance import RESPONSE_PATTERNS, euclidean, median_distance
 from cycseq.kriging.field import Field, Settings, Stage, is_combination, single_conditions
 from cycseq.kriging.measured import Levels, Measured
@@ -116,8 +117,7 @@ def _typical_slope(field: Field, names: list[str]) -> float:
     own = np.stack([field.specific(name).mean[:, contexts] for name in names])
     others = (own.sum(axis=0) - own) / (len(names) - 1)
     products, squares = (own * others).sum(axis=(1, 2)), (others**2).sum(axis=(1, 2))
-    slope = products.sum() / max(squares.sum(), 1e-12) - jackknife_error(products, squares)
-    return float(np.clip(slope, 0.0, 1.0))
+    return cautious_slope(products, squares)
 
 
 def _thinned(blocks: Sequence[Block], rng: np.random.Generator) -> list[Block]:
@@ -127,8 +127,7 @@ def _thinned(blocks: Sequence[Block], rng: np.random.Generator) -> list[Block]:
     for block in blocks:
         n = len(block.y)
         rows = np.arange(n) if share == 1.0 else np.sort(rng.choice(n, max(int(share * n), 1), replace=False))
-        thin = Block(block.y[rows], block.noise[rows], block.variance[rows], block.points)
-        groups.setdefault(tuple(block.points.tolist()), []).append(thin)
+        groups.setdefault(tuple(block.points.tolist()), []).append(block.rows(rows))
     return [
         Block(
             np.concatenate([b.y for b in same]),
@@ -151,8 +150,9 @@ def learned_stage(blocks: Sequence[Block], covariances: Covariances, scales: Seq
     blocks, covariances, scales
         As in `cycseq.kriging.mixture.learn_mixture`.
     """
+    law = learn_conserved(blocks, scales)
     found = []
-    for conserved in (False, True):
+    for conserved in (None,) if law is None else (None, law):
         mixture = learn_mixture(blocks, covariances, scales, conserved=conserved)
         found.append((leave_one_out(blocks, mixture, covariances), mixture))
     trust, mixture = min(found, key=lambda one: one[0].error)

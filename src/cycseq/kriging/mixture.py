@@ -19,7 +19,7 @@ from scipy.linalg import eigh
 from scipy.special import softmax
 
 from cycseq.kriging.block import NOISE_FLOOR, Block, PerRow, Places, Targets
-from cycseq.kriging.conserved import Conserved, learn_conserved
+from cycseq.kriging.conserved import Conserved
 
 Weights = Float[np.ndarray, "patterns scales"]
 Covariances = Float[np.ndarray, "patterns all_points all_points"]
@@ -70,7 +70,7 @@ def equal_weights(n_patterns: int, scales: Sequence[float]) -> Mixture:
 
 
 def learn_mixture(
-    blocks: Sequence[Block], covariances: Covariances, scales: Sequence[float], *, conserved: bool = False
+    blocks: Sequence[Block], covariances: Covariances, scales: Sequence[float], *, conserved: Conserved | None = None
 ) -> Mixture:
     """Weights that maximise the marginal likelihood of all rows together (EM; the problem is convex).
 
@@ -83,10 +83,9 @@ def learn_mixture(
     scales
         What they are multiplied by.
     conserved
-        Whether a response that most points have and some have not is one more pattern (`cycseq.kriging.conserved`).
+        The law of responses that most points have and some have not, as one more pattern.
     """
-    law = learn_conserved(blocks, scales) if conserved else None
-    start = replace(equal_weights(len(covariances) + (law is not None), scales), conserved=law)
+    start = replace(equal_weights(len(covariances) + (conserved is not None), scales), conserved=conserved)
     log_likelihood = np.concatenate([_log_likelihoods(block, start, covariances) for block in blocks])
     weights = expectation_maximisation(log_likelihood)
     weights = np.where(weights < LEAST_WEIGHT, 0.0, weights)
