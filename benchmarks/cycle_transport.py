@@ -21,11 +21,11 @@ import numpy as np
 import pandas as pd
 
 import cycseq
-from cycseq.bootstrap import paired_differences
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.simulate import SimulateSettings, simulate
 from cycseq.model import Model
 from cycseq.real_side import RealSide
+from cycseq.score.intervals import paired_differences
 from evidence_data import folds
 
 METRICS = (

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cycseq import plots as pl  # noqa: F401  (for type checkers: `cycseq.pl`)
     from cycseq.benchmarking import BenchmarkSettings, benchmark
-    from cycseq.bootstrap import paired_differences, summarise
     from cycseq.comparison import CompareSettings, compare
     from cycseq.data.dataset import Condition, PerturbationData
     from cycseq.data.inspect import inspect_file
@@ -24,11 +23,12 @@ if TYPE_CHECKING:
     from cycseq.models import build_model, load_model
     from cycseq.report import write_report
     from cycseq.run import Run, fit_run
+    from cycseq.score.intervals import paired_differences, summarise
     from cycseq.tuning import TuneSettings, tune
 
 _WHERE = {
     "cycseq.benchmarking": ("BenchmarkSettings", "benchmark"),
-    "cycseq.bootstrap": ("paired_differences", "summarise"),
+    "cycseq.score.intervals": ("paired_differences", "summarise"),
     "cycseq.comparison": ("CompareSettings", "compare"),
     "cycseq.data.dataset": ("Condition", "PerturbationData"),
     "cycseq.data.inspect": ("inspect_file",),

@@ -16,7 +16,6 @@ from cycseq.benchmarking.cell import Cell, cell_path
 from cycseq.benchmarking.engines import computed
 from cycseq.benchmarking.settings import BASELINES, BenchmarkSettings, chosen_models, chosen_splits, everything_asked
 from cycseq.benchmarking.work import Failure, Task, Unit
-from cycseq.bootstrap import paired_differences, summarise
 from cycseq.calibration import SPLIT_HALF
 from cycseq.checksums import sha256
 from cycseq.data.dataset import PerturbationData
@@ -26,6 +25,7 @@ from cycseq.errors import FileError, SettingsError
 from cycseq.evaluation import COLUMNS, EvaluateSettings
 from cycseq.files import alone, clear, write_text
 from cycseq.run import asked_otherwise, environment, read_table
+from cycseq.score.intervals import paired_differences, summarise
 from cycseq.untrusted import our_command, read_json, whatever_breaks
 
 CELLS, RECORD = "cells", "benchmark.json"

@@ -11,7 +11,6 @@ from typing import Any, Protocol, runtime_checkable
 import pandas as pd
 
 from cycseq.arrays import Cells
-from cycseq.bootstrap import paired_differences
 from cycseq.comparison.linear import NAME as PCA
 from cycseq.comparison.linear import LinearCells
 from cycseq.comparison.scoring import ALL, HIGHEST, as_many, most_cells, scored
@@ -25,6 +24,7 @@ from cycseq.model import Model
 from cycseq.models import build_model
 from cycseq.progress import track
 from cycseq.run import Run, environment, fit_run, log1p_parts
+from cycseq.score.intervals import paired_differences
 
 RECORD, METRICS, DIFFERENCES, DATA, SPLIT, RUNS = (
     "comparison.json", "metrics.csv", "differences.csv", "data.h5ad", "split.json", "runs",

@@ -9,13 +9,13 @@ from typing import Any, Literal, get_args
 import pandas as pd
 
 from cycseq.benchmarking import BenchmarkResult
-from cycseq.bootstrap import FEWEST, paired_differences
 from cycseq.calibration import SPLIT_HALF
 from cycseq.data.split import KINDS
 from cycseq.metrics import METRICS
 from cycseq.models import MODELS, reference
 from cycseq.report.numbers import counted, listed, short
 from cycseq.report.table import NULL, Headline, badness, is_model
+from cycseq.score.intervals import FEWEST, paired_differences
 
 Verdict = Literal["better", "ahead", "not better", "cannot be told"]
 NOISE = 2.0

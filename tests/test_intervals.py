@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from cycseq.bootstrap import paired_differences, summarise
 from cycseq.errors import SettingsError
+from cycseq.score.intervals import paired_differences, summarise
 
 
 def rows(

@@ -1,0 +1,1 @@
+"""What may be said of scores: intervals, comparisons with baselines and controls, verdicts."""
