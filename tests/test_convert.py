@@ -176,7 +176,7 @@ def renamed(data: PerturbationData, **names: str) -> PerturbationData:
     [
         ("gears", {"perturbation": "G1+G2+G4"}, r"cannot hold \w+:G1\+G2\+G4.*--leave-out"),
         ("gears", {"perturbation": "IFN+"}, r"GEARS's layout cannot hold the perturbation 'IFN\+'.*another name"),
-        ("cell-load", {"perturbation": "vehicle"}, "cannot hold the perturbation 'vehicle'.*read back as 'control'"),
+        ("cell-load", {"perturbation": "NTC"}, "cannot hold the perturbation 'NTC'.*read back as 'control'"),
         ("cycseq", {"perturbation": "A/B"}, "'A/B' cannot be the name of a file"),
         ("cycseq", {"context": ".hidden"}, "'.hidden' cannot be the name"),
         ("pertpy", {"context": "unknown"}, "cannot hold the context 'unknown'"),

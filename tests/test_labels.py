@@ -1,13 +1,14 @@
 """Labels of users' files: aliases, controls, combinations, cells without a label."""
 
+import anndata as ad
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cycseq.data.labels import ObsKeys, find_labels
-from cycseq.data.usual_names import canonical_perturbation, perturbation_of_guides
-from cycseq.errors import DataError
+from cycseq.data.usual_names import canonical_perturbation, kind_of_control, perturbation_of_guides
+from cycseq.errors import DataError, SettingsError
 
 gene = st.text("ABCDEFGHIJKLMNOP0123456789", min_size=1, max_size=6)
 
@@ -155,3 +156,121 @@ def test_several_doses_of_a_perturbation_are_noted() -> None:
     assert any("doses are pooled: 1 perturbation" in note for note in labels(obs).notes)
     obs["dose_value"] = [0.0, 1.0, 1.0, 5.0]
     assert not any("dose" in note for note in labels(obs).notes)
+
+
+SIX = ["non-targeting_1", "non-targeting_2", "non-targeting_3", "NTC-4", "A", "B"]
+
+
+@pytest.mark.parametrize(
+    ("label", "kind"),
+    [("NTC-1", "non-targeting"), ("non_targeting_12", "non-targeting"), ("sgNT_3", "non-targeting"), ("NTg4", "non-targeting"),
+     ("neg_ctrl_7", "non-targeting"), ("scramble", "non-targeting"), ("NegCtrl0", "non-targeting"), ("Ctrl 2", "control"),
+     ("safe-targeting", "safe-targeting"), ("safe-targeting-g12", "safe-targeting"), ("DMSO", "vehicle"),
+     ("untreated", "untreated"), ("Untreated control", "untreated"), ("NT5E", None), ("CTRB1", None), ("TARGET", None),
+     ("NEGR1", None), ("PBSN", None), ("VEGFA", None), ("WTAP", None), ("SCRIB", None), ("LUC7L", None), ("CTRL", "control")],
+)  # fmt: skip
+def test_kinds_of_controls(label: str, kind: str | None) -> None:
+    """Genes whose symbols begin as controls do (NT5E, CTRB1) are none."""
+    assert kind_of_control(label) == kind
+
+
+def test_numbered_controls_of_one_kind_are_one_control_and_that_is_said() -> None:
+    found = labels({"perturbation": SIX})
+    assert found.obs["perturbation"].tolist() == ["control"] * 4 + ["A", "B"]
+    assert "(4 cells), 4 labels pooled (all are non-targeting" in found.notes[0]
+
+
+def test_controls_of_different_kinds_are_asked_for() -> None:
+    obs = {"drug": ["DMSO", "DMSO", "untreated", "A"]}
+    with pytest.raises(DataError, match=r"vehicle: 'DMSO' \(2 cells\); untreated: 'untreated' \(1 cells\)") as err:
+        labels(obs)
+    for command in ("--control DMSO,", "--control untreated;", "--control DMSO,untreated to pool"):
+        assert command in str(err.value)
+    assert err.value.option == "--control DMSO"
+    pooled = labels(obs, ObsKeys(control=("DMSO", "untreated")))
+    assert pooled.obs["perturbation"].tolist() == ["control"] * 3 + ["A"]
+    assert "2 labels pooled" in pooled.notes[0]
+
+
+def test_a_control_that_was_not_named_is_left_out_or_kept_and_either_is_said() -> None:
+    obs = {"drug": ["DMSO", "untreated", "untreated", "A"]}
+    found = labels(obs, ObsKeys(control="DMSO"))
+    assert found.labelled.tolist() == [True, False, False, True]
+    assert found.n_other_controls == 2
+    assert "2 cells were left out (--control DMSO,untreated pools them; --other-controls keep" in found.notes[1]
+    kept = labels(obs, ObsKeys(control="DMSO", other_controls="keep"))
+    assert kept.labelled.all()
+    assert kept.obs["perturbation"].tolist() == ["control", "untreated", "untreated", "A"]
+    assert "kept as a perturbation" in kept.notes[1]
+
+
+def test_controls_by_a_pattern() -> None:
+    found = labels({"perturbation": SIX}, ObsKeys(control="non-targeting*,NTC-4"))
+    assert found.obs["perturbation"].tolist() == ["control"] * 4 + ["A", "B"]
+    with pytest.raises(DataError, match="'safe"):
+        labels({"perturbation": SIX}, ObsKeys(control="safe*"))
+    obs = {"perturbation": [*(f"non-targeting_{i}" for i in range(20)), "DMSO", "A"]}
+    with pytest.raises(
+        DataError, match=r"--control 'non-targeting_\*', or --control DMSO; or --control 'non-targeting_\*,"
+    ):
+        labels(obs)
+
+
+def test_a_kind_that_may_be_a_perturbation_is_asked_for() -> None:
+    for label in ("GFP", "AAVS1", "WT", "mock"):
+        with pytest.raises(DataError, match="no control cells") as err:
+            labels({"perturbation": ["A", label, "B"]})
+        assert err.value.option == f"--control {label}"
+
+
+@pytest.mark.parametrize(
+    ("guides", "gene"),
+    [(["KLF1_g1", "KLF1_g2"], "KLF1"), (["KLF1-sg1", "KLF1-sg2"], "KLF1"), (["sgKLF1_1", "sgKLF1_2"], "KLF1"),
+     (["KLF1_guide2"], "KLF1"), (["KLF1_1", "KLF1_2"], "KLF1"), (["KLF1-1"], "KLF1"), (["IFNGR1g1"], "IFNGR1"),
+     (["NKX2-1_sg3"], "NKX2-1"), (["HLA-A_g1"], "HLA-A"), (["KLF1_+_12996.23-P1P2"], "KLF1"), (["Ifngr1g1"], "Ifngr1")],
+)  # fmt: skip
+def test_guides_are_named_and_joined_only_where_that_is_asked(guides: list[str], gene: str) -> None:
+    obs = {"perturbation": ["control", *guides]}
+    genes = ["KLF1", "NKX2-1", "HLA-A", "Ifngr1"]
+    apart = find_labels(pd.DataFrame(obs).rename(index=str), ObsKeys(), default_context="here", genes=genes)
+    assert apart.obs["perturbation"].nunique() == 1 + len(guides)
+    assert "labels look like guides" in apart.notes[1]
+    assert "--guide-suffix auto" in apart.notes[1]
+    keys = ObsKeys(guide_suffix="auto")
+    joined = find_labels(pd.DataFrame(obs).rename(index=str), keys, default_context="here", genes=genes)
+    assert joined.obs["perturbation"].tolist() == ["control", *[gene] * len(guides)]
+    assert f"-> {gene}" in joined.notes[1]
+
+
+def test_symbols_that_end_as_guides_do_are_no_guides() -> None:
+    symbols = ["HLA-A", "NKX2-1", "NKX2-5", "H2-K1", "Rag1", "Rag2", "Reg1", "PEG10", "MT-ND1", "KRTAP5-1", "ERVK3-1"]
+    measured = ["HLA-A", "NKX2-1", "Rag1", "KRTAP5-1", "H2"]
+    for genes in (measured[:4], [], ["NKX2-1", "NKX2-5", "H2-K1"]):
+        found = find_labels(
+            pd.DataFrame({"perturbation": ["control", *symbols]}).rename(index=str),
+            ObsKeys(),
+            default_context="x",
+            genes=genes,
+        )
+        assert not any("guides" in note for note in found.notes), genes
+        assert found.obs["perturbation"].tolist() == ["control", *symbols]
+
+
+def test_guides_in_combinations_and_by_a_pattern() -> None:
+    obs = {"perturbation": ["control", "A_x1+B_x2", "A_x2", "NT_1+B_x1"]}
+    found = labels(obs, ObsKeys(guide_suffix=r"_x\d+"))
+    assert found.obs["perturbation"].tolist() == ["control", "A+B", "A", "B"]
+    auto = labels({"perturbation": ["control", "A_g1+B_g2", "B_g1"]}, ObsKeys(guide_suffix="auto"))
+    assert auto.obs["perturbation"].tolist() == ["control", "A+B", "B"]
+    with pytest.raises(DataError, match=r"--guide-suffix auto fits none of the 2 perturbations \(KLF1, GATA1\)"):
+        labels({"perturbation": ["control", "KLF1", "GATA1"]}, ObsKeys(guide_suffix="auto"))
+    with pytest.raises(SettingsError, match="no regular expression"):
+        labels(obs, ObsKeys(guide_suffix="_x("))
+
+
+def test_guides_of_a_real_screen(shared_data) -> None:
+    """Papalexi's guides are written IFNGR1g1, and most of the genes are not among the file's."""
+    adata = ad.read_h5ad(shared_data("papalexi2021_thp1_eccite.h5ad"), backed="r")
+    keys = ObsKeys(perturbation="guide", guide_suffix="auto")
+    found = find_labels(adata.obs, keys, default_context="x", genes=set(adata.var_names))
+    assert (found.obs["perturbation"].to_numpy() == adata.obs["perturbation"].astype(str).to_numpy()).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from jsonargparse import Namespace
@@ -10,6 +11,7 @@ from cycseq.commands.parser import Parser
 from cycseq.commands.terminal import say_counts
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.readers import ReadSettings, read
+from cycseq.errors import DataError
 
 
 def add_data_option(parser: Parser) -> None:
@@ -29,7 +31,24 @@ def add_memory_option(parser: Parser) -> None:
 
 
 def read_cells(path: Path, options: Namespace) -> PerturbationData:
-    """The cells of a file, within the memory that was said; the terminal is told where they are counts."""
-    cells = read(path, ReadSettings(memory=options.memory))
+    """The cells of a file, within the memory that was said; the terminal is told where they are counts.
+
+    Raises
+    ------
+    DataError
+        If the labels or values are not what they must be; where an option of `cycseq prepare` mends that, it is named.
+    """
+    cells = read_plainly(path, options)
     say_counts(path, cells)
     return cells
+
+
+def read_plainly(path: Path, options: Namespace) -> PerturbationData:
+    """As `read_cells`, and nothing is said."""
+    try:
+        return read(path, ReadSettings(memory=options.memory))
+    except DataError as err:
+        if not err.option or "cycseq prepare" in str(err):
+            raise
+        msg = f"{err} This command reads files as they are: cycseq prepare {shlex.quote(str(path))} {err.option} --out PREPARED.h5ad makes one."
+        raise DataError(msg, option=err.option) from err

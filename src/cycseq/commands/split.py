@@ -6,11 +6,10 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
-from cycseq.commands.data_option import add_data_option
+from cycseq.commands.data_option import add_data_option, read_plainly
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say, table
 from cycseq.data.leakage import check_leakage
-from cycseq.data.readers import ReadSettings, read
 from cycseq.data.split import Split, SplitSettings, make_splits
 from cycseq.errors import SplitError
 from cycseq.files import check_output
@@ -29,7 +28,7 @@ def configure(parser: Parser, _words: list[str]) -> None:
 
 def run(options: Namespace) -> None:
     """Make splits, or check one."""
-    data = read(options.data, ReadSettings(memory=options.memory))
+    data = read_plainly(options.data, options)
     if options.check:
         split = Split.read(options.check)
         found = check_leakage(split, data)

@@ -60,8 +60,9 @@ def admit(
     decided, why = scale_of(adata, look_at(x), keys, said=scale, layers=layers)
     notes = [f"scale: {decided} ({why})"]
     kept = found.labelled & ~_empty(x, adata.obs_names, decided, found.labelled, allowed=drop_empty)
-    for what, n in (("without a label", ~found.labelled), ("without a single count", found.labelled & ~kept)):
-        notes += [f"{int(n.sum()):,} cells {what} were left out"] if n.any() else []
+    n_unlabelled = int((~found.labelled).sum()) - found.n_other_controls
+    for what, n in (("label", n_unlabelled), ("single count", int((found.labelled & ~kept).sum()))):
+        notes += [f"{n:,} cells without a {what} were left out"] if n else []
     if not kept.any():
         msg = "no cells are left: all are without a label or empty. Look at the file with cycseq inspect."
         raise DataError(msg)
@@ -94,7 +95,8 @@ def labels_of(adata: ad.AnnData, keys: ObsKeys, *, default_context: str, drop_un
     if written_by_us(adata, keys):
         labels = adata.obs[list(OBS)].astype(str)
         return FoundLabels(labels, np.ones(adata.n_obs, dtype=bool), notes=(AS_WRITTEN,))
-    return find_labels(adata.obs, keys, default_context=default_context, drop_unlabelled=drop_unlabelled)
+    genes = {*adata.var_names.astype(str), *gene_symbols(adata.var)[0]}
+    return find_labels(adata.obs, keys, default_context=default_context, drop_unlabelled=drop_unlabelled, genes=genes)
 
 
 def scale_of(

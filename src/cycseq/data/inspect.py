@@ -24,7 +24,7 @@ from cycseq.data.usual_names import CONTROL
 from cycseq.errors import DataError
 from cycseq.stored import StoredMatrix, by_block
 
-SHOWN_CONTEXTS, SHOWN_PROBLEMS, SHOWN_NOTES = 10, 5, 8
+SHOWN_CONTEXTS, SHOWN_PROBLEMS, SHOWN_NOTES = 10, 5, 10
 FEW = 10
 """A condition with fewer cells has a mean that is mostly noise."""
 
@@ -235,7 +235,7 @@ def _problem(path: Path, settings: ReadSettings, err: DataError) -> Problem:
 def _command(path: Path, settings: ReadSettings, options: list[str]) -> str:
     """`cycseq prepare` with what was said and what mends."""
     said = [
-        f"--{field.name.replace('_', '-')} {shlex.quote(str(value).lower() if isinstance(value, bool) else str(value))}"
+        f"--{field.name.replace('_', '-')} {shlex.quote(_typed(value))}"
         for field in dataclasses.fields(settings)
         if (value := getattr(settings, field.name)) != field.default
     ]
@@ -243,3 +243,10 @@ def _command(path: Path, settings: ReadSettings, options: list[str]) -> str:
     words = [*(option for option in said if option.split()[0] not in mended), *dict.fromkeys(options)]
     out = f"{default_context(path)}_prepared.h5ad"
     return " ".join(["cycseq prepare", shlex.quote(str(path)), *words, "--out", shlex.quote(out)])
+
+
+def _typed(value: Any) -> str:
+    """A setting as it is typed."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, str | Path) else ",".join(map(str, value))

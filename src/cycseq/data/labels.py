@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-import re
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool
 
+from cycseq.data import guides
+from cycseq.data.control_labels import (
+    Controls,
+    choice,
+    named_controls,
+    no_control,
+    sentences,
+    usual_controls,
+)
 from cycseq.data.usual_names import (
     BATCH_NAMES,
     CONTEXT_NAMES,
     CONTROL,
     DOSE_NAMES,
-    LIKELY_CONTROL,
-    NO_CONTROL,
     PERTURBATION_NAMES,
     UNLABELLED,
     canonical_perturbation,
-    find_controls,
 )
 from cycseq.errors import DataError, unknown_name
+
+OtherControls = Literal["leave-out", "keep"]
 
 
 @dataclass(frozen=True)
@@ -36,8 +44,15 @@ class ObsKeys:
     """Column of the cell line or cell type."""
     batch: str | None = None
     """Column of the batch, donor or replicate."""
-    control: str | None = None
-    """Label of the control cells; several are joined by commas; `none` where the file has no control cells."""
+    control: str | Sequence[str] | None = None
+    """Label of the control cells; several (a sequence, or joined by commas) are one control together, and each may be a
+    pattern (``non-targeting*``); `none` where the file has no control cells."""
+    other_controls: OtherControls = "leave-out"
+    """What becomes of cells with a label that looks like a control and is not among `control`: they are left out, or
+    kept as a perturbation."""
+    guide_suffix: str | None = None
+    """What the labels of guides end in, as a regular expression (``_g\\d+``), or ``auto``: the guides of a gene are then
+    one perturbation."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +65,17 @@ class FoundLabels:
     """False where a cell has no perturbation or no context, or a label that says so (`unassigned`, `doublet`)."""
     notes: tuple[str, ...]
     """What was chosen, in sentences to print."""
+    n_other_controls: int = 0
+    """Cells that are not `labelled` because theirs is another control than the one that was named."""
 
 
 def find_labels(
-    obs: pd.DataFrame, keys: ObsKeys, *, default_context: str, drop_unlabelled: bool = False
+    obs: pd.DataFrame,
+    keys: ObsKeys,
+    *,
+    default_context: str,
+    drop_unlabelled: bool = False,
+    genes: Collection[str] = (),
 ) -> FoundLabels:
     """Choose the columns of perturbation, context and batch, and translate their labels.
 
@@ -67,20 +89,22 @@ def find_labels(
         The context of all cells where no column names one.
     drop_unlabelled
         Whether cells without a label may be there; `labelled` says which they are.
+    genes
+        The genes of the data, by which symbols are told from guides.
 
     Raises
     ------
     DataError
-        If no column or two different columns fit, a named column is absent, no control label is found, or
-        cells have no label.
+        If no column or two different columns fit, a named column is absent, no control label is found or several of
+        different kinds are, or cells have no label.
     """
-    notes: list[str] = []
     column, controls = _perturbation_column(obs, keys)
-    perturbation = _perturbations(obs, column, controls, notes)
+    perturbation, notes = _perturbations(obs, column, controls.labels, keys, genes)
     labelled = _labelled(perturbation, column, "perturbation", allowed=drop_unlabelled)
-    said = ", ".join(map(repr, controls)) or "none"
-    n_control = int((perturbation == CONTROL).sum())
-    notes.insert(0, f"perturbation <- obs[{column!r}]; control = {said} ({n_control:,} cells)")
+    others = () if keys.other_controls == "keep" else controls.others
+    other = obs[column].astype(str).str.strip().isin(others).to_numpy(dtype=bool)
+    labelled, n_other = labelled & ~other, int(other.sum())
+    notes = [*sentences(column, controls, int((perturbation == CONTROL).sum()), n_other), *notes]
 
     context_column = (keys.context and _named(obs, keys.context, "context")) or _single(obs, CONTEXT_NAMES, "context")
     if context_column:
@@ -102,7 +126,7 @@ def find_labels(
         notes.append("batch: no column names one, so all cells are one batch (--batch-key names a column)")
     notes += _mixed_doses(obs, perturbation)
     found = pd.DataFrame({"perturbation": perturbation, "context": context, "batch": batch}, index=obs.index)
-    return FoundLabels(obs=found, labelled=labelled, notes=tuple(notes))
+    return FoundLabels(obs=found, labelled=labelled, notes=tuple(notes), n_other_controls=n_other)
 
 
 def find_columns(obs: pd.DataFrame, names: Iterable[str]) -> list[str]:
@@ -117,7 +141,7 @@ def find_columns(obs: pd.DataFrame, names: Iterable[str]) -> list[str]:
     return [_of_labels(obs, folded[name.casefold()]) for name in names if name.casefold() in folded]
 
 
-def _perturbation_column(obs: pd.DataFrame, keys: ObsKeys) -> tuple[str, list[str]]:
+def _perturbation_column(obs: pd.DataFrame, keys: ObsKeys) -> tuple[str, Controls]:
     named = [_named(obs, keys.perturbation, "perturbation")] if keys.perturbation else []
     candidates = named or find_columns(obs, PERTURBATION_NAMES)
     if not candidates:
@@ -127,40 +151,25 @@ def _perturbation_column(obs: pd.DataFrame, keys: ObsKeys) -> tuple[str, list[st
             "Say --perturbation-key COLUMN, or give a CSV of the cells' labels with --labels-file FILE."
         )
         raise DataError(msg, option=_likely_column(obs))
-    fitting: dict[str, list[str]] = {}
+    fitting: dict[str, Controls] = {}
     for column in candidates:
-        labels = [str(label).strip() for label in obs[column].dropna().unique()]
-        present = _controls_among(labels, keys.control)
+        labels = _labels_of(obs[column])
+        present = usual_controls(labels) if keys.control is None else named_controls(labels, keys.control)
         if present is not None:
             fitting[column] = present
     if not fitting:
-        _no_control(obs, candidates[0], keys)
-    column = _same_or_error(obs, fitting, "perturbation")
+        by_frequency = [str(label).strip() for label in obs[candidates[0]].value_counts().index]
+        raise no_control(candidates[0], by_frequency, keys.control)
+    column = _same_or_error(obs, {name: controls.labels for name, controls in fitting.items()}, "perturbation")
+    if keys.control is None and keys.other_controls != "keep" and fitting[column].others:
+        n_cells = obs[column].astype(str).str.strip().value_counts()
+        raise choice(column, _labels_of(obs[column]), n_cells.to_dict())
     return column, fitting[column]
 
 
-def _controls_among(labels: list[str], said: str | None) -> list[str] | None:
-    """The control labels of a column; none where that was said; None where the column does not fit."""
-    if said is None:
-        return find_controls(labels) or None
-    wanted = [said] if said in labels else [name.strip() for name in said.split(",")]
-    if wanted == [NO_CONTROL] and NO_CONTROL not in labels:
-        return []
-    return wanted if set(wanted) <= set(labels) else None
-
-
-def _no_control(obs: pd.DataFrame, column: str, keys: ObsKeys) -> None:
-    labels = [str(label).strip() for label in obs[column].value_counts().index]
-    if keys.control:
-        unknown = next(name for name in map(str.strip, keys.control.split(",")) if name not in labels)
-        raise unknown_name(unknown, f"control label in obs[{column!r}]", sorted(labels), DataError)
-    shown = ", ".join(labels[:6]) + (", ..." if len(labels) > 6 else "")
-    msg = (
-        f"no control cells found in obs[{column!r}]: none of its {len(labels)} labels ({shown}) usually means control. "
-        f"Say --control LABEL, or --control {NO_CONTROL} if the file holds perturbed cells only."
-    )
-    likely = next((label for label in labels if re.search(LIKELY_CONTROL, label)), (labels or [NO_CONTROL])[0])
-    raise DataError(msg, option=f"--control {shlex.quote(likely)}")
+def _labels_of(values: pd.Series) -> list[str]:
+    """The labels of a column, each once."""
+    return list(dict.fromkeys(str(label).strip() for label in values.dropna().unique()))
 
 
 def _likely_column(obs: pd.DataFrame) -> str:
@@ -173,12 +182,20 @@ def _likely_column(obs: pd.DataFrame) -> str:
     return "--labels-file FILE"
 
 
-def _perturbations(obs: pd.DataFrame, column: str, controls: list[str], notes: list[str]) -> pd.Series:
-    """Canonical perturbation of every cell."""
+def _perturbations(
+    obs: pd.DataFrame, column: str, controls: Sequence[str], keys: ObsKeys, genes: Collection[str]
+) -> tuple[pd.Series, list[str]]:
+    """Canonical perturbation of every cell, with what was done to the labels, in sentences."""
     values, n_joined = _joined_by_plus(obs, column)
-    if n_joined:
-        notes.append(f"{n_joined:,} cells have combinations written A_B (obs['nperts'] says so)")
-    return _translated(values, lambda label: canonical_perturbation(label, controls), keep=controls)
+    notes = [f"{n_joined:,} cells have combinations written A_B (obs['nperts'] says so)"] if n_joined else []
+    perturbing = [label for label in _labels_of(values) if label not in controls and label.casefold() not in UNLABELLED]
+    gene_of, note = guides.joined(perturbing, keys.guide_suffix, genes)
+
+    def canonical(label: str) -> str:
+        parts = [label] if label in gene_of else label.split("+")
+        return canonical_perturbation("+".join(gene_of.get(part.strip(), part) for part in parts), controls)
+
+    return _translated(values, canonical, keep=controls), [*notes, *([note] if note else [])]
 
 
 def _joined_by_plus(obs: pd.DataFrame, column: str) -> tuple[pd.Series, int]:
@@ -214,7 +231,7 @@ def _single(obs: pd.DataFrame, names: tuple[str, ...], what: str) -> str | None:
     return None
 
 
-def _same_or_error(obs: pd.DataFrame, columns: dict[str, list[str]], what: str) -> str:
+def _same_or_error(obs: pd.DataFrame, columns: Mapping[str, Sequence[str]], what: str) -> str:
     """The first of the columns (name -> its control labels), if all part the cells alike, with the same controls."""
 
     def parted(column: str) -> np.ndarray:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from cycseq.data.control_labels import names_of
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.door import float32
 from cycseq.data.readers import Loaded, ReadSettings, checked, default_context, load
@@ -65,7 +66,7 @@ def read_predicted(path: Path, settings: ReadSettings, real: PerturbationData) -
 
 
 def _first_that_fits(loaded: Loaded, settings: ReadSettings, context: str) -> PerturbationData:
-    labels = (settings.control or "").split(",")
+    labels = names_of(settings.control or "")
     others = [*(labels if len(labels) > 1 else []), *([None] if settings.control else [])]
     for control in (settings.control, *others):
         with contextlib.suppress(DataError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 CONTROL = "control"
@@ -24,6 +25,24 @@ CONTROL_NAMES = (
     "unstimulated",
 )
 LIKELY_CONTROL = r"(?i)control|ctrl|target|neg|scramble|^nt|untreat|mock|pbs|veh|dmso|^wt"
+CONTROL_KINDS = {
+    "control": r"(?:control|ctrl|ctl|cntrl)s?",
+    "non-targeting": r"non-?target(?:ing|s)?(?:-?controls?)?|ntc?|no-?site|neg(?:ative)?(?:-?(?:control|ctrl|ctl|con))?"
+    r"|scr|scrambled?",
+    "vehicle": r"(?:dmso(?:-tf)?|vehicle|veh|pbs|saline|solvent|ethanol|etoh|water|h2o)(?:-(?:control|ctrl))?",
+    "untreated": r"(?:un-?treated|non-?treated|not-treated|no-?(?:treatment|drug)|un-?stimulated|unstim|un-?perturbed"
+    r"|un-?infected)(?:-(?:control|ctrl|cells))?",
+    "mock": r"mock(?:-(?:treated|infected|transfected|control|ctrl))?",
+    "safe-targeting": r"safe-?(?:target(?:ing)?|harbou?r)(?:-?controls?)?|(?:one-)?(?:non-gene|intergenic)(?:-site)?|aavs1"
+    r"|rosa-?26",
+    "reporter": r"e?gfp|rfp|bfp|mcherry|lac-?z|luc|luciferase",
+    "wild type": r"wt|wild-?type|parental",
+}
+"""Labels of each kind of control, in lower case with ``-`` for ``_`` and blanks, without what numbers guides and replicates."""
+ASKED_KINDS = ("mock", "safe-targeting", "reporter", "wild type")
+"""Kinds that are asked for where a file has no other: each is a perturbation in some screens."""
+_NUMBER = r"(?:-?(?:sg|g|guide|grna|sgrna|rna)?-?\d+)?(?:-[a-z]|-\d+)?"
+_CONTROL_KINDS = {kind: re.compile(rf"(?:(?:sg|grna)-?)?(?:{names}){_NUMBER}") for kind, names in CONTROL_KINDS.items()}
 UNLABELLED = frozenset(
     ("", "*", "nan", "na", "n/a", "<na>", "none", "null", "unassigned", "unlabelled", "unlabeled", "unknown", "ambiguous",
      "multiplet", "doublet")
@@ -39,11 +58,11 @@ def canonical_perturbation(label: str, controls: Iterable[str]) -> str:
     known = {name.casefold() for name in controls} | {CONTROL}
     if label.strip().casefold() in known:
         return CONTROL
-    known |= {name.casefold() for name in CONTROL_NAMES} if "+" in label else set()
     parts = [part.strip() for part in label.split("+")]
-    if not all(parts):
+    if len(parts) == 1 or not all(parts):
         return label.strip()
-    return "+".join(sorted({part for part in parts if part.casefold() not in known})) or CONTROL
+    perturbing = {part for part in parts if part.casefold() not in known and usual_kind(part) is None}
+    return "+".join(sorted(perturbing)) or CONTROL
 
 
 def perturbation_of_guides(label: str) -> str:
@@ -52,7 +71,13 @@ def perturbation_of_guides(label: str) -> str:
     return canonical_perturbation("+".join("control" if gene.startswith("NegCtrl") else gene for gene in genes), ())
 
 
-def find_controls(labels: Iterable[str]) -> list[str]:
-    """The labels that usually mean control, written as in the file; `non_targeting` is `non-targeting`."""
-    usual = {name.casefold().replace("_", "-") for name in CONTROL_NAMES}
-    return [label for label in labels if label.strip().casefold().replace("_", "-") in usual]
+def kind_of_control(label: str) -> str | None:
+    """``"non-targeting"`` for ``"NTC-1"``, ``"vehicle"`` for ``"DMSO"``; None for a label that looks like no control."""
+    folded = re.sub(r"[\s_.-]+", "-", label.strip().casefold())
+    return next((kind for kind, pattern in _CONTROL_KINDS.items() if pattern.fullmatch(folded)), None)
+
+
+def usual_kind(label: str) -> str | None:
+    """As `kind_of_control`, of the kinds that are controls wherever they occur."""
+    kind = kind_of_control(label)
+    return None if kind in ASKED_KINDS else kind

@@ -117,7 +117,7 @@ def opened(dataset: DataSet, cells: Labelled) -> PerturbationData:
     """Let labelled cells through the door."""
     data = PerturbationData.from_anndata(
         cells.adata,
-        keys=ObsKeys("perturbation", "context", "batch", CONTROL),
+        keys=ObsKeys("perturbation", "context", "batch", CONTROL, other_controls="keep"),
         scale=dataset.scale,
         make_unique=True,
         drop_unlabelled=True,

@@ -119,7 +119,7 @@ def said(data: PerturbationData, layout: str) -> dict[str, object]:
 def check_round_trip(data: PerturbationData, obs: pd.DataFrame, tool: str) -> None:
     """Raise `DataError` if `cycseq.read` would take a written label for another one."""
     has_controls = any(condition.is_control for condition in data.conditions())
-    keys = ObsKeys(control=None if has_controls else NO_CONTROL)
+    keys = ObsKeys(control=None if has_controls else NO_CONTROL, other_controls="keep")
     back = find_labels(obs, keys, default_context="", drop_unlabelled=True).obs
     for what in OBS:
         ours = data.adata.obs[what].astype(str).to_numpy()

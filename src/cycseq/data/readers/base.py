@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any, Literal
 import anndata as ad
 import pandas as pd
 
-from cycseq.data.labels import ObsKeys
+from cycseq.data.labels import ObsKeys, OtherControls
 from cycseq.data.scale import Scale
 from cycseq.errors import CycseqError, DataError, FileError
 from cycseq.untrusted import opened
@@ -45,8 +45,15 @@ class ReadSettings:
     """obs column of the cell line or cell type."""
     batch_key: str | None = None
     """obs column of the batch, donor or replicate."""
-    control: str | None = None
-    """Label of the control cells; several are joined by commas; `none` where the file has no control cells."""
+    control: str | Sequence[str] | None = None
+    """Label of the control cells; several joined by commas are one control together, and each may be a pattern
+    ('non-targeting*'); `none` where the file has no control cells."""
+    other_controls: OtherControls = "leave-out"
+    """What becomes of cells with a label that looks like a control and is not named by --control: leave-out, or keep
+    (as a perturbation)."""
+    guide_suffix: str | None = None
+    """What labels of guides end in, as a regular expression ('_g\\d+'), or `auto`: guides of one gene become one
+    perturbation. Left out, each label is a perturbation of its own."""
     scale: Scale | None = None
     """Scale of the values: `counts`, `log1p` or `scaled`."""
     layer: str | None = None
@@ -73,7 +80,14 @@ class ReadSettings:
 
     def keys(self) -> ObsKeys:
         """The obs columns that were said."""
-        return ObsKeys(self.perturbation_key, self.context_key, self.batch_key, self.control)
+        return ObsKeys(
+            self.perturbation_key,
+            self.context_key,
+            self.batch_key,
+            self.control,
+            other_controls=self.other_controls,
+            guide_suffix=self.guide_suffix,
+        )
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from cycseq.data.readers.base import Loaded, Reader, ReadSettings, damage_named, read_csv, without_gz
-from cycseq.data.usual_names import CONTROL, CONTROL_NAMES, canonical_perturbation, find_controls
+from cycseq.data.usual_names import CONTROL, CONTROL_NAMES, canonical_perturbation, usual_kind
 from cycseq.errors import DataError, FileError
 from cycseq.progress import track
 
@@ -95,7 +95,7 @@ def _read_file(root: Path, file: Path) -> _File:
     else:
         batch, gene = _batch_and_gene(stem, marked)
         labels = {"batch": batch or root.name}
-    said = canonical_perturbation(CONTROL if find_controls([gene]) else gene, CONTROL_NAMES)
+    said = canonical_perturbation(CONTROL if usual_kind(gene) else gene, CONTROL_NAMES)
     if marked and said != "+".join(marked):
         msg = f"{file}: the name says perturbation {said!r}, but column {MARK!r} marks {'+'.join(marked)!r}. Mend one."
         raise DataError(msg)

@@ -1,0 +1,189 @@
+"""Which labels look like controls, of what kind, and which of them are taken together as one control."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from itertools import takewhile
+
+from cycseq.data.usual_names import ASKED_KINDS, CONTROL_NAMES, LIKELY_CONTROL, NO_CONTROL, kind_of_control
+from cycseq.errors import CycseqError, DataError, unknown_name
+
+SHOWN = 3
+"""Labels of a kind that a message names."""
+
+
+@dataclass(frozen=True)
+class Controls:
+    """The control labels of a column."""
+
+    labels: tuple[str, ...]
+    """Those that are one control together; none where that was said."""
+    others: tuple[str, ...] = ()
+    """Labels that look like controls too, and are not among them."""
+    pooled_as: str = ""
+    """The kind of several labels that were put together because they are of one; empty where the user named them."""
+
+
+def named_controls(labels: Sequence[str], named: str | Sequence[str]) -> Controls | None:
+    """The controls that the user named; None where a name fits no label.
+
+    Parameters
+    ----------
+    labels
+        All labels of the column.
+    named
+        A label; or several, as a sequence or joined by commas, each of which may be a pattern (``non-targeting*``);
+        ``none`` says that there are no controls.
+    """
+    wanted = names_of(named, labels)
+    if wanted == [NO_CONTROL] and NO_CONTROL not in labels:
+        return Controls(())
+    taken = [_fitting(name, labels) for name in wanted]
+    if not all(taken):
+        return None
+    chosen = tuple(dict.fromkeys(label for some in taken for label in some))
+    return Controls(chosen, tuple(label for label in labels if label not in chosen and kind_of_control(label)))
+
+
+def names_of(named: str | Sequence[str], labels: Sequence[str] = ()) -> list[str]:
+    """The names in ``"DMSO,untreated"``, in a JSON list (for names with commas), or in a sequence of texts."""
+    if not isinstance(named, str):
+        return [str(name).strip() for name in named]
+    if named in labels:
+        return [named]
+    if named.startswith("["):
+        try:
+            return [str(name) for name in json.loads(named)]
+        except ValueError:
+            pass  # a label may begin so
+    return [name.strip() for name in named.split(",")]
+
+
+def usual_controls(labels: Sequence[str]) -> Controls | None:
+    """The controls of a column where the user named none; None where none of its labels usually means control.
+
+    Several labels of one kind (guides that are numbered, replicates) are one control together. Labels of several kinds
+    are for the user to choose from (`choice`): `others` are those of the kinds beside the most usual one.
+    """
+    by_kind = _by_kind(labels)
+    usual = {kind: there for kind, there in by_kind.items() if kind not in ASKED_KINDS}
+    if not usual:
+        return None
+    kind, chosen = max(usual.items(), key=lambda item: any(label in CONTROL_NAMES for label in item[1]))
+    others = tuple(label for other, there in by_kind.items() if other != kind for label in there)
+    return Controls(tuple(chosen), others, pooled_as=kind if len(chosen) > 1 else "")
+
+
+def no_control(column: str, labels: Sequence[str], named: str | Sequence[str] | None) -> CycseqError:
+    """The error for a column (its labels, most frequent first) none of whose labels is a control, or not the one named."""
+    if named:
+        unknown = next(name for name in names_of(named, labels) if not _fitting(name, labels))
+        return unknown_name(unknown, f"control label in obs[{column!r}]", sorted(labels), DataError)
+    first = ", ".join(labels[:6]) + (", ..." if len(labels) > 6 else "")
+    msg = (
+        f"no control cells found in obs[{column!r}]: none of its {len(labels)} labels ({first}) usually means control. "
+        f"Say --control LABEL, or --control {NO_CONTROL} if the file holds perturbed cells only."
+    )
+    alike = [label for label in labels if kind_of_control(label)]
+    likely = next((label for label in labels if re.search(LIKELY_CONTROL, label)), (labels or [NO_CONTROL])[0])
+    return DataError(msg, option=option_of([alike or [likely]], labels))
+
+
+def choice(column: str, labels: Sequence[str], n_cells: Mapping[Hashable, int]) -> DataError:
+    """The error for labels that look like controls of several kinds: what there is, and each way to choose.
+
+    Parameters
+    ----------
+    column
+        The obs column.
+    labels
+        Its labels.
+    n_cells
+        Cells of each label.
+    """
+    by_kind = _by_kind(labels)
+    there = "; ".join(
+        f"{kind}: {shown(some)} ({sum(n_cells[label] for label in some):,} cells)" for kind, some in by_kind.items()
+    )
+    options = [option_of([some], labels) for some in by_kind.values()]
+    msg = (
+        f"labels of {len(by_kind)} kinds in obs[{column!r}] look like controls ({there}), and a response is a difference to "
+        f"one of them. Say which: {', or '.join(options[:4])}; or {option_of(by_kind.values(), labels)} to pool them. Cells "
+        "of those not named are left out (--other-controls keep makes them perturbations)."
+    )
+    first = max(by_kind, key=lambda kind: (kind not in ASKED_KINDS, sum(n_cells[label] for label in by_kind[kind])))
+    return DataError(msg, option=option_of([by_kind[first]], labels))
+
+
+def option_of(groups: Iterable[Sequence[str]], labels: Iterable[str]) -> str:
+    """What to type to name the controls of these groups: labels, or a pattern that fits a group and no other label."""
+    names = [name for group in groups for name in _short(group, labels)]
+    text = json.dumps(names) if any("," in name for name in names) else ",".join(names)
+    return f"--control {shlex.quote(text)}"
+
+
+def _short(group: Sequence[str], labels: Iterable[str]) -> Sequence[str]:
+    alike = takewhile(lambda letters: len(set(letters)) == 1, zip(*group, strict=False))
+    prefix = "".join(letters[0] for letters in alike).rstrip("0123456789")
+    if len(group) <= SHOWN or len(prefix) < 2 or re.search(r"[*?\[,]", prefix):
+        return group
+    return [f"{prefix}*"] if {label for label in labels if label.startswith(prefix)} == set(group) else group
+
+
+def sentences(column: str, controls: Controls, n_control: int, n_left_out: int) -> list[str]:
+    """What is taken for control and what becomes of other labels that look like it.
+
+    Parameters
+    ----------
+    column
+        The obs column.
+    controls
+        Its control labels.
+    n_control
+        Cells of control.
+    n_left_out
+        Cells of other labels that look like controls, which are left out.
+    """
+    together = ""
+    if len(controls.labels) > 1:
+        why = f"all are {controls.pooled_as}; --control LABEL takes one alone" if controls.pooled_as else "as named"
+        together = f", {len(controls.labels)} labels pooled ({why})"
+    notes = [
+        f"perturbation <- obs[{column!r}]; control = {shown(controls.labels) or 'none'} ({n_control:,} cells){together}"
+    ]
+    look = (
+        f"{shown(controls.others)} {'look like controls' if len(controls.others) > 1 else 'looks like a control'} too"
+    )
+    if n_left_out:
+        every = option_of([controls.labels, controls.others], (*controls.labels, *controls.others))
+        notes.append(
+            f"{look}, and not named: {n_left_out:,} cells were left out ({every} pools them; --other-controls keep makes "
+            "them perturbations)"
+        )
+    elif controls.others:
+        notes.append(f"{look}: kept as {'perturbations' if len(controls.others) > 1 else 'a perturbation'}")
+    return notes
+
+
+def shown(labels: Sequence[str]) -> str:
+    """The first labels in quotes, and how many there are."""
+    more = f", ... ({len(labels)} labels)" if len(labels) > SHOWN else ""
+    return ", ".join(map(repr, labels[:SHOWN])) + more
+
+
+def _by_kind(labels: Sequence[str]) -> dict[str, list[str]]:
+    by_kind: dict[str, list[str]] = {}
+    for label in labels:
+        if (kind := kind_of_control(label)) is not None:
+            by_kind.setdefault(kind, []).append(label)
+    return by_kind
+
+
+def _fitting(name: str, labels: Sequence[str]) -> list[str]:
+    """The label of this name, or else those that fit it as a pattern."""
+    return [name] if name in labels else [label for label in labels if fnmatchcase(label, name)]
