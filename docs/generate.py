@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from importlib import import_module
 from typing import Any, get_type_hints
 
-from docstring_parser import parse_from_object
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.application import Sphinx
@@ -58,14 +57,14 @@ class Settings(FromCode):
         if not fields:
             yield f"`{name}` has no settings."
             return
-        from cycseq.commands.parser import in_words
+        from cycseq.settings import field_texts, type_in_words
 
-        said, hints = described(kind), get_type_hints(kind)
+        said, hints = field_texts(kind), get_type_hints(kind)
         yield "| setting | type | usual | what it does |\n|---|---|---|---|"
         for f in fields:
             default = f.default if f.default_factory is dataclasses.MISSING else f.default_factory()
             shown = "needed" if default is dataclasses.MISSING else f"`{default!r}`"
-            yield f"| `{f.name}` | {cell(in_words(hints[f.name]))} | {cell(shown)} | {cell(said.get(f.name, ''))} |"
+            yield f"| `{f.name}` | {cell(type_in_words(hints[f.name]))} | {cell(shown)} | {cell(said.get(f.name, ''))} |"
 
 
 class AllSettings(FromCode):
@@ -127,15 +126,6 @@ class Commands(FromCode):
             with contextlib.redirect_stdout(shown):
                 run_command([name, "--help"])
             yield f"## cycseq {name}\n\n{does}\n\n```text\n{shown.getvalue()}```\n"
-
-
-def described(kind: type) -> dict[str, str]:
-    """The text below each field, of the class and those that it inherits from."""
-    said: dict[str, str] = {}
-    for owner in reversed(kind.__mro__):
-        if dataclasses.is_dataclass(owner):
-            said |= {p.arg_name: p.description or "" for p in parse_from_object(owner).params}
-    return said
 
 
 def cell(text: str) -> str:

@@ -57,7 +57,7 @@ def refused(words: str | list[str], capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_help_is_quick_and_imports_nothing_heavy():
-    heavy = "import sys; from cycseq.cli import main; main(['--help']); print(sorted({'numpy','pandas','anndata','torch','jsonargparse'} & set(sys.modules)))"
+    heavy = "import sys; from cycseq.cli import main; main(['--help']); print(sorted({'numpy','pandas','anndata','torch','yaml'} & set(sys.modules)))"
     out = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True).stdout
     assert out.strip().endswith("[]")
     assert all(f"  {name} " in out for name in COMMANDS)
@@ -186,8 +186,8 @@ TYPOS = {
     "benchmark --data DATA --models NoChnge --out o": "'NoChange'",
     "benchmark --data DATA --split unseen-contxt --out o": "'unseen-context'",
     "fit --data DATA --split SPLIT --model ContextAditive --run o": "'ContextAdditive'",
-    "fit --data DATA --split SPLIT --model ContextAdditive --model.amplitud 1 --run o": "'amplitude'",
-    "fit --data DATA --split SPLIT --model Ridge --model.penalty banana --run o": "--model.penalty cannot be 'banana'",
+    "fit --data DATA --split SPLIT --model ContextAdditive --model.amplitud 1 --run o": "'--model.amplitude'",
+    "fit --data DATA --split SPLIT --model Ridge --model.penalty banana --run o": "--model.penalty takes a number, but got 'banana'",
     "split --data DATA --kind unseen-context --context Lin3": "'Line3'",
     "evaluate --predicted PREDICTED --real DATA --metrics pearson_dleta --out o": "'pearson_delta'",
     "predict --run RUN --conditions Line3:nothing --out o.h5ad": "nothing",

@@ -112,7 +112,7 @@ def beside_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         ("model: {class_path: harmful.X}", "no model 'harmful.X'"),
         ("model: harmful.X", "no model 'harmful.X'"),
-        ("model: {class_path: Ridge, init_args: {features: {class_path: harmful.X}}}", "no model 'harmful.X'"),
+        ("model: {class_path: Ridge, init_args: {features: {class_path: harmful.X}}}", "model.features in c.yaml is {'class_path'"),
         ("model: {class_path: cycseq.models.base.ShiftModel}", "no model 'cycseq.models.base.ShiftModel'"),
         ("seed: !!python/object/apply:os.system [touch harmed]", "cannot be read"),
         ("config: other.yaml", "names another config"),
@@ -124,6 +124,7 @@ def beside_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_config_imports_nothing(
     beside_code: Path, config: str, message: str, option: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    message = message if option == "--config" else "no option '--conf': did you mean '--config'?"
     (beside_code / "c.yaml").write_text(config)
     (beside_code / "other.yaml").write_text("model: {class_path: harmful.X}")
     with chdir(beside_code):

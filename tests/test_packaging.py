@@ -78,7 +78,7 @@ def test_a_plain_import_imports_nothing_heavy():
         text=True,
         check=True,
     )
-    heavy = {"numpy", "pandas", "anndata", "torch", "sklearn", "matplotlib", "jsonargparse"}
+    heavy = {"numpy", "pandas", "anndata", "torch", "sklearn", "matplotlib", "yaml"}
     assert not heavy & set(told.stdout.split())
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from pathlib import Path
 
 import pandas as pd
-from jsonargparse import Namespace
 
 from cycseq.benchmarking import BenchmarkSettings, benchmark
 from cycseq.calibration import WRONG_TARGET
@@ -25,14 +25,13 @@ def configure(parser: Parser, _words: list[str]) -> None:
         "--out", required=True, type=Path, help="Folder of the tables and the report; an interrupted one is resumed."
     )
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace a benchmark with other settings.")
-    parser.add_class_arguments(BenchmarkSettings)
-    parser.add_class_arguments(SplitSettings, skip={"kind", "seed"})
-    parser.add_class_arguments(EvaluateSettings)
+    parser.add_settings(BenchmarkSettings)
+    parser.add_settings(SplitSettings, skip={"kind", "seed"})
+    parser.add_settings(EvaluateSettings)
 
 
 def run(options: Namespace) -> None:
     """Compute what is missing, print the headline, write the report."""
-    options["kind"] = SplitSettings.kind
     data = read_cells(options.data, options)
     result = benchmark(
         data,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from pathlib import Path
 from typing import Literal
-
-from jsonargparse import Namespace
 
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say, say_counts, table
@@ -42,7 +41,7 @@ def configure(parser: Parser, _words: list[str]) -> None:
         help="How latent spaces are drawn; umap needs the extra umap.",
     )
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace runs with other settings.")
-    parser.add_class_arguments(CompareSettings)
+    parser.add_settings(CompareSettings)
 
 
 def run(options: Namespace) -> None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import sys
-from argparse import Action
+from argparse import Namespace
 from contextlib import suppress
 from importlib import import_module
-from typing import Literal, get_args, get_origin
-
-from jsonargparse import Namespace
+from typing import Any, Literal, get_args, get_origin
 
 from cycseq.commands import COMMANDS
-from cycseq.commands.parser import Parser, dashed, new_parser
+from cycseq.commands.parser import Parser
 from cycseq.data.catalog import DATASETS
 from cycseq.data.split import KINDS
 from cycseq.errors import ModelError
@@ -65,13 +63,15 @@ def script(shell: Shell) -> str:
     """The script for a shell; names of files are completed where nothing else is known."""
     values, named = [], []
     for command in COMMANDS:
-        actions = _actions(command)
-        positional = [word for action in actions if not action.option_strings for word in _choices(command, action)]
-        flags = [option for action in actions for option in _flags(action)]
-        for action in actions:
-            choices = _choices(command, action)
-            values += [_case(f"{command} {flag}", choices) for flag in _flags(action) if choices]
-        named.append(_case(f"{command} -*", flags, quoted=False))
+        hints = _hints(command)
+        options = [name for name in hints if name.startswith("--")]
+        for option in options:
+            choices = _choices(command, option, hints[option])
+            values += [_case(f"{command} {option}", choices)] if choices else []
+        named.append(_case(f"{command} -*", ["--help", *options], quoted=False))
+        positional = [
+            choice for name in hints if name not in options for choice in _choices(command, name, hints[name])
+        ]
         if positional:
             named.append(_case(f"{command} *", positional, quoted=False))
     return SCRIPT.format(
@@ -83,25 +83,18 @@ def script(shell: Shell) -> str:
     )
 
 
-def _actions(command: str) -> list[Action]:
-    parser = new_parser(command, "")
+def _hints(command: str) -> dict[str, Any]:
+    """The type of every option and positional argument of a command, as they are typed."""
+    parser = Parser(command, "")
     with suppress(ModelError):  # a command whose packages are absent is completed by name alone
-        module = import_module(f"cycseq.commands.{command}")
-        module.configure(parser, ["--model=NoChange"])  # so that no network is imported
-    return [action for action in parser._actions if action.help != "==SUPPRESS=="]
+        import_module(f"cycseq.commands.{command}").configure(parser, ["--model=NoChange"])  # which imports no network
+    return parser.typed_hints()
 
 
-def _flags(action: Action) -> list[str]:
-    return [dashed(option) for option in action.option_strings if option.startswith("--") and not option.endswith("+")]
-
-
-def _choices(command: str, action: Action) -> tuple[str, ...]:
-    for flag in _flags(action) or [action.dest]:
-        for where in (command, "*"):
-            if (where, flag) in NAMES:
-                return NAMES[where, flag]
-    hint = getattr(action, "_typehint", None) or action.type
-    return tuple(map(str, get_args(hint))) if get_origin(hint) is Literal else ()
+def _choices(command: str, name: str, hint: Any) -> tuple[str, ...]:
+    """What may follow an option, or stand in a place."""
+    names = NAMES.get((command, name), NAMES.get(("*", name), ()))
+    return names or tuple(map(str, get_args(hint) if get_origin(hint) is Literal else ()))
 
 
 def _case(pattern: str, words: list[str] | tuple[str, ...], *, quoted: bool = True) -> str:

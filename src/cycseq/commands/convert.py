@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from pathlib import Path
-
-from jsonargparse import Namespace
 
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say
@@ -23,7 +22,7 @@ def configure(parser: Parser, _words: list[str]) -> None:
     parser.add_argument("--contexts", type=list[str], default=[], help="Contexts to write; all if left out.")
     parser.add_argument("--real", type=Path, help="Real cells with their controls, for cell-eval.")
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the output if it exists.")
-    parser.add_class_arguments(ReadSettings)
+    parser.add_settings(ReadSettings)
 
 
 def run(options: Namespace) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from argparse import Namespace
 from pathlib import Path
-
-from jsonargparse import Namespace
 
 from cycseq.commands.parser import Parser
 from cycseq.commands.terminal import say_counts

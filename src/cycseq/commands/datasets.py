@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
-
-from jsonargparse import Namespace
 
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say, table
@@ -29,8 +28,8 @@ def configure(parser: Parser, _words: list[str]) -> None:
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the output if it exists.")
     parser.add_argument("--file", type=Path, help="What you have yourself; cycseq datasets info NAME says what.")
     parser.add_argument("--all_cycseq", type=bool, default=False, help=f"The same as NAME {ALL}.")
-    parser.add_class_arguments(DownloadSettings)
-    parser.add_class_arguments(CorpusSettings)
+    parser.add_settings(DownloadSettings)
+    parser.add_settings(CorpusSettings)
 
 
 def run(options: Namespace) -> None:

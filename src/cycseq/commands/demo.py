@@ -6,9 +6,8 @@ import os
 import shlex
 import sys
 import webbrowser
+from argparse import Namespace
 from pathlib import Path
-
-from jsonargparse import Namespace
 
 from cycseq.commands import run_command
 from cycseq.commands.parser import Parser

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from pathlib import Path
-
-from jsonargparse import Namespace
 
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say, say_counts, table
@@ -26,7 +25,7 @@ def configure(parser: Parser, _words: list[str]) -> None:
         help="Score the embedding beside PCA of the same size: does it mix batches, and keep conditions? Written beside --out as .scores.csv.",
     )
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the outputs if they exist.")
-    parser.add_class_arguments(IntegrationSettings)
+    parser.add_settings(IntegrationSettings)
 
 
 def run(options: Namespace) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from pathlib import Path
 
 import pandas as pd
-from jsonargparse import Namespace
 
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import headline, say, say_counts, table
@@ -37,8 +37,8 @@ def configure(parser: Parser, _words: list[str]) -> None:
         help="Compare each predicted cell with the true pair of its source cell too: real cells of cycseq simulate only.",
     )
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the output if it exists.")
-    parser.add_class_arguments(EvaluateSettings)
-    parser.add_class_arguments(ReadSettings)
+    parser.add_settings(EvaluateSettings)
+    parser.add_settings(ReadSettings)
 
 
 def run(options: Namespace) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from pathlib import Path
-
-from jsonargparse import Namespace
 
 from cycseq.commands.data_option import add_data_option, read_cells
 from cycseq.commands.model_option import add_model_option, chosen_model

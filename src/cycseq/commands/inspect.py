@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from pathlib import Path
-
-from jsonargparse import Namespace
 
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say
@@ -15,7 +14,7 @@ from cycseq.data.readers import ReadSettings
 def configure(parser: Parser, _words: list[str]) -> None:
     """Options."""
     parser.add_argument("file", type=Path, help="h5ad, zarr, 10x folder or h5, CSV/TSV, NPY/NPZ, or a CycSeq folder.")
-    parser.add_class_arguments(ReadSettings)
+    parser.add_settings(ReadSettings)
 
 
 def run(options: Namespace) -> None:

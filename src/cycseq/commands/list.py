@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from typing import Literal
-
-from jsonargparse import Namespace
 
 from cycseq.commands.parser import Parser
 from cycseq.commands.terminal import table

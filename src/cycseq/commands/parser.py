@@ -1,71 +1,220 @@
-"""Options from settings dataclasses: flags, `--config`, `--print_config`, and typo errors that name the nearest option."""
+"""The command line: options from settings dataclasses, `--config` files with the same words, and errors of one line."""
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
-import json
-import re
 import shlex
 import sys
-import types
-from argparse import Action, ArgumentError, HelpFormatter
-from collections.abc import Callable
+from argparse import Namespace
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin
+from typing import Any, TypeVar, get_type_hints
 
-from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
-
-from cycseq.commands.config_files import check_configs
 from cycseq.errors import SettingsError, unknown_name
+from cycseq.settings import SWITCH, as_plain, checked_value, field_texts, is_list, type_in_words, value_of_text
+from cycseq.untrusted import parse_yaml
 
 T = TypeVar("T")
-TYPE_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", Path: "a path"}
-set_parsing_settings(docstring_parse_attribute_docstrings=True)
+UNSET = object()
+"""The value of an option that was not given."""
+OF_PARSER = ("help", "config", "print_config")
+"""Options that every command has, and that no `--config` file may give."""
 
 
-class Parser(ArgumentParser):
-    """jsonargparse with dashes beside underscores, and errors of one line that raise `SettingsError`."""
+class Parser:
+    """An argparse parser whose options have Python types and take their values from the command line, then from `--config`.
 
-    words: tuple[str, ...] = ()
-    """What the user typed, for messages."""
+    The values are turned into those types by `cycseq.settings`, so that a word that is typed, a line of a file and a
+    setting in Python are checked alike.
+    """
 
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise what is wrong; an unknown option is answered with the nearest one, a bad value with what it may be."""
-        unrecognised = re.search(r"[Uu]nrecognized arguments: (--?[^\s=]+)|Option '([^']+)' is not accepted", message)
-        if unrecognised:
-            options = [dashed(o) for o in self._option_string_actions if o.startswith("--") and not o.endswith("+")]
-            raise unknown_name(dashed(unrecognised[1] or f"--{unrecognised[2]}"), "option", options)
-        nested = re.search(r"NestedArg\(key='([\w.]+)', val=(.+)\)$", message)
-        if nested:
-            msg = f"--model.{nested[1]} cannot be {nested[2]}: {self.prog} --model.help NAME shows what each setting takes."
+    def __init__(self, command: str, summary: str) -> None:
+        self.argparse = argparse.ArgumentParser(
+            prog=f"cycseq {command}",
+            description=summary,
+            exit_on_error=False,
+            allow_abbrev=False,
+            formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=30, width=96),
+        )
+        self.name = f"cycseq {command}"
+        self.hints: dict[str, Any] = {}
+        """The type of every option, by its name in Python."""
+        self.defaults: dict[str, Any] = {}
+        """Of options that need not be given."""
+        self._places: list[str] = []
+        """The positional arguments."""
+        self.add_argument("--config", type=list[str], help="YAML file with any of these options.")
+        self.add_argument("--print_config", type=bool, default=False, help="Print the options as such a file.")
+
+    def add_argument(
+        self,
+        name: str,
+        *,
+        type: Any = str,
+        help: str = "",
+        default: Any = None,
+        required: bool = False,
+        nargs: str | None = None,
+        group: Any = None,
+    ) -> None:
+        """Add an option (``--name``) or a positional argument.
+
+        Parameters
+        ----------
+        name
+            With dashes or underscores.
+        type
+            Any type that `cycseq.settings.value_of_text` reads.
+        help
+            A sentence; what it takes and its default are put behind it.
+        default
+            Where it is not given.
+        required
+            Whether it must be given, on the command line or in a `--config` file. Positional arguments must, unless
+            `nargs` is ``"?"``.
+        nargs
+            As of argparse, for positional arguments.
+        group
+            Of `add_argument_group`, for the help.
+        """
+        dest = name.removeprefix("--").replace("-", "_")
+        self.hints[dest] = type
+        if not (required or (not name.startswith("-") and nargs != "?")):
+            self.defaults[dest] = default
+        usual = "" if dest in OF_PARSER or default in (None, [], {}) else f"; default: {_written(default)}"
+        described = f"{help} ({type_in_words(type)}{usual})".replace("%", "%%")
+        shown: dict[str, Any] = {"dest": dest, "help": described, "default": UNSET}
+        if not name.startswith("-"):
+            self._places.append(dest)
+            shown |= {"nargs": "*" if nargs == "+" else "?", "metavar": dest.upper()}
+            del shown["dest"]
+        elif type is bool:
+            shown |= {"nargs": "?", "const": "true", "metavar": "true|false"}
+        else:
+            shown |= {"metavar": dest.rpartition(".")[2].upper()}
+            shown |= {"action": "append", "default": []} if dest == "config" else {}
+        (group or self.argparse).add_argument(dashed(name) if name.startswith("-") else dest, **shown)
+
+    def add_settings(self, kind: type, *, skip: Iterable[str] = (), prefix: str = "", title: str = "") -> None:
+        """Add an option for every field of a settings dataclass.
+
+        Parameters
+        ----------
+        kind
+            Its field's texts become the help.
+        skip
+            Fields that are no options here.
+        prefix
+            Before the names: ``model.``.
+        title
+            Stands above them in the help.
+        """
+        texts, hints = field_texts(kind), get_type_hints(kind)
+        group = self.argparse.add_argument_group(title) if title else None
+        for field in dataclasses.fields(kind):
+            if field.init and field.name not in skip:
+                factory = field.default_factory
+                default = field.default if factory is dataclasses.MISSING else factory()
+                self.add_argument(
+                    f"--{prefix}{field.name}",
+                    type=hints[field.name],
+                    help=" ".join(texts.get(field.name, "").split()),
+                    default=default,
+                    required=default is dataclasses.MISSING,
+                    group=group,
+                )
+
+    def read(self, words: list[str]) -> Namespace:
+        """The value of every option: as typed, else of the `--config` files (the last one first), else its default.
+
+        Raises
+        ------
+        SettingsError
+            If an option is unknown (the nearest is named), lacks, or has a value of another type.
+        """
+        try:
+            typed, unknown = self.argparse.parse_known_args(_with_switches_closed(self.hints, words))
+        except argparse.ArgumentError as err:
+            msg = f"{err}; see {self.name} --help."
+            raise SettingsError(msg) from err
+        for word in unknown:
+            if word.startswith("--"):
+                raise unknown_name(word.partition("=")[0], "option", [dashed(f"--{name}") for name in self.hints])
+            msg = f"{word!r} belongs to no option; see {self.name} --help."
             raise SettingsError(msg)
-        unfit = re.match(r'Parser key "(\w+)"', message)
-        action = self._option_string_actions.get(f"--{unfit[1]}") if unfit else None
-        if action is not None and _hint(action) is not None:
-            msg = f"{dashed('--' + action.dest)} takes {in_words(_hint(action))}, but got {self._given(action.dest)}."
+        values = dict(self.defaults)
+        for config in typed.config:
+            values |= self._of_config(config)
+        for name, hint in self.hints.items():
+            given = getattr(typed, name)
+            if given is not UNSET and name != "config" and given != []:
+                label = self._label(name)
+                several = isinstance(given, list)
+                values[name] = [value_of_text(v, hint, label) for v in given] if several else value_of_text(given, hint, label)  # fmt: skip
+        lacking = [self._label(name) for name in self.hints if name not in values and name not in OF_PARSER]
+        if lacking and not values["print_config"]:
+            msg = f"{self.name} needs {', '.join(lacking)}; see {self.name} --help."
             raise SettingsError(msg)
-        required = re.search(r"following arguments are required: (.+)", message)
-        if required:
-            msg = f"{self.prog} needs {', '.join(self._shown(name) for name in required[1].split(', '))}; see {self.prog} --help."
+        return Namespace(**values)
+
+    def typed_hints(self) -> dict[str, Any]:
+        """The type of every option and positional argument, by its name as one types it."""
+        return {name if name in self._places else dashed(f"--{name}"): hint for name, hint in self.hints.items()}
+
+    def _of_config(self, config: str) -> dict[str, Any]:
+        """What a file says, by the names of the options."""
+        values = {}
+        for name, value in flat_config(config).items():
+            if name not in self.hints or name in OF_PARSER:
+                names = [dashed(f"--{n}") for n in self.hints if n not in OF_PARSER]
+                raise unknown_name(dashed(f"--{name}"), f"option in {config}", names)
+            hint, label = self.hints[name], f"{name} in {config}"
+            several = isinstance(value, list) and not is_list(hint)  # of a positional argument that takes several
+            values[name] = [checked_value(v, hint, label) for v in value] if several else checked_value(value, hint, label)  # fmt: skip
+        return values
+
+    def _label(self, name: str) -> str:
+        return name.upper() if name in self._places else dashed(f"--{name}")
+
+
+def flat_config(config: str) -> dict[str, Any]:
+    """A `--config` file as one value for each option; a model with its settings becomes ``model`` and ``model.SETTING``.
+
+    Raises
+    ------
+    SettingsError
+        If the file cannot be read, is no mapping, is empty, or has a key that stands for nothing.
+    """
+    path = Path(config)
+    try:
+        content = parse_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as err:
+        msg = f"--config {config[:200]} cannot be read ({err}): give a YAML file with options of this command."
+        raise SettingsError(msg) from err
+    if not isinstance(content, dict) or not content:
+        held = "nothing" if content in (None, {}) else f"a {type(content).__name__}"
+        msg = f"--config {config} holds {held}: give a YAML file with options of this command, one a line (seed: 1)."
+        raise SettingsError(msg)
+    if "config" in content:
+        msg = f"--config {config} names another config: say --config for each of them."
+        raise SettingsError(msg)
+    values = {str(name).replace("-", "_") if "." not in str(name) else str(name): v for name, v in content.items()}
+    model = values.pop("model", None)
+    if isinstance(model, dict):
+        allowed = ("class_path", "init_args")
+        for key in model:
+            if key not in allowed:
+                raise unknown_name(str(key), f"key of model in {config}", allowed)
+        settings = model.get("init_args") or {}
+        if not isinstance(settings, dict):
+            msg = f"init_args of the model in {config} is {settings!r}, but must hold settings by name."
             raise SettingsError(msg)
-        raise SettingsError(_one_line(message))
-
-    def format_help(self, formatter: HelpFormatter | None = None) -> str:
-        """The help, with option names written with dashes."""
-        text = super().format_help(formatter)
-        text = text.replace(" \b[=flags]  ", "[=flags]    ").replace(" \b", "")  # jsonargparse moves the cursor back
-        text = re.sub(r"--[a-z][\w.]+", lambda m: dashed(m[0]), text)
-        return re.sub(r"(--[\w-]+)( \w+)?, \1\+( \w+)?", r"\1\2", text)
-
-    def _given(self, name: str) -> str:
-        for word, following in zip(self.words, (*self.words[1:], ""), strict=True):
-            option, equals, value = word.partition("=")
-            if option == f"--{name}":
-                return repr(value if equals else following)
-        return "something else in the --config file"
-
-    def _shown(self, name: str) -> str:
-        return dashed(f"--{name}") if f"--{name}" in self._option_string_actions else name.upper()
+        values |= {f"model.{name}": value for name, value in settings.items()}
+        model = model.get("class_path")
+    if model is not None:
+        values["model"] = model
+    return values
 
 
 def parse(
@@ -87,34 +236,27 @@ def parse(
         What the user typed.
     """
     typed = shlex.join(["cycseq", name, *words])
-    words = [underscored(word) for word in words]
-    check_configs(words)
-    parser = new_parser(name, summary)
+    words = [_with_dashes(word) for word in words]
+    parser = Parser(name, summary)
     configure(parser, words)
-    parser.words = tuple(words)
     try:
-        parsed = parser.parse_args(_completed(parser, words))
-    except ArgumentError as err:
-        parser.error(str(err))
-    except SystemExit as stop:
+        options = parser.read(words)
+    except SystemExit as stop:  # after --help
         if stop.code:
             raise
         sys.stdout.flush()
         return None
-    parsed["typed"] = typed
-    return parsed
+    if options.print_config:
+        sys.stdout.write(_as_config(options))
+        return None
+    options.typed = typed
+    return options
 
 
-def new_parser(name: str, summary: str) -> Parser:
-    """The parser of a command, before its own options are added."""
-    parser = Parser(prog=f"cycseq {name}", description=summary, exit_on_error=False, formatter_class=_Formatter)
-    parser.add_argument("--config", action="config", help="YAML file with any of these options.")
-    return parser
-
-
-def settings_of(kind: type[T], parsed: Namespace) -> T:
-    """The part of the parsed options that are the fields of this dataclass."""
-    return kind(**{f.name: parsed[f.name] for f in dataclasses.fields(kind) if f.init})  # type: ignore[arg-type]
+def settings_of(kind: type[T], options: Namespace, *, prefix: str = "") -> T:
+    """The options that are the fields of this dataclass; fields that are no options keep their defaults."""
+    names = [field.name for field in dataclasses.fields(kind) if hasattr(options, prefix + field.name)]  # type: ignore[arg-type]
+    return kind(**{name: getattr(options, prefix + name) for name in names})
 
 
 def dashed(option: str) -> str:
@@ -123,65 +265,41 @@ def dashed(option: str) -> str:
     return option if head == "--print_config" else head.replace("_", "-") + dot + tail
 
 
-def underscored(word: str) -> str:
-    """``--out-file=a-b`` -> ``--out_file=a-b``; anything that is no long option stays as it is."""
+def values_of(option: str, words: list[str]) -> list[str]:
+    """What is given after every one of these options."""
+    pairs = ((word.partition("="), following) for word, following in zip(words, [*words[1:], ""], strict=True))
+    return [value if equals else following for (name, equals, value), following in pairs if name == option]
+
+
+def _with_dashes(word: str) -> str:
+    """``--out_file=a_b`` -> ``--out-file=a_b``; anything that is no long option stays as it is."""
     if not word.startswith("--"):
         return word
     option, equals, value = word.partition("=")
-    return "--" + option[2:].replace("-", "_") + equals + value
+    option = "--print_config" if option == "--print-config" else option
+    head, dot, tail = option.partition(".")
+    return dashed(head) + dot + tail.replace("-", "_") + equals + value
 
 
-def in_words(hint: Any) -> str:
-    """A type in words: ``int | Literal["all"]`` is "a whole number or 'all'"."""
-    if get_origin(hint) in {Union, types.UnionType}:
-        return " or ".join(in_words(part) for part in get_args(hint) if part is not type(None))
-    if get_origin(hint) is Literal:
-        return " or ".join(repr(choice) for choice in get_args(hint))
-    if _is_list(hint):
-        return "a list separated by commas"
-    return TYPE_WORDS.get(hint, getattr(hint, "__name__", str(hint)))
+def _with_switches_closed(hints: dict[str, Any], words: list[str]) -> list[str]:
+    """``--overwrite FILE`` means true: a switch takes the next word only where that is true or false."""
+    closed = list(words)
+    for i, word in enumerate(words):
+        if word.startswith("--") and hints.get(word[2:].replace("-", "_")) is bool:
+            following = words[i + 1] if i + 1 < len(words) else ""
+            if following.lower() not in SWITCH:
+                closed[i] = f"{word}=true"
+    return closed
 
 
-def _completed(parser: Parser, words: list[str]) -> list[str]:
-    """``--overwrite`` alone means true, and ``--models A,B`` is a list."""
-    done: list[str] = []
-    for word in words:
-        previous = parser._option_string_actions.get(done[-1]) if done else None
-        if previous is not None and _is_list(_hint(previous)) and not word.startswith(("[", "--")):
-            done.append(json.dumps([part.strip() for part in word.split(",") if part.strip()]))
-            continue
-        _complete_switch(parser, done, word)
-        option, equals, value = word.partition("=")
-        action = parser._option_string_actions.get(option)
-        if equals and action is not None and _is_list(_hint(action)) and not value.startswith("["):
-            done += [option, json.dumps([part.strip() for part in value.split(",") if part.strip()])]
-        else:
-            done.append(word)
-    _complete_switch(parser, done, "--")
-    return done
+def _written(value: Any) -> str:
+    plain = as_plain(value)
+    return ",".join(map(str, plain)) if isinstance(plain, list) else str(plain).lower() if isinstance(plain, bool) else str(plain)  # fmt: skip
 
 
-def _complete_switch(parser: Parser, done: list[str], following: str) -> None:
-    action = parser._option_string_actions.get(done[-1]) if done else None
-    if action is not None and _hint(action) is bool and following.lower() not in {"true", "false", "yes", "no"}:
-        done.append("true")
+def _as_config(options: Namespace) -> str:
+    import yaml  # type: ignore[import-untyped]
 
-
-def _hint(action: Action) -> Any:
-    hint = getattr(action, "_typehint", None)
-    return action.type if hint is None else hint
-
-
-def _is_list(hint: Any) -> bool:
-    if get_origin(hint) in {Union, types.UnionType}:
-        return any(_is_list(part) for part in get_args(hint))
-    return get_origin(hint) in {list, tuple}
-
-
-def _one_line(message: str) -> str:
-    return " ".join(line.strip(" -") for line in message.strip().splitlines()[:3])
-
-
-class _Formatter(HelpFormatter):
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{**kwargs, "max_help_position": 30, "width": 96})
+    values = {name: as_plain(value) for name, value in vars(options).items() if name not in OF_PARSER}
+    text: str = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    return text

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from pathlib import Path
 
 import pandas as pd
-from jsonargparse import Namespace
 
 from cycseq.commands.figure import add_plot_option, check_plot, write_plot
 from cycseq.commands.parser import Parser, settings_of
@@ -35,7 +35,7 @@ def configure(parser: Parser, _words: list[str]) -> None:
     )
     add_plot_option(parser)
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the outputs if they exist.")
-    parser.add_class_arguments(PathwaySettings)
+    parser.add_settings(PathwaySettings)
 
 
 def run(options: Namespace) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import pandas as pd
-from jsonargparse import Namespace
 
 from cycseq.commands.data_option import add_memory_option, read_cells
 from cycseq.commands.parser import Parser

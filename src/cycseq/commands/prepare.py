@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from pathlib import Path
-
-from jsonargparse import Namespace
 
 from cycseq.cluster import cluster
 from cycseq.commands.parser import Parser, settings_of
@@ -27,8 +26,8 @@ def configure(parser: Parser, _words: list[str]) -> None:
         help="Dask cluster that reads and computes what does not fit into --memory: tcp://HOST:PORT, or local.",
     )
     parser.add_argument("--jobs", type=int, default=1, help="Processes of --scheduler local.")
-    parser.add_class_arguments(PrepareSettings)
-    parser.add_class_arguments(ReadSettings)
+    parser.add_settings(PrepareSettings)
+    parser.add_settings(ReadSettings)
 
 
 def run(options: Namespace) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import shlex
 import shutil
+from argparse import Namespace
 from pathlib import Path
-
-from jsonargparse import Namespace
 
 from cycseq.benchmarking import open_benchmark
 from cycseq.benchmarking.table import RECORD, TABLES

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from pathlib import Path
-
-from jsonargparse import Namespace
 
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say
@@ -23,7 +22,7 @@ def configure(parser: Parser, _words: list[str]) -> None:
         type=str | None,
         help="How much memory may be used, for example 4GiB: cells that take more than a quarter of it are written as they are drawn.",
     )
-    parser.add_class_arguments(SimulateSettings)
+    parser.add_settings(SimulateSettings)
 
 
 def run(options: Namespace) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from pathlib import Path
-
-from jsonargparse import Namespace
 
 from cycseq.commands.data_option import add_data_option, read_plainly
 from cycseq.commands.parser import Parser, settings_of
@@ -23,7 +22,7 @@ def configure(parser: Parser, _words: list[str]) -> None:
     )
     parser.add_argument("--check", type=Path, help="Look for leakage in this split instead of making one.")
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the output if it exists.")
-    parser.add_class_arguments(SplitSettings)
+    parser.add_settings(SplitSettings)
 
 
 def run(options: Namespace) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from argparse import Namespace
 from pathlib import Path
-
-from jsonargparse import Namespace
 
 from cycseq.commands.data_option import add_data_option, read_cells
 from cycseq.commands.parser import Parser, settings_of
@@ -22,7 +21,7 @@ def configure(parser: Parser, _words: list[str]) -> None:
     parser.add_argument("--split", required=True, type=Path, help="JSON file that cycseq split wrote.")
     parser.add_argument("--out", required=True, type=Path, help="Folder of the search; an interrupted one is resumed.")
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace a search with other settings.")
-    parser.add_class_arguments(TuneSettings)
+    parser.add_settings(TuneSettings)
 
 
 def run(options: Namespace) -> None:

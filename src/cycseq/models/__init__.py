@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 from cycseq.errors import FitBrokeOffError, SettingsError, unknown_name
 from cycseq.model import Model, read_description
+from cycseq.settings import checked_value
 
 MODELS: dict[str, str] = {
     "NoChange": "cycseq.models.no_change",
@@ -80,7 +80,7 @@ def build_model(name: str, settings: Mapping[str, Any] | None = None) -> Model:
     for setting, value in (settings or {}).items():
         if setting not in names:
             raise unknown_name(setting, f"setting of {name}", names)
-        values[setting] = _fitting(value, hints[setting], f"{name}.{setting}")
+        values[setting] = checked_value(value, hints[setting], f"{name}.{setting}")
     return kind(**values)
 
 
@@ -119,37 +119,3 @@ def _docstring(name: str) -> str:
     tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
     found = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
     return ast.get_docstring(found) or ""
-
-
-def _number(value: float, setting: str) -> float:
-    try:
-        return float(value)
-    except OverflowError as err:
-        msg = f"{setting} is a number of {len(str(value))} digits, beyond what a computer counts with."
-        raise SettingsError(msg) from err
-
-
-def _fitting(value: Any, hint: Any, setting: str) -> Any:
-    """The value as one of the kinds that the hint allows."""
-    kinds = get_args(hint) if get_origin(hint) in {Union, UnionType} else (hint,)
-    for kind in kinds:
-        origin = get_origin(kind)
-        if (kind is NoneType and value is None) or (origin is Literal and value in get_args(kind)):
-            return value
-        if kind is Path and isinstance(value, str | Path):
-            return Path(value)
-        if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
-            return _number(value, setting)
-        if origin is tuple and isinstance(value, list | tuple):
-            of = get_args(kind)
-            each = of[:1] * len(value) if of[1:] == (...,) else of
-            if len(each) == len(value):
-                return tuple(_fitting(one, hint, setting) for one, hint in zip(value, each, strict=True))
-        if type(value) is (origin or kind):
-            return value
-    choices = [choice for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
-    if choices and isinstance(value, str):
-        raise unknown_name(value, f"choice for {setting}", map(str, choices))
-    wanted = " or ".join("None" if kind is NoneType else getattr(kind, "__name__", str(kind)) for kind in kinds)
-    msg = f"{setting} is {repr(value)[:80]} ({type(value).__name__}), but must be {wanted}."
-    raise SettingsError(msg)
