@@ -112,7 +112,10 @@ def beside_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         ("model: {class_path: harmful.X}", "no model 'harmful.X'"),
         ("model: harmful.X", "no model 'harmful.X'"),
-        ("model: {class_path: Ridge, init_args: {features: {class_path: harmful.X}}}", "model.features in c.yaml is {'class_path'"),
+        (
+            "model: {class_path: Ridge, init_args: {features: {class_path: harmful.X}}}",
+            "model.features in c.yaml is {'class_path'",
+        ),
         ("model: {class_path: cycseq.models.base.ShiftModel}", "no model 'cycseq.models.base.ShiftModel'"),
         ("seed: !!python/object/apply:os.system [touch harmed]", "cannot be read"),
         ("config: other.yaml", "names another config"),

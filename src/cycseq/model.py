@@ -66,8 +66,7 @@ class Model(ABC):
     `fit` learns and stores everything learned in `fitted_`; `predict` is handed control cells only.
     """
 
-    # a comment, as jsonargparse reads annotations of base classes with the names of the subclass's module
-    fitted_ = None  # type: Fitted | None
+    fitted_: Fitted | None = None
     packages = PACKAGES
 
     @abstractmethod
