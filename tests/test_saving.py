@@ -126,9 +126,9 @@ def test_an_unknown_model_is_answered_with_the_nearest():
     ("name", "settings", "match"),
     [
         ("ContextAdditive", {"weighting": "neerness"}, "did you mean 'nearness'"),
-        ("NearestPerturbation", {"k": 2.5}, "NearestPerturbation.k is 2.5 .float., but must be int or None"),
-        ("NearestPerturbation", {"k": True}, "must be int or None"),
-        ("Bilinear", {"features": 3}, "must be Path or None"),
+        ("NearestPerturbation", {"k": 2.5}, "NearestPerturbation.k is 2.5 .float., but must be a whole number or None"),
+        ("NearestPerturbation", {"k": True}, "must be a whole number or None"),
+        ("Bilinear", {"features": 3}, "must be a path or None"),
         ("Ridge", {"penalti": 3}, "no setting of Ridge 'penalti': did you mean 'penalty'"),
     ],
 )

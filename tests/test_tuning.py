@@ -206,7 +206,7 @@ def test_a_file_of_ranges(tmp_path):
     ("text", "message"),
     [
         ("n_componentz: [1, 2]", "no setting of Ridge 'n_componentz': did you mean 'n_components'"),
-        ("n_components: [1, big]", "must be int"),
+        ("n_components: [1, big]", "must be a whole number"),
         ("penalty: {low: 0, high: 1, log: true}", "low is then above 0"),
         ("penalty: {low: 1e-3, high: 1}", "write 1.0e-4"),
         ("penalty: 3", "must be a list of values"),

@@ -166,7 +166,8 @@ def checked_value(value: Any, hint: Any, name: str) -> Any:
     choices = [str(choice) for part in alternatives(hint) if get_origin(part) is Literal for choice in get_args(part)]
     if choices and isinstance(value, str):
         raise unknown_name(value, f"choice for {name}", choices)
-    msg = f"{name} is {_shown(value)} ({type(value).__name__}), but must be {type_in_words(hint)}."
+    none = " or None" if types.NoneType in alternatives(hint) else ""
+    msg = f"{name} is {_shown(value)} ({type(value).__name__}), but must be {type_in_words(hint)}{none}."
     raise SettingsError(msg)
 
 
