@@ -176,9 +176,13 @@ def test_an_altered_split(lab: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     (tmp_path / "s.json").write_text(text.replace('"seed": 0', '"seed": 1'))
     words = f"fit --data {lab}/sim.h5ad --split {tmp_path}/s.json --model NoChange --run {tmp_path}/run"
     assert "s.json was altered" in refused(words, capsys)
-    lines = [line for line in text.splitlines() if '"hash"' not in line]  # as an older version, or a hand, wrote it
+    lines = [line for line in text.splitlines() if '"hash"' not in line]  # as a hand wrote it
     (tmp_path / "s.json").write_text("\n".join(lines))
-    assert main(words.split()) == SUCCESS
+    assert "s.json carries no hash" in refused(words, capsys)
+    stamp = f"split --data {lab}/sim.h5ad --check {tmp_path}/s.json"
+    assert "--out CHECKED.json" in refused(stamp, capsys)
+    assert main([*stamp.split(), "--out", f"{tmp_path}/t.json"]) == SUCCESS
+    assert main(words.replace("s.json", "t.json").split()) == SUCCESS
 
 
 def test_an_altered_cell_or_table_of_a_benchmark(lab: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

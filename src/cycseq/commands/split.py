@@ -1,13 +1,15 @@
-"""`cycseq split --data DATA.h5ad --kind KIND --out SPLIT.json`, or `--check SPLIT.json`."""
+"""`cycseq split --data DATA.h5ad --kind KIND --out SPLIT.json`, or `--check SPLIT.json [--out CHECKED.json]`."""
 
 from __future__ import annotations
 
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 
 from cycseq.commands.data_option import add_data_option, read_plainly
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say, table
+from cycseq.data.dataset import PerturbationData
 from cycseq.data.leakage import check_leakage
 from cycseq.data.split import Split, SplitSettings, make_splits
 from cycseq.errors import SplitError
@@ -20,7 +22,12 @@ def configure(parser: Parser, _words: list[str]) -> None:
     parser.add_argument(
         "--out", type=Path, help="JSON file; a folder where several splits are made. Without it they are only shown."
     )
-    parser.add_argument("--check", type=Path, help="Look for leakage in this split instead of making one.")
+    parser.add_argument(
+        "--check",
+        type=Path,
+        help="Look for mistakes and leakage in this split instead of making one; with --out, write it with the hash of the "
+        "data: so does a split that you wrote yourself (kind, train, test) become one that can be used.",
+    )
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the output if it exists.")
     parser.add_settings(SplitSettings)
 
@@ -29,13 +36,7 @@ def run(options: Namespace) -> None:
     """Make splits, or check one."""
     data = read_plainly(options.data, options)
     if options.check:
-        split = Split.read(options.check)
-        found = check_leakage(split, data)
-        say([f"warning: {leak}" for leak in found if leak.level == "warning"])
-        leaks = [str(leak) for leak in found if leak.level == "leak"]
-        if leaks:
-            raise SplitError("; ".join(leaks))
-        say(f"{split.name}: no leakage found between train, validation and test.")
+        _check(options, data)
         return
     splits = make_splits(data, settings_of(SplitSettings, options))
     paths = _paths(splits, options.out)
@@ -47,6 +48,30 @@ def run(options: Namespace) -> None:
     table(("split", "train", "validation", "test conditions"), rows)
     say([f"claim: {claim}" for claim in dict.fromkeys(split.claim for split in splits)])
     say([f"wrote {path}" for path in paths])
+
+
+def _check(options: Namespace, data: PerturbationData) -> None:
+    """Say what is wrong with a split, or that nothing is; write it with its hashes where an output is named."""
+    if options.out is not None:
+        check_output(options.out, overwrite=options.overwrite, endings=(".json",))
+    read_split = Split.read(options.check, by_hand=True)
+    if read_split.data_hash and options.out is None:
+        read_split.check_data(data)
+    split = replace(read_split, data_hash=data.fingerprint())
+    if problems := split.problems(data):
+        msg = f"{split.name}: {'; '.join(problems)}. Mend it, or make it again with cycseq split."
+        raise SplitError(msg)
+    found = check_leakage(split, data)
+    say([f"warning: {leak}" for leak in found if leak.level == "warning"])
+    leaks = [str(leak) for leak in found if leak.level == "leak"]
+    if leaks:
+        raise SplitError("; ".join(leaks))
+    say(f"{split.name}: no leakage found between train, validation and test.")
+    if options.out is None:
+        Split.read(options.check).check_data(data)
+        return
+    split.write(options.out, overwrite=options.overwrite)
+    say(f"wrote {options.out}")
 
 
 def _paths(splits: tuple[Split, ...], out: Path | None) -> list[Path]:

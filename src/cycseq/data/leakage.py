@@ -68,7 +68,8 @@ def check_leakage(split: Split, data: PerturbationData) -> tuple[Leak, ...]:
     SplitError
         If the split was made from other data.
     """
-    rows = split.rows(data)
+    split.check_data(data)
+    rows = split.rows_unchecked(data)
     return (
         *_shared_conditions(split),
         *_shared_cells(data, rows),

@@ -13,6 +13,7 @@ from jaxtyping import Bool
 
 from cycseq.arrays import Codes
 from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.split.problems import cell_problems, condition_problems
 from cycseq.errors import FileError, SplitError
 from cycseq.files import existing_file, write_text
 from cycseq.untrusted import parse_json, unlike
@@ -30,6 +31,19 @@ KINDS: dict[Kind, str] = {
 PARTS = ("train", "validation", "test")
 FORMAT = 1
 """Version of the JSON form."""
+BY_HAND: dict[str, Any] = {
+    "format": FORMAT,
+    "claim": "Written by hand: a good score shows what the choice of the test conditions shows, which cycseq does not know.",
+    "validation": [],
+    "seed": 0,
+    "data_hash": "",
+    "cells": {},
+    "left_out": [],
+    "seen_parts": None,
+}
+"""What need not stand in a split that somebody wrote; its name is that of the file."""
+STAMP = "One that you wrote or changed: cycseq split --data DATA --check SPLIT.json --out CHECKED.json"
+"""How a split without a valid hash gets one."""
 
 
 @dataclass
@@ -100,7 +114,7 @@ class Split:
         Raises
         ------
         SplitError
-            If the split was made from other data.
+            If the split was made from other data, or has `problems`.
         """
         rows = self.rows(data)
         validation = data.take(rows["validation"]) if len(rows["validation"]) else None
@@ -108,14 +122,35 @@ class Split:
 
     def rows(self, data: PerturbationData) -> dict[str, Codes]:
         """The row numbers of the cells of ``"train"``, ``"validation"`` and ``"test"``; raises as `parts` does."""
-        found = data.fingerprint()
-        if found != self.data_hash:
+        self.check_data(data)
+        if problems := self.problems(data):
             msg = (
-                f"split {self.name} was made from other data: it carries the hash {self.data_hash}, these data have "
-                f"{found}. Give the data that it was made from, or make it again with cycseq split."
+                f"split {self.name} cannot be used: {'; '.join(problems)}. Mend it, or make it again with cycseq split."
             )
             raise SplitError(msg)
         return self.rows_unchecked(data)
+
+    def check_data(self, data: PerturbationData) -> None:
+        """Raise `SplitError` if the split was made from other data."""
+        fingerprint = data.fingerprint()
+        if fingerprint != self.data_hash:
+            made = f"was made from other data: it carries the hash {self.data_hash}, these data have {fingerprint}"
+            what = made if self.data_hash else "does not say of which data it is"
+            msg = f"split {self.name} {what}. Give the data that it was made from, or make it again with cycseq split. {STAMP}"
+            raise SplitError(msg)
+
+    def problems(self, data: PerturbationData) -> tuple[str, ...]:
+        """Why nothing may be learned from this split of these data: one clause for each reason, none where it is sound.
+
+        Looked for: conditions and cells that the data lack, that are listed twice or in two parts, listed control
+        conditions (they are training cells whatever the split), and a training or test part without conditions. Whether
+        the parts give each other away is a question of `check_leakage`.
+        """
+        listed = {part: self.in_part(part) for part in PARTS} | {"left_out": self.left_out}
+        conditions = condition_problems(
+            listed, data.conditions(), cuts=bool(self.cells), lists_controls=self.kind == "random-cells"
+        )
+        return (*conditions, *cell_problems(self.cells, data.adata.obs_names))
 
     def rows_unchecked(self, data: PerturbationData) -> dict[str, Codes]:
         """As `rows`, of data that are known to be those of the split."""
@@ -142,18 +177,28 @@ class Split:
         write_text(path, json.dumps(said, indent=1), overwrite=overwrite)
 
     @classmethod
-    def read(cls, path: Path) -> Self:
+    def read(cls, path: Path, *, by_hand: bool = False) -> Self:
         """Read what `write` wrote.
+
+        Parameters
+        ----------
+        path
+            JSON file.
+        by_hand
+            Whether somebody may have written or changed the file: the hash is not asked for, and of the rest only
+            `kind`, `train` and `test`. The split is to be looked at, and written anew with the hash of its data.
 
         Raises
         ------
         FileError
-            If the file is absent, is damaged, was altered, is no split, or was written by a newer version.
+            If the file is absent, is damaged, was altered, carries no hash, is no split, or was written by a newer version.
         """
         try:
             said = parse_json(existing_file(path).read_text(encoding="utf-8"))
         except (ValueError, OSError) as err:
             raise _damaged(path, str(err)) from err
+        if by_hand:
+            said = {**BY_HAND, "name": path.stem, **said}
         if "format" not in said:
             raise _damaged(path, "it names no format")
         if said["format"] != FORMAT:
@@ -168,11 +213,11 @@ class Split:
             raise _damaged(path, f"{err.args[0]} is missing") from err
         except (TypeError, AttributeError, ValueError) as err:
             raise _damaged(path, str(err)) from err
-        if said.get("hash") not in (None, split.digest()):  # older versions wrote none
-            msg = (
-                f"{path} was altered: it does not say what its hash was made of. Make it again with cycseq split; if you "
-                'changed it yourself, remove the line "hash".'
+        if not by_hand and said.get("hash") != split.digest():
+            altered = (
+                "was altered: it does not say what its hash was made of" if said.get("hash") else "carries no hash"
             )
+            msg = f"{path} {altered}. Make it again with cycseq split. {STAMP}"
             raise FileError(msg)
         return split
 
@@ -208,4 +253,4 @@ def _among(conditions: tuple[Condition, ...], wanted: tuple[Condition, ...]) -> 
 
 
 def _damaged(path: Path, what: str) -> FileError:
-    return FileError(f"{path} is damaged or is no split ({what}). Make it again with cycseq split.")
+    return FileError(f"{path} is damaged or is no split ({what}). Make it again with cycseq split. {STAMP}")
