@@ -10,6 +10,7 @@ import pytest
 import scipy.io
 import scipy.sparse as sp
 
+from cycseq.cli import main
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.readers import READERS, ReadSettings, default_context, load, read, read_anndata
 from cycseq.errors import DataError, FileError
@@ -436,3 +437,46 @@ def test_real_files(shared_data, name: str, shape, scale: str, n_conditions: int
     np.testing.assert_allclose(data.x.sum(axis=0), original.X.sum(axis=0), rtol=1e-5)
     assert set(original.obs) <= set(data.adata.obs)
     data.require_controls()
+
+
+def test_labels_are_joined_by_the_column_that_names_the_cells(source: ad.AnnData, tmp_path) -> None:
+    """Wherever it stands, whatever it is called, and in any order of rows."""
+    source.obs = source.obs[[]]
+    source.write_h5ad(tmp_path / "a.h5ad")
+    shuffled = OBS.assign(seq=BARCODES, first="same")[["first", *OBS.columns, "seq"]].sample(frac=1, random_state=0)
+    shuffled.to_csv(tmp_path / "labels.csv", index=False)
+    data = read(tmp_path / "a.h5ad", ReadSettings(labels_file=tmp_path / "labels.csv"))
+    check(data)
+    assert "labels <- labels.csv, by the names of the cells" in data.notes
+    twice = pd.concat([shuffled, shuffled.iloc[:2]])
+    twice.to_csv(tmp_path / "twice.csv", index=False)
+    with pytest.raises(DataError, match=f"names 2 cells twice .first: {shuffled['seq'].iloc[0]}"):
+        read(tmp_path / "a.h5ad", ReadSettings(labels_file=tmp_path / "twice.csv"))
+
+
+def test_labels_without_names_are_joined_by_order_and_that_is_said(source: ad.AnnData, tmp_path, capsys) -> None:
+    source.obs = source.obs[[]]
+    source.write_h5ad(tmp_path / "a.h5ad")
+    OBS.to_csv(tmp_path / "labels.csv", index=False)
+    words = [str(tmp_path / "a.h5ad"), "--labels-file", str(tmp_path / "labels.csv")]
+    check(read(tmp_path / "a.h5ad", ReadSettings(labels_file=tmp_path / "labels.csv")))
+    for command in (["inspect", *words], ["prepare", *words, "--out", str(tmp_path / "p.h5ad")]):
+        assert main(command) == 0
+        said = capsys.readouterr().out
+        assert (
+            "labels <- labels.csv, BY ORDER, as it does not name the cells: its first row labels the first cell" in said
+        )
+
+
+def test_barcodes_of_other_cells_are_not_joined_by_order(source: ad.AnnData, tmp_path) -> None:
+    source.obs = source.obs[[]]
+    source.write_h5ad(tmp_path / "a.h5ad")
+    OBS.assign(seq=[name.translate(str.maketrans("ACGT", "TGCA")) for name in BARCODES]).to_csv(
+        tmp_path / "labels.csv", index=False
+    )
+    settings = ReadSettings(labels_file=tmp_path / "labels.csv")
+    with pytest.raises(DataError, match=r"names none of the 24 cells: .*AAACGT.*, and there 'TTTGCA"):
+        read(tmp_path / "a.h5ad", settings)
+    OBS.assign(seq=[name[:-2] for name in BARCODES]).to_csv(tmp_path / "labels.csv", index=False)
+    with pytest.raises(DataError, match=r"names none of .* Without endings such as -1, 24 would agree"):
+        read(tmp_path / "a.h5ad", settings)

@@ -12,6 +12,20 @@ PERTURBATION_NAMES = ("perturbation", "condition", "cond_harm", "target_gene", "
 CONTEXT_NAMES = ("context", "cell_line", "cell_type", "celltype")
 BATCH_NAMES = ("batch", "gem_group", "donor", "replicate", "bio_rep")
 DOSE_NAMES = ("dose_value", "dose_val", "dose")
+TIME_NAMES = ("time", "timepoint", "time_point", "time_value", "hours", "hour", "hpi", "day", "days", "day_name")
+METADATA_NAMES = frozenset(
+    (*PERTURBATION_NAMES, *CONTEXT_NAMES, *BATCH_NAMES, *DOSE_NAMES, *TIME_NAMES,
+     "n_counts", "ncounts", "n_count", "total_counts", "ncount_rna", "n_genes", "ngenes", "n_genes_by_counts",
+     "leiden", "louvain", "cluster", "seurat_clusters", "s_score", "g2m_score", "s.score", "g2m.score", "pseudotime",
+     "nfeature_rna", "percent_mito", "percent.mt", "pct_counts_mt", "umi_count", "guide_umi", "nperts", "dose_unit",
+     "age", "sex", "bmi", "weight", "height", "passage", "moi", "concentration", "conc", "plate", "well", "lane", "row", "column",
+     "sample", "patient", "subject", "individual", "mouse", "library", "library_size", "size_factor", "size_factors",
+     "n_umi", "numi", "n_umis", "umis", "n_features", "nfeatures", "total_umis", "percent_mt", "percent_ribo",
+     "percent.ribo", "pct_counts_ribo", "log1p_total_counts", "log1p_n_genes_by_counts", "doublet_score", "doublet",
+     "is_doublet", "scrublet_score", "guide_count", "guide_counts", "n_guides", "number_of_cells", "good_coverage",
+     "umap_1", "umap_2", "umap1", "umap2", "tsne_1", "tsne_2", "tsne1", "tsne2", "pc_1", "pc_2", "viability")
+)  # fmt: skip
+"""Columns of a table of cells that are no genes, in lower case, whatever they hold."""
 CONTROL_NAMES = (
     "control",
     "ctrl",

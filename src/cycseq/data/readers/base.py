@@ -31,6 +31,7 @@ CELL_NAMES = (
     "index",
 )
 """Header of the column that names the cells, in lower case; pandas' own for a column without one is the first."""
+BARCODE = re.compile(r"[ACGT]{8,}([-.]\d+)?")
 MOST_COLUMNS = 2_000_000
 """Of a table; each costs a kilobyte while it is read."""
 
@@ -71,6 +72,8 @@ class ReadSettings:
     """Whether the rows of a CSV or NPY file are cells or genes."""
     labels_file: Path | None = None
     """CSV with one row per cell and obs columns, for files that hold values only; GEO's `cell_identities` is one."""
+    label_columns: tuple[str, ...] = ()
+    """Columns of a CSV of cells that are labels, not genes, though they hold numbers; usual names need not be said."""
     genes_file: Path | None = None
     """Names of the genes, one a line, for NPY and NPZ files, and for h5ad whose genes are only numbered."""
 
@@ -164,21 +167,46 @@ def read_csv(path: Path, sep: str | None = None, **settings: Any) -> pd.DataFram
     return frame
 
 
-def read_labels(path: Path) -> pd.DataFrame:
-    """A table of labels: the index (named) holds the cells' names; unnamed, the rows go by their order."""
+def read_labels(path: Path, cells: pd.Index | None = None) -> pd.DataFrame:
+    """A table of labels: the index, called ``cell``, holds the cells' names; without a name, the table names no cells.
+
+    Parameters
+    ----------
+    path
+        CSV with one row per cell.
+    cells
+        The names to look for: the column that holds most of them names the cells, wherever it stands.
+    """
     if not path.is_file():
         msg = f"{path} does not exist: --labels-file names a CSV with one row per cell."
         raise FileError(msg)
     with damage_named(path, "a CSV of labels"):
         frame = read_csv(path)
-    folded = {str(name).casefold(): str(name) for name in reversed(frame.columns)}
-    named = next((folded[name] for name in CELL_NAMES if name in folded), None)
-    if named is None and frame.shape[1] > 1 and frame.iloc[:, 0].is_unique:
-        named = str(frame.columns[0])
-    if named is None:
-        return frame
-    frame.index = pd.Index(frame.pop(named).astype(str), name="cell")
+    column = _cells_column(frame, cells)
+    if column is not None:
+        frame.index = pd.Index(frame.pop(column).astype(str), name="cell")
     return frame
+
+
+def n_named(column: pd.Series | pd.Index, cells: pd.Index) -> int:
+    """How many of the cells a column of a table names."""
+    return int(cells.isin(column.astype(str)).sum())
+
+
+def _cells_column(frame: pd.DataFrame, cells: pd.Index | None) -> str | None:
+    """The column that names the cells: the one that holds their names, or is called so, or the first if nothing recurs in it."""
+    folded = {str(name).casefold(): str(name) for name in reversed(frame.columns)}
+    usual = [folded[name] for name in CELL_NAMES if name in folded]
+    if cells is not None and len(cells):
+        found = {str(name): n_named(frame[name], cells) for name in frame.columns}
+        least = len(cells) / 2 if numbered(cells) else 0  # a column of numbers may hold some by chance
+        fitting = [name for name, n in found.items() if n > (0 if name in usual else least)]
+        if fitting:
+            return max(fitting, key=lambda name: (name in usual, found[name]))
+    if usual:
+        return usual[0]
+    first = frame.columns[0]
+    return str(first) if frame.shape[1] > 1 and frame[first].is_unique else None
 
 
 def read_genes(path: Path) -> pd.Index:

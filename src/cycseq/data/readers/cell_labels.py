@@ -8,44 +8,68 @@ import numpy as np
 import pandas as pd
 
 from cycseq.data.labels import find_columns
-from cycseq.data.readers.base import Loaded, read_labels
+from cycseq.data.readers.base import BARCODE, Loaded, read_labels
 from cycseq.data.usual_names import BATCH_NAMES, PERTURBATION_NAMES, perturbation_of_guides
 from cycseq.errors import DataError
+
+MOSTLY = 0.5
+"""Share of barcodes from which on a column is taken for one that names cells."""
 
 
 def with_labels(loaded: Loaded, path: Path) -> Loaded:
     """The cells that a table of labels names, with its columns; by order where the file does not name its cells."""
-    table = read_labels(path)
     adata = loaded.adata
+    table = read_labels(path, None if loaded.unnamed else adata.obs_names)
     if loaded.unnamed or table.index.name is None:
-        if len(table) != adata.n_obs:
-            msg = f"{path} has {len(table):,} rows, but there are {adata.n_obs:,} cells: give one row for each cell."
-            raise DataError(msg)
+        _check_order(path, table, adata.obs_names, unnamed=loaded.unnamed)
         kept = np.ones(adata.n_obs, dtype=bool)
         if table.index.name is not None:
             adata.obs_names = pd.Index(table.index, name=None)
+        lacking = "the cells have no names" if loaded.unnamed else "it does not name the cells"
+        how = f"BY ORDER, as {lacking}: its first row labels the first cell"
     else:
         twice = table.index[table.index.duplicated()]
         if len(twice):
             msg = f"{path} names {len(twice):,} cells twice (first: {twice[0]}): give one row for each cell."
             raise DataError(msg)
         kept = adata.obs_names.isin(table.index[_single_cells(table)])
+        if not adata.obs_names.isin(table.index).any():
+            raise _names_no_cell(path, table.index, adata.obs_names)
         table = table.reindex(adata.obs_names)
-        if not kept.any():
-            called = f"they are called, for example, {adata.obs_names[0]!r}" if adata.n_obs else "there are none"
-            msg = f"{path} names none of the {adata.n_obs:,} cells: {called}."
-            raise DataError(msg)
+        how = "by the names of the cells"
     table = _decoded(table)
     lanes = ["gem_group"] if "gem_group" in adata.obs and find_columns(table, BATCH_NAMES) else []
     old = adata.obs.drop(columns=[*lanes, *adata.obs.columns.intersection(table.columns)])
     adata.obs = pd.concat([old, table.set_axis(adata.obs_names)], axis=1)
-    notes = [*loaded.notes, f"labels <- {path.name}"]
+    notes = [*loaded.notes, f"labels <- {path.name}, {how}"]
     if not kept.all():
         notes.append(
             f"{int((~kept).sum()):,} of {len(kept):,} cells are assigned to no perturbation there and were left out"
         )
         adata = adata[kept].copy()
     return Loaded(adata, loaded.format, tuple(notes), loaded.layers, path, loaded.unnamed)
+
+
+def _check_order(path: Path, table: pd.DataFrame, cells: pd.Index, *, unnamed: bool) -> None:
+    """Raise `DataError` if a table cannot label the cells by their order: it holds names after all, or too many or few rows."""
+    for column in table.columns[[not pd.api.types.is_numeric_dtype(dtype) for dtype in table.dtypes]]:
+        if not unnamed and table[column].astype(str).str.match(BARCODE).mean() > MOSTLY:
+            raise _names_no_cell(path, pd.Index(table[column].astype(str)), cells)
+    if len(table) != len(cells):
+        msg = f"{path} has {len(table):,} rows, but there are {len(cells):,} cells: give one row for each cell."
+        raise DataError(msg)
+
+
+def _names_no_cell(path: Path, names: pd.Index, cells: pd.Index) -> DataError:
+    """The error for a table whose names are others than those of the cells."""
+    if not len(cells):
+        return DataError(f"{path} names none of the 0 cells: there are none.")
+    bare = [pd.Index(part.astype(str)).str.replace(r"-\d+$", "", regex=True) for part in (names, cells)]
+    alike = int(bare[1].isin(bare[0]).sum())
+    ending = f" Without endings such as -1, {alike:,} would agree: give both the same endings." if alike else ""
+    return DataError(
+        f"{path} names none of the {len(cells):,} cells: they are called, for example, {cells[0]!r}, and there {names[0]!r}.{ending}"
+    )
 
 
 def _single_cells(table: pd.DataFrame) -> np.ndarray:

@@ -13,28 +13,27 @@ import scipy.sparse as sp
 
 from cycseq.arrays import Cells, Matrix
 from cycseq.data.readers.base import (
+    BARCODE,
     Loaded,
     Orientation,
     Reader,
     ReadSettings,
     first_line,
+    n_named,
     read_csv,
     read_labels,
     separator,
     without_gz,
 )
-from cycseq.data.usual_names import BATCH_NAMES, CONTEXT_NAMES, DOSE_NAMES, PERTURBATION_NAMES
-from cycseq.errors import CycseqError, DataError, FileError
+from cycseq.data.readers.table_mistakes import MEANT_AS_NUMBER, first_mistake
+from cycseq.data.usual_names import METADATA_NAMES
+from cycseq.errors import CycseqError, DataError, FileError, unknown_name
 
 ENDINGS = (".csv", ".tsv", ".txt")
-QUALITY_NAMES = (
-    *("n_counts", "ncounts", "n_count", "total_counts", "ncount_rna", "n_genes", "ngenes", "n_genes_by_counts"),
-    *("leiden", "louvain", "cluster", "seurat_clusters", "s_score", "g2m_score", "s.score", "g2m.score", "pseudotime"),
-    *("nfeature_rna", "percent_mito", "percent.mt", "pct_counts_mt", "umi_count", "guide_umi", "nperts", "dose_unit"),
-)
-LABEL_NAMES = frozenset((*PERTURBATION_NAMES, *CONTEXT_NAMES, *BATCH_NAMES, *DOSE_NAMES, *QUALITY_NAMES))
-"""Columns of numbers that are no genes, in lower case."""
-BARCODE = re.compile(r"[ACGT]{8,}([-.]\d+)?")
+HEAD_ROWS = 20
+"""Rows that are looked at to tell labels from genes."""
+MOSTLY = 0.5
+"""Share of numbers from which on a column is one of numbers, and what is no number there a mistake."""
 SPARSE_BELOW = 0.4
 """A table with a smaller share of non-zeros is kept sparse: it then takes less memory."""
 
@@ -51,34 +50,83 @@ def read_table(path: Path, settings: ReadSettings) -> Loaded:
         msg = f"{path} is empty: expected a header and one line for each cell (or gene)."
         raise FileError(msg)
     sep = separator(header_line)
-    head = _parsed(path, sep, None, nrows=20)
+    head = _parsed(path, sep, None, nrows=HEAD_ROWS)
     labels = _label_columns(head, settings)
     lies, why = _orientation(head, labels, settings)
     notes = [f"orientation: {lies} ({why})"]
     taken_for_labels = labels if lies == "cells-by-genes" else []
-    texts = [column for column in taken_for_labels if not pd.api.types.is_numeric_dtype(head[column])]
+    texts = [column for column in taken_for_labels if _is_text(head[column])]
     numbers = [column for column in map(str, head.columns) if column not in taken_for_labels]
-    frame = _parsed(path, sep, dict.fromkeys(numbers, "float32") | dict.fromkeys(texts, "str"))
+    try:
+        frame = _parsed(path, sep, dict.fromkeys(numbers, "float32") | dict.fromkeys(texts, "str"))
+    except FileError as err:
+        raise first_mistake(path, sep, numbers) or err from err
+    _check_texts(path, sep, frame[[column for column in texts if not _usual(column, settings)]])
     obs = frame[taken_for_labels]
-    x = _numbers(path, frame[numbers])
+    x = _numbers(path, sep, frame[numbers])
     in_header = _repeated(header_line, sep, head)
     genes = pd.Index([in_header.get(column, column) for column in numbers])
     if lies == "genes-by-cells":
         obs, genes, x = pd.DataFrame(index=genes), frame.index, x.T
     elif labels:
-        notes.append(f"{len(labels)} columns are labels ({', '.join(labels[:6])}), {len(genes):,} are genes")
+        notes.append(
+            f"{len(labels)} columns are labels ({', '.join(labels[:6])}), {len(genes):,} are genes ({', '.join(genes[:3])}"
+            f"{', ...' if len(genes) > 3 else ''}); --label-columns names further labels"
+        )
     obs.index = obs.index.astype(str)
     adata = ad.AnnData(X=_compact(x), obs=obs, var=pd.DataFrame(index=genes.astype(str)))
     return Loaded(adata, format="table", notes=tuple(notes))
 
 
 def _label_columns(head: pd.DataFrame, settings: ReadSettings) -> list[str]:
-    said = {settings.perturbation_key, settings.context_key, settings.batch_key}
-    return [
-        str(column)
-        for column, dtype in head.dtypes.items()
-        if column in said or str(column).casefold() in LABEL_NAMES or not pd.api.types.is_numeric_dtype(dtype)
-    ]
+    """Columns that are asked for, bear a usual name, hold text, or lie beside these and are not named like the genes."""
+    columns = list(map(str, head.columns))
+    for name in settings.label_columns:
+        if name not in columns:
+            raise unknown_name(name, "column for --label-columns", columns, DataError)
+    texts = {str(column) for column, dtype in head.dtypes.items() if not pd.api.types.is_numeric_dtype(dtype)}
+    texts |= {str(column) for column, dtype in head.dtypes.items() if pd.api.types.is_bool_dtype(dtype)}
+    labels = {c for c in columns if _usual(c, settings) or (c in texts and _share_of_numbers(head[c]) <= MOSTLY)}
+    labels |= _named_unlike_genes(columns, labels, texts)
+    return [column for column in columns if column in labels]
+
+
+def _usual(column: str, settings: ReadSettings) -> bool:
+    asked = {settings.perturbation_key, settings.context_key, settings.batch_key, *settings.label_columns}
+    return column in asked or column.casefold() in METADATA_NAMES
+
+
+def _named_unlike_genes(columns: list[str], labels: set[str], texts: set[str]) -> set[str]:
+    """Columns of numbers beside the labels whose names have small letters only, where those of the genes have capitals."""
+    small = np.array([name == name.lower() and name not in texts for name in columns])
+    is_label = np.array([name in labels for name in columns])
+    if is_label.all() or small[~is_label].mean() > MOSTLY:
+        return set()
+    beside = set()
+    for start in np.flatnonzero(is_label):
+        for step in (-1, 1):
+            i = start + step
+            while 0 <= i < len(columns) and small[i] and not is_label[i]:
+                beside.add(columns[i])
+                i += step
+    return beside
+
+
+def _is_text(values: pd.Series) -> bool:
+    return not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values)
+
+
+def _share_of_numbers(values: pd.Series) -> float:
+    """Of the values that are there; what a spreadsheet made of a number counts as one."""
+    there = values.dropna()
+    return float(there.astype(str).str.fullmatch(MEANT_AS_NUMBER).mean()) if len(there) else 0.0
+
+
+def _check_texts(path: Path, sep: str, texts: pd.DataFrame) -> None:
+    """Raise `FileError` if a column that was taken for labels by its first rows holds numbers nearly throughout."""
+    for column in map(str, texts.columns):
+        if _share_of_numbers(texts[column]) > MOSTLY and (mistake := first_mistake(path, sep, [column])):
+            raise mistake
 
 
 def _repeated(header_line: str, sep: str, head: pd.DataFrame) -> dict[str, str]:
@@ -100,10 +148,15 @@ def _orientation(head: pd.DataFrame, labels: list[str], settings: ReadSettings) 
     if labels:
         return "cells-by-genes", f"the header names a column of labels, {labels[0]!r}"
     if settings.labels_file:
-        cells = read_labels(settings.labels_file).index
-        for names, lies in ((head.index, "cells-by-genes"), (head.columns, "genes-by-cells")):
-            if names.astype(str).isin(cells).mean() > 0.5:
-                return lies, f"{settings.labels_file.name} names these cells"  # type: ignore[return-value]
+        sides: tuple[tuple[pd.Index, Orientation], ...] = (
+            (head.index, "cells-by-genes"),
+            (head.columns, "genes-by-cells"),
+        )
+        for side, lies in sides:
+            names = side.astype(str)
+            table = read_labels(settings.labels_file, names)
+            if table.index.name is not None and n_named(table.index, names) > len(names) / 2:
+                return lies, f"{settings.labels_file.name} names these cells"
     rows, columns = (_barcodes(names) for names in (head.index, head.columns[:100]))
     if rows != columns:
         return ("cells-by-genes", "the rows bear barcodes") if rows else ("genes-by-cells", "the header bears barcodes")
@@ -127,7 +180,7 @@ def _parsed(path: Path, sep: str, dtypes: dict[str, str] | None, nrows: int | No
         raise _bad_table(path, err) from err
 
 
-def _numbers(path: Path, frame: pd.DataFrame) -> Cells:
+def _numbers(path: Path, sep: str, frame: pd.DataFrame) -> Cells:
     """The values as float32; a row that lacks some is an error (pandas fills a short row with NaN)."""
     values: Cells = frame.to_numpy(dtype=np.float32)
     if np.isfinite(values.sum(dtype=np.float64)):
@@ -140,6 +193,8 @@ def _numbers(path: Path, frame: pd.DataFrame) -> Cells:
             "missing or NaN: the row is ragged or has empty fields. Every row needs one number for each column."
         )
         raise DataError(msg)
+    if np.isinf(values).any() and (mistake := first_mistake(path, sep, list(map(str, frame.columns)))):
+        raise mistake
     return values
 
 
