@@ -205,8 +205,7 @@ def _cells_column(frame: pd.DataFrame, cells: pd.Index | None) -> str | None:
             return max(fitting, key=lambda name: (name in usual, found[name]))
     if usual:
         return usual[0]
-    first = frame.columns[0]
-    return str(first) if frame.shape[1] > 1 and frame[first].is_unique else None
+    return str(frame.columns[0]) if frame.shape[1] > 1 and frame.iloc[:, 0].is_unique else None
 
 
 def read_genes(path: Path) -> pd.Index:

@@ -62,8 +62,10 @@ def _check_order(path: Path, table: pd.DataFrame, cells: pd.Index, *, unnamed: b
 
 def _names_no_cell(path: Path, names: pd.Index, cells: pd.Index) -> DataError:
     """The error for a table whose names are others than those of the cells."""
-    if not len(cells):
-        return DataError(f"{path} names none of the 0 cells: there are none.")
+    if not len(cells) or not len(names):
+        return DataError(
+            f"{path} names none of the {len(cells):,} cells: {'there are none' if len(names) else 'it has no rows'}."
+        )
     bare = [pd.Index(part.astype(str)).str.replace(r"-\d+$", "", regex=True) for part in (names, cells)]
     alike = int(bare[1].isin(bare[0]).sum())
     ending = f" Without endings such as -1, {alike:,} would agree: give both the same endings." if alike else ""
