@@ -30,7 +30,7 @@ from cycseq.cli import BAD_INPUT, main
 from cycseq.cluster import cluster
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.split import SplitSettings
-from cycseq.errors import CycseqError, SettingsError
+from cycseq.errors import CycseqError, MissingPackageError, SettingsError
 from cycseq.evaluation import EvaluateSettings
 
 MEANS = EvaluateSettings(metrics="mse,mse_ratio,pearson_delta,retrieval_cosine")
@@ -170,7 +170,7 @@ def test_a_scheduler_without_workers_says_so(monkeypatch: pytest.MonkeyPatch):
 
 def test_without_distributed_it_names_the_extra(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(SettingsError, match=r"pip install 'cycseq\[scale\]'"), cluster("local"):
+    with pytest.raises(MissingPackageError, match=r"pip install 'cycseq\[scale\]'"), cluster("local"):
         pass
 
 

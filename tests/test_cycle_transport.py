@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch", reason="networks need torch: pip install 'c
 import cycseq  # noqa: E402
 from conftest import make_counts  # noqa: E402
 from cycseq.data.dataset import Condition, PerturbationData  # noqa: E402
-from cycseq.errors import FitBrokeOffError, SettingsError  # noqa: E402
+from cycseq.errors import MissingPackageError, SettingsError  # noqa: E402
 from cycseq.models import build_model, load_model  # noqa: E402
 from cycseq.nets.batch import Batch, Sizes  # noqa: E402
 from cycseq.nets.transport import TransportNet, energy_distance, mean_discrepancy  # noqa: E402
@@ -227,7 +227,7 @@ def test_settings_that_make_no_sense_are_refused(train, name):
 
 def test_without_torch_it_says_how_to_do_without(train, monkeypatch):
     monkeypatch.setitem(sys.modules, "cycseq.transport.learning", None)
-    with pytest.raises(FitBrokeOffError, match=r"--model\.transport false"):
+    with pytest.raises(MissingPackageError, match=r"--model\.transport false"):
         build_model("CycleTransport", {**QUICK, **ADDITIVE}).fit(train)
 
 

@@ -30,11 +30,11 @@ def plain(code: str) -> subprocess.CompletedProcess[str]:
 
 def test_every_network_is_refused_in_a_line_and_every_other_model_is_there() -> None:
     done = plain(
-        "from cycseq.errors import ModelError\n"
+        "from cycseq.errors import MissingPackageError\n"
         "from cycseq.models import MODELS, build_model\n"
         "for name in MODELS:\n"
         "    try: build_model(name); print(name, 'built')\n"
-        "    except ModelError as err: print(name, err)\n"
+        "    except MissingPackageError as err: print(name, err)\n"
     )
     said = dict(line.split(" ", 1) for line in done.stdout.splitlines())
     assert set(said) == set(MODELS), done.stderr

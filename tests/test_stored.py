@@ -27,7 +27,7 @@ from cycseq.data.readers import ReadSettings, read
 from cycseq.data.readers.stored import LABELS, memory_bytes
 from cycseq.data.simulate import SimulateSettings, simulate, simulate_to
 from cycseq.data.split import SplitSettings, make_splits
-from cycseq.errors import CycseqError, DataError, SettingsError
+from cycseq.errors import CycseqError, DataError, MissingPackageError, SettingsError
 from cycseq.evaluation import evaluate
 from cycseq.models import MODELS, build_model
 from cycseq.real_side import EvaluateSettings, RealSide
@@ -311,7 +311,7 @@ def test_without_dask_what_the_machine_can_hold_is_held(counts: Path, monkeypatc
     monkeypatch.setattr("cycseq.data.readers.stored.find_spec", lambda _name: None)
     monkeypatch.setattr("cycseq.data.readers.stored._memory_here", lambda: int(little(held)))
     assert read(counts).fingerprint() == held.fingerprint()
-    with pytest.raises(SettingsError, match=r"pip install 'cycseq\[scale\]'"):
+    with pytest.raises(MissingPackageError, match=r"pip install 'cycseq\[scale\]'"):
         read(counts, ReadSettings(memory=little(held)))
 
 

@@ -23,7 +23,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from cycseq.errors import SettingsError, check_at_least
+from cycseq.errors import MissingPackageError, SettingsError, check_at_least
 
 LOCAL = "local"
 """The word for worker processes of this machine."""
@@ -54,8 +54,10 @@ def cluster(scheduler: str | None, *, jobs: int = 1, memory: int | None = None) 
 
     Raises
     ------
+    MissingPackageError
+        If the package ``distributed`` is not installed.
     SettingsError
-        If the package ``distributed`` is not installed, nobody answers at the address, the cluster has no workers, or
+        If nobody answers at the address, the cluster has no workers, or
         its workers have other versions.
     """
     if scheduler is None:
@@ -67,7 +69,7 @@ def cluster(scheduler: str | None, *, jobs: int = 1, memory: int | None = None) 
         from distributed import Client, LocalCluster
     except ModuleNotFoundError as err:
         msg = "--scheduler needs dask and distributed, which are not installed: pip install 'cycseq[scale]'."
-        raise SettingsError(msg) from err
+        raise MissingPackageError(msg) from err
     with _quiet():
         if scheduler == LOCAL:
             with (

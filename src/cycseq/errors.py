@@ -52,7 +52,11 @@ class ModelError(CycseqError):
 
 
 class FitBrokeOffError(ModelError):
-    """A fit diverged, or lacks a package: another seed, setting or machine may do it."""
+    """A fit diverged, or was ended: another seed, setting or machine may do it."""
+
+
+class MissingPackageError(CycseqError):
+    """An optional package that this needs is not installed; nothing is wrong with data, settings or model."""
 
 
 def check_at_least(least: float, *, most: float = math.inf, option: str = "--", **values: float | None) -> None:

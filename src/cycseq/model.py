@@ -178,12 +178,11 @@ class Model(ABC):
         overwrite
             Replace what is there.
         facts
-            What the model does not know of itself (the hash of its split), kept among its facts.
+            What the model does not know of itself (the hash of its split), written among its facts; the model itself stays as it is.
         """
         from safetensors.numpy import save
 
         learned = self.learned
-        learned.facts |= dict(facts or {})
         description = {
             "model": self.name,
             "settings": self.settings(),
@@ -191,7 +190,7 @@ class Model(ABC):
             "scale": learned.scale,
             "contexts": learned.contexts,
             "perturbations": learned.perturbations,
-            "facts": learned.facts,
+            "facts": {**learned.facts, **(facts or {})},
             "versions": versions_of(self.packages),
         }
         with whole(folder, overwrite=overwrite) as part:

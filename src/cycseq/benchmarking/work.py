@@ -19,7 +19,7 @@ from cycseq.calibration import SPLIT_HALF, split_half, wrong_target
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.pseudobulk import responses
 from cycseq.data.split import Split, SplitParts
-from cycseq.errors import FitBrokeOffError, ModelError
+from cycseq.errors import FitBrokeOffError, MissingPackageError, ModelError
 from cycseq.evaluation import COLUMNS, EvaluateSettings, RealSide, evaluate
 from cycseq.model import Model
 from cycseq.models import build_model
@@ -88,7 +88,7 @@ def outcomes(real: RealSide, parts: SplitParts, unit: Unit) -> Iterator[Cell | F
                 if task.model == SPLIT_HALF
                 else _model_cell(real, parts, unit, task)
             )
-        except FitBrokeOffError as err:
+        except (FitBrokeOffError, MissingPackageError) as err:
             yield failure(unit, task, str(err))
             continue
         except ModelError as err:

@@ -14,7 +14,7 @@ from scipy.sparse.csgraph import connected_components
 from cycseq.arrays import Cells, Codes, dense
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.door import PAIR
-from cycseq.errors import DataError, SettingsError
+from cycseq.errors import DataError, MissingPackageError
 from cycseq.stored import StoredMatrix
 
 FEWEST_CONTROLS = 2
@@ -65,7 +65,7 @@ def correct_batches(data: PerturbationData, *, spread: bool = False) -> Perturba
     ------
     DataError
         If the data are not log1p, or a context has no control cells.
-    SettingsError
+    MissingPackageError
         If inmoose is not installed.
     """
     data.require("log1p", "ComBat").require_controls()
@@ -158,7 +158,7 @@ def _combat(x: Cells, batch: Codes, context: Codes) -> Cells:
         from inmoose.pycombat import pycombat_norm
     except ImportError as err:
         msg = "--combat needs the package inmoose: pip install 'cycseq[combat]'."
-        raise SettingsError(msg) from err
+        raise MissingPackageError(msg) from err
     several = len(np.unique(context)) > 1
     covariate = pd.DataFrame({"context": [f"c{code}" for code in context]}) if several else None
     corrected = pycombat_norm(x.T, [f"b{code}" for code in batch], covar_mod=covariate)

@@ -17,6 +17,8 @@ FLAT = 1e-5
 """A delta whose largest absolute value is below this is no change at all (float32 rounding), in log1p units."""
 
 Scores = Float[np.ndarray, "conditions"]
+Values = Float[np.ndarray, "..."]
+"""Values of a metric, of any shape."""
 
 
 @dataclass(frozen=True)
@@ -190,6 +192,20 @@ class Metric:
     """Looks at single predicted cells, not only at their moments."""
     paired: bool = False
     """Compares each cell with itself: reconstruction only."""
+
+    def goodness(self, values: Values) -> Values:
+        """The values turned so that larger is better; of a metric with a target, minus the distance to it.
+
+        A metric that is unbiased may fall below its best value by chance. It is not turned back there: of `edistance`,
+        -0.1 is better than 0, as otherwise the mean over conditions would hold the size of the noise.
+        """
+        if self.direction == "target":
+            return np.asarray(-np.abs(values - self.best))
+        return np.asarray(values if self.direction == "higher" else -values)
+
+    def better(self, values: Values, others: Values) -> Bool[np.ndarray, "..."]:
+        """Whether each value is better than the other one; false where either is NaN or both are alike."""
+        return np.asarray(self.goodness(values) > self.goodness(others))
 
 
 def quotient(top: np.ndarray, bottom: np.ndarray, *, where: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from cycseq.errors import FitBrokeOffError, SettingsError, unknown_name
+from cycseq.errors import MissingPackageError, SettingsError, unknown_name
 from cycseq.model import Model, read_description
 from cycseq.settings import checked_value
 
@@ -43,7 +43,7 @@ def model_class(name: str) -> type[Model]:
     ------
     SettingsError
         If there is no such model (the nearest name is given).
-    FitBrokeOffError
+    MissingPackageError
         If it is a network and PyTorch is absent.
     """
     if name not in MODELS:
@@ -54,7 +54,7 @@ def model_class(name: str) -> type[Model]:
         if err.name not in NETWORK_PACKAGES:
             raise
         msg = f"{name} is a network and needs {err.name}, which is not installed: pip install 'cycseq[networks]'."
-        raise FitBrokeOffError(msg) from err
+        raise MissingPackageError(msg) from err
     return found
 
 

@@ -17,7 +17,7 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.depth import CountSource, Tilt, dispersions, known_counts
 from cycseq.data.merge import joined
 from cycseq.data.usual_names import CONTROL
-from cycseq.errors import FitBrokeOffError, SettingsError
+from cycseq.errors import MissingPackageError, SettingsError
 from cycseq.model import PACKAGES, SIZE, STEP_SIZE, WEIGHT, Fitted, Model
 from cycseq.models import build_model
 from cycseq.models.base import draw, predicted_obs, rescaled, shifted_cells
@@ -259,7 +259,7 @@ class CycleTransport(Model):
                 f"the transport needs {err.name}, which is not installed: pip install 'cycseq[networks]', or do "
                 f"without it (--model.transport false)."
             )
-            raise FitBrokeOffError(msg) from err
+            raise MissingPackageError(msg) from err
         sources = {context: self._source(data.controls([context])) for context in data.contexts}
 
         def made(condition: Condition, rows: Codes, mean: Profile, rng: np.random.Generator) -> Matrix:

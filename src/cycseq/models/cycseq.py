@@ -17,6 +17,7 @@ from cycseq.data.pseudobulk import responses
 from cycseq.model import BELOW_1, SHARE, SIZE, WEIGHT
 from cycseq.models.base import shifted_cells
 from cycseq.models.network import NetworkModel
+from cycseq.models.trained_network import EncodingNetwork
 from cycseq.nets.batch import Batch, Sizes
 from cycseq.nets.cycseq import CycSeqNet, Form, Translated, label_loss
 from cycseq.nets.losses import condition_errors, condition_means, frozen, gradient_penalty, least_squares
@@ -27,7 +28,7 @@ LABEL_SHARE = 0.1
 
 @final
 @dataclass
-class CycSeq(NetworkModel[CycSeqNet]):
+class CycSeq(NetworkModel[CycSeqNet], EncodingNetwork[CycSeqNet]):
     """Two generators, control to perturbed and back, and two critics: one network for all contexts (IJCAI 2025)."""
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {

@@ -13,7 +13,6 @@ from torch.nn.functional import binary_cross_entropy_with_logits as bce
 from cycseq.arrays import Codes, dense
 from cycseq.batches import Encoded, Feeder
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.errors import ModelError
 from cycseq.model import BELOW_1, SHARE, SIZE, WEIGHT
 from cycseq.models.network import NetworkModel
 from cycseq.nets.batch import Batch, Sizes
@@ -131,11 +130,6 @@ class GAN(NetworkModel[GanNet]):
         """Cells from noise, under the condition's labels."""
         made: Tensor = net.generator(batch)[0]
         return made
-
-    def latents(self, net: GanNet, batch: Batch) -> Tensor:
-        """There are none: cells are generated from noise, and never encoded."""
-        msg = "GAN has no encoder, so it cannot embed cells: take Autoencoder, VAE or CycSeq."
-        raise ModelError(msg)
 
     def _critic_losses(self, net: GanNet, real: Tensor, made: Tensor, batch: Batch) -> dict[str, Tensor]:
         told = net.critic.told(batch)

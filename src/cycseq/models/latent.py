@@ -19,6 +19,7 @@ from cycseq.data.usual_names import CONTROL
 from cycseq.errors import ModelError
 from cycseq.model import BELOW_1, SHARE, SIZE, WEIGHT
 from cycseq.models.network import NetworkModel
+from cycseq.models.trained_network import EncodingNetwork
 from cycseq.nets.autoencoder import AutoencoderNet
 from cycseq.nets.batch import Batch, Sizes
 from cycseq.nets.likelihood import counts_of
@@ -29,7 +30,7 @@ START_CELLS = 20_000
 
 
 @dataclass
-class LatentModel(NetworkModel[AutoencoderNet]):
+class LatentModel(NetworkModel[AutoencoderNet], EncodingNetwork[AutoencoderNet]):
     """Encoder, latent space, decoder."""
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {

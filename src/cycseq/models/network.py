@@ -13,7 +13,7 @@ from cycseq.arrays import Codes
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.merge import joined
 from cycseq.data.scale import look_at
-from cycseq.errors import FitBrokeOffError, ModelError
+from cycseq.errors import FitBrokeOffError, MissingPackageError, ModelError
 from cycseq.model import KEPT, SIZE, STEP_SIZE, WEIGHT, Fitted
 from cycseq.models.trained_network import WEIGHTS, Net, TrainedNetwork
 
@@ -22,7 +22,7 @@ try:
     from torch import Tensor
 except ModuleNotFoundError as err:
     missing = "this model is a network and needs torch, which is not installed: pip install 'cycseq[networks]'."
-    raise FitBrokeOffError(missing) from err
+    raise MissingPackageError(missing) from err
 
 from cycseq.batches import Encoded, Feeder, Vocabulary, encoded
 from cycseq.nets.batch import Batch

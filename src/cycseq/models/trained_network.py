@@ -13,7 +13,7 @@ import pandas as pd
 from cycseq.arrays import Cells, Codes, Profile, dense, some
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.usual_names import CONTROL
-from cycseq.errors import FitBrokeOffError, ModelError, unknown_name
+from cycseq.errors import FitBrokeOffError, MissingPackageError, ModelError, unknown_name
 from cycseq.model import PACKAGES, Model
 from cycseq.models.base import bounded, draw, predicted_obs, shifted_cells
 
@@ -22,7 +22,7 @@ try:
     from torch import Tensor, nn
 except ModuleNotFoundError as err:
     missing = "this model is a network and needs torch, which is not installed: pip install 'cycseq[networks]'."
-    raise FitBrokeOffError(missing) from err
+    raise MissingPackageError(missing) from err
 
 from cycseq.batches import Feeder, Vocabulary, encoded
 from cycseq.nets.batch import Batch, Sizes
@@ -41,8 +41,6 @@ class TrainedNetwork(Model, Generic[Net]):
 
     packages = (*PACKAGES, "torch", "lightning")
     """Whose versions a saved model names."""
-    latent_names: ClassVar[tuple[str, ...]] = ()
-    """Names of the equal parts that the latent space is made of, where it has such."""
 
     @abstractmethod
     def build(self, sizes: Sizes) -> Net:
@@ -51,10 +49,6 @@ class TrainedNetwork(Model, Generic[Net]):
     @abstractmethod
     def generate(self, net: Net, batch: Batch, condition: Condition) -> Tensor:
         """Cells of a condition, log1p, one from each control cell of the batch (whose labels are the condition's)."""
-
-    @abstractmethod
-    def latents(self, net: Net, batch: Batch) -> Tensor:
-        """Where cells lie in the latent space."""
 
     @final
     def predict(
@@ -79,16 +73,6 @@ class TrainedNetwork(Model, Generic[Net]):
             blocks.append(bounded(block, HIGHEST * self.learned.facts["highest"]))
             labels.append(predicted_obs(controls, drawn, condition))
         return self._as_data(np.concatenate(blocks), pd.concat(labels), controls)
-
-    @final
-    def embed(self, data: PerturbationData) -> Cells:
-        """Where cells lie in the latent space, cells x units; for `obsm`."""
-        data = data.require(self.learned.scale, self.name).with_genes(self.learned.genes)
-        net = self.network()
-        feeder = Feeder(encoded(data, self.vocabulary), np.arange(data.n_cells), 1024, 0)
-        with torch.inference_mode():
-            found: Cells = np.concatenate([self.latents(net, batch).numpy() for batch in feeder.all_batches()])
-        return found
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -150,6 +134,28 @@ class TrainedNetwork(Model, Generic[Net]):
         adata = ad.AnnData(X=x, obs=obs, var=pd.DataFrame(index=list(self.learned.genes)))
         adata.uns["cycseq"] = {"scale": like.scale, "model": self.name}
         return PerturbationData(adata=adata, scale=like.scale)
+
+
+@dataclass
+class EncodingNetwork(TrainedNetwork[Net]):
+    """A network that has a latent space besides."""
+
+    latent_names: ClassVar[tuple[str, ...]] = ()
+    """Names of the equal parts that the latent space is made of, where it has such."""
+
+    @abstractmethod
+    def latents(self, net: Net, batch: Batch) -> Tensor:
+        """Where cells lie in the latent space."""
+
+    @final
+    def embed(self, data: PerturbationData) -> Cells:
+        """Where cells lie in the latent space, cells x units; for `obsm`."""
+        data = data.require(self.learned.scale, self.name).with_genes(self.learned.genes)
+        net = self.network()
+        feeder = Feeder(encoded(data, self.vocabulary), np.arange(data.n_cells), 1024, 0)
+        with torch.inference_mode():
+            found: Cells = np.concatenate([self.latents(net, batch).numpy() for batch in feeder.all_batches()])
+        return found
 
 
 def _fitting(array: np.ndarray | None, own: Tensor) -> Tensor | None:

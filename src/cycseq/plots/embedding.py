@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from cycseq.arrays import Cells, dense
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.usual_names import CONTROL
-from cycseq.errors import FitBrokeOffError
+from cycseq.errors import MissingPackageError
 from cycseq.plots.base import BLUE, LINE, MUTED, PALETTE, VERMILION, legend_above, new_axes, plain
 
 Plane = Float[np.ndarray, "cells 2"]
@@ -51,7 +51,7 @@ def cells_map(
 
     Raises
     ------
-    FitBrokeOffError
+    MissingPackageError
         If UMAP is asked for and not installed.
     """
     for given in (real, predicted, *([] if control is None else [control])):
@@ -134,7 +134,7 @@ def umap_plane(points: Cells, *, seed: int = 0) -> Plane:
 
     Raises
     ------
-    FitBrokeOffError
+    MissingPackageError
         If umap-learn is not installed.
     """
     import warnings
@@ -143,7 +143,7 @@ def umap_plane(points: Cells, *, seed: int = 0) -> Plane:
         from umap import UMAP
     except ModuleNotFoundError as err:
         msg = "UMAP needs umap-learn, which is not installed: pip install 'cycseq[umap]', or say method pca."
-        raise FitBrokeOffError(msg) from err
+        raise MissingPackageError(msg) from err
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="n_jobs value")
         found: Plane = UMAP(n_neighbors=min(15, len(points) - 1), random_state=seed).fit_transform(points)

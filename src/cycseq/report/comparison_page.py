@@ -62,7 +62,7 @@ def write_comparison(result: ComparisonResult, *, latent_map: Map = "pca") -> Pa
 
     Raises
     ------
-    FitBrokeOffError
+    MissingPackageError
         If UMAP is asked for and not installed.
     """
     groups = {
@@ -156,8 +156,7 @@ def _table(result: ComparisonResult, task: Literal["reconstruction", "generation
 def _best(metric: str, values: pd.Series) -> str:
     if metric == HIGHEST or not values.notna().any():
         return ""
-    known = METRICS[metric]
-    goodness = values if known.direction == "higher" else -(values - known.best).abs()
+    goodness = pd.Series(METRICS[metric].goodness(values.to_numpy(dtype=np.float64)), index=values.index)
     return str(goodness.idxmax())
 
 

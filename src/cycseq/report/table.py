@@ -152,5 +152,4 @@ def direction_words(metric: str) -> str:
 
 def badness(metric: str, values: Sequence[float] | pd.Series) -> np.ndarray:
     """The values turned so that lower is better."""
-    array, known = np.asarray(values, dtype=np.float64), METRICS[metric]
-    return {"higher": -array, "lower": array, "target": np.abs(array - known.best)}[known.direction]
+    return -METRICS[metric].goodness(np.asarray(values, dtype=np.float64))

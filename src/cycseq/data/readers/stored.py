@@ -17,7 +17,7 @@ import scipy.sparse as sp
 from cycseq.arrays import Matrix
 from cycseq.data.door import float32
 from cycseq.data.readers.base import damage_named
-from cycseq.errors import DataError, SettingsError
+from cycseq.errors import DataError, MissingPackageError, SettingsError
 from cycseq.stored import StoredMatrix
 
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -69,7 +69,9 @@ def values_of(element: Any, memory: str | None) -> Matrix:
     DataError
         If the values do not fit and lie gene by gene (CSC), so that no cells can be read alone.
     SettingsError
-        If not even a few cells fit, or Dask is not installed.
+        If not even a few cells fit.
+    MissingPackageError
+        If Dask, which reads a part at a time, is not installed.
     """
     import anndata as ad
     import pandas as pd
@@ -91,7 +93,7 @@ def values_of(element: Any, memory: str | None) -> Matrix:
         raise DataError(msg)
     if not has_dask:
         msg = f"{what}: allow more with --memory, or install what reads a part at a time: pip install 'cycseq[scale]'."
-        raise SettingsError(msg)
+        raise MissingPackageError(msg)
     rows = int(BLOCK * (limit - labels) * n_cells / size)
     if rows < min(FEWEST_CELLS, n_cells):
         msg = (
