@@ -9,11 +9,15 @@ pytest.importorskip("lightning", reason="training needs lightning: pip install '
 from cycseq.data.dataset import Condition, PerturbationData  # noqa: E402
 from cycseq.data.pseudobulk import responses  # noqa: E402
 from cycseq.errors import ModelError  # noqa: E402
+from cycseq.model import Embeds  # noqa: E402
+from cycseq.models.autoencoder import Autoencoder  # noqa: E402
 from cycseq.models.cycseq import CycSeq  # noqa: E402
 from cycseq.models.gan import GAN  # noqa: E402
+from cycseq.models.vae import VAE  # noqa: E402
 from cycseq.nets.batch import Batch, Sizes  # noqa: E402
 from cycseq.nets.cycseq import CycSeqNet, Form, label_loss, parts_of, places_of  # noqa: E402
 from cycseq.nets.losses import condition_means  # noqa: E402
+from cycseq.run import embed  # noqa: E402
 
 HELD = Condition("THP1", "G1")
 SMALL = {"hidden": (48, 32), "latent": 8, "batch_size": 64, "learning_rate": 2e-3, "schedule": "constant"}
@@ -82,9 +86,13 @@ def test_gan_is_not_stopped_where_its_errors_rise_at_first(train, monkeypatch):
     assert facts["best_epoch"] == facts["epochs"] == 22
 
 
-def test_gan_says_that_it_cannot_embed(train):
-    with pytest.raises(ModelError, match="GAN has no encoder"):
-        GAN(num_epochs=1, **PLAYERS).fit(train).embed(train)
+def test_a_latent_space_is_there_or_not(train):
+    gan = GAN(num_epochs=1, **PLAYERS).fit(train)
+    assert not isinstance(gan, Embeds)
+    assert not hasattr(gan, "latents")
+    assert all(isinstance(model, Embeds) for model in (CycSeq(), Autoencoder(), VAE()))
+    with pytest.raises(ModelError, match=r"^GAN has no latent space"):
+        embed(gan, train)
 
 
 def test_cycseq_translates_to_where_it_was_not_trained_and_back(train, small_data):

@@ -19,6 +19,9 @@ from sklearn.model_selection import StratifiedKFold, cross_val_score
 from cycseq.data.dataset import PerturbationData
 from cycseq.evaluation import EvaluateSettings, RealSide, evaluate
 from cycseq.metrics import GROUPS, HEADLINE, METRICS
+from cycseq.report import comparison_page
+from cycseq.report.table import badness
+from cycseq.score.intervals import summarise
 
 SETTINGS = EvaluateSettings(components=5)
 GENES, CELLS = 140, 60
@@ -298,3 +301,26 @@ def test_negative_predicted_values_are_tested_right() -> None:
     q = stats.false_discovery_control(np.nan_to_num(stats.mannwhitneyu(real[case], control["control"]).pvalue, nan=1.0))
     kept = np.array([f"G{g}" not in case.split("+") for g in range(len(p))])
     assert value[case] == pytest.approx(average_precision_score((q < 0.05)[kept], -np.log10(p[kept])), rel=1e-6)
+
+
+def test_one_rule_says_which_value_is_better():
+    r2, edistance, auc = (METRICS[name] for name in ("r2_delta", "edistance", "c2st_auc"))
+    assert r2.better(np.array(0.4), np.array(-3.0))
+    assert edistance.better(np.array(-0.1), np.array(0.0))
+    assert not edistance.better(np.array(0.3), np.array(0.2))
+    np.testing.assert_array_equal(
+        auc.better(np.array([0.45, 0.2, 0.5]), np.array([0.6, 0.7, 0.5])), [True, False, False]
+    )
+    assert not any(metric.better(np.array(np.nan), np.array(0.0)) for metric in METRICS.values())
+
+
+def test_all_who_compare_models_agree_below_zero():
+    rows = [("edistance", model, str(i), value) for model, value in (("A", -0.2), ("B", 0.1)) for i in range(8)]
+    table = pd.DataFrame(rows, columns=["metric", "model", "perturbation", "value"]).assign(
+        split="s", seed=0, context="c"
+    )
+    summary = summarise(table, baselines=["B"]).set_index("model")
+    assert (summary.loc["A", "rank"], summary.loc["A", "beats"]) == (1, "B")
+    assert comparison_page._best("edistance", summary["mean"]) == "A"
+    first, second = badness("edistance", list(summary["mean"]))
+    assert first < second

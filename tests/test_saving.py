@@ -38,6 +38,14 @@ def test_what_is_recorded(saved, small_data):
     assert load_model(saved).settings() == told["settings"]
 
 
+def test_saving_leaves_the_model_as_it_is(small_data, tmp_path):
+    model = build_model("NoChange").fit(small_data)
+    before = dict(model.learned.facts)
+    model.save(tmp_path / "model", facts={"split": "random-cells"})
+    assert model.learned.facts == before
+    assert load_model(tmp_path / "model").learned.facts == {**before, "split": "random-cells"}
+
+
 @pytest.mark.parametrize("name", [DESCRIPTION, TENSORS])
 @pytest.mark.parametrize("kept", [0, 40])
 def test_a_truncated_file_is_refused(saved, name, kept):

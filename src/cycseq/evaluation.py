@@ -156,8 +156,8 @@ def _blocks(
     real: RealContext, places: Codes, predicted: Population, *, paired: bool, seed: int
 ) -> Iterator[Comparison]:
     """Comparisons of as many conditions as may be dense at once."""
-    most = max((len(drawn) for drawn in predicted.drawn), default=1)
-    size = max(1, DENSE_VALUES // (2 * max(most, 1) * len(real.genes)))
+    most = sum(max((len(drawn) for drawn in side.drawn), default=1) for side in (predicted, real.cells))
+    size = max(1, DENSE_VALUES // (max(most, 1) * len(real.genes)))
     for start in range(0, len(places), size):
         block = np.arange(start, min(start + size, len(places)))
         yield Comparison(real, places[block], predicted.take(block), paired=paired, seed=seed)

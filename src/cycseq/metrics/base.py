@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
@@ -63,16 +63,21 @@ class RealContext:
         return mean
 
     @cached_property
+    def noise(self) -> Profiles:
+        """Sampling variance of every real response: of the condition's mean and of the control mean; NaN for one cell."""
+        return np.asarray(self.cells.variance_of_mean + self.control.variance_of_mean)
+
+    @cached_property
     def t(self) -> Profiles:
         """Welch's t of every condition against control; 0 where both are constant and alike, NaN for one cell."""
-        spread = self.cells.variance / self.cells.n_cells[:, None] + self.control.variance / self.control.n_cells[0]
+        spread = self.noise
         delta = self.cells.mean - self.control_mean
         t = np.divide(delta, np.sqrt(spread), out=np.where(np.isnan(spread), np.nan, 0.0), where=spread > 0)
         return np.asarray(t)
 
 
 Pair: TypeAlias = tuple[Cells, Cells]
-"""Equally many predicted and real cells of a condition, in this order; the genes that it perturbs are 0 in both."""
+"""Predicted and real cells of a condition, in this order; the genes that it perturbs are 0 in both."""
 
 
 @dataclass(frozen=True)
@@ -128,8 +133,9 @@ class Comparison:
 
     @cached_property
     def predicted_p(self) -> Profiles:
-        """Adjusted p-values of the predicted cells against the real control cells."""
-        return adjusted_p(self.predicted, self.real.control, range(self.n_conditions))
+        """Adjusted p-values against the real control cells, of as many predicted as real cells: more would find more genes."""
+        drawn = tuple(rows[: self.n_paired(i)] for i, rows in enumerate(self.predicted.drawn))
+        return adjusted_p(replace(self.predicted, drawn=drawn, tested={}), self.real.control, range(self.n_conditions))
 
     @cached_property
     def fold_changes(self) -> tuple[Profiles, Profiles]:
@@ -138,14 +144,19 @@ class Comparison:
         return log2_fold_change(self.predicted.mean, control), log2_fold_change(self.real_mean, control)
 
     def n_paired(self, i: int) -> int:
-        """How many cells of either side a comparison of cells takes."""
+        """How many cells of either side a comparison of equally many takes."""
         return min(len(self.predicted.drawn[i]), len(self.real.cells.drawn[self.places[i]]))
 
     def pair(self, i: int) -> Pair:
-        """Equally many cells of both sides, dense; kept while the comparison lives."""
+        """Equally many cells of both sides, dense."""
+        n = self.n_paired(i)
+        predicted, real = self.all_cells(i)
+        return predicted[:n], real[:n]
+
+    def all_cells(self, i: int) -> Pair:
+        """All drawn cells of both sides, dense, often more on one side; kept while the comparison lives."""
         if i not in self.cache:
-            n = self.n_paired(i)
-            predicted, real = self.predicted.cells(i, n), self.real.cells.cells(int(self.places[i]), n)
+            predicted, real = self.predicted.cells(i), self.real.cells.cells(int(self.places[i]))
             perturbed = np.flatnonzero(~self.kept[i])
             if perturbed.size:
                 predicted[:, perturbed], real[:, perturbed] = 0.0, 0.0
@@ -154,15 +165,15 @@ class Comparison:
         return found
 
     def projected(self, i: int) -> Pair:
-        """The same cells in principal components."""
+        """All drawn cells of both sides in principal components."""
         axes = self.real.axes
 
         def project(cells: Cells) -> Cells:
             return (cells - axes.mean.astype(np.float32)) @ axes.directions.astype(np.float32)
 
         if ("axes", i) not in self.cache:
-            predicted, real = self.pair(i)
-            projected = self.real.remember(("axes", int(self.places[i]), len(real)), lambda: project(real))
+            predicted, real = self.all_cells(i)
+            projected = self.real.remember(("axes", int(self.places[i])), lambda: project(real))
             self.cache["axes", i] = project(predicted), projected
         found: Pair = self.cache["axes", i]
         return found

@@ -59,7 +59,7 @@ def c2st_auc(comparison: Comparison) -> Scores:
     from sklearn.model_selection import StratifiedKFold
 
     def one(i: int) -> float:
-        predicted, measured = comparison.projected(i)
+        predicted, measured = (side[: comparison.n_paired(i)] for side in comparison.projected(i))
         x = np.concatenate([predicted, measured]).astype(np.float64)
         y = np.repeat([1, 0], [len(predicted), len(measured)])
         spread = x.std(axis=0)

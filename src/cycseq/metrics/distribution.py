@@ -26,24 +26,49 @@ def squared_distances(x: Cells, y: Cells | None = None) -> Distances:
     return gram
 
 
-def _mean_distance(x: Cells, y: Cells | None = None) -> float:
-    """Mean Euclidean distance; within one sample the pairs i = j are left out."""
+def _mean_distances(x: Cells, y: Cells | None = None) -> Float[np.ndarray, "cells"]:
+    """Mean Euclidean distance of each x_i to all y_j, or (`y` None) to all other x_j."""
     squares = squared_distances(x, y)
-    total = float(np.sqrt(squares, out=squares).sum(dtype=np.float64))
-    return total / (len(x) * (len(x) - 1) if y is None else len(x) * len(y))
+    total: Float[np.ndarray, "cells"] = np.sqrt(squares, out=squares).sum(axis=1, dtype=np.float64)
+    return total / (squares.shape[1] - (y is None))
+
+
+def _energy(predicted: Cells, real: Cells, within_real: float) -> tuple[float, float]:
+    """The energy distance from all pairs of cells, and its standard deviation over draws of as many predicted cells.
+
+    All pairs, i = j left out, are a U-statistic, unbiased with any number of cells on either side. To first order it is
+    a mean over predicted cells of 2 (mean distance to the real cells - mean distance to the other predicted cells)
+    (Hoeffding 1948), which gives its spread.
+    """
+    excess = 2.0 * _mean_distances(predicted, real)
+    within = _mean_distances(predicted)
+    spread = (excess - 2.0 * within).std(ddof=1) / np.sqrt(len(predicted))
+    return float((excess - within).mean() - within_real), float(spread)
+
+
+def _energies(comparison: Comparison) -> Float[np.ndarray, "conditions 2"]:
+    """Energy distance in principal components and its spread, of every condition; kept while the comparison lives."""
+    real = comparison.real
+
+    def one(i: int) -> tuple[float, float]:
+        predicted, measured = comparison.projected(i)
+        key = ("edistance", int(comparison.places[i]))
+        return _energy(predicted, measured, real.remember(key, lambda: float(_mean_distances(measured).mean())))
+
+    if "energies" not in comparison.cache:
+        pairs = [one(i) if comparison.n_paired(i) > 1 else (np.nan, np.nan) for i in range(comparison.n_conditions)]
+        comparison.cache["energies"] = np.array(pairs, dtype=np.float64).reshape(-1, 2)
+    return np.asarray(comparison.cache["energies"])
 
 
 def edistance(comparison: Comparison) -> Scores:
     """Energy distance in principal components."""
-    real = comparison.real
+    return _energies(comparison)[:, 0]
 
-    def one(i: int) -> float:
-        predicted, measured = comparison.projected(i)
-        key = ("edistance", int(comparison.places[i]), len(measured))
-        within = real.remember(key, lambda: _mean_distance(measured))
-        return 2 * _mean_distance(predicted, measured) - _mean_distance(predicted) - float(within)
 
-    return comparison.each(one)
+def edistance_sd(comparison: Comparison) -> Scores:
+    """Standard deviation of `edistance` over draws of as many predicted cells."""
+    return _energies(comparison)[:, 1]
 
 
 def edistance_genes(comparison: Comparison) -> Scores:
@@ -52,10 +77,10 @@ def edistance_genes(comparison: Comparison) -> Scores:
     centre = real.control_mean.astype(np.float32)  # a common shift keeps distances and makes float32 exact enough
 
     def one(i: int) -> float:
-        predicted, measured = (side - centre for side in comparison.pair(i))
-        key = ("edistance_genes", int(comparison.places[i]), len(measured))
-        within = real.remember(key, lambda: _mean_distance(measured))
-        return 2 * _mean_distance(predicted, measured) - _mean_distance(predicted) - float(within)
+        predicted, measured = (side - centre for side in comparison.all_cells(i))
+        key = ("edistance_genes", int(comparison.places[i]))
+        within = real.remember(key, lambda: float(_mean_distances(measured).mean()))
+        return _energy(predicted, measured, within)[0]
 
     return comparison.each(one)
 
@@ -86,7 +111,7 @@ def mmd(comparison: Comparison) -> Scores:
             median = float(np.sqrt(np.median(above)))
             return (median, _mean_kernel(squares, median, within=True)) if median > 0 else (0.0, np.nan)
 
-        median, within = real.remember(("mmd", int(comparison.places[i]), len(measured)), of_real)
+        median, within = real.remember(("mmd", int(comparison.places[i])), of_real)
         if median == 0.0:
             return np.nan
         between = _mean_kernel(squared_distances(predicted, measured), median, within=False)
@@ -112,12 +137,22 @@ METRICS = (
         compute=edistance,
         best=0.0,
         direction="lower",
-        formula="2 E|X-Y| - E|X-X'| - E|Y-Y'|, i = j left out, as many predicted as real cells, in principal components of "
-        "the control cells of all contexts",
+        formula="2 E|X-Y| - E|X-X'| - E|Y-Y'| over all pairs of cells, i = j left out, in principal components of the control "
+        "cells of all contexts",
         source="Szekely and Rizzo 2013; Peidli et al. 2024 (scPerturb)",
         caution="control cells can win: read it beside the split half and no change; may be slightly negative; where there are few "
         "control cells in all, the axes hold the noise of these very cells, so what copies them (no change, shifting) looks "
-        "worse than it is",
+        "worse than it is; few predicted cells move it by chance (edistance_sd), and cells predicted twice raise it",
+        costly=True,
+    ),
+    Metric(
+        name="edistance_sd",
+        compute=edistance_sd,
+        best=0.0,
+        direction="lower",
+        formula="2 sd over predicted cells of (mean |x-Y| - mean |x-X'|) / sqrt(number of predicted cells)",
+        source="spread of a U-statistic to first order: Hoeffding 1948",
+        caution="says nothing of quality: how far edistance may move with other draws of as many predicted cells",
         costly=True,
     ),
     Metric(

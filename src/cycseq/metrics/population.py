@@ -83,9 +83,14 @@ class Population:
             self.nonzero[conditions],
         )
 
-    def cells(self, condition: int, most: int | None = None) -> Cells:
-        """A dense copy of the drawn cells of a condition; at most so many."""
-        return dense(some(self.x, self.drawn[condition][:most]))
+    @property
+    def variance_of_mean(self) -> Profiles:
+        """Sampling variance of each mean; NaN for a condition of one cell."""
+        return np.asarray(self.variance / self.n_cells[:, None])
+
+    def cells(self, condition: int) -> Cells:
+        """A dense copy of the drawn cells of a condition."""
+        return dense(some(self.x, self.drawn[condition]))
 
 
 def rows_of_groups(codes: Codes, n_groups: int) -> list[Codes]:

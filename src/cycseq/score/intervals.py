@@ -101,7 +101,7 @@ def paired_differences(
         of_model, of_baseline = (np.array([group.models.index(pair[k]) for pair in pairs]) for k in (0, 1))
         for metric, values in zip(group.metrics, group.values, strict=True):
             sign = 1.0 if METRICS[metric].direction == "higher" else -1.0
-            loss = sign * _goodness(metric, values)
+            loss = sign * METRICS[metric].goodness(values)
             difference = loss[:, of_model] - loss[:, of_baseline]
             found = _interval(np.where(np.abs(difference) < NEGLIGIBLE, 0.0, difference), weights)
             wins = np.where(sign > 0, found.low > 0, found.high < 0)
@@ -196,21 +196,13 @@ def _interval(values: Values, weights: Weights) -> _Interval:
     return _Interval(mean, low, high, n)
 
 
-def _goodness(metric: str, values: Values) -> Values:
-    """Larger is better, whichever way the metric points."""
-    said = METRICS[metric]
-    if said.direction == "target":
-        return -np.abs(values - said.best)
-    return values if said.direction == "higher" else -values
-
-
 def _rows(group: _Group, draws: int, seed: int) -> Iterator[dict[str, object]]:
     weights = _weights(group.contexts, draws, seed)
     ranked = np.array([model != POSITIVE and not model.endswith(UNRANKED) for model in group.models])
     for k, metric in enumerate(group.metrics):
         values = group.values[k]
         found = _interval(values, weights)
-        good = _goodness(metric, values)
+        good = METRICS[metric].goodness(values)
         mean_good = _interval(good, weights).mean
         ranks = pd.Series(np.where(ranked, mean_good, np.nan)).rank(ascending=False, method="min")
         scale = _scale(group, k, good, weights)
