@@ -63,7 +63,7 @@ class Situation:
         return evaluate(predicted, self.real, model=label, split=self.split.name, seed=self.seed)
 
     def predicted(self, model: Any, train: PerturbationData, *, seed: int = 0) -> PerturbationData:
-        """The test conditions, as many cells as are real."""
+        """The test conditions, as a benchmark predicts them."""
         made = [
             predict_like(
                 model,

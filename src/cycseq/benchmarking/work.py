@@ -27,6 +27,8 @@ from cycseq.run import learnt_from, log1p_parts, with_others
 
 MOST_CELLS = 500
 """Cells predicted for a condition, at most, where nothing else is said."""
+MOST_VALUES = 64_000_000
+"""Values (cells x genes) that are predicted at once, where as many cells as are real are not more: 256 MB."""
 
 
 @dataclass(frozen=True)
@@ -158,10 +160,17 @@ def _calibration(real: RealSide, parts: SplitParts, unit: Unit, task: Task) -> C
 def predict_like(
     model: Model, controls: PerturbationData, real: PerturbationData, *, cells: int | None, seed: int
 ) -> PerturbationData:
-    """Predicted cells of every real condition: as many as are real (`MOST_CELLS` at most), or as many as are said."""
+    """Predicted cells of every real condition of one context: of as many control cells as there is room for, each once.
+
+    With as many cells as are real, metrics of cells would rest on which few controls were drawn, and their mean, which a
+    prediction fixes, would have less noise than that of cells drawn at random.
+    """
+    conditions, n_controls = real.conditions(), controls.n_cells
+    room = MOST_VALUES // (len(conditions) * len(real.genes))
     wanted: dict[int, list[Condition]] = {}
-    for condition, n_real in zip(real.conditions(), real.moments.n_cells, strict=True):
-        wanted.setdefault(cells or min(int(n_real), MOST_CELLS), []).append(condition)
+    for condition, n_real in zip(conditions, real.moments.n_cells, strict=True):
+        n_cells = cells or min(n_controls, MOST_CELLS, max(int(n_real), room))
+        wanted.setdefault(n_cells, []).append(condition)
     made = [model.predict(controls, conditions, n_cells=n, seed=seed) for n, conditions in wanted.items()]
     if len(made) == 1:
         return made[0]

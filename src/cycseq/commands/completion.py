@@ -12,7 +12,7 @@ from cycseq.commands import COMMANDS
 from cycseq.commands.parser import Parser
 from cycseq.data.catalog import DATASETS
 from cycseq.data.split import KINDS
-from cycseq.errors import ModelError
+from cycseq.errors import MissingPackageError
 from cycseq.metrics import GROUPS, METRICS
 from cycseq.models import MODELS
 
@@ -86,7 +86,7 @@ def script(shell: Shell) -> str:
 def _hints(command: str) -> dict[str, Any]:
     """The type of every option and positional argument of a command, as they are typed."""
     parser = Parser(command, "")
-    with suppress(ModelError):  # a command whose packages are absent is completed by name alone
+    with suppress(MissingPackageError):  # a command whose packages are absent is completed by name alone
         import_module(f"cycseq.commands.{command}").configure(parser, ["--model=NoChange"])  # which imports no network
     return parser.typed_hints()
 

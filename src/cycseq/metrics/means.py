@@ -41,6 +41,31 @@ def mse_ratio(comparison: Comparison) -> Scores:
     return quotient(mse(comparison), nothing, where=largest > FLAT)
 
 
+def mse_unbiased(comparison: Comparison) -> Scores:
+    """Mean squared error of the response without what the noise of the real cells adds on average.
+
+    The prediction is taken as it is: the noise of its own cells is an error. That of the control mean is in the real
+    response, so that it is taken off, but not where both responses are taken against the same controls: there it cancels.
+    """
+    places, real = comparison.places, comparison.real
+    noise = real.cells.variance_of_mean[places]
+    error = (comparison.predicted_delta - comparison.delta) ** 2
+    return _mean_over_kept(error - noise, comparison)
+
+
+def mse_unbiased_norm(comparison: Comparison) -> Scores:
+    """`mse_unbiased` over the squared response without noise; NaN where that cannot be told from noise.
+
+    Of pure noise with variances v, sum (delta^2 - v) has the standard deviation sqrt(2 sum v^2) if genes are independent:
+    a response must exceed twice that.
+    """
+    noise = comparison.real.noise[comparison.places]
+    response = _mean_over_kept(comparison.delta**2 - noise, comparison)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        by_chance = np.sqrt(2.0 * (noise**2 * comparison.kept).sum(axis=1)) / comparison.kept.sum(axis=1)
+    return quotient(mse_unbiased(comparison), response, where=response > np.maximum(2.0 * by_chance, FLAT**2))
+
+
 def wmse(comparison: Comparison) -> Scores:
     """Mean squared error weighted by |t|."""
     weights = np.abs(comparison.real.t[comparison.places]) * comparison.kept
@@ -94,6 +119,28 @@ METRICS = (
         formula="mse / mse of no change",
         source="Ahlmann-Eltze, Huber and Anders 2025, whose first baseline is no change",
         caution="1 is no change; a response common to all perturbations lowers it",
+    ),
+    Metric(
+        name="mse_unbiased",
+        compute=mse_unbiased,
+        best=0.0,
+        direction="lower",
+        formula="mean over genes of (delta - delta^)^2 - s^2 / n - s0^2 / n0, s^2 and s0^2 the variances of the n real perturbed and the n0 "
+        "real control cells; without s0^2 / n0 where both responses are taken against the same controls",
+        source="unbiased estimate of a squared distance; member 2 of the Virtual Cell Challenge 2026 (cell-eval2) for counts",
+        caution="rewards predicting no effect, as mse; negative by chance; cells drawn of few donors or batches have more noise than s^2 / n "
+        "says. Its mean over that of NoChange is the ratio of all conditions together",
+    ),
+    Metric(
+        name="mse_unbiased_norm",
+        compute=mse_unbiased_norm,
+        best=0.0,
+        direction="lower",
+        formula="mse_unbiased / mean over genes of delta^2 - s^2 / n - s0^2 / n0; NaN where that is not beyond twice its standard deviation "
+        "by chance",
+        source="Virtual Cell Challenge 2026 (cell-eval2), expr_mse_unbiased_capped_norm, here of log1p means and condition by condition",
+        caution="1 is no change, 0 the true response (mse_ratio of the true response is what noise leaves); conditions without a "
+        "response beyond noise are left out, so that effects predicted there cost nothing: mse_unbiased counts them",
     ),
     Metric(
         name="wmse",
