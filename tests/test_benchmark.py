@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,7 +14,8 @@ from cycseq.benchmarking import BenchmarkResult, BenchmarkSettings, benchmark, o
 from cycseq.benchmarking.cell import Cell
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import CycseqError, FileError, SettingsError
-from cycseq.evaluation import EvaluateSettings
+from cycseq.evaluation import EvaluateSettings, RealSide, evaluate
+from cycseq.models import build_model
 from cycseq.run import read_table
 
 MEANS = EvaluateSettings(metrics="mse,mse_ratio,pearson_delta,retrieval_cosine")
@@ -221,3 +223,44 @@ def test_a_cell_keeps_odd_names(tmp_path: Path):
     pd.testing.assert_frame_equal(back.scores, scores)
     assert back.conditions == conditions
     assert (back.means == 1).all()
+
+
+def test_distances_between_cells_hardly_depend_on_which_controls_are_drawn():
+    """44 real cells, 800 controls: draws of 44 cells vary, and all have the predicted mean, as no random cells would."""
+    rng = np.random.default_rng(0)
+    kinds = rng.normal(1.0, 0.8, (3, 50))  # three states of cells, so that a draw of few cells may miss one
+
+    def cells(n: int, shift: float) -> np.ndarray:
+        return np.log1p(rng.poisson(np.exp(kinds[rng.integers(0, 3, n)] + shift))).astype(np.float32)
+
+    x = np.concatenate([cells(800, 0.0), cells(44, 1.0), cells(44, 0.5)])
+    obs = pd.DataFrame({"context": "A", "perturbation": ["control"] * 800 + ["G1"] * 44 + ["G2"] * 44, "batch": "b"})
+    adata = ad.AnnData(
+        x, obs.set_index(obs.index.map("cell{}".format)), pd.DataFrame(index=[f"N{i}" for i in range(50)])
+    )
+    data = PerturbationData(adata, "log1p")
+    real, controls = data.subset(c for c in data.conditions() if not c.is_control), data.controls()
+    side = RealSide.of(real, controls, settings=EvaluateSettings(metrics="edistance", components=10, max_cells=800))
+    model = build_model("NoChange").fit(data)
+
+    def of_draws(n_cells: int | None, seeds: int) -> np.ndarray:
+        made = (work.predict_like(model, controls, real, cells=n_cells, seed=seed) for seed in range(seeds))
+        tables = [evaluate(predicted, side) for predicted in made]
+        return np.array([table.set_index("perturbation")["value"]["G1"] for table in tables])
+
+    before, now, expected = of_draws(44, 20), of_draws(None, 20), of_draws(800, 1)[0]
+    assert now.std() < 0.3 * before.std()
+    assert abs(now.mean() - expected) < 0.01 * expected
+    assert before.mean() < expected - 3 * before.std() / np.sqrt(20)
+
+
+def test_predicted_cells_are_bounded(data: PerturbationData, monkeypatch: pytest.MonkeyPatch):
+    real = data.subset(c for c in data.conditions() if c.context == "K562" and not c.is_control)
+    model, controls = build_model("NoChange").fit(data), data.controls(["K562"])
+    few = real.take(np.concatenate([real.rows(c)[:10] for c in real.conditions()]))
+    assert set(work.predict_like(model, controls, few, cells=None, seed=0).moments.n_cells) == {controls.n_cells}
+    assert set(work.predict_like(model, controls, few, cells=7, seed=0).moments.n_cells) == {7}
+    monkeypatch.setattr(work, "MOST_VALUES", 20 * 2 * len(data.genes))
+    assert set(work.predict_like(model, controls, few, cells=None, seed=0).moments.n_cells) == {20}
+    monkeypatch.setattr(work, "MOST_VALUES", 0)
+    assert set(work.predict_like(model, controls, few, cells=None, seed=0).moments.n_cells) == {10}

@@ -101,6 +101,16 @@ def energy(x: np.ndarray, y: np.ndarray) -> float:
     return 2 * cdist(x, y).mean() - pdist(x).mean() - pdist(y).mean()
 
 
+def energy_sd(x: np.ndarray, y: np.ndarray) -> float:
+    terms = [np.linalg.norm(a - y, axis=1).mean() - np.linalg.norm(a - x, axis=1).sum() / (len(x) - 1) for a in x]
+    return 2 * np.std(terms, ddof=1) / np.sqrt(len(x))
+
+
+def noise_of(cells: np.ndarray, n: Naive) -> np.ndarray:
+    """Sampling variance of the mean of these cells."""
+    return stats.sem(cells)[n.kept] ** 2
+
+
 def naive_mmd(x: np.ndarray, y: np.ndarray) -> float:
     median = np.median(pdist(y))
     off = ~np.eye(len(x), dtype=bool)
@@ -168,6 +178,11 @@ NAIVE = {
     "mae": lambda n: np.abs(mu(n)[0] - mu(n)[1]).mean(),
     "mse": lambda n: ((mu(n)[0] - mu(n)[1]) ** 2).mean(),
     "mse_ratio": lambda n: ((mu(n)[0] - mu(n)[1]) ** 2).sum() / (n.delta**2).sum(),
+    "mse_unbiased": lambda n: ((mu(n)[0] - mu(n)[1]) ** 2 - noise_of(n.real, n)).mean(),
+    "mse_unbiased_norm": lambda n: (
+        ((mu(n)[0] - mu(n)[1]) ** 2 - noise_of(n.real, n)).sum()
+        / (n.delta**2 - noise_of(n.real, n) - noise_of(n.control, n)).sum()
+    ),
     "wmse": lambda n: np.average((mu(n)[0] - mu(n)[1]) ** 2, weights=n.t),
     "r2_delta": lambda n: r2_score(n.delta, n.predicted_delta),
     "r2_delta_top20": lambda n: top_r2(n, 20),
@@ -183,6 +198,7 @@ NAIVE = {
     "amplitude_ratio": lambda n: np.linalg.norm(n.predicted_delta) / np.linalg.norm(n.delta),
     "constant_delta": lambda n: float(np.ptp(n.predicted_delta) < 1e-5),
     "edistance": lambda n: energy(n.pcs(n.predicted), n.pcs(n.real)),
+    "edistance_sd": lambda n: energy_sd(n.pcs(n.predicted), n.pcs(n.real)),
     "edistance_genes": lambda n: energy(n.predicted[:, n.kept], n.real[:, n.kept]),
     "mmd": lambda n: naive_mmd(n.pcs(n.predicted), n.pcs(n.real)),
     "wasserstein_gene": lambda n: np.mean(
@@ -324,3 +340,42 @@ def test_all_who_compare_models_agree_below_zero():
     assert comparison_page._best("edistance", summary["mean"]) == "A"
     first, second = badness("edistance", list(summary["mean"]))
     assert first < second
+
+
+def test_any_number_of_cells_gives_the_same_distances_on_average() -> None:
+    rng = np.random.default_rng(5)
+    real, control = {"A": rng.normal(1.0, 1.0, (50, GENES))}, {"control": rng.normal(0.0, 1.0, (100, GENES))}
+    side = RealSide.of(
+        *(labelled({p: x.astype(np.float32) for p, x in side.items()}) for side in (real, control)),
+        settings=EvaluateSettings(metrics="edistance,edistance_sd,edistance_genes,mmd", components=5),
+    )
+
+    def draws(n_cells: int) -> pd.DataFrame:
+        tables = [
+            evaluate(
+                labelled({"A": rng.normal(0.5, 1.2, (n_cells, GENES)).astype(np.float32)}, who="m"), side, seed=seed
+            )
+            for seed in range(40)
+        ]
+        return pd.concat(tables).pivot(index="seed", columns="metric", values="value")
+
+    few, many = draws(20), draws(400)
+    for name in ("edistance", "edistance_genes", "mmd"):
+        assert abs(few[name].mean() - many[name].mean()) < 3 * few[name].std() / np.sqrt(len(few))
+        assert many[name].std() < 0.4 * few[name].std()
+    for table in (few, many):
+        assert table["edistance_sd"].mean() == pytest.approx(table["edistance"].std(), rel=0.35)
+
+
+def test_more_predicted_cells_find_no_more_genes() -> None:
+    real, predicted, control = toy()
+    few = {p: x[:30] for p, x in real.items()}
+    settings = EvaluateSettings(metrics="deg_auprc,deg_overlap", max_cells=CELLS)
+    side = RealSide.of(labelled(few), labelled(control), settings=settings)
+    cells = labelled(predicted, who="model")
+    first = np.concatenate([cells.rows(c)[order(c.perturbation)[:30]] for c in cells.conditions()])
+    both = [
+        evaluate(made, side).set_index(["metric", "perturbation"])["value"]
+        for made in (cells, cells.take(np.sort(first)))
+    ]
+    pd.testing.assert_series_equal(both[0]["deg_auprc"], both[1]["deg_auprc"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import anndata as ad
 import numpy as np
 import pandas as pd
@@ -129,6 +131,56 @@ def test_distances_of_one_distribution_are_about_zero_and_grow_with_a_shift(seed
         same, near, far = (METRICS[name].compute(compare(shift))[0] for shift in (0.0, 1.0, 2.0))
         assert abs(same) < tolerance
         assert same < near < far
+
+
+def test_errors_without_noise_are_right_on_average() -> None:
+    """Predictions of every size of the true response, with 12 real and 30 control cells: mse is far off, this is not."""
+    rng = np.random.default_rng(3)
+    n_real, n_control, n_genes, spread = 12, 30, 300, 0.8
+    truth = rng.normal(0.0, 0.3, (40, n_genes))
+    real = Population(
+        np.zeros((1, n_genes)),
+        (np.arange(1),) * 40,
+        np.full(40, n_real),
+        truth + rng.normal(0.0, spread / np.sqrt(n_real), truth.shape),
+        np.full(truth.shape, spread**2),
+        np.ones(truth.shape),
+    )
+    for size in (0.0, 0.5, 1.0):
+        control_mean = rng.normal(0.0, spread / np.sqrt(n_control), (1, n_genes))
+        control = Population(
+            np.zeros((1, n_genes)),
+            (np.arange(1),),
+            np.array([n_control]),
+            control_mean,
+            np.full((1, n_genes), spread**2),
+            np.ones((1, n_genes)),
+        )
+        context = RealContext(
+            "c",
+            tuple(f"P{i}" for i in range(40)),
+            tuple(map(str, range(n_genes))),
+            real,
+            control,
+            np.ones(truth.shape, bool),
+            None,
+            Axes(np.zeros(n_genes), np.zeros((n_genes, 0))),
+        )
+        comparison = Comparison(context, np.arange(40), replace(real, mean=size * truth))
+        true_error = ((1 - size) ** 2 * truth**2).mean()
+        assert METRICS["mse_unbiased"].compute(comparison).mean() == pytest.approx(true_error, abs=0.003)
+        assert METRICS["mse"].compute(comparison).mean() == pytest.approx(true_error + spread**2 / n_real, abs=0.003)
+        ratio = METRICS["mse_unbiased_norm"].compute(comparison)
+        assert np.nanmean(ratio) == pytest.approx((1 - size) ** 2, abs=0.06)
+
+
+def test_a_response_within_its_noise_has_no_ratio() -> None:
+    rng = np.random.default_rng(4)
+    noise = rng.normal(0.0, np.sqrt(2 * 0.1 / 9), (400, G))
+    comparison = of_means(np.zeros((400, G)), noise, np.zeros(G))
+    undefined = np.isnan(METRICS["mse_unbiased_norm"].compute(comparison))
+    assert undefined.mean() > 0.9
+    assert np.isfinite(METRICS["mse_unbiased"].compute(comparison)).all()
 
 
 def test_constant_and_undefined() -> None:

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", reason="networks need torch: pip install 'c
 pytest.importorskip("lightning", reason="training needs lightning: pip install 'cycseq[networks]'")
 
 from cycseq.data.dataset import Condition, PerturbationData  # noqa: E402
-from cycseq.errors import ModelError  # noqa: E402
+from cycseq.errors import MissingPackageError, ModelError  # noqa: E402
 from cycseq.models import load_model  # noqa: E402
 from cycseq.models.autoencoder import Autoencoder  # noqa: E402
 from cycseq.models.base import bounded  # noqa: E402
@@ -186,7 +186,7 @@ def test_without_torch_the_error_names_the_cure(monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", without_torch)
     monkeypatch.delitem(sys.modules, "cycseq.models.network")
-    with pytest.raises(ModelError, match=r"pip install 'cycseq\[networks\]'"):
+    with pytest.raises(MissingPackageError, match=r"pip install 'cycseq\[networks\]'"):
         importlib.import_module("cycseq.models.network")
 
 

@@ -29,8 +29,8 @@ def squared_distances(x: Cells, y: Cells | None = None) -> Distances:
 def _mean_distances(x: Cells, y: Cells | None = None) -> Float[np.ndarray, "cells"]:
     """Mean Euclidean distance of each x_i to all y_j, or (`y` None) to all other x_j."""
     squares = squared_distances(x, y)
-    total: Float[np.ndarray, "cells"] = np.sqrt(squares, out=squares).sum(axis=1, dtype=np.float64)
-    return total / (squares.shape[1] - (y is None))
+    total = np.sqrt(squares, out=squares).sum(axis=1, dtype=np.float64)
+    return np.asarray(total / (squares.shape[1] - (y is None)))
 
 
 def _energy(predicted: Cells, real: Cells, within_real: float) -> tuple[float, float]:
