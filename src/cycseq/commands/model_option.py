@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-<<<<<<< HEAD
 from cycseq.commands.parser import Parser, flat_config, settings_of, values_of
 from cycseq.errors import SettingsError
-=======
-from jsonargparse import Namespace
-
-from cycseq.commands.parser import Parser
-from cycseq.errors import MissingPackageError, unknown_name
->>>>>>> 8d9eb45 (wip)
 from cycseq.model import Model
 from cycseq.models import MODELS, model_class
 
@@ -27,25 +20,8 @@ def add_model_option(parser: Parser, words: list[str]) -> None:
     SettingsError
         If there is no such model; the nearest name is given.
     """
-<<<<<<< HEAD
     parser.add_argument(
         "--model", required=True, help=f"The model (cycseq list models); {HELP} NAME shows its settings."
-=======
-    named = _named(words)
-    if named:
-        for name in named[1:]:  # jsonargparse would import whatever it is
-            model_class(name)
-        _check_settings(model_class(named[0]), words)
-    elif words not in (["--help"], ["-h"]):  # which names no model, and would import torch for nothing
-        for name in MODELS:
-            with suppress(MissingPackageError):  # a network where torch is absent: --config may name the others
-                model_class(name)
-    parser.add_subclass_arguments(
-        Model,
-        "model",
-        required=True,
-        help="The model (cycseq list models) and its settings; --model.help NAME shows them.",
->>>>>>> 8d9eb45 (wip)
     )
     shown = [name for name in values_of(HELP, words) if name]
     named = [*shown, *values_of("--model", words)]
