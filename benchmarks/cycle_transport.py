@@ -25,7 +25,7 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.simulate import SimulateSettings, simulate
 from cycseq.model import Model
 from cycseq.real_side import RealSide
-from cycseq.score.intervals import paired_differences
+from cycseq.score.summary import paired_differences
 from evidence_data import folds
 
 METRICS = (

@@ -17,7 +17,7 @@ import pandas as pd
 
 import cycseq
 from cycseq.data.split.base import SplitParts
-from cycseq.score.intervals import paired_differences
+from cycseq.score.summary import paired_differences
 
 KANG = Path(__file__).resolve().parents[2] / "shared" / "data" / "kang2018_pbmc_ifnb.h5ad"
 BASELINES = ("NoChange", "ContextAdditive")

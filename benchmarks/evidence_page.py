@@ -12,7 +12,7 @@ from cycseq.benchmarking.settings import BASELINES
 from cycseq.files import write_text
 from cycseq.metrics import HEADLINE, METRICS
 from cycseq.models import MODELS
-from cycseq.score.intervals import FEWEST, paired_differences, summarise
+from cycseq.score.summary import FEWEST, paired_differences, summarise
 from evidence_claims import LESS_DATA, claims, interval, number
 from evidence_data import SOURCES
 

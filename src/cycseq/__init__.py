@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from cycseq.models import build_model, load_model
     from cycseq.report import write_report
     from cycseq.run import Run, fit_run
-    from cycseq.score.intervals import paired_differences, summarise
+    from cycseq.score.summary import paired_differences, summarise
     from cycseq.tuning import TuneSettings, tune
 
 _WHERE = {
     "cycseq.benchmarking": ("BenchmarkSettings", "benchmark"),
-    "cycseq.score.intervals": ("paired_differences", "summarise"),
+    "cycseq.score.summary": ("paired_differences", "summarise"),
     "cycseq.comparison": ("CompareSettings", "compare"),
     "cycseq.data.dataset": ("Condition", "PerturbationData"),
     "cycseq.data.inspect": ("inspect_file",),

@@ -25,7 +25,7 @@ from cycseq.errors import FileError, SettingsError
 from cycseq.evaluation import COLUMNS, EvaluateSettings
 from cycseq.files import alone, clear, write_text
 from cycseq.run import asked_otherwise, environment, read_table
-from cycseq.score.intervals import paired_differences, summarise
+from cycseq.score.summary import paired_differences, summarise
 from cycseq.untrusted import our_command, read_json, whatever_breaks
 
 CELLS, RECORD = "cells", "benchmark.json"

@@ -24,7 +24,7 @@ from cycseq.model import Model
 from cycseq.models import build_model
 from cycseq.progress import track
 from cycseq.run import Run, environment, fit_run, log1p_parts
-from cycseq.score.intervals import paired_differences
+from cycseq.score.summary import paired_differences
 
 RECORD, METRICS, DIFFERENCES, DATA, SPLIT, RUNS = (
     "comparison.json", "metrics.csv", "differences.csv", "data.h5ad", "split.json", "runs",

@@ -15,7 +15,7 @@ from cycseq.metrics import METRICS
 from cycseq.models import MODELS, reference
 from cycseq.report.numbers import counted, listed, short
 from cycseq.report.table import NULL, Headline, badness, is_model
-from cycseq.score.intervals import FEWEST, paired_differences
+from cycseq.score.summary import FEWEST, paired_differences
 
 Verdict = Literal["better", "ahead", "not better", "cannot be told"]
 NOISE = 2.0

@@ -9,7 +9,7 @@ import pandas as pd
 
 TEXTS = {
     *("model", "split", "context", "perturbation", "metric", "reason"),
-    *("null_model", "baseline", "verdict", "beats", "ties", "loses_to"),
+    *("null_model", "baseline", "verdict", "scope", "beats", "ties", "loses_to"),
 }
 """Columns of text in the tables; all others hold numbers."""
 

@@ -1,259 +1,192 @@
-"""Means with paired bootstrap intervals over test conditions, ranks, wins, and calibrated scores.
+"""95 % intervals of means over conditions: contexts are the unit, corrected for being few, and for skewness.
 
-Conditions are resampled within their context, never genes or cells. Contexts with one condition each cannot be
-resampled within: together they are one stratum, so that leaving out one context at a time resamples contexts. Splits of
-one kind (``unseen-context:NK``, ``unseen-context:B``) are pooled; seeds are averaged within a condition first. With
-fewer than about ten conditions a percentile interval is somewhat too narrow.
+Conditions of one context share its luck, so that many conditions in few contexts say little about further contexts. With
+`ENOUGH` contexts or more, an interval is about further contexts: contexts are clusters, the variance is adjusted for their
+small number (CR2), the quantile is Student's with the degrees of freedom that few and unequal clusters leave. With as many
+conditions in each it is exactly the t interval of the means of the contexts, with contexts - 1 degrees of freedom. A
+perturbation that is tested in several contexts is shared luck too, and is a second way of clustering.
+
+With fewer contexts nothing is said about further ones: the interval is about further perturbations in these contexts.
+
+Sources: Bell and McCaffrey (2002), Survey Methodology 28, 169 (variance, degrees of freedom); Cameron, Gelbach and Miller
+(2011), J. Business & Economic Statistics 29, 238 (two ways of clustering); Hall (1992), J. R. Statist. Soc. B 54, 221 (skewness).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
-import pandas as pd
-from jaxtyping import Bool, Float
+from jaxtyping import Float, Int
+from scipy import sparse, stats
 
-from cycseq.errors import unknown_name
-from cycseq.metrics import METRICS
+LEVEL = 0.95
+ENOUGH = 6
+"""With fewer contexts an interval is about these contexts only."""
+SYMMETRIC = 1e-6
+"""A smaller skewness is none: its correction would divide by it."""
 
-POSITIVE = "SplitHalf"
-NEGATIVES = ("NoChange", "PerturbedMean")
-UNRANKED = " (wrong target)"
-INTERVAL = (0.025, 0.975)
-FEWEST = 6
-"""With fewer conditions all fall on one side by chance more often than once in 20 (2 / 2^n): no verdict."""
-NEGLIGIBLE = 1e-6
-"""A smaller difference of one condition is rounding of float32 cells: it counts as none."""
+Scope: TypeAlias = Literal["further contexts", "these contexts only", ""]
+"""What an interval is about; empty where there is none."""
+FURTHER: Scope = "further contexts"
+THESE: Scope = "these contexts only"
 
 Values = Float[np.ndarray, "conditions columns"]
-Weights = Float[np.ndarray, "draws conditions"]
+Codes = Int[np.ndarray, "conditions"]
+Row = Float[np.ndarray, "columns"]
+Scores = Float[np.ndarray, "clusters columns"]
 
 
-def summarise(metrics: pd.DataFrame, *, baselines: Sequence[str], draws: int = 2000, seed: int = 0) -> pd.DataFrame:
-    """One row per kind of split, metric and model.
+@dataclass(frozen=True)
+class Intervals:
+    """Means of columns with their 95 % intervals; NaN where there are fewer than two conditions."""
 
-    Parameters
-    ----------
-    metrics
-        Rows as of `cycseq.evaluate`, of any number of models, splits and seeds, with ``SplitHalf`` among the models
-        where there is a ceiling.
-    baselines
-        The models that others are compared with; those that are not in the table are passed over.
-    draws
-        Bootstrap draws.
-    seed
-        Fixes them.
-
-    Returns
-    -------
-    Columns:
-
-    - split: the kind (text before ``:``); metric; model;
-    - mean, low, high: over defined conditions, with the 95 % percentile interval (NaN with fewer than two conditions);
-    - n_conditions, n_contexts: defined ones; n_undefined: conditions where the metric is NaN for this model;
-    - rank: 1 is best; NaN for the controls ``SplitHalf`` and wrong target;
-    - ceiling, null, null_model: mean of ``SplitHalf``, and of the better of ``NoChange`` and ``PerturbedMean``;
-    - score: (value - null) / (ceiling - null), unclipped, over the conditions where all three are defined (for a metric
-      with a target: of the distances to it);
-    - cannot_tell: the ceiling is not above the null beyond their spread, so that the metric says nothing on these data;
-    - beats, ties, loses_to: the baselines, joined by ``", "``, as of `paired_differences`.
-
-    Raises
-    ------
-    SettingsError
-        If the table has a metric that does not exist.
-    """
-    differences = paired_differences(metrics, baselines=baselines, draws=draws, seed=seed)
-    keys = ["split", "metric", "model"]
-    rows = [row for group in _groups(metrics) for row in _rows(group, draws, seed)]
-    table = pd.DataFrame(rows, columns=None if rows else [*keys, "mean"])
-    for column, verdict in (("beats", "beats"), ("ties", "ties"), ("loses_to", "loses")):
-        named = differences[differences["verdict"] == verdict].groupby(keys, sort=False)["baseline"].agg(", ".join)
-        table[column] = [named.get(key, "") for key in zip(*(table[name] for name in keys), strict=True)]
-    return table
+    mean: Row
+    low: Row
+    high: Row
+    n_conditions: Int[np.ndarray, "columns"]
+    n_contexts: Int[np.ndarray, "columns"]
+    scope: list[Scope]
 
 
-def paired_differences(
-    metrics: pd.DataFrame, *, baselines: Sequence[str], draws: int = 2000, seed: int = 0
-) -> pd.DataFrame:
-    """Every model against every baseline, over the conditions where both are defined.
+@dataclass(frozen=True)
+class _Spread:
+    """The variance of means, estimated from the sums of clusters."""
+
+    variance: Row
+    degrees: Row
+    """Of freedom (Satterthwaite)."""
+    skewness: Row
+    """Of the mean: sum of cubes of the clusters' contributions over the variance to the power 3/2."""
+
+
+def intervals(values: Values, contexts: np.ndarray, perturbations: np.ndarray) -> Intervals:
+    """The mean of every column over its defined conditions, with a 95 % interval.
 
     Parameters
     ----------
-    metrics, baselines, draws, seed
-        As of `summarise`.
+    values
+        A row for each condition; NaN where undefined.
+    contexts, perturbations
+        Labels of the conditions; a pair of labels occurs once.
 
     Returns
     -------
-    Columns split, metric, model, baseline, difference (mean of model minus baseline; of the distances to the target where
-    a metric has one), low, high (95 % paired bootstrap interval), n_conditions and verdict: ``beats`` or ``loses`` where
-    the interval excludes zero, ``ties`` where it does not, ``""`` with fewer than six conditions: by chance all would fall on one side too often.
+    Intervals
+        The interval is the hull of Student's and of Hall's, which corrects it for skewness.
     """
-    rows: list[dict[str, object]] = []
-    for group in _groups(metrics):
-        weights = _weights(group.contexts, draws, seed)
-        present = [name for name in dict.fromkeys(baselines) if name in group.models]
-        pairs = [(m, b) for m in group.models for b in present if m != b]
-        if not pairs:
+    n_columns = values.shape[1]
+    mean, low, high = np.full((3, n_columns), np.nan)
+    n_conditions, n_contexts = np.zeros((2, n_columns), dtype=np.int64)
+    scope: list[Scope] = [""] * n_columns
+    for defined, columns in _patterns(~np.isnan(values)):
+        context, perturbation = (
+            np.unique(labels[defined], return_inverse=True)[1] for labels in (contexts, perturbations)
+        )
+        part = values[np.ix_(defined, columns)]
+        n_conditions[columns], n_contexts[columns] = len(part), len(np.unique(context))
+        if not len(part):
             continue
-        of_model, of_baseline = (np.array([group.models.index(pair[k]) for pair in pairs]) for k in (0, 1))
-        for metric, values in zip(group.metrics, group.values, strict=True):
-            sign = 1.0 if METRICS[metric].direction == "higher" else -1.0
-            loss = sign * METRICS[metric].goodness(values)
-            difference = loss[:, of_model] - loss[:, of_baseline]
-            found = _interval(np.where(np.abs(difference) < NEGLIGIBLE, 0.0, difference), weights)
-            wins = np.where(sign > 0, found.low > 0, found.high < 0)
-            losses = np.where(sign > 0, found.high < 0, found.low > 0)
-            verdicts = np.select([found.n < FEWEST, wins, losses], ["", "beats", "loses"], "ties")
-            rows += [
-                {"split": group.name, "metric": metric, "model": m, "baseline": b}
-                | {"difference": found.mean[k], "low": found.low[k], "high": found.high[k]}
-                | {"n_conditions": int(found.n[k]), "verdict": str(verdicts[k])}
-                for k, (m, b) in enumerate(pairs)
-            ]
-    columns = ["split", "metric", "model", "baseline", "difference", "low", "high", "n_conditions", "verdict"]
-    return pd.DataFrame(rows, columns=columns)
+        mean[columns] = part.mean(axis=0)
+        if len(part) < 2:
+            continue
+        wide = n_contexts[columns[0]] >= ENOUGH
+        spread = (
+            _between_contexts(part, context, perturbation) if wide else _within_contexts(part, context, perturbation)
+        )
+        low[columns], high[columns] = _limits(mean[columns], spread)
+        for column in columns:
+            scope[column] = FURTHER if wide else THESE
+    return Intervals(mean, low, high, n_conditions, n_contexts, scope)
 
 
-@dataclass(frozen=True)
-class _Group:
-    """All scores on splits of one kind."""
-
-    name: str
-    metrics: list[str]
-    models: list[str]
-    contexts: np.ndarray
-    """Of every condition."""
-    values: Float[np.ndarray, "metrics conditions models"]
-    """Averaged over seeds; NaN where undefined or absent."""
-    undefined: Bool[np.ndarray, "metrics conditions models"]
-    """Whether there is a row, and it is NaN."""
-    spread: Float[np.ndarray, "metrics models"]
-    """Standard deviation over seeds of the mean over conditions."""
+def _patterns(defined: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Columns that are defined in the same conditions: the conditions, and the columns."""
+    if not defined.shape[1]:
+        return
+    patterns, of_column = np.unique(np.packbits(defined, axis=0), axis=1, return_inverse=True)
+    for k in range(patterns.shape[1]):
+        columns = np.flatnonzero(of_column.ravel() == k)
+        yield np.flatnonzero(defined[:, columns[0]]), columns
 
 
-@dataclass(frozen=True)
-class _Interval:
-    mean: Float[np.ndarray, "columns"]
-    low: Float[np.ndarray, "columns"]
-    high: Float[np.ndarray, "columns"]
-    n: np.ndarray
-    """Defined conditions of each column."""
+def _limits(mean: Row, spread: _Spread) -> tuple[Row, Row]:
+    """Lower and upper limit: the outer ones of Student's interval and of Hall's."""
+    error, quantile = np.sqrt(spread.variance), stats.t.ppf((1 + LEVEL) / 2, spread.degrees)
+    skewed = np.abs(spread.skewness) > SYMMETRIC
+    a = np.where(skewed, spread.skewness, 1.0)
+
+    def hall(t: Row) -> Row:
+        """The inverse of Hall's cubic g(T) = T + a T^2 / 3 + a^2 T^3 / 27 + a / 6."""
+        return np.where(skewed, 3 / a * (np.cbrt(1 + a * (t - a / 6)) - 1), t)
+
+    return (
+        mean - np.maximum(quantile, hall(quantile)) * error,
+        mean - np.minimum(-quantile, hall(-quantile)) * error,
+    )
 
 
-def _groups(metrics: pd.DataFrame) -> Iterator[_Group]:
-    for name in metrics["metric"].unique():
-        if name not in METRICS:
-            raise unknown_name(str(name), "metric", METRICS)
-    kinds = metrics["split"].astype(str).str.split(":").str[0]
-    for kind, rows in metrics.groupby(kinds, sort=False):
-        of_metric, names = pd.factorize(rows["metric"])
-        of_model, models = pd.factorize(rows["model"])
-        labels = pd.MultiIndex.from_frame(rows[["split", "context", "perturbation"]].astype(str))
-        of_condition, conditions = pd.factorize(labels)
-        shape = (len(names), len(conditions), len(models))
-        frame = pd.DataFrame({"metric": of_metric, "condition": of_condition, "model": of_model})
-        frame["value"], frame["seed"] = rows["value"].to_numpy(dtype=np.float64), rows["seed"].to_numpy()
-        means = frame.groupby(["metric", "condition", "model"])["value"].mean()
-        values, undefined = np.full(shape, np.nan), np.zeros(shape, dtype=bool)
-        at = tuple(means.index.get_level_values(level).to_numpy() for level in range(3))
-        values[at], undefined[at] = means.to_numpy(), means.isna().to_numpy()
-        by_seed = frame.groupby(["metric", "model", "seed"])["value"].mean().groupby(["metric", "model"]).std()
-        spread = np.full((len(names), len(models)), np.nan)
-        spread[tuple(by_seed.index.get_level_values(level).to_numpy() for level in range(2))] = by_seed.to_numpy()
-        contexts = np.array([condition[1] for condition in conditions], dtype=object)
-        yield _Group(str(kind), list(names), list(models), contexts, values, undefined, spread)
+def _between_contexts(values: Values, context: Codes, perturbation: Codes) -> _Spread:
+    """Contexts as clusters; what perturbations share across contexts is added where there are enough of them."""
+    by_context = _clustered(values, context)
+    if len(np.unique(perturbation)) < ENOUGH:
+        return by_context
+    by_perturbation, alone = _clustered(values, perturbation), _clustered(values, np.arange(len(values)))
+    shared = np.maximum(by_perturbation.variance - alone.variance, 0.0)
+    variance = by_context.variance + shared
+    parts = by_context.variance**2 / by_context.degrees + shared**2 / by_perturbation.degrees
+    degrees = np.divide(variance**2, parts, out=by_context.degrees.copy(), where=parts > 0)
+    return _Spread(variance, degrees, by_context.skewness)
 
 
-def _weights(contexts: np.ndarray, draws: int, seed: int) -> Weights:
-    """How often each draw takes each condition: multinomial within each context, lone conditions together."""
-    rng = np.random.default_rng(seed)
-    code, count = np.unique(contexts, return_inverse=True, return_counts=True)[1:]
-    stratum = np.where(count[code] == 1, -1, code)
-    weights = np.zeros((draws, len(contexts)))
-    for one in np.unique(stratum):
-        members = np.flatnonzero(stratum == one)
-        weights[:, members] = rng.multinomial(len(members), np.full(len(members), 1.0 / len(members)), size=draws)
-    return weights
+def _clustered(values: Values, cluster: Codes) -> _Spread:
+    """CR2 variance of the mean with these clusters, and its degrees of freedom where all conditions are alike.
+
+    With shares p of the clusters in all conditions, and S the sums of their residuals: variance = sum S^2 / (n^2 (1 - p)),
+    and 1 / degrees = sum p^2 + (sum q)^2 - sum q^2 with q = p^2 / (1 - p).
+    """
+    n = len(values)
+    share = np.bincount(cluster) / n
+    contributions = _sums(values - values.mean(axis=0), cluster) / (n * np.sqrt(1 - share))[:, None]
+    q = share**2 / (1 - share)
+    return _spread(contributions, 1 / float((share**2).sum() + q.sum() ** 2 - (q**2).sum()))
 
 
-def _interval(values: Values, weights: Weights) -> _Interval:
-    """Mean and percentile interval of every column, over its defined conditions."""
-    defined = ~np.isnan(values)
-    filled, n = np.where(defined, values, 0.0), defined.sum(axis=0)
+def _within_contexts(values: Values, context: Codes, perturbation: Codes) -> _Spread:
+    """Perturbations as clusters, around the mean of each context: CR2 of a mean of means of contexts.
+
+    Contexts with one condition each have no mean to vary around: together they are one stratum, their conditions alone
+    the clusters.
+    """
+    n, size = len(values), np.bincount(context)
+    alone = size[context] == 1
+    stratum = np.where(alone, len(size), context)
+    if alone.sum() == 1 and len(size) > 1:  # joins the smallest of the others
+        stratum[alone] = np.argmin(np.where(size == 1, n + 1, size))
+    stratum = np.unique(stratum, return_inverse=True)[1]
+    cluster = np.unique(np.where(alone, perturbation.max() + 1 + np.arange(n), perturbation), return_inverse=True)[1]
+    members = np.bincount(stratum)
+    residuals = values - (_sums(values, stratum) / members[:, None])[stratum]
+    adjusted = residuals / np.sqrt(1 - 1 / members[stratum])[:, None]
+    membership = sparse.csr_array((np.ones(n), (cluster, stratum)))
+    overlap = (membership.T @ membership).toarray()
+    outer = 1 / np.outer(members - 1, members - 1)
+    diagonal = np.asarray((membership**2).sum(axis=1)).ravel()  # conditions of each cluster
+    own = np.asarray(membership.multiply(1 / (members - 1)).sum(axis=1)).ravel()
+    trace_of_square = (diagonal**2).sum() + (overlap**2 * outer).sum() - (own**2).sum()
+    return _spread(_sums(adjusted, cluster) / n, float(n**2 / trace_of_square))
+
+
+def _spread(contributions: Scores, degrees: float) -> _Spread:
+    variance = (contributions**2).sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = filled.sum(axis=0) / n
-        drawn = (weights @ filled) / (weights @ defined)
-    low, high = np.full((2, len(n)), np.nan)
-    whole = ~np.isnan(drawn).any(axis=0)
-    if whole.any():
-        low[whole], high[whole] = np.quantile(drawn[:, whole], INTERVAL, axis=0)
-    for column in np.flatnonzero(~whole & (n > 1)):  # some draws took none of the few defined conditions
-        low[column], high[column] = np.nanquantile(drawn[:, column], INTERVAL)
-    low[n < 2], high[n < 2] = np.nan, np.nan
-    return _Interval(mean, low, high, n)
+        skewness = (contributions**3).sum(axis=0) / variance**1.5
+    return _Spread(variance, np.full(len(variance), max(degrees, 1.0)), np.nan_to_num(skewness, posinf=0.0, neginf=0.0))
 
 
-def _rows(group: _Group, draws: int, seed: int) -> Iterator[dict[str, object]]:
-    weights = _weights(group.contexts, draws, seed)
-    ranked = np.array([model != POSITIVE and not model.endswith(UNRANKED) for model in group.models])
-    for k, metric in enumerate(group.metrics):
-        values = group.values[k]
-        found = _interval(values, weights)
-        good = METRICS[metric].goodness(values)
-        mean_good = _interval(good, weights).mean
-        ranks = pd.Series(np.where(ranked, mean_good, np.nan)).rank(ascending=False, method="min")
-        scale = _scale(group, k, good, weights)
-        for m, model in enumerate(group.models):
-            defined = ~np.isnan(values[:, m])
-            yield {
-                "split": group.name,
-                "metric": metric,
-                "model": model,
-                "mean": found.mean[m],
-                "low": found.low[m],
-                "high": found.high[m],
-                "n_conditions": int(found.n[m]),
-                "n_contexts": len(set(group.contexts[defined])),
-                "n_undefined": int(group.undefined[k, :, m].sum()),
-                "rank": ranks[m],
-                "ceiling": np.nan if scale.positive is None else found.mean[scale.positive],
-                "null": np.nan if scale.negative is None else found.mean[scale.negative],
-                "null_model": "" if scale.negative is None else group.models[scale.negative],
-                "score": scale.score(good, m),
-                "cannot_tell": scale.cannot_tell,
-            }
-
-
-@dataclass(frozen=True)
-class _Scale:
-    """Which columns are 0 and 1 of the calibrated score."""
-
-    positive: int | None
-    negative: int | None
-    cannot_tell: bool
-
-    def score(self, good: Values, model: int) -> float:
-        """(value - negative) / (positive - negative) over the conditions where all three are defined."""
-        if self.positive is None or self.negative is None:
-            return float("nan")
-        three = good[:, [model, self.positive, self.negative]]
-        three = three[~np.isnan(three).any(axis=1)]
-        if not len(three):
-            return float("nan")
-        value, positive, negative = three.mean(axis=0)
-        return float((value - negative) / (positive - negative)) if positive != negative else float("nan")
-
-
-def _scale(group: _Group, metric: int, good: Values, weights: Weights) -> _Scale:
-    positive = group.models.index(POSITIVE) if POSITIVE in group.models else None
-    there = [i for i, model in enumerate(group.models) if model in NEGATIVES and not np.isnan(good[:, i]).all()]
-    negative = max(there, key=lambda i: float(np.nanmean(good[:, i])), default=None)
-    if positive is None or negative is None:
-        return _Scale(positive, negative, cannot_tell=False)
-    above = _interval(good[:, [positive]] - good[:, [negative]], weights)
-    repeats = np.nan_to_num(group.spread[metric, positive])
-    beyond = above.mean[0] > 2 * repeats and (above.n[0] < 2 or above.low[0] > 0)
-    return _Scale(positive, negative, cannot_tell=not beyond)
+def _sums(values: Values, cluster: Codes) -> Scores:
+    n = len(values)
+    membership = sparse.csr_array((np.ones(n), (cluster, np.arange(n))), shape=(int(cluster.max()) + 1, n))
+    return np.asarray(membership @ values)

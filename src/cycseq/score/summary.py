@@ -1,0 +1,231 @@
+"""Tables of scores: means with intervals, ranks, calibrated scores, and every model beside every baseline.
+
+Seeds, and splits that test the same condition, are averaged first: they are no more conditions. Splits of one kind
+(``unseen-context:NK``, ``unseen-context:B``) are one group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
+
+from cycseq.calibration import SPLIT_HALF, WRONG_TARGET
+from cycseq.errors import unknown_name
+from cycseq.metrics import METRICS
+from cycseq.score.intervals import Intervals, Values, intervals
+from cycseq.score.verdicts import NEGATIVE_CONTROLS, judge
+
+FEWEST = 6
+"""With fewer conditions all fall on one side by chance more often than once in 20 (2 / 2^n): no verdict."""
+NEGLIGIBLE = 1e-6
+"""A smaller difference of one condition is rounding of float32 cells: it counts as none."""
+
+
+def summarise(metrics: pd.DataFrame, *, baselines: Sequence[str]) -> pd.DataFrame:
+    """One row per kind of split, metric and model.
+
+    Parameters
+    ----------
+    metrics
+        Rows as of `cycseq.evaluate`, of any number of models, splits and seeds, with ``SplitHalf`` among the models
+        where there is a ceiling.
+    baselines
+        The models that others are compared with; those that are not in the table are passed over.
+
+    Returns
+    -------
+    Columns:
+
+    - split: the kind (text before ``:``); metric; model;
+    - mean, low, high: over defined conditions, with the 95 % interval of `cycseq.score.intervals` (NaN with fewer than two
+      conditions); scope: what it is about, ``further contexts`` or (fewer than six) ``these contexts only``;
+    - n_conditions, n_contexts: defined ones; n_undefined: conditions where the metric is NaN for this model;
+    - rank: 1 is best; NaN for the controls ``SplitHalf`` and wrong target;
+    - ceiling, null, null_model: mean of ``SplitHalf``, and of the best of the negative controls (``NoChange``,
+      ``PerturbedMean``, ``SmoothedControls``);
+    - score: (value - null) / (ceiling - null), unclipped, over the conditions where all three are defined (for a metric
+      with a target: of the distances to it);
+    - cannot_tell: the ceiling is not above the null beyond their spread, so that the metric says nothing on these data;
+    - beats, ties, loses_to: the baselines, joined by ``", "``, as far as `cycseq.score.verdicts.judge` admits it.
+
+    Raises
+    ------
+    SettingsError
+        If the table has a metric that does not exist.
+    """
+    differences = paired_differences(metrics, baselines=baselines)
+    keys = ["split", "metric", "model"]
+    rows = [row for group in _groups(metrics) for row in _rows(group)]
+    table = pd.DataFrame(rows, columns=None if rows else [*keys, "mean"])
+    verdicts = [v for _, part in table.groupby("split", sort=False) for v in judge(part, differences).verdicts]
+    for column, word in (("beats", "better"), ("ties", "indistinguishable"), ("loses_to", "worse")):
+        names: dict[tuple[str, ...], list[str]] = {}
+        for verdict in verdicts:
+            if verdict.word == word:
+                names.setdefault((verdict.split, verdict.metric, verdict.model), []).append(verdict.other)
+        table[column] = [", ".join(names.get(key, ())) for key in zip(*(table[name] for name in keys), strict=True)]
+    return table
+
+
+def paired_differences(metrics: pd.DataFrame, *, baselines: Sequence[str]) -> pd.DataFrame:
+    """Every model against every baseline and against its own wrong target, where both are defined.
+
+    Parameters
+    ----------
+    metrics, baselines
+        As of `summarise`.
+
+    Returns
+    -------
+    Columns split, metric, model, baseline, difference (mean of model minus baseline; of the distances to the target where
+    a metric has one), low, high (95 % interval of the paired differences), n_conditions, n_contexts, scope (as of
+    `summarise`), identical (no condition differs) and verdict: ``beats`` or ``loses`` where the interval excludes zero,
+    ``ties`` where it does not, ``""`` with fewer than six conditions. The verdict is the interval's alone; what may be said
+    of it, `cycseq.score.verdicts.judge` decides.
+    """
+    rows: list[dict[str, object]] = []
+    for group in _groups(metrics):
+        present = [name for name in dict.fromkeys(baselines) if name in group.models]
+        shuffled = {model: model + WRONG_TARGET for model in group.models if model + WRONG_TARGET in group.models}
+        pairs = [(m, b) for m in group.models for b in present if m != b]
+        pairs += [pair for pair in shuffled.items() if pair not in pairs]
+        if not pairs:
+            continue
+        of_model, of_baseline = (np.array([group.models.index(pair[k]) for pair in pairs]) for k in (0, 1))
+        for metric, values in zip(group.metrics, group.values, strict=True):
+            sign = 1.0 if METRICS[metric].direction == "higher" else -1.0
+            loss = sign * METRICS[metric].goodness(values)
+            difference = loss[:, of_model] - loss[:, of_baseline]
+            difference = np.where(np.abs(difference) < NEGLIGIBLE, 0.0, difference)
+            of_pairs = group.intervals(difference)
+            wins = np.where(sign > 0, of_pairs.low > 0, of_pairs.high < 0)
+            losses = np.where(sign > 0, of_pairs.high < 0, of_pairs.low > 0)
+            verdicts = np.select([of_pairs.n_conditions < FEWEST, wins, losses], ["", "beats", "loses"], "ties")
+            identical = (np.nan_to_num(difference) == 0).all(axis=0) & (of_pairs.n_conditions > 0)
+            rows += [
+                {"split": group.name, "metric": metric, "model": m, "baseline": b}
+                | {"difference": of_pairs.mean[k], "low": of_pairs.low[k], "high": of_pairs.high[k]}
+                | {"n_conditions": int(of_pairs.n_conditions[k]), "n_contexts": int(of_pairs.n_contexts[k])}
+                | {"scope": of_pairs.scope[k], "identical": bool(identical[k]), "verdict": str(verdicts[k])}
+                for k, (m, b) in enumerate(pairs)
+            ]
+    columns = ["split", "metric", "model", "baseline", "difference", "low", "high", "n_conditions", "n_contexts"]
+    return pd.DataFrame(rows, columns=[*columns, "scope", "identical", "verdict"])
+
+
+@dataclass(frozen=True)
+class _Group:
+    """All scores on splits of one kind."""
+
+    name: str
+    metrics: list[str]
+    models: list[str]
+    contexts: np.ndarray
+    """Of every condition."""
+    perturbations: np.ndarray
+    """Of every condition."""
+    values: Float[np.ndarray, "metrics conditions models"]
+    """Averaged over seeds and splits; NaN where undefined or absent."""
+    undefined: Bool[np.ndarray, "metrics conditions models"]
+    """Whether there is a row, and it is NaN."""
+    spread: Float[np.ndarray, "metrics models"]
+    """Standard deviation over seeds of the mean over conditions."""
+
+    def intervals(self, values: Values) -> Intervals:
+        """Of columns with a row for each condition."""
+        return intervals(values, self.contexts, self.perturbations)
+
+
+def _groups(metrics: pd.DataFrame) -> Iterator[_Group]:
+    for name in metrics["metric"].unique():
+        if name not in METRICS:
+            raise unknown_name(str(name), "metric", METRICS)
+    kinds = metrics["split"].astype(str).str.split(":").str[0]
+    for kind, rows in metrics.groupby(kinds, sort=False):
+        of_metric, names = pd.factorize(rows["metric"])
+        of_model, models = pd.factorize(rows["model"])
+        labels = pd.MultiIndex.from_frame(rows[["context", "perturbation"]].astype(str))
+        of_condition, conditions = pd.factorize(labels)
+        shape = (len(names), len(conditions), len(models))
+        frame = pd.DataFrame({"metric": of_metric, "condition": of_condition, "model": of_model})
+        frame["value"], frame["seed"] = rows["value"].to_numpy(dtype=np.float64), rows["seed"].to_numpy()
+        means = frame.groupby(["metric", "condition", "model"])["value"].mean()
+        values, undefined = np.full(shape, np.nan), np.zeros(shape, dtype=bool)
+        at = tuple(means.index.get_level_values(level).to_numpy() for level in range(3))
+        values[at], undefined[at] = means.to_numpy(), means.isna().to_numpy()
+        by_seed = frame.groupby(["metric", "model", "seed"])["value"].mean().groupby(["metric", "model"]).std()
+        spread = np.full((len(names), len(models)), np.nan)
+        spread[tuple(by_seed.index.get_level_values(level).to_numpy() for level in range(2))] = by_seed.to_numpy()
+        of_context, of_perturbation = (np.array([c[k] for c in conditions], dtype=object) for k in (0, 1))
+        yield _Group(str(kind), list(names), list(models), of_context, of_perturbation, values, undefined, spread)
+
+
+def _rows(group: _Group) -> Iterator[dict[str, object]]:
+    ranked = np.array([model != SPLIT_HALF and not model.endswith(WRONG_TARGET) for model in group.models])
+    for k, metric in enumerate(group.metrics):
+        values = group.values[k]
+        of_models = group.intervals(values)
+        good = METRICS[metric].goodness(values)
+        mean_good = group.intervals(good).mean
+        ranks = pd.Series(np.where(ranked, mean_good, np.nan)).rank(ascending=False, method="min")
+        scale = _scale(group, k, good)
+        for m, model in enumerate(group.models):
+            yield {
+                "split": group.name,
+                "metric": metric,
+                "model": model,
+                "mean": of_models.mean[m],
+                "low": of_models.low[m],
+                "high": of_models.high[m],
+                "scope": of_models.scope[m],
+                "n_conditions": int(of_models.n_conditions[m]),
+                "n_contexts": int(of_models.n_contexts[m]),
+                "n_undefined": int(group.undefined[k, :, m].sum()),
+                "rank": ranks[m],
+                "ceiling": np.nan if scale.positive is None else of_models.mean[scale.positive],
+                "null": np.nan if scale.negative is None else of_models.mean[scale.negative],
+                "null_model": "" if scale.negative is None else group.models[scale.negative],
+                "score": scale.score(good, m),
+                "cannot_tell": scale.cannot_tell,
+            }
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """Which columns are 0 and 1 of the calibrated score."""
+
+    positive: int | None
+    negative: int | None
+    cannot_tell: bool
+
+    def score(self, good: Values, model: int) -> float:
+        """(value - negative) / (positive - negative) over the conditions where all three are defined."""
+        if self.positive is None or self.negative is None:
+            return float("nan")
+        three = good[:, [model, self.positive, self.negative]]
+        three = three[~np.isnan(three).any(axis=1)]
+        if not len(three):
+            return float("nan")
+        value, positive, negative = three.mean(axis=0)
+        return float((value - negative) / (positive - negative)) if positive != negative else float("nan")
+
+
+def _scale(group: _Group, metric: int, good: Values) -> _Scale:
+    """The ceiling tells where it is above the null by more than halving varies, and by its interval.
+
+    With fewer than `FEWEST` conditions, in place of the interval: in each of them.
+    """
+    positive = group.models.index(SPLIT_HALF) if SPLIT_HALF in group.models else None
+    there = [i for i, model in enumerate(group.models) if model in NEGATIVE_CONTROLS and not np.isnan(good[:, i]).all()]
+    negative = max(there, key=lambda i: float(np.nanmean(good[:, i])), default=None)
+    if positive is None or negative is None:
+        return _Scale(positive, negative, cannot_tell=False)
+    above = good[:, [positive]] - good[:, [negative]]
+    of_above = group.intervals(above)
+    lowest = of_above.low[0] if of_above.n_conditions[0] >= FEWEST else np.nanmin(above, initial=np.inf)
+    repeats = np.nan_to_num(group.spread[metric, positive])
+    return _Scale(positive, negative, cannot_tell=not (of_above.mean[0] > 2 * repeats and lowest > 0))
