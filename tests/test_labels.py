@@ -274,3 +274,48 @@ def test_guides_of_a_real_screen(shared_data) -> None:
     keys = ObsKeys(perturbation="guide", guide_suffix="auto")
     found = find_labels(adata.obs, keys, default_context="x", genes=set(adata.var_names))
     assert (found.obs["perturbation"].to_numpy() == adata.obs["perturbation"].astype(str).to_numpy()).all()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("Condition", "condition"), ("condition", "treatment"), ("condition", "CONDITION")]
+)
+def test_two_columns_alike_are_asked_for(one: str, other: str) -> None:
+    obs = {one: ["control", "A", "B"], other: ["control", "A", "A"]}
+    assert labels({one: obs[one], other: obs[one]}).obs["perturbation"].tolist() == ["control", "A", "B"]
+    options = f"--perturbation-key {one} or --perturbation-key {other}"
+    with pytest.raises(DataError, match=f"{one!r} and {other!r}, and they differ. Say {options}"):
+        labels(obs)
+    for column in (one, other):
+        assert labels(obs, ObsKeys(perturbation=column)).obs["perturbation"].tolist() == obs[column]
+
+
+def test_two_contexts_alike_are_asked_for() -> None:
+    obs = {"perturbation": ["control", "A"], "Cell_Type": ["x", "y"], "cell_type": ["x", "x"]}
+    assert set(labels(obs).obs["context"]) == {"x", "y"}  # a column of one value tells nothing
+    obs = {"perturbation": ["control"] * 3, "Cell_Type": ["x", "y", "y"], "cell_type": ["x", "x", "y"]}
+    with pytest.raises(DataError, match="--context-key Cell_Type or --context-key cell_type"):
+        labels(obs)
+
+
+@pytest.mark.parametrize("column", ["time", "timepoint", "Hours"])
+def test_pooled_times_are_noted_and_can_be_kept_apart(column: str) -> None:
+    obs = {"perturbation": ["control", "A"] * 2, "cell_line": ["K562"] * 4, column: [6.0, 6.0, 24.0, 24.0]}
+    (note,) = (note for note in labels(obs).notes if "pooled" in note)
+    assert (
+        note
+        == f"times are pooled: obs['{column}'] has 2 levels (6.0, 24.0); --split-by {column} makes a context of each"
+    )
+    found = labels(obs, ObsKeys(split_by=column))
+    assert found.obs["context"].tolist() == [f"K562_{column}_{hours}" for hours in (6, 6, 24, 24)]
+    assert not any("pooled" in note for note in found.notes)
+    assert not any("pooled" in note for note in labels({**obs, column: [6.0] * 4}).notes)
+    with pytest.raises(DataError, match=f"1 of 4 cells have no level in obs..{column}"):
+        labels({**obs, column: [6.0, 6.0, 24.0, None]}, ObsKeys(split_by=column))
+    with pytest.raises(DataError, match=f"did you mean {column!r}"):
+        labels(obs, ObsKeys(split_by=column[:-1] + "x"))
+
+
+@pytest.mark.parametrize("said", ["0", "0.0", "00"])
+def test_a_control_that_is_a_number(said: str) -> None:
+    found = labels({"perturbation": [0.0, 1.0, 2.5]}, ObsKeys(control=said))
+    assert found.obs["perturbation"].tolist() == ["control", "1.0", "2.5"]

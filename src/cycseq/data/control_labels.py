@@ -185,5 +185,14 @@ def _by_kind(labels: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _fitting(name: str, labels: Sequence[str]) -> list[str]:
-    """The label of this name, or else those that fit it as a pattern."""
-    return [name] if name in labels else [label for label in labels if fnmatchcase(label, name)]
+    """The label of this name, or else those that fit it as a pattern, or that are the same number: `0` is `0.0`."""
+    if name in labels:
+        return [name]
+    return [label for label in labels if fnmatchcase(label, name) or _same_number(label, name)]
+
+
+def _same_number(one: str, other: str) -> bool:
+    try:
+        return float(one) == float(other)
+    except ValueError:
+        return False

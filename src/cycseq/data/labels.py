@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,6 +20,8 @@ from cycseq.data.control_labels import (
     sentences,
     usual_controls,
 )
+from cycseq.data.label_columns import find_columns, labelled_cells, named_column, translate
+from cycseq.data.levels import pooled_doses, pooled_times, split_context
 from cycseq.data.usual_names import (
     BATCH_NAMES,
     CONTEXT_NAMES,
@@ -29,7 +31,7 @@ from cycseq.data.usual_names import (
     UNLABELLED,
     canonical_perturbation,
 )
-from cycseq.errors import DataError, unknown_name
+from cycseq.errors import DataError
 
 OtherControls = Literal["leave-out", "keep"]
 
@@ -53,6 +55,8 @@ class ObsKeys:
     guide_suffix: str | None = None
     """What the labels of guides end in, as a regular expression (``_g\\d+``), or ``auto``: the guides of a gene are then
     one perturbation."""
+    split_by: str | None = None
+    """Column, such as the time, each level of which is a context of its own: ``K562_time_24``."""
 
 
 @dataclass(frozen=True)
@@ -100,16 +104,18 @@ def find_labels(
     """
     column, controls = _perturbation_column(obs, keys)
     perturbation, notes = _perturbations(obs, column, controls.labels, keys, genes)
-    labelled = _labelled(perturbation, column, "perturbation", allowed=drop_unlabelled)
+    labelled = labelled_cells(perturbation, column, "perturbation", allowed=drop_unlabelled)
     others = () if keys.other_controls == "keep" else controls.others
     other = obs[column].astype(str).str.strip().isin(others).to_numpy(dtype=bool)
     labelled, n_other = labelled & ~other, int(other.sum())
     notes = [*sentences(column, controls, int((perturbation == CONTROL).sum()), n_other), *notes]
 
-    context_column = (keys.context and _named(obs, keys.context, "context")) or _single(obs, CONTEXT_NAMES, "context")
+    context_column = (keys.context and named_column(obs, keys.context, "context")) or _single(
+        obs, CONTEXT_NAMES, "context"
+    )
     if context_column:
-        context = _translated(obs[context_column], str)
-        labelled = labelled & _labelled(context, context_column, "context", allowed=drop_unlabelled)
+        context = translate(obs[context_column], str)
+        labelled = labelled & labelled_cells(context, context_column, "context", allowed=drop_unlabelled)
         notes.append(f"context <- obs[{context_column!r}] ({context[labelled].nunique()} contexts)")
     else:
         context = pd.Series(default_context, index=obs.index, dtype=str)
@@ -117,32 +123,29 @@ def find_labels(
             f"context: no column names one, so all cells are {default_context!r} (--context-key names a column)"
         )
 
-    batch_column = (keys.batch and _named(obs, keys.batch, "batch")) or _single(obs, BATCH_NAMES, "batch")
+    if keys.split_by:
+        context, levels = split_context(context, obs, keys.split_by)
+        labelled = labelled & labelled_cells(levels, keys.split_by, "level", allowed=drop_unlabelled)
+        notes.append(
+            f"contexts are split by obs[{keys.split_by!r}] ({context[labelled].nunique()} contexts, such as {context.iloc[0]!r})"
+        )
+    else:
+        notes += pooled_times(obs, context_column)
+
+    batch_column = (keys.batch and named_column(obs, keys.batch, "batch")) or _single(obs, BATCH_NAMES, "batch")
     if batch_column:
-        batch = _translated(obs[batch_column], str, missing="unknown")
+        batch = translate(obs[batch_column], str, missing="unknown")
         notes.append(f"batch <- obs[{batch_column!r}] ({batch.nunique()} batches)")
     else:
         batch = pd.Series("0", index=obs.index, dtype=str)
         notes.append("batch: no column names one, so all cells are one batch (--batch-key names a column)")
-    notes += _mixed_doses(obs, perturbation)
+    notes += pooled_doses(obs, perturbation)
     found = pd.DataFrame({"perturbation": perturbation, "context": context, "batch": batch}, index=obs.index)
     return FoundLabels(obs=found, labelled=labelled, notes=tuple(notes), n_other_controls=n_other)
 
 
-def find_columns(obs: pd.DataFrame, names: Iterable[str]) -> list[str]:
-    """The columns whose name is one of the usual names, in the order of those names; case does not count.
-
-    Raises
-    ------
-    DataError
-        If one of them holds lists or records, of which no labels can be made.
-    """
-    folded = {str(column).casefold(): str(column) for column in reversed(obs.columns)}
-    return [_of_labels(obs, folded[name.casefold()]) for name in names if name.casefold() in folded]
-
-
 def _perturbation_column(obs: pd.DataFrame, keys: ObsKeys) -> tuple[str, Controls]:
-    named = [_named(obs, keys.perturbation, "perturbation")] if keys.perturbation else []
+    named = [named_column(obs, keys.perturbation, "perturbation")] if keys.perturbation else []
     candidates = named or find_columns(obs, PERTURBATION_NAMES)
     if not candidates:
         msg = (
@@ -195,7 +198,7 @@ def _perturbations(
         parts = [label] if label in gene_of else label.split("+")
         return canonical_perturbation("+".join(gene_of.get(part.strip(), part) for part in parts), controls)
 
-    return _translated(values, canonical, keep=controls), [*notes, *([note] if note else [])]
+    return translate(values, canonical, keep=controls), [*notes, *([note] if note else [])]
 
 
 def _joined_by_plus(obs: pd.DataFrame, column: str) -> tuple[pd.Series, int]:
@@ -203,24 +206,12 @@ def _joined_by_plus(obs: pd.DataFrame, column: str) -> tuple[pd.Series, int]:
     values = obs[column]
     if "nperts" not in obs:
         return values, 0
-    text = _translated(values, str)
+    text = translate(values, str)
     n_parts = pd.to_numeric(obs["nperts"], errors="coerce")
     several = (text.str.count("_") + 1 == n_parts) & (n_parts > 1) & ~text.str.contains("+", regex=False)
     return (values.astype(str).where(~several, text.str.replace("_", "+")) if several.any() else values), int(
         several.sum()
     )
-
-
-def _mixed_doses(obs: pd.DataFrame, perturbation: pd.Series) -> list[str]:
-    notes = []
-    for column in find_columns(obs, DOSE_NAMES):
-        levels = obs[column].astype(object).groupby(perturbation.to_numpy()).nunique().drop(CONTROL, errors="ignore")
-        if (mixed := levels[levels > 1]).size:
-            notes.append(
-                f"doses are pooled: {mixed.size} perturbations have several levels of obs[{column!r}] (most: "
-                f"{mixed.idxmax()}, {mixed.max()})"
-            )
-    return notes
 
 
 def _single(obs: pd.DataFrame, names: tuple[str, ...], what: str) -> str | None:
@@ -238,7 +229,7 @@ def _same_or_error(obs: pd.DataFrame, columns: Mapping[str, Sequence[str]], what
         controls = columns[column]
         alike = str if what != "perturbation" else lambda label: canonical_perturbation(label, controls)
         values = _joined_by_plus(obs, column)[0] if what == "perturbation" else obs[column]
-        labels = _translated(values, alike, keep=controls)
+        labels = translate(values, alike, keep=controls)
         return np.where(labels == CONTROL, -1, pd.factorize(labels)[0])
 
     first, *others = columns
@@ -250,43 +241,3 @@ def _same_or_error(obs: pd.DataFrame, columns: Mapping[str, Sequence[str]], what
             )
             raise DataError(msg, option=f"--{what}-key {shlex.quote(first)}")
     return first
-
-
-def _named(obs: pd.DataFrame, column: str, what: str) -> str:
-    if column not in obs.columns:
-        raise unknown_name(column, f"obs column for the {what}", map(str, obs.columns), DataError)
-    return _of_labels(obs, column)
-
-
-def _of_labels(obs: pd.DataFrame, column: str) -> str:
-    if obs[column].dtype == object:
-        try:
-            set(obs[column])
-        except TypeError as err:
-            msg = (
-                f"obs[{column!r}] holds what no labels can be made of ({err}): write it as text, or name it otherwise."
-            )
-            raise DataError(msg) from err
-    return column
-
-
-def _translated(
-    values: pd.Series, translate: Callable[[str], str], *, missing: str = "", keep: Iterable[str] = ()
-) -> pd.Series:
-    """Every label translated once; those that say that there is none become `missing`, unless they are to be kept."""
-    codes, labels = pd.factorize(values)
-    kept = set(keep)
-    names = [str(label).strip() for label in labels]
-    new = [translate(name) if name in kept or name.casefold() not in UNLABELLED else missing for name in names]
-    return pd.Series(np.array([*new, missing], dtype=object)[codes], index=values.index, dtype=object)
-
-
-def _labelled(values: pd.Series, column: str, what: str, *, allowed: bool) -> Bool[np.ndarray, "cells"]:
-    labelled: np.ndarray = (values != "").to_numpy(dtype=bool)
-    if not allowed and not labelled.all():
-        msg = (
-            f"{int((~labelled).sum()):,} of {len(values):,} cells have no {what} in obs[{column!r}] "
-            f"(first: {values.index[~labelled][0]}). Label them, or leave them out with --drop-unlabelled true."
-        )
-        raise DataError(msg, option="--drop-unlabelled true")
-    return labelled

@@ -8,7 +8,18 @@ from collections.abc import Iterable
 CONTROL = "control"
 NO_CONTROL = "none"
 """Said in place of a control label: the file holds perturbed cells only."""
-PERTURBATION_NAMES = ("perturbation", "condition", "cond_harm", "target_gene", "gene", "target", "label", "cls", "drug")
+PERTURBATION_NAMES = (
+    "perturbation",
+    "condition",
+    "cond_harm",
+    "target_gene",
+    "gene",
+    "target",
+    "label",
+    "cls",
+    "drug",
+    "treatment",
+)
 CONTEXT_NAMES = ("context", "cell_line", "cell_type", "celltype")
 BATCH_NAMES = ("batch", "gem_group", "donor", "replicate", "bio_rep")
 DOSE_NAMES = ("dose_value", "dose_val", "dose")

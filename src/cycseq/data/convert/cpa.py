@@ -10,7 +10,7 @@ import pandas as pd
 
 from cycseq.data.convert.base import Labels, Layout, column, controls_lacking, one_file, perturbations, renamed
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.labels import find_columns
+from cycseq.data.label_columns import find_columns
 from cycseq.data.usual_names import CONTROL, DOSE_NAMES
 
 NUMBER = r"\d+(?:\.\d*)?(?:[eE][+-]?\d+)?"

@@ -55,6 +55,9 @@ class ReadSettings:
     guide_suffix: str | None = None
     """What labels of guides end in, as a regular expression ('_g\\d+'), or `auto`: guides of one gene become one
     perturbation. Left out, each label is a perturbation of its own."""
+    split_by: str | None = None
+    """obs column, such as the time, each level of which becomes a context of its own (`K562_time_24`) with its own
+    controls; times are pooled otherwise."""
     scale: Scale | None = None
     """Scale of the values: `counts`, `log1p` or `scaled`."""
     layer: str | None = None
@@ -90,6 +93,7 @@ class ReadSettings:
             self.control,
             other_controls=self.other_controls,
             guide_suffix=self.guide_suffix,
+            split_by=self.split_by,
         )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cycseq.data.labels import find_columns
+from cycseq.data.label_columns import find_columns
 from cycseq.data.readers.base import BARCODE, Loaded, read_labels
 from cycseq.data.usual_names import BATCH_NAMES, PERTURBATION_NAMES, perturbation_of_guides
 from cycseq.errors import DataError
