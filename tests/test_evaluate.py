@@ -76,7 +76,7 @@ def test_mu_all_comes_from_training(small_data: PerturbationData) -> None:
     control = train.controls(["K562"]).x.toarray().mean(0)
     side = RealSide.of(real, train.controls(), training=measured, settings=MEANS)
     expected = np.maximum(control + measured.delta[inside].mean(0), 0)
-    np.testing.assert_allclose(side.contexts["K562"].reference_mean[0], expected, atol=1e-6)
+    np.testing.assert_allclose(side.contexts["K562"].mean_perturbed[0], expected, atol=1e-6)
     elsewhere = [i for i, c in enumerate(measured.conditions) if c.context != "K562"]
 
     def only(places: list[int]) -> object:
@@ -88,7 +88,7 @@ def test_mu_all_comes_from_training(small_data: PerturbationData) -> None:
             noise=measured.noise[places],
             n_cells=measured.n_cells[places],
         )
-        return RealSide.of(real, train.controls(), training=given, settings=MEANS).contexts["K562"].reference_mean
+        return RealSide.of(real, train.controls(), training=given, settings=MEANS).contexts["K562"].mean_perturbed
 
     expected = np.maximum(control + measured.delta[elsewhere].mean(0), 0)
     np.testing.assert_allclose(np.asarray(only(elsewhere))[0], expected, atol=1e-6)
@@ -103,8 +103,8 @@ def test_the_reference_is_what_the_perturbed_mean_predicts(small_data: Perturbat
     own = context.perturbations.index("G3")
     learnt = [i for i, c in enumerate(measured.conditions) if c.context == "THP1"]
     expected = np.maximum(context.control_mean + measured.delta[learnt].mean(0), 0)
-    np.testing.assert_allclose(context.reference_mean[own], expected, atol=1e-6)
-    assert not side.notes
+    np.testing.assert_allclose(context.mean_perturbed[own], expected, atol=1e-6)
+    assert not any("mu_all" in note for note in side.notes)
 
 
 def test_without_training_the_table_says_what_stood_in(small_data: PerturbationData) -> None:

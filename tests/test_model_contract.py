@@ -21,7 +21,7 @@ from cycseq.model_card import CARD
 from cycseq.models import MODELS, build_model, describe, load_model, model_class
 
 SEEN_ELSEWHERE = [Condition("RPE1", "G1"), Condition("RPE1", "G1+G2")]
-FOR_ANYBODY = {"NoChange", "PerturbedMean", "MatchingMean"}
+FOR_ANYBODY = {"NoChange", "SmoothedControls", "PerturbedMean", "MatchingMean"}
 """Models that do not look at which perturbation it is, or have an answer of their own for one never seen."""
 QUICK: dict[str, dict[str, object]] = {
     "Autoencoder": {"num_epochs": 2, "hidden": (16,), "latent": 4},

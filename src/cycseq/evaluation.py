@@ -31,6 +31,7 @@ def evaluate(
     real: PerturbationData | RealSide,
     control: PerturbationData | None = None,
     *,
+    reference: PerturbationData | None = None,
     training: Responses | None = None,
     settings: EvaluateSettings | None = None,
     model: str = "predicted",
@@ -44,10 +45,13 @@ def evaluate(
     predicted
         Predicted cells, log1p; control cells among them are ignored. Their genes are put into the order of the real ones.
     real
-        Real cells, log1p, or a `RealSide` made from them once for many models (which then brings `control`, `training`
-        and `settings`: they are not given again).
+        Real cells, log1p, or a `RealSide` made from them once for many models (which then brings `control`,
+        `reference`, `training` and `settings`: they are not given again).
     control
-        Real control cells; None takes those among the real cells.
+        Real control cells that the model was given; None takes those among the real cells.
+    reference
+        Control cells that the model was not given (`SplitParts.reference`), against which real responses are taken; None
+        shares `control`, and a note says so.
     training
         Responses of the conditions that models learnt from; see `RealSide.of`.
     settings
@@ -68,7 +72,11 @@ def evaluate(
     SettingsError
         If a metric has an unknown name.
     """
-    side = real if isinstance(real, RealSide) else RealSide.of(real, control, training=training, settings=settings)
+    side = (
+        real
+        if isinstance(real, RealSide)
+        else RealSide.of(real, control, reference=reference, training=training, settings=settings)
+    )
     found = matched(predicted, side)
     tables = [
         scores(

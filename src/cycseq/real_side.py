@@ -10,14 +10,16 @@ from typing import Self
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from cycseq.arrays import Codes, Profiles, dense, some
+from cycseq.arrays import Codes, Profile, Profiles, dense, some
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.pseudobulk import Responses
+from cycseq.data.split import FEWEST_CONTROLS
 from cycseq.errors import DataError, SettingsError
 from cycseq.metrics import chosen
 from cycseq.metrics.base import Axes, Metric, RealContext
 from cycseq.metrics.population import Population, rows_of_groups
 
+MEAN_OF_OTHERS = "mu_all is the mean of the other real perturbations of a context: no training conditions were given"
 CONTROLS_PER_CELL = 10
 """So many times `max_cells` control cells are drawn at most, for principal components and tests."""
 
@@ -76,6 +78,7 @@ class RealSide:
         real: PerturbationData,
         control: PerturbationData | None = None,
         *,
+        reference: PerturbationData | None = None,
         training: Responses | None = None,
         settings: EvaluateSettings | None = None,
     ) -> Self:
@@ -86,7 +89,11 @@ class RealSide:
         real
             Real cells of the test conditions (of more, where retrieval is to tell from more), log1p.
         control
-            Real control cells of their contexts; None takes those among `real`.
+            Real control cells of their contexts that models are given; None takes those among `real`.
+        reference
+            Control cells that no model is given (`SplitParts.reference`): real responses are taken against them, in the
+            contexts that have `FEWEST_CONTROLS` of them or more. Elsewhere, and without them, controls are shared, and a note
+            says so.
         training
             Responses of everything that models learnt from, training and validation together (as `ShiftModel.fit` joins
             them), over the genes of `real`; with them `PerturbedMean` scores 0 in `pearson_delta_specific`. None: the
@@ -105,6 +112,7 @@ class RealSide:
         metrics = settings.chosen()
         real.require("log1p", "evaluation (the real cells)")
         control = _controls(real, control)
+        held_back = {} if reference is None else _held_back(_controls(real, reference))
         by_context: dict[str, list[int]] = defaultdict(list)
         for i, condition in enumerate(real.conditions()):
             if not condition.is_control:
@@ -114,16 +122,30 @@ class RealSide:
         grouped = rows_of_groups(real.condition_codes, len(real.conditions()))
         rows = {context: tuple(grouped[i] for i in places) for context, places in by_context.items()}
         contexts = {
-            context: _with_reference(
+            context: _with_mean_perturbed(
                 _real_context(
-                    real, control, [real.conditions()[i] for i in places], rows[context], axes=axes, settings=settings
+                    real,
+                    control,
+                    held_back.get(context),
+                    [real.conditions()[i] for i in places],
+                    rows[context],
+                    axes=axes,
+                    settings=settings,
                 ),
                 training,
             )
             for context, places in by_context.items()
         }
-        note = "mu_all is the mean of the other real perturbations of a context: no training conditions were given"
-        return cls(real, contexts, rows, settings, metrics, () if training is not None else (note,))
+        notes = [] if training is not None else [MEAN_OF_OTHERS]
+        if shared := [context for context in contexts if context not in held_back]:
+            notes.append(shared_controls(shared))
+        return cls(real, contexts, rows, settings, metrics, tuple(notes))
+
+
+def shared_controls(contexts: Sequence[str]) -> str:
+    """What is said where prediction and reality are compared with the same control cells."""
+    named = ", ".join(contexts[:5]) + (f" and {len(contexts) - 5} more" if len(contexts) > 5 else "")
+    return f"controls are shared in {named}: predicted and real responses are taken against the same control cells, so that noise of their mean counts as response"
 
 
 def seed_of(condition: Condition, seed: int) -> list[int]:
@@ -141,6 +163,14 @@ def _controls(real: PerturbationData, control: PerturbationData | None) -> Pertu
             raise DataError(msg)
         return real.controls()
     return control.require("log1p", "evaluation (the control cells)").controls().with_genes(real.genes)
+
+
+def _held_back(reference: PerturbationData) -> dict[str, PerturbationData]:
+    """The reference controls of every context that has enough of them to be told from noise."""
+    n_cells = reference.adata.obs["context"].value_counts()
+    return {
+        context: reference.controls([context]) for context in reference.contexts if n_cells[context] >= FEWEST_CONTROLS
+    }
 
 
 def _check(
@@ -185,6 +215,7 @@ def _fit_axes(control: PerturbationData, settings: EvaluateSettings, *, needed: 
 def _real_context(
     real: PerturbationData,
     control: PerturbationData,
+    reference: PerturbationData | None,
     conditions: Sequence[Condition],
     rows: Sequence[Codes],
     *,
@@ -196,40 +227,60 @@ def _real_context(
         for i, condition in enumerate(conditions):
             kept[i, real.targets(condition)] = False
     of_control = Condition(conditions[0].context, "control")
-    control_rows, control_seed = [control.rows(of_control)], [seed_of(of_control, settings.seed)]
+
+    def population(cells: PerturbationData) -> Population:
+        most, seeds = CONTROLS_PER_CELL * settings.max_cells, [seed_of(of_control, settings.seed)]
+        return Population.of(cells.x, [cells.rows(of_control)], most, seeds)
+
     return RealContext(
         context=conditions[0].context,
         perturbations=tuple(condition.perturbation for condition in conditions),
         genes=tuple(real.genes),
         cells=Population.of(real.x, rows, settings.max_cells, [seed_of(c, settings.seed) for c in conditions]),
-        control=Population.of(control.x, control_rows, CONTROLS_PER_CELL * settings.max_cells, control_seed),
+        control=population(control if reference is None else reference),
         kept=kept,
-        reference_mean=None,
+        mean_perturbed=None,
         axes=axes,
         deg_alpha=settings.deg_alpha,
+        model_control=None if reference is None else population(control),
     )
 
 
-def _with_reference(real: RealContext, training: Responses | None) -> RealContext:
-    """With mu_all: what `PerturbedMean` predicts, or without training the mean of the other real perturbations."""
-    reference = _mean_of_others(real.cells.mean) if training is None else _mean_of_training(real, training)
-    return replace(real, reference_mean=reference)
+def _with_mean_perturbed(real: RealContext, training: Responses | None) -> RealContext:
+    """With mu_all of either side: what `PerturbedMean` predicts, or without training the mean of the other real ones.
+
+    A mean training response of this very context was taken against the controls that models are given: with them it is a
+    mean of perturbed cells, in which the noise of controls cancels, and it serves both sides. That of other contexts is added
+    to each side's own controls.
+    """
+    if training is None:
+        return replace(real, mean_perturbed=_mean_of_others(real.cells.mean))
+    response = _mean_response(real, training)
+    if response is None:
+        return real
+    delta, inside = response
+    of_model = _mean_perturbed(real, real.model_control_mean, delta)
+    if inside or real.model_control is None:
+        return replace(real, mean_perturbed=of_model)
+    return replace(real, mean_perturbed=_mean_perturbed(real, real.control_mean, delta), model_mean_perturbed=of_model)
 
 
 def _mean_of_others(mean: Profiles) -> Profiles | None:
     return (mean.sum(axis=0) - mean) / (len(mean) - 1) if len(mean) > 2 else None
 
 
-def _mean_of_training(real: RealContext, training: Responses) -> Profiles | None:
-    """Control mean + mean training Delta of the context (of all contexts where it has none), never below 0.
+def _mean_response(real: RealContext, training: Responses) -> tuple[Profile, bool] | None:
+    """Mean training Delta of the context, or of all contexts where it has none; and whether it is the context's.
 
     It is what `PerturbedMean` predicts also where a condition was itself learnt from (few-shot, random cells).
     """
     if len({condition.perturbation for condition in training.conditions}) < 2:
         return None
     inside = np.array([condition.context == real.context for condition in training.conditions])
-    if not inside.any():
-        inside[:] = True
-    delta = training.delta[inside].astype(np.float64)
-    reference = np.tile(delta.mean(axis=0), (len(real.perturbations), 1))
-    return np.asarray(np.maximum(real.control_mean + reference, 0.0))
+    chosen = inside if inside.any() else np.ones_like(inside)
+    return training.delta[chosen].astype(np.float64).mean(axis=0), bool(inside.any())
+
+
+def _mean_perturbed(real: RealContext, control_mean: Profile, delta: Profile) -> Profiles:
+    """Control mean + Delta for every condition, never below 0."""
+    return np.tile(np.maximum(control_mean + delta, 0.0), (len(real.perturbations), 1))

@@ -38,7 +38,8 @@ class Cell:
     conditions: tuple[Condition, ...] = ()
     """The rows of `means`."""
     means: Profiles = field(default_factory=lambda: NO_MEANS)
-    """Mean of the predicted (for `SplitHalf`: real, then control) cells; kept for the first seed alone."""
+    """Mean of the predicted cells, and of the control cells that they were made from; for `SplitHalf` of the real cells, and
+    of the control cells that these are compared with. Kept for the first seed alone."""
 
     def write(self, path: Path) -> None:
         """Write as one NPZ, whole."""

@@ -15,8 +15,8 @@ from cycseq.data.split import KINDS, Split, SplitSettings, make_splits
 from cycseq.errors import FileError, SplitError, check_at_least, unknown_name
 from cycseq.evaluation import EvaluateSettings
 from cycseq.models import MODELS, build_model
+from cycseq.score.verdicts import NEGATIVE_CONTROLS
 
-NEGATIVE_CONTROLS = ("NoChange", "PerturbedMean")
 BASELINES = (
     *NEGATIVE_CONTROLS,
     "ContextAdditive",
@@ -34,7 +34,8 @@ class BenchmarkSettings:
     """Models x splits x seeds."""
 
     models: list[str] = field(default_factory=lambda: ["baselines"])
-    """Models by name, or the groups baselines and all. NoChange and PerturbedMean, the negative controls, are added."""
+    """Models by name, or the groups baselines and all. NoChange, PerturbedMean and
+    SmoothedControls, the negative controls, are added."""
     split: list[str] = field(default_factory=lambda: ["unseen-context"])
     """Kinds of split, or JSON files that cycseq split wrote."""
     seeds: int = 3

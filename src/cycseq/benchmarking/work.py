@@ -19,6 +19,7 @@ from cycseq.calibration import SPLIT_HALF, split_half, wrong_target
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.pseudobulk import responses
 from cycseq.data.split import Split, SplitParts
+from cycseq.data.usual_names import CONTROL
 from cycseq.errors import FitBrokeOffError, MissingPackageError, ModelError
 from cycseq.evaluation import COLUMNS, EvaluateSettings, RealSide, evaluate
 from cycseq.model import Model
@@ -114,7 +115,8 @@ def real_side(data: PerturbationData, unit: Unit) -> tuple[RealSide, SplitParts]
     parts = log1p_parts(unit.split, data)
     learnt = learnt_from(parts)
     real, controls = with_others(parts.test, learnt), parts.train.controls()
-    return RealSide.of(real, controls, training=responses(learnt), settings=unit.evaluation), parts
+    training, reference = responses(learnt), parts.reference
+    return RealSide.of(real, controls, reference=reference, training=training, settings=unit.evaluation), parts
 
 
 def _model_cell(real: RealSide, parts: SplitParts, unit: Unit, task: Task) -> Cell:
@@ -124,15 +126,15 @@ def _model_cell(real: RealSide, parts: SplitParts, unit: Unit, task: Task) -> Ce
     means: list[np.ndarray] = []
     said: dict[str, Any] = {"model": task.model, "split": unit.split.name, "seed": task.seed}
     for context in parts.test.contexts:
-        predicted = predict_like(
-            model, parts.train.controls([context]), _perturbed(parts.test, context), cells=unit.cells, seed=task.seed
-        )
+        controls = parts.train.controls([context])
+        predicted = predict_like(model, controls, _perturbed(parts.test, context), cells=unit.cells, seed=task.seed)
         tables.append(evaluate(predicted, real, **said))
         if len(predicted.perturbations) > 1:
             tables.append(wrong_target(predicted, real, **said))
         if task.seed == 0:
-            conditions += predicted.conditions()
-            means.append(predicted.moments.mean)
+            for cells in (predicted, controls):
+                conditions += cells.conditions()
+                means.append(cells.moments.mean)
     return Cell(
         **said,
         scores=pd.concat(tables, ignore_index=True),
@@ -143,17 +145,18 @@ def _model_cell(real: RealSide, parts: SplitParts, unit: Unit, task: Task) -> Ce
 
 
 def _calibration(real: RealSide, parts: SplitParts, unit: Unit, task: Task) -> Cell:
-    """The split-half ceiling, with the real and the control means that figures need."""
+    """The split-half ceiling, with the real means and those of the controls that they are compared with."""
     scores = split_half(real, split=unit.split.name, conditions=unit.split.test)
-    controls = parts.train.controls(parts.test.contexts)
+    perturbed = _perturbed(parts.test)
+    references = [(Condition(context, CONTROL), real.contexts[context].control_mean) for context in perturbed.contexts]
     return Cell(
         model=SPLIT_HALF,
         split=unit.split.name,
         seed=task.seed,
         scores=scores,
         seconds=0.0,
-        conditions=(*_perturbed(parts.test).conditions(), *controls.conditions()),
-        means=_stacked([_perturbed(parts.test).moments.mean, controls.moments.mean]),
+        conditions=(*perturbed.conditions(), *(condition for condition, _ in references)),
+        means=_stacked([perturbed.moments.mean, *(mean[None] for _, mean in references)]),
     )
 
 

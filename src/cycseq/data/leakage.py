@@ -15,7 +15,7 @@ from jaxtyping import UInt64
 
 from cycseq.arrays import Codes, Matrix, some
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.split import Split
+from cycseq.data.split import REFERENCE, Split
 from cycseq.stored import StoredMatrix, of_cells
 
 BARCODE = re.compile(r"[ACGTN]{12,}")
@@ -25,6 +25,7 @@ SAME_PROFILE = 0.98
 """Cosine of the profiles of two cells with one barcode, from which on they are taken for the same cell."""
 BLOCK = 20_000
 PAIRS = (("train", "test"), ("validation", "test"), ("train", "validation"))
+PAIRS_OF_CELLS = (*PAIRS, ("train", REFERENCE))
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,8 @@ class Leak:
 def check_leakage(split: Split, data: PerturbationData) -> tuple[Leak, ...]:
     """All leaks of a split: an empty tuple if there is none.
 
-    Looked for, between training, validation and test: conditions and cells that are in two parts (by obs name, or by
-    expression, equal to the last bit), barcodes that recur in a batch (`Leak.level` is ``"warning"`` where the
+    Looked for, between training, validation and test (and, of cells, the controls held back as reference): conditions and
+    cells that are in two parts (by obs name, or by expression, equal to the last bit), barcodes that recur in a batch (`Leak.level` is ``"warning"`` where the
     profiles differ, as 10x barcodes recur across lanes by chance), metacells that share cells
     (``obsm["source_cells"]``), tested perturbations hidden in combinations, and missing controls of tested contexts;
     and variable genes that `prepare` chose with the tested cells (a ``"warning"``; not of ``random-cells``, where
@@ -70,6 +71,8 @@ def check_leakage(split: Split, data: PerturbationData) -> tuple[Leak, ...]:
     """
     split.check_data(data)
     rows = split.rows_unchecked(data)
+    if split.kind == "random-cells":  # whose reference is a part of its test
+        rows[REFERENCE] = rows[REFERENCE][:0]
     return (
         *_shared_conditions(split),
         *_shared_cells(data, rows),
@@ -110,7 +113,7 @@ def barcodes(names: pd.Index) -> pd.Series:
 
 
 def _shared_conditions(split: Split) -> Iterable[Leak]:
-    cut = bool(split.cells)
+    cut = split.cuts_conditions
     for first, second in PAIRS:
         shared = sorted(set(split.in_part(first)) & set(split.in_part(second)))
         if shared and not cut:
@@ -125,7 +128,7 @@ def _shared_conditions(split: Split) -> Iterable[Leak]:
 def _shared_cells(data: PerturbationData, rows: dict[str, Codes]) -> Iterable[Leak]:
     hashes = row_hashes(data.x)
     names = data.adata.obs_names
-    for first, second in PAIRS:
+    for first, second in PAIRS_OF_CELLS:
         n = len(np.intersect1d(rows[first], rows[second]))
         if n:
             yield Leak(
@@ -150,7 +153,7 @@ def _shared_cells(data: PerturbationData, rows: dict[str, Codes]) -> Iterable[Le
 def _shared_barcodes(data: PerturbationData, rows: dict[str, Codes]) -> Iterable[Leak]:
     code = barcodes(data.adata.obs_names)
     table = pd.DataFrame({"row": np.arange(data.n_cells), "barcode": code, "batch": data.adata.obs["batch"].to_numpy()})
-    for first, second in PAIRS:
+    for first, second in PAIRS_OF_CELLS:
         ours, theirs = (table.iloc[rows[part]].dropna(subset="barcode") for part in (first, second))
         pairs = ours.merge(theirs, on=["barcode", "batch"], suffixes=("", "_other"))
         pairs = pairs[pairs["row"] != pairs["row_other"]]
@@ -192,7 +195,7 @@ def _shared_metacells(data: PerturbationData, rows: dict[str, Codes]) -> Iterabl
         return
     sources = sp.csr_array(sources)
     used = {part: np.unique(sources[rows[part]].indices) for part in rows}
-    for first, second in PAIRS:
+    for first, second in PAIRS_OF_CELLS:
         n = len(np.intersect1d(used[first], used[second]))
         if n:
             yield Leak(
@@ -216,7 +219,7 @@ def _hidden_perturbations(split: Split) -> Iterable[Leak]:
         ]
     elif split.kind == "unseen-perturbation":
         found = [c for c in split.test if any(set(c.parts) <= set(other.parts) for other in learnt)]
-    elif split.kind in {"unseen-pair", "unseen-context", "few-shot"} and not split.cells:
+    elif split.kind in {"unseen-pair", "unseen-context", "few-shot"} and not split.cuts_conditions:
         found = [c for c in split.test if any(_contains(other, c) for other in learnt)]
     else:
         found = []

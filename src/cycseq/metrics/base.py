@@ -40,13 +40,19 @@ class RealContext:
     cells: Population
     """Row i is perturbation i."""
     control: Population
-    """One condition: the real control cells."""
+    """One condition: the reference, real control cells that the REAL responses are taken against."""
     kept: Mask
     """False at the genes that a condition perturbs, which its scores leave out."""
-    reference_mean: Profiles | None
-    """mu_all of each condition: what `PerturbedMean` predicts; None where it cannot be known."""
+    mean_perturbed: Profiles | None
+    """mu_all of each condition, for real cells; None where it cannot be known."""
     axes: Axes
     deg_alpha: float = 0.05
+    model_control: Population | None = None
+    """One condition: the control cells that models are given, which PREDICTED responses are taken against. None where they
+    are those of `control`, so that the noise of their mean is in both responses."""
+    model_mean_perturbed: Profiles | None = None
+    """mu_all for predicted cells: what `PerturbedMean` predicts from the controls that it is given. None where it is the same
+    for both sides."""
     cache: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
     """Results that several metrics and all models share."""
 
@@ -58,8 +64,19 @@ class RealContext:
 
     @property
     def control_mean(self) -> Profile:
-        """Mean of the control cells."""
+        """Mean of the control cells that real responses are taken against."""
         mean: Profile = self.control.mean[0]
+        return mean
+
+    @property
+    def controls_of_model(self) -> Population:
+        """The control cells that models are given."""
+        return self.control if self.model_control is None else self.model_control
+
+    @property
+    def model_control_mean(self) -> Profile:
+        """Mean of the control cells that models are given."""
+        mean: Profile = self.controls_of_model.mean[0]
         return mean
 
     @cached_property
@@ -117,13 +134,13 @@ class Comparison:
 
     @cached_property
     def delta(self) -> Profiles:
-        """Real mean minus control mean."""
+        """Real mean minus the mean of the reference controls."""
         return np.asarray(self.real_mean - self.real.control_mean)
 
     @cached_property
     def predicted_delta(self) -> Profiles:
-        """Predicted mean minus control mean."""
-        return np.asarray(self.predicted.mean - self.real.control_mean)
+        """Predicted mean minus the mean of the controls that the model was given."""
+        return np.asarray(self.predicted.mean - self.real.model_control_mean)
 
     @cached_property
     def degs(self) -> Bool[np.ndarray, "conditions genes"]:
@@ -133,15 +150,18 @@ class Comparison:
 
     @cached_property
     def predicted_p(self) -> Profiles:
-        """Adjusted p-values against the real control cells, of as many predicted as real cells: more would find more genes."""
+        """Adjusted p-values against the control cells that the model was given, of as many predicted as real cells: more
+        would find more genes.
+        """
         drawn = tuple(rows[: self.n_paired(i)] for i, rows in enumerate(self.predicted.drawn))
-        return adjusted_p(replace(self.predicted, drawn=drawn, tested={}), self.real.control, range(self.n_conditions))
+        predicted = replace(self.predicted, drawn=drawn, tested={})
+        return adjusted_p(predicted, self.real.controls_of_model, range(self.n_conditions))
 
     @cached_property
     def fold_changes(self) -> tuple[Profiles, Profiles]:
-        """log2 fold changes, predicted and real."""
-        control = self.real.control_mean
-        return log2_fold_change(self.predicted.mean, control), log2_fold_change(self.real_mean, control)
+        """log2 fold changes, predicted and real, each against its own control cells."""
+        predicted = log2_fold_change(self.predicted.mean, self.real.model_control_mean)
+        return predicted, log2_fold_change(self.real_mean, self.real.control_mean)
 
     def n_paired(self, i: int) -> int:
         """How many cells of either side a comparison of equally many takes."""

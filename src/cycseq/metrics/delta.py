@@ -1,4 +1,4 @@
-"""Metrics of the response: perturbed minus control mean."""
+"""Metrics of the response: perturbed minus control mean, each side against its own control cells (`RealContext`)."""
 
 from __future__ import annotations
 
@@ -42,10 +42,12 @@ def pearson_delta(comparison: Comparison) -> Scores:
 
 def pearson_delta_specific(comparison: Comparison) -> Scores:
     """Correlation of what sets the condition apart from the mean perturbation."""
-    if comparison.real.reference_mean is None:
+    reference = comparison.real.mean_perturbed
+    if reference is None:
         return np.full(comparison.n_conditions, np.nan)
-    reference = comparison.real.reference_mean[comparison.places]
-    return pearson(comparison.predicted_mean - reference, comparison.real_mean - reference, comparison.kept)
+    of_model = comparison.real.model_mean_perturbed
+    predicted = comparison.predicted_mean - (reference if of_model is None else of_model)[comparison.places]
+    return pearson(predicted, comparison.real_mean - reference[comparison.places], comparison.kept)
 
 
 def _products(comparison: Comparison) -> tuple[Scores, Scores, Scores]:

@@ -35,10 +35,11 @@ def mse(comparison: Comparison) -> Scores:
 
 
 def mse_ratio(comparison: Comparison) -> Scores:
-    """Mean squared error over that of no change; NaN where nothing changed."""
+    """Mean squared error of the response over that of no change; NaN where nothing changed."""
     nothing = _mean_over_kept(comparison.delta**2, comparison)
+    error = _mean_over_kept((comparison.predicted_delta - comparison.delta) ** 2, comparison)
     largest = np.max(np.abs(comparison.delta), axis=1, where=comparison.kept, initial=0.0)
-    return quotient(mse(comparison), nothing, where=largest > FLAT)
+    return quotient(error, nothing, where=largest > FLAT)
 
 
 def mse_unbiased(comparison: Comparison) -> Scores:
@@ -47,8 +48,8 @@ def mse_unbiased(comparison: Comparison) -> Scores:
     The prediction is taken as it is: the noise of its own cells is an error. That of the control mean is in the real
     response, so that it is taken off, but not where both responses are taken against the same controls: there it cancels.
     """
-    places, real = comparison.places, comparison.real
-    noise = real.cells.variance_of_mean[places]
+    real = comparison.real
+    noise = (real.cells.variance_of_mean if real.model_control is None else real.noise)[comparison.places]
     error = (comparison.predicted_delta - comparison.delta) ** 2
     return _mean_over_kept(error - noise, comparison)
 
@@ -116,7 +117,7 @@ METRICS = (
         compute=mse_ratio,
         best=0.0,
         direction="lower",
-        formula="mse / mse of no change",
+        formula="sum (delta - delta^)^2 / sum delta^2 over genes",
         source="Ahlmann-Eltze, Huber and Anders 2025, whose first baseline is no change",
         caution="1 is no change; a response common to all perturbations lowers it",
     ),

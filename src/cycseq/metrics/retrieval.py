@@ -52,7 +52,8 @@ def retrieval_l1(comparison: Comparison) -> Scores:
     from scipy.spatial.distance import cdist
 
     kept = _kept_by_all(comparison)
-    distance = cdist(comparison.predicted_mean[:, kept], comparison.real.cells.mean[:, kept], "cityblock")
+    responses = comparison.real.cells.mean - comparison.real.control_mean
+    distance = cdist(comparison.predicted_delta[:, kept], responses[:, kept], "cityblock")
     return _rank_score(distance, comparison.places, kept)
 
 

@@ -17,6 +17,7 @@ from cycseq.settings import checked_value
 MODELS: dict[str, str] = {
     "NoChange": "cycseq.models.no_change",
     "PerturbedMean": "cycseq.models.perturbed_mean",
+    "SmoothedControls": "cycseq.models.smoothed_controls",
     "ContextAdditive": "cycseq.models.context_additive",
     "Additive": "cycseq.models.additive",
     "MatchingMean": "cycseq.models.matching_mean",

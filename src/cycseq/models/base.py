@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, final
 
@@ -137,6 +138,34 @@ class ShiftModel(Model):
     def known_features(self) -> Features:
         """The features that `kept_features` kept in `learn`."""
         return known_features(self.learned)
+
+
+@dataclass
+class _Shifts(ShiftModel):
+    """Shifts that another model has computed."""
+
+    shifts: Mapping[Condition, Profile]
+
+    def learn(
+        self, train: Responses, genes: Sequence[str], *, seed: int
+    ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+        """Nothing is learned here."""
+        raise NotImplementedError
+
+    def shift(self, condition: Condition, control_mean: Profile) -> Profile:
+        """The shift of a condition."""
+        return self.shifts[condition]
+
+
+def cells_shifted_by(
+    shifts: Mapping[Condition, Profile], model: Model, controls: PerturbationData, *, n_cells: int | None, seed: int
+) -> PerturbationData:
+    """Control cells of each condition's context, shifted by what a fitted model computed, as `ShiftModel.predict` does."""
+    made = _Shifts(shifts)
+    made.fitted_ = model.learned
+    predicted = made.predict(controls, list(shifts), n_cells=n_cells, seed=seed)
+    predicted.adata.uns["cycseq"]["model"] = model.name
+    return predicted
 
 
 def expression_profiles(train: Responses) -> Profiles:

@@ -10,12 +10,11 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from scipy.stats import norm
 
-from cycseq.arrays import Profile, Profiles
+from cycseq.arrays import Profiles
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.features import Features, expression_features, read_features
 from cycseq.data.merge import joined
 from cycseq.data.posterior import GenePosterior, attach_posterior
-from cycseq.data.pseudobulk import Responses
 from cycseq.errors import ModelError
 from cycseq.kriging.features import FEWEST_PERTURBATIONS, krige_features, learn_features
 from cycseq.kriging.field import Field, Settings, Stage, is_combination, parts_of
@@ -25,7 +24,7 @@ from cycseq.kriging.measured import ControlLevels, Measured, control_levels, mea
 from cycseq.kriging.mixture import Posterior
 from cycseq.kriging.stored import mixture_from, mixture_json, settings_from, settings_json
 from cycseq.model import SIZE, WEIGHT, Fitted, Model
-from cycseq.models.base import ShiftModel, kept_features, known_features
+from cycseq.models.base import cells_shifted_by, kept_features, known_features
 
 
 @dataclass
@@ -138,10 +137,8 @@ class ConditionKriging(Model):
             self._check_known(condition)
         levels = control_levels(controls.controls({c.context for c in conditions}))
         shifts, posterior = self._posterior(conditions, levels)
-        shifting = _Shifted(dict(zip(conditions, shifts, strict=True)))
-        shifting.fitted_ = self.learned
-        predicted = shifting.predict(controls, conditions, n_cells=n_cells, seed=seed)
-        predicted.adata.uns["cycseq"]["model"] = self.name
+        shifted = dict(zip(conditions, shifts, strict=True))
+        predicted = cells_shifted_by(shifted, self, controls, n_cells=n_cells, seed=seed)
         attach_posterior(predicted.adata, conditions, posterior)
         return predicted
 
@@ -261,20 +258,3 @@ class ConditionKriging(Model):
             f"leave it out."
         )
         raise ModelError(msg)
-
-
-@dataclass
-class _Shifted(ShiftModel):
-    """Control cells shifted by what was computed already."""
-
-    shifts: dict[Condition, Profile]
-
-    def learn(
-        self, train: Responses, genes: Sequence[str], *, seed: int
-    ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
-        """Nothing is learned here."""
-        raise NotImplementedError
-
-    def shift(self, condition: Condition, control_mean: Profile) -> Profile:
-        """The shift of a condition."""
-        return self.shifts[condition]

@@ -15,6 +15,7 @@ from cycseq.arrays import Profile
 from cycseq.benchmarking import BenchmarkResult
 from cycseq.calibration import SPLIT_HALF
 from cycseq.data.dataset import Condition
+from cycseq.data.usual_names import CONTROL
 from cycseq.report.figures import svg
 from cycseq.report.numbers import clipped, counted
 from cycseq.report.table import Headline, badness, direction_words
@@ -92,9 +93,9 @@ def _scatter(result: BenchmarkResult, model: str, here: list[tuple[str, Conditio
         rows = dict(zip(real.conditions, real.means, strict=True))
         guesses = dict(zip(predicted.conditions, predicted.means, strict=True))
         for condition in (c for split, c in here if split == name and c in rows and c in guesses):
-            control = rows[Condition(condition.context, "control")]
-            delta = rows[condition] - control
-            deltas.append((float(np.linalg.norm(delta)), condition, delta, guesses[condition] - control))
+            control = Condition(condition.context, CONTROL)
+            delta, guess = (means[condition] - means[control] for means in (rows, guesses))
+            deltas.append((float(np.linalg.norm(delta)), condition, delta, guess))
     if not deltas:
         return None
     _, condition, delta, guess = max(deltas, key=lambda found: found[0])

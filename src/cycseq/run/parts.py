@@ -29,8 +29,8 @@ def log1p_parts(split: Split, data: PerturbationData) -> SplitParts:
         If the values are scaled.
     """
     parts = split.parts(data)
-    validation = None if parts.validation is None else as_log1p(parts.validation)
-    return SplitParts(as_log1p(parts.train), validation, as_log1p(parts.test))
+    validation, reference = (None if part is None else as_log1p(part) for part in (parts.validation, parts.reference))
+    return SplitParts(as_log1p(parts.train), validation, as_log1p(parts.test), reference)
 
 
 def learnt_from(parts: SplitParts) -> PerturbationData:

@@ -29,7 +29,7 @@ class Asked:
 
     conditions: list[Condition]
     cells: PerturbationData
-    """With the control cells to predict from, log1p or counts."""
+    """With the control cells to predict from, log1p or counts; of the run's data those that the split lets models see."""
     own_cells: bool
     """Whether they are the user's, and not those of the run's data."""
 
@@ -48,6 +48,8 @@ def asked(
     for context in {c.context: None for c in wanted}:
         if context not in known:
             raise unknown_name(context, "context with control cells", known, ModelError)
+    if controls is None:
+        cells = _model_controls(run, cells, {c.context for c in wanted})
     return Asked(wanted, cells, own_cells=controls is not None)
 
 
@@ -98,7 +100,11 @@ def restored(
         rng = np.random.default_rng([seed, *str(condition).encode()])
         rows.append(np.sort(rng.permutation(found)[:n_cells]))
     chosen = as_log1p(cells.take(np.concatenate(rows))).loaded(model.name)
-    beside = as_log1p((cells if controls is None else controls).controls(chosen.contexts)).loaded(model.name)
+    if controls is not None or perturbed is not None:
+        beside = (cells if controls is None else controls).controls(chosen.contexts)
+    else:
+        beside = _model_controls(run, cells, set(chosen.contexts))
+    beside = as_log1p(beside).loaded(model.name)
     own = perturbed is not None or controls is not None
     with whatever_breaks(run.folder / MODEL, AGAIN):
         made = model.restored(chosen, beside, seed=seed)
@@ -106,6 +112,13 @@ def restored(
     done = chosen.adata.obs["perturbation"].astype(str)
     back.adata.obs["source_perturbation"] = done.loc[back.adata.obs["source_cell"]].to_numpy()
     return back
+
+
+def _model_controls(run: Run, data: PerturbationData, contexts: set[str]) -> PerturbationData:
+    """The control cells of these contexts in the run's data, without those that its split holds back."""
+    is_control = [c.is_control and c.context in contexts for c in data.conditions()]
+    train = run.split.rows_unchecked(data)["train"]
+    return data.take(train[np.array(is_control, dtype=bool)[data.condition_codes[train]]])
 
 
 def _named(run: Run, named: Sequence[Condition | str] | str, cells: PerturbationData) -> list[Condition]:

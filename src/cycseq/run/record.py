@@ -17,7 +17,7 @@ import scipy.sparse as sp
 from threadpoolctl import threadpool_info
 
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.split import Split
+from cycseq.data.split import REFERENCE, Split
 from cycseq.errors import ModelError
 from cycseq.model import Model, versions_of
 
@@ -31,13 +31,13 @@ MACHINE = ("platform", "processor", "threads", "gpu")
 GIVEN = "given"
 """In a prediction's record: the user gave the cells that it was made from; else they are those of the run's data."""
 SAID = ("name", "kind", "claim", "seed")
-"""Of a split, in a prediction's record; with it stands whether it cuts conditions (`Split.cells`)."""
+"""Of a split, in a prediction's record; with it stands whether it cuts conditions."""
 
 
 def with_record(
     predicted: PerturbationData, model: Model, split: Split, seed: int, *, own_cells: bool = False
 ) -> PerturbationData:
-    """The predicted cells with a record of model, settings, seed, split, training conditions and whose cells they came from.
+    """The predicted cells with a record of model, settings, seed, split, training conditions, held-back controls and whose cells they came from.
 
     `PerturbationData.provenance` reads it; whoever evaluates the file later knows from it what was trained on.
 
@@ -56,9 +56,10 @@ def with_record(
         "model": model.name,
         "settings": json.dumps(model.settings(), default=str),
         "seed": seed,
-        "split": json.dumps({name: getattr(split, name) for name in SAID} | {"cuts_conditions": bool(split.cells)}),
+        "split": json.dumps({name: getattr(split, name) for name in SAID} | {"cuts_conditions": split.cuts_conditions}),
         "data_hash": split.data_hash,
         "training": json.dumps([list(c) for c in (*split.train, *split.validation)]),
+        REFERENCE: json.dumps(split.cells.get(REFERENCE, ())),
         "cycseq": version("cycseq"),
         "controls": GIVEN if own_cells else "of the data",
     }

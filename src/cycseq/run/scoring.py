@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
+from jaxtyping import Bool
 
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.prepare import as_log1p
 from cycseq.data.pseudobulk import responses
-from cycseq.data.split import Split
+from cycseq.data.split import REFERENCE, Split
+from cycseq.data.usual_names import CONTROL
 from cycseq.errors import DataError
 from cycseq.evaluation import EvaluateSettings, evaluate
 from cycseq.run.parts import learnt_from, log1p_parts, with_others
+from cycseq.run.record import GIVEN
 
 
 def evaluate_prediction(
@@ -31,7 +36,8 @@ def evaluate_prediction(
     real
         All real cells, controls and training conditions among them, log1p or counts.
     split
-        The split, where the prediction says none; needed where it cuts conditions (`random-cells`, `few-shot` by cells).
+        The split, where the prediction says none; it says which control cells are the reference of the real responses, as
+        the record of a prediction of ours does. Needed where it cuts conditions (`random-cells`, `few-shot` by cells).
     settings
         Which metrics, and how.
 
@@ -55,11 +61,15 @@ def evaluate_prediction(
         learnt = learnt_from(parts)
         train: PerturbationData | None = learnt
         test = with_others(parts.test, learnt)
+        controls, reference = learnt.controls(), parts.reference
     else:
         real = as_log1p(real)
+        held_back = _held_back(real, record)
+        reference = real.take(held_back) if held_back.any() else None
+        test = real.take(~held_back) if held_back.any() else real
+        controls = test.controls()
         known = {Condition(*pair) for pair in record.get("training", ())} & set(real.conditions())
-        train = real.subset([*known, *(c for c in real.conditions() if c.is_control)]) if known else None
-        test = real
+        train = test.subset([*known, *controls.conditions()]) if known else None
     contexts = set(predicted.contexts)
     asked = [c for c in test.conditions() if c.context in contexts and (split is not None or not c.is_control)]
     if not asked:
@@ -71,10 +81,25 @@ def evaluate_prediction(
     return evaluate(
         as_log1p(predicted),
         test.subset(asked),
-        (real if train is None else train).controls(),
+        controls,
+        reference=reference,
         training=None if train is None else responses(train),
         settings=settings,
         model=str(record.get("model", "predicted")),
         split=split.name if split is not None else str(said.get("name", "")),
         seed=int(record.get("seed", 0)),
     )
+
+
+def _held_back(real: PerturbationData, record: dict[str, Any]) -> Bool[np.ndarray, "cells"]:
+    """Which of the real cells are controls that the prediction's record says were held back from the model.
+
+    Names that only number cells say which they are in one file alone: the one that the split was made from.
+    """
+    names = real.adata.obs_names
+    is_control = (real.adata.obs["perturbation"] == CONTROL).to_numpy()
+    found: Bool[np.ndarray, "cells"] = is_control & names.isin(record.get(REFERENCE, ()))
+    numbered = names[found].str.isdigit().all() and record.get("data_hash") != real.fingerprint()
+    if record.get("controls") == GIVEN or numbered or not (is_control & ~found).any():
+        return np.zeros_like(found)
+    return found

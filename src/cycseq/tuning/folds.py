@@ -9,7 +9,7 @@ import pandas as pd
 
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.prepare import as_log1p
-from cycseq.data.split import Split, SplitSettings, make_splits
+from cycseq.data.split import REFERENCE, Split, SplitSettings, make_splits
 from cycseq.errors import SplitError
 from cycseq.evaluation import EvaluateSettings, RealSide, evaluate
 from cycseq.model import Model
@@ -82,6 +82,7 @@ def _splits(known: PerturbationData, split: Split, settings: TuneSettings) -> li
         kind=split.kind,  # type: ignore[arg-type]
         validation=None if split.validation else 0.0,
         seed=settings.seed,
+        shared_controls=REFERENCE not in split.cells,
     )
     if split.kind == "few-shot":
         base = _keeping(base, split)
@@ -96,7 +97,7 @@ def _splits(known: PerturbationData, split: Split, settings: TuneSettings) -> li
 
 def _keeping(base: SplitSettings, split: Split) -> SplitSettings:
     """As many cells of each condition, or conditions, of a long-tail context stay as in the split."""
-    if split.cells:
+    if split.cuts_conditions:
         return replace(base, n_cells=len(split.cells["train"]) // len({*split.test, *split.validation}))
     tested = {c.context for c in split.test}
     return replace(base, k=sum(c.context in tested for c in (*split.train, *split.left_out)))
@@ -112,5 +113,7 @@ def _fold(inner: Split, known: PerturbationData) -> Fold | None:
     if not conditions:
         return None
     controls = parts.train.controls({c.context for c in conditions})
-    real = RealSide.of(parts.test.subset(conditions), controls, settings=EvaluateSettings(metrics=METRICS))
+    real = RealSide.of(
+        parts.test.subset(conditions), controls, reference=parts.reference, settings=EvaluateSettings(metrics=METRICS)
+    )
     return Fold(inner, known, real, conditions)

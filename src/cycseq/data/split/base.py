@@ -29,6 +29,8 @@ KINDS: dict[Kind, str] = {
 }
 """The kinds of split and what each holds out."""
 PARTS = ("train", "validation", "test")
+REFERENCE = "reference"
+"""In `Split.cells`: the control cells that no model is given, against which real responses are taken."""
 FORMAT = 1
 """Version of the JSON form."""
 BY_HAND: dict[str, Any] = {
@@ -68,6 +70,10 @@ class SplitSettings:
     """unseen-combination: how many of the two parts of a tested combination are seen in training."""
     seed: int = 0
     """Fixes what is drawn."""
+    shared_controls: bool = False
+    """Give models all control cells of the tested contexts, and take real responses against the same cells. By default
+    half of them is held back as the reference of the real responses: noise of a control mean that is on both sides counts
+    as response."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +81,14 @@ class SplitParts:
     """The cells of a split's parts."""
 
     train: PerturbationData
-    """Cells of the training conditions, and the control cells of ALL contexts."""
+    """Cells of the training conditions, and control cells of ALL contexts, save those held back as reference."""
     validation: PerturbationData | None
     """Cells of the validation conditions, without controls; None where there are none."""
     test: PerturbationData
     """Cells of the test conditions, without controls (for `random-cells`: held-out cells of every condition)."""
+    reference: PerturbationData | None = None
+    """Control cells of tested contexts that no model is given: real responses are taken against them. None where all
+    controls are shared."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +96,8 @@ class Split:
     """A partition of conditions with the claim it supports; where a condition is cut, of its cells.
 
     Control cells of every context stay in training, whichever kind it is, and are not listed in `train`
-    (`random-cells` alone cuts and lists them).
+    (`random-cells` alone cuts and lists them); of a tested context one half does, the other is the reference of its
+    real responses.
     """
 
     name: str
@@ -102,7 +112,7 @@ class Split:
     data_hash: str
     """`PerturbationData.fingerprint` of the data that it was made from."""
     cells: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """obs names by part, for the conditions that are cut; empty where all conditions are whole."""
+    """obs names by part, for the conditions that are cut, and under ``"reference"`` the control cells held back."""
     left_out: tuple[Condition, ...] = ()
     """Conditions of no part, as they would give away what is tested."""
     seen_parts: int | None = None
@@ -118,10 +128,15 @@ class Split:
         """
         rows = self.rows(data)
         validation = data.take(rows["validation"]) if len(rows["validation"]) else None
-        return SplitParts(data.take(rows["train"]), validation, data.take(rows["test"]))
+        reference = data.take(rows[REFERENCE]) if len(rows[REFERENCE]) else None
+        return SplitParts(data.take(rows["train"]), validation, data.take(rows["test"]), reference)
 
     def rows(self, data: PerturbationData) -> dict[str, Codes]:
-        """The row numbers of the cells of ``"train"``, ``"validation"`` and ``"test"``; raises as `parts` does."""
+        """The row numbers of the cells of ``"train"``, ``"validation"``, ``"test"`` and ``"reference"``.
+
+        The reference is what was held back, and of cut controls (`random-cells`) those of the test part. Raises as
+        `parts` does.
+        """
         self.check_data(data)
         if problems := self.problems(data):
             msg = (
@@ -148,7 +163,7 @@ class Split:
         """
         listed = {part: self.in_part(part) for part in PARTS} | {"left_out": self.left_out}
         conditions = condition_problems(
-            listed, data.conditions(), cuts=bool(self.cells), lists_controls=self.kind == "random-cells"
+            listed, data.conditions(), cuts=self.cuts_conditions, lists_controls=self.kind == "random-cells"
         )
         return (*conditions, *cell_problems(self.cells, data.adata.obs_names))
 
@@ -161,7 +176,17 @@ class Split:
         listed = {part: _among(conditions, self.in_part(part)) for part in PARTS}
         unlisted = ~np.logical_or.reduce(list(listed.values()))
         listed["train"] |= unlisted & np.array([c.is_control for c in conditions], dtype=bool)
-        return {part: np.flatnonzero(listed[part][codes] & (~is_cut[codes] | named[part])) for part in PARTS}
+        in_part = {part: listed[part][codes] & (~is_cut[codes] | named[part]) for part in PARTS}
+        held_back = data.adata.obs_names.isin(self.cells.get(REFERENCE, ()))
+        in_part["train"] &= ~held_back
+        is_control = np.array([c.is_control for c in conditions], dtype=bool)[codes]
+        in_part[REFERENCE] = is_control & (held_back | in_part["test"])
+        return {part: np.flatnonzero(chosen) for part, chosen in in_part.items()}
+
+    @property
+    def cuts_conditions(self) -> bool:
+        """Whether cells of one condition lie in several parts, control cells that are held back aside."""
+        return any(part in self.cells for part in PARTS)
 
     def in_part(self, part: str) -> tuple[Condition, ...]:
         """The conditions of ``"train"``, ``"validation"`` or ``"test"``."""

@@ -74,10 +74,15 @@ def cell_names(data: PerturbationData) -> dict[Condition, Sequence[str]]:
     return dict(zip(data.conditions(), (part.tolist() for part in np.split(names[order], ends[:-1])), strict=True))
 
 
+def share_cells(data: PerturbationData) -> bool:
+    """Whether these are metacells of which two were made from the same cell."""
+    sources = data.adata.obsm.get("source_cells")
+    return sources is not None and int(np.asarray(sources.sum(axis=0)).max()) > 1
+
+
 def refuse_metacells(data: PerturbationData, kind: str) -> None:
     """Raise `SplitError` if metacells share cells: two parts of a condition would share them too."""
-    sources = data.adata.obsm.get("source_cells")
-    if sources is not None and int(np.asarray(sources.sum(axis=0)).max()) > 1:
+    if share_cells(data):
         msg = (
             f"{kind} cuts conditions, but the metacells of these data share cells, which would lie on both sides. "
             "Split the single cells (cycseq prepare without --metacells), or choose a kind that holds out conditions."

@@ -9,6 +9,7 @@ from cycseq.data.dataset import PerturbationData
 from cycseq.data.split.base import KINDS, Split, SplitSettings
 from cycseq.data.split.cells import SHARE, random_cells
 from cycseq.data.split.contexts import few_shot, in_turn, unseen_context, unseen_pair
+from cycseq.data.split.controls import hold_back_controls
 from cycseq.data.split.perturbations import unseen_combination, unseen_perturbation
 from cycseq.data.split.plan import Plan
 from cycseq.errors import SettingsError, unknown_name
@@ -47,7 +48,7 @@ def make_splits(data: PerturbationData, settings: SplitSettings | None = None) -
     """
     settings = settings or SplitSettings()
     _check(settings)
-    plans = BUILDERS[settings.kind](data, settings)
+    plans = [hold_back_controls(data, plan, settings) for plan in BUILDERS[settings.kind](data, settings)]
     data_hash = data.fingerprint()
     return tuple(Split(kind=settings.kind, seed=settings.seed, data_hash=data_hash, **vars(plan)) for plan in plans)
 
