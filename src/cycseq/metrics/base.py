@@ -150,9 +150,7 @@ class Comparison:
 
     @cached_property
     def predicted_p(self) -> Profiles:
-        """Adjusted p-values against the control cells that the model was given, of as many predicted as real cells: more
-        would find more genes.
-        """
+        """Adjusted p-values against the model's control cells, of as many predicted as real cells: more find more genes."""
         drawn = tuple(rows[: self.n_paired(i)] for i, rows in enumerate(self.predicted.drawn))
         predicted = replace(self.predicted, drawn=drawn, tested={})
         return adjusted_p(predicted, self.real.controls_of_model, range(self.n_conditions))
