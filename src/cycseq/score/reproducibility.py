@@ -1,0 +1,109 @@
+"""Which measured responses are reproducible: a rule that looks at real cells alone, never at a prediction or a split."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from jaxtyping import Float
+
+from cycseq.arrays import InMemory, some
+from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.pseudobulk import Responses, responses
+from cycseq.data.usual_names import CONTROL
+
+COLUMNS = ("context", "perturbation", "n_cells", "n_controls", "reliability", "chance", "reproducible")
+LEVEL = 0.95
+"""Quantile of the reliabilities of no response that a condition must exceed."""
+DRAWS = 200
+"""How often the control cells of a context are halved to learn what reliability no response has."""
+MOST_CONTROLS = 2_000
+"""Control cells that are halved, at most."""
+FEWEST_CONTROLS = 20
+"""With fewer control cells nothing is known of chance, and nothing is called reproducible."""
+
+
+def reproducibility(data: PerturbationData, *, seed: int = 0) -> pd.DataFrame:
+    """How reliable the measured response of every condition is, and whether that is more than chance.
+
+    Reliability is the share of the squared response that is no sampling noise, 1 - sum v / sum delta^2 over genes (those
+    that the condition perturbs left out), v the sampling variance of delta. It is the correlation (through the origin)
+    that the responses of two experiments of this size are expected to have. Pure noise lies around 0 or below; how far
+    it scatters depends on how genes vary together, and is learnt from halves of the control cells, between which there is
+    no response. A condition above the 95 % quantile of theirs is reproducible: 1 of 20 without a response is called so.
+
+    Parameters
+    ----------
+    data
+        All real cells with their controls, log1p.
+    seed
+        Fixes how control cells are halved.
+
+    Returns
+    -------
+    Columns context, perturbation, n_cells, n_controls, reliability, chance (that quantile; NaN with fewer than 20
+    control cells) and reproducible.
+
+    Raises
+    ------
+    DataError
+        If values are not log1p, or a context has no control cells.
+    """
+    measured = responses(data.require("log1p", "reproducibility"))
+    controls = {context: data.rows(Condition(context, CONTROL)) for context in measured.control_mean}
+    chance = {}
+    for context in dict.fromkeys(condition.context for condition in measured.conditions):
+        rng = np.random.default_rng([seed, *context.encode()])
+        drawn = np.sort(rng.permutation(controls[context])[:MOST_CONTROLS])
+        enough = len(drawn) >= FEWEST_CONTROLS
+        chance[context] = float(np.quantile(_of_no_response(some(data.x, drawn), rng), LEVEL)) if enough else np.nan
+    table = pd.DataFrame(
+        {
+            "context": [condition.context for condition in measured.conditions],
+            "perturbation": [condition.perturbation for condition in measured.conditions],
+            "n_cells": measured.n_cells,
+            "n_controls": [len(controls[condition.context]) for condition in measured.conditions],
+            "reliability": _reliability(data, measured),
+            "chance": [chance[condition.context] for condition in measured.conditions],
+        },
+        columns=list(COLUMNS[:-1]),
+    )
+    return table.assign(reproducible=table["reliability"] > table["chance"])
+
+
+def reproducible_rows(metrics: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of scores (as of `cycseq.evaluate`) whose condition is reproducible by the table of `reproducibility`."""
+    chosen = table[table["reproducible"].astype(bool)]
+    keys = pd.MultiIndex.from_frame(chosen[["context", "perturbation"]])
+    return metrics[pd.MultiIndex.from_frame(metrics[["context", "perturbation"]]).isin(keys)].reset_index(drop=True)
+
+
+def _reliability(data: PerturbationData, measured: Responses) -> Float[np.ndarray, "conditions"]:
+    found = np.full(len(measured.conditions), np.nan)
+    for i, condition in enumerate(measured.conditions):
+        kept = np.ones(measured.delta.shape[1], dtype=bool)
+        kept[data.targets(condition)] = False
+        size = np.square(measured.delta[i, kept], dtype=np.float64).sum()
+        if size > 0:
+            found[i] = 1.0 - measured.noise[i, kept].sum(dtype=np.float64) / size
+    return found
+
+
+def _of_no_response(x: InMemory, rng: np.random.Generator) -> Float[np.ndarray, "draws"]:
+    """Reliability of the difference between two random halves of the same cells, many times."""
+    n = x.shape[0]
+    half = n // 2
+    first = (rng.random((DRAWS, n)).argsort(axis=1) < half).astype(np.float64)
+    squares = sp.csr_matrix(x).power(2) if sp.issparse(x) else np.square(x, dtype=np.float64)
+
+    def variance_of_mean(members: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+        mean = np.asarray((x.T @ members.T).T) / count
+        spread = np.asarray((squares.T @ members.T).T) / count - mean**2
+        return mean, spread / (count - 1)
+
+    (one, noise_of_one), (other, noise_of_other) = (
+        variance_of_mean(members, count) for members, count in ((first, half), (1.0 - first, n - half))
+    )
+    size = np.square(one - other).sum(axis=1)
+    noise = (noise_of_one + noise_of_other).sum(axis=1)
+    return np.asarray(1.0 - np.divide(noise, size, out=np.ones_like(size), where=size > 0))
