@@ -21,6 +21,7 @@ import pandas as pd
 
 from cycseq.benchmarking import BenchmarkSettings, benchmark
 from cycseq.benchmarking.settings import BASELINES
+from cycseq.calibration import POSITIVE_CONTROLS
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.split import Split
 from cycseq.errors import CycseqError
@@ -173,7 +174,7 @@ def _labelled(rows: pd.DataFrame, case: Case) -> pd.DataFrame:
     keys = ["model", "seed", "context", "perturbation", "metric"]
     rows = rows.assign(context=[of_world(case, name) for name in rows["context"]])
     if case.model_seeds == 1:
-        rows = rows.assign(seed=rows["seed"].where(rows["model"] == "SplitHalf", case.seed))
+        rows = rows.assign(seed=rows["seed"].where(rows["model"].isin(POSITIVE_CONTROLS), case.seed))
     return rows[[*keys, "value"]].assign(data=case.data, split=case.split)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cycseq.benchmarking.settings import BASELINES
+from cycseq.calibration import POSITIVE_CONTROLS
 from cycseq.files import write_text
 from cycseq.metrics import HEADLINE, METRICS
 from cycseq.models import MODELS
@@ -81,7 +82,9 @@ def write_page(table: pd.DataFrame, page: Path, *, quick: bool, network_rule: st
 def grouped(rows: pd.DataFrame) -> Group:
     """Means, intervals and all paired differences that the page needs."""
     known = rows[rows["metric"].isin(METRICS)].drop(columns="data")
-    models = [name for name in known["model"].unique() if not name.endswith(WRONG_TARGET) and name != CEILING]
+    models = [
+        name for name in known["model"].unique() if not name.endswith(WRONG_TARGET) and name not in POSITIVE_CONTROLS
+    ]
     others = [name for name in models if name not in BASELINES]
     others += [f"{name}{WRONG_TARGET}" for name in CONTROLLED if name in models]
     return Group(

@@ -56,7 +56,7 @@ def test_every_model_split_and_seed_is_scored_on_every_condition(data: Perturbat
     result = go(data, tmp_path / "out")
     metrics = read_table(tmp_path / "out" / "metrics.csv")
     assert list(metrics.columns) == ["model", "split", "seed", "context", "perturbation", "metric", "value"]
-    models = metrics[~metrics["model"].str.contains("SplitHalf|wrong target")]
+    models = metrics[~metrics["model"].str.contains("SplitHalf|InterpolatedDuplicate|wrong target")]
     assert set(models["model"]) == {"NoChange", "PerturbedMean", "ContextAdditive"}
     tested = models.groupby(["model", "seed"])[["context", "perturbation"]].apply(
         lambda rows: len(rows.drop_duplicates())
@@ -64,7 +64,7 @@ def test_every_model_split_and_seed_is_scored_on_every_condition(data: Perturbat
     assert (tested == 2 * 2).all()
     assert not models.duplicated(KEYS).any()
     assert result.record["data"]["hash"] == data.fingerprint()
-    assert {"SplitHalf", "ContextAdditive (wrong target)"} <= set(metrics["model"])
+    assert {"SplitHalf", "InterpolatedDuplicate", "ContextAdditive (wrong target)"} <= set(metrics["model"])
 
 
 def test_no_change_scores_what_numpy_says(data: PerturbationData, tmp_path: Path):

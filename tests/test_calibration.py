@@ -6,9 +6,11 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
-from cycseq.calibration import SPLIT_HALF, split_half, wrong_target
+from cycseq.calibration import INTERPOLATED, POSITIVE_CONTROLS, SPLIT_HALF, interpolated, split_half, wrong_target
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.evaluation import COLUMNS, EvaluateSettings, RealSide, evaluate
+from cycseq.metrics.population import Population
+from cycseq.score.summary import summarise
 
 MEANS = EvaluateSettings(metrics="means")
 
@@ -19,10 +21,12 @@ def test_halves_of_the_real_cells_predict_each_other(small_data: PerturbationDat
     side = RealSide.of(two, settings=EvaluateSettings(metrics=chosen, components=5))
     table = split_half(side, split="s", repeats=3)
     assert tuple(table.columns) == COLUMNS
-    assert set(table["model"]) == {SPLIT_HALF}
+    assert set(table["model"]) == set(POSITIVE_CONTROLS)
     assert set(table["seed"]) == {0, 1, 2}
-    assert len(table) == 3 * 8 * 6
-    wide = table.pivot_table(index=["context", "perturbation"], columns="metric", values="value")
+    of_half = table["model"] == SPLIT_HALF
+    assert of_half.sum() == 3 * 8 * 6
+    assert set(table.loc[~of_half, "metric"]) == {"pearson_delta", "mse_ratio", "retrieval_cosine", "deg_direction"}
+    wide = table[of_half].pivot_table(index=["context", "perturbation"], columns="metric", values="value")
     assert (wide["pearson_delta"] > 0.5).all()
     assert (wide["mse_ratio"] < 1.0).all()
     assert (wide["deg_direction"] > 0.9).all()
@@ -41,7 +45,7 @@ def test_one_half_is_scored_as_a_prediction_of_the_other(small_data: Perturbatio
     side = RealSide.of(small_data, settings=EvaluateSettings(metrics="mse,pearson_delta"))
     table = split_half(side, repeats=5, conditions=[condition])
     assert set(zip(table["context"], table["perturbation"], strict=True)) == {tuple(condition)}
-    got = table[table["seed"] == 4].set_index("metric")["value"]
+    got = table[(table["seed"] == 4) & (table["model"] == SPLIT_HALF)].set_index("metric")["value"]
     control = small_data.controls(["K562"]).x.toarray().mean(0)
     assert np.isclose(got["mse"], ((first - second)[kept] ** 2).mean(), rtol=1e-4)
     assert np.isclose(
@@ -55,7 +59,7 @@ def test_too_few_cells_have_no_halves(small_data: PerturbationData) -> None:
     table = split_half(RealSide.of(data, settings=MEANS), repeats=2)
     few_rows = (table["context"] == "RPE1") & (table["perturbation"] == "G3")
     assert table.loc[few_rows, "value"].isna().all()
-    assert few_rows.sum() == 2 * len(MEANS.chosen())
+    assert few_rows.sum() == 2 * 2 * len(MEANS.chosen())
     assert table.loc[~few_rows & (table["metric"] == "mse"), "value"].notna().all()
 
 
@@ -90,3 +94,51 @@ def test_a_single_perturbation_has_no_wrong_target(small_data: PerturbationData)
     table = wrong_target(predicted_from(one), side, model="M")
     assert table.loc[table["context"] == "K562", "value"].isna().all()
     assert table.loc[(table["context"] == "RPE1") & (table["metric"] == "mse"), "value"].notna().all()
+
+
+def test_an_interpolated_duplicate_is_as_near_to_the_truth_as_one_weight_brings_it() -> None:
+    rng = np.random.default_rng(0)
+    n_cells, typical = 10, np.ones((50, 200))
+    kept = np.ones(typical.shape, dtype=bool)
+    for size in (0.0, 0.2, 1.0):
+        truth = typical + rng.normal(0.0, size, typical.shape)
+        measured = truth + rng.normal(0.0, 1.0 / np.sqrt(n_cells), typical.shape)
+        one = np.ones_like(typical)
+        duplicate = Population(typical[:1], (np.arange(1),) * 50, np.full(50, n_cells), measured, one, one)
+        found = interpolated(duplicate, typical, kept).mean
+        away = measured - typical
+        best = ((truth - typical) * away).sum(1, keepdims=True) / (away**2).sum(1, keepdims=True)
+        errors = [((mean - truth) ** 2).mean() for mean in (found, typical + best * away, measured, typical)]
+        assert errors[0] < 1.05 * errors[1] + 0.001
+        assert errors[0] < min(errors[2:]) + 0.001
+
+
+def test_the_interpolated_duplicate_is_the_better_positive_control(small_data: PerturbationData) -> None:
+    few = small_data.take(
+        np.concatenate([small_data.rows(c)[: 40 if c.is_control else 12] for c in small_data.conditions()])
+    )
+    side = RealSide.of(few, settings=EvaluateSettings(metrics="mse,mse_ratio,pearson_delta"))
+    means = split_half(side, repeats=5).groupby(["metric", "model"])["value"].mean().unstack()
+    assert means.loc["mse", INTERPOLATED] < 0.9 * means.loc["mse", SPLIT_HALF]
+    assert means.loc["mse_ratio", INTERPOLATED] < means.loc["mse_ratio", SPLIT_HALF]
+
+
+def test_a_summary_says_in_how_many_conditions_a_metric_tells_the_controls_apart() -> None:
+    def rows(model: str, metric: str, values: list[float]) -> pd.DataFrame:
+        names = [f"P{i}" for i in range(len(values))]
+        told = {"model": model, "split": "s", "seed": 0, "context": "c", "perturbation": names, "metric": metric}
+        return pd.DataFrame({**told, "value": values})
+
+    table = pd.concat(
+        [
+            *(rows("NoChange", metric, [1.0] * 8) for metric in ("mse", "edistance")),
+            rows("M", "mse", [0.9] * 8),
+            *(rows(SPLIT_HALF, metric, [0.5] * 2 + [2.0] * 6) for metric in ("mse", "edistance")),
+            rows(INTERPOLATED, "mse", [0.4] * 6 + [1.1] * 2),
+        ]
+    )
+    summary = summarise(table, baselines=["NoChange"]).set_index(["metric", "model"])
+    assert (summary.loc["mse", "discrimination"] == 0.75).all()
+    assert (summary.loc["edistance", "discrimination"] == 0.25).all()
+    assert np.isnan(summary.loc[("mse", INTERPOLATED), "rank"])
+    assert summary.loc[("mse", "M"), "rank"] == 1

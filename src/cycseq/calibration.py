@@ -20,6 +20,7 @@ from cycseq.real_side import RealSide, seed_of
 
 SPLIT_HALF = "SplitHalf"
 INTERPOLATED = "InterpolatedDuplicate"
+POSITIVE_CONTROLS = (SPLIT_HALF, INTERPOLATED)
 WRONG_TARGET = " (wrong target)"
 FEWEST_CELLS = 4
 """A condition with fewer cells has no halves worth comparing."""
@@ -70,8 +71,9 @@ def split_half(
             for context in real.contexts
             if conditions is None or any(condition.context == context for condition in conditions)
         ]
-        for model in (SPLIT_HALF, INTERPOLATED):
-            tables.append(table([one[model] for one in found], model=model, split=split, seed=repeat))
+        tables += [
+            table([one[model] for one in found], model=model, split=split, seed=repeat) for model in POSITIVE_CONTROLS
+        ]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,17 +19,21 @@ from cycseq.benchmarking.work import Failure, Task, Unit
 from cycseq.calibration import SPLIT_HALF
 from cycseq.checksums import sha256
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.prepare import refuse_scaled
+from cycseq.data.prepare import as_log1p, refuse_scaled
 from cycseq.data.split import Split, SplitSettings
-from cycseq.errors import FileError, SettingsError
+from cycseq.errors import DataError, FileError, SettingsError
 from cycseq.evaluation import COLUMNS, EvaluateSettings
 from cycseq.files import alone, clear, write_text
 from cycseq.run import asked_otherwise, environment, read_table
+from cycseq.score.reproducibility import COLUMNS as REPRODUCIBILITY
+from cycseq.score.reproducibility import reproducibility, reproducible_rows
 from cycseq.score.summary import paired_differences, summarise
 from cycseq.untrusted import our_command, read_json, whatever_breaks
 
 CELLS, RECORD = "cells", "benchmark.json"
-TABLES = ("metrics", "summary", "differences", "skipped")
+TABLES = ("metrics", "summary", "differences", "skipped", "reproducibility")
+OF_REPRODUCIBLE = "summary_reproducible.csv"
+"""As `summary`, of the reproducible conditions alone."""
 SKIPPED = ("model", "split", "seed", "reason")
 
 
@@ -48,6 +52,8 @@ class BenchmarkResult:
     """As of `paired_differences`: every model against every baseline."""
     skipped: pd.DataFrame
     """Models that do not apply to a split: model, split, seed, reason."""
+    reproducibility: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(REPRODUCIBILITY)))
+    """As of `cycseq.score.reproducibility`, of all conditions of the data; older versions wrote none."""
     failed: tuple[Failure, ...] = ()
     """Cells of the table that broke; they are computed again when the benchmark is resumed."""
 
@@ -57,6 +63,40 @@ class BenchmarkResult:
             if (said["model"], said["split"], said["seed"]) == (model, split, 0):
                 return Cell.read(self.folder / CELLS / Path(said["file"]).name)
         return None
+
+    def reproducible_alone(self) -> BenchmarkResult:
+        """The same benchmark over the conditions whose measured response is reproducible; its record says which.
+
+        Raises
+        ------
+        DataError
+            If no tested condition is, or an older version made the benchmark.
+        """
+        metrics = reproducible_rows(self.metrics, self.reproducibility)
+        tested = {tuple(pair) for split in self.record["splits"] for pair in split["test"]}
+        left = set(zip(metrics["context"], metrics["perturbation"], strict=True))
+        if not left:
+            msg = (
+                f"none of {len(tested)} tested conditions of {self.folder} has a reproducible response "
+                "(reproducibility.csv): leave out --stratum, or run the benchmark again if it has no such file."
+            )
+            raise DataError(msg)
+        splits = [
+            {**split, "test": [pair for pair in split["test"] if tuple(pair) in left]}
+            for split in self.record["splits"]
+        ]
+        baselines = self.record["baselines"]
+        return replace(
+            self,
+            record={
+                **self.record,
+                "splits": [split for split in splits if split["test"]],
+                "stratum": f"{len(left)} of {len(tested)} tested conditions, whose response is reproducible",
+            },
+            metrics=metrics,
+            summary=summarise(metrics, baselines=baselines),
+            differences=paired_differences(metrics, baselines=baselines),
+        )
 
 
 def benchmark(
@@ -138,7 +178,7 @@ def benchmark(
         }
         for stale in set((out / CELLS).glob("*.npz")) - set(paths):
             stale.unlink()
-        return _written(out, record, list(cells.values()), failed)
+        return _written(out, record, list(cells.values()), reproducibility(as_log1p(data)), failed)
 
 
 def open_benchmark(folder: Path) -> BenchmarkResult:
@@ -162,9 +202,9 @@ def open_benchmark(folder: Path) -> BenchmarkResult:
             if not (folder / name).is_file() or sha256(folder / name) != known:
                 msg = f"{folder / name} is missing, truncated or was altered: run the same command again; finished cells are kept."
                 raise FileError(msg)
-        metrics, summary, differences, skipped = (read_table(folder / f"{name}.csv") for name in TABLES)
+        tables = {name: read_table(folder / f"{name}.csv") for name in TABLES if (folder / f"{name}.csv").is_file()}
         failed = tuple(Failure(**failure) for failure in record["failed"])
-    return BenchmarkResult(folder, record, metrics, summary, differences, skipped, failed)
+    return BenchmarkResult(folder, record, failed=failed, **tables)
 
 
 def facts(data: PerturbationData) -> dict[str, Any]:
@@ -227,7 +267,9 @@ def _described(split: Split) -> dict[str, Any]:
     }
 
 
-def _written(out: Path, record: dict[str, Any], cells: Sequence[Cell], failed: tuple[Failure, ...]) -> BenchmarkResult:
+def _written(
+    out: Path, record: dict[str, Any], cells: Sequence[Cell], reliabilities: pd.DataFrame, failed: tuple[Failure, ...]
+) -> BenchmarkResult:
     """Make the tables of the cells and write them, `benchmark.json` last."""
     scored = [cell.scores for cell in cells if len(cell.scores)]
     metrics = pd.concat(scored, ignore_index=True) if scored else pd.DataFrame(columns=list(COLUMNS))
@@ -239,10 +281,13 @@ def _written(out: Path, record: dict[str, Any], cells: Sequence[Cell], failed: t
         summary=summarise(metrics, baselines=record["baselines"]),
         differences=paired_differences(metrics, baselines=record["baselines"]),
         skipped=pd.DataFrame(refused, columns=list(SKIPPED)),
+        reproducibility=reliabilities,
         failed=failed,
     )
     for name in TABLES:
         write_text(out / f"{name}.csv", getattr(result, name).to_csv(index=False), overwrite=True)
+    strong = summarise(reproducible_rows(metrics, reliabilities), baselines=record["baselines"])
+    write_text(out / OF_REPRODUCIBLE, strong.to_csv(index=False), overwrite=True)
     record["checksums"] = {f"{name}.csv": sha256(out / f"{name}.csv") for name in TABLES}
     write_text(out / RECORD, json.dumps(record, indent=1), overwrite=True)
     return result

@@ -16,6 +16,7 @@ from cycseq.data.split import SplitSettings
 from cycseq.errors import ModelError
 from cycseq.evaluation import EvaluateSettings
 from cycseq.report import write_report
+from cycseq.score.reproducibility import reproducible_rows
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
@@ -50,6 +51,12 @@ def run(options: Namespace) -> None:
     if len(result.skipped):
         names = ", ".join(dict.fromkeys(result.skipped["model"]))
         say(f"does not apply to every split: {names} (skipped.csv says why)")
+    tested = result.metrics[["context", "perturbation"]].drop_duplicates()
+    say(
+        f"{len(reproducible_rows(tested, result.reproducibility))} of {len(tested)} tested conditions have a reproducible "
+        f"response (reproducibility.csv); theirs alone: summary_reproducible.csv, or cycseq report {options.out} --stratum "
+        "reproducible"
+    )
     page = write_report(options.out, overwrite=True)
     say(f"wrote {options.out}: metrics.csv ({len(result.metrics):,} values), summary.csv, {page.name}")
     if result.failed:

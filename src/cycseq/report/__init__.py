@@ -1,5 +1,5 @@
 """One self-contained HTML page for a benchmark or a run."""
 
-from cycseq.report.page import write_report
+from cycseq.report.page import Stratum, write_report
 
-__all__ = ["write_report"]
+__all__ = ["Stratum", "write_report"]

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from cycseq.benchmarking import BenchmarkResult, open_benchmark
 from cycseq.calibration import SPLIT_HALF
 from cycseq.data.split import SplitSettings
-from cycseq.errors import FileError
+from cycseq.errors import FileError, SettingsError
 from cycseq.evaluation import EvaluateSettings
 from cycseq.files import check_output, existing_file, write_text
 from cycseq.metrics import METRICS
@@ -27,11 +27,12 @@ from cycseq.report.run_page import run_page
 from cycseq.report.table import Headline, headline, is_model, wrong_target
 from cycseq.untrusted import our_command, whatever_breaks
 
+Stratum = Literal["all", "reproducible"]
 MOST_ROWS = 3000
 """Kinds whose splits are named by the context that they hold out."""
 
 
-def write_report(folder: Path, out: Path | None = None, *, overwrite: bool = False) -> Path:
+def write_report(folder: Path, out: Path | None = None, *, stratum: Stratum = "all", overwrite: bool = False) -> Path:
     """Write one self-contained HTML page about a benchmark or a run.
 
     Parameters
@@ -39,7 +40,9 @@ def write_report(folder: Path, out: Path | None = None, *, overwrite: bool = Fal
     folder
         What `cycseq benchmark --out` or `cycseq fit --run` wrote.
     out
-        Where to write; None is `report.html` in the folder, which is replaced.
+        Where to write; None is `report.html` (or `report_reproducible.html`) in the folder, which is replaced.
+    stratum
+        Which tested conditions of a benchmark: all, or those whose measured response is reproducible.
     overwrite
         Whether another file of this name may be replaced.
 
@@ -52,12 +55,21 @@ def write_report(folder: Path, out: Path | None = None, *, overwrite: bool = Fal
     ------
     FileError
         If the folder is neither a benchmark nor a run, or the page exists.
+    DataError
+        If no tested condition has a reproducible response.
+    SettingsError
+        If a stratum of a run is asked for.
     """
     existing_file(folder)
-    path = check_output(folder / "report.html" if out is None else out, overwrite=overwrite or out is None)
+    page_name = "report.html" if stratum == "all" else f"report_{stratum}.html"
+    path = check_output(folder / page_name if out is None else out, overwrite=overwrite or out is None)
     with whatever_breaks(folder, "Make it again with the command that made it."):
         if (folder / "benchmark.json").is_file():
-            page = render("benchmark.html", benchmark_page(open_benchmark(folder)))
+            result = open_benchmark(folder)
+            page = render("benchmark.html", benchmark_page(result if stratum == "all" else result.reproducible_alone()))
+        elif (folder / "run.json").is_file() and stratum != "all":
+            msg = f"{folder} is a run, which has no strata: leave out --stratum, or name the folder of a benchmark."
+            raise SettingsError(msg)
         elif (folder / "run.json").is_file():
             page = render("run.html", run_page(folder))
         else:
@@ -90,7 +102,7 @@ def benchmark_page(result: BenchmarkResult) -> dict[str, Any]:
     name = Path(record["data"]["path"]).name if record["data"]["path"] else "the data"
     sections = [_section(result, kind) for kind in kinds]
     return {
-        "title": f"Benchmark on {name}",
+        "title": f"Benchmark on {name}" + (f": {record['stratum']}" if "stratum" in record else ""),
         "record": record,
         "data_name": name,
         "contexts": _contexts(record["data"]["conditions"]),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from cycseq.calibration import SPLIT_HALF, WRONG_TARGET
+from cycseq.calibration import POSITIVE_CONTROLS, WRONG_TARGET
 from cycseq.metrics import HEADLINE, METRICS
 from cycseq.report.numbers import interval, short
 
@@ -78,7 +78,7 @@ class Headline:
 
 def is_model(names: pd.Series) -> pd.Series:
     """Whether each name is a model's, and not a calibration's."""
-    return (names != SPLIT_HALF) & ~names.str.endswith(WRONG_TARGET)
+    return ~names.isin(POSITIVE_CONTROLS) & ~names.str.endswith(WRONG_TARGET)
 
 
 def headline(summary: pd.DataFrame) -> Headline:

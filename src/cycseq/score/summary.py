@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
-from cycseq.calibration import SPLIT_HALF, WRONG_TARGET
+from cycseq.calibration import INTERPOLATED, POSITIVE_CONTROLS, SPLIT_HALF, WRONG_TARGET
 from cycseq.errors import unknown_name
 from cycseq.metrics import METRICS
 from cycseq.score.intervals import Intervals, Values, intervals
@@ -44,11 +44,14 @@ def summarise(metrics: pd.DataFrame, *, baselines: Sequence[str]) -> pd.DataFram
     - mean, low, high: over defined conditions, with the 95 % interval of `cycseq.score.intervals` (NaN with fewer than two
       conditions); scope: what it is about, ``further contexts`` or (fewer than six) ``these contexts only``;
     - n_conditions, n_contexts: defined ones; n_undefined: conditions where the metric is NaN for this model;
-    - rank: 1 is best; NaN for the controls ``SplitHalf`` and wrong target;
+    - rank: 1 is best; NaN for the controls ``SplitHalf``, ``InterpolatedDuplicate`` and wrong target;
     - ceiling, null, null_model: mean of ``SplitHalf``, and of the best of the negative controls (``NoChange``,
       ``PerturbedMean``, ``SmoothedControls``);
     - score: (value - null) / (ceiling - null), unclipped, over the conditions where all three are defined (for a metric
       with a target: of the distances to it);
+    - discrimination: share of the conditions where the positive control is better than the null: ``InterpolatedDuplicate``,
+      or ``SplitHalf`` in metrics that look at single cells (the bound discrimination score of Miller et al. 2025). A metric
+      that cannot tell even real cells from a null says little;
     - cannot_tell: the ceiling is not above the null beyond their spread, so that the metric says nothing on these data;
     - beats, ties, loses_to: the baselines, joined by ``", "``, as far as `cycseq.score.verdicts.judge` admits it.
 
@@ -165,7 +168,7 @@ def _groups(metrics: pd.DataFrame) -> Iterator[_Group]:
 
 
 def _rows(group: _Group) -> Iterator[dict[str, object]]:
-    ranked = np.array([model != SPLIT_HALF and not model.endswith(WRONG_TARGET) for model in group.models])
+    ranked = np.array([model not in POSITIVE_CONTROLS and not model.endswith(WRONG_TARGET) for model in group.models])
     for k, metric in enumerate(group.metrics):
         values = group.values[k]
         of_models = group.intervals(values)
@@ -190,6 +193,7 @@ def _rows(group: _Group) -> Iterator[dict[str, object]]:
                 "null": np.nan if scale.negative is None else of_models.mean[scale.negative],
                 "null_model": "" if scale.negative is None else group.models[scale.negative],
                 "score": scale.score(good, m),
+                "discrimination": scale.discrimination,
                 "cannot_tell": scale.cannot_tell,
             }
 
@@ -201,6 +205,7 @@ class _Scale:
     positive: int | None
     negative: int | None
     cannot_tell: bool
+    discrimination: float = float("nan")
 
     def score(self, good: Values, model: int) -> float:
         """(value - negative) / (positive - negative) over the conditions where all three are defined."""
@@ -228,4 +233,14 @@ def _scale(group: _Group, metric: int, good: Values) -> _Scale:
     of_above = group.intervals(above)
     lowest = of_above.low[0] if of_above.n_conditions[0] >= FEWEST else np.nanmin(above, initial=np.inf)
     repeats = np.nan_to_num(group.spread[metric, positive])
-    return _Scale(positive, negative, cannot_tell=not (of_above.mean[0] > 2 * repeats and lowest > 0))
+    cannot_tell = not (of_above.mean[0] > 2 * repeats and lowest > 0)
+    return _Scale(positive, negative, cannot_tell, _discrimination(group, good, negative))
+
+
+def _discrimination(group: _Group, good: Values, negative: int) -> float:
+    """Share of the conditions where the positive control, interpolated where it is there, is better than the negative."""
+    for name in (INTERPOLATED, SPLIT_HALF):
+        above = good[:, group.models.index(name)] - good[:, negative] if name in group.models else np.array([np.nan])
+        if not np.isnan(above).all():
+            return float((above[~np.isnan(above)] > 0).mean())
+    return float("nan")

@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 
 import pandas as pd
 
-from cycseq.calibration import SPLIT_HALF, WRONG_TARGET
+from cycseq.calibration import POSITIVE_CONTROLS, SPLIT_HALF, WRONG_TARGET
 from cycseq.score.intervals import Scope
 
 NEGATIVE_CONTROLS = ("NoChange", "PerturbedMean", "SmoothedControls")
@@ -99,7 +99,7 @@ def judge(summary: pd.DataFrame, differences: pd.DataFrame) -> Judgement:
     split = str(summary["split"].iloc[0]) if len(summary) else ""
     rows = differences[differences["split"] == split]
     shuffled = rows["baseline"].str.endswith(WRONG_TARGET) | rows["model"].str.endswith(WRONG_TARGET)
-    pairs = rows[~shuffled & (rows["model"] != SPLIT_HALF) & (rows["baseline"] != SPLIT_HALF)]
+    pairs = rows[~shuffled & ~rows["model"].isin(POSITIVE_CONTROLS) & ~rows["baseline"].isin(POSITIVE_CONTROLS)]
     of_metric = _bars_of_metrics(summary)
     wrong = _wrong_targets(rows)
     same = _identical(pairs)
