@@ -8,6 +8,7 @@ import scipy.sparse as sp
 
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.labels import ObsKeys
+from cycseq.data.readers import read
 from cycseq.errors import DataError, FileError
 
 
@@ -86,11 +87,13 @@ def test_predicted_cells_have_no_controls_and_are_read_again(small_data: Perturb
         again.require_controls()
 
 
-def test_whole_numbers_that_are_log1p_stay_log1p(small_data: PerturbationData) -> None:
-    """A prediction of zeros and ones was said to be log1p, and is not guessed to be counts."""
+def test_whole_numbers_that_are_log1p_stay_log1p(small_data: PerturbationData, tmp_path) -> None:
+    """A prediction of zeros and ones was written as log1p, and is not guessed to be counts."""
     adata = small_data.adata.copy()
     adata.X = sp.csr_matrix((adata.X > 0).astype(np.float32))
-    assert PerturbationData.from_anndata(adata).scale == "log1p"
+    assert PerturbationData.from_anndata(adata, scale="log1p").scale == "log1p"
+    PerturbationData(adata, "log1p").write(tmp_path / "a.h5ad")
+    assert read(tmp_path / "a.h5ad").scale == "log1p"
 
 
 def test_require_controls(small_data: PerturbationData) -> None:

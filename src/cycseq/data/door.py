@@ -15,7 +15,9 @@ from jaxtyping import Bool
 
 from cycseq.arrays import Matrix
 from cycseq.data.labels import FoundLabels, ObsKeys, find_labels
-from cycseq.data.scale import SCALES, Scale, Values, check_finite, decide_scale, look_at
+from cycseq.data.mark import labels_as_written, mark_of, values_unchanged
+from cycseq.data.scale import SCALES, TARGET_SUM, Scale, Values, check_finite, decide_scale, look_at
+from cycseq.data.usual_names import CONTROL, NO_CONTROL
 from cycseq.errors import DataError, unknown_name
 from cycseq.stored import StoredMatrix, of_cells
 from cycseq.untrusted import CONTROL_CHARACTERS
@@ -23,7 +25,10 @@ from cycseq.untrusted import CONTROL_CHARACTERS
 OBS = ("context", "perturbation", "batch")
 PAIR = "true_pair"
 """Layer of simulated data: the same cell, perturbed; empty where a cell has no such pair."""
+AS_NAMED = ("perturbation", "context", "batch")
+"""The columns of `OBS` in the order of `ObsKeys`."""
 AS_WRITTEN = "labels as cycseq wrote them"
+CHANGED = "the values are not those that cycseq wrote into this file"
 MOST_ROWS = 1 << 27
 """A sparse matrix in memory has fewer cells and genes; one that claims more is damaged."""
 SYMBOL_COLUMNS = ("gene_name", "gene_symbol", "gene_symbols", "feature_name", "symbol")
@@ -75,25 +80,23 @@ def admit(
     if written_by_us(adata, keys):
         out.varm.update(adata.varm)
         out.layers.update({name: float32(adata.layers[name]) for name in adata.layers if name == PAIR})
-    out.uns["cycseq"] = {**said_by_us(adata), "scale": decided}
+    out.uns["cycseq"] = {**mark_of(adata), "scale": decided}
     return Admitted(adata=out if kept.all() else out[kept].copy(), scale=decided, notes=(*found.notes, *notes))
 
 
 def written_by_us(adata: ad.AnnData, keys: ObsKeys) -> bool:
     """Whether cycseq wrote the data and nothing else was said about their labels, which are then taken as they are."""
-    return bool(said_by_us(adata)) and keys == ObsKeys() and all(name in adata.obs for name in OBS)
-
-
-def said_by_us(adata: ad.AnnData) -> dict[str, Any]:
-    """What cycseq wrote of the data into `uns`; nothing where something else stands there."""
-    said = adata.uns.get("cycseq")
-    return dict(said) if isinstance(said, Mapping) else {}
+    return bool(mark_of(adata)) and keys == ObsKeys() and all(name in adata.obs for name in OBS)
 
 
 def labels_of(adata: ad.AnnData, keys: ObsKeys, *, default_context: str, drop_unlabelled: bool) -> FoundLabels:
     """The labels of the cells; see `find_labels`."""
     if written_by_us(adata, keys):
         labels = adata.obs[list(OBS)].astype(str)
+        if not labels_as_written(adata.obs[list(OBS)]):
+            control = CONTROL if (labels["perturbation"] == CONTROL).any() else NO_CONTROL
+            columns = ObsKeys(*AS_NAMED, control, other_controls="keep")
+            return find_labels(adata.obs, columns, default_context=default_context, drop_unlabelled=drop_unlabelled)
         return FoundLabels(labels, np.ones(adata.n_obs, dtype=bool), notes=(AS_WRITTEN,))
     genes = {*adata.var_names.astype(str), *gene_symbols(adata.var)[0]}
     return find_labels(adata.obs, keys, default_context=default_context, drop_unlabelled=drop_unlabelled, genes=genes)
@@ -103,16 +106,40 @@ def scale_of(
     adata: ad.AnnData, seen: Values, keys: ObsKeys, *, said: str | None, layers: Sequence[str]
 ) -> tuple[Scale, str]:
     """The scale and how it is known: as cycseq wrote it, as said, or found from the values."""
-    written = said_by_us(adata).get("scale") if written_by_us(adata, keys) else None
-    if written is not None and said in (None, written):
-        check_finite(seen)
+    written, unchanged = mark_of(adata).get("scale"), values_unchanged(adata)
+    if written_by_us(adata, keys) and written is not None and said in (None, written):
         if written not in SCALES:
             raise unknown_name(str(written), "scale", SCALES, DataError)
-        return written, "as cycseq wrote it"
-    decided = decide_scale(seen, said, layers=layers)
+        if (unchanged or (unchanged is None and said)) and _may_be(written, seen):
+            check_finite(seen)
+            return written, "as cycseq wrote it"
+    decided = _decided(seen, said, layers, CHANGED if unchanged is False else "")
+    if unchanged is False and said is None and decided == written == "log1p":
+        msg = (
+            f"{CHANGED}, and what fractional values are now they do not tell: give the file as cycseq wrote it, or say "
+            f"--scale log1p if they are still ln(1 + counts per {TARGET_SUM:,.0f})."
+        )
+        raise DataError(msg, option="--scale log1p")
     whole = "whole numbers" if not seen.n_fractional else f"{seen.n_fractional:,} fractional values"
     how = "as said" if said else "found from the values; --scale says otherwise"
-    return decided, f"{whole}, {seen.lowest:.4g} to {seen.highest:.4g}; {how}"
+    changed = f"; {CHANGED}" if unchanged is False else ""
+    return decided, f"{whole}, {seen.lowest:.4g} to {seen.highest:.4g}; {how}{changed}"
+
+
+def _decided(seen: Values, said: str | None, layers: Sequence[str], why: str) -> Scale:
+    """The scale as `decide_scale` finds it; its error begins with a reason why the mark is not believed."""
+    try:
+        return decide_scale(seen, said, layers=layers)
+    except DataError as err:
+        if why:
+            msg = f"{why}: {err}"
+            raise DataError(msg, option=err.option) from err
+        raise
+
+
+def _may_be(scale: str, seen: Values) -> bool:
+    """Whether all values may be on a scale of which a sample is."""
+    return scale != "counts" or (not seen.n_fractional and seen.lowest >= 0)
 
 
 def check_size(adata: ad.AnnData) -> None:

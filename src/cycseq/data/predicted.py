@@ -12,6 +12,7 @@ import pandas as pd
 from cycseq.data.control_labels import names_of
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.door import float32
+from cycseq.data.mark import values_unchanged
 from cycseq.data.readers import Loaded, ReadSettings, checked, default_context, load
 from cycseq.data.readers.base import numbered
 from cycseq.data.scale import HIGHEST_LOG1P, look_at
@@ -76,7 +77,7 @@ def _first_that_fits(loaded: Loaded, settings: ReadSettings, context: str) -> Pe
 
 def _slightly_below_zero(loaded: Loaded) -> str:
     """What to say of log1p values some of which are slightly below 0; nothing where there are none, or more than that."""
-    if loaded.adata.X is None or "cycseq" in loaded.adata.uns:
+    if loaded.adata.X is None or values_unchanged(loaded.adata):
         return ""
     x = float32(loaded.adata.X)
     if isinstance(x, StoredMatrix):  # what may lie below zero is looked for in values that fit into memory

@@ -13,12 +13,14 @@ import scipy.sparse as sp
 
 from cycseq.arrays import Matrix, in_memory
 from cycseq.checksums import write_checksums
+from cycseq.data.mark import with_sample
 from cycseq.hdf5 import write_h5ad
 from cycseq.stored import StoredMatrix, by_block
 
 
 def write_adata(adata: ad.AnnData, path: Path) -> None:
-    """Write to h5ad, or zarr if the path ends so; stored values block by block."""
+    """Write to h5ad, or zarr if the path ends so, with a sample of the values in its mark; stored values block by block."""
+    adata = with_sample(adata)
     if path.suffix == ".zarr":
         adata.write_zarr(path)
         write_checksums(path, sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file()))

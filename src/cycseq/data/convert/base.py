@@ -17,6 +17,7 @@ import scipy.sparse as sp
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.door import OBS
 from cycseq.data.labels import ObsKeys, find_labels
+from cycseq.data.mark import with_sample
 from cycseq.data.usual_names import BATCH_NAMES, CONTEXT_NAMES, CONTROL, NO_CONTROL, PERTURBATION_NAMES
 from cycseq.errors import DataError
 from cycseq.hdf5 import write_h5ad
@@ -107,7 +108,7 @@ def in_layout(data: PerturbationData, labels: Labels, name: str, tool: str) -> a
     check_round_trip(data, obs, tool)
     var = data.adata.var.assign(**labels.var)
     x = sp.csr_matrix(data.x) if labels.sparse else data.x
-    return ad.AnnData(X=x, obs=obs, var=var, uns=said(data, name))
+    return with_sample(ad.AnnData(X=x, obs=obs, var=var, uns=said(data, name)))
 
 
 def said(data: PerturbationData, layout: str) -> dict[str, object]:

@@ -13,6 +13,7 @@ import pandas as pd
 from cycseq.arrays import Matrix
 from cycseq.checksums import check_store
 from cycseq.data.door import PAIR, check_indices
+from cycseq.data.mark import SAMPLE
 from cycseq.data.readers.base import Loaded, Reader, ReadSettings, damage_named
 from cycseq.data.readers.contained import check_h5, check_zarr
 from cycseq.data.readers.stored import stay_in_file, values_of
@@ -106,9 +107,9 @@ def _from_memory(adata: ad.AnnData, settings: ReadSettings, what: str) -> Loaded
 
 
 def _forget_scale(uns: MutableMapping[str, Any]) -> None:
-    """What cycseq wrote of the scale is true of X only."""
+    """What cycseq wrote of the values is true of X only."""
     if "cycseq" in uns:
-        uns["cycseq"] = {name: said for name, said in uns["cycseq"].items() if name != "scale"}
+        uns["cycseq"] = {name: said for name, said in uns["cycseq"].items() if name not in {"scale", SAMPLE}}
 
 
 def _layer(name: str | None, layers: tuple[str, ...]) -> str:

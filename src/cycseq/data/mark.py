@@ -1,0 +1,93 @@
+"""What cycseq writes of its own data sets into `uns`, and whether their values are still those that it wrote.
+
+The mark carries a sample of the values: the largest of each of some cells, with the names of cell and gene. It costs a
+few rows however large the file is, and survives when cells or genes are left out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+
+from cycseq.arrays import dense, some
+from cycseq.data.usual_names import UNLABELLED, canonical_perturbation
+from cycseq.stored import StoredMatrix
+
+MARK = "cycseq"
+SAMPLE = "sample"
+RUNS, RUN = 16, 8
+"""Cells of the sample: so many runs, evenly spaced, of so many successive cells, which lie in few blocks of a file."""
+
+
+def mark_of(adata: ad.AnnData) -> dict[str, Any]:
+    """What cycseq wrote of the data into `uns`, without the sample; nothing where something else stands there."""
+    return {name: said for name, said in _whole_mark(adata).items() if name != SAMPLE}
+
+
+def with_sample(adata: ad.AnnData) -> ad.AnnData:
+    """The same data (nothing is copied) with a sample of its values in its mark; itself where it has no mark."""
+    if not (mark := mark_of(adata)):
+        return adata
+    uns = {**adata.uns, MARK: {**mark, SAMPLE: sample_of(adata.X, adata.obs_names, adata.var_names)}}
+    return ad.AnnData(
+        X=adata.X, obs=adata.obs, var=adata.var, uns=uns, obsm=adata.obsm, varm=adata.varm, layers=adata.layers
+    )
+
+
+def sample_of(x: Any, cells: pd.Index, genes: pd.Index) -> str:
+    """The number of cells, and the largest value of some of them, with the names of cell and gene: a JSON text."""
+    starts = np.linspace(0, max(0, len(cells) - RUN), RUNS).astype(np.int64)
+    rows = np.unique(starts[:, None] + np.arange(RUN))
+    rows = rows[rows < len(cells)]
+    values = _rows(x, rows)
+    columns = np.abs(values).argmax(axis=1)
+    entries = zip(cells[rows], genes[columns], values[np.arange(len(rows)), columns].tolist(), strict=True)
+    return json.dumps({"n_cells": len(cells), "values": list(entries)})
+
+
+def values_unchanged(adata: ad.AnnData) -> bool | None:
+    """Whether the values are those that cycseq wrote, by the sample in the mark; None where there is none to go by."""
+    try:
+        said = json.loads(_whole_mark(adata).get(SAMPLE, ""))
+        cells, genes, values = zip(*said["values"], strict=True)
+        n_cells, expected = int(said["n_cells"]), np.array(values, dtype=np.float32)
+    except (TypeError, ValueError, KeyError, RecursionError):
+        return None
+    if not (adata.obs_names.is_unique and adata.var_names.is_unique):
+        return None
+    rows, columns = adata.obs_names.get_indexer(list(cells)), adata.var_names.get_indexer(list(genes))
+    there = (rows >= 0) & (columns >= 0)
+    if adata.n_obs > n_cells:
+        return False
+    if not there.any():
+        return None
+    wanted, place = np.unique(rows[there], return_inverse=True)
+    found = _rows(adata.X, wanted)[place, columns[there]]
+    return bool(np.allclose(found, expected[there], rtol=1e-5, atol=1e-7))
+
+
+def labels_as_written(labels: pd.DataFrame) -> bool:
+    """Whether every cell has a context, a perturbation and a batch in the form in which cycseq writes them."""
+    if labels.isna().any(axis=None):
+        return False
+    perturbations, contexts = (list(map(str, labels[name].unique())) for name in ("perturbation", "context"))
+    named = all(label.strip().casefold() not in UNLABELLED for label in (*perturbations, *contexts))
+    return named and all(canonical_perturbation(label, ()) == label for label in perturbations)
+
+
+def _whole_mark(adata: ad.AnnData) -> dict[str, Any]:
+    said = adata.uns.get(MARK)
+    return dict(said) if isinstance(said, Mapping) else {}
+
+
+def _rows(x: Any, rows: np.ndarray) -> np.ndarray:
+    """These cells, dense."""
+    if isinstance(x, StoredMatrix):
+        return dense(some(x, rows))
+    taken = x[rows]
+    return np.asarray(taken.toarray() if hasattr(taken, "toarray") else taken)
