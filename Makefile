@@ -4,13 +4,17 @@ PIP := -m pip install -q --disable-pip-version-check -c constraints.txt
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test check lint docs package clean
+# make quick is the inner loop.
+.PHONY: demo test quick check lint docs package clean
 
 demo: $(READY)
 	$(BIN)/cycseq demo --out runs/demo --overwrite
 
 test: $(READY)
 	$(BIN)/python -m pytest -q -n auto $(COVERAGE)
+
+quick: $(READY) # the inner loop: unit and contract tests without networks, clusters, peers, pages and faults
+	CYCSEQ_CHECK_TYPES=0 $(BIN)/python -m pytest -q -n auto -m "not (slow or torch or cluster or peers or docs or faults)"
 
 check: lint
 	$(MAKE) test COVERAGE="--cov --cov-report=term"

@@ -17,11 +17,30 @@ import scipy.sparse as sp
 from beartype import BeartypeConf
 from beartype.claw import beartype_package
 
-beartype_package("cycseq", conf=BeartypeConf(is_pep484_tower=True))
+if os.environ.get("CYCSEQ_CHECK_TYPES", "1") != "0":  # `make quick` goes without
+    beartype_package("cycseq", conf=BeartypeConf(is_pep484_tower=True))
 
 from cycseq.data.dataset import PerturbationData  # noqa: E402  (the types of what is imported from here on are checked)
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+MARKS: dict[str, tuple[str, ...]] = {
+    "torch": ("cycle_transport", "comparison", "embed", "gan_and_cycseq", "network_models", "nets_blocks", "nets_losses", "resume", "training", "training_memory", "tuning"),
+    "cluster": ("cluster", "ddp"),
+    "peers": ("peers",),
+    "docs": ("coming_from", "docs", "notebooks", "readme", "speed_benchmark"),
+    "faults": ("faults", "faults_killed", "hostile_corpus", "hostile_mutations"),
+    "slow": ("evidence", "packaging", "pathways", "plain_installation", "repeat", "stored"),
+}  # fmt: skip
+"""What a file of tests needs, or is: `make quick` leaves all of these out."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    mark_of = {f"test_{name}": mark for mark, names in MARKS.items() for name in names}
+    for item in items:
+        if item.path.stem in mark_of:
+            item.add_marker(mark_of[item.path.stem])
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -72,9 +91,14 @@ def small_counts() -> ad.AnnData:
     return make_counts()
 
 
-@pytest.fixture
-def small_data(small_counts: ad.AnnData) -> PerturbationData:
+def make_log1p() -> PerturbationData:
     """3 contexts x (control, G1, G2, G3, G1+G2) x 40 cells x 60 genes in 2 batches, log1p of counts per 10,000."""
-    x = small_counts.X.toarray()
-    small_counts.X = sp.csr_matrix(np.log1p(x / x.sum(axis=1, keepdims=True) * 1e4), dtype=np.float32)
-    return PerturbationData.from_anndata(small_counts)
+    adata = make_counts()
+    x = adata.X.toarray()
+    adata.X = sp.csr_matrix(np.log1p(x / x.sum(axis=1, keepdims=True) * 1e4), dtype=np.float32)
+    return PerturbationData.from_anndata(adata)
+
+
+@pytest.fixture
+def small_data() -> PerturbationData:
+    return make_log1p()

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from conftest import make_log1p
 
 from cycseq.checksums import CHECKSUMS
 from cycseq.data.dataset import Condition, PerturbationData
@@ -33,14 +34,24 @@ QUICK: dict[str, dict[str, object]] = {
 """Settings that train a network in a moment: the promises are kept however good it is."""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def small_data() -> PerturbationData:
+    """As of conftest.py, once for all tests here: none of them changes it."""
+    return make_log1p()
+
+
+@pytest.fixture(scope="module")
 def train(small_data: PerturbationData) -> PerturbationData:
     """All but two conditions of RPE1."""
     return small_data.subset(c for c in small_data.conditions() if c not in SEEN_ELSEWHERE)
 
 
-@pytest.fixture(params=list(MODELS))
+NAMES = [pytest.param(name, marks=[pytest.mark.torch] * (name in QUICK)) for name in MODELS]
+
+
+@pytest.fixture(scope="module", params=NAMES)
 def fitted(request: pytest.FixtureRequest, train: PerturbationData) -> Model:
+    """Each model, fitted once for all tests."""
     return build_model(request.param, QUICK.get(request.param)).fit(train, seed=0)
 
 
@@ -168,7 +179,7 @@ def test_a_saved_model_is_tensors_and_text(fitted, tmp_path):
         fitted.save(tmp_path / "model")
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", NAMES)
 def test_before_fit_there_is_nothing_to_use(name, small_data, tmp_path):
     model = build_model(name)
     with pytest.raises(ModelError, match=f"{name} has not been fitted"):
@@ -177,7 +188,7 @@ def test_before_fit_there_is_nothing_to_use(name, small_data, tmp_path):
         model.save(tmp_path / "model")
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", NAMES)
 def test_it_cannot_learn_from_controls_or_from_counts(name, small_data, small_counts):
     with pytest.raises(ModelError, match="all controls"):
         build_model(name).fit(small_data.controls())
@@ -186,13 +197,13 @@ def test_it_cannot_learn_from_controls_or_from_counts(name, small_data, small_co
         build_model(name).fit(counts)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", NAMES)
 def test_settings_are_documented_and_go_through_json(name):
     kind = model_class(name)
     model = build_model(name)
     assert dataclasses.is_dataclass(kind)
     assert build_model(name, json.loads(json.dumps(model.settings()))).settings() == model.settings()
-    typing.get_type_hints(kind, vars(sys.modules[kind.__module__]))  # as the command line reads them
+    typing.get_type_hints(kind)  # as the command line reads them
     homes = [sys.modules[c.__module__].__file__ for c in kind.__mro__ if c.__module__.startswith("cycseq.models.")]
     source = "\n".join(Path(home).read_text() for home in homes)
     for field in dataclasses.fields(kind):
