@@ -20,7 +20,7 @@ from beartype.claw import beartype_package
 if os.environ.get("CYCSEQ_CHECK_TYPES", "1") != "0":  # `make quick` goes without
     beartype_package("cycseq", conf=BeartypeConf(is_pep484_tower=True))
 
-from cycseq.data.dataset import PerturbationData  # noqa: E402  (the types of what is imported from here on are checked)
+from cycseq.data.dataset import PerturbationData
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 

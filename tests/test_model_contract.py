@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from conftest import make_log1p
 
+from conftest import make_log1p
 from cycseq.checksums import CHECKSUMS
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import CycseqError, DataError, FileError, ModelError, SettingsError
