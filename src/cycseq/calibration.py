@@ -128,10 +128,9 @@ def interpolated(duplicate: Population, typical: Profiles, kept: Mask) -> Popula
 
 
 def _typical(real: RealContext) -> Profiles:
-    """mu_all of every condition; the control mean where it cannot be known."""
-    if real.reference_mean is not None:
-        return real.reference_mean
-    return np.tile(real.control_mean, (len(real.perturbations), 1))
+    """mu_all of every condition, for predicted cells; the control mean of models where it cannot be known."""
+    of_model = real.mean_perturbed if real.model_mean_perturbed is None else real.model_mean_perturbed
+    return np.tile(real.model_control_mean, (len(real.perturbations), 1)) if of_model is None else of_model
 
 
 def wrong_target(
