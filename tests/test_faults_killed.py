@@ -102,23 +102,27 @@ def test_killed_again_and_again(name: str, lab: Path, tmp_path: Path):
     check_the_same(name, lab, tmp_path / "out")
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("name", ["prepare", "predict", "network", "benchmark"])
 def test_killed_or_interrupted_at_a_random_time(name: str, number: int, lab: Path, tmp_path: Path):
-    """SIGINT goes to all processes of the command, as Ctrl-C does: one line, exit code 130, and it can go on."""
+    """SIGINT goes to all processes of the command, as Ctrl-C does: one line, exit code 130, and it can go on.
+
+    So with SIGTERM, whose exit code is 143.
+    """
     said, chance = lab / "said" / "stopped", random.Random(f"{name}{number}")
     whole = float((lab / "said" / name).with_suffix(".seconds").read_text())
     for i in range(MANY):
         out = tmp_path / str(i)
         code = killed_after(command(name, lab, out), said, chance.uniform(0.1, 0.9) * whole, number)
-        if number == signal.SIGINT:
-            check_interrupted(code, said, out)
+        if number != signal.SIGKILL:
+            check_interrupted(code, said, out, number)
         check_the_same(name, lab, out)
 
 
-def check_interrupted(code: int, said: Path, out: Path) -> None:
+def check_interrupted(code: int, said: Path, out: Path, number: int = signal.SIGINT) -> None:
     err = said.with_suffix(".err").read_text()
-    assert (code, err) in {(130, "cycseq: interrupted; nothing half-written was left.\n"), (0, "")}
+    word = "interrupted" if number == signal.SIGINT else "ended by SIGTERM"
+    assert (code, err) in {(128 + number, f"cycseq: {word}; nothing half-written was left.\n"), (0, "")}
     assert leftovers(out) == []
 
 

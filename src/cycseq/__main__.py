@@ -1,5 +1,27 @@
-"""`python -m cycseq`."""
+"""`cycseq` and `python -m cycseq`: signals are minded from the first moment, before anything else is imported."""
 
-from cycseq.cli import main
+from __future__ import annotations
 
-raise SystemExit(main())
+import signal
+
+from cycseq.interruption import raised_signals, stopped
+
+
+def main() -> int:
+    """Run the command that was typed; the exit code is that of `cycseq.cli.main`."""
+    with raised_signals() as received:
+        try:
+            from cycseq.cli import main as run
+
+            code = run()
+        except BaseException:
+            if not received:
+                raise
+            code = stopped(received)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python, clearing up, would answer with a traceback
+    return code
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

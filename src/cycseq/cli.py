@@ -12,8 +12,9 @@ from typing import Any
 
 from cycseq.commands import COMMANDS, run_command
 from cycseq.errors import CycseqError
+from cycseq.interruption import raised_signals, stopped
 
-SUCCESS, BAD_INPUT, INTERRUPTED = 0, 2, 130
+SUCCESS, BAD_INPUT = 0, 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,26 +28,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 if all went well, 2 if the input or a setting was at fault, 130 if interrupted.
+        0 if all went well, 2 if the input or a setting was at fault, 130 if interrupted, 143 if ended by SIGTERM.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     usual_hook, sys.unraisablehook = sys.unraisablehook, _interrupted_later
     try:
-        return _dispatch(words)
-    except CycseqError as err:
-        return _fail(str(err))
-    except KeyboardInterrupt:
-        sys.stderr.write("cycseq: interrupted; nothing half-written was left.\n")
-        return INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return SUCCESS
-    except MemoryError as err:
-        return _fail(
-            f"there is not enough memory ({err}): give fewer cells or genes, or --memory where the command has it."
-        )
-    except OSError as err:
-        return _fail(f"{err.filename or 'a file'}: {err.strerror or err}")
+        with raised_signals() as received:
+            try:
+                return _dispatch(words)
+            except BaseException as err:
+                if received or isinstance(err, KeyboardInterrupt):  # whatever a library made of it
+                    return stopped(received)
+                if isinstance(err, BrokenPipeError):
+                    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                    return SUCCESS
+                message = _in_words(err)
+                if not message:
+                    raise
+                sys.stderr.write(f"cycseq: {' '.join(message.split())}\n")
+                return BAD_INPUT
     finally:
         sys.unraisablehook = usual_hook
 
@@ -71,6 +71,15 @@ def _dispatch(words: list[str]) -> int:
     return run_command(words)
 
 
+def _in_words(err: BaseException) -> str:
+    """What the user has to mend; nothing of an error that only a developer can."""
+    if isinstance(err, CycseqError):
+        return str(err)
+    if isinstance(err, MemoryError):
+        return f"there is not enough memory ({err}): give fewer cells or genes, or --memory where the command has it."
+    return f"{err.filename or 'a file'}: {err.strerror or err}" if isinstance(err, OSError) else ""
+
+
 def _overview() -> str:
     width = max(map(len, COMMANDS))
     lines = [f"  {name:<{width}}  {does}" for name, does in COMMANDS.items()]
@@ -87,11 +96,6 @@ def _overview() -> str:
             "",
         ]
     )
-
-
-def _fail(message: str) -> int:
-    sys.stderr.write(f"cycseq: {' '.join(message.split())}\n")
-    return BAD_INPUT
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import os
+import signal
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -106,7 +108,7 @@ class Adapter(LightningModule):
         self.automatic_optimization = False
         self.learner, self.net, self.feeder, self.validation = learner, net, feeder, validation
         self.settings, self.folder, self.identity, self.state = settings, folder, identity, state
-        self.maker = os.getpid()
+        self.maker, self.on_sigterm = os.getpid(), signal.getsignal(signal.SIGTERM)
         self.step_of_epoch = 0
         self.sums: dict[str, float] = {}
 
@@ -144,6 +146,11 @@ class Adapter(LightningModule):
             from torch.utils.tensorboard import SummaryWriter
 
             self.writer = SummaryWriter(str(self.folder.parent / "tensorboard"), purge_step=self.state.epoch + 1)
+
+    def on_train_start(self) -> None:
+        """SIGTERM means what it did before: Lightning's own answer ends the process with exit code 0."""
+        if self.on_sigterm is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self.on_sigterm)
 
     def training_step(self, _index: int, step: int) -> None:
         """One step of the learner, with a random state of its own."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -12,10 +13,12 @@ from typing import Literal
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import nn
 
 from cycseq.batches import Feeder
 from cycseq.errors import FitBrokeOffError
+from cycseq.interruption import Terminated
 from cycseq.training.adapter import Adapter, Learner, TrainingSettings
 from cycseq.training.memory import memory_kept
 from cycseq.training.processes import death_in_words, quiet, started_outside
@@ -139,15 +142,24 @@ def shortage_in_words(name: str) -> Iterator[None]:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Lightning answers Ctrl-C with exit code 1 and deafness to the next; the caller shall see Ctrl-C."""
-    handler = signal.getsignal(signal.SIGINT)
+    """Ctrl-C and SIGTERM reach the caller; the processes that were started to train along end with this one.
+
+    Lightning answers Ctrl-C with exit code 1 and deafness to the next, and SIGTERM with exit code 0.
+    """
+    handler, others = signal.getsignal(signal.SIGINT), multiprocessing.active_children()
     try:
         yield
-    except SystemExit as err:
-        if isinstance(err.__context__, KeyboardInterrupt):
+    except (KeyboardInterrupt, SystemExit) as err:
+        stop = err.__context__ if isinstance(err, SystemExit) else err
+        stop = Terminated() if isinstance(err, SIGTERMException) else stop
+        if not isinstance(stop, KeyboardInterrupt):
+            raise
+        for process in multiprocessing.active_children():
+            if process not in others:
+                process.kill()
+        if isinstance(err, SystemExit):
             signal.signal(signal.SIGINT, handler)
-            raise KeyboardInterrupt from err
-        raise
+        raise stop from None
 
 
 @contextmanager
