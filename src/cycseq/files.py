@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cycseq.errors import FileError
+from cycseq.special_files import refuse_special
 
 OURS = ("run.json", "benchmark.json", "model.json", "convert.json", "zarr.json", ".zgroup")
 """What a folder must hold to be replaced: one of the files that mark a run, a benchmark, a model, a conversion or a zarr store."""
@@ -75,7 +76,7 @@ def check_space(path: Path, n_bytes: int) -> None:
 
 
 def existing_file(path: Path) -> Path:
-    """The path, if it is there; raises `FileError` otherwise."""
+    """The path, if it is there and no pipe, device or socket; raises `FileError` otherwise."""
     if not path.exists():
         near = (
             sorted(p.name for p in path.parent.glob("*") if p.suffix == path.suffix)[:5] if path.parent.is_dir() else []
@@ -83,7 +84,7 @@ def existing_file(path: Path) -> Path:
         beside = f" Beside it: {', '.join(near)}." if near else ""
         msg = f"{path} does not exist.{beside}"
         raise FileError(msg)
-    return path
+    return refuse_special(path)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from cycseq.errors import CycseqError, FileError, SettingsError
+from cycseq.special_files import refuse_special
 
 UNPACK = "CYCSEQ_UNPACK"
 """Environment variable: how many times its size a file may unpack to; ``none`` lifts the limit."""
@@ -73,7 +74,7 @@ def check_unpacked(path: Path, n_bytes: int, packed: int | None = None) -> None:
 @contextmanager
 def opened(path: Path) -> Iterator[io.BufferedIOBase]:
     """The bytes of a file, unpacked if its name ends in ``.gz``; raises as `check_unpacked` once they are too many."""
-    if path.suffix.lower() != ".gz":
+    if refuse_special(path).suffix.lower() != ".gz":
         with path.open("rb") as plain:
             yield plain
         return
@@ -133,7 +134,7 @@ def read_json(path: Path, cure: str) -> dict[str, Any]:
         If `parse_json` refuses it; ``cure`` is a sentence that says what to do.
     """
     try:
-        return parse_json(path.read_text(encoding="utf-8"))
+        return parse_json(refuse_special(path).read_text(encoding="utf-8"))
     except ValueError as err:
         msg = f"{path} is damaged ({err}). {cure}"
         raise FileError(msg) from err
@@ -218,7 +219,7 @@ def _deeper(value: dict[str, Any] | list[Any], levels: int) -> bool:
 
 def read_npy(path: Path) -> np.ndarray:
     """One array; raises `ValueError` if it holds pickled objects, or its header does not fit the file."""
-    with path.open("rb") as file:
+    with refuse_special(path).open("rb") as file:
         _check_header(file, path.stat().st_size)
         file.seek(0)
         array: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
@@ -236,7 +237,7 @@ def open_npz(path: Path) -> Iterator[Any]:
     FileError
         If it would unpack to far more than its size.
     """
-    with zipfile.ZipFile(path) as packed:
+    with zipfile.ZipFile(refuse_special(path)) as packed:
         check_unpacked(path, sum(member.file_size for member in packed.infolist()))
         for member in packed.infolist():
             with packed.open(member) as file:

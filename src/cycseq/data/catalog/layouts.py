@@ -11,11 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import anndata as ad
+import h5py
 
 from cycseq.data.catalog.base import Labelled, Sources, column, labelled, lanes
 from cycseq.data.download import RemoteFile
 from cycseq.data.readers import ReadSettings, load
 from cycseq.data.readers.base import damage_named
+from cycseq.data.readers.contained import check_h5
 from cycseq.errors import FileError
 from cycseq.files import FULL
 from cycseq.untrusted import check_unpacked
@@ -110,4 +112,6 @@ def read_geo(sources: Sources) -> Labelled:
 def sparse_h5ad(path: Path) -> ad.AnnData:
     """An h5ad whose dense X is mostly zeros, read in blocks of rows into CSR: a quarter of the memory."""
     with damage_named(path, "h5ad"):
+        with h5py.File(path) as file:
+            check_h5(file, path)
         return ad.read_h5ad(path, as_sparse=["X"])

@@ -13,6 +13,7 @@ from cycseq.data.readers.base import Loaded, Reader, ReadSettings, with_genes
 from cycseq.data.readers.cell_labels import with_labels
 from cycseq.errors import FileError
 from cycseq.files import existing_file
+from cycseq.special_files import refuse_special
 
 __all__ = ["READERS", "Loaded", "ReadSettings", "checked", "load", "read", "read_anndata"]
 
@@ -76,7 +77,7 @@ def read_anndata(path: Path | str, settings: ReadSettings | None = None) -> ad.A
 
 def load(path: Path | str, settings: ReadSettings) -> Loaded:
     """Read any known format, with the cells' labels that lie in a table beside it."""
-    path = Path(path)
+    path = refuse_special(Path(path))
     reader = next((reader for reader in READERS if reader.fits(path)), None)
     if reader is not ten_x.FOLDER:
         existing_file(path)

@@ -15,7 +15,8 @@ from cycseq.checksums import check_store
 from cycseq.data.door import PAIR, check_indices
 from cycseq.data.mark import SAMPLE
 from cycseq.data.readers.base import Loaded, Reader, ReadSettings, damage_named
-from cycseq.data.readers.contained import check_h5, check_zarr
+from cycseq.data.readers.contained import check_h5, holds
+from cycseq.data.readers.contained_zarr import open_zarr
 from cycseq.data.readers.stored import stay_in_file, values_of
 from cycseq.errors import DataError, unknown_name
 from cycseq.stored import StoredMatrix, largest_block
@@ -25,7 +26,7 @@ def fits_h5(path: Path) -> bool:
     """By name; a file `.h5` by what is in it."""
     if path.suffix == ".h5" and path.is_file() and h5py.is_hdf5(path):
         with damage_named(path, "h5ad"), h5py.File(path) as file:
-            return "obs" in file and "var" in file
+            return holds(file, "obs", "var")
     return path.suffix in {".h5ad", ".h5mu"}
 
 
@@ -54,12 +55,9 @@ def read_h5(path: Path, settings: ReadSettings) -> Loaded:
 
 def read_zarr(path: Path, settings: ReadSettings) -> Loaded:
     """Read a zarr store that anndata wrote."""
-    import zarr
-
     with damage_named(path, "zarr"):
+        store = open_zarr(path)
         check_store(path, "Write the store again, or copy it anew from where it came.")
-        store = zarr.open_group(path, mode="r")
-        check_zarr(store, path)
         return _read_group(store, settings, "zarr")
 
 

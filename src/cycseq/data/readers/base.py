@@ -15,6 +15,7 @@ import pandas as pd
 from cycseq.data.labels import ObsKeys, OtherControls
 from cycseq.data.scale import Scale
 from cycseq.errors import CycseqError, DataError, FileError
+from cycseq.special_files import refuse_special
 from cycseq.untrusted import opened
 
 Orientation = Literal["cells-by-genes", "genes-by-cells"]
@@ -181,7 +182,7 @@ def read_labels(path: Path, cells: pd.Index | None = None) -> pd.DataFrame:
     cells
         The names to look for: the column that holds most of them names the cells, wherever it stands.
     """
-    if not path.is_file():
+    if not refuse_special(path).is_file():
         msg = f"{path} does not exist: --labels-file names a CSV with one row per cell."
         raise FileError(msg)
     with damage_named(path, "a CSV of labels"):
@@ -214,7 +215,7 @@ def _cells_column(frame: pd.DataFrame, cells: pd.Index | None) -> str | None:
 
 def read_genes(path: Path) -> pd.Index:
     """Gene names, one a line; of several columns (10x `features.tsv`: identifier, symbol) the second."""
-    if not path.is_file():
+    if not refuse_special(path).is_file():
         msg = f"{path} does not exist: --genes-file names a file with one gene a line."
         raise FileError(msg)
     with damage_named(path, "a list of genes"):

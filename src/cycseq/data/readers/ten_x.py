@@ -17,7 +17,7 @@ import scipy.sparse as sp
 
 from cycseq.data.door import symbols_or_ids
 from cycseq.data.readers.base import Loaded, Reader, ReadSettings, damage_named, read_csv
-from cycseq.data.readers.contained import check_h5
+from cycseq.data.readers.contained import check_h5, holds
 from cycseq.errors import FileError
 from cycseq.untrusted import check_unpacked, opened
 
@@ -37,7 +37,8 @@ def fits_h5(path: Path) -> bool:
     if path.suffix not in {".h5", ".hdf5"} or not path.is_file() or not h5py.is_hdf5(path):
         return path.suffix in {".h5", ".hdf5"}
     with damage_named(path, "10x h5"), h5py.File(path) as file:
-        return any("barcodes" in file[name] for name in file if file.get(name, getclass=True) is h5py.Group)
+        groups = (file[name] for name in file if holds(file, name))
+        return any(isinstance(group, h5py.Group) and holds(group, "barcodes") for group in groups)
 
 
 def read_folder(path: Path, settings: ReadSettings) -> Loaded:
