@@ -1,0 +1,217 @@
+"""Which logarithm of what the values of a file are, told from the values, and the way to ln(1 + counts per 10,000).
+
+Counts c of a cell, normalised to T counts in all, are u = c T / N, and the values are log(1 + u) with some base. Two things
+tell base and T: the u of a cell sum to T where all genes are there; and where genes are missing, the u of a cell are whole
+multiples of the smallest step T / N, in the right base alone, of which N = T / step is a whole number for the right T alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import scipy.sparse as sp
+from jaxtyping import Float
+
+from cycseq.arrays import InMemory, Matrix
+from cycseq.data.scale import TARGET_SUM
+from cycseq.stored import StoredMatrix, block_ends, gathered, with_each_block
+
+Values = Float[np.ndarray, " values"]
+SAMPLE = 240
+"""Cells that are looked at."""
+FEWEST = 10
+"""So few cells tell nothing."""
+EVEN = 1e-3
+"""Sums of cells are the same where their range (5th to 95th percentile) is at most this share of the median."""
+NEARLY_EVEN = 0.02
+"""As `EVEN`, where some genes were dropped after normalising."""
+NEAR = 0.05
+"""A total within this share of 10,000 is 10,000, less the genes that were dropped."""
+WHOLE = 0.02
+"""How far from a whole number a ratio of single-precision values may lie."""
+MOST = 0.8
+"""Share of the cells that must show whole multiples."""
+TOTALS = (1.0, 1e2, 1e3, TARGET_SUM, 1e5, 1e6)
+DISTINCT = 4
+"""A cell with fewer distinct values tells no base."""
+LARGEST_RATIO = 200.0
+"""Multiples up to this are looked at: larger ones lie near whole numbers by rounding alone."""
+MULTIPLES = (1, 2, 3, 4)
+"""The smallest count of a cell may be each of these."""
+
+
+def _twice(values: Values) -> Values:
+    return np.asarray(np.expm1(np.expm1(values)))
+
+
+def _power(values: Values, base: float) -> Values:
+    return np.asarray(np.expm1(values * np.log(base)))
+
+
+BACK: dict[str, Callable[[Values], Values]] = {
+    "ln": partial(_power, base=np.e),
+    "log2": partial(_power, base=2.0),
+    "log10": partial(_power, base=10.0),
+    "ln twice": _twice,
+    "none": np.asarray,
+}
+"""From values to normalised counts, by the logarithm that was taken."""
+
+
+@dataclass(frozen=True)
+class Logarithm:
+    """What the values of a file show of how they were made."""
+
+    name: str | None = None
+    """A key of `BACK`; None where the values do not tell."""
+    total: float | None = None
+    """The counts that each cell was normalised to; None where the values do not tell."""
+    summed: bool = False
+    """Whether the cells sum to `total` exactly, as all genes are there."""
+    other_total: bool = False
+    """Whether the total is certain not to be 10,000."""
+
+    @property
+    def per_10k(self) -> bool:
+        """Whether the total is 10,000."""
+        return self.total is not None and abs(self.total / TARGET_SUM - 1) <= NEAR
+
+    @property
+    def ours(self) -> bool:
+        """Whether the values are ln(1 + counts per 10,000) already."""
+        return self.name == "ln" and self.per_10k
+
+    def in_words(self) -> str:
+        """``"log2(1 + counts per 1,000,000)"``."""
+        counts = f"counts per {self.total:,.0f}" if self.total else "counts normalised to an unknown total"
+        words = {"none": "{} without a logarithm", "ln twice": "ln(1 + ln(1 + {}))"}
+        return words.get(self.name or "", f"{self.name}(1 + {{}})").format(counts)
+
+
+def recognise(x: Matrix) -> Logarithm:
+    """What the values are, from a few of the cells.
+
+    Parameters
+    ----------
+    x
+        Cells x genes, none below 0.
+    """
+    cells = [values for values in _positive(_sample(x)) if values.size]
+    if len(cells) < FEWEST:
+        return Logarithm()
+    with np.errstate(over="ignore", invalid="ignore"):
+        steps = _by_steps(cells)
+        sums = {name: _range_of_sums(cells, name) for name in BACK}
+    name = steps.name or _even_alone(sums)
+    if name is None:
+        return Logarithm()
+    spread, median = sums[name]
+    if spread <= EVEN:
+        return Logarithm(name, median, summed=True, other_total=abs(median / TARGET_SUM - 1) > NEAR)
+    if steps.name is not None and (steps.total is not None or spread > NEARLY_EVEN):
+        return steps
+    near = next((total for total in TOTALS if abs(median / total - 1) <= NEAR), None)
+    return Logarithm(name, near, other_total=near != TARGET_SUM)
+
+
+def to_ln_per_10k(x: Matrix, logarithm: Logarithm) -> Matrix:
+    """The values as ln(1 + counts per 10,000), in new memory; stored ones are converted whenever they are read.
+
+    Where the total is not known, the base alone is changed.
+
+    Parameters
+    ----------
+    x
+        Cells x genes, float32.
+    logarithm
+        What the values are.
+    """
+    if isinstance(x, StoredMatrix):
+        stored: StoredMatrix = with_each_block(x, partial(to_ln_per_10k, logarithm=logarithm))
+        return stored
+    back = BACK[logarithm.name or "ln"]
+    values = back(np.asarray(x.data if sp.issparse(x) else x, dtype=np.float64))
+    if logarithm.summed:
+        factors = TARGET_SUM / np.maximum(_sums(x, values), np.finfo(np.float64).tiny)
+        values *= np.repeat(factors, np.diff(x.indptr)) if sp.issparse(x) else factors[:, None]
+    elif logarithm.total:
+        values *= TARGET_SUM / logarithm.total
+    new = np.log1p(values).astype(np.float32)
+    return sp.csr_matrix((new, x.indices.copy(), x.indptr.copy()), shape=x.shape) if sp.issparse(x) else new
+
+
+def _sums(x: InMemory, values: np.ndarray) -> Float[np.ndarray, " cells"]:
+    if not sp.issparse(x):
+        return np.asarray(values.sum(axis=1))
+    ends = np.concatenate([[0.0], np.cumsum(values)])
+    return np.asarray(ends[x.indptr[1:]] - ends[x.indptr[:-1]])
+
+
+def _sample(x: Matrix) -> InMemory:
+    """Cells from the whole of the matrix; of a stored one, from its first, middle and last block."""
+    if not isinstance(x, StoredMatrix):
+        return x[np.unique(np.linspace(0, x.shape[0] - 1, SAMPLE).astype(np.int64))]
+    ends = block_ends(x)
+    rows = [
+        np.arange(ends[i] - min(x.chunks[0][i], SAMPLE // 3), ends[i]) for i in {0, len(ends) // 2, len(ends) - 1}
+    ]
+    return gathered(x, np.unique(np.concatenate(rows)))
+
+
+def _positive(x: InMemory) -> list[Values]:
+    rows = sp.csr_matrix(x)
+    return [
+        values[values > 0]
+        for values in np.split(rows.data.astype(np.float64), rows.indptr[1:-1])
+    ]
+
+
+def _range_of_sums(cells: list[Values], name: str) -> tuple[float, float]:
+    """Range of the cells' sums of normalised counts, as a share of their median, and the median."""
+    sums = np.array([BACK[name](values).sum() for values in cells])
+    low, median, high = np.percentile(sums, [5, 50, 95])
+    return (float((high - low) / median), float(median)) if np.isfinite(high) else (np.inf, np.inf)
+
+
+def _even_alone(sums: dict[str, tuple[float, float]]) -> str | None:
+    """The logarithm whose sums are even, if those of all others are not."""
+    (spread, name), (second, _), *_ = sorted((spread, name) for name, (spread, _) in sums.items())
+    even = EVEN if name == "none" else NEARLY_EVEN
+    return name if spread <= even and second >= max(3 * spread, NEARLY_EVEN) else None
+
+
+def _by_steps(cells: list[Values]) -> Logarithm:
+    """By the smallest step of each cell, of which the others are whole multiples in the right base alone."""
+    found: dict[str, tuple[float, list[tuple[float, float]]]] = {}
+    distinct = [np.unique(values) for values in cells]
+    telling = [values for values in distinct if values.size >= DISTINCT]
+    if len(telling) < FEWEST:
+        return Logarithm()
+    for name, back in BACK.items():
+        steps = [step for values in telling if (step := _step(back(values))) is not None]
+        if len(steps) >= MOST * len(telling):
+            found[name] = (float(np.mean([miss for _, _, miss in steps])), [(s, least) for s, least, _ in steps])
+    if not found:
+        return Logarithm()
+    name = min(found, key=lambda of: found[of][0])
+    step, least = np.array(found[name][1]).T
+    whole = {}
+    for total in TOTALS:
+        n = total / step
+        whole[total] = float(np.mean((np.abs(n - np.rint(n)) < WHOLE) & (np.rint(n) >= least)))
+    total = next((total for total in TOTALS if whole[total] >= MOST), None)
+    return Logarithm(name, total, other_total=total != TARGET_SUM and whole[TARGET_SUM] < 0.5)
+
+
+def _step(u: Values) -> tuple[float, float, float] | None:
+    """The step of a cell's normalised counts, the least sum that its counts have, and how far from whole they are."""
+    for multiple in MULTIPLES:
+        step = u[0] / multiple
+        ratios = u[u <= LARGEST_RATIO * step] / step
+        misses = np.abs(ratios - np.rint(ratios))
+        if ratios.size >= DISTINCT and misses.max() < WHOLE:
+            return float(step), float(np.rint(ratios).sum()), float(misses.mean())
+    return None
