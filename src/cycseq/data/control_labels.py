@@ -53,7 +53,9 @@ def named_controls(labels: Sequence[str], named: str | Sequence[str]) -> Control
 def names_of(named: str | Sequence[str], labels: Sequence[str] = ()) -> list[str]:
     """The names in ``"DMSO,untreated"``, in a JSON list (for names with commas), or in a sequence of texts."""
     if not isinstance(named, str):
-        return [str(name).strip() for name in named]
+        names = [str(name).strip() for name in named]
+        together = next((text for text in (",".join(names), ", ".join(names)) if text in labels), None)
+        return names if together is None else [together]  # a command line parts a label at its commas
     if named in labels:
         return [named]
     if named.startswith("["):

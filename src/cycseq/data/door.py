@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import anndata as ad
@@ -16,7 +16,8 @@ from jaxtyping import Bool
 from cycseq.arrays import Matrix
 from cycseq.data.labels import FoundLabels, ObsKeys, find_labels
 from cycseq.data.mark import labels_as_written, mark_of, values_unchanged
-from cycseq.data.scale import SCALES, TARGET_SUM, Scale, Values, check_finite, decide_scale, look_at
+from cycseq.data.scale import SCALES, TARGET_SUM, Scale, Values, check_finite, look_at
+from cycseq.data.scale_decision import Decision, decide
 from cycseq.data.usual_names import CONTROL, NO_CONTROL
 from cycseq.errors import DataError, unknown_name
 from cycseq.stored import StoredMatrix, of_cells
@@ -62,8 +63,9 @@ def admit(
     check_size(adata)
     found = labels_of(adata, keys, default_context=default_context, drop_unlabelled=drop_unlabelled)
     x = float32(adata.X)
-    decided, why = scale_of(adata, look_at(x), keys, said=scale, layers=layers)
-    notes = [f"scale: {decided} ({why})"]
+    decision = scale_of(adata, x, keys, said=scale, layers=layers)
+    x, decided = decision.converted(x), decision.scale
+    notes = [f"scale: {decided} ({decision.reason})"]
     kept = found.labelled & ~_empty(x, adata.obs_names, decided, found.labelled, allowed=drop_empty)
     n_unlabelled = int((~found.labelled).sum()) - found.n_other_controls
     for what, n in (("label", n_unlabelled), ("single count", int((found.labelled & ~kept).sum()))):
@@ -81,6 +83,8 @@ def admit(
         out.varm.update(adata.varm)
         out.layers.update({name: float32(adata.layers[name]) for name in adata.layers if name == PAIR})
     out.uns["cycseq"] = {**mark_of(adata), "scale": decided}
+    if decision.target_sum is not None:
+        out.uns["cycseq"]["target_sum"] = decision.target_sum
     return Admitted(adata=out if kept.all() else out[kept].copy(), scale=decided, notes=(*found.notes, *notes))
 
 
@@ -102,39 +106,30 @@ def labels_of(adata: ad.AnnData, keys: ObsKeys, *, default_context: str, drop_un
     return find_labels(adata.obs, keys, default_context=default_context, drop_unlabelled=drop_unlabelled, genes=genes)
 
 
-def scale_of(
-    adata: ad.AnnData, seen: Values, keys: ObsKeys, *, said: str | None, layers: Sequence[str]
-) -> tuple[Scale, str]:
-    """The scale and how it is known: as cycseq wrote it, as said, or found from the values."""
+def scale_of(adata: ad.AnnData, x: Matrix, keys: ObsKeys, *, said: str | None, layers: Sequence[str]) -> Decision:
+    """The scale and how it is known: as cycseq wrote it, as said, or found from the values (float32)."""
+    seen = look_at(x)
     written, unchanged = mark_of(adata).get("scale"), values_unchanged(adata)
     if written_by_us(adata, keys) and written is not None and said in (None, written):
         if written not in SCALES:
             raise unknown_name(str(written), "scale", SCALES, DataError)
         if (unchanged or (unchanged is None and said)) and _may_be(written, seen):
             check_finite(seen)
-            return written, "as cycseq wrote it"
-    decided = _decided(seen, said, layers, CHANGED if unchanged is False else "")
-    if unchanged is False and said is None and decided == written == "log1p":
+            return Decision(written, "as cycseq wrote it")
+    if unchanged is not False:
+        return decide(x, seen, said, layers=layers)
+    try:
+        decision = decide(x, seen, said, layers=layers)
+    except DataError as err:
+        msg = f"{CHANGED}: {err}"
+        raise DataError(msg, option=err.option) from err
+    if said is None and decision.scale == written == "log1p" and decision.target_sum is None:
         msg = (
             f"{CHANGED}, and what fractional values are now they do not tell: give the file as cycseq wrote it, or say "
             f"--scale log1p if they are still ln(1 + counts per {TARGET_SUM:,.0f})."
         )
         raise DataError(msg, option="--scale log1p")
-    whole = "whole numbers" if not seen.n_fractional else f"{seen.n_fractional:,} fractional values"
-    how = "as said" if said else "found from the values; --scale says otherwise"
-    changed = f"; {CHANGED}" if unchanged is False else ""
-    return decided, f"{whole}, {seen.lowest:.4g} to {seen.highest:.4g}; {how}{changed}"
-
-
-def _decided(seen: Values, said: str | None, layers: Sequence[str], why: str) -> Scale:
-    """The scale as `decide_scale` finds it; its error begins with a reason why the mark is not believed."""
-    try:
-        return decide_scale(seen, said, layers=layers)
-    except DataError as err:
-        if why:
-            msg = f"{why}: {err}"
-            raise DataError(msg, option=err.option) from err
-        raise
+    return replace(decision, reason=f"{decision.reason}; {CHANGED}")
 
 
 def _may_be(scale: str, seen: Values) -> bool:

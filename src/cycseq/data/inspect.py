@@ -18,7 +18,6 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.door import check_size, duplicated, empty_cells, float32, gene_symbols, labels_of, scale_of
 from cycseq.data.labels import FoundLabels
 from cycseq.data.readers import Loaded, ReadSettings, default_context, load
-from cycseq.data.scale import look_at
 from cycseq.data.selection import check_contexts
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import DataError
@@ -142,10 +141,10 @@ def _described(
         return labels_of(adata, keys, default_context=name, drop_unlabelled=drop_unlabelled)
 
     x = float32(adata.X)
-    scale = attempt(lambda: scale_of(adata, look_at(x), keys, said=settings.scale, layers=loaded.layers))
+    scale = attempt(lambda: scale_of(adata, x, keys, said=settings.scale, layers=loaded.layers))
     if scale is not None:
-        notes.append(f"scale: {scale[0]} ({scale[1]})")
-        if scale[0] == "scaled":
+        notes.append(f"scale: {scale.scale} ({scale.reason})")
+        if scale.scale == "scaled":
             msg = "the values are scaled (standardised genes), which cannot be undone: give counts or log1p values."
             errors.append(DataError(msg))
     found = attempt(lambda: labels(drop_unlabelled=True))
@@ -157,7 +156,7 @@ def _described(
         notes += found.notes
         described = _conditions(adata, found, attempt)
     empty = empty_cells(x)
-    if empty.any() and (scale is None or scale[0] != "scaled") and not settings.drop_empty:
+    if empty.any() and (scale is None or scale.scale != "scaled") and not settings.drop_empty:
         msg = f"{int(empty.sum()):,} cells are empty (all values 0; first: {adata.obs_names[empty][0]})."
         errors.append(DataError(msg, option="--drop-empty true"))
     if not settings.make_unique:

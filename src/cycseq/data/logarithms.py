@@ -16,12 +16,13 @@ import scipy.sparse as sp
 from jaxtyping import Float
 
 from cycseq.arrays import InMemory, Matrix
+from cycseq.data.blocks import blocks
 from cycseq.data.scale import TARGET_SUM
 from cycseq.stored import StoredMatrix, block_ends, gathered, with_each_block
 
-Values = Float[np.ndarray, " values"]
-SAMPLE = 240
-"""Cells that are looked at."""
+Values = Float[np.ndarray, " *values"]
+SAMPLE, SHOWN = 2400, 240
+"""Cells that are looked at; and those of them whose values are: the ones with most for steps, some of all for sums."""
 FEWEST = 10
 """So few cells tell nothing."""
 EVEN = 1e-3
@@ -33,10 +34,12 @@ NEAR = 0.05
 WHOLE = 0.02
 """How far from a whole number a ratio of single-precision values may lie."""
 MOST = 0.8
-"""Share of the cells that must show whole multiples."""
+"""Share of the cells that must show whole multiples, or whole depths."""
+FEW = 0.5
+"""Where fewer cells have whole depths for 10,000, their total is another."""
 TOTALS = (1.0, 1e2, 1e3, TARGET_SUM, 1e5, 1e6)
 DISTINCT = 4
-"""A cell with fewer distinct values tells no base."""
+"""A cell with fewer distinct multiples tells no base."""
 LARGEST_RATIO = 200.0
 """Multiples up to this are looked at: larger ones lie near whole numbers by rounding alone."""
 MULTIPLES = (1, 2, 3, 4)
@@ -86,7 +89,7 @@ class Logarithm:
 
     def in_words(self) -> str:
         """``"log2(1 + counts per 1,000,000)"``."""
-        counts = f"counts per {self.total:,.0f}" if self.total else "counts normalised to an unknown total"
+        counts = f"counts per {self.total:,.0f}" if self.total else "counts x a factor of each cell"
         words = {"none": "{} without a logarithm", "ln twice": "ln(1 + ln(1 + {}))"}
         return words.get(self.name or "", f"{self.name}(1 + {{}})").format(counts)
 
@@ -103,8 +106,8 @@ def recognise(x: Matrix) -> Logarithm:
     if len(cells) < FEWEST:
         return Logarithm()
     with np.errstate(over="ignore", invalid="ignore"):
-        steps = _by_steps(cells)
-        sums = {name: _range_of_sums(cells, name) for name in BACK}
+        steps = _by_steps(sorted(cells, key=len, reverse=True)[:SHOWN])
+        sums = {name: _range_of_sums(cells[:: max(1, len(cells) // SHOWN)], name) for name in BACK}
     name = steps.name or _even_alone(sums)
     if name is None:
         return Logarithm()
@@ -132,22 +135,26 @@ def to_ln_per_10k(x: Matrix, logarithm: Logarithm) -> Matrix:
     if isinstance(x, StoredMatrix):
         stored: StoredMatrix = with_each_block(x, partial(to_ln_per_10k, logarithm=logarithm))
         return stored
-    back = BACK[logarithm.name or "ln"]
-    values = back(np.asarray(x.data if sp.issparse(x) else x, dtype=np.float64))
-    if logarithm.summed:
-        factors = TARGET_SUM / np.maximum(_sums(x, values), np.finfo(np.float64).tiny)
-        values *= np.repeat(factors, np.diff(x.indptr)) if sp.issparse(x) else factors[:, None]
-    elif logarithm.total:
-        values *= TARGET_SUM / logarithm.total
-    new = np.log1p(values).astype(np.float32)
-    return sp.csr_matrix((new, x.indices.copy(), x.indptr.copy()), shape=x.shape) if sp.issparse(x) else new
+    new, back = x.copy(), BACK[logarithm.name or "ln"]
+    for block in blocks(new):
+        u = back(block.values.astype(np.float64))
+        if logarithm.summed and u.size:
+            factors = TARGET_SUM / _sums(u, block.n_values, sparse=block.columns is not None)
+            u *= factors[:, None] if block.columns is None else np.repeat(factors, block.n_values)
+        elif logarithm.total:
+            u *= TARGET_SUM / logarithm.total
+        block.values[...] = np.log1p(u)
+    return new
 
 
-def _sums(x: InMemory, values: np.ndarray) -> Float[np.ndarray, " cells"]:
-    if not sp.issparse(x):
-        return np.asarray(values.sum(axis=1))
-    ends = np.concatenate([[0.0], np.cumsum(values)])
-    return np.asarray(ends[x.indptr[1:]] - ends[x.indptr[:-1]])
+def _sums(u: np.ndarray, n_values: np.ndarray, *, sparse: bool) -> Float[np.ndarray, " cells"]:
+    """The sum of each cell; 1 for an empty one."""
+    if not sparse:
+        sums = u.sum(axis=1)
+        return np.where(sums > 0, sums, 1.0)
+    sums, starts = np.ones(len(n_values)), np.cumsum(n_values) - n_values
+    sums[n_values > 0] = np.add.reduceat(u, starts[n_values > 0])
+    return sums
 
 
 def _sample(x: Matrix) -> InMemory:
@@ -155,18 +162,13 @@ def _sample(x: Matrix) -> InMemory:
     if not isinstance(x, StoredMatrix):
         return x[np.unique(np.linspace(0, x.shape[0] - 1, SAMPLE).astype(np.int64))]
     ends = block_ends(x)
-    rows = [
-        np.arange(ends[i] - min(x.chunks[0][i], SAMPLE // 3), ends[i]) for i in {0, len(ends) // 2, len(ends) - 1}
-    ]
+    rows = [np.arange(ends[i] - min(x.chunks[0][i], SAMPLE // 3), ends[i]) for i in {0, len(ends) // 2, len(ends) - 1}]
     return gathered(x, np.unique(np.concatenate(rows)))
 
 
 def _positive(x: InMemory) -> list[Values]:
     rows = sp.csr_matrix(x)
-    return [
-        values[values > 0]
-        for values in np.split(rows.data.astype(np.float64), rows.indptr[1:-1])
-    ]
+    return [values[values > 0] for values in np.split(rows.data.astype(np.float64), rows.indptr[1:-1])]
 
 
 def _range_of_sums(cells: list[Values], name: str) -> tuple[float, float]:
@@ -185,33 +187,38 @@ def _even_alone(sums: dict[str, tuple[float, float]]) -> str | None:
 
 def _by_steps(cells: list[Values]) -> Logarithm:
     """By the smallest step of each cell, of which the others are whole multiples in the right base alone."""
-    found: dict[str, tuple[float, list[tuple[float, float]]]] = {}
     distinct = [np.unique(values) for values in cells]
-    telling = [values for values in distinct if values.size >= DISTINCT]
-    if len(telling) < FEWEST:
-        return Logarithm()
+    found: dict[str, np.ndarray] = {}
     for name, back in BACK.items():
-        steps = [step for values in telling if (step := _step(back(values))) is not None]
-        if len(steps) >= MOST * len(telling):
-            found[name] = (float(np.mean([miss for _, _, miss in steps])), [(s, least) for s, least, _ in steps])
+        steps = np.array([step for values in distinct if (step := _step(back(values))) is not None]).reshape(-1, 3)
+        whole = np.isfinite(steps[:, 0])
+        if len(steps) >= FEWEST and whole.mean() >= MOST:
+            found[name] = steps[whole]
     if not found:
         return Logarithm()
-    name = min(found, key=lambda of: found[of][0])
-    step, least = np.array(found[name][1]).T
-    whole = {}
-    for total in TOTALS:
-        n = total / step
-        whole[total] = float(np.mean((np.abs(n - np.rint(n)) < WHOLE) & (np.rint(n) >= least)))
-    total = next((total for total in TOTALS if whole[total] >= MOST), None)
-    return Logarithm(name, total, other_total=total != TARGET_SUM and whole[TARGET_SUM] < 0.5)
+    name = min(found, key=lambda of: found[of][:, 2].mean())
+    step, least, _ = found[name].T
+    if name == "none" and np.median(step) == 1:  # counts, some of which are no whole numbers
+        return Logarithm()
+    depths = {total: total / step for total in TOTALS}
+    whole_depths = {
+        total: float(np.mean((np.abs(n - np.rint(n)) < WHOLE) & (np.rint(n) >= least))) for total, n in depths.items()
+    }
+    total = next((total for total, share in whole_depths.items() if share >= MOST), None)
+    return Logarithm(name, total, other_total=total != TARGET_SUM and whole_depths[TARGET_SUM] < FEW)
 
 
 def _step(u: Values) -> tuple[float, float, float] | None:
-    """The step of a cell's normalised counts, the least sum that its counts have, and how far from whole they are."""
+    """The step of a cell's normalised counts, the least sum that its counts have, and how far from whole they are.
+
+    None where there are too few multiples to tell; NaN where they are not whole.
+    """
     for multiple in MULTIPLES:
         step = u[0] / multiple
         ratios = u[u <= LARGEST_RATIO * step] / step
+        if ratios.size < DISTINCT:
+            return None
         misses = np.abs(ratios - np.rint(ratios))
-        if ratios.size >= DISTINCT and misses.max() < WHOLE:
+        if misses.max() < WHOLE:
             return float(step), float(np.rint(ratios).sum()), float(misses.mean())
-    return None
+    return np.nan, np.nan, np.nan

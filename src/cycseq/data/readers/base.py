@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +13,7 @@ import anndata as ad
 import pandas as pd
 
 from cycseq.data.labels import ObsKeys, OtherControls
-from cycseq.data.scale import Scale
+from cycseq.data.scale import SaidScale
 from cycseq.errors import CycseqError, DataError, FileError
 from cycseq.special_files import refuse_special
 from cycseq.untrusted import opened
@@ -47,7 +47,7 @@ class ReadSettings:
     """obs column of the cell line or cell type."""
     batch_key: str | None = None
     """obs column of the batch, donor or replicate."""
-    control: str | Sequence[str] | None = None
+    control: str | list[str] | tuple[str, ...] | None = None
     """Label of the control cells; several joined by commas are one control together, and each may be a pattern
     ('non-targeting*'); `none` where the file has no control cells."""
     other_controls: OtherControls = "leave-out"
@@ -59,8 +59,10 @@ class ReadSettings:
     split_by: str | None = None
     """obs column, such as the time, each level of which becomes a context of its own (`K562_time_24`) with its own
     controls; times are pooled otherwise."""
-    scale: Scale | None = None
-    """Scale of the values: `counts`, `log1p` or `scaled`."""
+    scale: SaidScale | None = None
+    """What the values are: `counts`; `log1p`, the natural logarithm of 1 + counts per 10,000 (or per another total, to be
+    taken as they are); `log2`, the same to base 2; `normalised`, counts of equal totals without a logarithm; `scaled`,
+    standardised genes. Found from the values if left out."""
     layer: str | None = None
     """Take the values from this layer instead of X; `raw` takes `.raw`, `obsm/NAME` takes predictions
     that lie there (real cells are read from X then)."""
