@@ -9,7 +9,7 @@ import os
 import re
 import shlex
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
@@ -107,10 +107,10 @@ def parse_json(text: str) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If the text is no JSON, is no object, is nested beyond reason, or holds what is no character.
+        If the text is no JSON, is no object, is nested beyond reason, names a key twice, or holds what is no character.
     """
     try:
-        said = json.loads(text)
+        said = json.loads(text, object_pairs_hook=_each_key_once)
     except RecursionError as err:
         msg = "it is nested too deeply"
         raise ValueError(msg) from err
@@ -146,7 +146,8 @@ def parse_yaml(text: str) -> Any:
     Raises
     ------
     ValueError
-        If it is no YAML, is nested beyond reason, or repeats parts by ``*name``: a few lines of that grow without limit.
+        If it is no YAML, is nested beyond reason, names a key twice (YAML's readers take the last one in silence), or
+        repeats parts by ``*name``: a few lines of that grow without limit.
     """
     import yaml  # type: ignore[import-untyped]
 
@@ -161,9 +162,32 @@ def parse_yaml(text: str) -> Any:
                     else "it repeats parts of itself by *name: write them out"
                 )
                 raise ValueError(msg)
+        _check_yaml_keys(yaml.compose(text, Loader=yaml.SafeLoader))
         return yaml.safe_load(text)
     except yaml.YAMLError as err:
         raise ValueError(" ".join(str(err).split())) from err
+
+
+def _check_yaml_keys(node: Any) -> None:
+    """Raise `ValueError` if a table of a YAML text names a key twice."""
+    children = node.value if node is not None and isinstance(node.value, list) else []
+    pairs = [child for child in children if isinstance(child, tuple)]
+    _each_key_once([(str(key.value), None) for key, _ in pairs], [key.start_mark.line + 1 for key, _ in pairs])
+    for child in children:
+        for part in child if isinstance(child, tuple) else (child,):
+            _check_yaml_keys(part)
+
+
+def _each_key_once(pairs: list[tuple[str, Any]], lines: Sequence[int] = ()) -> dict[str, Any]:
+    """The object of these pairs; raises `ValueError` where a key occurs twice, with the line if it is known."""
+    table: dict[str, Any] = {}
+    for i, (key, value) in enumerate(pairs):
+        if key in table:
+            where = f" (the second time in line {lines[i]})" if lines else ""
+            msg = f"it says {key[:60]!r} twice{where}: say it once"
+            raise ValueError(msg)
+        table[key] = value
+    return table
 
 
 @contextmanager

@@ -30,6 +30,8 @@ AS_NAMED = ("perturbation", "context", "batch")
 """The columns of `OBS` in the order of `ObsKeys`."""
 AS_WRITTEN = "labels as cycseq wrote them"
 CHANGED = "the values are not those that cycseq wrote into this file"
+REAL_NUMBERS = "biuf"
+"""Kinds of arrays: bool, whole numbers, floating point."""
 MOST_ROWS = 1 << 27
 """A sparse matrix in memory has fewer cells and genes; one that claims more is damaged."""
 SYMBOL_COLUMNS = ("gene_name", "gene_symbol", "gene_symbols", "feature_name", "symbol")
@@ -148,9 +150,18 @@ def check_size(adata: ad.AnnData) -> None:
 
 
 def float32(x: Any) -> Matrix:
-    """CSR or dense float32 without duplicated or stored zero entries; the same memory where it was so already."""
+    """CSR or dense float32 without duplicated or stored zero entries; the same memory where it was so already.
+
+    Raises
+    ------
+    DataError
+        If the values are no real numbers, or a sparse matrix is damaged.
+    """
     if isinstance(x, StoredMatrix):  # its reader has seen to it
         return x
+    if getattr(x, "dtype", np.dtype(np.float32)).kind not in REAL_NUMBERS:
+        msg = f"the values are of type {x.dtype}, but must be real numbers: give counts or log1p values."
+        raise DataError(msg)
     if not sp.issparse(x):
         return np.ascontiguousarray(x, dtype=np.float32)
     csr = sp.csr_matrix(check_indices(x), dtype=np.float32)

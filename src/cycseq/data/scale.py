@@ -20,6 +20,8 @@ SaidScale = Literal["counts", "log1p", "log2", "normalised", "scaled"]
 """What users say of a file: `log2` is log2(1 + x), and `normalised` has no logarithm; both become `log1p`."""
 HIGHEST_LOG1P = 15.0
 """log1p of counts per million is at most 13.8."""
+MAX_VALUE = 1e9
+"""No gene has so many counts, not even in all cells of a pseudobulk; single precision holds whole numbers up to 1.7e7."""
 TARGET_SUM = 1e4
 """log1p values are natural logarithms of 1 + counts per this many counts of a cell."""
 BLOCK = 1 << 21
@@ -146,9 +148,15 @@ def decide_scale(x: Matrix | Values, said: str | None = None, *, layers: Sequenc
 
 
 def check_finite(seen: Values) -> None:
-    """Raise `DataError` if a value is NaN or infinite."""
+    """Raise `DataError` if a value is NaN, infinite, or beyond any count."""
     if seen.n_broken:
         msg = f"{seen.n_broken:,} values are NaN or infinite; every value must be a number. Remove or fill them."
+        raise DataError(msg)
+    if (largest := max(seen.highest, -seen.lowest)) > MAX_VALUE:
+        msg = (
+            f"the largest value is {largest:.4g}, and no cell has so many counts of a gene (2^63 - 1 and the like stand for "
+            f"what is missing): every value must be below {MAX_VALUE:,.0f}. Remove or correct it."
+        )
         raise DataError(msg)
 
 

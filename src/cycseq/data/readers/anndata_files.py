@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import MutableMapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from cycseq.data.readers.base import Loaded, Reader, ReadSettings, damage_named
 from cycseq.data.readers.contained import check_h5, holds
 from cycseq.data.readers.contained_zarr import open_zarr
 from cycseq.data.readers.stored import stay_in_file, values_of
+from cycseq.data.readers.zarr_chunks import check_chunks
 from cycseq.errors import DataError, unknown_name
 from cycseq.stored import StoredMatrix, largest_block
 
@@ -58,7 +60,9 @@ def read_zarr(path: Path, settings: ReadSettings) -> Loaded:
     with damage_named(path, "zarr"):
         store = open_zarr(path)
         check_store(path, "Write the store again, or copy it anew from where it came.")
-        return _read_group(store, settings, "zarr")
+        notes = check_chunks(store, path)
+        loaded = _read_group(store, settings, "zarr")
+        return replace(loaded, notes=(*loaded.notes, *notes))
 
 
 def _read_group(group: Any, settings: ReadSettings, what: str) -> Loaded:
