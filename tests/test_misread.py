@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from cycseq.cli import BAD_INPUT, main
+from cycseq.cli import BAD_INPUT, SUCCESS, main
 from cycseq.data.readers import read
 from cycseq.errors import DataError, FileError
 from cycseq.untrusted import parse_json, parse_yaml
@@ -132,3 +132,29 @@ def test_a_config_names_the_bad_key_and_the_nearest(
     said = capsys.readouterr().err
     assert message in said
     assert said.count("\n") == 1
+
+
+def test_real_cells_are_no_prediction(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    real = write(tmp_path / "real.h5ad", sp.csr_matrix(COUNTS + 1))
+    renamed = ad.read_h5ad(real)
+    renamed.obs_names = [f"p{i}" for i in range(60)]
+    renamed = renamed[::-1, ::-1].copy()
+    renamed.write_h5ad(tmp_path / "renamed.h5ad")
+    for predicted in (real, tmp_path / "renamed.h5ad"):
+        words = f"evaluate --predicted {predicted} --real {real} --metrics mse --out {tmp_path}/m.csv"
+        assert main(words.split()) == BAD_INPUT
+        said = capsys.readouterr().err
+        assert "the predicted cells are real cells: those of x:A, x:B, y:A, ..." in said
+        assert said.count("\n") == 1
+
+
+def test_a_prediction_of_unchanged_control_cells_is_one(tmp_path: Path) -> None:
+    real = write(tmp_path / "real.h5ad", sp.csr_matrix(COUNTS + 1))
+    cells = ad.read_h5ad(real)
+    controls = cells[(cells.obs["perturbation"] == "control").to_numpy()].copy()
+    controls.obs["perturbation"] = "A"
+    controls.write_h5ad(tmp_path / "p.h5ad")
+    words = (
+        f"evaluate --predicted {tmp_path}/p.h5ad --real {real} --metrics mse --control control --out {tmp_path}/m.csv"
+    )
+    assert main(words.split()) == SUCCESS

@@ -12,6 +12,7 @@ from jaxtyping import Bool
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.prepare import as_log1p
 from cycseq.data.pseudobulk import responses
+from cycseq.data.real_cells import conditions_of_real_cells
 from cycseq.data.split import REFERENCE, Split
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import DataError
@@ -44,10 +45,12 @@ def evaluate_prediction(
     Raises
     ------
     DataError
-        If nothing predicted is among the real conditions, or conditions are cut and no split is given.
+        If nothing predicted is among the real conditions, the predicted cells are real ones, or conditions are cut and
+        no split is given.
     SplitError
         If the split was made from other data.
     """
+    _refuse_real_cells(predicted, real)
     record = predicted.provenance()
     said = dict(record.get("split") or {})
     if split is None and (said.get("cuts_conditions") or said.get("kind") == "random-cells"):
@@ -89,6 +92,18 @@ def evaluate_prediction(
         split=split.name if split is not None else str(said.get("name", "")),
         seed=int(record.get("seed", 0)),
     )
+
+
+def _refuse_real_cells(predicted: PerturbationData, real: PerturbationData) -> None:
+    """Raise `DataError` if the predicted cells of a condition are real cells of it."""
+    sides = (predicted, real) if predicted.scale == real.scale else (as_log1p(predicted), as_log1p(real))
+    if real_ones := conditions_of_real_cells(*sides):
+        msg = (
+            f"the predicted cells are real cells: those of {', '.join(map(str, real_ones[:3]))}{', ...' * (len(real_ones) > 3)} "
+            "have exactly the values of real cells of the same condition, and whoever copies scores best. Give what the model "
+            "predicted, and leave out what it did not."
+        )
+        raise DataError(msg)
 
 
 def _held_back(real: PerturbationData, record: dict[str, Any]) -> Bool[np.ndarray, "cells"]:

@@ -1,0 +1,49 @@
+"""Real cells among predicted ones: a score of them is no score of a model."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cycseq.arrays import dense, some
+from cycseq.data.dataset import Condition, PerturbationData
+
+MAX_CONDITIONS, MAX_CELLS = 50, 20
+"""Conditions that are looked at, evenly spaced, and predicted cells of each."""
+FEWEST_VALUES = 20
+"""Cells with fewer values other than zero may agree by chance; those of one name do not."""
+MOSTLY = 0.5
+
+
+def conditions_of_real_cells(predicted: PerturbationData, real: PerturbationData) -> tuple[Condition, ...]:
+    """The perturbed conditions whose predicted cells are mostly real cells of the same condition.
+
+    Parameters
+    ----------
+    predicted, real
+        Cells on the same scale; genes that both have are compared.
+    """
+    shared_conditions = [c for c in predicted.conditions() if not c.is_control and c in set(real.conditions())]
+    in_real = real.adata.var_names.get_indexer(predicted.genes)
+    genes = np.flatnonzero(in_real >= 0)
+    if not shared_conditions or not len(genes):
+        return ()
+    places = np.unique(np.linspace(0, len(shared_conditions) - 1, MAX_CONDITIONS).astype(int))
+    looked_at = (shared_conditions[place] for place in places)
+    return tuple(c for c in looked_at if _share(predicted, real, c, genes, in_real[genes]) > MOSTLY)
+
+
+def _share(
+    predicted: PerturbationData, real: PerturbationData, condition: Condition, ours: np.ndarray, theirs: np.ndarray
+) -> float:
+    """Of the predicted cells of a condition that are looked at, how many are real ones."""
+    rows, others = predicted.rows(condition)[:MAX_CELLS], real.rows(condition)
+    cells = np.ascontiguousarray(dense(some(predicted.x, rows))[:, ours])
+    names = {values.tobytes(): set[str]() for values in cells}
+    for name, values in zip(real.adata.obs_names[others], dense(some(real.x, others))[:, theirs], strict=True):
+        if (same := names.get(values.tobytes())) is not None:
+            same.add(name)
+    is_real = [
+        name in names[values.tobytes()] or bool(names[values.tobytes()] and np.count_nonzero(values) >= FEWEST_VALUES)
+        for name, values in zip(predicted.adata.obs_names[rows], cells, strict=True)
+    ]
+    return float(np.mean(is_real))
