@@ -142,3 +142,23 @@ def test_a_summary_says_in_how_many_conditions_a_metric_tells_the_controls_apart
     assert (summary.loc["edistance", "discrimination"] == 0.25).all()
     assert np.isnan(summary.loc[("mse", INTERPOLATED), "rank"])
     assert summary.loc[("mse", "M"), "rank"] == 1
+
+
+def test_half_the_cells_have_no_error_but_noise(small_data: PerturbationData) -> None:
+    """Without its noise the ceiling is at 0, with controls that models share or not; the mean squared error is not."""
+    controls, settings = small_data.controls(), EvaluateSettings(metrics="mse_ratio,mse_unbiased_norm")
+
+    def means(given: PerturbationData, reference: PerturbationData | None, repeats: int) -> pd.Series:
+        side = RealSide.of(small_data, given, reference=reference, settings=settings)
+        assert all((context.model_control is None) == (reference is None) for context in side.contexts.values())
+        table = split_half(side, repeats=repeats)
+        return table[table["model"] == SPLIT_HALF].groupby("metric")["value"].mean()
+
+    def parted(seed: int) -> tuple[PerturbationData, PerturbationData, int]:
+        shuffled = [np.random.default_rng(seed).permutation(controls.rows(c)) for c in controls.conditions()]
+        return *(controls.take(np.sort(np.concatenate([rows[k::2] for rows in shuffled]))) for k in (0, 1)), 1
+
+    for tables in ([means(controls, None, 20)], [means(*parted(seed)) for seed in range(30)]):
+        mean = pd.concat(tables, axis=1).mean(axis=1)
+        assert abs(mean["mse_unbiased_norm"]) < 0.04
+        assert mean["mse_ratio"] > 0.2

@@ -99,7 +99,7 @@ def _halved(
         x, most = real.data.x, real.settings.max_cells
         halves = replace(whole, cells=Population.of(x, second, most, seeds), cache={})
         predicted = Population.of(x, first, most, [seeds[i] for i in large])
-        found[SPLIT_HALF].append(scores(halves, large, predicted, metrics, seed=real.settings.seed))
+        found[SPLIT_HALF].append(scores(halves, large, predicted, metrics, sampled=True, seed=real.settings.seed))
         between = interpolated(predicted, _typical(whole)[large], whole.kept[large])
         found[INTERPOLATED].append(scores(halves, large, between, cheap, seed=real.settings.seed))
     return {model: pd.concat(tables, ignore_index=True) for model, tables in found.items()}

@@ -135,6 +135,7 @@ def scores(
     metrics: Sequence[Metric],
     *,
     paired: bool = False,
+    sampled: bool = False,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Context, perturbation, metric and value of every compared condition; row i of `predicted` belongs to `places[i]`."""
@@ -142,7 +143,7 @@ def scores(
     with threadpool_limits(1, "blas"):  # products this small lose by threads, and much where another process runs
         blocks = [
             np.array([metric.compute(comparison) for metric in metrics], dtype=np.float64)
-            for comparison in _blocks(real, places, predicted, paired=paired, seed=seed)
+            for comparison in _blocks(real, places, predicted, paired=paired, sampled=sampled, seed=seed)
         ]
     names = np.array(real.perturbations, dtype=object)[places]
     return pd.DataFrame(
@@ -161,14 +162,14 @@ def table(tables: Sequence[pd.DataFrame], *, model: str, split: str, seed: int) 
 
 
 def _blocks(
-    real: RealContext, places: Codes, predicted: Population, *, paired: bool, seed: int
+    real: RealContext, places: Codes, predicted: Population, *, paired: bool, sampled: bool, seed: int
 ) -> Iterator[Comparison]:
     """Comparisons of as many conditions as may be dense at once."""
     most = sum(max((len(drawn) for drawn in side.drawn), default=1) for side in (predicted, real.cells))
     size = max(1, DENSE_VALUES // (max(most, 1) * len(real.genes)))
     for start in range(0, len(places), size):
         block = np.arange(start, min(start + size, len(places)))
-        yield Comparison(real, places[block], predicted.take(block), paired=paired, seed=seed)
+        yield Comparison(real, places[block], predicted.take(block), paired=paired, sampled=sampled, seed=seed)
 
 
 def _with_real_genes(predicted: PerturbationData, genes: list[str]) -> PerturbationData:

@@ -107,6 +107,9 @@ class Comparison:
     predicted: Population
     paired: bool = False
     """Whether drawn cell j is the same cell on both sides, as in reconstruction."""
+    sampled: bool = False
+    """Whether the predicted cells are a random sample of real ones, as in `SplitHalf`, so that the noise of their mean is
+    known and no error of a prediction."""
     seed: int = 0
     cache: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 

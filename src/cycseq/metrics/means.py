@@ -45,11 +45,15 @@ def mse_ratio(comparison: Comparison) -> Scores:
 def mse_unbiased(comparison: Comparison) -> Scores:
     """Mean squared error of the response without what the noise of the real cells adds on average.
 
-    The prediction is taken as it is: the noise of its own cells is an error. That of the control mean is in the real
-    response, so that it is taken off, but not where both responses are taken against the same controls: there it cancels.
+    The prediction is taken as it is: the noise of its own cells is an error, save where they are a sample of real ones
+    (`SplitHalf`). That of the control mean is in the real response, so that it is taken off, but not where both responses are
+    taken against the same controls: there it cancels.
     """
     real = comparison.real
     noise = (real.cells.variance_of_mean if real.model_control is None else real.noise)[comparison.places]
+    if comparison.sampled:
+        noise = noise + comparison.predicted.variance_of_mean
+        noise = noise if real.model_control is None else noise + real.model_control.variance_of_mean
     error = (comparison.predicted_delta - comparison.delta) ** 2
     return _mean_over_kept(error - noise, comparison)
 
