@@ -22,6 +22,20 @@ the process lives."""
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
+def text_of_path(path: Path | str) -> str:
+    r"""A path, or words with paths, as records hold them: bytes of names that are no UTF-8 stand there as ``\xe9``."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def path_of_text(text: str) -> Path:
+    """The path that `text_of_path` wrote."""
+    if Path(text).exists():
+        return Path(text)
+    return Path(
+        os.fsdecode(re.sub(rb"\\x([89a-f][0-9a-f])", lambda hex_: bytes.fromhex(hex_[1].decode()), os.fsencode(text)))
+    )
+
+
 def clear(folder: Path) -> None:
     """Remove the temporary folders that killed processes left in a folder; what one had just moved aside comes back."""
     for left in folder.glob(f".*{PART}"):

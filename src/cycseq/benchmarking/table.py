@@ -23,7 +23,7 @@ from cycseq.data.prepare import as_log1p, refuse_scaled
 from cycseq.data.split import Split, SplitSettings
 from cycseq.errors import DataError, FileError, SettingsError
 from cycseq.evaluation import COLUMNS, EvaluateSettings
-from cycseq.files import alone, clear, write_text
+from cycseq.files import alone, clear, text_of_path, write_text
 from cycseq.run import asked_otherwise, environment, read_table
 from cycseq.score.reproducibility import COLUMNS as REPRODUCIBILITY
 from cycseq.score.reproducibility import reproducibility, reproducible_rows
@@ -149,7 +149,7 @@ def benchmark(
             "asked": asked,
             "command": command,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "data": {"path": str(data_path) if data_path else None, "hash": asked["data"], **facts(data)},
+            "data": {"path": text_of_path(data_path) if data_path else None, "hash": asked["data"], **facts(data)},
             "splitting": asdict(splitting or SplitSettings()),
             "splits": [_described(split) for split in splits],
             "models": list(models),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from cycseq.errors import SettingsError, unknown_name
+from cycseq.files import text_of_path
 from cycseq.settings import SWITCH, as_plain, checked_value, field_texts, is_list, type_in_words, value_of_text
 from cycseq.untrusted import parse_yaml
 
@@ -249,7 +250,7 @@ def parse(
     if options.print_config:
         sys.stdout.write(_as_config(options))
         return None
-    options.typed = typed
+    options.typed = text_of_path(typed)
     return options
 
 

@@ -19,7 +19,7 @@ from cycseq.data.dataset import PerturbationData
 from cycseq.data.prepare import as_log1p, refuse_scaled
 from cycseq.data.split import Split, SplitSettings, make_splits
 from cycseq.errors import FileError, SettingsError
-from cycseq.files import write_text
+from cycseq.files import text_of_path, write_text
 from cycseq.model import Model
 from cycseq.models import build_model
 from cycseq.progress import track
@@ -128,7 +128,7 @@ def compare(
         "created": started.isoformat(timespec="seconds"),
         "seconds": round((datetime.now(UTC) - started).total_seconds(), 1),
         "data": {
-            "path": str(data_path) if data_path else None, "hash": split.data_hash, "cells": data.n_cells,
+            "path": text_of_path(data_path) if data_path else None, "hash": split.data_hash, "cells": data.n_cells,
             "genes": len(data.genes), "conditions": len(data.conditions()), "contexts": list(data.contexts),
         },
         "split": {"name": split.name, "claim": split.claim, "cells": {part: len(names) for part, names in split.cells.items()}},

@@ -81,8 +81,12 @@ def write_report(folder: Path, out: Path | None = None, *, stratum: Stratum = "a
     return path
 
 
+TURNING = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Characters that turn the direction of text, so that a name reads as another, and halves of characters."""
+
+
 def render(template: str, values: dict[str, Any]) -> str:
-    """The template with these values; whatever is text is escaped."""
+    """The template with these values; whatever is text is escaped, and what would turn its direction is shown."""
     environment = Environment(
         loader=PackageLoader("cycseq.report"),
         autoescape=True,
@@ -92,7 +96,7 @@ def render(template: str, values: dict[str, Any]) -> str:
     )
     environment.filters |= {"short": numbers.short, "interval": numbers.interval, "breakable": numbers.breakable}
     environment.globals |= {"counted": numbers.counted, "listed": numbers.listed}
-    return environment.get_template(template).render(values)
+    return TURNING.sub(lambda found: ascii(found[0])[1:-1], environment.get_template(template).render(values))
 
 
 def benchmark_page(result: BenchmarkResult) -> dict[str, Any]:

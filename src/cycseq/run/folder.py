@@ -32,7 +32,7 @@ from cycseq.data.readers import ReadSettings, read
 from cycseq.data.scale import Scale
 from cycseq.data.split import Split
 from cycseq.errors import DataError, FileError
-from cycseq.files import whole, write_text
+from cycseq.files import path_of_text, text_of_path, whole, write_text
 from cycseq.model import Model, read_description
 from cycseq.models import build_model, load_model
 from cycseq.run.facts import (
@@ -85,7 +85,7 @@ class Run:
             If the folder exists, or cannot be written.
         """
         said = {
-            "data": {"path": str(data_path) if data_path else None, "hash": data_hash, "scale": data_scale},
+            "data": {"path": text_of_path(data_path) if data_path else None, "hash": data_hash, "scale": data_scale},
             "model": model_name,
             "settings": settings,
             "seed": seed,
@@ -174,7 +174,7 @@ class Run:
         if path is None and noted is None:
             msg = f"{self.folder} does not say where its data lie: {cure}."
             raise FileError(msg)
-        path = path or Path(noted)
+        path = path or path_of_text(noted)
         if not path.exists():
             msg = f"{path}, the data of {self.folder}, does not exist: {cure}."
             raise FileError(msg)

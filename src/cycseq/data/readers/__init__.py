@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from pathlib import Path
 
@@ -97,7 +98,7 @@ def load(path: Path | str, settings: ReadSettings) -> Loaded:
 
 
 def default_context(path: Path) -> str:
-    """The name of a file or folder without its endings, or of the beginning of 10x files' names."""
+    """The name of a file or folder without its endings, or of the beginning of 10x files' names; all of it UTF-8."""
     name = ten_x.MATRIX.sub("", path.name) or path.resolve().parent.name
     while (shorter := Path(name)).suffix.lower() in {
         ".gz",
@@ -112,4 +113,4 @@ def default_context(path: Path) -> str:
         ".npz",
     }:
         name = shorter.stem
-    return name.strip("_.-") or "all"
+    return os.fsencode(name).decode("utf-8", "replace").strip("_.-") or "all"
