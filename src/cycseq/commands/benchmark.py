@@ -16,6 +16,8 @@ from cycseq.data.split import SplitSettings
 from cycseq.errors import ModelError
 from cycseq.evaluation import EvaluateSettings
 from cycseq.report import write_report
+from cycseq.report.judged import Judged
+from cycseq.report.sentences import SCOPES, untelling
 from cycseq.score.reproducibility import reproducible_rows
 
 
@@ -45,9 +47,11 @@ def run(options: Namespace) -> None:
         overwrite=options.overwrite,
     )
     for split, rows in result.summary.groupby("split", sort=False):
-        title = f"{split}: means over test conditions (intervals: summary.csv)"
+        judged = Judged.of(result, str(split))
+        title = f"{split}: means over test conditions (intervals, {SCOPES[judged.table.scope]}: summary.csv)"
         shown = _with_coverage(rows[~rows["model"].str.endswith(WRONG_TARGET)])
         headline(shown.rename(columns={"mean": "value"}), ["model"], title=title)
+        say([*judged.in_short(), *untelling(judged.table)])
     if len(result.skipped):
         names = ", ".join(dict.fromkeys(result.skipped["model"]))
         say(f"does not apply to every split: {names} (skipped.csv says why)")

@@ -224,6 +224,8 @@ class Metric:
     """Looks at single predicted cells, not only at their moments."""
     paired: bool = False
     """Compares each cell with itself: reconstruction only."""
+    likeness: bool = True
+    """Whether a good value means that prediction and reality are alike; if not it describes, and carries no claim."""
 
     def goodness(self, values: Values) -> Values:
         """The values turned so that larger is better; of a metric with a target, minus the distance to it.

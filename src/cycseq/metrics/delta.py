@@ -150,6 +150,7 @@ METRICS = (
         formula="<delta^, delta> / <delta^, delta^>: slope of delta on delta^",
         source="least squares through the origin",
         caution="1 does not mean alike: read cosine_delta beside it",
+        likeness=False,
     ),
     Metric(
         name="amplitude_ratio",
@@ -159,6 +160,7 @@ METRICS = (
         formula="|delta^| / |delta|",
         source="ratio of Euclidean norms",
         caution="noise has a norm too: with few cells a perfect prediction lies below 1",
+        likeness=False,
     ),
     Metric(
         name="constant_delta",
@@ -168,5 +170,6 @@ METRICS = (
         formula="1 where delta^ is one and the same number at all genes (within 1e-5), else 0",
         source="a count: such conditions score 0 in pearson_delta",
         caution="says nothing of quality",
+        likeness=False,
     ),
 )

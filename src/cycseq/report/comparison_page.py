@@ -22,10 +22,12 @@ from cycseq.files import whole, write_text
 from cycseq.metrics import METRICS
 from cycseq.models import describe
 from cycseq.report.figures import as_svg, drawn
-from cycseq.report.numbers import interval, listed, short
+from cycseq.report.numbers import listed, short
 from cycseq.report.page import render
 from cycseq.report.panels import Panel
+from cycseq.report.sentences import clause
 from cycseq.report.words import sources
+from cycseq.score.verdicts import Bar, verdict_of
 
 PAGE, FIGURES = "comparison.html", "figures"
 GENES_SHOWN = 4
@@ -97,7 +99,7 @@ def _panel(drawing: Drawing, folder: Path) -> Panel:
 
 
 def sentences(result: ComparisonResult) -> list[str]:
-    """What the tables say, whichever way it falls."""
+    """What the tables say, including where the networks lose."""
     values = summary(result.metrics)
     found = []
     for model in (name for name in result.reconstructed if name != PCA):
@@ -120,15 +122,13 @@ def sentences(result: ComparisonResult) -> list[str]:
 
 
 def _verdict(result: ComparisonResult, model: str, baseline: str, metric: str) -> str:
+    """The verdict in words. Where other real cells are not shown to be better than control cells, the metric cannot tell."""
     rows = result.differences
-    rows = rows[(rows["model"] == model) & (rows["baseline"] == baseline) & (rows["metric"] == metric)]
-    if rows.empty or not rows["verdict"].iloc[0]:
-        return f"cannot be compared with {baseline}, as there are too few"
-    row = rows.iloc[0]
-    words = {"beats": "beats", "loses": "loses to", "ties": "cannot be told from"}[str(row["verdict"])]
-    return (
-        f"{words} {baseline} (difference {short(row['difference'])}, 95 % interval {interval(row['low'], row['high'])})"
-    )
+    rows = rows[(rows["baseline"] == baseline) & (rows["metric"] == metric)].set_index("model", drop=False)
+    if model not in rows.index:
+        return f"has no condition in common with {baseline}"
+    bar: Bar = "cannot tell" if REAL in rows.index and rows.loc[REAL, "verdict"] not in ("beats", "") else ""
+    return clause(verdict_of(rows.loc[model].to_dict(), bar))
 
 
 def _table(result: ComparisonResult, task: Literal["reconstruction", "generation"]) -> dict[str, Any]:

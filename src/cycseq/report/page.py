@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -19,12 +20,13 @@ from cycseq.data.split import SplitSettings
 from cycseq.errors import FileError, SettingsError
 from cycseq.evaluation import EvaluateSettings
 from cycseq.files import check_output, existing_file, write_text
-from cycseq.metrics import METRICS
 from cycseq.models import describe
-from cycseq.report import numbers, words
+from cycseq.report import numbers, sentences, words
+from cycseq.report.judged import Judged
 from cycseq.report.panels import context_groups, metric_panels
 from cycseq.report.run_page import run_page
-from cycseq.report.table import Headline, headline, is_model, wrong_target
+from cycseq.report.table import is_model, wrong_target
+from cycseq.score.verdicts import Judgement, Word
 from cycseq.untrusted import our_command, whatever_breaks
 
 Stratum = Literal["all", "reproducible"]
@@ -94,7 +96,12 @@ def render(template: str, values: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"short": numbers.short, "interval": numbers.interval, "breakable": numbers.breakable}
+    environment.filters |= {
+        "short": numbers.short,
+        "interval": numbers.interval,
+        "breakable": numbers.breakable,
+        "tag": sentences.tag,
+    }
     environment.globals |= {"counted": numbers.counted, "listed": numbers.listed}
     return TURNING.sub(lambda found: ascii(found[0])[1:-1], environment.get_template(template).render(values))
 
@@ -125,14 +132,10 @@ def benchmark_page(result: BenchmarkResult) -> dict[str, Any]:
 def _section(result: BenchmarkResult, kind: str) -> dict[str, Any]:
     """All that concerns one kind of split."""
     splits = [split for split in result.record["splits"] if split["kind"] == kind]
-    summary = result.summary[result.summary["split"] == kind]
-    table = headline(summary) if len(summary) else Headline((), (), ())
-    rows = result.metrics[result.metrics["split"].isin([split["name"] for split in splits])]
-    metric = _telling(summary)
-    verdicts = words.context_verdicts(rows, table.best, metric)
-    groups, left_out = context_groups(result, kind, table, metric, {v.context: v.verdict for v in verdicts})
+    judged = Judged.of(result, kind)
+    summary, judgement, table, rows = judged.summary, judged.judgement, judged.table, judged.metrics
+    groups, left_out = context_groups(result, kind, table, judged.metric, judged.contexts)
     shown = [column.metric for column in table.columns]
-    differences = result.differences[result.differences["split"] == kind]
     conditions = _by_condition(rows, shown)
     return {
         "kind": kind,
@@ -141,30 +144,22 @@ def _section(result: BenchmarkResult, kind: str) -> dict[str, Any]:
         "claims": list(dict.fromkeys(split["claim"] for split in splits)),
         "splits": splits,
         "n_conditions": len({tuple(pair) for split in splits for pair in split["test"]}),
-        "in_short": [
-            *words.in_short(table, verdicts, metric, summary),
-            *filter(None, [words.against_baselines(differences, table)]),
-        ],
+        "in_short": judged.in_short(),
+        "scope": sentences.SCOPES[table.scope],
         "table": table,
         "wrong_target": wrong_target(summary, table),
         "panels": metric_panels(summary, table),
-        "duels": _duels(differences, shown, table.order),
+        "duels": _duels(judgement, shown, table.order),
         "groups": groups,
         "left_out": left_out,
         "details": summary[is_model(summary["model"])].to_dict("records"),
         "conditions": conditions[:MOST_ROWS],
         "conditions_left_out": max(len(conditions) - MOST_ROWS, 0),
         "condition_metrics": shown,
-        "cannot_tell": words.cannot_tell(result, kind, table),
+        "cannot_tell": words.cannot_tell(result, kind, table, judgement),
         "not_applicable": words.not_applicable(result, kind),
         "methods": words.methods(result, kind),
     }
-
-
-def _telling(summary: pd.DataFrame) -> str:
-    """The metric by which contexts are judged: the error beside no change's, or what there is."""
-    known = [m for m in ("mse_ratio", "pearson_delta", "edistance") if m in set(summary["metric"])]
-    return (known or [m for m in METRICS if m in set(summary["metric"])] or ["mse_ratio"])[0]
 
 
 def _contexts(conditions: Sequence[Sequence[str | int]]) -> list[dict[str, Any]]:
@@ -186,21 +181,14 @@ def _contexts(conditions: Sequence[Sequence[str | int]]) -> list[dict[str, Any]]
     return found
 
 
-def _duels(differences: pd.DataFrame, metrics: list[str], order: list[str]) -> dict[str, Any]:
-    """How often each model beats, cannot be told from and loses to each baseline, over the headline metrics."""
-    rows = differences[differences["metric"].isin(metrics) & differences["verdict"].isin(["beats", "ties", "loses"])]
-    counts = rows.groupby(["model", "baseline", "verdict"]).size()
-    baselines = [name for name in order if name in set(rows["baseline"])]
-    table = []
-    for model in order:
-        cells = []
-        for baseline in baselines:
-            won, drawn, lost = (
-                int(counts.get((model, baseline, verdict), 0)) for verdict in ("beats", "ties", "loses")
-            )
-            cells.append({"won": won, "drawn": drawn, "lost": lost, "any": bool(won + drawn + lost)})
-        table.append((model, cells))
-    return {"baselines": baselines, "rows": table}
+def _duels(judgement: Judgement, metrics: list[str], order: list[str]) -> dict[str, Any]:
+    """In how many headline metrics each model is better than, indistinguishable from and worse than each baseline."""
+    counts = Counter((v.model, v.other, v.word) for v in judgement.verdicts if v.metric in metrics)
+    tested = {v.other for v in judgement.verdicts if v.metric in metrics and v.word != "too few conditions"}
+    baselines = [name for name in order if name in tested]
+    words: tuple[Word, ...] = ("better", "indistinguishable", "worse", "no claim")
+    rows = [(model, [[counts[model, baseline, word] for word in words] for baseline in baselines]) for model in order]
+    return {"baselines": baselines, "rows": rows}
 
 
 def _by_condition(rows: pd.DataFrame, metrics: list[str]) -> list[dict[str, Any]]:

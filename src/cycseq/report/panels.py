@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from cycseq.data.usual_names import CONTROL
 from cycseq.report.figures import svg
 from cycseq.report.numbers import clipped, counted
 from cycseq.report.table import Headline, badness, direction_words
+from cycseq.score.contexts import ContextVerdict
 
 MOST_CONTEXTS, MOST_BARS, MOST_MODELS = 30, 25, 12
 
@@ -37,7 +39,7 @@ class Group:
     """The figures of one context."""
 
     context: str
-    verdict: str
+    verdict: ContextVerdict | None
     panels: tuple[Panel, ...]
 
 
@@ -63,7 +65,7 @@ def metric_panels(summary: pd.DataFrame, table: Headline) -> list[Panel]:
 
 
 def context_groups(
-    result: BenchmarkResult, kind: str, table: Headline, metric: str, verdicts: dict[str, str]
+    result: BenchmarkResult, kind: str, table: Headline, metric: str, verdicts: Sequence[ContextVerdict]
 ) -> tuple[list[Group], int]:
     """One group of figures for every context tested, and how many contexts were left out for want of room."""
     asked = [
@@ -79,7 +81,8 @@ def context_groups(
         panels = [
             panel for panel in (_scatter(result, table.best, here), _bars(result, kind, table, metric, here)) if panel
         ]
-        groups.append(Group(context, verdicts.get(context, ""), tuple(panels)))
+        verdict = next((v for v in verdicts if v.context == context), None)
+        groups.append(Group(context, verdict, tuple(panels)))
     return groups, max(0, len(contexts) - MOST_CONTEXTS)
 
 

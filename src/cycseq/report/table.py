@@ -11,8 +11,9 @@ import pandas as pd
 from cycseq.calibration import POSITIVE_CONTROLS, WRONG_TARGET
 from cycseq.metrics import HEADLINE, METRICS
 from cycseq.report.numbers import interval, short
+from cycseq.score.intervals import FURTHER, THESE, Scope
+from cycseq.score.verdicts import NEGATIVE_CONTROLS
 
-NULL = "NoChange"
 ARROWS = {"higher": "higher is better", "lower": "lower is better"}
 
 
@@ -64,11 +65,15 @@ class Headline:
     """Headline metrics without one defined value."""
     partial: dict[str, int] = field(default_factory=dict)
     """Models that apply to some conditions only, with how many: their means are no match for the others'."""
+    controls: tuple[str, ...] = NEGATIVE_CONTROLS
+    """Models of which nothing good can be said: negative controls and their doubles."""
+    scope: Scope = ""
+    """What the intervals are about."""
 
     @property
     def best(self) -> str:
-        """The first model that predicts a change; `NoChange` where there is no other."""
-        return next((model for model in self.order if model != NULL), self.order[0] if self.rows else "")
+        """The first model that is no negative control; the first of all where there is no other."""
+        return next((model for model in self.order if model not in self.controls), self.order[0] if self.rows else "")
 
     @property
     def order(self) -> list[str]:
@@ -81,8 +86,8 @@ def is_model(names: pd.Series) -> pd.Series:
     return ~names.isin(POSITIVE_CONTROLS) & ~names.str.endswith(WRONG_TARGET)
 
 
-def headline(summary: pd.DataFrame) -> Headline:
-    """The table of one kind of split, from its rows of `summarise`."""
+def headline(summary: pd.DataFrame, controls: Sequence[str] = NEGATIVE_CONTROLS) -> Headline:
+    """The table of one kind of split, from its rows of `summarise`; `controls` are not called the best."""
     models = summary[is_model(summary["model"])]
     defined = models[models["mean"].notna()]
     metrics = [name for name in HEADLINE if name in set(defined["metric"])]
@@ -103,7 +108,14 @@ def headline(summary: pd.DataFrame) -> Headline:
         (model, float(ranks.get(model, np.nan)), tuple(_entry(of_metric[metric], model) for metric in metrics))
         for model in order
     )
-    return Headline(tuple(_column(of_metric[metric], metric) for metric in metrics), rows, tuple(undefined), partial)
+    columns = tuple(_column(of_metric[metric], metric) for metric in metrics)
+    return Headline(columns, rows, tuple(undefined), partial, tuple(controls), scope_of(shown))
+
+
+def scope_of(rows: pd.DataFrame) -> Scope:
+    """What all intervals of a table are about; empty where there is none."""
+    scopes = set(rows["scope"]) - {""}
+    return THESE if THESE in scopes else FURTHER if scopes else ""
 
 
 def _entry(rows: pd.DataFrame, model: str) -> Entry:
@@ -117,7 +129,7 @@ def _entry(rows: pd.DataFrame, model: str) -> Entry:
         interval=interval(float(row["low"]), float(row["high"])),
         score=float(row["score"]) if tells else None,
         sort=float(row["mean"]),
-        first=float(row["rank"]) == 1,
+        first=float(row["rank"]) == 1 and not bool(row["cannot_tell"]),
     )
 
 

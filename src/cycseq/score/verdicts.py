@@ -1,29 +1,31 @@
 """What may be said of a model: decided here and nowhere else, from all that could contradict it.
 
-An interval that excludes zero is not yet a claim. It is none where the metric cannot tell the ceiling from the negative
-control, where the ceiling is undefined, where the model's predictions score as well for the wrong perturbation, or
+An interval that excludes zero is not yet a claim. It is none where the metric measures no likeness, where it cannot tell the
+ceiling from the negative control, where one of them is undefined, where the model's predictions score as well for the wrong perturbation, or
 where the model's scores are those of a negative control. A `Verdict` that says "better" in spite of any of them cannot be made.
 """
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import pandas as pd
 
 from cycseq.calibration import POSITIVE_CONTROLS, SPLIT_HALF, WRONG_TARGET
-from cycseq.score.intervals import Scope
+from cycseq.metrics import METRICS
+from cycseq.score.intervals import THESE, Scope
 
 NEGATIVE_CONTROLS = ("NoChange", "PerturbedMean", "SmoothedControls")
 """Models without a response of the perturbation's own: the null of every score."""
 
 Word: TypeAlias = Literal["better", "indistinguishable", "worse", "too few conditions", "no claim"]
 Bar: TypeAlias = Literal[
-    "", "cannot tell", "no ceiling", "wrong target as good", "wrong target not scored", "negative control"
+    "", "describes", "cannot tell", "no scale", "wrong target as good", "wrong target not scored", "negative control"
 ]
 """What forbids a claim; empty where nothing does."""
-_OF_METRIC: tuple[Bar, ...] = ("cannot tell", "no ceiling")
+OF_METRIC: tuple[Bar, ...] = ("describes", "cannot tell", "no scale")
 """Bars that hold for all models, and forbid "worse" too."""
 _WORDS: dict[str, Word] = {"beats": "better", "ties": "indistinguishable", "loses": "worse", "": "too few conditions"}
 
@@ -48,10 +50,29 @@ class Verdict:
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself: it would be an error of this module."""
-        forbidden = ("better", "worse") if self.bar in _OF_METRIC else ("better",) if self.bar else ()
+        forbidden = ("better", "worse") if self.bar in OF_METRIC else ("better",) if self.bar else ()
         if self.word in forbidden or (self.word in ("better", "worse") and not self.scope):
             msg = f"no verdict says {self.word!r} of {self.model} in {self.metric}: {self.bar or 'it has no interval'}"
             raise ValueError(msg)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A model beside all baselines, in one metric: their names by what may be said."""
+
+    metric: str
+    bar: Bar
+    scope: Scope
+    better: tuple[str, ...]
+    indistinguishable: tuple[str, ...]
+    worse: tuple[str, ...]
+    untested: tuple[str, ...]
+    """Those with too few conditions in common."""
+
+    @property
+    def beats_every_baseline(self) -> bool:
+        """Whether it may be said that the model is better than all of them."""
+        return bool(self.better) and not (self.bar or self.indistinguishable or self.worse or self.untested)
 
 
 @dataclass(frozen=True)
@@ -71,13 +92,35 @@ class Judgement:
         return [verdict for verdict in self.verdicts if (verdict.model, verdict.metric) == (model, metric)]
 
     def beside_null(self, model: str, metric: str) -> Verdict | None:
-        """The model beside the best negative control; None where they were not compared."""
-        return next((v for v in self.of(model, metric) if v.other == self.negatives.get(metric)), None)
+        """The model beside the negative control that says least for it; of several alike, beside the best of them.
+
+        "better" therefore means: than every negative control. None where it was compared with none.
+        """
+        order: tuple[Word, ...] = ("worse", "indistinguishable", "no claim", "too few conditions", "better")
+        beside = [v for v in self.of(model, metric) if v.other in NEGATIVE_CONTROLS and v.n_conditions]
+        best = self.negatives.get(metric)
+        return min(beside, key=lambda v: (order.index(v.word), v.other != best), default=None)
+
+    def standings(self, model: str, metrics: Sequence[str]) -> list[Standing]:
+        """The model beside all baselines, in each metric where it was compared with any over enough conditions."""
+        standings = []
+        for metric in metrics:
+            verdicts = self.of(model, metric)
+            if any(v.word != "too few conditions" for v in verdicts):
+                words: tuple[Word, ...] = ("better", "indistinguishable", "worse", "too few conditions")
+                names = [tuple(v.other for v in verdicts if v.word == word) for word in words]
+                standings.append(Standing(metric, verdicts[0].bar, _narrowest(verdicts), *names))
+        return standings
 
     @property
     def controls(self) -> tuple[str, ...]:
         """Models of which nothing good can be said: negative controls and their doubles."""
         return (*NEGATIVE_CONTROLS, *self.doubles)
+
+
+def _narrowest(verdicts: Sequence[Verdict]) -> Scope:
+    """What all of them are about."""
+    return THESE if any(verdict.scope == THESE for verdict in verdicts) else verdicts[0].scope
 
 
 def judge(summary: pd.DataFrame, differences: pd.DataFrame) -> Judgement:
@@ -86,7 +129,7 @@ def judge(summary: pd.DataFrame, differences: pd.DataFrame) -> Judgement:
     Parameters
     ----------
     summary
-        Rows of `summarise` of one kind of split: its columns split, metric, model, ceiling, null_model, cannot_tell.
+        Rows of `summarise` of one kind of split: its columns split, metric, model, ceiling, null, null_model, cannot_tell.
     differences
         Rows of `paired_differences`; those of other kinds are passed over.
 
@@ -105,16 +148,22 @@ def judge(summary: pd.DataFrame, differences: pd.DataFrame) -> Judgement:
     same = _identical(pairs)
     verdicts = []
     for row in pairs.to_dict("records"):
-        model, metric, word = str(row["model"]), str(row["metric"]), _WORDS[str(row["verdict"])]
+        model, metric = str(row["model"]), str(row["metric"])
         bar = of_metric.get(metric, "")
         if not bar and (model in NEGATIVE_CONTROLS or (model, metric) in same):
             bar = "negative control"
-        bar = bar or _bar_of_wrong_target(wrong, model, metric)
-        if bar and (word == "better" or (word == "worse" and bar in _OF_METRIC)):
-            word = "no claim"
-        numbers = (row["difference"], row["low"], row["high"], int(row["n_conditions"]))
-        verdicts.append(Verdict(split, metric, model, str(row["baseline"]), word, row["scope"], *numbers, bar))
+        verdicts.append(verdict_of(row, bar or _bar_of_wrong_target(wrong, model, metric)))
     return Judgement(split, tuple(verdicts), _negatives(summary), _doubles(pairs))
+
+
+def verdict_of(row: Mapping[Hashable, Any], bar: Bar = "") -> Verdict:
+    """The verdict on a row of `paired_differences`, with what forbids a claim."""
+    word = _WORDS[str(row["verdict"])]
+    if bar and (word == "better" or (word == "worse" and bar in OF_METRIC)):
+        word = "no claim"
+    split, metric, model, other = (str(row[name]) for name in ("split", "metric", "model", "baseline"))
+    numbers = (float(row["difference"]), float(row["low"]), float(row["high"]), int(row["n_conditions"]))
+    return Verdict(split, metric, model, other, word, row["scope"], *numbers, bar)
 
 
 def _negatives(summary: pd.DataFrame) -> dict[str, str]:
@@ -126,10 +175,12 @@ def _bars_of_metrics(summary: pd.DataFrame) -> dict[str, Bar]:
     bars: dict[str, Bar] = {}
     calibrated = (summary["model"] == SPLIT_HALF).any()
     for metric, rows in summary.groupby("metric", sort=False):
-        if rows["cannot_tell"].astype(bool).any():
+        if not METRICS[str(metric)].likeness:
+            bars[str(metric)] = "describes"
+        elif rows["cannot_tell"].astype(bool).any():
             bars[str(metric)] = "cannot tell"
-        elif calibrated and rows["ceiling"].isna().any():
-            bars[str(metric)] = "no ceiling"
+        elif calibrated and rows[["ceiling", "null"]].isna().any(axis=None):
+            bars[str(metric)] = "no scale"
     return bars
 
 

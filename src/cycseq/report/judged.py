@@ -1,0 +1,48 @@
+"""The splits of one kind with all that may be said of them: what the page and the command line show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from cycseq.benchmarking import BenchmarkResult
+from cycseq.metrics import METRICS
+from cycseq.report import sentences
+from cycseq.report.table import Headline, headline
+from cycseq.score.contexts import ContextVerdict, by_context
+from cycseq.score.verdicts import Judgement, judge
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One kind of split of a benchmark."""
+
+    metrics: pd.DataFrame
+    """Every score."""
+    summary: pd.DataFrame
+    judgement: Judgement
+    table: Headline
+    metric: str
+    """By which contexts are judged."""
+    contexts: list[ContextVerdict]
+
+    @classmethod
+    def of(cls, result: BenchmarkResult, kind: str) -> Judged:
+        """Judge the splits of this kind."""
+        metrics = result.metrics[result.metrics["split"].astype(str).str.split(":").str[0] == kind]
+        summary = result.summary[result.summary["split"] == kind]
+        judgement = judge(summary, result.differences)
+        table = headline(summary, judgement.controls) if len(summary) else Headline((), (), ())
+        metric = _telling(summary)
+        return cls(metrics, summary, judgement, table, metric, by_context(metrics, judgement, table.best, metric))
+
+    def in_short(self) -> list[str]:
+        """The result in a few sentences."""
+        return sentences.in_short(self.table, self.judgement, self.contexts)
+
+
+def _telling(summary: pd.DataFrame) -> str:
+    """The metric by which contexts are judged: the error beside no change's, or what there is."""
+    known = [m for m in ("mse_ratio", "pearson_delta", "edistance") if m in set(summary["metric"])]
+    return (known or [m for m in METRICS if m in set(summary["metric"])] or ["mse_ratio"])[0]
