@@ -22,9 +22,12 @@ from cycseq.models import build_model
 from cycseq.report import write_report
 from cycseq.report.numbers import interval, listed, short
 from cycseq.report.page import _in_python, benchmark_page
-from cycseq.report.table import Column, Headline, headline
-from cycseq.report.words import against_baselines, cannot_tell, context_verdicts, methods
+from cycseq.report.table import headline
+from cycseq.report.words import cannot_tell, methods
 from cycseq.run import evaluate_prediction, fit_run
+from cycseq.score.contexts import by_context
+from cycseq.score.summary import paired_differences, summarise
+from cycseq.score.verdicts import judge
 
 EVIL = '<script>alert("x")</script>'
 WORSE = '"><img src=x onerror=alert(1)> $\\frac{'
@@ -86,13 +89,14 @@ def test_a_page_loads_nothing_and_says_who_is_best(folder: Path):
             assert (attributes.get(name) or "#").startswith(("#", "data:image/png")), (tag, attributes)
     assert "@import" not in path.read_text()
     assert "url(http" not in path.read_text()
-    assert "ContextAdditive has a lower mse_ratio than no change in 3 of 3 contexts. (Fewer than 6" in page.text
+    assert "ContextAdditive has a lower mse_ratio than PerturbedMean in 3 of 3 contexts. (Fewer than 6" in page.text
     assert "_container" not in page.text
     assert len(page.named("button")) > 2
     assert "References, as each model and metric names them" in page.text
     assert "TxPert (2025)" in page.text
-    assert "better than no change" not in page.text
-    assert "ahead of no change, without an interval" in page.text
+    assert "ContextAdditive ahead of PerturbedMean, without an interval" in page.text
+    assert "for these contexts only" in page.text
+    assert "further contexts too" not in page.text
     assert result.record["data"]["hash"] in page.text
     assert len([a for a in page.named("svg") if "Real and predicted delta" in str(a.get("aria-label"))]) == 3
 
@@ -139,16 +143,23 @@ def test_verdicts_by_context():
         rows += [("NoChange", context, 0, 1.0), ("Good", context, 0, 0.5), ("Bad", context, 0, 1.1)]
         rows += [("SplitHalf", context, i, ceiling + spread * (-1) ** i) for i in range(10)]
     one = pd.DataFrame(rows, columns=["model", "context", "seed", "value"]).assign(metric="mse_ratio", split="s")
+
+    def words(table: pd.DataFrame, model: str) -> list[str]:
+        summary = summarise(table, baselines=["NoChange"])
+        judgement = judge(summary.assign(cannot_tell=False), paired_differences(table, baselines=["NoChange"]))
+        return [verdict.word for verdict in by_context(table, judgement, model, "mse_ratio")]
+
     few = one.assign(perturbation="G0")
     many = pd.concat([one.assign(perturbation=f"G{i}") for i in range(6)], ignore_index=True)
-    said = {m: [v.verdict for v in context_verdicts(few, m, "mse_ratio")] for m in ("Good", "Bad")}
-    assert said == {"Good": ["ahead", "cannot be told"], "Bad": ["not better", "cannot be told"]}
-    said = {m: [v.verdict for v in context_verdicts(many, m, "mse_ratio")] for m in ("Good", "Bad")}
-    assert said == {"Good": ["better", "cannot be told"], "Bad": ["not better", "cannot be told"]}
-    # ahead on average, by one condition of six alone: the interval holds zero
-    lucky = (many["model"] == "Good") & (many["perturbation"] != "G0")
+    assert words(few, "Good") == ["ahead", "cannot tell"]
+    assert words(few, "Bad") == ["not better", "cannot tell"]
+    assert words(many, "Good") == ["better", "cannot tell"]
+    assert words(many, "Bad") == []  # over all contexts it is worse
+    # better over all contexts; in one of them by one condition of six alone: the interval holds zero
+    lucky = (many["model"] == "Good") & (many["context"] == "clear") & (many["perturbation"] != "G0")
     many.loc[lucky, "value"] = 1.01
-    assert context_verdicts(many, "Good", "mse_ratio")[0].verdict == "cannot be told"
+    many.loc[(many["model"] == "Good") & (many["context"] == "noisy"), "value"] = 0.1
+    assert words(many, "Good") == ["indistinguishable", "cannot tell"]
 
 
 def test_sentences_follow_the_record(folder: Path):
@@ -160,9 +171,10 @@ def test_sentences_follow_the_record(folder: Path):
     result.record["asked"]["evaluation"]["keep_target"] = True
     assert "perturbs were scored too" in methods(result, kind)
     summary = result.summary.assign(cannot_tell=True)
-    said = cannot_tell(result, kind, headline(summary))
+    judgement = judge(summary, result.differences)
+    said = cannot_tell(result, kind, headline(summary), judgement)
     assert "mse_ratio cannot tell models apart on these data" in " ".join(said)
-    said = cannot_tell(result, kind, headline(summary.assign(ceiling=np.nan)))
+    said = cannot_tell(result, kind, headline(summary.assign(ceiling=np.nan)), judgement)
     assert "mse_ratio has no score on these data: the ceiling is undefined." in said
     assert "cannot tell models apart" not in " ".join(said)
 
@@ -188,7 +200,7 @@ def test_the_page_shows_the_wrong_target_and_the_sources_of_all_splits(small_dat
     assert "wrong target" in path.read_text()
     assert "ContextAdditive, shuffled" in text
     assert "equals" not in text
-    assert "cannot be told apart from" in text
+    assert "indistinguishable from" in text
     result = open_benchmark(tmp_path / "out")
     values = benchmark_page(result)
     shown = {metric for section in values["sections"] for metric in section["condition_metrics"]}
@@ -204,7 +216,7 @@ def test_the_headline_shows_what_is_specific_where_it_can():
     rows = [
         {"metric": metric, "model": model, "mean": value, "low": value - 0.1, "high": value + 0.1, "rank": rank,
          "ceiling": 0.9, "null": 0.0, "null_model": "NoChange", "score": value / 0.9, "cannot_tell": False,
-         "n_conditions": 3 if model == "C" else 8}
+         "n_conditions": 3 if model == "C" else 8, "scope": "further contexts"}
         for metric in ("pearson_delta_specific", "pearson_delta", "mse_ratio")
         for model, value, rank in (("A", 0.3, 3), ("B", 0.6, 2), ("C", 0.7, 1), ("SplitHalf", 0.9, np.nan), ("A (wrong target)", 0.1, np.nan))
     ]  # fmt: skip
@@ -259,26 +271,3 @@ def test_lists_and_intervals_read_well():
     assert listed(list("ABCDEFGHIJ"), 3) == "A, B, C, ... (10 in all)"
     assert interval(0.1, 0.2) == "0.100 to 0.200"
     assert interval(np.nan, 0.2) == ""
-
-
-def test_the_best_beside_the_baselines_in_a_sentence():
-    table = Headline(columns=(_column("mse_ratio"), _column("edistance")), rows=(("Ridge", 1.0, ()),), undefined=())
-    differences = pd.DataFrame(
-        [
-            ("Ridge", "mse_ratio", "NoChange", "beats"),
-            ("Ridge", "mse_ratio", "Additive", "beats"),
-            ("Ridge", "edistance", "NoChange", "loses"),
-            ("Ridge", "edistance", "Additive", "ties"),
-            ("Additive", "edistance", "NoChange", "beats"),
-        ],
-        columns=["model", "metric", "baseline", "verdict"],
-    )
-    assert against_baselines(differences, table) == (
-        "Ridge beside the baselines, by paired 95 % intervals: in mse_ratio it beats every baseline; "
-        "in edistance it cannot be told from Additive and loses to NoChange."
-    )
-    assert against_baselines(differences[:0], table) == ""
-
-
-def _column(metric: str) -> Column:
-    return Column(metric, "", "", "", "", "", cannot_tell=False, no_ceiling=False)

@@ -32,7 +32,7 @@ class Judged:
         """Judge the splits of this kind."""
         metrics = result.metrics[result.metrics["split"].astype(str).str.split(":").str[0] == kind]
         summary = result.summary[result.summary["split"] == kind]
-        judgement = judge(summary, result.differences)
+        judgement = judge(summary, result.differences, calibrated=True)
         table = headline(summary, judgement.controls) if len(summary) else Headline((), (), ())
         metric = _telling(summary)
         return cls(metrics, summary, judgement, table, metric, by_context(metrics, judgement, table.best, metric))

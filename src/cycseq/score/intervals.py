@@ -6,7 +6,8 @@ small number (CR2), the quantile is Student's with the degrees of freedom that f
 conditions in each it is exactly the t interval of the means of the contexts, with contexts - 1 degrees of freedom. A
 perturbation that is tested in several contexts is shared luck too, and is a second way of clustering.
 
-With fewer contexts nothing is said about further ones: the interval is about further perturbations in these contexts.
+With fewer contexts nothing is said about further ones: the interval is about further perturbations in these contexts. With
+fewer than `ENOUGH` perturbations an interval is, likewise, about these perturbations.
 
 Sources: Bell and McCaffrey (2002), Survey Methodology 28, 169 (variance, degrees of freedom); Cameron, Gelbach and Miller
 (2011), J. Business & Economic Statistics 29, 238 (two ways of clustering); Hall (1992), J. R. Statist. Soc. B 54, 221 (skewness).
@@ -157,8 +158,8 @@ def _clustered(values: Values, cluster: Codes) -> _Spread:
 def _within_contexts(values: Values, context: Codes, perturbation: Codes) -> _Spread:
     """Perturbations as clusters, around the mean of each context: CR2 of a mean of means of contexts.
 
-    Contexts with one condition each have no mean to vary around: together they are one stratum, their conditions alone
-    the clusters.
+    Fewer than `ENOUGH` perturbations are taken as they are, and conditions are the clusters. Contexts with one condition each
+    have no mean to vary around: together they are one stratum, their conditions the clusters.
     """
     n, size = len(values), np.bincount(context)
     alone = size[context] == 1
@@ -166,7 +167,8 @@ def _within_contexts(values: Values, context: Codes, perturbation: Codes) -> _Sp
     if alone.sum() == 1 and len(size) > 1:  # joins the smallest of the others
         stratum[alone] = np.argmin(np.where(size == 1, n + 1, size))
     stratum = np.unique(stratum, return_inverse=True)[1]
-    cluster = np.unique(np.where(alone, perturbation.max() + 1 + np.arange(n), perturbation), return_inverse=True)[1]
+    single = alone | (len(np.unique(perturbation)) < ENOUGH)
+    cluster = np.unique(np.where(single, perturbation.max() + 1 + np.arange(n), perturbation), return_inverse=True)[1]
     members = np.bincount(stratum)
     residuals = values - (_sums(values, stratum) / members[:, None])[stratum]
     adjusted = residuals / np.sqrt(1 - 1 / members[stratum])[:, None]

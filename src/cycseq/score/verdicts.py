@@ -123,7 +123,7 @@ def _narrowest(verdicts: Sequence[Verdict]) -> Scope:
     return THESE if any(verdict.scope == THESE for verdict in verdicts) else verdicts[0].scope
 
 
-def judge(summary: pd.DataFrame, differences: pd.DataFrame) -> Judgement:
+def judge(summary: pd.DataFrame, differences: pd.DataFrame, *, calibrated: bool = False) -> Judgement:
     """Decide what may be said on the splits of one kind.
 
     Parameters
@@ -132,6 +132,8 @@ def judge(summary: pd.DataFrame, differences: pd.DataFrame) -> Judgement:
         Rows of `summarise` of one kind of split: its columns split, metric, model, ceiling, null, null_model, cannot_tell.
     differences
         Rows of `paired_differences`; those of other kinds are passed over.
+    calibrated
+        Whether there must be a ceiling: where it is missing, nothing is claimed. Otherwise only where other metrics have one.
 
     Returns
     -------
@@ -143,7 +145,7 @@ def judge(summary: pd.DataFrame, differences: pd.DataFrame) -> Judgement:
     rows = differences[differences["split"] == split]
     shuffled = rows["baseline"].str.endswith(WRONG_TARGET) | rows["model"].str.endswith(WRONG_TARGET)
     pairs = rows[~shuffled & ~rows["model"].isin(POSITIVE_CONTROLS) & ~rows["baseline"].isin(POSITIVE_CONTROLS)]
-    of_metric = _bars_of_metrics(summary)
+    of_metric = _bars_of_metrics(summary, calibrated=calibrated)
     wrong = _wrong_targets(rows)
     same = _identical(pairs)
     verdicts = []
@@ -170,10 +172,10 @@ def _negatives(summary: pd.DataFrame) -> dict[str, str]:
     return dict(zip(summary["metric"].astype(str), summary["null_model"].astype(str), strict=True))
 
 
-def _bars_of_metrics(summary: pd.DataFrame) -> dict[str, Bar]:
+def _bars_of_metrics(summary: pd.DataFrame, *, calibrated: bool) -> dict[str, Bar]:
     """Metrics that carry no claim of any model."""
     bars: dict[str, Bar] = {}
-    calibrated = (summary["model"] == SPLIT_HALF).any()
+    calibrated = calibrated or bool((summary["model"] == SPLIT_HALF).any())
     for metric, rows in summary.groupby("metric", sort=False):
         if not METRICS[str(metric)].likeness:
             bars[str(metric)] = "describes"
