@@ -6,7 +6,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
-from cycseq.calibration import INTERPOLATED, POSITIVE_CONTROLS, SPLIT_HALF, interpolated, split_half, wrong_target
+from cycseq.calibration import INTERPOLATED, POSITIVE_CONTROLS, SPLIT_HALF, interpolate, split_half, wrong_target
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.evaluation import COLUMNS, EvaluateSettings, RealSide, evaluate
 from cycseq.metrics.population import Population
@@ -105,7 +105,7 @@ def test_an_interpolated_duplicate_is_as_near_to_the_truth_as_one_weight_brings_
         measured = truth + rng.normal(0.0, 1.0 / np.sqrt(n_cells), typical.shape)
         one = np.ones_like(typical)
         duplicate = Population(typical[:1], (np.arange(1),) * 50, np.full(50, n_cells), measured, one, one)
-        found = interpolated(duplicate, typical, kept).mean
+        found = interpolate(duplicate, typical, kept).mean
         away = measured - typical
         best = ((truth - typical) * away).sum(1, keepdims=True) / (away**2).sum(1, keepdims=True)
         errors = [((mean - truth) ** 2).mean() for mean in (found, typical + best * away, measured, typical)]

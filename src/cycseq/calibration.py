@@ -31,7 +31,7 @@ def split_half(
 ) -> pd.DataFrame:
     """A random half of the real cells predicts the other half: the ceiling, for HALF the cells. So does what it is shrunk to.
 
-    ``InterpolatedDuplicate`` lies between the first half and the mean of all perturbations (`interpolated`): a measured mean
+    ``InterpolatedDuplicate`` lies between the first half and the mean of all perturbations (`interpolate`): a measured mean
     of few cells has much noise, and a ceiling that holds it is too low, most where errors are squared.
 
     Both halves are compared with the same control mean, as are a prediction and its real cells in every other row. For
@@ -94,18 +94,18 @@ def _halved(
         first.append(shuffled[:half])
         second[i] = shuffled[half : 2 * half]
     small, cheap = np.setdiff1d(asked, large), [metric for metric in metrics if not metric.costly]
-    found = {SPLIT_HALF: [_undefined(whole, small, metrics)], INTERPOLATED: [_undefined(whole, small, cheap)]}
+    tables = {SPLIT_HALF: [_undefined(whole, small, metrics)], INTERPOLATED: [_undefined(whole, small, cheap)]}
     if len(large):
         x, most = real.data.x, real.settings.max_cells
         halves = replace(whole, cells=Population.of(x, second, most, seeds), cache={})
         predicted = Population.of(x, first, most, [seeds[i] for i in large])
-        found[SPLIT_HALF].append(scores(halves, large, predicted, metrics, sampled=True, seed=real.settings.seed))
-        between = interpolated(predicted, _typical(whole)[large], whole.kept[large])
-        found[INTERPOLATED].append(scores(halves, large, between, cheap, seed=real.settings.seed))
-    return {model: pd.concat(tables, ignore_index=True) for model, tables in found.items()}
+        tables[SPLIT_HALF].append(scores(halves, large, predicted, metrics, sampled=True, seed=real.settings.seed))
+        between = interpolate(predicted, _mean_perturbed(whole)[large], whole.kept[large])
+        tables[INTERPOLATED].append(scores(halves, large, between, cheap, seed=real.settings.seed))
+    return {model: pd.concat(parts, ignore_index=True) for model, parts in tables.items()}
 
 
-def interpolated(duplicate: Population, typical: Profiles, kept: Mask) -> Population:
+def interpolate(duplicate: Population, mean_perturbed: Profiles, kept: Mask) -> Population:
     """The duplicate with its means moved to m + w (mu' - m), as near to the true means as one weight may bring them.
 
     The expected |m + w (mu' - m) - mu|^2 is least at w = 1 - noise / E|mu' - m|^2 (James and Stein 1961), noise the
@@ -116,18 +116,18 @@ def interpolated(duplicate: Population, typical: Profiles, kept: Mask) -> Popula
     ----------
     duplicate
         Other real cells of the same conditions.
-    typical
-        m: what any perturbation does, for each condition.
+    mean_perturbed
+        m: the mean of all perturbations, for each condition.
     kept
         The genes that count.
     """
-    away = duplicate.mean - typical
+    away = duplicate.mean - mean_perturbed
     size, noise = ((values * kept).sum(axis=1) for values in (away**2, duplicate.variance_of_mean))
     weight = 1.0 - np.divide(noise, size, out=np.ones_like(size), where=size > noise)
-    return replace(duplicate, mean=typical + weight[:, None] * away, tested={})
+    return replace(duplicate, mean=mean_perturbed + weight[:, None] * away, tested={})
 
 
-def _typical(real: RealContext) -> Profiles:
+def _mean_perturbed(real: RealContext) -> Profiles:
     """mu_all of every condition, for predicted cells; the control mean of models where it cannot be known."""
     of_model = real.mean_perturbed if real.model_mean_perturbed is None else real.model_mean_perturbed
     return np.tile(real.model_control_mean, (len(real.perturbations), 1)) if of_model is None else of_model

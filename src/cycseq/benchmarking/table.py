@@ -202,7 +202,9 @@ def open_benchmark(folder: Path) -> BenchmarkResult:
             if not (folder / name).is_file() or sha256(folder / name) != known:
                 msg = f"{folder / name} is missing, truncated or was altered: run the same command again; finished cells are kept."
                 raise FileError(msg)
-        tables = {name: read_table(folder / f"{name}.csv") for name in TABLES if (folder / f"{name}.csv").is_file()}
+        has_reliabilities = (folder / "reproducibility.csv").is_file()  # older versions wrote none
+        names = TABLES if has_reliabilities else tuple(name for name in TABLES if name != "reproducibility")
+        tables = {name: read_table(folder / f"{name}.csv") for name in names}
         failed = tuple(Failure(**failure) for failure in record["failed"])
     return BenchmarkResult(folder, record, failed=failed, **tables)
 

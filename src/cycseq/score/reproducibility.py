@@ -49,22 +49,22 @@ def reproducibility(data: PerturbationData, *, seed: int = 0) -> pd.DataFrame:
     DataError
         If values are not log1p, or a context has no control cells.
     """
-    measured = responses(data.require("log1p", "reproducibility"))
-    controls = {context: data.rows(Condition(context, CONTROL)) for context in measured.control_mean}
+    effects = responses(data.require("log1p", "reproducibility"))
+    controls = {context: data.rows(Condition(context, CONTROL)) for context in effects.control_mean}
     chance = {}
-    for context in dict.fromkeys(condition.context for condition in measured.conditions):
+    for context in dict.fromkeys(condition.context for condition in effects.conditions):
         rng = np.random.default_rng([seed, *context.encode()])
-        drawn = np.sort(rng.permutation(controls[context])[:MOST_CONTROLS])
-        enough = len(drawn) >= FEWEST_CONTROLS
-        chance[context] = float(np.quantile(_of_no_response(some(data.x, drawn), rng), LEVEL)) if enough else np.nan
+        rows = np.sort(rng.permutation(controls[context])[:MOST_CONTROLS])
+        enough = len(rows) >= FEWEST_CONTROLS
+        chance[context] = float(np.quantile(_of_no_response(some(data.x, rows), rng), LEVEL)) if enough else np.nan
     table = pd.DataFrame(
         {
-            "context": [condition.context for condition in measured.conditions],
-            "perturbation": [condition.perturbation for condition in measured.conditions],
-            "n_cells": measured.n_cells,
-            "n_controls": [len(controls[condition.context]) for condition in measured.conditions],
-            "reliability": _reliability(data, measured),
-            "chance": [chance[condition.context] for condition in measured.conditions],
+            "context": [condition.context for condition in effects.conditions],
+            "perturbation": [condition.perturbation for condition in effects.conditions],
+            "n_cells": effects.n_cells,
+            "n_controls": [len(controls[condition.context]) for condition in effects.conditions],
+            "reliability": _reliability(data, effects),
+            "chance": [chance[condition.context] for condition in effects.conditions],
         },
         columns=list(COLUMNS[:-1]),
     )
@@ -78,15 +78,15 @@ def reproducible_rows(metrics: pd.DataFrame, table: pd.DataFrame) -> pd.DataFram
     return metrics[pd.MultiIndex.from_frame(metrics[["context", "perturbation"]]).isin(keys)].reset_index(drop=True)
 
 
-def _reliability(data: PerturbationData, measured: Responses) -> Float[np.ndarray, "conditions"]:
-    found = np.full(len(measured.conditions), np.nan)
-    for i, condition in enumerate(measured.conditions):
-        kept = np.ones(measured.delta.shape[1], dtype=bool)
+def _reliability(data: PerturbationData, effects: Responses) -> Float[np.ndarray, "conditions"]:
+    values = np.full(len(effects.conditions), np.nan)
+    for i, condition in enumerate(effects.conditions):
+        kept = np.ones(effects.delta.shape[1], dtype=bool)
         kept[data.targets(condition)] = False
-        size = np.square(measured.delta[i, kept], dtype=np.float64).sum()
+        size = np.square(effects.delta[i, kept], dtype=np.float64).sum()
         if size > 0:
-            found[i] = 1.0 - measured.noise[i, kept].sum(dtype=np.float64) / size
-    return found
+            values[i] = 1.0 - effects.noise[i, kept].sum(dtype=np.float64) / size
+    return values
 
 
 def _of_no_response(x: InMemory, rng: np.random.Generator) -> Float[np.ndarray, "draws"]:
