@@ -13,6 +13,7 @@ import pytest
 from cycseq.benchmarking import BenchmarkResult, BenchmarkSettings, benchmark, open_benchmark, work
 from cycseq.benchmarking.cell import Cell
 from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.split import REFERENCE, make_splits
 from cycseq.errors import CycseqError, FileError, SettingsError
 from cycseq.evaluation import EvaluateSettings, RealSide, evaluate
 from cycseq.models import build_model
@@ -57,7 +58,7 @@ def test_every_model_split_and_seed_is_scored_on_every_condition(data: Perturbat
     metrics = read_table(tmp_path / "out" / "metrics.csv")
     assert list(metrics.columns) == ["model", "split", "seed", "context", "perturbation", "metric", "value"]
     models = metrics[~metrics["model"].str.contains("SplitHalf|InterpolatedDuplicate|wrong target")]
-    assert set(models["model"]) == {"NoChange", "PerturbedMean", "ContextAdditive"}
+    assert set(models["model"]) == {"NoChange", "PerturbedMean", "SmoothedControls", "ContextAdditive"}
     tested = models.groupby(["model", "seed"])[["context", "perturbation"]].apply(
         lambda rows: len(rows.drop_duplicates())
     )
@@ -70,10 +71,12 @@ def test_every_model_split_and_seed_is_scored_on_every_condition(data: Perturbat
 def test_no_change_scores_what_numpy_says(data: PerturbationData, tmp_path: Path):
     metrics = go(data, tmp_path / "out").metrics
     x, obs = data.x.toarray(), data.adata.obs
+    held_back = {name for split in make_splits(data) for name in split.cells[REFERENCE]}
+    given = ~obs.index.isin(held_back) & (obs["perturbation"] == "control").to_numpy()
     for context, perturbation in (("K562", "G1"), ("RPE1", "G2")):
         here = (obs["context"] == context).to_numpy()
         real = x[here & (obs["perturbation"] == perturbation).to_numpy()].mean(axis=0)
-        control = x[here & (obs["perturbation"] == "control").to_numpy()].mean(axis=0)
+        control = x[here & given].mean(axis=0)
         kept = np.array(data.genes) != perturbation
         rows = metrics.query("model == 'NoChange' and metric == 'mse' and seed == 1")
         found = rows[(rows["context"] == context) & (rows["perturbation"] == perturbation)]["value"].item()
@@ -82,7 +85,7 @@ def test_no_change_scores_what_numpy_says(data: PerturbationData, tmp_path: Path
 
 def test_finished_cells_are_not_computed_again(data: PerturbationData, tmp_path: Path, fitted: list[str]):
     first = go(data, tmp_path / "out")
-    assert len(fitted) == 3 * 2 * 2
+    assert len(fitted) == 4 * 2 * 2
     fitted.clear()
     again = go(data, tmp_path / "out")
     assert fitted == []
@@ -114,7 +117,7 @@ def test_killed_in_the_middle_it_goes_on_where_it_stopped(
     record.write_text(begun)
     fitted.clear()
     resumed = go(data, tmp_path / "out")
-    assert len(fitted) == 12 - 7
+    assert len(fitted) == 16 - 7
     whole = go(data, tmp_path / "whole")
     pd.testing.assert_frame_equal(ordered(resumed.metrics), ordered(whole.metrics))
     pd.testing.assert_frame_equal(resumed.summary, whole.summary)
@@ -137,7 +140,7 @@ def test_other_settings_need_another_folder_or_overwrite(data: PerturbationData,
         go(data, tmp_path / "out", more)
     fitted.clear()
     result = go(data, tmp_path / "out", more, overwrite=True)
-    assert len(fitted) == 3 * 2
+    assert len(fitted) == 4 * 2
     assert set(result.metrics.query("model == 'NoChange'")["seed"]) == {0, 1, 2}
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").touch()

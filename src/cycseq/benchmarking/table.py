@@ -20,7 +20,7 @@ from cycseq.calibration import SPLIT_HALF
 from cycseq.checksums import sha256
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.prepare import as_log1p, refuse_scaled
-from cycseq.data.split import Split, SplitSettings
+from cycseq.data.split import Split, SplitSettings, shared_contexts
 from cycseq.errors import DataError, FileError, SettingsError
 from cycseq.evaluation import COLUMNS, EvaluateSettings
 from cycseq.files import alone, clear, text_of_path, write_text
@@ -151,7 +151,7 @@ def benchmark(
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "data": {"path": text_of_path(data_path) if data_path else None, "hash": asked["data"], **facts(data)},
             "splitting": asdict(splitting or SplitSettings()),
-            "splits": [_described(split) for split in splits],
+            "splits": [_described(split, data) for split in splits],
             "models": list(models),
             "baselines": [name for name in models if name in BASELINES],
             **environment(),
@@ -257,12 +257,13 @@ def _tasks(
     return tasks
 
 
-def _described(split: Split) -> dict[str, Any]:
+def _described(split: Split, data: PerturbationData) -> dict[str, Any]:
     return {
         "name": split.name,
         "kind": split.kind,
         "claim": split.claim,
         "seed": split.seed,
+        "shared_controls": shared_contexts(split, data),
         "train": len(split.train),
         "validation": len(split.validation),
         "test": [list(condition) for condition in split.test if not condition.is_control],

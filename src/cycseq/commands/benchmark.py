@@ -15,6 +15,7 @@ from cycseq.commands.terminal import headline, say
 from cycseq.data.split import SplitSettings
 from cycseq.errors import ModelError
 from cycseq.evaluation import EvaluateSettings
+from cycseq.real_side import shared_controls
 from cycseq.report import write_report
 from cycseq.report.judged import Judged
 from cycseq.report.sentences import SCOPES, untelling
@@ -52,6 +53,8 @@ def run(options: Namespace) -> None:
         shown = _with_coverage(rows[~rows["model"].str.endswith(WRONG_TARGET)])
         headline(shown.rename(columns={"mean": "value"}), ["model"], title=title)
         say([*judged.in_short(), *untelling(judged.table)])
+    if shared := sorted({context for split in result.record["splits"] for context in split["shared_controls"]}):
+        say(f"note: {shared_controls(shared)}")
     if len(result.skipped):
         names = ", ".join(dict.fromkeys(result.skipped["model"]))
         say(f"does not apply to every split: {names} (skipped.csv says why)")

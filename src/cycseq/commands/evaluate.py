@@ -55,6 +55,7 @@ def run(options: Namespace) -> None:
         msg = f"{options.real} has no control cells, but a response is a difference to them: say --control LABEL."
         raise DataError(msg, option="--control LABEL")
     scores = evaluate_prediction(predicted, real, split=options.split, settings=settings_of(EvaluateSettings, options))
+    notes = scores.attrs["notes"]
     if options.pairs:
         paired = evaluate_pairs(predicted, real)
         scores = pd.concat([scores, paired], ignore_index=True)
@@ -63,4 +64,5 @@ def run(options: Namespace) -> None:
     if options.pairs:
         means = paired.groupby("metric", sort=False)["value"].mean()
         table(list(means.index), [list(means)], title="pseudo-pairs against true pairs: means over conditions")
+    say([f"note: {note}" for note in notes])
     say(f"wrote {options.out}: {len(scores):,} values, {int(scores['value'].isna().sum())} of them undefined")

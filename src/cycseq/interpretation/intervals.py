@@ -11,6 +11,7 @@ from scipy.special import ndtri
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.posterior import all_changes
 from cycseq.data.pseudobulk import responses
+from cycseq.data.split import against_reference
 from cycseq.errors import DataError
 
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
@@ -20,7 +21,8 @@ def coverage(predicted: PerturbationData, real: PerturbationData, *, levels: Seq
     """Share of genes whose real delta lies inside the predicted interval, by context and nominal coverage.
 
     A real delta is measured with sampling noise, so the interval is that of a new measurement:
-    mean +- z sqrt(sd^2 + noise), with the noise var_perturbed / n_perturbed + var_control / n_control. Genes that do not
+    mean +- z sqrt(sd^2 + noise), with the noise var_perturbed / n_perturbed + var_control / n_control, the controls being those
+    that the prediction's record says were held back from the model, if it says so. Genes that do not
     vary in the real cells are left out: their delta is 0 in any case.
 
     Parameters
@@ -42,7 +44,8 @@ def coverage(predicted: PerturbationData, real: PerturbationData, *, levels: Seq
         If the prediction has no posterior, or no predicted condition is among the real ones.
     """
     believed = all_changes(predicted)
-    measured = responses(real.require("log1p", "coverage").with_genes(predicted.genes))
+    real = against_reference(predicted, real.require("log1p", "coverage")).with_genes(predicted.genes)
+    measured = responses(real)
     places = {condition: i for i, condition in enumerate(measured.conditions)}
     tables = []
     for (context, perturbation), part in believed.groupby(["context", "perturbation"], sort=False):

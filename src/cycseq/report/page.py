@@ -140,7 +140,7 @@ def _section(result: BenchmarkResult, kind: str) -> dict[str, Any]:
     return {
         "kind": kind,
         "held_out": words.held_out(kind),
-        "controls": words.controls(kind).capitalize(),
+        "controls": words.controls(splits, kind),
         "claims": list(dict.fromkeys(split["claim"] for split in splits)),
         "splits": splits,
         "n_conditions": len({tuple(pair) for split in splits for pair in split["test"]}),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from cycseq.benchmarking import BenchmarkResult
@@ -78,7 +78,7 @@ def methods(result: BenchmarkResult, kind: str) -> str:
     """A paragraph to paste into a methods section."""
     record, asked = result.record, result.record["asked"]
     data = record["data"]
-    n_splits = sum(split["kind"] == kind for split in record["splits"])
+    splits = [split for split in record["splits"] if split["kind"] == kind]
     kept = asked["evaluation"]["keep_target"]
     targets = "scored too" if kept else "left out of its scores"
     return (
@@ -86,8 +86,8 @@ def methods(result: BenchmarkResult, kind: str) -> str:
         f"{record['versions']['cycseq']} on {counted(data['cells'], 'cell')} x {counted(data['genes'], 'gene')} "
         f"(log1p of counts per 10,000) in {counted(len(data['contexts']), 'context')} with "
         f"{counted(len(data['perturbations']), 'perturbation')}. Splits were of the kind {kind} "
-        f"({counted(n_splits, 'split')}; held out: {held_out(kind) or 'what the split file says'}), with {counted(asked['seeds'], 'seed')} each; "
-        f"{controls(kind)}. Deltas are perturbed minus control means of a context; genes that a "
+        f"({counted(len(splits), 'split')}; held out: {held_out(kind) or 'what the split file says'}), with {counted(asked['seeds'], 'seed')} each; "
+        f"{controls(splits, kind)}. Deltas are perturbed minus control means of a context; genes that a "
         f"condition perturbs were {targets}. The ceiling is the score that a random half of the real cells "
         "gets for predicting the other half (10 repeats); scores are (value - negative control) / (ceiling - negative "
         "control), not clipped. Intervals are 95 % intervals of means over test conditions, seeds averaged. With "
@@ -104,11 +104,22 @@ def held_out(kind: str) -> str:
     return next((words for name, words in KINDS.items() if name == kind), "")
 
 
-def controls(kind: str) -> str:
-    """Which control cells the models learn from."""
-    if kind == "random-cells":
-        return "control cells were cut like all others, and those of the training part stayed in training"
-    return "control cells of every context stayed in training"
+def controls(splits: Sequence[Mapping[str, Any]], kind: str) -> str:
+    """Which control cells the models of some splits of one kind are given, and what real responses are taken against."""
+    tested = {context for split in splits for context, _ in split["test"]}
+    shared = {context for split in splits for context in split.get("shared_controls", tested)}  # older ones shared all
+    cut = (
+        "control cells were cut like all others, and real responses are taken against those of the test part"
+        if kind == "random-cells"
+        else "half of the control cells of every tested context was held back from the models: real responses are taken "
+        "against these"
+    )
+    if not shared or not tested:
+        return cut
+    noisy = "so that noise of their mean counts as response"
+    if shared == tested:
+        return f"real responses are taken against control cells that the models were given too, {noisy}"
+    return f"{cut}; but in {', '.join(sorted(shared))} controls are shared, {noisy}"
 
 
 def sources(metrics: Sequence[str]) -> list[tuple[str, str, str, str, str]]:

@@ -17,7 +17,7 @@ import scipy.sparse as sp
 from threadpoolctl import threadpool_info
 
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.split import REFERENCE, Split
+from cycseq.data.split import GIVEN, REFERENCE, Split
 from cycseq.errors import ModelError
 from cycseq.model import Model, versions_of
 
@@ -28,8 +28,6 @@ DEPENDED_ON = (
 """The packages that numbers depend on."""
 MACHINE = ("platform", "processor", "threads", "gpu")
 """Of the machine, what the last bits of a result can depend on."""
-GIVEN = "given"
-"""In a prediction's record: the user gave the cells that it was made from; else they are those of the run's data."""
 SAID = ("name", "kind", "claim", "seed")
 """Of a split, in a prediction's record; with it stands whether it cuts conditions."""
 

@@ -17,6 +17,7 @@ from cycseq.arrays import dense
 from cycseq.data.dataset import DATA_ENDINGS, Condition, PerturbationData
 from cycseq.data.merge import joined
 from cycseq.data.readers import read
+from cycseq.data.split import GIVEN
 from cycseq.errors import DataError, FileError, FitBrokeOffError, ModelError
 from cycseq.evaluation import EvaluateSettings
 from cycseq.metrics import METRICS
@@ -27,7 +28,7 @@ from cycseq.run.facts import METRICS as SCORES
 from cycseq.run.fitting import fit_run
 from cycseq.run.folder import Run
 from cycseq.run.pairs import SOURCE_PERTURBATION
-from cycseq.run.record import GIVEN, differing
+from cycseq.run.record import differing
 from cycseq.run.scoring import evaluate_prediction
 
 COMPARED_CELLS = 100

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
-from jaxtyping import Bool
 
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.prepare import as_log1p
 from cycseq.data.pseudobulk import responses
 from cycseq.data.real_cells import conditions_of_real_cells
-from cycseq.data.split import REFERENCE, Split
-from cycseq.data.usual_names import CONTROL
+from cycseq.data.split import Split, held_back_controls
 from cycseq.errors import DataError
 from cycseq.evaluation import EvaluateSettings, evaluate
 from cycseq.run.parts import learnt_from, log1p_parts, with_others
-from cycseq.run.record import GIVEN
 
 
 def evaluate_prediction(
@@ -67,7 +62,7 @@ def evaluate_prediction(
         controls, reference = learnt.controls(), parts.reference
     else:
         real = as_log1p(real)
-        held_back = _held_back(real, record)
+        held_back = held_back_controls(predicted, real)
         reference = real.take(held_back) if held_back.any() else None
         test = real.take(~held_back) if held_back.any() else real
         controls = test.controls()
@@ -104,17 +99,3 @@ def _refuse_real_cells(predicted: PerturbationData, real: PerturbationData) -> N
             "predicted, and leave out what it did not."
         )
         raise DataError(msg)
-
-
-def _held_back(real: PerturbationData, record: dict[str, Any]) -> Bool[np.ndarray, "cells"]:
-    """Which of the real cells are controls that the prediction's record says were held back from the model.
-
-    Names that only number cells say which they are in one file alone: the one that the split was made from.
-    """
-    names = real.adata.obs_names
-    is_control = (real.adata.obs["perturbation"] == CONTROL).to_numpy()
-    found: Bool[np.ndarray, "cells"] = is_control & names.isin(record.get(REFERENCE, ()))
-    numbered = names[found].str.isdigit().all() and record.get("data_hash") != real.fingerprint()
-    if record.get("controls") == GIVEN or numbered or not (is_control & ~found).any():
-        return np.zeros_like(found)
-    return found

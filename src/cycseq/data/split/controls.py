@@ -11,13 +11,16 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool
 
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.split.base import REFERENCE, SplitSettings
+from cycseq.data.split.base import REFERENCE, Split, SplitSettings
 from cycseq.data.split.cells import share_cells
 from cycseq.data.split.plan import Plan, in_words
 from cycseq.data.usual_names import CONTROL
 
+GIVEN = "given"
+"""In a prediction's record: the user gave the cells that it was made from; else they are those of the run's data."""
 FEWEST_CONTROLS = 20
 """Control cells of each half, at least. With fewer, the standard error of a control mean is above a quarter of the spread
 between cells (1 / sqrt(20) = 0.22): both responses would be mostly noise, so that the cells are better shared, and that is
@@ -49,6 +52,41 @@ def hold_back_controls(data: PerturbationData, plan: Plan, settings: SplitSettin
             names += _half(cells["batch"], settings.seed, str(context))
     claim = plan.claim + (_shared(few, f"there are fewer than {2 * FEWEST_CONTROLS}") if few else "")
     return replace(plan, claim=claim, cells={**plan.cells, REFERENCE: tuple(sorted(names))} if names else plan.cells)
+
+
+def shared_contexts(split: Split, data: PerturbationData) -> list[str]:
+    """The tested contexts in which models are given the reference of the real responses, or too little was held back."""
+    tested = sorted({condition.context for condition in split.test})
+    held_back = data.adata.obs["context"].iloc[split.rows_unchecked(data)[REFERENCE]].value_counts()
+    return [context for context in tested if held_back.get(context, 0) < FEWEST_CONTROLS]
+
+
+def held_back_controls(predicted: PerturbationData, real: PerturbationData) -> Bool[np.ndarray, "cells"]:
+    """Which of the real cells are controls that the prediction's own record says were held back from the model.
+
+    None are where it says nothing, as files of other tools do, or was made from control cells that the user gave. Names that
+    only number cells say which they are in one file alone: the one that the split was made from.
+    """
+    record, names, obs = predicted.provenance(), real.adata.obs_names, real.adata.obs
+    is_control = (obs["perturbation"] == CONTROL).to_numpy()
+    held_back: Bool[np.ndarray, "cells"] = is_control & names.isin(record.get(REFERENCE, ()))
+    others = obs.loc[is_control & ~held_back, "context"].unique()
+    held_back &= obs["context"].isin(others).to_numpy()  # elsewhere the file lacks those that the model was given
+    if not held_back.any() or record.get("controls") == GIVEN:
+        return np.zeros_like(held_back)
+    if names[held_back].str.isdigit().all() and record.get("data_hash") != real.fingerprint():
+        return np.zeros_like(held_back)
+    return held_back
+
+
+def against_reference(predicted: PerturbationData, real: PerturbationData) -> PerturbationData:
+    """The real cells without the controls that the model was given, in contexts of which others were held back from it."""
+    held_back = held_back_controls(predicted, real)
+    if not held_back.any():
+        return real
+    obs = real.adata.obs
+    halved = obs["context"].isin(obs.loc[held_back, "context"].unique()).to_numpy()
+    return real.take(held_back | ~halved | (obs["perturbation"] != CONTROL).to_numpy())
 
 
 def _half(batch: pd.Series, seed: int, context: str) -> list[str]:
