@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import resource
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +27,8 @@ T = TypeVar("T")
 SHARED_MEMORY = Path("/dev/shm")
 LONGEST = 4000
 """Characters of the longest error message."""
+MOST = 700 << 20
+"""Bytes of memory that an input may take: what it may unpack to (256 MiB), and copies of that."""
 
 
 @dataclass(frozen=True)
@@ -124,22 +128,35 @@ WORDS = (
 )
 
 
-def attempt(call: Callable[..., T], *args: Any, **said: Any) -> T | None:
-    """What the call returns; None where it refused in one plain line."""
+def attempt(
+    call: Callable[..., T], *args: Any, note: Callable[[str], None] = lambda _: None, **settings: Any
+) -> T | None:
+    """What the call returns; None where it refused in one plain line, which ``note`` is given."""
+    before = largest()
     with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
         try:
-            return call(*args, **said)
+            return call(*args, **settings)
         except CycseqError as err:
-            said_to_user = str(err)
-            assert "\n" not in said_to_user, "an error of several lines"
-            assert 0 < len(said_to_user) < LONGEST, f"an error of {len(said_to_user)} characters"
+            message = str(err)
+            assert "\n" not in message, "an error of several lines"
+            assert 0 < len(message) < LONGEST, f"an error of {len(message)} characters"
+            note(message)
             return None
+        finally:
+            assert largest() - before < MOST, f"it took {largest() - before:,} bytes of memory"
 
 
-def read_soundly(path: Path, settings: ReadSettings, *, inspected: bool = False) -> PerturbationData | None:
+def largest() -> int:
+    """Bytes of memory that the process has had at most."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << (0 if sys.platform == "darwin" else 10)
+
+
+def read_soundly(
+    path: Path, settings: ReadSettings, *, inspected: bool = False, note: Callable[[str], None] = lambda _: None
+) -> PerturbationData | None:
     """Read a file; what comes of it must be what the door promises."""
-    data = attempt(read, path, settings)
+    data = attempt(read, path, settings, note=note)
     if data is not None:
         check_sound(data)
     if inspected:

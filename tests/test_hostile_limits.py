@@ -397,3 +397,10 @@ def test_pipes_in_folders(tmp_path: Path) -> None:
     (tmp_path / "y").mkdir()
     os.mkfifo(tmp_path / "y" / "b_G1.csv")
     assert f"{tmp_path}/y/b_G1.csv is a pipe" in refusal(tmp_path / "y")
+
+
+def test_zarr_of_many_chunks_that_are_not_there(store: Path) -> None:
+    """zarr looks for each of them, which takes minutes."""
+    record = next(path for name in (".zarray", "zarr.json") if (path := store / "obs/_index" / name).exists())
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"shape": [6 << 17]}))
+    assert "of 131,072 chunks of '_index' 1 are there" in refusal(store)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cycseq.cli import SUCCESS, main
-from cycseq.interruption import raised_signals
+from cycseq.interruption import catch_signals
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are sent as POSIX does")
 SENT_AT_IMPORT = """
@@ -37,7 +37,7 @@ LINES = {
 
 @pytest.mark.parametrize("number", list(LINES))
 @pytest.mark.parametrize(
-    "module", ["cycseq.cli", "cycseq.errors", "jsonargparse", "numpy", "numpy._core._multiarray_umath"]
+    "module", ["cycseq.cli", "cycseq.errors", "cycseq.commands.inspect", "numpy", "numpy._core._multiarray_umath"]
 )
 def test_while_modules_are_imported(module: str, number: int) -> None:
     """Compiled modules make an error of their own of what is raised while they are imported."""
@@ -69,7 +69,7 @@ def test_signals_mean_what_they_did_before(monkeypatch) -> None:
     monkeypatch.setattr("cycseq.cli.run_command", lambda _words: SUCCESS)
     before = signal.signal(signal.SIGINT, signal.SIG_IGN), signal.getsignal(signal.SIGTERM)
     try:
-        with raised_signals():
+        with catch_signals():
             assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # as nohup and shells in the background want it
         assert main(["list"]) == SUCCESS
         assert signal.getsignal(signal.SIGTERM) == before[1]

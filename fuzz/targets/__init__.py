@@ -2,14 +2,16 @@
 
 from target import Target
 
-from targets import archives, arrays, h5, labels, matrices, records, stored, tables, words, zarr_stores
+from targets import archives, arrays, chunks, escapes, h5, labels, matrices, records, stored, tables, words, zarr_stores
 
 TARGETS: dict[str, Target] = {
     target.name: target
     for target in (
         h5.H5AD,
         h5.BYTES,
+        escapes.ESCAPES,
         zarr_stores.ZARR,
+        chunks.CHUNKS,
         stored.STORED,
         matrices.TEN_X,
         tables.TABLES,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ from cycseq.benchmarking.cell import Cell
 from cycseq.benchmarking.table import open_benchmark
 from cycseq.checksums import write_checksums
 from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.leakage import check_leakage
 from cycseq.data.split import Split
 from cycseq.models import build_model
 from cycseq.run.folder import Run
+from cycseq.run.parts import log1p_parts
 from cycseq.tuning.spaces import space_of
 from targets.seed import small
 from targets.zarr_stores import _changed
@@ -69,6 +72,12 @@ def run_records(data: bytes, folder: Path) -> None:
         (folder / kind).write_bytes(take.rest())
     if kind.startswith("split"):
         split = attempt(Split.read, folder / "split.json")
+        by_hand = attempt(Split.read, folder / "split.json", by_hand=True)
+        if by_hand is not None:
+            problems = by_hand.problems(cells())
+            parts = attempt(log1p_parts, replace(by_hand, data_hash=cells().fingerprint()), cells())
+            assert bool(problems) == (parts is None)
+            attempt(check_leakage, by_hand, cells())
         if split is not None:
             attempt(split.rows_unchecked, cells())
             attempt(split.write, folder / "again.json")

@@ -46,6 +46,10 @@ def _seeds() -> Sequence[bytes]:
     plain = [(0, 0, labelled.to_csv(), "", ""), (1, 0, labelled.to_csv(sep="\t"), "", ""), (3, 1, labelled.to_csv(), "", ""),
              (0, 12, values.T.to_csv(), "", adata.obs.to_csv()), (0, 8, values.to_csv(sep=";"), "", adata.obs.to_csv(index=False)),
              (4, 0, marked.to_csv(), values.T.to_csv(), ""), (5, 0, marked.to_csv(), "", ""), (6, 1, marked.to_csv(), "", "")]  # fmt: skip
+    swapped = adata.obs.reset_index(names="x")[["perturbation", "batch", "x"]].to_csv(index=False)
+    odd = labelled.astype(str).assign(G1=["#REF!", "1,234", "0x10", "1e400", "-", "1e-400"])
+    plain += [(0, 12, values.T.to_csv(), "", swapped), (0, 8, values.to_csv(), "", swapped + "control,0,c0\n"),
+              (0, 0, odd.to_csv(), "", ""), (0, 0, labelled.assign(age=31, Perturbation="G1").to_csv(), "", "")]  # fmt: skip
     return [bytes([a, b]) + BETWEEN.join(text.encode() for text in texts) for a, b, *texts in plain]
 
 

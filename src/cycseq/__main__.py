@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import signal
 
-from cycseq.interruption import raised_signals, stopped
+from cycseq.interruption import catch_signals, report_signal
 
 
 def main() -> int:
     """Run the command that was typed; the exit code is that of `cycseq.cli.main`."""
-    with raised_signals() as received:
+    with catch_signals() as received:
         try:
             from cycseq.cli import main as run
 
@@ -17,7 +17,7 @@ def main() -> int:
         except BaseException:
             if not received:
                 raise
-            code = stopped(received)
+            code = report_signal(received)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python, clearing up, would answer with a traceback
     return code

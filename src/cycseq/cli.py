@@ -12,7 +12,7 @@ from typing import Any
 
 from cycseq.commands import COMMANDS, run_command
 from cycseq.errors import CycseqError
-from cycseq.interruption import raised_signals, stopped
+from cycseq.interruption import catch_signals, report_signal
 
 SUCCESS, BAD_INPUT = 0, 2
 
@@ -33,12 +33,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     usual_hook, sys.unraisablehook = sys.unraisablehook, _interrupted_later
     try:
-        with raised_signals() as received:
+        with catch_signals() as received:
             try:
                 return _dispatch(words)
             except BaseException as err:
                 if received or isinstance(err, KeyboardInterrupt):  # whatever a library made of it
-                    return stopped(received)
+                    return report_signal(received)
                 if isinstance(err, BrokenPipeError):
                     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                     return SUCCESS

@@ -17,7 +17,7 @@ class Terminated(KeyboardInterrupt):
 
 
 @contextmanager
-def raised_signals() -> Iterator[list[int]]:
+def catch_signals() -> Iterator[list[int]]:
     """Ctrl-C raises `KeyboardInterrupt`, and SIGTERM `Terminated`, in the main thread while the block runs.
 
     Yields
@@ -40,7 +40,7 @@ def raised_signals() -> Iterator[list[int]]:
             _received.clear()
 
 
-def stopped(received: list[int]) -> int:
+def report_signal(received: list[int]) -> int:
     """Say in a line that the process was asked to end; the exit code: 130 after Ctrl-C, 143 after SIGTERM."""
     if threading.current_thread() is threading.main_thread():  # the process is ending: asked again, it says it once
         for minded in (signal.SIGINT, signal.SIGTERM):

@@ -23,6 +23,8 @@ PLAIN = {"bytes", "transpose", "shuffle", "crc32c"}
 """Codecs that leave the size as it is, or add a few bytes."""
 FEW = 64
 RECORDS = {"zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata"}
+MOST_ABSENT = 100_000
+"""Chunks of an array that may be absent, all of their values being alike; zarr looks for each."""
 NO_CHUNK = 2**64 - 1
 """What the index of a shard says of a chunk that is not there."""
 
@@ -94,19 +96,22 @@ class _Array:
 
     def check(self) -> int:
         """Bytes of the texts in its chunks; raises `FileError` where a chunk unpacks to more than it stands for."""
-        said = self.array.metadata.to_dict()
-        if said.get("storage_transformers"):
+        record = self.array.metadata.to_dict()
+        if record.get("storage_transformers"):
             raise refused(self.store, f"{self.name!r} has storage transformers")
-        codecs = [*(said.get("filters") or ()), said.get("compressor"), *(said.get("codecs") or ())]
+        codecs = [*(record.get("filters") or ()), record.get("compressor"), *(record.get("codecs") or ())]
         codecs = [codec for codec in codecs if codec is not None]
         self._check_codecs(codecs)
-        n = prod(getattr(self.array, "shards", None) or self.array.chunks)
-        folder = self.store / self.array.path
-        n_bytes = 0
-        for file in folder.rglob("*"):
+        chunk = getattr(self.array, "shards", None) or self.array.chunks
+        n_bytes, n_files = 0, 0
+        for file in (self.store / self.array.path).rglob("*"):
             if file.name not in RECORDS and file.is_file():
-                n_bytes += self._check_chunk(_mapped(file), codecs, n)
+                n_bytes += self._check_chunk(_mapped(file), codecs, prod(chunk))
+                n_files += 1
                 check_unpacked(self.store, n_bytes, self.packed)
+        n_chunks = prod(-(-n // per_chunk) for n, per_chunk in zip(self.array.shape, chunk, strict=True))
+        if n_chunks - n_files > MOST_ABSENT:
+            raise refused(self.store, f"of {n_chunks:,} chunks of {self.name!r} {n_files:,} are there")
         return n_bytes
 
     def _check_codecs(self, codecs: Sequence[dict[str, Any]], *, inside: bool = False) -> None:
@@ -156,18 +161,18 @@ def _name(codec: dict[str, Any]) -> str:
     return str(codec.get("id", codec.get("name", "")))
 
 
-def _parts(shard: Bytes, said: dict[str, Any], n: int) -> Iterator[tuple[Bytes, Sequence[dict[str, Any]], int]]:
+def _parts(shard: Bytes, settings: dict[str, Any], n: int) -> Iterator[tuple[Bytes, Sequence[dict[str, Any]], int]]:
     """The chunks in a shard, by its index: for each where it begins and how long it is, 8 bytes each."""
-    inner = prod(map(int, said["chunk_shape"]))
+    inner = prod(map(int, settings["chunk_shape"]))
     length = 16 * (n // inner)
-    sums = 4 * any(_name(codec) == "crc32c" for codec in said["index_codecs"])
-    start = 0 if said.get("index_location") == "start" else len(shard) - length - sums
+    sums = 4 * any(_name(codec) == "crc32c" for codec in settings["index_codecs"])
+    start = 0 if settings.get("index_location") == "start" else len(shard) - length - sums
     if start < 0 or length > len(shard):
         return  # zarr refuses it
     for at in range(start, start + length, 16):
         begin, size = (int.from_bytes(shard[at + i : at + i + 8], "little") for i in (0, 8))
         if begin != NO_CHUNK:
-            yield shard[begin : begin + size], said["codecs"], inner
+            yield shard[begin : begin + size], settings["codecs"], inner
 
 
 def _unpacked(name: str, chunk: Bytes) -> Bytes:
