@@ -90,3 +90,18 @@ def test_guides_are_said_by_inspect_and_joined_by_prepare(small_counts: ad.AnnDa
     data = cycseq.read(tmp_path / "prepared.h5ad")
     assert data.perturbations == ("G1", "G1+G2", "G2", "G3")
     assert set(data.adata.obs["perturbation_in_file"].astype(str)) == set(small_counts.obs["perturbation"])
+
+
+def test_commands_that_read_a_file_as_it_is_say_how(small_counts: ad.AnnData, tmp_path: Path, capsys) -> None:
+    small_counts.obs["time"] = [6, 24] * (small_counts.n_obs // 2)
+    small_counts.write_h5ad(tmp_path / "raw.h5ad")
+    assert main(shlex.split(f"split --data {tmp_path}/raw.h5ad --kind random-cells --out {tmp_path}/s.json")) == SUCCESS
+    fit = f"fit --model PerturbedMean --split {tmp_path}/s.json --run {tmp_path}/run --data {tmp_path}"
+    assert main(shlex.split(f"{fit}/raw.h5ad")) == SUCCESS
+    said = capsys.readouterr().out
+    assert (
+        said.count("times are pooled: obs['time'] has 2 levels (6, 24); --split-by time makes a context of each") == 2
+    )
+    cycseq.read(tmp_path / "raw.h5ad").write(tmp_path / "ours.h5ad")
+    assert main(shlex.split(f"{fit}/ours.h5ad --overwrite")) == SUCCESS
+    assert "pooled" not in capsys.readouterr().out

@@ -30,7 +30,7 @@ def add_memory_option(parser: Parser) -> None:
 
 
 def read_cells(path: Path, options: Namespace) -> PerturbationData:
-    """The cells of a file, within the memory that was said; the terminal is told where they are counts.
+    """The cells of a file, within the memory that was said; the terminal is told how they were read, and where they are counts.
 
     Raises
     ------

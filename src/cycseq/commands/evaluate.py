@@ -9,7 +9,6 @@ import pandas as pd
 
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import headline, say, say_counts, table
-from cycseq.data.door import AS_WRITTEN
 from cycseq.data.predicted import of_real, read_predicted
 from cycseq.data.readers import ReadSettings, read
 from cycseq.errors import DataError
@@ -48,8 +47,6 @@ def run(options: Namespace) -> None:
     real = read(options.real, of_real(reading))
     predicted = read_predicted(options.predicted, reading, real)
     for path, cells in ((options.predicted, predicted), (options.real, real)):
-        if AS_WRITTEN not in cells.notes:
-            say([f"{path.name}:", *(f"  {note}" for note in cells.notes)])
         say_counts(path, cells)
     if not any(condition.is_control for condition in real.conditions()):
         msg = f"{options.real} has no control cells, but a response is a difference to them: say --control LABEL."

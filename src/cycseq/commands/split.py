@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cycseq.commands.data_option import add_data_option, read_plainly
 from cycseq.commands.parser import Parser, settings_of
-from cycseq.commands.terminal import say, table
+from cycseq.commands.terminal import say, say_choices, table
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.leakage import check_leakage
 from cycseq.data.split import Split, SplitSettings, make_splits
@@ -35,6 +35,7 @@ def configure(parser: Parser, _words: list[str]) -> None:
 def run(options: Namespace) -> None:
     """Make splits, or check one."""
     data = read_plainly(options.data, options)
+    say_choices(options.data, data)
     if options.check:
         _check(options, data)
         return

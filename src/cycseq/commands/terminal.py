@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cycseq.data.dataset import PerturbationData
+from cycseq.data.door import AS_WRITTEN, CHANGED
 from cycseq.data.scale import TARGET_SUM
 from cycseq.errors import printable
 from cycseq.metrics import HEADLINE, METRICS
@@ -27,8 +28,15 @@ def say(lines: Iterable[str] | str) -> None:
         console.print("\n".join(map(printable, line.split("\n"))), markup=False)
 
 
+def say_choices(path: Path, data: PerturbationData) -> None:
+    """Say how a file was read; nothing of files that are as cycseq wrote them."""
+    if data.notes and (AS_WRITTEN not in data.notes or any(CHANGED in note for note in data.notes)):
+        say([f"{path.name}:", *(f"  {note}" for note in data.notes)])
+
+
 def say_counts(path: Path, data: PerturbationData) -> None:
-    """Say in a line what is made of counts where a command takes them as they are; nothing of log1p values."""
+    """Say how a file was read, and what is made of counts where a command takes them as they are."""
+    say_choices(path, data)
     if data.scale == "counts":
         say(
             f"{path} holds counts: taken as log1p of counts per {TARGET_SUM:,.0f}, all cells and genes "
