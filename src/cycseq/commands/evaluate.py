@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +12,7 @@ from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import headline, say, say_counts, table
 from cycseq.data.predicted import of_real, read_predicted
 from cycseq.data.readers import ReadSettings, read
+from cycseq.data.scale import SaidScale
 from cycseq.errors import DataError
 from cycseq.evaluation import EvaluateSettings
 from cycseq.files import check_output, write_text
@@ -35,6 +37,11 @@ def configure(parser: Parser, _words: list[str]) -> None:
         default=False,
         help="Compare each predicted cell with the true pair of its source cell too: real cells of cycseq simulate only.",
     )
+    parser.add_argument(
+        "--predicted_scale",
+        type=SaidScale | None,
+        help="Scale of the predicted cells, where it is another than that of the real ones (as --scale).",
+    )
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the output if it exists.")
     parser.add_settings(EvaluateSettings)
     parser.add_settings(ReadSettings)
@@ -45,7 +52,9 @@ def run(options: Namespace) -> None:
     check_output(options.out, overwrite=options.overwrite)
     reading = settings_of(ReadSettings, options)
     real = read(options.real, of_real(reading))
-    predicted = read_predicted(options.predicted, reading, real)
+    predicted = read_predicted(
+        options.predicted, replace(reading, scale=options.predicted_scale or reading.scale), real
+    )
     for path, cells in ((options.predicted, predicted), (options.real, real)):
         say_counts(path, cells)
     if not any(condition.is_control for condition in real.conditions()):

@@ -13,14 +13,15 @@ from functools import partial
 
 import numpy as np
 import scipy.sparse as sp
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
-from cycseq.arrays import InMemory, Matrix
+from cycseq.arrays import Matrix
 from cycseq.data.blocks import blocks
 from cycseq.data.scale import TARGET_SUM
 from cycseq.stored import StoredMatrix, block_ends, gathered, with_each_block
 
 Values = Float[np.ndarray, " *values"]
+Rows = Int[np.ndarray, " rows"]
 SAMPLE, SHOWN = 2400, 240
 """Cells that are looked at; and those of them whose values are: the ones with most for steps, some of all for sums."""
 FEWEST = 10
@@ -102,7 +103,7 @@ def recognise(x: Matrix) -> Logarithm:
     x
         Cells x genes, none below 0.
     """
-    cells = [values for values in _positive(_sample(x)) if values.size]
+    cells = [values for values in _positive(x, sample_rows(x)) if values.size]
     if len(cells) < FEWEST:
         return Logarithm()
     with np.errstate(over="ignore", invalid="ignore"):
@@ -117,7 +118,7 @@ def recognise(x: Matrix) -> Logarithm:
     if steps.name is not None and (steps.total is not None or spread > NEARLY_EVEN):
         return steps
     near = next((total for total in TOTALS if abs(median / total - 1) <= NEAR), None)
-    return Logarithm(name, near, other_total=near != TARGET_SUM)
+    return Logarithm(name, near, other_total=near not in {None, TARGET_SUM})  # cells of a model sum to nearly the same
 
 
 def to_ln_per_10k(x: Matrix, logarithm: Logarithm) -> Matrix:
@@ -157,17 +158,20 @@ def _sums(u: np.ndarray, n_values: np.ndarray, *, sparse: bool) -> Float[np.ndar
     return sums
 
 
-def _sample(x: Matrix) -> InMemory:
+def sample_rows(x: Matrix) -> Rows:
     """Cells from the whole of the matrix; of a stored one, from its first, middle and last block."""
     if not isinstance(x, StoredMatrix):
-        return x[np.unique(np.linspace(0, x.shape[0] - 1, SAMPLE).astype(np.int64))]
+        return np.unique(np.linspace(0, x.shape[0] - 1, SAMPLE).astype(np.int64))
     ends = block_ends(x)
-    rows = [np.arange(ends[i] - min(x.chunks[0][i], SAMPLE // 3), ends[i]) for i in {0, len(ends) // 2, len(ends) - 1}]
-    return gathered(x, np.unique(np.concatenate(rows)))
+    first_middle_last = {0, len(ends) // 2, len(ends) - 1}
+    return np.unique(
+        np.concatenate([np.arange(ends[i] - min(x.chunks[0][i], SAMPLE // 3), ends[i]) for i in first_middle_last])
+    )
 
 
-def _positive(x: InMemory) -> list[Values]:
-    rows = sp.csr_matrix(x)
+def _positive(x: Matrix, cells: Rows) -> list[Values]:
+    """The values above 0 of each of these cells."""
+    rows = sp.csr_matrix(gathered(x, cells) if isinstance(x, StoredMatrix) else x[cells])
     return [values[values > 0] for values in np.split(rows.data.astype(np.float64), rows.indptr[1:-1])]
 
 

@@ -15,6 +15,7 @@ from cycseq.data.door import float32
 from cycseq.data.mark import values_unchanged
 from cycseq.data.readers import Loaded, ReadSettings, checked, default_context, load
 from cycseq.data.readers.base import numbered
+from cycseq.data.same_scale import check_same_scale
 from cycseq.data.scale import HIGHEST_LOG1P, look_at
 from cycseq.data.usual_names import NO_CONTROL
 from cycseq.errors import DataError
@@ -50,8 +51,16 @@ def read_predicted(path: Path, settings: ReadSettings, real: PerturbationData) -
     FileError
         If the file is missing, damaged, or of no known format.
     DataError
-        If labels, names or values are not what they must be.
+        If labels, names or values are not what they must be; or if the predicted cells are on another scale than the real
+        ones (`check_same_scale`), unless the settings say that they are log1p.
     """
+    data = _read(path, settings, real)
+    if settings.scale != "log1p":
+        check_same_scale(data, real)
+    return data
+
+
+def _read(path: Path, settings: ReadSettings, real: PerturbationData) -> PerturbationData:
     loaded = load(path, settings)
     if numbered(loaded.adata.var_names) and not numbered(pd.Index(real.genes)):
         msg = (

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cycseq.data.dataset import PerturbationData
+from cycseq.data.same_scale import target_sum
 from cycseq.data.split import Split, SplitParts
 from cycseq.errors import FileError, FitBrokeOffError, SettingsError, check_at_least
 from cycseq.files import alone, check_output, clear, write_text
@@ -113,6 +114,7 @@ def fit_run(
                     data_path=data_path,
                     data_hash=split.data_hash,
                     data_scale=data.scale,
+                    target_sum=target_sum(data),
                     split=split,
                     model_name=model.name,
                     settings=model.settings(),

@@ -71,6 +71,7 @@ class Run:
         data_path: Path | None,
         data_hash: str,
         data_scale: Scale = "log1p",
+        target_sum: float | None = None,
         split: Split,
         model_name: str,
         settings: dict[str, Any],
@@ -85,7 +86,100 @@ class Run:
             If the folder exists, or cannot be written.
         """
         said = {
+``run.json``              what was asked: data (path, hash, scale), model, settings, seed, command line, dates
+``split.json``            the split, with its claim
+``environment.json``      with what it was done: versions, machine, threads; and hashes of what was asked
+``model/``                the fitted model (`Model.save`); its presence says that fitting has ended (or broke)
+``checkpoints/``          the state of a training that has not ended, from models that train in epochs
+``tensorboard/``          losses by epoch for TensorBoard
+``history.csv``           losses by epoch, from models that log them
+``predictions/``          predicted cells, one file per call that named none
+``metrics.csv``           scores, where they were computed
+========================  =======================================================================
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import pandas as pd
+
+from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.prepare import as_log1p
+from cycseq.data.readers import ReadSettings, read
+from cycseq.data.scale import Scale
+from cycseq.data.split import Split
+from cycseq.errors import DataError, FileError
+from cycseq.files import path_of_text, text_of_path, whole, write_text
+from cycseq.model import Model, read_description
+from cycseq.models import build_model, load_model
+from cycseq.run.facts import (
+    ENVIRONMENT,
+    HISTORY,
+    METRICS,
+    MODEL,
+    RUN,
+    SPLIT,
+    digest_of,
+    read_environment,
+    read_facts,
+)
+from cycseq.run.record import environment
+from cycseq.run.tables import read_table
+from cycseq.untrusted import our_command
+
+GIVE_CONTROLS = "give control cells with --controls FILE"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One fitted model in its folder. `fit_run` makes it, `Run.open` finds it again."""
+
+    folder: Path
+    facts: dict[str, Any]
+    """What `run.json` says."""
+    memory: str | None = None
+    """How much memory may be used when its data are read, as of `ReadSettings`."""
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path,
+        *,
+        data_path: Path | None,
+        data_hash: str,
+        data_scale: Scale = "log1p",
+        target_sum: float | None = None,
+        split: Split,
+        model_name: str,
+        settings: dict[str, Any],
+        seed: int,
+        command: str = "",
+    ) -> Self:
+        """Make the folder with all but the model, which is still to be fitted; whole or not at all.
+
+        Raises
+        ------
+        FileError
+            If the folder exists, or cannot be written.
+        """
+        said = {
+<<<<<<< HEAD
             "data": {"path": text_of_path(data_path) if data_path else None, "hash": data_hash, "scale": data_scale},
+=======
+            "data": {
+                "path": text_of_path(data_path) if data_path else None,
+                "hash": data_hash,
+                "scale": data_scale,
+                "target_sum": target_sum,
+            },
             "model": model_name,
             "settings": settings,
             "seed": seed,

@@ -11,6 +11,7 @@ from cycseq.arrays import Codes
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.prepare import as_log1p
 from cycseq.data.readers.stored import memory_bytes
+from cycseq.data.same_scale import check_totals, target_sum
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import ModelError, check_at_least, unknown_name
 from cycseq.model import AGAIN, Restores
@@ -43,6 +44,7 @@ def asked(
     """Checked arguments of `Run.predict`; raises as it does."""
     check_at_least(0, seed=seed)
     cells = controls if controls is not None else run.as_written()
+    check_totals(target_sum(cells), run.facts["data"].get("target_sum"), "the control cells", "the data of the run")
     wanted = _named(run, conditions, cells)
     known = [c.context for c in cells.conditions() if c.is_control]
     for context in {c.context: None for c in wanted}:
