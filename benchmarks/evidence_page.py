@@ -16,11 +16,12 @@ from cycseq.models import MODELS
 from cycseq.score.summary import FEWEST, paired_differences, summarise
 from evidence_claims import LESS_DATA, claims, interval, number
 from evidence_data import SOURCES
+from evidence_variants import RESPONSE_ALONE
 
 COVERAGE = ("coverage_90", "coverage_90_strong")
 MAIN, WRONG_TARGET, CEILING = "ConditionKriging", " (wrong target)", "SplitHalf"
 CONTROLLED = (MAIN, "CycleTransport")
-"""Models whose wrong target and wrong context are shown."""
+"""Models whose response alone, wrong target and wrong context are shown."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,8 @@ def opening(table: pd.DataFrame, network_rule: str, *, quick: bool) -> list[str]
         f"With fewer than {FEWEST} conditions nothing is said. `SplitHalf` is one half of the real cells predicting the other: "
         "a ceiling for half the cells, which a good model can pass where cells are few. `mse_ratio` is a mean of ratios: conditions "
         "that hardly respond count as much as the others, so read `mse` beside it. *Wrong target* is the model's own "
-        "prediction for another perturbation, *wrong context* its prediction for another context. Intervals tell of "
+        "prediction for another perturbation, *wrong context* its prediction for another context. *Response alone* predicts from the control "
+        "means as measured: what the model does beyond `SmoothedControls`. Intervals tell of "
         "further conditions, not of further studies.",
         "",
         "Seeds. Simulated: up to three worlds (each table says how many seeds were run), one seed each for world, split and model; of its five lines two are held out in "
@@ -192,7 +194,7 @@ def table_of(group: Group, models: list[str]) -> list[str]:
     controls = [
         name
         for of in CONTROLLED
-        for name in (f"{of}{WRONG_TARGET}", f"{of} (wrong context)")
+        for name in (f"{of} ({RESPONSE_ALONE})", f"{of}{WRONG_TARGET}", f"{of} (wrong context)")
         if name in wide.index and wide.loc[name, metrics].notna().any()
     ]
     lines = [f"| model | {' | '.join(metrics)} |", f"|{'---|' * (len(metrics) + 1)}"]

@@ -34,6 +34,9 @@ COVERAGE = ("coverage_90", "coverage_90_strong")
 ABLATED = ("kang", "easy", "context-specific", "long-tail", "unrelated")
 """Data sets in which ablations are run: first seed, unseen-context."""
 
+RESPONSE_ALONE = "response alone, control means not smoothed"
+"""What of ConditionKriging's score is response: it predicts from the control means as they are measured."""
+
 TRANSPORT: dict[str, dict[str, Any]] = {
     "without h": {"transport": False},
     "without pairs": {"lambda_pair": 0.0},
@@ -105,9 +108,9 @@ def variants_of(case: Case) -> list[str]:
     """Those that make sense for the kind of split."""
     if case.split == "few-shot":
         return ["less_data"]
-    names = ["coverage_and_wrong_context" if case.split == "unseen-context" else "coverage"]
+    names = ["coverage_and_wrong_context" if case.split == "unseen-context" else "coverage", "response_alone"]
     if case.data in ABLATED and case.split == "unseen-context" and case.seed == 0:
-        names += ["equal_noise", "no_near_contexts", "no_conserved", "raw_control_means"]
+        names += ["equal_noise", "no_near_contexts", "no_conserved"]
     if case.source.features and case.split == "unseen-perturbation":
         names += ["expression_features", "no_features"]
     return names
@@ -254,7 +257,7 @@ VARIANTS: dict[str, Callable[[Situation], Iterator[pd.DataFrame]]] = {
     "equal_noise": ablated("equal noise", equal_noise),
     "no_near_contexts": ablated("near contexts count no more", lambda: patterns(lambda pattern: pattern.near == 0)),
     "no_conserved": ablated("without conserved responses", no_conserved),
-    "raw_control_means": ablated("control means not smoothed", nothing_changed, smooth_controls=False),
+    "response_alone": ablated(RESPONSE_ALONE, nothing_changed, smooth_controls=False),
     "expression_features": ablated("expression features", nothing_changed, features="expression"),
     "no_features": ablated("no features", nothing_changed, features=None),
     **{f"transport_{label.replace(' ', '_')}": transport(label, **said) for label, said in TRANSPORT.items()},

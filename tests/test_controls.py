@@ -15,6 +15,7 @@ from cycseq.data.dataset import PerturbationData
 from cycseq.data.leakage import check_leakage
 from cycseq.data.pseudobulk import responses
 from cycseq.data.split import FEWEST_CONTROLS, REFERENCE, Split, SplitSettings, make_splits
+from cycseq.errors import SplitError
 from cycseq.evaluation import EvaluateSettings, RealSide, evaluate
 from cycseq.models import build_model
 from cycseq.run import evaluate_prediction, fit_run, learnt_from
@@ -183,3 +184,11 @@ def test_the_prediction_of_another_tool_shares_controls_and_the_table_says_so(no
     adata.uns.clear()
     table = evaluate_prediction(replace(real, adata=adata), real, settings=MEANS)
     assert any("controls are shared in c0" in note for note in table.attrs["notes"])
+
+
+def test_a_reference_that_is_no_control_cell_is_refused(noise: PerturbationData) -> None:
+    (split,) = splits_of(noise, context="c1")
+    perturbed = str(noise.adata.obs_names[noise.rows(split.test[0])[0]])
+    wrong = replace(split, cells={REFERENCE: (*split.cells[REFERENCE], perturbed)})
+    with pytest.raises(SplitError, match=f"1 cells of the reference are no control cells .first: '{perturbed}'"):
+        wrong.parts(noise)

@@ -131,7 +131,7 @@ METRICS = (
         direction="higher",
         formula="Pearson(mu^ - mu_all, mu - mu_all), mu_all what the mean of the training perturbations predicts",
         source="Vinas Torne et al. 2025 (Systema)",
-        caution="the perturbed mean scores 0 by construction; undefined with fewer than two training perturbations",
+        caution="the perturbed mean scores 0 by construction; where it is noise, no change scores above 0; undefined with fewer than two training perturbations",
     ),
     Metric(
         name="cosine_delta",

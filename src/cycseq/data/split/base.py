@@ -13,14 +13,15 @@ from jaxtyping import Bool
 
 from cycseq.arrays import Codes
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.split.problems import cell_problems, condition_problems
+from cycseq.data.split.problems import cell_problems, condition_problems, reference_problems
+from cycseq.data.usual_names import CONTROL
 from cycseq.errors import FileError, SplitError
 from cycseq.files import existing_file, write_text
 from cycseq.untrusted import parse_json, unlike
 
 Kind = Literal["unseen-context", "unseen-pair", "few-shot", "unseen-perturbation", "unseen-combination", "random-cells"]
 KINDS: dict[Kind, str] = {
-    "unseen-context": "all perturbations of a context; its control cells stay",
+    "unseen-context": "all perturbations of a context; control cells of it stay",
     "unseen-pair": "some perturbations of a context, each measured in another context",
     "few-shot": "all but k conditions, or all but n cells of each condition, of a context",
     "unseen-perturbation": "some perturbations, in every context and every combination",
@@ -165,7 +166,8 @@ class Split:
         conditions = condition_problems(
             listed, data.conditions(), cuts=self.cuts_conditions, lists_controls=self.kind == "random-cells"
         )
-        return (*conditions, *cell_problems(self.cells, data.adata.obs_names))
+        control = data.adata.obs_names[data.adata.obs["perturbation"] == CONTROL]
+        return (*conditions, *cell_problems(self.cells, data.adata.obs_names), *reference_problems(self.cells, control))
 
     def rows_unchecked(self, data: PerturbationData) -> dict[str, Codes]:
         """As `rows`, of data that are known to be those of the split."""

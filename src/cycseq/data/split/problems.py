@@ -56,5 +56,13 @@ def cell_problems(named: Mapping[str, Sequence[str]], present: pd.Index) -> Iter
             yield f"{int(which.sum()):,} named cells are {why} (first: {names[which][0]!r})"
 
 
+def reference_problems(named: Mapping[str, Sequence[str]], control: pd.Index) -> Iterator[str]:
+    """What is wrong with the cells that are held back as reference; `control` are the names of all control cells."""
+    reference = pd.Index(named.get("reference", ()), dtype=object)
+    others = ~reference.isin(control)
+    if others.any():
+        yield f"{int(others.sum()):,} cells of the reference are no control cells (first: {reference[others][0]!r})"
+
+
 def _amount(n: int) -> str:
     return f"{n:,} condition{'' if n == 1 else 's'}"
