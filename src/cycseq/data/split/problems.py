@@ -58,10 +58,10 @@ def cell_problems(named: Mapping[str, Sequence[str]], present: pd.Index) -> Iter
 
 def reference_problems(named: Mapping[str, Sequence[str]], control: pd.Index) -> Iterator[str]:
     """What is wrong with the cells that are held back as reference; `control` are the names of all control cells."""
-    reference = pd.Index(named.get("reference", ()), dtype=object)
-    others = ~reference.isin(control)
-    if others.any():
-        yield f"{int(others.sum()):,} cells of the reference are no control cells (first: {reference[others][0]!r})"
+    known = set(control)
+    others = [name for name in named.get("reference", ()) if name not in known]
+    if others:
+        yield f"{len(others):,} cells of the reference are no control cells (first: {others[0]!r})"
 
 
 def _amount(n: int) -> str:
