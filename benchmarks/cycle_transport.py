@@ -209,7 +209,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--worlds", nargs="*", default=["context-specific"])
+    parser.add_argument("--worlds", nargs="*", default=["context-specific", "programs", "heavy-tails", "continuum"])
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / "scores.csv"

@@ -1,6 +1,6 @@
 """The evidence: all models on real data and simulated worlds, with every split that fits each, in one command.
 
-    python benchmarks/evidence.py --out DIR [--shared ../shared] [--models baselines,ConditionKriging] [--data kang,easy]
+    python benchmarks/evidence.py --out DIR [--shared ../shared] [--models baselines,ConditionKriging] [--data kang,easy|foreign]
                                   [--jobs 2] [--quick] [--page docs/evidence.md]
 
 An interrupted run goes on when the command is given again. The results are `DIR/metrics.csv.gz`, one row for each data
@@ -27,7 +27,7 @@ from cycseq.data.split import Split
 from cycseq.errors import CycseqError
 from cycseq.evaluation import EvaluateSettings
 from cycseq.models import MODELS
-from evidence_data import SOURCES, Case, cases, load, of_world, splits_of
+from evidence_data import FOREIGN, SOURCES, Case, cases, load, of_world, splits_of
 from evidence_page import write_page
 from evidence_variants import compute_variants, variants_of, variants_of_transport
 
@@ -51,7 +51,12 @@ def main() -> None:
     options = parsed(sys.argv[1:])
     if not options.page_only:
         started = time.perf_counter()
-        names = [name for name in SOURCES if name in options.data or options.data == ["all"]]
+        wanted = {name for word in options.data for name in {"all": SOURCES, "foreign": FOREIGN}.get(word, [word])}
+        if wanted - set(SOURCES):
+            sys.exit(
+                f"--data: unknown {', '.join(sorted(wanted - set(SOURCES)))}; there are all, foreign, {', '.join(SOURCES)}."
+            )
+        names = [name for name in SOURCES if name in wanted]
         todo = [case for case in cases(names, quick=options.quick) if present(case, options.shared)]
         todo.sort(key=lambda case: (case.slow, case.seed))  # so that every data set has something to show early
         for i, case in enumerate(todo, 1):

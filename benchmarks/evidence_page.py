@@ -119,8 +119,8 @@ def opening(table: pd.DataFrame, network_rule: str, *, quick: bool) -> list[str]
         "means as measured: what the model does beyond `SmoothedControls`. Intervals tell of "
         "further conditions, not of further studies.",
         "",
-        "Seeds. Simulated: up to three worlds (each table says how many seeds were run), one seed each for world, split and model; of its five lines two are held out in "
-        "unseen-context and few-shot, all in turn in unseen-pair. Real data: three seeds of the model where the split is "
+        "Seeds. Simulated: up to three worlds (each table says how many seeds were run), one seed each for world, split and model; its six lines are held out in turn. "
+        "Foreign worlds follow laws that are not our simulator's ([worlds](worlds.md)). Real data: three seeds of the model where the split is "
         "fixed, else three draws of the split (Kang, few-shot: one). " + network_rule,
         "",
         *not_yet(table, quick=quick),

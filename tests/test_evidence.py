@@ -109,3 +109,23 @@ def test_the_baseline_that_contradicts_a_claim_decides_though_another_is_better_
     assert "**no: worse**" in row
     alone = {("kang", "unseen-context"): grouped(kriging)}
     assert better("claim", alone, "kang", "unseen-context", "mse_ratio") == []
+
+
+def test_foreign_worlds_stand_beside_ours_with_six_contexts_held_out_in_turn(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from cycseq.data.simulate import WORLDS
+    from evidence_data import FOREIGN, SOURCES, Case, load, splits_of
+
+    assert set(WORLDS) <= set(SOURCES)
+    assert len(FOREIGN) == 12
+    assert all("unseen-context" in SOURCES[world].splits for world in WORLDS)
+    case = Case("signs-hidden", "unseen-context", 0)
+    data = load(case.data, 0, BENCHMARKS, quick=False)
+    assert len({c.context for split in splits_of(data, case) for c in split.test}) == 6
+
+
+def test_an_unknown_data_set_is_refused(tmp_path: Path):
+    words = ["benchmarks/evidence.py", "--out", str(tmp_path), "--data", "sings-hidden"]
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, cwd=BENCHMARKS.parent, check=False)
+    assert done.returncode == 1
+    assert "unknown sings-hidden" in done.stderr

@@ -9,6 +9,7 @@ import scipy.sparse as sp
 from jaxtyping import Float
 
 from cycseq.data.scale import TARGET_SUM
+from cycseq.data.simulate.mixing import MIXINGS, Counts
 
 Values = Float[np.ndarray, "cells genes"]
 BLOCK = 2_000
@@ -26,15 +27,16 @@ class Pairs:
 
 @dataclass(frozen=True)
 class CountLaw:
-    """Counts are negative binomial, as a mixture of Poisson laws, and then lost at random.
+    """Counts are a mixture of Poisson laws, and then lost at random.
 
-    N ~ Poisson(m Gamma), Gamma ~ gamma with mean 1 and variance `dispersion`, so that Var N = m + dispersion m^2;
-    N is set to zero with the probability `dropout`. The mean m is a cell's library size times a gene's share of its
-    levels.
+    N ~ Poisson(m G), G with mean 1 and variance `dispersion`, so that Var N = m + dispersion m^2; a gamma G makes N
+    negative binomial (`mixing` has the other laws). N is set to zero with the probability `dropout`. The mean m is a
+    cell's library size times a gene's share of its levels.
     """
 
     dispersion: float
     dropout: float
+    counts: Counts = "negative-binomial"
 
     def draw(self, mean: Values, rng: np.random.Generator) -> sp.csr_matrix:
         """Counts of cells with these means."""
@@ -47,7 +49,7 @@ class CountLaw:
     def draw_pairs(self, mean: Values, paired: Values, rng: np.random.Generator) -> Pairs:
         """Counts of the same cells with two means each, by the same random numbers.
 
-        Both counts share their gamma factor G and their losses; with N ~ Poisson(G min(m, m')) common to both, the
+        Both counts share their factor G and their losses; with N ~ Poisson(G min(m, m')) common to both, the
         one with the higher mean has Poisson(G |m - m'|) more. Each of the two follows the law exactly; where the means
         are equal, so are the counts.
         """
@@ -62,11 +64,16 @@ class CountLaw:
             second.append(sp.csr_matrix((both + more * (other > one)) * kept, dtype=np.float32))
         return Pairs(sp.vstack(first, format="csr"), sp.vstack(second, format="csr"))
 
+    def share_above_zero(self, rate: np.ndarray) -> np.ndarray:
+        """1 - E[exp(-rate G)], without what is lost."""
+        if self.dispersion == 0:
+            return np.asarray(-np.expm1(-rate))
+        return MIXINGS[self.counts](self.dispersion).share_above_zero(rate)
+
     def _noise(self, like: Values, rng: np.random.Generator) -> Values | np.float32:
         if self.dispersion == 0:
             return np.float32(1.0)
-        shape = np.float32(1.0 / self.dispersion)
-        noise: Values = rng.standard_gamma(shape, like.shape, dtype=np.float32) / shape
+        noise: Values = MIXINGS[self.counts](self.dispersion).draw(like.shape, rng)
         return noise
 
     def _kept(self, counts: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -77,9 +84,8 @@ class ExpectedLog1p:
     """E[log(1 + c N)] of counts N, where c scales a cell's counts to a total of 10,000.
 
     By log(1 + x) = int_0^inf (1 - exp(-x t)) exp(-t) / t dt, the expectation needs the Laplace transform of the law
-    alone: E[exp(-c t N)] = (1 + dispersion m s)^(-1 / dispersion) with s = 1 - exp(-c t), in closed form. The
-    integral over log t is smooth, and is summed over equal steps. Losses scale it by 1 - dropout. A cell's total is
-    taken to be its library size without what is lost.
+    alone: E[exp(-c t N)] = E[exp(-m s G)] with s = 1 - exp(-c t). The integral over log t is smooth, and is summed over
+    equal steps. Losses scale it by 1 - dropout. A cell's total is taken to be its library size without what is lost.
 
     Parameters
     ----------
@@ -90,16 +96,12 @@ class ExpectedLog1p:
     """
 
     def __init__(self, law: CountLaw, library: Float[np.ndarray, "cells"]) -> None:
-        scale = TARGET_SUM / (library * (1.0 - law.dropout))
+        log_scale = np.log(TARGET_SUM / (library * (1.0 - law.dropout)))
+        log_ct, step = np.linspace(-30.0 + log_scale.min(), np.log(60.0) + log_scale.max(), 300, retstep=True)
         self._grid = np.linspace(LOWEST, HIGHEST, POINTS)
-        log_t, step = np.linspace(-30.0, np.log(60.0), 250, retstep=True)
-        t = np.exp(log_t)
-        table = np.zeros((len(library), POINTS))
-        for i, c in enumerate(scale):
-            rate = np.exp(self._grid)[:, None] * -np.expm1(-c * t)
-            lost = -np.expm1(-np.log1p(law.dispersion * rate) / law.dispersion if law.dispersion else -rate)
-            table[i] = lost @ (np.exp(-t) * step)
-        self._table = (table * (1.0 - law.dropout)).astype(np.float32)
+        above_zero = law.share_above_zero(np.exp(self._grid)[:, None] * -np.expm1(-np.exp(log_ct)))
+        weights = np.exp(-np.exp(log_ct - log_scale[:, None])) * step * (1.0 - law.dropout)
+        self._table = (weights @ above_zero.T).astype(np.float32)
 
     def __call__(self, log_mean: Values) -> Values:
         """The expectations at these log means, row i for the i-th library size."""

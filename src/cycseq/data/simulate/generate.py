@@ -16,10 +16,11 @@ from jaxtyping import Float, Int
 
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.pieces import write_pieces
+from cycseq.data.simulate.biology import STATES, Biology, ContextLaw
 from cycseq.data.simulate.counts import CountLaw, Pairs, log_shares
-from cycseq.data.simulate.network import STATES, Network, draw_networks
 from cycseq.data.simulate.settings import SimulateSettings
 from cycseq.data.simulate.truth import Truth
+from cycseq.data.simulate.worlds import LAWS
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import SettingsError
 from cycseq.progress import track
@@ -35,10 +36,11 @@ _CATEGORIES = ("context", "perturbation", "batch", "pair_perturbation")
 def simulate(settings: SimulateSettings | None = None) -> PerturbationData:
     """Counts of simulated cells, with the true pair of every control cell and the true mean response.
 
-    Every context has a gene regulatory network of transcription factors with saturating effects (see
-    `network.Network`); knock-outs and over-expressions change a factor's level, and the network's steady state
-    follows. Cells differ by their state, batch and library size; counts follow `counts.CountLaw`. The cells of a
-    condition are equally many in a context, and there are 10 times as many controls.
+    The world says what a perturbation does in a context. In our own worlds every context has a gene regulatory network
+    of transcription factors with saturating effects (see `network.Network`); knock-outs and over-expressions change a
+    factor's level, and the network's steady state follows. The others (`worlds`) follow a law of their own each. Cells
+    differ by their state, batch and library size; counts follow `counts.CountLaw`. The cells of a condition are equally
+    many in a context, and there are 10 times as many controls.
 
     Returns
     -------
@@ -51,7 +53,10 @@ def simulate(settings: SimulateSettings | None = None) -> PerturbationData:
         - ``varm["true_delta"]``: genes x conditions (``"Line1:G0007"``), the expected mean of log1p of counts per
           10,000 minus that of control cells, over the states, batches and library sizes of a context;
         - ``obs["library_size"]``, ``obsm["cell_state"]``: what the cells differ by;
-        - ``var["regulator"]``, ``var["perturbed_as"]``: the transcription factors and what is done to them.
+        - ``var["regulator"]``, ``var["perturbed_as"]``: in our own worlds, the transcription factors and what is done
+          to them;
+        - ``uns["cycseq"]["simulation"]``: the settings, and what tells the contexts apart (their sign, clade, ...), as
+          JSON.
 
     Raises
     ------
@@ -90,28 +95,26 @@ def simulate_to(
     return written, _notes(world.settings, 1.0 - n_values / (written.n_obs * written.n_vars))
 
 
-def perturbation_names(network: Network, genes: Sequence[str]) -> list[str]:
-    """The names of the perturbations, singles then doubles: those of the genes that they change."""
-    return ["+".join(sorted(genes[network.regulators[i]] for i in np.flatnonzero(row))) for row in network.own]
-
-
 @dataclass(frozen=True)
 class _World:
     """What all contexts have in common."""
 
     settings: SimulateSettings
-    networks: Sequence[Network]
+    biology: Biology
     genes: list[str]
     perturbations: list[str]
     batch_offsets: Float[np.ndarray, "batches genes"]
 
     @classmethod
-    def of(cls, said: SimulateSettings) -> Self:
+    def of(cls, settings: SimulateSettings) -> Self:
         """Draw it."""
-        networks = draw_networks(said)
-        genes = [f"G{i:0{max(4, len(str(said.genes)))}d}" for i in range(1, said.genes + 1)]
-        offsets = np.random.default_rng([said.seed, 4]).normal(0.0, BATCH_SPREAD, (said.batches, said.genes))
-        return cls(said, networks, genes, perturbation_names(networks[0], genes), offsets.astype(np.float32))
+        biology = LAWS[settings.world](settings)
+        genes = [f"G{i:0{max(4, len(str(settings.genes)))}d}" for i in range(1, settings.genes + 1)]
+        names = ["+".join(sorted(genes[gene] for gene in targets)) for targets in biology.targets]
+        offsets = np.random.default_rng([settings.seed, 4]).normal(
+            0.0, BATCH_SPREAD, (settings.batches, settings.genes)
+        )
+        return cls(settings, biology, genes, names, offsets.astype(np.float32))
 
     @property
     def contexts(self) -> list[str]:
@@ -119,14 +122,26 @@ class _World:
 
     def add_truth(self, adata: ad.AnnData) -> None:
         """The mean responses, to `varm`."""
-        truth = Truth(self.settings, self.batch_offsets)
-        deltas = np.concatenate([truth.delta(network) for network in self.networks])
+        truth = Truth(self.settings, self.law, self.batch_offsets)
+        deltas = np.concatenate([truth.delta(context, len(self.perturbations)) for context in self.biology.contexts])
         columns = [f"{context}:{name}" for context in self.contexts for name in self.perturbations]
         adata.varm["true_delta"] = pd.DataFrame(deltas.T, index=self.genes, columns=columns)
 
     @property
     def law(self) -> CountLaw:
-        return CountLaw(self.settings.dispersion, self.settings.dropout)
+        return CountLaw(self.settings.dispersion, self.settings.dropout, self.settings.counts or "negative-binomial")
+
+    @property
+    def var(self) -> pd.DataFrame:
+        """What is said of genes."""
+        said = {name: pd.Categorical(v) if v.dtype == object else v for name, v in self.biology.var.items()}
+        return pd.DataFrame(said, index=self.genes)
+
+    @property
+    def record(self) -> str:
+        """Settings and facts, as JSON."""
+        facts = {name: dict(zip(self.contexts, values, strict=True)) for name, values in self.biology.facts.items()}
+        return json.dumps({**asdict(self.settings), **({"contexts_differ": facts} if facts else {})})
 
 
 @dataclass(frozen=True)
@@ -145,7 +160,7 @@ class _Drawn:
     states: Float[np.ndarray, "cells states"]
 
 
-def _drawn(world: _World, network: Network, index: int) -> Iterator[_Drawn]:
+def _drawn(world: _World, context: ContextLaw, index: int) -> Iterator[_Drawn]:
     """The cells of a context, `BLOCK` at a time."""
     settings, n_perturbations = world.settings, len(world.perturbations)
     n_control, n_each = settings.cells_of()[index]
@@ -159,7 +174,7 @@ def _drawn(world: _World, network: Network, index: int) -> Iterator[_Drawn]:
     batch = place % settings.batches
 
     def means(rows: slice, done: np.ndarray) -> np.ndarray:
-        levels = network.log_levels(states[rows], done[rows], world.batch_offsets[batch[rows]])
+        levels = context.log_levels(states[rows], done[rows], world.batch_offsets[batch[rows]])
         return np.asarray(library[rows, None] * np.exp(log_shares(levels)))
 
     def cells(rows: slice, pairs: Pairs) -> _Drawn:
@@ -177,15 +192,15 @@ def _drawn(world: _World, network: Network, index: int) -> Iterator[_Drawn]:
 
 def _pieces(world: _World) -> Iterator[ad.AnnData]:
     """All cells, `PIECE` of a context at a time."""
-    for index, (context, network) in enumerate(zip(world.contexts, world.networks, strict=True)):
+    for index, (name, context) in enumerate(zip(world.contexts, world.biology.contexts, strict=True)):
         blocks: list[_Drawn] = []
-        for block in _drawn(world, network, index):
+        for block in _drawn(world, context, index):
             blocks.append(block)
             if len(blocks) * BLOCK >= PIECE:
-                yield _adata(world, context, blocks)
+                yield _adata(world, name, blocks)
                 blocks = []
         if blocks:
-            yield _adata(world, context, blocks)
+            yield _adata(world, name, blocks)
 
 
 def _adata(world: _World, context: str, drawn: Sequence[_Drawn]) -> ad.AnnData:
@@ -194,10 +209,10 @@ def _adata(world: _World, context: str, drawn: Sequence[_Drawn]) -> ad.AnnData:
     return ad.AnnData(
         X=counts,
         obs=_obs(world, context, drawn),
-        var=_var(world, world.networks[0], world.genes),
+        var=world.var,
         layers={"true_pair": sp.vstack([block.pairs for block in drawn], format="csr")},
         obsm={"cell_state": np.concatenate([block.states for block in drawn])},
-        uns={"cycseq": {"scale": "counts", "simulation": json.dumps(asdict(world.settings))}},
+        uns={"cycseq": {"scale": "counts", "simulation": world.record}},
     )
 
 
@@ -217,15 +232,6 @@ def _obs(world: _World, context: str, drawn: Sequence[_Drawn]) -> pd.DataFrame:
     )
 
 
-def _var(world: _World, network: Network, genes: list[str]) -> pd.DataFrame:
-    done = np.full(len(genes), "", dtype=object)
-    singles = network.own[: world.settings.perturbations].sum(axis=0)
-    done[network.regulators[singles > 0]] = "over-expression"
-    done[network.regulators[singles < 0]] = "knock-out"
-    is_regulator = np.isin(np.arange(len(genes)), network.regulators)
-    return pd.DataFrame({"regulator": is_regulator, "perturbed_as": pd.Categorical(done)}, index=genes)
-
-
 def _refuse_empty_cells(counts: sp.csr_matrix) -> None:
     empty = int((np.diff(counts.indptr) == 0).sum())
     if empty:
@@ -236,9 +242,10 @@ def _refuse_empty_cells(counts: sp.csr_matrix) -> None:
 def _notes(settings: SimulateSettings, zeros: float) -> tuple[str, ...]:
     n_long = int(settings.long_tail_contexts or 0)
     tail = f", {n_long} of them long tails of {settings.long_tail_cells} cells a condition" if n_long else ""
+    edges = "" if settings.shared is None else f"; {settings.shared:.0%} of the network's edges in common"
     return (
-        f"world {settings.world}: {settings.contexts} contexts{tail}; {settings.shared:.0%} of the network's edges in common",
+        f"world {settings.world}: {settings.contexts} contexts{tail}{edges}",
         f"{settings.perturbations} single perturbations and {settings.doubles} doubles in every context",
-        f"counts: negative binomial, dispersion {settings.dispersion:g}, dropout {settings.dropout:g}; {zeros:.0%} are zero",
+        f"counts: {settings.counts}, dispersion {settings.dispersion:g}, dropout {settings.dropout:g}; {zeros:.0%} are zero",
         "truth: layers['true_pair'] (control cells, perturbed), varm['true_delta'] (mean response, log1p)",
     )

@@ -8,12 +8,11 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float, Int
 
+from cycseq.data.simulate.biology import STATES, Biology, Levels, States
 from cycseq.data.simulate.settings import SimulateSettings
 
 BASAL_SPREAD, OWN_SPREAD = 2.1, 0.5
 """Standard deviations of log basal levels: over genes, and of a context around them."""
-STATES = 3
-"""Dimensions of the cell state."""
 STATE_SPREAD = 0.3
 REGULATORS = 5.0
 """Regulators of a gene, on average."""
@@ -25,9 +24,6 @@ ITERATIONS = 12
 LEFT_OF_KNOCK_OUT, FOLD_OF_OVEREXPRESSION = 0.1, 8.0
 COMMON_GENES = 0.05
 INTERACTING = 0.2
-
-Levels = Float[np.ndarray, "cells genes"]
-States = Float[np.ndarray, "cells states"]
 
 
 @dataclass(frozen=True)
@@ -88,6 +84,21 @@ class Network:
         return np.asarray(fixed)
 
 
+def draw(settings: SimulateSettings) -> Biology:
+    """A world of networks, and what its perturbations do to transcription factors."""
+    networks = draw_networks(settings)
+    own, regulators = networks[0].own, networks[0].regulators
+    done = np.full(settings.genes, "", dtype=object)
+    singles = own[: settings.perturbations].sum(axis=0)
+    done[regulators[singles > 0]] = "over-expression"
+    done[regulators[singles < 0]] = "knock-out"
+    return Biology(
+        contexts=networks,
+        targets=[tuple(regulators[np.flatnonzero(row)].tolist()) for row in own],
+        var={"regulator": np.isin(np.arange(settings.genes), regulators), "perturbed_as": done},
+    )
+
+
 def draw_networks(settings: SimulateSettings) -> tuple[Network, ...]:
     """A network for every context; any two of them have the share `shared` of their edges in common.
 
@@ -145,8 +156,8 @@ def _draw_parts(settings: SimulateSettings, popularity: np.ndarray, rng: np.rand
         weight=rng.normal(0.0, REGULATION, (genes, slots)) * has_edge,
         loadings=rng.normal(0.0, 1.0, (STATES, genes)) * (rng.random((STATES, genes)) < 0.3),
         common=rng.normal(0.0, 1.0, genes) * (rng.random(genes) < COMMON_GENES),
-        interactions=rng.normal(0.0, 1.0, (settings.doubles, genes))
-        * (rng.random((settings.doubles, genes)) < INTERACTING),
+        interactions=rng.normal(0.0, 1.0, (int(settings.doubles or 0), genes))
+        * (rng.random((int(settings.doubles or 0), genes)) < INTERACTING),
     )
 
 
@@ -188,7 +199,7 @@ def _own_effects(
     singles = np.zeros((n, n_regulators), dtype=np.float32)
     singles[np.arange(n), perturbed] = np.where(over, np.log(FOLD_OF_OVEREXPRESSION), np.log(LEFT_OF_KNOCK_OUT))
     first, second = np.triu_indices(n, 1)
-    drawn = np.sort(rng.choice(len(first), settings.doubles, replace=False))
+    drawn = np.sort(rng.choice(len(first), int(settings.doubles or 0), replace=False))
     return np.concatenate([singles, singles[first[drawn]] + singles[second[drawn]]])
 
 

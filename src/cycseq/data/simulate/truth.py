@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import ndtri
 
+from cycseq.data.simulate.biology import STATES, ContextLaw
 from cycseq.data.simulate.counts import CountLaw, ExpectedLog1p, log_shares
-from cycseq.data.simulate.network import STATES, Network
 from cycseq.data.simulate.settings import SimulateSettings
 
 CELLS_LOG2 = 7
@@ -24,26 +24,30 @@ class Truth:
     ----------
     settings
         The resolved settings.
+    law
+        The law of counts.
     batch_offsets
         What each batch adds to log levels.
     """
 
-    def __init__(self, settings: SimulateSettings, batch_offsets: Float[np.ndarray, "batches genes"]) -> None:
+    def __init__(
+        self, settings: SimulateSettings, law: CountLaw, batch_offsets: Float[np.ndarray, "batches genes"]
+    ) -> None:
         from scipy.stats.qmc import Sobol
 
         points = Sobol(STATES + 2, seed=np.random.default_rng(0)).random_base2(CELLS_LOG2)
         normal = ndtri(points[:, : STATES + 1])
         library = settings.library_size * np.exp(settings.library_spread * normal[:, STATES])
         self._states = normal[:, :STATES].astype(np.float32)
-        self._expected = ExpectedLog1p(CountLaw(settings.dispersion, settings.dropout), library)
+        self._expected = ExpectedLog1p(law, library)
         self._log_library = np.log(library).astype(np.float32)[:, None]
         self._offset = batch_offsets[(points[:, -1] * settings.batches).astype(int)]
 
-    def delta(self, network: Network) -> Float[np.ndarray, "perturbations genes"]:
-        """The response to every perturbation in the context of this network."""
-        control = self._mean(network, -1)
-        return np.stack([self._mean(network, i) - control for i in range(len(network.own))]).astype(np.float32)
+    def delta(self, context: ContextLaw, n_perturbations: int) -> Float[np.ndarray, "perturbations genes"]:
+        """The response to every perturbation in this context."""
+        control = self._mean(context, -1)
+        return np.stack([self._mean(context, i) - control for i in range(n_perturbations)]).astype(np.float32)
 
-    def _mean(self, network: Network, perturbation: int) -> Float[np.ndarray, "genes"]:
-        levels = network.log_levels(self._states, np.full(len(self._states), perturbation), self._offset)
+    def _mean(self, context: ContextLaw, perturbation: int) -> Float[np.ndarray, "genes"]:
+        levels = context.log_levels(self._states, np.full(len(self._states), perturbation), self._offset)
         return np.asarray(self._expected(log_shares(levels) + self._log_library).mean(axis=0, dtype=np.float64))
