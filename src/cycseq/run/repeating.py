@@ -163,7 +163,7 @@ def _predictions(run: Run, again: Run, data: PerturbationData) -> Iterator[Compa
                 name, same=None, found="it was made from cells that the run does not know: --controls, --perturbed"
             )
             continue
-        made = _made_again(again, kept, data)
+        made = _made_again(again, kept)
         same = _cells_compared(name, kept, made)
         yield same
         if scored is not None and (found is None or not found.same):
@@ -175,16 +175,17 @@ def _predictions(run: Run, again: Run, data: PerturbationData) -> Iterator[Compa
         yield found or Compared(SCORES, same=None, found=why)
 
 
-def _made_again(again: Run, kept: PerturbationData, data: PerturbationData) -> PerturbationData:
+def _made_again(again: Run, kept: PerturbationData) -> PerturbationData:
+    """The same cells predicted anew, from the run's own data: its split says which control cells its model is given."""
     obs = kept.adata.obs
     reverse = SOURCE_PERTURBATION in obs
     done = obs[SOURCE_PERTURBATION if reverse else "perturbation"].astype(str)
     conditions = Counter(map(Condition, obs["context"].astype(str), done))  # in the order of the cells
     seed = int(kept.provenance()["seed"])
     if reverse:
-        return again.restore(list(conditions), perturbed=data, n_cells=max(conditions.values()), seed=seed)
+        return again.restore(list(conditions), n_cells=max(conditions.values()), seed=seed)
     parts = [
-        again.predict([c for c in conditions if conditions[c] == n], controls=data, n_cells=n, seed=seed)
+        again.predict([c for c in conditions if conditions[c] == n], n_cells=n, seed=seed)
         for n in dict.fromkeys(conditions.values())
     ]
     return reduce(joined, parts)
