@@ -37,7 +37,7 @@ LINES = {
 
 @pytest.mark.parametrize("number", list(LINES))
 @pytest.mark.parametrize(
-    "module", ["cycseq.cli", "cycseq.errors", "cycseq.commands.inspect", "numpy", "numpy._core._multiarray_umath"]
+    "module", ["cycseq.cli", "cycseq.errors", "cycseq.commands.parser", "numpy", "numpy._core._multiarray_umath"]
 )
 def test_while_modules_are_imported(module: str, number: int) -> None:
     """Compiled modules make an error of their own of what is raised while they are imported."""
