@@ -12,6 +12,7 @@ import socket
 import struct
 import traceback
 import warnings
+import zipfile
 import zlib
 from collections.abc import Callable
 from functools import cache
@@ -283,6 +284,38 @@ def entries_of(content: bytearray, n: int) -> int:
         start = content.index(struct.pack("<I", 8), start + 1)
         if all(content[start + 16 * i : start + 16 * i + 4] == struct.pack("<I", 8) for i in range(n)):
             return start
+
+
+def test_one_long_text_that_stands_for_all_that_was_not_written(h5ad: Path) -> None:
+    with h5py.File(h5ad, "r+") as file:
+        file["uns"].create_dataset("x", (4096,), h5py.string_dtype(), fillvalue="y" * 2_000_000)
+    assert "unpacks to 8," in refusal(h5ad)
+
+
+def test_zarr_texts_that_stand_for_all_that_was_not_written(store: Path) -> None:
+    record = next(path for name in (".zarray", "zarr.json") if (path := store / "obs/_index" / name).exists())
+    chunk_of(store / "obs/_index").unlink()
+    changes = {"fill_value": "y" * 100_000, "shape": [5000]}
+    record.write_text(json.dumps(json.loads(record.read_text()) | changes))
+    assert "unpacks to 500," in refusal(store)
+
+
+def test_files_with_a_block_of_the_user(tmp_path: Path) -> None:
+    """All that HDF5 says of places in a file counts from behind that block, or from the beginning."""
+    from cycseq.data.readers.texts import Texts
+
+    with h5py.File(tmp_path / "a.h5", "w", userblock_size=1024) as file:
+        file["x"] = np.array(["aa", "bbb"], dtype=object)
+        file.flush()
+        assert Texts(file, tmp_path / "a.h5").measure(file["x"]) == 5
+
+
+@pytest.mark.parametrize("how", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_zip_members_whose_size_is_not_told(how: int, tmp_path: Path) -> None:
+    """Python unpacks of them all that it has read at once."""
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", how) as packed:
+        packed.writestr("X.npy", bytes(1 << 26))
+    assert "'X.npy' in it is neither stored as it is nor packed by deflate" in refusal(tmp_path / "a.npz")
 
 
 def test_texts_whose_length_is_a_lie(h5ad: Path) -> None:

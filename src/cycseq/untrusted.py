@@ -9,7 +9,7 @@ import os
 import re
 import shlex
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
@@ -262,12 +262,25 @@ def open_npz(path: Path) -> Iterator[Any]:
         If it would unpack to far more than its size.
     """
     with zipfile.ZipFile(refuse_special(path)) as packed:
-        check_unpacked(path, sum(member.file_size for member in packed.infolist()))
+        check_members(path, packed.infolist())
         for member in packed.infolist():
             with packed.open(member) as file:
                 _check_header(file, member.file_size)
     with np.load(path, allow_pickle=False) as arrays:
         yield arrays
+
+
+def check_members(path: Path, members: Iterable[zipfile.ZipInfo]) -> None:
+    """Raise `FileError` if members of a zip file claim far more than its size, or are packed in ways that it does not tell.
+
+    Of LZMA and bzip2, Python unpacks all that it has read, without a limit.
+    """
+    members = list(members)
+    odd = next((m for m in members if m.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}), None)
+    if odd is not None:
+        msg = f"{path} is not read: {odd.filename!r} in it is neither stored as it is nor packed by deflate."
+        raise FileError(msg)
+    check_unpacked(path, sum(member.file_size for member in members))
 
 
 def _check_header(file: Any, size: int) -> None:

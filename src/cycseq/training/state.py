@@ -15,6 +15,7 @@ from torch import Tensor
 
 from cycseq.errors import ModelError
 from cycseq.files import whole
+from cycseq.untrusted import check_members
 
 
 @dataclass
@@ -60,6 +61,7 @@ def load_state(folder: Path, identity: str) -> State:
         return State()
     try:
         with ZipFile(path) as file:  # torch writes checksums into the archive and does not look at them
+            check_members(path, file.infolist())
             altered = file.testzip()
         if altered is not None:
             msg = f"{path} was altered ({altered}): remove it to train from the start."

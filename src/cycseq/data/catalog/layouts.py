@@ -20,7 +20,7 @@ from cycseq.data.readers.base import damage_named
 from cycseq.data.readers.contained import check_h5
 from cycseq.errors import FileError
 from cycseq.files import FULL
-from cycseq.untrusted import check_unpacked
+from cycseq.untrusted import check_members
 
 DATAVERSE = "https://dataverse.harvard.edu/api/access/datafile"
 GEO = "https://ftp.ncbi.nlm.nih.gov/geo/series"
@@ -79,7 +79,7 @@ def _unzipped(path: Path) -> ad.AnnData:
                     f"{path} holds no {PROCESSED} (found: {', '.join(packed.namelist()[:5])}): its layout has changed."
                 )
                 raise FileError(msg)
-            check_unpacked(path, packed.getinfo(inside).file_size)
+            check_members(path, [packed.getinfo(inside)])
             unpacked = Path(folder) / PROCESSED
             with packed.open(inside) as source, unpacked.open("wb") as out:
                 shutil.copyfileobj(source, out, 1 << 20)

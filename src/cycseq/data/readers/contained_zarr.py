@@ -103,7 +103,9 @@ class _Array:
         codecs = [codec for codec in codecs if codec is not None]
         self._check_codecs(codecs)
         chunk = getattr(self.array, "shards", None) or self.array.chunks
-        n_bytes, n_files = 0, 0
+        fill = record.get("fill_value")  # stands for all that was not written
+        n_bytes, n_files = len(fill) * prod(self.array.shape) if isinstance(fill, str) else 0, 0
+        check_unpacked(self.store, n_bytes, self.packed)
         for file in (self.store / self.array.path).rglob("*"):
             if file.name not in RECORDS and file.is_file():
                 n_bytes += self._check_chunk(_mapped(file), codecs, prod(chunk))

@@ -37,7 +37,8 @@ class Texts:
     """The values of any length of one file.
 
     In an array stands, for each, its length and where it lies (4 bytes, an address, 4 bytes): lengths are summed. In
-    attributes these cannot be read, so that each value may be as long as the longest in the file.
+    attributes, and where a value stands for all that was not written, these cannot be read, so that each value may be as
+    long as the longest in the file.
     """
 
     def __init__(self, file: h5py.File, path: Path) -> None:
@@ -49,8 +50,10 @@ class Texts:
         entry = self.entry(array.id.get_type())
         if not entry.lengths:
             return 0
-        if array.id.get_create_plist().get_layout() == h5py.h5d.COMPACT:
-            self._check_number(prod(array.shape) * len(entry.lengths))
+        plan = array.id.get_create_plist()
+        if plan.fill_value_defined() == h5py.h5d.FILL_VALUE_USER_DEFINED or plan.get_layout() == h5py.h5d.COMPACT:
+            self._check_number(prod(array.shape or ()) * len(entry.lengths))
+        if plan.get_layout() == h5py.h5d.COMPACT:
             return 0
         n_bytes = 0
         for stored in self._stored(array, entry.width):
@@ -65,7 +68,9 @@ class Texts:
         """Raise `FileError` if an attribute could hold far more than the file."""
         for name in member.attrs:
             attribute = member.attrs.get_id(name)
-            self._check_number(prod(attribute.shape or ()) * len(self.entry(attribute.get_type()).lengths))
+            n, entry = prod(attribute.shape or ()), self.entry(attribute.get_type())
+            check_unpacked(self.path, n * entry.width)
+            self._check_number(n * len(entry.lengths))
 
     def entry(self, kind: Any) -> Entry:
         """What an entry of this type is on the disk."""
