@@ -81,6 +81,7 @@ def test_labels_may_be_named(tmp_path: Path) -> None:
     path = table(tmp_path / "a.csv", header=HEADER.replace("weight_kg", "Mass"))
     assert read(path).genes[0] == "Mass"
     assert any("5 are genes (Mass," in note for note in read(path).notes)
+    assert read(path, ReadSettings(split_by="Mass", drop_unlabelled=True)).genes[0] == "KLF1"
     data = read(path, ReadSettings(label_columns=("Mass", "MYC")))
     assert data.genes == ["KLF1", "TP53", "SPI1"]
     assert {"Mass", "MYC"} <= set(data.adata.obs)

@@ -92,7 +92,13 @@ def _label_columns(head: pd.DataFrame, settings: ReadSettings) -> list[str]:
 
 
 def _usual(column: str, settings: ReadSettings) -> bool:
-    asked = {settings.perturbation_key, settings.context_key, settings.batch_key, *settings.label_columns}
+    asked = {
+        settings.perturbation_key,
+        settings.context_key,
+        settings.batch_key,
+        settings.split_by,
+        *settings.label_columns,
+    }
     return column in asked or column.casefold() in METADATA_NAMES
 
 
