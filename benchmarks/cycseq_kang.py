@@ -3,7 +3,7 @@
     python benchmarks/cycseq_kang.py [--genes 1000] [--models CycSeq,GAN] [--seeds 1] [--scores scores.csv]
 
 Nothing of the held-out type but its control cells is seen: variable genes are chosen without its stimulated cells
-(`--genes all` takes every gene), another type decides when training stops. Intervals are those of the paired bootstrap
+(`--genes all` takes every gene), another type decides when training stops. Intervals are those of `cycseq.paired_differences`
 over types. Scores are written as they come, and what is there already is not done again.
 """
 

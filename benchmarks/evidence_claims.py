@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from cycseq.report.sentences import BARS, SCOPES
 from evidence_data import SOURCES
 
 MAIN = "ConditionKriging"
@@ -18,8 +19,8 @@ LESS_DATA = {
 }
 CEILING = 0.98
 """Retrieval from which the baseline's own is said, as hardly anything is left to gain."""
-ORDER = ("loses", "ties", "", "beats")
-"""Verdicts, those that speak most against a claim first."""
+ORDER = ("worse", "indistinguishable", "too few conditions", "no claim", "better")
+"""Words of verdicts, those that speak most against a claim first."""
 Groups = dict[tuple[str, str], Any]
 
 
@@ -60,14 +61,17 @@ def better(claim: str, groups: Groups, data: str, split: str, metric: str) -> li
     group = groups.get((data, split))
     if group is None or np.isnan(group.mean(MAIN, metric)):
         return []
-    found = [(b, group.difference(MAIN, b, metric)) for b in group.baselines(metric)]
-    rows = [(b, row) for b, row in found if row is not None]
-    if not rows:
+    verdicts = [v for b in group.baselines(metric) if (v := group.verdict(MAIN, b, metric)) is not None]
+    if not verdicts:
         return []
-    against, row = min(rows, key=lambda known: ORDER.index(known[1]["verdict"]))  # of equal ones the best baseline
-    verdict = {"loses": "**no: worse**", "ties": "cannot be told", "": "too few", "beats": "yes"}[row["verdict"]]
+    found = min(verdicts, key=lambda v: ORDER.index(v.word))  # of equal ones the best baseline
+    against, row = found.other, group.difference(MAIN, found.other, metric)
+    words = {"worse": "**no: worse**", "indistinguishable": "indistinguishable", "too few conditions": "too few"}
+    verdict = words.get(found.word) or (
+        f"yes, {SCOPES[found.scope]}" if found.word == "better" else f"no claim: {BARS[found.bar]}"
+    )
     reached = group.mean(against, metric)
-    if metric == "retrieval_cosine" and row["verdict"] == "ties" and reached >= CEILING:
+    if metric == "retrieval_cosine" and found.word == "indistinguishable" and reached >= CEILING:
         verdict += f": {against} reaches {number(reached)} of 1"
     return [_row(claim, metric, group, against, row, verdict)]
 
@@ -81,7 +85,7 @@ def no_worse(claim: str, groups: Groups, data: str, split: str, metric: str, aga
     row = group.difference(MAIN, against, metric)
     if row is None:
         return []
-    words = {"beats": "yes, better", "ties": "yes: cannot be told apart", "loses": "**no: worse**"}
+    words = {"beats": "yes, better", "ties": "yes: indistinguishable", "loses": "**no: worse**"}
     return [_row(claim, metric, group, against, row, words.get(row["verdict"], f"too few ({row['n_conditions']})"))]
 
 

@@ -13,11 +13,15 @@ from cycseq.calibration import POSITIVE_CONTROLS
 from cycseq.files import write_text
 from cycseq.metrics import HEADLINE, METRICS
 from cycseq.models import MODELS
+from cycseq.report.sentences import BARS, SCOPES
+from cycseq.score.intervals import ENOUGH
 from cycseq.score.summary import FEWEST, paired_differences, summarise
+from cycseq.score.verdicts import Judgement, Verdict, judge
 from evidence_claims import LESS_DATA, claims, interval, number
 from evidence_data import SOURCES
 from evidence_variants import RESPONSE_ALONE
 
+FEW = "too few conditions"
 COVERAGE = ("coverage_90", "coverage_90_strong")
 MAIN, WRONG_TARGET, CEILING = "ConditionKriging", " (wrong target)", "SplitHalf"
 CONTROLLED = (MAIN, "CycleTransport")
@@ -35,6 +39,7 @@ class Group:
     """Context, perturbation, model, metric, value: seeds averaged."""
     seeds: int
     """Of the baselines."""
+    judgement: Judgement
 
     def mean(self, model: str, metric: str) -> float:
         """Over test conditions."""
@@ -45,6 +50,10 @@ class Group:
         rows = self.differences
         rows = rows[(rows["model"] == model) & (rows["baseline"] == baseline) & (rows["metric"] == metric)]
         return rows.iloc[0] if len(rows) else None
+
+    def verdict(self, model: str, baseline: str, metric: str) -> Verdict | None:
+        """What may be said of a model beside a baseline; None where they have no condition in common."""
+        return next((v for v in self.judgement.of(model, metric) if v.other == baseline and v.n_conditions), None)
 
     def baselines(self, metric: str) -> list[str]:
         """Those that the metric is defined for, the best first."""
@@ -88,12 +97,15 @@ def grouped(rows: pd.DataFrame) -> Group:
     ]
     others = [name for name in models if name not in BASELINES]
     others += [f"{name}{WRONG_TARGET}" for name in CONTROLLED if name in models]
+    summary = summarise(known, baselines=[])
+    differences = paired_differences(known[known["model"].isin({*models, *others})], baselines=[*BASELINES, *others])
     return Group(
-        summarise(known, baselines=[]),
-        paired_differences(known[known["model"].isin({*models, *others})], baselines=[*BASELINES, *others]),
+        summary,
+        differences,
         rows[rows["metric"].isin(COVERAGE)],
         known.groupby(["context", "perturbation", "model", "metric"], as_index=False)["value"].mean(),
         int(known[known["model"] == "NoChange"]["seed"].nunique()),
+        judge(summary, differences),
     )
 
 
@@ -111,13 +123,13 @@ def opening(table: pd.DataFrame, network_rule: str, *, quick: bool) -> list[str]
         ),
         "",
         "How to read it. A mean is over test conditions, seeds averaged. *Better* and *worse* are said only where the "
-        "95 % paired bootstrap interval over test conditions excludes zero, against every baseline; otherwise it *cannot be told*. "
-        f"With fewer than {FEWEST} conditions nothing is said. `SplitHalf` is one half of the real cells predicting the other: "
+        "95 % interval of the paired differences excludes zero, against every baseline, and neither the ceiling nor the wrong target "
+        "contradicts it; otherwise the model is *indistinguishable*. Contexts are the unit of an interval, corrected for being few; with "
+        f"fewer than {ENOUGH}, it holds for these contexts only. With fewer than {FEWEST} conditions nothing is said. `SplitHalf` is one half of the real cells predicting the other: "
         "a ceiling for half the cells, which a good model can pass where cells are few. `mse_ratio` is a mean of ratios: conditions "
         "that hardly respond count as much as the others, so read `mse` beside it. *Wrong target* is the model's own "
         "prediction for another perturbation, *wrong context* its prediction for another context. *Response alone* predicts from the control "
-        "means as measured: what the model does beyond `SmoothedControls`. Intervals tell of "
-        "further conditions, not of further studies.",
+        "means as measured: what the model does beyond `SmoothedControls`. No interval tells of further studies.",
         "",
         "Seeds. Simulated: up to three worlds (each table says how many seeds were run), one seed each for world, split and model; its six lines are held out in turn. "
         "Foreign worlds follow laws that are not our simulator's ([worlds](worlds.md)). Real data: three seeds of the model where the split is "
@@ -206,8 +218,8 @@ def table_of(group: Group, models: list[str]) -> list[str]:
 
 
 def sentence(group: Group, model: str) -> str:
-    """Better than all baselines, cannot be told, or worse, metric by metric."""
-    said: dict[str, list[str]] = {"better": [], "tied": [], "worse": []}
+    """Better than all baselines, indistinguishable, worse, or no claim, metric by metric."""
+    said: dict[str, list[str]] = {"better": [], "tied": [], "worse": [], "no claim": []}
     metrics = [name for name in HEADLINE if not np.isnan(group.mean(model, name))]
     n = group.summary[group.summary["model"] == model]["n_conditions"].max()
     if n < FEWEST:
@@ -216,23 +228,25 @@ def sentence(group: Group, model: str) -> str:
         ]
         return f"`{model}`: {n} test condition{'s are' if n > 1 else ' is'} too few for a verdict. Against the best baseline: {'; '.join(first)}."
     for metric in metrics:
-        found = {b: group.difference(model, b, metric) for b in group.baselines(metric)}
-        verdicts = {b: row["verdict"] for b, row in found.items() if row is not None and row["verdict"]}
-        losing = [b for b, verdict in verdicts.items() if verdict == "loses"]
-        tied = [b for b, verdict in verdicts.items() if verdict == "ties"]
+        verdicts = [v for b in group.baselines(metric) if (v := group.verdict(model, b, metric)) and v.word != FEW]
+        losing, tied, barred = (
+            [v.other for v in verdicts if v.word == word] for word in ("worse", "indistinguishable", "no claim")
+        )
         if losing:
             said["worse"].append(f"{metric} (than {', '.join(losing)})")
         elif tied:
             said["tied"].append(f"{metric} ({', '.join(tied)})")
+        elif barred:
+            said["no claim"].append(f"{metric} ({BARS[verdicts[0].bar]})")
         elif verdicts:
-            said["better"].append(difference_text(group, model, metric))
-    words = []
-    if said["better"]:
-        words.append(f"better than all baselines in {'; '.join(said['better'])}")
-    if said["tied"]:
-        words.append(f"cannot be told from some baseline in {'; '.join(said['tied'])}")
-    if said["worse"]:
-        words.append(f"worse in {'; '.join(said['worse'])}")
+            said["better"].append(f"{difference_text(group, model, metric)}, {SCOPES[verdicts[0].scope]}")
+    heads = {
+        "better": "better than all baselines in",
+        "tied": "indistinguishable from some baseline in",
+        "worse": "worse in",
+        "no claim": "no claim in",
+    }
+    words = [f"{head} {'; '.join(said[key])}" for key, head in heads.items() if said[key]]
     if not words:
         return f"`{model}`: no baseline stands beside it."
     return f"`{model}`: {'. '.join(word[0].upper() + word[1:] if i else word for i, word in enumerate(words))}."

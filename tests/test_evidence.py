@@ -63,7 +63,7 @@ def simulated_table(gain: float, seed: int = 0) -> pd.DataFrame:
     ("gain", "said"),
     [
         (0.1, "`ConditionKriging`: better than all baselines in mse_ratio"),
-        (0.0, "`ConditionKriging`: cannot be told from some baseline in mse_ratio (Ridge)"),
+        (0.0, "`ConditionKriging`: indistinguishable from some baseline in mse_ratio (Ridge)"),
         (-0.1, "`ConditionKriging`: worse in mse_ratio (than Ridge)"),
     ],
 )
