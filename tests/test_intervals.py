@@ -138,7 +138,7 @@ def test_nulls_are_excluded_in_3_to_7_of_100(benchmark_of_nulls) -> None:
 def test_strong_skewness_is_excluded_less_often_than_by_percentiles(benchmark_of_nulls) -> None:
     for null in (null for null in benchmark_of_nulls.NULLS if "lognormal 1" in null.name):
         rates = benchmark_of_nulls.rates(null, repeats=2000)
-        assert rates.missed < 0.12, null.name
+        assert rates.missed < 0.14, null.name
         assert rates.missed < 0.65 * rates.percentile, null.name
 
 

@@ -18,7 +18,7 @@ from cycseq.evaluation import EvaluateSettings
 from cycseq.real_side import shared_controls
 from cycseq.report import write_report
 from cycseq.report.judged import Judged
-from cycseq.report.sentences import SCOPES, untelling
+from cycseq.report.sentences import about, untelling
 from cycseq.score.reproducibility import reproducible_rows
 
 
@@ -49,7 +49,7 @@ def run(options: Namespace) -> None:
     )
     for split, rows in result.summary.groupby("split", sort=False):
         judged = Judged.of(result, str(split))
-        title = f"{split}: means over test conditions (intervals, {SCOPES[judged.table.scope]}: summary.csv)"
+        title = f"{split}: means over test conditions (intervals in summary.csv, {about(judged.table)})"
         shown = _with_coverage(rows[~rows["model"].str.endswith(WRONG_TARGET)])
         headline(shown.rename(columns={"mean": "value"}), ["model"], title=title)
         say([*judged.in_short(), *untelling(judged.table)])

@@ -145,7 +145,7 @@ def _section(result: BenchmarkResult, kind: str) -> dict[str, Any]:
         "splits": splits,
         "n_conditions": len({tuple(pair) for split in splits for pair in split["test"]}),
         "in_short": judged.in_short(),
-        "scope": sentences.SCOPES[table.scope],
+        "scope": sentences.about(table),
         "table": table,
         "wrong_target": wrong_target(summary, table),
         "panels": metric_panels(summary, table),

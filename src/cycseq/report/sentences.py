@@ -28,6 +28,16 @@ BARS: dict[Bar, str] = {
 }
 
 
+def about(table: Headline) -> str:
+    """What the intervals of a table are about."""
+    of: dict[Scope, list[str]] = {}
+    for column in table.columns:
+        of.setdefault(column.scope, []).append(column.metric)
+    if len(of) < 2:
+        return SCOPES[next(iter(of), "")]
+    return "; ".join(f"{listed(metrics)}: {SCOPES[scope]}" for scope, metrics in of.items())
+
+
 def clause(verdict: Verdict) -> str:
     """What a model is beside another one: the part of a sentence after "it"."""
     if verdict.word == "too few conditions":
@@ -63,7 +73,7 @@ def doubles(judgement: Judgement) -> list[str]:
         by_control.setdefault(control, []).append(model)
     return [
         f"{listed(models)} {'scores' if len(models) == 1 else 'score'} here exactly as {control} does, a negative control: "
-        "nothing is claimed for what it adds."
+        f"nothing is claimed for what {'it adds' if len(models) == 1 else 'they add'}."
         for control, models in by_control.items()
     ]
 

@@ -52,6 +52,8 @@ class Column:
     cannot_tell: bool
     no_ceiling: bool
     """Whether the ceiling is undefined."""
+    scope: Scope
+    """What the intervals are about."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,6 @@ class Headline:
     """Models that apply to some conditions only, with how many: their means are no match for the others'."""
     controls: tuple[str, ...] = NEGATIVE_CONTROLS
     """Models of which nothing good can be said: negative controls and their doubles."""
-    scope: Scope = ""
-    """What the intervals are about."""
 
     @property
     def best(self) -> str:
@@ -109,13 +109,7 @@ def headline(summary: pd.DataFrame, controls: Sequence[str] = NEGATIVE_CONTROLS)
         for model in order
     )
     columns = tuple(_column(of_metric[metric], metric) for metric in metrics)
-    return Headline(columns, rows, tuple(undefined), partial, tuple(controls), scope_of(shown))
-
-
-def scope_of(rows: pd.DataFrame) -> Scope:
-    """What all intervals of a table are about; empty where there is none."""
-    scopes = set(rows["scope"]) - {""}
-    return THESE if THESE in scopes else FURTHER if scopes else ""
+    return Headline(columns, rows, tuple(undefined), partial, tuple(controls))
 
 
 def _entry(rows: pd.DataFrame, model: str) -> Entry:
@@ -144,6 +138,7 @@ def _column(rows: pd.DataFrame, metric: str) -> Column:
         null_model=str(rows["null_model"].iloc[0]),
         cannot_tell=bool(rows["cannot_tell"].all()),
         no_ceiling=bool(rows["ceiling"].isna().all()),
+        scope=next((scope for scope in (THESE, FURTHER) if (rows["scope"] == scope).any()), ""),
     )
 
 

@@ -26,9 +26,6 @@ from scipy import sparse, stats
 LEVEL = 0.95
 ENOUGH = 6
 """With fewer contexts an interval is about these contexts only."""
-SYMMETRIC = 1e-6
-"""A smaller skewness is none: its correction would divide by it."""
-
 Scope: TypeAlias = Literal["further contexts", "these contexts only", ""]
 """What an interval is about; empty where there is none."""
 FURTHER: Scope = "further contexts"
@@ -116,12 +113,15 @@ def _patterns(defined: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 def _limits(mean: Row, spread: _Spread) -> tuple[Row, Row]:
     """Lower and upper limit: the outer ones of Student's interval and of Hall's."""
     error, quantile = np.sqrt(spread.variance), stats.t.ppf((1 + LEVEL) / 2, spread.degrees)
-    skewed = np.abs(spread.skewness) > SYMMETRIC
-    a = np.where(skewed, spread.skewness, 1.0)
+    a = spread.skewness
 
     def hall(t: Row) -> Row:
-        """The inverse of Hall's cubic g(T) = T + a T^2 / 3 + a^2 T^3 / 27 + a / 6."""
-        return np.where(skewed, 3 / a * (np.cbrt(1 + a * (t - a / 6)) - 1), t)
+        """The inverse of Hall's cubic g(T) = T + a T^2 / 3 + a^2 T^3 / 27 + a / 6, to the second order in a.
+
+        In full it has a vertical tangent, where a few skewed conditions make the interval many times too long.
+        """
+        w = t - a / 6
+        return w - a * w**2 / 3 + 5 * a**2 * w**3 / 27
 
     return (
         mean - np.maximum(quantile, hall(quantile)) * error,
