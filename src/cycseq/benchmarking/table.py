@@ -86,6 +86,7 @@ class BenchmarkResult:
             for split in self.record["splits"]
         ]
         baselines = self.record["baselines"]
+        differences = paired_differences(metrics, baselines=baselines)
         return replace(
             self,
             record={
@@ -94,8 +95,8 @@ class BenchmarkResult:
                 "stratum": f"{len(left)} of {len(tested)} tested conditions, whose response is reproducible",
             },
             metrics=metrics,
-            summary=summarise(metrics, baselines=baselines),
-            differences=paired_differences(metrics, baselines=baselines),
+            summary=summarise(metrics, baselines=baselines, differences=differences),
+            differences=differences,
         )
 
 
@@ -277,12 +278,13 @@ def _written(
     scored = [cell.scores for cell in cells if len(cell.scores)]
     metrics = pd.concat(scored, ignore_index=True) if scored else pd.DataFrame(columns=list(COLUMNS))
     refused = [(c.model, c.split, c.seed, c.not_applicable) for c in cells if c.not_applicable]
+    differences = paired_differences(metrics, baselines=record["baselines"])
     result = BenchmarkResult(
         folder=out,
         record=record,
         metrics=metrics,
-        summary=summarise(metrics, baselines=record["baselines"]),
-        differences=paired_differences(metrics, baselines=record["baselines"]),
+        summary=summarise(metrics, baselines=record["baselines"], differences=differences),
+        differences=differences,
         skipped=pd.DataFrame(refused, columns=list(SKIPPED)),
         reproducibility=reliabilities,
         failed=failed,

@@ -49,7 +49,7 @@ def run(options: Namespace) -> None:
     )
     for split, rows in result.summary.groupby("split", sort=False):
         judged = Judged.of(result, str(split))
-        title = f"{split}: means over test conditions (intervals in summary.csv, {about(judged.table)})"
+        title = f"{split}: means over test conditions (summary.csv has intervals, {about(judged.table)})"
         shown = _with_coverage(rows[~rows["model"].str.endswith(WRONG_TARGET)])
         headline(shown.rename(columns={"mean": "value"}), ["model"], title=title)
         say([*judged.in_short(), *untelling(judged.table)])

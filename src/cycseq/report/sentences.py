@@ -35,7 +35,7 @@ def about(table: Headline) -> str:
         of.setdefault(column.scope, []).append(column.metric)
     if len(of) < 2:
         return SCOPES[next(iter(of), "")]
-    return "; ".join(f"{listed(metrics)}: {SCOPES[scope]}" for scope, metrics in of.items())
+    return ", ".join(f"{SCOPES[scope]} ({listed(metrics)})" for scope, metrics in of.items())
 
 
 def clause(verdict: Verdict) -> str:

@@ -79,12 +79,11 @@ def intervals(values: Values, contexts: np.ndarray, perturbations: np.ndarray) -
     mean, low, high = np.full((3, n_columns), np.nan)
     n_conditions, n_contexts = np.zeros((2, n_columns), dtype=np.int64)
     scope: list[Scope] = [""] * n_columns
+    labels = [np.unique(of_conditions, return_inverse=True)[1] for of_conditions in (contexts, perturbations)]
     for defined, columns in _patterns(~np.isnan(values)):
-        context, perturbation = (
-            np.unique(labels[defined], return_inverse=True)[1] for labels in (contexts, perturbations)
-        )
+        context, perturbation = (_compact(codes[defined]) for codes in labels)
         part = values[np.ix_(defined, columns)]
-        n_conditions[columns], n_contexts[columns] = len(part), len(np.unique(context))
+        n_conditions[columns], n_contexts[columns] = len(part), _count(context)
         if not len(part):
             continue
         mean[columns] = part.mean(axis=0)
@@ -132,7 +131,7 @@ def _limits(mean: Row, spread: _Spread) -> tuple[Row, Row]:
 def _between_contexts(values: Values, context: Codes, perturbation: Codes) -> _Spread:
     """Contexts as clusters; what perturbations share across contexts is added where there are enough of them."""
     by_context = _clustered(values, context)
-    if len(np.unique(perturbation)) < ENOUGH:
+    if _count(perturbation) < ENOUGH:
         return by_context
     by_perturbation, alone = _clustered(values, perturbation), _clustered(values, np.arange(len(values)))
     shared = np.maximum(by_perturbation.variance - alone.variance, 0.0)
@@ -166,9 +165,9 @@ def _within_contexts(values: Values, context: Codes, perturbation: Codes) -> _Sp
     stratum = np.where(alone, len(size), context)
     if alone.sum() == 1 and len(size) > 1:  # joins the smallest of the others
         stratum[alone] = np.argmin(np.where(size == 1, n + 1, size))
-    stratum = np.unique(stratum, return_inverse=True)[1]
-    single = alone | (len(np.unique(perturbation)) < ENOUGH)
-    cluster = np.unique(np.where(single, perturbation.max() + 1 + np.arange(n), perturbation), return_inverse=True)[1]
+    stratum = _compact(stratum)
+    single = alone | (_count(perturbation) < ENOUGH)
+    cluster = _compact(np.where(single, perturbation.max() + 1 + np.arange(n), perturbation))
     members = np.bincount(stratum)
     residuals = values - (_sums(values, stratum) / members[:, None])[stratum]
     adjusted = residuals / np.sqrt(1 - 1 / members[stratum])[:, None]
@@ -181,10 +180,22 @@ def _within_contexts(values: Values, context: Codes, perturbation: Codes) -> _Sp
     return _spread(_sums(adjusted, cluster) / n, float(n**2 / trace_of_square))
 
 
+def _compact(codes: Codes) -> Codes:
+    """The same groups, numbered from 0 without a gap."""
+    numbers = np.cumsum(np.bincount(codes) > 0) - 1 if len(codes) else codes
+    return np.asarray(numbers[codes], dtype=np.int64)
+
+
+def _count(codes: Codes) -> int:
+    """How many groups; they are numbered without a gap."""
+    return int(codes.max(initial=-1)) + 1
+
+
 def _spread(contributions: Scores, degrees: float) -> _Spread:
-    variance = (contributions**2).sum(axis=0)
+    squares = contributions * contributions
+    variance = squares.sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        skewness = (contributions**3).sum(axis=0) / variance**1.5
+        skewness = (squares * contributions).sum(axis=0) / variance**1.5
     return _Spread(variance, np.full(len(variance), max(degrees, 1.0)), np.nan_to_num(skewness, posinf=0.0, neginf=0.0))
 
 

@@ -25,7 +25,9 @@ NEGLIGIBLE = 1e-6
 """A smaller difference of one condition is rounding of float32 cells: it counts as none."""
 
 
-def summarise(metrics: pd.DataFrame, *, baselines: Sequence[str]) -> pd.DataFrame:
+def summarise(
+    metrics: pd.DataFrame, *, baselines: Sequence[str], differences: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """One row per kind of split, metric and model.
 
     Parameters
@@ -35,6 +37,8 @@ def summarise(metrics: pd.DataFrame, *, baselines: Sequence[str]) -> pd.DataFram
         where there is a ceiling.
     baselines
         The models that others are compared with; those that are not in the table are passed over.
+    differences
+        `paired_differences` of the same rows and baselines, where they are at hand.
 
     Returns
     -------
@@ -60,7 +64,8 @@ def summarise(metrics: pd.DataFrame, *, baselines: Sequence[str]) -> pd.DataFram
     SettingsError
         If the table has a metric that does not exist.
     """
-    differences = paired_differences(metrics, baselines=baselines)
+    if differences is None:
+        differences = paired_differences(metrics, baselines=baselines)
     keys = ["split", "metric", "model"]
     rows = [row for group in _groups(metrics) for row in _rows(group)]
     table = pd.DataFrame(rows, columns=None if rows else [*keys, "mean"])
@@ -147,12 +152,13 @@ def _groups(metrics: pd.DataFrame) -> Iterator[_Group]:
     for name in metrics["metric"].unique():
         if name not in METRICS:
             raise unknown_name(str(name), "metric", METRICS)
-    kinds = metrics["split"].astype(str).str.split(":").str[0]
+    kinds = metrics["split"].map({name: str(name).split(":")[0] for name in metrics["split"].unique()})
     for kind, rows in metrics.groupby(kinds, sort=False):
         of_metric, names = pd.factorize(rows["metric"])
         of_model, models = pd.factorize(rows["model"])
-        labels = pd.MultiIndex.from_frame(rows[["context", "perturbation"]].astype(str))
-        of_condition, conditions = pd.factorize(labels)
+        of_context, contexts = pd.factorize(rows["context"].astype(str))
+        of_perturbation, perturbations = pd.factorize(rows["perturbation"].astype(str))
+        of_condition, conditions = pd.factorize(of_context * len(perturbations) + of_perturbation)
         shape = (len(names), len(conditions), len(models))
         frame = pd.DataFrame({"metric": of_metric, "condition": of_condition, "model": of_model})
         frame["value"], frame["seed"] = rows["value"].to_numpy(dtype=np.float64), rows["seed"].to_numpy()
@@ -163,8 +169,9 @@ def _groups(metrics: pd.DataFrame) -> Iterator[_Group]:
         by_seed = frame.groupby(["metric", "model", "seed"])["value"].mean().groupby(["metric", "model"]).std()
         spread = np.full((len(names), len(models)), np.nan)
         spread[tuple(by_seed.index.get_level_values(level).to_numpy() for level in range(2))] = by_seed.to_numpy()
-        of_context, of_perturbation = (np.array([c[k] for c in conditions], dtype=object) for k in (0, 1))
-        yield _Group(str(kind), list(names), list(models), of_context, of_perturbation, values, undefined, spread)
+        context = np.asarray(contexts)[conditions // len(perturbations)]
+        perturbation = np.asarray(perturbations)[conditions % len(perturbations)]
+        yield _Group(str(kind), list(names), list(models), context, perturbation, values, undefined, spread)
 
 
 def _rows(group: _Group) -> Iterator[dict[str, object]]:
