@@ -218,7 +218,14 @@ def test_saved_and_loaded_it_says_the_same_of_every_gene(tmp_path: Path):
     model = without_double()
     model.save(tmp_path / "model")
     first, second = (predicted(m, data, test).adata for m in (model, load_model(tmp_path / "model")))
-    for name in ("posterior_mean", "posterior_sd", "posterior_mean_sd", "probability_changed"):
+    for name in (
+        "posterior_mean",
+        "posterior_sd",
+        "posterior_weights",
+        "posterior_means",
+        "posterior_sds",
+        "informative",
+    ):
         np.testing.assert_array_equal(first.varm[name], second.varm[name])
     np.testing.assert_array_equal(first.X, second.X)
 
@@ -229,11 +236,13 @@ def test_which_genes_change_with_what_probability(tmp_path: Path):
     made = predicted(trained(data, test, threshold=0.2), data, test)
     made.write(tmp_path / "made.h5ad")
     written = ad.read_h5ad(tmp_path / "made.h5ad")
-    np.testing.assert_array_equal(written.varm["probability_changed"], made.adata.varm["probability_changed"])
+    np.testing.assert_array_equal(written.varm["posterior_weights"], made.adata.varm["posterior_weights"])
     table = changes(made, test[0])
-    assert table["probability_changed"].is_monotonic_decreasing
-    changed = pd.Series(np.abs(truth[test[0]]) > 0.2, index=made.genes)[table.index].to_numpy()
-    sure = table["probability_changed"].to_numpy() > 0.9
+    assert table["lfsr"].is_monotonic_increasing
+    true = pd.Series(truth[test[0]], index=made.genes)[table.index].to_numpy()
+    assert (np.sign(true) == np.sign(table["effect"]))[table["lfsr"] < 0.05].mean() > 0.9
+    changed = np.abs(true) > 0.2
+    sure = table["probability_beyond"].to_numpy() > 0.9
     assert sure.sum() >= 5
     assert changed[sure].mean() > 0.85
     with pytest.raises(DataError, match="no predicted condition"):

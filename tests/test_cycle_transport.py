@@ -162,7 +162,7 @@ def test_cells_have_the_mean_and_the_posterior_of_the_model_of_means(fitted, tra
     predicted = fitted.predict(data.controls(), [UNSEEN], n_cells=100)
     mean = np.asarray(predicted.x.mean(axis=0, dtype=np.float64)).ravel()
     np.testing.assert_allclose(mean, kriging.cells(UNSEEN).mean(axis=0, dtype=np.float64), rtol=1e-5, atol=1e-6)
-    for name in ("posterior_mean", "posterior_sd", "posterior_mean_sd", "probability_changed"):
+    for name in ("posterior_mean", "posterior_sd", "posterior_mean_sd", "posterior_weights", "informative"):
         np.testing.assert_array_equal(predicted.adata.varm[name], kriging.adata.varm[name])
     assert cycseq.data.posterior.changes(predicted, UNSEEN)["sd"].gt(0).all()
 

@@ -12,6 +12,7 @@ from cycseq import plots
 from cycseq.arrays import dense
 from cycseq.cli import main
 from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.gene_mixture import GeneMixture
 from cycseq.data.posterior import GenePosterior, attach_posterior
 from cycseq.data.prepare import as_log1p
 from cycseq.errors import CycseqError, DataError, FileError
@@ -25,7 +26,8 @@ def with_posterior(data: PerturbationData, mean: np.ndarray, sd: np.ndarray) -> 
     adata = data.adata.copy()
     conditions = [c for c in data.conditions() if not c.is_control]
     mean, sd = (np.tile(row, (len(conditions), 1)).astype(np.float32) for row in (mean, sd))
-    attach_posterior(adata, conditions, GenePosterior(mean, sd, sd, np.ones_like(mean)))
+    mixture = GeneMixture.normal(mean, sd)
+    attach_posterior(adata, conditions, GenePosterior(mean, sd, sd, mixture, np.ones(mean.shape, dtype=bool)))
     return PerturbationData(adata=adata, scale="log1p")
 
 

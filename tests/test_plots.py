@@ -78,15 +78,16 @@ def test_validation_has_the_colour_of_its_loss():
     assert ax.lines[2].get_linestyle() == "--"
 
 
-def test_the_surest_genes_stand_below_their_condition_with_intervals_of_the_level():
+def test_the_surest_genes_stand_below_their_condition_with_their_intervals():
     changes = pd.DataFrame(
         {
             "context": ["NK"] * 3 + ["B"] * 3,
             "perturbation": "stim",
             "gene": list("abcdef"),
-            "delta": [1.0, -2.0, 0.1, 3.0, 0.2, 4.0],
-            "sd": 0.5,
-            "probability_changed": [0.99, 0.95, 0.1, 0.9, 0.2, 0.9],
+            "effect": [1.0, -2.0, 0.1, 3.0, 0.2, 4.0],
+            "lower": [0.5, -3.0, -0.4, 2.0, -0.1, 3.0],
+            "upper": [1.2, -1.5, 0.6, 3.5, 0.4, 5.0],
+            "lfsr": [0.01, 0.05, 0.4, 0.1, 0.3, 0.1],
         }
     )
     real = pd.Series([1.25], index=pd.MultiIndex.from_tuples([("NK", "stim", "a")]))
@@ -94,7 +95,7 @@ def test_the_surest_genes_stand_below_their_condition_with_intervals_of_the_leve
     names = [label.get_text() for label in ax.get_yticklabels()]
     assert names == ["NK: stim", "a", "b", "B: stim", "f", "d"]
     low, high = ax.collections[0].get_segments()[0][:, 0]
-    np.testing.assert_allclose([low, high], [1.0 - 1.6449 * 0.5, 1.0 + 1.6449 * 0.5], rtol=1e-3)
+    np.testing.assert_allclose([low, high], [0.5, 1.2])
     crosses = np.ma.filled(ax.collections[2].get_offsets(), np.nan)[:, 0]
     np.testing.assert_allclose(crosses, [1.25, np.nan])
 

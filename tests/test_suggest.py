@@ -170,13 +170,16 @@ def test_commands_write_what_to_measure_and_which_genes_change(tmp_path: Path, c
     assert "must end in .png" in capsys.readouterr().err
     genes = pd.read_csv(tmp_path / "genes.csv")
     made = ad.read_h5ad(tmp_path / "made.h5ad")
-    assert list(genes) == ["context", "perturbation", "gene", "delta", "sd", "probability_changed"]
+    assert list(genes) == [
+        "context", "perturbation", "gene", "effect", "sd", "lower", "upper",
+        "probability_up", "probability_down", "lfsr", "probability_beyond", "informative",
+    ]  # fmt: skip
     assert len(genes) == GENES * len(made.uns["posterior_conditions"])
     for i, name in enumerate(made.uns["posterior_conditions"]):
         of_condition = genes[genes["perturbation"] == name.split(":")[1]]
-        assert of_condition["probability_changed"].is_monotonic_decreasing
+        assert of_condition["lfsr"].is_monotonic_increasing
         by_gene = of_condition.set_index("gene").loc[made.var_names]
-        np.testing.assert_allclose(by_gene["delta"], made.varm["posterior_mean"][:, i], rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(by_gene["effect"], made.varm["posterior_mean"][:, i], rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(by_gene["sd"], made.varm["posterior_sd"][:, i], rtol=1e-4)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cycseq.data.simulate import SimulateSettings, simulate
     from cycseq.data.split import Split, SplitSettings, make_splits
     from cycseq.evaluation import EvaluateSettings, evaluate
-    from cycseq.interpretation import coverage, differential, pathway_scores, read_gmt
+    from cycseq.interpretation import coverage, coverage_by_stratum, differential, pathway_scores, read_gmt, reliability
     from cycseq.models import build_model, load_model
     from cycseq.report import write_report
     from cycseq.run import Run, fit_run
@@ -37,7 +37,14 @@ _WHERE = {
     "cycseq.data.simulate": ("SimulateSettings", "simulate"),
     "cycseq.data.split": ("Split", "SplitSettings", "make_splits"),
     "cycseq.evaluation": ("EvaluateSettings", "evaluate"),
-    "cycseq.interpretation": ("coverage", "differential", "pathway_scores", "read_gmt"),
+    "cycseq.interpretation": (
+        "coverage",
+        "coverage_by_stratum",
+        "differential",
+        "pathway_scores",
+        "read_gmt",
+        "reliability",
+    ),
     "cycseq.models": ("build_model", "load_model"),
     "cycseq.report": ("write_report",),
     "cycseq.run": ("Run", "fit_run"),
@@ -62,6 +69,7 @@ __all__ = [
     "build_model",
     "compare",
     "coverage",
+    "coverage_by_stratum",
     "differential",
     "evaluate",
     "fit_run",
@@ -73,6 +81,7 @@ __all__ = [
     "prepare",
     "read",
     "read_gmt",
+    "reliability",
     "simulate",
     "summarise",
     "tune",

@@ -21,8 +21,8 @@ from cycseq.files import check_output, write_text
 from cycseq.run import Run, pairs_of
 
 Direction = Literal["forward", "reverse"]
-LIKELY = 0.9
-"""Probability from which a gene is counted as changed in what is said at the end."""
+SURE = 0.05
+"""Local false sign rate up to which a gene is counted in what is said at the end."""
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
@@ -58,7 +58,7 @@ def configure(parser: Parser, _words: list[str]) -> None:
     parser.add_argument(
         "--genes_out",
         type=Path,
-        help="Where to write which genes change with what probability (.csv), from a model that knows its uncertainty.",
+        help="Where to write each gene's effect, interval and probabilities of its direction (.csv), from a model that knows its uncertainty.",
     )
     parser.add_argument("--seed", type=int, default=0, help="Fixes which control cells are drawn.")
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the output if it exists.")
@@ -85,9 +85,10 @@ def run(options: Namespace) -> None:
     if options.genes_out is not None:
         genes = pd.concat(tables.genes)
         write_text(options.genes_out, genes.to_csv(index=False, float_format="%.5g"), overwrite=options.overwrite)
-        likely = int((genes["probability_changed"] > LIKELY).sum())
+        sure = int(((genes["lfsr"] <= SURE) & genes["informative"]).sum())
         say(
-            f"wrote {options.genes_out}: {len(genes):,} rows (gene and condition), {likely:,} with probability_changed above {LIKELY}"
+            f"wrote {options.genes_out}: {len(genes):,} rows (gene and condition), {sure:,} with a local false sign rate "
+            f"(lfsr) of at most {SURE}; nothing can be told of {int((~genes['informative'].astype(bool)).sum()):,}"
         )
 
 

@@ -8,13 +8,23 @@ from dataclasses import dataclass
 import anndata as ad
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.gene_mixture import GeneMixture
 from cycseq.errors import DataError, unknown_name
 
 CONDITIONS = "posterior_conditions"
 """`uns` key: the condition of each column of the `varm` arrays."""
+THRESHOLD = "posterior_threshold"
+"""`uns` key: from which size on, in log1p units, a response is large."""
+LEVEL = 0.9
+"""Of the intervals of a table."""
+COLUMNS = (
+    "context", "perturbation", "gene", "effect", "sd", "lower", "upper",
+    "probability_up", "probability_down", "lfsr", "probability_beyond", "informative",
+)  # fmt: skip
+"""Of a table of genes."""
 
 OfConditions = Float[np.ndarray, "conditions genes"]
 
@@ -29,43 +39,82 @@ class GenePosterior:
     """`posterior_sd`: of the true Delta. A measured one differs by its sampling noise as well."""
     mean_sd: OfConditions
     """`posterior_mean_sd`: of the true mean of the perturbed cells, which is what the predicted cells' mean estimates."""
-    probability_changed: OfConditions
-    """`probability_changed`: that the true Delta is beyond the threshold, up or down."""
-
-
-NAMES = {
-    "mean": "posterior_mean",
-    "sd": "posterior_sd",
-    "mean_sd": "posterior_mean_sd",
-    "probability_changed": "probability_changed",
-}
+    mixture: GeneMixture
+    """`posterior_weights`, `posterior_means`, `posterior_sds` (genes x conditions x components): of the true Delta."""
+    informative: Bool[np.ndarray, "conditions genes"]
+    """`informative`: whether more is known of the gene than the prior alone would say."""
+    threshold: float = 0.1
+    """From which size on a response is large, in log1p units."""
 
 
 def attach_posterior(adata: ad.AnnData, conditions: Sequence[Condition], posterior: GenePosterior) -> None:
     """Write a posterior into the predicted cells' `varm` and name its columns in `uns`."""
     adata.uns[CONDITIONS] = [str(condition) for condition in conditions]
-    for field, name in NAMES.items():
-        adata.varm[name] = np.ascontiguousarray(getattr(posterior, field).T, dtype=np.float32)
+    adata.uns[THRESHOLD] = float(posterior.threshold)
+    mixture = posterior.mixture
+    arrays = {
+        "posterior_mean": posterior.mean,
+        "posterior_sd": posterior.sd,
+        "posterior_mean_sd": posterior.mean_sd,
+        "posterior_weights": mixture.weights,
+        "posterior_means": mixture.means,
+        "posterior_sds": mixture.sds,
+    }
+    for name, array in arrays.items():
+        adata.varm[name] = np.ascontiguousarray(np.swapaxes(array, 0, 1), dtype=np.float32)
+    adata.varm["informative"] = np.ascontiguousarray(posterior.informative.T)
+
+
+def read_posterior(predicted: PerturbationData) -> tuple[list[str], GenePosterior]:
+    """The conditions that have a posterior, and what is believed of them.
+
+    Raises
+    ------
+    DataError
+        If the cells were predicted by a model without uncertainty, or the posterior is damaged.
+    """
+    if CONDITIONS not in predicted.adata.uns:
+        made_by = predicted.adata.uns.get("cycseq", {}).get("model")
+        what = "these cells carry no posterior" if made_by is None else f"{made_by} says nothing of its uncertainty"
+        msg = f"{what}: predict with ConditionKriging, or with CycleTransport, which takes its means from it."
+        raise DataError(msg)
+    conditions = [str(condition) for condition in predicted.adata.uns[CONDITIONS]]
+    varm, shape = predicted.adata.varm, (len(predicted.genes), len(conditions))
+    names = ("mean", "sd", "mean_sd", "weights", "means", "sds")
+    for name in (*(f"posterior_{name}" for name in names), "informative"):
+        if name not in varm or np.shape(varm[name])[:2] != shape:
+            msg = f"the posterior of these cells is damaged: {name} is missing, or has no column for each condition."
+            raise DataError(msg)
+    arrays = [np.swapaxes(np.asarray(varm[f"posterior_{name}"], dtype=np.float64), 0, 1) for name in names]
+    if len({array.shape for array in arrays[3:]}) > 1 or arrays[3].ndim != 3:
+        msg = "the posterior of these cells is damaged: its weights, means and sds have not the same shape."
+        raise DataError(msg)
+    informative = np.asarray(varm["informative"], dtype=bool).T
+    threshold = float(predicted.adata.uns.get(THRESHOLD, 0.1))
+    mean, sd, mean_sd, weights, means, sds = arrays
+    mixture = GeneMixture(weights, means, sds)
+    return conditions, GenePosterior(mean, sd, mean_sd, mixture, informative, threshold)
 
 
 def changes(predicted: PerturbationData, condition: Condition) -> pd.DataFrame:
-    """Which genes a condition changes, the surest first: `delta`, `sd`, `probability_changed`, by gene.
+    """What a condition does to every gene, the surest direction first.
+
+    Returns
+    -------
+    By gene: `effect` (Delta, log1p units), `sd`, `lower` and `upper` (90 % interval of the true Delta), `probability_up`
+    and `probability_down` (that it is above, below 0), `lfsr` (local false sign rate: that the likelier direction is
+    wrong), `probability_beyond` (that it is beyond the model's threshold, up or down) and `informative` (whether more is
+    known of the gene than the prior alone would say). Ordered by `lfsr`, then by the size of effect over sd.
 
     Raises
     ------
     DataError
         If the cells were predicted by a model without uncertainty, or the condition is not among them.
     """
-    conditions = _known_conditions(predicted)
+    conditions, posterior = read_posterior(predicted)
     if str(condition) not in conditions:
         raise unknown_name(str(condition), "predicted condition", conditions, DataError)
-    column = conditions.index(str(condition))
-    names = {"delta": "posterior_mean", "sd": "posterior_sd", "probability_changed": "probability_changed"}
-    table = pd.DataFrame(
-        {name: np.asarray(predicted.adata.varm[key])[:, column] for name, key in names.items()}, index=predicted.genes
-    )
-    table.index.name = "gene"
-    return table.sort_values("probability_changed", ascending=False, kind="stable")
+    return _table(posterior, conditions.index(str(condition)), predicted.genes)
 
 
 def all_changes(predicted: PerturbationData) -> pd.DataFrame:
@@ -78,30 +127,34 @@ def all_changes(predicted: PerturbationData) -> pd.DataFrame:
     DataError
         If the cells were predicted by a model without uncertainty.
     """
-    known = _known_conditions(predicted)
+    conditions, posterior = read_posterior(predicted)
     tables = []
     for condition in predicted.conditions():
-        if not condition.is_control and str(condition) in known:
-            table = changes(predicted, condition).reset_index()
+        if not condition.is_control and str(condition) in conditions:
+            table = _table(posterior, conditions.index(str(condition)), predicted.genes).reset_index()
             table.insert(0, "context", condition.context)
             table.insert(1, "perturbation", condition.perturbation)
             tables.append(table)
-    if not tables:
-        return pd.DataFrame(columns=["context", "perturbation", "gene", "delta", "sd", "probability_changed"])
-    return pd.concat(tables, ignore_index=True)
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
 
 
-def _known_conditions(predicted: PerturbationData) -> list[str]:
-    """The conditions of the columns of the posterior; raises `DataError` where there is none."""
-    if CONDITIONS not in predicted.adata.uns:
-        made_by = predicted.adata.uns.get("cycseq", {}).get("model")
-        what = "these cells carry no posterior" if made_by is None else f"{made_by} says nothing of its uncertainty"
-        msg = f"{what}: predict with ConditionKriging, or with CycleTransport, which takes its means from it."
-        raise DataError(msg)
-    conditions = [str(condition) for condition in predicted.adata.uns[CONDITIONS]]
-    varm, shape = predicted.adata.varm, (len(predicted.genes), len(conditions))
-    lacking = [name for name in NAMES.values() if name not in varm or np.shape(varm[name]) != shape]
-    if lacking:
-        msg = f"the posterior of these cells is damaged: {lacking[0]} is missing, or has no column for each condition."
-        raise DataError(msg)
-    return conditions
+def _table(posterior: GenePosterior, column: int, genes: Sequence[str]) -> pd.DataFrame:
+    """One condition."""
+    mixture = posterior.mixture.at(column)
+    told = mixture.probabilities(posterior.threshold)
+    table = pd.DataFrame(
+        {
+            "effect": posterior.mean[column],
+            "sd": posterior.sd[column],
+            "lower": mixture.quantile(0.5 - LEVEL / 2),
+            "upper": mixture.quantile(0.5 + LEVEL / 2),
+            "probability_up": told.up,
+            "probability_down": told.down,
+            "lfsr": told.lfsr,
+            "probability_beyond": told.beyond,
+            "informative": posterior.informative[column],
+        },
+        index=pd.Index(genes, name="gene"),
+    )
+    size = np.abs(posterior.mean[column]) / np.maximum(posterior.sd[column], 1e-12)
+    return table.iloc[np.lexsort((-size, told.lfsr))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy.stats import false_discovery_control, norm
+from scipy.stats import false_discovery_control
 
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.posterior import CONDITIONS, changes
@@ -26,7 +26,7 @@ def differential(
     """Delta and adjusted p-value of every gene: real or predicted cells against control cells.
 
     Cells of a model with a posterior (`ConditionKriging`) are not tested: p is that of delta being of the other sign,
-    twice ``Phi(-|mean| / sd)``, from the posterior. All other cells are, by Wilcoxon's rank-sum test. Then p depends on how
+    twice the local false sign rate of the posterior. All other cells are, by Wilcoxon's rank-sum test. Then p depends on how
     many cells were predicted, and a model that shifts control cells has filled their zeros, which the test takes for a
     difference in every gene: read such p-values with `zero_fraction_error` beside them.
 
@@ -56,9 +56,8 @@ def differential(
     data = data.require("log1p", "differential")
     if CONDITIONS in data.adata.uns:
         believed = changes(data, condition).loc[data.genes]
-        z = believed["delta"].abs() / believed["sd"].clip(lower=float(np.finfo(np.float32).tiny))
-        p_adjusted = false_discovery_control(2 * norm.sf(z))
-        return pd.DataFrame({"delta": believed["delta"].astype(np.float64), "p_adjusted": p_adjusted})
+        p_adjusted = false_discovery_control(np.clip(2.0 * believed["lfsr"], 0.0, 1.0))
+        return pd.DataFrame({"delta": believed["effect"].astype(np.float64), "p_adjusted": p_adjusted})
     control = (data if control is None else control).require("log1p", "differential (control)").with_genes(data.genes)
     unperturbed = Condition(condition.context, CONTROL)
     cells, controls = (

@@ -199,7 +199,7 @@ def _responses(data: PerturbationData, control: PerturbationData | None) -> list
         found = []
         for condition in conditions:
             table = changes(data, condition).loc[data.genes]
-            delta, sd = table["delta"].to_numpy(), table["sd"].to_numpy()
+            delta, sd = table["effect"].to_numpy(), table["sd"].to_numpy()
             found.append(_Response(condition, delta / np.maximum(sd, np.finfo(np.float32).tiny), delta))
         return found
     control = (data if control is None else control).require("log1p", "pathway reading (control)")

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
-from cycseq.kriging.block import Block, PerRow, Places
+from cycseq.data.gene_mixture import GeneMixture
+from cycseq.kriging.block import Block, PerRow, Places, Targets
 from cycseq.kriging.mixture import Covariances, Mixture, Posterior, krige
 
 COVERAGE = 0.9
@@ -39,7 +40,21 @@ class Trust:
         mean = posterior.mean * (1.0 - (1.0 - self.slope) * foreign)
         own = self.nugget * block.noise.mean(axis=1)[:, None] * foreign**2
         variance = posterior.variance * (1.0 + (self.inflation - 1.0) * foreign) + own
-        return Posterior(mean, variance, posterior.own_weight)
+        mixture = posterior.mixture
+        if mixture is not None:
+            mixture = self._trusted(mixture, mean, variance, 1.0 - (1.0 - self.slope) * foreign)
+        return Posterior(mean, variance, posterior.own_weight, mixture=mixture)
+
+    def _trusted(self, mixture: GeneMixture, mean: Targets, variance: Targets, slope: Targets) -> GeneMixture:
+        """Every component's mean times the slope, its width stretched until mean and variance are those stated.
+
+        A component at zero stays there: what is sure to do nothing gets no direction.
+        """
+        means = mixture.means * slope[..., None]
+        between = (mixture.weights * (means - mean[..., None]) ** 2).sum(axis=-1)
+        within = (mixture.weights * mixture.sds**2).sum(axis=-1)
+        stretch = np.sqrt(np.maximum(variance - between, 0.0) / np.maximum(within, 1e-30))
+        return GeneMixture(mixture.weights, means, mixture.sds * stretch[..., None])
 
 
 def leave_one_out(

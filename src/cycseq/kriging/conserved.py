@@ -8,7 +8,7 @@ integrated out on a grid, which takes any number of contexts, and both laws are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,11 +17,14 @@ from jaxtyping import Float
 from scipy.special import logsumexp
 from scipy.stats import norm
 
+from cycseq.data.gene_mixture import GeneMixture
 from cycseq.kriging.block import NOISE_FLOOR, Block, PerRow, Places, Targets
 
 _HALF = np.geomspace(0.05, 40.0, 36)
 GRID = np.concatenate([-_HALF[::-1], [0.0], _HALF])
 """Values of f, in units of the square root of a row's variance."""
+NEIGHBOURS = np.array([*range(0, 36, 4), 36, *range(37, 73, 4)])
+"""Where groups of four neighbours on the grid begin, which become one component: they differ by less than the spread."""
 SPREADS = (0.1, 0.3)
 """Not less: the grid's steps are a fifth of f."""
 START_RATE = 0.7
@@ -42,9 +45,8 @@ PointsOnGrid = Float[np.ndarray, "rows points grid"]
 PointsOfScales = Float[np.ndarray, "rows points scales"]
 Chance = Float[np.ndarray, "grid"]
 """Probability of every place of the grid."""
-Expectation = Callable[[OnGrid], PerRow]
-Moments = Float[np.ndarray, "4 rows"]
-"""Mean, mean square, own weight and own fit at one target."""
+Parts = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Weights, means and variances of components, rows x components."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,8 @@ class Conserved:
 
     def posterior(
         self, block: Block, scales: Sequence[float], weights: Float[np.ndarray, "scales"], targets: Places
-    ) -> tuple[PerRow, Targets, Targets, Targets, Targets]:
-        """Log likelihood of every row; mean, variance, own weight and own fit (`Kriged`) at the targets.
+    ) -> tuple[PerRow, Targets, Targets, Targets, Targets, GeneMixture]:
+        """Log likelihood of every row; mean, variance, own weight and own fit (`Kriged`) at the targets, and the mixture.
 
         Parameters
         ----------
@@ -89,57 +91,70 @@ class Conserved:
         """
         chance = (weights @ _on_grid(scales)).astype(np.float32)
         columns = {point: i for i, point in enumerate(block.points.tolist())}
-        evidence, found = [], []
+        evidence: list[PerRow] = []
+        found: list[list[_AtTarget]] = [[] for _ in targets]
         for part in _chunks(block):
             seen = _Explained.of(part, self)
-            of_rows = seen.evidence(chance)
-            expected = seen.expectation(chance)
-            at = []
-            for target in targets.tolist():
+            of_rows, grid = seen.evidence(chance), seen.posterior(chance)
+            for at, target in zip(found, targets.tolist(), strict=True):
                 column = columns.get(target)
                 if column is None:
-                    at.append(self._new(seen, expected))
+                    at.append(self._new(seen, grid))
                 else:
                     fit = of_rows - seen.evidence(chance, without=column)
-                    at.append(self._measured(seen, column, expected, fit))
+                    at.append(self._measured(seen, column, grid, fit))
             evidence.append(of_rows)
-            found.append(np.stack(at, axis=2))
-        mean, square, own_weight, own_fit = np.concatenate(found, axis=1)
-        return np.concatenate(evidence), mean, np.maximum(square - mean**2, 0.0), own_weight, own_fit
+        of_rows = np.concatenate(evidence)
+        if not len(targets):
+            none = np.empty((len(of_rows), 0))
+            return of_rows, none, none, none, none, GeneMixture.normal(none, none)
+        own_weight, own_fit = (
+            np.stack([np.concatenate([getattr(part, name) for part in at]) for at in found], axis=1)
+            for name in ("own_weight", "own_fit")
+        )
+        mixture = GeneMixture(
+            *(
+                np.stack([np.concatenate([getattr(part.mixture, name) for part in at]) for at in found], axis=1)
+                for name in ("weights", "means", "sds")
+            )
+        )
+        return of_rows, mixture.mean, mixture.variance, own_weight, own_fit, mixture
 
-    def _new(self, seen: _Explained, expected: Expectation) -> Moments:
+    def _new(self, seen: _Explained, grid: OnGrid) -> _AtTarget:
         """What is expected of a point without a measurement."""
+        shared = _grouped(np.float32(self.rate) * grid, seen.f, np.float32(self.spread) * seen.f**2)
+        prior = seen.block.variance[:, None] * np.asarray(self.scales)
+        alone = (np.broadcast_to((1.0 - self.rate) * np.asarray(self.own), prior.shape), np.zeros_like(prior), prior)
         nothing = np.zeros(len(seen.f))
-        shared = self.rate * (1.0 + self.spread) * expected(seen.f**2)
-        square = shared + (1.0 - self.rate) * self._own_variance * seen.block.variance
-        return np.stack([self.rate * expected(seen.f), square, nothing, nothing])
+        return _AtTarget(_side_by_side(shared, alone), nothing, nothing)
 
-    def _measured(self, seen: _Explained, column: int, expected: Expectation, fit: PerRow) -> Moments:
+    def _measured(self, seen: _Explained, column: int, grid: OnGrid, fit: PerRow) -> _AtTarget:
         """What is expected of a point with a measurement: f as far as it has it, or what it has alone."""
         y = seen.block.y[:, [column]].astype(np.float32)
         noise = np.maximum(seen.block.noise[:, [column]], NOISE_FLOOR).astype(np.float32)
-        has_it = seen.shared[:, column] / (seen.shared[:, column] + np.float32(1.0 - self.rate))
+        has_it = grid * (seen.shared[:, column] / (seen.shared[:, column] + np.float32(1.0 - self.rate)))
         around = np.float32(self.spread) * seen.f**2
-        kept = around / (around + noise)
-        shared_mean = seen.f + kept * (y - seen.f)
+        share = around / (around + noise)
         of_scale = np.exp(seen.own[:, column] - seen.of_own[:, [column]]) * np.asarray(self.own)
         variance = seen.block.variance[:, None] * np.asarray(self.scales)
-        kept_alone = variance / (variance + noise)
-        alone = of_scale * kept_alone
-        alone_square = (alone * (noise + kept_alone * y**2)).sum(axis=1)
-        own = 1.0 - expected(has_it)
-        return np.stack(
-            [
-                expected(has_it * shared_mean) + own * (alone * y).sum(axis=1),
-                expected(has_it * (kept * noise + shared_mean**2)) + own * alone_square,
-                expected(has_it * kept) + own * alone.sum(axis=1),
-                fit,
-            ]
-        )
+        alone = variance / (variance + noise)
+        own = (1.0 - has_it.sum(axis=1, dtype=np.float64))[:, None] * of_scale
+        own_weight = (has_it * share).sum(axis=1, dtype=np.float64) + (own * alone).sum(axis=1)
+        shared = _grouped(has_it, seen.f + share * (y - seen.f), share * noise)
+        return _AtTarget(_side_by_side(shared, (own, alone * y, alone * noise)), own_weight, fit)
 
     @property
     def _own_variance(self) -> float:
         return float(np.dot(self.own, self.scales))
+
+
+@dataclass(frozen=True)
+class _AtTarget:
+    """What is believed of one target."""
+
+    mixture: GeneMixture
+    own_weight: PerRow
+    own_fit: PerRow
 
 
 @dataclass(frozen=True)
@@ -180,11 +195,26 @@ class _Explained:
         found: np.ndarray = (np.log(chance @ np.exp(log_sum - highest).T) + highest[:, 0] + of_own).T
         return found
 
-    def expectation(self, chance: Chance) -> Expectation:
-        """The posterior mean of whatever depends on f."""
+    def posterior(self, chance: Chance) -> OnGrid:
+        """Probability of every place of the grid."""
         weighed = np.exp(self._log_sum - self._log_sum.max(axis=1, keepdims=True)) * chance
-        weighed = weighed / weighed.sum(axis=1, keepdims=True)
-        return lambda values: np.einsum("rg,rg->r", weighed, values).astype(np.float64)
+        posterior: np.ndarray = weighed / weighed.sum(axis=1, keepdims=True)
+        return posterior
+
+
+def _grouped(weights: OnGrid, means: OnGrid, variances: OnGrid) -> Parts:
+    """Components of the grid, neighbours merged; mean and variance are kept."""
+    total, first, second = (
+        np.add.reduceat(values, NEIGHBOURS, axis=1, dtype=np.float64)
+        for values in (weights, weights * means, weights * (variances + means**2))
+    )
+    safe = np.maximum(total, NEVER)
+    return total, first / safe, np.maximum(second / safe - (first / safe) ** 2, 0.0)
+
+
+def _side_by_side(shared: Parts, alone: Parts) -> GeneMixture:
+    weights, means, variances = (np.concatenate(pair, axis=1) for pair in zip(shared, alone, strict=True))
+    return GeneMixture(weights, means, np.sqrt(variances))
 
 
 def learn_conserved(blocks: Sequence[Block], scales: Sequence[float]) -> Conserved | None:

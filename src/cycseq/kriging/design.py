@@ -13,8 +13,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from cycseq.kriging.block import Block
-from cycseq.kriging.field import Field, Stage
+from cycseq.kriging.field import Field
 from cycseq.kriging.mixture import Covariances, prior_covariance
+from cycseq.kriging.settings import Stage
 
 OfContexts = Float[np.ndarray, "genes contexts contexts"]
 OfConditions = Float[np.ndarray, "genes perturbations contexts"]

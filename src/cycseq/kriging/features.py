@@ -10,8 +10,9 @@ from jaxtyping import Float
 from cycseq.kriging.block import Block
 from cycseq.kriging.calibration import leave_one_out
 from cycseq.kriging.covariance import euclidean, median_distance
-from cycseq.kriging.field import Field, Stage
+from cycseq.kriging.field import Field
 from cycseq.kriging.mixture import Covariances, Posterior, learn_mixture
+from cycseq.kriging.settings import SPECIFIC_COMPONENTS, Stage
 
 FEWEST_PERTURBATIONS = 5
 """With features; below, nothing is learned from them."""
@@ -51,7 +52,7 @@ def krige_features(
     """What new perturbations (columns) do beyond the typical, alike in all contexts."""
     covariances = feature_covariances(np.concatenate([values, new]), len(names))
     targets = np.arange(len(names), len(names) + len(new))
-    return stage.krige(feature_block(field, names), covariances, targets)
+    return stage.krige(feature_block(field, names), covariances, targets, n_components=SPECIFIC_COMPONENTS)
 
 
 def feature_block(field: Field, names: Sequence[str]) -> Block:

@@ -7,62 +7,19 @@ response to a combination is a sum of its parts' with learned coefficients, and 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 
+from cycseq.data.gene_mixture import GeneMixture
 from cycseq.errors import ModelError
 from cycseq.kriging.block import Block, PerRow, Places, Targets
-from cycseq.kriging.calibration import Trust
 from cycseq.kriging.covariance import RESPONSE_PATTERNS, euclidean
 from cycseq.kriging.measured import Levels, Measured
-from cycseq.kriging.mixture import Covariances, Mixture, Posterior, krige
-from cycseq.kriging.private import Private
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A learned prior over contexts."""
-
-    mixture: Mixture
-    trust: Trust = field(default_factory=Trust)
-    private: Private = field(default_factory=Private)
-
-    def krige(self, block: Block, covariances: Covariances, targets: Places) -> Posterior:
-        """The corrected posterior at the targets."""
-        joint = krige(block, self.mixture, covariances, targets)
-        return self.private.applied(block, self.trust.applied(block, joint), joint, targets)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Everything learned, save the measured responses themselves."""
-
-    unit: float
-    """Median distance between the control profiles of contexts with perturbed cells."""
-    gene_variance: PerRow
-    """Prior variance of a response."""
-    common_variance: float
-    """Prior variance of the common response, all genes alike."""
-    strength: dict[str, float]
-    """Variance of a perturbation, in units of the mean one."""
-    common: Stage | None
-    """None with fewer than `COMMON_FROM` perturbations."""
-    specific: Stage
-    part_coefficient: float = 1.0
-    """What the sum of the parts is multiplied by in a combination; 1 is the additive model."""
-    interaction: Stage | None = None
-    """None where no combination was measured."""
-    interaction_variance: float = 0.0
-    """Prior variance of an interaction, in units of the genes' variances."""
-    typical_slope: float = 0.0
-    """How much of the mean of all own responses a new perturbation shows, in [0, 1]."""
-    features: Stage | None = None
-    """How features tell of a perturbation; None where too few have some."""
-    level_slope: float = 1.0
-    """How much of what smoothing takes off control levels is noise indeed, in [0, 1]."""
+from cycseq.kriging.mixture import Covariances, Posterior
+from cycseq.kriging.settings import COMMON_COMPONENTS, COMPONENTS, SPECIFIC_COMPONENTS, Settings, Stage
 
 
 @dataclass(frozen=True)
@@ -108,8 +65,10 @@ class Field:
         """The common response in every context."""
         shape = (self.measured.delta.shape[1], len(self.levels))
         if self.settings.common is None:
-            return Posterior(np.zeros(shape), np.zeros(shape), np.zeros(shape))
-        return self.settings.common.krige(self.common_block(), self.covariances, self.everywhere)
+            return normal(np.zeros(shape), np.zeros(shape))
+        return self.settings.common.krige(
+            self.common_block(), self.covariances, self.everywhere, n_components=COMMON_COMPONENTS
+        )
 
     @cached_property
     def control_error(self) -> Posterior:
@@ -146,12 +105,14 @@ class Field:
         variance = self.settings.gene_variance * self.settings.strength[name]
         return Block(self.measured.delta[rows].T - offset, noise, variance, contexts)
 
-    def specific(self, name: str) -> Posterior:
-        """A single perturbation's own response in every context."""
+    def specific(self, name: str, targets: Places | None = None, *, n_components: int = 0) -> Posterior:
+        """A single perturbation's own response in every context, or in some, with its mixture where components are asked for."""
         if name not in self.settings.strength:
             msg = f"{name!r} was never measured."
             raise ModelError(msg)
-        return self.settings.specific.krige(self.specific_block(name), self.covariances, self.everywhere)
+        targets = self.everywhere if targets is None else targets
+        block = self.specific_block(name)
+        return self.settings.specific.krige(block, self.covariances, targets, n_components=n_components)
 
     @cached_property
     def typical(self) -> Targets:
@@ -166,15 +127,36 @@ class Field:
             total += self.specific(name).mean
         return self.settings.typical_slope * total / len(names)
 
-    def additive(self, name: str, new: Mapping[str, Posterior] | None = None) -> Posterior:
-        """A combination as the sum of its parts, in every context; `new` has the parts that were never measured."""
+    def additive(
+        self,
+        name: str,
+        new: Mapping[str, Posterior] | None = None,
+        targets: Places | None = None,
+        *,
+        n_components: int = 0,
+    ) -> Posterior:
+        """A combination as the sum of its parts, in every context or in some.
+
+        `new` has the parts that were never measured, at the same targets.
+        """
         factor, names, new = self.settings.part_coefficient, parts_of(name), new or {}
-        parts = [new[part] if part in new else self.specific(part) for part in names]
-        times, foreign = len(names), 1.0 - self.common.own_weight
+        targets = self.everywhere if targets is None else targets
+        parts = [
+            new[part] if part in new else self.specific(part, targets, n_components=n_components) for part in names
+        ]
+        common = self.common.at(targets)
+        times, foreign = len(names), 1.0 - common.own_weight
+        mixture = None
+        if n_components and common.mixture is not None:
+            mixture = common.mixture.scaled(factor * times)
+            for part in parts:
+                if part.mixture is not None:
+                    mixture = mixture.plus(part.mixture.scaled(factor), n_components)
         return Posterior(
-            factor * (times * self.common.mean + sum(part.mean for part in parts)),
-            factor**2 * (times**2 * self.common.variance + sum(part.variance for part in parts)),
-            factor * (times * self.common.own_weight + foreign * sum(part.own_weight for part in parts)),
+            factor * (times * common.mean + sum(part.mean for part in parts)),
+            factor**2 * (times**2 * common.variance + sum(part.variance for part in parts)),
+            factor * (times * common.own_weight + foreign * sum(part.own_weight for part in parts)),
+            mixture=mixture,
         )
 
     def interaction_block(self, name: str) -> Block:
@@ -189,34 +171,81 @@ class Field:
         offset = sums.mean[:, contexts] + self.control_error.mean[:, contexts]
         return Block(self.measured.delta[rows].T - offset, noise, variance, contexts)
 
-    def response(self, name: str, new: Mapping[str, Posterior] | None = None) -> Posterior:
-        """The response to a perturbation in every context: known ones, then new ones.
+    def response(
+        self, name: str, new: Mapping[str, Posterior] | None = None, targets: Places | None = None
+    ) -> Posterior:
+        """The response to a perturbation, with its mixture, in every context (known ones, then new ones) or in some.
 
         Parameters
         ----------
         name
             A perturbation that was measured, or a combination.
         new
-            What perturbations, or parts, that were never measured are expected to do beside the common response.
+            What perturbations, or parts, that were never measured are expected to do beside the common response, at the
+            targets.
+        targets
+            Places of contexts; None means all.
         """
-        if name in self.settings.strength or (new and name in new):
-            first, second = self.common, new[name] if new and name in new else self.specific(name)
+        targets = self.everywhere if targets is None else targets
+        if new and name in new:
+            first, second = self.common.at(targets), new[name]
+        elif name in self.settings.strength:
+            first = self.common.at(targets)
+            second = self.specific(name, targets, n_components=SPECIFIC_COMPONENTS)
         else:
-            first, second = self.additive(name, new), self._interaction(name)
+            first = self.additive(name, new, targets, n_components=SPECIFIC_COMPONENTS)
+            second = self._interaction(name, targets)
+        mixture = None
+        if first.mixture is not None and second.mixture is not None:
+            mixture = first.mixture.plus(second.mixture, COMPONENTS)
         return Posterior(
             first.mean + second.mean,
             first.variance + second.variance,
             first.own_weight + (1.0 - first.own_weight) * second.own_weight,
+            mixture=mixture,
         )
 
-    def _interaction(self, name: str) -> Posterior:
-        shape = (self.measured.delta.shape[1], len(self.levels))
+    def _interaction(self, name: str, targets: Places) -> Posterior:
+        zero = np.zeros((self.measured.delta.shape[1], len(targets)))
         if self.settings.interaction is None:
-            return Posterior(np.zeros(shape), np.zeros(shape), np.zeros(shape))
+            return normal(zero, zero)
         if len(self.measured.rows(name)):
-            return self.settings.interaction.krige(self.interaction_block(name), self.covariances, self.everywhere)
+            block = self.interaction_block(name)
+            return self.settings.interaction.krige(block, self.covariances, targets, n_components=SPECIFIC_COMPONENTS)
         unknown = self.settings.gene_variance * self.settings.interaction_variance
-        return Posterior(np.zeros(shape), np.broadcast_to(unknown[:, None], shape), np.zeros(shape))
+        return self.unmeasured(zero, unknown, self.settings.interaction)
+
+    def unmeasured(self, mean: Targets, variance: PerRow, stage: Stage) -> Posterior:
+        """A response of which nothing was measured: a stage's prior around a mean, with the variance that is stated."""
+        mixture = stage.prior(variance).at(slice(None), None).shifted(mean)
+        return Posterior(mean, np.broadcast_to(variance[:, None], mean.shape), np.zeros_like(mean), mixture=mixture)
+
+    def prior_alone(self, name: str) -> GeneMixture:
+        """What would be believed of a gene's response, genes x components, if nothing of it had been measured."""
+        settings = self.settings
+        strength = sum(settings.strength.get(part, 1.0) for part in parts_of(name))
+        prior = settings.specific.prior(settings.gene_variance * strength)
+        if settings.common is not None:
+            common = settings.common.prior(np.full_like(settings.gene_variance, settings.common_variance))
+            prior = prior.plus(common, COMPONENTS)
+        return prior
+
+    def without(self, rows: Bool[np.ndarray, "conditions"]) -> Field:
+        """The same field, as if some of the conditions had not been measured; what was learned stays."""
+        measured = self.measured.take(~rows)
+        left = set(measured.names)
+        strength = {name: value for name, value in self.settings.strength.items() if name in left}
+        return replace(self, measured=measured, settings=replace(self.settings, strength=strength))
+
+    def of_genes(self, genes: Int[np.ndarray, "genes"]) -> Field:
+        """The same field of some genes; the likeness of contexts is still that of all."""
+        settings = replace(self.settings, gene_variance=self.settings.gene_variance[genes])
+        return replace(self, measured=self.measured.of_genes(genes), settings=settings)
+
+
+def normal(mean: Targets, variance: Targets) -> Posterior:
+    """One Gaussian that rests on no observation at its targets."""
+    return Posterior(mean, variance, np.zeros_like(mean), mixture=GeneMixture.normal(mean, np.sqrt(variance)))
 
 
 def is_combination(name: str) -> bool:

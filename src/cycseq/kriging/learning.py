@@ -11,10 +11,11 @@ from cycseq.kriging.block import Block, PerRow
 from cycseq.kriging.calibration import cautious_slope, drawn_slope, leave_one_out
 from cycseq.kriging.conserved import learn_conserved
 from cycseq.kriging.covariance import RESPONSE_PATTERNS, euclidean, median_distance
-from cycseq.kriging.field import Field, Settings, Stage, is_combination, single_conditions
+from cycseq.kriging.field import Field, is_combination, single_conditions
 from cycseq.kriging.measured import Levels, Measured
 from cycseq.kriging.mixture import Covariances, equal_weights, learn_mixture
 from cycseq.kriging.private import learn_private
+from cycseq.kriging.settings import Settings, Stage
 
 COMMON_FROM = 3
 """Single perturbations from which a common response is told from a specific one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -59,6 +59,19 @@ class Measured:
     control_noise: Conditions
     """Sampling variance of the control mean that stands against it."""
     levels: ControlLevels
+
+    def take(self, rows: np.ndarray) -> Measured:
+        """Some of the conditions."""
+        names = tuple(np.asarray(self.names, dtype=object)[rows])
+        delta, cell_noise, control_noise = self.delta[rows], self.cell_noise[rows], self.control_noise[rows]
+        return Measured(names, self.context[rows], delta, cell_noise, control_noise, self.levels)
+
+    def of_genes(self, genes: np.ndarray) -> Measured:
+        """Some of the genes of the responses; the control levels stay whole."""
+        delta, cell_noise, control_noise = (
+            array[:, genes] for array in (self.delta, self.cell_noise, self.control_noise)
+        )
+        return replace(self, delta=delta, cell_noise=cell_noise, control_noise=control_noise)
 
     def rows(self, name: str) -> np.ndarray:
         """The conditions of a perturbation, in all contexts."""

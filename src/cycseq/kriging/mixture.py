@@ -11,13 +11,14 @@ Gaussian process.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Float
 from scipy.linalg import eigh
 from scipy.special import softmax
 
+from cycseq.data.gene_mixture import GeneMixture
 from cycseq.kriging.block import NOISE_FLOOR, Block, PerRow, Places, Targets
 from cycseq.kriging.conserved import Conserved
 
@@ -54,6 +55,13 @@ class Posterior:
     variance: Targets
     own_weight: Targets
     """Weight of the target's own observation in the mean; 0 where it has none."""
+    mixture: GeneMixture | None = field(default=None, kw_only=True)
+    """The whole distribution, of this mean and variance; None where moments were all that was asked for."""
+
+    def at(self, targets: Places) -> Posterior:
+        """At some of the targets."""
+        mixture = None if self.mixture is None else self.mixture.at(slice(None), targets)
+        return Posterior(self.mean[:, targets], self.variance[:, targets], self.own_weight[:, targets], mixture=mixture)
 
 
 @dataclass(frozen=True)
@@ -92,11 +100,17 @@ def learn_mixture(
     return replace(start, weights=(weights / weights.sum()).reshape(start.weights.shape))
 
 
-def krige(block: Block, mixture: Mixture, covariances: Covariances, targets: Places) -> Kriged:
-    """Posterior mean and variance of every row at the targets (places in the covariances)."""
+def krige(
+    block: Block, mixture: Mixture, covariances: Covariances, targets: Places, *, n_components: int = 0
+) -> Kriged:
+    """Posterior mean and variance of every row at the targets (places in the covariances).
+
+    With `n_components`, the posterior's own mixture too, merged to so many.
+    """
     shape = (len(block.y), len(targets))
     mean, square, own, total = np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(len(block.y))
     highest, others = np.full(len(block.y), -np.inf), np.full(shape, -np.inf)
+    parts: list[tuple[PerRow, _Component]] = []
     for part in _components(block, mixture, covariances, targets):
         joint = np.log(part.weight) + part.log_likelihood
         raised = np.maximum(highest, joint)
@@ -107,9 +121,26 @@ def krige(block: Block, mixture: Mixture, covariances: Covariances, targets: Pla
         others = np.logaddexp(others, joint[:, None] - part.own_fit)
         total = kept[:, 0] * total + new[:, 0]
         highest = raised
+        if n_components:
+            parts.append((joint, part))
     mean, own = mean / total[:, None], own / total[:, None]
     own_fit = (highest + np.log(total))[:, None] - others
-    return Kriged(mean, np.maximum(square / total[:, None] - mean**2, 0.0), own, own_fit)
+    variance = np.maximum(square / total[:, None] - mean**2, 0.0)
+    whole = _whole(parts, highest + np.log(total)).compressed(n_components) if n_components else None
+    return Kriged(mean, variance, own, own_fit, mixture=whole)
+
+
+def _whole(parts: Sequence[tuple[PerRow, _Component]], evidence: PerRow) -> GeneMixture:
+    """All components side by side, each weighed by its share of the evidence; in single precision, as they are many."""
+    weights, means, sds = [], [], []
+    for joint, part in parts:
+        share = np.exp(joint - evidence)[:, None, None]
+        inner = GeneMixture.normal(part.mean, np.sqrt(part.variance)) if part.inner is None else part.inner
+        weights.append((share * inner.weights).astype(np.float32))
+        means.append(inner.means.astype(np.float32))
+        sds.append(inner.sds.astype(np.float32))
+    weight, mean, sd = (np.concatenate(found, axis=2) for found in (weights, means, sds))
+    return GeneMixture(weight / weight.sum(axis=2, keepdims=True), mean, sd)
 
 
 def prior_covariance(
@@ -136,6 +167,8 @@ class _Component:
     variance: Targets
     own_weight: Targets
     own_fit: Targets
+    inner: GeneMixture | None = None
+    """Where it is a mixture itself."""
 
 
 def _components(block: Block, mixture: Mixture, covariances: Covariances, targets: Places) -> Iterator[_Component]:

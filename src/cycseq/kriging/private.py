@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import softmax
 
+from cycseq.data.gene_mixture import GeneMixture, mix, stacked
 from cycseq.kriging.block import NOISE_FLOOR, Block, PerRow, Places
 from cycseq.kriging.mixture import Covariances, Kriged, Mixture, Posterior, expectation_maximisation, krige
 
@@ -48,6 +49,7 @@ class Private:
         """
         columns = {point: i for i, point in enumerate(block.points.tolist())} if len(block.points) > 1 else {}
         mean, variance, own_weight = trusted.mean.copy(), trusted.variance.copy(), trusted.own_weight.copy()
+        mixtures = [] if trusted.mixture is None else [trusted.mixture.at(slice(None), i) for i in range(len(targets))]
         for i, target in enumerate(targets.tolist()):
             if target not in columns or target not in self.shares:
                 continue
@@ -61,7 +63,11 @@ class Private:
             mean[:, i] = (chance * means).sum(axis=1)
             variance[:, i] = (chance * (variances + (means - mean[:, [i]]) ** 2)).sum(axis=1)
             own_weight[:, i] = (chance * np.column_stack([own_weight[:, i], kept])).sum(axis=1)
-        return Posterior(mean, variance, own_weight)
+            if mixtures:
+                private = GeneMixture(chance[:, 1:], means[:, 1:], np.sqrt(variances[:, 1:]))
+                both = mix([chance[:, 0], 1.0], [mixtures[i], private])
+                mixtures[i] = both.compressed(mixtures[i].means.shape[-1])
+        return Posterior(mean, variance, own_weight, mixture=stacked(mixtures) if mixtures else None)
 
 
 def learn_private(blocks: Sequence[Block], mixture: Mixture, covariances: Covariances) -> Private:

@@ -10,9 +10,10 @@ import numpy as np
 
 from cycseq.kriging.calibration import Trust
 from cycseq.kriging.conserved import Conserved
-from cycseq.kriging.field import Settings, Stage
 from cycseq.kriging.mixture import Mixture
 from cycseq.kriging.private import Private
+from cycseq.kriging.recalibration import Recalibration
+from cycseq.kriging.settings import Settings, Stage
 
 
 def mixture_json(mixture: Mixture) -> dict[str, Any]:
@@ -40,6 +41,7 @@ def settings_json(settings: Settings) -> dict[str, Any]:
         "interaction_variance": settings.interaction_variance,
         "typical_slope": settings.typical_slope,
         "level_slope": settings.level_slope,
+        "recalibrations": {kind: asdict(learned) for kind, learned in settings.recalibrations.items()},
         **{name: _stage_json(getattr(settings, name)) for name in ("common", "specific", "interaction", "features")},
     }
 
@@ -57,6 +59,9 @@ def settings_from(stored: Mapping[str, Any], gene_variance: np.ndarray) -> Setti
         interaction_variance=stored["interaction_variance"],
         typical_slope=stored["typical_slope"],
         level_slope=stored["level_slope"],
+        recalibrations={
+            kind: _recalibration_from(learned) for kind, learned in stored.get("recalibrations", {}).items()
+        },
         **stages,
     )
 
@@ -83,3 +88,8 @@ def _known_stage(stored: Mapping[str, Any]) -> Stage:
 
 def _stage_from(stored: Mapping[str, Any] | None) -> Stage | None:
     return None if stored is None else _known_stage(stored)
+
+
+def _recalibration_from(stored: Mapping[str, Any]) -> Recalibration:
+    by_size: dict[str, Any] = {name: tuple(stored[name]) for name in ("log_sizes", "stretch", "share", "width")}
+    return Recalibration(**by_size, gain=stored["gain"], gain_error=stored["gain_error"], n_units=stored["n_units"])

@@ -8,23 +8,29 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from scipy.stats import norm
 
 from cycseq.arrays import Profiles
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.features import Features, expression_features, read_features
+from cycseq.data.gene_mixture import GeneMixture
 from cycseq.data.merge import joined
 from cycseq.data.posterior import GenePosterior, attach_posterior
 from cycseq.errors import ModelError
 from cycseq.kriging.features import FEWEST_PERTURBATIONS, krige_features, learn_features
-from cycseq.kriging.field import Field, Settings, Stage, is_combination, parts_of
+from cycseq.kriging.field import Field, is_combination, parts_of
 from cycseq.kriging.learning import learn_settings, level_slope
+from cycseq.kriging.left_out import KnownFeatures, kind_of, learn_recalibrations, moved
 from cycseq.kriging.levels import learn_levels, smooth_levels, weight_of_known
 from cycseq.kriging.measured import ControlLevels, Measured, control_levels, measure
 from cycseq.kriging.mixture import Posterior
+from cycseq.kriging.settings import COMPONENTS, Settings
 from cycseq.kriging.stored import mixture_from, mixture_json, settings_from, settings_json
 from cycseq.model import SIZE, WEIGHT, Fitted, Model
 from cycseq.models.base import cells_shifted_by, kept_features, known_features
+
+SAME = 0.05
+"""Where neither the probability of a rise nor that of a large response differs by more from what the prior alone gives, the
+prediction is not informative of the gene."""
 
 
 @dataclass
@@ -80,8 +86,10 @@ class ConditionKriging(Model):
             excess = levels.mean - smooth_levels(levels.mean, levels.noise, level_mixture).mean.T
             slope = level_slope(Field(measured, settings, levels.mean), excess)
             settings = replace(settings, level_slope=slope)
-        feature_arrays, feature_facts, stage = self._learn_features(measured, settings, data.genes, seed=seed)
-        settings = replace(settings, features=stage)
+        feature_arrays, feature_facts, told = self._learn_features(measured, settings, data.genes, seed=seed)
+        settings = replace(settings, features=None if told is None else told.stage)
+        field = Field(measured, settings, levels.mean)
+        settings = replace(settings, recalibrations=learn_recalibrations(field, told, seed=seed))
         facts: dict[str, Any] = {
             **feature_facts,
             "names": list(measured.names),
@@ -110,7 +118,7 @@ class ConditionKriging(Model):
 
     def _learn_features(
         self, measured: Measured, settings: Settings, genes: Sequence[str], *, seed: int
-    ) -> tuple[dict[str, np.ndarray], dict[str, Any], Stage | None]:
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any], KnownFeatures | None]:
         """The features as arrays and facts, and what they tell; nothing where too few perturbations have some."""
         if self.features is None:
             return {}, {}, None
@@ -125,7 +133,7 @@ class ConditionKriging(Model):
         field = Field(measured, settings, measured.levels.mean)
         stage = learn_features(field, known, features.of(known), seed=seed)
         arrays, facts = kept_features(features)
-        return arrays, {**facts, "with_features": known}, stage
+        return arrays, {**facts, "with_features": known}, KnownFeatures(stage, known, features.of(known))
 
     def predict(
         self, controls: PerturbationData, conditions: Sequence[Condition], *, n_cells: int | None = None, seed: int = 0
@@ -160,13 +168,23 @@ class ConditionKriging(Model):
 
         shape = (len(conditions), len(learned.genes))
         shifts, mean, variance, of_mean = (np.zeros(shape) for _ in range(4))
+        informative = np.zeros(shape, dtype=bool)
+        parts = [np.zeros((*shape, COMPONENTS + 1), dtype=np.float32) for _ in range(3)]
+        parts[0][..., 0] = 1.0
         names = list(dict.fromkeys(c.perturbation for c in conditions if not c.is_control))
-        new = self._never_measured(field, names)
+        targets = np.array(sorted({place[c.context] for c in conditions}), dtype=np.int64)
+        new = self._never_measured(field, names, targets)
         for name in names:
-            response = field.response(name, new)
-            for i in [i for i, c in enumerate(conditions) if c.perturbation == name]:
+            rows = [i for i, c in enumerate(conditions) if c.perturbation == name]
+            response = field.response(name, new, targets)
+            for i in rows:
                 at = place[conditions[i].context]
-                mean[i], variance[i] = response.mean[:, at], response.variance[:, at]
+                column = int(np.searchsorted(targets, at))
+                mean[i] = response.mean[:, column]
+                mixture, informative[i] = self._stated(field, name, at, response, column)
+                variance[i] = mixture.variance
+                for part, stated in zip(parts, (mixture.weights, mixture.means, mixture.sds), strict=True):
+                    part[i, :, : stated.shape[1]] = stated
                 if at in perturbed:
                     here = given.contexts.index(conditions[i].context)
                     trained = weight_of_known(levels[at], noise[at], given.mean[here], given.noise[here])
@@ -175,30 +193,48 @@ class ConditionKriging(Model):
                     shifts[i] = mean[i] + trained * (level - given.mean[here])
                     of_mean[i] = variance[i] + trained * error + (1.0 - trained) * given.noise[here]
                 else:
-                    free = 1.0 - response.own_weight[:, at]
+                    free = 1.0 - response.own_weight[:, column]
                     shifts[i] = mean[i] - free * excess[at]
                     of_mean[i] = variance[i] + free**2 * level_variance[at]
-        sd = np.sqrt(variance)
-        beyond = norm.sf((self.threshold - mean) / np.maximum(sd, 1e-9)) + norm.cdf(
-            (-self.threshold - mean) / np.maximum(sd, 1e-9)
+        posterior = GenePosterior(
+            mean, np.sqrt(variance), np.sqrt(np.maximum(of_mean, 0.0)), GeneMixture(*parts), informative, self.threshold
         )
-        return shifts, GenePosterior(mean, sd, np.sqrt(np.maximum(of_mean, 0.0)), beyond)
+        return shifts, posterior
 
-    def _never_measured(self, field: Field, names: Sequence[str]) -> dict[str, Posterior]:
+    def _stated(
+        self, field: Field, name: str, context: int, response: Posterior, column: int
+    ) -> tuple[GeneMixture, np.ndarray]:
+        """The distribution of every gene, recalibrated as leaving out such conditions has taught; and which genes it tells of."""
+        mixture = response.mixture
+        if mixture is None:
+            msg = f"{self.name} has no distribution for {name!r}."
+            raise ModelError(msg)
+        mixture = mixture.at(slice(None), column)
+        mixture = mixture.shifted(
+            response.mean[:, column] - mixture.mean
+        )  # single precision is not enough for the mean
+        kind = kind_of(field, name, context)
+        learned = None if kind is None else field.settings.recalibrations.get(kind)
+        if learned is not None:
+            mixture = learned.applied(mixture)
+        told, prior = mixture.probabilities(self.threshold), field.prior_alone(name).probabilities(self.threshold)
+        informative = (np.abs(told.up - prior.up) > SAME) | (np.abs(told.beyond - prior.beyond) > SAME)
+        return mixture, informative & (learned is None or learned.tells)
+
+    def _never_measured(self, field: Field, names: Sequence[str], targets: np.ndarray) -> dict[str, Posterior]:
         """What perturbations, or parts, that were never measured are expected to do beside the common response."""
         lacking = {part for name in names for part in self._lacking(name)}
         if not lacking:
             return {}
-        stage, features, nothing = field.settings.features, self._features, np.zeros_like(field.common.mean)
-        unknown = nothing + field.settings.gene_variance[:, None]
-        new = {name: Posterior(nothing + field.typical, unknown, nothing) for name in sorted(lacking)}
+        stage, features, typical = field.settings.features, self._features, field.typical[:, targets]
+        unknown = field.unmeasured(typical, field.settings.gene_variance, field.settings.specific)
+        new = dict.fromkeys(sorted(lacking), unknown)
         told = [name for name in new if stage is not None and features is not None and not features.missing(name)]
         if told and stage is not None and features is not None:
             known = self.learned.facts["with_features"]
             own = krige_features(field, stage, known, features.of(known), features.of(told))
             for i, name in enumerate(told):
-                mean, variance = field.typical + own.mean[:, [i]], nothing + own.variance[:, [i]]
-                new[name] = Posterior(mean, variance, nothing)
+                new[name] = moved(own.at(np.array([i])), typical)
         return new
 
     @property

@@ -9,7 +9,6 @@ import pandas as pd
 from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
-from scipy.special import ndtri
 
 from cycseq.arrays import Profile
 from cycseq.errors import DataError
@@ -73,7 +72,6 @@ def top_genes(
     changes: pd.DataFrame,
     *,
     n: int = 8,
-    level: float = 0.9,
     real: pd.Series | None = None,
     ax: Axes | None = None,
 ) -> Axes:
@@ -82,26 +80,23 @@ def top_genes(
     Parameters
     ----------
     changes
-        Columns `context`, `perturbation`, `gene`, `delta`, `sd`, `probability_changed`: what
+        Columns `context`, `perturbation`, `gene`, `effect`, `lower`, `upper`, `lfsr`: what
         `cycseq.data.posterior.all_changes` returns and ``cycseq predict --genes-out`` writes. One or several conditions.
     n
-        Genes of each condition: the most probable, larger deltas first among equals.
-    level
-        Of the interval: this share of true deltas should lie inside.
+        Genes of each condition: those with the least local false sign rate, larger effects first among equals.
     real
         Real deltas, indexed by context, perturbation and gene, drawn as crosses where they are known.
     ax
         Axes to draw into.
     """
     chosen = [
-        part.assign(size=part["delta"].abs())
-        .sort_values(["probability_changed", "size"], ascending=False, kind="stable")
+        part.assign(size=part["effect"].abs())
+        .sort_values(["lfsr", "size"], ascending=[True, False], kind="stable")
         .head(n)
-        .sort_values("delta", ascending=False, kind="stable")
+        .sort_values("effect", ascending=False, kind="stable")
         for _, part in changes.groupby(["context", "perturbation"], sort=False)
     ]
     ax = new_axes(ax, width=4.8, height=1.0 + 0.2 * sum(len(part) + 1.5 for part in chosen))
-    half = float(ndtri(0.5 + level / 2))
     names: list[str] = []
     places: list[float] = []
     heads: list[int] = []
@@ -112,10 +107,9 @@ def top_genes(
             heads.append(len(names))
             names.append(f"{part['context'].iloc[0]}: {part['perturbation'].iloc[0]}")
             places.append(row - 1.0)
-        colours = [ORANGE if delta > 0 else BLUE for delta in part["delta"]]
-        low, high = part["delta"] - half * part["sd"], part["delta"] + half * part["sd"]
-        ax.hlines(y, low, high, color=colours, linewidth=2.2, zorder=2)
-        ax.scatter(part["delta"], y, s=34, color=colours, zorder=3)
+        colours = [ORANGE if effect > 0 else BLUE for effect in part["effect"]]
+        ax.hlines(y, part["lower"], part["upper"], color=colours, linewidth=2.2, zorder=2)
+        ax.scatter(part["effect"], y, s=34, color=colours, zorder=3)
         if real is not None:
             keys = list(zip(part["context"], part["perturbation"], part["gene"], strict=True))
             known = real.reindex(pd.MultiIndex.from_tuples(keys)).to_numpy()
@@ -124,7 +118,7 @@ def top_genes(
         places += y.tolist()
         row = float(y[-1]) + 2.6
     ax.axvline(0, color=MUTED, linewidth=0.8, zorder=1)
-    ax.set_xlabel(f"predicted delta (log1p), {level:.0%} interval" + ("\n(cross: real)" if real is not None else ""))
+    ax.set_xlabel("predicted effect (log1p), 90% interval" + ("\n(cross: real)" if real is not None else ""))
     plain(ax, grid="x")
     rows_of_names(ax, names)
     ax.set_yticks(places, names, fontsize=8.5)
