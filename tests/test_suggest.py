@@ -140,6 +140,20 @@ def test_the_table_adds_up_and_refusals_name_the_cure():
         suggest(fitted(data, [c for c in data.conditions() if not c.is_control]))
 
 
+def test_what_the_split_held_out_is_measured_and_not_suggested_unless_named():
+    data, _ = world()
+    model = fitted(data, uneven())
+    first = suggest(model, 1).iloc[0]
+    held_out = [Condition(first["context"], first["perturbation"])]
+    again = suggest(model, 30, held_out=held_out)
+    assert set(again["status"]) == {"not measured"}
+    assert held_out[0] not in {Condition(c, p) for c, p in zip(again["context"], again["perturbation"], strict=True)}
+    assert (
+        suggest(model, 1, candidates=held_out, held_out=held_out)["status"].item().startswith("held out by the split")
+    )
+    assert suggest(model, 1, candidates=uneven()[:1])["status"].item() == "measured in training"
+
+
 def test_cells_around_the_same_means_lead_to_the_same_suggestions():
     data, _ = world()
     plain = fitted(data, uneven())
@@ -165,6 +179,9 @@ def test_commands_write_what_to_measure_and_which_genes_change(tmp_path: Path, c
     table = pd.read_csv(tmp_path / "next.csv")
     assert tuple(table) == COLUMNS
     assert set(table["context"]) == {"L1"}
+    assert set(table["status"]) == {"held out by the split, measured in the file"}
+    assert main(f"suggest --run {f}/run --n 2 --out {f}/none.csv".split()) == BAD_INPUT  # all of it is in the file
+    assert "measured in every context already" in capsys.readouterr().err
     assert (tmp_path / "next.png").read_bytes().startswith(b"\x89PNG")
     assert main(f"suggest --run {f}/run --out {f}/more.csv --plot {f}/next.xyz".split()) == BAD_INPUT
     assert "must end in .png" in capsys.readouterr().err

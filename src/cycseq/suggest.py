@@ -14,7 +14,9 @@ from cycseq.model import Model
 from cycseq.models.condition_kriging import ConditionKriging
 from cycseq.models.cycle_transport import CycleTransport
 
-COLUMNS = ("rank", "context", "perturbation", "expected_reduction", "variance_left")
+COLUMNS = ("rank", "context", "perturbation", "expected_reduction", "variance_left", "status")
+NEW, HELD_OUT, MEASURED = "not measured", "held out by the split, measured in the file", "measured in training"
+"""What `status` says of a condition."""
 
 
 def suggest(
@@ -22,6 +24,7 @@ def suggest(
     n_conditions: int = 10,
     *,
     candidates: Sequence[Condition] | None = None,
+    held_out: Sequence[Condition] = (),
     n_genes: int = 200,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -39,6 +42,8 @@ def suggest(
     candidates
         What may be measured; None means all single perturbations of training in all contexts with control cells, where
         they were not measured. One that was measured already stands for as many cells again.
+    held_out
+        Conditions that are measured in the data but were kept from the model: suggested only where `candidates` names them.
     n_genes
         Genes drawn at random to stand for all.
     seed
@@ -48,7 +53,7 @@ def suggest(
     -------
     pandas.DataFrame
         `rank`, `context`, `perturbation`, `expected_reduction` (share of today's variance that this condition takes)
-        and `variance_left` (share that is left after it and those before).
+        and `variance_left` (share that is left after it and those before); `status` says whether it is measured already.
 
     Raises
     ------
@@ -66,10 +71,11 @@ def suggest(
         raise SettingsError(msg)
     field = model.field
     contexts, names = list(field.measured.levels.contexts), sorted(field.settings.strength)
+    places = [contexts[i] for i in field.measured.context]
+    status = dict.fromkeys(held_out, HELD_OUT)
+    status |= {Condition(c, p): MEASURED for c, p in zip(places, field.measured.names, strict=True)}
     if candidates is None:
-        places = [contexts[i] for i in field.measured.context]
-        measured = {Condition(c, p) for c, p in zip(places, field.measured.names, strict=True)}
-        candidates = [Condition(c, p) for c in contexts for p in names if Condition(c, p) not in measured]
+        candidates = [Condition(c, p) for c in contexts for p in names if Condition(c, p) not in status]
     if not candidates:
         msg = (
             "every perturbation was measured in every context already: name conditions to measure again (--conditions)."
@@ -95,6 +101,7 @@ def suggest(
             "perturbation": [names[choice.perturbation] for choice in chosen],
             "expected_reduction": reduction,
             "variance_left": 1.0 - np.cumsum(reduction),
+            "status": [status.get(Condition(contexts[c.context], names[c.perturbation]), NEW) for c in chosen],
         },
         columns=list(COLUMNS),
     )

@@ -28,7 +28,8 @@ def configure(parser: Parser, _words: list[str]) -> None:
         "--conditions",
         type=list[str] | None,
         help="CONTEXT:PERTURBATION, several separated by commas: what could be measured. If not said, every "
-        "perturbation in every context where the training data lack it; 'test' is every test condition of its split.",
+        "perturbation in every context where the data lack it; 'test' is every test condition of the run's split, which is "
+        "measured already.",
     )
     parser.add_argument("--genes", type=int, default=200, help="Genes, drawn at random, that stand for all.")
     parser.add_argument("--seed", type=int, default=0, help="Fixes which genes.")
@@ -47,7 +48,14 @@ def run(options: Namespace) -> None:
             for word in options.conditions
             for c in (opened.split.test if word == "test" else [Condition.parse(word, opened.model.learned.contexts)])
         ]
-    chosen = suggest(opened.model, options.n, candidates=candidates, n_genes=options.genes, seed=options.seed)
+    chosen = suggest(
+        opened.model,
+        options.n,
+        candidates=candidates,
+        held_out=opened.split.test,
+        n_genes=options.genes,
+        seed=options.seed,
+    )
     write_text(options.out, chosen.to_csv(index=False), overwrite=options.overwrite)
     table(COLUMNS, chosen.itertuples(index=False))
     left = chosen["variance_left"].iloc[-1]
