@@ -109,7 +109,7 @@ def test_evaluate_writes_a_tidy_table(folder, tmp_path):
 @pytest.mark.parametrize("control", ["", "--control control,mock", "--control mock"])
 @pytest.mark.parametrize("holds", ["none", "control"])
 def test_evaluate_predictions_of_another_tool(folder, tmp_path, holds, control, capsys):
-    """Its cells need no controls; those of the real file are asked for."""
+    """Its cells need no controls; those of the real file are asked for, and serve both sides, which is said."""
     other, real = ad.read_h5ad(folder / "predicted.h5ad"), ad.read_h5ad(folder / "data.h5ad")
     del other.uns["cycseq"], real.uns["cycseq"]
     if "mock" in control:
@@ -125,7 +125,11 @@ def test_evaluate_predictions_of_another_tool(folder, tmp_path, holds, control, 
     real.write_h5ad(tmp_path / "real.h5ad")
     words = f"evaluate --predicted {tmp_path}/other.h5ad --real {tmp_path}/real.h5ad --metrics pearson_delta --out {tmp_path}/m.csv"
     assert run(f"{words} {control}") == SUCCESS
-    ours = f"evaluate --predicted {folder}/predicted.h5ad --real {folder}/data.h5ad --metrics pearson_delta --out {tmp_path}/n.csv"
+    assert "note: controls are shared in Line3" in capsys.readouterr().out
+    shared = ad.read_h5ad(folder / "predicted.h5ad")
+    shared.uns["cycseq"]["reference"] = "[]"  # as of a split that holds no controls back
+    shared.write_h5ad(tmp_path / "shared.h5ad")
+    ours = f"evaluate --predicted {tmp_path}/shared.h5ad --real {folder}/data.h5ad --metrics pearson_delta --out {tmp_path}/n.csv"
     assert run(ours) == SUCCESS
     keys = ["context", "perturbation", "metric"]
     got, expected = (pd.read_csv(tmp_path / name).set_index(keys)["value"].sort_index() for name in ("m.csv", "n.csv"))
