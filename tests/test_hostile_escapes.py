@@ -274,10 +274,12 @@ def test_zarr_with_pipes(store: Path, said: Any) -> None:
     assert "X/data/1 is no file of data" in said(store)
 
 
-@pytest.mark.parametrize("name", ["msgpack2", "json2", "numcodecs.pickle", "no-such-codec", "lzma", "bz2"])
+@pytest.mark.parametrize("name", ["crc32c", "msgpack2", "json2", "numcodecs.pickle", "no-such-codec", "lzma", "bz2"])
 def test_zarr_codecs_of_any_name(store: Path, name: str, said: Any) -> None:
     """zarr looks for them among all packages that are installed."""
     old = record_of(store / "X/data").name == ".zarray"
+    if name == "crc32c" and not old:
+        pytest.skip("one of format 3's own")
     codec = {"id": name} if old else {"name": name, "configuration": {}}
     codecs = [codec] if old else [{"name": "bytes", "configuration": {"endian": "little"}}, codec]
     rewrite(store / "X/data", **{"filters" if old else "codecs": codecs})
@@ -309,7 +311,7 @@ def test_zarr_whose_groups_speak_for_their_members(tmp_path: Path, said: Any) ->
         warnings.simplefilter("ignore")
         small().write_zarr(tmp_path / "a.zarr")
         zarr.consolidate_metadata(tmp_path / "a.zarr", path="obs")
-    assert "/obs says of its members what they say themselves" in said(tmp_path / "a.zarr")
+    assert "/obs has consolidated metadata, as only the whole store may" in said(tmp_path / "a.zarr")
 
 
 @pytest.mark.parametrize("path", ["../../secret", "/etc/passwd", "..", "obs/../../secret"])

@@ -17,9 +17,10 @@ from cycseq.untrusted import check_unpacked, most_bytes
 MOST_MEMBERS = 100_000
 PACKERS = {1: "zlib", 32000: "lzf", 32001: "blosc", 32015: "zstd"}
 """Filters of HDF5 that pack, by their numbers; lzf, which packs 88 times at best, cannot pass the limit of a file."""
-OTHERS = {2: "shuffle", 3: "fletcher32"}
-"""Filters that leave the size as it is, or add a few bytes."""
+SHUFFLE, FLETCHER32 = 2, 3
+"""Filters that leave the size as it is, or add 4 bytes."""
 FEW = 64
+"""Bytes that filters may add to a chunk."""
 
 
 def check_h5(file: h5py.File, path: Path) -> None:
@@ -116,7 +117,7 @@ def _check_chunks(member: h5py.Dataset, name: str, path: Path, declared: int) ->
     plan = member.id.get_create_plist()
     filters = [plan.get_filter(i)[0] for i in range(plan.get_nfilters())]
     packers = [PACKERS[number] for number in filters if number in PACKERS]
-    other = next((number for number in filters if number not in PACKERS and number not in OTHERS), None)
+    other = next((number for number in filters if number not in {*PACKERS, SHUFFLE, FLETCHER32}), None)
     if other is not None or len(packers) > 1:
         how = f"by filter {other}" if other is not None else "twice"
         raise refused(path, f"{name!r} is packed {how}, where gzip, lzf, blosc or zstd are read")

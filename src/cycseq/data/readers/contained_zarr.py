@@ -19,9 +19,10 @@ DEEPEST = 30
 TEXTS = {"vlen-utf8", "vlen-bytes"}
 """Codecs whose chunks begin with the number of texts, for each of which room is made before one is read."""
 SHARDS = "sharding_indexed"
-PLAIN = {"bytes", "transpose", "shuffle", "crc32c"}
-"""Codecs that leave the size as it is, or add a few bytes."""
+PLAIN = {2: {"shuffle"}, 3: {"bytes", "transpose", "crc32c"}}
+"""Codecs, by the store's format, that leave the size as it is, or (crc32c of format 3) add 4 bytes at the end."""
 FEW = 64
+"""Bytes that codecs may add to a chunk."""
 RECORDS = {"zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata"}
 MOST_ABSENT = 100_000
 """Chunks of an array that may be absent, all of their values being alike; zarr looks for each."""
@@ -50,7 +51,7 @@ def open_zarr(path: Path) -> Any:
     while groups:
         group, depth = groups.pop()
         if group.metadata.consolidated_metadata is not None:
-            raise refused(path, f"{group.name} says of its members what they say themselves")
+            raise refused(path, f"{group.name} has consolidated metadata, as only the whole store may")
         for name, member in group.members():
             n_members += 1
             if depth > DEEPEST or n_members > MOST_MEMBERS:
@@ -113,12 +114,12 @@ class _Array:
                 check_unpacked(self.store, n_bytes, self.packed)
         n_chunks = prod(-(-n // per_chunk) for n, per_chunk in zip(self.array.shape, chunk, strict=True))
         if n_chunks - n_files > MOST_ABSENT:
-            raise refused(self.store, f"of {n_chunks:,} chunks of {self.name!r} {n_files:,} are there")
+            raise refused(self.store, f"only {n_files:,} of {n_chunks:,} chunks of {self.name!r} are there")
         return n_bytes
 
     def _check_codecs(self, codecs: Sequence[dict[str, Any]], *, inside: bool = False) -> None:
         names = [_name(codec) for codec in codecs]
-        allowed = PLAIN | set(SIZES) | TEXTS | (set() if inside else {SHARDS})
+        allowed = PLAIN[self.array.metadata.zarr_format] | set(SIZES) | TEXTS | (set() if inside else {SHARDS})
         other = next((name for name in names if name not in allowed), None)
         if other is not None and "pickle" in other:
             raise refused(self.store, f"{self.name!r} holds pickled objects, which can run code when they are read")
