@@ -37,6 +37,7 @@ def evaluate(
     model: str = "predicted",
     split: str = "",
     seed: int = 0,
+    dense_values: int = DENSE_VALUES,
 ) -> pd.DataFrame:
     """Every metric of every predicted condition; a metric that is undefined for a condition is NaN.
 
@@ -58,6 +59,8 @@ def evaluate(
         Which metrics, and how.
     model, split, seed
         What the columns of these names say.
+    dense_values
+        Values of cells that are dense at once; scores do not depend on it.
 
     Returns
     -------
@@ -80,7 +83,13 @@ def evaluate(
     found = matched(predicted, side)
     tables = [
         scores(
-            side.contexts[one.context], one.places, one.cells, side.metrics, paired=one.paired, seed=side.settings.seed
+            side.contexts[one.context],
+            one.places,
+            one.cells,
+            side.metrics,
+            paired=one.paired,
+            seed=side.settings.seed,
+            dense_values=dense_values,
         )
         for one in found
     ]
@@ -137,13 +146,17 @@ def scores(
     paired: bool = False,
     sampled: bool = False,
     seed: int = 0,
+    dense_values: int = DENSE_VALUES,
 ) -> pd.DataFrame:
     """Context, perturbation, metric and value of every compared condition; row i of `predicted` belongs to `places[i]`."""
     metrics = [metric for metric in metrics if paired or not metric.paired]
     with threadpool_limits(1, "blas"):  # products this small lose by threads, and much where another process runs
         blocks = [
             np.array([metric.compute(comparison) for metric in metrics], dtype=np.float64)
-            for comparison in _blocks(real, places, predicted, paired=paired, sampled=sampled, seed=seed)
+            for comparison in (
+                Comparison(real, places[block], predicted.take(block), paired=paired, sampled=sampled, seed=seed)
+                for block in _blocks(real, places, predicted, dense_values)
+            )
         ]
     names = np.array(real.perturbations, dtype=object)[places]
     return pd.DataFrame(
@@ -161,15 +174,12 @@ def table(tables: Sequence[pd.DataFrame], *, model: str, split: str, seed: int) 
     return pd.concat(tables, ignore_index=True).assign(model=model, split=split, seed=seed)[list(COLUMNS)]
 
 
-def _blocks(
-    real: RealContext, places: Codes, predicted: Population, *, paired: bool, sampled: bool, seed: int
-) -> Iterator[Comparison]:
-    """Comparisons of as many conditions as may be dense at once."""
+def _blocks(real: RealContext, places: Codes, predicted: Population, dense_values: int) -> Iterator[Codes]:
+    """As many conditions at a time as may be dense at once."""
     most = sum(max((len(drawn) for drawn in side.drawn), default=1) for side in (predicted, real.cells))
-    size = max(1, DENSE_VALUES // (max(most, 1) * len(real.genes)))
+    size = max(1, dense_values // (max(most, 1) * len(real.genes)))
     for start in range(0, len(places), size):
-        block = np.arange(start, min(start + size, len(places)))
-        yield Comparison(real, places[block], predicted.take(block), paired=paired, sampled=sampled, seed=seed)
+        yield np.arange(start, min(start + size, len(places)))
 
 
 def _with_real_genes(predicted: PerturbationData, genes: list[str]) -> PerturbationData:

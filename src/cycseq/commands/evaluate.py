@@ -60,7 +60,9 @@ def run(options: Namespace) -> None:
     if not any(condition.is_control for condition in real.conditions()):
         msg = f"{options.real} has no control cells, but a response is a difference to them: say --control LABEL."
         raise DataError(msg, option="--control LABEL")
-    scores = evaluate_prediction(predicted, real, split=options.split, settings=settings_of(EvaluateSettings, options))
+    scores = evaluate_prediction(
+        predicted, real, split=options.split, settings=settings_of(EvaluateSettings, options), memory=options.memory
+    )
     notes = scores.attrs["notes"]
     if options.pairs:
         paired = evaluate_pairs(predicted, real)

@@ -18,6 +18,8 @@ from cycseq.stored import StoredMatrix
 CELLS = 400
 """Cells of each side that are looked at."""
 FEWEST_GENES = 20
+VARIED = 0.25
+"""Where the means of genes vary by a smaller share of their mean, a change of scale looks like any shift of all genes."""
 FACTORS = np.geomspace(1e-3, 1e3, 61)
 """Totals, as multiples of that of the real cells, that the predicted ones may have."""
 ALIKE = (1 / 3, 3.0)
@@ -72,12 +74,14 @@ def check_same_scale(predicted: PerturbationData, real: PerturbationData) -> Non
         return
     shown = _cells(predicted, genes, predicted.contexts).mean(axis=0)
     cells = _cells(real, genes, predicted.contexts)
-    size = float(np.linalg.norm(shown))
-    now = _distance(shown, cells.mean(axis=0))
+    mean = cells.mean(axis=0)
+    if mean.std() < VARIED * mean.mean():
+        return
+    size, now = float(np.linalg.norm(shown)), _distance(shown, mean)
     counts = np.expm1(cells)
     others = {f"logarithms of counts per {factor * TARGET_SUM:,.0f}": np.log1p(factor * counts).mean(axis=0)
               for factor in FACTORS if not ALIKE[0] <= factor <= ALIKE[1]}  # fmt: skip
-    others |= {f"log{base}": cells.mean(axis=0) / np.log(base) for base in (2, 10)}
+    others |= {f"log{base}": mean / np.log(base) for base in (2, 10)}
     nearest = min(others, key=lambda name: _distance(shown, others[name]))
     best = _distance(shown, others[nearest])
     if best * EXPLAINED < now and best < CLOSE * size:

@@ -15,6 +15,7 @@ from cycseq.data.same_scale import check_totals, target_sum
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import ModelError, check_at_least, unknown_name
 from cycseq.model import AGAIN, Restores
+from cycseq.run.budget import check_prediction
 from cycseq.run.facts import MODEL
 from cycseq.run.folder import Run
 from cycseq.run.record import with_record
@@ -65,6 +66,7 @@ def predicted(run: Run, what: Asked, n_cells: int | None, seed: int) -> Perturba
 
 def in_pieces(run: Run, what: Asked, n_cells: int | None, seed: int) -> Iterator[PerturbationData]:
     """See `Run.predictions`."""
+    check_prediction(what.cells, what.conditions, run.memory)
     obs = what.cells.adata.obs
     n_controls = obs.loc[obs["perturbation"] == CONTROL, "context"].value_counts()
     room = memory_bytes(run.memory) * PREDICTED / (4 * len(run.model.learned.genes))

@@ -13,6 +13,7 @@ from cycseq.data.real_cells import conditions_of_real_cells
 from cycseq.data.split import Split, held_back_controls
 from cycseq.errors import DataError
 from cycseq.evaluation import EvaluateSettings, evaluate
+from cycseq.run.budget import check_comparison, dense_values
 from cycseq.run.parts import learnt_from, log1p_parts, with_others
 
 
@@ -22,6 +23,7 @@ def evaluate_prediction(
     *,
     split: Split | Path | None = None,
     settings: EvaluateSettings | None = None,
+    memory: str | None = None,
 ) -> pd.DataFrame:
     """`evaluate`, told by the prediction's own record (or by a split) what the model was trained on.
 
@@ -36,15 +38,20 @@ def evaluate_prediction(
         the record of a prediction of ours does. Needed where it cuts conditions (`random-cells`, `few-shot` by cells).
     settings
         Which metrics, and how.
+    memory
+        How much may be used, as of `ReadSettings`.
 
     Raises
     ------
+    SettingsError
+        If that is too little; the least that would do is named.
     DataError
         If nothing predicted is among the real conditions, the predicted cells are real ones, or conditions are cut and
         no split is given.
     SplitError
         If the split was made from other data.
     """
+    check_comparison(predicted, real, settings or EvaluateSettings(), memory)
     _refuse_real_cells(predicted, real)
     record = predicted.provenance()
     said = dict(record.get("split") or {})
@@ -86,6 +93,7 @@ def evaluate_prediction(
         model=str(record.get("model", "predicted")),
         split=split.name if split is not None else str(said.get("name", "")),
         seed=int(record.get("seed", 0)),
+        dense_values=dense_values(memory),
     )
 
 

@@ -1,0 +1,108 @@
+"""What a comparison and a prediction need of the memory that was allowed, beside the interpreter and its libraries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from cycseq.arrays import Matrix
+from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.readers.stored import LABELS, memory_bytes
+from cycseq.errors import SettingsError
+from cycseq.evaluation import DENSE_VALUES
+from cycseq.real_side import CONTROLS_PER_CELL, EvaluateSettings
+from cycseq.stored import StoredMatrix
+
+HELD = 1 / 2
+"""Share of the memory for what is held throughout: labels, drawn cells, controls. Blocks and sums take the rest."""
+DENSE = 1 / 16
+"""Share of the memory that cells take that are dense at once in a comparison."""
+COPIES = 4
+"""Copies of the dense control cells, with which principal components are fitted."""
+SHOWN = 100
+"""Cells that tell how much a cell takes."""
+
+
+def dense_values(memory: str | None) -> int:
+    """Values of cells that a comparison may have dense at once; `memory` as of `memory_bytes`."""
+    return DENSE_VALUES if memory is None else min(DENSE_VALUES, int(memory_bytes(memory) * DENSE / 4))
+
+
+def check_comparison(
+    predicted: PerturbationData, real: PerturbationData, settings: EvaluateSettings, memory: str | None
+) -> None:
+    """Raise `SettingsError`, with the least that would do, if a comparison needs more memory than was said.
+
+    Parameters
+    ----------
+    predicted, real
+        The cells of both sides.
+    settings
+        Says how many cells of each condition are drawn.
+    memory
+        As of `memory_bytes`; None allows all that there is.
+    """
+    if memory is None:
+        return
+    contexts, costly = set(predicted.contexts), any(metric.costly for metric in settings.chosen())
+    need = LABELS * (predicted.n_cells + real.n_cells)
+    need += _drawn(predicted, settings.max_cells, contexts) + _drawn(real, settings.max_cells, contexts)
+    need += costly * COPIES * 4 * len(real.genes) * min(real.n_cells, CONTROLS_PER_CELL * settings.max_cells)
+    _refuse(
+        need, memory, "evaluate", "or draw fewer cells with --max-cells, or compare means alone with --metrics means"
+    )
+
+
+def check_prediction(cells: PerturbationData, conditions: Sequence[Condition], memory: str | None) -> None:
+    """Raise `SettingsError`, with the least that would do, if a prediction needs more memory than was said.
+
+    Parameters
+    ----------
+    cells
+        With the control cells to predict from.
+    conditions
+        What is to be predicted: the control cells of one context at a time are held.
+    memory
+        As of `memory_bytes`; None allows all that there is.
+    """
+    if memory is None:
+        return
+    contexts = {condition.context for condition in conditions}
+    sizes = np.bincount(cells.condition_codes, minlength=len(cells.conditions()))
+    most = max(
+        (int(n) for n, c in zip(sizes, cells.conditions(), strict=True) if c.is_control and c.context in contexts),
+        default=0,
+    )
+    need = LABELS * cells.n_cells + 2 * most * _bytes_of_cell(cells.x)
+    _refuse(need, memory, "predict", "or give fewer control cells with --controls")
+
+
+def _refuse(need: float, memory: str, command: str, cure: str) -> None:
+    least, allowed = need / HELD, memory_bytes(memory)
+    if least > allowed:
+        mib = int(np.ceil(least / 2**20))
+        msg = f"--memory {memory} is too little for {command}, which needs at least {mib:,} MiB here: say --memory {mib}MiB, {cure}."
+        raise SettingsError(msg, option=f"--memory {mib}MiB")
+
+
+def _drawn(data: PerturbationData, max_cells: int, contexts: set[str]) -> int:
+    """Bytes of the cells that are drawn from stored ones and held; those in memory are there anyway."""
+    if not isinstance(data.x, StoredMatrix):
+        return 0
+    sizes = np.bincount(data.condition_codes, minlength=len(data.conditions()))
+    n = sum(
+        min(int(size), max_cells)
+        for size, c in zip(sizes, data.conditions(), strict=True)
+        if c.context in contexts and not c.is_control
+    )
+    return n * _bytes_of_cell(data.x)
+
+
+def _bytes_of_cell(x: Matrix) -> int:
+    """What a cell takes in memory, by the first few."""
+    cells: Any = x[: min(SHOWN, x.shape[0])]
+    cells = cells.compute() if isinstance(x, StoredMatrix) else cells
+    return int((8 * cells.nnz if sp.issparse(cells) else cells.nbytes) / max(1, cells.shape[0])) + 8
