@@ -209,7 +209,7 @@ def _cells_column(frame: pd.DataFrame, cells: pd.Index | None) -> str | None:
         least = len(cells) / 2 if numbered(cells) else 0  # a column of numbers may hold some by chance
         fitting = [name for name, n in found.items() if n > (0 if name in usual else least)]
         if fitting:
-            return max(fitting, key=lambda name: (name in usual, found[name]))
+            return max(fitting, key=lambda name: (found[name], name in usual))
     if usual:
         return usual[0]
     return str(frame.columns[0]) if frame.shape[1] > 1 and frame.iloc[:, 0].is_unique else None
