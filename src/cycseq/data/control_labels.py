@@ -183,7 +183,7 @@ def _by_kind(labels: Sequence[str]) -> dict[str, list[str]]:
     for label in labels:
         if (kind := kind_of_control(label)) is not None:
             by_kind.setdefault(kind, []).append(label)
-    return by_kind
+    return {kind: sorted(there) for kind, there in by_kind.items()}
 
 
 def _fitting(name: str, labels: Sequence[str]) -> list[str]:
