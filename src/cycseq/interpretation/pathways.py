@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, pairwise
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+import scipy.sparse as sp
+from jaxtyping import Bool, Float, Int
 from scipy.stats import false_discovery_control, norm, rankdata
 
 from cycseq.arrays import Profile
@@ -19,6 +22,8 @@ from cycseq.errors import DataError, FileError, SettingsError
 from cycseq.files import existing_file
 
 COLUMNS = ("context", "perturbation", "pathway", "n_genes", "mean_delta", "z", "p", "p_adjusted", "leading_genes")
+LEADING = 5
+"""Genes that are named for each set."""
 GeneSets = dict[str, tuple[str, ...]]
 
 
@@ -29,6 +34,26 @@ class _Response:
     condition: Condition
     statistic: Profile
     delta: Profile
+
+
+@dataclass(frozen=True)
+class _Sets:
+    """Gene sets as a table of members."""
+
+    names: np.ndarray
+    genes: np.ndarray
+    members: sp.csr_array
+    """sets x genes of the data, 1 where a gene is in a set."""
+
+    @classmethod
+    def of(cls, sets: Mapping[str, Sequence[str]], genes: pd.Index) -> Self:
+        """Genes that the data lack are left out, and each counts once."""
+        place = {gene: i for i, gene in enumerate(genes)}
+        columns = [sorted({place[gene] for gene in of_set if gene in place}) for of_set in sets.values()]
+        ends = np.cumsum([0, *map(len, columns)])
+        flat = np.fromiter(chain.from_iterable(columns), dtype=np.int64, count=ends[-1])
+        members = sp.csr_array((np.ones(len(flat)), flat, ends), shape=(len(columns), len(genes)))
+        return cls(np.array(list(sets), dtype=object), genes.to_numpy(dtype=object), members)
 
 
 @dataclass
@@ -123,9 +148,8 @@ def pathway_scores(
     settings = settings or PathwaySettings()
     predicted = predicted.require("log1p", "pathway reading")
     places = predicted.adata.var_names
-    found = {name: np.sort(np.unique(places.get_indexer(list(genes)))) for name, genes in sets.items()}
-    found = {name: columns[columns >= 0] for name, columns in found.items()}
-    if max((len(columns) for columns in found.values()), default=0) < settings.fewest:
+    table = _Sets.of(sets, places)
+    if table.members.sum(axis=1).max(initial=0) < settings.fewest:
         given = next(iter(sets.values()), ("none",))
         msg = (
             f"no gene set has {settings.fewest} genes among those of the data: the data have {places[0]}, ...; the sets "
@@ -134,8 +158,9 @@ def pathway_scores(
         raise DataError(msg)
     tables = []
     for response in _responses(predicted, control):
-        kept = np.setdiff1d(np.arange(len(places)), predicted.targets(response.condition))
-        tables.append(_tested(response, kept, found, list(places), settings))
+        ranked = np.ones(len(places), dtype=bool)
+        ranked[predicted.targets(response.condition)] = False
+        tables.append(_tested(response, ranked, table, settings))
     return pd.concat(tables, ignore_index=True)[list(COLUMNS)]
 
 
@@ -154,42 +179,57 @@ def set_deltas(
         The same sets.
     """
     measured = {c.condition: c.delta for c in _responses(data.require("log1p", "pathway reading (real)"), None)}
-    places = data.adata.var_names
-    means = []
-    for context, perturbation, name in zip(scores["context"], scores["perturbation"], scores["pathway"], strict=True):
+    table = _Sets.of({name: sets[name] for name in scores["pathway"].unique()}, data.adata.var_names)
+    place = {name: i for i, name in enumerate(table.names)}
+    means = np.full(len(scores), np.nan)
+    for (context, perturbation), rows in scores.groupby(["context", "perturbation"], observed=True).indices.items():
         condition = Condition(context, perturbation)
-        columns = np.setdiff1d(places.get_indexer(list(sets[name])), [-1, *data.targets(condition)])
-        known = condition in measured and len(columns) > 0
-        means.append(float(measured[condition][columns].mean()) if known else np.nan)
-    return np.array(means, dtype=np.float64)
+        if condition in measured:
+            counted = np.ones(len(table.genes), dtype=np.float64)
+            counted[data.targets(condition)] = 0.0
+            here = table.members[[place[name] for name in scores["pathway"].iloc[rows]]]
+            with np.errstate(invalid="ignore"):  # a set of which no gene is left has no mean
+                means[rows] = (here @ (measured[condition] * counted)) / (here @ counted)
+    return means
 
 
 def rank_test(
-    ranks: Float[np.ndarray, "genes"], members: Int[np.ndarray, "members"], correlation: float
-) -> tuple[float, float]:
-    """The z (positive: higher ranks) and two-sided p of the ranks of a set among all, its members correlated.
+    rank_sum: Float[np.ndarray, "sets"],
+    size: Int[np.ndarray, "sets"],
+    ranks: Float[np.ndarray, "genes"],
+    correlation: float,
+) -> tuple[Float[np.ndarray, "sets"], Float[np.ndarray, "sets"]]:
+    """The z (positive: higher ranks) and two-sided p of every set of genes among all, its members correlated.
 
     The variance of the rank sum is that of Wu and Smyth 2012, section "Accounting for inter-gene correlation" (as in
     limma's rankSumTestWithCorrelation), with correction for ties and continuity.
+
+    Parameters
+    ----------
+    rank_sum, size
+        Sum of the ranks of a set's genes, and how many they are.
+    ranks
+        Ranks of all genes; ties have their mean rank.
+    correlation
+        Of the ranks of any two genes of a set.
     """
-    n, n1 = len(ranks), len(members)
+    n, n1 = len(ranks), np.asarray(size, dtype=np.float64)
     n2 = n - n1
-    u = float(ranks[members].sum()) - n1 * (n1 + 1) / 2
     variance = n1 * n2 * (n + 1) / 12
-    if correlation > 0 and n1 > 1:
-        variance = (
+    if correlation > 0:
+        correlated = (
             np.arcsin(1.0) * n1 * n2
             + np.arcsin(0.5) * n1 * n2 * (n2 - 1)
             + np.arcsin(correlation / 2) * n1 * (n1 - 1) * n2 * (n2 - 1)
             + np.arcsin((correlation + 1) / 2) * n1 * (n1 - 1) * n2
         ) / (2 * np.pi)
+        variance = np.where(n1 > 1, correlated, variance)
     ties = np.unique(ranks, return_counts=True)[1].astype(np.float64)
-    variance *= 1 - (ties * (ties**2 - 1)).sum() / (n * (n**2 - 1.0))
-    if variance <= 0:
-        return 0.0, 1.0
-    off = u - n1 * n2 / 2
-    z = float(np.sign(off) * max(abs(off) - 0.5, 0.0) / np.sqrt(variance))
-    return z, float(2 * norm.sf(abs(z)))
+    variance = variance * (1 - (ties * (ties**2 - 1)).sum() / (n * (n**2 - 1.0)))
+    off = np.asarray(rank_sum, dtype=np.float64) - n1 * (n1 + 1) / 2 - n1 * n2 / 2
+    spread = np.sqrt(np.where(variance > 0, variance, 1.0))
+    z = np.where(variance > 0, np.sign(off) * np.maximum(np.abs(off) - 0.5, 0.0) / spread, 0.0)
+    return z, np.where(variance > 0, 2 * norm.sf(np.abs(z)), 1.0)
 
 
 def _responses(data: PerturbationData, control: PerturbationData | None) -> list[_Response]:
@@ -214,25 +254,40 @@ def _responses(data: PerturbationData, control: PerturbationData | None) -> list
 
 
 def _tested(
-    response: _Response,
-    kept: Int[np.ndarray, "kept"],
-    sets: Mapping[str, np.ndarray],
-    genes: list[str],
-    settings: PathwaySettings,
+    response: _Response, ranked: Bool[np.ndarray, "genes"], sets: _Sets, settings: PathwaySettings
 ) -> pd.DataFrame:
-    ranks = np.full(len(genes), np.nan)
-    ranks[kept] = rankdata(response.statistic[kept])
-    delta, rows = response.delta, []
-    for name, columns in sets.items():
-        members = np.intersect1d(columns, kept)
-        if not settings.fewest <= len(members) <= min(settings.most, len(kept) - 1):
-            continue
-        z, p = rank_test(ranks[kept], np.searchsorted(kept, members), settings.correlation)
-        order = members[np.argsort(-np.sign(z or 1.0) * delta[members], kind="stable")]
-        leading = ";".join(genes[i] for i in order[:5])
-        rows.append(
-            (*response.condition, name, len(members), float(delta[members].mean(dtype=np.float64)), z, p, leading)
-        )
-    table = pd.DataFrame(rows, columns=[name for name in COLUMNS if name != "p_adjusted"])
-    table["p_adjusted"] = false_discovery_control(table["p"]) if len(table) else []
+    size = (sets.members @ ranked.astype(np.float64)).astype(np.int64)
+    tested = np.flatnonzero((size >= settings.fewest) & (size <= min(settings.most, int(ranked.sum()) - 1)))
+    members, size = sets.members[tested], size[tested]
+    ranks = np.zeros(len(ranked))
+    ranks[ranked] = rankdata(response.statistic[ranked])
+    z, p = rank_test(members @ ranks, size, ranks[ranked], settings.correlation)
+    delta = np.where(ranked, response.delta, 0.0).astype(np.float64)
+    table = pd.DataFrame(
+        {
+            "context": response.condition.context,
+            "perturbation": response.condition.perturbation,
+            "pathway": sets.names[tested],
+            "n_genes": size,
+            "mean_delta": (members @ delta) / size,
+            "z": z,
+            "p": p,
+            "p_adjusted": false_discovery_control(p) if len(p) else p,
+            "leading_genes": _leading(response.delta, ranked, z, members, sets.genes),
+        }
+    )
     return table.sort_values(["p", "pathway"], kind="stable")
+
+
+def _leading(
+    delta: Profile, ranked: Bool[np.ndarray, "genes"], z: np.ndarray, members: sp.csr_array, genes: np.ndarray
+) -> list[str]:
+    """The genes of every set that move most in its direction, joined by semicolons."""
+    row, gene = np.repeat(np.arange(members.shape[0]), np.diff(members.indptr)), members.indices
+    inside = ranked[gene]
+    row, gene = row[inside], gene[inside]
+    direction = np.where(z == 0, 1.0, np.sign(z))
+    order = np.lexsort((gene, -direction[row] * delta[gene], row))
+    row, gene = row[order], gene[order]
+    ends = np.searchsorted(row, np.arange(members.shape[0] + 1))
+    return [";".join(genes[gene[start : min(start + LEADING, end)]]) for start, end in pairwise(ends)]

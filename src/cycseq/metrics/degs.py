@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Bool, Float
 
 from cycseq.metrics.base import Comparison, Metric, Scores
 
@@ -51,16 +52,23 @@ def deg_lfc_spearman(comparison: Comparison) -> Scores:
 
 def deg_auprc(comparison: Comparison) -> Scores:
     """Average precision of the predicted p-values for the real DEGs."""
-    from sklearn.metrics import average_precision_score
+    strength = -np.log10(comparison.predicted_p.clip(1e-300))
+    return np.array(
+        [_average_precision(*rows) for rows in zip(comparison.degs, strength, comparison.kept, strict=True)]
+    )
 
-    def one(i: int) -> float:
-        kept = comparison.kept[i]
-        degs = comparison.degs[i, kept]
-        if not degs.any() or degs.all():
-            return np.nan
-        return float(average_precision_score(degs, -np.log10(comparison.predicted_p[i, kept].clip(1e-300))))
 
-    return np.array([one(i) for i in range(comparison.n_conditions)])
+def _average_precision(
+    degs: Bool[np.ndarray, "genes"], strength: Float[np.ndarray, "genes"], kept: Bool[np.ndarray, "genes"]
+) -> float:
+    """The sum over thresholds of precision x what recall gains there; equal strengths are one threshold."""
+    degs, strength = degs[kept], strength[kept]
+    if not degs.any() or degs.all():
+        return np.nan
+    order = np.argsort(-strength, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(strength[order])), len(order) - 1)
+    hits = np.cumsum(degs[order])[last]
+    return float((np.diff(hits, prepend=0) * hits / (last + 1.0)).sum() / hits[-1])
 
 
 METRICS = (
