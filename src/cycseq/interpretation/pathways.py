@@ -182,7 +182,10 @@ def set_deltas(
     table = _Sets.of({name: sets[name] for name in scores["pathway"].unique()}, data.adata.var_names)
     place = {name: i for i, name in enumerate(table.names)}
     means = np.full(len(scores), np.nan)
-    for (context, perturbation), rows in scores.groupby(["context", "perturbation"], observed=True).indices.items():
+    labels = pd.MultiIndex.from_frame(scores[["context", "perturbation"]])
+    row_of, conditions = pd.factorize(labels)
+    for number, (context, perturbation) in enumerate(conditions):
+        rows = np.flatnonzero(row_of == number)
         condition = Condition(context, perturbation)
         if condition in measured:
             counted = np.ones(len(table.genes), dtype=np.float64)
