@@ -21,7 +21,7 @@ from cycseq.evaluation import EvaluateSettings, RealSide, evaluate
 from cycseq.metrics import GROUPS, HEADLINE, METRICS
 from cycseq.report import comparison_page
 from cycseq.report.table import badness
-from cycseq.score.intervals import summarise
+from cycseq.score.summary import summarise
 
 SETTINGS = EvaluateSettings(components=5)
 GENES, CELLS = 140, 60
