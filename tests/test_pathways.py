@@ -16,7 +16,16 @@ from cycseq.data.gene_mixture import GeneMixture
 from cycseq.data.posterior import GenePosterior, attach_posterior
 from cycseq.data.prepare import as_log1p
 from cycseq.errors import CycseqError, DataError, FileError
-from cycseq.interpretation import PathwaySettings, coverage, differential, pathway_scores, read_gmt, set_deltas
+from cycseq.interpretation import (
+    PathwaySettings,
+    coverage,
+    coverage_by_stratum,
+    differential,
+    pathway_scores,
+    read_gmt,
+    reliability,
+    set_deltas,
+)
 from cycseq.interpretation.pathways import rank_test
 
 K562 = Condition("K562", "G1")
@@ -207,6 +216,34 @@ def test_coverage_counts_real_deltas_inside_the_interval(small_data):
         coverage(none, small_data.subset(c for c in small_data.conditions() if c.context != "K562"))
     ax = plots.calibration_curve(table, ax=Figure().add_subplot())
     np.testing.assert_allclose(ax.lines[1].get_ydata(), 0.0)
+
+
+def test_a_stated_probability_is_held_against_what_happens(small_data):
+    """Truths drawn from the stated mixture: every bin is right, and nine of ten intervals hold them; shifted ones are not."""
+    rng = np.random.default_rng(0)
+    predicted = small_data.subset([K562])
+    mean, sd = np.linspace(-1, 1, 60), np.full(60, 0.5)
+    inside, tables = [], {"right": [], "wrong": []}
+    for _ in range(60):
+        drawn = rng.normal(mean, sd)
+        stated = with_posterior(predicted, mean, sd)
+        by_stratum = coverage_by_stratum(stated, small_data, truth={K562: drawn}).set_index("stratum")
+        inside.append(by_stratum.loc["true response", "observed"])
+        for name, truth in (("right", drawn), ("wrong", -drawn)):
+            tables[name].append(reliability(stated, small_data, truth={K562: truth}, fewest=1))
+    assert np.mean(inside) == pytest.approx(0.9, abs=0.02)
+    assert {"all genes", "true response", "true response, responding genes"} <= set(by_stratum.index)
+    gaps = {}
+    for name, found in tables.items():
+        table = pd.concat(found)
+        table = table[table["event"] == "above 0"]
+        gaps[name] = np.average(
+            (table["observed"] - table["stated"]) * np.sign(table["stated"] - 0.5), weights=table["n"]
+        )
+    ax = plots.reliability_curve(table, ax=Figure().add_subplot())
+    assert len(ax.lines) == 2
+    assert abs(gaps["right"]) < 0.03
+    assert gaps["wrong"] < -0.3
 
 
 def test_pathway_figures_show_the_surest_sets(small_data):

@@ -132,7 +132,9 @@ def coverage_by_stratum(
     return table.assign(observed=table["inside"] / table["n"])[["context", "stratum", "observed", "n"]]
 
 
-def reliability(predicted: PerturbationData, real: PerturbationData, *, truth: Truth | None = None) -> pd.DataFrame:
+def reliability(
+    predicted: PerturbationData, real: PerturbationData, *, truth: Truth | None = None, fewest: int = FEWEST_IN_BIN
+) -> pd.DataFrame:
     """How often a response is above 0, or beyond the threshold, where the prediction states that probability.
 
     Where the truth is known it is counted. A measured delta is noisy: there the stated probability is that of the noisy
@@ -144,11 +146,13 @@ def reliability(predicted: PerturbationData, real: PerturbationData, *, truth: T
     ----------
     predicted, real, truth
         As of `coverage_by_stratum`.
+    fewest
+        Genes of conditions below which a bin is left out.
 
     Returns
     -------
-    Columns `event` ("above 0", "beyond the threshold"), `stated` (mean of the bin), `observed`, `n` (genes of conditions). Bins of
-    a tenth with fewer than 50 genes are left out.
+    Columns `event` ("above 0", "beyond the threshold"), `stated` (mean of the bin), `observed`, `n` (genes of conditions), a row
+    for each tenth.
     """
     told: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {event: [] for event in EVENTS}
     for one in _compared(predicted, real, truth):
@@ -165,7 +169,7 @@ def reliability(predicted: PerturbationData, real: PerturbationData, *, truth: T
         places = np.clip(np.digitize(probability, BINS) - 1, 0, len(BINS) - 2)
         for i in range(len(BINS) - 1):
             here = places == i
-            if here.sum() >= FEWEST_IN_BIN:
+            if here.sum() >= fewest:
                 rows.append((event, float(probability[here].mean()), float(happens[here].mean()), int(here.sum())))
     return pd.DataFrame(rows, columns=["event", "stated", "observed", "n"])
 

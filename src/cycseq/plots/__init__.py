@@ -10,7 +10,7 @@ from cycseq.plots.gene_sets import pathways
 from cycseq.plots.responses import delta_scatter, top_genes, volcano
 from cycseq.plots.retrieval import retrieval_heatmap
 from cycseq.plots.scores import bars_with_ceiling, dot_intervals, loss_curves
-from cycseq.plots.uncertainty import calibration_curve, variance_left
+from cycseq.plots.uncertainty import calibration_curve, reliability_curve, variance_left
 
 __all__ = [
     "BLUE",
@@ -37,6 +37,7 @@ __all__ = [
     "pathways",
     "pca_plane",
     "points_map",
+    "reliability_curve",
     "retrieval_heatmap",
     "top_genes",
     "umap_plane",

@@ -61,3 +61,34 @@ def variance_left(chosen: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     plain(ax, grid="x")
     rows_of_names(ax, [f"{c}:{p}" for c, p in zip(chosen["context"], chosen["perturbation"], strict=True)])
     return ax
+
+
+def reliability_curve(reliability: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """How often a response is above 0, or beyond the threshold, against the probability that was stated.
+
+    On the diagonal, a stated probability is what it says; the grey band is a tenth on both sides.
+
+    Parameters
+    ----------
+    reliability
+        Columns `event`, a line each, `stated` and `observed`, in [0, 1]: what `cycseq.reliability` returns.
+    ax
+        Axes to draw into.
+    """
+    ax = new_axes(ax, width=4.0, height=4.2)
+    ax.fill_between([0, 1], [-0.1, 0.9], [0.1, 1.1], color=MUTED, alpha=0.15, linewidth=0, zorder=0)
+    ax.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    for i, (event, part) in enumerate(reliability.groupby("event", sort=False)):
+        ax.plot(
+            part["stated"], part["observed"], color=PALETTE[i % len(PALETTE)], marker=MARKERS[i % len(MARKERS)],
+            markersize=4, linewidth=1.6, label=str(event), zorder=2,
+        )  # fmt: skip
+    ax.set_xlim(0, 1)
+    ax.set_ylim(0, 1)
+    ax.set_aspect("equal")
+    ax.set_xlabel("stated probability")
+    ax.set_ylabel("observed frequency")
+    plain(ax)
+    ax.set_axisbelow(True)
+    legend_above(ax)
+    return ax
