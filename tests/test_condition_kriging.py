@@ -12,6 +12,7 @@ from scipy.stats import ttest_rel
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.posterior import changes
 from cycseq.errors import DataError, ModelError, SettingsError
+from cycseq.interpretation import coverage_by_stratum
 from cycseq.models import load_model
 from cycseq.models.condition_kriging import ConditionKriging
 
@@ -293,3 +294,17 @@ def test_kang_natural_killer_cells_from_the_other_types(shared_data):
     noise = cells.var(axis=0, ddof=1) / len(cells)
     covered = np.abs(mean - real) < HALF * np.sqrt(made.adata.varm["posterior_mean_sd"][:, 0] ** 2 + noise)
     assert 0.85 < covered.mean() < 0.955
+
+
+def test_true_responses_are_covered_and_the_prior_alone_is_no_information():
+    """A context left out: nine of ten true responses in their intervals; less is told of the unmeasured."""
+    data, truth = world(0.7)
+    test = [c for c in truth if c.context == "L2"]
+    model = trained(data, test, features=None)
+    made = predicted(model, data, test)
+    covered = coverage_by_stratum(made, data, truth=truth).set_index("stratum")["observed"]
+    assert 0.85 <= covered["true response"] <= 0.97
+    field = model.field
+    unknown = field.unmeasured(np.zeros((len(data.genes), 1)), field.settings.gene_variance, field.settings.specific)
+    _, informative = model._stated(field, "P0", 0, unknown, 0)
+    assert informative.mean() < changes(made, test[0])["informative"].mean()
