@@ -42,7 +42,7 @@ class GenePosterior:
     mixture: GeneMixture
     """`posterior_weights`, `posterior_means`, `posterior_sds` (genes x conditions x components): of the true Delta."""
     informative: Bool[np.ndarray, "conditions genes"]
-    """`informative`: whether more is known of the gene than the prior alone would say."""
+    """`informative`: whether more is known of the gene's direction than the prior alone would say."""
     threshold: float = 0.1
     """From which size on a response is large, in log1p units."""
 

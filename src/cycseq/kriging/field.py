@@ -220,16 +220,6 @@ class Field:
         mixture = stage.prior(variance).at(slice(None), None).shifted(mean)
         return Posterior(mean, np.broadcast_to(variance[:, None], mean.shape), np.zeros_like(mean), mixture=mixture)
 
-    def prior_alone(self, name: str) -> GeneMixture:
-        """What would be believed of a gene's response, genes x components, if nothing of it had been measured."""
-        settings = self.settings
-        strength = sum(settings.strength.get(part, 1.0) for part in parts_of(name))
-        prior = settings.specific.prior(settings.gene_variance * strength)
-        if settings.common is not None:
-            common = settings.common.prior(np.full_like(settings.gene_variance, settings.common_variance))
-            prior = prior.plus(common, COMPONENTS)
-        return prior
-
     def without(self, rows: Bool[np.ndarray, "conditions"]) -> Field:
         """The same field, as if some of the conditions had not been measured; what was learned stays."""
         measured = self.measured.take(~rows)

@@ -29,8 +29,8 @@ from cycseq.model import SIZE, WEIGHT, Fitted, Model
 from cycseq.models.base import cells_shifted_by, kept_features, known_features
 
 SAME = 0.05
-"""Where neither the probability of a rise nor that of a large response differs by more from what the prior alone gives, the
-prediction is not informative of the gene."""
+"""The prior alone gives both directions 0.5: where the probability of a rise is not further from it, the prediction is not
+informative of the gene."""
 
 
 @dataclass
@@ -217,8 +217,7 @@ class ConditionKriging(Model):
         learned = None if kind is None else field.settings.recalibrations.get(kind)
         if learned is not None:
             mixture = learned.applied(mixture)
-        told, prior = mixture.probabilities(self.threshold), field.prior_alone(name).probabilities(self.threshold)
-        informative = (np.abs(told.up - prior.up) > SAME) | (np.abs(told.beyond - prior.beyond) > SAME)
+        informative = mixture.probabilities(self.threshold).lfsr < 0.5 - SAME
         return mixture, informative & (learned is None or learned.tells)
 
     def _never_measured(self, field: Field, names: Sequence[str], targets: np.ndarray) -> dict[str, Posterior]:
