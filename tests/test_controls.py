@@ -173,8 +173,9 @@ def test_a_run_hands_its_model_one_half_and_its_prediction_says_which(noise: Per
     assert not any("shared" in note for note in alone.attrs["notes"])
     own = run.predict(controls=noise)
     assert set(own.adata.obs["source_cell"]) & held_back
-    said = evaluate_prediction(own, noise, settings=MEANS).attrs["notes"]
-    assert any("controls are shared in c5" in note for note in said)
+    for of_model in (None, split):
+        said = evaluate_prediction(own, noise, split=of_model, settings=MEANS).attrs["notes"]
+        assert any("controls are shared in c5" in note for note in said)
 
 
 def test_the_prediction_of_another_tool_shares_controls_and_the_table_says_so(noise: PerturbationData) -> None:

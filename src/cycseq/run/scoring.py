@@ -7,10 +7,11 @@ from pathlib import Path
 import pandas as pd
 
 from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.merge import joined
 from cycseq.data.prepare import as_log1p
 from cycseq.data.pseudobulk import responses
 from cycseq.data.real_cells import conditions_of_real_cells
-from cycseq.data.split import Split, held_back_controls
+from cycseq.data.split import GIVEN, Split, held_back_controls
 from cycseq.errors import DataError
 from cycseq.evaluation import EvaluateSettings, evaluate
 from cycseq.run.budget import check_comparison, dense_values
@@ -66,7 +67,9 @@ def evaluate_prediction(
         learnt = learnt_from(parts)
         train: PerturbationData | None = learnt
         test = with_others(parts.test, learnt)
-        controls, reference = learnt.controls(), parts.reference
+        controls, reference = parts.train.controls(), parts.reference
+        if record.get("controls") == GIVEN:  # the user's own, among which the reference may be
+            controls, reference = joined(controls, reference), None
     else:
         real = as_log1p(real)
         held_back = held_back_controls(predicted, real)

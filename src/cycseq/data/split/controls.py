@@ -22,9 +22,8 @@ from cycseq.data.usual_names import CONTROL
 GIVEN = "given"
 """In a prediction's record: the user gave the cells that it was made from; else they are those of the run's data."""
 FEWEST_CONTROLS = 20
-"""Control cells of each half, at least. With fewer, the standard error of a control mean is above a quarter of the spread
-between cells (1 / sqrt(20) = 0.22): both responses would be mostly noise, so that the cells are better shared, and that is
-said."""
+"""Control cells of each half, at least. With fewer, the standard error of a control mean is above 0.22 of the spread between
+cells (1 / sqrt(20)): both responses would be mostly noise, so that the cells are better shared, and that is said."""
 
 
 def hold_back_controls(data: PerturbationData, plan: Plan, settings: SplitSettings) -> Plan:
