@@ -19,7 +19,7 @@ SCOPES: dict[Scope, str] = {
     "": "without an interval",
 }
 BARS: dict[Bar, str] = {
-    "cannot tell": "the ceiling is not above the negative control",
+    "cannot tell": "no positive control is above the negative control",
     "no scale": "its ceiling or its negative control is undefined",
     "describes": "the metric describes a prediction and does not measure how near it is to the real one",
     "wrong target as good": "predictions for the wrong perturbation score as well",
@@ -188,7 +188,7 @@ def untelling(table: Headline) -> list[str]:
         f"{column.metric} has no score on these data: the ceiling is undefined."
         if column.no_ceiling
         else f"{column.metric} cannot tell models apart on these data: "
-        "the ceiling is not better than the negative control beyond their spread."
+        "no positive control is better than the negative control beyond their spread."
         for column in table.columns
         if column.cannot_tell or column.no_ceiling
     ]

@@ -94,7 +94,7 @@ def methods(result: BenchmarkResult, kind: str) -> str:
         f"{ENOUGH} contexts or more, contexts are clusters (CR2 variance, Satterthwaite degrees of freedom; Bell and McCaffrey 2002), "
         "with perturbations as a second way of clustering; with fewer, the interval is about these contexts only, and perturbations are "
         "the clusters. It is widened for skewness (Hall 1992). A model is called better only where the paired interval excludes "
-        f"zero over {FEWEST} conditions or more, the ceiling is above the negative control, and its own predictions for the wrong "
+        f"zero over {FEWEST} conditions or more, a positive control is above the negative control, and its own predictions for the wrong "
         "perturbation score worse."
     )
 

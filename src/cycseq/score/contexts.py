@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 import pandas as pd
 
-from cycseq.calibration import SPLIT_HALF
+from cycseq.calibration import POSITIVE_CONTROLS, SPLIT_HALF
 from cycseq.metrics import METRICS
 from cycseq.score.summary import FEWEST, paired_differences
 from cycseq.score.verdicts import Judgement
@@ -34,8 +34,8 @@ class ContextVerdict:
 def by_context(metrics: pd.DataFrame, judgement: Judgement, model: str, metric: str) -> list[ContextVerdict]:
     """Whether the model is nearer to the real cells than the best negative control is, context by context.
 
-    The metric cannot tell where one half of the real cells does not predict the other half better than the control does,
-    by more than the spread between random halves. Where it can, the paired interval over conditions decides; with fewer
+    The metric cannot tell where no positive control (one half of the real cells predicting the other half, and the same drawn
+    to the mean of all perturbations) is better than the negative control by more than the spread between random halves. Where it can, the paired interval over conditions decides; with fewer
     than `FEWEST` conditions the model is ahead, by more than that spread, or not better.
 
     Parameters
@@ -65,7 +65,8 @@ def by_context(metrics: pd.DataFrame, judgement: Judgement, model: str, metric: 
         halves = part[part["model"] == SPLIT_HALF].groupby("seed")["value"].mean().to_numpy()
         goodness = METRICS[metric].goodness
         spread = NOISE * float(np.std(goodness(halves), ddof=1)) if len(halves) > 1 else 0.0
-        ours, null, ceiling = goodness(np.array([means.get(name, np.nan) for name in (model, control, SPLIT_HALF)]))
+        ours, null = goodness(np.array([means[name] for name in (model, control)]))
+        ceiling = goodness(means[means.index.isin(POSITIVE_CONTROLS)].dropna().to_numpy()).max(initial=-np.inf)
         both = paired_differences(part[part["model"].isin([model, control])], baselines=[control])
         pair = both[both["model"] == model].iloc[0]
         paired = int(pair["n_conditions"]) >= FEWEST

@@ -52,11 +52,13 @@ def summarise(
     - ceiling, null, null_model: mean of ``SplitHalf``, and of the best of the negative controls (``NoChange``,
       ``PerturbedMean``, ``SmoothedControls``);
     - score: (value - null) / (ceiling - null), unclipped, over the conditions where all three are defined (for a metric
-      with a target: of the distances to it);
+      with a target: of the distances to it); NaN where the ceiling is not above the null;
     - discrimination: share of the conditions where the positive control is better than the null: ``InterpolatedDuplicate``,
       or ``SplitHalf`` in metrics that look at single cells (the bound discrimination score of Miller et al. 2025). A metric
       that cannot tell even real cells from a null says little;
-    - cannot_tell: the ceiling is not above the null beyond their spread, so that the metric says nothing on these data;
+    - cannot_tell: neither positive control is above the null beyond their spread, so that the metric says nothing on these
+      data. ``SplitHalf`` has half of the cells on each side, and with few cells it may lie below a good null;
+      ``InterpolatedDuplicate`` takes the noise of its half into account;
     - beats, ties, loses_to: the baselines, joined by ``", "``, as far as `cycseq.score.verdicts.judge` admits it.
 
     Raises
@@ -223,25 +225,32 @@ class _Scale:
         if not len(three):
             return float("nan")
         value, positive, negative = three.mean(axis=0)
-        return float((value - negative) / (positive - negative)) if positive != negative else float("nan")
+        return float((value - negative) / (positive - negative)) if positive > negative else float("nan")
 
 
 def _scale(group: _Group, metric: int, good: Values) -> _Scale:
-    """The ceiling tells where it is above the null by more than halving varies, and by its interval.
-
-    With fewer than `FEWEST` conditions, in place of the interval: in each of them.
-    """
+    """A metric tells where one of the positive controls is above the null."""
     positive = group.models.index(SPLIT_HALF) if SPLIT_HALF in group.models else None
     there = [i for i, model in enumerate(group.models) if model in NEGATIVE_CONTROLS and not np.isnan(good[:, i]).all()]
     negative = max(there, key=lambda i: float(np.nanmean(good[:, i])), default=None)
     if positive is None or negative is None:
         return _Scale(positive, negative, cannot_tell=False)
+    tells = any(
+        _above(group, metric, good, i, negative) for i, model in enumerate(group.models) if model in POSITIVE_CONTROLS
+    )
+    return _Scale(positive, negative, not tells, _discrimination(group, good, negative))
+
+
+def _above(group: _Group, metric: int, good: Values, positive: int, negative: int) -> bool:
+    """Whether a positive control is above the null by more than halving varies, and by its interval.
+
+    With fewer than `FEWEST` conditions, in place of the interval: in each of them.
+    """
     above = good[:, [positive]] - good[:, [negative]]
     of_above = group.intervals(above)
     lowest = of_above.low[0] if of_above.n_conditions[0] >= FEWEST else np.nanmin(above, initial=np.inf)
     repeats = np.nan_to_num(group.spread[metric, positive])
-    cannot_tell = not (of_above.mean[0] > 2 * repeats and lowest > 0)
-    return _Scale(positive, negative, cannot_tell, _discrimination(group, good, negative))
+    return bool(of_above.mean[0] > 2 * repeats and lowest > 0)
 
 
 def _discrimination(group: _Group, good: Values, negative: int) -> float:
