@@ -18,9 +18,10 @@ import scipy.sparse as sp
 from cycseq import untrusted
 from cycseq.data.catalog.base import Sources
 from cycseq.data.catalog.layouts import gears_zip
+from cycseq.data.door import check_indices
 from cycseq.data.features import read_features
 from cycseq.data.readers import ReadSettings, read
-from cycseq.errors import CycseqError, FileError, SettingsError
+from cycseq.errors import CycseqError, DataError, FileError, SettingsError
 from cycseq.untrusted import check_unpacked, open_npz, opened, read_npy
 
 GENES = ["G1", "G2", "G3"]
@@ -199,6 +200,18 @@ def test_sparse_npz_that_leads_outside(tmp_path: Path, kind: type, part: str, pl
     np.savez(tmp_path / "a.npz", **said)
     (tmp_path / "g.txt").write_text("\n".join(GENES))
     refused(tmp_path / "a.npz", "indices do not fit|cannot be read", CycseqError, genes_file=tmp_path / "g.txt")
+
+
+def test_index_pointers_that_go_below_zero_and_rise_again(h5ad: Path, tmp_path: Path) -> None:
+    """SciPy checks pointers only where the last one is above 0, and its compiled loops end the process with these."""
+    pointers = np.r_[0, np.arange(-(2**31) + 1, -(2**31) + 7)].astype(np.int32)
+    with h5py.File(h5ad, "r+") as file:
+        file["X/indptr"][...] = pointers
+    refused(h5ad, "indices do not fit its shape|cannot be read as h5ad", CycseqError)
+    damaged = sp.csr_matrix(COUNTS)
+    damaged.indptr = pointers
+    with pytest.raises(DataError, match="indices do not fit"):
+        check_indices(damaged)
 
 
 def test_10x_h5_that_leads_outside(tmp_path: Path) -> None:

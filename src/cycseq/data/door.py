@@ -192,6 +192,9 @@ def check_indices(values: Any) -> Any:
                 msg = f"shape {values.shape}"
                 raise ValueError(msg)
             if values.format in {"csr", "csc", "bsr"}:
+                if (values.indptr[1:] < values.indptr[:-1]).any():  # SciPy looks only where the last one is above 0
+                    msg = "index pointer values must form a non-decreasing sequence"
+                    raise ValueError(msg)
                 values.check_format(full_check=True)
             elif values.format != "coo":  # COO checks itself
                 msg = f"format {values.format}"

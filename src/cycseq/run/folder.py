@@ -35,6 +35,7 @@ from cycseq.errors import DataError, FileError
 from cycseq.files import path_of_text, text_of_path, whole, write_text
 from cycseq.model import Model, read_description
 from cycseq.models import build_model, load_model
+from cycseq.run import predicting
 from cycseq.run.facts import (
     ENVIRONMENT,
     HISTORY,
@@ -216,8 +217,6 @@ class Run:
         ModelError
             If the model cannot know a condition, or a context has no control cells.
         """
-        from cycseq.run import predicting  # which takes runs
-
         asked = predicting.asked(self, conditions, controls, seed)
         return predicting.predicted(self, asked, n_cells, seed)
 
@@ -233,8 +232,6 @@ class Run:
 
         A cell is predicted the same in pieces as in one; `cycseq.data.pieces.write_predictions` puts them together.
         """
-        from cycseq.run import predicting  # which takes runs
-
         return predicting.in_pieces(self, predicting.asked(self, conditions, controls, seed), n_cells, seed)
 
     def restore(
@@ -270,8 +267,6 @@ class Run:
         DataError
             If there are no cells of a condition.
         """
-        from cycseq.run import predicting  # which takes runs
-
         return predicting.restored(self, conditions, perturbed, controls, n_cells=n_cells, seed=seed)
 
     def resume_command(self) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -12,17 +14,36 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.prepare import as_log1p
 from cycseq.data.readers.stored import memory_bytes
 from cycseq.data.same_scale import check_totals, target_sum
+from cycseq.data.split import Split
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import ModelError, check_at_least, unknown_name
-from cycseq.model import AGAIN, Restores
+from cycseq.model import AGAIN, Model, Restores
 from cycseq.run.budget import check_prediction
 from cycseq.run.facts import MODEL
-from cycseq.run.folder import Run
 from cycseq.run.record import with_record
 from cycseq.untrusted import whatever_breaks
 
 PREDICTED = 1 / 16
 """Share of the memory that the predicted cells of a piece take; they are dense."""
+
+
+@runtime_checkable
+class FittedRun(Protocol):
+    """What of a `Run` a prediction needs."""
+
+    folder: Path
+    memory: str | None
+
+    @property
+    def split(self) -> Split:
+        """The split that it was fitted on."""
+
+    @property
+    def model(self) -> Model:
+        """The fitted model."""
+
+    def as_written(self) -> PerturbationData:
+        """The data that it was fitted on."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +58,7 @@ class Asked:
 
 
 def asked(
-    run: Run,
+    run: FittedRun,
     conditions: Sequence[Condition | str] | str,
     controls: PerturbationData | None,
     seed: int,
@@ -56,7 +77,7 @@ def asked(
     return Asked(wanted, cells, own_cells=controls is not None)
 
 
-def predicted(run: Run, what: Asked, n_cells: int | None, seed: int) -> PerturbationData:
+def predicted(run: FittedRun, what: Asked, n_cells: int | None, seed: int) -> PerturbationData:
     """All that was asked for; see `Run.predict`."""
     controls = as_log1p(what.cells.controls({c.context for c in what.conditions}))
     with whatever_breaks(run.folder / MODEL, AGAIN):
@@ -64,7 +85,7 @@ def predicted(run: Run, what: Asked, n_cells: int | None, seed: int) -> Perturba
     return with_record(made, run.model, run.split, seed, own_cells=what.own_cells)
 
 
-def in_pieces(run: Run, what: Asked, n_cells: int | None, seed: int) -> Iterator[PerturbationData]:
+def in_pieces(run: FittedRun, what: Asked, n_cells: int | None, seed: int) -> Iterator[PerturbationData]:
     """See `Run.predictions`."""
     check_prediction(what.cells, what.conditions, run.memory)
     obs = what.cells.adata.obs
@@ -83,7 +104,7 @@ def in_pieces(run: Run, what: Asked, n_cells: int | None, seed: int) -> Iterator
 
 
 def restored(
-    run: Run,
+    run: FittedRun,
     conditions: Sequence[Condition | str] | str,
     perturbed: PerturbationData | None,
     controls: PerturbationData | None,
@@ -118,14 +139,14 @@ def restored(
     return back
 
 
-def _model_controls(run: Run, data: PerturbationData, contexts: set[str]) -> PerturbationData:
+def _model_controls(run: FittedRun, data: PerturbationData, contexts: set[str]) -> PerturbationData:
     """The control cells of these contexts in the run's data, without those that its split holds back."""
     is_control = [c.is_control and c.context in contexts for c in data.conditions()]
     train = run.split.rows_unchecked(data)["train"]
     return data.take(train[np.array(is_control, dtype=bool)[data.condition_codes[train]]])
 
 
-def _named(run: Run, named: Sequence[Condition | str] | str, cells: PerturbationData) -> list[Condition]:
+def _named(run: FittedRun, named: Sequence[Condition | str] | str, cells: PerturbationData) -> list[Condition]:
     """Conditions by name; ``"test"`` is every test condition of the split."""
     wanted: list[Condition] = []
     for one in [named] if isinstance(named, str) else named:
