@@ -14,6 +14,7 @@ from typing import Any, TypeVar, get_type_hints
 from cycseq.errors import SettingsError, unknown_name
 from cycseq.files import text_of_path
 from cycseq.settings import SWITCH, as_plain, checked_value, field_texts, is_list, type_in_words, value_of_text
+from cycseq.special_files import refuse_special
 from cycseq.untrusted import parse_yaml
 
 T = TypeVar("T")
@@ -189,7 +190,7 @@ def flat_config(config: str) -> dict[str, Any]:
     """
     path = Path(config)
     try:
-        content = parse_yaml(path.read_text(encoding="utf-8"))
+        content = parse_yaml(refuse_special(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as err:
         msg = f"--config {config[:200]} cannot be read ({err}): give a YAML file with options of this command."
         raise SettingsError(msg) from err
