@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import anndata as ad
 import numpy as np
@@ -121,6 +122,33 @@ def test_killed_in_the_middle_it_goes_on_where_it_stopped(
     whole = go(data, tmp_path / "whole")
     pd.testing.assert_frame_equal(ordered(resumed.metrics), ordered(whole.metrics))
     pd.testing.assert_frame_equal(resumed.summary, whole.summary)
+
+
+def test_a_calibration_that_was_killed_loses_one_repeat(
+    data: PerturbationData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    once, begun = work.split_half_once, list[int]()
+
+    def counting(real: RealSide, repeat: int, **said: Any) -> pd.DataFrame:
+        begun.append(repeat)
+        if len(begun) == 5:
+            raise KeyboardInterrupt
+        return once(real, repeat, **said)
+
+    monkeypatch.setattr(work, "split_half_once", counting)
+    with pytest.raises(KeyboardInterrupt):
+        go(data, tmp_path / "out")
+    written = sorted((tmp_path / "out" / "cells").iterdir())
+    assert begun == [0, 1, 2, 3, 4]
+    assert len(written) == 4
+    written[1].write_bytes(written[1].read_bytes()[:100])  # what is damaged is computed again
+    resumed = go(data, tmp_path / "out")
+    assert begun[5:] == [1, *range(4, 10), *range(10)]  # then the other split
+    whole = go(data, tmp_path / "whole")
+    for name in ("metrics.csv", "summary.csv", "differences.csv"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert len(resumed.metrics) == len(whole.metrics)
+    assert all(path.suffix == ".npz" for path in (tmp_path / "out" / "cells").iterdir())
 
 
 def test_a_damaged_cell_is_computed_again(data: PerturbationData, tmp_path: Path, fitted: list[str]):

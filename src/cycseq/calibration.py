@@ -22,12 +22,14 @@ SPLIT_HALF = "SplitHalf"
 INTERPOLATED = "InterpolatedDuplicate"
 POSITIVE_CONTROLS = (SPLIT_HALF, INTERPOLATED)
 WRONG_TARGET = " (wrong target)"
+REPEATS = 10
+"""How often cells are halved."""
 FEWEST_CELLS = 4
 """A condition with fewer cells has no halves worth comparing."""
 
 
 def split_half(
-    real: RealSide, *, split: str = "", repeats: int = 10, conditions: Collection[Condition] | None = None
+    real: RealSide, *, split: str = "", repeats: int = REPEATS, conditions: Collection[Condition] | None = None
 ) -> pd.DataFrame:
     """A random half of the real cells predicts the other half: the ceiling, for HALF the cells. So does what it is shrunk to.
 
@@ -62,18 +64,24 @@ def split_half(
     Miller et al. 2025 (Deep learning-based genetic perturbation models do outperform uninformative baselines on
     well-calibrated metrics), who interpolate gene by gene with p-values of a test; here one weight for each condition.
     """
-    metrics = [metric for metric in real.metrics if not metric.paired]
-    tables = []
-    for repeat in range(repeats):
-        found = [
-            _halved(real, context, repeat, metrics, conditions)
-            for context in real.contexts
-            if conditions is None or any(condition.context == context for condition in conditions)
-        ]
-        tables += [
-            table([one[model] for one in found], model=model, split=split, seed=repeat) for model in POSITIVE_CONTROLS
-        ]
+    tables = [split_half_once(real, repeat, split=split, conditions=conditions) for repeat in range(repeats)]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
+
+
+def split_half_once(
+    real: RealSide, repeat: int, *, split: str = "", conditions: Collection[Condition] | None = None
+) -> pd.DataFrame:
+    """The rows of `split_half` of one repeat; they do not depend on the other repeats."""
+    metrics = [metric for metric in real.metrics if not metric.paired]
+    halved = [
+        _halved(real, context, repeat, metrics, conditions)
+        for context in real.contexts
+        if conditions is None or any(condition.context == context for condition in conditions)
+    ]
+    tables = [
+        table([one[model] for one in halved], model=model, split=split, seed=repeat) for model in POSITIVE_CONTROLS
+    ]
+    return pd.concat(tables, ignore_index=True)
 
 
 def _halved(

@@ -15,7 +15,7 @@ import pandas as pd
 from cycseq.benchmarking.cell import Cell, cell_path
 from cycseq.benchmarking.engines import computed
 from cycseq.benchmarking.settings import BASELINES, BenchmarkSettings, chosen_models, chosen_splits, everything_asked
-from cycseq.benchmarking.work import Failure, Task, Unit
+from cycseq.benchmarking.work import PIECE, Failure, Task, Unit
 from cycseq.calibration import SPLIT_HALF
 from cycseq.checksums import sha256
 from cycseq.data.dataset import PerturbationData
@@ -177,7 +177,7 @@ def benchmark(
                 for name, c in cells.items()
             ],
         }
-        for stale in set((out / CELLS).glob("*.npz")) - set(paths):
+        for stale in {*(out / CELLS).glob("*.npz"), *(out / CELLS).glob(f"*{PIECE}")} - set(paths):
             stale.unlink()
         return _written(out, record, list(cells.values()), reproducibility(as_log1p(data)), failed)
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 from cycseq.arrays import Profiles
 from cycseq.benchmarking.cell import NO_MEANS, Cell
-from cycseq.calibration import SPLIT_HALF, split_half, wrong_target
+from cycseq.calibration import REPEATS, SPLIT_HALF, split_half_once, wrong_target
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.pseudobulk import responses
 from cycseq.data.split import Split, SplitParts
@@ -28,6 +28,8 @@ from cycseq.run import learnt_from, log1p_parts, with_others
 
 MOST_CELLS = 500
 """Cells predicted for a condition, at most, where nothing else is said."""
+PIECE = ".piece"
+"""Ending of a file that holds one repeat of a calibration."""
 MOST_VALUES = 64_000_000
 """Values (cells x genes) that are predicted at once, where as many cells as are real are not more: 256 MB."""
 
@@ -65,7 +67,7 @@ class Failure:
 
 def compute(data: PerturbationData, unit: Unit) -> list[Failure]:
     """Compute and write the unit's cells one by one; what breaks is returned, and the others go on."""
-    found = outcomes(*real_side(data, unit), unit)
+    found = outcomes(*real_side(data, unit), unit, in_pieces=True)
     return [failure for task, outcome in zip(unit.tasks, found, strict=True) for failure in kept(task, outcome)]
 
 
@@ -74,11 +76,21 @@ def kept(task: Task, outcome: Cell | Failure) -> list[Failure]:
     if isinstance(outcome, Failure):
         return [outcome]
     outcome.write(task.path)
+    for piece in pieces(task):
+        piece.unlink(missing_ok=True)
     return []
 
 
-def outcomes(real: RealSide, parts: SplitParts, unit: Unit) -> Iterator[Cell | Failure]:
-    """What each of the unit's tasks comes to, one by one: a cell, or how it broke."""
+def pieces(task: Task) -> list[Path]:
+    """Where each repeat of a calibration lies until the whole is written."""
+    return [task.path.with_suffix(f".{repeat}{PIECE}") for repeat in range(REPEATS if task.model == SPLIT_HALF else 0)]
+
+
+def outcomes(real: RealSide, parts: SplitParts, unit: Unit, *, in_pieces: bool = False) -> Iterator[Cell | Failure]:
+    """What each of the unit's tasks comes to, one by one: a cell, or how it broke.
+
+    In pieces, every repeat of a calibration is written beside the cell as it ends, and one that lies there is taken up.
+    """
     refused: dict[str, str] = {}
     for task in unit.tasks:
         started = time.perf_counter()
@@ -87,7 +99,7 @@ def outcomes(real: RealSide, parts: SplitParts, unit: Unit) -> Iterator[Cell | F
             continue
         try:
             cell = (
-                _calibration(real, parts, unit, task)
+                _calibration(real, parts, unit, task, in_pieces=in_pieces)
                 if task.model == SPLIT_HALF
                 else _model_cell(real, parts, unit, task)
             )
@@ -144,16 +156,25 @@ def _model_cell(real: RealSide, parts: SplitParts, unit: Unit, task: Task) -> Ce
     )
 
 
-def _calibration(real: RealSide, parts: SplitParts, unit: Unit, task: Task) -> Cell:
+def _calibration(real: RealSide, parts: SplitParts, unit: Unit, task: Task, *, in_pieces: bool) -> Cell:
     """The split-half ceiling, with the real means and those of the controls that they are compared with."""
-    scores = split_half(real, split=unit.split.name, conditions=unit.split.test)
+    tables = []
+    for repeat, path in enumerate(pieces(task)):
+        piece = Cell.read(path) if in_pieces else None
+        if piece is None:
+            begun, said = time.perf_counter(), unit.split.name
+            scores = split_half_once(real, repeat, split=said, conditions=unit.split.test)
+            piece = Cell(SPLIT_HALF, said, repeat, scores, time.perf_counter() - begun)
+            if in_pieces:
+                piece.write(path)
+        tables.append(piece.scores)
     perturbed = _perturbed(parts.test)
     references = [(Condition(context, CONTROL), real.contexts[context].control_mean) for context in perturbed.contexts]
     return Cell(
         model=SPLIT_HALF,
         split=unit.split.name,
         seed=task.seed,
-        scores=scores,
+        scores=pd.concat(tables, ignore_index=True),
         seconds=0.0,
         conditions=(*perturbed.conditions(), *(condition for condition, _ in references)),
         means=_stacked([perturbed.moments.mean, *(mean[None] for _, mean in references)]),
