@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import anndata as ad
@@ -26,6 +27,7 @@ from cycseq.data.readers.base import (
     without_gz,
 )
 from cycseq.data.readers.table_mistakes import MEANT_AS_NUMBER, first_mistake
+from cycseq.data.readers.wide_tables import WIDE, NotPlainError, beyond_numbers, wide_body, wide_head
 from cycseq.data.usual_names import METADATA_NAMES
 from cycseq.errors import CycseqError, DataError, FileError, unknown_name
 
@@ -50,24 +52,25 @@ def read_table(path: Path, settings: ReadSettings) -> Loaded:
         msg = f"{path} is empty: expected a header and one line for each cell (or gene)."
         raise FileError(msg)
     sep = separator(header_line)
-    head = _parsed(path, sep, None, nrows=HEAD_ROWS)
-    labels = _label_columns(head, settings)
-    lies, why = _orientation(head, labels, settings)
+    wide = header_line.count(sep) >= WIDE
+    columns, head_texts = _head(path, sep, wide=wide)
+    labels = _label_columns(list(map(str, columns)), head_texts, settings)
+    lies, why = _orientation(columns, head_texts.index, labels, settings)
     notes = [f"orientation: {lies} ({why})"]
     taken_for_labels = labels if lies == "cells-by-genes" else []
-    texts = [column for column in taken_for_labels if _is_text(head[column])]
-    numbers = [column for column in map(str, head.columns) if column not in taken_for_labels]
+    texts = [column for column in taken_for_labels if column in head_texts]
+    is_label = columns.isin(taken_for_labels)
+    numbers = list(map(str, columns[~is_label]))
     try:
-        frame = _parsed(path, sep, dict.fromkeys(numbers, "float32") | dict.fromkeys(texts, "str"))
+        obs, x = _body(path, sep, numbers, taken_for_labels, texts, wide=wide)
     except FileError as err:
         raise first_mistake(path, sep, numbers) or err from err
-    _check_texts(path, sep, frame[[column for column in texts if not _usual(column, settings)]])
-    obs = frame[taken_for_labels]
-    x = _numbers(path, sep, frame[numbers])
-    in_header = _repeated(header_line, sep, head)
+    _check_texts(path, sep, obs[[column for column in texts if not _usual(column, settings)]])
+    _check_numbers(path, sep, x, obs.index, numbers)
+    in_header = _repeated(header_line, sep, columns)
     genes = pd.Index([in_header.get(column, column) for column in numbers])
     if lies == "genes-by-cells":
-        obs, genes, x = pd.DataFrame(index=genes), frame.index, x.T
+        obs, genes, x = pd.DataFrame(index=genes), obs.index, x.T
     elif labels:
         notes.append(
             f"{len(labels)} columns are labels ({', '.join(labels[:6])}), {len(genes):,} are genes ({', '.join(genes[:3])}"
@@ -78,15 +81,39 @@ def read_table(path: Path, settings: ReadSettings) -> Loaded:
     return Loaded(adata, format="table", notes=tuple(notes))
 
 
-def _label_columns(head: pd.DataFrame, settings: ReadSettings) -> list[str]:
+def _head(path: Path, sep: str, *, wide: bool) -> tuple[pd.Index, pd.DataFrame]:
+    """The names of all columns, and those columns that hold more than numbers in the first rows."""
+    if wide:
+        with suppress(NotPlainError, ValueError):
+            return wide_head(path, sep, HEAD_ROWS)
+    head = _parsed(path, sep, None, nrows=HEAD_ROWS)
+    return head.columns, beyond_numbers(head)
+
+
+def _body(
+    path: Path, sep: str, numbers: list[str], labels: list[str], texts: list[str], *, wide: bool
+) -> tuple[pd.DataFrame, Cells]:
+    """The label columns, and the values of the others."""
+    as_text = dict.fromkeys(texts, "str")
+    if wide:
+        try:
+            frame, values = wide_body(path, sep, labels, as_text)
+            return frame[labels], values
+        except NotPlainError:
+            pass
+        except ValueError as err:
+            raise _bad_table(path, err) from err
+    frame = _parsed(path, sep, dict.fromkeys(numbers, "float32") | as_text)
+    return frame[labels], frame[numbers].to_numpy(dtype=np.float32)
+
+
+def _label_columns(columns: list[str], head_texts: pd.DataFrame, settings: ReadSettings) -> list[str]:
     """Columns that are asked for, bear a usual name, hold text, or lie beside these and are not named like the genes."""
-    columns = list(map(str, head.columns))
     for name in settings.label_columns:
         if name not in columns:
             raise unknown_name(name, "column for --label-columns", columns, DataError)
-    texts = {str(column) for column, dtype in head.dtypes.items() if not pd.api.types.is_numeric_dtype(dtype)}
-    texts |= {str(column) for column, dtype in head.dtypes.items() if pd.api.types.is_bool_dtype(dtype)}
-    labels = {c for c in columns if _usual(c, settings) or (c in texts and _share_of_numbers(head[c]) <= MOSTLY)}
+    texts = set(map(str, head_texts.columns))
+    labels = {c for c in columns if _usual(c, settings) or (c in texts and _share_of_numbers(head_texts[c]) <= MOSTLY)}
     labels |= _named_unlike_genes(columns, labels, texts)
     return [column for column in columns if column in labels]
 
@@ -118,10 +145,6 @@ def _named_unlike_genes(columns: list[str], labels: set[str], texts: set[str]) -
     return beside
 
 
-def _is_text(values: pd.Series) -> bool:
-    return not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values)
-
-
 def _share_of_numbers(values: pd.Series) -> float:
     """Of the values that are there; what a spreadsheet made of a number counts as one."""
     there = values.dropna()
@@ -135,37 +158,41 @@ def _check_texts(path: Path, sep: str, texts: pd.DataFrame) -> None:
             raise mistake
 
 
-def _repeated(header_line: str, sep: str, head: pd.DataFrame) -> dict[str, str]:
+def _repeated(header_line: str, sep: str, columns: pd.Index) -> dict[str, str]:
     """Columns whose name occurs twice, with that name: pandas calls the second ``TP53`` ``TP53.1``, so nobody notices."""
     try:
         names = pd.Series(next(csv.reader([header_line], delimiter=sep)), dtype=str)
     except csv.Error:  # a field beyond csv's limit: pandas has read it, and its names stand
         return {}
-    names = names.iloc[max(0, len(names) - head.shape[1]) :]  # without the header of the column of row names
-    if len(names) != head.shape[1]:
+    names = names.iloc[max(0, len(names) - len(columns)) :]  # without the header of the column of row names
+    if len(names) != len(columns):
         return {}
     twice = (names.duplicated(keep=False) & (names != "")).to_numpy()
-    return dict(zip(head.columns[twice].astype(str), names[twice], strict=True))
+    return dict(zip(columns[twice].astype(str), names[twice], strict=True))
 
 
-def _orientation(head: pd.DataFrame, labels: list[str], settings: ReadSettings) -> tuple[Orientation, str]:
+def _orientation(
+    columns: pd.Index, rows: pd.Index, labels: list[str], settings: ReadSettings
+) -> tuple[Orientation, str]:
     if settings.orientation:
         return settings.orientation, "as said"
     if labels:
         return "cells-by-genes", f"the header names a column of labels, {labels[0]!r}"
     if settings.labels_file:
         sides: tuple[tuple[pd.Index, Orientation], ...] = (
-            (head.index, "cells-by-genes"),
-            (head.columns, "genes-by-cells"),
+            (rows, "cells-by-genes"),
+            (columns, "genes-by-cells"),
         )
         for side, lies in sides:
             names = side.astype(str)
             table = read_labels(settings.labels_file, names)
             if table.index.name is not None and n_named(table.index, names) > len(names) / 2:
                 return lies, f"{settings.labels_file.name} names these cells"
-    rows, columns = (_barcodes(names) for names in (head.index, head.columns[:100]))
-    if rows != columns:
-        return ("cells-by-genes", "the rows bear barcodes") if rows else ("genes-by-cells", "the header bears barcodes")
+    in_rows, in_header = (_barcodes(names) for names in (rows, columns[:100]))
+    if in_rows != in_header:
+        return (
+            ("cells-by-genes", "the rows bear barcodes") if in_rows else ("genes-by-cells", "the header bears barcodes")
+        )
     msg = (
         "the header does not tell whether rows are cells or genes: no column of labels, no barcodes. "
         "Say --orientation cells-by-genes or --orientation genes-by-cells, and give the labels with --labels-file FILE."
@@ -186,22 +213,20 @@ def _parsed(path: Path, sep: str, dtypes: dict[str, str] | None, nrows: int | No
         raise _bad_table(path, err) from err
 
 
-def _numbers(path: Path, sep: str, frame: pd.DataFrame) -> Cells:
-    """The values as float32; a row that lacks some is an error (pandas fills a short row with NaN)."""
-    values: Cells = frame.to_numpy(dtype=np.float32)
+def _check_numbers(path: Path, sep: str, values: Cells, rows: pd.Index, columns: list[str]) -> None:
+    """A row that lacks some is an error (pandas fills a short row with NaN)."""
     if np.isfinite(values.sum(dtype=np.float64)):
-        return values
+        return
     broken = np.isnan(values)
     if broken.any():
         row = int(np.flatnonzero(broken.any(axis=1))[0])
         msg = (
-            f"{path}, line {row + 2} ({frame.index[row]}): {int(broken[row].sum()):,} of {frame.shape[1]:,} values are "
+            f"{path}, line {row + 2} ({rows[row]}): {int(broken[row].sum()):,} of {len(columns):,} values are "
             "missing or NaN: the row is ragged or has empty fields. Every row needs one number for each column."
         )
         raise DataError(msg)
-    if np.isinf(values).any() and (mistake := first_mistake(path, sep, list(map(str, frame.columns)))):
+    if np.isinf(values).any() and (mistake := first_mistake(path, sep, columns)):
         raise mistake
-    return values
 
 
 def _bad_table(path: Path, err: Exception) -> FileError:
