@@ -13,12 +13,13 @@ from scipy import stats
 from scipy.spatial.distance import cdist, pdist
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import average_precision_score, r2_score
+from sklearn.metrics import average_precision_score, r2_score, roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 
 from cycseq.data.dataset import PerturbationData
 from cycseq.evaluation import EvaluateSettings, RealSide, evaluate
 from cycseq.metrics import GROUPS, HEADLINE, METRICS
+from cycseq.metrics.cells import _folds, _held_out_auc
 from cycseq.report import comparison_page
 from cycseq.report.table import badness
 from cycseq.score.summary import summarise
@@ -379,3 +380,20 @@ def test_more_predicted_cells_find_no_more_genes() -> None:
         for made in (cells, cells.take(np.sort(first)))
     ]
     pd.testing.assert_series_equal(both[0]["deg_auprc"], both[1]["deg_auprc"])
+
+
+@pytest.mark.parametrize(("n", "shift"), [(10, 0.1), (10, 5.0), (13, 0.3), (60, 0.2)])
+def test_the_classifier_of_all_folds_at_once_is_that_of_sklearn(n: int, shift: float):
+    x = np.random.default_rng(n).normal(size=(2 * n, 20))
+    x[:n] += shift
+    x[1] = x[-1]  # a tie counts half
+    y, held_out = np.repeat([1, 0], n), _folds(n, 3)
+    assert (held_out.sum(axis=0) == 1).all()
+    areas = []
+    for (train, test), of_fold in zip(
+        StratifiedKFold(5, shuffle=True, random_state=3).split(x, y), held_out, strict=True
+    ):
+        np.testing.assert_array_equal(test, np.flatnonzero(of_fold))
+        exact = LogisticRegression(max_iter=5000, tol=1e-9).fit(x[train], y[train])
+        areas.append(roc_auc_score(y[test], exact.decision_function(x[test])))
+    np.testing.assert_allclose(_held_out_auc(x, n, held_out), np.mean(areas), atol=1e-12)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
+from jaxtyping import Bool, Float
+from scipy.special import expit
 
 from cycseq.arrays import Cells
 from cycseq.metrics.base import Comparison, Metric, Scores
 
 VARIABLE_GENES = 200
 FOLDS = 5
+NEWTON_STEPS = 50
+FLAT_GRADIENT = 1e-6
+"""A classifier has converged where no derivative of its loss is larger."""
 
 
 def _root_mean(values: np.ndarray, comparison: Comparison) -> Scores:
@@ -54,24 +61,68 @@ def gene_correlation_error(comparison: Comparison) -> Scores:
 
 def c2st_auc(comparison: Comparison) -> Scores:
     """Area under the curve of a classifier that tells predicted from real cells; cross-validated."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.metrics import roc_auc_score
-    from sklearn.model_selection import StratifiedKFold
 
     def one(i: int) -> float:
-        predicted, measured = (side[: comparison.n_paired(i)] for side in comparison.projected(i))
-        x = np.concatenate([predicted, measured]).astype(np.float64)
-        y = np.repeat([1, 0], [len(predicted), len(measured)])
+        n = comparison.n_paired(i)
+        x = np.concatenate([side[:n] for side in comparison.projected(i)]).astype(np.float64)
         spread = x.std(axis=0)
         x = (x - x.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
-        folds = StratifiedKFold(FOLDS, shuffle=True, random_state=comparison.seed).split(x, y)
-        held_out = [
-            roc_auc_score(y[test], LogisticRegression(max_iter=200).fit(x[train], y[train]).decision_function(x[test]))
-            for train, test in folds
-        ]
-        return float(np.mean(held_out))
+        return _held_out_auc(x, n, _folds(n, comparison.seed))
 
     return comparison.each(one, fewest=2 * FOLDS)
+
+
+@lru_cache(maxsize=64)
+def _folds(n: int, seed: int) -> Bool[np.ndarray, "folds cells"]:
+    """Which of n predicted and then n real cells each fold holds out."""
+    from sklearn.model_selection import StratifiedKFold
+
+    y = np.repeat([1, 0], n)
+    held_out = np.zeros((FOLDS, 2 * n), dtype=bool)
+    for fold, (_, test) in enumerate(StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(y[:, None], y)):
+        held_out[fold, test] = True
+    return held_out
+
+
+def _held_out_auc(x: Float[np.ndarray, "cells components"], n: int, held_out: Bool[np.ndarray, "folds cells"]) -> float:
+    """Mean area under the curve in the folds held out, of which each is scored by a classifier that has learnt the others.
+
+    The classifier is `sklearn.linear_model.LogisticRegression` (|w|^2 / 2 + log loss, the intercept free), all folds at once
+    by Newton's method, halving a step that does not bring the loss down.
+    """
+    design = np.column_stack([x, np.ones(len(x))])
+    sign = np.repeat([1.0, -1.0], n)
+    penalty = np.append(np.ones(x.shape[1]), 1e-12)  # of the intercept none, but for a Hessian that is never singular
+    learnt = ~held_out
+
+    def loss(coefficients: Float[np.ndarray, "folds terms"]) -> Float[np.ndarray, "folds"]:
+        log_loss = np.logaddexp(0.0, -sign * (coefficients @ design.T)) * learnt
+        return np.asarray(log_loss.sum(axis=1) + (penalty * coefficients**2).sum(axis=1) / 2)
+
+    coefficients = np.zeros((len(learnt), design.shape[1]))
+    least = loss(coefficients)
+    for _ in range(NEWTON_STEPS):
+        wrong = expit(-sign * (coefficients @ design.T))
+        gradient = (-sign * wrong * learnt) @ design + penalty * coefficients
+        if np.abs(gradient).max() < FLAT_GRADIENT:
+            break
+        weights = wrong * (1.0 - wrong) * learnt
+        hessian = (design.T * weights[:, None, :]) @ design + np.diag(penalty)
+        step = np.linalg.solve(hessian, gradient[:, :, None])[:, :, 0]
+        for _ in range(NEWTON_STEPS):
+            reached = loss(coefficients - step)
+            worse = reached > least * (1.0 + 1e-12)
+            if not worse.any():
+                break
+            step[worse] /= 2.0
+        coefficients, least = coefficients - step, reached
+    areas = []
+    for scores, of_fold in zip(coefficients @ design.T, held_out, strict=True):
+        predicted, real = (scores[of_fold & (sign == side)] for side in (1.0, -1.0))
+        areas.append(
+            (1.0 + np.sign(predicted[:, None] - real).mean()) / 2.0
+        )  # Mann and Whitney's: pairs in order, ties half
+    return float(np.mean(areas))
 
 
 METRICS = (
