@@ -16,9 +16,11 @@ import pandas as pd
 from cycseq.arrays import Profiles
 from cycseq.data.dataset import Condition
 from cycseq.files import whole
+from cycseq.interpretation.certainty import COVERAGE, RELIABILITY
 from cycseq.run import read_table
 from cycseq.untrusted import open_npz, parse_json
 
+TABLES = ("scores", "coverage", "reliability")
 NO_MEANS = np.zeros((0, 0), dtype=np.float32)
 
 
@@ -40,6 +42,10 @@ class Cell:
     means: Profiles = field(default_factory=lambda: NO_MEANS)
     """Mean of the predicted cells, and of the control cells that they were made from; for `SplitHalf` of the real cells, and
     of the control cells that these are compared with. Kept for the first seed alone."""
+    coverage: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(COVERAGE)))
+    """As of `cycseq.coverage_by_stratum`; none where the model has no posterior."""
+    reliability: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(RELIABILITY)))
+    """As of `cycseq.reliability`, by context."""
 
     def write(self, path: Path) -> None:
         """Write as one NPZ, whole."""
@@ -50,7 +56,7 @@ class Cell:
             "seconds": self.seconds,
             "not_applicable": self.not_applicable,
             "conditions": [list(c) for c in self.conditions],
-            "scores": self.scores.to_csv(index=False),
+            **{name: getattr(self, name).to_csv(index=False) for name in TABLES},
         }
         with whole(path, overwrite=True) as part, part.open("wb") as file:
             np.savez_compressed(file, record=np.array(json.dumps(record)), means=self.means)
@@ -62,7 +68,9 @@ class Cell:
             with open_npz(path) as file:
                 record, means = parse_json(str(file["record"])), file["means"]
             record["conditions"] = tuple(Condition(*pair) for pair in record["conditions"])
-            return cls(scores=read_table(StringIO(record.pop("scores"))), means=means, **record)
+            tables = {name: read_table(StringIO(record.pop(name))) for name in TABLES if name in record}
+            values: dict[str, Any] = {**record, **tables}
+            return cls(means=means, **values)
         except Exception:  # noqa: BLE001  (whatever is wrong with it: it is computed again)
             return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pandas as pd
 
 from cycseq.benchmarking.cell import Cell, cell_path
 from cycseq.benchmarking.engines import computed
+from cycseq.benchmarking.result import CELLS, OF_CELL, OF_REPRODUCIBLE, RECORD, SKIPPED, TABLES, BenchmarkResult
 from cycseq.benchmarking.settings import BASELINES, BenchmarkSettings, chosen_models, chosen_splits, everything_asked
 from cycseq.benchmarking.work import PIECE, Failure, Task, Unit
 from cycseq.calibration import SPLIT_HALF
@@ -21,83 +22,13 @@ from cycseq.checksums import sha256
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.prepare import as_log1p, refuse_scaled
 from cycseq.data.split import Split, SplitSettings, shared_contexts
-from cycseq.errors import DataError, FileError, SettingsError
+from cycseq.errors import FileError, SettingsError
 from cycseq.evaluation import COLUMNS, EvaluateSettings
 from cycseq.files import alone, clear, text_of_path, write_text
-from cycseq.run import asked_otherwise, environment, read_table
-from cycseq.score.reproducibility import COLUMNS as REPRODUCIBILITY
+from cycseq.interpretation.certainty import COVERAGE, RELIABILITY
+from cycseq.run import asked_otherwise, environment
 from cycseq.score.reproducibility import reproducibility, reproducible_rows
 from cycseq.score.summary import paired_differences, summarise
-from cycseq.untrusted import our_command, read_json, whatever_breaks
-
-CELLS, RECORD = "cells", "benchmark.json"
-TABLES = ("metrics", "summary", "differences", "skipped", "reproducibility")
-OF_REPRODUCIBLE = "summary_reproducible.csv"
-"""As `summary`, of the reproducible conditions alone."""
-SKIPPED = ("model", "split", "seed", "reason")
-
-
-@dataclass(frozen=True)
-class BenchmarkResult:
-    """A finished benchmark and its folder."""
-
-    folder: Path
-    record: dict[str, Any]
-    """What `benchmark.json` says: settings, data, splits, models, versions, times."""
-    metrics: pd.DataFrame
-    """Tidy: model, split, seed, context, perturbation, metric, value."""
-    summary: pd.DataFrame
-    """As of `summarise`: one row per kind of split, metric and model."""
-    differences: pd.DataFrame
-    """As of `paired_differences`: every model against every baseline."""
-    skipped: pd.DataFrame
-    """Models that do not apply to a split: model, split, seed, reason."""
-    reproducibility: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(REPRODUCIBILITY)))
-    """As of `cycseq.score.reproducibility`, of all conditions of the data; older versions wrote none."""
-    failed: tuple[Failure, ...] = ()
-    """Cells of the table that broke; they are computed again when the benchmark is resumed."""
-
-    def cell(self, model: str, split: str) -> Cell | None:
-        """The first seed's cell of the table, with its means; None where there is none."""
-        for said in self.record["cells"]:
-            if (said["model"], said["split"], said["seed"]) == (model, split, 0):
-                return Cell.read(self.folder / CELLS / Path(said["file"]).name)
-        return None
-
-    def reproducible_alone(self) -> BenchmarkResult:
-        """The same benchmark over the conditions whose measured response is reproducible; its record says which.
-
-        Raises
-        ------
-        DataError
-            If no tested condition is, or an older version made the benchmark.
-        """
-        metrics = reproducible_rows(self.metrics, self.reproducibility)
-        tested = {tuple(pair) for split in self.record["splits"] for pair in split["test"]}
-        left = set(zip(metrics["context"], metrics["perturbation"], strict=True))
-        if not left:
-            msg = (
-                f"none of {len(tested)} tested conditions of {self.folder} has a reproducible response "
-                "(reproducibility.csv): leave out --stratum, or run the benchmark again if it has no such file."
-            )
-            raise DataError(msg)
-        splits = [
-            {**split, "test": [pair for pair in split["test"] if tuple(pair) in left]}
-            for split in self.record["splits"]
-        ]
-        baselines = self.record["baselines"]
-        differences = paired_differences(metrics, baselines=baselines)
-        return replace(
-            self,
-            record={
-                **self.record,
-                "splits": [split for split in splits if split["test"]],
-                "stratum": f"{len(left)} of {len(tested)} tested conditions, whose response is reproducible",
-            },
-            metrics=metrics,
-            summary=summarise(metrics, baselines=baselines, differences=differences),
-            differences=differences,
-        )
 
 
 def benchmark(
@@ -182,34 +113,6 @@ def benchmark(
         return _written(out, record, list(cells.values()), reproducibility(as_log1p(data)), failed)
 
 
-def open_benchmark(folder: Path) -> BenchmarkResult:
-    """A benchmark that was finished before, from its files.
-
-    Raises
-    ------
-    FileError
-        If the folder is no benchmark, or one that has not ended.
-    """
-    path = folder / RECORD
-    if not path.is_file():
-        msg = f"{folder} is no benchmark: it has no {RECORD}. Name the folder that cycseq benchmark --out wrote."
-        raise FileError(msg)
-    record = read_json(path, "Run the benchmark again with --overwrite true; finished cells are kept.")
-    if "seconds" not in record:
-        msg = f"the benchmark in {folder} has not ended: resume it with {our_command(record.get('command')) or 'the same command'}"
-        raise FileError(msg)
-    with whatever_breaks(path, "Run the same command again; finished cells are kept."):
-        for name, known in record.get("checksums", {}).items():  # older versions wrote none
-            if not (folder / name).is_file() or sha256(folder / name) != known:
-                msg = f"{folder / name} is missing, truncated or was altered: run the same command again; finished cells are kept."
-                raise FileError(msg)
-        has_reliabilities = (folder / "reproducibility.csv").is_file()  # older versions wrote none
-        names = TABLES if has_reliabilities else tuple(name for name in TABLES if name != "reproducibility")
-        tables = {name: read_table(folder / f"{name}.csv") for name in names}
-        failed = tuple(Failure(**failure) for failure in record["failed"])
-    return BenchmarkResult(folder, record, failed=failed, **tables)
-
-
 def facts(data: PerturbationData) -> dict[str, Any]:
     """What the data are, in numbers and names."""
     conditions, n_cells = data.conditions(), data.moments.n_cells
@@ -287,6 +190,8 @@ def _written(
         differences=differences,
         skipped=pd.DataFrame(refused, columns=list(SKIPPED)),
         reproducibility=reliabilities,
+        coverage=_of_cells(cells, "coverage", COVERAGE),
+        reliability=_of_cells(cells, "reliability", RELIABILITY),
         failed=failed,
     )
     for name in TABLES:
@@ -296,3 +201,11 @@ def _written(
     record["checksums"] = {f"{name}.csv": sha256(out / f"{name}.csv") for name in TABLES}
     write_text(out / RECORD, json.dumps(record, indent=1), overwrite=True)
     return result
+
+
+def _of_cells(cells: Sequence[Cell], name: str, columns: Sequence[str]) -> pd.DataFrame:
+    """A table of every cell, under one another, with model, split and seed."""
+    keys = list(OF_CELL)
+    tables = [getattr(cell, name).assign(**{key: getattr(cell, key) for key in keys}) for cell in cells]
+    some = [one for one in tables if len(one)]
+    return pd.concat(some, ignore_index=True)[[*keys, *columns]] if some else pd.DataFrame(columns=[*keys, *columns])

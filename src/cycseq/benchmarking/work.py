@@ -17,11 +17,13 @@ from cycseq.arrays import Profiles
 from cycseq.benchmarking.cell import NO_MEANS, Cell
 from cycseq.calibration import REPEATS, SPLIT_HALF, split_half_once, wrong_target
 from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.merge import joined
 from cycseq.data.pseudobulk import responses
 from cycseq.data.split import Split, SplitParts
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import FitBrokeOffError, MissingPackageError, ModelError
 from cycseq.evaluation import COLUMNS, EvaluateSettings, RealSide, evaluate
+from cycseq.interpretation.certainty import certainty
 from cycseq.model import Model
 from cycseq.models import build_model
 from cycseq.run import learnt_from, log1p_parts, with_others
@@ -136,10 +138,18 @@ def _model_cell(real: RealSide, parts: SplitParts, unit: Unit, task: Task) -> Ce
     tables: list[pd.DataFrame] = []
     conditions: list[Condition] = []
     means: list[np.ndarray] = []
+    coverage: list[pd.DataFrame] = []
+    reliability: list[pd.DataFrame] = []
+    truth = _truth(parts.test)
     said: dict[str, Any] = {"model": task.model, "split": unit.split.name, "seed": task.seed}
     for context in parts.test.contexts:
         controls = parts.train.controls([context])
-        predicted = predict_like(model, controls, _perturbed(parts.test, context), cells=unit.cells, seed=task.seed)
+        measured = _perturbed(parts.test, context)
+        made = predictions(model, controls, measured, cells=unit.cells, seed=task.seed)
+        predicted = together(made)
+        of_strata, of_bins = certainty(made, joined(measured, _reference(parts, context)), truth=truth)
+        coverage.append(of_strata)
+        reliability.append(of_bins)
         tables.append(evaluate(predicted, real, **said))
         if len(predicted.perturbations) > 1:
             tables.append(wrong_target(predicted, real, **said))
@@ -153,7 +163,29 @@ def _model_cell(real: RealSide, parts: SplitParts, unit: Unit, task: Task) -> Ce
         seconds=0.0,
         conditions=tuple(conditions),
         means=_stacked(means),
+        coverage=pd.concat(coverage, ignore_index=True),
+        reliability=pd.concat(reliability, ignore_index=True),
     )
+
+
+def _truth(data: PerturbationData) -> dict[Condition, np.ndarray] | None:
+    """The true response of every condition, where the data are simulated."""
+    deltas = data.adata.varm.get("true_delta")
+    if not isinstance(deltas, pd.DataFrame):
+        return None
+    columns = {str(name): deltas[name].to_numpy(dtype=np.float64) for name in deltas}
+    tested = [condition for condition in data.conditions() if not condition.is_control]
+    if any(str(condition) not in columns for condition in tested):
+        return None
+    return {condition: columns[str(condition)] for condition in tested}
+
+
+def _reference(parts: SplitParts, context: str) -> PerturbationData:
+    """Control cells that real responses of a context are taken against: those held back, or all where none were."""
+    held_back = parts.reference
+    if held_back is not None and context in held_back.contexts:
+        return held_back.controls([context])
+    return parts.train.controls([context])
 
 
 def _calibration(real: RealSide, parts: SplitParts, unit: Unit, task: Task, *, in_pieces: bool) -> Cell:
@@ -184,6 +216,13 @@ def _calibration(real: RealSide, parts: SplitParts, unit: Unit, task: Task, *, i
 def predict_like(
     model: Model, controls: PerturbationData, real: PerturbationData, *, cells: int | None, seed: int
 ) -> PerturbationData:
+    """Predicted cells of every real condition of one context, together."""
+    return together(predictions(model, controls, real, cells=cells, seed=seed))
+
+
+def predictions(
+    model: Model, controls: PerturbationData, real: PerturbationData, *, cells: int | None, seed: int
+) -> list[PerturbationData]:
     """Predicted cells of every real condition of one context: of as many control cells as there is room for, each once.
 
     With as many cells as are real, metrics of cells would rest on which few controls were drawn, and their mean, which a
@@ -195,7 +234,11 @@ def predict_like(
     for condition, n_real in zip(conditions, real.moments.n_cells, strict=True):
         n_cells = cells or min(n_controls, MOST_CELLS, max(int(n_real), room))
         wanted.setdefault(n_cells, []).append(condition)
-    made = [model.predict(controls, conditions, n_cells=n, seed=seed) for n, conditions in wanted.items()]
+    return [model.predict(controls, conditions, n_cells=n, seed=seed) for n, conditions in wanted.items()]
+
+
+def together(made: Sequence[PerturbationData]) -> PerturbationData:
+    """The cells of several predictions; without their posteriors, where they are more than one."""
     if len(made) == 1:
         return made[0]
     return PerturbationData(adata=ad.concat([part.adata for part in made], merge="same"), scale=made[0].scale)

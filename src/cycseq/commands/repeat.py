@@ -8,7 +8,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from cycseq.benchmarking import open_benchmark
-from cycseq.benchmarking.table import RECORD, TABLES
+from cycseq.benchmarking.result import LATER, RECORD, TABLES
 from cycseq.commands import run_command
 from cycseq.commands.parser import Parser
 from cycseq.commands.terminal import say, table
@@ -74,5 +74,6 @@ def _benchmark_again(folder: Path, out: Path, options: Namespace) -> Repetition:
     again = open_benchmark(out)
     others = [name for name, asked in before.record["asked"].items() if again.record["asked"].get(name) != asked]
     asked = Compared("what was asked", same=not others, found=f"other {', '.join(others)}" if others else "same")
-    tables = [table_compared(f"{name}.csv", getattr(before, name), getattr(again, name)) for name in TABLES]
+    names = [name for name in TABLES if name not in LATER or (folder / f"{name}.csv").is_file()]
+    tables = [table_compared(f"{name}.csv", getattr(before, name), getattr(again, name)) for name in names]
     return Repetition(out, differing(before.record, again.record), (asked, *tables))

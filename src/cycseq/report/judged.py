@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
 from cycseq.benchmarking import BenchmarkResult
 from cycseq.metrics import METRICS
 from cycseq.report import sentences
+from cycseq.report.certainty import Certainty, certainties
 from cycseq.report.table import Headline, headline
 from cycseq.score.contexts import ContextVerdict, by_context
 from cycseq.score.verdicts import Judgement, judge
@@ -26,6 +27,8 @@ class Judged:
     metric: str
     """By which contexts are judged."""
     contexts: list[ContextVerdict]
+    certainties: list[Certainty] = field(default_factory=list)
+    """Of every model with a posterior."""
 
     @classmethod
     def of(cls, result: BenchmarkResult, kind: str) -> Judged:
@@ -35,11 +38,17 @@ class Judged:
         judgement = judge(summary, result.differences, calibrated=True)
         table = headline(summary, judgement.controls) if len(summary) else Headline((), (), ())
         metric = _telling(summary)
-        return cls(metrics, summary, judgement, table, metric, by_context(metrics, judgement, table.best, metric))
+        contexts = by_context(metrics, judgement, table.best, metric)
+        splits = [split["name"] for split in result.record["splits"] if split["kind"] == kind]
+        sure = certainties(result.coverage, result.reliability, splits)
+        return cls(metrics, summary, judgement, table, metric, contexts, sure)
 
     def in_short(self) -> list[str]:
-        """The result in a few sentences."""
-        return sentences.in_short(self.table, self.judgement, self.contexts)
+        """The result in a few sentences; first where intervals and probabilities are not what they say."""
+        short_of, met = (
+            [s for c in self.certainties if c.sound is sound for s in c.sentences()] for sound in (False, True)
+        )
+        return [*short_of, *sentences.in_short(self.table, self.judgement, self.contexts), *met]
 
 
 def _telling(summary: pd.DataFrame) -> str:

@@ -22,10 +22,11 @@ from cycseq.evaluation import EvaluateSettings
 from cycseq.files import check_output, existing_file, write_text
 from cycseq.models import describe
 from cycseq.report import numbers, sentences, words
+from cycseq.report.certainty import percent
 from cycseq.report.judged import Judged
 from cycseq.report.panels import context_groups, metric_panels
 from cycseq.report.run_page import run_page
-from cycseq.report.table import is_model, wrong_target
+from cycseq.report.table import discrimination, is_model, unbiased, wrong_target
 from cycseq.score.verdicts import Judgement, Word
 from cycseq.untrusted import our_command, whatever_breaks
 
@@ -100,6 +101,7 @@ def render(template: str, values: dict[str, Any]) -> str:
         "short": numbers.short,
         "interval": numbers.interval,
         "breakable": numbers.breakable,
+        "percent": percent,
         "tag": sentences.tag,
     }
     environment.globals |= {"counted": numbers.counted, "listed": numbers.listed}
@@ -149,6 +151,9 @@ def _section(result: BenchmarkResult, kind: str) -> dict[str, Any]:
         "table": table,
         "wrong_target": wrong_target(summary, table),
         "panels": metric_panels(summary, table),
+        "certainties": judged.certainties,
+        "discrimination": discrimination(summary, table),
+        "unbiased": unbiased(summary, table),
         "duels": _duels(judgement, shown, table.order),
         "groups": groups,
         "left_out": left_out,

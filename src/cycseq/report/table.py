@@ -14,6 +14,7 @@ from cycseq.report.numbers import interval, short
 from cycseq.score.intervals import FURTHER, THESE, Scope
 from cycseq.score.verdicts import NEGATIVE_CONTROLS
 
+UNBIASED = "mse_unbiased_norm"
 ARROWS = {"higher": "higher is better", "lower": "lower is better"}
 
 
@@ -147,6 +148,23 @@ def wrong_target(summary: pd.DataFrame, table: Headline) -> list[str]:
     rows = summary[summary["model"] == table.best + WRONG_TARGET]
     means = dict(zip(rows["metric"], rows["mean"], strict=True))
     return [short(means.get(column.metric)) for column in table.columns] if means else []
+
+
+def discrimination(summary: pd.DataFrame, table: Headline) -> list[str]:
+    """In what share of the conditions a positive control is better than the negative one; empty where there is none."""
+    if "discrimination" not in summary:  # older versions wrote none
+        return []
+    shares = summary.groupby("metric")["discrimination"].first()
+    known = [float(shares.get(column.metric, np.nan)) for column in table.columns]
+    return [short(share, 2) for share in known] if np.isfinite(known).any() else []
+
+
+def unbiased(summary: pd.DataFrame, table: Headline) -> dict[str, str]:
+    """Of every model `mse_unbiased_norm`, which stands below `mse_ratio`; empty where either is lacking."""
+    if "mse_ratio" not in {column.metric for column in table.columns}:
+        return {}
+    rows = summary[(summary["metric"] == UNBIASED) & summary["mean"].notna()]
+    return {str(model): short(float(mean)) for model, mean in zip(rows["model"], rows["mean"], strict=True)}
 
 
 def direction_words(metric: str) -> str:
