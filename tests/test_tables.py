@@ -24,7 +24,7 @@ def table(path: Path, *, value: str = "7", row: int = 3, header: str = HEADER) -
 
 
 @pytest.mark.parametrize("row", [3, 30])
-@pytest.mark.parametrize("value", ["#REF!", '"1,234"', "0x10", "1e400", "high", "TRUE", "1_000"])
+@pytest.mark.parametrize("value", ["#REF!", '"1,234"', "0x10", "1e400", "high", "TRUE", "1_000", "3\x1e", "\u0663"])
 def test_a_value_that_is_no_number_is_named(
     tmp_path: Path, value: str, row: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
