@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from cycseq.report.sentences import BARS, SCOPES
+from cycseq.score.verdicts import OF_METRIC
 from evidence_data import SOURCES
 
 MAIN = "ConditionKriging"
@@ -82,11 +83,17 @@ def no_worse(claim: str, groups: Groups, data: str, split: str, metric: str, aga
     if group is None or np.isnan(group.mean(MAIN, metric)):
         return []
     against = against or next(iter(group.baselines(metric)), "")
-    row = group.difference(MAIN, against, metric)
-    if row is None:
+    row, verdict = group.difference(MAIN, against, metric), group.verdict(MAIN, against, metric)
+    if row is None or verdict is None:
         return []
-    words = {"beats": "yes, better", "ties": "yes: indistinguishable", "loses": "**no: worse**"}
-    return [_row(claim, metric, group, against, row, words.get(row["verdict"], f"too few ({row['n_conditions']})"))]
+    if verdict.word == "too few conditions":
+        words = f"too few ({row['n_conditions']})"
+    elif verdict.word == "no claim" or verdict.bar in OF_METRIC:
+        words = f"no claim: {BARS[verdict.bar]}"
+    else:
+        words = {"better": "yes, better", "worse": "**no: worse**"}.get(verdict.word, "yes: indistinguishable")
+        words += f", {SCOPES[verdict.scope]}"
+    return [_row(claim, metric, group, against, row, words)]
 
 
 def kang_without_mk(groups: Groups) -> list[str]:
@@ -126,12 +133,22 @@ def long_tail(groups: Groups) -> list[str]:
         if split != "few-shot" or any(row is None for row in rows.values()):
             continue
         shown = [(key, "mse_ratio") for key in LESS_DATA] + [(k, "pearson_delta") for k in list(LESS_DATA)[:2]]
-        verdicts = [rows[key]["verdict"] for key in shown]
-        word = "**no**" if "loses" in verdicts else "yes" if "" not in verdicts else "too few"
+        verdicts = [group.verdict(MAIN, LESS_DATA[key], metric) for key, metric in shown]
+        word = never_below([v for v in verdicts if v is not None])
         cells = " | ".join(interval(rows[key]) for key in shown)
         n = int(rows["own data alone", "mse_ratio"]["n_conditions"])
         lines.append(f"| {SOURCES[data].title} | {n} | {group.mean(MAIN, 'mse_ratio'):.3f} | {cells} | {word} |")
     return lines if len(lines) > told else []
+
+
+def never_below(verdicts: list[Any]) -> str:
+    """Whether none of the verdicts is "worse", as far as the metrics carry a claim."""
+    words = {v.word for v in verdicts}
+    if "worse" in words:
+        return "**no**"
+    if "too few conditions" in words or not verdicts:
+        return "too few"
+    return "no claim" if "no claim" in words or any(v.bar in OF_METRIC for v in verdicts) else "yes"
 
 
 def _row(claim: str, metric: str, group: Any, against: str, row: Any, verdict: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,16 +14,17 @@ from cycseq.calibration import POSITIVE_CONTROLS
 from cycseq.files import write_text
 from cycseq.metrics import HEADLINE, METRICS
 from cycseq.models import MODELS
+from cycseq.report.certainty import Certainty
 from cycseq.report.sentences import BARS, SCOPES
 from cycseq.score.intervals import ENOUGH
 from cycseq.score.summary import FEWEST, paired_differences, summarise
 from cycseq.score.verdicts import Judgement, Verdict, judge
+from evidence_certainty import certainty_of, certainty_tables, first_lines
 from evidence_claims import LESS_DATA, claims, interval, number
 from evidence_data import SOURCES
 from evidence_variants import RESPONSE_ALONE
 
 FEW = "too few conditions"
-COVERAGE = ("coverage_90", "coverage_90_strong")
 MAIN, WRONG_TARGET, CEILING = "ConditionKriging", " (wrong target)", "SplitHalf"
 CONTROLLED = (MAIN, "CycleTransport")
 """Models whose response alone, wrong target and wrong context are shown."""
@@ -34,7 +36,8 @@ class Group:
 
     summary: pd.DataFrame
     differences: pd.DataFrame
-    coverage: pd.DataFrame
+    certainty: Certainty | None
+    """Of the intervals and probabilities of `ConditionKriging`; None where they were not run."""
     values: pd.DataFrame
     """Context, perturbation, model, metric, value: seeds averaged."""
     seeds: int
@@ -70,14 +73,15 @@ class Group:
 def write_page(table: pd.DataFrame, page: Path, *, quick: bool, network_rule: str) -> None:
     """The page, and beside it in a folder of its name the summary as CSV."""
     groups = {key: grouped(rows) for key, rows in table.groupby(["data", "split"], sort=False)}
-    lines = [*opening(table, network_rule, quick=quick), *claims(groups)]
+    sure = {key: group.certainty for key, group in groups.items() if group.certainty is not None}
+    lines = [*opening(table, network_rule, quick=quick, first=first_lines(sure)), *claims(groups)]
     for name, source in SOURCES.items():
         kinds = [split for split in source.splits if (name, split) in groups]
         if kinds:
             lines += ["", f"## {source.title}", "", f"{source.about[0].upper()}{source.about[1:]}."]
         for split in kinds:
             lines += ["", f"### {split}", "", *section(groups[name, split])]
-    lines += ["", "## Coverage of the intervals", "", *coverage_table(groups)]
+    lines += ["", "## Coverage and reliability", "", *certainty_tables(sure)]
     lines += ["", "## Ablations", "", *ablation_table(groups)]
     write_text(page, "\n".join(lines) + "\n", overwrite=True)
     summaries = [group.summary.assign(data=data) for (data, _), group in groups.items()]
@@ -102,14 +106,14 @@ def grouped(rows: pd.DataFrame) -> Group:
     return Group(
         summary,
         differences,
-        rows[rows["metric"].isin(COVERAGE)],
+        certainty_of(rows),
         known.groupby(["context", "perturbation", "model", "metric"], as_index=False)["value"].mean(),
         int(known[known["model"] == "NoChange"]["seed"].nunique()),
         judge(summary, differences),
     )
 
 
-def opening(table: pd.DataFrame, network_rule: str, *, quick: bool) -> list[str]:
+def opening(table: pd.DataFrame, network_rule: str, *, quick: bool, first: Sequence[str]) -> list[str]:
     n = table.groupby(["data", "split"]).ngroups
     return [
         "# Evidence",
@@ -122,6 +126,7 @@ def opening(table: pd.DataFrame, network_rule: str, *, quick: bool) -> list[str]
             else ""
         ),
         "",
+        *first,
         "How to read it. A mean is over test conditions, seeds averaged. *Better* and *worse* are said only where the "
         "95 % interval of the paired differences excludes zero, against every baseline, and neither the ceiling nor the wrong target "
         "contradicts it; otherwise the model is *indistinguishable*. Contexts are the unit of an interval, corrected for being few; with "
@@ -184,8 +189,8 @@ def section(group: Group) -> list[str]:
 
 
 def _beats(group: Group, model: str, baseline: str, metric: str) -> bool:
-    row = group.difference(model, baseline, metric)
-    return row is not None and row["verdict"] in ("beats", "") and bool(row["high"] < 0 or np.isnan(row["high"]))
+    verdict = group.verdict(model, baseline, metric)
+    return verdict is not None and verdict.word == "better"
 
 
 def untellable(group: Group) -> list[str]:
@@ -259,27 +264,6 @@ def difference_text(group: Group, model: str, metric: str) -> str:
         if row is not None:
             return f"{metric} {interval(row)} against {baseline}"
     return f"{metric} has no baseline"
-
-
-def coverage_table(groups: dict[tuple[str, str], Group]) -> list[str]:
-    """How often the 90 % intervals of ConditionKriging hold the measured mean, its own sampling noise counted."""
-    lines = [
-        "Share of genes whose measured mean lies within the 90 % interval of `ConditionKriging` (mean over conditions), and the "
-        "same for genes with a predicted abs Delta above 0.2. Aimed at: 0.85 to 0.95.",
-        "",
-        "| data | split | conditions | all genes | strong genes | aim met |",
-        "|---|---|---|---|---|---|",
-    ]
-    for (data, split), group in groups.items():
-        rows = group.coverage.groupby(["metric", "context", "perturbation"])["value"].mean().unstack("metric")
-        if len(rows):
-            of_all = rows[COVERAGE[0]].mean()
-            of_strong = rows[COVERAGE[1]].mean() if COVERAGE[1] in rows else np.nan
-            met = "yes" if 0.85 <= of_all <= 0.95 else "no"
-            lines.append(
-                f"| {SOURCES[data].title} | {split} | {len(rows)} | {of_all:.3f} | {number(of_strong)} | {met} |"
-            )
-    return lines
 
 
 def ablation_table(groups: dict[tuple[str, str], Group]) -> list[str]:

@@ -14,23 +14,21 @@ import numpy as np
 import pandas as pd
 
 from cycseq.arrays import dense
-from cycseq.benchmarking.work import Unit, predict_like, real_side
+from cycseq.benchmarking.work import Unit, predict_like, predictions, real_side, reference_of, true_responses
 from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.merge import joined
 from cycseq.data.split import Split, SplitParts
 from cycseq.evaluation import EvaluateSettings, RealSide, evaluate
 from cycseq.files import write_text
+from cycseq.interpretation.certainty import certainty
 from cycseq.kriging import covariance, field, learning
 from cycseq.kriging.measured import Measured
 from cycseq.models import build_model, condition_kriging
 from cycseq.models.base import predicted_obs, shifted_cells
 from cycseq.models.condition_kriging import ConditionKriging
+from evidence_certainty import tidy_coverage, tidy_reliability
 from evidence_data import Case
 
-HALF = 1.645
-"""Half the width of a 90 % interval, in standard deviations."""
-STRONG = 0.2
-"""Predicted abs Delta of a strong gene."""
-COVERAGE = ("coverage_90", "coverage_90_strong")
 ABLATED = ("kang", "easy", "context-specific", "long-tail", "unrelated")
 """Data sets in which ablations are run: first seed, unseen-context."""
 
@@ -122,7 +120,7 @@ def variants_of_transport() -> list[str]:
 
 
 def coverage(s: Situation) -> Iterator[pd.DataFrame]:
-    """Share of genes whose measured mean lies in the 90 % interval; of all genes, and of those predicted to change."""
+    """Whether intervals and probabilities are what they say."""
     yield covered(s, ConditionKriging(**s.settings).fit(s.train))
 
 
@@ -142,24 +140,16 @@ def coverage_and_wrong_context(s: Situation) -> Iterator[pd.DataFrame]:
 
 
 def covered(s: Situation, model: ConditionKriging) -> pd.DataFrame:
-    """Two rows for every test condition."""
-    test = s.parts.test
-    place = {condition: i for i, condition in enumerate(test.conditions())}
-    rows = []
-    for context in test.contexts:
-        conditions = [condition for condition in place if condition.context == context]
-        made = model.predict(s.train.controls([context]), conditions, n_cells=200)
-        for column, condition in enumerate(conditions):
-            real = test.moments.mean[place[condition]]
-            noise = test.moments.variance[place[condition]] / test.moments.n_cells[place[condition]]
-            sd = np.sqrt(made.adata.varm["posterior_mean_sd"][:, column] ** 2 + noise)
-            inside = np.abs(mean_of(made.subset([condition])) - real) <= HALF * sd
-            strong = np.abs(made.adata.varm["posterior_mean"][:, column]) > STRONG
-            of_strong = inside[strong].mean() if strong.sum() >= 5 else np.nan
-            shares = (inside.mean(), of_strong)
-            rows += [(*condition, metric, value) for metric, value in zip(COVERAGE, shares, strict=True)]
-    found = pd.DataFrame(rows, columns=["context", "perturbation", "metric", "value"])
-    return found.assign(model="ConditionKriging", seed=s.seed, split=s.split.name)
+    """Coverage by stratum and reliability in every bin, for each context: as a benchmark counts them."""
+    tables = []
+    for context in s.parts.test.contexts:
+        measured = s.parts.test.subset(c for c in s.split.test if c.context == context)
+        controls = s.train.controls([context])
+        made = predictions(model, controls, measured, cells=None, seed=0)
+        real = joined(measured, reference_of(s.parts, context))
+        of_strata, of_bins = certainty(made, real, truth=true_responses(measured))
+        tables += [tidy_coverage(of_strata), tidy_reliability(of_bins)]
+    return pd.concat(tables, ignore_index=True).assign(model="ConditionKriging", seed=s.seed, split=s.split.name)
 
 
 def less_data(s: Situation) -> Iterator[pd.DataFrame]:

@@ -37,9 +37,11 @@ def test_one_command_makes_the_page_and_again_the_same(tmp_path: Path):
     additive = table[(table["model"] == "Additive") & (table["metric"] == "mse_ratio")]["value"].mean()
     row = next(line for line in page.splitlines() if line.startswith("| Additive |"))
     assert f"{additive:.3f}" in row or f"{additive:.4f}" in row
-    covered = table[table["metric"] == "coverage_90"]["value"]
-    assert covered.between(0, 1).all()
-    assert f"| {covered.mean():.3f} |" in page
+    counts = table[table["perturbation"] == "true response"].groupby("metric")["value"].sum()
+    assert 0 <= counts["coverage:inside"] <= counts["coverage:n"]
+    assert f"{100 * counts['coverage:inside'] / counts['coverage:n']:.0f} %" in page
+    assert page.index("90 % intervals") < page.index("How to read it")
+    assert "| above 0 |" in page
     cells = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npz")}
     assert run(tmp_path, *words) == page
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npz")} == cells
@@ -109,6 +111,48 @@ def test_the_baseline_that_contradicts_a_claim_decides_though_another_is_better_
     assert "**no: worse**" in row
     alone = {("kang", "unseen-context"): grouped(kriging)}
     assert better("claim", alone, "kang", "unseen-context", "mse_ratio") == []
+
+
+@pytest.mark.parametrize("gain", [0.1, 0.0])
+def test_nothing_is_claimed_where_half_of_the_real_cells_is_no_better_than_the_null(gain: float, monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from evidence_claims import no_worse
+    from evidence_page import grouped
+
+    table = simulated_table(gain)
+    ceiling = table[table["model"] == "NoChange"].assign(model="SplitHalf")
+    key = ("kang", "unseen-context")
+    for value, said in ((0.1, "| yes"), (1.2, "| no claim")):
+        groups = {key: grouped(pd.concat([table, ceiling.assign(value=value)]))}
+        (row,) = no_worse("claim", groups, *key, "mse_ratio", "Ridge")
+        assert said in row, row
+
+
+def test_coverage_and_reliability_that_miss_their_goals_are_said_in_the_first_lines(tmp_path: Path, monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from evidence_certainty import tidy_coverage, tidy_reliability
+    from evidence_page import write_page
+
+    strata = [
+        ("type 0", "all genes", 0.9, 200),
+        ("type 0", "responding genes", 0.6, 100),
+        ("type 1", "all genes", 0.88, 200),
+    ]
+    bins = [("type 0", "above 0", 0.75, 0.5, 60), ("type 1", "above 0", 0.77, 0.5, 60)]
+    tables = [
+        tidy_coverage(pd.DataFrame(strata, columns=["context", "stratum", "observed", "n"])),
+        tidy_reliability(pd.DataFrame(bins, columns=["context", "event", "stated", "observed", "n"])),
+    ]
+    rows = pd.concat(tables).assign(data="kang", split="unseen-context", model="ConditionKriging", seed=0)
+    page = tmp_path / "page.md"
+    write_page(pd.concat([simulated_table(0.1), rows]), page, quick=False, network_rule="")
+    text = page.read_text()
+    first = text[: text.index("How to read it")]
+    assert "falls short in 1 of 1 pairs" in first
+    assert "type 0 (responding genes 60 %)" in first
+    assert "of a rise by up to 0.26 (stated 0.76, observed 0.50)" in first
+    assert "| all contexts | 89 % of 400 | **60 %** of 100 |" in text
+    assert "| above 0 | 0.76 | **0.50** | 120 |" in text
 
 
 def test_foreign_worlds_stand_beside_ours_with_six_contexts_held_out_in_turn(monkeypatch: pytest.MonkeyPatch):

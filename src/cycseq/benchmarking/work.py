@@ -140,14 +140,14 @@ def _model_cell(real: RealSide, parts: SplitParts, unit: Unit, task: Task) -> Ce
     means: list[np.ndarray] = []
     coverage: list[pd.DataFrame] = []
     reliability: list[pd.DataFrame] = []
-    truth = _truth(parts.test)
+    truth = true_responses(parts.test)
     said: dict[str, Any] = {"model": task.model, "split": unit.split.name, "seed": task.seed}
     for context in parts.test.contexts:
         controls = parts.train.controls([context])
         measured = _perturbed(parts.test, context)
         made = predictions(model, controls, measured, cells=unit.cells, seed=task.seed)
         predicted = together(made)
-        of_strata, of_bins = certainty(made, joined(measured, _reference(parts, context)), truth=truth)
+        of_strata, of_bins = certainty(made, joined(measured, reference_of(parts, context)), truth=truth)
         coverage.append(of_strata)
         reliability.append(of_bins)
         tables.append(evaluate(predicted, real, **said))
@@ -168,7 +168,7 @@ def _model_cell(real: RealSide, parts: SplitParts, unit: Unit, task: Task) -> Ce
     )
 
 
-def _truth(data: PerturbationData) -> dict[Condition, np.ndarray] | None:
+def true_responses(data: PerturbationData) -> dict[Condition, np.ndarray] | None:
     """The true response of every condition, where the data are simulated."""
     deltas = data.adata.varm.get("true_delta")
     if not isinstance(deltas, pd.DataFrame):
@@ -180,7 +180,7 @@ def _truth(data: PerturbationData) -> dict[Condition, np.ndarray] | None:
     return {condition: columns[str(condition)] for condition in tested}
 
 
-def _reference(parts: SplitParts, context: str) -> PerturbationData:
+def reference_of(parts: SplitParts, context: str) -> PerturbationData:
     """Control cells that real responses of a context are taken against: those held back, or all where none were."""
     held_back = parts.reference
     if held_back is not None and context in held_back.contexts:
