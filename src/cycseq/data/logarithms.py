@@ -7,6 +7,7 @@ multiples of the smallest step T / N, in the right base alone, of which N = T / 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -56,7 +57,7 @@ def _power(values: Values, base: float) -> Values:
 
 
 BACK: dict[str, Callable[[Values], Values]] = {
-    "ln": partial(_power, base=np.e),
+    "ln": partial(_power, base=math.e),
     "log2": partial(_power, base=2.0),
     "log10": partial(_power, base=10.0),
     "ln twice": _twice,

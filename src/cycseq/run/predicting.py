@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -31,8 +31,17 @@ PREDICTED = 1 / 16
 class FittedRun(Protocol):
     """What of a `Run` a prediction needs."""
 
-    folder: Path
-    memory: str | None
+    @property
+    def folder(self) -> Path:
+        """Where it lies."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What was asked."""
+
+    @property
+    def memory(self) -> str | None:
+        """How much memory may be used."""
 
     @property
     def split(self) -> Split:
