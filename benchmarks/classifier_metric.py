@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from cycseq.metrics.cells import _folds, _held_out_auc
+from cycseq.score.metrics.cells import _folds, _held_out_auc
 
 
 def main() -> None:

@@ -22,10 +22,11 @@ import pandas as pd
 
 import cycseq
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.simulate import SimulateSettings, simulate
-from cycseq.model import Model
-from cycseq.real_side import RealSide
+from cycseq.models.base import Model
+from cycseq.score.reference import RealSide
 from cycseq.score.summary import paired_differences
+from cycseq.simulation.generate import simulate
+from cycseq.simulation.settings import SimulateSettings
 from evidence_data import folds
 
 METRICS = (

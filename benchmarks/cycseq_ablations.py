@@ -23,8 +23,8 @@ import torch
 
 import cycseq
 from cycseq.data.dataset import PerturbationData
-from cycseq.nets import blocks
-from cycseq.nets import cycseq as nets
+from cycseq.models.networks.blocks import blocks
+from cycseq.models.networks.blocks import cycseq as nets
 
 KANG = Path(__file__).resolve().parents[2] / "shared" / "data" / "kang2018_pbmc_ifnb.h5ad"
 METRICS = ("mse_ratio", "pearson_delta")
@@ -57,7 +57,7 @@ VARIANTS: dict[str, tuple[dict[str, object], Callable[[], object] | None]] = {
     "cells made anew, tanh": ({}, partial(patch.object, nets.Translator, "forward", anew(torch.tanh))),
     "attention over one token": ({}, partial(patch.object, blocks.TokenAttention, "__init__", one_token)),
     "no attention": ({"use_attention": False}, None),
-    "no reader of labels": ({}, partial(patch, "cycseq.models.cycseq.LABEL_SHARE", 0.0)),
+    "no reader of labels": ({}, partial(patch, "cycseq.models.networks.cycseq.LABEL_SHARE", 0.0)),
     "no distance of means": ({"lambda_mean": 0.0}, None),
     "no critics": ({"lambda_gan": 0.0}, None),
     "no cycle and no reader": ({"lambda_cycle": 0.0}, None),

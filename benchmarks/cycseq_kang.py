@@ -16,8 +16,8 @@ from pathlib import Path
 import pandas as pd
 
 import cycseq
-from cycseq.data.split.base import SplitParts
 from cycseq.score.summary import paired_differences
+from cycseq.split.base import SplitParts
 
 KANG = Path(__file__).resolve().parents[2] / "shared" / "data" / "kang2018_pbmc_ifnb.h5ad"
 BASELINES = ("NoChange", "ContextAdditive")

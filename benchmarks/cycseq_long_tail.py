@@ -18,7 +18,7 @@ import pandas as pd
 
 import cycseq
 from cycseq.data.dataset import PerturbationData
-from cycseq.models.cycseq import CycSeq
+from cycseq.models.networks.cycseq import CycSeq
 
 METRICS = ("mse_ratio", "pearson_delta")
 

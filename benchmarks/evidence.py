@@ -19,14 +19,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from cycseq.benchmarking import BenchmarkSettings, benchmark
-from cycseq.benchmarking.settings import BASELINES
-from cycseq.calibration import POSITIVE_CONTROLS
+from cycseq.benchmarking.settings import BASELINES, BenchmarkSettings
+from cycseq.benchmarking.table import benchmark
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.split import Split
 from cycseq.errors import CycseqError
-from cycseq.evaluation import EvaluateSettings
 from cycseq.models import MODELS
+from cycseq.score.ceiling import POSITIVE_CONTROLS
+from cycseq.score.evaluate import EvaluateSettings
+from cycseq.split.base import Split
 from evidence_data import FOREIGN, SOURCES, Case, cases, load, of_world, splits_of
 from evidence_page import write_page
 from evidence_variants import compute_variants, variants_of, variants_of_transport

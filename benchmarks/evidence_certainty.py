@@ -11,9 +11,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from cycseq.interpretation.certainty import GOAL, NEAR
-from cycseq.interpretation.intervals import BINS
-from cycseq.report.certainty import Certainty, percent
+from cycseq.score.certainty import GOAL, NEAR
+from cycseq.score.coverage import BINS
+from cycseq.show.report.certainty import Certainty, percent
 from evidence_data import SOURCES
 
 COVERAGE, RELIABILITY = "coverage", "reliability"

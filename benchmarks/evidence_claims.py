@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from cycseq.report.sentences import BARS, SCOPES
 from cycseq.score.verdicts import OF_METRIC
+from cycseq.show.report.sentences import BARS, SCOPES
 from evidence_data import SOURCES
 
 MAIN = "ConditionKriging"

@@ -11,9 +11,9 @@ import numpy as np
 
 from cycseq import PrepareSettings, SimulateSettings, SplitSettings, make_splits, prepare, read, simulate
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.simulate import WORLDS
-from cycseq.data.split import Split
-from cycseq.data.split.perturbations import unseen_perturbation
+from cycseq.simulation.settings import WORLDS
+from cycseq.split.base import Split
+from cycseq.split.perturbations import unseen_perturbation
 
 SEEDS = 3
 FOLDS = 5

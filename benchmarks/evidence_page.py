@@ -10,15 +10,15 @@ import numpy as np
 import pandas as pd
 
 from cycseq.benchmarking.settings import BASELINES
-from cycseq.calibration import POSITIVE_CONTROLS
-from cycseq.files import write_text
-from cycseq.metrics import HEADLINE, METRICS
+from cycseq.io.files import write_text
 from cycseq.models import MODELS
-from cycseq.report.certainty import Certainty
-from cycseq.report.sentences import BARS, SCOPES
+from cycseq.score.ceiling import POSITIVE_CONTROLS
 from cycseq.score.intervals import ENOUGH
+from cycseq.score.metrics import HEADLINE, METRICS
 from cycseq.score.summary import FEWEST, paired_differences, summarise
 from cycseq.score.verdicts import Judgement, Verdict, judge
+from cycseq.show.report.certainty import Certainty
+from cycseq.show.report.sentences import BARS, SCOPES
 from evidence_certainty import certainty_of, certainty_tables, first_lines
 from evidence_claims import LESS_DATA, claims, interval, number
 from evidence_data import SOURCES

@@ -13,19 +13,20 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
-from cycseq.arrays import dense
 from cycseq.benchmarking.work import Unit, predict_like, predictions, real_side, reference_of, true_responses
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.merge import joined
-from cycseq.data.split import Split, SplitParts
-from cycseq.evaluation import EvaluateSettings, RealSide, evaluate
-from cycseq.files import write_text
-from cycseq.interpretation.certainty import certainty
-from cycseq.kriging import covariance, field, learning
-from cycseq.kriging.measured import Measured
-from cycseq.models import build_model, condition_kriging
-from cycseq.models.base import predicted_obs, shifted_cells
-from cycseq.models.condition_kriging import ConditionKriging
+from cycseq.io.files import write_text
+from cycseq.matrix.arrays import dense
+from cycseq.models import build_model
+from cycseq.models.baselines.shift import predicted_obs, shifted_cells
+from cycseq.models.kriging import covariance, field, learning
+from cycseq.models.kriging import model as condition_kriging
+from cycseq.models.kriging.measured import Measured
+from cycseq.models.kriging.model import ConditionKriging
+from cycseq.preparation.merge import joined
+from cycseq.score.certainty import certainty
+from cycseq.score.evaluate import EvaluateSettings, RealSide, evaluate
+from cycseq.split.base import Split, SplitParts
 from evidence_certainty import tidy_coverage, tidy_reliability
 from evidence_data import Case
 

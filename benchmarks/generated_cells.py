@@ -20,10 +20,10 @@ import pandas as pd
 import torch
 
 import cycseq
-from cycseq.batches import Feeder, encoded
-from cycseq.comparison.settings import PUBLISHED
+from cycseq.benchmarking.comparison.settings import PUBLISHED
 from cycseq.data.dataset import PerturbationData
-from cycseq.models.gan import GAN
+from cycseq.models.networks.batches import Feeder, encoded
+from cycseq.models.networks.gan import GAN
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 FILES = {"norman": "norman2019_mcfaline2023_slice.h5ad", "kang": "kang2018_pbmc_ifnb.h5ad"}

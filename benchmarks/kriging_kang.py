@@ -16,7 +16,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.models.condition_kriging import ConditionKriging
+from cycseq.models.kriging.model import ConditionKriging
 
 HALF = 1.645
 """Half the width of a 90 % interval, in standard deviations."""

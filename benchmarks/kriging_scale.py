@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cycseq.kriging.field import Field
-from cycseq.kriging.learning import learn_settings
+from cycseq.models.kriging.field import Field
+from cycseq.models.kriging.learning import learn_settings
 from speed_stages.kriging import grid
 
 CONDITIONS = [(4, 50, 1_000), (4, 200, 1_000), (4, 800, 1_000)]

@@ -19,9 +19,10 @@ from pathlib import Path
 import anndata as ad
 import numpy as np
 
-from cycseq.data.convert import write_as
-from cycseq.data.prepare import as_log1p
-from cycseq.data.simulate import SimulateSettings, simulate
+from cycseq.formats.writers import write_as
+from cycseq.preparation.prepare import as_log1p
+from cycseq.simulation.generate import simulate
+from cycseq.simulation.settings import SimulateSettings
 
 
 def gears(path: Path, peers: Path) -> dict[str, object]:

@@ -15,13 +15,17 @@ import time
 
 import pandas as pd
 
-from cycseq.data.prepare import as_log1p
-from cycseq.data.simulate import SimulateSettings, simulate
-from cycseq.data.split import SplitSettings, make_splits
-from cycseq.metrics.pairs import PAIR_METRICS
-from cycseq.model import Embeds
 from cycseq.models import build_model
-from cycseq.run import IntegrationSettings, embed, evaluate_pairs, log1p_parts, score_embeddings
+from cycseq.models.base import Embeds
+from cycseq.preparation.prepare import as_log1p
+from cycseq.run.embedding import IntegrationSettings, embed, score_embeddings
+from cycseq.run.pairs import evaluate_pairs
+from cycseq.run.parts import log1p_parts
+from cycseq.score.metrics.pairs import PAIR_METRICS
+from cycseq.simulation.generate import simulate
+from cycseq.simulation.settings import SimulateSettings
+from cycseq.split.base import SplitSettings
+from cycseq.split.make import make_splits
 
 MODELS = ("NoChange", "PerturbedMean", "ContextAdditive", "Autoencoder", "VAE", "GAN", "CycSeq", "CycleTransport")
 ASKED = (("batch", "condition"), ("context", "perturbation"))

@@ -14,8 +14,7 @@ import numpy as np
 from scipy.stats import false_discovery_control, rankdata
 
 import cycseq
-from cycseq.interpretation import pathway_scores
-from cycseq.interpretation.pathways import rank_test
+from cycseq.show.interpretation.pathways import pathway_scores, rank_test
 
 
 def main() -> None:

@@ -17,13 +17,15 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.prepare import PrepareSettings, prepare
-from cycseq.data.readers import read
-from cycseq.data.simulate import SimulateSettings, simulate
-from cycseq.data.split import SplitSettings, make_splits
-from cycseq.models.autoencoder import Autoencoder
-from cycseq.models.latent import LatentModel
-from cycseq.models.vae import VAE
+from cycseq.formats.readers import read
+from cycseq.models.networks.autoencoder import Autoencoder
+from cycseq.models.networks.latent import LatentModel
+from cycseq.models.networks.vae import VAE
+from cycseq.preparation.prepare import PrepareSettings, prepare
+from cycseq.simulation.generate import simulate
+from cycseq.simulation.settings import SimulateSettings
+from cycseq.split.base import SplitSettings
+from cycseq.split.make import make_splits
 
 NORMAN = Path(__file__).resolve().parents[2] / "shared" / "data" / "norman2019_mcfaline2023_slice.h5ad"
 MODELS: dict[str, Callable[[], LatentModel]] = {

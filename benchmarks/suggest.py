@@ -14,10 +14,11 @@ import numpy as np
 from scipy import stats
 
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.normalise import library_sizes, log_normalised
-from cycseq.data.simulate import WORLDS, SimulateSettings, simulate
-from cycseq.models.condition_kriging import ConditionKriging
-from cycseq.suggest import suggest
+from cycseq.models.kriging.model import ConditionKriging
+from cycseq.preparation.normalise import library_sizes, log_normalised
+from cycseq.run.suggest import suggest
+from cycseq.simulation.generate import simulate
+from cycseq.simulation.settings import WORLDS, SimulateSettings
 
 BATCH, EVERYWHERE, DRAWS = 10, 6, 3
 

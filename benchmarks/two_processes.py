@@ -17,14 +17,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cycseq.batches import Feeder, Vocabulary, encoded
-from cycseq.data.prepare import as_log1p
-from cycseq.data.simulate import SimulateSettings, simulate
-from cycseq.data.split import SplitSettings, make_splits
 from cycseq.models import build_model
-from cycseq.nets.batch import Batch
-from cycseq.training.adapter import TrainingSettings
-from cycseq.training.loop import train
+from cycseq.models.networks.batches import Feeder, Vocabulary, encoded
+from cycseq.models.networks.blocks.batch import Batch
+from cycseq.models.networks.training.adapter import TrainingSettings
+from cycseq.models.networks.training.loop import train
+from cycseq.preparation.prepare import as_log1p
+from cycseq.simulation.generate import simulate
+from cycseq.simulation.settings import SimulateSettings
+from cycseq.split.base import SplitSettings
+from cycseq.split.make import make_splits
 
 EPOCHS = 5
 

@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.readers import read
+from cycseq.formats.readers import read
 from cycseq.models import load_model
-from cycseq.models.latent import LatentModel
-from cycseq.models.vae import VAE
+from cycseq.models.networks.latent import LatentModel
+from cycseq.models.networks.vae import VAE
 
 SCGEN = {"NK": 0.762, "CD4 T": 0.824, "B": 0.827, "CD14+ Mono": 0.897}
 """pertpy's scGen, 40 epochs, same file, 166 to 210 s a type."""

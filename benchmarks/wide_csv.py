@@ -14,7 +14,7 @@ from unittest import mock
 
 import numpy as np
 
-from cycseq.data.readers import ReadSettings, tables
+from cycseq.formats.readers import ReadSettings, tables
 
 SIZES = ((6, 300_000), (6, 40_000), (1_000, 10_000), (20_000, 200), (100_000, 200))
 """Cells, genes; the last two are read with pandas either way."""

@@ -11,7 +11,7 @@ import pandas as pd
 
 import cycseq
 from cycseq.data.posterior import all_changes
-from cycseq.data.pseudobulk import responses
+from cycseq.preparation.pseudobulk import responses
 
 FOLDER = Path(__file__).parent / "_static" / "figures"
 HELD_OUT = ("NK", "CD4 T", "CD14+ Mono", "B")

@@ -32,11 +32,11 @@ class FromCode(SphinxDirective):
 
 
 class Metrics(FromCode):
-    """Every metric of a module of `cycseq.metrics`: formula, source, best value, how it can be gamed."""
+    """Every metric of a module of `cycseq.score.metrics`: formula, source, best value, how it can be gamed."""
 
     def markdown(self) -> Iterable[str]:
         """A definition list."""
-        for metric in import_module(f"cycseq.metrics.{self.arguments[0]}").METRICS:
+        for metric in import_module(f"cycseq.score.metrics.{self.arguments[0]}").METRICS:
             better = {"higher": "higher is better", "lower": "lower is better"}.get(
                 metric.direction, "nearer is better"
             )
@@ -47,7 +47,7 @@ class Metrics(FromCode):
 
 
 class Settings(FromCode):
-    """The fields of a settings dataclass: `{settings} cycseq.models.vae.VAE`."""
+    """The fields of a settings dataclass: `{settings} cycseq.models.networks.vae.VAE`."""
 
     def markdown(self) -> Iterable[str]:
         """A table, or a sentence where there are no settings."""
@@ -104,8 +104,10 @@ class Splits(FromCode):
 
     def markdown(self) -> Iterable[str]:
         """A definition list."""
-        from cycseq.data.simulate import SimulateSettings, simulate
-        from cycseq.data.split import KINDS, SplitSettings, make_splits
+        from cycseq.simulation.generate import simulate
+        from cycseq.simulation.settings import SimulateSettings
+        from cycseq.split.base import KINDS, SplitSettings
+        from cycseq.split.make import make_splits
 
         data = simulate(SimulateSettings(contexts=3, perturbations=6, doubles=8, cells=3000, genes=60))
         for kind, holds_out in KINDS.items():

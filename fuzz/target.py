@@ -17,11 +17,11 @@ import numpy as np
 import scipy.sparse as sp
 
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.inspect import inspect_file
-from cycseq.data.readers import ReadSettings, read
 from cycseq.data.scale import SCALES
 from cycseq.errors import CycseqError
-from cycseq.stored import StoredMatrix, all_of
+from cycseq.formats.inspect import inspect_file
+from cycseq.formats.readers import ReadSettings, read
+from cycseq.matrix.stored import StoredMatrix, all_of
 
 T = TypeVar("T")
 SHARED_MEMORY = Path("/dev/shm")

@@ -15,10 +15,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-NETWORKS = ("torch", "lightning.pytorch", "torch.utils.tensorboard", "cycseq.models.vae", "cycseq.training.loop")
+NETWORKS = (
+    "torch",
+    "lightning.pytorch",
+    "torch.utils.tensorboard",
+    "cycseq.models.networks.vae",
+    "cycseq.models.networks.training.loop",
+)
 IMPORTED = (
     *("cycseq.cli", "cycseq.commands.prepare", "cycseq.commands.fit", "cycseq.commands.predict"),
-    *("cycseq.commands.benchmark", "cycseq.commands.repeat", "cycseq.models.ridge", "anndata.experimental", "zarr"),
+    *(
+        "cycseq.commands.benchmark",
+        "cycseq.commands.repeat",
+        "cycseq.models.baselines.ridge",
+        "anndata.experimental",
+        "zarr",
+    ),
 )
 CHANGES = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate"}
 """Audit events before which a process can be killed: all that changes what is on the disk."""

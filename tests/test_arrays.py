@@ -4,7 +4,7 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cycseq.arrays import dense, group_moments, group_sums
+from cycseq.matrix.arrays import dense, group_moments, group_sums
 
 
 @settings(max_examples=30, deadline=None)
@@ -35,7 +35,7 @@ def test_sums_leave_out_cells_of_no_group():
 @pytest.mark.parametrize("kind", [np.asarray, sp.csr_matrix])
 @pytest.mark.parametrize("squared", [False, True])
 def test_cells_are_summed_block_by_block(monkeypatch, squared, kind):
-    monkeypatch.setattr("cycseq.arrays.BLOCK", 7 * 4)
+    monkeypatch.setattr("cycseq.matrix.arrays.BLOCK", 7 * 4)
     rng = np.random.default_rng(0)
     x, groups = rng.random((30, 7)).astype(np.float32), rng.integers(-1, 3, 30)
     values = x.astype(np.float64) ** (1 + squared)

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from cycseq.data.inspect import inspect_file
-from cycseq.data.readers import ReadSettings, read
 from cycseq.errors import CycseqError, DataError, FileError
+from cycseq.formats.inspect import inspect_file
+from cycseq.formats.readers import ReadSettings, read
 
 CELLS = [f"c{i}" for i in range(6)]
 GENES = ["G1", "G2", "G3"]

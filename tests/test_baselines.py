@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.pseudobulk import Responses
 from cycseq.errors import ModelError, SettingsError
 from cycseq.models import build_model
-from cycseq.models.base import draw, rescaled, shifted_cells
-from cycseq.models.bilinear import Bilinear
-from cycseq.models.ridge import RELATIVE_PENALTIES, Ridge, _fitted
+from cycseq.models.baselines.bilinear import Bilinear
+from cycseq.models.baselines.ridge import RELATIVE_PENALTIES, Ridge, _fitted
+from cycseq.models.baselines.shift import draw, rescaled, shifted_cells
+from cycseq.preparation.pseudobulk import Responses
 
 GENES = [f"G{i}" for i in range(1, 31)]
 

@@ -8,11 +8,11 @@ import pytest
 import scipy.sparse as sp
 from anndata import AnnData
 
-from cycseq.data.batch_correction import correct_batches
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.prepare import PrepareSettings, prepare
-from cycseq.data.pseudobulk import responses
 from cycseq.errors import DataError
+from cycseq.preparation.batch_correction import correct_batches
+from cycseq.preparation.prepare import PrepareSettings, prepare
+from cycseq.preparation.pseudobulk import responses
 
 N_GENES = 30
 

@@ -4,10 +4,10 @@ import scipy.sparse as sp
 
 torch = pytest.importorskip("torch", reason="networks need torch: pip install 'cycseq[networks]'")
 
-from cycseq import batches  # noqa: E402
-from cycseq.batches import Feeder, Vocabulary, encoded  # noqa: E402
 from cycseq.data.dataset import Condition, PerturbationData  # noqa: E402
 from cycseq.errors import DataError  # noqa: E402
+from cycseq.models.networks import batches  # noqa: E402
+from cycseq.models.networks.batches import Feeder, Vocabulary, encoded  # noqa: E402
 
 
 def feeder(data, **settings) -> Feeder:

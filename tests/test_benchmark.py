@@ -11,14 +11,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cycseq.benchmarking import BenchmarkResult, BenchmarkSettings, benchmark, open_benchmark, work
+from cycseq.benchmarking import work
 from cycseq.benchmarking.cell import Cell
+from cycseq.benchmarking.result import BenchmarkResult, open_benchmark
+from cycseq.benchmarking.settings import BenchmarkSettings
+from cycseq.benchmarking.table import benchmark
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.split import REFERENCE, make_splits
 from cycseq.errors import CycseqError, FileError, SettingsError
-from cycseq.evaluation import EvaluateSettings, RealSide, evaluate
 from cycseq.models import build_model
-from cycseq.run import read_table
+from cycseq.run.tables import read_table
+from cycseq.score.evaluate import EvaluateSettings, RealSide, evaluate
+from cycseq.split.base import REFERENCE
+from cycseq.split.make import make_splits
 
 MEANS = EvaluateSettings(metrics="mse,mse_ratio,pearson_delta,retrieval_cosine")
 SETTINGS = BenchmarkSettings(models=["ContextAdditive"], seeds=2)

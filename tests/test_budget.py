@@ -14,12 +14,12 @@ import pytest
 import cycseq
 from cycseq.cli import BAD_INPUT, SUCCESS, main
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.readers.stored import memory_bytes
 from cycseq.errors import SettingsError
-from cycseq.evaluation import DENSE_VALUES, EvaluateSettings, evaluate
+from cycseq.formats.readers.stored import memory_bytes
+from cycseq.matrix.stored import StoredMatrix
 from cycseq.run.budget import check_comparison, check_prediction, dense_values
 from cycseq.run.scoring import evaluate_prediction
-from cycseq.stored import StoredMatrix
+from cycseq.score.evaluate import DENSE_VALUES, EvaluateSettings, evaluate
 
 MEMORY = "24MiB"
 SETTINGS = EvaluateSettings(max_cells=50, components=5)

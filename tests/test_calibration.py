@@ -6,10 +6,10 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
-from cycseq.calibration import INTERPOLATED, POSITIVE_CONTROLS, SPLIT_HALF, interpolate, split_half, wrong_target
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.evaluation import COLUMNS, EvaluateSettings, RealSide, evaluate
-from cycseq.metrics.population import Population
+from cycseq.score.ceiling import INTERPOLATED, POSITIVE_CONTROLS, SPLIT_HALF, interpolate, split_half, wrong_target
+from cycseq.score.evaluate import COLUMNS, EvaluateSettings, RealSide, evaluate
+from cycseq.score.metrics.population import Population
 from cycseq.score.summary import summarise
 
 MEANS = EvaluateSettings(metrics="means")

@@ -22,12 +22,12 @@ import scipy.io
 import scipy.sparse as sp
 
 from cycseq.cli import BAD_INPUT, SUCCESS, main
-from cycseq.data.catalog import DATASETS, dataset, fetch
-from cycseq.data.catalog.nk_cropseq import SAMPLES, assigned
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.download import DownloadSettings
-from cycseq.data.readers import read
 from cycseq.errors import DataError, FileError, SettingsError
+from cycseq.formats.catalog import DATASETS, dataset, fetch
+from cycseq.formats.catalog.nk_cropseq import SAMPLES, assigned
+from cycseq.formats.readers import read
+from cycseq.io.download import DownloadSettings
 
 GENES = ["KLF1", "BAK1", "GATA1", "HSPA5", "ACTB", "MT-CO1", *(f"GENE{i}" for i in range(24))]
 IDS = [f"ENSG{i:011d}" for i in range(len(GENES))]

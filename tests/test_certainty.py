@@ -8,13 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cycseq.benchmarking import BenchmarkSettings, benchmark, open_benchmark
-from cycseq.data.prepare import PrepareSettings, prepare
-from cycseq.data.simulate import SimulateSettings, simulate
-from cycseq.evaluation import EvaluateSettings
-from cycseq.interpretation.certainty import off_diagonal, off_goal, pooled_coverage, pooled_reliability
-from cycseq.report import write_report
-from cycseq.report.certainty import ALL, Certainty
+from cycseq.benchmarking.result import open_benchmark
+from cycseq.benchmarking.settings import BenchmarkSettings
+from cycseq.benchmarking.table import benchmark
+from cycseq.preparation.prepare import PrepareSettings, prepare
+from cycseq.score.certainty import off_diagonal, off_goal, pooled_coverage, pooled_reliability
+from cycseq.score.evaluate import EvaluateSettings
+from cycseq.show.report.certainty import ALL, Certainty
+from cycseq.show.report.page import write_report
+from cycseq.simulation.generate import simulate
+from cycseq.simulation.settings import SimulateSettings
 
 
 def coverage(responding: float = 0.6, n: int = 100) -> pd.DataFrame:

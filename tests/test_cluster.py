@@ -23,15 +23,17 @@ import psutil
 from distributed import LocalCluster
 from distributed.client import default_client
 
-import cycseq.cluster
-from cycseq.benchmarking import BenchmarkSettings, benchmark, on_cluster
+import cycseq.matrix.cluster
+from cycseq.benchmarking import on_cluster
 from cycseq.benchmarking.cell import Cell
+from cycseq.benchmarking.settings import BenchmarkSettings
+from cycseq.benchmarking.table import benchmark
 from cycseq.cli import BAD_INPUT, main
-from cycseq.cluster import cluster
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.split import SplitSettings
 from cycseq.errors import CycseqError, MissingPackageError, SettingsError
-from cycseq.evaluation import EvaluateSettings
+from cycseq.matrix.cluster import cluster
+from cycseq.score.evaluate import EvaluateSettings
+from cycseq.split.base import SplitSettings
 
 MEANS = EvaluateSettings(metrics="mse,mse_ratio,pearson_delta,retrieval_cosine")
 TABLES = ("metrics.csv", "summary.csv", "differences.csv", "skipped.csv")
@@ -138,17 +140,17 @@ def test_workers_of_another_version_are_refused_by_name(address: str, monkeypatc
     def other_here(name: str) -> str:
         return "9.9" if os.getpid() == here else version(name)
 
-    monkeypatch.setattr(cycseq.cluster, "version", other_here)
+    monkeypatch.setattr(cycseq.matrix.cluster, "version", other_here)
     with pytest.raises(SettingsError, match=rf"has {version('cycseq')}, but cycseq is 9\.9 here"), cluster(address):
         pass
-    monkeypatch.setattr(cycseq.cluster, "SAME_EVERYWHERE", ("never-installed",))
+    monkeypatch.setattr(cycseq.matrix.cluster, "SAME_EVERYWHERE", ("never-installed",))
     with pytest.raises(SettingsError, match=r"lacks it, but never-installed is 9\.9 here"), cluster(address):
         pass
 
 
 @pytest.mark.parametrize("scheduler", ["tcp://127.0.0.1:1", "loca", "scheduler.txt"])
 def test_where_nobody_answers_it_says_so_soon(scheduler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(cycseq.cluster, "SECONDS", 1)
+    monkeypatch.setattr(cycseq.matrix.cluster, "SECONDS", 1)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "scheduler.txt").write_text("not JSON")
     started = time.monotonic()
@@ -161,7 +163,7 @@ def test_where_nobody_answers_it_says_so_soon(scheduler: str, tmp_path: Path, mo
 
 
 def test_a_scheduler_without_workers_says_so(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(cycseq.cluster, "SECONDS_FOR_WORKERS", 1)
+    monkeypatch.setattr(cycseq.matrix.cluster, "SECONDS_FOR_WORKERS", 1)
     with LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address=None) as empty:
         words = "has no workers: start some with dask worker"
         with pytest.raises(SettingsError, match=words), cluster(empty.scheduler_address):

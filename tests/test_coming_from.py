@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from cycseq.cli import SUCCESS, main
-from cycseq.data.convert import LAYOUTS
+from cycseq.formats.writers import LAYOUTS
 
 PAGES = sorted((Path(__file__).parents[1] / "docs" / "coming_from").glob("*.md"))
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```", re.DOTALL | re.MULTILINE)

@@ -11,18 +11,19 @@ import pandas as pd
 import pytest
 from sklearn.decomposition import PCA
 
-from cycseq.arrays import dense
+from cycseq.benchmarking.comparison.compare import ComparisonResult, compare
+from cycseq.benchmarking.comparison.scoring import ALL, HIGHEST, TASKS, summary
+from cycseq.benchmarking.comparison.settings import CompareSettings, published_data
 from cycseq.cli import main
-from cycseq.comparison import CompareSettings, ComparisonResult, compare
-from cycseq.comparison.scoring import ALL, HIGHEST, TASKS, summary
-from cycseq.comparison.settings import published_data
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.prepare import PrepareSettings, prepare
-from cycseq.data.simulate import SimulateSettings, simulate
 from cycseq.errors import DataError, FileError, SettingsError
-from cycseq.evaluation import COLUMNS
-from cycseq.report import comparison_page
-from cycseq.report.comparison_page import sentences, write_comparison
+from cycseq.matrix.arrays import dense
+from cycseq.preparation.prepare import PrepareSettings, prepare
+from cycseq.score.evaluate import COLUMNS
+from cycseq.show.report import comparison_page
+from cycseq.show.report.comparison_page import sentences, write_comparison
+from cycseq.simulation.generate import simulate
+from cycseq.simulation.settings import SimulateSettings
 
 SETTINGS = {"latent": 6, "epochs": 2, "model_settings": {"GAN": {"generator": (32,), "critic": (32,)}}}
 MODELS = ["Autoencoder", "VAE", "GAN"]
@@ -174,7 +175,7 @@ def test_the_published_form_is_restored_and_its_differences_are_said(data, tmp_p
 
 
 def test_published_genes_are_those_of_highest_variance(small_data, monkeypatch):
-    monkeypatch.setattr("cycseq.comparison.settings.PUBLISHED_GENES", 7)
+    monkeypatch.setattr("cycseq.benchmarking.comparison.settings.PUBLISHED_GENES", 7)
     chosen = published_data(small_data)
     singles = [c for c in small_data.conditions() if len(c.parts) < 2]
     x = np.concatenate([small_data.cells(c) for c in singles]).astype(np.float64)

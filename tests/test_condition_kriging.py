@@ -12,9 +12,9 @@ from scipy.stats import ttest_rel
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.posterior import changes
 from cycseq.errors import DataError, ModelError, SettingsError
-from cycseq.interpretation import coverage_by_stratum
 from cycseq.models import load_model
-from cycseq.models.condition_kriging import ConditionKriging
+from cycseq.models.kriging.model import ConditionKriging
+from cycseq.score.coverage import coverage_by_stratum
 
 N_GENES, LINES, PERTURBATIONS = 60, 5, 6
 

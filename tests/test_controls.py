@@ -10,15 +10,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cycseq.calibration import split_half
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.leakage import check_leakage
-from cycseq.data.pseudobulk import responses
-from cycseq.data.split import FEWEST_CONTROLS, REFERENCE, Split, SplitSettings, make_splits
 from cycseq.errors import SplitError
-from cycseq.evaluation import EvaluateSettings, RealSide, evaluate
 from cycseq.models import build_model
-from cycseq.run import evaluate_prediction, fit_run, learnt_from
+from cycseq.preparation.pseudobulk import responses
+from cycseq.run.fitting import fit_run
+from cycseq.run.parts import learnt_from
+from cycseq.run.scoring import evaluate_prediction
+from cycseq.score.ceiling import split_half
+from cycseq.score.evaluate import EvaluateSettings, RealSide, evaluate
+from cycseq.split.base import REFERENCE, Split, SplitSettings
+from cycseq.split.controls import FEWEST_CONTROLS
+from cycseq.split.leakage import check_leakage
+from cycseq.split.make import make_splits
 
 MEANS = EvaluateSettings(metrics="means")
 CELLS, GENES = 60, 150

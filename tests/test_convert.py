@@ -15,12 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cycseq.cli import BAD_INPUT, SUCCESS, main
-from cycseq.data.convert import LAYOUTS, of_contexts, write_as
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.readers import ReadSettings, read
 from cycseq.data.scale import Scale
 from cycseq.data.usual_names import CONTROL_NAMES, UNLABELLED
 from cycseq.errors import DataError, FileError, SettingsError
+from cycseq.formats.readers import ReadSettings, read
+from cycseq.formats.writers import LAYOUTS, of_contexts, write_as
 
 ONE_SIDED = [name for name, layout in LAYOUTS.items() if not layout.needs_real]
 GENES = ["KLF1", "BAK1", "MYC", "ACTB", "HLA-A"]

@@ -17,10 +17,10 @@ from conftest import make_counts  # noqa: E402
 from cycseq.data.dataset import Condition, PerturbationData  # noqa: E402
 from cycseq.errors import MissingPackageError, SettingsError  # noqa: E402
 from cycseq.models import build_model, load_model  # noqa: E402
-from cycseq.nets.batch import Batch, Sizes  # noqa: E402
-from cycseq.nets.transport import TransportNet, energy_distance, mean_discrepancy  # noqa: E402
-from cycseq.transport.learning import Learner, TransportSettings, learn_transport  # noqa: E402
-from cycseq.transport.pairs import Pairs  # noqa: E402
+from cycseq.models.counts.transport.learning import Learner, TransportSettings, learn_transport  # noqa: E402
+from cycseq.models.counts.transport.pairs import Pairs  # noqa: E402
+from cycseq.models.networks.blocks.batch import Batch, Sizes  # noqa: E402
+from cycseq.models.networks.blocks.transport import TransportNet, energy_distance, mean_discrepancy  # noqa: E402
 
 QUICK = {"num_epochs": 2, "width": 8, "n_components": 5}
 ADDITIVE = {"mean": "ContextAdditive", "mean_settings": {"amplitude": 1.0}}
@@ -226,7 +226,7 @@ def test_settings_that_make_no_sense_are_refused(train, name):
 
 
 def test_without_torch_it_says_how_to_do_without(train, monkeypatch):
-    monkeypatch.setitem(sys.modules, "cycseq.transport.learning", None)
+    monkeypatch.setitem(sys.modules, "cycseq.models.counts.transport.learning", None)
     with pytest.raises(MissingPackageError, match=r"--model\.transport false"):
         build_model("CycleTransport", {**QUICK, **ADDITIVE}).fit(train)
 

@@ -8,8 +8,8 @@ import scipy.sparse as sp
 
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.labels import ObsKeys
-from cycseq.data.readers import read
 from cycseq.errors import DataError, FileError
+from cycseq.formats.readers import read
 
 
 def test_what_passes_the_door(small_counts: ad.AnnData) -> None:

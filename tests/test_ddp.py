@@ -20,15 +20,16 @@ pytest.importorskip("lightning", reason="training needs lightning: pip install '
 from safetensors.numpy import load_file  # noqa: E402
 
 from cycseq.cli import BAD_INPUT, SUCCESS, main  # noqa: E402
-from cycseq.run import Run, progress_of  # noqa: E402
+from cycseq.run.fitting import progress_of  # noqa: E402
+from cycseq.run.folder import Run  # noqa: E402
 
 NOTHING_DRAWN = """
 import os, signal, sys
 import torch
 from torch import nn
 from cycseq.cli import main
-from cycseq.models.latent import LatentModel
-from cycseq.nets import blocks
+from cycseq.models.networks.latent import LatentModel
+from cycseq.models.networks.blocks import blocks
 
 torch.randn_like = torch.zeros_like
 torch.randn = lambda *size, **said: torch.zeros(*size, **said)

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 import cycseq
 from conftest import make_counts
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.depth import CountSource, Tilt, dispersions, known_counts
+from cycseq.models.counts.depth import CountSource, Tilt, dispersions, known_counts
 
 N_CELLS, N_GENES, DISPERSION = 600, 60, 0.5
 

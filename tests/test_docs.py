@@ -13,13 +13,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-import cycseq.metrics
+import cycseq.score.metrics
 from cycseq.commands import COMMANDS
 from cycseq.commands.parser import parse
-from cycseq.data.catalog import DATASETS
-from cycseq.data.split import KINDS
-from cycseq.metrics import METRICS
+from cycseq.formats.catalog import DATASETS
 from cycseq.models import MODELS
+from cycseq.score.metrics import METRICS
+from cycseq.split.base import KINDS
 from pages import ROOT, run_page
 
 DOCS = ROOT / "docs"
@@ -100,7 +100,9 @@ def test_every_model_has_a_page():
 
 def test_every_metric_family_is_on_the_page():
     families = {
-        name for name, module in vars(cycseq.metrics).items() if isinstance(getattr(module, "METRICS", None), tuple)
+        name
+        for name, module in vars(cycseq.score.metrics).items()
+        if isinstance(getattr(module, "METRICS", None), tuple)
     }
     assert families == set(re.findall(r"```\{metrics\} (\w+)", (DOCS / "metrics.md").read_text()))
 

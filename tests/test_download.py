@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cycseq.data.download import LOCK, DownloadSettings, RemoteFile, download
 from cycseq.errors import FileError, SettingsError
+from cycseq.io.download import LOCK, DownloadSettings, RemoteFile, download
 
 CONTENT = np.random.default_rng(0).bytes(3_000_000)
 BREAK = 20 << 16

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from cycseq.cli import BAD_INPUT, SUCCESS, main
-from cycseq.metrics.integration import INTEGRATION, integration, keeping_asw, lisi, mixing_asw
+from cycseq.score.metrics.integration import INTEGRATION, integration, keeping_asw, lisi, mixing_asw
 
 
 def cloud(rng: np.random.Generator, centres: np.ndarray, codes: np.ndarray) -> np.ndarray:

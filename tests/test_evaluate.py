@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cycseq import evaluation as evaluation_module
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.pseudobulk import responses
 from cycseq.errors import DataError, SettingsError
-from cycseq.evaluation import COLUMNS, EvaluateSettings, RealSide, evaluate
-from cycseq.metrics import GROUPS, HEADLINE
+from cycseq.preparation.pseudobulk import responses
+from cycseq.score import evaluate as evaluation_module
+from cycseq.score.evaluate import COLUMNS, EvaluateSettings, RealSide, evaluate
+from cycseq.score.metrics import GROUPS, HEADLINE
 
 MEANS = EvaluateSettings(metrics="means")
 SOME = EvaluateSettings(metrics="mse,r2_delta_top20,retrieval_cosine,edistance,edistance_genes,mmd,deg_auprc")

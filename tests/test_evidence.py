@@ -157,7 +157,7 @@ def test_coverage_and_reliability_that_miss_their_goals_are_said_in_the_first_li
 
 def test_foreign_worlds_stand_beside_ours_with_six_contexts_held_out_in_turn(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    from cycseq.data.simulate import WORLDS
+    from cycseq.simulation.settings import WORLDS
     from evidence_data import FOREIGN, SOURCES, Case, load, splits_of
 
     assert set(WORLDS) <= set(SOURCES)

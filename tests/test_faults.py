@@ -15,7 +15,7 @@ if os.name != "posix":
     pytest.skip("limits and locks are those of POSIX", allow_module_level=True)
 
 from cycseq.cli import BAD_INPUT, SUCCESS, main
-from cycseq.run import Run
+from cycseq.run.folder import Run
 from killing import killed_after, leftovers, run, started
 
 VAE = "--model VAE --model.num_epochs 2 --model.latent 4 --model.batch_size 64 --model.hidden [16]"
@@ -108,7 +108,7 @@ def test_two_fits_in_one_folder(lab: Path, tmp_path: Path, capsys: pytest.Captur
 
 
 def test_two_benchmarks_in_one_folder(lab: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    from cycseq.files import alone
+    from cycseq.io.files import alone
 
     words = (
         f"benchmark --data {lab}/sim.h5ad --split {lab}/s.json --models NoChange --seeds 1 {METRICS} --out {tmp_path}/b"

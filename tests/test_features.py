@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cycseq.data.features import Features, expression_features, go_features, read_features
 from cycseq.errors import DataError, FileError, ModelError
+from cycseq.knowledge.features import Features, expression_features, go_features, read_features
 
 VALUES = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.5]], dtype=np.float32)
 NAMES = ("KLF1", "BAK1", "TP53")

@@ -3,7 +3,7 @@ import errno
 import pytest
 
 from cycseq.errors import FileError
-from cycseq.files import alone, check_output, existing_file, whole, write_text
+from cycseq.io.files import alone, check_output, existing_file, whole, write_text
 
 
 def test_written_whole(tmp_path):

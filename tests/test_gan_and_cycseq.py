@@ -7,17 +7,17 @@ torch = pytest.importorskip("torch", reason="networks need torch: pip install 'c
 pytest.importorskip("lightning", reason="training needs lightning: pip install 'cycseq[networks]'")
 
 from cycseq.data.dataset import Condition, PerturbationData  # noqa: E402
-from cycseq.data.pseudobulk import responses  # noqa: E402
 from cycseq.errors import ModelError  # noqa: E402
-from cycseq.model import Embeds  # noqa: E402
-from cycseq.models.autoencoder import Autoencoder  # noqa: E402
-from cycseq.models.cycseq import CycSeq  # noqa: E402
-from cycseq.models.gan import GAN  # noqa: E402
-from cycseq.models.vae import VAE  # noqa: E402
-from cycseq.nets.batch import Batch, Sizes  # noqa: E402
-from cycseq.nets.cycseq import CycSeqNet, Form, label_loss, parts_of, places_of  # noqa: E402
-from cycseq.nets.losses import condition_means  # noqa: E402
-from cycseq.run import embed  # noqa: E402
+from cycseq.models.base import Embeds  # noqa: E402
+from cycseq.models.networks.autoencoder import Autoencoder  # noqa: E402
+from cycseq.models.networks.blocks.batch import Batch, Sizes  # noqa: E402
+from cycseq.models.networks.blocks.cycseq import CycSeqNet, Form, label_loss, parts_of, places_of  # noqa: E402
+from cycseq.models.networks.blocks.losses import condition_means  # noqa: E402
+from cycseq.models.networks.cycseq import CycSeq  # noqa: E402
+from cycseq.models.networks.gan import GAN  # noqa: E402
+from cycseq.models.networks.vae import VAE  # noqa: E402
+from cycseq.preparation.pseudobulk import responses  # noqa: E402
+from cycseq.run.embedding import embed  # noqa: E402
 
 HELD = Condition("THP1", "G1")
 SMALL = {"hidden": (48, 32), "latent": 8, "batch_size": 64, "learning_rate": 2e-3, "schedule": "constant"}

@@ -15,14 +15,14 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from cycseq import untrusted
-from cycseq.data.catalog.base import Sources
-from cycseq.data.catalog.layouts import gears_zip
-from cycseq.data.door import check_indices
-from cycseq.data.features import read_features
-from cycseq.data.readers import ReadSettings, read
+from cycseq.data.validate import check_indices
 from cycseq.errors import CycseqError, DataError, FileError, SettingsError
-from cycseq.untrusted import check_unpacked, open_npz, opened, read_npy
+from cycseq.formats.catalog.base import Sources
+from cycseq.formats.catalog.layouts import gears_zip
+from cycseq.formats.readers import ReadSettings, read
+from cycseq.io import untrusted
+from cycseq.io.untrusted import check_unpacked, open_npz, opened, read_npy
+from cycseq.knowledge.features import read_features
 
 GENES = ["G1", "G2", "G3"]
 COUNTS = np.arange(1, 19, dtype=np.float32).reshape(6, 3)

@@ -27,9 +27,9 @@ import pytest
 import scipy.sparse as sp
 
 from cycseq.cli import main
-from cycseq.data.readers import read
-from cycseq.data.readers.chunks import unpacked_size
 from cycseq.errors import CycseqError
+from cycseq.formats.readers import read
+from cycseq.formats.readers.chunks import unpacked_size
 
 resource = pytest.importorskip("resource", reason="limits of memory are set as POSIX does")
 numcodecs = pytest.importorskip("numcodecs")
@@ -302,7 +302,7 @@ def test_zarr_texts_that_stand_for_all_that_was_not_written(store: Path) -> None
 
 def test_files_with_a_block_of_the_user(tmp_path: Path) -> None:
     """All that HDF5 says of places in a file counts from behind that block, or from the beginning."""
-    from cycseq.data.readers.texts import Texts
+    from cycseq.formats.readers.texts import Texts
 
     with h5py.File(tmp_path / "a.h5", "w", userblock_size=1024) as file:
         file["x"] = np.array(["aa", "bbb"], dtype=object)
@@ -330,7 +330,7 @@ def test_texts_whose_length_is_a_lie(h5ad: Path) -> None:
 def test_texts_in_rows_are_measured(h5ad: Path) -> None:
     kind = np.dtype([("n", "i4"), ("a", h5py.string_dtype()), ("x", "f8"), ("b", h5py.string_dtype())])
     rows = np.array([(1, "abc", 0.5, "de")] * 5, dtype=kind)
-    from cycseq.data.readers.texts import Texts
+    from cycseq.formats.readers.texts import Texts
 
     with h5py.File(h5ad, "r+") as file:
         file["uns"].create_dataset("rows", data=rows)

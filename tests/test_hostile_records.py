@@ -14,20 +14,23 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cycseq.benchmarking import BenchmarkSettings, benchmark, open_benchmark
-from cycseq.checksums import write_checksums
+from cycseq.benchmarking.result import open_benchmark
+from cycseq.benchmarking.settings import BenchmarkSettings
+from cycseq.benchmarking.table import benchmark
 from cycseq.cli import main
 from cycseq.commands.figure import write_plot
 from cycseq.commands.terminal import say
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.inspect import inspect_file
-from cycseq.data.split import Split, make_splits
-from cycseq.data.split.base import SplitSettings
 from cycseq.errors import CycseqError, DataError, FileError
+from cycseq.formats.inspect import inspect_file
+from cycseq.io.checksums import write_checksums
+from cycseq.io.untrusted import our_command, parse_json, parse_yaml
 from cycseq.models import build_model, load_model
-from cycseq.report import write_report
-from cycseq.run import Run, fit_run
-from cycseq.untrusted import our_command, parse_json, parse_yaml
+from cycseq.run.fitting import fit_run
+from cycseq.run.folder import Run
+from cycseq.show.report.page import write_report
+from cycseq.split.base import Split, SplitSettings
+from cycseq.split.make import make_splits
 
 GENES = ["G1", "G2", "G3"]
 COUNTS = np.arange(1, 19, dtype=np.float32).reshape(6, 3)
@@ -116,7 +119,10 @@ def beside_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "model: {class_path: Ridge, init_args: {features: {class_path: harmful.X}}}",
             "model.features in c.yaml is {'class_path'",
         ),
-        ("model: {class_path: cycseq.models.base.ShiftModel}", "no model 'cycseq.models.base.ShiftModel'"),
+        (
+            "model: {class_path: cycseq.models.baselines.shift.ShiftModel}",
+            "no model 'cycseq.models.baselines.shift.ShiftModel'",
+        ),
         ("seed: !!python/object/apply:os.system [touch harmed]", "cannot be read"),
         ("config: other.yaml", "names another config"),
         (BOMB + "seed: *i", "repeats parts of itself"),
@@ -144,7 +150,7 @@ def test_a_command_line_imports_nothing_either(beside_code: Path, words: list[st
 
 
 def test_a_config_that_names_a_model_is_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("Ridge", "cycseq.models.ridge.Ridge"):
+    for name in ("Ridge", "cycseq.models.baselines.ridge.Ridge"):
         (tmp_path / "c.yaml").write_text(f"model: {{class_path: {name}, init_args: {{penalty: 3.0}}}}")
         words = ["fit", "--config", str(tmp_path / "c.yaml"), "--data", "x", "--split", "no.json", "--run", "r"]
         assert main(words) == 2

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from cycseq.data.inspect import Inspection, inspect_file
-from cycseq.data.readers import ReadSettings, read
+from cycseq.formats.inspect import Inspection, inspect_file
+from cycseq.formats.readers import ReadSettings, read
 
 
 def typed(command: str) -> tuple[Path, ReadSettings]:

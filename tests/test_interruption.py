@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cycseq.cli import SUCCESS, main
-from cycseq.interruption import catch_signals
+from cycseq.io.interruption import catch_signals
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are sent as POSIX does")
 SENT_AT_IMPORT = """
@@ -83,8 +83,8 @@ def test_in_a_training(number: int, tmp_path: Path, capsys, monkeypatch) -> None
     pytest.importorskip("lightning", reason="training needs lightning: pip install 'cycseq[networks]'")
     from safetensors.numpy import load_file
 
-    from cycseq.model import TENSORS
-    from cycseq.models.latent import LatentModel
+    from cycseq.models.base import TENSORS
+    from cycseq.models.networks.latent import LatentModel
 
     f = tmp_path
     for words in (

@@ -14,19 +14,19 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal, norm
 
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.kriging import batches, mixture
-from cycseq.kriging.batches import Controls, match_controls
-from cycseq.kriging.block import Block
-from cycseq.kriging.calibration import Trust, leave_one_out
-from cycseq.kriging.conserved import Conserved, learn_conserved
-from cycseq.kriging.covariance import RESPONSE_PATTERNS, Pattern, euclidean, median_distance
-from cycseq.kriging.features import feature_covariances
-from cycseq.kriging.field import Field
-from cycseq.kriging.learning import learned_stage, level_slope
-from cycseq.kriging.levels import learn_levels, smooth_levels, weight_of_known
-from cycseq.kriging.measured import measure
-from cycseq.kriging.mixture import Mixture, krige, learn_mixture
-from cycseq.kriging.private import learn_private
+from cycseq.models.kriging import batches, mixture
+from cycseq.models.kriging.batches import Controls, match_controls
+from cycseq.models.kriging.block import Block
+from cycseq.models.kriging.calibration import Trust, leave_one_out
+from cycseq.models.kriging.conserved import Conserved, learn_conserved
+from cycseq.models.kriging.covariance import RESPONSE_PATTERNS, Pattern, euclidean, median_distance
+from cycseq.models.kriging.features import feature_covariances
+from cycseq.models.kriging.field import Field
+from cycseq.models.kriging.learning import learned_stage, level_slope
+from cycseq.models.kriging.levels import learn_levels, smooth_levels, weight_of_known
+from cycseq.models.kriging.measured import measure
+from cycseq.models.kriging.mixture import Mixture, krige, learn_mixture
+from cycseq.models.kriging.private import learn_private
 
 SCALES = (0.01, 0.1, 1.0, 10.0)
 

@@ -10,7 +10,7 @@ import pytest
 
 import cycseq
 from cycseq.cli import BAD_INPUT, SUCCESS, main
-from cycseq.data.inspect import inspect_file
+from cycseq.formats.inspect import inspect_file
 
 
 @pytest.fixture

@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.leakage import barcodes, check_leakage, row_hashes
-from cycseq.data.split import Split, SplitSettings, make_splits
 from cycseq.errors import SplitError
+from cycseq.split.base import Split, SplitSettings
+from cycseq.split.leakage import barcodes, check_leakage, row_hashes
+from cycseq.split.make import make_splits
 
 PERTURBATIONS = ("control", "A", "B", "C", "A+B")
 CELLS = 5

@@ -12,11 +12,11 @@ import scipy.sparse as sp
 
 import cycseq
 from cycseq.cli import BAD_INPUT, SUCCESS, main
-from cycseq.data.inspect import inspect_file
 from cycseq.data.logarithms import Logarithm, recognise, to_ln_per_10k
-from cycseq.data.readers import stored
 from cycseq.errors import DataError
-from cycseq.stored import StoredMatrix
+from cycseq.formats.inspect import inspect_file
+from cycseq.formats.readers import stored
+from cycseq.matrix.stored import StoredMatrix
 
 LOGS = {
     "ln": np.log1p,

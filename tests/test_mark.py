@@ -11,14 +11,14 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from cycseq.arrays import dense
 from cycseq.cli import BAD_INPUT, SUCCESS, main
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.prepare import PrepareSettings, prepare
-from cycseq.data.readers import ReadSettings, read
-from cycseq.data.readers.stored import LABELS
 from cycseq.errors import DataError
-from cycseq.stored import StoredMatrix
+from cycseq.formats.readers import ReadSettings, read
+from cycseq.formats.readers.stored import LABELS
+from cycseq.matrix.arrays import dense
+from cycseq.matrix.stored import StoredMatrix
+from cycseq.preparation.prepare import PrepareSettings, prepare
 
 
 def counts(cells_each: int = 60) -> PerturbationData:

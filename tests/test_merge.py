@@ -8,11 +8,12 @@ import pytest
 import scipy.sparse as sp
 
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.merge import merge
-from cycseq.data.metacells import metacells
-from cycseq.data.prepare import PrepareSettings, prepare
-from cycseq.data.split import SplitSettings, make_splits
 from cycseq.errors import DataError, SplitError
+from cycseq.preparation.merge import merge
+from cycseq.preparation.metacells import metacells
+from cycseq.preparation.prepare import PrepareSettings, prepare
+from cycseq.split.base import SplitSettings
+from cycseq.split.make import make_splits
 
 
 def of_context(adata: ad.AnnData, context: str, genes: slice = slice(None)) -> PerturbationData:

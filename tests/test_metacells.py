@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.metacells import _shared_out, metacells
-from cycseq.data.prepare import PrepareSettings, prepare
-from cycseq.data.readers import read
 from cycseq.errors import SettingsError
+from cycseq.formats.readers import read
+from cycseq.preparation.metacells import _shared_out, metacells
+from cycseq.preparation.prepare import PrepareSettings, prepare
 
 
 def test_each_is_the_mean_of_its_sources(small_data):

@@ -17,12 +17,12 @@ from sklearn.metrics import average_precision_score, r2_score, roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 
 from cycseq.data.dataset import PerturbationData
-from cycseq.evaluation import EvaluateSettings, RealSide, evaluate
-from cycseq.metrics import GROUPS, HEADLINE, METRICS
-from cycseq.metrics.cells import _folds, _held_out_auc
-from cycseq.report import comparison_page
-from cycseq.report.table import badness
+from cycseq.score.evaluate import EvaluateSettings, RealSide, evaluate
+from cycseq.score.metrics import GROUPS, HEADLINE, METRICS
+from cycseq.score.metrics.cells import _folds, _held_out_auc
 from cycseq.score.summary import summarise
+from cycseq.show.report import comparison_page
+from cycseq.show.report.table import badness
 
 SETTINGS = EvaluateSettings(components=5)
 GENES, CELLS = 140, 60
@@ -284,7 +284,7 @@ def test_reconstruction_metrics_are_absent_for_other_cells(scored: tuple[pd.Data
 
 
 def test_real_tests_are_done_once_for_many_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    from cycseq.metrics import population
+    from cycseq.score.metrics import population
 
     real, predicted, control = toy()
     side = RealSide.of(labelled(real), labelled(control), settings=EvaluateSettings(metrics="deg_direction"))

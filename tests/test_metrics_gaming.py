@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.pseudobulk import responses
-from cycseq.evaluation import EvaluateSettings, RealSide, evaluate
-from cycseq.metrics import METRICS
-from cycseq.metrics.base import Axes, Comparison, RealContext
-from cycseq.metrics.population import Population
-from cycseq.models.no_change import NoChange
-from cycseq.models.perturbed_mean import PerturbedMean
+from cycseq.models.baselines.no_change import NoChange
+from cycseq.models.baselines.perturbed_mean import PerturbedMean
+from cycseq.preparation.pseudobulk import responses
+from cycseq.score.evaluate import EvaluateSettings, RealSide, evaluate
+from cycseq.score.metrics import METRICS
+from cycseq.score.metrics.base import Axes, Comparison, RealContext
+from cycseq.score.metrics.population import Population
 
 MEANS = ("retrieval_cosine", "retrieval_l1", "pearson_delta", "cosine_delta", "amplitude", "pearson2_mean", "mse_ratio")
 P, G = 4, 12

@@ -13,9 +13,9 @@ import pytest
 import scipy.sparse as sp
 
 from cycseq.cli import BAD_INPUT, SUCCESS, main
-from cycseq.data.readers import read
 from cycseq.errors import DataError, FileError
-from cycseq.untrusted import parse_json, parse_yaml
+from cycseq.formats.readers import read
+from cycseq.io.untrusted import parse_json, parse_yaml
 
 OBS = pd.DataFrame(
     {"perturbation": ["control", "A", "B"] * 20, "context": ["x", "y"] * 30, "batch": "0"},

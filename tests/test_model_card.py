@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.split import SplitSettings, make_splits
-from cycseq.model_card import CARD
 from cycseq.models import build_model
-from cycseq.run import fit_run
+from cycseq.models.card import CARD
+from cycseq.run.fitting import fit_run
+from cycseq.split.base import SplitSettings
+from cycseq.split.make import make_splits
 
 
 def test_the_card_of_a_run(small_data: PerturbationData, tmp_path: Path):

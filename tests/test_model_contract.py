@@ -14,12 +14,12 @@ import pytest
 import scipy.sparse as sp
 
 from conftest import make_log1p
-from cycseq.checksums import CHECKSUMS
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import CycseqError, DataError, FileError, ModelError, SettingsError
-from cycseq.model import DESCRIPTION, TENSORS, Model
-from cycseq.model_card import CARD
+from cycseq.io.checksums import CHECKSUMS
 from cycseq.models import MODELS, build_model, describe, load_model, model_class
+from cycseq.models.base import DESCRIPTION, TENSORS, Model
+from cycseq.models.card import CARD
 
 SEEN_ELSEWHERE = [Condition("RPE1", "G1"), Condition("RPE1", "G1+G2")]
 FOR_ANYBODY = {"NoChange", "SmoothedControls", "PerturbedMean", "MatchingMean"}

@@ -3,7 +3,7 @@
 import numpy as np
 
 from cycseq.data.dataset import Condition
-from cycseq.data.nearness import response_weights
+from cycseq.knowledge.nearness import response_weights
 
 KNOWN = [Condition("A", "G1"), Condition("B", "G1"), Condition("B", "G2"), Condition("A", "G3+G4")]
 PLACES = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0]], dtype=np.float32)

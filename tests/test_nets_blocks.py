@@ -7,11 +7,11 @@ torch = pytest.importorskip("torch", reason="networks need torch: pip install 'c
 from torch import nn  # noqa: E402
 from torch.nn.utils.parametrizations import spectral_norm  # noqa: E402
 
-from cycseq.nets.autoencoder import AutoencoderNet  # noqa: E402
-from cycseq.nets.batch import Batch, Sizes  # noqa: E402
-from cycseq.nets.blocks import Dropout, Labels, SpectralLinear, TokenAttention  # noqa: E402
-from cycseq.nets.gan import GanNet  # noqa: E402
-from cycseq.nets.losses import frozen, gradient_penalty  # noqa: E402
+from cycseq.models.networks.blocks.autoencoder import AutoencoderNet  # noqa: E402
+from cycseq.models.networks.blocks.batch import Batch, Sizes  # noqa: E402
+from cycseq.models.networks.blocks.blocks import Dropout, Labels, SpectralLinear, TokenAttention  # noqa: E402
+from cycseq.models.networks.blocks.gan import GanNet  # noqa: E402
+from cycseq.models.networks.blocks.losses import frozen, gradient_penalty  # noqa: E402
 
 SIZES = Sizes(genes=12, parts=4, contexts=3, batches=2)
 

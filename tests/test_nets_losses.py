@@ -4,8 +4,14 @@ from scipy import stats
 
 torch = pytest.importorskip("torch", reason="networks need torch: pip install 'cycseq[networks]'")
 
-from cycseq.nets.likelihood import counts_of, nb_loss  # noqa: E402
-from cycseq.nets.losses import annealed, gradient_penalty, kl_to_standard, least_squares, mean_distance  # noqa: E402
+from cycseq.models.networks.blocks.likelihood import counts_of, nb_loss  # noqa: E402
+from cycseq.models.networks.blocks.losses import (  # noqa: E402
+    annealed,
+    gradient_penalty,
+    kl_to_standard,
+    least_squares,
+    mean_distance,
+)
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ pytest.importorskip("lightning", reason="training needs lightning: pip install '
 from cycseq.data.dataset import Condition, PerturbationData  # noqa: E402
 from cycseq.errors import MissingPackageError, ModelError  # noqa: E402
 from cycseq.models import load_model  # noqa: E402
-from cycseq.models.autoencoder import Autoencoder  # noqa: E402
-from cycseq.models.base import bounded  # noqa: E402
-from cycseq.models.vae import VAE  # noqa: E402
-from cycseq.nets.likelihood import counts_of  # noqa: E402
+from cycseq.models.baselines.shift import bounded  # noqa: E402
+from cycseq.models.networks.autoencoder import Autoencoder  # noqa: E402
+from cycseq.models.networks.blocks.likelihood import counts_of  # noqa: E402
+from cycseq.models.networks.vae import VAE  # noqa: E402
 
 HELD = Condition("THP1", "G1")
 SMALL = {"hidden": (32,), "latent": 8, "num_epochs": 6}
@@ -185,9 +185,9 @@ def test_without_torch_the_error_names_the_cure(monkeypatch):
         return honest(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without_torch)
-    monkeypatch.delitem(sys.modules, "cycseq.models.network")
+    monkeypatch.delitem(sys.modules, "cycseq.models.networks.network")
     with pytest.raises(MissingPackageError, match=r"pip install 'cycseq\[networks\]'"):
-        importlib.import_module("cycseq.models.network")
+        importlib.import_module("cycseq.models.networks.network")
 
 
 def test_sparse_and_dense_cells_train_alike(small_data):

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from cycseq.cli import SUCCESS, main
-from cycseq.data.readers import default_context
-from cycseq.files import path_of_text, text_of_path
-from cycseq.report.page import render
+from cycseq.formats.readers import default_context
+from cycseq.io.files import path_of_text, text_of_path
+from cycseq.show.report.page import render
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
 
@@ -57,5 +57,7 @@ def test_paths_in_records_are_found_again(tmp_path: Path) -> None:
 def test_a_page_shows_what_would_turn_its_text(monkeypatch: pytest.MonkeyPatch) -> None:
     from jinja2 import DictLoader
 
-    monkeypatch.setattr("cycseq.report.page.PackageLoader", lambda _package: DictLoader({"page": "<p>{{ name }}</p>"}))
+    monkeypatch.setattr(
+        "cycseq.show.report.page.PackageLoader", lambda _package: DictLoader({"page": "<p>{{ name }}</p>"})
+    )
     assert render("page", {"name": "KLF1\u202eFDP.exe\u2066 \u05d0"}) == "<p>KLF1\\u202eFDP.exe\\u2066 \u05d0</p>"

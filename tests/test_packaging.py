@@ -46,7 +46,11 @@ def test_the_wheel_holds_every_file_of_the_package(built):
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert inside == there
-    assert {"cycseq/py.typed", "cycseq/report/templates/base.html", "cycseq/report/templates/table.js"} <= inside
+    assert {
+        "cycseq/py.typed",
+        "cycseq/show/report/templates/base.html",
+        "cycseq/show/report/templates/table.js",
+    } <= inside
 
 
 @needs_builder

@@ -11,11 +11,12 @@ import pytest
 
 from cycseq.cli import BAD_INPUT, SUCCESS, main
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.prepare import as_log1p
-from cycseq.data.readers import read
 from cycseq.errors import DataError
-from cycseq.metrics.pairs import PAIR_METRICS, pair_scores
-from cycseq.run import Run, evaluate_pairs, pairs_of
+from cycseq.formats.readers import read
+from cycseq.preparation.prepare import as_log1p
+from cycseq.run.folder import Run
+from cycseq.run.pairs import evaluate_pairs, pairs_of
+from cycseq.score.metrics.pairs import PAIR_METRICS, pair_scores
 
 
 @pytest.fixture(scope="module")

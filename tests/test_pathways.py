@@ -8,25 +8,17 @@ import pytest
 from matplotlib.figure import Figure
 from scipy.stats import false_discovery_control, mannwhitneyu, norm, rankdata
 
-from cycseq import plots
-from cycseq.arrays import dense
 from cycseq.cli import main
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.gene_mixture import GeneMixture
 from cycseq.data.posterior import GenePosterior, attach_posterior
-from cycseq.data.prepare import as_log1p
 from cycseq.errors import CycseqError, DataError, FileError
-from cycseq.interpretation import (
-    PathwaySettings,
-    coverage,
-    coverage_by_stratum,
-    differential,
-    pathway_scores,
-    read_gmt,
-    reliability,
-    set_deltas,
-)
-from cycseq.interpretation.pathways import rank_test
+from cycseq.matrix.arrays import dense
+from cycseq.preparation.prepare import as_log1p
+from cycseq.score.coverage import coverage, coverage_by_stratum, reliability
+from cycseq.show import plots
+from cycseq.show.interpretation.genes import differential
+from cycseq.show.interpretation.pathways import PathwaySettings, pathway_scores, rank_test, read_gmt, set_deltas
 
 K562 = Condition("K562", "G1")
 
@@ -296,8 +288,8 @@ def test_the_command_takes_counts(small_counts, tmp_path, capsys):
 
 
 def test_interferon_sets_move_in_a_real_interferon_response(shared_data):
-    from cycseq.data.prepare import PrepareSettings, prepare
-    from cycseq.data.readers import read
+    from cycseq.formats.readers import read
+    from cycseq.preparation.prepare import PrepareSettings, prepare
 
     kang = prepare([read(shared_data("kang2018_pbmc_ifnb.h5ad"))], PrepareSettings(genes="all"))
     scores = pathway_scores(kang, read_gmt(shared_data("hallmark_v7.symbols.gmt")))

@@ -15,10 +15,10 @@ import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
 from cycseq.cli import SUCCESS, main
-from cycseq.data.convert import write_as
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.readers import read
-from cycseq.evaluation import EvaluateSettings, evaluate
+from cycseq.formats.readers import read
+from cycseq.formats.writers import write_as
+from cycseq.score.evaluate import EvaluateSettings, evaluate
 
 SAME = ("pearson_delta", "mse", "mae")
 """Metrics of one definition in both tools."""

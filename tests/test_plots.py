@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 import cycseq
-from cycseq import plots
-from cycseq.arrays import dense
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import CycseqError, DataError
-from cycseq.plots import base
-from cycseq.report.figures import svg
+from cycseq.matrix.arrays import dense
+from cycseq.show import plots
+from cycseq.show.plots import base
+from cycseq.show.report.figures import svg
 
 
 def test_dots_stand_at_the_means_with_ceiling_and_null():

@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 
 from cycseq.cli import BAD_INPUT, SUCCESS, main
-from cycseq.data.convert import write_as
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.predicted import read_predicted
-from cycseq.data.readers import ReadSettings, load, read
 from cycseq.errors import DataError
-from cycseq.evaluation import EvaluateSettings, evaluate
+from cycseq.formats.predicted import read_predicted
+from cycseq.formats.readers import ReadSettings, load, read
+from cycseq.formats.writers import write_as
+from cycseq.score.evaluate import EvaluateSettings, evaluate
 
 
 def real_file(data: PerturbationData, tmp_path: Path) -> Path:

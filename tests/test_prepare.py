@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.normalise import cells_expressing, gene_moments, library_sizes, log_normalised
-from cycseq.data.prepare import PrepareSettings, prepare
-from cycseq.data.readers import read
-from cycseq.data.variable_genes import normalised_dispersion, variable_genes
 from cycseq.errors import DataError, SettingsError
+from cycseq.formats.readers import read
+from cycseq.preparation.normalise import cells_expressing, gene_moments, library_sizes, log_normalised
+from cycseq.preparation.prepare import PrepareSettings, prepare
+from cycseq.preparation.variable_genes import normalised_dispersion, variable_genes
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.pseudobulk import control_means, responses
 from cycseq.errors import DataError
+from cycseq.preparation.pseudobulk import control_means, responses
 
 
 def made(labels, seed=0, genes=4, sparse=True) -> PerturbationData:

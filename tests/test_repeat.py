@@ -15,19 +15,19 @@ from safetensors.numpy import load_file, save_file
 
 pytest.importorskip("torch", reason="networks need torch: pip install 'cycseq[networks]'")
 
-from cycseq.checksums import sha256, write_checksums
 from cycseq.cli import BAD_INPUT, SUCCESS, main
 from cycseq.commands.repeat import DIFFERENT
-from cycseq.model import DESCRIPTION, TENSORS
+from cycseq.io.checksums import sha256, write_checksums
 from cycseq.models import MODELS
+from cycseq.models.base import DESCRIPTION, TENSORS
 
 FIT_ALL = """
 import sys
 from pathlib import Path
-from cycseq.data.readers import read
-from cycseq.data.split import Split
+from cycseq.formats.readers import read
+from cycseq.split.base import Split
 from cycseq.models import MODELS, build_model
-from cycseq.run import fit_run
+from cycseq.run.fitting import fit_run
 
 f, out = Path(sys.argv[1]), Path(sys.argv[2])
 small = {

@@ -11,23 +11,26 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cycseq.benchmarking import BenchmarkResult, BenchmarkSettings, benchmark, open_benchmark
+from cycseq.benchmarking.result import BenchmarkResult, open_benchmark
+from cycseq.benchmarking.settings import BenchmarkSettings
+from cycseq.benchmarking.table import benchmark
 from cycseq.commands.benchmark import configure
 from cycseq.commands.parser import parse
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.split import SplitSettings, make_splits
 from cycseq.errors import FileError
-from cycseq.evaluation import EvaluateSettings
 from cycseq.models import build_model
-from cycseq.report import write_report
-from cycseq.report.numbers import interval, listed, short
-from cycseq.report.page import _in_python, benchmark_page
-from cycseq.report.table import headline
-from cycseq.report.words import cannot_tell, methods
-from cycseq.run import evaluate_prediction, fit_run
+from cycseq.run.fitting import fit_run
+from cycseq.run.scoring import evaluate_prediction
 from cycseq.score.contexts import by_context
+from cycseq.score.evaluate import EvaluateSettings
 from cycseq.score.summary import paired_differences, summarise
 from cycseq.score.verdicts import judge
+from cycseq.show.report.numbers import interval, listed, short
+from cycseq.show.report.page import _in_python, benchmark_page, write_report
+from cycseq.show.report.table import headline
+from cycseq.show.report.words import cannot_tell, methods
+from cycseq.split.base import SplitSettings
+from cycseq.split.make import make_splits
 
 EVIL = '<script>alert("x")</script>'
 WORSE = '"><img src=x onerror=alert(1)> $\\frac{'

@@ -9,12 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cycseq.benchmarking import BenchmarkSettings, benchmark, open_benchmark
+from cycseq.benchmarking.result import open_benchmark
+from cycseq.benchmarking.settings import BenchmarkSettings
+from cycseq.benchmarking.table import benchmark
 from cycseq.cli import main
 from cycseq.data.dataset import PerturbationData
-from cycseq.evaluation import EvaluateSettings
-from cycseq.report import write_report
+from cycseq.score.evaluate import EvaluateSettings
 from cycseq.score.reproducibility import COLUMNS, reproducibility, reproducible_rows
+from cycseq.show.report.page import write_report
 
 GENES = 200
 NONE, STRONG = tuple(f"none{i}" for i in range(30)), tuple(f"strong{i}" for i in range(4))

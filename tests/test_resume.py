@@ -16,8 +16,9 @@ pytest.importorskip("lightning", reason="training needs lightning: pip install '
 from cycseq.cli import BAD_INPUT, SUCCESS, main  # noqa: E402
 from cycseq.data.dataset import PerturbationData  # noqa: E402
 from cycseq.errors import FileError, FitBrokeOffError, SettingsError  # noqa: E402
-from cycseq.models.vae import VAE  # noqa: E402
-from cycseq.run import Run, fit_run, progress_of  # noqa: E402
+from cycseq.models.networks.vae import VAE  # noqa: E402
+from cycseq.run.fitting import fit_run, progress_of  # noqa: E402
+from cycseq.run.folder import Run  # noqa: E402
 
 EPOCHS = 5
 MODEL = (
@@ -53,7 +54,7 @@ def epochs(folder: Path) -> int:
 KILLED = """
 import os, signal, sys
 from cycseq.cli import main
-from cycseq.models.latent import LatentModel
+from cycseq.models.networks.latent import LatentModel
 
 honest = LatentModel.step
 
@@ -118,9 +119,10 @@ def test_resume_begins_where_there_is_nothing_and_needs_no_checkpoints(
 
 
 def test_another_split_of_the_same_data_is_refused(folder: Path):
-    from cycseq.data.readers import read
-    from cycseq.data.split import SplitSettings, make_splits
+    from cycseq.formats.readers import read
     from cycseq.models import build_model
+    from cycseq.split.base import SplitSettings
+    from cycseq.split.make import make_splits
 
     data = read(folder / "sim.h5ad")
     one, other = (make_splits(data, SplitSettings(context=name))[0] for name in ("Line1", "Line2"))
@@ -132,7 +134,8 @@ def test_another_split_of_the_same_data_is_refused(folder: Path):
 def test_a_training_that_broke_keeps_its_last_good_state_and_says_so(
     small_data: PerturbationData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    from cycseq.data.split import SplitSettings, make_splits
+    from cycseq.split.base import SplitSettings
+    from cycseq.split.make import make_splits
 
     small_data.write(tmp_path / "small.h5ad")
     split = make_splits(small_data, SplitSettings(context="THP1"))[0]
@@ -168,8 +171,8 @@ def test_an_error_in_a_resumed_fit_costs_nothing_that_was_kept(
 ):
     import shutil
 
-    from cycseq.data.readers import read
-    from cycseq.data.split import Split
+    from cycseq.formats.readers import read
+    from cycseq.split.base import Split
 
     cut = tmp_path / "cut"
     shutil.copytree(killed, cut)

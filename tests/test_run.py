@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.split import Split, SplitSettings, make_splits
 from cycseq.errors import DataError, FileError, ModelError, SplitError
-from cycseq.evaluation import EvaluateSettings, evaluate
 from cycseq.models import build_model
-from cycseq.run import Run, evaluate_prediction, fit_run
+from cycseq.run.fitting import fit_run
+from cycseq.run.folder import Run
 from cycseq.run.record import with_record
+from cycseq.run.scoring import evaluate_prediction
+from cycseq.score.evaluate import EvaluateSettings, evaluate
+from cycseq.split.base import Split, SplitSettings
+from cycseq.split.make import make_splits
 
 MEANS = EvaluateSettings(metrics="means")
 
@@ -87,7 +90,7 @@ def test_the_folder_says_how_to_repeat_the_fit(run: Run):
 
 
 def test_evaluation_uses_the_recorded_training_conditions(run: Run, small_data: PerturbationData):
-    from cycseq.data.pseudobulk import responses
+    from cycseq.preparation.pseudobulk import responses
 
     predicted = run.predict(n_cells=40)
     parts = run.split.parts(small_data)

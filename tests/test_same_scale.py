@@ -11,8 +11,8 @@ import pytest
 import cycseq
 from cycseq.cli import BAD_INPUT, SUCCESS, main
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.same_scale import check_same_scale
 from cycseq.errors import DataError
+from cycseq.preparation.same_scale import check_same_scale
 
 
 @pytest.fixture(scope="module")

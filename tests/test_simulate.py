@@ -11,10 +11,11 @@ import scipy.sparse as sp
 from scipy import stats
 
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.pseudobulk import responses
-from cycseq.data.simulate import WORLDS, SimulateSettings, simulate
-from cycseq.data.simulate.counts import CountLaw, ExpectedLog1p
 from cycseq.errors import SettingsError
+from cycseq.preparation.pseudobulk import responses
+from cycseq.simulation.counts import CountLaw, ExpectedLog1p
+from cycseq.simulation.generate import simulate
+from cycseq.simulation.settings import WORLDS, SimulateSettings
 
 SMALL = {"contexts": 2, "perturbations": 6, "cells": 640, "genes": 200, "seed": 1}
 

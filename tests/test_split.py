@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.leakage import check_leakage
-from cycseq.data.split import KINDS, Split, SplitSettings, make_splits
 from cycseq.errors import CycseqError, FileError, SettingsError, SplitError
+from cycseq.split.base import KINDS, Split, SplitSettings
+from cycseq.split.leakage import check_leakage
+from cycseq.split.make import make_splits
 
 GENES = 30
 

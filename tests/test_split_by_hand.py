@@ -13,7 +13,8 @@ import pytest
 
 from cycseq.cli import BAD_INPUT, SUCCESS, main
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.split import Split, SplitSettings, make_splits
+from cycseq.split.base import Split, SplitSettings
+from cycseq.split.make import make_splits
 
 CONDITIONS = [(context, perturbation) for context in "ab" for perturbation in ("control", "A", "B", "C")]
 

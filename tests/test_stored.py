@@ -10,30 +10,35 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from cycseq import batches, stored
-from cycseq.arrays import group_moments, group_totals
-from cycseq.batches import Feeder, Vocabulary, encoded
-from cycseq.cluster import cluster
+from cycseq import batches
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.inspect import inspect_file
-from cycseq.data.leakage import check_leakage
-from cycseq.data.merge import joined, merge
-from cycseq.data.metacells import metacells
-from cycseq.data.pieces import write_predictions
 from cycseq.data.posterior import CONDITIONS
-from cycseq.data.prepare import PrepareSettings, prepare
-from cycseq.data.pseudobulk import responses
-from cycseq.data.readers import ReadSettings, read
-from cycseq.data.readers.stored import LABELS, memory_bytes
-from cycseq.data.simulate import SimulateSettings, simulate, simulate_to
-from cycseq.data.split import SplitSettings, make_splits
 from cycseq.errors import CycseqError, DataError, MissingPackageError, SettingsError
-from cycseq.evaluation import evaluate
+from cycseq.formats.inspect import inspect_file
+from cycseq.formats.pieces import write_predictions
+from cycseq.formats.readers import ReadSettings, read
+from cycseq.formats.readers.stored import LABELS, memory_bytes
+from cycseq.matrix import stored
+from cycseq.matrix.arrays import group_moments, group_totals
+from cycseq.matrix.cluster import cluster
+from cycseq.matrix.stored import StoredMatrix
 from cycseq.models import MODELS, build_model
-from cycseq.real_side import EvaluateSettings, RealSide
-from cycseq.run import Run, fit_run, predicting
+from cycseq.models.networks.batches import Feeder, Vocabulary, encoded
+from cycseq.preparation.merge import joined, merge
+from cycseq.preparation.metacells import metacells
+from cycseq.preparation.prepare import PrepareSettings, prepare
+from cycseq.preparation.pseudobulk import responses
+from cycseq.run import predicting
+from cycseq.run.fitting import fit_run
+from cycseq.run.folder import Run
 from cycseq.run.parts import log1p_parts
-from cycseq.stored import StoredMatrix
+from cycseq.score.evaluate import evaluate
+from cycseq.score.reference import EvaluateSettings, RealSide
+from cycseq.simulation.generate import simulate, simulate_to
+from cycseq.simulation.settings import SimulateSettings
+from cycseq.split.base import SplitSettings
+from cycseq.split.leakage import check_leakage
+from cycseq.split.make import make_splits
 
 pytest.importorskip("dask")
 NETWORKS = {"Autoencoder", "VAE", "GAN", "CycSeq", "CycleTransport"}
@@ -308,8 +313,8 @@ def test_memory_is_said_as_people_say_it(said: str, expected: int) -> None:
 
 def test_without_dask_what_the_machine_can_hold_is_held(counts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     held = read(counts)
-    monkeypatch.setattr("cycseq.data.readers.stored.find_spec", lambda _name: None)
-    monkeypatch.setattr("cycseq.data.readers.stored._memory_here", lambda: int(little(held)))
+    monkeypatch.setattr("cycseq.formats.readers.stored.find_spec", lambda _name: None)
+    monkeypatch.setattr("cycseq.formats.readers.stored._memory_here", lambda: int(little(held)))
     assert read(counts).fingerprint() == held.fingerprint()
     with pytest.raises(MissingPackageError, match=r"pip install 'cycseq\[scale\]'"):
         read(counts, ReadSettings(memory=little(held)))

@@ -12,11 +12,11 @@ from scipy.stats import ttest_1samp
 from cycseq.cli import BAD_INPUT, SUCCESS, main
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import ModelError, SettingsError
-from cycseq.kriging.design import Uncertainty, choose
 from cycseq.models import build_model
-from cycseq.models.condition_kriging import ConditionKriging
-from cycseq.models.no_change import NoChange
-from cycseq.suggest import COLUMNS, suggest
+from cycseq.models.baselines.no_change import NoChange
+from cycseq.models.kriging.design import Uncertainty, choose
+from cycseq.models.kriging.model import ConditionKriging
+from cycseq.run.suggest import COLUMNS, suggest
 
 GENES, LINES, PERTURBATIONS = 40, 4, 8
 

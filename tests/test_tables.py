@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from cycseq.cli import BAD_INPUT, main
-from cycseq.data.readers import ReadSettings, read
 from cycseq.errors import DataError, FileError
+from cycseq.formats.readers import ReadSettings, read
 
 HEADER = "cell,perturbation,age,weight_kg,batch,KLF1,TP53,SPI1,MYC"
 

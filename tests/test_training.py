@@ -10,8 +10,8 @@ pytest.importorskip("lightning", reason="training needs lightning: pip install '
 
 from cycseq.errors import FitBrokeOffError, ModelError, SettingsError  # noqa: E402
 from cycseq.models import build_model  # noqa: E402
-from cycseq.models.autoencoder import Autoencoder  # noqa: E402
-from cycseq.models.vae import VAE  # noqa: E402
+from cycseq.models.networks.autoencoder import Autoencoder  # noqa: E402
+from cycseq.models.networks.vae import VAE  # noqa: E402
 
 CONTEXTS = ("K562", "RPE1", "THP1")
 SMALL = {"hidden": (16,), "latent": 4, "batch_size": 100, "shortcut": False}

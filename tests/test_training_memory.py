@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cycseq.training.memory import memory_kept
+from cycseq.models.networks.training.memory import memory_kept
 
 glibc = sys.platform == "linux" and hasattr(ctypes.CDLL(None), "mallopt")
 

@@ -11,17 +11,18 @@ import yaml
 pytest.importorskip("optuna", reason="tuning needs optuna: pip install 'cycseq[networks]'")
 
 from conftest import make_counts
+from cycseq.benchmarking.tuning import TuneSettings, tune
+from cycseq.benchmarking.tuning import folds as folds_module
+from cycseq.benchmarking.tuning.folds import Fold, inner_folds
+from cycseq.benchmarking.tuning.search import _below_median
+from cycseq.benchmarking.tuning.spaces import SPACES, Range, defaults_in, space_of
 from cycseq.cli import BAD_INPUT, SUCCESS, main
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.split import KINDS, SplitSettings, make_splits
 from cycseq.errors import FileError, ModelError, SettingsError, SplitError
-from cycseq.files import alone
+from cycseq.io.files import alone
 from cycseq.models import build_model
-from cycseq.tuning import TuneSettings, tune
-from cycseq.tuning import folds as folds_module
-from cycseq.tuning.folds import Fold, inner_folds
-from cycseq.tuning.search import _below_median
-from cycseq.tuning.spaces import SPACES, Range, defaults_in, space_of
+from cycseq.split.base import KINDS, SplitSettings
+from cycseq.split.make import make_splits
 
 RIDGE = TuneSettings("Ridge", trials=4)
 
@@ -260,7 +261,7 @@ def test_on_the_command_line(data, split, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "2 trials: 2 complete, 0 pruned, 0 failed" in out
     said = yaml.safe_load((tmp_path / "t" / "best.yaml").read_text())
-    assert said["model"]["class_path"] == "cycseq.models.vae.VAE"
+    assert said["model"]["class_path"] == "cycseq.models.networks.vae.VAE"
     assert (tmp_path / "t" / "trials.png").read_bytes()[:4] == b"\x89PNG"
     following = next(line for line in out.splitlines() if line.startswith("next: cycseq "))
     assert main(following.removeprefix("next: cycseq ").split()) == SUCCESS

@@ -13,16 +13,18 @@ import scipy.sparse as sp
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cycseq.benchmarking import BenchmarkResult, BenchmarkSettings, benchmark
+from cycseq.benchmarking.result import BenchmarkResult
+from cycseq.benchmarking.settings import BenchmarkSettings
+from cycseq.benchmarking.table import benchmark
 from cycseq.data.dataset import PerturbationData
-from cycseq.evaluation import EvaluateSettings
-from cycseq.metrics import METRICS
-from cycseq.report.judged import Judged
-from cycseq.report.sentences import beside_baselines, clause, in_short
-from cycseq.report.table import headline
 from cycseq.score.contexts import by_context
+from cycseq.score.evaluate import EvaluateSettings
+from cycseq.score.metrics import METRICS
 from cycseq.score.summary import paired_differences, summarise
 from cycseq.score.verdicts import NEGATIVE_CONTROLS, Judgement, Verdict, judge
+from cycseq.show.report.judged import Judged
+from cycseq.show.report.sentences import beside_baselines, clause, in_short
+from cycseq.show.report.table import headline
 
 MODELS = ("NoChange", "PerturbedMean", "Additive", "Ridge", "Kriging")
 NAMES = ("pearson_delta_specific", "mse_ratio", "retrieval_cosine", "amplitude", "edistance")

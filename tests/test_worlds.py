@@ -12,12 +12,12 @@ import pytest
 
 from cycseq.data.condition import Condition
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.pseudobulk import responses
-from cycseq.data.simulate import WORLDS, SimulateSettings, simulate
-from cycseq.data.simulate.mixing import MIXINGS
-from cycseq.data.simulate.settings import World
-from cycseq.data.simulate.worlds import LAWS
 from cycseq.errors import SettingsError
+from cycseq.preparation.pseudobulk import responses
+from cycseq.simulation.generate import simulate
+from cycseq.simulation.mixing import MIXINGS
+from cycseq.simulation.settings import WORLDS, SimulateSettings, World
+from cycseq.simulation.worlds import LAWS
 
 FOREIGN = [name for name, of_world in WORLDS.items() if "shared" not in of_world]
 SIZES = {"contexts": 6, "perturbations": 6, "cells": 2_400, "genes": 300, "seed": 3}
@@ -186,7 +186,7 @@ def test_low_rank_is_of_low_rank() -> None:
 
 
 def test_programs_saturate() -> None:
-    from cycseq.data.simulate.worlds.programs import draw
+    from cycseq.simulation.worlds.programs import draw
 
     settings = SimulateSettings(world="programs", **{**SIZES, "doubles": 0}).resolved()
     context = draw(settings).contexts[0]

@@ -114,7 +114,7 @@ def _prepare(counts: Any, _data: Any) -> Callable[[], object]:
 
 
 def _responses(_counts: Any, data: Any) -> Callable[[], object]:
-    from cycseq.data.pseudobulk import responses
+    from cycseq.preparation.pseudobulk import responses
 
     return lambda: responses(data)
 

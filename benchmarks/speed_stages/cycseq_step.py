@@ -28,8 +28,8 @@ def stage(size: dict[str, int]) -> tuple[list[Row], dict[str, Any]]:
 
 def forms(genes: int, batch: int, perturbations: int, rounds: int) -> Callable[[], dict[str, Any]]:
     """What `stage` times."""
-    from cycseq.models.cycseq import CycSeq
-    from cycseq.training.memory import memory_kept
+    from cycseq.models.networks.cycseq import CycSeq
+    from cycseq.models.networks.training.memory import memory_kept
     from speed_stages.child import turns
     from speed_stages.steps import PRECISIONS, made_up
 
@@ -52,8 +52,8 @@ def steps(data: Any, batch_size: int, *, faithful: bool, low: bool) -> Callable[
     import numpy as np
     import torch
 
-    from cycseq.batches import Feeder, Vocabulary, encoded
-    from cycseq.models.cycseq import CycSeq
+    from cycseq.models.networks.batches import Feeder, Vocabulary, encoded
+    from cycseq.models.networks.cycseq import CycSeq
     from speed_stages.steps import DEVICE, Plainly
 
     vocabulary = Vocabulary.of(data)

@@ -90,7 +90,7 @@ def ours(folder: str) -> Callable[[], dict[str, Any]]:
         import anndata as ad
 
         from cycseq.data.dataset import PerturbationData
-        from cycseq.evaluation import EvaluateSettings, evaluate
+        from cycseq.score.evaluate import EvaluateSettings, evaluate
 
         imports = time.process_time() - started
         real, predicted = (

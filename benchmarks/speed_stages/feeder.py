@@ -37,8 +37,8 @@ def forms(cells: int, genes: int, batch: int, rounds: int) -> Callable[[], dict[
     import torch
     from anndata.experimental.pytorch import AnnLoader
 
-    from cycseq.batches import Feeder, Vocabulary, encoded
-    from cycseq.training.memory import memory_kept
+    from cycseq.models.networks.batches import Feeder, Vocabulary, encoded
+    from cycseq.models.networks.training.memory import memory_kept
     from speed_stages.child import turns
     from speed_stages.steps import made_up
 

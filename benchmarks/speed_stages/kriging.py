@@ -43,7 +43,7 @@ def grid(contexts: int, perturbations: int, genes: int) -> Any:
     """Responses that contexts share by half, with a tenth of the grid missing."""
     import numpy as np
 
-    from cycseq.kriging.measured import ControlLevels, Measured
+    from cycseq.models.kriging.measured import ControlLevels, Measured
 
     rng = np.random.default_rng(0)
     kept = np.flatnonzero(rng.random(contexts * perturbations) < 0.9)
@@ -65,7 +65,7 @@ def grid(contexts: int, perturbations: int, genes: int) -> Any:
 
 def predict(contexts: int, perturbations: int, genes: int) -> Callable[[], object]:
     """Settings are learned before the time is taken."""
-    from cycseq.kriging.learning import learn_settings
+    from cycseq.models.kriging.learning import learn_settings
 
     measured = grid(contexts, perturbations, genes)
     settings = learn_settings(measured)
@@ -73,14 +73,14 @@ def predict(contexts: int, perturbations: int, genes: int) -> Callable[[], objec
 
 
 def learn_and_predict(contexts: int, perturbations: int, genes: int) -> Callable[[], object]:
-    from cycseq.kriging.learning import learn_settings
+    from cycseq.models.kriging.learning import learn_settings
 
     measured = grid(contexts, perturbations, genes)
     return lambda: _predicted(measured, learn_settings(measured))
 
 
 def _predicted(measured: Any, settings: Any) -> dict[str, float]:
-    from cycseq.kriging.field import Field
+    from cycseq.models.kriging.field import Field
 
     field = Field(measured, settings, measured.levels.mean)
     return {"checksum": sum(float(field.response(name).mean.sum()) for name in settings.strength)}

@@ -122,7 +122,7 @@ def draw_costs(found: Measured, path: Path) -> None:
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    from cycseq.plots.base import INK, MARKERS, PALETTE, logarithmic, plain
+    from cycseq.show.plots.base import INK, MARKERS, PALETTE, logarithmic, plain
 
     stages = list(dict.fromkeys(found.costs["stage"]))
     figure, grid = plt.subplots(2, -(-len(stages) // 2), figsize=(11.5, 6.4), layout="constrained")

@@ -29,7 +29,8 @@ def stage(limits: Limits, size: dict[str, int]) -> tuple[list[Row], dict[str, An
 
 
 def ours(cells: int, genes: int, perturbations: int) -> Callable[[], object]:
-    from cycseq.data.simulate import SimulateSettings, simulate
+    from cycseq.simulation.generate import simulate
+    from cycseq.simulation.settings import SimulateSettings
 
     return lambda: simulate(SimulateSettings(cells=cells, genes=genes, perturbations=perturbations, seed=1))
 

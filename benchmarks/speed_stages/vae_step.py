@@ -52,7 +52,7 @@ def forms(
     cells: int, genes: int, batch: int, rounds: int, in_round: int, batches: list[int]
 ) -> Callable[[], dict[str, Any]]:
     """What `stage` times for one size of batch."""
-    from cycseq.training.memory import memory_kept
+    from cycseq.models.networks.training.memory import memory_kept
     from speed_stages.child import turns
     from speed_stages.steps import PRECISIONS, made_up
 
@@ -98,8 +98,8 @@ def step_of(data: Any, batch_size: int, likelihood: str, *, low: bool) -> Callab
     import numpy as np
     import torch
 
-    from cycseq.batches import Feeder, Vocabulary, encoded
-    from cycseq.models.vae import VAE
+    from cycseq.models.networks.batches import Feeder, Vocabulary, encoded
+    from cycseq.models.networks.vae import VAE
     from speed_stages.steps import DEVICE, Plainly
 
     vocabulary = Vocabulary.of(data)

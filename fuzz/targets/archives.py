@@ -9,9 +9,9 @@ from pathlib import Path
 
 from target import Take, Target, attempt
 
-from cycseq.data.catalog.base import Sources
-from cycseq.data.catalog.layouts import gears_zip
-from cycseq.data.download import LOCK, _locked
+from cycseq.formats.catalog.base import Sources
+from cycseq.formats.catalog.layouts import gears_zip
+from cycseq.io.download import LOCK, _locked
 from targets.h5 import originals
 
 NAMES = (

@@ -16,14 +16,14 @@ from target import Take, Target, attempt, check_sound, scratch
 
 from cycseq.benchmarking.cell import Cell
 from cycseq.benchmarking.table import open_benchmark
-from cycseq.checksums import write_checksums
+from cycseq.benchmarking.tuning.spaces import space_of
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.leakage import check_leakage
-from cycseq.data.split import Split
+from cycseq.io.checksums import write_checksums
 from cycseq.models import build_model
 from cycseq.run.folder import Run
 from cycseq.run.parts import log1p_parts
-from cycseq.tuning.spaces import space_of
+from cycseq.split.base import Split
+from cycseq.split.leakage import check_leakage
 from targets.seed import small
 from targets.zarr_stores import _changed
 

@@ -17,7 +17,7 @@ LITTLE = {"IN_MEMORY": 0.0, "LABELS": 0, "FEWEST_CELLS": 1, "_memory_here": lamb
 def run(data: bytes, folder: Path) -> None:
     """The first byte chooses between the two formats."""
     changed = h5.run_h5ad if data[:1] < b"\x80" else zarr_stores.run
-    with mock.patch.multiple("cycseq.data.readers.stored", **LITTLE):
+    with mock.patch.multiple("cycseq.formats.readers.stored", **LITTLE):
         changed(data[1:], folder)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 from target import Take, Target, read_soundly
 
-from cycseq.data.readers import ReadSettings
+from cycseq.formats.readers import ReadSettings
 from targets.matrices import BETWEEN
 from targets.seed import GENES, small
 

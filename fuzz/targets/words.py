@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from target import Take, Target, attempt
 
-from cycseq.data.features import read_features
-from cycseq.data.readers.base import read_genes
-from cycseq.interpretation.pathways import read_gmt
+from cycseq.formats.readers.base import read_genes
+from cycseq.knowledge.features import read_features
+from cycseq.show.interpretation.pathways import read_gmt
 
 NAMES = ("f.gmt", "f.csv", "f.tsv", "f.csv.gz", "f.npz", "genes.txt")
 

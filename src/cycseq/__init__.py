@@ -9,46 +9,84 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cycseq import plots as pl  # noqa: F401  (for type checkers: `cycseq.pl`)
-    from cycseq.benchmarking import BenchmarkSettings, benchmark
-    from cycseq.comparison import CompareSettings, compare
+    from cycseq.benchmarking.comparison.compare import compare
+    from cycseq.benchmarking.comparison.settings import CompareSettings
+    from cycseq.benchmarking.settings import BenchmarkSettings
+    from cycseq.benchmarking.table import benchmark
+    from cycseq.benchmarking.tuning import TuneSettings, tune
     from cycseq.data.dataset import Condition, PerturbationData
-    from cycseq.data.inspect import inspect_file
-    from cycseq.data.prepare import PrepareSettings, prepare
-    from cycseq.data.readers import ReadSettings, read
-    from cycseq.data.simulate import SimulateSettings, simulate
-    from cycseq.data.split import Split, SplitSettings, make_splits
-    from cycseq.evaluation import EvaluateSettings, evaluate
-    from cycseq.interpretation import coverage, coverage_by_stratum, differential, pathway_scores, read_gmt, reliability
+    from cycseq.formats.inspect import inspect_file
+    from cycseq.formats.readers import ReadSettings, read
     from cycseq.models import build_model, load_model
-    from cycseq.report import write_report
-    from cycseq.run import Run, fit_run
+    from cycseq.preparation.prepare import PrepareSettings, prepare
+    from cycseq.run.fitting import fit_run
+    from cycseq.run.folder import Run
+    from cycseq.score.coverage import coverage, coverage_by_stratum, reliability
+    from cycseq.score.evaluate import EvaluateSettings, evaluate
     from cycseq.score.summary import paired_differences, summarise
-    from cycseq.tuning import TuneSettings, tune
+    from cycseq.show import plots as pl  # noqa: F401  (for type checkers: `cycseq.pl`)
+    from cycseq.show.interpretation.genes import differential
+    from cycseq.show.interpretation.pathways import pathway_scores, read_gmt
+    from cycseq.show.report.page import write_report
+    from cycseq.simulation.generate import simulate
+    from cycseq.simulation.settings import SimulateSettings
+    from cycseq.split.base import Split, SplitSettings
+    from cycseq.split.make import make_splits
 
 _WHERE = {
-    "cycseq.benchmarking": ("BenchmarkSettings", "benchmark"),
-    "cycseq.score.summary": ("paired_differences", "summarise"),
-    "cycseq.comparison": ("CompareSettings", "compare"),
-    "cycseq.data.dataset": ("Condition", "PerturbationData"),
-    "cycseq.data.inspect": ("inspect_file",),
-    "cycseq.data.prepare": ("PrepareSettings", "prepare"),
-    "cycseq.data.readers": ("ReadSettings", "read"),
-    "cycseq.data.simulate": ("SimulateSettings", "simulate"),
-    "cycseq.data.split": ("Split", "SplitSettings", "make_splits"),
-    "cycseq.evaluation": ("EvaluateSettings", "evaluate"),
-    "cycseq.interpretation": (
+    "cycseq.benchmarking.comparison.compare": ("compare",),
+    "cycseq.benchmarking.comparison.settings": ("CompareSettings",),
+    "cycseq.benchmarking.settings": ("BenchmarkSettings",),
+    "cycseq.benchmarking.table": ("benchmark",),
+    "cycseq.benchmarking.tuning": (
+        "TuneSettings",
+        "tune",
+    ),
+    "cycseq.data.dataset": (
+        "Condition",
+        "PerturbationData",
+    ),
+    "cycseq.formats.inspect": ("inspect_file",),
+    "cycseq.formats.readers": (
+        "ReadSettings",
+        "read",
+    ),
+    "cycseq.models": (
+        "build_model",
+        "load_model",
+    ),
+    "cycseq.preparation.prepare": (
+        "PrepareSettings",
+        "prepare",
+    ),
+    "cycseq.run.fitting": ("fit_run",),
+    "cycseq.run.folder": ("Run",),
+    "cycseq.score.coverage": (
         "coverage",
         "coverage_by_stratum",
-        "differential",
-        "pathway_scores",
-        "read_gmt",
         "reliability",
     ),
-    "cycseq.models": ("build_model", "load_model"),
-    "cycseq.report": ("write_report",),
-    "cycseq.run": ("Run", "fit_run"),
-    "cycseq.tuning": ("TuneSettings", "tune"),
+    "cycseq.score.evaluate": (
+        "EvaluateSettings",
+        "evaluate",
+    ),
+    "cycseq.score.summary": (
+        "paired_differences",
+        "summarise",
+    ),
+    "cycseq.show.interpretation.genes": ("differential",),
+    "cycseq.show.interpretation.pathways": (
+        "pathway_scores",
+        "read_gmt",
+    ),
+    "cycseq.show.report.page": ("write_report",),
+    "cycseq.simulation.generate": ("simulate",),
+    "cycseq.simulation.settings": ("SimulateSettings",),
+    "cycseq.split.base": (
+        "Split",
+        "SplitSettings",
+    ),
+    "cycseq.split.make": ("make_splits",),
 }
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
 
@@ -91,7 +129,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "pl":  # as scanpy calls its figures
-        return import_module("cycseq.plots")
+        return import_module("cycseq.show.plots")
     if name not in _MODULE_OF:
         msg = f"module 'cycseq' has no attribute {name!r}"
         raise AttributeError(msg)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 
-from cycseq.interruption import catch_signals, report_signal
+from cycseq.io.interruption import catch_signals, report_signal
 
 
 def main() -> int:

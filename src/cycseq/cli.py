@@ -12,7 +12,7 @@ from typing import Any
 
 from cycseq.commands import COMMANDS, run_command
 from cycseq.errors import CycseqError
-from cycseq.interruption import catch_signals, report_signal
+from cycseq.io.interruption import catch_signals, report_signal
 
 SUCCESS, BAD_INPUT = 0, 2
 

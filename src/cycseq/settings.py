@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 from cycseq.errors import SettingsError, unknown_name
-from cycseq.untrusted import parse_yaml
+from cycseq.io.untrusted import parse_yaml
 
 TYPE_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", Path: "a path"}
 SWITCH = {"true": True, "yes": True, "false": False, "no": False}

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cycseq.arrays import Profiles
 from cycseq.data.dataset import Condition
-from cycseq.files import whole
-from cycseq.interpretation.certainty import COVERAGE, RELIABILITY
-from cycseq.run import read_table
-from cycseq.untrusted import open_npz, parse_json
+from cycseq.io.files import whole
+from cycseq.io.untrusted import open_npz, parse_json
+from cycseq.matrix.arrays import Profiles
+from cycseq.run.tables import read_table
+from cycseq.score.certainty import COVERAGE, RELIABILITY
 
 TABLES = ("scores", "coverage", "reliability")
 NO_MEANS = np.zeros((0, 0), dtype=np.float32)

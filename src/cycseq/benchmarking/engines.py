@@ -13,10 +13,10 @@ from dataclasses import replace
 
 from cycseq.benchmarking.on_cluster import on_cluster
 from cycseq.benchmarking.work import Failure, Unit, compute
-from cycseq.cluster import cluster
 from cycseq.data.dataset import PerturbationData
 from cycseq.errors import CycseqError
-from cycseq.progress import track
+from cycseq.io.progress import track
+from cycseq.matrix.cluster import cluster
 
 WATCH = "cycseq-watch"
 """Name of the thread that looks whether the starter lives."""

@@ -18,9 +18,9 @@ from uuid import uuid4
 from cycseq.benchmarking.cell import Cell
 from cycseq.benchmarking.work import Failure, Unit, failure, kept, outcomes, real_side
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.split import SplitParts
 from cycseq.errors import CycseqError
-from cycseq.evaluation import RealSide
+from cycseq.score.evaluate import RealSide
+from cycseq.split.base import SplitParts
 
 MOST_DEATHS = 3
 """What so many workers died of is not tried again."""

@@ -10,14 +10,14 @@ import pandas as pd
 
 from cycseq.benchmarking.cell import Cell
 from cycseq.benchmarking.work import Failure
-from cycseq.checksums import sha256
 from cycseq.errors import DataError, FileError
-from cycseq.interpretation.certainty import COVERAGE, RELIABILITY
-from cycseq.run import read_table
+from cycseq.io.checksums import sha256
+from cycseq.io.untrusted import our_command, read_json, whatever_breaks
+from cycseq.run.tables import read_table
+from cycseq.score.certainty import COVERAGE, RELIABILITY
 from cycseq.score.reproducibility import COLUMNS as REPRODUCIBILITY
 from cycseq.score.reproducibility import reproducible_rows
 from cycseq.score.summary import paired_differences, summarise
-from cycseq.untrusted import our_command, read_json, whatever_breaks
 
 CELLS, RECORD = "cells", "benchmark.json"
 TABLES = ("metrics", "summary", "differences", "skipped", "reproducibility", "coverage", "reliability")

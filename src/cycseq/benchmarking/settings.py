@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.split import KINDS, Split, SplitSettings, make_splits
 from cycseq.errors import FileError, SplitError, check_at_least, unknown_name
-from cycseq.evaluation import EvaluateSettings
 from cycseq.models import MODELS, build_model
+from cycseq.score.evaluate import EvaluateSettings
 from cycseq.score.verdicts import NEGATIVE_CONTROLS
+from cycseq.split.base import KINDS, Split, SplitSettings
+from cycseq.split.make import make_splits
 
 BASELINES = (
     *NEGATIVE_CONTROLS,

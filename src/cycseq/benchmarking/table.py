@@ -17,18 +17,20 @@ from cycseq.benchmarking.engines import computed
 from cycseq.benchmarking.result import CELLS, OF_CELL, OF_REPRODUCIBLE, RECORD, SKIPPED, TABLES, BenchmarkResult
 from cycseq.benchmarking.settings import BASELINES, BenchmarkSettings, chosen_models, chosen_splits, everything_asked
 from cycseq.benchmarking.work import PIECE, Failure, Task, Unit
-from cycseq.calibration import SPLIT_HALF
-from cycseq.checksums import sha256
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.prepare import as_log1p, refuse_scaled
-from cycseq.data.split import Split, SplitSettings, shared_contexts
 from cycseq.errors import FileError, SettingsError
-from cycseq.evaluation import COLUMNS, EvaluateSettings
-from cycseq.files import alone, clear, text_of_path, write_text
-from cycseq.interpretation.certainty import COVERAGE, RELIABILITY
-from cycseq.run import asked_otherwise, environment
+from cycseq.io.checksums import sha256
+from cycseq.io.files import alone, clear, text_of_path, write_text
+from cycseq.preparation.prepare import as_log1p, refuse_scaled
+from cycseq.run.facts import asked_otherwise
+from cycseq.run.record import environment
+from cycseq.score.ceiling import SPLIT_HALF
+from cycseq.score.certainty import COVERAGE, RELIABILITY
+from cycseq.score.evaluate import COLUMNS, EvaluateSettings
 from cycseq.score.reproducibility import reproducibility, reproducible_rows
 from cycseq.score.summary import paired_differences, summarise
+from cycseq.split.base import Split, SplitSettings
+from cycseq.split.controls import shared_contexts
 
 
 def benchmark(

@@ -13,20 +13,20 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
-from cycseq.arrays import Profiles
 from cycseq.benchmarking.cell import NO_MEANS, Cell
-from cycseq.calibration import REPEATS, SPLIT_HALF, split_half_once, wrong_target
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.merge import joined
-from cycseq.data.pseudobulk import responses
-from cycseq.data.split import Split, SplitParts
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import FitBrokeOffError, MissingPackageError, ModelError
-from cycseq.evaluation import COLUMNS, EvaluateSettings, RealSide, evaluate
-from cycseq.interpretation.certainty import certainty
-from cycseq.model import Model
+from cycseq.matrix.arrays import Profiles
 from cycseq.models import build_model
-from cycseq.run import learnt_from, log1p_parts, with_others
+from cycseq.models.base import Model
+from cycseq.preparation.merge import joined
+from cycseq.preparation.pseudobulk import responses
+from cycseq.run.parts import learnt_from, log1p_parts, with_others
+from cycseq.score.ceiling import REPEATS, SPLIT_HALF, split_half_once, wrong_target
+from cycseq.score.certainty import certainty
+from cycseq.score.evaluate import COLUMNS, EvaluateSettings, RealSide, evaluate
+from cycseq.split.base import Split, SplitParts
 
 MOST_CELLS = 500
 """Cells predicted for a condition, at most, where nothing else is said."""

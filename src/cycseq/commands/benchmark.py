@@ -7,19 +7,20 @@ from pathlib import Path
 
 import pandas as pd
 
-from cycseq.benchmarking import BenchmarkSettings, benchmark
-from cycseq.calibration import WRONG_TARGET
+from cycseq.benchmarking.settings import BenchmarkSettings
+from cycseq.benchmarking.table import benchmark
 from cycseq.commands.data_option import add_data_option, read_cells
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import headline, say
-from cycseq.data.split import SplitSettings
 from cycseq.errors import ModelError
-from cycseq.evaluation import EvaluateSettings
-from cycseq.real_side import shared_controls
-from cycseq.report import write_report
-from cycseq.report.judged import Judged
-from cycseq.report.sentences import about, untelling
+from cycseq.score.ceiling import WRONG_TARGET
+from cycseq.score.evaluate import EvaluateSettings
+from cycseq.score.reference import shared_controls
 from cycseq.score.reproducibility import reproducible_rows
+from cycseq.show.report.judged import Judged
+from cycseq.show.report.page import write_report
+from cycseq.show.report.sentences import about, untelling
+from cycseq.split.base import SplitSettings
 
 
 def configure(parser: Parser, _words: list[str]) -> None:

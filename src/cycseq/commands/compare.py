@@ -6,11 +6,12 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Literal
 
+from cycseq.benchmarking.comparison.compare import compare
+from cycseq.benchmarking.comparison.scoring import TASKS, summary
+from cycseq.benchmarking.comparison.settings import CompareSettings
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say, say_counts, table
-from cycseq.comparison import CompareSettings, compare
-from cycseq.comparison.scoring import TASKS, summary
-from cycseq.data.readers import read
+from cycseq.formats.readers import read
 
 SHOWN = {
     "reconstruction": TASKS["reconstruction"],
@@ -46,7 +47,7 @@ def configure(parser: Parser, _words: list[str]) -> None:
 
 def run(options: Namespace) -> None:
     """Fit what is missing, score, draw, write the page, print the tables."""
-    from cycseq.report.comparison_page import sentences, write_comparison
+    from cycseq.show.report.comparison_page import sentences, write_comparison
 
     data = read(options.data).loaded("cycseq compare")
     say_counts(options.data, data)

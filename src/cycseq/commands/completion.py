@@ -10,11 +10,11 @@ from typing import Any, Literal, get_args, get_origin
 
 from cycseq.commands import COMMANDS
 from cycseq.commands.parser import Parser
-from cycseq.data.catalog import DATASETS
-from cycseq.data.split import KINDS
 from cycseq.errors import MissingPackageError
-from cycseq.metrics import GROUPS, METRICS
+from cycseq.formats.catalog import DATASETS
 from cycseq.models import MODELS
+from cycseq.score.metrics import GROUPS, METRICS
+from cycseq.split.base import KINDS
 
 Shell = Literal["bash", "zsh"]
 NAMES = {

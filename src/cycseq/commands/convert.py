@@ -7,10 +7,10 @@ from pathlib import Path
 
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say
-from cycseq.data.convert import LAYOUTS, layout_named, of_contexts, write_as
-from cycseq.data.predicted import of_real, read_predicted
-from cycseq.data.readers import ReadSettings, read
-from cycseq.files import check_output
+from cycseq.formats.predicted import of_real, read_predicted
+from cycseq.formats.readers import ReadSettings, read
+from cycseq.formats.writers import LAYOUTS, layout_named, of_contexts, write_as
+from cycseq.io.files import check_output
 
 
 def configure(parser: Parser, _words: list[str]) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 from cycseq.commands.parser import Parser
 from cycseq.commands.terminal import say_counts
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.readers import ReadSettings, read
 from cycseq.errors import DataError
+from cycseq.formats.readers import ReadSettings, read
 
 
 def add_data_option(parser: Parser) -> None:

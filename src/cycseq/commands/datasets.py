@@ -9,12 +9,12 @@ from typing import Literal
 
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say, table
-from cycseq.data.catalog import DATASETS, DataSet, dataset, fetch
-from cycseq.data.catalog.corpus import CorpusSettings, join
 from cycseq.data.dataset import DATA_ENDINGS, PerturbationData
-from cycseq.data.download import DownloadSettings
 from cycseq.errors import SettingsError
-from cycseq.files import check_output
+from cycseq.formats.catalog import DATASETS, DataSet, dataset, fetch
+from cycseq.formats.catalog.corpus import CorpusSettings, join
+from cycseq.io.download import DownloadSettings
+from cycseq.io.files import check_output
 
 ALL = "cycseq"
 """Stands for the first CycSeq's whole corpus."""

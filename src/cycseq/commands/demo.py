@@ -12,7 +12,7 @@ from pathlib import Path
 from cycseq.commands import run_command
 from cycseq.commands.parser import Parser
 from cycseq.commands.terminal import say
-from cycseq.files import check_output
+from cycseq.io.files import check_output
 
 
 def configure(parser: Parser, _words: list[str]) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say, say_counts, table
 from cycseq.data.dataset import DATA_ENDINGS
-from cycseq.data.readers import read
-from cycseq.files import check_output, write_text
-from cycseq.run import IntegrationSettings, Run, embed, score_embeddings
+from cycseq.formats.readers import read
+from cycseq.io.files import check_output, write_text
+from cycseq.run.embedding import IntegrationSettings, embed, score_embeddings
+from cycseq.run.folder import Run
 
 
 def configure(parser: Parser, _words: list[str]) -> None:

@@ -10,13 +10,14 @@ import pandas as pd
 
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import headline, say, say_counts, table
-from cycseq.data.predicted import of_real, read_predicted
-from cycseq.data.readers import ReadSettings, read
 from cycseq.data.scale import SaidScale
 from cycseq.errors import DataError
-from cycseq.evaluation import EvaluateSettings
-from cycseq.files import check_output, write_text
-from cycseq.run import evaluate_pairs, evaluate_prediction
+from cycseq.formats.predicted import of_real, read_predicted
+from cycseq.formats.readers import ReadSettings, read
+from cycseq.io.files import check_output, write_text
+from cycseq.run.pairs import evaluate_pairs
+from cycseq.run.scoring import evaluate_prediction
+from cycseq.score.evaluate import EvaluateSettings
 
 
 def configure(parser: Parser, _words: list[str]) -> None:

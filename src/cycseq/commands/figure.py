@@ -8,7 +8,7 @@ from typing import Any
 
 from cycseq.commands.parser import Parser
 from cycseq.commands.terminal import say
-from cycseq.files import check_output, whole
+from cycseq.io.files import check_output, whole
 
 DRAWN = (".png", ".pdf", ".svg")
 

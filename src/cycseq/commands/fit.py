@@ -9,8 +9,8 @@ from cycseq.commands.data_option import add_data_option, read_cells
 from cycseq.commands.model_option import add_model_option, chosen_model
 from cycseq.commands.parser import Parser
 from cycseq.commands.terminal import say
-from cycseq.data.split import Split
-from cycseq.run import fit_run, progress_of
+from cycseq.run.fitting import fit_run, progress_of
+from cycseq.split.base import Split
 
 
 def configure(parser: Parser, words: list[str]) -> None:

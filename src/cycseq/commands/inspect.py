@@ -7,8 +7,8 @@ from pathlib import Path
 
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say
-from cycseq.data.inspect import inspect_file
-from cycseq.data.readers import ReadSettings
+from cycseq.formats.inspect import inspect_file
+from cycseq.formats.readers import ReadSettings
 
 
 def configure(parser: Parser, _words: list[str]) -> None:

@@ -28,9 +28,9 @@ def _models() -> None:
 
 
 def _metrics() -> None:
-    from cycseq.metrics import METRICS
-    from cycseq.metrics.integration import INTEGRATION
-    from cycseq.metrics.pairs import PAIR_METRICS
+    from cycseq.score.metrics import METRICS
+    from cycseq.score.metrics.integration import INTEGRATION
+    from cycseq.score.metrics.pairs import PAIR_METRICS
 
     rows = [(m.name, f"{m.best:g}", m.formula, m.caution) for m in METRICS.values()]
     rows += [(name, "-", formula, "evaluate --pairs, on simulated data") for name, formula in PAIR_METRICS.items()]
@@ -41,12 +41,12 @@ def _metrics() -> None:
 
 
 def _splits() -> None:
-    from cycseq.data.split import KINDS
+    from cycseq.split.base import KINDS
 
     table(("split", "what it holds out"), KINDS.items())
 
 
 def _worlds() -> None:
-    from cycseq.data.simulate import WORLDS
+    from cycseq.simulation.settings import WORLDS
 
     table(("world", "settings"), [(name, ", ".join(f"{k}={v}" for k, v in s.items())) for name, s in WORLDS.items()])

@@ -6,8 +6,8 @@ from argparse import Namespace
 
 from cycseq.commands.parser import Parser, flat_config, settings_of, values_of
 from cycseq.errors import SettingsError
-from cycseq.model import Model
 from cycseq.models import MODELS, model_class
+from cycseq.models.base import Model
 
 HELP = "--model.help"
 
@@ -44,6 +44,6 @@ def chosen_model(options: Namespace) -> Model:
 
 
 def _short(name: str) -> str:
-    """``cycseq.models.ridge.Ridge`` -> ``Ridge``; any other name stays, and is refused by name where there is no such model."""
+    """``cycseq.models.baselines.ridge.Ridge`` -> ``Ridge``; any other name stays, and is refused by name where there is no such model."""
     module, _, last = name.rpartition(".")
     return last if MODELS.get(last) == module else name

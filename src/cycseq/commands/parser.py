@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from cycseq.errors import SettingsError, unknown_name
-from cycseq.files import text_of_path
+from cycseq.io.files import text_of_path
+from cycseq.io.special_files import refuse_special
+from cycseq.io.untrusted import parse_yaml
 from cycseq.settings import SWITCH, as_plain, checked_value, field_texts, is_list, type_in_words, value_of_text
-from cycseq.special_files import refuse_special
-from cycseq.untrusted import parse_yaml
 
 T = TypeVar("T")
 UNSET = object()

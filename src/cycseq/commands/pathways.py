@@ -11,10 +11,10 @@ from cycseq.commands.figure import add_plot_option, check_plot, write_plot
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say, say_counts, table
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.prepare import as_log1p
-from cycseq.data.readers import read
-from cycseq.files import check_output, write_text
-from cycseq.interpretation import PathwaySettings, pathway_scores, read_gmt, set_deltas
+from cycseq.formats.readers import read
+from cycseq.io.files import check_output, write_text
+from cycseq.preparation.prepare import as_log1p
+from cycseq.show.interpretation.pathways import PathwaySettings, pathway_scores, read_gmt, set_deltas
 
 SHOWN = ("context", "perturbation", "pathway", "n_genes", "mean_delta", "z", "p_adjusted")
 MOST_SHOWN = 12
@@ -65,7 +65,7 @@ def _cells(path: Path) -> PerturbationData:
 
 
 def _draw(scores: pd.DataFrame, path: Path, *, overwrite: bool) -> None:
-    from cycseq.plots import pathways
+    from cycseq.show.plots import pathways
 
     n = min(12, scores["pathway"].nunique())
     conditions = len(scores[["context", "perturbation"]].drop_duplicates())

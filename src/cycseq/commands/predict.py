@@ -14,11 +14,12 @@ from cycseq.commands.data_option import add_memory_option, read_cells
 from cycseq.commands.parser import Parser
 from cycseq.commands.terminal import say
 from cycseq.data.dataset import DATA_ENDINGS, Condition, PerturbationData
-from cycseq.data.pieces import write_predictions
 from cycseq.data.posterior import all_changes
 from cycseq.errors import SettingsError
-from cycseq.files import check_output, write_text
-from cycseq.run import Run, pairs_of
+from cycseq.formats.pieces import write_predictions
+from cycseq.io.files import check_output, write_text
+from cycseq.run.folder import Run
+from cycseq.run.pairs import pairs_of
 
 Direction = Literal["forward", "reverse"]
 SURE = 0.05

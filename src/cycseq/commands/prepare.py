@@ -5,14 +5,14 @@ from __future__ import annotations
 from argparse import Namespace
 from pathlib import Path
 
-from cycseq.cluster import cluster
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say
 from cycseq.data.dataset import DATA_ENDINGS
-from cycseq.data.prepare import PrepareSettings, prepare
-from cycseq.data.readers import ReadSettings, default_context, read
-from cycseq.data.readers.stored import memory_bytes
-from cycseq.files import check_output
+from cycseq.formats.readers import ReadSettings, default_context, read
+from cycseq.formats.readers.stored import memory_bytes
+from cycseq.io.files import check_output
+from cycseq.matrix.cluster import cluster
+from cycseq.preparation.prepare import PrepareSettings, prepare
 
 
 def configure(parser: Parser, _words: list[str]) -> None:

@@ -7,16 +7,15 @@ import shutil
 from argparse import Namespace
 from pathlib import Path
 
-from cycseq.benchmarking import open_benchmark
-from cycseq.benchmarking.result import LATER, RECORD, TABLES
+from cycseq.benchmarking.result import LATER, RECORD, TABLES, open_benchmark
 from cycseq.commands import run_command
 from cycseq.commands.parser import Parser
 from cycseq.commands.terminal import say, table
 from cycseq.errors import FileError, SettingsError
-from cycseq.files import check_output
-from cycseq.run import Compared, Repetition, repeat_run, table_compared
+from cycseq.io.files import check_output
+from cycseq.io.untrusted import our_command
 from cycseq.run.record import differing
-from cycseq.untrusted import our_command
+from cycseq.run.repeating import Compared, Repetition, repeat_run, table_compared
 
 DIFFERENT = 1
 """Exit code where something differs."""

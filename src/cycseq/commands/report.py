@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cycseq.commands.parser import Parser
 from cycseq.commands.terminal import say
-from cycseq.report import Stratum, write_report
+from cycseq.show.report.page import Stratum, write_report
 
 
 def configure(parser: Parser, _words: list[str]) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say
 from cycseq.data.dataset import DATA_ENDINGS
-from cycseq.data.readers.stored import fits
-from cycseq.data.simulate import SimulateSettings, simulate, simulate_to
-from cycseq.files import check_output
+from cycseq.formats.readers.stored import fits
+from cycseq.io.files import check_output
+from cycseq.simulation.generate import simulate, simulate_to
+from cycseq.simulation.settings import SimulateSettings
 
 
 def configure(parser: Parser, _words: list[str]) -> None:

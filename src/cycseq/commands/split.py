@@ -10,10 +10,11 @@ from cycseq.commands.data_option import add_data_option, read_plainly
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say, say_choices, table
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.leakage import check_leakage
-from cycseq.data.split import Split, SplitSettings, make_splits
 from cycseq.errors import SplitError
-from cycseq.files import check_output
+from cycseq.io.files import check_output
+from cycseq.split.base import Split, SplitSettings
+from cycseq.split.leakage import check_leakage
+from cycseq.split.make import make_splits
 
 
 def configure(parser: Parser, _words: list[str]) -> None:

@@ -11,9 +11,9 @@ from cycseq.commands.figure import add_plot_option, check_plot, write_plot
 from cycseq.commands.parser import Parser
 from cycseq.commands.terminal import say, table
 from cycseq.data.dataset import Condition
-from cycseq.files import check_output, write_text
-from cycseq.run import Run
-from cycseq.suggest import COLUMNS, suggest
+from cycseq.io.files import check_output, write_text
+from cycseq.run.folder import Run
+from cycseq.run.suggest import COLUMNS, suggest
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
@@ -65,7 +65,7 @@ def run(options: Namespace) -> None:
 
 
 def _draw(chosen: pd.DataFrame, path: Path, *, overwrite: bool) -> None:
-    from cycseq.plots import variance_left
+    from cycseq.show.plots import variance_left
 
     height = 0.9 + 0.28 * len(chosen)
     write_plot(lambda ax: variance_left(chosen, ax=ax), path, width=5.6, height=height, overwrite=overwrite)

@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.door import AS_WRITTEN, CHANGED
 from cycseq.data.scale import TARGET_SUM
+from cycseq.data.validate import AS_WRITTEN, CHANGED
 from cycseq.errors import printable
-from cycseq.metrics import HEADLINE, METRICS
+from cycseq.score.metrics import HEADLINE, METRICS
 
 WIDTH = 160
 """Columns of a table that goes into a file or a pipe."""

@@ -6,11 +6,11 @@ import shlex
 from argparse import Namespace
 from pathlib import Path
 
+from cycseq.benchmarking.tuning import TuneSettings, tune
 from cycseq.commands.data_option import add_data_option, read_cells
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say, table
-from cycseq.data.split import Split
-from cycseq.tuning import TuneSettings, tune
+from cycseq.split.base import Split
 
 BEST, FIGURE = "best.yaml", "trials.png"
 

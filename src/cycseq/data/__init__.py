@@ -1,1 +1,1 @@
-"""Files in, checked data out: reading, preparing, splitting, simulating."""
+"""`PerturbationData`: cells with their conditions and scale, checked once; what is believed of every gene."""

@@ -9,9 +9,9 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Bool
 
-from cycseq.arrays import InMemory, Matrix
 from cycseq.data.scale import BLOCK
-from cycseq.stored import StoredMatrix
+from cycseq.matrix.arrays import InMemory, Matrix
+from cycseq.matrix.stored import StoredMatrix
 
 
 @dataclass(frozen=True)

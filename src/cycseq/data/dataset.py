@@ -14,16 +14,16 @@ from typing import Any, Self
 import anndata as ad
 import numpy as np
 
-from cycseq.arrays import Cells, Codes, GroupMoments, Matrix, dense, group_moments, pairs_of_labels, some
 from cycseq.data.condition import Condition
-from cycseq.data.door import OBS, admit
 from cycseq.data.labels import ObsKeys
 from cycseq.data.scale import Scale
 from cycseq.data.usual_names import CONTROL
+from cycseq.data.validate import OBS, admit
 from cycseq.data.values import brought_in, digests, most_bytes, write_adata
 from cycseq.errors import DataError, unknown_name
-from cycseq.files import check_output, check_space, whole
-from cycseq.stored import MOST, SMALL, StoredMatrix, largest_block
+from cycseq.io.files import check_output, check_space, whole
+from cycseq.matrix.arrays import Cells, Codes, GroupMoments, Matrix, dense, group_moments, pairs_of_labels, some
+from cycseq.matrix.stored import MOST, SMALL, StoredMatrix, largest_block
 
 __all__ = ["DATA_ENDINGS", "Condition", "PerturbationData"]
 

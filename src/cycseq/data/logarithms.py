@@ -16,10 +16,10 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float, Int
 
-from cycseq.arrays import Matrix
 from cycseq.data.blocks import blocks
 from cycseq.data.scale import TARGET_SUM
-from cycseq.stored import StoredMatrix, block_ends, gathered, with_each_block
+from cycseq.matrix.arrays import Matrix
+from cycseq.matrix.stored import StoredMatrix, block_ends, gathered, with_each_block
 
 Values = Float[np.ndarray, " *values"]
 Rows = Int[np.ndarray, " rows"]

@@ -14,9 +14,9 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
-from cycseq.arrays import dense, some
 from cycseq.data.usual_names import UNLABELLED, canonical_perturbation
-from cycseq.stored import StoredMatrix
+from cycseq.matrix.arrays import dense, some
+from cycseq.matrix.stored import StoredMatrix
 
 MARK = "cycseq"
 SAMPLE = "sample"

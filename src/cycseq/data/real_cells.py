@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from cycseq.arrays import dense, some
 from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.matrix.arrays import dense, some
 
 MAX_CONDITIONS, MAX_CELLS = 50, 20
 """Conditions that are looked at, evenly spaced, and predicted cells of each."""

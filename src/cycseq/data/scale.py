@@ -10,9 +10,9 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 import scipy.sparse as sp
 
-from cycseq.arrays import Matrix
 from cycseq.errors import DataError, unknown_name
-from cycseq.stored import StoredMatrix, by_block
+from cycseq.matrix.arrays import Matrix
+from cycseq.matrix.stored import StoredMatrix, by_block
 
 Scale = Literal["counts", "log1p", "scaled"]
 SCALES: tuple[str, ...] = get_args(Scale)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cycseq.arrays import Matrix
 from cycseq.data.logarithms import Logarithm, recognise, to_ln_per_10k
 from cycseq.data.scale import TARGET_SUM, Scale, Values, check_finite, decide_scale
 from cycseq.errors import DataError
+from cycseq.matrix.arrays import Matrix
 
 OTHER_TOTAL = 0.0
 """Stands for the total where it is certain not to be 10,000, and could not be told."""

@@ -11,11 +11,11 @@ import anndata as ad
 import numpy as np
 import scipy.sparse as sp
 
-from cycseq.arrays import Matrix, in_memory
-from cycseq.checksums import write_checksums
 from cycseq.data.mark import with_sample
-from cycseq.hdf5 import write_h5ad
-from cycseq.stored import StoredMatrix, by_block
+from cycseq.io.checksums import write_checksums
+from cycseq.io.hdf5 import write_h5ad
+from cycseq.matrix.arrays import Matrix, in_memory
+from cycseq.matrix.stored import StoredMatrix, by_block
 
 
 def write_adata(adata: ad.AnnData, path: Path) -> None:

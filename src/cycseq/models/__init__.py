@@ -11,25 +11,25 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from cycseq.errors import MissingPackageError, SettingsError, unknown_name
-from cycseq.model import Model, read_description
+from cycseq.models.base import Model, read_description
 from cycseq.settings import checked_value
 
 MODELS: dict[str, str] = {
-    "NoChange": "cycseq.models.no_change",
-    "PerturbedMean": "cycseq.models.perturbed_mean",
-    "SmoothedControls": "cycseq.models.smoothed_controls",
-    "ContextAdditive": "cycseq.models.context_additive",
-    "Additive": "cycseq.models.additive",
-    "MatchingMean": "cycseq.models.matching_mean",
-    "Bilinear": "cycseq.models.bilinear",
-    "NearestPerturbation": "cycseq.models.nearest_perturbation",
-    "Ridge": "cycseq.models.ridge",
-    "ConditionKriging": "cycseq.models.condition_kriging",
-    "Autoencoder": "cycseq.models.autoencoder",
-    "VAE": "cycseq.models.vae",
-    "GAN": "cycseq.models.gan",
-    "CycSeq": "cycseq.models.cycseq",
-    "CycleTransport": "cycseq.models.cycle_transport",
+    "NoChange": "cycseq.models.baselines.no_change",
+    "PerturbedMean": "cycseq.models.baselines.perturbed_mean",
+    "SmoothedControls": "cycseq.models.kriging.smoothed_controls",
+    "ContextAdditive": "cycseq.models.baselines.context_additive",
+    "Additive": "cycseq.models.baselines.additive",
+    "MatchingMean": "cycseq.models.baselines.matching_mean",
+    "Bilinear": "cycseq.models.baselines.bilinear",
+    "NearestPerturbation": "cycseq.models.baselines.nearest_perturbation",
+    "Ridge": "cycseq.models.baselines.ridge",
+    "ConditionKriging": "cycseq.models.kriging.model",
+    "Autoencoder": "cycseq.models.networks.autoencoder",
+    "VAE": "cycseq.models.networks.vae",
+    "GAN": "cycseq.models.networks.gan",
+    "CycSeq": "cycseq.models.networks.cycseq",
+    "CycleTransport": "cycseq.models.counts.cycle_transport",
 }
 """Class name -> the module that holds the class."""
 

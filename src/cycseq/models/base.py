@@ -1,50 +1,75 @@
-"""Models that predict one shift per condition and make cells by shifting real control cells."""
+"""What every model is: settings as fields, `fit`, `predict`, and a saved form without pickle."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import dataclasses
+import inspect
+import json
+import math
+import platform
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Self, final
+from typing import Any, Protocol, Self, runtime_checkable
 
-import anndata as ad
 import numpy as np
-import pandas as pd
-import scipy.sparse as sp
 
-from cycseq.arrays import Cells, Codes, InMemory, Matrix, Profile, Profiles, dense, some
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.features import Features
-from cycseq.data.merge import joined
-from cycseq.data.pseudobulk import Responses, control_means, responses
-from cycseq.data.usual_names import CONTROL
-from cycseq.errors import ModelError, SettingsError
-from cycseq.model import Fitted, Model
+from cycseq.data.scale import Scale
+from cycseq.errors import FileError, ModelError, SettingsError, check_at_least
+from cycseq.io.checksums import check_checksum, write_checksums
+from cycseq.io.files import whole
+from cycseq.io.untrusted import read_json, unlike, whatever_breaks
+from cycseq.matrix.arrays import Cells
+from cycseq.models.card import CARD, model_card
+
+TENSORS, DESCRIPTION = "model.safetensors", "model.json"
+TEXTS = (list, str)
+RECORDED: dict[str, type | tuple[type, ...]] = {"model": str, "settings": dict, "genes": TEXTS, "scale": str, "contexts": TEXTS, "perturbations": TEXTS,
+            "facts": dict, "versions": dict}  # fmt: skip
+PACKAGES: tuple[str, ...] = ("cycseq", "numpy", "scipy", "scikit-learn")
+"""Whose versions any saved model names; networks add theirs (`Model.packages`)."""
+AGAIN = "Fit the model again, or copy its folder anew from where it came."
+SIZE, WEIGHT, SHARE, BELOW_1 = (1, math.inf), (0, math.inf), (0, 1), (0, 0.9999)
+"""Limits of settings that are numbers of things, weights, shares, and shares of less than all."""
+STEP_SIZE, KEPT = (1e-12, math.inf), (0.001, 0.999)
+"""Limits of step sizes, and of shares of neither nothing nor all."""
+PICKLED = {".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".bin", ".joblib", ".dill"}
+"""Files that can run code when they are loaded: no saved model of ours holds one."""
 
 
-class ShiftModel(Model):
-    """Learns from pseudobulk responses, predicts Delta^ of a condition, and adds it to control cells."""
+@dataclass
+class Fitted:
+    """What a fitted model carries so that it can be used on another machine: arrays and vocabularies."""
+
+    genes: tuple[str, ...]
+    """Gene names in the order of the arrays' columns."""
+    scale: Scale
+    contexts: tuple[str, ...]
+    """Contexts with perturbed training cells."""
+    perturbations: tuple[str, ...]
+    """Perturbations in training, without control."""
+    arrays: dict[str, np.ndarray]
+    """All learned numbers, by name."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """Anything else that JSON can hold: lists of condition names, chosen settings."""
+    cache: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """Look-ups made from the rest when they are first needed; never saved."""
+
+
+class Model(ABC):
+    """A predictor of perturbed cells. Subclasses are dataclasses whose fields are their settings.
+
+    `fit` learns and stores everything learned in `fitted_`; `predict` is handed control cells only.
+    """
+
+    fitted_: Fitted | None = None
+    packages = PACKAGES
 
     @abstractmethod
-    def learn(
-        self, train: Responses, genes: Sequence[str], *, seed: int
-    ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
-        """The arrays and JSON facts that `shift` needs, from the training responses."""
-
-    @abstractmethod
-    def shift(self, condition: Condition, control_mean: Profile) -> Profile:
-        """Delta^ of a condition in log1p units; raises `ModelError` where the model cannot know it.
-
-        Parameters
-        ----------
-        condition
-            A perturbed condition.
-        control_mean
-            Mean of the control cells of its context, in the model's genes.
-        """
-
-    @final
     def fit(
         self,
         train: PerturbationData,
@@ -53,240 +78,208 @@ class ShiftModel(Model):
         seed: int = 0,
         run: Path | None = None,
     ) -> Self:
-        """Learn from the training and the validation conditions: nothing is chosen on the latter."""
-        self.check_settings()
-        data = joined(train, validation)
-        measured = responses(data.require("log1p", self.name))
-        if not measured.conditions:
-            msg = f"{self.name} cannot learn: the training cells are all controls. Give it perturbed cells as well."
-            raise ModelError(msg)
-        arrays, facts = self.learn(measured, data.genes, seed=seed)
-        self.fitted_ = Fitted(
-            genes=tuple(data.genes),
-            scale=data.scale,
-            contexts=tuple(sorted({c.context for c in measured.conditions})),
-            perturbations=tuple(sorted({c.perturbation for c in measured.conditions})),
-            arrays={name: np.ascontiguousarray(a) for name, a in arrays.items()},  # as they will be when loaded
-            facts=facts,
-        )
-        return self
+        """Learn from the training conditions.
 
-    @final
+        Parameters
+        ----------
+        train
+            Cells of the training conditions and the controls of all contexts, log1p.
+        validation
+            Conditions for early stopping and the choice of settings. A model that chooses nothing on them learns
+            from them as well.
+        seed
+            Fixes everything random.
+        run
+            Folder for checkpoints and logs; None keeps none.
+        """
+
+    @abstractmethod
     def predict(
         self, controls: PerturbationData, conditions: Sequence[Condition], *, n_cells: int | None = None, seed: int = 0
     ) -> PerturbationData:
-        """Control cells of each context, shifted; the mean of the cells is exactly control mean + Delta^, not below 0.
+        """Predicted single cells of each condition, made from control cells of its context.
 
-        A shifted cell has hardly a zero, so the cells are dense: ``n_cells`` x genes x 4 bytes for each condition. They
-        stay sparse where no condition is shifted.
+        Parameters
+        ----------
+        controls
+            Control cells of every context that is asked for; their genes are put into the model's order.
+        conditions
+            What to predict; a condition that the model cannot know is refused by name.
+        n_cells
+            Cells of each condition; None gives as many as the context has control cells.
+        seed
+            Fixes which control cells are drawn.
+
+        Raises
+        ------
+        ModelError
+            If the model is not fitted or cannot know a condition.
         """
-        conditions = list(dict.fromkeys(conditions))
-        controls = self.check_controls(controls, conditions).loaded(self.name)
-        means = control_means(controls)
-        shifts = [
-            np.zeros_like(means[c.context]) if c.is_control else self.shift(c, means[c.context]) for c in conditions
-        ]
-        rows = {context: controls.rows(Condition(context, CONTROL)) for context in {c.context for c in conditions}}
-        drawn = [draw(rows[c.context], n_cells, np.random.default_rng([seed, *str(c).encode()])) for c in conditions]
-        x: Matrix
-        if sp.issparse(controls.x) and not any(shift.any() for shift in shifts):
-            blocks = [rescaled(some(controls.x, r), means[c.context]) for c, r in zip(conditions, drawn, strict=True)]
-            x = sp.vstack(blocks, format="csr")
-        else:
-            ends = np.cumsum([len(r) for r in drawn])
-            x = np.empty((int(ends[-1]), len(controls.genes)), dtype=np.float32)
-            for c, shift, r, end in zip(conditions, shifts, drawn, ends, strict=True):
-                x[end - len(r) : end] = shifted_cells(dense(some(controls.x, r)), means[c.context], shift)
-        obs = pd.concat([predicted_obs(controls, r, c) for c, r in zip(conditions, drawn, strict=True)])
-        adata = ad.AnnData(
-            X=x,
-            obs=obs.astype(dict.fromkeys(("context", "perturbation", "batch"), "category")),
-            var=pd.DataFrame(index=list(self.learned.genes)),
-        )
-        adata.uns["cycseq"] = {"scale": controls.scale, "model": self.name}
-        return PerturbationData(adata=adata, scale=controls.scale)
-
-    def perturbed_mean(self, context: str) -> Profile:
-        """Mean of the training Deltas of a context, or of all where it has none; needs `perturbed_means` in `learn`."""
-        contexts = self.learned.contexts
-        mean: Profile = self.learned.arrays["perturbed_mean"][contexts.index(context) if context in contexts else -1]
-        return mean
-
-    def known_delta(self, perturbation: str, context: str) -> Profile | None:
-        """Delta of a perturbation as measured in the context, or else its mean over the contexts that have it.
-
-        None where no training context has it. Needs `remembered` in `learn`.
-        """
-        places = self.places_of(perturbation)
-        if not places:
-            return None
-        delta = self.learned.arrays["delta"]
-        known: Profile = delta[places[context]] if context in places else delta[list(places.values())].mean(axis=0)
-        return known
-
-    def places_of(self, perturbation: str) -> dict[str, int]:
-        """Context -> row of `delta` for a perturbation."""
-        cache = self.learned.cache
-        if "places" not in cache:
-            cache["places"] = {}
-            for row, (context, name) in enumerate(self.learned.facts["conditions"]):
-                cache["places"].setdefault(name, {})[context] = row
-        places: dict[str, int] = cache["places"].get(perturbation, {})
-        return places
 
     @property
-    def known_features(self) -> Features:
-        """The features that `kept_features` kept in `learn`."""
-        return known_features(self.learned)
+    def name(self) -> str:
+        """The name in tables and on the command line: the class's."""
+        return type(self).__name__
+
+    def settings(self) -> dict[str, Any]:
+        """The settings by name, as JSON can hold them: paths are text."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
+        return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+
+    def check_settings(self) -> None:
+        """Raise `SettingsError` for a setting outside the limits that a class of this model declares.
+
+        They are a class's ``limits``: the least and the largest value that make sense, by the names of its own settings;
+        of a tuple, those of each of its members.
+        """
+        for owner in type(self).__mro__:
+            for name, (least, most) in vars(owner).get("limits", {}).items():
+                value = getattr(self, name)
+                members = value if isinstance(value, Sequence) else (value,)
+                if not members:
+                    msg = f"--model.{name} is empty, but must name one layer or more."
+                    raise SettingsError(msg)
+                for member in members:
+                    check_at_least(least, most=most, option="--model.", **{name: member})
+
+    @property
+    def learned(self) -> Fitted:
+        """What was learned; raises `ModelError` before `fit`."""
+        if self.fitted_ is None:
+            msg = f"{self.name} has not been fitted: call fit first."
+            raise ModelError(msg)
+        return self.fitted_
+
+    def check_controls(self, controls: PerturbationData, conditions: Sequence[Condition]) -> PerturbationData:
+        """The controls in the model's genes; raises if a context has none or cells are not controls."""
+        controls = controls.require(self.learned.scale, self.name).with_genes(self.learned.genes)
+        if not conditions:
+            msg = f"{self.name} was asked to predict no condition: name at least one, as CONTEXT:PERTURBATION."
+            raise ModelError(msg)
+        if controls.perturbations:
+            msg = f"predict takes control cells only, but got {controls.perturbations[0]!r} as well."
+            raise ModelError(msg)
+        lacking = sorted({c.context for c in conditions} - set(controls.contexts))
+        if lacking:
+            msg = (
+                f"{self.name} cannot predict in context {lacking[0]!r}: there are control cells of "
+                f"{', '.join(controls.contexts) or 'none of the contexts asked for'}. Give control cells of {lacking[0]!r}."
+            )
+            raise ModelError(msg)
+        return controls
+
+    def save(self, folder: Path, *, overwrite: bool = False, facts: Mapping[str, Any] | None = None) -> None:
+        """Write `model.safetensors`, `model.json`, their checksums and a card in words into a folder, whole or not at all.
+
+        Parameters
+        ----------
+        folder
+            Must not exist, or ``overwrite`` must be true.
+        overwrite
+            Replace what is there.
+        facts
+            What the model does not know of itself (the hash of its split), written among its facts; the model itself stays as it is.
+        """
+        from safetensors.numpy import save
+
+        learned = self.learned
+        description = {
+            "model": self.name,
+            "settings": self.settings(),
+            "genes": learned.genes,
+            "scale": learned.scale,
+            "contexts": learned.contexts,
+            "perturbations": learned.perturbations,
+            "facts": {**learned.facts, **(facts or {})},
+            "versions": versions_of(self.packages),
+        }
+        with whole(folder, overwrite=overwrite) as part:
+            part.mkdir()
+            (part / TENSORS).write_bytes(save({k: np.ascontiguousarray(v) for k, v in learned.arrays.items()}))
+            (part / DESCRIPTION).write_text(json.dumps(description, indent=1), encoding="utf-8")
+            write_checksums(part, (TENSORS, DESCRIPTION))
+            (part / CARD).write_text(model_card(description, inspect.getdoc(self) or ""), encoding="utf-8")
+
+    def restore(self, folder: Path) -> Self:
+        """Read what `save` wrote into this model (use `cycseq.models.load_model` to find the class by itself)."""
+        from safetensors.numpy import load_file
+
+        description = read_description(folder)
+        try:
+            check_checksum(folder / TENSORS, AGAIN)
+            with whatever_breaks(folder / TENSORS, AGAIN):
+                arrays = load_file(folder / TENSORS)
+        except OSError as err:
+            msg = f"{folder / TENSORS} is missing, damaged or no safetensors file ({err}). {AGAIN}"
+            raise FileError(msg) from err
+        odd = [name for name, array in arrays.items() if array.dtype.kind == "f" and not np.isfinite(array).all()]
+        if odd or len(set(description["genes"])) < len(description["genes"]):
+            what = f"{odd[0]!r} holds values that are no numbers" if odd else "a gene is named twice"
+            msg = f"{folder} holds a damaged model: {what}. {AGAIN}"
+            raise FileError(msg)
+        self.fitted_ = Fitted(
+            genes=tuple(description["genes"]),
+            scale=description["scale"],
+            contexts=tuple(description["contexts"]),
+            perturbations=tuple(description["perturbations"]),
+            arrays=arrays,
+            facts=description["facts"],
+        )
+        return self
 
 
-@dataclass
-class _Shifts(ShiftModel):
-    """Shifts that another model has computed."""
+@runtime_checkable
+class Embeds(Protocol):
+    """A model that has a latent space."""
 
-    shifts: Mapping[Condition, Profile]
-
-    def learn(
-        self, train: Responses, genes: Sequence[str], *, seed: int
-    ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
-        """Nothing is learned here."""
-        raise NotImplementedError
-
-    def shift(self, condition: Condition, control_mean: Profile) -> Profile:
-        """The shift of a condition."""
-        return self.shifts[condition]
+    def embed(self, data: PerturbationData) -> Cells:
+        """Where cells lie in it, cells x units."""
 
 
-def cells_shifted_by(
-    shifts: Mapping[Condition, Profile], model: Model, controls: PerturbationData, *, n_cells: int | None, seed: int
-) -> PerturbationData:
-    """Control cells of each condition's context, shifted by what a fitted model computed, as `ShiftModel.predict` does."""
-    made = _Shifts(shifts)
-    made.fitted_ = model.learned
-    predicted = made.predict(controls, list(shifts), n_cells=n_cells, seed=seed)
-    predicted.adata.uns["cycseq"]["model"] = model.name
-    return predicted
+@runtime_checkable
+class Restores(Protocol):
+    """A model that translates both ways."""
+
+    def restored(self, perturbed: PerturbationData, controls: PerturbationData, *, seed: int = 0) -> PerturbationData:
+        """Perturbed cells as control cells, one for each, which obs ``source_cell`` names.
+
+        `controls` are control cells of their contexts, which a model may need or not.
+        """
 
 
-def expression_profiles(train: Responses) -> Profiles:
-    """Means of all training conditions and of the controls of all contexts, log1p: what an expression PCA is made of."""
-    perturbed = np.stack([train.control_mean[c.context] for c in train.conditions]) + train.delta
-    return np.concatenate([np.stack(list(train.control_mean.values())), perturbed])
+def versions_of(packages: Iterable[str]) -> dict[str, str]:
+    """The versions of Python and of these packages; what an extra brings may be absent."""
+    versions = {"python": platform.python_version()}
+    for name in packages:
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions
 
 
-def with_features(train: Responses, features: Features, name: str) -> np.ndarray:
-    """Which training conditions have features; the others are left out by a model that needs them.
+def read_description(folder: Path) -> dict[str, Any]:
+    """The JSON half of a saved model.
 
     Raises
     ------
-    ModelError
-        If fewer than two training perturbations have features.
+    FileError
+        If there is none, it is damaged or was altered, or a pickle lies beside it.
     """
-    known = np.array([not features.missing(c.perturbation) for c in train.conditions])
-    perturbations = {c.perturbation for c in train.conditions}
-    having = {p for p in perturbations if not features.missing(p)}
-    if len(having) < 2:
-        lacking = sorted(perturbations - having)
+    path = folder / DESCRIPTION
+    pickled = sorted(p.name for p in folder.glob("*") if p.suffix in PICKLED)
+    if pickled:
         msg = (
-            f"{name} cannot learn: of {len(perturbations)} training perturbations {len(having)} have a row in "
-            f"{features.source}, and two are needed (without: {', '.join(lacking[:5])}). Give --model.features FILE."
+            f"{folder} holds {pickled[0]}, which can run code when it is loaded: a saved model is {DESCRIPTION} and "
+            f"{TENSORS} alone. Remove it if you know where it comes from."
         )
-        raise ModelError(msg)
-    return known
-
-
-def kept_features(features: Features) -> tuple[dict[str, np.ndarray], dict[str, object]]:
-    """Arrays and facts from which `known_features` makes the same features again."""
-    return {"features": features.values}, {"feature_names": list(features.names), "feature_source": features.source}
-
-
-def known_features(learned: Fitted) -> Features:
-    """What `kept_features` kept."""
-    if "features" not in learned.cache:
-        learned.cache["features"] = Features(
-            tuple(learned.facts["feature_names"]), learned.arrays["features"], learned.facts["feature_source"]
-        )
-    found: Features = learned.cache["features"]
-    return found
-
-
-def perturbed_means(train: Responses) -> Profiles:
-    """Plain mean of the Deltas of every context, sorted by name; in the last row of all conditions."""
-    of_condition = np.array([c.context for c in train.conditions])
-    means = [train.delta[of_condition == context].mean(axis=0) for context in np.unique(of_condition)]
-    return np.stack([*means, train.delta.mean(axis=0)])
-
-
-def remembered(train: Responses) -> tuple[dict[str, np.ndarray], dict[str, object]]:
-    """The training Deltas with their conditions, as `ShiftModel.known_delta` reads them."""
-    return {"delta": train.delta}, {"conditions": [list(condition) for condition in train.conditions]}
-
-
-def draw(rows: Codes, n_cells: int | None, rng: np.random.Generator) -> Codes:
-    """Rows of control cells: each once where there are enough, else each equally often, the rest at random."""
-    if n_cells is None:
-        return rows
-    if n_cells < 1:
-        msg = f"{n_cells} cells of each condition cannot be predicted: ask for at least one (--cells)."
-        raise SettingsError(msg)
-    whole_rounds, rest = divmod(n_cells, len(rows))
-    drawn: Codes = np.concatenate([np.tile(rows, whole_rounds), rng.choice(rows, rest, replace=False)])
-    return drawn
-
-
-def shifted_cells(cells: Cells, control_mean: Profile, delta: Profile) -> Cells:
-    """The cells with Delta^ added, cut at zero, and scaled so that their mean is max(control mean + Delta^, 0).
-
-    Cutting at zero raises the mean of a gene; scaling its values brings it back and leaves zeros at zero. A gene
-    that is zero in all cells after the cut, but should not be, is given its whole mean by one cell.
-    """
-    target = np.maximum(control_mean.astype(np.float64) + delta, 0.0)
-    out = cells + delta.astype(np.float32)
-    np.maximum(out, 0.0, out=out)
-    factor, absent = _restoring(out.mean(axis=0, dtype=np.float64), target)
-    out *= factor
-    out[np.arange(len(absent)) % len(out), absent] = target[absent] * len(out)
-    result: Cells = out.astype(np.float32, copy=False)
-    return result
-
-
-def bounded(cells: Cells, highest: float) -> Cells:
-    """The cells with no value above the highest; what is cut from a gene is given to its first cells that have room."""
-    for gene in np.flatnonzero(cells.max(axis=0) > highest):
-        values = cells[:, gene].astype(np.float64)
-        room = np.maximum(highest - values, 0.0)
-        missing = np.maximum(values - highest, 0.0).sum()
-        cells[:, gene] = np.minimum(values, highest) + np.clip(missing - (room.cumsum() - room), 0.0, room)
-    return cells
-
-
-def rescaled(cells: InMemory, control_mean: Profile) -> InMemory:
-    """Sparse control cells, scaled so that their mean is that of all control cells; all of them stay as they are."""
-    target = control_mean.astype(np.float64)
-    factor, absent = _restoring(np.asarray(cells.mean(axis=0, dtype=np.float64)).ravel(), target)
-    n_cells = cells.shape[0]
-    given = sp.csr_matrix(
-        ((target[absent] * n_cells).astype(np.float32), (np.arange(len(absent)) % n_cells, absent)), shape=cells.shape
-    )
-    return sp.csr_matrix(sp.csr_matrix(cells).multiply(factor), dtype=np.float32) + given
-
-
-def _restoring(mean: Profile, target: Profile) -> tuple[Profile, Codes]:
-    """Factors that bring a mean to its target (1 where it is there but for rounding), and the genes that none can."""
-    factor = np.divide(target, mean, out=np.ones_like(target), where=mean > 0)
-    factor[np.isclose(mean, target, rtol=1e-6, atol=0.0)] = 1.0
-    return factor.astype(np.float32), np.flatnonzero((mean == 0) & (target > 0))
-
-
-def predicted_obs(controls: PerturbationData, drawn: Codes, condition: Condition) -> pd.DataFrame:
-    """Labels of predicted cells; `source_cell` is the control cell that each was made from."""
-    source = controls.adata.obs.iloc[drawn]
-    return pd.DataFrame(
-        {
-            "context": condition.context,
-            "perturbation": condition.perturbation,
-            "batch": source["batch"].astype(str).to_numpy(),
-            "source_cell": source.index.to_numpy(),
-        },
-        index=[f"{condition}/{i}" for i in range(len(drawn))],
-    )
+        raise FileError(msg)
+    try:
+        check_checksum(path, AGAIN)
+        description = read_json(path, AGAIN)
+    except (FileNotFoundError, NotADirectoryError) as err:
+        msg = f"{folder} holds no saved model: {DESCRIPTION} is missing. Name the folder that cycseq fit wrote."
+        raise FileError(msg) from err
+    lacking = unlike(description, RECORDED)
+    if lacking:
+        msg = f"{path} is damaged: it does not say {', '.join(lacking)}. {AGAIN}"
+        raise FileError(msg)
+    return description

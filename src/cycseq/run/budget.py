@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from cycseq.arrays import Matrix
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.readers.stored import LABELS, memory_bytes
 from cycseq.errors import SettingsError
-from cycseq.evaluation import DENSE_VALUES
-from cycseq.real_side import CONTROLS_PER_CELL, EvaluateSettings
-from cycseq.stored import StoredMatrix
+from cycseq.formats.readers.stored import LABELS, memory_bytes
+from cycseq.matrix.arrays import Matrix
+from cycseq.matrix.stored import StoredMatrix
+from cycseq.score.evaluate import DENSE_VALUES
+from cycseq.score.reference import CONTROLS_PER_CELL, EvaluateSettings
 
 HELD = 1 / 2
 """Share of the memory for what is held throughout: labels, drawn cells, controls. Blocks and sums take the rest."""

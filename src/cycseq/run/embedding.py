@@ -9,12 +9,12 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
-from cycseq.arrays import Cells, Codes, dense
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.prepare import as_log1p
 from cycseq.errors import DataError, ModelError, check_at_least
-from cycseq.metrics.integration import integration
-from cycseq.model import Embeds, Model
+from cycseq.matrix.arrays import Cells, Codes, dense
+from cycseq.models.base import Embeds, Model
+from cycseq.preparation.prepare import as_log1p
+from cycseq.score.metrics.integration import integration
 
 PCA_NAME = "PCA"
 """The yardstick's name in the table."""

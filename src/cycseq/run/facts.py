@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cycseq.errors import FileError
-from cycseq.untrusted import parse_json, read_json, unlike
+from cycseq.io.untrusted import parse_json, read_json, unlike
 
 RUN, SPLIT, ENVIRONMENT, MODEL = "run.json", "split.json", "environment.json", "model"
 HISTORY, METRICS, PREDICTIONS = "history.csv", "metrics.csv", "predictions"

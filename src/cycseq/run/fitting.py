@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.same_scale import target_sum
-from cycseq.data.split import Split, SplitParts
 from cycseq.errors import FileError, FitBrokeOffError, SettingsError, check_at_least
-from cycseq.files import alone, check_output, clear, write_text
-from cycseq.model import Model
+from cycseq.io.files import alone, check_output, clear, write_text
+from cycseq.models.base import Model
+from cycseq.preparation.same_scale import target_sum
 from cycseq.run.facts import MODEL, RUN, SPLIT, read_facts
 from cycseq.run.folder import Run
 from cycseq.run.parts import log1p_parts
 from cycseq.run.record import differing, environment
+from cycseq.split.base import Split, SplitParts
 
 CHECKPOINTS = "checkpoints"
 """Folder in which a network's training keeps its state after every epoch; it is removed when the fit has ended."""
@@ -130,7 +130,7 @@ def _place(model: Model) -> int:
     devices, num_nodes = getattr(model, "devices", 1), getattr(model, "num_nodes", 1)
     if devices * num_nodes == 1:
         return 0
-    from cycseq.training.processes import place
+    from cycseq.models.networks.training.processes import place
 
     return place(devices, num_nodes)
 

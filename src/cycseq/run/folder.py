@@ -27,14 +27,14 @@ from typing import Any, Self
 import pandas as pd
 
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.prepare import as_log1p
-from cycseq.data.readers import ReadSettings, read
 from cycseq.data.scale import Scale
-from cycseq.data.split import Split
 from cycseq.errors import DataError, FileError
-from cycseq.files import path_of_text, text_of_path, whole, write_text
-from cycseq.model import Model, read_description
+from cycseq.formats.readers import ReadSettings, read
+from cycseq.io.files import path_of_text, text_of_path, whole, write_text
+from cycseq.io.untrusted import our_command
 from cycseq.models import build_model, load_model
+from cycseq.models.base import Model, read_description
+from cycseq.preparation.prepare import as_log1p
 from cycseq.run import predicting
 from cycseq.run.facts import (
     ENVIRONMENT,
@@ -49,7 +49,7 @@ from cycseq.run.facts import (
 )
 from cycseq.run.record import environment
 from cycseq.run.tables import read_table
-from cycseq.untrusted import our_command
+from cycseq.split.base import Split
 
 GIVE_CONTROLS = "give control cells with --controls FILE"
 
@@ -230,7 +230,7 @@ class Run:
     ) -> Iterator[PerturbationData]:
         """As `predict`, in pieces that fit into the memory of the run: one, or else some conditions of a context each.
 
-        A cell is predicted the same in pieces as in one; `cycseq.data.pieces.write_predictions` puts them together.
+        A cell is predicted the same in pieces as in one; `cycseq.formats.pieces.write_predictions` puts them together.
         """
         return predicting.in_pieces(self, predicting.asked(self, conditions, controls, seed), n_cells, seed)
 

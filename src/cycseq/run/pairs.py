@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from cycseq.arrays import Cells, dense
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.door import PAIR
-from cycseq.data.prepare import as_log1p
+from cycseq.data.validate import PAIR
 from cycseq.errors import DataError
-from cycseq.evaluation import COLUMNS
-from cycseq.metrics.pairs import PAIR_METRICS, pair_scores
+from cycseq.matrix.arrays import Cells, dense
+from cycseq.preparation.prepare import as_log1p
+from cycseq.score.evaluate import COLUMNS
+from cycseq.score.metrics.pairs import PAIR_METRICS, pair_scores
 
 SOURCE, SOURCE_PERTURBATION = "source_cell", "source_perturbation"
 """obs of predicted cells: the cell that each was made from, and (direction reverse) what had been done to it."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.merge import joined
-from cycseq.data.prepare import as_log1p
-from cycseq.data.split import Split, SplitParts
+from cycseq.preparation.merge import joined
+from cycseq.preparation.prepare import as_log1p
+from cycseq.split.base import Split, SplitParts
 
 
 def log1p_parts(split: Split, data: PerturbationData) -> SplitParts:

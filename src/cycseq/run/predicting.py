@@ -9,19 +9,19 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from cycseq.arrays import Codes
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.prepare import as_log1p
-from cycseq.data.readers.stored import memory_bytes
-from cycseq.data.same_scale import check_totals, target_sum
-from cycseq.data.split import Split
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import ModelError, check_at_least, unknown_name
-from cycseq.model import AGAIN, Model, Restores
+from cycseq.formats.readers.stored import memory_bytes
+from cycseq.io.untrusted import whatever_breaks
+from cycseq.matrix.arrays import Codes
+from cycseq.models.base import AGAIN, Model, Restores
+from cycseq.preparation.prepare import as_log1p
+from cycseq.preparation.same_scale import check_totals, target_sum
 from cycseq.run.budget import check_prediction
 from cycseq.run.facts import MODEL
 from cycseq.run.record import with_record
-from cycseq.untrusted import whatever_breaks
+from cycseq.split.base import Split
 
 PREDICTED = 1 / 16
 """Share of the memory that the predicted cells of a piece take; they are dense."""

@@ -17,9 +17,10 @@ import scipy.sparse as sp
 from threadpoolctl import threadpool_info
 
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.split import GIVEN, REFERENCE, Split
 from cycseq.errors import ModelError
-from cycseq.model import Model, versions_of
+from cycseq.models.base import Model, versions_of
+from cycseq.split.base import REFERENCE, Split
+from cycseq.split.controls import GIVEN
 
 DEPENDED_ON = (
     *("cycseq", "numpy", "scipy", "pandas", "anndata", "h5py", "zarr", "scikit-learn", "safetensors"),

@@ -13,16 +13,13 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import load_file
 
-from cycseq.arrays import dense
 from cycseq.data.dataset import DATA_ENDINGS, Condition, PerturbationData
-from cycseq.data.merge import joined
-from cycseq.data.readers import read
-from cycseq.data.split import GIVEN
 from cycseq.errors import DataError, FileError, FitBrokeOffError, ModelError
-from cycseq.evaluation import EvaluateSettings
-from cycseq.metrics import METRICS
-from cycseq.model import DESCRIPTION, TENSORS, read_description
+from cycseq.formats.readers import read
+from cycseq.matrix.arrays import dense
 from cycseq.models import build_model
+from cycseq.models.base import DESCRIPTION, TENSORS, read_description
+from cycseq.preparation.merge import joined
 from cycseq.run.facts import HISTORY, MODEL, PREDICTIONS
 from cycseq.run.facts import METRICS as SCORES
 from cycseq.run.fitting import fit_run
@@ -30,6 +27,9 @@ from cycseq.run.folder import Run
 from cycseq.run.pairs import SOURCE_PERTURBATION
 from cycseq.run.record import differing
 from cycseq.run.scoring import evaluate_prediction
+from cycseq.score.evaluate import EvaluateSettings
+from cycseq.score.metrics import METRICS
+from cycseq.split.controls import GIVEN
 
 COMPARED_CELLS = 100
 """Cells of each test condition that two models predict where their numbers differ."""

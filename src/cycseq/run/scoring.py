@@ -7,15 +7,16 @@ from pathlib import Path
 import pandas as pd
 
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.merge import joined
-from cycseq.data.prepare import as_log1p
-from cycseq.data.pseudobulk import responses
 from cycseq.data.real_cells import conditions_of_real_cells
-from cycseq.data.split import GIVEN, Split, held_back_controls
 from cycseq.errors import DataError
-from cycseq.evaluation import EvaluateSettings, evaluate
+from cycseq.preparation.merge import joined
+from cycseq.preparation.prepare import as_log1p
+from cycseq.preparation.pseudobulk import responses
 from cycseq.run.budget import check_comparison, dense_values
 from cycseq.run.parts import learnt_from, log1p_parts, with_others
+from cycseq.score.evaluate import EvaluateSettings, evaluate
+from cycseq.split.base import Split
+from cycseq.split.controls import GIVEN, held_back_controls
 
 
 def evaluate_prediction(

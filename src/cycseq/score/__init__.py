@@ -1,1 +1,1 @@
-"""What may be said of scores: intervals, comparisons with baselines and controls, verdicts."""
+"""What a prediction is worth and what may be said of it: metrics, the real reference, ceilings, intervals, verdicts."""

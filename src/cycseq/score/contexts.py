@@ -8,8 +8,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 import pandas as pd
 
-from cycseq.calibration import POSITIVE_CONTROLS, SPLIT_HALF
-from cycseq.metrics import METRICS
+from cycseq.score.ceiling import POSITIVE_CONTROLS, SPLIT_HALF
+from cycseq.score.metrics import METRICS
 from cycseq.score.summary import FEWEST, paired_differences
 from cycseq.score.verdicts import Judgement
 

@@ -7,10 +7,10 @@ import pandas as pd
 import scipy.sparse as sp
 from jaxtyping import Float
 
-from cycseq.arrays import InMemory, some
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.pseudobulk import Responses, responses
 from cycseq.data.usual_names import CONTROL
+from cycseq.matrix.arrays import InMemory, some
+from cycseq.preparation.pseudobulk import Responses, responses
 
 COLUMNS = ("context", "perturbation", "n_cells", "n_controls", "reliability", "chance", "reproducible")
 LEVEL = 0.95

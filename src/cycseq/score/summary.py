@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
-from cycseq.calibration import INTERPOLATED, POSITIVE_CONTROLS, SPLIT_HALF, WRONG_TARGET
 from cycseq.errors import unknown_name
-from cycseq.metrics import METRICS
+from cycseq.score.ceiling import INTERPOLATED, POSITIVE_CONTROLS, SPLIT_HALF, WRONG_TARGET
 from cycseq.score.intervals import Intervals, Values, intervals
+from cycseq.score.metrics import METRICS
 from cycseq.score.verdicts import NEGATIVE_CONTROLS, judge
 
 FEWEST = 6

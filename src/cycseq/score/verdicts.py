@@ -13,9 +13,9 @@ from typing import Any, Literal, TypeAlias
 
 import pandas as pd
 
-from cycseq.calibration import POSITIVE_CONTROLS, SPLIT_HALF, WRONG_TARGET
-from cycseq.metrics import METRICS
+from cycseq.score.ceiling import POSITIVE_CONTROLS, SPLIT_HALF, WRONG_TARGET
 from cycseq.score.intervals import THESE, Scope
+from cycseq.score.metrics import METRICS
 
 NEGATIVE_CONTROLS = ("NoChange", "PerturbedMean", "SmoothedControls")
 """Models without a response of the perturbation's own: the null of every score."""

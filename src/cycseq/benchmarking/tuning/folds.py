@@ -1,0 +1,120 @@
+"""Inner folds: the training part of a split, split again by the same rule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from cycseq.benchmarking.tuning.settings import TuneSettings
+from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.errors import SplitError
+from cycseq.models.base import Model
+from cycseq.preparation.prepare import as_log1p
+from cycseq.score.evaluate import EvaluateSettings, RealSide, evaluate
+from cycseq.split.base import REFERENCE, Split, SplitSettings
+from cycseq.split.make import make_splits
+
+METRICS = ("mse_ratio", "pearson_delta")
+DRAWS = 3
+"""Folds of a kind of split that holds out no context."""
+MOST_CELLS = 200
+"""Cells predicted for a condition; the metrics are of means, which do not depend on it."""
+OF_A_CONTEXT = {"unseen-context", "unseen-pair", "few-shot"}
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One inner split with its real side, ready to score any settings."""
+
+    split: Split
+    known: PerturbationData
+    """All that the outer split lets a model learn from."""
+    real: RealSide
+    conditions: tuple[Condition, ...]
+    """What is predicted: conditions whose parts the fold's training part has."""
+
+    def scores(self, model: Model, seed: int) -> dict[str, float]:
+        """Fit the model on the fold's training part, predict its test part; each metric's mean over conditions."""
+        parts = self.split.parts(self.known)
+        fitted = model.fit(parts.train, parts.validation, seed=seed)
+        controls = parts.train.controls({c.context for c in self.conditions})
+        predicted = fitted.predict(controls, self.conditions, n_cells=MOST_CELLS, seed=seed)
+        table: pd.DataFrame = evaluate(predicted, self.real, model=model.name, split=self.split.name, seed=seed)
+        means = table.groupby("metric")["value"].mean()
+        return {name: float(means[name]) for name in METRICS}
+
+
+def inner_folds(data: PerturbationData, split: Split, settings: TuneSettings) -> tuple[Fold, ...]:
+    """Folds within the training and validation part of a split; no test cell is looked at.
+
+    Where a context is held out, every context that training may see is held out in turn; else there are three draws.
+    A tested condition with a part that the fold's training part has nowhere is left out: no model without features
+    could know it.
+
+    Raises
+    ------
+    SplitError
+        If the split was made from other data, or its training part cannot be split again.
+    """
+    rows = split.rows(data)
+    known = as_log1p(data.take(np.sort(np.concatenate([rows["train"], rows["validation"]]))))
+    try:
+        inner = _splits(known, split, settings)
+    except SplitError as err:
+        msg = f"the training part of {split.name} cannot be split again for nested validation: {err}"
+        raise SplitError(msg) from err
+    if settings.folds is not None and len(inner) > settings.folds:
+        drawn = np.random.default_rng([settings.seed, 5]).permutation(len(inner))[: settings.folds]
+        inner = [inner[i] for i in np.sort(drawn)]
+    folds = [fold for one in inner if (fold := _fold(one, known)) is not None]
+    if not folds:
+        msg = (
+            f"no inner fold of {split.name} tests a perturbation that its own training part knows, so settings cannot "
+            "be chosen by nested validation: give data in which perturbations are measured in more contexts."
+        )
+        raise SplitError(msg)
+    return tuple(folds)
+
+
+def _splits(known: PerturbationData, split: Split, settings: TuneSettings) -> list[Split]:
+    base = SplitSettings(
+        kind=split.kind,  # type: ignore[arg-type]
+        validation=None if split.validation else 0.0,
+        seed=settings.seed,
+        shared_controls=REFERENCE not in split.cells,
+    )
+    if split.kind == "few-shot":
+        base = _keeping(base, split)
+    if split.seen_parts in (0, 1, 2):
+        base = replace(base, seen_parts=split.seen_parts)  # type: ignore[arg-type]
+    if split.kind in OF_A_CONTEXT:
+        return list(make_splits(known, base))
+    draws = DRAWS if settings.folds is None else settings.folds
+    made = [make_splits(known, replace(base, seed=settings.seed + i))[0] for i in range(draws)]
+    return [replace(one, name=f"{one.name}:draw{i + 1}") for i, one in enumerate(made)]
+
+
+def _keeping(base: SplitSettings, split: Split) -> SplitSettings:
+    """As many cells of each condition, or conditions, of a long-tail context stay as in the split."""
+    if split.cuts_conditions:
+        return replace(base, n_cells=len(split.cells["train"]) // len({*split.test, *split.validation}))
+    tested = {c.context for c in split.test}
+    return replace(base, k=sum(c.context in tested for c in (*split.train, *split.left_out)))
+
+
+def _fold(inner: Split, known: PerturbationData) -> Fold | None:
+    parts = inner.parts(known)
+    learnt = [*parts.train.conditions(), *(parts.validation.conditions() if parts.validation else ())]
+    seen = {part for c in learnt for part in c.parts}
+    unseen_kind = inner.kind in {"unseen-perturbation", "unseen-combination"}
+    tested = [c for c in parts.test.conditions() if not c.is_control]
+    conditions = tuple(c for c in tested if unseen_kind or set(c.parts) <= seen)
+    if not conditions:
+        return None
+    controls = parts.train.controls({c.context for c in conditions})
+    real = RealSide.of(
+        parts.test.subset(conditions), controls, reference=parts.reference, settings=EvaluateSettings(metrics=METRICS)
+    )
+    return Fold(inner, known, real, conditions)

@@ -1,0 +1,112 @@
+"""What a search found: tables of its trials, the best settings, a configuration for `cycseq fit`, a figure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from optuna.study import Study
+
+from cycseq.benchmarking.tuning.folds import METRICS
+from cycseq.benchmarking.tuning.settings import TuneSettings
+from cycseq.benchmarking.tuning.spaces import Range, Space, defaults_in
+from cycseq.benchmarking.tuning.store import finished
+from cycseq.errors import ModelError
+from cycseq.io.files import whole, write_text
+from cycseq.models import MODELS
+
+STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
+
+
+@dataclass(frozen=True)
+class TuneResult:
+    """What was tried and what was best."""
+
+    folder: Path
+    settings: TuneSettings
+    trials: pd.DataFrame
+    """One row a trial: `trial`, `state` (complete, pruned, failed), `objective`, `folds` (how many were done), the
+    mean `mse_ratio` and `pearson_delta` over them, `seconds`, `reason` (of a failure), then the settings as JSON."""
+    folds: pd.DataFrame
+    """One row a trial, fold and metric: `trial`, `fold`, `metric`, `value`."""
+    best: dict[str, Any]
+    """The settings of the best complete trial, by name."""
+    best_trial: int
+    best_value: float
+    """Its objective: being the best of many, it flatters; the test part says what it is worth."""
+    default_value: float | None
+    """The objective of the defaults (trial 0); None where some lie outside the ranges, or it failed."""
+
+    def write_config(self, path: Path, *, data: Path, split: Path) -> None:
+        """Write the best settings as a YAML file for `cycseq fit --config`."""
+        import yaml  # type: ignore[import-untyped]
+
+        settings = {name: list(value) if isinstance(value, tuple) else value for name, value in self.best.items()}
+        chosen = {"class_path": f"{MODELS[self.settings.model]}.{self.settings.model}", "init_args": settings}
+        said = {"data": str(data), "split": str(split), "seed": self.settings.seed, "model": chosen}
+        write_text(path, yaml.safe_dump(said, sort_keys=False), overwrite=True)
+
+    def draw(self, path: Path) -> None:
+        """Write a figure of the objective by trial, with the best so far."""
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(4.6, 3.0), layout="constrained")
+        ax = figure.subplots()
+        complete = self.trials[self.trials["state"] == "complete"]
+        pruned = self.trials[self.trials["state"] == "pruned"]
+        best = (
+            complete["objective"].cummax() if self.settings.direction == "maximize" else complete["objective"].cummin()
+        )
+        ax.step(complete["trial"], best, where="post", color="#0072b2", linewidth=1.4, label="best so far")
+        ax.plot(complete["trial"], complete["objective"], "o", color="#24292f", markersize=4, label="all folds")
+        if len(pruned):
+            ax.plot(pruned["trial"], pruned["objective"], "x", color="#6b7280", markersize=4, label="stopped early")
+        if self.default_value is not None:
+            ax.axhline(self.default_value, color="#d55e00", linewidth=1.0, linestyle=(0, (4, 2)), label="defaults")
+        ax.set(xlabel="trial", ylabel=f"{self.settings.objective}, mean of inner folds", title=self.settings.model)
+        ax.legend(frameon=False, fontsize=8)
+        with whole(path, overwrite=True) as part:
+            figure.savefig(part, dpi=150, format="png")
+
+
+def result_of(study: Study, settings: TuneSettings, space: Space, folds: Sequence[str], out: Path) -> TuneResult:
+    """The tables, and the best of the complete trials; raises `ModelError` if there is none."""
+    done = finished(study)
+    found = [(n, t.user_attrs.get("scores", [])) for n, t in enumerate(done)]
+    long = [
+        {"trial": number, "fold": fold, "metric": metric, "value": scores[metric]}
+        for number, by_fold in found
+        for fold, scores in zip(folds, by_fold, strict=False)
+        for metric in METRICS
+    ]
+    rows = []
+    for number, by_fold in found:
+        trial = done[number]
+        means = {m: float(np.mean([scores[m] for scores in by_fold])) if by_fold else float("nan") for m in METRICS}
+        row = {"trial": number, "state": STATES[trial.state.name], "objective": settings.value(**means)}
+        told = {name: trial.user_attrs[name] for name in ("seconds", "reason")}
+        rows.append({**row, "folds": len(by_fold), **means, **told, **trial.params})
+    table = pd.DataFrame(rows)
+    complete = table[table["state"] == "complete"]
+    if complete.empty:
+        msg = f"all {len(table)} trials of {settings.model} failed: {table['reason'].iloc[-1]}"
+        raise ModelError(msg)
+    sign = -1.0 if settings.direction == "maximize" else 1.0
+    best = int(complete["trial"].iloc[int(np.argmin(sign * complete["objective"]))])
+    params = done[best].params
+    of_defaults = len(defaults_in(settings.model, space)) == len(space) and table.loc[0, "state"] == "complete"
+    return TuneResult(
+        folder=out,
+        settings=settings,
+        trials=table,
+        folds=pd.DataFrame(long, columns=["trial", "fold", "metric", "value"]),
+        best={n: params[n] if isinstance(space[n], Range) else json.loads(params[n]) for n in space},
+        best_trial=best,
+        best_value=float(table["objective"].iloc[best]),
+        default_value=float(table["objective"].iloc[0]) if of_defaults else None,
+    )

@@ -1,0 +1,301 @@
+"""The checks at the door: what labels, names and values must be before they are `PerturbationData`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from jaxtyping import Bool
+
+from cycseq.data.labels import FoundLabels, ObsKeys, find_labels
+from cycseq.data.mark import labels_as_written, mark_of, values_unchanged
+from cycseq.data.scale import SCALES, TARGET_SUM, Scale, Values, check_finite, look_at
+from cycseq.data.scale_decision import Decision, decide
+from cycseq.data.usual_names import CONTROL, NO_CONTROL
+from cycseq.errors import DataError, unknown_name
+from cycseq.io.untrusted import CONTROL_CHARACTERS
+from cycseq.matrix.arrays import Matrix
+from cycseq.matrix.stored import StoredMatrix, of_cells
+
+OBS = ("context", "perturbation", "batch")
+PAIR = "true_pair"
+"""Layer of simulated data: the same cell, perturbed; empty where a cell has no such pair."""
+AS_NAMED = ("perturbation", "context", "batch")
+"""The columns of `OBS` in the order of `ObsKeys`."""
+AS_WRITTEN = "labels as cycseq wrote them"
+CHANGED = "the values are not those that cycseq wrote into this file"
+REAL_NUMBERS = "biuf"
+"""Kinds of arrays: bool, whole numbers, floating point."""
+MOST_ROWS = 1 << 27
+"""A sparse matrix in memory has fewer cells and genes; one that claims more is damaged."""
+SYMBOL_COLUMNS = ("gene_name", "gene_symbol", "gene_symbols", "feature_name", "symbol")
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """What has passed the door."""
+
+    adata: ad.AnnData
+    scale: Scale
+    notes: tuple[str, ...]
+
+
+def admit(
+    adata: ad.AnnData,
+    keys: ObsKeys,
+    *,
+    scale: str | None,
+    default_context: str,
+    make_unique: bool,
+    drop_unlabelled: bool,
+    drop_empty: bool,
+    layers: Sequence[str],
+) -> Admitted:
+    """Check an AnnData and give its columns and labels their names here; see `PerturbationData.from_anndata`.
+
+    `X` is copied once at most, and not at all if it is float32 (CSR or dense) and no cell is left out.
+    """
+    adata = adata.to_memory() if adata.isbacked else adata
+    check_size(adata)
+    found = labels_of(adata, keys, default_context=default_context, drop_unlabelled=drop_unlabelled)
+    x = float32(adata.X)
+    decision = scale_of(adata, x, keys, said=scale, layers=layers)
+    x, decided = decision.converted(x), decision.scale
+    notes = [f"scale: {decided} ({decision.reason})"]
+    kept = found.labelled & ~_empty(x, adata.obs_names, decided, found.labelled, allowed=drop_empty)
+    n_unlabelled = int((~found.labelled).sum()) - found.n_other_controls
+    for what, n in (("label", n_unlabelled), ("single count", int((found.labelled & ~kept).sum()))):
+        notes += [f"{n:,} cells without a {what} were left out"] if n else []
+    if not kept.any():
+        msg = "no cells are left: all are without a label or empty. Look at the file with cycseq inspect."
+        raise DataError(msg)
+    var = _var(adata.var, notes)
+    obs = _obs(adata.obs, found)
+    for name in OBS:
+        check_names(obs.loc[kept, name].cat.remove_unused_categories().cat.categories, f"{name}s")
+    _unique(obs, var, make_unique=make_unique)
+    out = ad.AnnData(X=x, obs=obs, var=var, uns=dict(adata.uns), obsm=dict(adata.obsm))
+    if written_by_us(adata, keys):
+        out.varm.update(adata.varm)
+        out.layers.update({name: float32(adata.layers[name]) for name in adata.layers if name == PAIR})
+    out.uns["cycseq"] = {**mark_of(adata), "scale": decided}
+    if decision.target_sum is not None:
+        out.uns["cycseq"]["target_sum"] = decision.target_sum
+    return Admitted(adata=out if kept.all() else out[kept].copy(), scale=decided, notes=(*found.notes, *notes))
+
+
+def written_by_us(adata: ad.AnnData, keys: ObsKeys) -> bool:
+    """Whether cycseq wrote the data and nothing else was said about their labels, which are then taken as they are."""
+    return bool(mark_of(adata)) and keys == ObsKeys() and all(name in adata.obs for name in OBS)
+
+
+def labels_of(adata: ad.AnnData, keys: ObsKeys, *, default_context: str, drop_unlabelled: bool) -> FoundLabels:
+    """The labels of the cells; see `find_labels`."""
+    if written_by_us(adata, keys):
+        labels = adata.obs[list(OBS)].astype(str)
+        if not labels_as_written(adata.obs[list(OBS)]):
+            control = CONTROL if (labels["perturbation"] == CONTROL).any() else NO_CONTROL
+            columns = ObsKeys(*AS_NAMED, control, other_controls="keep")
+            return find_labels(adata.obs, columns, default_context=default_context, drop_unlabelled=drop_unlabelled)
+        return FoundLabels(labels, np.ones(adata.n_obs, dtype=bool), notes=(AS_WRITTEN,))
+    genes = {*adata.var_names.astype(str), *gene_symbols(adata.var)[0]}
+    return find_labels(adata.obs, keys, default_context=default_context, drop_unlabelled=drop_unlabelled, genes=genes)
+
+
+def scale_of(adata: ad.AnnData, x: Matrix, keys: ObsKeys, *, said: str | None, layers: Sequence[str]) -> Decision:
+    """The scale and how it is known: as cycseq wrote it, as said, or found from the values (float32)."""
+    seen = look_at(x)
+    written, unchanged = mark_of(adata).get("scale"), values_unchanged(adata)
+    if written_by_us(adata, keys) and written is not None and said in (None, written):
+        if written not in SCALES:
+            raise unknown_name(str(written), "scale", SCALES, DataError)
+        if (unchanged or (unchanged is None and said)) and _may_be(written, seen):
+            check_finite(seen)
+            return Decision(written, "as cycseq wrote it")
+    if unchanged is not False:
+        return decide(x, seen, said, layers=layers)
+    try:
+        decision = decide(x, seen, said, layers=layers)
+    except DataError as err:
+        msg = f"{CHANGED}: {err}"
+        raise DataError(msg, option=err.option) from err
+    if said is None and decision.scale == written == "log1p" and decision.target_sum is None:
+        msg = (
+            f"{CHANGED}, and what fractional values are now they do not tell: give the file as cycseq wrote it, or say "
+            f"--scale log1p if they are still ln(1 + counts per {TARGET_SUM:,.0f})."
+        )
+        raise DataError(msg, option="--scale log1p")
+    return replace(decision, reason=f"{decision.reason}; {CHANGED}")
+
+
+def _may_be(scale: str, seen: Values) -> bool:
+    """Whether all values may be on a scale of which a sample is."""
+    return scale != "counts" or (not seen.n_fractional and seen.lowest >= 0)
+
+
+def check_size(adata: ad.AnnData) -> None:
+    """Raise `DataError` if there are no cells, no genes or no values."""
+    if adata.n_obs == 0 or adata.n_vars == 0:
+        msg = f"the data are empty: {adata.n_obs} cells x {adata.n_vars} genes."
+        raise DataError(msg)
+    if adata.X is None:
+        msg = "the file has no X. Say --layer NAME to take the values from a layer."
+        raise DataError(msg, option="--layer NAME")
+
+
+def float32(x: Any) -> Matrix:
+    """CSR or dense float32 without duplicated or stored zero entries; the same memory where it was so already.
+
+    Raises
+    ------
+    DataError
+        If the values are no real numbers, or a sparse matrix is damaged.
+    """
+    if isinstance(x, StoredMatrix):  # its reader has seen to it
+        return x
+    if getattr(x, "dtype", np.dtype(np.float32)).kind not in REAL_NUMBERS:
+        msg = f"the values are of type {x.dtype}, but must be real numbers: give counts or log1p values."
+        raise DataError(msg)
+    if not sp.issparse(x):
+        return np.ascontiguousarray(x, dtype=np.float32)
+    csr = sp.csr_matrix(check_indices(x), dtype=np.float32)
+    tidy = csr.has_canonical_format and np.count_nonzero(csr.data) == csr.nnz
+    if not tidy:
+        csr = csr.copy() if csr.data is x.data or np.shares_memory(csr.data, x.data) else csr
+        csr.sum_duplicates()
+        csr.eliminate_zeros()
+    return csr
+
+
+def check_indices(values: Any) -> Any:
+    """The values, if every sparse matrix among them (also inside of tables) says where its entries lie, and they lie inside.
+
+    SciPy's compiled loops trust the index arrays and would read outside of them.
+
+    Raises
+    ------
+    DataError
+        If an index array is damaged.
+    """
+    if isinstance(values, Mapping):
+        for value in values.values():
+            check_indices(value)
+    elif sp.issparse(values):
+        try:
+            if max(values.shape) > MOST_ROWS:
+                msg = f"shape {values.shape}"
+                raise ValueError(msg)
+            if values.format in {"csr", "csc", "bsr"}:
+                if (values.indptr[1:] < values.indptr[:-1]).any():  # SciPy looks only where the last one is above 0
+                    msg = "index pointer values must form a non-decreasing sequence"
+                    raise ValueError(msg)
+                values.check_format(full_check=True)
+            elif values.format != "coo":  # COO checks itself
+                msg = f"format {values.format}"
+                raise ValueError(msg)
+        except ValueError as err:
+            msg = f"a sparse matrix is damaged: its indices do not fit its shape {values.shape} ({err})."
+            raise DataError(msg) from err
+    return values
+
+
+def empty_cells(x: Matrix) -> Bool[np.ndarray, "cells"]:
+    """Which cells have no value other than zero."""
+    if isinstance(x, StoredMatrix):
+        return of_cells(x, empty_cells).astype(bool)
+    empty = ~x.any(axis=1) if isinstance(x, np.ndarray) else np.diff(x.indptr) == 0
+    return np.asarray(empty, dtype=bool)
+
+
+def duplicated(names: pd.Index, what: str) -> None:
+    """Raise `DataError` if a name of the cells or genes occurs twice."""
+    twice = names[names.duplicated()]
+    if len(twice):
+        msg = (
+            f"{len(twice):,} {what} have a name that occurred before (first: {twice[0]}). "
+            "Remove the duplicates, or let them have a suffix with --make-unique true."
+        )
+        raise DataError(msg, option="--make-unique true")
+
+
+def check_names(names: pd.Index, what: str) -> None:
+    """Raise `DataError` if a name is empty or holds what none may hold, such as the control characters of terminals."""
+    together = "".join(names.tolist())
+    if "" not in names and (together.isprintable() or CONTROL_CHARACTERS.search(together) is None):
+        return
+    bad = [name for name in names if not name or CONTROL_CHARACTERS.search(name)]
+    msg = f"{len(bad):,} {what} have a name that is empty or holds control characters (first: {bad[0]!r}): rename them."
+    raise DataError(msg)
+
+
+def symbols_or_ids(ids: pd.Index, symbols: pd.Series) -> pd.Index:
+    """Gene symbols; the identifier where a symbol is missing or belongs to several genes."""
+    text = symbols.astype(str).to_numpy()
+    unusable = pd.Series(text).duplicated(keep=False).to_numpy() | pd.isna(symbols).to_numpy() | (text == "")
+    return pd.Index(np.where(unusable, ids.astype(str), text))
+
+
+def _empty(
+    x: Matrix, names: pd.Index, scale: Scale, labelled: np.ndarray, *, allowed: bool
+) -> Bool[np.ndarray, "cells"]:
+    empty = np.zeros(x.shape[0], dtype=bool) if scale == "scaled" else empty_cells(x) & labelled
+    if empty.any() and not allowed:
+        msg = (
+            f"{int(empty.sum()):,} cells are empty (all values 0; first: {names[empty][0]}). "
+            "Remove them from the file, or leave them out with --drop-empty true."
+        )
+        raise DataError(msg, option="--drop-empty true")
+    return empty
+
+
+def _obs(obs: pd.DataFrame, found: FoundLabels) -> pd.DataFrame:
+    """The file's columns, texts as categories, with ours; a column whose name ours takes is kept under another."""
+    out = obs.copy()
+    out.index = pd.Index(out.index.astype(str), name=None)
+    out.columns = out.columns.astype(str)
+    for name in out.select_dtypes(["object", "string"]).columns:
+        out[name] = pd.Categorical(out[name].where(out[name].isna(), out[name].astype(str)))
+    for name in OBS:
+        ours = pd.Categorical(found.obs[name])
+        if name in out and not (out[name].astype(str).to_numpy() == np.asarray(ours, dtype=str)).all():
+            out[f"{name}_in_file"] = out[name]
+        out[name] = ours
+    return out
+
+
+def gene_symbols(var: pd.DataFrame) -> tuple[pd.Index, str | None]:
+    """The names of the genes, and the column that they come from.
+
+    Symbols take the place of Ensembl identifiers where the file has them (GEARS' var `gene_name`).
+    """
+    names = pd.Index(var.index.astype(str), name=None)
+    ensembl = sum(bool(re.match(r"ENS[A-Z]*G\d{6}", name)) for name in names[:100])
+    column = next((name for name in SYMBOL_COLUMNS if name in var), None)
+    if column is None or ensembl <= min(100, len(names)) / 2:
+        return names, None
+    return symbols_or_ids(names, var[column]), column
+
+
+def _var(var: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
+    out = var.copy()
+    out.columns = out.columns.astype(str)
+    names, column = gene_symbols(var)
+    if column:
+        out["gene_id"] = out.index.astype(str)
+        notes.append(f"genes are named by var[{column!r}]")
+    out.index = names
+    return out
+
+
+def _unique(obs: pd.DataFrame, var: pd.DataFrame, *, make_unique: bool) -> None:
+    for frame, what in ((obs, "cells"), (var, "genes")):
+        check_names(frame.index, what)
+        if make_unique:
+            frame.index = pd.Index(ad.utils.make_index_unique(frame.index))
+        duplicated(frame.index, what)

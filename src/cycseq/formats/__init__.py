@@ -1,0 +1,1 @@
+"""Files in and out: readers, other tools' layouts, the catalogue of public data, `inspect`."""

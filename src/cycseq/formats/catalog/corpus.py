@@ -1,0 +1,97 @@
+"""The first CycSeq's corpus: its data sets made one, on common genes, with ComBat and metacells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from cycseq.data.dataset import PerturbationData
+from cycseq.data.usual_names import CONTROL
+from cycseq.formats.catalog.base import DataSet
+from cycseq.preparation.prepare import PrepareSettings, prepare
+from cycseq.preparation.selection import FEWEST_CONTROLS
+
+CORPUS = (
+    "jost2020",
+    "nk_cropseq",
+    "norman2019_raw",
+    "replogle2022_k562_counts",
+    "replogle2022_rpe1_counts",
+    "pancancer",
+)
+"""Counts, or what becomes log1p alike; the first CycSeq took Replogle's standardised values, which cannot be joined to counts."""
+
+
+@dataclass(frozen=True)
+class CorpusSettings:
+    """How the first CycSeq's data sets become one (`cycseq datasets fetch cycseq`)."""
+
+    datasets: tuple[str, ...] = CORPUS
+    """Names of the data sets, separated by commas."""
+    genes: int = 2000
+    """How many highly variable genes to keep of those that all data sets have; perturbed genes are kept besides."""
+    combat: bool = True
+    """Shift batches onto each other with ComBat, fitted on control cells."""
+    metacells: bool = True
+    """Average cells of a condition to metacells, as CycSeq does."""
+    metacell_cells: int = 50
+    """Cells in a metacell."""
+    metacell_draws: int = 50
+    """Metacells of each condition."""
+    seed: int = 0
+    """Fixes the draws of metacells."""
+
+
+def join(parts: Iterable[tuple[DataSet, PerturbationData]], settings: CorpusSettings | None = None) -> PerturbationData:
+    """One log1p data set out of several of the catalogue.
+
+    Every data set is normalised by the library sizes of its own cells over all of its genes; then they are merged on
+    their common genes. Contexts carry the method (`K562_CRISPRi`, `K562_CRISPRa`), because activation and knock-down
+    of one gene are not one perturbation. Contexts with fewer than two control cells are dropped.
+
+    Parameters
+    ----------
+    parts
+        Data sets with their cells; one at a time is held as it was, so that an iterator saves memory.
+    settings
+        What to do.
+
+    Raises
+    ------
+    DataError
+        If they have hardly any genes in common, or a part has no control cells.
+    """
+    settings = settings or CorpusSettings()
+    logged, names = [], []
+    for dataset, data in parts:
+        named = _with_method(_with_controls(data), dataset.method)
+        logged.append(prepare([named], PrepareSettings(genes="all")))
+        names.append(dataset.name)
+    chosen = PrepareSettings(
+        genes=settings.genes,
+        combat=settings.combat,
+        metacells=settings.metacells,
+        metacell_cells=settings.metacell_cells,
+        metacell_draws=settings.metacell_draws,
+        seed=settings.seed,
+    )
+    return prepare(logged, chosen, names)
+
+
+def _with_controls(data: PerturbationData) -> PerturbationData:
+    obs = data.adata.obs
+    n_controls = (obs["perturbation"] == CONTROL).groupby(obs["context"].astype(str)).sum()
+    few = n_controls.index[n_controls < FEWEST_CONTROLS]
+    if not len(few):
+        return data
+    kept = data.take((~obs["context"].astype(str).isin(few)).to_numpy())
+    shown = ", ".join(few[:5]) + (", ..." if len(few) > 5 else "")
+    note = f"{len(few)} contexts with fewer than {FEWEST_CONTROLS} control cells were dropped ({shown})"
+    return PerturbationData(adata=kept.adata, scale=kept.scale, notes=(*kept.notes, note))
+
+
+def _with_method(data: PerturbationData, method: str) -> PerturbationData:
+    adata = data.adata.copy() if method != "none" else data.adata
+    if method != "none":
+        adata.obs["context"] = adata.obs["context"].cat.rename_categories(lambda name: f"{name}_{method}")
+    return PerturbationData(adata=adata, scale=data.scale, notes=data.notes)

@@ -1,0 +1,251 @@
+"""What a file holds, what is missing, and what to type to mend it: on one screen."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.labels import FoundLabels
+from cycseq.data.usual_names import CONTROL
+from cycseq.data.validate import check_size, duplicated, empty_cells, float32, gene_symbols, labels_of, scale_of
+from cycseq.errors import DataError
+from cycseq.formats.readers import Loaded, ReadSettings, default_context, load
+from cycseq.matrix.stored import StoredMatrix, by_block
+from cycseq.preparation.selection import check_contexts
+
+SHOWN_CONTEXTS, SHOWN_PROBLEMS, SHOWN_NOTES = 10, 5, 10
+FEW = 10
+"""A condition with fewer cells has a mean that is mostly noise."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that `cycseq prepare` would refuse."""
+
+    message: str
+    command: str
+    """What to type to mend it; empty where the file itself must change."""
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What was found in a file."""
+
+    path: Path
+    headline: str
+    """Format, cells x genes, sparse or dense, memory."""
+    found: tuple[str, ...]
+    """Scale and labels, and how they were chosen."""
+    contexts: pd.DataFrame
+    """One row per context: cells, control cells, perturbations; empty where the labels are unknown."""
+    summary: tuple[str, ...]
+    """Perturbations, cells per condition, perturbed genes among the genes, what is scarce."""
+    problems: tuple[Problem, ...]
+    command: str
+    """The next command, with every option that mends a problem."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether `cycseq prepare` would take the file as it is."""
+        return not self.problems
+
+    def text(self) -> str:
+        """Plain text of at most 40 lines."""
+        lines = [f"{self.path.name or self.path}: {self.headline}", *(f"  {note}" for note in self.found[:SHOWN_NOTES])]
+        lines += [f"  {line}" for line in self.summary]
+        if len(self.contexts):
+            shown = self.contexts.head(SHOWN_CONTEXTS)
+            width = max(len("context"), *(len(str(name)) for name in shown.index))
+            lines += [f"  {'context':<{width}} {'cells':>9} {'control':>9} {'perturbations':>14}"]
+            lines += [f"  {name:<{width}} {row[0]:>9,} {row[1]:>9,} {row[2]:>14,}"
+                      for name, row in zip(shown.index, shown.to_numpy(), strict=True)]  # fmt: skip
+            hidden = len(self.contexts) - len(shown)
+            lines += [f"  ... and {hidden} contexts more"] if hidden else []
+        for problem in self.problems[:SHOWN_PROBLEMS]:
+            lines += [f"problem: {problem.message}", *([f"    type: {problem.command}"] if problem.command else [])]
+        if len(self.problems) > SHOWN_PROBLEMS:
+            lines.append(f"... and {len(self.problems) - SHOWN_PROBLEMS} problems more")
+        if self.ready:
+            lines.append(f"ready: type {self.command}")
+        elif len(self.problems) > 1 and all(problem.command for problem in self.problems):
+            lines.append(f"not ready; all at once: {self.command}")
+        else:
+            lines.append("not ready")
+        return "\n".join(lines)
+
+
+def inspect_file(path: Path | str, settings: ReadSettings | None = None) -> Inspection:
+    """Describe a file; what is wrong with its data is described as well, not raised.
+
+    Parameters
+    ----------
+    path
+        Anything that `cycseq.read` reads.
+    settings
+        What is not to be found by itself.
+
+    Raises
+    ------
+    FileError
+        If the file is missing, damaged, or of no known format.
+    """
+    path, settings = Path(path), settings or ReadSettings()
+    try:
+        loaded = load(path, settings)
+        check_size(loaded.adata)
+    except DataError as err:
+        problem = _problem(path, settings, err)
+        return Inspection(
+            path, "cannot be laid out as cells x genes", (), pd.DataFrame(), (), (problem,), problem.command
+        )
+    errors: list[DataError] = []
+    found, summary, contexts = _described(path, loaded, settings, errors)
+    options = [err.option for err in errors if err.option]
+    return Inspection(
+        path=path,
+        headline=_headline(loaded),
+        found=(*loaded.notes, *found),
+        contexts=contexts,
+        summary=tuple(summary),
+        problems=tuple(_problem(path, settings, err) for err in errors),
+        command=_command(path, settings, options),
+    )
+
+
+def _described(
+    path: Path, loaded: Loaded, settings: ReadSettings, errors: list[DataError]
+) -> tuple[list[str], list[str], pd.DataFrame]:
+    """Sentences on labels and scale, on conditions, and the table of contexts; what is wrong is added to `errors`."""
+    adata, keys = loaded.adata, settings.keys()
+    notes: list[str] = []
+
+    def attempt(check: Callable[[], Any]) -> Any:
+        try:
+            return check()
+        except DataError as err:
+            errors.append(err)
+            return None
+
+    def labels(*, drop_unlabelled: bool) -> FoundLabels:
+        name = settings.context_name or default_context(path)
+        return labels_of(adata, keys, default_context=name, drop_unlabelled=drop_unlabelled)
+
+    x = float32(adata.X)
+    scale = attempt(lambda: scale_of(adata, x, keys, said=settings.scale, layers=loaded.layers))
+    if scale is not None:
+        notes.append(f"scale: {scale.scale} ({scale.reason})")
+        if scale.scale == "scaled":
+            msg = "the values are scaled (standardised genes), which cannot be undone: give counts or log1p values."
+            errors.append(DataError(msg))
+    found = attempt(lambda: labels(drop_unlabelled=True))
+    if found is None:
+        described = pd.DataFrame(), [f"obs columns: {', '.join(map(str, adata.obs.columns[:12])) or 'none'}"]
+    else:
+        if not settings.drop_unlabelled:
+            attempt(lambda: labels(drop_unlabelled=False))
+        notes += found.notes
+        described = _conditions(adata, found, attempt)
+    empty = empty_cells(x)
+    if empty.any() and (scale is None or scale.scale != "scaled") and not settings.drop_empty:
+        msg = f"{int(empty.sum()):,} cells are empty (all values 0; first: {adata.obs_names[empty][0]})."
+        errors.append(DataError(msg, option="--drop-empty true"))
+    if not settings.make_unique:
+        attempt(lambda: duplicated(adata.obs_names, "cells"))
+        attempt(lambda: duplicated(adata.var_names, "genes"))
+    return notes, described[1], described[0]
+
+
+def _conditions(
+    adata: ad.AnnData, found: FoundLabels, attempt: Callable[[Callable[[], Any]], Any]
+) -> tuple[pd.DataFrame, list[str]]:
+    """Contexts, perturbations and cells of each, and what is scarce among them."""
+    labels = found.obs[found.labelled]
+    unvalued = ad.AnnData(obs=labels, var=pd.DataFrame(index=_symbols(adata)))
+    data = PerturbationData(adata=unvalued, scale="counts")
+    attempt(lambda: check_contexts(data, np.ones(data.n_cells, dtype=bool)))
+    is_control = labels["perturbation"] == CONTROL
+    grouped = labels.assign(control=is_control).groupby("context", sort=False, observed=True)
+    contexts = pd.DataFrame({"cells": grouped.size(), "control": grouped["control"].sum()})
+    perturbed = labels[~is_control].groupby("context", observed=True)["perturbation"].nunique()
+    contexts["perturbations"] = perturbed.reindex(contexts.index).fillna(0).astype(int)
+    contexts = contexts.sort_values("cells", ascending=False)
+
+    sizes = np.bincount(data.condition_codes, minlength=len(data.conditions()))
+    sizes = np.array([n for n, c in zip(sizes, data.conditions(), strict=True) if not c.is_control], dtype=int)
+    parts = [Condition("", name).parts for name in data.perturbations]
+    n_single = sum(len(names) == 1 for names in parts)
+    lines = [
+        f"contexts: {len(contexts)}; perturbed conditions: {sizes.size}; perturbations: {len(data.perturbations)} "
+        f"({n_single} single, {len(parts) - n_single} combined)"
+    ]
+    if sizes.size:
+        few = int((sizes < FEW).sum())
+        scarce = f"; {few} have fewer than {FEW}" if few else ""
+        lines.append(
+            f"cells per condition: {sizes.min():,} min, {np.median(sizes):,.0f} median, {sizes.max():,} max{scarce}"
+        )
+        targets = sorted({part for names in parts for part in names})
+        absent = [gene for gene in targets if gene not in data.adata.var_names]
+        lines.append(f"perturbed genes among the genes: {len(targets) - len(absent)} of {len(targets)}" + (
+            f" (absent: {', '.join(absent[:5])}{', ...' if len(absent) > 5 else ''})" if absent else ""))  # fmt: skip
+    if len(contexts) == 1:
+        lines.append("one context: transfer to an unseen context cannot be tested; unseen perturbations can")
+    return contexts, lines
+
+
+def _symbols(adata: ad.AnnData) -> pd.Index:
+    names, _ = gene_symbols(adata.var)
+    unique: pd.Index = ad.utils.make_index_unique(names)
+    return unique
+
+
+def _headline(loaded: Loaded) -> str:
+    x = loaded.adata.X
+    parts = [_extent(x)] if not isinstance(x, StoredMatrix) else [extent for _, extent in by_block(x, _extent)]
+    stored, n_bytes = np.sum([part[:2] for part in parts], axis=0)
+    kind, (n_cells, n_genes) = parts[0][2], loaded.adata.shape
+    return (
+        f"{loaded.format}, {n_cells:,} cells x {n_genes:,} genes, {kind} ({100 * stored / (n_cells * n_genes):.1f} % "
+        f"non-zero), {n_bytes / 2**20:,.1f} MiB in memory"
+    )
+
+
+def _extent(x: Any) -> tuple[int, int, str]:
+    """Values that are not zero, bytes in memory, and whether it is sparse or dense."""
+    if sp.issparse(x):
+        return x.nnz, x.data.nbytes + x.indices.nbytes + x.indptr.nbytes, "sparse"
+    return int(np.count_nonzero(x)), x.nbytes, "dense"
+
+
+def _problem(path: Path, settings: ReadSettings, err: DataError) -> Problem:
+    return Problem(str(err), _command(path, settings, [err.option]) if err.option else "")
+
+
+def _command(path: Path, settings: ReadSettings, options: list[str]) -> str:
+    """`cycseq prepare` with what was said and what mends."""
+    said = [
+        f"--{field.name.replace('_', '-')} {shlex.quote(_typed(value))}"
+        for field in dataclasses.fields(settings)
+        if (value := getattr(settings, field.name)) != field.default
+    ]
+    mended = {option.split()[0] for option in options}
+    words = [*(option for option in said if option.split()[0] not in mended), *dict.fromkeys(options)]
+    out = f"{default_context(path)}_prepared.h5ad"
+    return " ".join(["cycseq prepare", shlex.quote(str(path)), *words, "--out", shlex.quote(out)])
+
+
+def _typed(value: Any) -> str:
+    """A setting as it is typed."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, str | Path) else ",".join(map(str, value))

@@ -1,0 +1,111 @@
+"""Data that come piece by piece and are written as they come: memory holds one piece, and the labels of all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import anndata as ad
+import h5py
+import numpy as np
+import pandas as pd
+
+from cycseq.data.dataset import DATA_ENDINGS, PerturbationData
+from cycseq.data.posterior import CONDITIONS
+from cycseq.data.validate import OBS
+from cycseq.data.values import write_adata
+from cycseq.formats.readers.stored import stay_in_file
+from cycseq.io.files import check_output, whole
+from cycseq.matrix.stored import concatenated
+
+
+def write_pieces(
+    pieces: Iterable[ad.AnnData],
+    path: Path,
+    *,
+    overwrite: bool = False,
+    finish: Callable[[ad.AnnData], None] = lambda adata: None,
+) -> ad.AnnData:
+    """Write cells that come in pieces to h5ad or zarr, whole or not at all.
+
+    The values of each piece go to a file of their own at once, and from these files to the last one: so much disk space
+    is needed twice while it is written.
+
+    Parameters
+    ----------
+    pieces
+        Cells of the same genes and layers. What stands in `varm` (genes x something) stands side by side in the end; `uns`
+        is that of the first piece.
+    path, overwrite
+        As of `PerturbationData.write`.
+    finish
+        Called with the whole before it is written: adds what only all pieces together tell.
+
+    Returns
+    -------
+    AnnData
+        The whole, without values.
+    """
+    check_output(path, overwrite=overwrite, endings=DATA_ENDINGS)
+    with whole(path, overwrite=overwrite) as part:
+        found = [_kept(piece, part.with_name(f"piece{i}.h5ad")) for i, piece in enumerate(pieces)]
+        first = found[0].adata
+        obs = pd.concat([piece.adata.obs.astype(dict.fromkeys(OBS, str)) for piece in found])
+        for name in [*OBS, *obs.select_dtypes("object").columns]:
+            obs[name] = pd.Categorical(obs[name])
+        adata = ad.AnnData(
+            X=concatenated([piece.values["X"] for piece in found]),
+            obs=obs,
+            var=first.var,
+            uns=dict(first.uns),
+            obsm={name: np.concatenate([piece.adata.obsm[name] for piece in found]) for name in first.obsm},
+            varm={name: np.concatenate([piece.adata.varm[name] for piece in found], axis=1) for name in first.varm},
+            layers={
+                name: concatenated([piece.values[name] for piece in found]) for name in found[0].values if name != "X"
+            },
+        )
+        finish(adata)
+        write_adata(adata, part)
+    return ad.AnnData(obs=adata.obs, var=adata.var, uns=adata.uns, varm=adata.varm)
+
+
+def write_predictions(pieces: Iterable[PerturbationData], path: Path, *, overwrite: bool = False) -> ad.AnnData:
+    """Write predicted cells that come in pieces; a single piece is written as it is. Arguments as of `write_pieces`."""
+    rest = iter(pieces)
+    first, second = next(rest), next(rest, None)
+    if second is None:
+        first.write(path, overwrite=overwrite)
+        return first.adata
+    conditions: list[str] = []
+
+    def noted() -> Iterator[ad.AnnData]:
+        for piece in chain([first, second], rest):
+            conditions.extend(piece.adata.uns.get(CONDITIONS, ()))
+            yield piece.adata
+
+    def name_columns(adata: ad.AnnData) -> None:
+        if conditions:
+            adata.uns[CONDITIONS] = conditions
+
+    return write_pieces(noted(), path, overwrite=overwrite, finish=name_columns)
+
+
+@dataclass(frozen=True)
+class _Piece:
+    adata: ad.AnnData
+    """Without values."""
+    values: dict[str, Any]
+    """X and the layers, stored."""
+
+
+def _kept(piece: ad.AnnData, path: Path) -> _Piece:
+    """The piece with its values on the disk."""
+    ad.AnnData(X=piece.X, layers=piece.layers).write_h5ad(path)
+    light = ad.AnnData(obs=piece.obs, var=piece.var, uns=piece.uns, obsm=piece.obsm, varm=piece.varm)
+    with h5py.File(path) as file:
+        values = {"X": stay_in_file(file["X"], piece.n_obs)}
+        values |= {name: stay_in_file(file["layers"][name], piece.n_obs) for name in piece.layers}
+    return _Piece(light, values)

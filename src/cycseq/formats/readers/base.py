@@ -1,0 +1,244 @@
+"""What every reader is: a path goes in, an AnnData with what the file said about itself comes out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import anndata as ad
+import pandas as pd
+
+from cycseq.data.labels import ObsKeys, OtherControls
+from cycseq.data.scale import SaidScale
+from cycseq.errors import CycseqError, DataError, FileError
+from cycseq.io.special_files import refuse_special
+from cycseq.io.untrusted import opened
+
+Orientation = Literal["cells-by-genes", "genes-by-cells"]
+CELL_NAMES = (
+    "unnamed: 0",
+    "cell",
+    "cells",
+    "cell_barcode",
+    "barcode",
+    "barcodes",
+    "cell_id",
+    "cellid",
+    "cell_name",
+    "index",
+)
+"""Header of the column that names the cells, in lower case; pandas' own for a column without one is the first."""
+BARCODE = re.compile(r"[ACGT]{8,}([-.]\d+)?")
+MOST_COLUMNS = 2_000_000
+"""Of a table; each costs a kilobyte while it is read."""
+
+
+@dataclass(frozen=True)
+class ReadSettings:
+    """How a file is to be read; all that is left out is found, and printed."""
+
+    perturbation_key: str | None = None
+    """obs column of the perturbation of each cell."""
+    context_key: str | None = None
+    """obs column of the cell line or cell type."""
+    batch_key: str | None = None
+    """obs column of the batch, donor or replicate."""
+    control: str | list[str] | tuple[str, ...] | None = None
+    """Label of the control cells; several joined by commas are one control together, and each may be a pattern
+    ('non-targeting*'); `none` where the file has no control cells."""
+    other_controls: OtherControls = "leave-out"
+    """What becomes of cells with a label that looks like a control and is not named by --control: leave-out, or keep
+    (as a perturbation)."""
+    guide_suffix: str | None = None
+    """What labels of guides end in, as a regular expression ('_g\\d+'), or `auto`: guides of one gene become one
+    perturbation. Left out, each label is a perturbation of its own."""
+    split_by: str | None = None
+    """obs column, such as the time, each level of which becomes a context of its own (`K562_time_24`) with its own
+    controls; times are pooled otherwise."""
+    scale: SaidScale | None = None
+    """What the values are: `counts`; `log1p`, the natural logarithm of 1 + counts per 10,000 (or per another total, to be
+    taken as they are); `log2`, the same to base 2; `normalised`, counts of equal totals without a logarithm; `scaled`,
+    standardised genes. Found from the values if left out."""
+    layer: str | None = None
+    """Take the values from this layer instead of X; `raw` takes `.raw`, `obsm/NAME` takes predictions
+    that lie there (real cells are read from X then)."""
+    context_name: str | None = None
+    """Context of all cells where no column names one; the file's name if left out."""
+    make_unique: bool = False
+    """Give duplicated cells and genes a suffix instead of refusing them."""
+    drop_unlabelled: bool = False
+    """Leave out cells without a perturbation or context instead of refusing them."""
+    drop_empty: bool = False
+    """Leave out cells whose values are all zero instead of refusing them."""
+    orientation: Orientation | None = None
+    """Whether the rows of a CSV or NPY file are cells or genes."""
+    labels_file: Path | None = None
+    """CSV with one row per cell and obs columns, for files that hold values only; GEO's `cell_identities` is one."""
+    label_columns: tuple[str, ...] = ()
+    """Columns of a CSV of cells that are labels, not genes, though they hold numbers; usual names need not be said."""
+    genes_file: Path | None = None
+    """Names of the genes, one a line, for NPY and NPZ files, and for h5ad whose genes are only numbered."""
+
+    memory: str | None = None
+    """How much memory may be used, for example 4GiB: values of an h5ad or zarr file that take more than a quarter of it
+    stay in the file and are read in parts. All that the machine has if left out."""
+
+    def keys(self) -> ObsKeys:
+        """The obs columns that were said."""
+        return ObsKeys(
+            self.perturbation_key,
+            self.context_key,
+            self.batch_key,
+            self.control,
+            other_controls=self.other_controls,
+            guide_suffix=self.guide_suffix,
+            split_by=self.split_by,
+        )
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A file as it is: nothing renamed, nothing checked."""
+
+    adata: ad.AnnData
+    """Cells x genes."""
+    format: str
+    """In words, for people."""
+    notes: tuple[str, ...] = ()
+    """What was inferred, in sentences to print."""
+    layers: tuple[str, ...] = ()
+    """What `--layer` could take instead."""
+    labels: Path | None = None
+    """A table of the cells' labels that lies beside the file."""
+    unnamed: bool = False
+    """Whether the file does not name its cells, so that labels go by their order."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One family of formats."""
+
+    name: str
+    looks_like: str
+    """How a user recognises it."""
+    fits: Callable[[Path], bool]
+    """Whether the path is of this family, by name and, where that cannot tell, by content."""
+    read: Callable[[Path, ReadSettings], Loaded]
+
+
+@contextmanager
+def damage_named(path: Path, expected: str) -> Iterator[None]:
+    """Turn what libraries raise at damaged files into one `FileError` with one line."""
+    try:
+        yield
+    except CycseqError:
+        raise
+    except MemoryError as err:
+        msg = f"{path} cannot be read as {expected}: it claims to hold more than the memory does. It may be damaged."
+        raise FileError(msg) from err
+    except Exception as err:
+        reason = re.sub(r"\s+", " ", str(err)).strip()[:200] or type(err).__name__
+        msg = f"{path} cannot be read as {expected}: it is damaged, truncated or of another format ({reason})."
+        raise FileError(msg) from err
+
+
+def without_gz(path: Path) -> str:
+    """The name without `.gz`, in lower case."""
+    return path.name.lower().removesuffix(".gz")
+
+
+def first_line(path: Path) -> str:
+    """The header of a text file, plain or gzipped; raises `FileError` where it names too many columns for any table."""
+    with damage_named(path, "text"), opened(path) as lines:
+        header = lines.readline().decode("utf-8").rstrip("\r\n")
+    if header.count(separator(header)) > MOST_COLUMNS:
+        msg = f"{path} names more than {MOST_COLUMNS:,} columns in its first line: it is damaged or of another format."
+        raise FileError(msg)
+    return header
+
+
+def separator(header: str) -> str:
+    """Comma, tab or semicolon: whichever occurs most in the header."""
+    return max(",\t;", key=header.count)
+
+
+def read_csv(path: Path, sep: str | None = None, **settings: Any) -> pd.DataFrame:
+    """What `pandas.read_csv` makes of a text file, plain or gzipped, within the limits of `opened`."""
+    sep = separator(first_line(path)) if sep is None else sep
+    with opened(path) as text:
+        frame: pd.DataFrame = pd.read_csv(text, sep=sep, **settings)
+    return frame
+
+
+def read_labels(path: Path, cells: pd.Index | None = None) -> pd.DataFrame:
+    """A table of labels: the index, called ``cell``, holds the cells' names; without a name, the table names no cells.
+
+    Parameters
+    ----------
+    path
+        CSV with one row per cell.
+    cells
+        The names to look for: the column that holds most of them names the cells, wherever it stands.
+    """
+    if not refuse_special(path).is_file():
+        msg = f"{path} does not exist: --labels-file names a CSV with one row per cell."
+        raise FileError(msg)
+    with damage_named(path, "a CSV of labels"):
+        frame = read_csv(path)
+    column = _cells_column(frame, cells)
+    if column is not None:
+        frame.index = pd.Index(frame.pop(column).astype(str), name="cell")
+    return frame
+
+
+def n_named(column: pd.Series | pd.Index, cells: pd.Index) -> int:
+    """How many of the cells a column of a table names."""
+    return int(cells.isin(column.astype(str)).sum())
+
+
+def _cells_column(frame: pd.DataFrame, cells: pd.Index | None) -> str | None:
+    """The column that names the cells: the one that holds their names, or is called so, or the first if nothing recurs in it."""
+    folded = {str(name).casefold(): str(name) for name in reversed(frame.columns)}
+    usual = [folded[name] for name in CELL_NAMES if name in folded]
+    if cells is not None and len(cells):
+        found = {str(name): n_named(frame[name], cells) for name in frame.columns}
+        least = len(cells) / 2 if numbered(cells) else 0  # a column of numbers may hold some by chance
+        fitting = [name for name, n in found.items() if n > (0 if name in usual else least)]
+        if fitting:
+            return max(fitting, key=lambda name: (found[name], name in usual))
+    if usual:
+        return usual[0]
+    return str(frame.columns[0]) if frame.shape[1] > 1 and frame.iloc[:, 0].is_unique else None
+
+
+def read_genes(path: Path) -> pd.Index:
+    """Gene names, one a line; of several columns (10x `features.tsv`: identifier, symbol) the second."""
+    if not refuse_special(path).is_file():
+        msg = f"{path} does not exist: --genes-file names a file with one gene a line."
+        raise FileError(msg)
+    with damage_named(path, "a list of genes"):
+        frame = read_csv(path, header=None, dtype=str)
+    names: pd.Index = pd.Index(frame[1 if frame.shape[1] > 1 else 0].to_numpy(dtype=object))
+    return names
+
+
+def with_genes(loaded: Loaded, settings: ReadSettings) -> Loaded:
+    """The genes' names from the file that was said, where they are only numbered, as State's predictions have them."""
+    adata = loaded.adata
+    if settings.genes_file is None or not numbered(adata.var_names):
+        return loaded
+    names = read_genes(settings.genes_file)
+    if len(names) != adata.n_vars:
+        msg = f"{settings.genes_file} names {len(names):,} genes, but there are {adata.n_vars:,}: give one a line, in order."
+        raise DataError(msg)
+    adata.var_names = pd.Index(names.astype(str))
+    return replace(loaded, notes=(*loaded.notes, f"genes are named by {settings.genes_file.name}"))
+
+
+def numbered(genes: pd.Index) -> bool:
+    """Whether the genes bear numbers instead of names."""
+    return bool(genes.astype(str).str.isdigit().all())

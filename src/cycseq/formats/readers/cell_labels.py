@@ -1,0 +1,93 @@
+"""Labels that lie in a table of their own: one row per cell, such as GEO's `cell_identities`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cycseq.data.label_columns import find_columns
+from cycseq.data.usual_names import BATCH_NAMES, PERTURBATION_NAMES, perturbation_of_guides
+from cycseq.errors import DataError
+from cycseq.formats.readers.base import BARCODE, Loaded, read_labels
+
+MOSTLY = 0.5
+"""Share of barcodes from which on a column is taken for one that names cells."""
+
+
+def with_labels(loaded: Loaded, path: Path) -> Loaded:
+    """The cells that a table of labels names, with its columns; by order where the file does not name its cells."""
+    adata = loaded.adata
+    table = read_labels(path, None if loaded.unnamed else adata.obs_names)
+    if loaded.unnamed or table.index.name is None:
+        _check_order(path, table, adata.obs_names, unnamed=loaded.unnamed)
+        kept = np.ones(adata.n_obs, dtype=bool)
+        if table.index.name is not None:
+            adata.obs_names = pd.Index(table.index, name=None)
+        lacking = "the cells have no names" if loaded.unnamed else "it does not name the cells"
+        how = f"BY ORDER, as {lacking}: its first row labels the first cell"
+    else:
+        twice = table.index[table.index.duplicated()]
+        if len(twice):
+            msg = f"{path} names {len(twice):,} cells twice (first: {twice[0]}): give one row for each cell."
+            raise DataError(msg)
+        kept = adata.obs_names.isin(table.index[_single_cells(table)])
+        if not adata.obs_names.isin(table.index).any():
+            raise _names_no_cell(path, table.index, adata.obs_names)
+        table = table.reindex(adata.obs_names)
+        how = "by the names of the cells"
+    table = _decoded(table)
+    lanes = ["gem_group"] if "gem_group" in adata.obs and find_columns(table, BATCH_NAMES) else []
+    old = adata.obs.drop(columns=[*lanes, *adata.obs.columns.intersection(table.columns)])
+    adata.obs = pd.concat([old, table.set_axis(adata.obs_names)], axis=1)
+    notes = [*loaded.notes, f"labels <- {path.name}, {how}"]
+    if not kept.all():
+        notes.append(
+            f"{int((~kept).sum()):,} of {len(kept):,} cells are assigned to no perturbation there and were left out"
+        )
+        adata = adata[kept].copy()
+    return Loaded(adata, loaded.format, tuple(notes), loaded.layers, path, loaded.unnamed)
+
+
+def _check_order(path: Path, table: pd.DataFrame, cells: pd.Index, *, unnamed: bool) -> None:
+    """Raise `DataError` if a table cannot label the cells by their order: it holds names after all, or too many or few rows."""
+    for column in table.columns[[not pd.api.types.is_numeric_dtype(dtype) for dtype in table.dtypes]]:
+        if not unnamed and table[column].astype(str).str.match(BARCODE).mean() > MOSTLY:
+            raise _names_no_cell(path, pd.Index(table[column].astype(str)), cells)
+    if len(table) != len(cells):
+        msg = f"{path} has {len(table):,} rows, but there are {len(cells):,} cells: give one row for each cell."
+        raise DataError(msg)
+
+
+def _names_no_cell(path: Path, names: pd.Index, cells: pd.Index) -> DataError:
+    """The error for a table whose names are others than those of the cells."""
+    if not len(cells) or not len(names):
+        return DataError(
+            f"{path} names none of the {len(cells):,} cells: {'there are none' if len(names) else 'it has no rows'}."
+        )
+    bare = [pd.Index(part.astype(str)).str.replace(r"-\d+$", "", regex=True) for part in (names, cells)]
+    alike = int(bare[1].isin(bare[0]).sum())
+    ending = f" Without endings such as -1, {alike:,} would agree: give both the same endings." if alike else ""
+    return DataError(
+        f"{path} names none of the {len(cells):,} cells: they are called, for example, {cells[0]!r}, and there {names[0]!r}.{ending}"
+    )
+
+
+def _single_cells(table: pd.DataFrame) -> np.ndarray:
+    """Barcodes that GEO's `cell_identities` takes for one well-covered cell; all where it does not say."""
+    single = np.ones(len(table), dtype=bool)
+    if "number_of_cells" in table:
+        single &= (table["number_of_cells"] == 1).to_numpy()
+    if "good_coverage" in table:
+        single &= (table["good_coverage"].astype(str).str.casefold() == "true").to_numpy()
+    return single
+
+
+def _decoded(table: pd.DataFrame) -> pd.DataFrame:
+    """A column `perturbation` from `guide_identity` where no other column names it."""
+    if "guide_identity" in table and not find_columns(table, PERTURBATION_NAMES):
+        guides = table["guide_identity"]
+        translation = {guide: perturbation_of_guides(str(guide)) for guide in guides.dropna().unique()}
+        return table.assign(perturbation=guides.map(translation))
+    return table

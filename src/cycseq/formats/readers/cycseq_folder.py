@@ -1,0 +1,120 @@
+"""CycSeq's folders: one CSV for each batch and perturbed gene, genes in rows, cells in columns.
+
+How the names give batch and gene:
+
+- ``ROOT/BATCH/GENE.csv`` (what CycSeq's own R script writes): the folder is the batch, the file the gene;
+- ``ROOT/CONTEXT/BATCH/GENE.csv``: the same for each context;
+- ``ROOT/GENE.csv``, ``ROOT/BATCH_GENE.csv``, ``ROOT/BATCH_GENE_7.csv`` (7: which random draw): where the optional
+  column `cls` marks genes with 1, they are the perturbation, and the rest of the name is the batch. Otherwise the name
+  ends with the gene, or with a usual name of control, after the last underscore.
+
+A column `cls` that marks another gene than the name says is an error; one that marks none leaves the name's word.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+
+from cycseq.data.usual_names import CONTROL, CONTROL_NAMES, canonical_perturbation, usual_kind
+from cycseq.errors import DataError, FileError
+from cycseq.formats.readers.base import Loaded, Reader, ReadSettings, damage_named, read_csv, without_gz
+from cycseq.io.progress import track
+
+MARK = "cls"
+
+
+@dataclass(frozen=True)
+class _File:
+    cells: pd.DataFrame
+    """Genes x cells."""
+    labels: dict[str, str]
+
+
+def fits(path: Path) -> bool:
+    """A folder with CSV files in it or one or two folders below."""
+    return path.is_dir() and any(_files(path))
+
+
+def read_cycseq(path: Path, settings: ReadSettings) -> Loaded:
+    """Read all files of a folder; the genes that all of them have are kept."""
+    files = _files(path)
+    depths = {len(file.relative_to(path).parts) for file in files}
+    if len(depths) > 1:
+        msg = f"{path} holds CSV files at several depths: expected all as BATCH/GENE.csv or all as BATCH_GENE.csv."
+        raise FileError(msg)
+    parts = [_read_file(path, file) for file in track(files, "Reading CSV files")]
+    genes = parts[0].cells.index
+    for part in parts[1:]:
+        if not genes.equals(part.cells.index):
+            genes = genes.intersection(part.cells.index, sort=False)
+    if not len(genes):
+        msg = f"{path}: the files have no gene in common. The first column of each must name its genes."
+        raise DataError(msg)
+    most = max(len(part.cells) for part in parts)
+    notes = [
+        f"{len(files):,} files with {len(genes):,} genes in all of them" + (f" (of {most:,})" * (most > len(genes)))
+    ]
+    names = pd.Index(np.concatenate([part.cells.columns for part in parts]))
+    if names.has_duplicates:
+        stems = [file.relative_to(path).as_posix().partition(".csv")[0] for file in files]
+        names = pd.Index([f"{s}/{name}" for s, part in zip(stems, parts, strict=True) for name in part.cells.columns])
+        notes.append("cells are named FILE/CELL, because files share cell names")
+    obs = pd.concat([pd.DataFrame([part.labels] * part.cells.shape[1]) for part in parts], ignore_index=True)
+    x = np.concatenate([part.cells.loc[genes].to_numpy(dtype=np.float32).T for part in parts])
+    adata = ad.AnnData(X=np.ascontiguousarray(x), obs=obs.set_index(names), var=pd.DataFrame(index=genes))
+    return Loaded(adata, format="CycSeq's folder of CSV files", notes=tuple(notes))
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted(file for pattern in ("*.csv*", "*/*.csv*", "*/*/*.csv*") for file in path.glob(pattern)
+                  if without_gz(file).endswith(".csv"))  # fmt: skip
+
+
+def _read_file(root: Path, file: Path) -> _File:
+    with damage_named(file, "a CSV of genes x cells"):
+        frame = read_csv(file, ",", index_col=0)
+        frame.index = frame.index.astype(str)
+        marks = frame.pop(MARK) if MARK in frame else None
+        cells = frame.astype(np.float32)
+    if cells.index.has_duplicates or cells.isna().to_numpy().any():
+        what = "a gene twice" if cells.index.has_duplicates else "missing values (a ragged row or empty fields)"
+        msg = f"{file} holds {what}: expected one row for each gene and one number for each cell."
+        raise DataError(msg)
+    marked = [] if marks is None else sorted(marks.index[marks == 1])
+    *folders, name = file.relative_to(root).parts
+    stem = re.sub(r"(?i)\.csv(\.gz)?$", "", name)
+    if folders:
+        labels = dict(zip(("batch", "context"), reversed(folders), strict=False))
+        gene = stem
+    else:
+        batch, gene = _batch_and_gene(stem, marked)
+        labels = {"batch": batch or root.name}
+    said = canonical_perturbation(CONTROL if usual_kind(gene) else gene, CONTROL_NAMES)
+    if marked and said != "+".join(marked):
+        msg = f"{file}: the name says perturbation {said!r}, but column {MARK!r} marks {'+'.join(marked)!r}. Mend one."
+        raise DataError(msg)
+    return _File(cells, {**labels, "perturbation": said})
+
+
+def _batch_and_gene(stem: str, marked: list[str]) -> tuple[str, str]:
+    """The two parts of a file's name."""
+    without_draw = re.sub(r"(?<=._)(.+)_\d+$", r"\1", stem)
+    gene = "+".join(marked)
+    if gene:
+        found = re.search(rf"(^|_){re.escape(gene)}(_\d+)?$", stem)
+        return (stem[: found.start()] if found else re.sub(r"_\d+$", "", stem)), gene
+    for control in sorted(CONTROL_NAMES, key=len, reverse=True):
+        found = re.search(rf"(?i)(^|_){re.escape(control)}(_\d+)?$", stem)
+        if found:
+            return stem[: found.start()], CONTROL
+    batch, _, gene = without_draw.rpartition("_")
+    return batch, gene
+
+
+CYCSEQ = Reader("CycSeq folder", "FOLDER of BATCH/GENE.csv or BATCH_GENE.csv, genes in rows", fits, read_cycseq)

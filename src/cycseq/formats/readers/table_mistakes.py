@@ -1,0 +1,66 @@
+"""Where a table of numbers holds something else: looked for row by row, once it could not be read."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cycseq.errors import FileError
+from cycseq.io.untrusted import opened
+
+NUMBER = re.compile(r"\s*[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?\s*", re.ASCII)
+"""What a number looks like; `NA` and empty fields are missing ones."""
+MEANT_AS_NUMBER = re.compile(
+    rf"{NUMBER.pattern}|\s*[-+]?\d+(,\d+)+(\.\d+)?\s*|0[xX][0-9a-fA-F]+|#[A-Z0/]+[!?]?", re.ASCII
+)
+"""Numbers, and what spreadsheets make of them: thousands or decimals behind commas, hexadecimal digits, ``#REF!``."""
+MISSING = frozenset(("", "na", "nan", "n/a", "null", "none", "<na>", "#n/a"))
+
+
+def first_mistake(path: Path, sep: str, columns: Sequence[str]) -> FileError | None:
+    """The error for the first value of these columns that is no number; None where all are, or are missing.
+
+    Parameters
+    ----------
+    path
+        A text file, plain or gzipped.
+    sep
+        What parts its fields.
+    columns
+        Those that hold numbers; of two of one name (``TP53``, ``TP53.1``) the first is meant.
+    """
+    wanted = set(columns)
+    with opened(path) as lines:
+        rows = csv.reader((line.decode("utf-8", "replace") for line in lines), delimiter=sep)
+        try:
+            header = next(rows)
+            for fields in rows:
+                names = header[1:] if len(fields) == len(header) else header
+                for name, value in zip(names, fields[1:], strict=False):
+                    if name in wanted and not _is_number(value):
+                        return _no_number(path, rows.line_num, fields[0], name, value)
+        except (csv.Error, StopIteration):
+            return None
+    return None
+
+
+def _is_number(text: str) -> bool:
+    if NUMBER.fullmatch(text):
+        with np.errstate(over="ignore"):
+            return bool(np.isfinite(np.float32(text)))
+    return text.strip().casefold() in MISSING
+
+
+def _no_number(path: Path, line: int, row: str, column: str, value: str) -> FileError:
+    beyond = "is beyond what 32 bits hold" if NUMBER.fullmatch(value) else "is no number"
+    option = f"--label-columns {shlex.quote(column)}"
+    msg = (
+        f"{path}, line {line} (row {row!r}, column {column!r}): {value[:60]!r} {beyond}, but this is a column of numbers. Write a "
+        f"plain number there, such as 1234.5, or say {option} if the column holds labels."
+    )
+    return FileError(msg)

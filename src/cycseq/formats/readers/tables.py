@@ -1,0 +1,246 @@
+"""CSV and TSV: cells x genes with label columns among the genes, or genes x cells with the labels in another file."""
+
+from __future__ import annotations
+
+import csv
+import re
+from contextlib import suppress
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from cycseq.data.usual_names import METADATA_NAMES
+from cycseq.errors import CycseqError, DataError, FileError, unknown_name
+from cycseq.formats.readers.base import (
+    BARCODE,
+    Loaded,
+    Orientation,
+    Reader,
+    ReadSettings,
+    first_line,
+    n_named,
+    read_csv,
+    read_labels,
+    separator,
+    without_gz,
+)
+from cycseq.formats.readers.table_mistakes import MEANT_AS_NUMBER, first_mistake
+from cycseq.formats.readers.wide_tables import WIDE, NotPlainError, beyond_numbers, wide_body, wide_head
+from cycseq.matrix.arrays import Cells, Matrix
+
+ENDINGS = (".csv", ".tsv", ".txt")
+HEAD_ROWS = 20
+"""Rows that are looked at to tell labels from genes."""
+MOSTLY = 0.5
+"""Share of numbers from which on a column is one of numbers, and what is no number there a mistake."""
+SPARSE_BELOW = 0.4
+"""A table with a smaller share of non-zeros is kept sparse: it then takes less memory."""
+
+
+def fits(path: Path) -> bool:
+    """By name."""
+    return without_gz(path).endswith(ENDINGS)
+
+
+def read_table(path: Path, settings: ReadSettings) -> Loaded:
+    """Read a table; which way round it lies is inferred from its header, or said."""
+    header_line = first_line(path)
+    if not header_line.strip():
+        msg = f"{path} is empty: expected a header and one line for each cell (or gene)."
+        raise FileError(msg)
+    sep = separator(header_line)
+    wide = header_line.count(sep) >= WIDE
+    columns, head_texts = _head(path, sep, wide=wide)
+    labels = _label_columns(list(map(str, columns)), head_texts, settings)
+    lies, why = _orientation(columns, head_texts.index, labels, settings)
+    notes = [f"orientation: {lies} ({why})"]
+    taken_for_labels = labels if lies == "cells-by-genes" else []
+    texts = [column for column in taken_for_labels if column in head_texts]
+    is_label = columns.isin(taken_for_labels)
+    numbers = list(map(str, columns[~is_label]))
+    try:
+        obs, x = _body(path, sep, numbers, taken_for_labels, texts, wide=wide)
+    except FileError as err:
+        raise first_mistake(path, sep, numbers) or err from err
+    _check_texts(path, sep, obs[[column for column in texts if not _usual(column, settings)]])
+    _check_numbers(path, sep, x, obs.index, numbers)
+    in_header = _repeated(header_line, sep, columns)
+    genes = pd.Index([in_header.get(column, column) for column in numbers])
+    if lies == "genes-by-cells":
+        obs, genes, x = pd.DataFrame(index=genes), obs.index, x.T
+    elif labels:
+        notes.append(
+            f"{len(labels)} columns are labels ({', '.join(labels[:6])}), {len(genes):,} are genes ({', '.join(genes[:3])}"
+            f"{', ...' if len(genes) > 3 else ''}); --label-columns names further labels"
+        )
+    obs.index = obs.index.astype(str)
+    adata = ad.AnnData(X=_compact(x), obs=obs, var=pd.DataFrame(index=genes.astype(str)))
+    return Loaded(adata, format="table", notes=tuple(notes))
+
+
+def _head(path: Path, sep: str, *, wide: bool) -> tuple[pd.Index, pd.DataFrame]:
+    """The names of all columns, and those columns that hold more than numbers in the first rows."""
+    if wide:
+        with suppress(NotPlainError, ValueError):
+            return wide_head(path, sep, HEAD_ROWS)
+    head = _parsed(path, sep, None, nrows=HEAD_ROWS)
+    return head.columns, beyond_numbers(head)
+
+
+def _body(
+    path: Path, sep: str, numbers: list[str], labels: list[str], texts: list[str], *, wide: bool
+) -> tuple[pd.DataFrame, Cells]:
+    """The label columns, and the values of the others."""
+    as_text = dict.fromkeys(texts, "str")
+    if wide:
+        try:
+            frame, values = wide_body(path, sep, labels, as_text)
+            return frame[labels], values
+        except NotPlainError:
+            pass
+        except ValueError as err:
+            raise _bad_table(path, err) from err
+    frame = _parsed(path, sep, dict.fromkeys(numbers, "float32") | as_text)
+    return frame[labels], frame[numbers].to_numpy(dtype=np.float32)
+
+
+def _label_columns(columns: list[str], head_texts: pd.DataFrame, settings: ReadSettings) -> list[str]:
+    """Columns that are asked for, bear a usual name, hold text, or lie beside these and are not named like the genes."""
+    for name in settings.label_columns:
+        if name not in columns:
+            raise unknown_name(name, "column for --label-columns", columns, DataError)
+    texts = set(map(str, head_texts.columns))
+    labels = {c for c in columns if _usual(c, settings) or (c in texts and _share_of_numbers(head_texts[c]) <= MOSTLY)}
+    labels |= _named_unlike_genes(columns, labels, texts)
+    return [column for column in columns if column in labels]
+
+
+def _usual(column: str, settings: ReadSettings) -> bool:
+    asked = {
+        settings.perturbation_key,
+        settings.context_key,
+        settings.batch_key,
+        settings.split_by,
+        *settings.label_columns,
+    }
+    return column in asked or column.casefold() in METADATA_NAMES
+
+
+def _named_unlike_genes(columns: list[str], labels: set[str], texts: set[str]) -> set[str]:
+    """Columns of numbers beside the labels whose names have small letters only, where those of the genes have capitals."""
+    small = np.array([name == name.lower() and name not in texts for name in columns])
+    is_label = np.array([name in labels for name in columns])
+    if is_label.all() or small[~is_label].mean() > MOSTLY:
+        return set()
+    beside = set()
+    for start in np.flatnonzero(is_label):
+        for step in (-1, 1):
+            i = start + step
+            while 0 <= i < len(columns) and small[i] and not is_label[i]:
+                beside.add(columns[i])
+                i += step
+    return beside
+
+
+def _share_of_numbers(values: pd.Series) -> float:
+    """Of the values that are there; what a spreadsheet made of a number counts as one."""
+    there = values.dropna()
+    return float(there.astype(str).str.fullmatch(MEANT_AS_NUMBER).mean()) if len(there) else 0.0
+
+
+def _check_texts(path: Path, sep: str, texts: pd.DataFrame) -> None:
+    """Raise `FileError` if a column that was taken for labels by its first rows holds numbers nearly throughout."""
+    for column in map(str, texts.columns):
+        if _share_of_numbers(texts[column]) > MOSTLY and (mistake := first_mistake(path, sep, [column])):
+            raise mistake
+
+
+def _repeated(header_line: str, sep: str, columns: pd.Index) -> dict[str, str]:
+    """Columns whose name occurs twice, with that name: pandas calls the second ``TP53`` ``TP53.1``, so nobody notices."""
+    try:
+        names = pd.Series(next(csv.reader([header_line], delimiter=sep)), dtype=str)
+    except csv.Error:  # a field beyond csv's limit: pandas has read it, and its names stand
+        return {}
+    names = names.iloc[max(0, len(names) - len(columns)) :]  # without the header of the column of row names
+    if len(names) != len(columns):
+        return {}
+    twice = (names.duplicated(keep=False) & (names != "")).to_numpy()
+    return dict(zip(columns[twice].astype(str), names[twice], strict=True))
+
+
+def _orientation(
+    columns: pd.Index, rows: pd.Index, labels: list[str], settings: ReadSettings
+) -> tuple[Orientation, str]:
+    if settings.orientation:
+        return settings.orientation, "as said"
+    if labels:
+        return "cells-by-genes", f"the header names a column of labels, {labels[0]!r}"
+    if settings.labels_file:
+        sides: tuple[tuple[pd.Index, Orientation], ...] = (
+            (rows, "cells-by-genes"),
+            (columns, "genes-by-cells"),
+        )
+        for side, lies in sides:
+            names = side.astype(str)
+            table = read_labels(settings.labels_file, names)
+            if table.index.name is not None and n_named(table.index, names) > len(names) / 2:
+                return lies, f"{settings.labels_file.name} names these cells"
+    in_rows, in_header = (_barcodes(names) for names in (rows, columns[:100]))
+    if in_rows != in_header:
+        return (
+            ("cells-by-genes", "the rows bear barcodes") if in_rows else ("genes-by-cells", "the header bears barcodes")
+        )
+    msg = (
+        "the header does not tell whether rows are cells or genes: no column of labels, no barcodes. "
+        "Say --orientation cells-by-genes or --orientation genes-by-cells, and give the labels with --labels-file FILE."
+    )
+    raise DataError(msg, option="--orientation genes-by-cells")
+
+
+def _barcodes(names: pd.Index) -> bool:
+    return sum(bool(BARCODE.match(str(name))) for name in names) > len(names) / 2
+
+
+def _parsed(path: Path, sep: str, dtypes: dict[str, str] | None, nrows: int | None = None) -> pd.DataFrame:
+    try:
+        return read_csv(path, sep, index_col=0, dtype=dtypes, nrows=nrows)
+    except CycseqError:
+        raise
+    except Exception as err:
+        raise _bad_table(path, err) from err
+
+
+def _check_numbers(path: Path, sep: str, values: Cells, rows: pd.Index, columns: list[str]) -> None:
+    """A row that lacks some is an error (pandas fills a short row with NaN)."""
+    if np.isfinite(values.sum(dtype=np.float64)):
+        return
+    broken = np.isnan(values)
+    if broken.any():
+        row = int(np.flatnonzero(broken.any(axis=1))[0])
+        msg = (
+            f"{path}, line {row + 2} ({rows[row]}): {int(broken[row].sum()):,} of {len(columns):,} values are "
+            "missing or NaN: the row is ragged or has empty fields. Every row needs one number for each column."
+        )
+        raise DataError(msg)
+    if np.isinf(values).any() and (mistake := first_mistake(path, sep, columns)):
+        raise mistake
+
+
+def _bad_table(path: Path, err: Exception) -> FileError:
+    said = " ".join(str(err).split())[:300] or type(err).__name__
+    ragged = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", said)
+    if ragged:
+        expected, line, seen = ragged.groups()
+        return FileError(f"{path}, line {line}: {seen} fields, but {expected} were expected: the table is ragged.")
+    return FileError(f"{path} cannot be read as a table of numbers: {said}. Every gene needs a number in every cell.")
+
+
+def _compact(x: np.ndarray) -> Matrix:
+    few = np.count_nonzero(x) < SPARSE_BELOW * x.size
+    return sp.csr_matrix(x) if few else np.ascontiguousarray(x)
+
+
+TABLE = Reader("table", "FILE.csv, .tsv or .txt (.gz), cells x genes or genes x cells", fits, read_table)

@@ -1,0 +1,106 @@
+"""cell-eval 0.8: `adata_pred.h5ad` and `adata_real.h5ad`, obs `target_gene` (`non-targeting`), `celltype`.
+
+What its `PerturbationAnndataPair` demands (ArcInstitute/cell-eval): the same genes in the same order, the same
+perturbations on both sides, control cells on both sides, values from 0 to below 15 that are no counts.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from cycseq.data.dataset import PerturbationData
+from cycseq.data.scale import HIGHEST_LOG1P, TARGET_SUM, look_at
+from cycseq.errors import DataError, unknown_name
+from cycseq.formats.writers.base import Labels, Layout, column, in_layout, mark, perturbations, renamed
+from cycseq.io.hdf5 import write_h5ad
+from cycseq.preparation.merge import joined
+from cycseq.preparation.prepare import as_log1p
+
+
+def write_pair(predicted: PerturbationData, real: PerturbationData | None, folder: Path) -> tuple[str, ...]:
+    """Predicted cells and the real ones of the same conditions, each with the real control cells of their contexts.
+
+    Raises
+    ------
+    DataError
+        If the two sides do not match, control cells are missing, or cell-eval would refuse the values.
+    """
+    if real is None:
+        msg = "cell-eval compares two files: give the real cells, too."
+        raise DataError(msg, option="--real REAL.h5ad")
+    pair = matched_pair(predicted, real)
+    folder.mkdir(parents=True)
+    for name, side in (("pred", pair[0]), ("real", pair[1])):
+        labels = Labels(
+            pd.DataFrame(
+                {
+                    "target_gene": perturbations(side, renamed("non-targeting")),
+                    "celltype": column(side, "context"),
+                    "batch": column(side, "batch"),
+                },
+                index=side.adata.obs.index,
+            )
+        )
+        write_h5ad(in_layout(side, labels, "cell-eval", "cell-eval"), folder / f"adata_{name}.h5ad", compression="gzip")
+    mark(folder, "cell-eval", pair[0])
+    return _notes(predicted, real, pair[0])
+
+
+def matched_pair(predicted: PerturbationData, real: PerturbationData) -> tuple[PerturbationData, PerturbationData]:
+    """Both sides with the same genes, conditions and control cells."""
+    predicted, real = as_log1p(predicted).with_genes(real.genes), as_log1p(real)
+    asked = [c for c in predicted.conditions() if not c.is_control]
+    known = real.conditions()
+    for condition in asked:
+        if condition not in known:
+            raise unknown_name(str(condition), "real condition for the predicted", map(str, known), DataError)
+    if not asked:
+        msg = "there are only control cells among the predicted ones: nothing can be compared."
+        raise DataError(msg)
+    contexts = {condition.context for condition in asked}
+    controls = real.controls(contexts)
+    for cells, which in ((predicted, "predicted"), (real, "real")):
+        seen = look_at(cells.x)
+        if seen.lowest < 0 or seen.highest >= HIGHEST_LOG1P:
+            msg = (
+                f"cell-eval takes values from 0 to below {HIGHEST_LOG1P:.0f}, but the {which} ones go from "
+                f"{seen.lowest:.4g} to {seen.highest:.4g}. cycseq evaluate scores them as they are."
+            )
+            raise DataError(msg)
+    sides = [joined(controls, _named_apart(side.subset(asked), controls)) for side in (predicted, real)]
+    return sides[0].require_controls(), sides[1].require_controls()
+
+
+def _named_apart(cells: PerturbationData, controls: PerturbationData) -> PerturbationData:
+    """The cells under names that no control cell has: some tools give predicted cells the names of their control cells."""
+    if not cells.adata.obs_names.isin(controls.adata.obs_names).any():
+        return cells
+    adata = cells.adata.copy()
+    adata.obs_names = pd.Index([f"predicted/{name}" for name in adata.obs_names])
+    return PerturbationData(adata, cells.scale)
+
+
+def _notes(predicted: PerturbationData, real: PerturbationData, written: PerturbationData) -> tuple[str, ...]:
+    n_controls = written.controls().n_cells
+    left = sum(not c.is_control and c not in written.conditions() for c in real.conditions())
+    own = any(c.is_control for c in predicted.conditions())
+    notes = [f"both sides share the {n_controls:,} real control cells" + (" (not the predicted ones)" if own else "")]
+    if "counts" in {predicted.scale, real.scale}:
+        notes.append(f"counts were taken as log1p of counts per {TARGET_SUM:,.0f}")
+    if left:
+        notes.append(f"{left} real conditions were not predicted and were left out")
+    if len(written.contexts) > 1:
+        notes.append(f"{len(written.contexts)} contexts: say --celltype-col celltype, or cell-eval pools them")
+    return tuple(notes)
+
+
+CELL_EVAL = Layout(
+    name="cell-eval",
+    tool="cell-eval",
+    what="a folder with adata_pred.h5ad and adata_real.h5ad (say --real): target_gene, non-targeting, celltype",
+    write=write_pair,
+    endings=(),
+    needs_real=True,
+)

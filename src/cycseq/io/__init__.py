@@ -1,0 +1,1 @@
+"""Files written whole or not at all, read within limits; HDF5, checksums, downloads, signals, progress."""

@@ -1,0 +1,265 @@
+"""Files of the catalogue: downloaded once into a cache, resumed where they broke off, and checked by their hashes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from cycseq.errors import FileError, SettingsError
+from cycseq.io.files import FULL, write_text
+from cycseq.io.progress import track
+from cycseq.io.untrusted import parse_json
+
+CACHE = "CYCSEQ_CACHE"
+MIRROR = "CYCSEQ_MIRROR"
+LOCK = "catalog.lock.json"
+CHUNK = 1 << 16
+"""Bytes that are written at a time; what breaks off loses no more than this."""
+AGAIN = {408, 425, 429, 500, 502, 503, 504}
+"""Answers of a server that is busy: the next attempt may succeed."""
+RESUMES = "Run the same command again: it goes on from there."
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """One file of a public data set."""
+
+    url: str
+    name: str
+    """What it is called in the cache, as `DATASET/FILE`."""
+    known_hash: str | None = None
+    """``sha256:...`` or ``md5:...`` where its publisher or several users of it say so."""
+
+
+@dataclass(frozen=True)
+class DownloadSettings:
+    """Where files are downloaded from and to."""
+
+    cache: Path | None = None
+    """Folder of the downloaded files; `CYCSEQ_CACHE`, or else the user's cache."""
+    mirror: str | None = None
+    """Take the files from MIRROR/HOST/PATH instead of https://HOST/PATH; also `CYCSEQ_MIRROR`."""
+    timeout: float = 60.0
+    """Seconds that a server may be silent."""
+    attempts: int = 4
+    """How often a download that breaks off is taken up again."""
+    pause: float = 2.0
+    """Seconds before the next attempt; doubled each time."""
+
+    def folder(self) -> Path:
+        """The cache."""
+        import pooch
+
+        return Path(self.cache or os.environ.get(CACHE) or pooch.os_cache("cycseq")).expanduser()
+
+    def url(self, file: RemoteFile) -> str:
+        """Where the file is taken from."""
+        mirror = self.mirror or os.environ.get(MIRROR)
+        parts = urlsplit(file.url)
+        return f"{mirror.rstrip('/')}/{parts.netloc}{parts.path}" if mirror else file.url
+
+
+class _Interrupted(Exception):
+    """An attempt broke off; what has arrived is kept."""
+
+
+def download(file: RemoteFile, settings: DownloadSettings | None = None) -> Path:
+    """The file in the cache, downloaded if it is not there, and checked in any case.
+
+    The hash that it is checked against is the published one, where one is known; otherwise the SHA-256 that was
+    written to `catalog.lock.json` in the cache at the first download. What has arrived of a download that broke off
+    is kept beside (`.part`) and resumed by HTTP Range, if the server says that the file is still the same one.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be had, is not whole, or is not what it was.
+    """
+    import pooch
+    import requests
+
+    settings = settings or DownloadSettings()
+    if settings.attempts < 1 or settings.timeout <= 0:
+        msg = "--attempts must be at least 1 and --timeout above 0."
+        raise SettingsError(msg)
+    cache = settings.folder()
+    path = cache / file.name
+    expected = file.known_hash or _locked(cache).get(file.name)
+    url = settings.url(file)
+    if path.exists():
+        if expected is not None and (found := _hash(path, expected)) != expected:
+            raise _changed(path, expected, found, pinned=bool(file.known_hash), url=None)
+    else:
+        pooch.get_logger().setLevel("WARNING")
+        resuming = _Resuming(path.with_name(f".{path.name}.part"), settings)
+
+        def hand_over(url: str, output_file: str, _pooch: object) -> None:
+            part = resuming(url)
+            if expected is not None and (found := _hash(part, expected)) != expected:
+                part.unlink()
+                raise _changed(path, expected, found, pinned=bool(file.known_hash), url=url)
+            part.replace(output_file)
+
+        try:
+            pooch.retrieve(url, known_hash=None, fname=path.name, path=path.parent, downloader=hand_over)
+        except requests.RequestException as err:
+            why = "the server cannot be reached" if _unreachable(err) else _one_line(err)
+            msg = f"{url} cannot be downloaded: {why}. Is this machine online? If not, put the file at {path}."
+            raise FileError(msg) from err
+        except OSError as err:
+            cure = "the disk is full: free some space" if err.errno in FULL else err.strerror or str(err)
+            msg = f"{path} could not be written: {cure}. --cache FOLDER or {CACHE} names another place."
+            raise FileError(msg) from err
+    if expected is None:
+        _lock(cache, file.name, _hash(path, "sha256:"))
+    return path
+
+
+@dataclass(frozen=True)
+class _Resuming:
+    """Downloads into `part`, which survives what breaks off, together with what the server called this version."""
+
+    part: Path
+    settings: DownloadSettings
+
+    @property
+    def _version(self) -> Path:
+        return self.part.with_name(f"{self.part.name}.version")
+
+    def __call__(self, url: str) -> Path:
+        for attempt in range(self.settings.attempts):
+            try:
+                self._attempt(url)
+                break
+            except _Interrupted as err:
+                if attempt == self.settings.attempts - 1:
+                    raise FileError(str(err)) from err
+                time.sleep(self.settings.pause * 2**attempt)
+        self._version.unlink(missing_ok=True)
+        return self.part
+
+    def _attempt(self, url: str) -> None:
+        import requests
+
+        version = self._version.read_text(encoding="utf-8") if self._version.exists() and self.part.exists() else ""
+        have = self.part.stat().st_size if version else 0
+        headers = {"Accept-Encoding": "identity"}
+        headers |= {"Range": f"bytes={have}-", "If-Range": version} if have else {}
+        try:
+            with requests.get(url, headers=headers, stream=True, timeout=self.settings.timeout) as answer:
+                self._receive(answer, have, url)
+        except (requests.Timeout, requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as err:
+            if _unreachable(err):
+                raise
+            why = f"no answer for {self.settings.timeout:g} seconds" if _timed_out(err) else "the connection broke off"
+            arrived = self.part.stat().st_size if self.part.exists() else 0
+            kept = f" {arrived:,} bytes have arrived and are kept." if arrived else ""
+            msg = f"{url} could not be downloaded whole: {why}.{kept} {RESUMES}"
+            raise _Interrupted(msg) from err
+
+    def _receive(self, answer: Any, have: int, url: str) -> None:
+        if answer.status_code in AGAIN:
+            msg = f"{url}: the server is busy (HTTP {answer.status_code}). Try again later."
+            raise _Interrupted(msg)
+        if answer.status_code == 416:  # what is there reaches beyond the end: begin anew
+            self.part.unlink()
+            msg = f"{url}: what had arrived did not fit the file and was dropped. Run the same command again."
+            raise _Interrupted(msg)
+        _check_answer(answer, url, self.part.with_name(self.part.name[1:-5]))
+        resumed = answer.status_code == 206
+        if resumed and not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+            self.part.unlink(missing_ok=True)
+            msg = f"{url}: the server sent another part of the file than it was asked for. Run the same command again."
+            raise _Interrupted(msg)
+        said = answer.headers.get("Content-Length", "")
+        length = said if said.isdecimal() else None
+        self.part.parent.mkdir(parents=True, exist_ok=True)
+        self._version.write_text(_version_of(answer.headers), encoding="utf-8")
+        with self.part.open("ab" if resumed else "wb") as out:
+            blocks = None if length is None else -(-int(length) // CHUNK)
+            for block in track(answer.iter_content(CHUNK), f"Downloading {self.part.name[1:-5]}", blocks):
+                out.write(block)
+        arrived = self.part.stat().st_size
+        total = answer.headers.get("Content-Range", "").rpartition("/")[2] if resumed else length
+        if total and total.isdigit() and arrived != int(total):
+            msg = f"{url} is truncated: {arrived:,} of {int(total):,} bytes arrived and are kept. {RESUMES}"
+            raise _Interrupted(msg)
+
+
+def _check_answer(answer: Any, url: str, path: Path) -> None:
+    status = answer.status_code
+    page = answer.headers.get("Content-Type", "").startswith("text/html")
+    if status in {200, 206} and not page:
+        return
+    if status in {404, 410}:
+        why = f"is not there (HTTP {status})"
+    elif status in {200, 206}:
+        why = "is a web page instead of the file (a log-in, a proxy?)"
+    else:
+        why = f"cannot be had: the server answered HTTP {status}"
+    msg = f"{url} {why}. If you can get the file elsewhere, in a browser for example, put it at {path}."
+    raise FileError(msg)
+
+
+def _version_of(headers: Any) -> str:
+    """What tells this version of a file from others, if it is strong enough for If-Range; else empty: no resuming."""
+    etag = headers.get("ETag", "")
+    return str(etag if etag and not etag.startswith("W/") else headers.get("Last-Modified", ""))
+
+
+def _changed(path: Path, expected: str, found: str, *, pinned: bool, url: str | None) -> FileError:
+    where = "the published hash is" if pinned else f"{path.parent.parent / LOCK} has"
+    if url is None:
+        cure = "Delete the file, and it is downloaded again."
+    elif pinned:
+        cure = "Try again, or tell us if it stays so: its publisher may have replaced it."
+    else:
+        cure = f"If its publisher replaced it and you want the new one, delete its line in {LOCK}."
+    what = f"{path} was altered" if url is None else f"{url} is not what it was"
+    return FileError(f"{what}: {where} {expected}, but its own is {found}. {cure}")
+
+
+def _hash(path: Path, like: str) -> str:
+    import pooch
+
+    algorithm = like.partition(":")[0]
+    return f"{algorithm}:{pooch.file_hash(str(path), alg=algorithm)}"
+
+
+def _locked(cache: Path) -> dict[str, str]:
+    lock = cache / LOCK
+    if not lock.exists():
+        return {}
+    try:
+        known = parse_json(lock.read_text(encoding="utf-8"))
+        if not all(isinstance(one, str) and re.fullmatch(r"(sha256|md5):[0-9a-f]+", one) for one in known.values()):
+            msg = "a hash is none"
+            raise ValueError(msg)
+        return known
+    except ValueError as err:
+        msg = f"{lock} is damaged: it should be a JSON table of files and hashes. Mend or delete it."
+        raise FileError(msg) from err
+
+
+def _lock(cache: Path, name: str, known: str) -> None:
+    table = dict(sorted({**_locked(cache), name: known}.items()))
+    write_text(cache / LOCK, json.dumps(table, indent=1) + "\n", overwrite=True)
+
+
+def _timed_out(err: Exception) -> bool:
+    return "timed out" in str(err).lower()
+
+
+def _unreachable(err: Exception) -> bool:
+    """No connection came about: another attempt in a few seconds would not mend it."""
+    return "Max retries exceeded" in str(err) and not _timed_out(err)
+
+
+def _one_line(err: Exception) -> str:
+    return " ".join(str(err).split())[:200]

@@ -1,0 +1,300 @@
+"""What others wrote: how far a file may unpack, JSON of any kind, and arrays whose headers may lie."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import re
+import shlex
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from math import prod
+from pathlib import Path
+from types import UnionType
+from typing import Any
+
+import numpy as np
+
+from cycseq.errors import CycseqError, FileError, SettingsError
+from cycseq.io.special_files import refuse_special
+
+UNPACK = "CYCSEQ_UNPACK"
+"""Environment variable: how many times its size a file may unpack to; ``none`` lifts the limit."""
+RATIO = 200
+"""The limit where the variable says nothing; sparse counts as text, packed, come to about 50."""
+ALWAYS = 256 << 20
+"""Bytes that any file may unpack to."""
+DEEPEST = 50
+"""Lists and tables of a JSON text inside each other."""
+CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""What no name may hold: control characters (terminals obey them) and halves of characters (no file can hold them)."""
+
+
+def most_bytes(packed: int) -> float:
+    """How many bytes a file of this size may unpack to.
+
+    Raises
+    ------
+    SettingsError
+        If `CYCSEQ_UNPACK` is set to something else than a number above 0 or ``none``.
+    """
+    said = os.environ.get(UNPACK, "").strip().lower()
+    if said == "none":
+        return float("inf")
+    if said and not re.fullmatch(r"\d{1,9}", said):
+        msg = f"{UNPACK} is {said!r}, but must be a whole number (times that a file may grow), or none for no limit."
+        raise SettingsError(msg)
+    return max(ALWAYS, (int(said) if said else RATIO) * packed)
+
+
+def check_unpacked(path: Path, n_bytes: int, packed: int | None = None) -> None:
+    """Raise `FileError` if a file claims to hold, or was found to hold, far more than its size.
+
+    Parameters
+    ----------
+    path
+        The file.
+    n_bytes
+        What it unpacks to.
+    packed
+        Bytes on the disk; None looks.
+    """
+    packed = path.stat().st_size if packed is None else packed
+    if n_bytes > most_bytes(packed):
+        msg = (
+            f"{path} has {packed:,} bytes but unpacks to {n_bytes:,} or more, beyond what is safe to read unasked. If you "
+            f"trust it, say {UNPACK}=none before the command."
+        )
+        raise FileError(msg)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[io.BufferedIOBase]:
+    """The bytes of a file, unpacked if its name ends in ``.gz``; raises as `check_unpacked` once they are too many."""
+    if refuse_special(path).suffix.lower() != ".gz":
+        with path.open("rb") as plain:
+            yield plain
+        return
+    with gzip.open(path, "rb") as unpacked, io.BufferedReader(_Counted(unpacked, path), 1 << 18) as counted:
+        yield counted
+
+
+class _Counted(io.RawIOBase):
+    """Unpacked bytes, counted while they are read."""
+
+    def __init__(self, source: Any, path: Path) -> None:
+        self.source, self.path, self.done = source, path, 0
+        self.packed = path.stat().st_size
+        self.most = most_bytes(self.packed)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        n = int(self.source.readinto(buffer))
+        self.done += n
+        if self.done > self.most:
+            check_unpacked(self.path, self.done, self.packed)
+        return n
+
+
+def parse_json(text: str) -> dict[str, Any]:
+    """A JSON object, as `json.loads` reads it.
+
+    Raises
+    ------
+    ValueError
+        If the text is no JSON, is no object, is nested beyond reason, names a key twice, or holds what is no character.
+    """
+    try:
+        said = json.loads(text, object_pairs_hook=_each_key_once)
+    except RecursionError as err:
+        msg = "it is nested too deeply"
+        raise ValueError(msg) from err
+    if not isinstance(said, dict):
+        msg = f"it holds {'a list' if isinstance(said, list) else 'one value'} where a table is expected"
+        raise ValueError(msg)
+    if _deeper(said, DEEPEST):
+        msg = "it is nested too deeply"
+        raise ValueError(msg)
+    if re.search(r"\\u[dD][89a-fA-F]", text):
+        json.dumps(said, ensure_ascii=False).encode()  # raises UnicodeEncodeError, which is a ValueError
+    return said
+
+
+def read_json(path: Path, cure: str) -> dict[str, Any]:
+    """The JSON object in a file.
+
+    Raises
+    ------
+    FileError
+        If `parse_json` refuses it; ``cure`` is a sentence that says what to do.
+    """
+    try:
+        return parse_json(refuse_special(path).read_text(encoding="utf-8"))
+    except ValueError as err:
+        msg = f"{path} is damaged ({err}). {cure}"
+        raise FileError(msg) from err
+
+
+def parse_yaml(text: str) -> Any:
+    """What a YAML (or JSON) text says: plain values, lists and tables.
+
+    Raises
+    ------
+    ValueError
+        If it is no YAML, is nested beyond reason, names a key twice (YAML's readers take the last one in silence), or
+        repeats parts by ``*name``: a few lines of that grow without limit.
+    """
+    import yaml  # type: ignore[import-untyped]
+
+    depth = 0
+    try:
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEPEST or isinstance(event, yaml.AliasEvent):
+                msg = (
+                    "it is nested too deeply"
+                    if depth > DEEPEST
+                    else "it repeats parts of itself by *name: write them out"
+                )
+                raise ValueError(msg)
+        _check_yaml_keys(yaml.compose(text, Loader=yaml.SafeLoader))
+        return yaml.safe_load(text)
+    except yaml.YAMLError as err:
+        raise ValueError(" ".join(str(err).split())) from err
+
+
+def _check_yaml_keys(node: Any) -> None:
+    """Raise `ValueError` if a table of a YAML text names a key twice."""
+    children = node.value if node is not None and isinstance(node.value, list) else []
+    pairs = [child for child in children if isinstance(child, tuple)]
+    _each_key_once([(str(key.value), None) for key, _ in pairs], [key.start_mark.line + 1 for key, _ in pairs])
+    for child in children:
+        for part in child if isinstance(child, tuple) else (child,):
+            _check_yaml_keys(part)
+
+
+def _each_key_once(pairs: list[tuple[str, Any]], lines: Sequence[int] = ()) -> dict[str, Any]:
+    """The object of these pairs; raises `ValueError` where a key occurs twice, with the line if it is known."""
+    table: dict[str, Any] = {}
+    for i, (key, value) in enumerate(pairs):
+        if key in table:
+            where = f" (the second time in line {lines[i]})" if lines else ""
+            msg = f"it says {key[:60]!r} twice{where}: say it once"
+            raise ValueError(msg)
+        table[key] = value
+    return table
+
+
+@contextmanager
+def whatever_breaks(path: Path, cure: str) -> Iterator[None]:
+    """Turn whatever breaks in the use of a record that has no form of its own to check into one `FileError`.
+
+    Checksums tell of accidents; whoever means harm has made them anew.
+
+    Parameters
+    ----------
+    path
+        The file or folder that would be at fault.
+    cure
+        What to do, as a sentence.
+    """
+    try:
+        yield
+    except (CycseqError, MemoryError, OSError):
+        raise
+    except Exception as err:
+        why = f"{type(err).__name__}: {' '.join(str(err).split())[:200]}"
+        msg = f"{path} cannot be used ({why}): it is damaged, was altered, or another version made it. {cure}"
+        raise FileError(msg) from err
+
+
+def our_command(said: Any) -> str:
+    """A recorded command line, each word quoted, as a user may copy it; empty where it is none of cycseq."""
+    try:
+        words = shlex.split(said) if isinstance(said, str) else []
+    except ValueError:
+        words = []
+    return shlex.join(words) if words[:1] == ["cycseq"] else ""
+
+
+def unlike(said: dict[str, Any], kinds: Mapping[str, type | UnionType | tuple[type, ...]]) -> list[str]:
+    """The names whose value is missing from an object, or is of another kind than it must be.
+
+    A list of texts is said as ``(list, str)``.
+    """
+    return [name for name, kind in kinds.items() if name not in said or not _is(said[name], kind)]
+
+
+def _is(value: Any, kind: type | UnionType | tuple[type, ...]) -> bool:
+    if isinstance(kind, tuple):
+        return isinstance(value, list) and all(isinstance(part, kind[1]) for part in value)
+    return isinstance(value, kind)
+
+
+def _deeper(value: dict[str, Any] | list[Any], levels: int) -> bool:
+    inside = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_deeper(part, levels - 1) for part in inside if isinstance(part, dict | list))
+
+
+def read_npy(path: Path) -> np.ndarray:
+    """One array; raises `ValueError` if it holds pickled objects, or its header does not fit the file."""
+    with refuse_special(path).open("rb") as file:
+        _check_header(file, path.stat().st_size)
+        file.seek(0)
+        array: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
+    return array
+
+
+@contextmanager
+def open_npz(path: Path) -> Iterator[Any]:
+    """The arrays of an NPZ file, as `numpy.load` gives them, all of their headers checked.
+
+    Raises
+    ------
+    ValueError, OSError, zipfile.BadZipFile
+        If it is no NPZ file, holds pickled objects, or a header does not fit what follows it.
+    FileError
+        If it would unpack to far more than its size.
+    """
+    with zipfile.ZipFile(refuse_special(path)) as packed:
+        check_members(path, packed.infolist())
+        for member in packed.infolist():
+            with packed.open(member) as file:
+                _check_header(file, member.file_size)
+    with np.load(path, allow_pickle=False) as arrays:
+        yield arrays
+
+
+def check_members(path: Path, members: Iterable[zipfile.ZipInfo]) -> None:
+    """Raise `FileError` if members of a zip file claim far more than its size, or are packed in ways that it does not tell.
+
+    Of LZMA and bzip2, Python unpacks all that it has read, without a limit.
+    """
+    members = list(members)
+    odd = next((m for m in members if m.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}), None)
+    if odd is not None:
+        msg = f"{path} is not read: {odd.filename!r} in it is neither stored as it is nor packed by deflate."
+        raise FileError(msg)
+    check_unpacked(path, sum(member.file_size for member in members))
+
+
+def _check_header(file: Any, size: int) -> None:
+    """NumPy makes room for what a header claims before it reads, so that the claim is checked first."""
+    version = np.lib.format.read_magic(file)
+    if version not in {(1, 0), (2, 0)}:
+        msg = f"version {version} of the NPY format is not read"
+        raise ValueError(msg)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    if dtype.hasobject:
+        msg = "it holds pickled objects, which are refused"
+        raise ValueError(msg)
+    claimed = prod(map(int, shape)) * dtype.itemsize
+    if min(shape, default=0) < 0 or file.tell() + claimed != size:
+        msg = f"its header claims {claimed:,} bytes for shape {shape}, but {size - file.tell():,} follow"
+        raise ValueError(msg)

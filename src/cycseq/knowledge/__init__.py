@@ -1,0 +1,1 @@
+"""What is known of genes and contexts beside the measured responses."""

@@ -1,1 +1,0 @@
-"""Kriging over conditions: pure NumPy numerics, no AnnData and no torch."""

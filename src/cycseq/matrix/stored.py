@@ -1,0 +1,206 @@
+"""A matrix that stays on the disk: a Dask array of blocks of cells, each CSR or dense and all genes wide.
+
+Dask reads, selects and writes it; where a cluster is open (`cycseq.matrix.cluster`), its workers do. What is computed here is
+computed a few blocks at a time, so that memory holds these blocks and the results alone.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+import scipy.sparse as sp
+from jaxtyping import Int
+
+T = TypeVar("T")
+SMALL = 6
+"""A selection of cells no larger than this many blocks is brought into memory."""
+
+MOST = 24
+"""No more than this many blocks are brought into memory together: a quarter of what may be used."""
+
+
+@runtime_checkable
+class StoredMatrix(Protocol):
+    """What is used of a `dask.array.Array`; named here so that Dask is not imported where nothing is stored."""
+
+    shape: tuple[int, int]
+    chunks: tuple[tuple[int, ...], tuple[int, ...]]
+
+    def compute(self) -> Any:
+        """All values, in memory."""
+
+    def to_delayed(self) -> Any:
+        """The blocks, not computed yet."""
+
+    def map_blocks(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """The same array with a function applied to each block."""
+
+    def __getitem__(self, key: Any) -> Any:
+        """Some rows or columns, not computed yet."""
+
+
+def block_ends(x: StoredMatrix) -> Int[np.ndarray, "blocks"]:
+    """Where each block of cells ends."""
+    return np.cumsum(x.chunks[0])
+
+
+def largest_block(x: StoredMatrix) -> int:
+    """Cells of the largest block: what memory was laid out for when the file was opened."""
+    return max(x.chunks[0], default=0)
+
+
+def by_block(x: StoredMatrix, f: Callable[..., T], *along: np.ndarray, **fixed: Any) -> Iterator[tuple[slice, T]]:
+    """A function of every block, in order, with the slice of cells that the block holds.
+
+    Parameters
+    ----------
+    x
+        The cells.
+    f
+        Called with a block in memory, and its part of each of `along`; where a cluster is open, on a worker.
+    along
+        Arrays with an entry for every cell.
+    fixed
+        Further arguments of `f`, the same for all blocks.
+    """
+    ends = block_ends(x)
+    blocks = x.to_delayed().ravel()
+    width = _at_once()
+    for first in range(0, len(blocks), width):
+        rows = [slice(int(ends[i]) - x.chunks[0][i], int(ends[i])) for i in range(first, min(first + width, len(ends)))]
+        tasks = [
+            _dask().delayed(f)(block, *(values[part] for values in along), **fixed)
+            for block, part in zip(blocks[first : first + width], rows, strict=True)
+        ]
+        yield from zip(rows, _computed(tasks), strict=True)
+
+
+def of_cells(x: StoredMatrix, f: Callable[..., np.ndarray], *along: np.ndarray) -> np.ndarray:
+    """What a function says of the cells of every block, one after another; arguments as of `by_block`."""
+    return np.concatenate([said for _, said in by_block(x, f, *along)])
+
+
+def with_each_block(x: StoredMatrix, f: Callable[..., Any], *along: np.ndarray) -> Any:
+    """The matrix with a function applied to each block when it is read: ``f(block, part of each of along)``.
+
+    The function gives a block of as many cells, and of the same genes.
+    """
+    da = _dask().array
+    aligned = [da.from_array(values[:, None], chunks=(x.chunks[0], 1)) for values in along]
+
+    def of_block(block: Any, *parts: np.ndarray) -> Any:
+        return f(block, *(part[:, 0] for part in parts)) if block.shape[0] else block
+
+    meta = getattr(x, "_meta", None)
+    return da.map_blocks(of_block, x, *aligned, dtype=np.float32, meta=meta, chunks=x.chunks)
+
+
+def concatenated(parts: Sequence[Any]) -> Any:
+    """The cells of stored matrices, one after another."""
+    return _dask().array.concatenate(parts, axis=0)
+
+
+def stored_like(x: Any, like: StoredMatrix) -> Any:
+    """Cells in memory as a stored matrix, so that both can stand in one."""
+    return _dask().array.from_array(x, chunks=(largest_block(like), x.shape[1]), asarray=False)
+
+
+def all_of(x: StoredMatrix) -> np.ndarray | sp.csr_matrix:
+    """All cells, in memory."""
+    values: np.ndarray | sp.csr_matrix = _computed([x])[0]
+    return values
+
+
+def gathered(x: StoredMatrix, rows: Int[np.ndarray, "rows"]) -> np.ndarray | sp.csr_matrix:
+    """These cells in memory, in this order; every block that holds one of them is read once."""
+    wanted, place = np.unique(rows, return_inverse=True)
+    found = all_of(x[wanted])
+    return found if np.array_equal(place, np.arange(len(wanted))) else found[place]
+
+
+class KeptBlocks:
+    """The blocks of a stored matrix that were read last, so that cells of the same blocks are read once.
+
+    Parameters
+    ----------
+    x
+        The cells.
+    n_blocks
+        How many blocks stay in memory from one call to the next.
+    """
+
+    def __init__(self, x: StoredMatrix, n_blocks: int) -> None:
+        self.x, self.n_blocks, self.ends = x, n_blocks, block_ends(x)
+        self._blocks = x.to_delayed().ravel()
+        self._kept: dict[int, Any] = {}
+
+    def dense(self, rows: Int[np.ndarray, "rows"]) -> np.ndarray:
+        """These cells, in this order; blocks that are not there yet are read together."""
+        found = np.empty((len(rows), self.x.shape[1]), dtype=np.float32)
+        of_row = np.searchsorted(self.ends, rows, side="right")
+        needed = np.unique(of_row)
+        lacking = [int(i) for i in needed if i not in self._kept]
+        if lacking:
+            others = [i for i in self._kept if i not in needed][: max(0, self.n_blocks - len(needed))]
+            self._kept = {i: block for i, block in self._kept.items() if i in needed or i in others}
+            self._kept |= zip(lacking, _computed([self._blocks[i] for i in lacking]), strict=True)
+        for i in needed:
+            here = np.flatnonzero(of_row == i)
+            block = self._kept[int(i)]
+            own = block[rows[here] - (self.ends[i] - self.x.chunks[0][i])]
+            found[here] = own.toarray() if sp.issparse(own) else own
+        return found
+
+
+def shuffled_by_block(
+    x: StoredMatrix, rows: Int[np.ndarray, "rows"], window: int, rng: np.random.Generator
+) -> Int[np.ndarray, "rows"]:
+    """The rows in random order, of which so many blocks at a time hold the next ones: a shuffle that reads blocks once.
+
+    The blocks come in random order; the rows of `window` successive ones are shuffled together.
+    """
+    of_row = np.searchsorted(block_ends(x), rows, side="right")
+    window_of_block = rng.permutation(len(x.chunks[0])) // window
+    return rows[np.lexsort((rng.random(len(rows)), window_of_block[of_row]))]
+
+
+def _dask() -> Any:
+    """Dask, which has no annotations."""
+    import dask.array
+
+    return dask
+
+
+def _computed(tasks: Sequence[Any]) -> tuple[Any, ...]:
+    """The tasks' results. A task of a cluster's worker computes here: it would wait for ever for workers that wait too."""
+    here = {"scheduler": "synchronous"} if _on_worker() else {}
+    results: tuple[Any, ...] = _dask().compute(*tasks, **here)
+    return results
+
+
+def _on_worker() -> bool:
+    if "distributed" not in sys.modules:
+        return False
+    from distributed import get_worker
+
+    try:
+        get_worker()
+    except ValueError:
+        return False
+    return True
+
+
+def _at_once() -> int:
+    """Blocks that are computed together: as many as workers of the cluster, or as processors up to four."""
+    if "distributed" in sys.modules and not _on_worker():
+        from distributed import default_client
+
+        try:
+            return max(1, sum(int(n) for n in default_client().ncores().values()))
+        except ValueError:  # no cluster is open
+            pass
+    return 1 if _on_worker() else min(4, os.cpu_count() or 1)

@@ -1,0 +1,112 @@
+"""A linear map from what a perturbed gene is like to what happens to all genes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from cycseq.data.dataset import Condition
+from cycseq.knowledge.features import FeatureRows, expression_features, read_features
+from cycseq.matrix.arrays import Profile, Profiles
+from cycseq.models.base import SIZE, WEIGHT
+from cycseq.models.baselines.shift import ShiftModel, expression_profiles, kept_features, perturbed_means, with_features
+from cycseq.preparation.pseudobulk import Responses
+
+PUBLISHED_PENALTY = 0.1
+N_FOLDS = 5
+RELATIVE_PENALTIES = 10.0 ** np.arange(-3, 6)
+"""Penalties that are tried, in units of the mean square of a column of P."""
+
+Scores = Float[np.ndarray, "genes components"]
+
+
+@dataclass
+class Bilinear(ShiftModel):
+    """Control cells plus G K p + b: a linear map from features of the perturbed gene to all genes.
+
+    Formula: Y = G K P^T + b with Y the training Deltas (genes x conditions), b the mean Delta of the context (of all
+    training conditions where it has none), G the scores of the genes on the principal components of the mean training
+    expression, P the rows of G (or of a file) of the perturbed genes, and
+    K = (G^T G + l)^-1 G^T (Y - b) P (P^T P + l)^-1. A combination has the sum of its parts' rows.
+
+    Reference: the linear model of Ahlmann-Eltze, Huber and Anders 2025 (Nature Methods), with l = 0.1 and 10
+    components; their code counts control as one more training condition with Delta = 0 and P = 0.
+
+    Strong for unseen perturbations whose features say something; where they say nothing, a chosen penalty brings it
+    back to `PerturbedMean`. Beyond b it predicts the same in all contexts. It refuses perturbations without features;
+    training perturbations without them only help b.
+    """
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"n_components": SIZE, "penalty": WEIGHT}
+    features: Path | None = None
+    """CSV, TSV or NPZ of features with genes as rows, or a table of GO terms; None takes the rows of G."""
+    n_components: int = 10
+    """Principal components in G."""
+    penalty: float | None = None
+    """Ridge penalty l of both solves (0.1 is published); None keeps 0.1 for G and chooses P's by leaving out perturbations."""
+
+    def learn(
+        self, train: Responses, genes: Sequence[str], *, seed: int
+    ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+        """G K, b and the features."""
+        scores = expression_features(expression_profiles(train), genes, n_components=self.n_components, seed=seed)
+        features = scores if self.features is None else read_features(self.features, seed=seed)
+        known = np.flatnonzero(with_features(train, features, self.name))
+        p = features.of([train.conditions[i].perturbation for i in known])
+        g = scores.values.astype(np.float64)
+        penalty = _chosen_penalty(train, known, g, p, seed) if self.penalty is None else self.penalty
+        offsets = _offsets(train, np.ones(len(train.conditions), dtype=bool))
+        k = _solve(train.delta[known] - offsets[known], g, p, self._gene_penalty, penalty)
+        arrays, facts = kept_features(features)
+        arrays |= {"map": (g @ k).astype(np.float32), "perturbed_mean": perturbed_means(train)}
+        return arrays, {**facts, "penalty": penalty}
+
+    def shift(self, condition: Condition, control_mean: Profile) -> Profile:
+        """G K p + b."""
+        p = self.known_features.of([condition.perturbation])[0]
+        shift: Profile = self.learned.arrays["map"].astype(np.float64) @ p + self.perturbed_mean(condition.context)
+        return shift.astype(np.float32)
+
+    @property
+    def _gene_penalty(self) -> float:
+        return PUBLISHED_PENALTY if self.penalty is None else self.penalty
+
+
+def _solve(
+    y: Profiles, g: Scores, p: FeatureRows, gene_penalty: float, penalty: float
+) -> Float[np.ndarray, "components features"]:
+    """K of Y^T = G K P^T, by one ridge solve on either side."""
+    left = np.linalg.solve(g.T @ g + gene_penalty * np.eye(g.shape[1]), g.T @ y.T @ p)
+    k: Float[np.ndarray, "components features"] = np.linalg.solve(p.T @ p + penalty * np.eye(p.shape[1]), left.T).T
+    return k
+
+
+def _chosen_penalty(train: Responses, known: Int[np.ndarray, "known"], g: Scores, p: FeatureRows, seed: int) -> float:
+    """The penalty of P with the least squared error on perturbations that were left out, in every context at once."""
+    perturbations = np.array([c.perturbation for c in train.conditions])
+    names = np.unique(perturbations[known])
+    fold_of = dict(zip(np.random.default_rng(seed).permutation(names), np.arange(len(names)) % N_FOLDS, strict=True))
+    folds = np.array([fold_of.get(name, -1) for name in perturbations])
+    penalties = RELATIVE_PENALTIES * max(float(np.square(p).sum() / p.shape[1]), np.finfo(np.float64).tiny)
+    errors = np.zeros(len(penalties))
+    for fold in np.unique(folds[known]):
+        kept, left_out = folds != fold, folds[known] == fold
+        y = train.delta[known] - _offsets(train, kept)[known]
+        for i, penalty in enumerate(penalties):
+            k = _solve(y[~left_out], g, p[~left_out], PUBLISHED_PENALTY, penalty)
+            errors[i] += np.square(y[left_out] - p[left_out] @ k.T @ g.T).sum()
+    return float(penalties[errors.argmin()])
+
+
+def _offsets(train: Responses, kept: np.ndarray) -> Profiles:
+    """For every condition the mean of the kept Deltas of its context, or of all kept ones where it has none."""
+    contexts = np.array([c.context for c in train.conditions])
+    offsets = np.tile(train.delta[kept].mean(axis=0), (len(contexts), 1))
+    for context in np.unique(contexts[kept]):
+        offsets[contexts == context] = train.delta[kept & (contexts == context)].mean(axis=0)
+    return offsets

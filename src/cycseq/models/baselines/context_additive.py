@@ -1,0 +1,114 @@
+"""A perturbation does in a new context what it does in the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from cycseq.data.dataset import Condition
+from cycseq.errors import ModelError
+from cycseq.matrix.arrays import Profile, Profiles
+from cycseq.models.base import WEIGHT
+from cycseq.models.baselines.shift import ShiftModel, remembered
+from cycseq.preparation.pseudobulk import Responses
+
+Weighting = Literal["equal", "cells", "nearness"]
+
+
+@dataclass
+class ContextAdditive(ShiftModel):
+    """Control cells plus a times the mean over the training contexts of the perturbation's Delta.
+
+    Formula: Delta^(p, c*) = a x sum_c w_c Delta(p, c), over the training contexts c that have p, sum_c w_c = 1. The
+    amplitude a is the least-squares slope of the Delta of each context on the mean of the others, over all
+    perturbations that two contexts have and over all genes (leave one context out); 1 where there are none.
+
+    Reference: the general baseline of TxPert (2025); CellPB.
+
+    Strong where contexts respond alike, and the one to beat for an unseen context. It refuses a perturbation, or a
+    combination, that no training context has, and knows nothing of what is special to c*.
+    """
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"amplitude": WEIGHT}
+    amplitude: float | None = None
+    """What the mean is multiplied by; None fits it by leaving one context out, 1 is the plain mean."""
+    weighting: Weighting = "equal"
+    """Weights of the contexts: equal, their cells of the perturbation, or the nearness of their control profiles to
+    c*'s (Gaussian in the distance, with the median distance between training contexts as its width)."""
+
+    def learn(
+        self, train: Responses, genes: Sequence[str], *, seed: int
+    ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+        """The training Deltas, the control profiles of their contexts, and the amplitude."""
+        arrays, facts = remembered(train)
+        contexts = sorted({c.context for c in train.conditions})
+        profiles = np.stack([train.control_mean[context] for context in contexts])
+        arrays |= {"n_cells": train.n_cells, "profiles": profiles}
+        width = _median_distance(profiles)
+        amplitude = (
+            _fitted_amplitude(train, self.weighting, profiles, width) if self.amplitude is None else self.amplitude
+        )
+        return arrays, {**facts, "amplitude": amplitude, "width": width}
+
+    def shift(self, condition: Condition, control_mean: Profile) -> Profile:
+        """The weighted mean over contexts, times the amplitude."""
+        learned = self.learned
+        places = self.places_of(condition.perturbation)
+        if not places:
+            msg = (
+                f"ContextAdditive cannot predict {str(condition)!r}: no training context has {condition.perturbation!r}. "
+                f"Leave it out, or predict it with Additive (combinations) or a model with features."
+            )
+            raise ModelError(msg)
+        rows = list(places.values())
+        profiles = learned.arrays["profiles"][[learned.contexts.index(context) for context in places]]
+        weights = _weights(
+            self.weighting, learned.arrays["n_cells"][rows], profiles, control_mean, learned.facts["width"]
+        )
+        shift: Profile = learned.facts["amplitude"] * (weights @ learned.arrays["delta"][rows].astype(np.float64))
+        return shift.astype(np.float32)
+
+
+def _fitted_amplitude(train: Responses, weighting: Weighting, profiles: Profiles, width: float) -> float:
+    """Least-squares slope of every Delta on the weighted mean of the same perturbation's in other contexts."""
+    contexts = np.unique([c.context for c in train.conditions])
+    of_condition = np.searchsorted(contexts, [c.context for c in train.conditions])
+    perturbations = np.array([c.perturbation for c in train.conditions])
+    product = square = 0.0
+    for perturbation in np.unique(perturbations):
+        rows = np.flatnonzero(perturbations == perturbation)
+        for row in rows if len(rows) > 1 else ():
+            others = rows[rows != row]
+            weights = _weights(
+                weighting, train.n_cells[others], profiles[of_condition[others]], profiles[of_condition[row]], width
+            )
+            mean = weights @ train.delta[others].astype(np.float64)
+            product += float(mean @ train.delta[row])
+            square += float(mean @ mean)
+    return product / square if square > 0 else 1.0
+
+
+def _weights(
+    weighting: Weighting, n_cells: np.ndarray, profiles: Profiles, profile: Profile, width: float
+) -> Float[np.ndarray, "contexts"]:
+    """Weights of contexts with these cells and control profiles for a context with this profile; their sum is 1."""
+    if weighting == "cells":
+        weights = n_cells.astype(np.float64)
+    elif weighting == "nearness" and width > 0:
+        squared = np.square(profiles.astype(np.float64) - profile).sum(axis=1)
+        weights = np.exp(-(squared - squared.min()) / (2.0 * width**2))
+    else:
+        weights = np.ones(len(n_cells))
+    normalised: Float[np.ndarray, "contexts"] = weights / weights.sum()
+    return normalised
+
+
+def _median_distance(profiles: Profiles) -> float:
+    """Median Euclidean distance between the control profiles of different contexts; 0 for one context."""
+    from scipy.spatial.distance import pdist
+
+    return float(np.median(pdist(profiles.astype(np.float64)))) if len(profiles) > 1 else 0.0

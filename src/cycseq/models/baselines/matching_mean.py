@@ -1,0 +1,42 @@
+"""Combinations as means of their parts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cycseq.data.dataset import Condition
+from cycseq.matrix.arrays import Profile
+from cycseq.models.baselines.shift import ShiftModel, perturbed_means, remembered
+from cycseq.preparation.pseudobulk import Responses
+
+
+@dataclass
+class MatchingMean(ShiftModel):
+    """The mean of the centroids of a combination's parts; the perturbed mean stands in for a part never measured.
+
+    Formula: mu^(A+B, c*) = (mu(A, c*) + mu(B, c*)) / 2, as Deltas: Delta^ = (Delta(A, c*) + Delta(B, c*)) / 2. A part
+    that was not measured in c* is the mean of its Deltas over the training contexts; one measured nowhere is
+    `PerturbedMean`'s prediction. A single perturbation is a mean of one part.
+
+    Reference: the "matching mean" of Systema (Vinas Torne et al. 2025, Nature Biotechnology).
+
+    Strong where a response common to all perturbations dominates: a sum would count it twice. It under-predicts parts
+    that add up (see `Additive`), and what it says of an unknown perturbation is `PerturbedMean`.
+    """
+
+    def learn(
+        self, train: Responses, genes: Sequence[str], *, seed: int
+    ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+        """The training Deltas and their means."""
+        arrays, facts = remembered(train)
+        return {**arrays, "perturbed_mean": perturbed_means(train)}, facts
+
+    def shift(self, condition: Condition, control_mean: Profile) -> Profile:
+        """The mean of the parts."""
+        known = [self.known_delta(part, condition.context) for part in condition.parts]
+        typical = self.perturbed_mean(condition.context)
+        mean: Profile = np.mean([typical if delta is None else delta for delta in known], axis=0)
+        return mean

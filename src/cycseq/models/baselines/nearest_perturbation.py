@@ -1,0 +1,112 @@
+"""Perturbations that are alike do alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from cycseq.data.dataset import Condition
+from cycseq.knowledge.features import FeatureRows, expression_features, read_features
+from cycseq.matrix.arrays import Profile
+from cycseq.models.base import SIZE
+from cycseq.models.baselines.shift import ShiftModel, expression_profiles, kept_features, remembered, with_features
+from cycseq.preparation.pseudobulk import Responses
+
+NUMBERS = (1, 2, 3, 5, 8, 13, 20, 30)
+"""Numbers of neighbours that are tried, beside all."""
+
+
+@dataclass
+class NearestPerturbation(ShiftModel):
+    """Control cells plus the mean Delta of the k training perturbations whose features are nearest.
+
+    Formula: Delta^(p, c*) = mean over the k nearest p' of Delta(p', c*), Euclidean distance between features; a p'
+    that was not measured in c* is the mean of its Deltas over the training contexts. A combination has the sum of its
+    parts' features.
+
+    Reference: the k-nearest-neighbour baseline of Csendes et al. 2025 (BMC Genomics).
+
+    Strong for unseen perturbations where features group genes of one pathway, or where an embedding is good; with k
+    as large as the screen it is the mean of all. It refuses perturbations without features.
+    """
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"n_components": SIZE, "k": SIZE}
+    features: Path | None = None
+    """CSV, TSV or NPZ of features with genes as rows, or a table of GO terms; None takes the genes' principal component
+    scores of the mean training expression."""
+    n_components: int = 10
+    """Principal components of the training expression."""
+    k: int | None = None
+    """How many neighbours; None chooses by leaving out one perturbation at a time."""
+
+    def learn(
+        self, train: Responses, genes: Sequence[str], *, seed: int
+    ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+        """The training Deltas, the features and k."""
+        features = (
+            expression_features(expression_profiles(train), genes, n_components=self.n_components, seed=seed)
+            if self.features is None
+            else read_features(self.features, seed=seed)
+        )
+        known = with_features(train, features, self.name)
+        names = sorted({c.perturbation for c, has in zip(train.conditions, known, strict=True) if has})
+        k = self.k or _chosen_number(train, names, features.of(names))
+        arrays, facts = remembered(train)
+        feature_arrays, feature_facts = kept_features(features)
+        return {**arrays, **feature_arrays}, {**facts, **feature_facts, "k": k, "neighbours": names}
+
+    def shift(self, condition: Condition, control_mean: Profile) -> Profile:
+        """The mean of the nearest."""
+        cache, names = self.learned.cache, self.learned.facts["neighbours"]
+        if "rows" not in cache:
+            cache["rows"] = self.known_features.of(names)
+        nearest = _by_distance(self.known_features.of([condition.perturbation]), cache["rows"])[0]
+        deltas = [self.known_delta(names[i], condition.context) for i in nearest[: self.learned.facts["k"]]]
+        mean: Profile = np.mean([delta for delta in deltas if delta is not None], axis=0)
+        return mean
+
+
+def _by_distance(rows: FeatureRows, others: FeatureRows) -> Int[np.ndarray, "perturbations others"]:
+    """The places of the others, nearest first; ties in their order."""
+    from scipy.spatial.distance import cdist
+
+    order: Int[np.ndarray, "perturbations others"] = np.argsort(cdist(rows, others), axis=1, kind="stable")
+    return order
+
+
+def _chosen_number(train: Responses, names: list[str], rows: FeatureRows) -> int:
+    """The number of neighbours with the least squared error on perturbations that were left out, one at a time."""
+    order = _by_distance(rows, rows)
+    order = order[order != np.arange(len(names))[:, None]].reshape(len(names), -1)  # nobody is its own neighbour
+    numbers = sorted({n for n in NUMBERS if n < order.shape[1]} | {order.shape[1]})
+    errors = np.zeros(len(numbers))
+    for measured, deltas in _by_context(train, names):
+        for i, number in enumerate(numbers):
+            neighbours = np.zeros((len(measured), len(names)))
+            np.put_along_axis(neighbours, order[measured, :number], 1.0 / number, axis=1)
+            errors[i] += np.square(neighbours @ deltas - deltas[measured]).sum()
+    return int(numbers[errors.argmin()])
+
+
+def _by_context(
+    train: Responses, names: list[str]
+) -> list[tuple[Int[np.ndarray, "measured"], Float[np.ndarray, "perturbations genes"]]]:
+    """Of every context: which perturbations it has, and all Deltas, those it lacks being means over contexts."""
+    place = {name: i for i, name in enumerate(names)}
+    rows = [i for i, c in enumerate(train.conditions) if c.perturbation in place]
+    places = np.array([place[train.conditions[i].perturbation] for i in rows])
+    contexts = np.array([train.conditions[i].context for i in rows])
+    sums = np.zeros((len(names), train.delta.shape[1]))
+    np.add.at(sums, places, train.delta[rows])
+    means = sums / np.bincount(places, minlength=len(names))[:, None]
+    found = []
+    for context in np.unique(contexts):
+        deltas, own = means.copy(), np.flatnonzero(contexts == context)
+        deltas[places[own]] = train.delta[np.array(rows)[own]]
+        found.append((places[own], deltas))
+    return found

@@ -1,0 +1,34 @@
+"""The model that every other must beat first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cycseq.data.dataset import Condition
+from cycseq.matrix.arrays import Profile
+from cycseq.models.baselines.shift import ShiftModel
+from cycseq.preparation.pseudobulk import Responses
+
+
+@dataclass
+class NoChange(ShiftModel):
+    """Nothing happens: the control cells of the context, as they are.
+
+    Formula: Delta^(p, c*) = 0.
+
+    Strong where most perturbations do little, and hard to beat in mean squared error there. It cannot tell one
+    perturbation from another, so it predicts any. Its cells stay sparse.
+    """
+
+    def learn(
+        self, train: Responses, genes: Sequence[str], *, seed: int
+    ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+        """Nothing."""
+        return {}, {}
+
+    def shift(self, condition: Condition, control_mean: Profile) -> Profile:
+        """Zero."""
+        return np.zeros_like(control_mean)

@@ -1,0 +1,37 @@
+"""What all perturbations have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cycseq.data.dataset import Condition
+from cycseq.matrix.arrays import Profile
+from cycseq.models.baselines.shift import ShiftModel, perturbed_means
+from cycseq.preparation.pseudobulk import Responses
+
+
+@dataclass
+class PerturbedMean(ShiftModel):
+    """Control cells plus the mean of the training Deltas of the context; of all contexts where it has none.
+
+    Formula: Delta^(p, c*) = mean over training conditions (p', c*) of Delta(p', c*), each condition counted once;
+    where c* has no training condition, the mean over all training conditions.
+
+    Reference: the "perturbed mean" of Systema (Vinas Torne et al. 2025, Nature Biotechnology).
+
+    Strong where a response is shared by all perturbations (stress, a growth arrest, a batch effect), which is what
+    most metrics of a delta reward. It cannot tell one perturbation from another, so it predicts any.
+    """
+
+    def learn(
+        self, train: Responses, genes: Sequence[str], *, seed: int
+    ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+        """The mean Delta of every context and of all."""
+        return {"perturbed_mean": perturbed_means(train)}, {}
+
+    def shift(self, condition: Condition, control_mean: Profile) -> Profile:
+        """The mean Delta of the context."""
+        return self.perturbed_mean(condition.context)

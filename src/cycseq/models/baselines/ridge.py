@@ -1,0 +1,204 @@
+"""A linear regression of the response on perturbation and context."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from cycseq.data.dataset import Condition
+from cycseq.knowledge.features import Features, expression_features, read_features
+from cycseq.matrix.arrays import Profile, Profiles
+from cycseq.models.base import SIZE, WEIGHT
+from cycseq.models.baselines.shift import ShiftModel, expression_profiles, kept_features, with_features
+from cycseq.preparation.pseudobulk import Responses
+
+RELATIVE_PENALTIES = 10.0 ** np.arange(-3, 4.1, 0.5)
+"""Penalties that are tried, in units of the mean squared length of the centred inputs."""
+NO_FEATURES = Features((), np.zeros((0, 0), dtype=np.float32), "the features (none are used)")
+
+Encoding = Literal["both", "one-hot", "features"]
+Inputs = Float[np.ndarray, "conditions inputs"]
+
+
+@dataclass
+class Ridge(ShiftModel):
+    """Control cells plus a ridge regression of Delta on perturbation and control profile.
+
+    Formula: Delta^(p, c) = b + z(p, c) W with W = Z^T (Z Z^T + l)^-1 (Y - b), Z the centred inputs of the training
+    conditions. z holds a 1 for every part of p that was seen, the sum of the features of its parts, and the scores of
+    the context's control profile on the principal components of the training contexts'; the blocks of features and
+    scores have mean squared length 1. l is chosen in closed form by leaving out groups of conditions (PRESS).
+
+    Reference: Kernfeld et al. 2025 (Genome Biology) compare such regressions with networks.
+
+    Strong where many conditions are seen in several contexts, or features are good. Perturbation and context add up
+    and do not interact. It refuses a part that was neither seen nor has features. It works on a matrix of
+    conditions x conditions: ten seconds of one core for 2,000 conditions, and a hundred times that for 10,000.
+    """
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = {
+        "n_components": SIZE,
+        "n_context_components": WEIGHT,
+        "penalty": WEIGHT,
+    }
+    encoding: Encoding = "both"
+    """What stands for a perturbation: one place for each (``one-hot``), its features, or both."""
+    features: Path | None = None
+    """CSV, TSV or NPZ of features with genes as rows, or a table of GO terms; None takes the genes' principal component
+    scores of the mean training expression."""
+    n_components: int = 10
+    """Principal components of the training expression."""
+    n_context_components: int = 10
+    """Principal components of the control profiles; 0 leaves the context out."""
+    penalty: float | None = None
+    """Ridge penalty l, in units of the mean squared length of the centred inputs; None chooses it."""
+    leave_out: Literal["context", "perturbation"] | None = None
+    """What is left out to choose the penalty; None is ``context`` where a context has control cells alone, else
+    ``perturbation``."""
+
+    def learn(
+        self, train: Responses, genes: Sequence[str], *, seed: int
+    ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+        """W, b and what turns a condition into inputs."""
+        features, known = self._features(train, genes, seed)
+        conditions = [c for c, has in zip(train.conditions, known, strict=True) if has]
+        profiles = np.stack([train.control_mean[c.context] for c in conditions])
+        parts = () if self.encoding == "features" else tuple(sorted({part for c in conditions for part in c.parts}))
+        encoder = _encoder(conditions, profiles, parts, features, self.n_context_components)
+        z, delta = encoder.inputs(conditions, profiles), train.delta[known].astype(np.float64)
+        groups = self._groups(conditions, waiting=set(train.control_mean) - {c.context for c in conditions})
+        penalty, weights = _fitted(z - z.mean(axis=0), delta, groups, self.penalty)
+        arrays, facts = kept_features(features)
+        arrays |= {
+            "weights": weights.astype(np.float32),
+            "intercept": (delta.mean(axis=0) - z.mean(axis=0) @ weights).astype(np.float32),
+            "centre": encoder.centre,
+            "directions": encoder.directions,
+        }
+        return arrays, {**facts, "parts": list(parts), "feature_scale": encoder.feature_scale, "penalty": penalty}
+
+    def shift(self, condition: Condition, control_mean: Profile) -> Profile:
+        """The regression at the inputs of the condition."""
+        learned = self.learned
+        encoder = _Encoder(
+            tuple(learned.facts["parts"]),
+            self.known_features,
+            learned.facts["feature_scale"],
+            learned.arrays["centre"],
+            learned.arrays["directions"],
+        )
+        z = encoder.inputs([condition], control_mean[None])[0]
+        shift: Profile = learned.arrays["intercept"] + z @ learned.arrays["weights"].astype(np.float64)
+        return shift.astype(np.float32)
+
+    def _features(self, train: Responses, genes: Sequence[str], seed: int) -> tuple[Features, np.ndarray]:
+        """The features, and which training conditions can be encoded; none are used where two perturbations lack them."""
+        everything = np.ones(len(train.conditions), dtype=bool)
+        if self.encoding == "one-hot":
+            return NO_FEATURES, everything
+        if self.features is None:
+            features = expression_features(expression_profiles(train), genes, n_components=self.n_components, seed=seed)
+        else:
+            features = read_features(self.features, seed=seed)
+        if self.encoding == "features":
+            return features, with_features(train, features, self.name)
+        having = {c.perturbation for c in train.conditions if not features.missing(c.perturbation)}
+        return (features if len(having) > 1 else NO_FEATURES), everything
+
+    def _groups(self, conditions: Sequence[Condition], waiting: set[str]) -> Int[np.ndarray, "conditions"]:
+        """What each condition is left out together with."""
+        left_out = self.leave_out or ("context" if waiting else "perturbation")
+        by_context = np.unique([c.context for c in conditions], return_inverse=True)[1]
+        by_perturbation = np.unique([c.perturbation for c in conditions], return_inverse=True)[1]
+        first, second = by_context, by_perturbation
+        if left_out == "perturbation":
+            first, second = second, first
+        return first if first.max() > 0 else second
+
+
+@dataclass(frozen=True)
+class _Encoder:
+    """Turns conditions and the control profiles of their contexts into inputs."""
+
+    parts: tuple[str, ...]
+    features: Features
+    feature_scale: float
+    centre: Profile
+    directions: Float[np.ndarray, "genes components"]
+
+    def inputs(self, conditions: Sequence[Condition], profiles: Profiles) -> Inputs:
+        """One row for each; raises `ModelError` for a part that was neither seen nor has features."""
+        place = {part: i for i, part in enumerate(self.parts)}
+        seen = np.zeros((len(conditions), len(place)))
+        features = np.zeros((len(conditions), self.features.values.shape[1]))
+        for row, condition in enumerate(conditions):
+            for part in condition.parts:
+                if part in place:
+                    seen[row, place[part]] = 1.0
+                if part not in place or not self.features.missing(part):
+                    features[row] += self.features.of([part])[0]
+        return np.hstack([seen, features * self.feature_scale, (profiles - self.centre) @ self.directions])
+
+
+def _encoder(
+    conditions: Sequence[Condition], profiles: Profiles, parts: tuple[str, ...], features: Features, n_components: int
+) -> _Encoder:
+    """The encoder whose blocks of features and of control scores have mean squared length 1 on these conditions."""
+    of_context = dict(zip([c.context for c in conditions], profiles.astype(np.float64), strict=True))
+    distinct = np.stack(list(of_context.values()))
+    centre = distinct.mean(axis=0).astype(np.float32)
+    n_components = min(n_components, len(distinct) - 1)
+    directions = np.linalg.svd(distinct - centre, full_matrices=False)[2][:n_components].T
+    plain = _Encoder(parts, features, 1.0, centre, directions)
+    blocks = plain.inputs(conditions, profiles)[:, len(parts) :]
+    of_features, scores = np.split(blocks, [features.values.shape[1]], axis=1)
+    scaled = (directions * _scale(scores)).astype(np.float32)
+    return _Encoder(parts, features, _scale(of_features), centre, scaled)
+
+
+def _scale(block: Inputs) -> float:
+    """The factor that gives the centred rows a mean squared length of 1; 0 for a block that does not vary."""
+    length = float(np.square(block - block.mean(axis=0)).sum() / len(block))
+    return length**-0.5 if length > 1e-12 else 0.0
+
+
+def _fitted(
+    z: Inputs, delta: Profiles, groups: Int[np.ndarray, "conditions"], penalty: float | None
+) -> tuple[float, Float[np.ndarray, "inputs genes"]]:
+    """The penalty (chosen, unless given) and the weights, for centred inputs.
+
+    With H the hat matrix (the mean included), the residual of a group g that was left out is (I - H_gg)^-1 (Y - HY)_g:
+    nothing is fitted twice. Its squared length needs Y Y^T only, so that the choice does not cost more for more genes.
+    """
+    values, vectors = np.linalg.eigh(z @ z.T)
+    values = np.maximum(values, 0.0)
+    unit = float(values.mean()) or 1.0
+    turned = vectors.T @ (delta - delta.mean(axis=0))
+    if penalty is None:
+        products, members = turned @ turned.T, [np.flatnonzero(groups == g) for g in np.unique(groups)]
+        tried = RELATIVE_PENALTIES if len(members) > 1 else RELATIVE_PENALTIES[-1:]
+        errors = []
+        for relative in tried:
+            damped = vectors * (relative * unit / (values + relative * unit))
+            errors.append(_left_out(damped, vectors, damped @ products, members))
+        penalty = float(tried[int(np.argmin(errors))])
+    weights: Float[np.ndarray, "inputs genes"] = z.T @ (vectors @ (turned / (values + penalty * unit)[:, None]))
+    return penalty, weights
+
+
+def _left_out(damped: np.ndarray, vectors: np.ndarray, products: np.ndarray, members: list[np.ndarray]) -> float:
+    """The squared error of groups that are left out: I - H + 1/n is ``damped @ vectors.T``, with eigenvectors U of Z Z^T.
+
+    ``products`` is ``damped @ U^T Y Y^T U``, so that ``products @ damped.T`` is (I - H) Y Y^T (I - H).
+    """
+    error = 0.0
+    for group in members:
+        residual = damped[group] @ vectors[group].T - 1.0 / len(vectors)
+        inverse = np.linalg.inv(residual) if len(members) > 1 else np.eye(len(group))
+        error += float(np.trace(inverse @ (products[group] @ damped[group].T) @ inverse.T))
+    return error

@@ -1,0 +1,292 @@
+"""Models that predict one shift per condition and make cells by shifting real control cells."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self, final
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.usual_names import CONTROL
+from cycseq.errors import ModelError, SettingsError
+from cycseq.knowledge.features import Features
+from cycseq.matrix.arrays import Cells, Codes, InMemory, Matrix, Profile, Profiles, dense, some
+from cycseq.models.base import Fitted, Model
+from cycseq.preparation.merge import joined
+from cycseq.preparation.pseudobulk import Responses, control_means, responses
+
+
+class ShiftModel(Model):
+    """Learns from pseudobulk responses, predicts Delta^ of a condition, and adds it to control cells."""
+
+    @abstractmethod
+    def learn(
+        self, train: Responses, genes: Sequence[str], *, seed: int
+    ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+        """The arrays and JSON facts that `shift` needs, from the training responses."""
+
+    @abstractmethod
+    def shift(self, condition: Condition, control_mean: Profile) -> Profile:
+        """Delta^ of a condition in log1p units; raises `ModelError` where the model cannot know it.
+
+        Parameters
+        ----------
+        condition
+            A perturbed condition.
+        control_mean
+            Mean of the control cells of its context, in the model's genes.
+        """
+
+    @final
+    def fit(
+        self,
+        train: PerturbationData,
+        validation: PerturbationData | None = None,
+        *,
+        seed: int = 0,
+        run: Path | None = None,
+    ) -> Self:
+        """Learn from the training and the validation conditions: nothing is chosen on the latter."""
+        self.check_settings()
+        data = joined(train, validation)
+        measured = responses(data.require("log1p", self.name))
+        if not measured.conditions:
+            msg = f"{self.name} cannot learn: the training cells are all controls. Give it perturbed cells as well."
+            raise ModelError(msg)
+        arrays, facts = self.learn(measured, data.genes, seed=seed)
+        self.fitted_ = Fitted(
+            genes=tuple(data.genes),
+            scale=data.scale,
+            contexts=tuple(sorted({c.context for c in measured.conditions})),
+            perturbations=tuple(sorted({c.perturbation for c in measured.conditions})),
+            arrays={name: np.ascontiguousarray(a) for name, a in arrays.items()},  # as they will be when loaded
+            facts=facts,
+        )
+        return self
+
+    @final
+    def predict(
+        self, controls: PerturbationData, conditions: Sequence[Condition], *, n_cells: int | None = None, seed: int = 0
+    ) -> PerturbationData:
+        """Control cells of each context, shifted; the mean of the cells is exactly control mean + Delta^, not below 0.
+
+        A shifted cell has hardly a zero, so the cells are dense: ``n_cells`` x genes x 4 bytes for each condition. They
+        stay sparse where no condition is shifted.
+        """
+        conditions = list(dict.fromkeys(conditions))
+        controls = self.check_controls(controls, conditions).loaded(self.name)
+        means = control_means(controls)
+        shifts = [
+            np.zeros_like(means[c.context]) if c.is_control else self.shift(c, means[c.context]) for c in conditions
+        ]
+        rows = {context: controls.rows(Condition(context, CONTROL)) for context in {c.context for c in conditions}}
+        drawn = [draw(rows[c.context], n_cells, np.random.default_rng([seed, *str(c).encode()])) for c in conditions]
+        x: Matrix
+        if sp.issparse(controls.x) and not any(shift.any() for shift in shifts):
+            blocks = [rescaled(some(controls.x, r), means[c.context]) for c, r in zip(conditions, drawn, strict=True)]
+            x = sp.vstack(blocks, format="csr")
+        else:
+            ends = np.cumsum([len(r) for r in drawn])
+            x = np.empty((int(ends[-1]), len(controls.genes)), dtype=np.float32)
+            for c, shift, r, end in zip(conditions, shifts, drawn, ends, strict=True):
+                x[end - len(r) : end] = shifted_cells(dense(some(controls.x, r)), means[c.context], shift)
+        obs = pd.concat([predicted_obs(controls, r, c) for c, r in zip(conditions, drawn, strict=True)])
+        adata = ad.AnnData(
+            X=x,
+            obs=obs.astype(dict.fromkeys(("context", "perturbation", "batch"), "category")),
+            var=pd.DataFrame(index=list(self.learned.genes)),
+        )
+        adata.uns["cycseq"] = {"scale": controls.scale, "model": self.name}
+        return PerturbationData(adata=adata, scale=controls.scale)
+
+    def perturbed_mean(self, context: str) -> Profile:
+        """Mean of the training Deltas of a context, or of all where it has none; needs `perturbed_means` in `learn`."""
+        contexts = self.learned.contexts
+        mean: Profile = self.learned.arrays["perturbed_mean"][contexts.index(context) if context in contexts else -1]
+        return mean
+
+    def known_delta(self, perturbation: str, context: str) -> Profile | None:
+        """Delta of a perturbation as measured in the context, or else its mean over the contexts that have it.
+
+        None where no training context has it. Needs `remembered` in `learn`.
+        """
+        places = self.places_of(perturbation)
+        if not places:
+            return None
+        delta = self.learned.arrays["delta"]
+        known: Profile = delta[places[context]] if context in places else delta[list(places.values())].mean(axis=0)
+        return known
+
+    def places_of(self, perturbation: str) -> dict[str, int]:
+        """Context -> row of `delta` for a perturbation."""
+        cache = self.learned.cache
+        if "places" not in cache:
+            cache["places"] = {}
+            for row, (context, name) in enumerate(self.learned.facts["conditions"]):
+                cache["places"].setdefault(name, {})[context] = row
+        places: dict[str, int] = cache["places"].get(perturbation, {})
+        return places
+
+    @property
+    def known_features(self) -> Features:
+        """The features that `kept_features` kept in `learn`."""
+        return known_features(self.learned)
+
+
+@dataclass
+class _Shifts(ShiftModel):
+    """Shifts that another model has computed."""
+
+    shifts: Mapping[Condition, Profile]
+
+    def learn(
+        self, train: Responses, genes: Sequence[str], *, seed: int
+    ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+        """Nothing is learned here."""
+        raise NotImplementedError
+
+    def shift(self, condition: Condition, control_mean: Profile) -> Profile:
+        """The shift of a condition."""
+        return self.shifts[condition]
+
+
+def cells_shifted_by(
+    shifts: Mapping[Condition, Profile], model: Model, controls: PerturbationData, *, n_cells: int | None, seed: int
+) -> PerturbationData:
+    """Control cells of each condition's context, shifted by what a fitted model computed, as `ShiftModel.predict` does."""
+    made = _Shifts(shifts)
+    made.fitted_ = model.learned
+    predicted = made.predict(controls, list(shifts), n_cells=n_cells, seed=seed)
+    predicted.adata.uns["cycseq"]["model"] = model.name
+    return predicted
+
+
+def expression_profiles(train: Responses) -> Profiles:
+    """Means of all training conditions and of the controls of all contexts, log1p: what an expression PCA is made of."""
+    perturbed = np.stack([train.control_mean[c.context] for c in train.conditions]) + train.delta
+    return np.concatenate([np.stack(list(train.control_mean.values())), perturbed])
+
+
+def with_features(train: Responses, features: Features, name: str) -> np.ndarray:
+    """Which training conditions have features; the others are left out by a model that needs them.
+
+    Raises
+    ------
+    ModelError
+        If fewer than two training perturbations have features.
+    """
+    known = np.array([not features.missing(c.perturbation) for c in train.conditions])
+    perturbations = {c.perturbation for c in train.conditions}
+    having = {p for p in perturbations if not features.missing(p)}
+    if len(having) < 2:
+        lacking = sorted(perturbations - having)
+        msg = (
+            f"{name} cannot learn: of {len(perturbations)} training perturbations {len(having)} have a row in "
+            f"{features.source}, and two are needed (without: {', '.join(lacking[:5])}). Give --model.features FILE."
+        )
+        raise ModelError(msg)
+    return known
+
+
+def kept_features(features: Features) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+    """Arrays and facts from which `known_features` makes the same features again."""
+    return {"features": features.values}, {"feature_names": list(features.names), "feature_source": features.source}
+
+
+def known_features(learned: Fitted) -> Features:
+    """What `kept_features` kept."""
+    if "features" not in learned.cache:
+        learned.cache["features"] = Features(
+            tuple(learned.facts["feature_names"]), learned.arrays["features"], learned.facts["feature_source"]
+        )
+    found: Features = learned.cache["features"]
+    return found
+
+
+def perturbed_means(train: Responses) -> Profiles:
+    """Plain mean of the Deltas of every context, sorted by name; in the last row of all conditions."""
+    of_condition = np.array([c.context for c in train.conditions])
+    means = [train.delta[of_condition == context].mean(axis=0) for context in np.unique(of_condition)]
+    return np.stack([*means, train.delta.mean(axis=0)])
+
+
+def remembered(train: Responses) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+    """The training Deltas with their conditions, as `ShiftModel.known_delta` reads them."""
+    return {"delta": train.delta}, {"conditions": [list(condition) for condition in train.conditions]}
+
+
+def draw(rows: Codes, n_cells: int | None, rng: np.random.Generator) -> Codes:
+    """Rows of control cells: each once where there are enough, else each equally often, the rest at random."""
+    if n_cells is None:
+        return rows
+    if n_cells < 1:
+        msg = f"{n_cells} cells of each condition cannot be predicted: ask for at least one (--cells)."
+        raise SettingsError(msg)
+    whole_rounds, rest = divmod(n_cells, len(rows))
+    drawn: Codes = np.concatenate([np.tile(rows, whole_rounds), rng.choice(rows, rest, replace=False)])
+    return drawn
+
+
+def shifted_cells(cells: Cells, control_mean: Profile, delta: Profile) -> Cells:
+    """The cells with Delta^ added, cut at zero, and scaled so that their mean is max(control mean + Delta^, 0).
+
+    Cutting at zero raises the mean of a gene; scaling its values brings it back and leaves zeros at zero. A gene
+    that is zero in all cells after the cut, but should not be, is given its whole mean by one cell.
+    """
+    target = np.maximum(control_mean.astype(np.float64) + delta, 0.0)
+    out = cells + delta.astype(np.float32)
+    np.maximum(out, 0.0, out=out)
+    factor, absent = _restoring(out.mean(axis=0, dtype=np.float64), target)
+    out *= factor
+    out[np.arange(len(absent)) % len(out), absent] = target[absent] * len(out)
+    result: Cells = out.astype(np.float32, copy=False)
+    return result
+
+
+def bounded(cells: Cells, highest: float) -> Cells:
+    """The cells with no value above the highest; what is cut from a gene is given to its first cells that have room."""
+    for gene in np.flatnonzero(cells.max(axis=0) > highest):
+        values = cells[:, gene].astype(np.float64)
+        room = np.maximum(highest - values, 0.0)
+        missing = np.maximum(values - highest, 0.0).sum()
+        cells[:, gene] = np.minimum(values, highest) + np.clip(missing - (room.cumsum() - room), 0.0, room)
+    return cells
+
+
+def rescaled(cells: InMemory, control_mean: Profile) -> InMemory:
+    """Sparse control cells, scaled so that their mean is that of all control cells; all of them stay as they are."""
+    target = control_mean.astype(np.float64)
+    factor, absent = _restoring(np.asarray(cells.mean(axis=0, dtype=np.float64)).ravel(), target)
+    n_cells = cells.shape[0]
+    given = sp.csr_matrix(
+        ((target[absent] * n_cells).astype(np.float32), (np.arange(len(absent)) % n_cells, absent)), shape=cells.shape
+    )
+    return sp.csr_matrix(sp.csr_matrix(cells).multiply(factor), dtype=np.float32) + given
+
+
+def _restoring(mean: Profile, target: Profile) -> tuple[Profile, Codes]:
+    """Factors that bring a mean to its target (1 where it is there but for rounding), and the genes that none can."""
+    factor = np.divide(target, mean, out=np.ones_like(target), where=mean > 0)
+    factor[np.isclose(mean, target, rtol=1e-6, atol=0.0)] = 1.0
+    return factor.astype(np.float32), np.flatnonzero((mean == 0) & (target > 0))
+
+
+def predicted_obs(controls: PerturbationData, drawn: Codes, condition: Condition) -> pd.DataFrame:
+    """Labels of predicted cells; `source_cell` is the control cell that each was made from."""
+    source = controls.adata.obs.iloc[drawn]
+    return pd.DataFrame(
+        {
+            "context": condition.context,
+            "perturbation": condition.perturbation,
+            "batch": source["batch"].astype(str).to_numpy(),
+            "source_cell": source.index.to_numpy(),
+        },
+        index=[f"{condition}/{i}" for i in range(len(drawn))],
+    )

@@ -1,0 +1,1 @@
+"""Cells at real depth and sparsity around a predicted mean."""

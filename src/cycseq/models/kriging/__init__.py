@@ -1,0 +1,1 @@
+"""ConditionKriging and its numerics."""

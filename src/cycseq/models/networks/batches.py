@@ -1,0 +1,228 @@
+"""The batch feeder: whole batches gathered from memory, each a function of (seed, epoch, step) alone.
+
+Of stored cells, a few blocks are in memory at a time.
+
+Because nothing is drawn from a running generator, a training that stops and goes on sees the same batches as one
+that does not: the feeder's position is the number of the epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Int
+
+from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.scale import TARGET_SUM
+from cycseq.data.usual_names import CONTROL
+from cycseq.errors import DataError
+from cycseq.matrix.arrays import Codes, InMemory, Matrix, brought
+from cycseq.matrix.stored import KeptBlocks, StoredMatrix, shuffled_by_block
+from cycseq.models.networks.blocks.batch import OPEN, Batch, Sizes, aligned
+
+DENSE_BYTES = 2 << 30
+"""Sparse cells that need no more memory than this when dense are kept dense: gathering them is then a plain copy."""
+
+WINDOW = 6
+"""Blocks of stored cells that are shuffled together, and held in memory for it."""
+POOL = 1_000
+"""Control cells of each context and batch that stored cells are given; they are held in memory."""
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The labels that a network knows, in the order of their places; place 0 is held open."""
+
+    parts: tuple[str, ...]
+    """Single perturbations."""
+    contexts: tuple[str, ...]
+    batches: tuple[str, ...]
+
+    @classmethod
+    def of(cls, data: PerturbationData) -> Self:
+        """All labels of the data, sorted."""
+        parts = {part for condition in data.conditions() for part in condition.parts}
+        batches = {str(name) for name in data.adata.obs["batch"].unique()}
+        return cls(tuple(sorted(parts)), data.contexts, tuple(sorted(batches)))
+
+    def sizes(self, genes: int) -> Sizes:
+        """Places of each kind, open ones counted."""
+        return Sizes(genes, len(self.parts) + 1, len(self.contexts) + 1, len(self.batches) + 1)
+
+    def places(self, condition: Condition, width: int | None = None) -> Int[np.ndarray, "parts"]:
+        """Places of a condition's single perturbations, filled up with 0; those that are not known are left out."""
+        known = [self.parts.index(part) + 1 for part in condition.parts if part in self.parts]
+        return np.pad(np.array(known, dtype=np.int64), (0, max(0, (width or 1) - len(known))))
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Cells with their labels as numbers."""
+
+    x: Matrix
+    blocks: KeptBlocks | None
+    """Reads `x` where it is stored."""
+    parts: Int[np.ndarray, "cells parts"]
+    context: Codes
+    batch: Codes
+    total: np.ndarray
+    """Counts of each cell (float32)."""
+    matched: Codes
+    """The group of each cell in which its controls are sought: context and batch, or the context where that has none."""
+    control_x: InMemory
+    """Cells that hold the controls: `x` itself, or of stored cells at most `POOL` controls of each group."""
+    controls: Codes
+    """Rows of the control cells in `control_x`, sorted by group."""
+    first: Codes
+    """Where each group begins in `controls`."""
+    n_controls: Codes
+    """How many control cells each group has."""
+    counted: bool
+    """Whether `total` was in the data."""
+
+    @property
+    def n_cells(self) -> int:
+        """How many cells there are."""
+        return len(self.context)
+
+
+def encoded(data: PerturbationData, vocabulary: Vocabulary) -> Encoded:
+    """Labels as places of the vocabulary (unknown contexts and batches take the open place), controls by group."""
+    obs = data.adata.obs
+    conditions = data.conditions()
+    width = max([2, *(len(c.parts) for c in conditions)])
+    of_condition = np.stack([vocabulary.places(c, width) for c in conditions])
+    context = _places(obs["context"], vocabulary.contexts)
+    batch = _places(obs["batch"], vocabulary.batches)
+    # the controls of a context are sought among the data's own labels: two new contexts share the open place only
+    own_context = obs["context"].astype("category").cat.codes.to_numpy(np.int64)
+    own_batch = obs["batch"].astype("category").cat.codes.to_numpy(np.int64)
+    n_batches = int(own_batch.max()) + 1
+    pooled = (int(own_context.max()) + 1) * n_batches
+    control = np.flatnonzero((obs["perturbation"] == CONTROL).to_numpy())
+    near, wide = own_context * n_batches + own_batch, pooled + own_context
+    group = np.concatenate([near[control], wide[control]])
+    order = np.argsort(group, kind="stable")
+    n_controls = np.bincount(group, minlength=pooled + int(own_context.max()) + 1)
+    controls, first = np.concatenate([control, control])[order], np.concatenate([[0], np.cumsum(n_controls)[:-1]])
+    x = data.x if isinstance(data.x, StoredMatrix) else _dense_if_small(data.x)
+    if isinstance(x, StoredMatrix):
+        pools = [_pool(controls[start : start + n]) for start, n in zip(first, n_controls, strict=True)]
+        n_controls = np.array([len(pool) for pool in pools])
+        first = np.concatenate([[0], np.cumsum(n_controls)[:-1]])
+        control_x, (controls,) = brought(x, [np.concatenate(pools)])
+    else:
+        control_x = x
+    total = obs["total_counts"].to_numpy(np.float32) if "total_counts" in obs else np.full(len(obs), TARGET_SUM)
+    return Encoded(
+        x=x,
+        blocks=KeptBlocks(x, WINDOW) if isinstance(x, StoredMatrix) else None,
+        parts=of_condition[data.condition_codes],
+        context=context,
+        batch=batch,
+        total=total.astype(np.float32),
+        matched=np.where(n_controls[near] > 0, near, wide),
+        control_x=control_x,
+        controls=controls,
+        first=first,
+        n_controls=n_controls,
+        counted="total_counts" in obs,
+    )
+
+
+@dataclass(frozen=True)
+class Feeder:
+    """Batches of encoded cells, in an order that (seed, epoch) fixes."""
+
+    cells: Encoded
+    rows: Codes
+    """The cells that take part."""
+    batch_size: int
+    seed: int
+    with_controls: bool = False
+    """Whether every cell comes with a control cell of its context and batch."""
+    rank: int = 0
+    """Which of several processes this is; each is fed its own share of every batch."""
+    n_ranks: int = 1
+    _orders: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.with_controls and (self.cells.n_controls[self.cells.matched[self.rows]] == 0).any():
+            msg = "some training contexts have no control cells: add them, or leave these contexts out."
+            raise DataError(msg)
+
+    @property
+    def n_steps(self) -> int:
+        """Batches of an epoch; they are of nearly equal size, so that none is too small to be normalised."""
+        return max(1, -(-len(self.rows) // self.batch_size))
+
+    def batch(self, epoch: int, step: int) -> Batch:
+        """The cells of one training step, in random order of the epoch."""
+        order = self._order(epoch)
+        start, end = (len(order) * place // self.n_steps for place in (step, step + 1))
+        chosen = order[start:end][self.rank :: self.n_ranks]
+        return self.gathered(chosen, np.random.default_rng([self.seed, 2, epoch, step, self.rank]))
+
+    def _order(self, epoch: int) -> Codes:
+        """The rows in the order of the epoch; the last one asked for is remembered."""
+        if self._orders.get("epoch") != epoch:
+            x, rng = self.cells.x, np.random.default_rng([self.seed, 1, epoch])
+            if isinstance(x, StoredMatrix):
+                rows = shuffled_by_block(x, self.rows, WINDOW, rng)
+            else:
+                rows = self.rows[rng.permutation(len(self.rows))]
+            self._orders.update(epoch=epoch, rows=rows)
+        order: Codes = self._orders["rows"]
+        return order
+
+    def all_batches(self) -> Iterator[Batch]:
+        """Every cell once, in the order of the rows, always with the same controls."""
+        rng = np.random.default_rng([self.seed, 3])
+        for start in range(0, len(self.rows), self.batch_size):
+            yield self.gathered(self.rows[start : start + self.batch_size], rng)
+
+    def gathered(self, rows: Codes, rng: np.random.Generator) -> Batch:
+        """These cells as tensors."""
+        cells = self.cells
+        control = None
+        if self.with_controls:
+            group = cells.matched[rows]
+            places = cells.first[group] + np.floor(rng.random(len(rows)) * cells.n_controls[group]).astype(np.int64)
+            control = _tensor(cells.control_x, cells.controls[places])
+        return Batch(
+            x=aligned(cells.blocks.dense(rows)) if cells.blocks else _tensor(cells.x, rows),
+            parts=torch.from_numpy(cells.parts[rows]),
+            context=torch.from_numpy(cells.context[rows]),
+            batch=torch.from_numpy(cells.batch[rows]),
+            total=torch.from_numpy(cells.total[rows]),
+            control=control,
+        )
+
+
+def _pool(controls: Codes) -> Codes:
+    """At most `POOL` of a group's control cells, always the same."""
+    return np.sort(np.random.default_rng(len(controls)).permutation(controls)[:POOL])
+
+
+def _tensor(x: InMemory, rows: Codes) -> torch.Tensor:
+    if not isinstance(x, np.ndarray):
+        return aligned(x[rows].toarray())
+    gathered = torch.empty(len(rows), x.shape[1])  # `aligned`, in one copy
+    np.take(x, rows, axis=0, out=gathered.numpy(), mode="clip")  # any other mode makes a copy between
+    return gathered
+
+
+def _dense_if_small(x: InMemory) -> InMemory:
+    if isinstance(x, np.ndarray):
+        return x
+    return np.asarray(x.toarray()) if x.shape[0] * x.shape[1] * 4 <= DENSE_BYTES else x
+
+
+def _places(labels: pd.Series, known: tuple[str, ...]) -> Codes:
+    codes = pd.Categorical(labels.astype(str), categories=list(known)).codes.astype(np.int64)
+    return np.where(codes < 0, OPEN, codes + 1)

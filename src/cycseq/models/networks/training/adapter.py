@@ -1,0 +1,266 @@
+"""The Lightning adapter: one loop for all networks, which knows no model's maths.
+
+Everything random in a step follows from (seed, epoch, step), so an interrupted and resumed training gives the same
+numbers as an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
+
+from cycseq.io.progress import track
+from cycseq.models.networks.batches import Feeder
+from cycseq.models.networks.blocks.batch import Batch
+from cycseq.models.networks.training.state import State, save_state, write_history
+
+MONITORED = "loss"
+"""Which of the validation losses decides on the best epoch, and when to stop."""
+EXPLODED = 1e6
+"""A loss this many times its first value (or 1) has left the world."""
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How any network is trained; the fields of `NetworkModel` say what each means."""
+
+    num_epochs: int
+    patience: int
+    gradient_norm: float
+    schedule: str
+    precision: str
+    accelerator: str
+    devices: int
+    num_nodes: int
+
+    @property
+    def several(self) -> bool:
+        """Whether several processes train together."""
+        return self.devices > 1 or self.num_nodes > 1
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """The maths of a model, as the loop sees it."""
+
+    def optimisers(self, net: Any) -> dict[str, Optimizer]:
+        """An optimiser for each part of the network that is trained by itself."""
+
+    def step(self, net: Any, batch: Batch, optimisers: Any) -> dict[str, Tensor]:
+        """One update of all parts; the losses, by name."""
+
+    def validate(self, net: Any, feeder: Feeder) -> dict[str, float]:
+        """Losses on the cells kept for validation; one is named `MONITORED`."""
+
+
+class Optimisers:
+    """What `Learner.step` minimises losses with."""
+
+    def __init__(self, adapter: Adapter) -> None:
+        self._adapter = adapter
+
+    @property
+    def done(self) -> float:
+        """Share of the training that is done, 0 to 1."""
+        adapter = self._adapter
+        position = adapter.state.epoch + adapter.step_of_epoch / adapter.feeder.n_steps
+        return position / adapter.settings.num_epochs
+
+    @property
+    def step_of_epoch(self) -> int:
+        """Which step of the epoch this is, from 0."""
+        return self._adapter.step_of_epoch
+
+    def minimise(self, name: str, loss: Float[Tensor, ""]) -> None:
+        """One step of an optimiser on a loss, its gradient clipped; no step where loss or gradient is no number."""
+        self._adapter.minimise(name, loss)
+
+
+class Adapter(LightningModule):
+    """Any network, to Lightning. One epoch of Lightning's is one pass over the feeder's steps."""
+
+    def __init__(
+        self,
+        learner: Learner,
+        net: nn.Module,
+        feeder: Feeder,
+        validation: Feeder,
+        settings: TrainingSettings,
+        *,
+        folder: Path,
+        identity: str,
+        state: State,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.learner, self.net, self.feeder, self.validation = learner, net, feeder, validation
+        self.settings, self.folder, self.identity, self.state = settings, folder, identity, state
+        self.maker, self.on_sigterm = os.getpid(), signal.getsignal(signal.SIGTERM)
+        self.step_of_epoch = 0
+        self.sums: dict[str, float] = {}
+
+    def setup(self, stage: str) -> None:
+        """All processes go on from where the first one is: it alone has the run's folder."""
+        if self.trainer.world_size == 1:
+            return
+        state = self.trainer.strategy.broadcast(self.state)
+        vars(self.state).update(vars(state))
+        if self.state.net:
+            self.net.load_state_dict(self.state.net)
+        self.trainer.should_stop = self.state.ended(self.settings.num_epochs, self.settings.patience)
+
+    def configure_optimizers(self) -> list[Optimizer]:
+        """Optimisers and schedules, where an earlier training left them."""
+        self.by_name = self.learner.optimisers(self.net)
+        found = list(self.by_name.values())
+        self.schedulers = [_scheduler(optimiser, self.settings.schedule) for optimiser in found]
+        for optimiser, kept in zip(found, self.state.optimisers, strict=False):
+            optimiser.load_state_dict(kept)
+        for scheduler, kept in zip(self.schedulers, self.state.schedulers, strict=False):
+            scheduler.load_state_dict(kept)
+        return found
+
+    def on_fit_start(self) -> None:
+        """Each process is fed its own share; the first writes the logs."""
+        if self.trainer.world_size > 1:
+            self.feeder = replace(self.feeder, rank=self.trainer.global_rank, n_ranks=self.trainer.world_size)
+        shown = range(self.settings.num_epochs) if self.trainer.is_global_zero else ()
+        self.bar = track(shown, "Training", total=len(shown))
+        for _ in range(self.state.epoch + 1):
+            next(self.bar, None)
+        self.writer = None
+        if self.trainer.is_global_zero and self.identity:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self.writer = SummaryWriter(str(self.folder.parent / "tensorboard"), purge_step=self.state.epoch + 1)
+
+    def on_train_start(self) -> None:
+        """SIGTERM means what it did before: Lightning's own answer ends the process with exit code 0."""
+        if self.on_sigterm is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self.on_sigterm)
+
+    def training_step(self, _index: int, step: int) -> None:
+        """One step of the learner, with a random state of its own."""
+        if os.getpid() != self.maker != os.getppid():  # a process whose beginner was killed would train on unseen
+            raise SystemExit(1)
+        if self.state.broken:
+            return
+        self.step_of_epoch = step
+        self._seeded(step, self.feeder.rank)
+        batch = self.feeder.batch(self.state.epoch, step).to(self.device)
+        for name, loss in self.learner.step(self.net, batch, Optimisers(self)).items():
+            self.sums[name] = self.sums.get(name, 0.0) + float(loss.detach())
+
+    def minimise(self, name: str, loss: Float[Tensor, ""]) -> None:
+        """See `Optimisers.minimise`."""
+        if self.state.broken:
+            return
+        optimiser = self.by_name[name]
+        optimiser.zero_grad(set_to_none=True)
+        self.manual_backward(loss)
+        parameters = [p for group in optimiser.param_groups for p in group["params"]]
+        norm = nn.utils.clip_grad_norm_(parameters, self.settings.gradient_norm or float("inf"), foreach=True)
+        value = self._of_all(loss)
+        first = self.state.first_loss.setdefault(name, abs(value))
+        if not bool(torch.isfinite(norm)) or not abs(value) <= EXPLODED * max(first, 1.0):
+            numbers = math.isfinite(value) and bool(torch.isfinite(norm))
+            what = f"rose to {value:.3g}" if numbers else "is no number any more"
+            self.state.broken = (
+                f"the loss {name!r} {what} in epoch {self.state.epoch + 1}, step {self.step_of_epoch + 1}"
+            )
+            self.trainer.should_stop = True
+            return
+        optimiser.step()
+
+    def on_train_epoch_end(self) -> None:
+        """Validate, keep the best, write logs and the checkpoint, stop where nothing gets better."""
+        state, n_steps = self.state, self.feeder.n_steps
+        if state.broken:
+            if self.trainer.is_global_zero and self.trainer.world_size > 1:  # the process that began it reads why
+                save_state(self.folder, state, self.identity)
+            return
+        losses = {name: self._of_all(torch.tensor(total / n_steps)) for name, total in self.sums.items()}
+        self.sums = {}
+        measured = self.trainer.strategy.broadcast(self._measured() if self.trainer.is_global_zero else {})
+        state.epoch += 1
+        for scheduler in self.schedulers:
+            scheduler.step(measured[MONITORED]) if isinstance(scheduler, ReduceLROnPlateau) else scheduler.step()
+        state.history.append({"epoch": state.epoch, **losses, **{f"validation_{k}": v for k, v in measured.items()}})
+        if measured[MONITORED] < state.best_loss or math.isnan(state.best_loss) or not state.best_net:
+            state.best_loss, state.best_epoch = measured[MONITORED], state.epoch
+            state.best_net = _copy(self.net.state_dict())
+        if state.ended(self.settings.num_epochs, self.settings.patience):
+            self.trainer.should_stop = True
+        next(self.bar, None)
+        self._write()
+
+    def on_fit_end(self) -> None:
+        """Close what was opened."""
+        del self.bar  # which takes it off the screen
+        if self.writer is not None:
+            self.writer.close()
+
+    def _measured(self) -> dict[str, float]:
+        """The validation losses; the first process says them to all, so that all stop together."""
+        self.net.eval()
+        self._seeded(self.feeder.n_steps, 0)
+        with torch.no_grad():
+            found = self.learner.validate(self.net, self.validation)
+        self.net.train()
+        return found
+
+    def _seeded(self, step: int, rank: int) -> None:
+        """Fix what is drawn next; on a CPU its generator alone, as torch.manual_seed asks all kinds of devices (2 ms)."""
+        seed = _seed(self.feeder.seed, self.state.epoch, step, rank)
+        torch.default_generator.manual_seed(seed) if self.device.type == "cpu" else torch.manual_seed(seed)
+
+    def _of_all(self, value: Float[Tensor, ""]) -> float:
+        """The mean over all processes."""
+        if self.trainer.world_size == 1:
+            return float(value.detach())
+        return float(self.trainer.strategy.reduce(value.detach().to(self.device), reduce_op="mean"))
+
+    def _write(self) -> None:
+        if not self.trainer.is_global_zero or not (self.identity or self.trainer.world_size > 1):
+            return
+        state = self.state
+        state.net = _copy(self.net.state_dict())
+        state.optimisers = [optimiser.state_dict() for optimiser in self.by_name.values()]
+        state.schedulers = [scheduler.state_dict() for scheduler in self.schedulers]
+        save_state(self.folder, state, self.identity)
+        if self.writer is not None:
+            newest = state.history[-1]
+            for name, value in newest.items():
+                self.writer.add_scalar(name.replace("validation_", "validation/"), value, int(newest["epoch"]))
+            self.writer.flush()
+            write_history(self.folder.parent / "history.csv", state.history)
+
+
+def _scheduler(optimiser: Optimizer, schedule: str) -> ReduceLROnPlateau | StepLR:
+    if schedule == "plateau":
+        return ReduceLROnPlateau(optimiser, factor=0.5, patience=3)
+    return StepLR(optimiser, step_size=10, gamma=0.5 if schedule == "step" else 1.0)
+
+
+def _seed(*numbers: int) -> int:
+    mixed = 0
+    for number in numbers:
+        mixed = (mixed * 1_000_003 + number + 1) % (1 << 62)
+    return mixed
+
+
+def _copy(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}

@@ -1,0 +1,168 @@
+"""Several data sets made one: the genes that all of them have, cells and batches told apart."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from cycseq.data.dataset import PerturbationData
+from cycseq.data.validate import OBS
+from cycseq.errors import DataError
+from cycseq.matrix.stored import StoredMatrix, stored_like
+
+FEWEST_GENES = 10
+
+
+def merge(inputs: Sequence[PerturbationData], names: Sequence[str] | None = None) -> PerturbationData:
+    """Several data sets, one for each cell line for example, as one with all their contexts.
+
+    The genes are those that all inputs have, in the order of the first. Batches are prefixed with the input's name
+    (``a/rep1``), because equal labels in two files are two batches; cells only where names collide. Contexts and
+    perturbations keep their names: the same label in two files is the same condition. Members of metacells
+    (``obsm["source_cells"]``) are kept; those of two inputs are taken for different cells.
+
+    Parameters
+    ----------
+    inputs
+        On one scale. A single one is returned as it is.
+    names
+        What each input is called, for messages and prefixes; ``input1``, ``input2``, ... if left out.
+
+    Raises
+    ------
+    DataError
+        If the scales differ, two inputs are the same, or hardly any genes are common (with a guess why).
+    """
+    if not inputs:
+        msg = "there is nothing to merge: give at least one input."
+        raise DataError(msg)
+    if len(inputs) == 1:
+        return inputs[0]
+    called = _distinct(names or [f"input{i}" for i in range(1, len(inputs) + 1)])
+    _check_scales(inputs, called)
+    genes = common_genes(inputs, called)
+    collide = _collide(inputs, called)
+    parts = []
+    for data, name in zip(inputs, called, strict=True):
+        same_genes = data.genes == genes
+        part = data.adata if same_genes else data.adata[:, genes]
+        own = ad.AnnData(X=part.X, obs=part.obs.copy(), var=part.var.copy(), layers=part.layers, varm=part.varm)
+        own.obs["batch"] = [f"{name}/{batch}" for batch in own.obs["batch"]]
+        own.obs["input"] = name
+        if collide:
+            own.obs_names = [f"{name}/{cell}" for cell in own.obs_names]
+        parts.append(own)
+    whole = ad.concat(_all_stored(parts), join="inner", merge="same")
+    for column in whole.obs.columns:
+        if column in OBS or whole.obs[column].dtype == object:
+            whole.obs[column] = pd.Categorical(whole.obs[column].astype(object))
+    if any("source_cells" in data.adata.obsm for data in inputs):
+        whole.obsm["source_cells"] = _source_cells(inputs)
+    origin = [{"name": name, **data.provenance()} for data, name in zip(inputs, called, strict=True)]
+    whole.uns["cycseq"] = {"scale": inputs[0].scale, "merged": json.dumps(origin)}
+    lost = max(len(data.genes) for data in inputs) - len(genes)
+    notes = [f"{len(inputs)} inputs were merged ({', '.join(called)}): {len(genes):,} genes are common to all"]
+    notes += [f"up to {lost:,} genes of an input are not in all others and were dropped"] if lost else []
+    notes.append("batches were prefixed with the input's name")
+    notes += ["cells were prefixed with the input's name, because some are called alike"] if collide else []
+    heard = [f"{name}: {note}" for data, name in zip(inputs, called, strict=True) for note in data.notes]
+    return PerturbationData(adata=whole, scale=inputs[0].scale, notes=(*heard, *notes))
+
+
+def _source_cells(inputs: Sequence[PerturbationData]) -> sp.csr_matrix:
+    """Which cells each row was made from, the inputs' cells side by side; a row of no metacell is its own cell."""
+    members = [data.adata.obsm.get("source_cells", sp.eye_array(data.n_cells, dtype=bool)) for data in inputs]
+    return sp.csr_matrix(sp.block_diag(members, format="csr"), dtype=bool)
+
+
+def common_genes(inputs: Sequence[PerturbationData], names: Sequence[str]) -> list[str]:
+    """The genes that all inputs have, in the order of the first; raises `DataError` if there are hardly any."""
+    shared = set(inputs[0].genes).intersection(*(data.genes for data in inputs[1:]))
+    smallest = min(len(data.genes) for data in inputs)
+    if len(shared) < min(FEWEST_GENES, smallest) or not shared:
+        first = set(inputs[0].genes)
+        other = min(range(1, len(inputs)), key=lambda i: len(first.intersection(inputs[i].genes)))
+        one, two = inputs[0].genes, inputs[other].genes
+        msg = (
+            f"the inputs have {len(shared)} genes in common: {names[0]} has {', '.join(one[:3])}, ...; "
+            f"{names[other]} has {', '.join(two[:3])}, .... {_why_different(one, two)}"
+        )
+        raise DataError(msg)
+    return [gene for gene in inputs[0].genes if gene in shared]
+
+
+def _why_different(one: list[str], two: list[str]) -> str:
+    def folded(genes: list[str]) -> set[str]:
+        return {gene.casefold() for gene in genes}
+
+    def without_version(genes: list[str]) -> set[str]:
+        return {gene.partition(".")[0] for gene in genes}
+
+    def ensembl(genes: list[str]) -> bool:
+        return sum(bool(re.match(r"ENS[A-Z]*G\d{6}", gene)) for gene in genes[:100]) * 2 > min(100, len(genes))
+
+    if ensembl(one) != ensembl(two):
+        return "One uses Ensembl identifiers and the other symbols: name the genes alike in both files."
+    if len(without_version(one) & without_version(two)) >= FEWEST_GENES:
+        return "They differ in the version after the dot of the identifiers: remove it in both files."
+    if len(folded(one) & folded(two)) >= FEWEST_GENES:
+        return "They differ in upper and lower case (human and mouse symbols?): write them alike in both files."
+    return "Are they of one species, and named by the same kind of identifier?"
+
+
+def _check_scales(inputs: Sequence[PerturbationData], names: Sequence[str]) -> None:
+    if len({data.scale for data in inputs}) > 1:
+        which = ", ".join(f"{name} is {data.scale}" for data, name in zip(inputs, names, strict=True))
+        msg = f"the inputs are on different scales: {which}. Give all as counts, or prepare each alone first."
+        raise DataError(msg)
+
+
+def _collide(inputs: Sequence[PerturbationData], names: Sequence[str]) -> bool:
+    """Whether two inputs call a cell alike; raises `DataError` if they are the same data."""
+    cells = np.concatenate([data.adata.obs_names.to_numpy(dtype=object) for data in inputs])
+    if not pd.Index(cells).has_duplicates:
+        return False
+    seen: dict[str, str] = {}
+    for data, name in zip(inputs, names, strict=True):
+        mark = data.fingerprint()
+        if mark in seen:
+            msg = f"{seen[mark]} and {name} hold the same cells with the same values: give each file once."
+            raise DataError(msg)
+        seen[mark] = name
+    return True
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    return [str(name) for name in ad.utils.make_index_unique(pd.Index(list(names)))]
+
+
+def joined(first: PerturbationData, second: PerturbationData | None) -> PerturbationData:
+    """Parts of one data set together, in the genes of the first: the cells of the second that the first lacks are added."""
+    if second is None:
+        return first
+    second = second.require(first.scale, "validation").with_genes(first.genes)
+    new = second.take(~second.adata.obs_names.isin(first.adata.obs_names))
+    parts = _all_stored([first.adata, new.adata])
+    return PerturbationData(adata=ad.concat(parts, merge="same", uns_merge="same"), scale=first.scale)
+
+
+def _all_stored(parts: Sequence[ad.AnnData]) -> list[ad.AnnData]:
+    """The parts, those in memory as stored ones where any is stored: anndata puts like to like only."""
+    like = next((part.X for part in parts if isinstance(part.X, StoredMatrix)), None)
+    if like is None:
+        return list(parts)
+    out = []
+    for part in parts:
+        layers = {name: x if isinstance(x, StoredMatrix) else stored_like(x, like) for name, x in part.layers.items()}
+        x = part.X if isinstance(part.X, StoredMatrix) else stored_like(part.X, like)
+        own = ad.AnnData(X=x, obs=part.obs, var=part.var, uns=part.uns, layers=layers)
+        own.obsm.update(part.obsm)
+        own.varm.update(part.varm)
+        out.append(own)
+    return out

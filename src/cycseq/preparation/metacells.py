@@ -1,0 +1,153 @@
+"""Metacells: averages of a few cells of one condition, CycSeq's samples."""
+
+from __future__ import annotations
+
+import json
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from jaxtyping import Float, Int
+
+from cycseq.data.dataset import PerturbationData
+from cycseq.errors import SettingsError
+from cycseq.io.progress import track
+from cycseq.matrix.arrays import Matrix, dense, in_memory
+from cycseq.matrix.stored import StoredMatrix, by_block
+
+ROWS = 1_000
+"""Metacells that are summed together."""
+
+
+def metacells(data: PerturbationData, k: int = 50, draws: int = 50, seed: int = 0) -> PerturbationData:
+    """Averages of k cells drawn from one condition and batch; so many draws from every condition.
+
+    Every condition gives the same number of metacells, whatever its number of cells; its draws are shared among its
+    batches in proportion to their cells. Within a draw no cell comes twice, unless there are fewer than k cells: then
+    they are drawn with replacement. Source: CycSeq (Liu et al. 2025), with 50 cells and 50 draws.
+
+    The average is taken of the values as they are: after `prepare` these are log1p values, as in CycSeq, so that the
+    mean of a condition's metacells estimates the mean of its cells.
+
+    Metacells of one condition SHARE CELLS. A split at random of metacells (`random-cells`) therefore leaks: part whole
+    conditions, or part the cells first. `obsm["source_cells"]` (CSR bool, metacells x cells of `data`) keeps the
+    members, and `cycseq split --check` looks at it.
+
+    Parameters
+    ----------
+    data
+        Cells on any scale.
+    k
+        Cells of a metacell.
+    draws
+        Metacells of every condition.
+    seed
+        Fixes the draws.
+
+    Returns
+    -------
+    PerturbationData
+        Dense float32, on the scale of `data`; obs `context`, `perturbation`, `batch` and `n_cells` (different cells
+        in the average). Layers are left behind; `varm` stays.
+
+    Raises
+    ------
+    SettingsError
+        If k or draws is not positive.
+    """
+    if k < 1 or draws < 1:
+        msg = f"metacells need at least one cell and one draw, but got {k} cells and {draws} draws: say --metacell-cells 50 --metacell-draws 50."
+        raise SettingsError(msg)
+    rng = np.random.default_rng(seed)
+    batch, batches = pd.factorize(data.adata.obs["batch"].astype(str), sort=True)
+    conditions = data.conditions()
+    members, batch_of = [], []
+    for condition in track(conditions, "Drawing metacells"):
+        rows = data.rows(condition)
+        drawn, of = _draw(rows, batch[rows], k, draws, rng)
+        members.append(drawn)
+        batch_of.append(of)
+    counted = _membership(np.concatenate(members), data.n_cells)
+    source = sp.csr_matrix(counted, dtype=bool)
+    owner = np.repeat(np.arange(len(conditions)), draws)
+    obs = pd.DataFrame(
+        {
+            "context": pd.Categorical([conditions[i].context for i in owner]),
+            "perturbation": pd.Categorical([conditions[i].perturbation for i in owner]),
+            "batch": pd.Categorical(batches[np.concatenate(batch_of)].astype(object)),
+            "n_cells": np.diff(source.indptr).astype(np.int64),
+        },
+        index=[f"{conditions[i]}#{j % draws}" for j, i in enumerate(owner)],
+    )
+    made = {"k": k, "draws": draws, "seed": seed, "cells": data.n_cells}
+    adata = ad.AnnData(
+        X=_sums(data.x, counted) / np.float32(k),
+        obs=obs,
+        var=data.adata.var.copy(),
+        uns=dict(data.adata.uns),
+        varm=data.adata.varm,
+    )
+    adata.obsm["source_cells"] = source
+    adata.uns["cycseq"] = {
+        **data.adata.uns.get("cycseq", {}),
+        "scale": data.scale,
+        "metacells": json.dumps(made),
+    }
+    notes = [f"{len(obs):,} metacells: {draws} averages of {k} cells for each of {len(conditions)} conditions"]
+    few = _strata_below(data, k)
+    notes += [f"{few} conditions or batches of one have fewer than {k} cells: drawn with replacement"] if few else []
+    notes.append("metacells of a condition share cells: hold out whole conditions, not metacells at random")
+    return PerturbationData(adata=adata, scale=data.scale, notes=(*data.notes, *notes))
+
+
+def _draw(
+    rows: Int[np.ndarray, "cells"], batch: Int[np.ndarray, "cells"], k: int, draws: int, rng: np.random.Generator
+) -> tuple[Int[np.ndarray, "draws k"], Int[np.ndarray, "draws"]]:
+    """The cells of every draw, and the batch that they are of."""
+    batches, n_cells = np.unique(batch, return_counts=True)
+    shares = _shared_out(n_cells, draws)
+    drawn = []
+    for number, share in zip(batches, shares, strict=True):
+        own = rows[batch == number]
+        if len(own) < k:
+            places = rng.integers(len(own), size=(share, k))
+        else:
+            places = rng.random((share, len(own))).argpartition(k - 1, axis=1)[:, :k]
+        drawn.append(own[places])
+    return np.concatenate(drawn), np.repeat(batches, shares)
+
+
+def _shared_out(n_cells: Int[np.ndarray, "batches"], draws: int) -> Int[np.ndarray, "batches"]:
+    """Draws in proportion to cells, summing to all draws (largest remainders)."""
+    exact = draws * n_cells / n_cells.sum()
+    shares: Int[np.ndarray, "batches"] = np.floor(exact).astype(np.int64)
+    shares[np.argsort(shares - exact, kind="stable")[: draws - shares.sum()]] += 1
+    return shares
+
+
+def _strata_below(data: PerturbationData, k: int) -> int:
+    obs = data.adata.obs
+    sizes = obs.groupby(["context", "perturbation", "batch"], observed=True).size()
+    return int((sizes < k).sum())
+
+
+def _sums(x: Matrix, counted: sp.csr_matrix) -> Float[np.ndarray, "metacells genes"]:
+    """The sum of the cells of every metacell, a cell as often as it was drawn; float32."""
+    sums = np.zeros((counted.shape[0], x.shape[1]), dtype=np.float32)
+    columns = sp.csc_matrix(counted)
+    for cells, block in by_block(x, in_memory) if isinstance(x, StoredMatrix) else [(slice(None), x)]:
+        own = sp.csr_matrix(columns[:, cells])
+        for start in range(0, len(sums), ROWS):
+            part = own[start : start + ROWS]
+            present = np.flatnonzero(np.diff(part.indptr))
+            sums[start + present] += dense(part[present] @ block)
+    return sums
+
+
+def _membership(drawn: Int[np.ndarray, "metacells k"], n_cells: int) -> sp.csr_matrix:
+    """How often each cell was drawn for each metacell."""
+    metacell = np.repeat(np.arange(len(drawn)), drawn.shape[1])
+    counted = sp.csr_matrix((np.ones(drawn.size), (metacell, drawn.ravel())), shape=(len(drawn), n_cells))
+    counted.sort_indices()
+    return counted

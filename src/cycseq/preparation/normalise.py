@@ -1,0 +1,128 @@
+"""Counts per 10,000 and their log1p, and the moments of normalised values without a normalised copy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from jaxtyping import Bool, Float, Int
+
+from cycseq.data.blocks import Block, blocks
+from cycseq.data.scale import TARGET_SUM, Scale
+from cycseq.matrix.arrays import InMemory, Matrix, Profile
+from cycseq.matrix.stored import StoredMatrix, by_block, of_cells, with_each_block
+
+
+@dataclass(frozen=True)
+class GeneMoments:
+    """Mean and spread of every gene over some cells."""
+
+    mean: Profile
+    """In counts per 10,000, not in logarithms."""
+    variance: Profile
+    """Unbiased, in the square of that unit."""
+
+
+def library_sizes(x: Matrix) -> Float[np.ndarray, "cells"]:
+    """The sum of the counts of every cell, in float64."""
+    if isinstance(x, StoredMatrix):
+        return of_cells(x, library_sizes)
+    sizes = np.zeros(x.shape[0])
+    for block in blocks(x):
+        if block.columns is None:
+            sizes[block.rows] = block.values.sum(axis=1, dtype=np.float64)
+        else:
+            some = block.n_values > 0
+            sizes[block.rows][some] = np.add.reduceat(block.values, block.ends[:-1][some], dtype=np.float64)
+    return sizes
+
+
+def log_normalised(x: Matrix, sizes: Float[np.ndarray, "cells"]) -> Matrix:
+    """Counts as log1p (natural) of counts per 10,000.
+
+    Parameters
+    ----------
+    x
+        Cells x genes, counts, float32; what is in memory is changed in place, what is stored whenever it is read.
+    sizes
+        The counts that each cell is divided by: its library size over all genes, also those that `x` lacks.
+        A cell of size 0 must be empty, and stays so.
+    """
+    if isinstance(x, StoredMatrix):
+        stored: StoredMatrix = with_each_block(x, log_normalised, sizes)
+        return stored
+    factors = _factors(sizes).astype(np.float32)
+    for block in blocks(x):
+        of_cell = factors[block.rows]
+        scaled = of_cell[:, None] if block.columns is None else np.repeat(of_cell, block.n_values)
+        np.multiply(block.values, scaled, out=block.values)
+        np.log1p(block.values, out=block.values)
+    return x
+
+
+def gene_moments(
+    x: Matrix,
+    scale: Scale,
+    sizes: Float[np.ndarray, "cells"] | None,
+    taking_part: Bool[np.ndarray, "cells"],
+) -> GeneMoments:
+    """Mean and variance of counts per 10,000 of every gene, in one pass and without a copy of the matrix.
+
+    Parameters
+    ----------
+    x
+        Cells x genes, counts or log1p; not changed.
+    scale
+        What `x` is; log1p values are taken back to counts per 10,000 block by block.
+    sizes
+        Library size of every cell, for counts; None for log1p.
+    taking_part
+        The cells that count; the others' values have no influence at all.
+    """
+    weights = taking_part * (np.ones(x.shape[0]) if sizes is None else _factors(sizes))
+    if isinstance(x, StoredMatrix):
+        sums, squares = np.sum([found for _, found in by_block(x, _weighted_sums, weights, scale=scale)], axis=0)
+    else:
+        sums, squares = _weighted_sums(x, weights, scale)
+    n = int(taking_part.sum())
+    mean = sums / max(n, 1)
+    variance = np.maximum(squares / max(n, 1) - mean**2, 0.0) * (n / max(n - 1, 1))
+    return GeneMoments(mean, variance)
+
+
+def _weighted_sums(x: InMemory, weights: Float[np.ndarray, "cells"], scale: Scale) -> Float[np.ndarray, "2 genes"]:
+    """Sums of counts per 10,000 and of their squares, from values and what each cell's are to be multiplied by."""
+    sums = np.zeros((2, x.shape[1]))
+    for block in blocks(x):
+        of_cell = weights[block.rows]
+        values = block.values.astype(np.float64)
+        values = np.expm1(values, out=values) if scale == "log1p" else values
+        sums[0] += of_cell @ _matrix(block, values, x.shape[1])
+        sums[1] += of_cell**2 @ _matrix(block, np.square(values, out=values), x.shape[1])
+    return sums
+
+
+def cells_expressing(x: Matrix, taking_part: Bool[np.ndarray, "cells"]) -> Int[np.ndarray, "genes"]:
+    """In how many of these cells each gene is above zero."""
+    if isinstance(x, StoredMatrix):
+        total: Int[np.ndarray, "genes"] = np.sum([n for _, n in by_block(x, cells_expressing, taking_part)], axis=0)
+        return total
+    n = np.zeros(x.shape[1])
+    for block in blocks(x):
+        n += taking_part[block.rows].astype(np.float64) @ _matrix(
+            block, (block.values > 0).astype(np.float64), x.shape[1]
+        )
+    return n.astype(np.int64)
+
+
+def _matrix(block: Block, values: np.ndarray, n_genes: int) -> np.ndarray | sp.csr_array:
+    """The block with these values, sparse if it was."""
+    if block.columns is None:
+        return values
+    return sp.csr_array((values, block.columns, block.ends), shape=(len(block.ends) - 1, n_genes))
+
+
+def _factors(sizes: Float[np.ndarray, "cells"]) -> Float[np.ndarray, "cells"]:
+    factors: Float[np.ndarray, "cells"] = np.divide(TARGET_SUM, sizes, out=np.zeros(len(sizes)), where=sizes > 0)
+    return factors

@@ -1,0 +1,187 @@
+"""From anybody's checked counts to log1p data that models can learn from: QC, normalisation, genes, ComBat, metacells."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import anndata as ad
+import numpy as np
+from jaxtyping import Bool, Float
+
+from cycseq.data.blocks import submatrix
+from cycseq.data.dataset import PerturbationData
+from cycseq.data.scale import TARGET_SUM
+from cycseq.data.validate import PAIR, empty_cells
+from cycseq.errors import DataError
+from cycseq.preparation.batch_correction import correct_batches
+from cycseq.preparation.merge import merge
+from cycseq.preparation.metacells import metacells
+from cycseq.preparation.normalise import library_sizes, log_normalised
+from cycseq.preparation.selection import (
+    ChosenCells,
+    check_contexts,
+    check_names,
+    chosen_cells,
+    chosen_genes,
+    without_small_conditions,
+)
+from cycseq.preparation.settings import PrepareSettings, check_settings
+
+__all__ = ["PrepareSettings", "as_log1p", "prepare", "refuse_scaled"]
+
+
+def prepare(
+    inputs: Sequence[PerturbationData],
+    settings: PrepareSettings | None = None,
+    names: Sequence[str] | None = None,
+) -> PerturbationData:
+    """Make one data set of log1p values (natural logarithm of 1 + counts per 10,000) out of checked inputs.
+
+    In this order: cells and conditions are dropped; several inputs become one (`merge`); counts are normalised by the
+    cell's library size over all genes of its input; genes are chosen; ComBat; metacells. What is chosen by looking at
+    values (genes) looks at control cells and at perturbed cells that are not held out; ComBat looks at control cells.
+
+    Parameters
+    ----------
+    inputs
+        Counts, or log1p values, which are then not normalised again. They are not changed.
+    settings
+        What to do; the defaults keep all cells and 2,000 variable genes.
+    names
+        What the inputs are called, for messages and for the batches of several inputs.
+
+    Returns
+    -------
+    PerturbationData
+        log1p; CSR float32 (dense after ComBat or metacells, and where the input was). obs `total_counts` is the
+        library size, so that counts are ``rint(expm1(x) * total_counts / 10,000)``. `notes` say in sentences what was
+        done and dropped; ``uns["cycseq"]`` keeps settings and notes (`PerturbationData.provenance`).
+
+    Raises
+    ------
+    DataError
+        If inputs do not fit together, a context has no or one control cell, or nothing is left.
+    SettingsError
+        If a setting makes no sense for these data.
+    """
+    settings = settings or PrepareSettings()
+    check_settings(settings)
+    for data in inputs:
+        refuse_scaled(data)
+    check_names(inputs, (*settings.leave_out, *settings.hold_out))
+    sizes = [library_sizes(data.x) if data.scale == "counts" else None for data in inputs]
+    kept = [chosen_cells(data, size, settings) for data, size in zip(inputs, sizes, strict=True)]
+    told = [_with_sizes(data, size, cells) for data, size, cells in zip(inputs, sizes, kept, strict=True)]
+    stay = [i for i, cells in enumerate(kept) if cells.cells.any()]
+    if not stay:
+        msg = f"no cells are left: {'; '.join(note for cells in kept for note in cells.notes)}. Leave out less (--leave-out)."
+        raise DataError(msg)
+    if len(stay) == 1:
+        data, rows = told[stay[0]], kept[stay[0]].cells
+    else:
+        cells = [told[i] if kept[i].cells.all() else told[i].take(kept[i].cells) for i in stay]
+        data = merge(cells, [names[i] for i in stay] if names else None)
+        rows = np.ones(data.n_cells, dtype=bool)
+    emptied = tuple(note for i, cells in enumerate(kept) if i not in stay for note in cells.notes)
+    check_contexts(data, rows)
+    large = without_small_conditions(data, rows, settings.min_cells_per_condition)
+    genes = chosen_genes(data, large.cells, settings)
+    prepared = _normalised(data, large.cells, genes.genes, notes=(*data.notes, *emptied, *large.notes, *genes.notes))
+    check_contexts(prepared, np.ones(prepared.n_cells, dtype=bool))
+    if settings.combat:
+        prepared = correct_batches(prepared, spread=settings.combat_spread)
+    if settings.metacells:
+        prepared = metacells(prepared, settings.metacell_cells, settings.metacell_draws, settings.seed)
+    new = [note for note in prepared.notes if all(note not in given.notes for given in inputs)]
+    prepared.adata.uns["cycseq"] |= {"prepare": json.dumps(asdict(settings)), "prepare_notes": json.dumps(new)}
+    return prepared
+
+
+def as_log1p(data: PerturbationData) -> PerturbationData:
+    """The same cells and genes as log1p of counts per 10,000: what `prepare` does to values, and nothing else.
+
+    Parameters
+    ----------
+    data
+        Counts; log1p values are returned as they are. A split knows its data by a hash of their values, so counts are
+        parted first and normalised after (`cycseq.run.parts.log1p_parts`).
+
+    Raises
+    ------
+    DataError
+        If the values are scaled.
+    """
+    refuse_scaled(data)
+    if data.scale == "log1p":
+        return data
+    if not data.n_cells:
+        return PerturbationData(adata=data.adata, scale="log1p", notes=data.notes)
+    every = np.ones(data.n_cells, dtype=bool)
+    told = _with_sizes(data, library_sizes(data.x), ChosenCells(every, ()))
+    return _normalised(told, every, np.ones(len(data.genes), dtype=bool), notes=data.notes)
+
+
+def refuse_scaled(data: PerturbationData) -> None:
+    """Raise `DataError` for standardised genes."""
+    if data.scale == "scaled":
+        msg = "the data are scaled (standardised genes), which cannot be undone: give counts or log1p values."
+        raise DataError(msg)
+
+
+def _with_sizes(
+    data: PerturbationData, sizes: Float[np.ndarray, "cells"] | None, chosen: ChosenCells
+) -> PerturbationData:
+    """The same data with the library sizes as obs columns; the matrix is shared, not copied."""
+    obs = data.adata.obs.copy()
+    if sizes is not None:
+        obs["total_counts"] = sizes
+        if PAIR in data.adata.layers:
+            obs["pair_total_counts"] = library_sizes(data.adata.layers[PAIR])
+    given = data.adata
+    adata = ad.AnnData(
+        X=given.X,
+        obs=obs,
+        var=given.var,
+        uns=dict(given.uns),
+        obsm=dict(given.obsm),
+        varm=dict(given.varm),
+        layers=dict(given.layers),
+    )
+    return PerturbationData(adata=adata, scale=data.scale, notes=(*data.notes, *chosen.notes))
+
+
+def _normalised(
+    data: PerturbationData, rows: Bool[np.ndarray, "cells"], genes: Bool[np.ndarray, "genes"], notes: tuple[str, ...]
+) -> PerturbationData:
+    """These cells and genes, normalised; the only copy of the values that is made."""
+    given = data.adata
+    adata = ad.AnnData(
+        X=submatrix(data.x, rows, genes),
+        obs=given.obs[rows].copy(),
+        var=given.var[genes].copy(),
+        uns=dict(given.uns),
+        obsm={name: values[rows] for name, values in given.obsm.items()},
+        varm={name: values[genes] for name, values in given.varm.items()},
+        layers={name: submatrix(layer, rows, genes) for name, layer in given.layers.items()},
+    )
+    said = {**adata.uns.get("cycseq", {}), "scale": "log1p"}
+    if data.scale == "counts":
+        adata.X = log_normalised(adata.X, adata.obs["total_counts"].to_numpy(np.float64))
+        if PAIR in adata.layers:
+            sizes = adata.obs["pair_total_counts"].to_numpy(np.float64)
+            adata.layers[PAIR] = log_normalised(adata.layers[PAIR], sizes)
+        said["target_sum"] = TARGET_SUM
+        notes += (f"counts were normalised to {TARGET_SUM:,.0f} a cell, then log1p (natural logarithm)",)
+    else:
+        notes += ("the values are log1p already: they were not normalised again",)
+    adata.uns["cycseq"] = said
+    empty = empty_cells(adata.X)
+    if empty.all():
+        msg = "no cell has a count in the genes that were kept: keep more with --genes all."
+        raise DataError(msg, option="--genes all")
+    if empty.any():
+        adata = adata[~empty].copy()
+        notes += (f"{int(empty.sum()):,} cells without a count in the genes that were kept were dropped",)
+    return PerturbationData(adata=adata, scale="log1p", notes=notes)

@@ -1,0 +1,131 @@
+"""Pseudobulk responses: perturbed minus control means, controls matched by batch where batches exist."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.errors import DataError
+from cycseq.matrix.arrays import GroupMoments, Profile, Profiles, group_moments, pairs_of_labels
+
+
+@dataclass(frozen=True)
+class Responses:
+    """The response of every perturbed condition, with its sampling noise."""
+
+    conditions: tuple[Condition, ...]
+    """Without controls."""
+    delta: Profiles
+    """Perturbed minus control mean, in log1p units."""
+    noise: Profiles
+    """Sampling variance of `delta`: var_perturbed/n_perturbed + var_control/n_control."""
+    n_cells: Int[np.ndarray, "conditions"]
+    """Perturbed cells of each condition."""
+    control_mean: dict[str, Profile]
+    """Mean of the control cells of every context that has them, all batches together."""
+
+
+def control_means(data: PerturbationData) -> dict[str, Profile]:
+    """The mean of the control cells of every context that has them."""
+    return {
+        condition.context: data.moments.mean[i].astype(np.float32)
+        for i, condition in enumerate(data.conditions())
+        if condition.is_control
+    }
+
+
+def responses(data: PerturbationData) -> Responses:
+    """Delta(p, c) of every perturbed condition, from one pass over the cells.
+
+    Each perturbed cell is compared with the control mean of its own context and batch; a batch without control
+    cells falls back on all controls of the context. So Delta(p, c) = mean_p - sum_b w_b mean_control,b with
+    w_b the share of the condition's cells in batch b, and its noise is var_p/n_p + sum_b w_b^2 var_control/n_control,b
+    with one control variance per context (and the control variance for a condition of a single cell).
+
+    Parameters
+    ----------
+    data
+        Perturbed and control cells, log1p.
+
+    Raises
+    ------
+    DataError
+        If a context has perturbed cells but no control cells.
+    """
+    obs = data.adata.obs
+    found, stratum_of_cell = pairs_of_labels(obs["context"], obs["batch"])
+    contexts, context_of_stratum = np.unique([context for context, _ in found], return_inverse=True)
+    conditions = data.conditions()
+    perturbed = [i for i, condition in enumerate(conditions) if not condition.is_control]
+    n_perturbed, n_strata = len(perturbed), len(found)
+
+    code = np.full(len(conditions), -1)
+    code[perturbed] = np.arange(n_perturbed)
+    condition_of_cell = code[data.condition_codes]
+    is_control = condition_of_cell < 0
+    groups = np.where(is_control, n_perturbed + stratum_of_cell, condition_of_cell)
+    moments = group_moments(data.x, groups, n_perturbed + n_strata)
+    control_of_stratum = _part(moments, slice(n_perturbed, None))
+    control = _merged(control_of_stratum, context_of_stratum, len(contexts))
+
+    context_of_condition = np.searchsorted(contexts, [conditions[i].context for i in perturbed])
+    lacking = contexts[np.setdiff1d(context_of_condition, np.flatnonzero(control.n_cells))]
+    if len(lacking):
+        msg = (
+            f"no control cells in context {str(lacking[0])!r}: every context needs some (controls stay in training even "
+            f"where a context is held out). Leave the context out, or add its controls."
+        )
+        raise DataError(msg)
+
+    shares = np.zeros((n_perturbed, n_strata))
+    np.add.at(shares, (condition_of_cell[~is_control], stratum_of_cell[~is_control]), 1.0)
+    n_cells = shares.sum(axis=1)
+    weights = shares / n_cells[:, None] @ _matching(control_of_stratum.n_cells, context_of_stratum)
+    control_variance = np.nan_to_num(control.variance)[context_of_condition]
+    variance = moments.variance[:n_perturbed]
+    variance = np.where(np.isfinite(variance), variance, control_variance)
+    with np.errstate(divide="ignore"):
+        per_cell = np.where(control_of_stratum.n_cells > 0, 1.0 / control_of_stratum.n_cells, 0.0)
+    return Responses(
+        conditions=tuple(conditions[i] for i in perturbed),
+        delta=(moments.mean[:n_perturbed] - weights @ np.nan_to_num(control_of_stratum.mean)).astype(np.float32),
+        noise=(variance / n_cells[:, None] + (weights**2 @ per_cell)[:, None] * control_variance).astype(np.float32),
+        n_cells=n_cells.astype(np.int64),
+        control_mean={
+            str(context): control.mean[i].astype(np.float32)
+            for i, context in enumerate(contexts)
+            if control.n_cells[i] > 0
+        },
+    )
+
+
+def _matching(
+    n_controls: Int[np.ndarray, "strata"], context_of_stratum: Int[np.ndarray, "strata"]
+) -> Float[np.ndarray, "strata strata"]:
+    """Row s: which control strata, in which shares, stand for stratum s: itself, or all of its context by cells."""
+    same = context_of_stratum[:, None] == context_of_stratum[None, :]
+    fallback = same * n_controls
+    fallback = fallback / np.maximum(fallback.sum(axis=1, keepdims=True), 1)
+    matched: Float[np.ndarray, "strata strata"] = np.where((n_controls > 0)[:, None], np.eye(len(same)), fallback)
+    return matched
+
+
+def _part(moments: GroupMoments, groups: slice) -> GroupMoments:
+    return GroupMoments(moments.n_cells[groups], moments.mean[groups], moments.variance[groups])
+
+
+def _merged(moments: GroupMoments, merged_group: Int[np.ndarray, "groups"], n_groups: int) -> GroupMoments:
+    """The moments of unions of groups, by the parallel variance formula (Chan, Golub and LeVeque 1979)."""
+    belongs = (merged_group == np.arange(n_groups)[:, None]).astype(np.float64)
+    n_cells = np.bincount(merged_group, weights=moments.n_cells, minlength=n_groups).astype(np.int64)
+    own_mean = np.nan_to_num(moments.mean)
+    squares = np.nan_to_num(moments.variance) * np.maximum(moments.n_cells - 1, 0)[:, None]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = belongs @ (own_mean * moments.n_cells[:, None]) / n_cells[:, None]
+        between = moments.n_cells[:, None] * (own_mean - np.nan_to_num(mean)[merged_group]) ** 2
+        variance = belongs @ (squares + between) / (n_cells - 1.0)[:, None]
+    variance[n_cells < 2] = np.nan
+    return GroupMoments(n_cells=n_cells, mean=mean, variance=variance)

@@ -1,0 +1,111 @@
+"""Quality of cells: counts, genes and the mitochondrial share, and which cells pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from cycseq.errors import SettingsError
+from cycseq.matrix.arrays import Matrix
+from cycseq.matrix.stored import StoredMatrix, of_cells
+from cycseq.preparation.normalise import library_sizes
+
+MITOCHONDRIAL = "mt-"
+"""How the names of mitochondrial genes begin, in any case: `MT-ND1`, `mt-Nd1`."""
+
+
+@dataclass(frozen=True)
+class CellLimits:
+    """What a cell must have to be kept; None sets no limit."""
+
+    min_counts: int | None = None
+    max_counts: int | None = None
+    min_genes: int | None = None
+    max_mito: float | None = None
+    """Share of the cell's counts, 0 to 1."""
+
+    @property
+    def need_counts(self) -> str | None:
+        """The first limit that has no meaning for anything but counts, as an option."""
+        given = {
+            "--min-counts": self.min_counts,
+            "--max-counts": self.max_counts,
+            "--max-mito": self.max_mito,
+        }
+        return next((option for option, limit in given.items() if limit is not None), None)
+
+
+@dataclass(frozen=True)
+class PassingCells:
+    """Which cells pass, and why the others do not."""
+
+    kept: Bool[np.ndarray, "cells"]
+    notes: tuple[str, ...]
+    """A sentence for every limit that dropped cells; a cell is counted at the first limit that it fails."""
+
+
+def passing_cells(
+    x: Matrix, genes: list[str], sizes: Float[np.ndarray, "cells"] | None, limits: CellLimits
+) -> PassingCells:
+    """Which cells keep within the limits.
+
+    Parameters
+    ----------
+    x
+        Cells x genes; all genes of the file, before any are dropped.
+    genes
+        Their names.
+    sizes
+        Counts of every cell; None where the values are no counts.
+    limits
+        What is asked for.
+
+    Raises
+    ------
+    SettingsError
+        If a limit needs counts and there are none, or the mitochondrial share is asked of data without such genes.
+    """
+    if sizes is None and limits.need_counts:
+        msg = f"{limits.need_counts} needs counts, but the data are log1p: leave it out, or give the file with the counts."
+        raise SettingsError(msg)
+    failing: list[tuple[str, Bool[np.ndarray, "cells"]]] = []
+    if sizes is not None:
+        if limits.min_counts is not None:
+            failing.append((f"fewer than {limits.min_counts:,} counts", sizes < limits.min_counts))
+        if limits.max_counts is not None:
+            failing.append((f"more than {limits.max_counts:,} counts", sizes > limits.max_counts))
+    if limits.min_genes is not None:
+        failing.append((f"fewer than {limits.min_genes:,} genes", genes_expressed(x) < limits.min_genes))
+    if sizes is not None and limits.max_mito is not None:
+        share = mitochondrial_counts(x, genes) / np.maximum(sizes, 1.0)
+        failing.append((f"a mitochondrial share above {limits.max_mito:g}", share > limits.max_mito))
+    kept = np.ones(x.shape[0], dtype=bool)
+    notes = []
+    for why, fails in failing:
+        n = int((kept & fails).sum())
+        kept &= ~fails
+        notes += [f"{n:,} cells with {why} were dropped"] if n else []
+    return PassingCells(kept, tuple(notes))
+
+
+def genes_expressed(x: Matrix) -> Int[np.ndarray, "cells"]:
+    """How many genes of each cell are above zero."""
+    if isinstance(x, StoredMatrix):
+        return of_cells(x, genes_expressed)
+    n = np.count_nonzero(x, axis=1) if isinstance(x, np.ndarray) else np.diff(x.indptr)
+    return np.asarray(n, dtype=np.int64)
+
+
+def mitochondrial_counts(x: Matrix, genes: list[str]) -> Float[np.ndarray, "cells"]:
+    """Counts of each cell in mitochondrial genes; raises `SettingsError` where there are no such genes."""
+    columns = [i for i, gene in enumerate(genes) if gene.casefold().startswith(MITOCHONDRIAL)]
+    if not columns:
+        msg = (
+            f"--max-mito was said, but no gene is named MT-... or mt-... (the first are {', '.join(genes[:3])}): "
+            "leave it out, or name the genes by their symbols."
+        )
+        raise SettingsError(msg)
+    sizes: Float[np.ndarray, "cells"] = library_sizes(x[:, columns])
+    return sizes

@@ -1,0 +1,68 @@
+"""How counts become data to learn from: the options of `cycseq prepare`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from cycseq.errors import SettingsError
+from cycseq.preparation.quality import CellLimits
+
+
+@dataclass(frozen=True)
+class PrepareSettings:
+    """How counts become data to learn from."""
+
+    genes: int | Literal["all"] = 2000
+    """How many highly variable genes to keep, or `all`; perturbed genes are kept besides."""
+    min_counts: int | None = None
+    """Drop cells with fewer counts."""
+    max_counts: int | None = None
+    """Drop cells with more counts (two cells in one droplet)."""
+    min_genes: int | None = None
+    """Drop cells with fewer genes above zero."""
+    max_mito: float | None = None
+    """Drop cells whose share of mitochondrial counts (genes MT-...) is above this; 0.2 is 20 per cent."""
+    min_cells: int | None = None
+    """Drop genes that are above zero in fewer cells; perturbed genes stay."""
+    min_cells_per_condition: int = 1
+    """Drop perturbed conditions with fewer cells."""
+    singles_only: bool = False
+    """Drop combinations (A+B)."""
+    leave_out: tuple[str, ...] = ()
+    """Contexts (NK) or conditions (NK:stim) to leave out altogether."""
+    hold_out: tuple[str, ...] = ()
+    """Contexts or conditions whose perturbed cells take no part in the choice of genes, to be tested on later."""
+    combat: bool = False
+    """Shift batches onto each other with ComBat, fitted on control cells."""
+    combat_spread: bool = False
+    """With --combat, equalise the spread of the batches as well; this stretches responses."""
+    metacells: bool = False
+    """Average cells of a condition to metacells, as CycSeq does."""
+    metacell_cells: int = 50
+    """Cells in a metacell."""
+    metacell_draws: int = 50
+    """Metacells of each condition."""
+    seed: int = 0
+    """Fixes the draws of metacells."""
+
+    def limits(self) -> CellLimits:
+        """What a cell must have."""
+        return CellLimits(self.min_counts, self.max_counts, self.min_genes, self.max_mito)
+
+
+def check_settings(settings: PrepareSettings) -> None:
+    """Raise `SettingsError` if a number makes no sense or settings contradict each other."""
+    lowest = {"genes": 1, "min_counts": 0, "max_counts": 1, "min_genes": 0, "min_cells": 0}
+    lowest |= {"min_cells_per_condition": 1, "metacell_cells": 1, "metacell_draws": 1, "seed": 0}
+    for name, least in lowest.items():
+        value = getattr(settings, name)
+        if isinstance(value, int) and value < least:
+            msg = f"--{name.replace('_', '-')} is {value}, but must be at least {least}."
+            raise SettingsError(msg)
+    if settings.max_mito is not None and not 0 <= settings.max_mito <= 1:
+        msg = f"--max-mito is a share from 0 to 1, but got {settings.max_mito:g}: for 20 per cent say --max-mito 0.2."
+        raise SettingsError(msg)
+    if settings.combat_spread and not settings.combat:
+        msg = "--combat-spread does nothing without --combat: say both, or neither."
+        raise SettingsError(msg)

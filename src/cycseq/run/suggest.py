@@ -1,0 +1,107 @@
+"""Which experiment next: the batch of conditions whose measurement would make a fitted model surest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from cycseq.data.dataset import Condition
+from cycseq.errors import ModelError, SettingsError, unknown_name
+from cycseq.models.base import Model
+from cycseq.models.counts.cycle_transport import CycleTransport
+from cycseq.models.kriging.design import choose, uncertainty
+from cycseq.models.kriging.model import ConditionKriging
+
+COLUMNS = ("rank", "context", "perturbation", "expected_reduction", "variance_left", "status")
+NEW, HELD_OUT, MEASURED = "not measured", "held out by the split, measured in the file", "measured in training"
+"""What `status` says of a condition."""
+
+
+def suggest(
+    model: Model,
+    n_conditions: int = 10,
+    *,
+    candidates: Sequence[Condition] | None = None,
+    held_out: Sequence[Condition] = (),
+    n_genes: int = 200,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """The conditions to measure next, best first; each is chosen as if those before it were measured.
+
+    What counts is the posterior variance summed over genes and over every single perturbation in every context with
+    control cells. A new measurement is taken to be as noisy as the median measured condition.
+
+    Parameters
+    ----------
+    model
+        A fitted `ConditionKriging`, or a `CycleTransport` whose means come from one.
+    n_conditions
+        Size of the batch.
+    candidates
+        What may be measured; None means all single perturbations of training in all contexts with control cells, where
+        they were not measured. One that was measured already stands for as many cells again.
+    held_out
+        Conditions that are measured in the data but were kept from the model: suggested only where `candidates` names them.
+    n_genes
+        Genes drawn at random to stand for all.
+    seed
+        Fixes which genes.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `rank`, `context`, `perturbation`, `expected_reduction` (share of today's variance that this condition takes)
+        and `variance_left` (share that is left after it and those before); `status` says whether it is measured already.
+
+    Raises
+    ------
+    ModelError
+        If the model has no posterior, or a candidate is unknown to it.
+    SettingsError
+        If nothing is asked for, or nothing is left to measure.
+    """
+    model = model.anchor if isinstance(model, CycleTransport) else model
+    if not isinstance(model, ConditionKriging):
+        msg = f"{model.name} does not know how sure it is: fit ConditionKriging (--model ConditionKriging) and suggest from it."
+        raise ModelError(msg)
+    if n_conditions < 1 or n_genes < 1:
+        msg = f"{n_conditions} conditions by {n_genes} genes cannot be suggested: ask for at least one (--n, --genes)."
+        raise SettingsError(msg)
+    field = model.field
+    contexts, names = list(field.measured.levels.contexts), sorted(field.settings.strength)
+    places = [contexts[i] for i in field.measured.context]
+    status = dict.fromkeys(held_out, HELD_OUT)
+    status |= {Condition(c, p): MEASURED for c, p in zip(places, field.measured.names, strict=True)}
+    if candidates is None:
+        candidates = [Condition(c, p) for c in contexts for p in names if Condition(c, p) not in status]
+    if not candidates:
+        msg = (
+            "every perturbation was measured in every context already: name conditions to measure again (--conditions)."
+        )
+        raise SettingsError(msg)
+    allowed = np.zeros((len(names), len(contexts)), dtype=bool)
+    for context, perturbation in candidates:
+        if context not in contexts:
+            raise unknown_name(context, "context with training control cells", contexts, ModelError)
+        if perturbation not in names:
+            raise unknown_name(perturbation, "single perturbation of training", names, ModelError)
+        allowed[names.index(perturbation), contexts.index(context)] = True
+    n_all = field.measured.delta.shape[1]
+    genes = np.sort(np.random.default_rng(seed).choice(n_all, min(n_genes, n_all), replace=False))
+    uncertain = uncertainty(field, names, genes)
+    today = max(float(uncertain.variance.sum()), 1e-300)
+    chosen = choose(uncertain, allowed, n_conditions)
+    reduction = np.array([choice.reduction for choice in chosen]) / today
+    return pd.DataFrame(
+        {
+            "rank": np.arange(1, len(chosen) + 1),
+            "context": [contexts[choice.context] for choice in chosen],
+            "perturbation": [names[choice.perturbation] for choice in chosen],
+            "expected_reduction": reduction,
+            "variance_left": 1.0 - np.cumsum(reduction),
+            "status": [status.get(Condition(contexts[c.context], names[c.perturbation]), NEW) for c in chosen],
+        },
+        columns=list(COLUMNS),
+    )

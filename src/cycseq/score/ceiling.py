@@ -1,0 +1,205 @@
+"""Positive and negative controls: what the best and the worst possible prediction would score.
+
+The other negative controls are models: `NoChange`, `PerturbedMean`, `SmoothedControls`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.matrix.arrays import Codes, Mask, Profiles
+from cycseq.score.evaluate import COLUMNS, matched, scores, table
+from cycseq.score.metrics import HEADLINE
+from cycseq.score.metrics.base import Metric, RealContext
+from cycseq.score.metrics.population import Population
+from cycseq.score.reference import RealSide, seed_of
+
+SPLIT_HALF = "SplitHalf"
+INTERPOLATED = "InterpolatedDuplicate"
+POSITIVE_CONTROLS = (SPLIT_HALF, INTERPOLATED)
+WRONG_TARGET = " (wrong target)"
+REPEATS = 10
+"""How often cells are halved."""
+FEWEST_CELLS = 4
+"""A condition with fewer cells has no halves worth comparing."""
+
+
+def split_half(
+    real: RealSide, *, split: str = "", repeats: int = REPEATS, conditions: Collection[Condition] | None = None
+) -> pd.DataFrame:
+    """A random half of the real cells predicts the other half: the ceiling, for HALF the cells. So does what it is shrunk to.
+
+    ``InterpolatedDuplicate`` lies between the first half and the mean of all perturbations (`interpolate`): a measured mean
+    of few cells has much noise, and a ceiling that holds it is too low, most where errors are squared.
+
+    The first half is compared with the controls that models are given, the second with the reference, as prediction and real
+    cells are in every other row: no noise is on both sides. With signal S, noise N1 of all perturbed and N0 of all control
+    cells, both cut in two, the halves correlate by S / (S + 2 N0 + 2 N1). Where controls are shared, N0 is common to both:
+    (S + N0) / (S + N0 + 2 N1), in which noise counts as signal. A perfect delta scores sqrt(S / (S + 2 N0 + N1)) against all
+    real cells. On the Kang data (NK, 156 cells, 148 controls) the three are 0.72, 0.86 and 0.88: the ceiling is not what can
+    be reached, and a score above 1 is possible.
+
+    Parameters
+    ----------
+    real
+        The real side.
+    split
+        What the column `split` says.
+    repeats
+        How often the cells are halved.
+    conditions
+        The conditions to halve; None halves all.
+
+    Returns
+    -------
+    Rows as of `evaluate`: the model is ``SplitHalf`` or (metrics that look at no single cells) ``InterpolatedDuplicate``,
+    the seed is the number of the repeat. Conditions with fewer than four cells are NaN.
+
+    References
+    ----------
+    Miller et al. 2025 (Deep learning-based genetic perturbation models do outperform uninformative baselines on
+    well-calibrated metrics), who interpolate gene by gene with p-values of a test; here one weight for each condition.
+    """
+    tables = [split_half_once(real, repeat, split=split, conditions=conditions) for repeat in range(repeats)]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
+
+
+def split_half_once(
+    real: RealSide, repeat: int, *, split: str = "", conditions: Collection[Condition] | None = None
+) -> pd.DataFrame:
+    """The rows of `split_half` of one repeat; they do not depend on the other repeats."""
+    metrics = [metric for metric in real.metrics if not metric.paired]
+    halved = [
+        _halved(real, context, repeat, metrics, conditions)
+        for context in real.contexts
+        if conditions is None or any(condition.context == context for condition in conditions)
+    ]
+    tables = [
+        table([one[model] for one in halved], model=model, split=split, seed=repeat) for model in POSITIVE_CONTROLS
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def _halved(
+    real: RealSide, context: str, repeat: int, metrics: Sequence[Metric], wanted: Collection[Condition] | None
+) -> dict[str, pd.DataFrame]:
+    """The scores of both positive controls, by name."""
+    whole = real.contexts[context]
+    named = [Condition(context, perturbation) for perturbation in whole.perturbations]
+    asked = np.array([i for i, condition in enumerate(named) if wanted is None or condition in wanted], dtype=np.int64)
+    large = asked[whole.cells.n_cells[asked] >= FEWEST_CELLS]
+    first: list[Codes] = []
+    second: list[Codes] = list(real.rows[context])
+    seeds = [seed_of(condition, real.settings.seed) for condition in named]
+    for i in large:
+        shuffled = np.random.default_rng([repeat, *seeds[i]]).permutation(real.rows[context][i])
+        half = len(shuffled) // 2
+        first.append(shuffled[:half])
+        second[i] = shuffled[half : 2 * half]
+    small, cheap = np.setdiff1d(asked, large), [metric for metric in metrics if not metric.costly]
+    tables = {SPLIT_HALF: [_undefined(whole, small, metrics)], INTERPOLATED: [_undefined(whole, small, cheap)]}
+    if len(large):
+        x, most = real.data.x, real.settings.max_cells
+        halves = replace(whole, cells=Population.of(x, second, most, seeds), cache={})
+        predicted = Population.of(x, first, most, [seeds[i] for i in large])
+        tables[SPLIT_HALF].append(scores(halves, large, predicted, metrics, sampled=True, seed=real.settings.seed))
+        between = interpolate(predicted, _mean_perturbed(whole)[large], whole.kept[large])
+        tables[INTERPOLATED].append(scores(halves, large, between, cheap, seed=real.settings.seed))
+    return {model: pd.concat(parts, ignore_index=True) for model, parts in tables.items()}
+
+
+def interpolate(duplicate: Population, mean_perturbed: Profiles, kept: Mask) -> Population:
+    """The duplicate with its means moved to m + w (mu' - m), as near to the true means as one weight may bring them.
+
+    The expected |m + w (mu' - m) - mu|^2 is least at w = 1 - noise / E|mu' - m|^2 (James and Stein 1961), noise the
+    sampling variance of mu' in all genes; both come from the duplicate's own cells, so that the cells which it is
+    compared with play no part.
+
+    Parameters
+    ----------
+    duplicate
+        Other real cells of the same conditions.
+    mean_perturbed
+        m: the mean of all perturbations, for each condition.
+    kept
+        The genes that count.
+    """
+    away = duplicate.mean - mean_perturbed
+    size, noise = ((values * kept).sum(axis=1) for values in (away**2, duplicate.variance_of_mean))
+    weight = 1.0 - np.divide(noise, size, out=np.ones_like(size), where=size > noise)
+    return replace(duplicate, mean=mean_perturbed + weight[:, None] * away, tested={})
+
+
+def _mean_perturbed(real: RealContext) -> Profiles:
+    """mu_all of every condition, for predicted cells; the control mean of models where it cannot be known."""
+    of_model = real.mean_perturbed if real.model_mean_perturbed is None else real.model_mean_perturbed
+    return np.tile(real.model_control_mean, (len(real.perturbations), 1)) if of_model is None else of_model
+
+
+def wrong_target(
+    predicted: PerturbationData,
+    real: RealSide,
+    *,
+    model: str,
+    split: str = "",
+    seed: int = 0,
+    costly: bool = False,
+) -> pd.DataFrame:
+    """A model's own predictions, shuffled among the perturbations of each context so that none stays where it was.
+
+    Parameters
+    ----------
+    predicted
+        Predicted cells, as given to `evaluate`.
+    real
+        The real side.
+    model, split, seed
+        What the columns say; the model's name gets `` (wrong target)`` behind it. The seed fixes the shuffling, too.
+    costly
+        Score every metric of single cells, and not only those of the headline: without them nothing could be claimed there.
+
+    Returns
+    -------
+    Rows as of `evaluate`; NaN in a context where one perturbation was predicted.
+    """
+    metrics = [
+        metric
+        for metric in real.metrics
+        if (costly or not metric.costly or metric.name in HEADLINE) and not metric.paired
+    ]
+    tables = []
+    for one in matched(predicted, real):
+        context = real.contexts[one.context]
+        if len(one.places) < 2:
+            tables.append(_undefined(context, one.places, metrics))
+            continue
+        rng = np.random.default_rng([seed, *one.context.encode()])
+        cells = one.cells.take(_derangement(len(one.places), rng))
+        tables.append(scores(context, one.places, cells, metrics, seed=real.settings.seed))
+    return table(tables, model=model + WRONG_TARGET, split=split, seed=seed)
+
+
+def _undefined(real: RealContext, places: Codes, metrics: Sequence[Metric]) -> pd.DataFrame:
+    names = [real.perturbations[i] for i in places]
+    pairs = [(metric.name, name) for metric in metrics for name in names]
+    return pd.DataFrame(
+        {
+            "context": real.context,
+            "perturbation": [name for _, name in pairs],
+            "metric": [metric for metric, _ in pairs],
+            "value": np.nan,
+        }
+    )
+
+
+def _derangement(n: int, rng: np.random.Generator) -> Codes:
+    """A permutation of 0..n-1 in one random cycle, so that nothing stays in its place (Sattolo's algorithm, in effect)."""
+    order = rng.permutation(n)
+    deranged = np.empty(n, dtype=np.int64)
+    deranged[order] = np.roll(order, 1)
+    return deranged

@@ -1,0 +1,201 @@
+"""Whether real responses lie inside predicted intervals, and genes change, as often as the prediction says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
+from scipy.special import ndtr
+from scipy.stats import false_discovery_control
+
+from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.gene_mixture import GeneMixture
+from cycseq.data.posterior import LEVEL, read_posterior
+from cycseq.errors import DataError
+from cycseq.preparation.pseudobulk import responses
+from cycseq.split.controls import against_reference
+
+LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
+LARGE = 0.2
+"""A true response beyond this is one of a responding gene, log1p units."""
+SIGNIFICANT = 0.05
+"""False discovery rate (Benjamini-Hochberg) up to which a measured gene counts as responding."""
+STRATA = ("all genes", "responding genes", "true response", "true response, responding genes")
+"""What `coverage_by_stratum` tells apart; the last two where the truth is known."""
+BINS = np.linspace(0.0, 1.0, 11)
+"""Of stated probabilities."""
+FEWEST_IN_BIN = 50
+"""Genes of conditions below which the frequency in a bin is not told."""
+EVENTS = ("above 0", "beyond the threshold")
+
+Truth = Mapping[Condition, Float[np.ndarray, "genes"]]
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """One condition: what was predicted, what was measured, and the truth where it is known."""
+
+    condition: Condition
+    mixture: GeneMixture
+    threshold: float
+    real: Float[np.ndarray, "genes"]
+    noise: Float[np.ndarray, "genes"]
+    """Sampling variance of `real`."""
+    true: Float[np.ndarray, "genes"] | None
+
+    @property
+    def varies(self) -> Bool[np.ndarray, "genes"]:
+        """Genes that do not vary in the real cells have a delta of 0 in any case."""
+        varies: np.ndarray = self.noise > 0
+        return varies
+
+    @property
+    def responding(self) -> Bool[np.ndarray, "genes"]:
+        """Genes whose measured delta is significant: chosen by their noise too, so that fewer of them are covered."""
+        z = np.abs(self.real[self.varies]) / np.sqrt(self.noise[self.varies])
+        responding = np.zeros(len(self.real), dtype=bool)
+        responding[self.varies] = false_discovery_control(2.0 * ndtr(-z)) <= SIGNIFICANT if len(z) else False
+        return responding
+
+
+def coverage(predicted: PerturbationData, real: PerturbationData, *, levels: Sequence[float] = LEVELS) -> pd.DataFrame:
+    """Share of genes whose real delta lies inside the predicted interval, by context and nominal coverage.
+
+    A real delta is measured with sampling noise, so the interval is that of a new measurement: between the quantiles of
+    the predicted mixture, every component widened by the noise var_perturbed / n_perturbed + var_control / n_control. The
+    controls are those that the prediction's record says were held back from the model, if it says so.
+    Genes that do not vary in the real cells are left out: their delta is 0 in any case.
+
+    Parameters
+    ----------
+    predicted
+        Cells that a model with a posterior predicted (`ConditionKriging`).
+    real
+        Real cells of the same conditions and their controls, log1p.
+    levels
+        Nominal coverages, in (0, 1).
+
+    Returns
+    -------
+    Columns `context`, `nominal`, `observed`, `n` (genes of conditions).
+
+    Raises
+    ------
+    DataError
+        If the prediction has no posterior, or no predicted condition is among the real ones.
+    """
+    ranks: dict[str, list[np.ndarray]] = {}
+    for one in _compared(predicted, real, None):
+        rank = one.mixture.noisy(one.noise).cdf(one.real)[one.varies]
+        ranks.setdefault(one.condition.context, []).append(np.abs(2.0 * rank - 1.0))
+    rows = []
+    for context, parts in ranks.items():
+        inside = np.concatenate(parts)
+        rows += [(context, level, float((inside < level).mean()), len(inside)) for level in levels]
+    return pd.DataFrame(rows, columns=["context", "nominal", "observed", "n"])
+
+
+def coverage_by_stratum(
+    predicted: PerturbationData, real: PerturbationData, *, truth: Truth | None = None
+) -> pd.DataFrame:
+    """Share of genes inside their 90 % interval: all genes, those that respond, and the truth where it is known.
+
+    Parameters
+    ----------
+    predicted, real
+        As of `coverage`.
+    truth
+        The true delta of every gene (in the order of the predicted genes), where the data are simulated.
+
+    Returns
+    -------
+    Columns `context`, `stratum` (`STRATA`), `observed`, `n` (genes of conditions). *All genes* and *responding genes* say
+    whether the measured delta lies inside the interval of a new measurement; a gene responds where its measured delta is
+    significant (Benjamini-Hochberg, 5 %), which chooses lucky ones: of these, even right intervals cover a little
+    less. *True response* says whether the truth lies inside the interval of the true response; there a gene responds where the
+    truth is beyond 0.2.
+    """
+    rows = []
+    for one in _compared(predicted, real, truth):
+        inside = np.abs(2.0 * one.mixture.noisy(one.noise).cdf(one.real) - 1.0) < LEVEL
+        strata = [(STRATA[0], inside[one.varies]), (STRATA[1], inside[one.responding])]
+        if one.true is not None:
+            inside = np.abs(2.0 * one.mixture.cdf(one.true) - 1.0) < LEVEL
+            strata += [(STRATA[2], inside[one.varies]), (STRATA[3], inside[np.abs(one.true) > LARGE])]
+        rows += [(one.condition.context, name, int(part.sum()), len(part)) for name, part in strata]
+    table = pd.DataFrame(rows, columns=["context", "stratum", "inside", "n"])
+    table = table.groupby(["context", "stratum"], sort=False, as_index=False).sum()
+    table = table[table["n"] > 0]
+    return table.assign(observed=table["inside"] / table["n"])[["context", "stratum", "observed", "n"]]
+
+
+def reliability(
+    predicted: PerturbationData, real: PerturbationData, *, truth: Truth | None = None, fewest: int = FEWEST_IN_BIN
+) -> pd.DataFrame:
+    """How often a response is above 0, or beyond the threshold, where the prediction states that probability.
+
+    Where the truth is known it is counted. A measured delta is noisy: there the stated probability is that of the noisy
+    delta, which the mixture gives with every component widened by the noise, and the measured event is counted. So both
+    sides speak of the same event, and no noise is taken for a wrong probability. A response of exactly 0 counts half as
+    above 0.
+
+    Parameters
+    ----------
+    predicted, real, truth
+        As of `coverage_by_stratum`.
+    fewest
+        Genes of conditions below which a bin is left out.
+
+    Returns
+    -------
+    Columns `event` ("above 0", "beyond the threshold"), `stated` (mean of the bin), `observed`, `n` (genes of conditions), a row
+    for each tenth.
+    """
+    told: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {event: [] for event in EVENTS}
+    for one in _compared(predicted, real, truth):
+        value, mixture = (one.real, one.mixture.noisy(one.noise)) if one.true is None else (one.true, one.mixture)
+        stated = mixture.probabilities(one.threshold)
+        for event, probability, happens in (
+            (EVENTS[0], stated.up, 0.5 + 0.5 * np.sign(value)),
+            (EVENTS[1], stated.beyond, np.abs(value) > one.threshold),
+        ):
+            told[event].append((probability[one.varies], happens[one.varies]))
+    rows = []
+    for event, parts in told.items():
+        probability, happens = (np.concatenate(side) for side in zip(*parts, strict=True))
+        places = np.clip(np.digitize(probability, BINS) - 1, 0, len(BINS) - 2)
+        for i in range(len(BINS) - 1):
+            here = places == i
+            if here.sum() >= fewest:
+                rows.append((event, float(probability[here].mean()), float(happens[here].mean()), int(here.sum())))
+    return pd.DataFrame(rows, columns=["event", "stated", "observed", "n"])
+
+
+def _compared(predicted: PerturbationData, real: PerturbationData, truth: Truth | None) -> Iterator[_Compared]:
+    """Every predicted condition that was measured.
+
+    Raises
+    ------
+    DataError
+        If there is none, or the prediction has no posterior.
+    """
+    conditions, posterior = read_posterior(predicted)
+    measured = responses(against_reference(predicted, real.require("log1p", "coverage")).with_genes(predicted.genes))
+    places = {str(condition): i for i, condition in enumerate(measured.conditions)}
+    columns = [(column, places[name]) for column, name in enumerate(conditions) if name in places]
+    if not columns:
+        msg = "no predicted condition is among the real ones: give real cells of the conditions that were predicted."
+        raise DataError(msg)
+    for column, i in columns:
+        condition = measured.conditions[i]
+        yield _Compared(
+            condition,
+            posterior.mixture.at(column),
+            posterior.threshold,
+            measured.delta[i].astype(np.float64),
+            measured.noise[i].astype(np.float64),
+            None if truth is None else np.asarray(truth[condition], dtype=np.float64),
+        )

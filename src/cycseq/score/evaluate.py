@@ -1,0 +1,249 @@
+"""Predicted against real cells: one tidy table with every metric of every condition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.scale import all_finite
+from cycseq.errors import DataError, unknown_name
+from cycseq.matrix.arrays import Codes
+from cycseq.matrix.stored import StoredMatrix
+from cycseq.preparation.pseudobulk import Responses
+from cycseq.score.metrics.base import Comparison, Metric, RealContext
+from cycseq.score.metrics.population import Population, rows_of_groups
+from cycseq.score.reference import EvaluateSettings, RealSide, seed_of
+
+__all__ = ["COLUMNS", "EvaluateSettings", "RealSide", "evaluate", "matched", "scores", "table"]
+
+COLUMNS = ("model", "split", "seed", "context", "perturbation", "metric", "value")
+DENSE_VALUES = 64_000_000
+"""Values of cells that are dense at once: 256 MB. Conditions are compared in blocks of so many."""
+
+
+def evaluate(
+    predicted: PerturbationData,
+    real: PerturbationData | RealSide,
+    control: PerturbationData | None = None,
+    *,
+    reference: PerturbationData | None = None,
+    training: Responses | None = None,
+    settings: EvaluateSettings | None = None,
+    model: str = "predicted",
+    split: str = "",
+    seed: int = 0,
+    dense_values: int = DENSE_VALUES,
+) -> pd.DataFrame:
+    """Every metric of every predicted condition; a metric that is undefined for a condition is NaN.
+
+    Parameters
+    ----------
+    predicted
+        Predicted cells, log1p; control cells among them are ignored. Their genes are put into the order of the real ones.
+    real
+        Real cells, log1p, or a `RealSide` made from them once for many models (which then brings `control`,
+        `reference`, `training` and `settings`: they are not given again).
+    control
+        Real control cells that the model was given; None takes those among the real cells.
+    reference
+        Control cells that the model was not given (`SplitParts.reference`), against which real responses are taken; None
+        shares `control`, and a note says so.
+    training
+        Responses of the conditions that models learnt from; see `RealSide.of`.
+    settings
+        Which metrics, and how.
+    model, split, seed
+        What the columns of these names say.
+    dense_values
+        Values of cells that are dense at once; scores do not depend on it.
+
+    Returns
+    -------
+    A table with the columns `COLUMNS`, ordered by context, metric and perturbation. `attrs["notes"]` holds sentences on
+    what a reader should know. Metrics of reconstruction are there only where the predicted cells bear the names of the
+    real ones.
+
+    Raises
+    ------
+    DataError
+        If the two sides do not match: another scale, missing genes, conditions without real cells, no common condition.
+    SettingsError
+        If a metric has an unknown name.
+    """
+    side = (
+        real
+        if isinstance(real, RealSide)
+        else RealSide.of(real, control, reference=reference, training=training, settings=settings)
+    )
+    found = matched(predicted, side)
+    tables = [
+        scores(
+            side.contexts[one.context],
+            one.places,
+            one.cells,
+            side.metrics,
+            paired=one.paired,
+            seed=side.settings.seed,
+            dense_values=dense_values,
+        )
+        for one in found
+    ]
+    result = table(tables, model=model, split=split, seed=seed)
+    result.attrs["notes"] = (*side.notes, *_notes(predicted, side, found))
+    return result
+
+
+@dataclass(frozen=True)
+class Matched:
+    """The predicted conditions of one context and where their real ones stand."""
+
+    context: str
+    places: Codes
+    """Among the perturbations of the `RealContext`."""
+    cells: Population
+    paired: bool
+    """Whether drawn cell j is the same cell on both sides."""
+
+
+def matched(predicted: PerturbationData, real: RealSide) -> list[Matched]:
+    """The predicted conditions by context, checked against the real ones."""
+    predicted = _with_real_genes(predicted.require("log1p", "evaluation (the predicted cells)"), real.data.genes)
+    _check_conditions(predicted, real)
+    if not all_finite(predicted.x):
+        msg = "some predicted values are NaN or infinite; every value must be a number. Mend the prediction."
+        raise DataError(msg)
+    grouped = rows_of_groups(predicted.condition_codes, len(predicted.conditions()))
+    found = []
+    for context, real_context in real.contexts.items():
+        here = [i for i, c in enumerate(predicted.conditions()) if c.context == context and not c.is_control]
+        if not here:
+            continue
+        conditions = [predicted.conditions()[i] for i in here]
+        stands = {perturbation: place for place, perturbation in enumerate(real_context.perturbations)}
+        places = np.array([stands[condition.perturbation] for condition in conditions])
+        cells = Population.of(
+            predicted.x,
+            [grouped[i] for i in here],
+            real.settings.max_cells,
+            [seed_of(condition, real.settings.seed) for condition in conditions],
+        )
+        same = _same_cells(predicted, real.data, cells, real_context.cells, places)
+        found.append(Matched(context, places, cells if same is None else same, paired=same is not None))
+    return found
+
+
+def scores(
+    real: RealContext,
+    places: Codes,
+    predicted: Population,
+    metrics: Sequence[Metric],
+    *,
+    paired: bool = False,
+    sampled: bool = False,
+    seed: int = 0,
+    dense_values: int = DENSE_VALUES,
+) -> pd.DataFrame:
+    """Context, perturbation, metric and value of every compared condition; row i of `predicted` belongs to `places[i]`."""
+    metrics = [metric for metric in metrics if paired or not metric.paired]
+    with threadpool_limits(1, "blas"):  # products this small lose by threads, and much where another process runs
+        blocks = [
+            np.array([metric.compute(comparison) for metric in metrics], dtype=np.float64)
+            for comparison in (
+                Comparison(real, places[block], predicted.take(block), paired=paired, sampled=sampled, seed=seed)
+                for block in _blocks(real, places, predicted, dense_values)
+            )
+        ]
+    names = np.array(real.perturbations, dtype=object)[places]
+    return pd.DataFrame(
+        {
+            "context": real.context,
+            "perturbation": np.tile(names, len(metrics)),
+            "metric": np.repeat(np.array([metric.name for metric in metrics], dtype=object), len(names)),
+            "value": np.concatenate(blocks, axis=1).ravel(),
+        }
+    )
+
+
+def table(tables: Sequence[pd.DataFrame], *, model: str, split: str, seed: int) -> pd.DataFrame:
+    """The tables of contexts as one, with the columns `COLUMNS`."""
+    return pd.concat(tables, ignore_index=True).assign(model=model, split=split, seed=seed)[list(COLUMNS)]
+
+
+def _blocks(real: RealContext, places: Codes, predicted: Population, dense_values: int) -> Iterator[Codes]:
+    """As many conditions at a time as may be dense at once."""
+    most = sum(max((len(drawn) for drawn in side.drawn), default=1) for side in (predicted, real.cells))
+    size = max(1, dense_values // (max(most, 1) * len(real.genes)))
+    for start in range(0, len(places), size):
+        yield np.arange(start, min(start + size, len(places)))
+
+
+def _with_real_genes(predicted: PerturbationData, genes: list[str]) -> PerturbationData:
+    missing = [gene for gene in genes if gene not in predicted.adata.var_names]
+    if missing:
+        msg = (
+            f"the predicted cells lack {len(missing):,} of the {len(genes):,} real genes ({', '.join(missing[:5])}"
+            f"{', ...' if len(missing) > 5 else ''}): a metric over fewer genes is another metric. Predict all genes, or "
+            f"give --real with the predicted genes only."
+        )
+        raise DataError(msg)
+    return predicted.with_genes(genes)
+
+
+def _check_conditions(predicted: PerturbationData, real: RealSide) -> None:
+    there = [Condition(c, p) for c, context in real.contexts.items() for p in context.perturbations]
+    asked = [condition for condition in predicted.conditions() if not condition.is_control]
+    if not asked:
+        msg = "there are only control cells among the predicted ones: nothing can be compared."
+        raise DataError(msg)
+    known = set(there)
+    if not known.intersection(asked):
+        msg = (
+            f"predicted and real cells have no condition in common: predicted are {_some(asked)}; real are {_some(there)}. "
+            f"Give both the same labels, or name the columns with --context-key and --perturbation-key."
+        )
+        raise DataError(msg)
+    for condition in asked:
+        if condition not in known:
+            raise unknown_name(str(condition), "real condition for the predicted", map(str, there), DataError)
+
+
+def _some(conditions: Sequence[Condition]) -> str:
+    return ", ".join(map(str, conditions[:3])) + (", ..." if len(conditions) > 3 else "")
+
+
+def _same_cells(
+    predicted: PerturbationData, real: PerturbationData, cells: Population, real_cells: Population, places: Codes
+) -> Population | None:
+    """The predicted population with its cells in the order of the drawn real ones; None where they are other cells.
+
+    Names that only number the cells prove nothing, and cells that are stored are not paired.
+    """
+    if isinstance(predicted.x, StoredMatrix) or isinstance(real.x, StoredMatrix):  # what was drawn has left its place
+        return None
+    drawn = []
+    for i, place in enumerate(places):
+        names = real.adata.obs_names[real_cells.drawn[place]]
+        rows = predicted.adata.obs_names.get_indexer(names)
+        own = predicted.condition_codes[cells.drawn[i][:1]]
+        if (rows < 0).any() or (predicted.condition_codes[rows] != own).any() or names.str.isdigit().all():
+            return None
+        drawn.append(rows.astype(np.int64))
+    return Population(cells.x, tuple(drawn), cells.n_cells, cells.mean, cells.variance, cells.nonzero)
+
+
+def _notes(predicted: PerturbationData, real: RealSide, found: Sequence[Matched]) -> list[str]:
+    """What was left out of the comparison."""
+    n_real = sum(len(context.perturbations) for context in real.contexts.values())
+    n_compared = sum(len(one.places) for one in found)
+    extra = len(predicted.genes) - len(real.data.genes)
+    notes = []
+    if n_compared < n_real:
+        notes.append(f"{n_real - n_compared:,} of {n_real:,} real conditions were not predicted and are not scored")
+    if extra > 0:
+        notes.append(f"{extra:,} predicted genes are not among the real ones and were left out")
+    return notes

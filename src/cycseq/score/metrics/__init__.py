@@ -1,0 +1,51 @@
+"""All metrics, by name, in the order of the tables; a new one is added to its family's file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cycseq.errors import SettingsError, unknown_name
+from cycseq.score.metrics import cells, degs, delta, distribution, means, reconstruction, retrieval
+from cycseq.score.metrics.base import Metric
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for family in (means, delta, distribution, cells, reconstruction, degs, retrieval)
+    for metric in family.METRICS
+}
+
+HEADLINE = (
+    "pearson_delta_specific",
+    "pearson_delta",
+    "mse_ratio",
+    "retrieval_cosine",
+    "r2_delta_top50",
+    "edistance",
+    "zero_fraction_error",
+)
+"""What a table shows first; `pearson_delta` stands in where one perturbation leaves nothing specific."""
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "all": tuple(METRICS),
+    "headline": HEADLINE,
+    "means": tuple(name for name, metric in METRICS.items() if not metric.costly),
+}
+
+
+def chosen(names: Sequence[str]) -> tuple[Metric, ...]:
+    """The metrics of these names and groups, each once, in the order of the table.
+
+    Raises
+    ------
+    SettingsError
+        If there is no metric or group of a name.
+    """
+    wanted: set[str] = set()
+    for name in names:
+        if name not in METRICS and name not in GROUPS:
+            raise unknown_name(name, "metric", [*GROUPS, *METRICS])
+        wanted.update(GROUPS.get(name, (name,)))
+    if not wanted:
+        msg = f"no metric was named: say --metrics {', '.join(GROUPS)}, or names (cycseq list metrics)."
+        raise SettingsError(msg)
+    return tuple(metric for name, metric in METRICS.items() if name in wanted)

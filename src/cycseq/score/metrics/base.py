@@ -1,0 +1,280 @@
+"""What a metric is, what it may look at, and the formulas that several families share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from cycseq.matrix.arrays import Cells, Codes, Mask, Profile, Profiles
+from cycseq.score.metrics.population import Population, adjusted_p, log2_fold_change
+
+FLAT = 1e-5
+"""A delta whose largest absolute value is below this is no change at all (float32 rounding), in log1p units."""
+
+Scores = Float[np.ndarray, "conditions"]
+Values = Float[np.ndarray, "..."]
+"""Values of a metric, of any shape."""
+
+
+@dataclass(frozen=True)
+class Axes:
+    """Principal axes of the real control cells, those of other contexts among them where they are given."""
+
+    mean: Profile
+    directions: Float[np.ndarray, "genes components"]
+
+
+@dataclass(frozen=True)
+class RealContext:
+    """The real conditions of ONE context with all that is computed from them alone."""
+
+    context: str
+    perturbations: tuple[str, ...]
+    """All real perturbations of the context; retrieval may confuse any of them."""
+    genes: tuple[str, ...]
+    cells: Population
+    """Row i is perturbation i."""
+    control: Population
+    """One condition: the reference, real control cells that the REAL responses are taken against."""
+    kept: Mask
+    """False at the genes that a condition perturbs, which its scores leave out."""
+    mean_perturbed: Profiles | None
+    """mu_all of each condition, for real cells; None where it cannot be known."""
+    axes: Axes
+    deg_alpha: float = 0.05
+    model_control: Population | None = None
+    """One condition: the control cells that models are given, which PREDICTED responses are taken against. None where they
+    are those of `control`, so that the noise of their mean is in both responses."""
+    model_mean_perturbed: Profiles | None = None
+    """mu_all for predicted cells: what `PerturbedMean` predicts from the controls that it is given. None where it is the same
+    for both sides."""
+    cache: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+    """Results that several metrics and all models share."""
+
+    def remember(self, key: object, compute: Callable[[], Any]) -> Any:
+        """What was computed under this key, or is now."""
+        if key not in self.cache:
+            self.cache[key] = compute()
+        return self.cache[key]
+
+    @property
+    def control_mean(self) -> Profile:
+        """Mean of the control cells that real responses are taken against."""
+        mean: Profile = self.control.mean[0]
+        return mean
+
+    @property
+    def controls_of_model(self) -> Population:
+        """The control cells that models are given."""
+        return self.control if self.model_control is None else self.model_control
+
+    @property
+    def model_control_mean(self) -> Profile:
+        """Mean of the control cells that models are given."""
+        mean: Profile = self.controls_of_model.mean[0]
+        return mean
+
+    @cached_property
+    def noise(self) -> Profiles:
+        """Sampling variance of every real response: of the condition's mean and of the control mean; NaN for one cell."""
+        return np.asarray(self.cells.variance_of_mean + self.control.variance_of_mean)
+
+    @cached_property
+    def t(self) -> Profiles:
+        """Welch's t of every condition against control; 0 where both are constant and alike, NaN for one cell."""
+        spread = self.noise
+        delta = self.cells.mean - self.control_mean
+        t = np.divide(delta, np.sqrt(spread), out=np.where(np.isnan(spread), np.nan, 0.0), where=spread > 0)
+        return np.asarray(t)
+
+
+Pair: TypeAlias = tuple[Cells, Cells]
+"""Predicted and real cells of a condition, in this order; the genes that it perturbs are 0 in both."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Predicted and real conditions of one context, side by side; row i of everything is one condition."""
+
+    real: RealContext
+    places: Codes
+    """Where the compared conditions stand among `real.perturbations`."""
+    predicted: Population
+    paired: bool = False
+    """Whether drawn cell j is the same cell on both sides, as in reconstruction."""
+    sampled: bool = False
+    """Whether the predicted cells are a random sample of real ones, as in `SplitHalf`, so that the noise of their mean is
+    known and no error of a prediction."""
+    seed: int = 0
+    cache: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def n_conditions(self) -> int:
+        """How many conditions are compared."""
+        return len(self.places)
+
+    @cached_property
+    def real_mean(self) -> Profiles:
+        """Mu."""
+        mean: Profiles = self.real.cells.mean[self.places]
+        return mean
+
+    @property
+    def predicted_mean(self) -> Profiles:
+        """Mean of the predicted cells."""
+        return self.predicted.mean
+
+    @cached_property
+    def kept(self) -> Mask:
+        """False at the genes that a condition perturbs."""
+        kept: Mask = self.real.kept[self.places]
+        return kept
+
+    @cached_property
+    def delta(self) -> Profiles:
+        """Real mean minus the mean of the reference controls."""
+        return np.asarray(self.real_mean - self.real.control_mean)
+
+    @cached_property
+    def predicted_delta(self) -> Profiles:
+        """Predicted mean minus the mean of the controls that the model was given."""
+        return np.asarray(self.predicted.mean - self.real.model_control_mean)
+
+    @cached_property
+    def degs(self) -> Bool[np.ndarray, "conditions genes"]:
+        """The genes that are differentially expressed in the REAL cells, those perturbed left out."""
+        p = adjusted_p(self.real.cells, self.real.control, [int(i) for i in self.places])
+        return np.asarray((p < self.real.deg_alpha) & self.kept)
+
+    @cached_property
+    def predicted_p(self) -> Profiles:
+        """Adjusted p-values against the model's control cells, of as many predicted as real cells: more find more genes."""
+        drawn = tuple(rows[: self.n_paired(i)] for i, rows in enumerate(self.predicted.drawn))
+        predicted = replace(self.predicted, drawn=drawn, tested={})
+        return adjusted_p(predicted, self.real.controls_of_model, range(self.n_conditions))
+
+    @cached_property
+    def fold_changes(self) -> tuple[Profiles, Profiles]:
+        """log2 fold changes, predicted and real, each against its own control cells."""
+        predicted = log2_fold_change(self.predicted.mean, self.real.model_control_mean)
+        return predicted, log2_fold_change(self.real_mean, self.real.control_mean)
+
+    def n_paired(self, i: int) -> int:
+        """How many cells of either side a comparison of equally many takes."""
+        return min(len(self.predicted.drawn[i]), len(self.real.cells.drawn[self.places[i]]))
+
+    def pair(self, i: int) -> Pair:
+        """Equally many cells of both sides, dense."""
+        n = self.n_paired(i)
+        predicted, real = self.all_cells(i)
+        return predicted[:n], real[:n]
+
+    def all_cells(self, i: int) -> Pair:
+        """All drawn cells of both sides, dense, often more on one side; kept while the comparison lives."""
+        if i not in self.cache:
+            predicted, real = self.predicted.cells(i), self.real.cells.cells(int(self.places[i]))
+            perturbed = np.flatnonzero(~self.kept[i])
+            if perturbed.size:
+                predicted[:, perturbed], real[:, perturbed] = 0.0, 0.0
+            self.cache[i] = predicted, real
+        found: Pair = self.cache[i]
+        return found
+
+    def projected(self, i: int) -> Pair:
+        """All drawn cells of both sides in principal components."""
+        axes = self.real.axes
+
+        def project(cells: Cells) -> Cells:
+            return (cells - axes.mean.astype(np.float32)) @ axes.directions.astype(np.float32)
+
+        if ("axes", i) not in self.cache:
+            predicted, real = self.all_cells(i)
+            projected = self.real.remember(("axes", int(self.places[i])), lambda: project(real))
+            self.cache["axes", i] = project(predicted), projected
+        found: Pair = self.cache["axes", i]
+        return found
+
+    def each(self, compute: Callable[[int], float], fewest: int = 2) -> Scores:
+        """A metric of cells, condition by condition; NaN where a side has fewer cells than this."""
+        return np.array(
+            [compute(i) if self.n_paired(i) >= fewest else np.nan for i in range(self.n_conditions)], dtype=np.float64
+        )
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A named formula with its source, best value and direction."""
+
+    name: str
+    compute: Callable[[Comparison], Scores]
+    """One value per condition; NaN where the metric is undefined."""
+    best: float
+    direction: Literal["higher", "lower", "target"]
+    """``target``: nearer to `best` is better."""
+    formula: str
+    source: str
+    caution: str
+    """How it can be gamed."""
+    costly: bool = False
+    """Looks at single predicted cells, not only at their moments."""
+    paired: bool = False
+    """Compares each cell with itself: reconstruction only."""
+    likeness: bool = True
+    """Whether a good value means that prediction and reality are alike; if not it describes, and carries no claim."""
+
+    def goodness(self, values: Values) -> Values:
+        """The values turned so that larger is better; of a metric with a target, minus the distance to it.
+
+        A metric that is unbiased may fall below its best value by chance. It is not turned back there: of `edistance`,
+        -0.1 is better than 0, as otherwise the mean over conditions would hold the size of the noise.
+        """
+        if self.direction == "target":
+            return np.asarray(-np.abs(values - self.best))
+        return np.asarray(values if self.direction == "higher" else -values)
+
+    def better(self, values: Values, others: Values) -> Bool[np.ndarray, "..."]:
+        """Whether each value is better than the other one; false where either is NaN or both are alike."""
+        return np.asarray(self.goodness(values) > self.goodness(others))
+
+
+def quotient(top: np.ndarray, bottom: np.ndarray, *, where: np.ndarray) -> np.ndarray:
+    """Top over bottom, and NaN elsewhere."""
+    out = np.full(np.broadcast_shapes(top.shape, bottom.shape), np.nan)
+    return np.asarray(np.divide(top, bottom, out=out, where=where))
+
+
+def is_flat(delta: Profiles, kept: Mask) -> Bool[np.ndarray, "conditions"]:
+    """Whether a profile is the same number at all kept genes."""
+    highest = np.max(delta, axis=1, where=kept, initial=-np.inf)
+    lowest = np.min(delta, axis=1, where=kept, initial=np.inf)
+    return np.asarray(~(highest - lowest > FLAT) & ~np.isnan(delta).any(axis=1))
+
+
+def pearson(predicted: Profiles, real: Profiles, kept: Mask) -> Scores:
+    """Pearson's correlation over the kept genes; 0 where the prediction is constant, NaN where the real one is."""
+    weights = kept.astype(np.float64)
+    count = weights.sum(axis=1, keepdims=True)
+    a, b = (
+        (side - (side * weights).sum(axis=1, keepdims=True) / np.maximum(count, 1.0)) * weights
+        for side in (predicted, real)
+    )
+    with np.errstate(invalid="ignore", divide="ignore"):
+        r = (a * b).sum(axis=1) / np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
+    r[is_flat(predicted, kept)] = 0.0
+    r[is_flat(real, kept)] = np.nan
+    return np.asarray(r)
+
+
+def r_squared(predicted: Profiles, real: Profiles, weights: Profiles) -> Scores:
+    """1 - sum w (real - predicted)^2 / sum w (real - weighted mean of real)^2; NaN where the real one is constant."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        centre = (weights * real).sum(axis=1, keepdims=True) / weights.sum(axis=1, keepdims=True)
+        spread = (weights * (real - centre) ** 2).sum(axis=1)
+        value = 1.0 - (weights * (real - predicted) ** 2).sum(axis=1) / spread
+    value[is_flat(real, weights > 0)] = np.nan
+    return np.asarray(value)

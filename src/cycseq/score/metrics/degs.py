@@ -1,0 +1,113 @@
+"""Differentially expressed genes: tests on predicted cells against tests on real cells."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from cycseq.score.metrics.base import Comparison, Metric, Scores
+
+
+def _with_degs(comparison: Comparison, value: Scores) -> Scores:
+    return np.where(comparison.degs.any(axis=1), value, np.nan)
+
+
+def deg_overlap(comparison: Comparison) -> Scores:
+    """Share of the real DEGs among as many predicted DEGs."""
+    predicted_lfc, _ = comparison.fold_changes
+    called = (comparison.predicted_p < comparison.real.deg_alpha) & comparison.kept
+    strength = np.where(called, np.abs(predicted_lfc), -1.0)
+    order = np.argsort(-strength, axis=1, kind="stable")
+    rank = np.empty_like(order)
+    np.put_along_axis(rank, order, np.broadcast_to(np.arange(order.shape[1]), order.shape), axis=1)
+    size = comparison.degs.sum(axis=1)
+    chosen = called & (rank < size[:, None])
+    return _with_degs(comparison, (chosen & comparison.degs).sum(axis=1) / np.maximum(size, 1))
+
+
+def deg_direction(comparison: Comparison) -> Scores:
+    """Share of the real DEGs that are predicted to change in the right direction."""
+    predicted, real = comparison.fold_changes
+    agree = (np.sign(predicted) == np.sign(real)) & comparison.degs
+    return _with_degs(comparison, agree.sum(axis=1) / np.maximum(comparison.degs.sum(axis=1), 1))
+
+
+def deg_lfc_spearman(comparison: Comparison) -> Scores:
+    """Rank correlation of the fold changes of the real DEGs; 0 where all are predicted alike."""
+    from scipy.stats import rankdata
+
+    predicted, real = comparison.fold_changes
+
+    def one(i: int) -> float:
+        degs = comparison.degs[i]
+        if degs.sum() < 2:
+            return np.nan
+        a, b = (rankdata(side[i, degs]) for side in (predicted, real))
+        a, b = a - a.mean(), b - b.mean()
+        size = np.sqrt((a**2).sum() * (b**2).sum())
+        return float(a @ b / size) if size > 0 else (np.nan if not b.any() else 0.0)
+
+    return np.array([one(i) for i in range(comparison.n_conditions)])
+
+
+def deg_auprc(comparison: Comparison) -> Scores:
+    """Average precision of the predicted p-values for the real DEGs."""
+    strength = -np.log10(comparison.predicted_p.clip(1e-300))
+    return np.array(
+        [_average_precision(*rows) for rows in zip(comparison.degs, strength, comparison.kept, strict=True)]
+    )
+
+
+def _average_precision(
+    degs: Bool[np.ndarray, "genes"], strength: Float[np.ndarray, "genes"], kept: Bool[np.ndarray, "genes"]
+) -> float:
+    """The sum over thresholds of precision x what recall gains there; equal strengths are one threshold."""
+    degs, strength = degs[kept], strength[kept]
+    if not degs.any() or degs.all():
+        return np.nan
+    order = np.argsort(-strength, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(strength[order])), len(order) - 1)
+    hits = np.cumsum(degs[order])[last]
+    return float((np.diff(hits, prepend=0) * hits / (last + 1.0)).sum() / hits[-1])
+
+
+METRICS = (
+    Metric(
+        name="deg_overlap",
+        compute=deg_overlap,
+        best=1.0,
+        direction="higher",
+        formula="|predicted DEGs of largest |LFC|, cut to as many as there are real DEGs, that are real DEGs| / real DEGs",
+        source="cell-eval (overlap at N); Wilcoxon, Benjamini-Hochberg",
+        caution="shifting all cells alike makes nearly every gene significant",
+        costly=True,
+    ),
+    Metric(
+        name="deg_direction",
+        compute=deg_direction,
+        best=1.0,
+        direction="higher",
+        formula="share of real DEGs whose predicted LFC has the real sign",
+        source="cell-eval (direction match)",
+        caution="1/2 by chance; higher where most responses go one way",
+    ),
+    Metric(
+        name="deg_lfc_spearman",
+        compute=deg_lfc_spearman,
+        best=1.0,
+        direction="higher",
+        formula="Spearman of predicted and real LFC over the real DEGs",
+        source="cell-eval (de_spearman_lfc_sig)",
+        caution="a response common to all perturbations earns much of it",
+    ),
+    Metric(
+        name="deg_auprc",
+        compute=deg_auprc,
+        best=1.0,
+        direction="higher",
+        formula="average precision of -log10 adjusted p of the predicted cells for the real DEGs",
+        source="cell-eval (pr_auc); sklearn.metrics.average_precision_score",
+        caution="chance is the share of genes that are DEGs, not 1/2",
+        costly=True,
+    ),
+)

@@ -1,0 +1,175 @@
+"""Metrics of the response: perturbed minus control mean, each side against its own control cells (`RealContext`)."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from cycseq.score.metrics.base import FLAT, Comparison, Metric, Scores, is_flat, pearson, quotient, r_squared
+
+
+def r2_delta(comparison: Comparison) -> Scores:
+    """Coefficient of determination of delta."""
+    return r_squared(comparison.predicted_delta, comparison.delta, comparison.kept.astype(np.float64))
+
+
+def r2_delta_top(comparison: Comparison, top: int) -> Scores:
+    """The same over the genes with the largest |t| in the real cells; NaN with fewer DEGs than genes asked for."""
+    if top > comparison.delta.shape[1]:
+        return np.full(comparison.n_conditions, np.nan)
+    strength = np.where(comparison.kept, np.nan_to_num(np.abs(comparison.real.t[comparison.places])), -1.0)
+    chosen = np.argpartition(-strength, top - 1, axis=1)[:, :top]
+    value = r_squared(
+        np.take_along_axis(comparison.predicted_delta, chosen, axis=1),
+        np.take_along_axis(comparison.delta, chosen, axis=1),
+        np.ones(chosen.shape),
+    )
+    value[comparison.degs.sum(axis=1) < top] = np.nan
+    return value
+
+
+def r2_delta_weighted(comparison: Comparison) -> Scores:
+    """Coefficient of determination of delta with weights |t|."""
+    weights = np.abs(comparison.real.t[comparison.places]) * comparison.kept
+    return r_squared(comparison.predicted_delta, comparison.delta, weights)
+
+
+def pearson_delta(comparison: Comparison) -> Scores:
+    """Correlation of the responses."""
+    return pearson(comparison.predicted_delta, comparison.delta, comparison.kept)
+
+
+def pearson_delta_specific(comparison: Comparison) -> Scores:
+    """Correlation of what sets the condition apart from the mean perturbation."""
+    reference = comparison.real.mean_perturbed
+    if reference is None:
+        return np.full(comparison.n_conditions, np.nan)
+    of_model = comparison.real.model_mean_perturbed
+    predicted = comparison.predicted_mean - (reference if of_model is None else of_model)[comparison.places]
+    return pearson(predicted, comparison.real_mean - reference[comparison.places], comparison.kept)
+
+
+def _products(comparison: Comparison) -> tuple[Scores, Scores, Scores]:
+    """<delta^, delta>, <delta^, delta^>, <delta, delta> over the kept genes; a product of nothing is exactly 0."""
+    predicted, real = comparison.predicted_delta * comparison.kept, comparison.delta * comparison.kept
+    of_both = np.einsum("pg,pg->p", predicted, real)
+    squares = [
+        np.where(np.abs(side).max(axis=1) < FLAT, 0.0, np.einsum("pg,pg->p", side, side)) for side in (predicted, real)
+    ]
+    return of_both, squares[0], squares[1]
+
+
+def cosine_delta(comparison: Comparison) -> Scores:
+    """Cosine of the responses; 0 for no change, NaN where nothing really changed."""
+    both, predicted, real = _products(comparison)
+    cosine = quotient(both, np.sqrt(predicted * real), where=predicted * real > 0)
+    return np.where((predicted == 0) & (real > 0), 0.0, cosine)
+
+
+def amplitude(comparison: Comparison) -> Scores:
+    """The factor by which the predicted response must be multiplied to fit best; NaN for no change."""
+    both, predicted, _ = _products(comparison)
+    return quotient(both, predicted, where=predicted > 0)
+
+
+def amplitude_ratio(comparison: Comparison) -> Scores:
+    """Size of the predicted over that of the real response; 0 for no change, NaN where nothing really changed."""
+    _, predicted, real = _products(comparison)
+    return quotient(np.sqrt(predicted), np.sqrt(real), where=real > 0)
+
+
+def constant_delta(comparison: Comparison) -> Scores:
+    """1 where the predicted response is the same number at all genes: its correlations are 0 by definition."""
+    return is_flat(comparison.predicted_delta, comparison.kept).astype(np.float64)
+
+
+METRICS = (
+    Metric(
+        name="r2_delta",
+        compute=r2_delta,
+        best=1.0,
+        direction="higher",
+        formula="1 - sum (delta - delta^)^2 / sum (delta - mean delta)^2 over genes",
+        source="coefficient of determination of the response (Mejia et al. 2025)",
+        caution="below 0 for no change; over thousands of unchanged genes it measures noise",
+    ),
+    *(
+        Metric(
+            name=f"r2_delta_top{top}",
+            compute=partial(r2_delta_top, top=top),
+            best=1.0,
+            direction="higher",
+            formula=f"r2_delta over the {top} genes of largest |t| in the real cells; NaN under {top} DEGs",
+            source="Lotfollahi et al. 2019 and Roohani et al. 2024 (top DEGs), here chosen in the real cells by |t|",
+            caution="selection on the real cells' noise: read it beside the split half",
+        )
+        for top in (20, 50, 100)
+    ),
+    Metric(
+        name="r2_delta_weighted",
+        compute=r2_delta_weighted,
+        best=1.0,
+        direction="higher",
+        formula="r2_delta with weights |t| / sum |t|, mean of delta weighted too",
+        source="Mejia et al. 2025 (Diversity by Design); weights are |t| itself here",
+        caution="the weights are noisy where a condition has few cells",
+    ),
+    Metric(
+        name="pearson_delta",
+        compute=pearson_delta,
+        best=1.0,
+        direction="higher",
+        formula="Pearson(delta^, delta) over genes; 0 where delta^ is constant",
+        source="Roohani et al. 2024 (GEARS); cell-eval",
+        caution="a response common to all perturbations earns most of it",
+    ),
+    Metric(
+        name="pearson_delta_specific",
+        compute=pearson_delta_specific,
+        best=1.0,
+        direction="higher",
+        formula="Pearson(mu^ - mu_all, mu - mu_all), mu_all what the mean of the training perturbations predicts",
+        source="Vinas Torne et al. 2025 (Systema)",
+        caution="the perturbed mean scores 0 by construction; where it is noise, no change scores above 0; undefined with fewer than two training perturbations",
+    ),
+    Metric(
+        name="cosine_delta",
+        compute=cosine_delta,
+        best=1.0,
+        direction="higher",
+        formula="<delta^, delta> / (|delta^| |delta|)",
+        source="cosine similarity",
+        caution="hides a wrong size of the response: read amplitude beside it",
+    ),
+    Metric(
+        name="amplitude",
+        compute=amplitude,
+        best=1.0,
+        direction="target",
+        formula="<delta^, delta> / <delta^, delta^>: slope of delta on delta^",
+        source="least squares through the origin",
+        caution="1 does not mean alike: read cosine_delta beside it",
+        likeness=False,
+    ),
+    Metric(
+        name="amplitude_ratio",
+        compute=amplitude_ratio,
+        best=1.0,
+        direction="target",
+        formula="|delta^| / |delta|",
+        source="ratio of Euclidean norms",
+        caution="noise has a norm too: with few cells a perfect prediction lies below 1",
+        likeness=False,
+    ),
+    Metric(
+        name="constant_delta",
+        compute=constant_delta,
+        best=0.0,
+        direction="lower",
+        formula="1 where delta^ is one and the same number at all genes (within 1e-5), else 0",
+        source="a count: such conditions score 0 in pearson_delta",
+        caution="says nothing of quality",
+        likeness=False,
+    ),
+)

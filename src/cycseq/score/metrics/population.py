@@ -1,0 +1,159 @@
+"""Conditions of one context as metrics see them: means and variances of all cells, some cells themselves, tests."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import scipy.sparse as sp
+from jaxtyping import Float, Int
+
+from cycseq.matrix.arrays import (
+    Cells,
+    Codes,
+    InMemory,
+    Matrix,
+    Profile,
+    Profiles,
+    brought,
+    dense,
+    group_totals,
+    moments_of,
+    some,
+)
+from cycseq.matrix.stored import StoredMatrix
+
+TESTED_VALUES = 64_000_000
+"""Values (cells x genes) that one round of tests holds dense: 256 MB."""
+
+THREADS_PAY = 8_000_000
+"""With fewer values, threads cost more than they save."""
+
+
+@dataclass(frozen=True)
+class Population:
+    """Conditions of one context: moments of all their cells, and which cells were drawn for metrics of cells."""
+
+    x: Matrix
+    """The cells x genes that `drawn` points into, log1p; often those of many contexts."""
+    drawn: tuple[Codes, ...]
+    """Row numbers of the cells drawn from each condition."""
+    n_cells: Int[np.ndarray, "conditions"]
+    mean: Profiles
+    variance: Profiles
+    """Unbiased; NaN for a condition of one cell."""
+    nonzero: Profiles
+    """Share of the cells in which a gene is not zero."""
+    tested: dict[int, Profile] = field(default_factory=dict, compare=False, repr=False)
+    """Adjusted p-values of the conditions that were tested so far."""
+
+    @classmethod
+    def of(cls, x: Matrix, rows: Sequence[Codes], max_cells: int, seeds: Sequence[Sequence[int]]) -> Population:
+        """The moments of all rows of each condition, and at most `max_cells` of them drawn by the condition's seed."""
+        groups = np.full(x.shape[0], -1)
+        for group, of_group in enumerate(rows):
+            groups[of_group] = group
+        involved = np.flatnonzero(groups >= 0)
+        part, code = (x, groups) if len(involved) == len(groups) else (x[involved], groups[involved])
+        sums = group_totals(part, code, len(rows))
+        moments = moments_of(np.bincount(code[code >= 0], minlength=len(rows)), sums[1], sums[2])
+        with np.errstate(invalid="ignore"):
+            nonzero = sums[0] / moments.n_cells[:, None]
+        drawn = tuple(
+            np.random.default_rng(seed).permutation(of_group)[:max_cells]
+            for of_group, seed in zip(rows, seeds, strict=True)
+        )
+        if isinstance(x, StoredMatrix):
+            x, drawn = brought(x, drawn)
+        return cls(x, drawn, moments.n_cells, moments.mean, moments.variance, nonzero)
+
+    def take(self, conditions: Codes) -> Population:
+        """The population of these conditions; tests are done anew."""
+        return Population(
+            self.x,
+            tuple(self.drawn[i] for i in conditions),
+            self.n_cells[conditions],
+            self.mean[conditions],
+            self.variance[conditions],
+            self.nonzero[conditions],
+        )
+
+    @property
+    def variance_of_mean(self) -> Profiles:
+        """Sampling variance of each mean; NaN for a condition of one cell."""
+        return np.asarray(self.variance / self.n_cells[:, None])
+
+    def cells(self, condition: int) -> Cells:
+        """A dense copy of the drawn cells of a condition."""
+        return dense(some(self.x, self.drawn[condition]))
+
+
+def rows_of_groups(codes: Codes, n_groups: int) -> list[Codes]:
+    """The row numbers of every group, in ascending order."""
+    order = np.argsort(codes, kind="stable")
+    return np.split(order, np.searchsorted(codes[order], np.arange(1, n_groups)))
+
+
+def adjusted_p(
+    cells: Population, control: Population, conditions: Sequence[int]
+) -> Float[np.ndarray, "conditions genes"]:
+    """Benjamini-Hochberg adjusted p-values of Wilcoxon's rank-sum test of each condition's drawn cells against controls.
+
+    Two-sided, with correction for ties and continuity (`illico`, which agrees with
+    `scipy.stats.mannwhitneyu`); adjusted over the genes of a condition. What was tested once is kept in `cells.tested`.
+    """
+    missing = [i for i in dict.fromkeys(conditions) if i not in cells.tested]
+    while missing:
+        room = TESTED_VALUES // control.x.shape[1] - len(control.drawn[0])
+        sizes = np.cumsum([len(cells.drawn[i]) for i in missing])
+        count = max(1, int(np.searchsorted(sizes, room, side="right")))
+        block, missing = missing[:count], missing[count:]
+        groups = [some(cells.x, cells.drawn[i]) for i in block]
+        cells.tested.update(zip(block, _wilcoxon(groups, some(control.x, control.drawn[0])), strict=True))
+    return np.stack([cells.tested[i] for i in conditions])
+
+
+def _wilcoxon(groups: Sequence[InMemory], control: InMemory) -> Float[np.ndarray, "conditions genes"]:
+    import anndata as ad
+    import pandas as pd
+
+    with warnings.catch_warnings():  # in a notebook without widgets, its progress bar is warned of when it is imported
+        warnings.simplefilter("ignore")
+        from illico import asymptotic_wilcoxon
+    from loguru import logger
+    from scipy.stats import false_discovery_control
+
+    names = [f"{i:06d}" for i in range(len(groups))]
+    labels = np.repeat([*names, "control"], [group.shape[0] for group in (*groups, control)])
+    adata = ad.AnnData(_stacked([*groups, control]))
+    adata.obs["group"] = pd.Categorical(labels)
+    logger.disable("illico")
+    with contextlib.redirect_stderr(io.StringIO()):  # it draws a progress bar
+        found = asymptotic_wilcoxon(
+            adata,
+            is_log1p=True,
+            group_keys="group",
+            reference="control",
+            n_threads=(os.cpu_count() or 1) if np.prod(adata.shape) > THREADS_PAY else 1,
+        )
+    tested = list(found.index.get_level_values("pert")[:: adata.n_vars])
+    p = found["p_value"].to_numpy().reshape(len(tested), adata.n_vars)[[tested.index(name) for name in names]]
+    return np.asarray(false_discovery_control(np.nan_to_num(p, nan=1.0).clip(0.0, 1.0), axis=1))
+
+
+def _stacked(groups: Sequence[InMemory]) -> np.ndarray | sp.csc_matrix:
+    """All cells, by columns if they are sparse: the test then skips zeros, which must be the smallest values for that."""
+    if all(sp.issparse(group) and np.min(group.data, initial=0.0) >= 0.0 for group in groups):
+        return sp.csc_matrix(sp.vstack(groups))
+    return np.concatenate([dense(group) for group in groups])
+
+
+def log2_fold_change(mean: Profiles, control_mean: Profile) -> Profiles:
+    """log2 of the ratio of expm1 of the means of log1p values, 1e-9 added to both, as scanpy and pdex have it."""
+    raised, base = np.expm1(np.maximum(mean, 0.0)), np.expm1(np.maximum(control_mean, 0.0))
+    return np.asarray(np.log2((raised + 1e-9) / (base + 1e-9)))

@@ -1,0 +1,98 @@
+"""Whether a prediction is nearer to its own real condition than to the others of its context."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from cycseq.score.metrics.base import FLAT, Comparison, Metric, Scores
+
+Nearness = Float[np.ndarray, "conditions perturbations"]
+
+
+def _kept_by_all(comparison: Comparison) -> np.ndarray:
+    """Genes that no real perturbation of the context targets: a knocked-down gene would give its condition away."""
+    kept: np.ndarray = comparison.real.remember("kept by all", lambda: comparison.real.kept.all(axis=0))
+    return kept
+
+
+def _rank_score(distance: Nearness, places: np.ndarray, kept: np.ndarray) -> Scores:
+    """1 - k / (n - 1), k the others that are nearer, ties half; NaN with one perturbation or no gene left."""
+    n = distance.shape[1]
+    if n < 2 or not kept.any():
+        return np.full(len(distance), np.nan)
+    own = np.take_along_axis(distance, places[:, None], axis=1)
+    nearer = (distance < own).sum(axis=1) + ((distance == own).sum(axis=1) - 1) / 2
+    return np.asarray(1.0 - nearer / (n - 1))
+
+
+def retrieval_cosine(comparison: Comparison) -> Scores:
+    """Rank by cosine of the responses."""
+    kept = _kept_by_all(comparison)
+    real = comparison.real
+
+    def unit_responses() -> Any:
+        return _unit((real.cells.mean - real.control_mean)[:, kept])
+
+    predicted = _unit(comparison.predicted_delta[:, kept])
+    return _rank_score(-(predicted @ real.remember("unit responses", unit_responses).T), comparison.places, kept)
+
+
+def _unit(delta: Float[np.ndarray, "conditions genes"]) -> Float[np.ndarray, "conditions genes"]:
+    """Rows of length 1; a row of no change becomes 0, as near to one condition as to the other."""
+    size = np.linalg.norm(delta, axis=1, keepdims=True)
+    changed = np.abs(delta).max(axis=1, keepdims=True, initial=0.0) >= FLAT
+    return np.asarray(np.divide(delta, size, out=np.zeros_like(delta), where=changed & (size > 0)))
+
+
+def retrieval_l1(comparison: Comparison) -> Scores:
+    """Rank by the L1 distance of the responses."""
+    from scipy.spatial.distance import cdist
+
+    kept = _kept_by_all(comparison)
+    responses = comparison.real.cells.mean - comparison.real.control_mean
+    distance = cdist(comparison.predicted_delta[:, kept], responses[:, kept], "cityblock")
+    return _rank_score(distance, comparison.places, kept)
+
+
+def centroid_accuracy(comparison: Comparison) -> Scores:
+    """Rank by the Euclidean distance of the means."""
+    from scipy.spatial.distance import cdist
+
+    kept = _kept_by_all(comparison)
+    distance = cdist(comparison.predicted_mean[:, kept], comparison.real.cells.mean[:, kept], "euclidean")
+    return _rank_score(distance, comparison.places, kept)
+
+
+METRICS = (
+    Metric(
+        name="retrieval_cosine",
+        compute=retrieval_cosine,
+        best=1.0,
+        direction="higher",
+        formula="1 - k / (n - 1), k the other real perturbations of the context whose response has a larger cosine with "
+        "the predicted one; ties half; all perturbed genes left out",
+        source="Wu et al. 2024 (PerturBench, rank metrics); cell-eval (discrimination score)",
+        caution="1/2 by chance and for no change; undefined with one perturbation",
+    ),
+    Metric(
+        name="retrieval_l1",
+        compute=retrieval_l1,
+        best=1.0,
+        direction="higher",
+        formula="the same with the L1 distance of the responses",
+        source="cell-eval (discrimination_score_l1), over n - 1 instead of n",
+        caution="rewards the right scale, and scaling up: retrieval_cosine is the primary one",
+    ),
+    Metric(
+        name="centroid_accuracy",
+        compute=centroid_accuracy,
+        best=1.0,
+        direction="higher",
+        formula="share of the other real means that are farther from mu^ than its own, Euclidean; ties half",
+        source="Vinas Torne et al. 2025 (Systema)",
+        caution="1/2 by chance; undefined with one perturbation",
+    ),
+)

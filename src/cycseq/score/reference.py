@@ -1,0 +1,286 @@
+"""Everything that evaluation computes from the real cells alone: once for many models."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.errors import DataError, SettingsError
+from cycseq.matrix.arrays import Codes, Profile, Profiles, dense, some
+from cycseq.preparation.pseudobulk import Responses
+from cycseq.score.metrics import chosen
+from cycseq.score.metrics.base import Axes, Metric, RealContext
+from cycseq.score.metrics.population import Population, rows_of_groups
+from cycseq.split.controls import FEWEST_CONTROLS
+
+MEAN_OF_OTHERS = "mu_all is the mean of the other real perturbations of a context: no training conditions were given"
+CONTROLS_PER_CELL = 10
+"""So many times `max_cells` control cells are drawn at most, for principal components and tests."""
+
+
+@dataclass
+class EvaluateSettings:
+    """How predicted cells are compared with real ones."""
+
+    metrics: str | list[str] | tuple[str, ...] = "all"
+    """Metrics by name, separated by commas, or the groups all, headline and means (means: none that looks at single
+    predicted cells)."""
+    keep_target: bool = False
+    """Score a perturbed gene itself too; by default each condition leaves out the genes that it perturbs."""
+    components: int = 50
+    """Principal components (fitted on real control cells) for distances between cells."""
+    max_cells: int = 500
+    """Cells drawn from each condition for metrics of cells, and ten times as many controls; about 500 MB hold them dense
+    at once, whatever the size of the data."""
+    deg_alpha: float = 0.05
+    """A gene is differentially expressed below this Benjamini-Hochberg adjusted p-value."""
+    seed: int = 0
+    """Fixes which cells are drawn."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("components", 1), ("max_cells", 2), ("seed", 0)):
+            if getattr(self, name) < least:
+                msg = f"--{name.replace('_', '-')} is {getattr(self, name)}, but must be at least {least}."
+                raise SettingsError(msg)
+        if not 0 < self.deg_alpha < 1:
+            msg = f"--deg-alpha must lie between 0 and 1, but is {self.deg_alpha:g}."
+            raise SettingsError(msg)
+
+    def chosen(self) -> tuple[Metric, ...]:
+        """The metrics; raises `SettingsError` for a name that does not exist."""
+        names = self.metrics.split(",") if isinstance(self.metrics, str) else self.metrics
+        return chosen([name.strip() for name in names])
+
+
+@dataclass(frozen=True)
+class RealSide:
+    """The real cells of a split with all that is computed from them; made by `RealSide.of`."""
+
+    data: PerturbationData
+    """The real cells, controls among them where the file has them."""
+    contexts: dict[str, RealContext]
+    rows: dict[str, tuple[Codes, ...]]
+    """For every context, the rows of `data` of each perturbation."""
+    settings: EvaluateSettings
+    metrics: tuple[Metric, ...]
+    notes: tuple[str, ...] = ()
+    """What a reader of the table should know, in sentences."""
+
+    @classmethod
+    def of(
+        cls,
+        real: PerturbationData,
+        control: PerturbationData | None = None,
+        *,
+        reference: PerturbationData | None = None,
+        training: Responses | None = None,
+        settings: EvaluateSettings | None = None,
+    ) -> Self:
+        """Prepare the real side.
+
+        Parameters
+        ----------
+        real
+            Real cells of the test conditions (of more, where retrieval is to tell from more), log1p.
+        control
+            Real control cells of their contexts that models are given; None takes those among `real`.
+        reference
+            Control cells that no model is given (`SplitParts.reference`): real responses are taken against them, in the
+            contexts that have `FEWEST_CONTROLS` of them or more. Elsewhere, and without them, controls are shared, and a note
+            says so.
+        training
+            Responses of everything that models learnt from, training and validation together (as `ShiftModel.fit` joins
+            them), over the genes of `real`; with them `PerturbedMean` scores 0 in `pearson_delta_specific`. None: the
+            mean of the other real perturbations stands in, and a note says so.
+        settings
+            Which metrics, and how.
+
+        Raises
+        ------
+        DataError
+            If values are not log1p, or control cells or perturbed cells are missing.
+        SettingsError
+            If a metric has an unknown name.
+        """
+        settings = settings or EvaluateSettings()
+        metrics = settings.chosen()
+        real.require("log1p", "evaluation (the real cells)")
+        control = _controls(real, control)
+        held_back = {} if reference is None else _held_back(_controls(real, reference))
+        by_context: dict[str, list[int]] = defaultdict(list)
+        for i, condition in enumerate(real.conditions()):
+            if not condition.is_control:
+                by_context[condition.context].append(i)
+        _check(real, control, list(by_context), training)
+        axes = _fit_axes(control, settings, needed=any(metric.costly for metric in metrics))
+        grouped = rows_of_groups(real.condition_codes, len(real.conditions()))
+        rows = {context: tuple(grouped[i] for i in places) for context, places in by_context.items()}
+        contexts = {
+            context: _with_mean_perturbed(
+                _real_context(
+                    real,
+                    control,
+                    held_back.get(context),
+                    [real.conditions()[i] for i in places],
+                    rows[context],
+                    axes=axes,
+                    settings=settings,
+                ),
+                training,
+            )
+            for context, places in by_context.items()
+        }
+        notes = [] if training is not None else [MEAN_OF_OTHERS]
+        if shared := [context for context in contexts if context not in held_back]:
+            notes.append(shared_controls(shared))
+        return cls(real, contexts, rows, settings, metrics, tuple(notes))
+
+
+def shared_controls(contexts: Sequence[str]) -> str:
+    """What is said where prediction and reality are compared with the same control cells."""
+    named = ", ".join(contexts[:5]) + (f" and {len(contexts) - 5} more" if len(contexts) > 5 else "")
+    return f"controls are shared in {named}: predicted and real responses are taken against the same control cells, so that noise of their mean counts as response"
+
+
+def seed_of(condition: Condition, seed: int) -> list[int]:
+    """The seed of what is drawn for a condition: its own, whatever else is compared."""
+    return [seed, *str(condition).encode()]
+
+
+def _controls(real: PerturbationData, control: PerturbationData | None) -> PerturbationData:
+    if control is None:
+        if not any(condition.is_control for condition in real.conditions()):
+            msg = (
+                "there are no control cells among the real ones, and every delta needs them: give a --real file that "
+                "holds them, or say which label marks them with --control."
+            )
+            raise DataError(msg)
+        return real.controls()
+    return control.require("log1p", "evaluation (the control cells)").controls().with_genes(real.genes)
+
+
+def _held_back(reference: PerturbationData) -> dict[str, PerturbationData]:
+    """The reference controls of every context that has enough of them to be told from noise."""
+    n_cells = reference.adata.obs["context"].value_counts()
+    return {
+        context: reference.controls([context]) for context in reference.contexts if n_cells[context] >= FEWEST_CONTROLS
+    }
+
+
+def _check(
+    real: PerturbationData, control: PerturbationData, contexts: Sequence[str], training: Responses | None
+) -> None:
+    if not contexts:
+        msg = (
+            "there are only control cells among the real ones: nothing can be compared. Give perturbed cells in --real."
+        )
+        raise DataError(msg)
+    lacking = sorted(set(contexts) - set(control.contexts))
+    if lacking:
+        msg = (
+            f"no control cells in context {lacking[0]!r}: there are some of {', '.join(control.contexts)}. Add its "
+            f"controls, or leave the context out of the real cells."
+        )
+        raise DataError(msg)
+    if training is not None and training.delta.shape[1] != len(real.genes):
+        msg = (
+            f"the training responses have {training.delta.shape[1]:,} genes, the real cells {len(real.genes):,}: "
+            f"both must come from the same data."
+        )
+        raise DataError(msg)
+
+
+def _fit_axes(control: PerturbationData, settings: EvaluateSettings, *, needed: bool) -> Axes:
+    if not needed:
+        return Axes(np.zeros(len(control.genes)), np.zeros((len(control.genes), 0)))
+    from sklearn.decomposition import PCA
+
+    rng = np.random.default_rng(settings.seed)
+    rows = rng.permutation(control.n_cells)[: CONTROLS_PER_CELL * settings.max_cells]
+    cells = dense(some(control.x, rows))
+    components = min(settings.components, min(cells.shape) - 1)
+    if components < 1:
+        return Axes(cells.mean(axis=0, dtype=np.float64), np.eye(cells.shape[1], 1))
+    with threadpool_limits(1, "blas"):  # threads make this slower wherever another process runs
+        fitted = PCA(components, random_state=settings.seed).fit(cells)
+    return Axes(fitted.mean_, np.ascontiguousarray(fitted.components_.T))
+
+
+def _real_context(
+    real: PerturbationData,
+    control: PerturbationData,
+    reference: PerturbationData | None,
+    conditions: Sequence[Condition],
+    rows: Sequence[Codes],
+    *,
+    axes: Axes,
+    settings: EvaluateSettings,
+) -> RealContext:
+    kept = np.ones((len(conditions), len(real.genes)), dtype=bool)
+    if not settings.keep_target:
+        for i, condition in enumerate(conditions):
+            kept[i, real.targets(condition)] = False
+    of_control = Condition(conditions[0].context, "control")
+
+    def population(cells: PerturbationData) -> Population:
+        most, seeds = CONTROLS_PER_CELL * settings.max_cells, [seed_of(of_control, settings.seed)]
+        return Population.of(cells.x, [cells.rows(of_control)], most, seeds)
+
+    return RealContext(
+        context=conditions[0].context,
+        perturbations=tuple(condition.perturbation for condition in conditions),
+        genes=tuple(real.genes),
+        cells=Population.of(real.x, rows, settings.max_cells, [seed_of(c, settings.seed) for c in conditions]),
+        control=population(control if reference is None else reference),
+        kept=kept,
+        mean_perturbed=None,
+        axes=axes,
+        deg_alpha=settings.deg_alpha,
+        model_control=None if reference is None else population(control),
+    )
+
+
+def _with_mean_perturbed(real: RealContext, training: Responses | None) -> RealContext:
+    """With mu_all of either side: what `PerturbedMean` predicts, or without training the mean of the other real ones.
+
+    A mean training response of this very context was taken against the controls that models are given: with them it is a
+    mean of perturbed cells, in which the noise of controls cancels, and it serves both sides. That of other contexts is added
+    to each side's own controls.
+    """
+    if training is None:
+        return replace(real, mean_perturbed=_mean_of_others(real.cells.mean))
+    response = _mean_response(real, training)
+    if response is None:
+        return real
+    delta, inside = response
+    of_model = _mean_perturbed(real, real.model_control_mean, delta)
+    if inside or real.model_control is None:
+        return replace(real, mean_perturbed=of_model)
+    return replace(real, mean_perturbed=_mean_perturbed(real, real.control_mean, delta), model_mean_perturbed=of_model)
+
+
+def _mean_of_others(mean: Profiles) -> Profiles | None:
+    return (mean.sum(axis=0) - mean) / (len(mean) - 1) if len(mean) > 2 else None
+
+
+def _mean_response(real: RealContext, training: Responses) -> tuple[Profile, bool] | None:
+    """Mean training Delta of the context, or of all contexts where it has none; and whether it is the context's.
+
+    It is what `PerturbedMean` predicts also where a condition was itself learnt from (few-shot, random cells).
+    """
+    if len({condition.perturbation for condition in training.conditions}) < 2:
+        return None
+    inside = np.array([condition.context == real.context for condition in training.conditions])
+    chosen = inside if inside.any() else np.ones_like(inside)
+    return training.delta[chosen].astype(np.float64).mean(axis=0), bool(inside.any())
+
+
+def _mean_perturbed(real: RealContext, control_mean: Profile, delta: Profile) -> Profiles:
+    """Control mean + Delta for every condition, never below 0."""
+    return np.tile(np.maximum(control_mean + delta, 0.0), (len(real.perturbations), 1))

@@ -1,0 +1,1 @@
+"""Figures, genes and gene sets that move, and the pages."""

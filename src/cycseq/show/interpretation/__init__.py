@@ -1,0 +1,1 @@
+"""What a response means: genes that differ, pathways that move, and whether the stated uncertainty holds."""

@@ -1,0 +1,155 @@
+"""Whether generated cells look like real ones: one gene's values, means against variances, shares of zeros."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from cycseq.data.dataset import PerturbationData
+from cycseq.errors import unknown_name
+from cycseq.matrix.arrays import Profile, dense, group_moments, group_sums
+from cycseq.show.plots.base import INK, MARKERS, MUTED, PALETTE, legend_above, logarithmic, new_axes, plain
+
+Sources = Mapping[str, PerturbationData]
+"""Cells by what made them; the first are the real ones."""
+
+
+def gene_distribution(cells: Sources, gene: str, *, ax: Axes | None = None) -> Axes:
+    """One gene's values in real and generated cells: the share of cells at or below each value.
+
+    A curve starts at the gene's share of zeros; it is the whole distribution, with nothing smoothed.
+
+    Parameters
+    ----------
+    cells
+        By name, the real ones first; log1p.
+    gene
+        Its name.
+    ax
+        Axes to draw into.
+    """
+    ax = new_axes(ax, width=3.4, height=2.8)
+    for i, (name, data) in enumerate(cells.items()):
+        values = np.sort(_values(data, gene))
+        share = np.arange(1, len(values) + 1) / len(values)
+        colour = INK if i == 0 else PALETTE[(i - 1) % len(PALETTE)]
+        ax.step(
+            np.concatenate([[0.0], values]), np.concatenate([[0.0], share]), where="post", label=name, color=colour,
+            linewidth=2.4 if i == 0 else 1.6,
+        )  # fmt: skip
+    ax.set_ylim(0, 1.02)
+    ax.set_xlim(left=0)
+    ax.set_xlabel(f"{gene} (log1p)")
+    ax.set_ylabel("share of cells at or below")
+    plain(ax, grid="y")
+    legend_above(ax, columns=2)
+    return ax
+
+
+def mean_variance(cells: Sources, *, ax: Axes | None = None) -> Axes:
+    """Variance of every gene against its mean, real (grey) and generated cells; both axes logarithmic.
+
+    What lies below a tenth of the smallest real value (genes that are constant in generated cells) is drawn there.
+
+    Parameters
+    ----------
+    cells
+        By name, the real ones first; log1p. Mix conditions alike in all of them: means of conditions add to the variance.
+    ax
+        Axes to draw into.
+    """
+    ax = new_axes(ax, width=4.2, height=4.0)
+    floor = np.zeros(2)
+    for i, (name, data) in enumerate(cells.items()):
+        moments = group_moments(data.x, np.zeros(data.n_cells, dtype=np.int64), 1)
+        mean, variance = moments.mean[0], moments.variance[0]
+        if i == 0:
+            floor = np.array([side[side > 0].min(initial=np.inf) / 10 for side in (mean, variance)])
+        _dots(ax, i, name, np.maximum(mean, floor[0]), np.maximum(variance, floor[1]))
+    logarithmic(ax, "x", "y")
+    ax.set_xlabel("mean of the gene (log1p)")
+    ax.set_ylabel("variance")
+    plain(ax)
+    legend_above(ax, handletextpad=0.2)
+    return ax
+
+
+def zero_fractions(cells: Sources, *, ax: Axes | None = None) -> Axes:
+    """Share of cells in which each gene is zero: real on x, generated on y; the diagonal is perfect.
+
+    Parameters
+    ----------
+    cells
+        By name, the real ones first.
+    ax
+        Axes to draw into.
+    """
+    (_, real), *made = cells.items()
+    ax = new_axes(ax, width=4.2, height=4.2)
+    ax.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    x = _zeros(real)
+    for i, (name, data) in enumerate(made, 1):
+        _dots(ax, i, name, x, _zeros(data.with_genes(real.genes)))
+    ax.set_xlim(-0.02, 1.02)
+    ax.set_ylim(-0.02, 1.02)
+    ax.set_xlabel("share of zeros, real")
+    ax.set_ylabel("share of zeros, generated")
+    plain(ax)
+    legend_above(ax, handletextpad=0.2)
+    return ax
+
+
+def gene_means(cells: Sources, *, ax: Axes | None = None) -> Axes:
+    """Mean of every gene: real on x, generated on y; the diagonal is perfect.
+
+    Parameters
+    ----------
+    cells
+        By name, the real ones first; log1p.
+    ax
+        Axes to draw into.
+    """
+    (_, real), *made = cells.items()
+    ax = new_axes(ax, width=4.2, height=4.2)
+    x = _mean(real)
+    top = float(x.max())
+    for i, (name, data) in enumerate(made, 1):
+        y = _mean(data.with_genes(real.genes))
+        top = max(top, float(y.max()))
+        _dots(ax, i, name, x, y)
+    ax.plot([0, top], [0, top], color=MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    ax.set_xlabel("mean of the gene, real (log1p)")
+    ax.set_ylabel("generated")
+    plain(ax)
+    legend_above(ax, handletextpad=0.2)
+    return ax
+
+
+def _dots(ax: Axes, i: int, name: str, x: Profile, y: Profile) -> None:
+    """Genes of one source; the first source is grey and lies below."""
+    colour = MUTED if i == 0 else PALETTE[(i - 1) % len(PALETTE)]
+    marker = MARKERS[(i - 1) % len(MARKERS)] if i else "o"
+    ax.scatter(
+        x, y, s=16 if i == 0 else 7, color=colour, marker=marker, alpha=0.5, linewidths=0,
+        rasterized=True, zorder=2,
+    )  # fmt: skip
+    ax.scatter([], [], s=30, color=colour, marker=marker, label=name)
+
+
+def _values(data: PerturbationData, gene: str) -> Profile:
+    if gene not in data.adata.var_names:
+        raise unknown_name(gene, "gene", data.genes)
+    column: Profile = dense(data.x[:, [data.genes.index(gene)]])[:, 0]
+    return column
+
+
+def _mean(data: PerturbationData) -> Profile:
+    mean: Profile = group_moments(data.x, np.zeros(data.n_cells, dtype=np.int64), 1).mean[0]
+    return mean
+
+
+def _zeros(data: PerturbationData) -> Profile:
+    zeros: Profile = 1.0 - group_sums(data.x, np.zeros(data.n_cells, dtype=np.int64), 1, power=0)[0] / data.n_cells
+    return zeros

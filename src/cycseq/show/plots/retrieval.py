@@ -1,0 +1,124 @@
+"""Whether each prediction is nearest to its own real condition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.errors import DataError
+from cycseq.matrix.arrays import Profiles
+from cycseq.preparation.pseudobulk import control_means
+from cycseq.show.plots.base import DIVERGING, INK, MUTED, new_axes, plain
+
+MOST_LABELS = 60
+
+
+def retrieval_heatmap(
+    predicted: PerturbationData,
+    real: PerturbationData,
+    control: PerturbationData | None = None,
+    *,
+    ax: Axes | None = None,
+) -> Axes:
+    """Cosine of every predicted response (rows) with every real one (columns), the genes that are perturbed left out.
+
+    Conditions are in the order of a clustering of the real responses. A square marks each condition's own place, a dot
+    the real response that is nearest to the prediction: where dots fill the squares, predictions are specific.
+
+    Parameters
+    ----------
+    predicted
+        Predicted cells, log1p.
+    real
+        Real cells of the same conditions, log1p; columns are those of their conditions that are predicted.
+    control
+        Real control cells, log1p; None takes those among the real cells.
+    ax
+        Axes to draw into.
+
+    Raises
+    ------
+    DataError
+        If fewer than two conditions are common to both, a context has no control cells, or cells are not log1p.
+    """
+    for given in (real, predicted, *([] if control is None else [control])):
+        given.require("log1p", "a retrieval heat map")
+    predicted = predicted.with_genes(real.genes)
+    shared = [c for c in real.conditions() if not c.is_control and c in set(predicted.conditions())]
+    if len(shared) < 2:
+        msg = f"{len(shared)} conditions are both predicted and real: a retrieval heat map needs at least two."
+        raise DataError(msg)
+    means = control_means((real if control is None else control).with_genes(real.genes))
+    lacking = sorted({c.context for c in shared} - set(means))
+    if lacking:
+        msg = f"no control cells of {lacking[0]}: give real control cells as `control`."
+        raise DataError(msg)
+    perturbed = sorted({column for c in shared for column in real.targets(c)})
+    base = np.stack([means[c.context] for c in shared])
+    of_real, of_predicted = (
+        _unit(np.delete(_means(side, shared) - base, perturbed, axis=1)) for side in (real, predicted)
+    )
+    order = _order(of_real)
+    cosine = (of_predicted @ of_real.T)[np.ix_(order, order)]
+    names = _names([shared[i] for i in order])
+
+    n = len(shared)
+    ax = new_axes(ax, width=max(4.6, 2.6 + 0.24 * min(n, 30)), height=max(3.4, 1.7 + 0.24 * min(n, 30)))
+    drawn = ax.imshow(cosine, cmap=DIVERGING, vmin=-1, vmax=1, aspect="equal", interpolation="nearest")
+    side = float(np.clip(250.0 / n, 3.0, 26.0))
+    ax.scatter(cosine.argmax(axis=1), np.arange(n), s=side, color=INK, zorder=3)
+    for i in range(n):
+        ax.add_patch(_square(i))
+    plain(ax)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    size = 8.5 if n <= 30 else 6
+    labels = names if n <= MOST_LABELS else [""] * n
+    ax.set_xticks(np.arange(n), labels, rotation=90, fontsize=size)
+    ax.set_yticks(np.arange(n), labels, fontsize=size)
+    ax.tick_params(length=0)
+    ax.set_xlabel("real")
+    ax.set_ylabel("predicted")
+    found = int((cosine.argmax(axis=1) == np.arange(n)).sum())
+    ax.set_title(f"own real response nearest: {found} of {n}", fontsize=9.5, loc="left")
+    bar = ax.figure.colorbar(drawn, ax=ax, shrink=0.5, aspect=14, pad=0.03)
+    bar.set_label("cosine of responses", color=INK, fontsize=9)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(colors=MUTED, labelcolor=INK, labelsize=8.5)
+    return ax
+
+
+def _square(i: int) -> Rectangle:
+    return Rectangle((i - 0.5, i - 0.5), 1, 1, fill=False, edgecolor=INK, linewidth=1.1, zorder=2)
+
+
+def _means(data: PerturbationData, conditions: Sequence[Condition]) -> Profiles:
+    rows = {condition: i for i, condition in enumerate(data.conditions())}
+    means: Profiles = data.moments.mean[[rows[c] for c in conditions]]
+    return means
+
+
+def _unit(delta: Profiles) -> Profiles:
+    size = np.linalg.norm(delta, axis=1, keepdims=True)
+    return np.asarray(np.divide(delta, size, out=np.zeros_like(delta), where=size > 0))
+
+
+def _order(responses: Profiles) -> list[int]:
+    """Similar responses beside each other: leaves of an average-linkage tree of cosine distances."""
+    from scipy.cluster.hierarchy import leaves_list, linkage
+
+    distance = np.clip(1.0 - responses @ responses.T, 0.0, 2.0)
+    return [int(i) for i in leaves_list(linkage(distance[np.triu_indices(len(responses), 1)], "average"))]
+
+
+def _names(conditions: Sequence[Condition]) -> list[str]:
+    """What tells the conditions apart: perturbations of one context, contexts of one perturbation, or both."""
+    if len({c.context for c in conditions}) == 1:
+        return [c.perturbation for c in conditions]
+    if len({c.perturbation for c in conditions}) == 1:
+        return [c.context for c in conditions]
+    return [str(c) for c in conditions]

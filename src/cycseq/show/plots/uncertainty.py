@@ -1,0 +1,94 @@
+"""How sure a model is, and whether it may be: coverage of its intervals, and what more conditions would leave."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from cycseq.show.plots.base import BLUE, MARKERS, MUTED, PALETTE, legend_above, new_axes, plain, rows_of_names
+
+
+def calibration_curve(coverage: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Share of real deltas inside the predicted interval, against the share that should be.
+
+    On the diagonal, the model knows how sure it is; below it, its intervals are too narrow.
+
+    Parameters
+    ----------
+    coverage
+        Columns `nominal` and `observed`, in [0, 1], and `context`, a line each; what
+        `cycseq.coverage` returns.
+    ax
+        Axes to draw into.
+    """
+    ax = new_axes(ax, width=4.0, height=4.2)
+    ax.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    for i, (context, part) in enumerate(coverage.groupby("context", sort=False)):
+        ax.plot(
+            part["nominal"], part["observed"], color=PALETTE[i % len(PALETTE)], marker=MARKERS[i % len(MARKERS)],
+            markersize=4, linewidth=1.6, label=str(context), zorder=2,
+        )  # fmt: skip
+    ax.set_xlim(0, 1)
+    ax.set_ylim(0, 1)
+    ax.set_aspect("equal")
+    ax.annotate("too wide", (0.05, 0.95), va="top", fontsize=9, color=MUTED)
+    ax.annotate("too narrow", (0.95, 0.05), ha="right", fontsize=9, color=MUTED)
+    ax.set_xlabel("nominal coverage")
+    ax.set_ylabel("observed coverage")
+    plain(ax)
+    ax.set_axisbelow(True)
+    legend_above(ax)
+    return ax
+
+
+def variance_left(chosen: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """What is left of the posterior variance after each of the suggested conditions (`cycseq.run.suggest.suggest`).
+
+    Parameters
+    ----------
+    chosen
+        Columns `context`, `perturbation`, `variance_left`, best first.
+    ax
+        Axes to draw into.
+    """
+    ax = new_axes(ax, height=0.9 + 0.28 * len(chosen))
+    y = np.arange(len(chosen))
+    left = 100.0 * chosen["variance_left"]
+    before = np.concatenate([[100.0], left[:-1]])
+    ax.hlines(y, left, before, color=BLUE, linewidth=5, zorder=2)
+    ax.set_xlabel("posterior variance left, % of today's")
+    plain(ax, grid="x")
+    rows_of_names(ax, [f"{c}:{p}" for c, p in zip(chosen["context"], chosen["perturbation"], strict=True)])
+    return ax
+
+
+def reliability_curve(reliability: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """How often a response is above 0, or beyond the threshold, against the probability that was stated.
+
+    On the diagonal, a stated probability is what it says; the grey band is a tenth on both sides.
+
+    Parameters
+    ----------
+    reliability
+        Columns `event`, a line each, `stated` and `observed`, in [0, 1]: what `cycseq.reliability` returns.
+    ax
+        Axes to draw into.
+    """
+    ax = new_axes(ax, width=4.0, height=4.2)
+    ax.fill_between([0, 1], [-0.1, 0.9], [0.1, 1.1], color=MUTED, alpha=0.15, linewidth=0, zorder=0)
+    ax.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    for i, (event, part) in enumerate(reliability.groupby("event", sort=False)):
+        ax.plot(
+            part["stated"], part["observed"], color=PALETTE[i % len(PALETTE)], marker=MARKERS[i % len(MARKERS)],
+            markersize=4, linewidth=1.6, label=str(event), zorder=2,
+        )  # fmt: skip
+    ax.set_xlim(0, 1)
+    ax.set_ylim(0, 1)
+    ax.set_aspect("equal")
+    ax.set_xlabel("stated probability")
+    ax.set_ylabel("observed frequency")
+    plain(ax)
+    ax.set_axisbelow(True)
+    legend_above(ax)
+    return ax

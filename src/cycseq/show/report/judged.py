@@ -1,0 +1,57 @@
+"""The splits of one kind with all that may be said of them: what the page and the command line show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from cycseq.benchmarking.result import BenchmarkResult
+from cycseq.score.contexts import ContextVerdict, by_context
+from cycseq.score.metrics import METRICS
+from cycseq.score.verdicts import Judgement, judge
+from cycseq.show.report import sentences
+from cycseq.show.report.certainty import Certainty, certainties
+from cycseq.show.report.table import Headline, headline
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One kind of split of a benchmark."""
+
+    metrics: pd.DataFrame
+    """Every score."""
+    summary: pd.DataFrame
+    judgement: Judgement
+    table: Headline
+    metric: str
+    """By which contexts are judged."""
+    contexts: list[ContextVerdict]
+    certainties: list[Certainty] = field(default_factory=list)
+    """Of every model with a posterior."""
+
+    @classmethod
+    def of(cls, result: BenchmarkResult, kind: str) -> Judged:
+        """Judge the splits of this kind."""
+        metrics = result.metrics[result.metrics["split"].astype(str).str.split(":").str[0] == kind]
+        summary = result.summary[result.summary["split"] == kind]
+        judgement = judge(summary, result.differences, calibrated=True)
+        table = headline(summary, judgement.controls) if len(summary) else Headline((), (), ())
+        metric = _telling(summary)
+        contexts = by_context(metrics, judgement, table.best, metric)
+        splits = [split["name"] for split in result.record["splits"] if split["kind"] == kind]
+        sure = certainties(result.coverage, result.reliability, splits)
+        return cls(metrics, summary, judgement, table, metric, contexts, sure)
+
+    def in_short(self) -> list[str]:
+        """The result in a few sentences; first where intervals and probabilities are not what they say."""
+        short_of, met = (
+            [s for c in self.certainties if c.sound is sound for s in c.sentences()] for sound in (False, True)
+        )
+        return [*short_of, *sentences.in_short(self.table, self.judgement, self.contexts), *met]
+
+
+def _telling(summary: pd.DataFrame) -> str:
+    """The metric by which contexts are judged: the error beside no change's, or what there is."""
+    known = [m for m in ("mse_ratio", "pearson_delta", "edistance") if m in set(summary["metric"])]
+    return (known or [m for m in METRICS if m in set(summary["metric"])] or ["mse_ratio"])[0]

@@ -1,0 +1,243 @@
+"""The page: numbers, sentences and figures put into the templates."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from cycseq.benchmarking.result import BenchmarkResult, open_benchmark
+from cycseq.errors import FileError, SettingsError
+from cycseq.io.files import check_output, existing_file, write_text
+from cycseq.io.untrusted import our_command, whatever_breaks
+from cycseq.models import describe
+from cycseq.score.ceiling import SPLIT_HALF
+from cycseq.score.evaluate import EvaluateSettings
+from cycseq.score.verdicts import Judgement, Word
+from cycseq.show.report import numbers, sentences, words
+from cycseq.show.report.certainty import percent
+from cycseq.show.report.judged import Judged
+from cycseq.show.report.panels import context_groups, metric_panels
+from cycseq.show.report.run_page import run_page
+from cycseq.show.report.table import discrimination, is_model, unbiased, wrong_target
+from cycseq.split.base import SplitSettings
+
+Stratum = Literal["all", "reproducible"]
+MOST_ROWS = 3000
+"""Kinds whose splits are named by the context that they hold out."""
+
+
+def write_report(folder: Path, out: Path | None = None, *, stratum: Stratum = "all", overwrite: bool = False) -> Path:
+    """Write one self-contained HTML page about a benchmark or a run.
+
+    Parameters
+    ----------
+    folder
+        What `cycseq benchmark --out` or `cycseq fit --run` wrote.
+    out
+        Where to write; None is `report.html` (or `report_reproducible.html`) in the folder, which is replaced.
+    stratum
+        Which tested conditions of a benchmark: all, or those whose measured response is reproducible.
+    overwrite
+        Whether another file of this name may be replaced.
+
+    Returns
+    -------
+    Path
+        Where the page is.
+
+    Raises
+    ------
+    FileError
+        If the folder is neither a benchmark nor a run, or the page exists.
+    DataError
+        If no tested condition has a reproducible response.
+    SettingsError
+        If a stratum of a run is asked for.
+    """
+    existing_file(folder)
+    page_name = "report.html" if stratum == "all" else f"report_{stratum}.html"
+    path = check_output(folder / page_name if out is None else out, overwrite=overwrite or out is None)
+    with whatever_breaks(folder, "Make it again with the command that made it."):
+        if (folder / "benchmark.json").is_file():
+            result = open_benchmark(folder)
+            page = render("benchmark.html", benchmark_page(result if stratum == "all" else result.reproducible_alone()))
+        elif (folder / "run.json").is_file() and stratum != "all":
+            msg = f"{folder} is a run, which has no strata: leave out --stratum, or name the folder of a benchmark."
+            raise SettingsError(msg)
+        elif (folder / "run.json").is_file():
+            page = render("run.html", run_page(folder))
+        else:
+            msg = (
+                f"{folder} is neither a benchmark nor a run: name the folder that cycseq benchmark or cycseq fit wrote."
+            )
+            raise FileError(msg)
+    write_text(path, page, overwrite=overwrite or out is None)
+    return path
+
+
+TURNING = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Characters that turn the direction of text, so that a name reads as another, and halves of characters."""
+
+
+def render(template: str, values: dict[str, Any]) -> str:
+    """The template with these values; whatever is text is escaped, and what would turn its direction is shown."""
+    environment = Environment(
+        loader=PackageLoader("cycseq.show.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "short": numbers.short,
+        "interval": numbers.interval,
+        "breakable": numbers.breakable,
+        "percent": percent,
+        "tag": sentences.tag,
+    }
+    environment.globals |= {"counted": numbers.counted, "listed": numbers.listed}
+    return TURNING.sub(lambda found: ascii(found[0])[1:-1], environment.get_template(template).render(values))
+
+
+def benchmark_page(result: BenchmarkResult) -> dict[str, Any]:
+    """Everything that the page of a benchmark says."""
+    record = result.record
+    kinds = list(dict.fromkeys(split["kind"] for split in record["splits"]))
+    name = Path(record["data"]["path"]).name if record["data"]["path"] else "the data"
+    sections = [_section(result, kind) for kind in kinds]
+    return {
+        "title": f"Benchmark on {name}" + (f": {record['stratum']}" if "stratum" in record else ""),
+        "record": record,
+        "data_name": name,
+        "contexts": _contexts(record["data"]["conditions"]),
+        "sections": sections,
+        "sources": words.sources(list(dict.fromkeys(m for one in sections for m in one["condition_metrics"]))),
+        "references": words.references(
+            record["models"], list(dict.fromkeys(m for one in sections for m in one["condition_metrics"]))
+        ),
+        "failed": result.failed,
+        "models": [(model, describe(model)) for model in record["models"]],
+        "versions": record["versions"],
+        "repeat": our_command(record["command"]) or _in_python(record),
+    }
+
+
+def _section(result: BenchmarkResult, kind: str) -> dict[str, Any]:
+    """All that concerns one kind of split."""
+    splits = [split for split in result.record["splits"] if split["kind"] == kind]
+    judged = Judged.of(result, kind)
+    summary, judgement, table, rows = judged.summary, judged.judgement, judged.table, judged.metrics
+    groups, left_out = context_groups(result, kind, table, judged.metric, judged.contexts)
+    shown = [column.metric for column in table.columns]
+    conditions = _by_condition(rows, shown)
+    return {
+        "kind": kind,
+        "held_out": words.held_out(kind),
+        "controls": words.controls(splits, kind),
+        "claims": list(dict.fromkeys(split["claim"] for split in splits)),
+        "splits": splits,
+        "n_conditions": len({tuple(pair) for split in splits for pair in split["test"]}),
+        "in_short": judged.in_short(),
+        "scope": sentences.about(table),
+        "table": table,
+        "wrong_target": wrong_target(summary, table),
+        "panels": metric_panels(summary, table),
+        "certainties": judged.certainties,
+        "discrimination": discrimination(summary, table),
+        "unbiased": unbiased(summary, table),
+        "duels": _duels(judgement, shown, table.order),
+        "groups": groups,
+        "left_out": left_out,
+        "details": summary[is_model(summary["model"])].to_dict("records"),
+        "conditions": conditions[:MOST_ROWS],
+        "conditions_left_out": max(len(conditions) - MOST_ROWS, 0),
+        "condition_metrics": shown,
+        "cannot_tell": words.cannot_tell(result, kind, table, judgement),
+        "not_applicable": words.not_applicable(result, kind),
+        "methods": words.methods(result, kind),
+    }
+
+
+def _contexts(conditions: Sequence[Sequence[str | int]]) -> list[dict[str, Any]]:
+    """Cells and perturbations of every context."""
+    table = pd.DataFrame(conditions, columns=["context", "perturbation", "cells"])
+    control = table["perturbation"] == "control"
+    found = []
+    for context, part in table.groupby("context", sort=True):
+        perturbed = part[~control.loc[part.index]]
+        found.append(
+            {
+                "context": context,
+                "control": int(part["cells"].sum() - perturbed["cells"].sum()),
+                "perturbed": int(perturbed["cells"].sum()),
+                "perturbations": len(perturbed),
+                "fewest": int(perturbed["cells"].min()) if len(perturbed) else 0,
+            }
+        )
+    return found
+
+
+def _duels(judgement: Judgement, metrics: list[str], order: list[str]) -> dict[str, Any]:
+    """In how many headline metrics each model is better than, indistinguishable from and worse than each baseline."""
+    counts = Counter((v.model, v.other, v.word) for v in judgement.verdicts if v.metric in metrics)
+    tested = {v.other for v in judgement.verdicts if v.metric in metrics and v.word != "too few conditions"}
+    baselines = [name for name in order if name in tested]
+    words: tuple[Word, ...] = ("better", "indistinguishable", "worse", "no claim")
+    rows = [(model, [[counts[model, baseline, word] for word in words] for baseline in baselines]) for model in order]
+    return {"baselines": baselines, "rows": rows}
+
+
+def _by_condition(rows: pd.DataFrame, metrics: list[str]) -> list[dict[str, Any]]:
+    """The headline metrics of every condition and model, means over seeds."""
+    shown = rows[rows["metric"].isin(metrics) & (is_model(rows["model"]) | (rows["model"] == SPLIT_HALF))]
+    table = shown.groupby(["context", "perturbation", "model", "metric"])["value"].mean().unstack("metric")
+    names = ["context", "perturbation", "model"]
+    found = table.reindex(columns=metrics).reset_index()
+    values = found[metrics].to_numpy(dtype=float).tolist()
+    return [
+        {**dict(zip(names, row, strict=True)), "values": v}
+        for row, v in zip(found[names].to_numpy(), values, strict=True)
+    ]
+
+
+def _in_python(record: dict[str, Any]) -> str:
+    """The command that does what a call from Python did, as far as the record says what that was."""
+    asked = record["asked"]
+    kinds = sorted({split["kind"] for split in record["splits"]})
+    options: dict[str, Any] = {
+        "data": record["data"]["path"] or "DATA.h5ad",
+        "split": kinds,
+        "models": asked["models"],
+        "seeds": asked["seeds"],
+    }
+    usual_split = asdict(SplitSettings())
+    options |= {k: v for k, v in record["splitting"].items() if k not in {"kind", "seed"} and v != usual_split[k]}
+    of_models = {
+        model: {k: _without_hash(v) for k, v in said.items()} for model, said in asked["model_settings"].items()
+    }
+    options |= {name: value for name, value in (("model_settings", of_models), ("cells", asked["cells"])) if value}
+    usual = json.loads(json.dumps(asdict(EvaluateSettings())))
+    options |= {name: value for name, value in asked["evaluation"].items() if value != usual.get(name)}
+    said = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", _typed(value))]
+    return shlex.join(["cycseq", "benchmark", *said, "--out", "OUT/"])
+
+
+def _without_hash(value: Any) -> Any:
+    """The record names a file together with a hash of what it holds."""
+    is_file = isinstance(value, list) and len(value) == 2 and re.fullmatch("[0-9a-f]{16}", str(value[1]))
+    return value[0] if is_file else value
+
+
+def _typed(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return json.dumps(value) if isinstance(value, bool | dict) else str(value)

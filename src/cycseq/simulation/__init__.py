@@ -1,0 +1,1 @@
+"""Simulated cells whose true responses and true pairs are known."""

@@ -1,0 +1,251 @@
+"""`simulate`: settings in, counts with their truth out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from jaxtyping import Float, Int
+
+from cycseq.data.dataset import PerturbationData
+from cycseq.data.usual_names import CONTROL
+from cycseq.errors import SettingsError
+from cycseq.formats.pieces import write_pieces
+from cycseq.io.progress import track
+from cycseq.simulation.biology import STATES, Biology, ContextLaw
+from cycseq.simulation.counts import CountLaw, Pairs, log_shares
+from cycseq.simulation.settings import SimulateSettings
+from cycseq.simulation.truth import Truth
+from cycseq.simulation.worlds import LAWS
+
+BATCH_SPREAD = 0.1
+"""Standard deviation, over genes, of what a batch adds to log levels."""
+BLOCK = 2_000
+PIECE = 20_000
+"""Cells that are put together before they are written."""
+_CATEGORIES = ("context", "perturbation", "batch", "pair_perturbation")
+
+
+def simulate(settings: SimulateSettings | None = None) -> PerturbationData:
+    """Counts of simulated cells, with the true pair of every control cell and the true mean response.
+
+    The world says what a perturbation does in a context. In our own worlds every context has a gene regulatory network
+    of transcription factors with saturating effects (see `network.Network`); knock-outs and over-expressions change a
+    factor's level, and the network's steady state follows. The others (`worlds`) follow a law of their own each. Cells
+    differ by their state, batch and library size; counts follow `counts.CountLaw`. The cells of a condition are equally
+    many in a context, and there are 10 times as many controls.
+
+    Returns
+    -------
+    PerturbationData
+        CSR counts, and in `adata`
+
+        - ``layers["true_pair"]``: counts of each control cell had it been perturbed, drawn with the same state,
+          batch, library size and random numbers (`CountLaw.draw_pairs`); perturbed cells have empty rows;
+        - ``obs["pair_perturbation"]``: by which perturbation; missing for perturbed cells;
+        - ``varm["true_delta"]``: genes x conditions (``"Line1:G0007"``), the expected mean of log1p of counts per
+          10,000 minus that of control cells, over the states, batches and library sizes of a context;
+        - ``obs["library_size"]``, ``obsm["cell_state"]``: what the cells differ by;
+        - ``var["regulator"]``, ``var["perturbed_as"]``: in our own worlds, the transcription factors and what is done
+          to them;
+        - ``uns["cycseq"]["simulation"]``: the settings, and what tells the contexts apart (their sign, clade, ...), as
+          JSON.
+
+    Raises
+    ------
+    SettingsError
+        If a setting makes no sense.
+    """
+    world = _World.of((settings or SimulateSettings()).resolved())
+    pieces = list(_pieces(world))
+    adata = ad.concat(pieces, merge="same", uns_merge="same")
+    for name in _CATEGORIES:
+        adata.obs[name] = pd.Categorical(adata.obs[name].astype(object))
+    world.add_truth(adata)
+    zeros = 1.0 - adata.X.nnz / (adata.n_obs * adata.n_vars)
+    return PerturbationData(adata=adata, scale="counts", notes=_notes(world.settings, zeros))
+
+
+def simulate_to(
+    path: Path, settings: SimulateSettings | None = None, *, overwrite: bool = False
+) -> tuple[ad.AnnData, tuple[str, ...]]:
+    """As `simulate`, written to h5ad or zarr piece by piece, so that there may be more cells than memory holds.
+
+    Returns
+    -------
+    The labels of what was written, without values, and the notes.
+    """
+    world = _World.of((settings or SimulateSettings()).resolved())
+    n_values = 0
+
+    def counted() -> Iterator[ad.AnnData]:
+        nonlocal n_values
+        for piece in track(_pieces(world), "Simulating cells", total=-(-world.settings.cells // PIECE)):
+            n_values += piece.X.nnz
+            yield piece
+
+    written = write_pieces(counted(), path, overwrite=overwrite, finish=world.add_truth)
+    return written, _notes(world.settings, 1.0 - n_values / (written.n_obs * written.n_vars))
+
+
+@dataclass(frozen=True)
+class _World:
+    """What all contexts have in common."""
+
+    settings: SimulateSettings
+    biology: Biology
+    genes: list[str]
+    perturbations: list[str]
+    batch_offsets: Float[np.ndarray, "batches genes"]
+
+    @classmethod
+    def of(cls, settings: SimulateSettings) -> Self:
+        """Draw it."""
+        biology = LAWS[settings.world](settings)
+        genes = [f"G{i:0{max(4, len(str(settings.genes)))}d}" for i in range(1, settings.genes + 1)]
+        names = ["+".join(sorted(genes[gene] for gene in targets)) for targets in biology.targets]
+        offsets = np.random.default_rng([settings.seed, 4]).normal(
+            0.0, BATCH_SPREAD, (settings.batches, settings.genes)
+        )
+        return cls(settings, biology, genes, names, offsets.astype(np.float32))
+
+    @property
+    def contexts(self) -> list[str]:
+        return [f"Line{i}" for i in range(1, self.settings.contexts + 1)]
+
+    def add_truth(self, adata: ad.AnnData) -> None:
+        """The mean responses, to `varm`."""
+        truth = Truth(self.settings, self.law, self.batch_offsets)
+        deltas = np.concatenate([truth.delta(context, len(self.perturbations)) for context in self.biology.contexts])
+        columns = [f"{context}:{name}" for context in self.contexts for name in self.perturbations]
+        adata.varm["true_delta"] = pd.DataFrame(deltas.T, index=self.genes, columns=columns)
+
+    @property
+    def law(self) -> CountLaw:
+        return CountLaw(self.settings.dispersion, self.settings.dropout, self.settings.counts or "negative-binomial")
+
+    @property
+    def var(self) -> pd.DataFrame:
+        """What is said of genes."""
+        said = {name: pd.Categorical(v) if v.dtype == object else v for name, v in self.biology.var.items()}
+        return pd.DataFrame(said, index=self.genes)
+
+    @property
+    def record(self) -> str:
+        """Settings and facts, as JSON."""
+        facts = {name: dict(zip(self.contexts, values, strict=True)) for name, values in self.biology.facts.items()}
+        return json.dumps({**asdict(self.settings), **({"contexts_differ": facts} if facts else {})})
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """Successive cells of a context, in which controls come first."""
+
+    first: int
+    """Which of the context's cells is the first of them."""
+
+    counts: sp.csr_matrix
+    pairs: sp.csr_matrix
+    perturbation: Int[np.ndarray, "cells"]
+    pair: Int[np.ndarray, "cells"]
+    batch: Int[np.ndarray, "cells"]
+    library: Float[np.ndarray, "cells"]
+    states: Float[np.ndarray, "cells states"]
+
+
+def _drawn(world: _World, context: ContextLaw, index: int) -> Iterator[_Drawn]:
+    """The cells of a context, `BLOCK` at a time."""
+    settings, n_perturbations = world.settings, len(world.perturbations)
+    n_control, n_each = settings.cells_of()[index]
+    rng = np.random.default_rng([settings.seed, 5, index])
+    perturbation = np.concatenate([np.full(n_control, -1), np.repeat(np.arange(n_perturbations), n_each)])
+    place = np.concatenate([np.arange(n_control), np.tile(np.arange(n_each), n_perturbations)])
+    pair = np.full(len(place), -1)
+    pair[:n_control] = rng.permutation(np.arange(n_control) % n_perturbations)
+    states = rng.standard_normal((len(place), STATES)).astype(np.float32)
+    library = np.exp(rng.normal(np.log(settings.library_size), settings.library_spread, len(place))).astype(np.float32)
+    batch = place % settings.batches
+
+    def means(rows: slice, done: np.ndarray) -> np.ndarray:
+        levels = context.log_levels(states[rows], done[rows], world.batch_offsets[batch[rows]])
+        return np.asarray(library[rows, None] * np.exp(log_shares(levels)))
+
+    def cells(rows: slice, pairs: Pairs) -> _Drawn:
+        labels = (perturbation[rows], pair[rows], batch[rows], library[rows], states[rows])
+        return _Drawn(rows.start, pairs.control, pairs.perturbed, *labels)
+
+    for start in range(0, n_control, BLOCK):
+        rows = slice(start, min(start + BLOCK, n_control))
+        yield cells(rows, world.law.draw_pairs(means(rows, perturbation), means(rows, pair), rng))
+    for start in range(n_control, len(place), BLOCK):
+        rows = slice(start, min(start + BLOCK, len(place)))
+        none = sp.csr_matrix((rows.stop - start, settings.genes), dtype=np.float32)
+        yield cells(rows, Pairs(world.law.draw(means(rows, perturbation), rng), none))
+
+
+def _pieces(world: _World) -> Iterator[ad.AnnData]:
+    """All cells, `PIECE` of a context at a time."""
+    for index, (name, context) in enumerate(zip(world.contexts, world.biology.contexts, strict=True)):
+        blocks: list[_Drawn] = []
+        for block in _drawn(world, context, index):
+            blocks.append(block)
+            if len(blocks) * BLOCK >= PIECE:
+                yield _adata(world, name, blocks)
+                blocks = []
+        if blocks:
+            yield _adata(world, name, blocks)
+
+
+def _adata(world: _World, context: str, drawn: Sequence[_Drawn]) -> ad.AnnData:
+    counts = sp.vstack([block.counts for block in drawn], format="csr")
+    _refuse_empty_cells(counts)
+    return ad.AnnData(
+        X=counts,
+        obs=_obs(world, context, drawn),
+        var=world.var,
+        layers={"true_pair": sp.vstack([block.pairs for block in drawn], format="csr")},
+        obsm={"cell_state": np.concatenate([block.states for block in drawn])},
+        uns={"cycseq": {"scale": "counts", "simulation": world.record}},
+    )
+
+
+def _obs(world: _World, context: str, drawn: Sequence[_Drawn]) -> pd.DataFrame:
+    labels = np.array([*world.perturbations, CONTROL], dtype=object)
+    partners = np.array([*world.perturbations, None], dtype=object)
+    batch = np.concatenate([block.batch for block in drawn])
+    return pd.DataFrame(
+        {
+            "context": context,
+            "perturbation": labels[np.concatenate([block.perturbation for block in drawn])],
+            "batch": [f"batch{i + 1}" for i in batch],
+            "pair_perturbation": partners[np.concatenate([block.pair for block in drawn])],
+            "library_size": np.concatenate([block.library for block in drawn]),
+        },
+        index=[f"{context}_{i}" for i in range(drawn[0].first, drawn[0].first + len(batch))],
+    )
+
+
+def _refuse_empty_cells(counts: sp.csr_matrix) -> None:
+    empty = int((np.diff(counts.indptr) == 0).sum())
+    if empty:
+        msg = f"{empty} cells came out without a single count: say a larger --library-size or a smaller --dropout."
+        raise SettingsError(msg)
+
+
+def _notes(settings: SimulateSettings, zeros: float) -> tuple[str, ...]:
+    n_long = int(settings.long_tail_contexts or 0)
+    tail = f", {n_long} of them long tails of {settings.long_tail_cells} cells a condition" if n_long else ""
+    edges = "" if settings.shared is None else f"; {settings.shared:.0%} of the network's edges in common"
+    return (
+        f"world {settings.world}: {settings.contexts} contexts{tail}{edges}",
+        f"{settings.perturbations} single perturbations and {settings.doubles} doubles in every context",
+        f"counts: {settings.counts}, dispersion {settings.dispersion:g}, dropout {settings.dropout:g}; {zeros:.0%} are zero",
+        "truth: layers['true_pair'] (control cells, perturbed), varm['true_delta'] (mean response, log1p)",
+    )

@@ -1,0 +1,1 @@
+"""Splits: a partition of conditions (or of cells), with the claim that it supports."""

@@ -1,0 +1,283 @@
+"""What a split is: conditions of three parts, how to cut data by them, and how it is written down."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+import numpy as np
+from jaxtyping import Bool
+
+from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.usual_names import CONTROL
+from cycseq.errors import FileError, SplitError
+from cycseq.io.files import existing_file, write_text
+from cycseq.io.untrusted import parse_json, unlike
+from cycseq.matrix.arrays import Codes
+from cycseq.split.problems import cell_problems, condition_problems, reference_problems
+
+Kind = Literal["unseen-context", "unseen-pair", "few-shot", "unseen-perturbation", "unseen-combination", "random-cells"]
+KINDS: dict[Kind, str] = {
+    "unseen-context": "all perturbations of a context; control cells of it stay",
+    "unseen-pair": "some perturbations of a context, each measured in another context",
+    "few-shot": "all but k conditions, or all but n cells of each condition, of a context",
+    "unseen-perturbation": "some perturbations, in every context and every combination",
+    "unseen-combination": "some combinations in every context, of whose parts 2, 1 or none are seen",
+    "random-cells": "some cells of every condition: reconstruction only",
+}
+"""The kinds of split and what each holds out."""
+PARTS = ("train", "validation", "test")
+REFERENCE = "reference"
+"""In `Split.cells`: the control cells that no model is given, against which real responses are taken."""
+FORMAT = 1
+"""Version of the JSON form."""
+BY_HAND: dict[str, Any] = {
+    "format": FORMAT,
+    "claim": "Written by hand: a good score shows what the choice of the test conditions shows, which cycseq does not know.",
+    "validation": [],
+    "seed": 0,
+    "data_hash": "",
+    "cells": {},
+    "left_out": [],
+    "seen_parts": None,
+}
+"""What need not stand in a split that somebody wrote; its name is that of the file."""
+STAMP = "One that you wrote or changed: cycseq split --data DATA --check SPLIT.json --out CHECKED.json"
+"""How a split without a valid hash gets one."""
+
+
+@dataclass
+class SplitSettings:
+    """How data are split."""
+
+    kind: Kind = "unseen-context"
+    """What is held out."""
+    context: str | None = None
+    """The context held out (unseen-context, unseen-pair, few-shot); without it each context in turn."""
+    k: int | None = None
+    """few-shot: how many perturbed conditions of the context are not tested; they stay for training, save those that
+    contain a tested one."""
+    n_cells: int | None = None
+    """few-shot: how many cells of each perturbed condition stay for training (20, unless k is said)."""
+    fraction: float | None = None
+    """Share of conditions, perturbations, combinations or cells that are tested (0.2; 0.15 of random cells)."""
+    validation: float | None = None
+    """Share that is kept for validation (0.1; 0.15 of random cells); for unseen-context and few-shot it is one other
+    context; 0 keeps none."""
+    seen_parts: Literal[0, 1, 2] = 2
+    """unseen-combination: how many of the two parts of a tested combination are seen in training."""
+    seed: int = 0
+    """Fixes what is drawn."""
+    shared_controls: bool = False
+    """Give models all control cells of the tested contexts, and take real responses against the same cells. By default
+    half of them is held back as the reference of the real responses: noise of a control mean that is on both sides counts
+    as response."""
+
+
+@dataclass(frozen=True)
+class SplitParts:
+    """The cells of a split's parts."""
+
+    train: PerturbationData
+    """Cells of the training conditions, and control cells of ALL contexts, save those held back as reference."""
+    validation: PerturbationData | None
+    """Cells of the validation conditions, without controls; None where there are none."""
+    test: PerturbationData
+    """Cells of the test conditions, without controls (for `random-cells`: held-out cells of every condition)."""
+    reference: PerturbationData | None = None
+    """Control cells of tested contexts that no model is given: real responses are taken against them. None where all
+    controls are shared."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """A partition of conditions with the claim it supports; where a condition is cut, of its cells.
+
+    Control cells of every context stay in training, whichever kind it is, and are not listed in `train`
+    (`random-cells` alone cuts and lists them); of a tested context one half does, the other is the reference of its
+    real responses.
+    """
+
+    name: str
+    """Says kind and what is held out: ``"unseen-context:NK"``."""
+    kind: str
+    claim: str
+    """What a good score on the test part would show, and what it would not."""
+    train: tuple[Condition, ...]
+    validation: tuple[Condition, ...]
+    test: tuple[Condition, ...]
+    seed: int
+    data_hash: str
+    """`PerturbationData.fingerprint` of the data that it was made from."""
+    cells: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """obs names by part, for the conditions that are cut, and under ``"reference"`` the control cells held back."""
+    left_out: tuple[Condition, ...] = ()
+    """Conditions of no part, as they would give away what is tested."""
+    seen_parts: int | None = None
+    """unseen-combination: how many parts of a tested combination may occur in training."""
+
+    def parts(self, data: PerturbationData) -> SplitParts:
+        """Part the data; only the cells of each part are copied.
+
+        Raises
+        ------
+        SplitError
+            If the split was made from other data, or has `problems`.
+        """
+        rows = self.rows(data)
+        validation = data.take(rows["validation"]) if len(rows["validation"]) else None
+        reference = data.take(rows[REFERENCE]) if len(rows[REFERENCE]) else None
+        return SplitParts(data.take(rows["train"]), validation, data.take(rows["test"]), reference)
+
+    def rows(self, data: PerturbationData) -> dict[str, Codes]:
+        """The row numbers of the cells of ``"train"``, ``"validation"``, ``"test"`` and ``"reference"``.
+
+        The reference is what was held back, and of cut controls (`random-cells`) those of the test part. Raises as
+        `parts` does.
+        """
+        self.check_data(data)
+        if problems := self.problems(data):
+            msg = (
+                f"split {self.name} cannot be used: {'; '.join(problems)}. Mend it, or make it again with cycseq split."
+            )
+            raise SplitError(msg)
+        return self.rows_unchecked(data)
+
+    def check_data(self, data: PerturbationData) -> None:
+        """Raise `SplitError` if the split was made from other data."""
+        fingerprint = data.fingerprint()
+        if fingerprint != self.data_hash:
+            made = f"was made from other data: it carries the hash {self.data_hash}, these data have {fingerprint}"
+            what = made if self.data_hash else "does not say of which data it is"
+            msg = f"split {self.name} {what}. Give the data that it was made from, or make it again with cycseq split. {STAMP}"
+            raise SplitError(msg)
+
+    def problems(self, data: PerturbationData) -> tuple[str, ...]:
+        """Why nothing may be learned from this split of these data: one clause for each reason, none where it is sound.
+
+        Looked for: conditions and cells that the data lack, that are listed twice or in two parts, listed control
+        conditions (they are training cells whatever the split), and a training or test part without conditions. Whether
+        the parts give each other away is a question of `check_leakage`.
+        """
+        listed = {part: self.in_part(part) for part in PARTS} | {"left_out": self.left_out}
+        conditions = condition_problems(
+            listed, data.conditions(), cuts=self.cuts_conditions, lists_controls=self.kind == "random-cells"
+        )
+        control = data.adata.obs_names[data.adata.obs["perturbation"] == CONTROL]
+        return (*conditions, *cell_problems(self.cells, data.adata.obs_names), *reference_problems(self.cells, control))
+
+    def rows_unchecked(self, data: PerturbationData) -> dict[str, Codes]:
+        """As `rows`, of data that are known to be those of the split."""
+        conditions, codes = data.conditions(), data.condition_codes
+        named = {part: data.adata.obs_names.isin(self.cells.get(part, ())) for part in PARTS}
+        is_cut = np.zeros(len(conditions), dtype=bool)
+        is_cut[codes[np.logical_or.reduce(list(named.values()))]] = True
+        listed = {part: _among(conditions, self.in_part(part)) for part in PARTS}
+        unlisted = ~np.logical_or.reduce(list(listed.values()))
+        listed["train"] |= unlisted & np.array([c.is_control for c in conditions], dtype=bool)
+        in_part = {part: listed[part][codes] & (~is_cut[codes] | named[part]) for part in PARTS}
+        held_back = data.adata.obs_names.isin(self.cells.get(REFERENCE, ()))
+        in_part["train"] &= ~held_back
+        is_control = np.array([c.is_control for c in conditions], dtype=bool)[codes]
+        in_part[REFERENCE] = is_control & (held_back | in_part["test"])
+        return {part: np.flatnonzero(chosen) for part, chosen in in_part.items()}
+
+    @property
+    def cuts_conditions(self) -> bool:
+        """Whether cells of one condition lie in several parts, control cells that are held back aside."""
+        return any(part in self.cells for part in PARTS)
+
+    def in_part(self, part: str) -> tuple[Condition, ...]:
+        """The conditions of ``"train"``, ``"validation"`` or ``"test"``."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}[part]
+
+    def digest(self) -> str:
+        """A hash of everything that the split says: the same split has the same one on every machine."""
+        return blake2b(json.dumps(asdict(self)).encode(), digest_size=8).hexdigest()
+
+    def write(self, path: Path, *, overwrite: bool = False) -> None:
+        """Write as JSON, with its hash."""
+        said = {"format": FORMAT, "hash": self.digest(), **asdict(self)}
+        write_text(path, json.dumps(said, indent=1), overwrite=overwrite)
+
+    @classmethod
+    def read(cls, path: Path, *, by_hand: bool = False) -> Self:
+        """Read what `write` wrote.
+
+        Parameters
+        ----------
+        path
+            JSON file.
+        by_hand
+            Whether somebody may have written or changed the file: the hash is not asked for, and of the rest only
+            `kind`, `train` and `test`. The split is to be looked at, and written anew with the hash of its data.
+
+        Raises
+        ------
+        FileError
+            If the file is absent, is damaged, was altered, carries no hash, is no split, or was written by a newer version.
+        """
+        try:
+            said = parse_json(existing_file(path).read_text(encoding="utf-8"))
+        except (ValueError, OSError) as err:
+            raise _damaged(path, str(err)) from err
+        if by_hand:
+            said = {**BY_HAND, "name": path.stem, **said}
+        if "format" not in said:
+            raise _damaged(path, "it names no format")
+        if said["format"] != FORMAT:
+            msg = (
+                f"{path} has the split format {said['format']!r}, and this cycseq reads format {FORMAT}. "
+                "Make the split again with cycseq split, or use the version of cycseq that wrote it."
+            )
+            raise FileError(msg)
+        try:
+            split = cls(**_restored({f.name: said[f.name] for f in fields(cls)}))
+        except KeyError as err:
+            raise _damaged(path, f"{err.args[0]} is missing") from err
+        except (TypeError, AttributeError, ValueError) as err:
+            raise _damaged(path, str(err)) from err
+        if not by_hand and said.get("hash") != split.digest():
+            altered = (
+                "was altered: it does not say what its hash was made of" if said.get("hash") else "carries no hash"
+            )
+            msg = f"{path} {altered}. Make it again with cycseq split. {STAMP}"
+            raise FileError(msg)
+        return split
+
+
+def _restored(said: dict[str, Any]) -> dict[str, Any]:
+    """JSON's lists as the tuples that they were; raises `ValueError` where something else stands in their place."""
+    for name in ("name", "kind", "claim", "data_hash"):
+        if not isinstance(said[name], str):
+            msg = f"{name} is no text"
+            raise ValueError(msg)
+    if said["kind"] not in get_args(Kind):
+        msg = f"there is no kind {said['kind']!r}"
+        raise ValueError(msg)
+    for name in (*PARTS, "left_out"):
+        if not isinstance(said[name], list) or any(
+            not isinstance(c, list) or len(c) != 2 or not all(isinstance(word, str) for word in c) for c in said[name]
+        ):
+            msg = f"{name} is no list of conditions"
+            raise ValueError(msg)
+        said[name] = tuple(Condition(*c) for c in said[name])
+    if unlike(said, {"cells": dict, "seed": int, "seen_parts": int | None}) or unlike(
+        said["cells"], dict.fromkeys(said["cells"], (list, str))
+    ):
+        msg = "cells, seed or seen_parts are not what they must be"
+        raise ValueError(msg)
+    said["cells"] = {part: tuple(names) for part, names in said["cells"].items()}
+    return said
+
+
+def _among(conditions: tuple[Condition, ...], wanted: tuple[Condition, ...]) -> Bool[np.ndarray, "conditions"]:
+    chosen = set(wanted)
+    return np.array([c in chosen for c in conditions], dtype=bool)
+
+
+def _damaged(path: Path, what: str) -> FileError:
+    return FileError(f"{path} is damaged or is no split ({what}). Make it again with cycseq split. {STAMP}")

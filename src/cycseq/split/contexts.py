@@ -1,0 +1,227 @@
+"""Splits that hold out conditions of one context: all, some, or all but a few."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.errors import SplitError, unknown_name
+from cycseq.split.base import SplitSettings
+from cycseq.split.cells import cut, refuse_metacells
+from cycseq.split.plan import Assigned, Plan, assign, in_words, n_tested, n_validated, perturbed, shuffled, times
+
+Build = Callable[[PerturbationData, SplitSettings, str], Plan]
+LONG_TAIL_CELLS = 20
+"""Cells that stay of each condition where neither k nor n_cells is said."""
+
+
+def in_turn(build: Build, data: PerturbationData, settings: SplitSettings) -> tuple[Plan, ...]:
+    """The plan of the context that is named, or of each context for which one can be made."""
+    if settings.context is not None:
+        return (build(data, settings, _usable(data, settings.context)),)
+    plans: list[Plan] = []
+    refused: list[SplitError] = []
+    for context in dict.fromkeys(c.context for c in perturbed(data)):
+        try:
+            plans.append(build(data, settings, _usable(data, context)))
+        except SplitError as err:
+            refused.append(err)
+    if not plans:
+        raise refused[0]
+    return tuple(plans)
+
+
+def unseen_context(data: PerturbationData, settings: SplitSettings, context: str) -> Plan:
+    """All perturbed conditions of a context are tested; one other context validates."""
+    test, others = _inside_and_outside(data, context)
+    if not others:
+        raise _lonely(context, "every one of its responses would be held out, and nothing learnt")
+    validating = _validation_context(test, others, settings)
+    claim = (
+        f"A good score shows that the responses of {context} to {times(len(test), 'perturbation')} can be told from its "
+        f"control cells and the responses of {_contexts(others)}. It says nothing of perturbations measured in no "
+        f"other context, and, being one context, little of further ones."
+    )
+    return Plan(
+        name=f"unseen-context:{context}",
+        claim=claim + _nowhere_else(test, others),
+        train=tuple(c for c in others if c.context != validating),
+        validation=tuple(c for c in others if c.context == validating),
+        test=test,
+    )
+
+
+def unseen_pair(data: PerturbationData, settings: SplitSettings, context: str) -> Plan:
+    """Some conditions of a context are tested, whose perturbations other contexts have; the others stay."""
+    inside, others = _inside_and_outside(data, context)
+    elsewhere = {c.perturbation for c in others}
+    options = shuffled((c.perturbation for c in inside if c.perturbation in elsewhere), settings.seed, "pair", context)
+    if not options:
+        msg = (
+            f"no perturbation of {context} is measured in another context, so none is an unseen pair of known halves: "
+            "use --kind unseen-perturbation."
+        )
+        raise SplitError(msg)
+    tested = _some(inside, options, n_tested(len(inside), settings))
+    if not tested:
+        msg = (
+            f"{context} has {times(len(inside), 'perturbed condition')}, and some must stay for training: "
+            "use --kind unseen-context, which holds out all of them."
+        )
+        raise SplitError(msg)
+    parted = assign(inside, tested)
+    left = [name for name in options if any(c.perturbation == name for c in parted.rest)]
+    validated = _some(parted.rest, left, n_validated(len(inside), settings))
+    kept = assign(parted.rest, validated)
+    claim = (
+        f"A good score shows that the responses of {context} to {times(len(parted.held), 'perturbation')} can be told "
+        f"from its responses to {times(len(kept.rest) + len(kept.held) + len(kept.touched), 'other perturbation')} and "
+        f"from other contexts, where each tested perturbation is measured. It says nothing of a context without any "
+        "perturbed cells, nor of perturbations measured nowhere."
+    )
+    return Plan(
+        name=f"unseen-pair:{context}",
+        claim=claim + _left_out(parted.touched, f"in {context} "),
+        train=(*others, *kept.rest),
+        validation=kept.held + kept.touched,
+        test=parted.held,
+        left_out=parted.touched,
+    )
+
+
+def few_shot(data: PerturbationData, settings: SplitSettings, context: str) -> Plan:
+    """A long-tail context: k conditions, or n cells of every condition, stay; another context is cut alike to validate."""
+    inside, others = _inside_and_outside(data, context)
+    validating = _validation_context(inside, others, settings)
+    within = tuple(c for c in others if c.context == validating)
+    outside = tuple(c for c in others if c.context != validating)
+    if settings.k is not None:
+        if not others:
+            raise _lonely(context, "its other perturbations would be measured nowhere")
+        parted = _k_conditions(inside, settings.k, settings.seed, context)
+        train, test, left_out = parted.rest, parted.held, parted.touched
+        if not train:
+            msg = (
+                f"k = {settings.k}: every condition drawn of {context} contains a tested one, so none is "
+                "left to learn from: keep more with --k, or draw others with --seed."
+            )
+            raise SplitError(msg)
+        spared = _k_conditions(within, settings.k, settings.seed, validating) if validating else Assigned((), (), ())
+        also, validation = spared.rest, spared.held + spared.touched
+        cells: dict[str, tuple[str, ...]] = {}
+        what = f"{times(len(train), 'measured condition')} of it"
+        unsaid = _nowhere_else(test, others) + _left_out(left_out, f"in {context} ")
+    else:
+        left_out = ()
+        n_cells = LONG_TAIL_CELLS if settings.n_cells is None else settings.n_cells
+        train, test, cells = _n_cells(data, inside, n_cells, settings, "test")
+        if not test:
+            msg = (
+                f"no perturbed condition of {context} has more than {times(n_cells, 'cell')}, so none is left to test: "
+                "keep fewer with --n-cells."
+            )
+            raise SplitError(msg)
+        also, validation, more = _n_cells(data, within, n_cells, settings, "validation")
+        cells = {part: (*cells.get(part, ()), *more.get(part, ())) for part in {**cells, **more}}
+        what, unsaid = f"{times(n_cells, 'cell')} of each of its perturbed conditions", ""
+    claim = (
+        f"A good score shows that the responses of {context}, a long-tail context, can be told from {what}, its control "
+        f"cells and the responses of {_contexts(others)}. It says nothing of a context in which nothing was perturbed."
+    )
+    known = (*outside, *also, *train)
+    return Plan(f"few-shot:{context}", claim + unsaid, known, validation, test, left_out, cells)
+
+
+def _usable(data: PerturbationData, context: str) -> str:
+    """The context, if it has perturbed and control cells."""
+    if context not in data.contexts:
+        raise unknown_name(context, "context", data.contexts, SplitError)
+    has = {c.is_control for c in data.conditions() if c.context == context}
+    if len(has) < 2:
+        lacking = "perturbed" if True in has else "control"
+        able = sorted({c.context for c in data.conditions() if not c.is_control})
+        cure = f"Name one that has them with --context: {in_words(able)}." if True in has else "Add its control cells."
+        msg = f"context {context!r} has no {lacking} cells, so it cannot be held out. {cure}"
+        raise SplitError(msg)
+    return context
+
+
+def _inside_and_outside(data: PerturbationData, context: str) -> tuple[tuple[Condition, ...], tuple[Condition, ...]]:
+    everything = perturbed(data)
+    return tuple(c for c in everything if c.context == context), tuple(c for c in everything if c.context != context)
+
+
+def _validation_context(test: tuple[Condition, ...], others: tuple[Condition, ...], settings: SplitSettings) -> str:
+    """Another context that training can spare: no tested perturbation is measured there alone. "" if there is none.
+
+    Where k conditions of it are to stay, it must have more than these.
+    """
+    if settings.validation == 0:
+        return ""
+    tested = {c.perturbation for c in test}
+    needed = tested & {c.perturbation for c in others}
+    order = shuffled({c.context for c in others}, settings.seed, "validation", test[0].context)
+    for context in order:
+        rest = [c for c in others if c.context != context]
+        enough = settings.k is None or len(others) - len(rest) > settings.k
+        if rest and enough and needed <= {c.perturbation for c in rest}:
+            return context
+    return ""
+
+
+def _some(inside: tuple[Condition, ...], options: list[str], n: int) -> list[str]:
+    """Up to n of the options, such that a condition remains that gives none of them away."""
+    chosen: list[str] = []
+    for option in options:
+        if len(chosen) < n and assign(inside, [*chosen, option]).rest:
+            chosen.append(option)
+    return chosen
+
+
+def _k_conditions(inside: tuple[Condition, ...], k: int, seed: int, context: str) -> Assigned:
+    """All but k held out; of the k, those that contain a held one are touched. With too few, `SplitError`."""
+    if k >= len(inside):
+        msg = (
+            f"{context} has {times(len(inside), 'perturbed condition')}: if k = {k} of them stay, none is left to test. "
+            f"Say --k {len(inside) - 1} or less, or --n-cells to keep some cells of each condition."
+        )
+        raise SplitError(msg)
+    return assign(inside, shuffled((c.perturbation for c in inside), seed, "few-shot", context)[k:])
+
+
+def _n_cells(
+    data: PerturbationData, inside: tuple[Condition, ...], n_cells: int, settings: SplitSettings, part: str
+) -> tuple[tuple[Condition, ...], tuple[Condition, ...], dict[str, tuple[str, ...]]]:
+    """All conditions, those that were cut, and the names of the cells on both sides."""
+    refuse_metacells(data, settings.kind)
+    halves = cut(data, inside, n_cells, settings.seed)
+    stay = tuple(name for kept, _ in halves.values() for name in kept)
+    held = tuple(name for _, out in halves.values() for name in out)
+    return inside, tuple(halves), {"train": stay, part: held} if halves else {}
+
+
+def _lonely(context: str, why: str) -> SplitError:
+    return SplitError(
+        f"{context} is the only context with perturbed cells: {why}. Use --kind unseen-perturbation, "
+        "unseen-combination or random-cells, or give data of several contexts."
+    )
+
+
+def _contexts(others: tuple[Condition, ...]) -> str:
+    names = list(dict.fromkeys(c.context for c in others))
+    return f"{times(len(names), 'other context')} ({in_words(names)})" if names else "no other context"
+
+
+def _nowhere_else(test: tuple[Condition, ...], others: tuple[Condition, ...]) -> str:
+    alone = sorted({c.perturbation for c in test} - {c.perturbation for c in others})
+    if not alone:
+        return ""
+    return (
+        f" {len(alone)} of the {len(test)} tested perturbations are in no other context, and need a model that knows "
+        f"unseen perturbations: {', '.join(alone)}."
+    )
+
+
+def _left_out(touched: tuple[Condition, ...], where: str = "") -> str:
+    names = sorted({c.perturbation for c in touched})
+    return f" Left out {where}as they contain what is tested: {in_words(names)}." if names else ""

@@ -1,0 +1,93 @@
+"""`make_splits`: from settings to splits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from cycseq.data.dataset import PerturbationData
+from cycseq.errors import SettingsError, unknown_name
+from cycseq.split.base import KINDS, Split, SplitSettings
+from cycseq.split.cells import SHARE, random_cells
+from cycseq.split.contexts import few_shot, in_turn, unseen_context, unseen_pair
+from cycseq.split.controls import hold_back_controls
+from cycseq.split.perturbations import unseen_combination, unseen_perturbation
+from cycseq.split.plan import Plan
+
+BUILDERS: dict[str, Callable[[PerturbationData, SplitSettings], tuple[Plan, ...]]] = {
+    "unseen-context": partial(in_turn, unseen_context),
+    "unseen-pair": partial(in_turn, unseen_pair),
+    "few-shot": partial(in_turn, few_shot),
+    "unseen-perturbation": unseen_perturbation,
+    "unseen-combination": unseen_combination,
+    "random-cells": random_cells,
+}
+OF_A_CONTEXT = ("unseen-context", "unseen-pair", "few-shot")
+
+
+def make_splits(data: PerturbationData, settings: SplitSettings | None = None) -> tuple[Split, ...]:
+    """The splits that were asked for: one, or one for every context in turn where none is named.
+
+    The same seed gives the same split, whatever the order of cells. Nothing that gives a tested condition away stays
+    in training: combinations that contain it go to no part (`Split.left_out`). Validation conditions are taken from
+    those of training by the same rule as the test; what would give them away goes to validation with them.
+
+    Parameters
+    ----------
+    data
+        All cells, on any scale.
+    settings
+        What is held out; without it, each context in turn.
+
+    Raises
+    ------
+    SettingsError
+        If a setting has a value that makes no sense, or is of another kind.
+    SplitError
+        If the data do not allow the split; the message says which would do.
+    """
+    settings = settings or SplitSettings()
+    _check(settings)
+    plans = [hold_back_controls(data, plan, settings) for plan in BUILDERS[settings.kind](data, settings)]
+    data_hash = data.fingerprint()
+    return tuple(Split(kind=settings.kind, seed=settings.seed, data_hash=data_hash, **vars(plan)) for plan in plans)
+
+
+def _check(settings: SplitSettings) -> None:
+    if settings.kind not in KINDS:
+        raise unknown_name(settings.kind, "kind of split", KINDS)
+    if settings.context is not None and settings.kind not in OF_A_CONTEXT:
+        msg = (
+            f"--context {settings.context} has no meaning for {settings.kind}, which is the same in every context: "
+            f"leave it out, or choose --kind {', '.join(OF_A_CONTEXT)}."
+        )
+        raise SettingsError(msg)
+    for name, value in (("--k", settings.k), ("--n-cells", settings.n_cells)):
+        if value is not None and settings.kind != "few-shot":
+            msg = f"{name} {value} belongs to few-shot, but the kind is {settings.kind}: say --kind few-shot."
+            raise SettingsError(msg)
+        if value is not None and value < 1:
+            msg = f"{name} must be 1 or more, but is {value}; --kind unseen-context keeps nothing."
+            raise SettingsError(msg)
+    if settings.k is not None and settings.n_cells is not None:
+        msg = (
+            f"few-shot keeps --k {settings.k} conditions or --n-cells {settings.n_cells} of each, not both: choose one."
+        )
+        raise SettingsError(msg)
+    if settings.seen_parts not in (0, 1, 2):
+        msg = f"--seen-parts must be 0, 1 or 2, but is {settings.seen_parts}."
+        raise SettingsError(msg)
+    if settings.seed < 0:
+        msg = f"--seed must be 0 or more, but is {settings.seed}."
+        raise SettingsError(msg)
+    tested, validated = settings.fraction, settings.validation
+    if (tested is not None and not 0 < tested < 1) or (validated is not None and not 0 <= validated < 1):
+        msg = (
+            f"--fraction must lie between 0 and 1 and --validation from 0 to 1, but they are {tested} and {validated}."
+        )
+        raise SettingsError(msg)
+    default = SHARE if settings.kind == "random-cells" else 0.0
+    tested, validated = (default if value is None else value for value in (tested, validated))
+    if tested + validated >= 1:
+        msg = f"--fraction {tested:g} and --validation {validated:g} leave nothing to train on: their sum must be below 1."
+        raise SettingsError(msg)

@@ -1,0 +1,167 @@
+"""Splits that hold out perturbations in every context: singles or combinations."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.errors import SplitError
+from cycseq.split.base import SplitSettings
+from cycseq.split.plan import Plan, assign, in_words, n_tested, n_validated, perturbed, shuffled, times
+
+
+@dataclass(frozen=True)
+class Held:
+    """Combinations that are held out, and the parts that must be seen nowhere."""
+
+    names: frozenset[str] = frozenset()
+    hidden: frozenset[str] = frozenset()
+
+
+def unseen_perturbation(data: PerturbationData, settings: SplitSettings) -> tuple[Plan, ...]:
+    """Some single perturbations are tested in every context; combinations that contain them are left out."""
+    conditions = perturbed(data)
+    singles = shuffled({c.perturbation for c in conditions if len(c.parts) == 1}, settings.seed, "perturbation")
+    if len(singles) < 2:
+        msg = (
+            f"there {'is 1 single perturbation' if singles else 'are no single perturbations'}: with all of them held "
+            "out nothing could be learnt. Use --kind unseen-context, unseen-combination or random-cells."
+        )
+        raise SplitError(msg)
+    n_test = min(n_tested(len(singles), settings), len(singles) - 1)
+    n_validation = min(n_validated(len(singles), settings), len(singles) - n_test - 1)
+    tested = singles[:n_test]
+    parted = assign(conditions, tested)
+    kept = assign(parted.rest, singles[n_test : n_test + n_validation])
+    claim = (
+        f"A good score shows that the responses to {times(n_test, 'perturbation')} ({in_words(sorted(tested))}), which "
+        f"training has seen in no context, alone or combined, can be told from {len(singles) - n_test} other ones and "
+        "what is known of the perturbed genes. It says nothing of unseen contexts."
+    )
+    plan = Plan(
+        name="unseen-perturbation",
+        claim=claim + _left_out(parted.touched),
+        train=kept.rest,
+        validation=kept.held + kept.touched,
+        test=parted.held,
+        left_out=parted.touched,
+    )
+    return (plan,)
+
+
+def unseen_combination(data: PerturbationData, settings: SplitSettings) -> tuple[Plan, ...]:
+    """Some combinations of two are tested in every context; as many of their parts are seen as was asked for."""
+    conditions = perturbed(data)
+    seen = settings.seen_parts
+    doubles = {c.perturbation for c in conditions if len(c.parts) == 2}
+    if not doubles:
+        msg = (
+            "there are no combinations of two perturbations (written A+B), so none can be held out: "
+            "use --kind unseen-perturbation or unseen-context."
+        )
+        raise SplitError(msg)
+    held = _hold_out(conditions, seen, n_tested(len(doubles), settings), settings.seed, purpose="test")
+    parted = assign(conditions, held.names, held.hidden)
+    if not (parted.held and parted.rest):
+        few = "fewer" if seen else "more"
+        msg = (
+            f"none of {times(len(doubles), 'combination')} can be tested with {times(seen, 'part')} seen in training "
+            f"as single perturbations and something left to learn from: choose {few} with --seen-parts."
+        )
+        raise SplitError(msg)
+    needed = frozenset(part for name in held.names for part in Condition("", name).parts)
+    n_validation = n_validated(len(doubles), settings)
+    validated = _hold_out(parted.rest, seen, n_validation, settings.seed, purpose="validation", needed=needed)
+    kept = assign(parted.rest, validated.names, validated.hidden)
+    if not kept.rest:
+        kept = assign(parted.rest, ())
+    seen_words = {
+        2: "both parts are measured alone",
+        1: "one part is measured alone, the other never",
+        0: "no part is ever measured",
+    }
+    claim = (
+        f"A good score shows that the responses to {times(len(held.names), 'combination')} "
+        f"({in_words(sorted(held.names))}), of which {seen_words[seen]} in training, can be told from what training has "
+        "seen. It says nothing of unseen contexts"
+        + (", nor of combinations with parts never measured." if seen == 2 else ".")
+    )
+    plan = Plan(
+        name=f"unseen-combination:seen-{seen}",
+        claim=claim + _left_out(parted.touched),
+        train=kept.rest,
+        validation=kept.held + kept.touched,
+        test=parted.held,
+        left_out=parted.touched,
+        seen_parts=seen,
+    )
+    return (plan,)
+
+
+def _hold_out(
+    conditions: tuple[Condition, ...],
+    seen: int,
+    n: int,
+    seed: int,
+    *,
+    purpose: str,
+    needed: frozenset[str] = frozenset(),
+) -> Held:
+    """About n combinations to hold out; parts that are needed elsewhere are not hidden."""
+    contexts: dict[str, set[str]] = {}
+    for condition in conditions:
+        contexts.setdefault(condition.perturbation, set()).add(condition.context)
+    doubles = {name: Condition("", name).parts for name in contexts if len(Condition("", name).parts) == 2}
+    order = shuffled(doubles, seed, "combination", purpose)
+    alone = {name: {p for p in parts if contexts[name] <= contexts.get(p, set())} for name, parts in doubles.items()}
+    if seen == 2:
+        return Held(names=frozenset([name for name in order if len(alone[name]) == 2][:n]))
+    if seen == 1:
+        return _one_part_hidden(
+            doubles,
+            alone,
+            shuffled({part for parts in doubles.values() for part in parts} - needed, seed, "part", purpose),
+            n,
+        )
+    return _both_parts_hidden(conditions, doubles, [name for name in order if not needed & set(doubles[name])], n)
+
+
+def _one_part_hidden(
+    doubles: dict[str, tuple[str, ...]], alone: dict[str, set[str]], options: list[str], n: int
+) -> Held:
+    """Hide parts one by one until n combinations have one hidden part, their other part being measured alone."""
+    best = Held()
+    hidden: set[str] = set()
+    for option in options:
+        if len(best.names) >= n:
+            break
+        hidden.add(option)
+        names = [
+            name
+            for name, parts in doubles.items()
+            if len(hidden & set(parts)) == 1 and set(parts) - hidden <= alone[name]
+        ]
+        if len(names) > len(best.names):
+            best = Held(frozenset(names), frozenset(hidden))
+    return best
+
+
+def _both_parts_hidden(
+    conditions: tuple[Condition, ...], doubles: dict[str, tuple[str, ...]], order: list[str], n: int
+) -> Held:
+    """Hide both parts of combinations one by one, as long as something is left to learn from."""
+    best = Held()
+    for name in order:
+        if len(best.names) >= n:
+            break
+        hidden = best.hidden | set(doubles[name])
+        names = frozenset(other for other, parts in doubles.items() if hidden >= set(parts))
+        if assign(conditions, names, hidden).rest:
+            best = Held(names, frozenset(hidden))
+    return best
+
+
+def _left_out(touched: Collection[Condition]) -> str:
+    names = sorted({c.perturbation for c in touched})
+    return f" Left out of all parts, as they contain what is tested: {in_words(names)}." if names else ""

@@ -1,0 +1,101 @@
+"""A split before it knows the hash of its data, and the draws that all kinds share."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.errors import SplitError
+from cycseq.split.base import SplitSettings
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What goes where, and what that shows; the fields are those of `Split`."""
+
+    name: str
+    claim: str
+    train: tuple[Condition, ...]
+    validation: tuple[Condition, ...]
+    test: tuple[Condition, ...]
+    left_out: tuple[Condition, ...] = ()
+    cells: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    seen_parts: int | None = None
+
+
+@dataclass(frozen=True)
+class Assigned:
+    """Conditions by what the holding out of some perturbations means for them."""
+
+    held: tuple[Condition, ...]
+    """Those held out."""
+    touched: tuple[Condition, ...]
+    """Combinations that contain what is held out, and so would give it away."""
+    rest: tuple[Condition, ...]
+
+
+def perturbed(data: PerturbationData) -> tuple[Condition, ...]:
+    """All conditions without controls, sorted; raises `SplitError` if there are none."""
+    found = tuple(c for c in data.conditions() if not c.is_control)
+    if not found:
+        msg = "there are no perturbed cells, only controls: nothing can be held out. Give data with perturbations."
+        raise SplitError(msg)
+    return found
+
+
+def assign(conditions: Iterable[Condition], held: Collection[str], hidden: Collection[str] = ()) -> Assigned:
+    """Part conditions where perturbations are held out, and single perturbations are to be seen nowhere.
+
+    Parameters
+    ----------
+    conditions
+        What is parted.
+    held
+        Names of perturbations.
+    hidden
+        Parts that no condition of the rest may contain.
+    """
+    parts_held = [set(Condition("", name).parts) for name in held]
+    unseen = set(hidden)
+    groups: dict[str, list[Condition]] = {"held": [], "touched": [], "rest": []}
+    for condition in conditions:
+        parts = set(condition.parts)
+        touches = bool(unseen & parts) or any(one < parts for one in parts_held)
+        groups["held" if condition.perturbation in held else "touched" if touches else "rest"].append(condition)
+    return Assigned(tuple(groups["held"]), tuple(groups["touched"]), tuple(groups["rest"]))
+
+
+def shuffled(options: Iterable[str], seed: int, *words: str) -> list[str]:
+    """The options in a random order that depends on the seed and on what is drawn, never on the order of cells."""
+    ordered = np.array(sorted(options), dtype=object)
+    order = np.random.default_rng([seed, *"/".join(words).encode()]).permutation(len(ordered))
+    return list(ordered[order])
+
+
+def share(n: int, fraction: float) -> int:
+    """A share of n, rounded, but at least 1 if the share is above 0."""
+    return max(1, round(n * fraction)) if fraction > 0 and n else 0
+
+
+def n_tested(n: int, settings: SplitSettings) -> int:
+    """How many of n perturbations or conditions are tested."""
+    return share(n, 0.2 if settings.fraction is None else settings.fraction)
+
+
+def n_validated(n: int, settings: SplitSettings) -> int:
+    """How many of n perturbations or conditions are kept for validation."""
+    return share(n, 0.1 if settings.validation is None else settings.validation)
+
+
+def in_words(names: Sequence[str], most: int = 10) -> str:
+    """The names, comma by comma; the first ones alone where there are many."""
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + rest
+
+
+def times(n: int, thing: str) -> str:
+    """``"1 context"``, ``"2 contexts"``."""
+    return f"{n:,} {thing}{'' if n == 1 else 's'}"
