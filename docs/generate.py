@@ -12,6 +12,7 @@ from typing import Any, get_type_hints
 
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
+from house_map import floors
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -116,6 +117,17 @@ class Splits(FromCode):
             yield f"`{kind}`\n:   Holds out {holds_out}.\n\n    > {claim}\n"
 
 
+class House(FromCode):
+    """The floors of the house and their rooms, from the import contract."""
+
+    def markdown(self) -> Iterable[str]:
+        """A table, the lowest floor first."""
+        yield "| floor | in `src/cycseq/` | holds |\n|---|---|---|"
+        for number, floor in enumerate(floors()):
+            for name, sentence in floor:
+                yield f"| {number} | `{name}` | {cell(sentence)} |"
+
+
 class Commands(FromCode):
     """The help of every command."""
 
@@ -156,6 +168,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
         "models": Models,
         "splits": Splits,
         "commands": Commands,
+        "house": House,
     }
     for name, directive in directives.items():
         app.add_directive(name, directive)

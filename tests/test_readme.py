@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import anndata as ad
@@ -15,6 +16,13 @@ from cycseq.commands import COMMANDS
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 SESSION = re.search(r"### One model, step by step\n+```sh\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_map_of_the_readme_is_made_from_the_code() -> None:
+    sys.path.insert(0, str(Path(__file__).parents[1] / "docs"))
+    from house_map import readme_lines
+
+    assert "\n".join(readme_lines()) in README
 
 
 @pytest.fixture
