@@ -8,16 +8,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cycseq.benchmarking import work
 from cycseq.benchmarking.result import open_benchmark
 from cycseq.benchmarking.settings import BenchmarkSettings
 from cycseq.benchmarking.table import benchmark
+from cycseq.models import build_model
+from cycseq.preparation.merge import joined
 from cycseq.preparation.prepare import PrepareSettings, prepare
-from cycseq.score.certainty import off_diagonal, off_goal, pooled_coverage, pooled_reliability
+from cycseq.score.certainty import certainty, off_diagonal, off_goal, pooled_coverage, pooled_reliability
 from cycseq.score.evaluate import EvaluateSettings
 from cycseq.show.report.certainty import ALL, Certainty
 from cycseq.show.report.page import write_report
 from cycseq.simulation.generate import simulate
 from cycseq.simulation.settings import SimulateSettings
+from cycseq.split.base import SplitSettings
+from cycseq.split.make import make_splits
 
 
 def coverage(responding: float = 0.6, n: int = 100) -> pd.DataFrame:
@@ -114,3 +119,23 @@ def test_the_wrong_target_is_scored_in_edistance_so_that_something_can_be_claime
     wrong = metrics[metrics["model"] == "ConditionKriging (wrong target)"]
     assert wrong.loc[wrong["metric"] == "edistance", "value"].notna().all()
     assert len(wrong[wrong["metric"] == "edistance"]) == len(wrong[wrong["metric"] == "mse_ratio"])
+
+
+def test_conditions_that_are_predicted_with_other_numbers_of_cells_are_counted_too(monkeypatch: pytest.MonkeyPatch):
+    world = SimulateSettings(contexts=3, perturbations=4, genes=60, cells=700, seed=2)
+    data = prepare([simulate(world)], PrepareSettings(genes="all"))
+    split = make_splits(data, SplitSettings(kind="unseen-context"))[0]
+    parts = split.parts(data)
+    (context,) = parts.test.contexts
+    controls = parts.train.controls([context])
+    model = build_model("ConditionKriging").fit(parts.train, parts.validation)
+    test = parts.test.take(np.arange(parts.test.n_cells) >= 5)  # so that conditions differ in number of cells
+    real = joined(test, work.reference_of(parts, context))
+    once = work.predictions(model, controls, test, cells=None, seed=0)
+    monkeypatch.setattr(work, "MOST_VALUES", 1)  # no room: as many cells of each condition as are real
+    several = work.predictions(model, controls, test, cells=None, seed=0)
+    assert len(once) < len(several)
+    for one, other in zip(certainty(once, real), certainty(several, real), strict=True):
+        pd.testing.assert_frame_equal(one, other)
+    assert certainty(once, real)[0]["n"].max() > 100
+    assert all(table.empty for table in certainty([controls], real))  # cells without a posterior

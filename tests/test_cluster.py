@@ -36,7 +36,7 @@ from cycseq.score.evaluate import EvaluateSettings
 from cycseq.split.base import SplitSettings
 
 MEANS = EvaluateSettings(metrics="mse,mse_ratio,pearson_delta,retrieval_cosine")
-TABLES = ("metrics.csv", "summary.csv", "differences.csv", "skipped.csv")
+TABLES = ("metrics.csv", "summary.csv", "differences.csv", "skipped.csv", "coverage.csv", "reliability.csv")
 DEADLY = """
 import os, signal
 from pathlib import Path

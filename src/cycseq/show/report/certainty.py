@@ -118,7 +118,7 @@ class Certainty:
             return [f"{said}; in every group that can be judged it is {aim}."]
         places = wrong[wrong["context"] != top]
         where = [
-            f"{context} ({', '.join(f'{name} {percent(share)}' for name, share in zip(part['stratum'], part['observed'], strict=True))})"
+            f"{context} ({'; '.join(f'{name} {percent(share)}' for name, share in zip(part['stratum'], part['observed'], strict=True))})"
             for context, part in places.groupby("context", sort=False)
         ]
         short_of = f", not {aim} everywhere"
