@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from cycseq import batches
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.posterior import CONDITIONS
 from cycseq.errors import CycseqError, DataError, MissingPackageError, SettingsError
@@ -23,6 +22,7 @@ from cycseq.matrix.arrays import group_moments, group_totals
 from cycseq.matrix.cluster import cluster
 from cycseq.matrix.stored import StoredMatrix
 from cycseq.models import MODELS, build_model
+from cycseq.models.networks import batches
 from cycseq.models.networks.batches import Feeder, Vocabulary, encoded
 from cycseq.preparation.merge import joined, merge
 from cycseq.preparation.metacells import metacells
