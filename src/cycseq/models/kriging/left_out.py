@@ -17,7 +17,7 @@ from cycseq.models.kriging.settings import SPECIFIC_COMPONENTS, Stage
 
 KINDS = ("context", "pair", "combination", "perturbation")
 """What was never measured: anything in the context, the perturbation there, the combination, the perturbation anywhere."""
-MOST = 20
+MOST = 40
 """Conditions of one kind that are left out."""
 MOST_GENES = 500
 """Genes, drawn at random, of each."""
@@ -146,7 +146,8 @@ def _left_out(field: Field, others: Field, row: int, unit: int, new: dict[str, P
         raise ModelError(msg)
     y, noise = measured.delta[row], measured.cell_noise[row] + measured.control_noise[row]
     varies = y != 0
-    return LeftOut(mixture.at(varies, 0), y[varies], noise[varies], np.full(int(varies.sum()), float(unit)))
+    condition, of_unit = (np.full(int(varies.sum()), float(value)) for value in (row, unit))
+    return LeftOut(mixture.at(varies, 0), y[varies], noise[varies], condition, of_unit)
 
 
 def _can_be_told(field: Field, name: str) -> Bool[np.ndarray, ""] | bool:

@@ -24,7 +24,8 @@ from cycseq.models.kriging.left_out import KnownFeatures, kind_of, learn_recalib
 from cycseq.models.kriging.levels import learn_levels, smooth_levels, weight_of_known
 from cycseq.models.kriging.measured import ControlLevels, Measured, control_levels, measure
 from cycseq.models.kriging.mixture import Posterior
-from cycseq.models.kriging.settings import COMPONENTS, Settings
+from cycseq.models.kriging.recalibration import COMPONENTS
+from cycseq.models.kriging.settings import Settings
 from cycseq.models.kriging.stored import mixture_from, mixture_json, settings_from, settings_json
 from cycseq.preparation.merge import joined
 
@@ -169,7 +170,7 @@ class ConditionKriging(Model):
         shape = (len(conditions), len(learned.genes))
         shifts, mean, variance, of_mean = (np.zeros(shape) for _ in range(4))
         informative = np.zeros(shape, dtype=bool)
-        parts = [np.zeros((*shape, COMPONENTS + 1), dtype=np.float32) for _ in range(3)]
+        parts = [np.zeros((*shape, COMPONENTS), dtype=np.float32) for _ in range(3)]
         parts[0][..., 0] = 1.0
         names = list(dict.fromkeys(c.perturbation for c in conditions if not c.is_control))
         targets = np.array(sorted({place[c.context] for c in conditions}), dtype=np.int64)

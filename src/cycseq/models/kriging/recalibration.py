@@ -1,32 +1,37 @@
 """What leaving out measured conditions teaches of the distributions that are stated, beyond their parts' own checks.
 
-A distribution keeps its mean. Its deviations from it are stretched, and a share of a wide normal distribution is added, both as
-functions of the predicted size of the response, so that strong responses are not charged with, or praised for, what holds
-of genes that do nothing. What was left out is noisy: its density is that of the true response and the known noise together.
+The true response is drawn from a mixture over slopes (`cycseq.models.kriging.slopes`). Its weights are those that make the
+measurements of left-out conditions likeliest, their known noise taken into account; they are functions of how large a response is
+believed to be and of how sure its direction is, so that strong responses are not charged with, or praised for, what holds of
+genes that do nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import product
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
+from scipy.stats import t as student
 
 from cycseq.data.gene_mixture import GeneMixture, PerGene, mix
+from cycseq.models.kriging.slopes import CHANGES, changed, densities, likeliest
 
-STRETCHES = (0.7, 0.8, 0.9, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.4, 3.0, 4.0)
-SHARES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3)
-WIDTHS = (2.0, 3.0, 5.0)
-AT_SHARES = (0.25, 0.6, 0.85, 0.97)
-"""Of the left-out genes in order of predicted size: where the functions of size have their nodes."""
-PRIOR_ROWS = 30.0
-"""Rows (a gene of a left-out condition) by whose mean gain nothing is changed: caution against overfitting."""
+AT_SHARES = (0.2, 0.99)
+"""Of the left-out genes in order of size: where the first and the last node lie."""
+SIZES = 4
+"""Nodes, as far from each other in log size."""
+STANDINGS = (0.0, 0.7, 2.0)
+"""Nodes in the predicted mean, in units of its standard deviation."""
 FEWEST = 200
 """Rows below which nothing is learned."""
-
-Nodes = tuple[float, ...]
+COMPONENTS = 12
+"""Of a recalibrated distribution."""
+RESPONDING = 3.0
+"""A measured response this many standard errors from those of most genes is one of a responding gene."""
+SURE = 0.95
+"""That left-out units agree with predicted directions, for directions to be believed."""
 
 
 @dataclass(frozen=True)
@@ -36,60 +41,55 @@ class LeftOut:
     mixture: GeneMixture
     y: Float[np.ndarray, "rows"]
     noise: Float[np.ndarray, "rows"]
+    condition: Float[np.ndarray, "rows"]
     unit: Float[np.ndarray, "rows"]
     """The context, or perturbation, that was left out."""
 
 
 @dataclass(frozen=True)
 class Recalibration:
-    """By predicted size: how far deviations are stretched, and what share of a wide component is added."""
+    """A mixture over slopes at each node, and whether directions were right."""
 
-    log_sizes: Nodes
-    stretch: Nodes
-    share: Nodes
-    width: Nodes
-    """Of the wide component, in units of the stretched standard deviation."""
-    gain: float
-    """Mean log density of left-out measurements, above that without the predicted direction."""
-    gain_error: float
-    """Its standard error over what was left out; 0 where that was one."""
-    n_units: int
-    """Contexts, or perturbations, that were left out."""
+    log_sizes: tuple[float, ...]
+    changes: tuple[tuple[float, ...], ...]
+    """Slope and stretch of every component."""
+    weights: tuple[tuple[float, ...], ...]
+    """Of every component, at each of sizes x standings."""
+    agreements: tuple[float, ...]
+    """Of each unit with a responding gene: how much more often their direction was right than wrong, in [-1, 1]."""
 
     @property
     def tells(self) -> bool:
-        """Whether left-out conditions show, by more than a standard error, that predictions have the right direction."""
-        return self.gain > self.gain_error
+        """Whether left-out conditions show that predictions have the right direction: units' mean agreement, t test against 0."""
+        n = len(self.agreements)
+        if n < 2:
+            return bool(sum(self.agreements) > 0)
+        error = np.std(self.agreements, ddof=1) / np.sqrt(n)
+        return bool(np.mean(self.agreements) > student.ppf(SURE, n - 1) * error)
 
     def applied(self, mixture: GeneMixture) -> GeneMixture:
         """The recalibrated distribution, of the same mean."""
-        at = np.log(_size(mixture))
-        stretch, share, width = (np.interp(at, self.log_sizes, f) for f in (self.stretch, self.share, self.width))
-        return _changed(mixture, stretch, share, width)
+        shares = _near(mixture, np.array(self.log_sizes)) @ np.array(self.weights)
+        parts = [changed(mixture, slope, stretch) for slope, stretch in self.changes]
+        applied = mix(list(np.moveaxis(shares, -1, 0)), parts).compressed(COMPONENTS)
+        return applied.shifted(mixture.mean - applied.mean)
 
 
 def learn_recalibration(left_out: LeftOut) -> Recalibration | None:
-    """The functions of size by likelihood, node by node; None where too little was left out."""
+    """By likelihood, node by node; None where too little was left out."""
     if len(left_out.y) < FEWEST:
         return None
-    log_size = np.log(_size(left_out.mixture))
-    nodes = np.quantile(log_size, AT_SHARES)
-    nodes = np.maximum.accumulate(nodes + 1e-9 * np.arange(len(nodes)))
-    near = np.stack([np.interp(log_size, nodes, row) for row in np.eye(len(nodes))])
-    mean, sd = left_out.mixture.mean, np.sqrt(left_out.mixture.variance)
-    settings, gains = [], []
-    plain = left_out.mixture.log_density(left_out.y, left_out.noise)
-    for stretch in STRETCHES:
-        core = np.exp(left_out.mixture.stretched(stretch).log_density(left_out.y, left_out.noise))
-        for width, share in product(WIDTHS, SHARES):
-            wide = GeneMixture.normal(mean, stretch * width * sd).log_density(left_out.y, left_out.noise)
-            settings.append((stretch, share, width))
-            gains.append(near @ (np.log((1.0 - share) * core + share * np.exp(wide) + 1e-30) - plain))
-    penalty = np.array([abs(np.log(stretch)) + share for stretch, share, _ in settings])
-    best = np.argmax(np.stack(gains) - PRIOR_ROWS * penalty[:, None], axis=0)
-    of_node = [tuple(float(settings[i][k]) for i in best) for k in range(3)]
-    learned = Recalibration(tuple(nodes.tolist()), of_node[0], of_node[1], of_node[2], 0.0, 0.0, 0)
-    return _with_gain(learned, left_out)
+    low, high = np.quantile(np.log(_size(left_out.mixture)), AT_SHARES)
+    log_sizes = np.linspace(low, max(high, low + 0.1), SIZES)
+    density = densities(left_out.mixture, left_out.y, left_out.noise)
+    weights = np.stack([likeliest(density, near) for near in _near(left_out.mixture, log_sizes).T])
+    used = np.flatnonzero(weights.any(axis=0))
+    return Recalibration(
+        tuple(log_sizes.tolist()),
+        tuple(CHANGES[i] for i in used),
+        tuple(map(tuple, weights[:, used].tolist())),
+        tuple(_agreements(left_out)),
+    )
 
 
 def joined(parts: Sequence[LeftOut]) -> LeftOut:
@@ -97,27 +97,39 @@ def joined(parts: Sequence[LeftOut]) -> LeftOut:
     mixture = GeneMixture(
         *(np.concatenate([getattr(part.mixture, name) for part in parts]) for name in ("weights", "means", "sds"))
     )
-    y, noise, unit = (np.concatenate([getattr(part, name) for part in parts]) for name in ("y", "noise", "unit"))
-    return LeftOut(mixture, y, noise, unit)
+    rest = (np.concatenate([getattr(part, name) for part in parts]) for name in ("y", "noise", "condition", "unit"))
+    return LeftOut(mixture, *rest)
 
 
-def _with_gain(learned: Recalibration, left_out: LeftOut) -> Recalibration:
-    """How much the predicted directions tell: against the same distributions, each with its mirror image."""
-    mixture = learned.applied(left_out.mixture)
-    there, mirrored = (mixture.log_density(sign * left_out.y, left_out.noise) for sign in (1.0, -1.0))
-    gain = there - np.logaddexp(there, mirrored) + np.log(2.0)
-    of_units = np.array([gain[left_out.unit == unit].mean() for unit in np.unique(left_out.unit)])
-    n = len(of_units)
-    error = float(of_units.std(ddof=1) / np.sqrt(n)) if n > 1 else 0.0
-    return replace(learned, gain=float(of_units.mean()), gain_error=error, n_units=n)
+def _agreements(left_out: LeftOut) -> list[float]:
+    """Of responding genes, in every unit.
+
+    Directions are those from the median gene: where strong genes rise, all others fall in share, in every condition, which
+    tells nothing of the genes that respond.
+    """
+    signs: dict[float, list[np.ndarray]] = {}
+    mean = left_out.mixture.mean
+    for condition in np.unique(left_out.condition):
+        rows = left_out.condition == condition
+        y, x = (side[rows] - np.median(side[rows]) for side in (left_out.y, mean))
+        responding = np.abs(y) > RESPONDING * np.sqrt(left_out.noise[rows])
+        signs.setdefault(float(left_out.unit[rows][0]), []).append(np.sign(x * y)[responding])
+    joined_signs = [np.concatenate(parts) for parts in signs.values()]
+    return [float(of_unit.mean()) for of_unit in joined_signs if len(of_unit)]
+
+
+def _near(mixture: GeneMixture, log_sizes: np.ndarray) -> Float[np.ndarray, "*genes nodes"]:
+    """How near every gene is to each of sizes x standings; the nearest ones' shares sum to 1."""
+    standing = np.abs(mixture.mean) / np.sqrt(np.maximum(mixture.variance, 1e-12))
+    by_size, by_standing = (
+        np.stack([np.interp(at, nodes, node) for node in np.eye(len(nodes))], axis=-1)
+        for at, nodes in ((np.log(_size(mixture)), log_sizes), (standing, np.array(STANDINGS)))
+    )
+    near: np.ndarray = by_size[..., :, None] * by_standing[..., None, :]
+    return near.reshape(*standing.shape, -1)
 
 
 def _size(mixture: GeneMixture) -> PerGene:
     """Root of the expected square."""
     size: PerGene = np.sqrt(np.maximum(mixture.mean**2 + mixture.variance, 1e-12))
     return size
-
-
-def _changed(mixture: GeneMixture, stretch: PerGene, share: PerGene, width: PerGene) -> GeneMixture:
-    wide = GeneMixture.normal(mixture.mean, stretch * width * np.sqrt(mixture.variance))
-    return mix([1.0 - share, share], [mixture.stretched(stretch), wide])

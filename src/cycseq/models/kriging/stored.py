@@ -60,7 +60,9 @@ def settings_from(stored: Mapping[str, Any], gene_variance: np.ndarray) -> Setti
         typical_slope=stored["typical_slope"],
         level_slope=stored["level_slope"],
         recalibrations={
-            kind: _recalibration_from(learned) for kind, learned in stored.get("recalibrations", {}).items()
+            kind: _recalibration_from(learned)
+            for kind, learned in stored.get("recalibrations", {}).items()
+            if "agreements" in learned
         },
         **stages,
     )
@@ -91,5 +93,5 @@ def _stage_from(stored: Mapping[str, Any] | None) -> Stage | None:
 
 
 def _recalibration_from(stored: Mapping[str, Any]) -> Recalibration:
-    by_size: dict[str, Any] = {name: tuple(stored[name]) for name in ("log_sizes", "stretch", "share", "width")}
-    return Recalibration(**by_size, gain=stored["gain"], gain_error=stored["gain_error"], n_units=stored["n_units"])
+    changes, weights = (tuple(map(tuple, stored[name])) for name in ("changes", "weights"))
+    return Recalibration(tuple(stored["log_sizes"]), changes, weights, tuple(stored["agreements"]))

@@ -1,0 +1,73 @@
+"""A mixture over slopes: a new condition may answer as predicted, twice as much, not at all, or with the opposite sign.
+
+A component of the mixture multiplies the means of a stated distribution by its slope and widens it by its stretch. The mean
+slope is 1, so that the mean stays what it is. No component is narrower than what was stated: what is narrower than the noise of
+the measurements cannot be learned from them.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+from jaxtyping import Float
+
+from cycseq.data.gene_mixture import GeneMixture
+
+SLOPES = (-1.0, 0.0, 0.5, 1.0, 1.5, 2.0)
+STRETCHES = (1.0, 1.5, 2.0, 3.0)
+CHANGES = tuple(product(SLOPES, STRETCHES))
+"""Every component: slope and stretch."""
+UNCHANGED = CHANGES.index((1.0, 1.0))
+PRIOR_ROWS = 10.0
+"""Rows that say that nothing is to be changed: caution against overfitting."""
+LEAST = 0.002
+"""Components of less weight are dropped."""
+ROUNDS = 100
+"""Of EM."""
+
+Rows = Float[np.ndarray, "rows"]
+Weights = Float[np.ndarray, "changes"]
+Densities = Float[np.ndarray, "rows changes"]
+
+
+def changed(mixture: GeneMixture, slope: float, stretch: float) -> GeneMixture:
+    """The distribution under one component."""
+    return GeneMixture(mixture.weights, slope * mixture.means, stretch * mixture.sds)
+
+
+def densities(mixture: GeneMixture, y: Rows, noise: Rows) -> Densities:
+    """Of every measurement under every component, each row in units of its largest."""
+    logs = np.stack([changed(mixture, *change).log_density(y, noise) for change in CHANGES], axis=1)
+    return np.asarray(np.exp(logs - logs.max(axis=1, keepdims=True)))
+
+
+def likeliest(density: Densities, importance: Rows) -> Weights:
+    """Weights that make the measurements likeliest among those of mean slope 1: EM, with that constraint in its M step."""
+    near = importance > 0
+    density, importance = density[near], importance[near]
+    weights: Weights = np.full(len(CHANGES), 1.0 / len(CHANGES))
+    for _ in range(ROUNDS):
+        counts = weights * ((importance / np.maximum(density @ weights, 1e-30)) @ density)
+        counts[UNCHANGED] += PRIOR_ROWS
+        weights = _centred(counts / counts.sum())
+    large: Weights = np.where(weights < LEAST, 0.0, weights)
+    return _centred(large / large.sum())
+
+
+def _centred(weights: Weights) -> Weights:
+    """The p that maximise sum(weights x log p) at a mean slope of 1: weights / (1 + multiplier x (slope - 1)).
+
+    Empirical likelihood under a constraint (Owen 1988); the multiplier by halving the interval in which all p are positive.
+    """
+    away = np.array([slope - 1.0 for slope, _ in CHANGES])
+    used = weights > 0
+    if away[used].min() >= 0 or away[used].max() <= 0:
+        return np.asarray(np.eye(len(weights))[UNCHANGED]) if away[used].any() else weights
+    low, high = -1.0 / away[used].max(), -1.0 / away[used].min()
+    for _ in range(50):
+        middle = 0.5 * (low + high)
+        above = (weights[used] / (1.0 + middle * away[used])) @ away[used] > 0
+        low, high = (middle, high) if above else (low, middle)
+    centred = weights / np.where(used, 1.0 + 0.5 * (low + high) * away, 1.0)
+    return np.asarray(centred / centred.sum())
