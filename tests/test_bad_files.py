@@ -283,3 +283,13 @@ def test_a_context_of_one_cell_is_read(h5ad: Path) -> None:
     with pytest.raises(DataError, match="no control cells in context 'lonely'"):
         data.require_controls()
     assert any("no control cells in context 'lonely'" in p.message for p in inspect_file(h5ad).problems)
+
+
+def test_a_folder_of_which_a_part_is_gone_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_args: object) -> None:
+        raise FileNotFoundError(2, "No such file or directory", str(tmp_path / "part"))
+
+    (tmp_path / "part").mkdir()
+    monkeypatch.setattr(Path, "glob", gone)
+    with pytest.raises(FileError, match="cannot be looked through"):
+        read(tmp_path)

@@ -72,8 +72,12 @@ def read_cycseq(path: Path, settings: ReadSettings) -> Loaded:
 
 
 def _files(path: Path) -> list[Path]:
-    return sorted(file for pattern in ("*.csv*", "*/*.csv*", "*/*/*.csv*") for file in path.glob(pattern)
-                  if without_gz(file).endswith(".csv"))  # fmt: skip
+    try:
+        return sorted(file for pattern in ("*.csv*", "*/*.csv*", "*/*/*.csv*") for file in path.glob(pattern)
+                      if without_gz(file).endswith(".csv"))  # fmt: skip
+    except OSError as err:  # a folder below it that cannot be listed, or was removed meanwhile
+        msg = f"{path} cannot be looked through ({err}): name the folder that holds the CSV files."
+        raise FileError(msg) from err
 
 
 def _read_file(root: Path, file: Path) -> _File:
