@@ -16,7 +16,7 @@ from jaxtyping import Float
 from scipy.stats import t as student
 
 from cycseq.data.gene_mixture import GeneMixture, PerGene, mix
-from cycseq.models.kriging.slopes import CHANGES, changed, densities, likeliest
+from cycseq.models.kriging.slopes import CHANGES, SLOPES, changed, densities, likeliest
 
 AT_SHARES = (0.2, 0.99)
 """Of the left-out genes in order of size: where the first and the last node lie."""
@@ -26,8 +26,10 @@ STANDINGS = (0.0, 0.7, 2.0)
 """Nodes in the predicted mean, in units of its standard deviation."""
 FEWEST = 200
 """Rows below which nothing is learned."""
-COMPONENTS = 12
-"""Of a recalibrated distribution."""
+PER_SLOPE = 3
+"""Components of a recalibrated distribution, for each slope."""
+COMPONENTS = len(SLOPES) * PER_SLOPE
+"""In all."""
 RESPONDING = 3.0
 """A measured response this many standard errors from those of most genes is one of a responding gene."""
 SURE = 0.95
@@ -51,7 +53,7 @@ class Recalibration:
     """A mixture over slopes at each node, and whether directions were right."""
 
     log_sizes: tuple[float, ...]
-    changes: tuple[tuple[float, ...], ...]
+    changes: tuple[tuple[float, float], ...]
     """Slope and stretch of every component."""
     weights: tuple[tuple[float, ...], ...]
     """Of every component, at each of sizes x standings."""
@@ -70,8 +72,13 @@ class Recalibration:
     def applied(self, mixture: GeneMixture) -> GeneMixture:
         """The recalibrated distribution, of the same mean."""
         shares = _near(mixture, np.array(self.log_sizes)) @ np.array(self.weights)
-        parts = [changed(mixture, slope, stretch) for slope, stretch in self.changes]
-        applied = mix(list(np.moveaxis(shares, -1, 0)), parts).compressed(COMPONENTS)
+        slopes = np.array(self.changes)[:, 0]
+        parts = []  # slopes are kept apart, so that what may go up or down has no peak between
+        for slope in np.unique(slopes):
+            of_slope = np.flatnonzero(slopes == slope)
+            stretched = [changed(mixture, *self.changes[i]) for i in of_slope]
+            parts.append(mix([shares[..., i] for i in of_slope], stretched).compressed(PER_SLOPE))
+        applied = mix([1.0] * len(parts), parts)
         return applied.shifted(mixture.mean - applied.mean)
 
 

@@ -93,5 +93,6 @@ def _stage_from(stored: Mapping[str, Any] | None) -> Stage | None:
 
 
 def _recalibration_from(stored: Mapping[str, Any]) -> Recalibration:
-    changes, weights = (tuple(map(tuple, stored[name])) for name in ("changes", "weights"))
+    changes = tuple((slope, stretch) for slope, stretch in stored["changes"])
+    weights = tuple(map(tuple, stored["weights"]))
     return Recalibration(tuple(stored["log_sizes"]), changes, weights, tuple(stored["agreements"]))
