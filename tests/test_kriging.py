@@ -397,7 +397,9 @@ def test_the_variance_of_few_cells_is_drawn_to_that_of_control_cells():
     x = np.log1p(np.concatenate([rng.poisson(rates, size=(cells, 200)) for cells in n.values()])).astype(np.float32)
     obs = pd.DataFrame({"perturbation": np.repeat(list(n), list(n.values())), "context": "L", "batch": "b"})
     obs.index = [f"c{i}" for i in range(len(obs))]
-    data = PerturbationData.from_anndata(ad.AnnData(x, obs, pd.DataFrame(index=[f"g{i}" for i in range(200)])), scale="log1p")
+    data = PerturbationData.from_anndata(
+        ad.AnnData(x, obs, pd.DataFrame(index=[f"g{i}" for i in range(200)])), scale="log1p"
+    )
     noise = measure(data).cell_noise
     true = np.log1p(rng.poisson(rates, size=(20_000, 200))).var(axis=0) / 10
     raw = np.stack([data.cells(Condition("L", name)).var(axis=0, ddof=1) / 10 for name in list(n)[1:]])
