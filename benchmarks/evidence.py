@@ -19,13 +19,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from cycseq.benchmarking.settings import BASELINES, BenchmarkSettings
+from cycseq.benchmarking.choices import BASELINES
+from cycseq.benchmarking.settings import BenchmarkSettings
 from cycseq.benchmarking.table import benchmark
 from cycseq.data.dataset import PerturbationData
 from cycseq.errors import CycseqError
 from cycseq.models import MODELS
 from cycseq.score.ceiling import POSITIVE_CONTROLS
-from cycseq.score.evaluate import EvaluateSettings
+from cycseq.score.settings import EvaluateSettings
 from cycseq.split.base import Split
 from evidence_data import FOREIGN, SOURCES, Case, cases, load, of_world, splits_of
 from evidence_page import write_page

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cycseq.benchmarking.settings import BASELINES
+from cycseq.benchmarking.choices import BASELINES
 from cycseq.io.files import write_text
 from cycseq.models import MODELS
 from cycseq.score.ceiling import POSITIVE_CONTROLS

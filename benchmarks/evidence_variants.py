@@ -25,7 +25,9 @@ from cycseq.models.kriging.measured import Measured
 from cycseq.models.kriging.model import ConditionKriging
 from cycseq.preparation.merge import joined
 from cycseq.score.certainty import certainty
-from cycseq.score.evaluate import EvaluateSettings, RealSide, evaluate
+from cycseq.score.evaluate import evaluate
+from cycseq.score.reference import RealSide
+from cycseq.score.settings import EvaluateSettings
 from cycseq.split.base import Split, SplitParts
 from evidence_certainty import tidy_coverage, tidy_reliability
 from evidence_data import Case

@@ -18,14 +18,15 @@ import pandas as pd
 from cycseq.models import build_model
 from cycseq.models.base import Embeds
 from cycseq.preparation.prepare import as_log1p
-from cycseq.run.embedding import IntegrationSettings, embed, score_embeddings
+from cycseq.run.embedding import embed, score_embeddings
 from cycseq.run.pairs import evaluate_pairs
 from cycseq.run.parts import log1p_parts
+from cycseq.run.settings import IntegrationSettings
 from cycseq.score.metrics.pairs import PAIR_METRICS
 from cycseq.simulation.generate import simulate
 from cycseq.simulation.settings import SimulateSettings
-from cycseq.split.base import SplitSettings
 from cycseq.split.make import make_splits
+from cycseq.split.settings import SplitSettings
 
 MODELS = ("NoChange", "PerturbedMean", "ContextAdditive", "Autoencoder", "VAE", "GAN", "CycSeq", "CycleTransport")
 ASKED = (("batch", "condition"), ("context", "perturbation"))

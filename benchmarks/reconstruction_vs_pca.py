@@ -21,11 +21,12 @@ from cycseq.formats.readers import read
 from cycseq.models.networks.autoencoder import Autoencoder
 from cycseq.models.networks.latent import LatentModel
 from cycseq.models.networks.vae import VAE
-from cycseq.preparation.prepare import PrepareSettings, prepare
+from cycseq.preparation.prepare import prepare
+from cycseq.preparation.settings import PrepareSettings
 from cycseq.simulation.generate import simulate
 from cycseq.simulation.settings import SimulateSettings
-from cycseq.split.base import SplitSettings
 from cycseq.split.make import make_splits
+from cycseq.split.settings import SplitSettings
 
 NORMAN = Path(__file__).resolve().parents[2] / "shared" / "data" / "norman2019_mcfaline2023_slice.h5ad"
 MODELS: dict[str, Callable[[], LatentModel]] = {

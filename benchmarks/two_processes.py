@@ -25,8 +25,8 @@ from cycseq.models.networks.training.loop import train
 from cycseq.preparation.prepare import as_log1p
 from cycseq.simulation.generate import simulate
 from cycseq.simulation.settings import SimulateSettings
-from cycseq.split.base import SplitSettings
 from cycseq.split.make import make_splits
+from cycseq.split.settings import SplitSettings
 
 EPOCHS = 5
 

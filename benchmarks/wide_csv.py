@@ -14,7 +14,8 @@ from unittest import mock
 
 import numpy as np
 
-from cycseq.formats.readers import ReadSettings, tables
+from cycseq.formats.readers import tables
+from cycseq.formats.settings import ReadSettings
 
 SIZES = ((6, 300_000), (6, 40_000), (1_000, 10_000), (20_000, 200), (100_000, 200))
 """Cells, genes; the last two are read with pandas either way."""

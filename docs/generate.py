@@ -107,8 +107,8 @@ class Splits(FromCode):
         """A definition list."""
         from cycseq.simulation.generate import simulate
         from cycseq.simulation.settings import SimulateSettings
-        from cycseq.split.base import KINDS, SplitSettings
         from cycseq.split.make import make_splits
+        from cycseq.split.settings import KINDS, SplitSettings
 
         data = simulate(SimulateSettings(contexts=3, perturbations=6, doubles=8, cells=3000, genes=60))
         for kind, holds_out in KINDS.items():

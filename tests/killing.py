@@ -23,14 +23,10 @@ NETWORKS = (
     "cycseq.models.networks.training.loop",
 )
 IMPORTED = (
-    *("cycseq.cli", "cycseq.commands.prepare", "cycseq.commands.fit", "cycseq.commands.predict"),
-    *(
-        "cycseq.commands.benchmark",
-        "cycseq.commands.repeat",
-        "cycseq.models.baselines.ridge",
-        "anndata.experimental",
-        "zarr",
-    ),
+    *("cycseq.cli", "cycseq.commands.cells", "cycseq.commands.predictions", "cycseq.commands.repetition"),
+    *("cycseq.commands.scores", "cycseq.benchmarking.table", "cycseq.formats.pieces", "cycseq.models.baselines.ridge"),
+    *("cycseq.preparation.prepare", "cycseq.run.fitting", "cycseq.show.report.page", "cycseq.split.make"),
+    *("anndata.experimental", "rich.table", "zarr"),
 )
 CHANGES = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate"}
 """Audit events before which a process can be killed: all that changes what is on the disk."""

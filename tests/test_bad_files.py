@@ -13,7 +13,8 @@ import scipy.sparse as sp
 
 from cycseq.errors import CycseqError, DataError, FileError
 from cycseq.formats.inspect import inspect_file
-from cycseq.formats.readers import ReadSettings, read
+from cycseq.formats.readers import read
+from cycseq.formats.settings import ReadSettings
 
 CELLS = [f"c{i}" for i in range(6)]
 GENES = ["G1", "G2", "G3"]

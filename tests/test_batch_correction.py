@@ -11,8 +11,9 @@ from anndata import AnnData
 from cycseq.data.dataset import PerturbationData
 from cycseq.errors import DataError
 from cycseq.preparation.batch_correction import correct_batches
-from cycseq.preparation.prepare import PrepareSettings, prepare
+from cycseq.preparation.prepare import prepare
 from cycseq.preparation.pseudobulk import responses
+from cycseq.preparation.settings import PrepareSettings
 
 N_GENES = 30
 

@@ -20,7 +20,9 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import CycseqError, FileError, SettingsError
 from cycseq.models import build_model
 from cycseq.run.tables import read_table
-from cycseq.score.evaluate import EvaluateSettings, RealSide, evaluate
+from cycseq.score.evaluate import evaluate
+from cycseq.score.reference import RealSide
+from cycseq.score.settings import EvaluateSettings
 from cycseq.split.base import REFERENCE
 from cycseq.split.make import make_splits
 

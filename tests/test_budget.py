@@ -19,7 +19,8 @@ from cycseq.formats.readers.stored import memory_bytes
 from cycseq.matrix.stored import StoredMatrix
 from cycseq.run.budget import check_comparison, check_prediction, dense_values
 from cycseq.run.scoring import evaluate_prediction
-from cycseq.score.evaluate import DENSE_VALUES, EvaluateSettings, evaluate
+from cycseq.score.evaluate import DENSE_VALUES, evaluate
+from cycseq.score.settings import EvaluateSettings
 
 MEMORY = "24MiB"
 SETTINGS = EvaluateSettings(max_cells=50, components=5)

@@ -8,8 +8,11 @@ import pandas as pd
 
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.score.ceiling import INTERPOLATED, POSITIVE_CONTROLS, SPLIT_HALF, interpolate, split_half, wrong_target
-from cycseq.score.evaluate import COLUMNS, EvaluateSettings, RealSide, evaluate
+from cycseq.score.evaluate import COLUMNS, evaluate
+from cycseq.score.metrics import chosen
 from cycseq.score.metrics.population import Population
+from cycseq.score.reference import RealSide
+from cycseq.score.settings import EvaluateSettings
 from cycseq.score.summary import summarise
 
 MEANS = EvaluateSettings(metrics="means")
@@ -59,7 +62,7 @@ def test_too_few_cells_have_no_halves(small_data: PerturbationData) -> None:
     table = split_half(RealSide.of(data, settings=MEANS), repeats=2)
     few_rows = (table["context"] == "RPE1") & (table["perturbation"] == "G3")
     assert table.loc[few_rows, "value"].isna().all()
-    assert few_rows.sum() == 2 * 2 * len(MEANS.chosen())
+    assert few_rows.sum() == 2 * 2 * len(chosen(MEANS.metrics))
     assert table.loc[~few_rows & (table["metric"] == "mse"), "value"].notna().all()
 
 

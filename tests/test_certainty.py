@@ -14,14 +14,15 @@ from cycseq.benchmarking.settings import BenchmarkSettings
 from cycseq.benchmarking.table import benchmark
 from cycseq.models import build_model
 from cycseq.preparation.merge import joined
-from cycseq.preparation.prepare import PrepareSettings, prepare
+from cycseq.preparation.prepare import prepare
+from cycseq.preparation.settings import PrepareSettings
 from cycseq.score.certainty import certainty, off_diagonal, off_goal, pooled_coverage, pooled_reliability
-from cycseq.score.evaluate import EvaluateSettings
+from cycseq.score.settings import EvaluateSettings
 from cycseq.show.report.certainty import ALL, Certainty
 from cycseq.show.report.page import write_report
 from cycseq.simulation.generate import simulate
 from cycseq.simulation.settings import SimulateSettings
-from cycseq.split.base import SplitSettings
+from cycseq.split.settings import SplitSettings
 from cycseq.split.make import make_splits
 
 

@@ -32,8 +32,8 @@ from cycseq.cli import BAD_INPUT, main
 from cycseq.data.dataset import PerturbationData
 from cycseq.errors import CycseqError, MissingPackageError, SettingsError
 from cycseq.matrix.cluster import cluster
-from cycseq.score.evaluate import EvaluateSettings
-from cycseq.split.base import SplitSettings
+from cycseq.score.settings import EvaluateSettings
+from cycseq.split.settings import SplitSettings
 
 MEANS = EvaluateSettings(metrics="mse,mse_ratio,pearson_delta,retrieval_cosine")
 TABLES = ("metrics.csv", "summary.csv", "differences.csv", "skipped.csv", "coverage.csv", "reliability.csv")

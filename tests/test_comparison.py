@@ -12,13 +12,15 @@ import pytest
 from sklearn.decomposition import PCA
 
 from cycseq.benchmarking.comparison.compare import ComparisonResult, compare
+from cycseq.benchmarking.comparison.published import published_data
 from cycseq.benchmarking.comparison.scoring import ALL, HIGHEST, TASKS, summary
-from cycseq.benchmarking.comparison.settings import CompareSettings, published_data
+from cycseq.benchmarking.comparison.settings import CompareSettings
 from cycseq.cli import main
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import DataError, FileError, SettingsError
 from cycseq.matrix.arrays import dense
-from cycseq.preparation.prepare import PrepareSettings, prepare
+from cycseq.preparation.prepare import prepare
+from cycseq.preparation.settings import PrepareSettings
 from cycseq.score.evaluate import COLUMNS
 from cycseq.show.report import comparison_page
 from cycseq.show.report.comparison_page import sentences, write_comparison
@@ -175,7 +177,7 @@ def test_the_published_form_is_restored_and_its_differences_are_said(data, tmp_p
 
 
 def test_published_genes_are_those_of_highest_variance(small_data, monkeypatch):
-    monkeypatch.setattr("cycseq.benchmarking.comparison.settings.PUBLISHED_GENES", 7)
+    monkeypatch.setattr("cycseq.benchmarking.comparison.published.PUBLISHED_GENES", 7)
     chosen = published_data(small_data)
     singles = [c for c in small_data.conditions() if len(c.parts) < 2]
     x = np.concatenate([small_data.cells(c) for c in singles]).astype(np.float64)

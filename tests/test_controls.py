@@ -18,11 +18,14 @@ from cycseq.run.fitting import fit_run
 from cycseq.run.parts import learnt_from
 from cycseq.run.scoring import evaluate_prediction
 from cycseq.score.ceiling import split_half
-from cycseq.score.evaluate import EvaluateSettings, RealSide, evaluate
-from cycseq.split.base import REFERENCE, Split, SplitSettings
+from cycseq.score.evaluate import evaluate
+from cycseq.score.reference import RealSide
+from cycseq.score.settings import EvaluateSettings
+from cycseq.split.base import REFERENCE, Split
 from cycseq.split.controls import FEWEST_CONTROLS
 from cycseq.split.leakage import check_leakage
 from cycseq.split.make import make_splits
+from cycseq.split.settings import SplitSettings
 
 MEANS = EvaluateSettings(metrics="means")
 CELLS, GENES = 60, 150

@@ -19,7 +19,8 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.scale import Scale
 from cycseq.data.usual_names import CONTROL_NAMES, UNLABELLED
 from cycseq.errors import DataError, FileError, SettingsError
-from cycseq.formats.readers import ReadSettings, read
+from cycseq.formats.readers import read
+from cycseq.formats.settings import ReadSettings
 from cycseq.formats.writers import LAYOUTS, of_contexts, write_as
 
 ONE_SIDED = [name for name, layout in LAYOUTS.items() if not layout.needs_real]

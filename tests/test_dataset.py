@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sp
 
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.labels import ObsKeys
+from cycseq.data.settings import ObsKeys
 from cycseq.errors import DataError, FileError
 from cycseq.formats.readers import read
 

@@ -19,7 +19,7 @@ from cycseq.commands.parser import parse
 from cycseq.formats.catalog import DATASETS
 from cycseq.models import MODELS
 from cycseq.score.metrics import METRICS
-from cycseq.split.base import KINDS
+from cycseq.split.settings import KINDS
 from pages import ROOT, run_page
 
 DOCS = ROOT / "docs"

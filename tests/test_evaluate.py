@@ -13,8 +13,10 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import DataError, SettingsError
 from cycseq.preparation.pseudobulk import responses
 from cycseq.score import evaluate as evaluation_module
-from cycseq.score.evaluate import COLUMNS, EvaluateSettings, RealSide, evaluate
-from cycseq.score.metrics import GROUPS, HEADLINE
+from cycseq.score.evaluate import COLUMNS, evaluate
+from cycseq.score.metrics import GROUPS, HEADLINE, chosen
+from cycseq.score.reference import RealSide
+from cycseq.score.settings import EvaluateSettings
 
 MEANS = EvaluateSettings(metrics="means")
 SOME = EvaluateSettings(metrics="mse,r2_delta_top20,retrieval_cosine,edistance,edistance_genes,mmd,deg_auprc")
@@ -139,12 +141,10 @@ def test_perturbed_genes_are_left_out_unless_kept(small_data: PerturbationData) 
 
 
 def test_groups_and_typos() -> None:
-    assert [metric.name for metric in EvaluateSettings(metrics=["headline"]).chosen()] == [
-        name for name in GROUPS["all"] if name in HEADLINE
-    ]
-    assert [metric.name for metric in EvaluateSettings(metrics="mse, mae").chosen()] == ["mae", "mse"]
+    assert [metric.name for metric in chosen(["headline"])] == [name for name in GROUPS["all"] if name in HEADLINE]
+    assert [metric.name for metric in chosen("mse, mae")] == ["mae", "mse"]
     with pytest.raises(SettingsError, match="did you mean 'edistance'"):
-        EvaluateSettings(metrics="edistence").chosen()
+        chosen("edistence")
 
 
 def without(data: PerturbationData, **changes: object) -> PerturbationData:

@@ -19,7 +19,8 @@ from cycseq.data.validate import check_indices
 from cycseq.errors import CycseqError, DataError, FileError, SettingsError
 from cycseq.formats.catalog.base import Sources
 from cycseq.formats.catalog.layouts import gears_zip
-from cycseq.formats.readers import ReadSettings, read
+from cycseq.formats.readers import read
+from cycseq.formats.settings import ReadSettings
 from cycseq.io import untrusted
 from cycseq.io.untrusted import check_unpacked, open_npz, opened, read_npy
 from cycseq.knowledge.features import read_features

@@ -29,8 +29,9 @@ from cycseq.models import build_model, load_model
 from cycseq.run.fitting import fit_run
 from cycseq.run.folder import Run
 from cycseq.show.report.page import write_report
-from cycseq.split.base import Split, SplitSettings
+from cycseq.split.base import Split
 from cycseq.split.make import make_splits
+from cycseq.split.settings import SplitSettings
 
 GENES = ["G1", "G2", "G3"]
 COUNTS = np.arange(1, 19, dtype=np.float32).reshape(6, 3)

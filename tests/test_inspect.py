@@ -11,7 +11,8 @@ import pytest
 import scipy.sparse as sp
 
 from cycseq.formats.inspect import Inspection, inspect_file
-from cycseq.formats.readers import ReadSettings, read
+from cycseq.formats.readers import read
+from cycseq.formats.settings import ReadSettings
 
 
 def typed(command: str) -> tuple[Path, ReadSettings]:

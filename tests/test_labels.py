@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cycseq.data.labels import ObsKeys, find_labels
+from cycseq.data.labels import find_labels
+from cycseq.data.settings import ObsKeys
 from cycseq.data.usual_names import canonical_perturbation, kind_of_control, perturbation_of_guides
 from cycseq.errors import DataError, SettingsError
 

@@ -14,11 +14,13 @@ import scipy.sparse as sp
 from cycseq.cli import BAD_INPUT, SUCCESS, main
 from cycseq.data.dataset import PerturbationData
 from cycseq.errors import DataError
-from cycseq.formats.readers import ReadSettings, read
+from cycseq.formats.readers import read
 from cycseq.formats.readers.stored import LABELS
+from cycseq.formats.settings import ReadSettings
 from cycseq.matrix.arrays import dense
 from cycseq.matrix.stored import StoredMatrix
-from cycseq.preparation.prepare import PrepareSettings, prepare
+from cycseq.preparation.prepare import prepare
+from cycseq.preparation.settings import PrepareSettings
 
 
 def counts(cells_each: int = 60) -> PerturbationData:

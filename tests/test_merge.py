@@ -11,9 +11,10 @@ from cycseq.data.dataset import PerturbationData
 from cycseq.errors import DataError, SplitError
 from cycseq.preparation.merge import merge
 from cycseq.preparation.metacells import metacells
-from cycseq.preparation.prepare import PrepareSettings, prepare
-from cycseq.split.base import SplitSettings
+from cycseq.preparation.prepare import prepare
+from cycseq.preparation.settings import PrepareSettings
 from cycseq.split.make import make_splits
+from cycseq.split.settings import SplitSettings
 
 
 def of_context(adata: ad.AnnData, context: str, genes: slice = slice(None)) -> PerturbationData:

@@ -12,7 +12,8 @@ from cycseq.data.dataset import PerturbationData
 from cycseq.errors import SettingsError
 from cycseq.formats.readers import read
 from cycseq.preparation.metacells import _shared_out, metacells
-from cycseq.preparation.prepare import PrepareSettings, prepare
+from cycseq.preparation.prepare import prepare
+from cycseq.preparation.settings import PrepareSettings
 
 
 def test_each_is_the_mean_of_its_sources(small_data):

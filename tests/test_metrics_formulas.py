@@ -17,9 +17,11 @@ from sklearn.metrics import average_precision_score, r2_score, roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 
 from cycseq.data.dataset import PerturbationData
-from cycseq.score.evaluate import EvaluateSettings, RealSide, evaluate
+from cycseq.score.evaluate import evaluate
 from cycseq.score.metrics import GROUPS, HEADLINE, METRICS
 from cycseq.score.metrics.cells import _folds, _held_out_auc
+from cycseq.score.reference import RealSide
+from cycseq.score.settings import EvaluateSettings
 from cycseq.score.summary import summarise
 from cycseq.show.report import comparison_page
 from cycseq.show.report.table import badness

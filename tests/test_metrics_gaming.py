@@ -16,10 +16,12 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.models.baselines.no_change import NoChange
 from cycseq.models.baselines.perturbed_mean import PerturbedMean
 from cycseq.preparation.pseudobulk import responses
-from cycseq.score.evaluate import EvaluateSettings, RealSide, evaluate
+from cycseq.score.evaluate import evaluate
 from cycseq.score.metrics import METRICS
 from cycseq.score.metrics.base import Axes, Comparison, RealContext
 from cycseq.score.metrics.population import Population
+from cycseq.score.reference import RealSide
+from cycseq.score.settings import EvaluateSettings
 
 MEANS = ("retrieval_cosine", "retrieval_l1", "pearson_delta", "cosine_delta", "amplitude", "pearson2_mean", "mse_ratio")
 P, G = 4, 12

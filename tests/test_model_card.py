@@ -6,8 +6,8 @@ from cycseq.data.dataset import PerturbationData
 from cycseq.models import build_model
 from cycseq.models.card import CARD
 from cycseq.run.fitting import fit_run
-from cycseq.split.base import SplitSettings
 from cycseq.split.make import make_splits
+from cycseq.split.settings import SplitSettings
 
 
 def test_the_card_of_a_run(small_data: PerturbationData, tmp_path: Path):

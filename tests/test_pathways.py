@@ -18,7 +18,8 @@ from cycseq.preparation.prepare import as_log1p
 from cycseq.score.coverage import coverage, coverage_by_stratum, reliability
 from cycseq.show import plots
 from cycseq.show.interpretation.genes import differential
-from cycseq.show.interpretation.pathways import PathwaySettings, pathway_scores, rank_test, read_gmt, set_deltas
+from cycseq.show.interpretation.pathways import pathway_scores, rank_test, read_gmt, set_deltas
+from cycseq.show.interpretation.settings import PathwaySettings
 
 K562 = Condition("K562", "G1")
 
@@ -289,7 +290,8 @@ def test_the_command_takes_counts(small_counts, tmp_path, capsys):
 
 def test_interferon_sets_move_in_a_real_interferon_response(shared_data):
     from cycseq.formats.readers import read
-    from cycseq.preparation.prepare import PrepareSettings, prepare
+    from cycseq.preparation.prepare import prepare
+    from cycseq.preparation.settings import PrepareSettings
 
     kang = prepare([read(shared_data("kang2018_pbmc_ifnb.h5ad"))], PrepareSettings(genes="all"))
     scores = pathway_scores(kang, read_gmt(shared_data("hallmark_v7.symbols.gmt")))

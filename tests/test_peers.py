@@ -18,7 +18,8 @@ from cycseq.cli import SUCCESS, main
 from cycseq.data.dataset import PerturbationData
 from cycseq.formats.readers import read
 from cycseq.formats.writers import write_as
-from cycseq.score.evaluate import EvaluateSettings, evaluate
+from cycseq.score.evaluate import evaluate
+from cycseq.score.settings import EvaluateSettings
 
 SAME = ("pearson_delta", "mse", "mae")
 """Metrics of one definition in both tools."""

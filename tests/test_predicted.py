@@ -13,9 +13,11 @@ from cycseq.cli import BAD_INPUT, SUCCESS, main
 from cycseq.data.dataset import PerturbationData
 from cycseq.errors import DataError
 from cycseq.formats.predicted import read_predicted
-from cycseq.formats.readers import ReadSettings, load, read
+from cycseq.formats.readers import load, read
+from cycseq.formats.settings import ReadSettings
 from cycseq.formats.writers import write_as
-from cycseq.score.evaluate import EvaluateSettings, evaluate
+from cycseq.score.evaluate import evaluate
+from cycseq.score.settings import EvaluateSettings
 
 
 def real_file(data: PerturbationData, tmp_path: Path) -> Path:

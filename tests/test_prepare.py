@@ -14,7 +14,8 @@ from cycseq.data.dataset import PerturbationData
 from cycseq.errors import DataError, SettingsError
 from cycseq.formats.readers import read
 from cycseq.preparation.normalise import cells_expressing, gene_moments, library_sizes, log_normalised
-from cycseq.preparation.prepare import PrepareSettings, prepare
+from cycseq.preparation.prepare import prepare
+from cycseq.preparation.settings import PrepareSettings
 from cycseq.preparation.variable_genes import normalised_dispersion, variable_genes
 
 

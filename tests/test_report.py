@@ -22,15 +22,15 @@ from cycseq.models import build_model
 from cycseq.run.fitting import fit_run
 from cycseq.run.scoring import evaluate_prediction
 from cycseq.score.contexts import by_context
-from cycseq.score.evaluate import EvaluateSettings
+from cycseq.score.settings import EvaluateSettings
 from cycseq.score.summary import paired_differences, summarise
 from cycseq.score.verdicts import judge
 from cycseq.show.report.numbers import interval, listed, short
 from cycseq.show.report.page import _in_python, benchmark_page, write_report
 from cycseq.show.report.table import headline
 from cycseq.show.report.words import cannot_tell, methods
-from cycseq.split.base import SplitSettings
 from cycseq.split.make import make_splits
+from cycseq.split.settings import SplitSettings
 
 EVIL = '<script>alert("x")</script>'
 WORSE = '"><img src=x onerror=alert(1)> $\\frac{'

@@ -14,8 +14,8 @@ from cycseq.benchmarking.settings import BenchmarkSettings
 from cycseq.benchmarking.table import benchmark
 from cycseq.cli import main
 from cycseq.data.dataset import PerturbationData
-from cycseq.score.evaluate import EvaluateSettings
 from cycseq.score.reproducibility import COLUMNS, reproducibility, reproducible_rows
+from cycseq.score.settings import EvaluateSettings
 from cycseq.show.report.page import write_report
 
 GENES = 200

@@ -121,8 +121,8 @@ def test_resume_begins_where_there_is_nothing_and_needs_no_checkpoints(
 def test_another_split_of_the_same_data_is_refused(folder: Path):
     from cycseq.formats.readers import read
     from cycseq.models import build_model
-    from cycseq.split.base import SplitSettings
     from cycseq.split.make import make_splits
+    from cycseq.split.settings import SplitSettings
 
     data = read(folder / "sim.h5ad")
     one, other = (make_splits(data, SplitSettings(context=name))[0] for name in ("Line1", "Line2"))
@@ -134,8 +134,8 @@ def test_another_split_of_the_same_data_is_refused(folder: Path):
 def test_a_training_that_broke_keeps_its_last_good_state_and_says_so(
     small_data: PerturbationData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    from cycseq.split.base import SplitSettings
     from cycseq.split.make import make_splits
+    from cycseq.split.settings import SplitSettings
 
     small_data.write(tmp_path / "small.h5ad")
     split = make_splits(small_data, SplitSettings(context="THP1"))[0]

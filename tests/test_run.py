@@ -16,9 +16,11 @@ from cycseq.run.fitting import fit_run
 from cycseq.run.folder import Run
 from cycseq.run.record import with_record
 from cycseq.run.scoring import evaluate_prediction
-from cycseq.score.evaluate import EvaluateSettings, evaluate
-from cycseq.split.base import Split, SplitSettings
+from cycseq.score.evaluate import evaluate
+from cycseq.score.settings import EvaluateSettings
+from cycseq.split.base import Split
 from cycseq.split.make import make_splits
+from cycseq.split.settings import SplitSettings
 
 MEANS = EvaluateSettings(metrics="means")
 

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import CycseqError, FileError, SettingsError, SplitError
-from cycseq.split.base import KINDS, Split, SplitSettings
+from cycseq.split.base import Split
 from cycseq.split.leakage import check_leakage
 from cycseq.split.make import make_splits
+from cycseq.split.settings import KINDS, SplitSettings
 
 GENES = 30
 

@@ -13,8 +13,9 @@ import pytest
 
 from cycseq.cli import BAD_INPUT, SUCCESS, main
 from cycseq.data.dataset import PerturbationData
-from cycseq.split.base import Split, SplitSettings
+from cycseq.split.base import Split
 from cycseq.split.make import make_splits
+from cycseq.split.settings import SplitSettings
 
 CONDITIONS = [(context, perturbation) for context in "ab" for perturbation in ("control", "A", "B", "C")]
 

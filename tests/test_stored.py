@@ -15,8 +15,9 @@ from cycseq.data.posterior import CONDITIONS
 from cycseq.errors import CycseqError, DataError, MissingPackageError, SettingsError
 from cycseq.formats.inspect import inspect_file
 from cycseq.formats.pieces import write_predictions
-from cycseq.formats.readers import ReadSettings, read
+from cycseq.formats.readers import read
 from cycseq.formats.readers.stored import LABELS, memory_bytes
+from cycseq.formats.settings import ReadSettings
 from cycseq.matrix import stored
 from cycseq.matrix.arrays import group_moments, group_totals
 from cycseq.matrix.cluster import cluster
@@ -26,19 +27,21 @@ from cycseq.models.networks import batches
 from cycseq.models.networks.batches import Feeder, Vocabulary, encoded
 from cycseq.preparation.merge import joined, merge
 from cycseq.preparation.metacells import metacells
-from cycseq.preparation.prepare import PrepareSettings, prepare
+from cycseq.preparation.prepare import prepare
 from cycseq.preparation.pseudobulk import responses
+from cycseq.preparation.settings import PrepareSettings
 from cycseq.run import predicting
 from cycseq.run.fitting import fit_run
 from cycseq.run.folder import Run
 from cycseq.run.parts import log1p_parts
 from cycseq.score.evaluate import evaluate
-from cycseq.score.reference import EvaluateSettings, RealSide
+from cycseq.score.reference import RealSide
+from cycseq.score.settings import EvaluateSettings
 from cycseq.simulation.generate import simulate, simulate_to
 from cycseq.simulation.settings import SimulateSettings
-from cycseq.split.base import SplitSettings
 from cycseq.split.leakage import check_leakage
 from cycseq.split.make import make_splits
+from cycseq.split.settings import SplitSettings
 
 pytest.importorskip("dask")
 NETWORKS = {"Autoencoder", "VAE", "GAN", "CycSeq", "CycleTransport"}

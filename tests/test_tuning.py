@@ -11,18 +11,18 @@ import yaml
 pytest.importorskip("optuna", reason="tuning needs optuna: pip install 'cycseq[networks]'")
 
 from conftest import make_counts
-from cycseq.benchmarking.tuning import TuneSettings, tune
 from cycseq.benchmarking.tuning import folds as folds_module
 from cycseq.benchmarking.tuning.folds import Fold, inner_folds
-from cycseq.benchmarking.tuning.search import _below_median
+from cycseq.benchmarking.tuning.search import _below_median, tune
+from cycseq.benchmarking.tuning.settings import TuneSettings
 from cycseq.benchmarking.tuning.spaces import SPACES, Range, defaults_in, space_of
 from cycseq.cli import BAD_INPUT, SUCCESS, main
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import FileError, ModelError, SettingsError, SplitError
 from cycseq.io.files import alone
 from cycseq.models import build_model
-from cycseq.split.base import KINDS, SplitSettings
 from cycseq.split.make import make_splits
+from cycseq.split.settings import KINDS, SplitSettings
 
 RIDGE = TuneSettings("Ridge", trials=4)
 

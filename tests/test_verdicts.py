@@ -18,8 +18,8 @@ from cycseq.benchmarking.settings import BenchmarkSettings
 from cycseq.benchmarking.table import benchmark
 from cycseq.data.dataset import PerturbationData
 from cycseq.score.contexts import by_context
-from cycseq.score.evaluate import EvaluateSettings
 from cycseq.score.metrics import METRICS
+from cycseq.score.settings import EvaluateSettings
 from cycseq.score.summary import paired_differences, summarise
 from cycseq.score.verdicts import NEGATIVE_CONTROLS, Judgement, Verdict, judge
 from cycseq.show.report.judged import Judged

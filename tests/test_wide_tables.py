@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 from cycseq.errors import CycseqError, DataError, FileError
-from cycseq.formats.readers import ReadSettings, tables, wide_tables
+from cycseq.formats.readers import tables, wide_tables
+from cycseq.formats.settings import ReadSettings
 
 NUMBERS = ("0", "7", "-3", "1.5", "1e-3", "2.5E+2", ".5", "3.", " 4", "16777217", "9007199254740993", "0.1000000014901161",
            "1e-400", "00012", "123456789012345678901234567890", "3.4028235e38", "+8")  # fmt: skip

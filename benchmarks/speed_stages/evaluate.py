@@ -90,7 +90,8 @@ def ours(folder: str) -> Callable[[], dict[str, Any]]:
         import anndata as ad
 
         from cycseq.data.dataset import PerturbationData
-        from cycseq.score.evaluate import EvaluateSettings, evaluate
+        from cycseq.score.evaluate import evaluate
+        from cycseq.score.settings import EvaluateSettings
 
         imports = time.process_time() - started
         real, predicted = (

@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 from target import Take, Target, read_soundly
 
-from cycseq.formats.readers import ReadSettings
+from cycseq.formats.settings import ReadSettings
 from targets.matrices import BETWEEN
 from targets.seed import LABELS, small
 

@@ -14,7 +14,7 @@ import numpy as np
 from numcodecs import get_codec
 from target import Take, Target, read_soundly, scratch
 
-from cycseq.formats.readers import ReadSettings
+from cycseq.formats.settings import ReadSettings
 from targets.seed import small
 
 CODECS = ("zstd", "blosc", "gzip", "zlib", "lz4")

@@ -13,7 +13,7 @@ import numpy as np
 from target import Take, Target, read_soundly, scratch
 
 from cycseq.data.dataset import PerturbationData
-from cycseq.formats.readers import ReadSettings
+from cycseq.formats.settings import ReadSettings
 from targets.seed import LABELS, small
 
 ENCODINGS = ("anndata", "array", "csr_matrix", "csc_matrix", "dataframe", "dict", "categorical", "string-array", "string",

@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from target import WORDS, Take, Target, attempt, check_sound
 
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.labels import ObsKeys
+from cycseq.data.settings import ObsKeys
 
 COLUMNS = (
     "perturbation",

@@ -10,7 +10,7 @@ from pathlib import Path
 import scipy.io
 from target import Take, Target, read_soundly
 
-from cycseq.formats.readers import ReadSettings
+from cycseq.formats.settings import ReadSettings
 from targets.seed import GENES, LABELS, small
 
 BETWEEN = b"\xff\xfe"

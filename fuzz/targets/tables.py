@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 from target import Take, Target, read_soundly
 
-from cycseq.formats.readers import ReadSettings
+from cycseq.formats.settings import ReadSettings
 from targets.matrices import BETWEEN
 from targets.seed import GENES, small
 

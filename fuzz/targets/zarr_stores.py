@@ -13,7 +13,7 @@ from typing import Any
 import anndata as ad
 from target import Take, Target, read_soundly, scratch
 
-from cycseq.formats.readers import ReadSettings
+from cycseq.formats.settings import ReadSettings
 from targets.seed import small
 
 KEYS = ("shape", "chunks", "chunk_shape", "dtype", "data_type", "fill_value", "order", "filters", "compressor", "codecs",

@@ -13,16 +13,20 @@ if TYPE_CHECKING:
     from cycseq.benchmarking.comparison.settings import CompareSettings
     from cycseq.benchmarking.settings import BenchmarkSettings
     from cycseq.benchmarking.table import benchmark
-    from cycseq.benchmarking.tuning import TuneSettings, tune
+    from cycseq.benchmarking.tuning.search import tune
+    from cycseq.benchmarking.tuning.settings import TuneSettings
     from cycseq.data.dataset import Condition, PerturbationData
     from cycseq.formats.inspect import inspect_file
-    from cycseq.formats.readers import ReadSettings, read
+    from cycseq.formats.readers import read
+    from cycseq.formats.settings import ReadSettings
     from cycseq.models import build_model, load_model
-    from cycseq.preparation.prepare import PrepareSettings, prepare
+    from cycseq.preparation.prepare import prepare
+    from cycseq.preparation.settings import PrepareSettings
     from cycseq.run.fitting import fit_run
     from cycseq.run.folder import Run
     from cycseq.score.coverage import coverage, coverage_by_stratum, reliability
-    from cycseq.score.evaluate import EvaluateSettings, evaluate
+    from cycseq.score.evaluate import evaluate
+    from cycseq.score.settings import EvaluateSettings
     from cycseq.score.summary import paired_differences, summarise
     from cycseq.show import plots as pl  # noqa: F401  (for type checkers: `cycseq.pl`)
     from cycseq.show.interpretation.genes import differential
@@ -30,35 +34,30 @@ if TYPE_CHECKING:
     from cycseq.show.report.page import write_report
     from cycseq.simulation.generate import simulate
     from cycseq.simulation.settings import SimulateSettings
-    from cycseq.split.base import Split, SplitSettings
+    from cycseq.split.base import Split
     from cycseq.split.make import make_splits
+    from cycseq.split.settings import SplitSettings
 
 _WHERE = {
     "cycseq.benchmarking.comparison.compare": ("compare",),
     "cycseq.benchmarking.comparison.settings": ("CompareSettings",),
     "cycseq.benchmarking.settings": ("BenchmarkSettings",),
     "cycseq.benchmarking.table": ("benchmark",),
-    "cycseq.benchmarking.tuning": (
-        "TuneSettings",
-        "tune",
-    ),
+    "cycseq.benchmarking.tuning.search": ("tune",),
+    "cycseq.benchmarking.tuning.settings": ("TuneSettings",),
     "cycseq.data.dataset": (
         "Condition",
         "PerturbationData",
     ),
     "cycseq.formats.inspect": ("inspect_file",),
-    "cycseq.formats.readers": (
-        "ReadSettings",
-        "read",
-    ),
+    "cycseq.formats.readers": ("read",),
+    "cycseq.formats.settings": ("ReadSettings",),
     "cycseq.models": (
         "build_model",
         "load_model",
     ),
-    "cycseq.preparation.prepare": (
-        "PrepareSettings",
-        "prepare",
-    ),
+    "cycseq.preparation.prepare": ("prepare",),
+    "cycseq.preparation.settings": ("PrepareSettings",),
     "cycseq.run.fitting": ("fit_run",),
     "cycseq.run.folder": ("Run",),
     "cycseq.score.coverage": (
@@ -66,10 +65,8 @@ _WHERE = {
         "coverage_by_stratum",
         "reliability",
     ),
-    "cycseq.score.evaluate": (
-        "EvaluateSettings",
-        "evaluate",
-    ),
+    "cycseq.score.evaluate": ("evaluate",),
+    "cycseq.score.settings": ("EvaluateSettings",),
     "cycseq.score.summary": (
         "paired_differences",
         "summarise",
@@ -82,11 +79,9 @@ _WHERE = {
     "cycseq.show.report.page": ("write_report",),
     "cycseq.simulation.generate": ("simulate",),
     "cycseq.simulation.settings": ("SimulateSettings",),
-    "cycseq.split.base": (
-        "Split",
-        "SplitSettings",
-    ),
+    "cycseq.split.base": ("Split",),
     "cycseq.split.make": ("make_splits",),
+    "cycseq.split.settings": ("SplitSettings",),
 }
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
 

@@ -19,7 +19,7 @@ from cycseq.benchmarking.cell import Cell
 from cycseq.benchmarking.work import Failure, Unit, failure, kept, outcomes, real_side
 from cycseq.data.dataset import PerturbationData
 from cycseq.errors import CycseqError
-from cycseq.score.evaluate import RealSide
+from cycseq.score.reference import RealSide
 from cycseq.split.base import SplitParts
 
 MOST_DEATHS = 3

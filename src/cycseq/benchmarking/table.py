@@ -13,9 +13,10 @@ from typing import Any
 import pandas as pd
 
 from cycseq.benchmarking.cell import Cell, cell_path
+from cycseq.benchmarking.choices import BASELINES, chosen_models, chosen_splits, everything_asked
 from cycseq.benchmarking.engines import computed
 from cycseq.benchmarking.result import CELLS, OF_CELL, OF_REPRODUCIBLE, RECORD, SKIPPED, TABLES, BenchmarkResult
-from cycseq.benchmarking.settings import BASELINES, BenchmarkSettings, chosen_models, chosen_splits, everything_asked
+from cycseq.benchmarking.settings import BenchmarkSettings
 from cycseq.benchmarking.work import PIECE, Failure, Task, Unit
 from cycseq.data.dataset import PerturbationData
 from cycseq.errors import FileError, SettingsError
@@ -26,11 +27,14 @@ from cycseq.run.facts import asked_otherwise
 from cycseq.run.record import environment
 from cycseq.score.ceiling import SPLIT_HALF
 from cycseq.score.certainty import COVERAGE, RELIABILITY
-from cycseq.score.evaluate import COLUMNS, EvaluateSettings
+from cycseq.score.evaluate import COLUMNS
+from cycseq.score.metrics import chosen
 from cycseq.score.reproducibility import reproducibility, reproducible_rows
+from cycseq.score.settings import EvaluateSettings
 from cycseq.score.summary import paired_differences, summarise
-from cycseq.split.base import Split, SplitSettings
+from cycseq.split.base import Split
 from cycseq.split.controls import shared_contexts
+from cycseq.split.settings import SplitSettings
 
 
 def benchmark(
@@ -73,7 +77,7 @@ def benchmark(
     started = time.monotonic()  # which no clock that is put right can turn back
     refuse_scaled(data)
     evaluation = evaluation or EvaluateSettings()
-    evaluation.chosen()  # an unknown metric is refused before anything is written
+    chosen(evaluation.metrics)  # an unknown metric is refused before anything is written
     models, splits = chosen_models(settings), chosen_splits(data, settings, splitting)
     asked = everything_asked(data, settings, evaluation, models, splits)
     with alone(out):

@@ -25,7 +25,9 @@ from cycseq.preparation.pseudobulk import responses
 from cycseq.run.parts import learnt_from, log1p_parts, with_others
 from cycseq.score.ceiling import REPEATS, SPLIT_HALF, split_half_once, wrong_target
 from cycseq.score.certainty import certainty
-from cycseq.score.evaluate import COLUMNS, EvaluateSettings, RealSide, evaluate
+from cycseq.score.evaluate import COLUMNS, evaluate
+from cycseq.score.reference import RealSide
+from cycseq.score.settings import EvaluateSettings
 from cycseq.split.base import Split, SplitParts
 
 MOST_CELLS = 500

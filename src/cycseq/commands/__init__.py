@@ -27,7 +27,7 @@ COMMANDS = {
     "suggest": "Say which conditions to measure next: the batch that would make the model surest.",
     "simulate": "Simulate a perturbation experiment whose truth is known.",
     "demo": "Run everything once on simulated data and open the report.",
-    "list": "List the models, metrics, splits or simulated worlds.",
+    "list": "List the models, metrics, splits, simulated worlds or other tools' layouts.",
     "completion": "Print a script with which a shell completes commands, options and names.",
 }
 """What `cycseq --help` lists; the order is that of a first session."""

@@ -5,22 +5,13 @@ from __future__ import annotations
 from argparse import Namespace
 from pathlib import Path
 
-import pandas as pd
-
 from cycseq.benchmarking.settings import BenchmarkSettings
-from cycseq.benchmarking.table import benchmark
-from cycseq.commands.data_option import add_data_option, read_cells
+from cycseq.commands.data_option import add_data_option
 from cycseq.commands.parser import Parser, settings_of
-from cycseq.commands.terminal import headline, say
+from cycseq.commands.terminal import say
 from cycseq.errors import ModelError
-from cycseq.score.ceiling import WRONG_TARGET
-from cycseq.score.evaluate import EvaluateSettings
-from cycseq.score.reference import shared_controls
-from cycseq.score.reproducibility import reproducible_rows
-from cycseq.show.report.judged import Judged
-from cycseq.show.report.page import write_report
-from cycseq.show.report.sentences import about, untelling
-from cycseq.split.base import SplitSettings
+from cycseq.score.settings import EvaluateSettings
+from cycseq.split.settings import SplitSettings
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
@@ -37,6 +28,16 @@ def configure(parser: Parser, _words: list[str]) -> None:
 
 def run(options: Namespace) -> None:
     """Compute what is missing, print the headline, write the report."""
+    from cycseq.benchmarking.table import benchmark
+    from cycseq.commands.cells import read_cells
+    from cycseq.commands.scores import headline, with_coverage
+    from cycseq.score.ceiling import WRONG_TARGET
+    from cycseq.score.reference import shared_controls
+    from cycseq.score.reproducibility import reproducible_rows
+    from cycseq.show.report.judged import Judged
+    from cycseq.show.report.page import write_report
+    from cycseq.show.report.sentences import about, untelling
+
     data = read_cells(options.data, options)
     result = benchmark(
         data,
@@ -51,7 +52,7 @@ def run(options: Namespace) -> None:
     for split, rows in result.summary.groupby("split", sort=False):
         judged = Judged.of(result, str(split))
         title = f"{split}: means over test conditions (summary.csv has intervals, {about(judged.table)})"
-        shown = _with_coverage(rows[~rows["model"].str.endswith(WRONG_TARGET)])
+        shown = with_coverage(rows[~rows["model"].str.endswith(WRONG_TARGET)])
         headline(shown.rename(columns={"mean": "value"}), ["model"], title=title)
         say([*judged.in_short(), *untelling(judged.table)])
     if shared := sorted({context for split in result.record["splits"] for context in split["shared_controls"]}):
@@ -71,10 +72,3 @@ def run(options: Namespace) -> None:
         failed = result.failed[0]
         msg = f"{len(result.failed)} of the table's cells broke (first: {failed.model} on {failed.split}: {failed.error}); run the same command to try them again."
         raise ModelError(msg)
-
-
-def _with_coverage(rows: pd.DataFrame) -> pd.DataFrame:
-    """The model's name says over how many conditions its mean is, where that is not all."""
-    covered = rows.groupby("model")["n_conditions"].transform("max")
-    said = rows["model"] + " (" + covered.astype(str) + f" of {covered.max()} conditions)"
-    return rows.assign(model=rows["model"].where(covered == covered.max(), said))

@@ -6,24 +6,19 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Literal
 
-from cycseq.benchmarking.comparison.compare import compare
-from cycseq.benchmarking.comparison.scoring import TASKS, summary
 from cycseq.benchmarking.comparison.settings import CompareSettings
 from cycseq.commands.parser import Parser, settings_of
-from cycseq.commands.terminal import say, say_counts, table
-from cycseq.formats.readers import read
+from cycseq.commands.terminal import say, table
 
-SHOWN = {
-    "reconstruction": TASKS["reconstruction"],
-    "generation": (
-        "pearson2_mean",
-        "pearson_delta",
-        "zero_fraction_error",
-        "mean_variance_error",
-        "edistance",
-        "c2st_auc",
-    ),
-}
+GENERATION = (
+    "pearson2_mean",
+    "pearson_delta",
+    "zero_fraction_error",
+    "mean_variance_error",
+    "edistance",
+    "c2st_auc",
+)
+"""Metrics of generated cells that are printed."""
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
@@ -47,6 +42,10 @@ def configure(parser: Parser, _words: list[str]) -> None:
 
 def run(options: Namespace) -> None:
     """Fit what is missing, score, draw, write the page, print the tables."""
+    from cycseq.benchmarking.comparison.compare import compare
+    from cycseq.benchmarking.comparison.scoring import TASKS, summary
+    from cycseq.commands.cells import say_counts
+    from cycseq.formats.readers import read
     from cycseq.show.report.comparison_page import sentences, write_comparison
 
     data = read(options.data).loaded("cycseq compare")
@@ -61,7 +60,7 @@ def run(options: Namespace) -> None:
     )
     page = write_comparison(result, latent_map=options.map)
     values = summary(result.metrics)
-    for task, names in SHOWN.items():
+    for task, names in {"reconstruction": TASKS["reconstruction"], "generation": GENERATION}.items():
         models = list(result.reconstructed if task == "reconstruction" else result.generated)
         rows = [(model, *(float(values[model, f"{task}/{name}"]) for name in names)) for model in models]
         table(["model", *names], rows, title=f"{task} of the test cells")

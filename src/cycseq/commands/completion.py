@@ -4,27 +4,15 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from contextlib import suppress
+from functools import cache
 from importlib import import_module
 from typing import Any, Literal, get_args, get_origin
 
 from cycseq.commands import COMMANDS
 from cycseq.commands.parser import Parser
-from cycseq.errors import MissingPackageError
-from cycseq.formats.catalog import DATASETS
-from cycseq.models import MODELS
-from cycseq.score.metrics import GROUPS, METRICS
-from cycseq.split.base import KINDS
+from cycseq.split.settings import KINDS
 
 Shell = Literal["bash", "zsh"]
-NAMES = {
-    ("datasets", "name"): (*DATASETS, "cycseq"),
-    ("benchmark", "--split"): tuple(KINDS),
-    ("*", "--model"): tuple(MODELS),
-    ("*", "--models"): ("baselines", "all", *MODELS),
-    ("*", "--metrics"): (*GROUPS, *METRICS),
-}
-"""What may follow an option, or stand in its place, where the type does not say."""
 SCRIPT = """# Completion of cycseq, written by: cycseq completion {shell}
 {start}_cycseq() {{
   local current="${{COMP_WORDS[COMP_CWORD]}}" previous="${{COMP_WORDS[COMP_CWORD-1]}}" head="" words=""
@@ -86,14 +74,29 @@ def script(shell: Shell) -> str:
 def _hints(command: str) -> dict[str, Any]:
     """The type of every option and positional argument of a command, as they are typed."""
     parser = Parser(command, "")
-    with suppress(MissingPackageError):  # a command whose packages are absent is completed by name alone
-        import_module(f"cycseq.commands.{command}").configure(parser, ["--model=NoChange"])  # which imports no network
+    import_module(f"cycseq.commands.{command}").configure(parser, ["--model=NoChange"])  # which imports no network
     return parser.typed_hints()
+
+
+@cache
+def _names() -> dict[tuple[str, str], tuple[str, ...]]:
+    """What may follow an option, or stand in its place, where the type does not say."""
+    from cycseq.formats.catalog import DATASETS
+    from cycseq.models import MODELS
+    from cycseq.score.metrics import GROUPS, METRICS
+
+    return {
+        ("datasets", "name"): (*DATASETS, "cycseq"),
+        ("benchmark", "--split"): tuple(KINDS),
+        ("*", "--model"): tuple(MODELS),
+        ("*", "--models"): ("baselines", "all", *MODELS),
+        ("*", "--metrics"): (*GROUPS, *METRICS),
+    }
 
 
 def _choices(command: str, name: str, hint: Any) -> tuple[str, ...]:
     """What may follow an option, or stand in a place."""
-    names = NAMES.get((command, name), NAMES.get(("*", name), ()))
+    names = _names().get((command, name), _names().get(("*", name), ()))
     return names or tuple(map(str, get_args(hint) if get_origin(hint) is Literal else ()))
 
 

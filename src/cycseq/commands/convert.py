@@ -7,17 +7,14 @@ from pathlib import Path
 
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say
-from cycseq.formats.predicted import of_real, read_predicted
-from cycseq.formats.readers import ReadSettings, read
-from cycseq.formats.writers import LAYOUTS, layout_named, of_contexts, write_as
+from cycseq.formats.settings import ReadSettings
 from cycseq.io.files import check_output
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
     """Options."""
-    shown = "; ".join(f"{layout.name}: {layout.what}" for layout in LAYOUTS.values())
     parser.add_argument("file", type=Path, help="Real or predicted cells, in any format that cycseq reads.")
-    parser.add_argument("--to", required=True, type=str, help=f"Layout. {shown}.")
+    parser.add_argument("--to", required=True, type=str, help="Layout of the other tool (cycseq list layouts).")
     parser.add_argument("--out", required=True, type=Path, help="Where to write: .h5ad, or a folder.")
     parser.add_argument("--contexts", type=list[str], default=[], help="Contexts to write; all if left out.")
     parser.add_argument("--real", type=Path, help="Real cells with their controls, for cell-eval.")
@@ -27,6 +24,10 @@ def configure(parser: Parser, _words: list[str]) -> None:
 
 def run(options: Namespace) -> None:
     """Read and write."""
+    from cycseq.formats.predicted import of_real, read_predicted
+    from cycseq.formats.readers import read
+    from cycseq.formats.writers import layout_named, of_contexts, write_as
+
     layout = layout_named(options.to)
     check_output(options.out, overwrite=options.overwrite, endings=layout.endings)
     reading = settings_of(ReadSettings, options)

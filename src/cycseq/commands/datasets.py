@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say, table
-from cycseq.data.dataset import DATA_ENDINGS, PerturbationData
 from cycseq.errors import SettingsError
-from cycseq.formats.catalog import DATASETS, DataSet, dataset, fetch
-from cycseq.formats.catalog.corpus import CorpusSettings, join
+from cycseq.formats.settings import CorpusSettings
 from cycseq.io.download import DownloadSettings
 from cycseq.io.files import check_output
 
@@ -34,6 +31,11 @@ def configure(parser: Parser, _words: list[str]) -> None:
 
 def run(options: Namespace) -> None:
     """Say what there is, or download, read and write."""
+    from cycseq.commands.data_sets import corpus_description, description, read_parts
+    from cycseq.data.dataset import DATA_ENDINGS
+    from cycseq.formats.catalog import DATASETS, dataset, fetch
+    from cycseq.formats.catalog.corpus import join
+
     name = ALL if options.all_cycseq else options.name
     if options.action == "list":
         rows = [(d.name, d.method, d.size, d.what) for d in DATASETS.values()]
@@ -44,7 +46,9 @@ def run(options: Namespace) -> None:
         msg = f"cycseq datasets {options.action} needs the name of a data set: cycseq datasets list shows them."
         raise SettingsError(msg)
     if options.action == "info":
-        say(_described(dataset(name)) if name != ALL else _corpus(settings_of(CorpusSettings, options)))
+        say(
+            description(dataset(name)) if name != ALL else corpus_description(settings_of(CorpusSettings, options), ALL)
+        )
         return
     if options.out is None:
         msg = f"cycseq datasets fetch {name} needs --out FILE.h5ad: where to write."
@@ -53,46 +57,9 @@ def run(options: Namespace) -> None:
     downloading = settings_of(DownloadSettings, options)
     if name == ALL:
         wanted = settings_of(CorpusSettings, options)
-        data = join(_parts([dataset(part) for part in wanted.datasets], downloading, options.file), wanted)
+        data = join(read_parts([dataset(part) for part in wanted.datasets], downloading, options.file), wanted)
     else:
         data = fetch(dataset(name), downloading, options.file)
     data.write(options.out, overwrite=options.overwrite)
     size = f"{data.n_cells:,} cells x {len(data.genes):,} genes, {len(data.conditions())} conditions"
     say([f"{name}:", *(f"  {note}" for note in data.notes), f"wrote {options.out}: {size}, {data.scale}"])
-
-
-def _parts(
-    wanted: list[DataSet], downloading: DownloadSettings, given: Path | None
-) -> Iterator[tuple[DataSet, PerturbationData]]:
-    for part in wanted:
-        if part.file_needed and given is None:
-            others = ",".join(other.name for other in wanted if not other.file_needed)
-            msg = f"{part.name} needs a log-in: say --file {part.file_help} Or go without it: --datasets {others}."
-            raise SettingsError(msg)
-    for part in wanted:
-        say(f"reading {part.name}")
-        yield part, fetch(part, downloading, given if part.file_needed else None)
-
-
-def _described(data: DataSet) -> list[str]:
-    lines = [
-        data.name,
-        f"  what: {data.what}",
-        f"  method: {data.method}",
-        f"  publication: {data.publication}",
-        f"  download: {data.size}",
-        f"  labels: {data.labels}",
-        f"  layout known from: {data.checked}",
-    ]
-    if data.file_help:
-        need = "needed" if data.file_needed else "instead of some downloads"
-        lines.append(f"  --file ({need}): {data.file_help}")
-    hashed = sum(file.known_hash is not None for file in data.files)
-    lines += [f"  files: {len(data.files)}, {hashed} of them with a published hash"]
-    return lines + [f"    {file.url}" for file in data.files]
-
-
-def _corpus(settings: CorpusSettings) -> list[str]:
-    steps = ["common genes", *["ComBat"] * settings.combat, *["metacells"] * settings.metacells]
-    parts = [f"  {name}: {dataset(name).what}" for name in settings.datasets]
-    return [f"{ALL}: the first CycSeq's corpus ({', '.join(steps)}), {len(parts)} data sets", *parts]

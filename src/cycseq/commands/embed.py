@@ -6,12 +6,9 @@ from argparse import Namespace
 from pathlib import Path
 
 from cycseq.commands.parser import Parser, settings_of
-from cycseq.commands.terminal import say, say_counts, table
-from cycseq.data.dataset import DATA_ENDINGS
-from cycseq.formats.readers import read
+from cycseq.commands.terminal import say, table
 from cycseq.io.files import check_output, write_text
-from cycseq.run.embedding import IntegrationSettings, embed, score_embeddings
-from cycseq.run.folder import Run
+from cycseq.run.settings import IntegrationSettings
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
@@ -31,6 +28,12 @@ def configure(parser: Parser, _words: list[str]) -> None:
 
 def run(options: Namespace) -> None:
     """Embed, score, write."""
+    from cycseq.commands.cells import say_counts
+    from cycseq.data.dataset import DATA_ENDINGS
+    from cycseq.formats.readers import read
+    from cycseq.run.embedding import embed, score_embeddings
+    from cycseq.run.folder import Run
+
     scores_path = options.out.with_suffix(".scores.csv")
     check_output(options.out, overwrite=options.overwrite, endings=DATA_ENDINGS)
     if options.score:

@@ -6,18 +6,13 @@ from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
-
 from cycseq.commands.parser import Parser, settings_of
-from cycseq.commands.terminal import headline, say, say_counts, table
-from cycseq.data.scale import SaidScale
+from cycseq.commands.terminal import say, table
+from cycseq.data.settings import SaidScale
 from cycseq.errors import DataError
-from cycseq.formats.predicted import of_real, read_predicted
-from cycseq.formats.readers import ReadSettings, read
+from cycseq.formats.settings import ReadSettings
 from cycseq.io.files import check_output, write_text
-from cycseq.run.pairs import evaluate_pairs
-from cycseq.run.scoring import evaluate_prediction
-from cycseq.score.evaluate import EvaluateSettings
+from cycseq.score.settings import EvaluateSettings
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
@@ -50,6 +45,15 @@ def configure(parser: Parser, _words: list[str]) -> None:
 
 def run(options: Namespace) -> None:
     """Compare and write."""
+    import pandas as pd
+
+    from cycseq.commands.cells import say_counts
+    from cycseq.commands.scores import headline
+    from cycseq.formats.predicted import of_real, read_predicted
+    from cycseq.formats.readers import read
+    from cycseq.run.pairs import evaluate_pairs
+    from cycseq.run.scoring import evaluate_prediction
+
     check_output(options.out, overwrite=options.overwrite)
     reading = settings_of(ReadSettings, options)
     real = read(options.real, of_real(reading))

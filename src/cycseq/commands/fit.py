@@ -5,12 +5,10 @@ from __future__ import annotations
 from argparse import Namespace
 from pathlib import Path
 
-from cycseq.commands.data_option import add_data_option, read_cells
-from cycseq.commands.model_option import add_model_option, chosen_model
-from cycseq.commands.parser import Parser
+from cycseq.commands.data_option import add_data_option
+from cycseq.commands.model_option import add_model_option, short_name
+from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say
-from cycseq.run.fitting import fit_run, progress_of
-from cycseq.split.base import Split
 
 
 def configure(parser: Parser, words: list[str]) -> None:
@@ -31,7 +29,12 @@ def configure(parser: Parser, words: list[str]) -> None:
 
 def run(options: Namespace) -> None:
     """Fit and save."""
-    model = chosen_model(options)
+    from cycseq.commands.cells import read_cells
+    from cycseq.models import model_class
+    from cycseq.run.fitting import fit_run, progress_of
+    from cycseq.split.base import Split
+
+    model = settings_of(model_class(short_name(options.model)), options, prefix="model.")
     split = Split.read(options.split)
     data = read_cells(options.data, options)
     progress = progress_of(options.run) if options.resume else "none"

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say
-from cycseq.formats.inspect import inspect_file
-from cycseq.formats.readers import ReadSettings
+from cycseq.formats.settings import ReadSettings
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
@@ -19,4 +18,6 @@ def configure(parser: Parser, _words: list[str]) -> None:
 
 def run(options: Namespace) -> None:
     """Say what the file holds."""
+    from cycseq.formats.inspect import inspect_file
+
     say(inspect_file(options.file, settings_of(ReadSettings, options)).text())

@@ -1,4 +1,4 @@
-"""`cycseq list models|metrics|splits|worlds`."""
+"""`cycseq list models|metrics|splits|worlds|layouts`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 from cycseq.commands.parser import Parser
 from cycseq.commands.terminal import table
 
-Kind = Literal["models", "metrics", "splits", "worlds"]
+Kind = Literal["models", "metrics", "splits", "worlds", "layouts"]
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
@@ -18,7 +18,8 @@ def configure(parser: Parser, _words: list[str]) -> None:
 
 def run(options: Namespace) -> None:
     """Print the table of one kind."""
-    {"models": _models, "metrics": _metrics, "splits": _splits, "worlds": _worlds}[options.kind]()
+    tables = {"models": _models, "metrics": _metrics, "splits": _splits, "worlds": _worlds, "layouts": _layouts}
+    tables[options.kind]()
 
 
 def _models() -> None:
@@ -41,7 +42,7 @@ def _metrics() -> None:
 
 
 def _splits() -> None:
-    from cycseq.split.base import KINDS
+    from cycseq.split.settings import KINDS
 
     table(("split", "what it holds out"), KINDS.items())
 
@@ -50,3 +51,9 @@ def _worlds() -> None:
     from cycseq.simulation.settings import WORLDS
 
     table(("world", "settings"), [(name, ", ".join(f"{k}={v}" for k, v in s.items())) for name, s in WORLDS.items()])
+
+
+def _layouts() -> None:
+    from cycseq.formats.writers import LAYOUTS
+
+    table(("layout", "what it is"), [(layout.name, layout.what) for layout in LAYOUTS.values()])

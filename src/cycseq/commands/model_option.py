@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
-
-from cycseq.commands.parser import Parser, flat_config, settings_of, values_of
+from cycseq.commands.parser import Parser, flat_config, values_of
 from cycseq.errors import SettingsError
-from cycseq.models import MODELS, model_class
-from cycseq.models.base import Model
 
 HELP = "--model.help"
 
@@ -27,8 +23,10 @@ def add_model_option(parser: Parser, words: list[str]) -> None:
     named = [*shown, *values_of("--model", words)]
     for config in [] if named else values_of("--config", words):
         named += [str(name) for name in [flat_config(config).get("model")] if name is not None]
-    kinds = [model_class(_short(name)) for name in named]
-    if kinds:
+    if named:
+        from cycseq.models import model_class
+
+        kinds = [model_class(short_name(name)) for name in named]
         parser.add_settings(kinds[-1], prefix="model.", title=f"settings of {kinds[-1].__name__}")
     elif any(word.startswith("--model.") for word in words):
         msg = f"settings of a model need its name: --model NAME. {HELP} NAME shows what it can be set to."
@@ -38,12 +36,9 @@ def add_model_option(parser: Parser, words: list[str]) -> None:
         raise SystemExit(0)
 
 
-def chosen_model(options: Namespace) -> Model:
-    """The model with its settings."""
-    return settings_of(model_class(_short(options.model)), options, prefix="model.")
-
-
-def _short(name: str) -> str:
+def short_name(name: str) -> str:
     """``cycseq.models.baselines.ridge.Ridge`` -> ``Ridge``; any other name stays, and is refused by name where there is no such model."""
+    from cycseq.models import MODELS
+
     module, _, last = name.rpartition(".")
     return last if MODELS.get(last) == module else name

@@ -5,16 +5,11 @@ from __future__ import annotations
 from argparse import Namespace
 from pathlib import Path
 
-import pandas as pd
-
 from cycseq.commands.figure import add_plot_option, check_plot, write_plot
 from cycseq.commands.parser import Parser, settings_of
-from cycseq.commands.terminal import say, say_counts, table
-from cycseq.data.dataset import PerturbationData
-from cycseq.formats.readers import read
+from cycseq.commands.terminal import say, table
 from cycseq.io.files import check_output, write_text
-from cycseq.preparation.prepare import as_log1p
-from cycseq.show.interpretation.pathways import PathwaySettings, pathway_scores, read_gmt, set_deltas
+from cycseq.show.interpretation.settings import PathwaySettings
 
 SHOWN = ("context", "perturbation", "pathway", "n_genes", "mean_delta", "z", "p_adjusted")
 MOST_SHOWN = 12
@@ -40,11 +35,14 @@ def configure(parser: Parser, _words: list[str]) -> None:
 
 def run(options: Namespace) -> None:
     """Score, write, draw."""
+    from cycseq.commands.cells import read_log1p
+    from cycseq.show.interpretation.pathways import pathway_scores, read_gmt, set_deltas
+
     check_output(options.out, overwrite=options.overwrite, endings=(".csv",))
     check_plot(options.plot, overwrite=options.overwrite)
     sets = read_gmt(options.gmt)
-    predicted = _cells(options.predicted)
-    real = None if options.real is None else _cells(options.real)
+    predicted = read_log1p(options.predicted)
+    real = None if options.real is None else read_log1p(options.real)
     scores = pathway_scores(predicted, sets, real, settings=settings_of(PathwaySettings, options))
     if real is not None:
         scores.insert(5, "real_mean_delta", set_deltas(real, scores, sets))
@@ -55,19 +53,15 @@ def run(options: Namespace) -> None:
         f"wrote {options.out}: {len(scores):,} rows (set and condition), {len(sure):,} with an adjusted p below {ALPHA}"
     )
     if options.plot is not None:
-        _draw(scores, options.plot, overwrite=options.overwrite)
+        from cycseq.show.plots import pathways
 
-
-def _cells(path: Path) -> PerturbationData:
-    cells = read(path)
-    say_counts(path, cells)
-    return as_log1p(cells)
-
-
-def _draw(scores: pd.DataFrame, path: Path, *, overwrite: bool) -> None:
-    from cycseq.show.plots import pathways
-
-    n = min(12, scores["pathway"].nunique())
-    conditions = len(scores[["context", "perturbation"]].drop_duplicates())
-    width, height = (5.6, 0.9 + 0.26 * n) if conditions == 1 else (4.6 + 0.5 * conditions, 1.9 + 0.26 * n)
-    write_plot(lambda ax: pathways(scores, n=n, ax=ax), path, width=width, height=height, overwrite=overwrite)
+        n = min(12, scores["pathway"].nunique())
+        conditions = len(scores[["context", "perturbation"]].drop_duplicates())
+        width, height = (5.6, 0.9 + 0.26 * n) if conditions == 1 else (4.6 + 0.5 * conditions, 1.9 + 0.26 * n)
+        write_plot(
+            lambda ax: pathways(scores, n=n, ax=ax),
+            options.plot,
+            width=width,
+            height=height,
+            overwrite=options.overwrite,
+        )

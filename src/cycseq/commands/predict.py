@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import pandas as pd
-
-from cycseq.commands.data_option import add_memory_option, read_cells
+from cycseq.commands.data_option import add_memory_option
 from cycseq.commands.parser import Parser
 from cycseq.commands.terminal import say
-from cycseq.data.dataset import DATA_ENDINGS, Condition, PerturbationData
-from cycseq.data.posterior import all_changes
-from cycseq.errors import SettingsError
-from cycseq.formats.pieces import write_predictions
 from cycseq.io.files import check_output, write_text
-from cycseq.run.folder import Run
-from cycseq.run.pairs import pairs_of
 
 Direction = Literal["forward", "reverse"]
 SURE = 0.05
@@ -68,6 +58,13 @@ def configure(parser: Parser, _words: list[str]) -> None:
 
 def run(options: Namespace) -> None:
     """Predict and write."""
+    import pandas as pd
+
+    from cycseq.commands.predictions import Tables, predicted_pieces
+    from cycseq.data.dataset import DATA_ENDINGS
+    from cycseq.formats.pieces import write_predictions
+    from cycseq.run.folder import Run
+
     check_output(options.out, overwrite=options.overwrite, endings=DATA_ENDINGS)
     for table in (options.genes_out, options.pairs):
         if table is not None:
@@ -75,8 +72,10 @@ def run(options: Namespace) -> None:
     opened = Run.open(options.run, memory=options.memory)
     if opened.broken:
         say(f"note: {opened.broken}")
-    tables = _Tables()
-    written = write_predictions(tables.noted(_made(opened, options), options), options.out, overwrite=options.overwrite)
+    tables = Tables()
+    written = write_predictions(
+        tables.noted(predicted_pieces(opened, options), options), options.out, overwrite=options.overwrite
+    )
     conditions = ", ".join(map(str, tables.conditions[:8])) + (", ..." if len(tables.conditions) > 8 else "")
     say(f"wrote {options.out}: {written.n_obs:,} predicted cells x {written.n_vars:,} genes, log1p ({conditions})")
     if options.pairs is not None:
@@ -91,36 +90,3 @@ def run(options: Namespace) -> None:
             f"wrote {options.genes_out}: {len(genes):,} rows (gene and condition), {sure:,} with a local false sign rate "
             f"(lfsr) of at most {SURE}; nothing can be told of {int((~genes['informative'].astype(bool)).sum()):,}"
         )
-
-
-@dataclass
-class _Tables:
-    """What is written beside the predicted cells, piece by piece."""
-
-    conditions: list[Condition] = field(default_factory=list)
-    genes: list[pd.DataFrame] = field(default_factory=list)
-    pairs: list[pd.DataFrame] = field(default_factory=list)
-
-    def noted(self, pieces: Iterable[PerturbationData], options: Namespace) -> Iterator[PerturbationData]:
-        """The same pieces, of which the tables that were asked for are made."""
-        for piece in pieces:
-            self.conditions += piece.conditions()
-            if options.genes_out is not None:
-                self.genes.append(all_changes(piece))
-            if options.pairs is not None:
-                self.pairs.append(pairs_of(piece))
-            yield piece
-
-
-def _made(opened: Run, options: Namespace) -> Iterable[PerturbationData]:
-    """The cells that were asked for, in either direction."""
-    if options.direction == "forward" and options.perturbed is not None:
-        msg = "--perturbed cells are where --direction reverse starts from: say that, or give control cells with --controls."
-        raise SettingsError(msg)
-    controls, perturbed = (
-        None if path is None else read_cells(path, options) for path in (options.controls, options.perturbed)
-    )
-    told = {"controls": controls, "n_cells": options.cells, "seed": options.seed}
-    if options.direction == "reverse":
-        return [opened.restore(options.conditions, perturbed=perturbed, **told)]
-    return opened.predictions(options.conditions, **told)

@@ -7,12 +7,9 @@ from pathlib import Path
 
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say
-from cycseq.data.dataset import DATA_ENDINGS
-from cycseq.formats.readers import ReadSettings, default_context, read
-from cycseq.formats.readers.stored import memory_bytes
+from cycseq.formats.settings import ReadSettings
 from cycseq.io.files import check_output
-from cycseq.matrix.cluster import cluster
-from cycseq.preparation.prepare import PrepareSettings, prepare
+from cycseq.preparation.settings import PrepareSettings
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
@@ -32,6 +29,10 @@ def configure(parser: Parser, _words: list[str]) -> None:
 
 def run(options: Namespace) -> None:
     """Read, prepare, write."""
+    from cycseq.data.dataset import DATA_ENDINGS
+    from cycseq.formats.readers.stored import memory_bytes
+    from cycseq.matrix.cluster import cluster
+
     check_output(options.out, overwrite=options.overwrite, endings=DATA_ENDINGS)
     reading = settings_of(ReadSettings, options)
     room = None if reading.memory is None else memory_bytes(reading.memory)
@@ -40,6 +41,9 @@ def run(options: Namespace) -> None:
 
 
 def _prepare(options: Namespace, reading: ReadSettings) -> None:
+    from cycseq.formats.readers import default_context, read
+    from cycseq.preparation.prepare import prepare
+
     inputs = [read(file, reading) for file in options.files]
     for file, data in zip(options.files, inputs, strict=True):
         say([f"{file.name}: {data.n_cells:,} cells x {len(data.genes):,} genes", *(f"  {note}" for note in data.notes)])

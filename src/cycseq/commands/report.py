@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cycseq.commands.parser import Parser
 from cycseq.commands.terminal import say
-from cycseq.show.report.page import Stratum, write_report
+from cycseq.show.report.settings import Stratum
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
@@ -27,4 +27,6 @@ def configure(parser: Parser, _words: list[str]) -> None:
 
 def run(options: Namespace) -> None:
     """Write the page."""
+    from cycseq.show.report.page import write_report
+
     say(f"wrote {write_report(options.folder, options.out, stratum=options.stratum, overwrite=options.overwrite)}")

@@ -7,10 +7,7 @@ from pathlib import Path
 
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say
-from cycseq.data.dataset import DATA_ENDINGS
-from cycseq.formats.readers.stored import fits
 from cycseq.io.files import check_output
-from cycseq.simulation.generate import simulate, simulate_to
 from cycseq.simulation.settings import SimulateSettings
 
 
@@ -28,6 +25,10 @@ def configure(parser: Parser, _words: list[str]) -> None:
 
 def run(options: Namespace) -> None:
     """Simulate and write."""
+    from cycseq.data.dataset import DATA_ENDINGS
+    from cycseq.formats.readers.stored import fits
+    from cycseq.simulation.generate import simulate, simulate_to
+
     check_output(options.out, overwrite=options.overwrite, endings=DATA_ENDINGS)
     settings = settings_of(SimulateSettings, options)
     if fits(settings.most_bytes(), settings.cells, options.memory):

@@ -6,15 +6,12 @@ from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
-from cycseq.commands.data_option import add_data_option, read_plainly
+from cycseq.commands.data_option import add_data_option
 from cycseq.commands.parser import Parser, settings_of
-from cycseq.commands.terminal import say, say_choices, table
-from cycseq.data.dataset import PerturbationData
+from cycseq.commands.terminal import say, table
 from cycseq.errors import SplitError
 from cycseq.io.files import check_output
-from cycseq.split.base import Split, SplitSettings
-from cycseq.split.leakage import check_leakage
-from cycseq.split.make import make_splits
+from cycseq.split.settings import SplitSettings
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
@@ -35,13 +32,16 @@ def configure(parser: Parser, _words: list[str]) -> None:
 
 def run(options: Namespace) -> None:
     """Make splits, or check one."""
+    from cycseq.commands.cells import read_plainly, say_choices
+    from cycseq.split.make import make_splits
+
+    if options.check:
+        _check(options)
+        return
     data = read_plainly(options.data, options)
     say_choices(options.data, data)
-    if options.check:
-        _check(options, data)
-        return
     splits = make_splits(data, settings_of(SplitSettings, options))
-    paths = _paths(splits, options.out)
+    paths = _paths([split.name for split in splits], options.out)
     for path in paths:
         check_output(path, overwrite=options.overwrite)
     for split, path in zip(splits, paths, strict=False):
@@ -52,8 +52,14 @@ def run(options: Namespace) -> None:
     say([f"wrote {path}" for path in paths])
 
 
-def _check(options: Namespace, data: PerturbationData) -> None:
+def _check(options: Namespace) -> None:
     """Say what is wrong with a split, or that nothing is; write it with its hashes where an output is named."""
+    from cycseq.commands.cells import read_plainly, say_choices
+    from cycseq.split.base import Split
+    from cycseq.split.leakage import check_leakage
+
+    data = read_plainly(options.data, options)
+    say_choices(options.data, data)
     if options.out is not None:
         check_output(options.out, overwrite=options.overwrite, endings=(".json",))
     read_split = Split.read(options.check, by_hand=True)
@@ -76,14 +82,12 @@ def _check(options: Namespace, data: PerturbationData) -> None:
     say(f"wrote {options.out}")
 
 
-def _paths(splits: tuple[Split, ...], out: Path | None) -> list[Path]:
+def _paths(names: list[str], out: Path | None) -> list[Path]:
     if out is None:
         return []
-    if len(splits) == 1 and out.suffix == ".json":
+    if len(names) == 1 and out.suffix == ".json":
         return [out]
     if out.suffix == ".json":
-        msg = (
-            f"{len(splits)} splits are made, but --out {out} is one file: name a folder, or choose one with --context."
-        )
+        msg = f"{len(names)} splits are made, but --out {out} is one file: name a folder, or choose one with --context."
         raise SplitError(msg)
-    return [out / f"{split.name.replace(':', '-').replace('/', '-')}.json" for split in splits]
+    return [out / f"{name.replace(':', '-').replace('/', '-')}.json" for name in names]

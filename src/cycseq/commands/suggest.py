@@ -5,15 +5,10 @@ from __future__ import annotations
 from argparse import Namespace
 from pathlib import Path
 
-import pandas as pd
-
 from cycseq.commands.figure import add_plot_option, check_plot, write_plot
 from cycseq.commands.parser import Parser
 from cycseq.commands.terminal import say, table
-from cycseq.data.dataset import Condition
 from cycseq.io.files import check_output, write_text
-from cycseq.run.folder import Run
-from cycseq.run.suggest import COLUMNS, suggest
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
@@ -38,6 +33,10 @@ def configure(parser: Parser, _words: list[str]) -> None:
 
 def run(options: Namespace) -> None:
     """Choose, write, draw."""
+    from cycseq.data.dataset import Condition
+    from cycseq.run.folder import Run
+    from cycseq.run.suggest import COLUMNS, suggest
+
     check_output(options.out, overwrite=options.overwrite, endings=(".csv",))
     check_plot(options.plot, overwrite=options.overwrite)
     opened = Run.open(options.run)
@@ -61,11 +60,13 @@ def run(options: Namespace) -> None:
     left = chosen["variance_left"].iloc[-1]
     say(f"wrote {options.out}: the batch of {len(chosen)} is expected to leave {left:.0%} of the posterior variance")
     if options.plot is not None:
-        _draw(chosen, options.plot, overwrite=options.overwrite)
+        from cycseq.show.plots import variance_left
 
-
-def _draw(chosen: pd.DataFrame, path: Path, *, overwrite: bool) -> None:
-    from cycseq.show.plots import variance_left
-
-    height = 0.9 + 0.28 * len(chosen)
-    write_plot(lambda ax: variance_left(chosen, ax=ax), path, width=5.6, height=height, overwrite=overwrite)
+        height = 0.9 + 0.28 * len(chosen)
+        write_plot(
+            lambda ax: variance_left(chosen, ax=ax),
+            options.plot,
+            width=5.6,
+            height=height,
+            overwrite=options.overwrite,
+        )

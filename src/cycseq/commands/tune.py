@@ -6,11 +6,10 @@ import shlex
 from argparse import Namespace
 from pathlib import Path
 
-from cycseq.benchmarking.tuning import TuneSettings, tune
-from cycseq.commands.data_option import add_data_option, read_cells
+from cycseq.benchmarking.tuning.settings import TuneSettings
+from cycseq.commands.data_option import add_data_option
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say, table
-from cycseq.split.base import Split
 
 BEST, FIGURE = "best.yaml", "trials.png"
 
@@ -26,6 +25,10 @@ def configure(parser: Parser, _words: list[str]) -> None:
 
 def run(options: Namespace) -> None:
     """Search, print what was best, write it as a configuration for `cycseq fit`."""
+    from cycseq.benchmarking.tuning.search import tune
+    from cycseq.commands.cells import read_cells
+    from cycseq.split.base import Split
+
     settings = settings_of(TuneSettings, options)
     split = Split.read(options.split)
     data = read_cells(options.data, options)

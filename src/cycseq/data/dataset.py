@@ -15,8 +15,8 @@ import anndata as ad
 import numpy as np
 
 from cycseq.data.condition import Condition
-from cycseq.data.labels import ObsKeys
 from cycseq.data.scale import Scale
+from cycseq.data.settings import ObsKeys
 from cycseq.data.usual_names import CONTROL
 from cycseq.data.validate import OBS, admit
 from cycseq.data.values import brought_in, digests, most_bytes, write_adata

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -22,6 +21,7 @@ from cycseq.data.control_labels import (
 )
 from cycseq.data.label_columns import find_columns, labelled_cells, named_column, translate
 from cycseq.data.levels import pooled_doses, pooled_times, split_context
+from cycseq.data.settings import ObsKeys
 from cycseq.data.usual_names import (
     BATCH_NAMES,
     CONTEXT_NAMES,
@@ -32,31 +32,6 @@ from cycseq.data.usual_names import (
     canonical_perturbation,
 )
 from cycseq.errors import DataError
-
-OtherControls = Literal["leave-out", "keep"]
-
-
-@dataclass(frozen=True)
-class ObsKeys:
-    """Which obs columns to use; what is left out is found by its usual names."""
-
-    perturbation: str | None = None
-    """Column of the perturbation label of each cell."""
-    context: str | None = None
-    """Column of the cell line or cell type."""
-    batch: str | None = None
-    """Column of the batch, donor or replicate."""
-    control: str | Sequence[str] | None = None
-    """Label of the control cells; several (a sequence, or joined by commas) are one control together, and each may be a
-    pattern (``non-targeting*``); `none` where the file has no control cells."""
-    other_controls: OtherControls = "leave-out"
-    """What becomes of cells with a label that looks like a control and is not among `control`: they are left out, or
-    kept as a perturbation."""
-    guide_suffix: str | None = None
-    """What the labels of guides end in, as a regular expression (``_g\\d+``), or ``auto``: the guides of a gene are then
-    one perturbation."""
-    split_by: str | None = None
-    """Column, such as the time, each level of which is a context of its own: ``K562_time_24``."""
 
 
 @dataclass(frozen=True)

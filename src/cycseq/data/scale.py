@@ -16,8 +16,6 @@ from cycseq.matrix.stored import StoredMatrix, by_block
 
 Scale = Literal["counts", "log1p", "scaled"]
 SCALES: tuple[str, ...] = get_args(Scale)
-SaidScale = Literal["counts", "log1p", "log2", "normalised", "scaled"]
-"""What users say of a file: `log2` is log2(1 + x), and `normalised` has no logarithm; both become `log1p`."""
 HIGHEST_LOG1P = 15.0
 """log1p of counts per million is at most 13.8."""
 MAX_VALUE = 1e9

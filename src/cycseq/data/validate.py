@@ -13,10 +13,11 @@ import pandas as pd
 import scipy.sparse as sp
 from jaxtyping import Bool
 
-from cycseq.data.labels import FoundLabels, ObsKeys, find_labels
+from cycseq.data.labels import FoundLabels, find_labels
 from cycseq.data.mark import labels_as_written, mark_of, values_unchanged
 from cycseq.data.scale import SCALES, TARGET_SUM, Scale, Values, check_finite, look_at
 from cycseq.data.scale_decision import Decision, decide
+from cycseq.data.settings import ObsKeys
 from cycseq.data.usual_names import CONTROL, NO_CONTROL
 from cycseq.errors import DataError, unknown_name
 from cycseq.io.untrusted import CONTROL_CHARACTERS

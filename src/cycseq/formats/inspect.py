@@ -19,7 +19,8 @@ from cycseq.data.labels import FoundLabels
 from cycseq.data.usual_names import CONTROL
 from cycseq.data.validate import check_size, duplicated, empty_cells, float32, gene_symbols, labels_of, scale_of
 from cycseq.errors import DataError
-from cycseq.formats.readers import Loaded, ReadSettings, default_context, load
+from cycseq.formats.readers import Loaded, default_context, load
+from cycseq.formats.settings import ReadSettings
 from cycseq.matrix.stored import StoredMatrix, by_block
 from cycseq.preparation.selection import check_contexts
 

@@ -16,8 +16,9 @@ from cycseq.data.scale import HIGHEST_LOG1P, look_at
 from cycseq.data.usual_names import NO_CONTROL
 from cycseq.data.validate import float32
 from cycseq.errors import DataError
-from cycseq.formats.readers import Loaded, ReadSettings, checked, default_context, load
+from cycseq.formats.readers import Loaded, checked, default_context, load
 from cycseq.formats.readers.base import numbered
+from cycseq.formats.settings import ReadSettings
 from cycseq.matrix.stored import StoredMatrix
 from cycseq.preparation.same_scale import check_same_scale
 

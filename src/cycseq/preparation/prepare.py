@@ -29,8 +29,6 @@ from cycseq.preparation.selection import (
 )
 from cycseq.preparation.settings import PrepareSettings, check_settings
 
-__all__ = ["PrepareSettings", "as_log1p", "prepare", "refuse_scaled"]
-
 
 def prepare(
     inputs: Sequence[PerturbationData],

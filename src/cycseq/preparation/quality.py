@@ -11,30 +11,10 @@ from cycseq.errors import SettingsError
 from cycseq.matrix.arrays import Matrix
 from cycseq.matrix.stored import StoredMatrix, of_cells
 from cycseq.preparation.normalise import library_sizes
+from cycseq.preparation.settings import CellLimits
 
 MITOCHONDRIAL = "mt-"
 """How the names of mitochondrial genes begin, in any case: `MT-ND1`, `mt-Nd1`."""
-
-
-@dataclass(frozen=True)
-class CellLimits:
-    """What a cell must have to be kept; None sets no limit."""
-
-    min_counts: int | None = None
-    max_counts: int | None = None
-    min_genes: int | None = None
-    max_mito: float | None = None
-    """Share of the cell's counts, 0 to 1."""
-
-    @property
-    def need_counts(self) -> str | None:
-        """The first limit that has no meaning for anything but counts, as an option."""
-        given = {
-            "--min-counts": self.min_counts,
-            "--max-counts": self.max_counts,
-            "--max-mito": self.max_mito,
-        }
-        return next((option for option, limit in given.items() if limit is not None), None)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,27 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cycseq.errors import SettingsError
-from cycseq.preparation.quality import CellLimits
+
+
+@dataclass(frozen=True)
+class CellLimits:
+    """What a cell must have to be kept; None sets no limit."""
+
+    min_counts: int | None = None
+    max_counts: int | None = None
+    min_genes: int | None = None
+    max_mito: float | None = None
+    """Share of the cell's counts, 0 to 1."""
+
+    @property
+    def need_counts(self) -> str | None:
+        """The first limit that has no meaning for anything but counts, as an option."""
+        given = {
+            "--min-counts": self.min_counts,
+            "--max-counts": self.max_counts,
+            "--max-mito": self.max_mito,
+        }
+        return next((option for option, limit in given.items() if limit is not None), None)
 
 
 @dataclass(frozen=True)

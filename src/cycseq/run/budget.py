@@ -14,7 +14,9 @@ from cycseq.formats.readers.stored import LABELS, memory_bytes
 from cycseq.matrix.arrays import Matrix
 from cycseq.matrix.stored import StoredMatrix
 from cycseq.score.evaluate import DENSE_VALUES
-from cycseq.score.reference import CONTROLS_PER_CELL, EvaluateSettings
+from cycseq.score.metrics import chosen
+from cycseq.score.reference import CONTROLS_PER_CELL
+from cycseq.score.settings import EvaluateSettings
 
 HELD = 1 / 2
 """Share of the memory for what is held throughout: labels, drawn cells, controls. Blocks and sums take the rest."""
@@ -47,7 +49,7 @@ def check_comparison(
     """
     if memory is None:
         return
-    contexts, costly = set(predicted.contexts), any(metric.costly for metric in settings.chosen())
+    contexts, costly = set(predicted.contexts), any(metric.costly for metric in chosen(settings.metrics))
     need = LABELS * (predicted.n_cells + real.n_cells)
     need += _drawn(predicted, settings.max_cells, contexts) + _drawn(real, settings.max_cells, contexts)
     need += costly * COPIES * 4 * len(real.genes) * min(real.n_cells, CONTROLS_PER_CELL * settings.max_cells)

@@ -2,41 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
 import anndata as ad
 import numpy as np
 import pandas as pd
 
 from cycseq.data.dataset import PerturbationData
-from cycseq.errors import DataError, ModelError, check_at_least
+from cycseq.errors import DataError, ModelError
 from cycseq.matrix.arrays import Cells, Codes, dense
 from cycseq.models.base import Embeds, Model
 from cycseq.preparation.prepare import as_log1p
+from cycseq.run.settings import IntegrationSettings
 from cycseq.score.metrics.integration import integration
 
 PCA_NAME = "PCA"
 """The yardstick's name in the table."""
 SCORES = ("embedding", "units", "mixed", "kept", "metric", "value")
-
-
-@dataclass(frozen=True)
-class IntegrationSettings:
-    """What an embedding shall mix, and what it shall keep apart."""
-
-    mixed: Literal["batch", "context"] = "batch"
-    """What shall be mixed."""
-    kept: Literal["condition", "perturbation", "context"] = "condition"
-    """What shall be kept apart; with `mixed` context, say perturbation."""
-    score_cells: int = 5_000
-    """Cells, drawn at random, that the scores are computed from at most."""
-    score_seed: int = 0
-    """Fixes which."""
-
-    def __post_init__(self) -> None:
-        check_at_least(100, score_cells=self.score_cells)
-        check_at_least(0, score_seed=self.score_seed)
 
 
 def embed(model: Model, data: PerturbationData) -> PerturbationData:

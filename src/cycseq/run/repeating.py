@@ -27,8 +27,8 @@ from cycseq.run.folder import Run
 from cycseq.run.pairs import SOURCE_PERTURBATION
 from cycseq.run.record import differing
 from cycseq.run.scoring import evaluate_prediction
-from cycseq.score.evaluate import EvaluateSettings
 from cycseq.score.metrics import METRICS
+from cycseq.score.settings import EvaluateSettings
 from cycseq.split.controls import GIVEN
 
 COMPARED_CELLS = 100

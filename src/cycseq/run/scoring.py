@@ -14,7 +14,8 @@ from cycseq.preparation.prepare import as_log1p
 from cycseq.preparation.pseudobulk import responses
 from cycseq.run.budget import check_comparison, dense_values
 from cycseq.run.parts import learnt_from, log1p_parts, with_others
-from cycseq.score.evaluate import EvaluateSettings, evaluate
+from cycseq.score.evaluate import evaluate
+from cycseq.score.settings import EvaluateSettings
 from cycseq.split.base import Split
 from cycseq.split.controls import GIVEN, held_back_controls
 

@@ -17,9 +17,8 @@ from cycseq.matrix.stored import StoredMatrix
 from cycseq.preparation.pseudobulk import Responses
 from cycseq.score.metrics.base import Comparison, Metric, RealContext
 from cycseq.score.metrics.population import Population, rows_of_groups
-from cycseq.score.reference import EvaluateSettings, RealSide, seed_of
-
-__all__ = ["COLUMNS", "EvaluateSettings", "RealSide", "evaluate", "matched", "scores", "table"]
+from cycseq.score.reference import RealSide, seed_of
+from cycseq.score.settings import EvaluateSettings
 
 COLUMNS = ("model", "split", "seed", "context", "perturbation", "metric", "value")
 DENSE_VALUES = 64_000_000

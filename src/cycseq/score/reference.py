@@ -11,51 +11,18 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.errors import DataError, SettingsError
+from cycseq.errors import DataError
 from cycseq.matrix.arrays import Codes, Profile, Profiles, dense, some
 from cycseq.preparation.pseudobulk import Responses
 from cycseq.score.metrics import chosen
 from cycseq.score.metrics.base import Axes, Metric, RealContext
 from cycseq.score.metrics.population import Population, rows_of_groups
+from cycseq.score.settings import EvaluateSettings
 from cycseq.split.controls import FEWEST_CONTROLS
 
 MEAN_OF_OTHERS = "mu_all is the mean of the other real perturbations of a context: no training conditions were given"
 CONTROLS_PER_CELL = 10
 """So many times `max_cells` control cells are drawn at most, for principal components and tests."""
-
-
-@dataclass
-class EvaluateSettings:
-    """How predicted cells are compared with real ones."""
-
-    metrics: str | list[str] | tuple[str, ...] = "all"
-    """Metrics by name, separated by commas, or the groups all, headline and means (means: none that looks at single
-    predicted cells)."""
-    keep_target: bool = False
-    """Score a perturbed gene itself too; by default each condition leaves out the genes that it perturbs."""
-    components: int = 50
-    """Principal components (fitted on real control cells) for distances between cells."""
-    max_cells: int = 500
-    """Cells drawn from each condition for metrics of cells, and ten times as many controls; about 500 MB hold them dense
-    at once, whatever the size of the data."""
-    deg_alpha: float = 0.05
-    """A gene is differentially expressed below this Benjamini-Hochberg adjusted p-value."""
-    seed: int = 0
-    """Fixes which cells are drawn."""
-
-    def __post_init__(self) -> None:
-        for name, least in (("components", 1), ("max_cells", 2), ("seed", 0)):
-            if getattr(self, name) < least:
-                msg = f"--{name.replace('_', '-')} is {getattr(self, name)}, but must be at least {least}."
-                raise SettingsError(msg)
-        if not 0 < self.deg_alpha < 1:
-            msg = f"--deg-alpha must lie between 0 and 1, but is {self.deg_alpha:g}."
-            raise SettingsError(msg)
-
-    def chosen(self) -> tuple[Metric, ...]:
-        """The metrics; raises `SettingsError` for a name that does not exist."""
-        names = self.metrics.split(",") if isinstance(self.metrics, str) else self.metrics
-        return chosen([name.strip() for name in names])
 
 
 @dataclass(frozen=True)
@@ -109,7 +76,7 @@ class RealSide:
             If a metric has an unknown name.
         """
         settings = settings or EvaluateSettings()
-        metrics = settings.chosen()
+        metrics = chosen(settings.metrics)
         real.require("log1p", "evaluation (the real cells)")
         control = _controls(real, control)
         held_back = {} if reference is None else _held_back(_controls(real, reference))

@@ -9,7 +9,8 @@ import scipy.sparse as sp
 from jaxtyping import Float
 
 from cycseq.data.scale import TARGET_SUM
-from cycseq.simulation.mixing import MIXINGS, Counts
+from cycseq.simulation.mixing import MIXINGS
+from cycseq.simulation.settings import Counts
 
 Values = Float[np.ndarray, "cells genes"]
 BLOCK = 2_000

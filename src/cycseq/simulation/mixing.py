@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from scipy.special import betaincinv, expit, ndtri
 
-Counts = Literal["negative-binomial", "poisson-lognormal", "bursting"]
+from cycseq.simulation.settings import Counts
+
 LOG_RATES = np.linspace(np.log(1e-12), np.log(1e6), 4_000)
 """Grid of log rates at which transforms without a closed form are tabulated; between them they are interpolated."""
 _LOGITS = np.linspace(-36.0, 36.0, 289)

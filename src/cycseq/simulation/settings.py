@@ -6,8 +6,8 @@ from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 from cycseq.errors import SettingsError, unknown_name
-from cycseq.simulation.mixing import Counts
 
+Counts = Literal["negative-binomial", "poisson-lognormal", "bursting"]
 World = Literal[
     "easy", "context-specific", "long-tail", "unrelated",
     "programs", "signs-hidden", "signs-visible", "clades-hidden", "clades-visible", "amplitudes", "silent-genes",

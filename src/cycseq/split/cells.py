@@ -8,8 +8,8 @@ import numpy as np
 
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import SplitError
-from cycseq.split.base import SplitSettings
 from cycseq.split.plan import Plan
+from cycseq.split.settings import SplitSettings
 
 SHARE = 0.15
 """Of the cells for test, and as many for validation: the published 70/15/15 of seed 2."""

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import SplitError, unknown_name
-from cycseq.split.base import SplitSettings
 from cycseq.split.cells import cut, refuse_metacells
 from cycseq.split.plan import Assigned, Plan, assign, in_words, n_tested, n_validated, perturbed, shuffled, times
+from cycseq.split.settings import SplitSettings
 
 Build = Callable[[PerturbationData, SplitSettings, str], Plan]
 LONG_TAIL_CELLS = 20

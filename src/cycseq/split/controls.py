@@ -15,9 +15,10 @@ from jaxtyping import Bool
 
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.usual_names import CONTROL
-from cycseq.split.base import REFERENCE, Split, SplitSettings
+from cycseq.split.base import REFERENCE, Split
 from cycseq.split.cells import share_cells
 from cycseq.split.plan import Plan, in_words
+from cycseq.split.settings import SplitSettings
 
 GIVEN = "given"
 """In a prediction's record: the user gave the cells that it was made from; else they are those of the run's data."""

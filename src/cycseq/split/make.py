@@ -7,12 +7,13 @@ from functools import partial
 
 from cycseq.data.dataset import PerturbationData
 from cycseq.errors import SettingsError, unknown_name
-from cycseq.split.base import KINDS, Split, SplitSettings
+from cycseq.split.base import Split
 from cycseq.split.cells import SHARE, random_cells
 from cycseq.split.contexts import few_shot, in_turn, unseen_context, unseen_pair
 from cycseq.split.controls import hold_back_controls
 from cycseq.split.perturbations import unseen_combination, unseen_perturbation
 from cycseq.split.plan import Plan
+from cycseq.split.settings import KINDS, SplitSettings
 
 BUILDERS: dict[str, Callable[[PerturbationData, SplitSettings], tuple[Plan, ...]]] = {
     "unseen-context": partial(in_turn, unseen_context),

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import SplitError
-from cycseq.split.base import SplitSettings
 from cycseq.split.plan import Plan, assign, in_words, n_tested, n_validated, perturbed, shuffled, times
+from cycseq.split.settings import SplitSettings
 
 
 @dataclass(frozen=True)

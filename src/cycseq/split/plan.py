@@ -9,7 +9,7 @@ import numpy as np
 
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import SplitError
-from cycseq.split.base import SplitSettings
+from cycseq.split.settings import SplitSettings
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ import pandas as pd
 
 from cycseq.benchmarking.comparison.linear import NAME as PCA
 from cycseq.benchmarking.comparison.linear import LinearCells
+from cycseq.benchmarking.comparison.published import NOT_RESTORED, PUBLISHED, built, published_data
 from cycseq.benchmarking.comparison.scoring import ALL, HIGHEST, as_many, most_cells, scored
-from cycseq.benchmarking.comparison.settings import NOT_RESTORED, PUBLISHED, CompareSettings, published_data
+from cycseq.benchmarking.comparison.settings import CompareSettings
 from cycseq.data.dataset import PerturbationData
 from cycseq.errors import FileError, SettingsError
 from cycseq.io.files import text_of_path, write_text
@@ -27,8 +28,9 @@ from cycseq.run.folder import Run
 from cycseq.run.parts import log1p_parts
 from cycseq.run.record import environment
 from cycseq.score.summary import paired_differences
-from cycseq.split.base import Split, SplitSettings
+from cycseq.split.base import Split
 from cycseq.split.make import make_splits
+from cycseq.split.settings import SplitSettings
 
 RECORD, METRICS, DIFFERENCES, DATA, SPLIT, RUNS = (
     "comparison.json", "metrics.csv", "differences.csv", "data.h5ad", "split.json", "runs",
@@ -109,7 +111,7 @@ def compare(
         If the values are scaled.
     """
     started = datetime.now(UTC)
-    models = settings.built()
+    models = built(settings)
     refuse_scaled(data)
     if out.exists() and not (out / RUNS).is_dir() and (not out.is_dir() or any(out.iterdir())):
         msg = f"{out} holds something else than a comparison: name another folder with --out."

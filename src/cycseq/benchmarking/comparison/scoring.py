@@ -12,7 +12,9 @@ import pandas as pd
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.scale import look_at
 from cycseq.data.usual_names import CONTROL
-from cycseq.score.evaluate import COLUMNS, EvaluateSettings, RealSide, evaluate
+from cycseq.score.evaluate import COLUMNS, evaluate
+from cycseq.score.reference import RealSide
+from cycseq.score.settings import EvaluateSettings
 
 Task = Literal["reconstruction", "generation"]
 TASKS: dict[Task, tuple[str, ...]] = {

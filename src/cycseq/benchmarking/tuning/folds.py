@@ -12,9 +12,12 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import SplitError
 from cycseq.models.base import Model
 from cycseq.preparation.prepare import as_log1p
-from cycseq.score.evaluate import EvaluateSettings, RealSide, evaluate
-from cycseq.split.base import REFERENCE, Split, SplitSettings
+from cycseq.score.evaluate import evaluate
+from cycseq.score.reference import RealSide
+from cycseq.score.settings import EvaluateSettings
+from cycseq.split.base import REFERENCE, Split
 from cycseq.split.make import make_splits
+from cycseq.split.settings import SplitSettings
 
 METRICS = ("mse_ratio", "pearson_delta")
 DRAWS = 3

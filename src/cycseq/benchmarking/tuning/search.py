@@ -12,6 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from cycseq.errors import CycseqError, FileError, MissingPackageError, ModelError, SettingsError
+
+try:
+    import optuna  # noqa: F401  before the files that take names from it, so that one line says what is missing
+except ModuleNotFoundError as err:
+    missing = "cycseq tune needs optuna, which is not installed: pip install 'cycseq[networks]'."
+    raise MissingPackageError(missing) from err
+
 from optuna.samplers import TPESampler
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
@@ -22,7 +31,6 @@ from cycseq.benchmarking.tuning.settings import TuneSettings
 from cycseq.benchmarking.tuning.spaces import Range, Space, as_text, defaults_in, described, space_of
 from cycseq.benchmarking.tuning.store import finished, open_study
 from cycseq.data.dataset import PerturbationData
-from cycseq.errors import CycseqError, FileError, ModelError, SettingsError
 from cycseq.io.files import alone, write_text
 from cycseq.io.progress import track
 from cycseq.models import build_model

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.labels import ObsKeys
 from cycseq.data.scale import Scale
+from cycseq.data.settings import ObsKeys
 from cycseq.data.usual_names import CONTROL
 from cycseq.data.validate import symbols_or_ids
 from cycseq.errors import FileError

@@ -3,43 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.usual_names import CONTROL
 from cycseq.formats.catalog.base import DataSet
-from cycseq.preparation.prepare import PrepareSettings, prepare
+from cycseq.formats.settings import CorpusSettings
+from cycseq.preparation.prepare import prepare
 from cycseq.preparation.selection import FEWEST_CONTROLS
-
-CORPUS = (
-    "jost2020",
-    "nk_cropseq",
-    "norman2019_raw",
-    "replogle2022_k562_counts",
-    "replogle2022_rpe1_counts",
-    "pancancer",
-)
-"""Counts, or what becomes log1p alike; the first CycSeq took Replogle's standardised values, which cannot be joined to counts."""
-
-
-@dataclass(frozen=True)
-class CorpusSettings:
-    """How the first CycSeq's data sets become one (`cycseq datasets fetch cycseq`)."""
-
-    datasets: tuple[str, ...] = CORPUS
-    """Names of the data sets, separated by commas."""
-    genes: int = 2000
-    """How many highly variable genes to keep of those that all data sets have; perturbed genes are kept besides."""
-    combat: bool = True
-    """Shift batches onto each other with ComBat, fitted on control cells."""
-    metacells: bool = True
-    """Average cells of a condition to metacells, as CycSeq does."""
-    metacell_cells: int = 50
-    """Cells in a metacell."""
-    metacell_draws: int = 50
-    """Metacells of each condition."""
-    seed: int = 0
-    """Fixes the draws of metacells."""
+from cycseq.preparation.settings import PrepareSettings
 
 
 def join(parts: Iterable[tuple[DataSet, PerturbationData]], settings: CorpusSettings | None = None) -> PerturbationData:

@@ -15,9 +15,10 @@ import h5py
 
 from cycseq.errors import FileError
 from cycseq.formats.catalog.base import Labelled, Sources, column, labelled, lanes
-from cycseq.formats.readers import ReadSettings, load
+from cycseq.formats.readers import load
 from cycseq.formats.readers.base import damage_named
 from cycseq.formats.readers.contained import check_h5
+from cycseq.formats.settings import ReadSettings
 from cycseq.io.download import RemoteFile
 from cycseq.io.files import FULL
 from cycseq.io.untrusted import check_members

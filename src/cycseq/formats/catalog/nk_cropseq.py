@@ -11,8 +11,9 @@ from cycseq.data.usual_names import CONTROL
 from cycseq.errors import FileError
 from cycseq.formats.catalog.base import UNASSIGNED, DataSet, Labelled, Sources, column, labelled
 from cycseq.formats.catalog.layouts import BIOSTUDIES
-from cycseq.formats.readers import ReadSettings, load
+from cycseq.formats.readers import load
 from cycseq.formats.readers.base import damage_named, read_csv, read_labels
+from cycseq.formats.settings import ReadSettings
 from cycseq.io.download import RemoteFile
 
 SAMPLES = {

@@ -11,12 +11,13 @@ import anndata as ad
 from cycseq.data.dataset import PerturbationData
 from cycseq.errors import FileError
 from cycseq.formats.readers import anndata_files, array_files, cycseq_folder, tables, ten_x
-from cycseq.formats.readers.base import Loaded, Reader, ReadSettings, with_genes
+from cycseq.formats.readers.base import Loaded, Reader, with_genes
 from cycseq.formats.readers.cell_labels import with_labels
+from cycseq.formats.settings import ReadSettings
 from cycseq.io.files import existing_file
 from cycseq.io.special_files import refuse_special
 
-__all__ = ["READERS", "Loaded", "ReadSettings", "checked", "load", "read", "read_anndata"]
+__all__ = ["READERS", "Loaded", "checked", "load", "read", "read_anndata"]
 
 READERS: tuple[Reader, ...] = (
     anndata_files.H5AD,

@@ -14,11 +14,12 @@ import pandas as pd
 from cycseq.data.mark import SAMPLE
 from cycseq.data.validate import PAIR, check_indices
 from cycseq.errors import DataError, unknown_name
-from cycseq.formats.readers.base import Loaded, Reader, ReadSettings, damage_named
+from cycseq.formats.readers.base import Loaded, Reader, damage_named
 from cycseq.formats.readers.contained import check_h5, holds
 from cycseq.formats.readers.contained_zarr import open_zarr
 from cycseq.formats.readers.stored import stay_in_file, values_of
 from cycseq.formats.readers.zarr_chunks import check_chunks
+from cycseq.formats.settings import ReadSettings
 from cycseq.io.checksums import check_store
 from cycseq.matrix.arrays import Matrix
 from cycseq.matrix.stored import StoredMatrix, largest_block

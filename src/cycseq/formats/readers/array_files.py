@@ -12,7 +12,8 @@ import scipy.sparse as sp
 
 from cycseq.data.validate import check_indices
 from cycseq.errors import DataError
-from cycseq.formats.readers.base import Loaded, Reader, ReadSettings, damage_named, read_genes
+from cycseq.formats.readers.base import Loaded, Reader, damage_named, read_genes
+from cycseq.formats.settings import ReadSettings
 from cycseq.io.untrusted import open_npz, read_npy
 
 GENES_BESIDE = (".genes.txt", "_genes.txt", ".genes.csv")

@@ -7,18 +7,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import anndata as ad
 import pandas as pd
 
-from cycseq.data.labels import ObsKeys, OtherControls
-from cycseq.data.scale import SaidScale
 from cycseq.errors import CycseqError, DataError, FileError
+from cycseq.formats.settings import ReadSettings
 from cycseq.io.special_files import refuse_special
 from cycseq.io.untrusted import opened
 
-Orientation = Literal["cells-by-genes", "genes-by-cells"]
 CELL_NAMES = (
     "unnamed: 0",
     "cell",
@@ -35,69 +33,6 @@ CELL_NAMES = (
 BARCODE = re.compile(r"[ACGT]{8,}([-.]\d+)?")
 MOST_COLUMNS = 2_000_000
 """Of a table; each costs a kilobyte while it is read."""
-
-
-@dataclass(frozen=True)
-class ReadSettings:
-    """How a file is to be read; all that is left out is found, and printed."""
-
-    perturbation_key: str | None = None
-    """obs column of the perturbation of each cell."""
-    context_key: str | None = None
-    """obs column of the cell line or cell type."""
-    batch_key: str | None = None
-    """obs column of the batch, donor or replicate."""
-    control: str | list[str] | tuple[str, ...] | None = None
-    """Label of the control cells; several joined by commas are one control together, and each may be a pattern
-    ('non-targeting*'); `none` where the file has no control cells."""
-    other_controls: OtherControls = "leave-out"
-    """What becomes of cells with a label that looks like a control and is not named by --control: leave-out, or keep
-    (as a perturbation)."""
-    guide_suffix: str | None = None
-    """What labels of guides end in, as a regular expression ('_g\\d+'), or `auto`: guides of one gene become one
-    perturbation. Left out, each label is a perturbation of its own."""
-    split_by: str | None = None
-    """obs column, such as the time, each level of which becomes a context of its own (`K562_time_24`) with its own
-    controls; times are pooled otherwise."""
-    scale: SaidScale | None = None
-    """What the values are: `counts`; `log1p`, the natural logarithm of 1 + counts per 10,000 (or per another total, to be
-    taken as they are); `log2`, the same to base 2; `normalised`, counts of equal totals without a logarithm; `scaled`,
-    standardised genes. Found from the values if left out."""
-    layer: str | None = None
-    """Take the values from this layer instead of X; `raw` takes `.raw`, `obsm/NAME` takes predictions
-    that lie there (real cells are read from X then)."""
-    context_name: str | None = None
-    """Context of all cells where no column names one; the file's name if left out."""
-    make_unique: bool = False
-    """Give duplicated cells and genes a suffix instead of refusing them."""
-    drop_unlabelled: bool = False
-    """Leave out cells without a perturbation or context instead of refusing them."""
-    drop_empty: bool = False
-    """Leave out cells whose values are all zero instead of refusing them."""
-    orientation: Orientation | None = None
-    """Whether the rows of a CSV or NPY file are cells or genes."""
-    labels_file: Path | None = None
-    """CSV with one row per cell and obs columns, for files that hold values only; GEO's `cell_identities` is one."""
-    label_columns: tuple[str, ...] = ()
-    """Columns of a CSV of cells that are labels, not genes, though they hold numbers; usual names need not be said."""
-    genes_file: Path | None = None
-    """Names of the genes, one a line, for NPY and NPZ files, and for h5ad whose genes are only numbered."""
-
-    memory: str | None = None
-    """How much memory may be used, for example 4GiB: values of an h5ad or zarr file that take more than a quarter of it
-    stay in the file and are read in parts. All that the machine has if left out."""
-
-    def keys(self) -> ObsKeys:
-        """The obs columns that were said."""
-        return ObsKeys(
-            self.perturbation_key,
-            self.context_key,
-            self.batch_key,
-            self.control,
-            other_controls=self.other_controls,
-            guide_suffix=self.guide_suffix,
-            split_by=self.split_by,
-        )
 
 
 @dataclass(frozen=True)

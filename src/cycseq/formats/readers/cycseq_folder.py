@@ -23,7 +23,8 @@ import pandas as pd
 
 from cycseq.data.usual_names import CONTROL, CONTROL_NAMES, canonical_perturbation, usual_kind
 from cycseq.errors import DataError, FileError
-from cycseq.formats.readers.base import Loaded, Reader, ReadSettings, damage_named, read_csv, without_gz
+from cycseq.formats.readers.base import Loaded, Reader, damage_named, read_csv, without_gz
+from cycseq.formats.settings import ReadSettings
 from cycseq.io.progress import track
 
 MARK = "cls"

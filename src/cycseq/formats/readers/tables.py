@@ -17,9 +17,7 @@ from cycseq.errors import CycseqError, DataError, FileError, unknown_name
 from cycseq.formats.readers.base import (
     BARCODE,
     Loaded,
-    Orientation,
     Reader,
-    ReadSettings,
     first_line,
     n_named,
     read_csv,
@@ -29,6 +27,7 @@ from cycseq.formats.readers.base import (
 )
 from cycseq.formats.readers.table_mistakes import MEANT_AS_NUMBER, first_mistake
 from cycseq.formats.readers.wide_tables import WIDE, NotPlainError, beyond_numbers, wide_body, wide_head
+from cycseq.formats.settings import Orientation, ReadSettings
 from cycseq.matrix.arrays import Cells, Matrix
 
 ENDINGS = (".csv", ".tsv", ".txt")

@@ -17,8 +17,9 @@ import scipy.sparse as sp
 
 from cycseq.data.validate import symbols_or_ids
 from cycseq.errors import FileError
-from cycseq.formats.readers.base import Loaded, Reader, ReadSettings, damage_named, read_csv
+from cycseq.formats.readers.base import Loaded, Reader, damage_named, read_csv
 from cycseq.formats.readers.contained import check_h5, holds
+from cycseq.formats.settings import ReadSettings
 from cycseq.io.untrusted import check_unpacked, opened
 
 MATRIX = re.compile(r"matrix\.mtx(\.gz)?$")

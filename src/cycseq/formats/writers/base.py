@@ -15,8 +15,9 @@ import pandas as pd
 import scipy.sparse as sp
 
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.labels import ObsKeys, find_labels
+from cycseq.data.labels import find_labels
 from cycseq.data.mark import with_sample
+from cycseq.data.settings import ObsKeys
 from cycseq.data.usual_names import BATCH_NAMES, CONTEXT_NAMES, CONTROL, NO_CONTROL, PERTURBATION_NAMES
 from cycseq.data.validate import OBS
 from cycseq.errors import DataError

@@ -32,8 +32,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 
 
-def chosen(names: Sequence[str]) -> tuple[Metric, ...]:
-    """The metrics of these names and groups, each once, in the order of the table.
+def chosen(names: str | Sequence[str]) -> tuple[Metric, ...]:
+    """The metrics of these names and groups (text: separated by commas), each once, in the order of the table.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def chosen(names: Sequence[str]) -> tuple[Metric, ...]:
         If there is no metric or group of a name.
     """
     wanted: set[str] = set()
-    for name in names:
+    for name in map(str.strip, names.split(",") if isinstance(names, str) else names):
         if name not in METRICS and name not in GROUPS:
             raise unknown_name(name, "metric", [*GROUPS, *METRICS])
         wanted.update(GROUPS.get(name, (name,)))

@@ -16,10 +16,11 @@ from scipy.stats import false_discovery_control, norm, rankdata
 
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.posterior import CONDITIONS, changes
-from cycseq.errors import DataError, FileError, SettingsError
+from cycseq.errors import DataError, FileError
 from cycseq.io.files import existing_file
 from cycseq.matrix.arrays import Profile
 from cycseq.preparation.pseudobulk import control_means
+from cycseq.show.interpretation.settings import PathwaySettings
 
 COLUMNS = ("context", "perturbation", "pathway", "n_genes", "mean_delta", "z", "p", "p_adjusted", "leading_genes")
 LEADING = 5
@@ -54,26 +55,6 @@ class _Sets:
         flat = np.fromiter(chain.from_iterable(columns), dtype=np.int64, count=ends[-1])
         members = sp.csr_array((np.ones(len(flat)), flat, ends), shape=(len(columns), len(genes)))
         return cls(np.array(list(sets), dtype=object), genes.to_numpy(dtype=object), members)
-
-
-@dataclass
-class PathwaySettings:
-    """How pathways are tested."""
-
-    fewest: int = 5
-    """Sets with fewer genes among those of the data are left out."""
-    most: int = 1000
-    """Sets with more genes among those of the data are left out."""
-    correlation: float = 0.01
-    """Assumed correlation of the ranks of genes of one set; 0 is Wilcoxon's test, which takes genes as independent."""
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.fewest <= self.most:
-            msg = f"sets of {self.fewest} to {self.most} genes make no sense: say --fewest 5 --most 1000."
-            raise SettingsError(msg)
-        if not 0 <= self.correlation < 1:
-            msg = f"--correlation is {self.correlation:g}, but must be at least 0 and below 1."
-            raise SettingsError(msg)
 
 
 def read_gmt(path: Path) -> GeneSets:

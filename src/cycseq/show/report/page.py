@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -20,17 +20,17 @@ from cycseq.io.files import check_output, existing_file, write_text
 from cycseq.io.untrusted import our_command, whatever_breaks
 from cycseq.models import describe
 from cycseq.score.ceiling import SPLIT_HALF
-from cycseq.score.evaluate import EvaluateSettings
+from cycseq.score.settings import EvaluateSettings
 from cycseq.score.verdicts import Judgement, Word
 from cycseq.show.report import numbers, sentences, words
 from cycseq.show.report.certainty import percent
 from cycseq.show.report.judged import Judged
 from cycseq.show.report.panels import context_groups, metric_panels
 from cycseq.show.report.run_page import run_page
+from cycseq.show.report.settings import Stratum
 from cycseq.show.report.table import discrimination, is_model, unbiased, wrong_target
-from cycseq.split.base import SplitSettings
+from cycseq.split.settings import SplitSettings
 
-Stratum = Literal["all", "reproducible"]
 MOST_ROWS = 3000
 """Kinds whose splits are named by the context that they hold out."""
 

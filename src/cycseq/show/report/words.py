@@ -14,7 +14,7 @@ from cycseq.score.verdicts import Judgement
 from cycseq.show.report import sentences
 from cycseq.show.report.numbers import counted, listed, short
 from cycseq.show.report.table import Headline, is_model
-from cycseq.split.base import KINDS
+from cycseq.split.settings import KINDS
 
 
 def references(models: Sequence[str], metrics: Sequence[str]) -> list[tuple[str, str]]:

@@ -1,0 +1,63 @@
+"""The cells that a command reads, and what the terminal is told of how they were read."""
+
+from __future__ import annotations
+
+import shlex
+from argparse import Namespace
+from pathlib import Path
+
+from cycseq.commands.terminal import say
+from cycseq.data.dataset import PerturbationData
+from cycseq.data.scale import TARGET_SUM
+from cycseq.data.validate import AS_WRITTEN, CHANGED
+from cycseq.errors import DataError
+from cycseq.formats.readers import read
+from cycseq.formats.settings import ReadSettings
+from cycseq.preparation.prepare import as_log1p
+
+
+def read_cells(path: Path, options: Namespace) -> PerturbationData:
+    """The cells of a file, within the memory that was said; the terminal is told how they were read, and where they are counts.
+
+    Raises
+    ------
+    DataError
+        If the labels or values are not what they must be; where an option of `cycseq prepare` mends that, it is named.
+    """
+    cells = read_plainly(path, options)
+    say_counts(path, cells)
+    return cells
+
+
+def read_plainly(path: Path, options: Namespace) -> PerturbationData:
+    """As `read_cells`, and nothing is said."""
+    try:
+        return read(path, ReadSettings(memory=options.memory))
+    except DataError as err:
+        if not err.option or "cycseq prepare" in str(err):
+            raise
+        msg = f"{err} This command reads files as they are: cycseq prepare {shlex.quote(str(path))} {err.option} --out PREPARED.h5ad makes one."
+        raise DataError(msg, option=err.option) from err
+
+
+def read_log1p(path: Path) -> PerturbationData:
+    """The cells of a file as log1p; the terminal is told how they were read."""
+    cells = read(path)
+    say_counts(path, cells)
+    return as_log1p(cells)
+
+
+def say_choices(path: Path, data: PerturbationData) -> None:
+    """Say how a file was read; nothing of files that are as cycseq wrote them."""
+    if data.notes and (AS_WRITTEN not in data.notes or any(CHANGED in note for note in data.notes)):
+        say([f"{path.name}:", *(f"  {note}" for note in data.notes)])
+
+
+def say_counts(path: Path, data: PerturbationData) -> None:
+    """Say how a file was read, and what is made of counts where a command takes them as they are."""
+    say_choices(path, data)
+    if data.scale == "counts":
+        say(
+            f"{path} holds counts: taken as log1p of counts per {TARGET_SUM:,.0f}, all cells and genes "
+            "(cycseq prepare also looks at quality and chooses genes)"
+        )

@@ -1,0 +1,47 @@
+"""A run or a benchmark made once more, and what is not the same."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from argparse import Namespace
+from pathlib import Path
+
+from cycseq.benchmarking.result import LATER, TABLES, open_benchmark
+from cycseq.commands import run_command
+from cycseq.errors import FileError, SettingsError
+from cycseq.io.files import check_output
+from cycseq.io.untrusted import our_command
+from cycseq.run.record import differing
+from cycseq.run.repeating import Compared, Repetition, repeat_run, table_compared
+
+ALONE = ("--scheduler", "null")
+"""On this machine: a folder of another's making names no machine to connect to, as clusters run code for each other."""
+
+
+def repeated_run(folder: Path, out: Path, options: Namespace) -> Repetition:
+    """The run in another folder."""
+    return repeat_run(folder, out, data_path=options.data and options.data.resolve(), overwrite=options.overwrite)
+
+
+def repeated_benchmark(folder: Path, out: Path, options: Namespace) -> Repetition:
+    """The recorded command with another `--out`; its tables beside the first ones."""
+    before = open_benchmark(folder)
+    words = shlex.split(our_command(before.record["command"]))
+    if words[:2] != ["cycseq", "benchmark"]:
+        msg = f"{folder} was not made by a cycseq benchmark command, but in Python: call the same function again with another folder."
+        raise SettingsError(msg)
+    if out.resolve() == folder.resolve():
+        msg = f"{out} is the benchmark that is to be repeated: name another folder with --out."
+        raise FileError(msg)
+    check_output(out, overwrite=options.overwrite)
+    if out.exists():
+        shutil.rmtree(out)  # else its cells of the table would be taken as they are
+    where = str(options.data or before.record["data"]["path"])
+    run_command([*words[1:], "--data", where, "--out", str(out), "--overwrite", "false", *ALONE])
+    again = open_benchmark(out)
+    others = [name for name, asked in before.record["asked"].items() if again.record["asked"].get(name) != asked]
+    asked = Compared("what was asked", same=not others, found=f"other {', '.join(others)}" if others else "same")
+    names = [name for name in TABLES if name not in LATER or (folder / f"{name}.csv").is_file()]
+    tables = [table_compared(f"{name}.csv", getattr(before, name), getattr(again, name)) for name in names]
+    return Repetition(out, differing(before.record, again.record), (asked, *tables))

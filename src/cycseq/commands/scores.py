@@ -1,0 +1,38 @@
+"""Tables of scores as commands print them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from cycseq.commands.terminal import say, table
+from cycseq.score.metrics import HEADLINE, METRICS
+
+
+def headline(scores: pd.DataFrame, index: Sequence[str], *, title: str | None = None) -> None:
+    """Print the headline metrics of a table of scores: a row for each value of the index columns.
+
+    Parameters
+    ----------
+    scores
+        With the index columns, `metric` and `value`.
+    index
+        What a row stands for: `model`, or `context` and `perturbation`.
+    title
+        Stands above.
+    """
+    scores = scores[scores["metric"].isin(HEADLINE)] if scores["metric"].isin(HEADLINE).any() else scores
+    undefined = [str(m) for m, values in scores.groupby("metric", sort=False)["value"] if values.isna().all()]
+    shown = scores.pivot_table(index=list(index), columns="metric", values="value", sort=False)
+    rows = shown[[m for m in METRICS if m in shown]].reset_index()
+    table([str(c) for c in rows.columns], rows.itertuples(index=False), title=title)
+    if undefined:
+        say(f"undefined here: {', '.join(undefined)} (cycseq list metrics says when)")
+
+
+def with_coverage(rows: pd.DataFrame) -> pd.DataFrame:
+    """The model's name says over how many conditions its mean is, where that is not all."""
+    covered = rows.groupby("model")["n_conditions"].transform("max")
+    said = rows["model"] + " (" + covered.astype(str) + f" of {covered.max()} conditions)"
+    return rows.assign(model=rows["model"].where(covered == covered.max(), said))

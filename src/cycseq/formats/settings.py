@@ -1,0 +1,103 @@
+"""How files are read, and how the first CycSeq's data sets become one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from cycseq.data.settings import ObsKeys, OtherControls, SaidScale
+
+Orientation = Literal["cells-by-genes", "genes-by-cells"]
+CORPUS = (
+    "jost2020",
+    "nk_cropseq",
+    "norman2019_raw",
+    "replogle2022_k562_counts",
+    "replogle2022_rpe1_counts",
+    "pancancer",
+)
+"""Counts, or what becomes log1p alike; the first CycSeq took Replogle's standardised values, which cannot be joined to counts."""
+
+
+@dataclass(frozen=True)
+class ReadSettings:
+    """How a file is to be read; all that is left out is found, and printed."""
+
+    perturbation_key: str | None = None
+    """obs column of the perturbation of each cell."""
+    context_key: str | None = None
+    """obs column of the cell line or cell type."""
+    batch_key: str | None = None
+    """obs column of the batch, donor or replicate."""
+    control: str | list[str] | tuple[str, ...] | None = None
+    """Label of the control cells; several joined by commas are one control together, and each may be a pattern
+    ('non-targeting*'); `none` where the file has no control cells."""
+    other_controls: OtherControls = "leave-out"
+    """What becomes of cells with a label that looks like a control and is not named by --control: leave-out, or keep
+    (as a perturbation)."""
+    guide_suffix: str | None = None
+    """What labels of guides end in, as a regular expression ('_g\\d+'), or `auto`: guides of one gene become one
+    perturbation. Left out, each label is a perturbation of its own."""
+    split_by: str | None = None
+    """obs column, such as the time, each level of which becomes a context of its own (`K562_time_24`) with its own
+    controls; times are pooled otherwise."""
+    scale: SaidScale | None = None
+    """What the values are: `counts`; `log1p`, the natural logarithm of 1 + counts per 10,000 (or per another total, to be
+    taken as they are); `log2`, the same to base 2; `normalised`, counts of equal totals without a logarithm; `scaled`,
+    standardised genes. Found from the values if left out."""
+    layer: str | None = None
+    """Take the values from this layer instead of X; `raw` takes `.raw`, `obsm/NAME` takes predictions
+    that lie there (real cells are read from X then)."""
+    context_name: str | None = None
+    """Context of all cells where no column names one; the file's name if left out."""
+    make_unique: bool = False
+    """Give duplicated cells and genes a suffix instead of refusing them."""
+    drop_unlabelled: bool = False
+    """Leave out cells without a perturbation or context instead of refusing them."""
+    drop_empty: bool = False
+    """Leave out cells whose values are all zero instead of refusing them."""
+    orientation: Orientation | None = None
+    """Whether the rows of a CSV or NPY file are cells or genes."""
+    labels_file: Path | None = None
+    """CSV with one row per cell and obs columns, for files that hold values only; GEO's `cell_identities` is one."""
+    label_columns: tuple[str, ...] = ()
+    """Columns of a CSV of cells that are labels, not genes, though they hold numbers; usual names need not be said."""
+    genes_file: Path | None = None
+    """Names of the genes, one a line, for NPY and NPZ files, and for h5ad whose genes are only numbered."""
+
+    memory: str | None = None
+    """How much memory may be used, for example 4GiB: values of an h5ad or zarr file that take more than a quarter of it
+    stay in the file and are read in parts. All that the machine has if left out."""
+
+    def keys(self) -> ObsKeys:
+        """The obs columns that were said."""
+        return ObsKeys(
+            self.perturbation_key,
+            self.context_key,
+            self.batch_key,
+            self.control,
+            other_controls=self.other_controls,
+            guide_suffix=self.guide_suffix,
+            split_by=self.split_by,
+        )
+
+
+@dataclass(frozen=True)
+class CorpusSettings:
+    """How the first CycSeq's data sets become one (`cycseq datasets fetch cycseq`)."""
+
+    datasets: tuple[str, ...] = CORPUS
+    """Names of the data sets, separated by commas."""
+    genes: int = 2000
+    """How many highly variable genes to keep of those that all data sets have; perturbed genes are kept besides."""
+    combat: bool = True
+    """Shift batches onto each other with ComBat, fitted on control cells."""
+    metacells: bool = True
+    """Average cells of a condition to metacells, as CycSeq does."""
+    metacell_cells: int = 50
+    """Cells in a metacell."""
+    metacell_draws: int = 50
+    """Metacells of each condition."""
+    seed: int = 0
+    """Fixes the draws of metacells."""

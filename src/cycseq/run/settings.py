@@ -1,0 +1,26 @@
+"""What the scores of an embedding look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from cycseq.errors import check_at_least
+
+
+@dataclass(frozen=True)
+class IntegrationSettings:
+    """What an embedding shall mix, and what it shall keep apart."""
+
+    mixed: Literal["batch", "context"] = "batch"
+    """What shall be mixed."""
+    kept: Literal["condition", "perturbation", "context"] = "condition"
+    """What shall be kept apart; with `mixed` context, say perturbation."""
+    score_cells: int = 5_000
+    """Cells, drawn at random, that the scores are computed from at most."""
+    score_seed: int = 0
+    """Fixes which."""
+
+    def __post_init__(self) -> None:
+        check_at_least(100, score_cells=self.score_cells)
+        check_at_least(0, score_seed=self.score_seed)

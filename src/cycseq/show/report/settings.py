@@ -1,0 +1,7 @@
+"""Which conditions a page shows."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Stratum = Literal["all", "reproducible"]
