@@ -22,7 +22,8 @@ from cycseq.formats.catalog.layouts import gears_zip
 from cycseq.formats.readers import read
 from cycseq.formats.settings import ReadSettings
 from cycseq.io import untrusted
-from cycseq.io.untrusted import check_unpacked, open_npz, opened, read_npy
+from cycseq.io.numpy_files import open_npz, read_npy
+from cycseq.io.untrusted import check_unpacked, opened
 from cycseq.knowledge.features import read_features
 
 GENES = ["G1", "G2", "G3"]

@@ -9,7 +9,20 @@ import pytest
 
 from cycseq.commands import COMMANDS
 
-HEAVY = ("anndata", "dask", "h5py", "matplotlib", "optuna", "pandas", "rich", "scipy", "sklearn", "torch", "zarr")
+HEAVY = (
+    "anndata",
+    "dask",
+    "h5py",
+    "matplotlib",
+    "numpy",
+    "optuna",
+    "pandas",
+    "rich",
+    "scipy",
+    "sklearn",
+    "torch",
+    "zarr",
+)
 SHOWN = """
 import contextlib, io, sys
 from cycseq.cli import main

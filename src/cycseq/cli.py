@@ -6,7 +6,6 @@ import os
 import sys
 from _thread import interrupt_main
 from collections.abc import Sequence
-from importlib.metadata import version
 from threading import Timer
 from typing import Any
 
@@ -66,6 +65,8 @@ def _dispatch(words: list[str]) -> int:
         sys.stdout.write(_overview())
         return SUCCESS
     if words[0] in {"--version", "-V"}:
+        from importlib.metadata import version
+
         sys.stdout.write(f"cycseq {version('cycseq')}\n")
         return SUCCESS
     return run_command(words)

@@ -15,7 +15,8 @@ import pandas as pd
 
 from cycseq.data.dataset import Condition
 from cycseq.io.files import whole
-from cycseq.io.untrusted import open_npz, parse_json
+from cycseq.io.numpy_files import open_npz
+from cycseq.io.untrusted import parse_json
 from cycseq.matrix.arrays import Profiles
 from cycseq.run.tables import read_table
 from cycseq.score.certainty import COVERAGE, RELIABILITY

@@ -11,12 +11,9 @@ import shlex
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from math import prod
 from pathlib import Path
 from types import UnionType
 from typing import Any
-
-import numpy as np
 
 from cycseq.errors import CycseqError, FileError, SettingsError
 from cycseq.io.special_files import refuse_special
@@ -241,35 +238,6 @@ def _deeper(value: dict[str, Any] | list[Any], levels: int) -> bool:
     return levels == 0 or any(_deeper(part, levels - 1) for part in inside if isinstance(part, dict | list))
 
 
-def read_npy(path: Path) -> np.ndarray:
-    """One array; raises `ValueError` if it holds pickled objects, or its header does not fit the file."""
-    with refuse_special(path).open("rb") as file:
-        _check_header(file, path.stat().st_size)
-        file.seek(0)
-        array: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
-    return array
-
-
-@contextmanager
-def open_npz(path: Path) -> Iterator[Any]:
-    """The arrays of an NPZ file, as `numpy.load` gives them, all of their headers checked.
-
-    Raises
-    ------
-    ValueError, OSError, zipfile.BadZipFile
-        If it is no NPZ file, holds pickled objects, or a header does not fit what follows it.
-    FileError
-        If it would unpack to far more than its size.
-    """
-    with zipfile.ZipFile(refuse_special(path)) as packed:
-        check_members(path, packed.infolist())
-        for member in packed.infolist():
-            with packed.open(member) as file:
-                _check_header(file, member.file_size)
-    with np.load(path, allow_pickle=False) as arrays:
-        yield arrays
-
-
 def check_members(path: Path, members: Iterable[zipfile.ZipInfo]) -> None:
     """Raise `FileError` if members of a zip file claim far more than its size, or are packed in ways that it does not tell.
 
@@ -281,20 +249,3 @@ def check_members(path: Path, members: Iterable[zipfile.ZipInfo]) -> None:
         msg = f"{path} is not read: {odd.filename!r} in it is neither stored as it is nor packed by deflate."
         raise FileError(msg)
     check_unpacked(path, sum(member.file_size for member in members))
-
-
-def _check_header(file: Any, size: int) -> None:
-    """NumPy makes room for what a header claims before it reads, so that the claim is checked first."""
-    version = np.lib.format.read_magic(file)
-    if version not in {(1, 0), (2, 0)}:
-        msg = f"version {version} of the NPY format is not read"
-        raise ValueError(msg)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(file)
-    if dtype.hasobject:
-        msg = "it holds pickled objects, which are refused"
-        raise ValueError(msg)
-    claimed = prod(map(int, shape)) * dtype.itemsize
-    if min(shape, default=0) < 0 or file.tell() + claimed != size:
-        msg = f"its header claims {claimed:,} bytes for shape {shape}, but {size - file.tell():,} follow"
-        raise ValueError(msg)

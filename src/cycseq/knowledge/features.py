@@ -14,7 +14,8 @@ from jaxtyping import Float
 
 from cycseq.errors import CycseqError, DataError, FileError, ModelError
 from cycseq.io.files import existing_file
-from cycseq.io.untrusted import open_npz, opened
+from cycseq.io.numpy_files import open_npz
+from cycseq.io.untrusted import opened
 from cycseq.matrix.arrays import Profiles
 
 GO_COLUMNS = ("symbol", "go_id")

@@ -14,7 +14,7 @@ from cycseq.data.validate import check_indices
 from cycseq.errors import DataError
 from cycseq.formats.readers.base import Loaded, Reader, damage_named, read_genes
 from cycseq.formats.settings import ReadSettings
-from cycseq.io.untrusted import open_npz, read_npy
+from cycseq.io.numpy_files import open_npz, read_npy
 
 GENES_BESIDE = (".genes.txt", "_genes.txt", ".genes.csv")
 MATRIX_NAMES = ("X", "x", "counts", "arr_0")
