@@ -1,4 +1,4 @@
-"""What others wrote: how far a file may unpack, JSON of any kind, and arrays whose headers may lie."""
+"""What others wrote: how far a file may unpack, JSON and YAML of any kind, and commands in records."""
 
 from __future__ import annotations
 
