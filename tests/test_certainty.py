@@ -22,8 +22,8 @@ from cycseq.show.report.certainty import ALL, Certainty
 from cycseq.show.report.page import write_report
 from cycseq.simulation.generate import simulate
 from cycseq.simulation.settings import SimulateSettings
-from cycseq.split.settings import SplitSettings
 from cycseq.split.make import make_splits
+from cycseq.split.settings import SplitSettings
 
 
 def coverage(responding: float = 0.6, n: int = 100) -> pd.DataFrame:
