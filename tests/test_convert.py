@@ -360,3 +360,11 @@ def test_settings_that_do_not_fit_are_refused_in_python(small_data, tmp_path) ->
         write_as(small_data, "anndata", tmp_path / "a.h5ad")
     with pytest.raises(SettingsError, match="--real"):
         write_as(small_data, "cell-eval", tmp_path / "a")
+
+
+def test_layouts_are_listed_where_the_help_points(capsys):
+    assert main(["convert", "--help"]) == SUCCESS
+    assert "cycseq list layouts" in " ".join(capsys.readouterr().out.split())
+    assert main(["list", "layouts"]) == SUCCESS
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [row[0] for row in rows if row and row[0] in LAYOUTS] == list(LAYOUTS)
