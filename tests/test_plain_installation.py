@@ -47,7 +47,12 @@ def test_every_network_is_refused_in_a_line_and_every_other_model_is_there() -> 
     [
         (["fit", "--help"], 0, "--model"),
         (["fit", "--model", "VAE"], 2, "pip install 'cycseq[networks]'"),
-        (["tune", "--model", "Ridge"], 2, "pip install 'cycseq[networks]'"),
+        (["tune", "--help"], 0, "--trials"),
+        (
+            ["tune", "--model=Ridge", "--data=absent", "--split=absent", "--out=absent"],
+            2,
+            "pip install 'cycseq[networks]'",
+        ),
         (["completion", "bash"], 0, "complete -"),
     ],
 )
