@@ -58,7 +58,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     f = tmp_path_factory.mktemp("ddp")
     for words in (
         f"simulate --contexts 3 --perturbations 4 --cells 800 --genes 60 --seed 3 --out {f}/sim.h5ad",
-        f"split --data {f}/sim.h5ad --context Line3 --out {f}/s.json",
+        f"split --data {f}/sim.h5ad --context Line3 --shared-controls --out {f}/s.json",  # an even number of cells
     ):
         assert main(words.split()) == SUCCESS
     return f

@@ -150,3 +150,10 @@ def test_good_settings_are_taken_as_json_has_them():
     assert model.features == Path("genes.csv")
     assert model.penalty == 2.0
     assert model.settings()["features"] == "genes.csv"
+
+
+def test_a_scale_that_there_is_not(saved):
+    told = described(saved) | {"scale": ""}
+    (saved / DESCRIPTION).write_text(json.dumps(told))
+    write_checksums(saved, (TENSORS, DESCRIPTION))
+    assert "its scale is '', but must be one of counts, log1p, scaled" in refused(saved)

@@ -18,7 +18,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 import numpy as np
 
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.scale import Scale
+from cycseq.data.scale import SCALES, Scale
 from cycseq.errors import FileError, ModelError, SettingsError, check_at_least
 from cycseq.io.checksums import check_checksum, write_checksums
 from cycseq.io.files import whole
@@ -281,5 +281,10 @@ def read_description(folder: Path) -> dict[str, Any]:
     lacking = unlike(description, RECORDED)
     if lacking:
         msg = f"{path} is damaged: it does not say {', '.join(lacking)}. {AGAIN}"
+        raise FileError(msg)
+    if description["scale"] not in SCALES:
+        msg = (
+            f"{path} is damaged: its scale is {description['scale']!r}, but must be one of {', '.join(SCALES)}. {AGAIN}"
+        )
         raise FileError(msg)
     return description
