@@ -394,3 +394,8 @@ def test_the_same_seed_gives_the_same_file(folder, tmp_path):
     a, b = (ad.read_h5ad(tmp_path / f"{name}.h5ad") for name in "ab")
     assert a.obs.equals(b.obs)
     np.testing.assert_array_equal(sp.csr_matrix(a.X).toarray(), sp.csr_matrix(b.X).toarray())
+
+
+def test_the_settings_of_a_model_are_shown(capsys):
+    assert run("fit --model.help Ridge") == SUCCESS
+    assert "--model.penalty" in capsys.readouterr().out

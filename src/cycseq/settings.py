@@ -56,6 +56,11 @@ def is_list(hint: Any) -> bool:
     return any(get_origin(part) in {list, tuple} for part in alternatives(hint))
 
 
+def literal_choices(hint: Any) -> list[str]:
+    """The words that a type lists, as one types them."""
+    return [str(choice) for part in alternatives(hint) if get_origin(part) is Literal for choice in get_args(part)]
+
+
 def type_in_words(hint: Any) -> str:
     """A type in words: ``int | Literal["all"]`` is "a whole number or 'all'"."""
     words = []
@@ -94,7 +99,7 @@ def value_of_text(text: str, hint: Any, name: str) -> Any:
         if value is not _UNFIT:
             return checked_value(value, part, name)
     msg = f"{name} takes {type_in_words(hint)}, but got {_shown(text)}."
-    choices = [str(choice) for part in parts if get_origin(part) is Literal for choice in get_args(part)]
+    choices = literal_choices(hint)
     if len(choices) > 2:
         raise unknown_name(text, f"choice for {name}", choices)
     raise SettingsError(msg)
@@ -163,7 +168,7 @@ def checked_value(value: Any, hint: Any, name: str) -> Any:
                 return origin(checked_value(one, kind, name) for one, kind in zip(value, kinds, strict=True))
         if type(value) is (origin or part):
             return value
-    choices = [str(choice) for part in alternatives(hint) if get_origin(part) is Literal for choice in get_args(part)]
+    choices = literal_choices(hint)
     if choices and isinstance(value, str):
         raise unknown_name(value, f"choice for {name}", choices)
     none = " or None" if types.NoneType in alternatives(hint) else ""

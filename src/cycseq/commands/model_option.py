@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cycseq.commands.parser import Parser, flat_config, values_of
+from cycseq.commands.config_files import flat_config
+from cycseq.commands.parser import Parser, values_of
 from cycseq.errors import SettingsError
 
 HELP = "--model.help"

@@ -8,13 +8,11 @@ import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
+from cycseq.commands.config_files import flat_config
 from cycseq.errors import SettingsError, unknown_name
 from cycseq.io.files import text_of_path
-from cycseq.io.special_files import refuse_special
-from cycseq.io.untrusted import parse_yaml
 from cycseq.settings import SWITCH, as_plain, checked_value, field_texts, is_list, type_in_words, value_of_text
 
 T = TypeVar("T")
@@ -180,45 +178,6 @@ class Parser:
         return name.upper() if name in self._places else dashed(f"--{name}")
 
 
-def flat_config(config: str) -> dict[str, Any]:
-    """A `--config` file as one value for each option; a model with its settings becomes ``model`` and ``model.SETTING``.
-
-    Raises
-    ------
-    SettingsError
-        If the file cannot be read, is no mapping, is empty, or has a key that stands for nothing.
-    """
-    path = Path(config)
-    try:
-        content = parse_yaml(refuse_special(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as err:
-        msg = f"--config {config[:200]} cannot be read ({err}): give a YAML file with options of this command."
-        raise SettingsError(msg) from err
-    if not isinstance(content, dict) or not content:
-        held = "nothing" if content in (None, {}) else f"a {type(content).__name__}"
-        msg = f"--config {config} holds {held}: give a YAML file with options of this command, one a line (seed: 1)."
-        raise SettingsError(msg)
-    if "config" in content:
-        msg = f"--config {config} names another config: say --config for each of them."
-        raise SettingsError(msg)
-    values = {str(name).replace("-", "_") if "." not in str(name) else str(name): v for name, v in content.items()}
-    model = values.pop("model", None)
-    if isinstance(model, dict):
-        allowed = ("class_path", "init_args")
-        for key in model:
-            if key not in allowed:
-                raise unknown_name(str(key), f"key of model in {config}", allowed)
-        settings = model.get("init_args") or {}
-        if not isinstance(settings, dict):
-            msg = f"init_args of the model in {config} is {settings!r}, but must hold settings by name."
-            raise SettingsError(msg)
-        values |= {f"model.{name}": value for name, value in settings.items()}
-        model = model.get("class_path")
-    if model is not None:
-        values["model"] = model
-    return values
-
-
 def parse(
     name: str, summary: str, configure: Callable[[Parser, list[str]], None], words: list[str]
 ) -> Namespace | None:
@@ -240,10 +199,10 @@ def parse(
     typed = shlex.join(["cycseq", name, *words])
     words = [_with_dashes(word) for word in words]
     parser = Parser(name, summary)
-    configure(parser, words)
     try:
+        configure(parser, words)
         options = parser.read(words)
-    except SystemExit as stop:  # after --help
+    except SystemExit as stop:  # after --help, or --model.help
         if stop.code:
             raise
         sys.stdout.flush()
