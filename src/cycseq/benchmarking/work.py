@@ -25,7 +25,7 @@ from cycseq.preparation.pseudobulk import responses
 from cycseq.run.parts import learnt_from, log1p_parts, with_others
 from cycseq.score.ceiling import REPEATS, SPLIT_HALF, split_half_once, wrong_target
 from cycseq.score.certainty import certainty
-from cycseq.score.evaluate import COLUMNS, evaluate
+from cycseq.score.evaluate import COLUMNS, evaluate, matched
 from cycseq.score.reference import RealSide
 from cycseq.score.settings import EvaluateSettings
 from cycseq.split.base import Split, SplitParts
@@ -152,9 +152,10 @@ def _model_cell(real: RealSide, parts: SplitParts, unit: Unit, task: Task) -> Ce
         of_strata, of_bins = certainty(made, joined(measured, reference_of(parts, context)), truth=truth)
         coverage.append(of_strata)
         reliability.append(of_bins)
-        tables.append(evaluate(predicted, real, **said))
+        match = matched(predicted, real)
+        tables.append(evaluate(predicted, real, match=match, **said))
         if len(predicted.perturbations) > 1:
-            tables.append(wrong_target(predicted, real, **said))
+            tables.append(wrong_target(predicted, real, match=match, **said))
         if task.seed == 0:
             for cells in (predicted, controls):
                 conditions += cells.conditions()

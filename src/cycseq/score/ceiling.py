@@ -13,7 +13,7 @@ import pandas as pd
 
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.matrix.arrays import Codes, Mask, Profiles
-from cycseq.score.evaluate import COLUMNS, matched, scores, table
+from cycseq.score.evaluate import COLUMNS, Matched, matched, scores, table
 from cycseq.score.metrics import HEADLINE
 from cycseq.score.metrics.base import Metric, RealContext
 from cycseq.score.metrics.population import Population
@@ -149,6 +149,7 @@ def wrong_target(
     split: str = "",
     seed: int = 0,
     costly: bool = False,
+    match: Sequence[Matched] | None = None,
 ) -> pd.DataFrame:
     """A model's own predictions, shuffled among the perturbations of each context so that none stays where it was.
 
@@ -162,6 +163,8 @@ def wrong_target(
         What the columns say; the model's name gets `` (wrong target)`` behind it. The seed fixes the shuffling, too.
     costly
         Score every metric of single cells, and not only those of the headline: without them nothing could be claimed there.
+    match
+        What `matched` gives for the two sides, where it is at hand.
 
     Returns
     -------
@@ -173,7 +176,7 @@ def wrong_target(
         if (costly or not metric.costly or metric.name in HEADLINE) and not metric.paired
     ]
     tables = []
-    for one in matched(predicted, real):
+    for one in matched(predicted, real) if match is None else match:
         context = real.contexts[one.context]
         if len(one.places) < 2:
             tables.append(_undefined(context, one.places, metrics))

@@ -9,15 +9,7 @@ import pandas as pd
 
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.posterior import CONDITIONS
-from cycseq.score.coverage import (
-    BINS,
-    EVENTS,
-    FEWEST_IN_BIN,
-    STRATA,
-    Truth,
-    coverage_by_stratum,
-    reliability,
-)
+from cycseq.score.coverage import EVENTS, FEWEST_IN_BIN, STRATA, Truth, bins_of, compare, strata_of, tenth_of
 
 COVERAGE = ("context", "stratum", "observed", "n")
 RELIABILITY = ("context", "event", "stated", "observed", "n")
@@ -45,11 +37,12 @@ def certainty(
     -------
     Columns `COVERAGE`, and `RELIABILITY` (of bins with few genes too, so that contexts can be pooled).
     """
-    some = [predicted for predicted in predictions if CONDITIONS in predicted.adata.uns]
-    of_strata = [coverage_by_stratum(predicted, real, truth=truth) for predicted in some]
-    of_bins = [
-        reliability(predicted, real, truth=truth, fewest=1).assign(context=predicted.contexts[0]) for predicted in some
-    ]
+    of_strata, of_bins = [], []
+    for predicted in predictions:
+        if CONDITIONS in predicted.adata.uns:
+            compared = list(compare(predicted, real, truth))
+            of_strata.append(strata_of(compared))
+            of_bins.append(bins_of(compared, fewest=1).assign(context=predicted.contexts[0]))
     return (
         pooled_coverage(_stacked(of_strata, COVERAGE), ["context"]),
         pooled_reliability(_stacked(of_bins, RELIABILITY), ["context"], fewest=1),
@@ -68,7 +61,7 @@ def pooled_coverage(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
 
 def pooled_reliability(rows: pd.DataFrame, by: Sequence[str], *, fewest: int = FEWEST_IN_BIN) -> pd.DataFrame:
     """Stated and observed frequency in every tenth; tenths with fewer genes of conditions than `fewest` are left out."""
-    tenth = np.clip(np.digitize(rows["stated"].astype(float), BINS) - 1, 0, len(BINS) - 2)
+    tenth = tenth_of(rows["stated"].to_numpy(dtype=float))
     pooled = _weighted(rows.assign(tenth=tenth), [*by, "event", "tenth"], ["stated", "observed"])
     order = pooled["event"].map({name: i for i, name in enumerate(EVENTS)})
     pooled = pooled.assign(order=order).sort_values([*by, "order", "tenth"], kind="stable")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy.special import ndtr
 from scipy.stats import false_discovery_control
 
@@ -35,7 +35,7 @@ Truth = Mapping[Condition, Float[np.ndarray, "genes"]]
 
 
 @dataclass(frozen=True)
-class _Compared:
+class Compared:
     """One condition: what was predicted, what was measured, and the truth where it is known."""
 
     condition: Condition
@@ -88,7 +88,7 @@ def coverage(predicted: PerturbationData, real: PerturbationData, *, levels: Seq
         If the prediction has no posterior, or no predicted condition is among the real ones.
     """
     ranks: dict[str, list[np.ndarray]] = {}
-    for one in _compared(predicted, real, None):
+    for one in compare(predicted, real, None):
         rank = one.mixture.noisy(one.noise).cdf(one.real)[one.varies]
         ranks.setdefault(one.condition.context, []).append(np.abs(2.0 * rank - 1.0))
     rows = []
@@ -118,8 +118,13 @@ def coverage_by_stratum(
     less. *True response* says whether the truth lies inside the interval of the true response; there a gene responds where the
     truth is beyond 0.2.
     """
+    return strata_of(compare(predicted, real, truth))
+
+
+def strata_of(compared: Iterable[Compared]) -> pd.DataFrame:
+    """`coverage_by_stratum` of conditions that were set beside what was measured."""
     rows = []
-    for one in _compared(predicted, real, truth):
+    for one in compared:
         inside = np.abs(2.0 * one.mixture.noisy(one.noise).cdf(one.real) - 1.0) < LEVEL
         strata = [(STRATA[0], inside[one.varies]), (STRATA[1], inside[one.responding])]
         if one.true is not None:
@@ -154,8 +159,18 @@ def reliability(
     Columns `event` ("above 0", "beyond the threshold"), `stated` (mean of the bin), `observed`, `n` (genes of conditions), a row
     for each tenth.
     """
+    return bins_of(compare(predicted, real, truth), fewest)
+
+
+def tenth_of(probability: np.ndarray) -> Int[np.ndarray, "values"]:
+    """Which of `BINS` a probability lies in, from 0; 1 is in the last."""
+    return np.asarray(np.clip(np.digitize(probability, BINS) - 1, 0, len(BINS) - 2))
+
+
+def bins_of(compared: Iterable[Compared], fewest: int) -> pd.DataFrame:
+    """`reliability` of conditions that were set beside what was measured."""
     told: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {event: [] for event in EVENTS}
-    for one in _compared(predicted, real, truth):
+    for one in compared:
         value, mixture = (one.real, one.mixture.noisy(one.noise)) if one.true is None else (one.true, one.mixture)
         stated = mixture.probabilities(one.threshold)
         for event, probability, happens in (
@@ -166,7 +181,7 @@ def reliability(
     rows = []
     for event, parts in told.items():
         probability, happens = (np.concatenate(side) for side in zip(*parts, strict=True))
-        places = np.clip(np.digitize(probability, BINS) - 1, 0, len(BINS) - 2)
+        places = tenth_of(probability)
         for i in range(len(BINS) - 1):
             here = places == i
             if here.sum() >= fewest:
@@ -174,8 +189,8 @@ def reliability(
     return pd.DataFrame(rows, columns=["event", "stated", "observed", "n"])
 
 
-def _compared(predicted: PerturbationData, real: PerturbationData, truth: Truth | None) -> Iterator[_Compared]:
-    """Every predicted condition that was measured.
+def compare(predicted: PerturbationData, real: PerturbationData, truth: Truth | None) -> Iterator[Compared]:
+    """Every predicted condition that was measured, one at a time.
 
     Raises
     ------
@@ -191,7 +206,7 @@ def _compared(predicted: PerturbationData, real: PerturbationData, truth: Truth 
         raise DataError(msg)
     for column, i in columns:
         condition = measured.conditions[i]
-        yield _Compared(
+        yield Compared(
             condition,
             posterior.mixture.at(column),
             posterior.threshold,

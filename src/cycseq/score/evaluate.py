@@ -37,6 +37,7 @@ def evaluate(
     split: str = "",
     seed: int = 0,
     dense_values: int = DENSE_VALUES,
+    match: Sequence[Matched] | None = None,
 ) -> pd.DataFrame:
     """Every metric of every predicted condition; a metric that is undefined for a condition is NaN.
 
@@ -60,6 +61,8 @@ def evaluate(
         What the columns of these names say.
     dense_values
         Values of cells that are dense at once; scores do not depend on it.
+    match
+        What `matched` gives for the two sides, where it is at hand.
 
     Returns
     -------
@@ -79,7 +82,7 @@ def evaluate(
         if isinstance(real, RealSide)
         else RealSide.of(real, control, reference=reference, training=training, settings=settings)
     )
-    found = matched(predicted, side)
+    match = matched(predicted, side) if match is None else match
     tables = [
         scores(
             side.contexts[one.context],
@@ -90,10 +93,10 @@ def evaluate(
             seed=side.settings.seed,
             dense_values=dense_values,
         )
-        for one in found
+        for one in match
     ]
     result = table(tables, model=model, split=split, seed=seed)
-    result.attrs["notes"] = (*side.notes, *_notes(predicted, side, found))
+    result.attrs["notes"] = (*side.notes, *_notes(predicted, side, match))
     return result
 
 
