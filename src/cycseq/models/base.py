@@ -25,6 +25,7 @@ from cycseq.io.files import whole
 from cycseq.io.untrusted import read_json, unlike, whatever_breaks
 from cycseq.matrix.arrays import Cells
 from cycseq.models.card import CARD, model_card
+from cycseq.preparation.merge import joined
 
 TENSORS, DESCRIPTION = "model.safetensors", "model.json"
 TEXTS = (list, str)
@@ -141,6 +142,25 @@ class Model(ABC):
                     raise SettingsError(msg)
                 for member in members:
                     check_at_least(least, most=most, option="--model.", **{name: member})
+
+    def training_cells(self, train: PerturbationData, validation: PerturbationData | None = None) -> PerturbationData:
+        """What a model that chooses nothing on validation learns from: the cells of both parts, settings checked.
+
+        Raises
+        ------
+        SettingsError
+            If a setting makes no sense.
+        DataError
+            If the cells are not log1p.
+        ModelError
+            If they are all controls.
+        """
+        self.check_settings()
+        data = joined(train, validation).require("log1p", self.name)
+        if not data.perturbations:
+            msg = f"{self.name} cannot learn: the training cells are all controls. Give it perturbed cells as well."
+            raise ModelError(msg)
+        return data
 
     @property
     def learned(self) -> Fitted:

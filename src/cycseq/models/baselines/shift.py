@@ -19,7 +19,6 @@ from cycseq.errors import ModelError, SettingsError
 from cycseq.knowledge.features import Features
 from cycseq.matrix.arrays import Cells, Codes, InMemory, Matrix, Profile, Profiles, dense, some
 from cycseq.models.base import Fitted, Model
-from cycseq.preparation.merge import joined
 from cycseq.preparation.pseudobulk import Responses, control_means, responses
 
 
@@ -54,12 +53,8 @@ class ShiftModel(Model):
         run: Path | None = None,
     ) -> Self:
         """Learn from the training and the validation conditions: nothing is chosen on the latter."""
-        self.check_settings()
-        data = joined(train, validation)
-        measured = responses(data.require("log1p", self.name))
-        if not measured.conditions:
-            msg = f"{self.name} cannot learn: the training cells are all controls. Give it perturbed cells as well."
-            raise ModelError(msg)
+        data = self.training_cells(train, validation)
+        measured = responses(data)
         arrays, facts = self.learn(measured, data.genes, seed=seed)
         self.fitted_ = Fitted(
             genes=tuple(data.genes),

@@ -27,7 +27,6 @@ from cycseq.models.kriging.mixture import Posterior
 from cycseq.models.kriging.recalibration import COMPONENTS
 from cycseq.models.kriging.settings import Settings
 from cycseq.models.kriging.stored import mixture_from, mixture_json, settings_from, settings_json
-from cycseq.preparation.merge import joined
 
 SAME = 0.05
 """The prior alone gives both directions 0.5: where the probability of a rise is not further from it, the prediction is not
@@ -73,12 +72,8 @@ class ConditionKriging(Model):
         run: Path | None = None,
     ) -> Self:
         """Learn from the training and the validation conditions: nothing is chosen on the latter."""
-        self.check_settings()
-        data = joined(train, validation)
-        measured = measure(data.require("log1p", self.name))
-        if not measured.names:
-            msg = f"{self.name} cannot learn: the training cells are all controls. Give it perturbed cells as well."
-            raise ModelError(msg)
+        data = self.training_cells(train, validation)
+        measured = measure(data)
         settings = learn_settings(measured, seed=seed)
         levels = measured.levels
         level_mixture = None

@@ -10,14 +10,12 @@ from typing import Self
 import numpy as np
 
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.errors import ModelError
 from cycseq.matrix.arrays import Profile
 from cycseq.models.base import Fitted, Model
 from cycseq.models.baselines.shift import cells_shifted_by
 from cycseq.models.kriging.levels import learn_levels, smooth_levels
 from cycseq.models.kriging.measured import ControlLevels, control_levels
 from cycseq.models.kriging.stored import mixture_from, mixture_json
-from cycseq.preparation.merge import joined
 
 
 @dataclass
@@ -44,18 +42,14 @@ class SmoothedControls(Model):
         run: Path | None = None,
     ) -> Self:
         """Learn how control levels differ between contexts; perturbed cells are not looked at."""
-        data = joined(train, validation).require("log1p", self.name)
-        perturbed = [condition for condition in data.conditions() if not condition.is_control]
-        if not perturbed:
-            msg = f"{self.name} cannot learn: the training cells are all controls. Give it perturbed cells as well."
-            raise ModelError(msg)
+        data = self.training_cells(train, validation)
         levels = control_levels(data.controls())
         several = len(levels.contexts) > 1
         self.fitted_ = Fitted(
             genes=tuple(data.genes),
             scale=data.scale,
-            contexts=tuple(sorted({condition.context for condition in perturbed})),
-            perturbations=tuple(sorted({condition.perturbation for condition in perturbed})),
+            contexts=tuple(sorted({c.context for c in data.conditions() if not c.is_control})),
+            perturbations=data.perturbations,
             arrays={"level_mean": levels.mean, "level_noise": levels.noise},
             facts={
                 "level_contexts": list(levels.contexts),
