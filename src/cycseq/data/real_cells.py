@@ -22,7 +22,8 @@ def conditions_of_real_cells(predicted: PerturbationData, real: PerturbationData
     predicted, real
         Cells on the same scale; genes that both have are compared.
     """
-    shared_conditions = [c for c in predicted.conditions() if not c.is_control and c in set(real.conditions())]
+    real_conditions = set(real.conditions())
+    shared_conditions = [c for c in predicted.conditions() if not c.is_control and c in real_conditions]
     in_real = real.adata.var_names.get_indexer(predicted.genes)
     genes = np.flatnonzero(in_real >= 0)
     if not shared_conditions or not len(genes):

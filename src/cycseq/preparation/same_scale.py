@@ -69,7 +69,8 @@ def check_same_scale(predicted: PerturbationData, real: PerturbationData) -> Non
         log1p or counts.
     """
     check_totals(target_sum(predicted), target_sum(real), "the predicted cells", "the real ones")
-    genes = [gene for gene in predicted.genes if gene in set(real.genes)]
+    real_genes = set(real.genes)
+    genes = [gene for gene in predicted.genes if gene in real_genes]
     if len(genes) < FEWEST_GENES or "scaled" in {predicted.scale, real.scale}:
         return
     shown = _cells(predicted, genes, predicted.contexts).mean(axis=0)

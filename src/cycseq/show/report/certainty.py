@@ -89,8 +89,12 @@ class Certainty:
             )
             for row in self.coverage.to_dict("records")
         }
-        present = [context for context in order if context in set(self.coverage["context"])]
-        return [(context, [shares.get((context, stratum)) for stratum in self.strata]) for context in present]
+        strata, contexts = self.strata, set(self.coverage["context"])
+        return [
+            (context, [shares.get((context, stratum)) for stratum in strata])
+            for context in order
+            if context in contexts
+        ]
 
     def sentences(self) -> list[str]:
         """What a reader must know before using an interval or a probability of this model."""
