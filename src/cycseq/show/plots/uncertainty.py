@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -23,23 +25,12 @@ def calibration_curve(coverage: pd.DataFrame, *, ax: Axes | None = None) -> Axes
         Axes to draw into.
     """
     ax = new_axes(ax, width=4.0, height=4.2)
-    ax.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
-    for i, (context, part) in enumerate(coverage.groupby("context", sort=False)):
-        ax.plot(
-            part["nominal"], part["observed"], color=PALETTE[i % len(PALETTE)], marker=MARKERS[i % len(MARKERS)],
-            markersize=4, linewidth=1.6, label=str(context), zorder=2,
-        )  # fmt: skip
-    ax.set_xlim(0, 1)
-    ax.set_ylim(0, 1)
-    ax.set_aspect("equal")
     ax.annotate("too wide", (0.05, 0.95), va="top", fontsize=9, color=MUTED)
     ax.annotate("too narrow", (0.95, 0.05), ha="right", fontsize=9, color=MUTED)
-    ax.set_xlabel("nominal coverage")
-    ax.set_ylabel("observed coverage")
-    plain(ax)
-    ax.set_axisbelow(True)
-    legend_above(ax)
-    return ax
+    curves = {
+        str(context): (part["nominal"], part["observed"]) for context, part in coverage.groupby("context", sort=False)
+    }
+    return _beside_diagonal(ax, curves, "nominal coverage", "observed coverage")
 
 
 def variance_left(chosen: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -77,17 +68,25 @@ def reliability_curve(reliability: pd.DataFrame, *, ax: Axes | None = None) -> A
     """
     ax = new_axes(ax, width=4.0, height=4.2)
     ax.fill_between([0, 1], [-0.1, 0.9], [0.1, 1.1], color=MUTED, alpha=0.15, linewidth=0, zorder=0)
+    curves = {
+        str(event): (part["stated"], part["observed"]) for event, part in reliability.groupby("event", sort=False)
+    }
+    return _beside_diagonal(ax, curves, "stated probability", "observed frequency")
+
+
+def _beside_diagonal(ax: Axes, curves: Mapping[str, tuple[pd.Series, pd.Series]], x: str, y: str) -> Axes:
+    """Curves of shares against shares, in a square with its diagonal."""
     ax.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
-    for i, (event, part) in enumerate(reliability.groupby("event", sort=False)):
+    for i, (name, (across, up)) in enumerate(curves.items()):
         ax.plot(
-            part["stated"], part["observed"], color=PALETTE[i % len(PALETTE)], marker=MARKERS[i % len(MARKERS)],
-            markersize=4, linewidth=1.6, label=str(event), zorder=2,
+            across, up, color=PALETTE[i % len(PALETTE)], marker=MARKERS[i % len(MARKERS)],
+            markersize=4, linewidth=1.6, label=name, zorder=2,
         )  # fmt: skip
     ax.set_xlim(0, 1)
     ax.set_ylim(0, 1)
     ax.set_aspect("equal")
-    ax.set_xlabel("stated probability")
-    ax.set_ylabel("observed frequency")
+    ax.set_xlabel(x)
+    ax.set_ylabel(y)
     plain(ax)
     ax.set_axisbelow(True)
     legend_above(ax)

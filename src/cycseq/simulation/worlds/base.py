@@ -20,6 +20,8 @@ RESPONDING = 0.2
 """Share of genes that respond to a perturbation, where a world does not say otherwise."""
 RESPONSE = 1.0
 """Standard deviation of their log fold changes."""
+MARKERS, MARKER = 0.1, 1.5
+"""Share of genes whose basal level tells kinds of contexts apart where these are visible, and by how much (standard deviation)."""
 LEFT_OF_TARGET = 0.3
 """A perturbed gene's own level, as a share of what it was."""
 
@@ -64,6 +66,13 @@ def draw_effects(
     """Log fold changes of single perturbations: normal on a share of the genes, nothing on the others."""
     shape = (settings.perturbations, settings.genes)
     return np.asarray(rng.normal(0.0, spread, shape) * (rng.random(shape) < responding))
+
+
+def draw_markers(
+    settings: SimulateSettings, rng: np.random.Generator, spread: float, kinds: int = 1
+) -> Float[np.ndarray, "kinds genes"]:
+    """What tells kinds of contexts by their log basal levels: the same genes for every kind."""
+    return np.asarray(rng.normal(0.0, spread, (kinds, settings.genes)) * (rng.random(settings.genes) < MARKERS))
 
 
 def draw_loadings(settings: SimulateSettings, rng: np.random.Generator) -> Float[np.ndarray, "states genes"]:

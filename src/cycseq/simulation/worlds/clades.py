@@ -6,11 +6,9 @@ import numpy as np
 
 from cycseq.simulation.biology import Biology
 from cycseq.simulation.settings import SimulateSettings
-from cycseq.simulation.worlds.base import draw_basal, draw_effects, fixed_effects, generator
+from cycseq.simulation.worlds.base import MARKER, draw_basal, draw_effects, draw_markers, fixed_effects, generator
 
 CLADES = 2
-MARKERS, MARKER = 0.1, 1.5
-"""Share of genes whose basal level differs between clades where they are visible, and by how much (standard deviation)."""
 
 
 def draw_hidden(settings: SimulateSettings) -> Biology:
@@ -26,7 +24,7 @@ def draw_visible(settings: SimulateSettings) -> Biology:
 def _draw(settings: SimulateSettings, marker: float) -> Biology:
     rng = generator(settings)
     clade = rng.permutation(np.arange(settings.contexts) % CLADES)
-    markers = rng.normal(0.0, marker, (CLADES, settings.genes)) * (rng.random(settings.genes) < MARKERS)
+    markers = draw_markers(settings, rng, marker, CLADES)
     basal = draw_basal(settings, rng) + markers[clade]
     effects = np.stack([draw_effects(settings, rng) for _ in range(CLADES)])[clade]
     return fixed_effects(settings, effects, basal, rng, facts={"clade": clade.astype(float).tolist()})

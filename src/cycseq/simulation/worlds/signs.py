@@ -6,10 +6,7 @@ import numpy as np
 
 from cycseq.simulation.biology import Biology
 from cycseq.simulation.settings import SimulateSettings
-from cycseq.simulation.worlds.base import draw_basal, draw_effects, fixed_effects, generator
-
-MARKERS, MARKER = 0.1, 1.5
-"""Share of genes whose basal level tells the sign where it is visible, and by how much (standard deviation)."""
+from cycseq.simulation.worlds.base import MARKER, draw_basal, draw_effects, draw_markers, fixed_effects, generator
 
 
 def draw_hidden(settings: SimulateSettings) -> Biology:
@@ -25,7 +22,7 @@ def draw_visible(settings: SimulateSettings) -> Biology:
 def _draw(settings: SimulateSettings, marker: float) -> Biology:
     rng = generator(settings)
     sign = rng.permutation(np.where(np.arange(settings.contexts) % 2 == 0, 1.0, -1.0))
-    markers = rng.normal(0.0, marker, settings.genes) * (rng.random(settings.genes) < MARKERS)
+    markers = draw_markers(settings, rng, marker)
     basal = draw_basal(settings, rng) + sign[:, None] * markers
     effects = sign[:, None, None] * draw_effects(settings, rng)
     return fixed_effects(settings, effects, basal, rng, facts={"sign": sign.tolist()})
