@@ -60,7 +60,7 @@ class Situation:
     @property
     def train(self) -> PerturbationData:
         """Training and validation cells together, as ConditionKriging takes them."""
-        return condition_kriging.joined(self.parts.train, self.parts.validation)
+        return joined(self.parts.train, self.parts.validation)
 
     def scored(self, predicted: PerturbationData, label: str) -> pd.DataFrame:
         """The rows of `cycseq.evaluate`."""
