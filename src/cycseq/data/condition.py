@@ -1,12 +1,15 @@
-"""`Condition`: a context with a perturbation."""
+"""`Condition`: a context with a perturbation, and with its dose and time where the data have several."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import NamedTuple, Self
 
 from cycseq.data.usual_names import CONTROL, canonical_perturbation
 from cycseq.errors import DataError
+
+_TIME = re.compile(r"(\d+(?:\.\d+)?)h")
 
 
 class Condition(NamedTuple):
@@ -14,7 +17,23 @@ class Condition(NamedTuple):
 
     context: str
     perturbation: str
-    """``"control"``, ``"KLF1"`` or ``"BAK1+KLF1"`` (parts sorted, joined by ``+``)."""
+    """``"control"``, ``"KLF1"``, ``"BAK1+KLF1"`` (parts sorted, joined by ``+``), or with a dose, a time or both:
+    ``"trametinib@100nM@24h"`` (see `treatment_name`)."""
+
+    @property
+    def agent(self) -> str:
+        """The perturbation without dose and time."""
+        return split_treatment(self.perturbation)[0]
+
+    @property
+    def dose(self) -> str | None:
+        """The dose with its unit (``"100nM"``), or the name of a level (``"Middle"``); None where none is named."""
+        return split_treatment(self.perturbation)[1]
+
+    @property
+    def time(self) -> float | None:
+        """Hours since the perturbation; None where none is named."""
+        return split_treatment(self.perturbation)[2]
 
     @property
     def is_control(self) -> bool:
@@ -24,8 +43,8 @@ class Condition(NamedTuple):
     @property
     def parts(self) -> tuple[str, ...]:
         """The single perturbations that it is made of; none for control. ``"IFN+"`` is one: its name has an empty part."""
-        parts = tuple(self.perturbation.split("+"))
-        return () if self.is_control else parts if all(parts) else (self.perturbation,)
+        parts = tuple(self.agent.split("+"))
+        return () if self.is_control else parts if all(parts) else (self.agent,)
 
     def __str__(self) -> str:
         return f"{self.context}:{self.perturbation}"
@@ -43,3 +62,42 @@ class Condition(NamedTuple):
             msg = f"{text!r} is no condition: expected CONTEXT:PERTURBATION, for example NK:stim."
             raise DataError(msg)
         return cls(context, canonical_perturbation(perturbation, ()))
+
+
+def treatment_name(agent: str, dose: str | None = None, time: float | None = None) -> str:
+    """The name of a perturbation with its dose and its time, as `Condition.perturbation` holds it.
+
+    Parameters
+    ----------
+    agent
+        Drug, gene or combination.
+    dose
+        A number with its unit, or the name of a level; None or an empty text where there is none.
+    time
+        Hours; None where there is none.
+
+    Examples
+    --------
+    >>> treatment_name("trametinib", "100nM", 24.0)
+    'trametinib@100nM@24h'
+    """
+    return "@".join([agent, *([dose] if dose else []), *([] if time is None else [f"{time:g}h"])])
+
+
+def split_treatment(perturbation: str) -> tuple[str, str | None, float | None]:
+    """Agent, dose and time (hours) of a perturbation; the inverse of `treatment_name`.
+
+    Examples
+    --------
+    >>> split_treatment("trametinib@100nM@24h")
+    ('trametinib', '100nM', 24.0)
+    >>> split_treatment("KLF1")
+    ('KLF1', None, None)
+    """
+    if "@" not in perturbation:
+        return perturbation, None, None
+    agent, *rest = perturbation.split("@")
+    timed = _TIME.fullmatch(rest[-1])
+    time = float(timed[1]) if timed else None
+    dose = "@".join(rest[:-1] if timed else rest)
+    return agent, dose or None, time
