@@ -16,7 +16,7 @@ import pandas as pd
 from cycseq.benchmarking.work import Unit, predict_like, predictions, real_side, reference_of, true_responses
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.io.files import write_text
-from cycseq.matrix.arrays import dense
+from cycseq.matrix.arrays import to_dense
 from cycseq.models import build_model
 from cycseq.models.baselines.shift import predicted_obs, shifted_cells
 from cycseq.models.kriging import covariance, field, learning
@@ -230,7 +230,7 @@ def no_conserved() -> Iterator[None]:
 
 def shifted(controls: PerturbationData, condition: Condition, delta: np.ndarray) -> PerturbationData:
     """Control cells of a context with a Delta added."""
-    cells = shifted_cells(dense(controls.x), mean_of(controls), delta)
+    cells = shifted_cells(to_dense(controls.x), mean_of(controls), delta)
     obs = predicted_obs(controls, np.arange(controls.n_cells), condition)
     return PerturbationData(adata=ad.AnnData(cells, obs=obs, var=controls.adata.var[[]]), scale=controls.scale)
 

@@ -52,7 +52,7 @@ def as_it_comes(model: GAN, like: PerturbationData, controls: PerturbationData) 
     torch.manual_seed(0)
     with torch.inference_mode():
         for start in range(0, len(rows), 1024):
-            batch = feeder.gathered(rows[start : start + 1024], np.random.default_rng(0))
+            batch = feeder.load(rows[start : start + 1024], np.random.default_rng(0))
             made.append(model.generate(net, batch, like.conditions()[0]).numpy())
     return PerturbationData(
         ad.AnnData(np.concatenate(made).clip(min=0.0), like.adata.obs.copy(), like.adata.var.copy()), scale=like.scale

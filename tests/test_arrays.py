@@ -4,7 +4,8 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cycseq.matrix.arrays import dense, group_moments, group_sums
+from cycseq.matrix.arrays import to_dense
+from cycseq.matrix.groups import group_moments, group_sums
 
 
 @settings(max_examples=30, deadline=None)
@@ -35,7 +36,7 @@ def test_sums_leave_out_cells_of_no_group():
 @pytest.mark.parametrize("kind", [np.asarray, sp.csr_matrix])
 @pytest.mark.parametrize("squared", [False, True])
 def test_cells_are_summed_block_by_block(monkeypatch, squared, kind):
-    monkeypatch.setattr("cycseq.matrix.arrays.BLOCK", 7 * 4)
+    monkeypatch.setattr("cycseq.matrix.groups.BLOCK", 7 * 4)
     rng = np.random.default_rng(0)
     x, groups = rng.random((30, 7)).astype(np.float32), rng.integers(-1, 3, 30)
     values = x.astype(np.float64) ** (1 + squared)
@@ -49,5 +50,5 @@ def test_cells_are_summed_block_by_block(monkeypatch, squared, kind):
 @pytest.mark.parametrize("kind", [sp.csr_matrix, sp.csr_array, np.asarray])
 def test_dense_is_the_same_cells(kind):
     x = np.eye(3, dtype=np.float32)
-    assert isinstance(dense(kind(x)), np.ndarray)
-    np.testing.assert_array_equal(dense(kind(x)), x)
+    assert isinstance(to_dense(kind(x)), np.ndarray)
+    np.testing.assert_array_equal(to_dense(kind(x)), x)

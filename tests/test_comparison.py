@@ -18,7 +18,7 @@ from cycseq.benchmarking.comparison.settings import CompareSettings
 from cycseq.cli import main
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import DataError, FileError, SettingsError
-from cycseq.matrix.arrays import dense
+from cycseq.matrix.arrays import to_dense
 from cycseq.preparation.prepare import prepare
 from cycseq.preparation.settings import PrepareSettings
 from cycseq.score.evaluate import COLUMNS
@@ -56,13 +56,13 @@ def pooled(result: ComparisonResult) -> pd.Series:
 
 def test_reconstruction_stands_beside_a_pca_of_the_same_size(finished, data):
     names = json.loads((finished.folder / "split.json").read_text())["cells"]
-    train, test = (dense(data.adata[list(names[part])].X) for part in ("train", "test"))
+    train, test = (to_dense(data.adata[list(names[part])].X) for part in ("train", "test"))
     fitted = PCA(6, svd_solver="full").fit(train)
     mirrored = np.maximum(fitted.inverse_transform(fitted.transform(test)), 0)
     scores = pooled(finished)
     assert scores["PCA", "reconstruction/per_gene_mse"] == pytest.approx(((mirrored - test) ** 2).mean(), rel=1e-3)
     assert scores["PCA", "reconstruction/per_gene_mae"] == pytest.approx(np.abs(mirrored - test).mean(), rel=1e-3)
-    own = dense(finished.reconstructed["VAE"].x) - dense(finished.test.x)
+    own = to_dense(finished.reconstructed["VAE"].x) - to_dense(finished.test.x)
     assert scores["VAE", "reconstruction/per_gene_mse"] == pytest.approx((own**2).mean(), rel=1e-4)
     assert list(finished.reconstructed) == ["PCA", "Autoencoder", "VAE"]
 
@@ -91,7 +91,7 @@ def test_as_many_cells_are_generated_as_are_tested(finished):
     names = json.loads((finished.folder / "split.json").read_text())["cells"]
     assert set(finished.generated["TrainingCells"].adata.obs_names) <= set(names["train"])
     assert set(finished.test.adata.obs_names) == set(names["test"])
-    largest = float(dense(finished.generated["GAN"].x).max() / dense(finished.test.x).max())
+    largest = float(to_dense(finished.generated["GAN"].x).max() / to_dense(finished.test.x).max())
     assert pooled(finished)["GAN", f"generation/{HIGHEST}"] == pytest.approx(largest, rel=1e-6)
 
 

@@ -17,7 +17,7 @@ from cycseq.errors import DataError
 from cycseq.formats.readers import read
 from cycseq.formats.readers.stored import LABELS
 from cycseq.formats.settings import ReadSettings
-from cycseq.matrix.arrays import dense
+from cycseq.matrix.arrays import to_dense
 from cycseq.matrix.stored import StoredMatrix
 from cycseq.preparation.prepare import prepare
 from cycseq.preparation.settings import PrepareSettings
@@ -204,4 +204,4 @@ def test_values_larger_than_memory_carry_a_sample(tmp_path: Path) -> None:
 def test_another_logarithm_is_told_and_converted(path: Path) -> None:
     data = read(edited(path, put(lambda x: x / np.log(2))))
     assert any("log2(1 + counts per 10,000), converted to ln" in note for note in data.notes)
-    np.testing.assert_allclose(dense(data.x), dense(read(path).x), atol=1e-4)
+    np.testing.assert_allclose(to_dense(data.x), to_dense(read(path).x), atol=1e-4)

@@ -13,7 +13,7 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.gene_mixture import GeneMixture
 from cycseq.data.posterior import GenePosterior, attach_posterior
 from cycseq.errors import CycseqError, DataError, FileError
-from cycseq.matrix.arrays import dense
+from cycseq.matrix.arrays import to_dense
 from cycseq.preparation.prepare import as_log1p
 from cycseq.score.coverage import coverage, coverage_by_stratum, reliability
 from cycseq.show import plots
@@ -197,7 +197,7 @@ def test_differential_genes_are_those_of_scipy(small_data):
 
 def test_coverage_counts_real_deltas_inside_the_interval(small_data):
     predicted = small_data.subset([K562])
-    x, control = (dense(small_data.cells(c)) for c in (K562, Condition("K562", "control")))
+    x, control = (to_dense(small_data.cells(c)) for c in (K562, Condition("K562", "control")))
     delta = x.mean(axis=0) - control.mean(axis=0)
     none = with_posterior(predicted, delta, np.zeros(60))
     assert (coverage(none, small_data)["observed"] == 1.0).all()

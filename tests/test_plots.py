@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 import cycseq
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import CycseqError, DataError
-from cycseq.matrix.arrays import dense
+from cycseq.matrix.arrays import to_dense
 from cycseq.show import plots
 from cycseq.show.plots import base
 from cycseq.show.report.figures import svg
@@ -175,15 +175,15 @@ def test_distributions_are_those_of_the_cells(small_data):
     real, made = small_data.controls(), small_data.subset([Condition("K562", "G1")])
     sources = {"real": real, "made": made}
     ax = plots.gene_distribution(sources, "G11", ax=Figure().add_subplot())
-    values = dense(made.x)[:, made.genes.index("G11")]
+    values = to_dense(made.x)[:, made.genes.index("G11")]
     for at in (0.0, float(np.median(values)), float(values.max())):
         x, y = ax.lines[1].get_xdata(), ax.lines[1].get_ydata()
         assert y[np.flatnonzero(x <= at)[-1]] == pytest.approx((values <= at).mean())
     ax = plots.zero_fractions(sources, ax=Figure().add_subplot())
-    expected = np.column_stack([(dense(side.x) == 0).mean(axis=0) for side in (real, made)])
+    expected = np.column_stack([(to_dense(side.x) == 0).mean(axis=0) for side in (real, made)])
     np.testing.assert_allclose(ax.collections[0].get_offsets(), expected, atol=1e-6)
     ax = plots.mean_variance(sources, ax=Figure().add_subplot())
-    x = dense(made.x)
+    x = to_dense(made.x)
     expected = np.column_stack([x.mean(axis=0), x.var(axis=0, ddof=1)])
     np.testing.assert_allclose(ax.collections[2].get_offsets(), expected, rtol=1e-3)
     ax = plots.gene_means(sources, ax=Figure().add_subplot())

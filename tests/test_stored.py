@@ -19,8 +19,8 @@ from cycseq.formats.readers import read
 from cycseq.formats.readers.stored import LABELS, memory_bytes
 from cycseq.formats.settings import ReadSettings
 from cycseq.matrix import stored
-from cycseq.matrix.arrays import group_moments, group_totals
 from cycseq.matrix.cluster import cluster
+from cycseq.matrix.groups import group_moments, group_totals
 from cycseq.matrix.stored import StoredMatrix
 from cycseq.models import MODELS, build_model
 from cycseq.models.networks import batches

@@ -22,7 +22,8 @@ from cycseq.data.validate import OBS, admit
 from cycseq.data.values import brought_in, digests, most_bytes, write_adata
 from cycseq.errors import DataError, unknown_name
 from cycseq.io.files import check_output, check_space, whole
-from cycseq.matrix.arrays import Cells, Codes, GroupMoments, Matrix, dense, group_moments, pairs_of_labels, some
+from cycseq.matrix.arrays import Cells, Codes, Matrix, take, to_dense
+from cycseq.matrix.groups import GroupMoments, group_moments, pairs_of_labels
 from cycseq.matrix.stored import MOST, SMALL, StoredMatrix, largest_block
 
 __all__ = ["DATA_ENDINGS", "Condition", "PerturbationData"]
@@ -159,7 +160,7 @@ class PerturbationData:
 
     def cells(self, condition: Condition) -> Cells:
         """The cells of a condition, dense."""
-        return dense(some(self.x, self.rows(condition)))
+        return to_dense(take(self.x, self.rows(condition)))
 
     @cached_property
     def moments(self) -> GroupMoments:

@@ -18,8 +18,8 @@ from jaxtyping import Float, Int
 
 from cycseq.data.blocks import blocks
 from cycseq.data.scale import TARGET_SUM
-from cycseq.matrix.arrays import Matrix
-from cycseq.matrix.stored import StoredMatrix, block_ends, gathered, with_each_block
+from cycseq.matrix.arrays import Matrix, take
+from cycseq.matrix.stored import StoredMatrix, block_ends, with_each_block
 
 Values = Float[np.ndarray, " *values"]
 Rows = Int[np.ndarray, " rows"]
@@ -172,7 +172,7 @@ def sample_rows(x: Matrix) -> Rows:
 
 def _positive(x: Matrix, cells: Rows) -> list[Values]:
     """The values above 0 of each of these cells."""
-    rows = sp.csr_matrix(gathered(x, cells) if isinstance(x, StoredMatrix) else x[cells])
+    rows = sp.csr_matrix(take(x, cells))
     return [values[values > 0] for values in np.split(rows.data.astype(np.float64), rows.indptr[1:-1])]
 
 

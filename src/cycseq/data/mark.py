@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from cycseq.data.usual_names import UNLABELLED, canonical_perturbation
-from cycseq.matrix.arrays import dense, some
+from cycseq.matrix.arrays import take, to_dense
 from cycseq.matrix.stored import StoredMatrix
 
 MARK = "cycseq"
@@ -88,6 +88,6 @@ def _whole_mark(adata: ad.AnnData) -> dict[str, Any]:
 def _rows(x: Any, rows: np.ndarray) -> np.ndarray:
     """These cells, dense."""
     if isinstance(x, StoredMatrix):
-        return dense(some(x, rows))
+        return to_dense(take(x, rows))
     taken = x[rows]
     return np.asarray(taken.toarray() if hasattr(taken, "toarray") else taken)

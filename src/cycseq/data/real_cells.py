@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.matrix.arrays import dense, some
+from cycseq.matrix.arrays import take, to_dense
 
 MAX_CONDITIONS, MAX_CELLS = 50, 20
 """Conditions that are looked at, evenly spaced, and predicted cells of each."""
@@ -38,9 +38,9 @@ def _share(
 ) -> float:
     """Of the predicted cells of a condition that are looked at, how many are real ones."""
     rows, others = predicted.rows(condition)[:MAX_CELLS], real.rows(condition)
-    cells = np.ascontiguousarray(dense(some(predicted.x, rows))[:, ours])
+    cells = np.ascontiguousarray(to_dense(take(predicted.x, rows))[:, ours])
     names = {values.tobytes(): set[str]() for values in cells}
-    for name, values in zip(real.adata.obs_names[others], dense(some(real.x, others))[:, theirs], strict=True):
+    for name, values in zip(real.adata.obs_names[others], to_dense(take(real.x, others))[:, theirs], strict=True):
         if (same := names.get(values.tobytes())) is not None:
             same.add(name)
     is_real = [

@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from cycseq.data.mark import with_sample
 from cycseq.io.checksums import write_checksums
 from cycseq.io.hdf5 import write_h5ad
-from cycseq.matrix.arrays import Matrix, in_memory
+from cycseq.matrix.arrays import Matrix, load
 from cycseq.matrix.stored import StoredMatrix, by_block
 
 
@@ -30,9 +30,9 @@ def write_adata(adata: ad.AnnData, path: Path) -> None:
 
 def brought_in(adata: ad.AnnData) -> ad.AnnData:
     """The same object with its values in memory: it is changed."""
-    adata.X = in_memory(adata.X)
+    adata.X = load(adata.X)
     for name in adata.layers:
-        adata.layers[name] = in_memory(adata.layers[name])
+        adata.layers[name] = load(adata.layers[name])
     return adata
 
 
@@ -41,7 +41,7 @@ def digests(x: Matrix) -> list[bytes]:
     values, columns, ends = (hashlib.blake2b(digest_size=16) for _ in range(3))
     is_sparse, last = False, np.zeros(1, dtype=np.int64)
     block: Any
-    for _, block in by_block(x, in_memory) if isinstance(x, StoredMatrix) else [(slice(None), x)]:
+    for _, block in by_block(x, load) if isinstance(x, StoredMatrix) else [(slice(None), x)]:
         is_sparse = sp.issparse(block)
         if not is_sparse:
             values.update(np.ascontiguousarray(block).data)
@@ -58,6 +58,6 @@ def most_bytes(adata: ad.AnnData) -> int:
     """What the data take at most when written; of stored values, by those of the first block."""
     if not isinstance(adata.X, StoredMatrix):
         return sys.getsizeof(adata)
-    first = in_memory(adata.X[: adata.X.chunks[0][0]])
+    first = load(adata.X[: adata.X.chunks[0][0]])
     own = first.nbytes if isinstance(first, np.ndarray) else first.data.nbytes + first.indices.nbytes
     return int(own * adata.n_obs / max(1, first.shape[0]) * (1 + len(adata.layers)))

@@ -109,16 +109,16 @@ def stored_like(x: Any, like: StoredMatrix) -> Any:
     return _dask().array.from_array(x, chunks=(largest_block(like), x.shape[1]), asarray=False)
 
 
-def all_of(x: StoredMatrix) -> np.ndarray | sp.csr_matrix:
+def load_stored(x: StoredMatrix) -> np.ndarray | sp.csr_matrix:
     """All cells, in memory."""
     values: np.ndarray | sp.csr_matrix = _computed([x])[0]
     return values
 
 
-def gathered(x: StoredMatrix, rows: Int[np.ndarray, "rows"]) -> np.ndarray | sp.csr_matrix:
+def take_stored(x: StoredMatrix, rows: Int[np.ndarray, "rows"]) -> np.ndarray | sp.csr_matrix:
     """These cells in memory, in this order; every block that holds one of them is read once."""
     wanted, place = np.unique(rows, return_inverse=True)
-    found = all_of(x[wanted])
+    found = load_stored(x[wanted])
     return found if np.array_equal(place, np.arange(len(wanted))) else found[place]
 
 

@@ -14,7 +14,7 @@ from scipy.sparse.csgraph import connected_components
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.validate import PAIR
 from cycseq.errors import DataError, MissingPackageError
-from cycseq.matrix.arrays import Cells, Codes, dense
+from cycseq.matrix.arrays import Cells, Codes, to_dense
 from cycseq.matrix.stored import StoredMatrix
 
 FEWEST_CONTROLS = 2
@@ -90,9 +90,9 @@ def correct_batches(data: PerturbationData, *, spread: bool = False) -> Perturba
     effect = BatchEffect(np.zeros(shape), np.ones(shape), np.zeros((len(contexts), n_genes)))
     for group in range(groups.max(initial=-1) + 1):
         cells = np.flatnonzero(control & (groups[batch] == group))
-        _learn(effect, dense(data.x[cells]).astype(np.float64), batch[cells], context[cells])
+        _learn(effect, to_dense(data.x[cells]).astype(np.float64), batch[cells], context[cells])
     given, stretch = data.adata, effect.stretch if spread else None
-    x = data.x.copy() if isinstance(data.x, np.ndarray) else dense(data.x)
+    x = data.x.copy() if isinstance(data.x, np.ndarray) else to_dense(data.x)
     _remove(effect, x, batch, context, stretch)
     adata = ad.AnnData(X=x, obs=given.obs.copy(), var=given.var.copy(), uns=dict(given.uns))
     adata.obsm.update(given.obsm)

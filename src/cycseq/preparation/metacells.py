@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from cycseq.data.dataset import PerturbationData
 from cycseq.errors import SettingsError
 from cycseq.io.progress import track
-from cycseq.matrix.arrays import Matrix, dense, in_memory
+from cycseq.matrix.arrays import Matrix, load, to_dense
 from cycseq.matrix.stored import StoredMatrix, by_block
 
 ROWS = 1_000
@@ -136,12 +136,12 @@ def _sums(x: Matrix, counted: sp.csr_matrix) -> Float[np.ndarray, "metacells gen
     """The sum of the cells of every metacell, a cell as often as it was drawn; float32."""
     sums = np.zeros((counted.shape[0], x.shape[1]), dtype=np.float32)
     columns = sp.csc_matrix(counted)
-    for cells, block in by_block(x, in_memory) if isinstance(x, StoredMatrix) else [(slice(None), x)]:
+    for cells, block in by_block(x, load) if isinstance(x, StoredMatrix) else [(slice(None), x)]:
         own = sp.csr_matrix(columns[:, cells])
         for start in range(0, len(sums), ROWS):
             part = own[start : start + ROWS]
             present = np.flatnonzero(np.diff(part.indptr))
-            sums[start + present] += dense(part[present] @ block)
+            sums[start + present] += to_dense(part[present] @ block)
     return sums
 
 

@@ -9,7 +9,8 @@ from jaxtyping import Float, Int
 
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import DataError
-from cycseq.matrix.arrays import GroupMoments, Profile, Profiles, group_moments, pairs_of_labels
+from cycseq.matrix.arrays import Profile, Profiles
+from cycseq.matrix.groups import GroupMoments, group_moments, pairs_of_labels
 
 
 @dataclass(frozen=True)

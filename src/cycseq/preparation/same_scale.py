@@ -11,7 +11,7 @@ from cycseq.data.logarithms import sample_rows
 from cycseq.data.scale import TARGET_SUM
 from cycseq.data.scale_decision import OTHER_TOTAL
 from cycseq.errors import DataError
-from cycseq.matrix.arrays import Profile, dense
+from cycseq.matrix.arrays import Profile, to_dense
 from cycseq.matrix.stored import StoredMatrix
 from cycseq.preparation.prepare import as_log1p
 
@@ -102,7 +102,7 @@ def _cells(data: PerturbationData, genes: list[str], contexts: Sequence[str]) ->
     rows = sample_rows(data.x) if isinstance(data.x, StoredMatrix) else np.flatnonzero(here)
     rows = rows[here[rows]] if here[rows].any() else rows
     some = as_log1p(data.take(rows[:: max(1, len(rows) // CELLS)]))
-    return dense(some.with_genes(genes).x).astype(np.float64)
+    return to_dense(some.with_genes(genes).x).astype(np.float64)
 
 
 def _distance(one: Profile, other: Profile) -> float:

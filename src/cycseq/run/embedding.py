@@ -8,7 +8,7 @@ import pandas as pd
 
 from cycseq.data.dataset import PerturbationData
 from cycseq.errors import DataError, ModelError
-from cycseq.matrix.arrays import Cells, Codes, dense
+from cycseq.matrix.arrays import Cells, Codes, to_dense
 from cycseq.models.base import Embeds, Model
 from cycseq.preparation.prepare import as_log1p
 from cycseq.run.settings import IntegrationSettings
@@ -82,7 +82,7 @@ def score_embeddings(
         msg = f"the cells are all of one {settings.mixed}, so nothing can be mixed: say another --mixed, or no --score."
         raise DataError(msg)
     spaces = {name: np.asarray(cells.adata.obsm[name], dtype=np.float32) for name in names}
-    spaces[PCA_NAME] = _principal(dense(as_log1p(cells).x), spaces[names[0]].shape[1])
+    spaces[PCA_NAME] = _principal(to_dense(as_log1p(cells).x), spaces[names[0]].shape[1])
     rows = [
         (name, space.shape[1], settings.mixed, settings.kept, metric, value)
         for name, space in spaces.items()

@@ -8,7 +8,7 @@ import pandas as pd
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.validate import PAIR
 from cycseq.errors import DataError
-from cycseq.matrix.arrays import Cells, dense
+from cycseq.matrix.arrays import Cells, to_dense
 from cycseq.preparation.prepare import as_log1p
 from cycseq.score.evaluate import COLUMNS
 from cycseq.score.metrics.pairs import PAIR_METRICS, pair_scores
@@ -94,9 +94,9 @@ def _scored(
     rows, places = found["row"].to_numpy(), found["place"].to_numpy()
     measured = real.cells(condition) if condition in real.conditions() else np.zeros((0, len(kept)), np.float32)
     scores = pair_scores(
-        cells(dense(predicted.x[rows])),
-        cells(dense(real.adata.layers[PAIR][places])),
-        cells(dense(real.x[places])),
+        cells(to_dense(predicted.x[rows])),
+        cells(to_dense(real.adata.layers[PAIR][places])),
+        cells(to_dense(real.x[places])),
         cells(measured),
     )
     return pd.DataFrame(

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 from cycseq.data.dataset import DATA_ENDINGS, Condition, PerturbationData
 from cycseq.errors import DataError, FileError, FitBrokeOffError, ModelError
 from cycseq.formats.readers import read
-from cycseq.matrix.arrays import dense
+from cycseq.matrix.arrays import to_dense
 from cycseq.models import build_model
 from cycseq.models.base import DESCRIPTION, TENSORS, read_description
 from cycseq.preparation.merge import joined
@@ -136,7 +136,7 @@ def _models(run: Run, again: Run, data: PerturbationData) -> Iterator[Compared]:
             found = f"{_spread(name, *numbers).found} in its numbers"
         with suppress(ModelError):  # it may refuse its own test conditions
             cells = [one.predict(controls=data, n_cells=COMPARED_CELLS) for one in (run, again)]
-            found += f", {_spread(name, dense(cells[0].x), dense(cells[1].x)).found} in predicted test cells"
+            found += f", {_spread(name, to_dense(cells[0].x), to_dense(cells[1].x)).found} in predicted test cells"
         yield Compared(name, same=False, found=found)
     old, new = read_description(before), read_description(now)
     others = [key for key in old if key != "versions" and old[key] != new[key]]

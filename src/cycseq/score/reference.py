@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import DataError
-from cycseq.matrix.arrays import Codes, Profile, Profiles, dense, some
+from cycseq.matrix.arrays import Codes, Profile, Profiles, take, to_dense
 from cycseq.preparation.pseudobulk import Responses
 from cycseq.score.metrics import chosen
 from cycseq.score.metrics.base import Axes, Metric, RealContext
@@ -170,7 +170,7 @@ def _fit_axes(control: PerturbationData, settings: EvaluateSettings, *, needed: 
 
     rng = np.random.default_rng(settings.seed)
     rows = rng.permutation(control.n_cells)[: CONTROLS_PER_CELL * settings.max_cells]
-    cells = dense(some(control.x, rows))
+    cells = to_dense(take(control.x, rows))
     components = min(settings.components, min(cells.shape) - 1)
     if components < 1:
         return Axes(cells.mean(axis=0, dtype=np.float64), np.eye(cells.shape[1], 1))

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.usual_names import CONTROL
-from cycseq.matrix.arrays import InMemory, some
+from cycseq.matrix.arrays import InMemory, take
 from cycseq.preparation.pseudobulk import Responses, responses
 
 COLUMNS = ("context", "perturbation", "n_cells", "n_controls", "reliability", "chance", "reproducible")
@@ -56,7 +56,7 @@ def reproducibility(data: PerturbationData, *, seed: int = 0) -> pd.DataFrame:
         rng = np.random.default_rng([seed, *context.encode()])
         rows = np.sort(rng.permutation(controls[context])[:MOST_CONTROLS])
         enough = len(rows) >= FEWEST_CONTROLS
-        chance[context] = float(np.quantile(_of_no_response(some(data.x, rows), rng), LEVEL)) if enough else np.nan
+        chance[context] = float(np.quantile(_of_no_response(take(data.x, rows), rng), LEVEL)) if enough else np.nan
     table = pd.DataFrame(
         {
             "context": [condition.context for condition in effects.conditions],

@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from jaxtyping import UInt64
 
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.matrix.arrays import Codes, Matrix, some
+from cycseq.matrix.arrays import Codes, Matrix, take
 from cycseq.matrix.stored import StoredMatrix, of_cells
 from cycseq.split.base import REFERENCE, Split
 
@@ -184,7 +184,7 @@ def _barcode_leak(level: Literal["leak", "warning"], pairs: pd.DataFrame, first:
 
 
 def _cosines(x: Matrix, first: Codes, second: Codes) -> np.ndarray:
-    one, two = (sp.csr_array(some(x, part)).astype(np.float64) for part in (first, second))
+    one, two = (sp.csr_array(take(x, part)).astype(np.float64) for part in (first, second))
     products = [np.asarray(a.multiply(b).sum(axis=1)).ravel() for a, b in ((one, two), (one, one), (two, two))]
     return np.asarray(products[0] / np.maximum(np.sqrt(products[1] * products[2]), 1e-12))
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from cycseq.data.dataset import PerturbationData
-from cycseq.matrix.arrays import Cells, dense
+from cycseq.matrix.arrays import Cells, to_dense
 
 NAME = "PCA"
 
@@ -26,11 +26,11 @@ class LinearCells:
         from sklearn.decomposition import PCA
 
         n = min(components, train.n_cells, len(train.genes))
-        return cls(PCA(n, random_state=seed).fit(dense(train.x)))
+        return cls(PCA(n, random_state=seed).fit(to_dense(train.x)))
 
     def embed(self, data: PerturbationData) -> Cells:
         """Scores, cells x components."""
-        scores: Cells = self.fitted.transform(dense(data.x)).astype(np.float32)
+        scores: Cells = self.fitted.transform(to_dense(data.x)).astype(np.float32)
         return scores
 
     def reconstruct(self, data: PerturbationData) -> PerturbationData:

@@ -11,7 +11,7 @@ import numpy as np
 from cycseq.benchmarking.comparison.settings import CompareSettings
 from cycseq.data.dataset import PerturbationData
 from cycseq.errors import DataError, unknown_name
-from cycseq.matrix.arrays import group_moments
+from cycseq.matrix.groups import group_moments
 from cycseq.models import build_model, model_class
 from cycseq.models.base import Model
 

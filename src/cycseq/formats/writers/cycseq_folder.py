@@ -12,7 +12,7 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import DataError
 from cycseq.formats.writers.base import Layout, check_round_trip, column, mark
 from cycseq.io.progress import track
-from cycseq.matrix.arrays import dense
+from cycseq.matrix.arrays import to_dense
 
 MARK = "cls"
 UNSAFE = re.compile(r"[/\\\0]|^\.|\.csv$", re.IGNORECASE)
@@ -35,7 +35,7 @@ def write_folder(data: PerturbationData, _real: PerturbationData | None, folder:
     groups: dict[tuple[str, str, str], np.ndarray] = names.groupby(["context", "batch", "perturbation"]).indices  # type: ignore[assignment]
     unmarked = set()
     for (context, batch, perturbation), rows in track(list(groups.items()), "Writing CSV files"):
-        values = dense(data.x[rows]).T
+        values = to_dense(data.x[rows]).T
         frame = pd.DataFrame(
             values.astype(np.int64) if data.scale == "counts" else values,
             index=data.adata.var_names,

@@ -17,7 +17,7 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import ModelError, SettingsError
 from cycseq.knowledge.features import Features
-from cycseq.matrix.arrays import Cells, Codes, InMemory, Matrix, Profile, Profiles, dense, some
+from cycseq.matrix.arrays import Cells, Codes, InMemory, Matrix, Profile, Profiles, take, to_dense
 from cycseq.models.base import Fitted, Model
 from cycseq.preparation.pseudobulk import Responses, control_means, responses
 
@@ -85,13 +85,13 @@ class ShiftModel(Model):
         drawn = [draw(rows[c.context], n_cells, np.random.default_rng([seed, *str(c).encode()])) for c in conditions]
         x: Matrix
         if sp.issparse(controls.x) and not any(shift.any() for shift in shifts):
-            blocks = [rescaled(some(controls.x, r), means[c.context]) for c, r in zip(conditions, drawn, strict=True)]
+            blocks = [rescaled(take(controls.x, r), means[c.context]) for c, r in zip(conditions, drawn, strict=True)]
             x = sp.vstack(blocks, format="csr")
         else:
             ends = np.cumsum([len(r) for r in drawn])
             x = np.empty((int(ends[-1]), len(controls.genes)), dtype=np.float32)
             for c, shift, r, end in zip(conditions, shifts, drawn, ends, strict=True):
-                x[end - len(r) : end] = shifted_cells(dense(some(controls.x, r)), means[c.context], shift)
+                x[end - len(r) : end] = shifted_cells(to_dense(take(controls.x, r)), means[c.context], shift)
         obs = pd.concat([predicted_obs(controls, r, c) for c, r in zip(conditions, drawn, strict=True)])
         adata = ad.AnnData(
             X=x,

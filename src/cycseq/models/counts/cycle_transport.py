@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import MissingPackageError, SettingsError
-from cycseq.matrix.arrays import Cells, Codes, Matrix, Profile, dense
+from cycseq.matrix.arrays import Cells, Codes, Matrix, Profile, to_dense
 from cycseq.models import build_model
 from cycseq.models.base import PACKAGES, SIZE, STEP_SIZE, WEIGHT, Fitted, Model
 from cycseq.models.baselines.shift import draw, predicted_obs, rescaled, shifted_cells
@@ -125,7 +125,7 @@ class CycleTransport(Model):
         anchor = self.anchor.predict(controls, conditions, n_cells=1, seed=seed).adata
         sources = {c: self._source(controls.controls([c])) for c in {condition.context for condition in conditions}}
         made = []
-        for condition, mean in zip(conditions, dense(anchor.X), strict=True):
+        for condition, mean in zip(conditions, to_dense(anchor.X), strict=True):
             source, rng = sources[condition.context], _rng(seed, condition)
             rows = draw(np.arange(source.data.n_cells), n_cells, rng)
             cells = self._made(source, rows, mean.astype(np.float64), rng, condition)
@@ -159,7 +159,7 @@ class CycleTransport(Model):
         anchor = self.anchor.predict(controls, conditions, n_cells=1, seed=seed).adata
         unperturbed = dict(zip(controls.conditions(), controls.moments.mean, strict=True))
         made, counted = [], True
-        for condition, perturbed_mean in zip(conditions, dense(anchor.X), strict=True):
+        for condition, perturbed_mean in zip(conditions, to_dense(anchor.X), strict=True):
             source, as_control = self._source(perturbed.subset([condition])), Condition(condition.context, CONTROL)
             mean = np.maximum(source.data.moments.mean[0] - (perturbed_mean - unperturbed[as_control]), 0.0)
             rows, rng = np.arange(source.data.n_cells), _rng(seed, condition)
@@ -219,7 +219,7 @@ class CycleTransport(Model):
             change = transport.change(way, self._points(x), condition)
         loadings = self.learned.arrays["loadings"] * self.learned.arrays["unit"]
         if source.counts is None:
-            cells = dense(x) + (mean - np.asarray(x.mean(axis=0)).ravel()).astype(np.float32)
+            cells = to_dense(x) + (mean - np.asarray(x.mean(axis=0)).ravel()).astype(np.float32)
             cells = cells if change is None else cells + change @ loadings
             return shifted_cells(cells.astype(np.float32), mean, np.zeros_like(mean))
         tilt = None if change is None else Tilt(change, loadings / source.counts.slope(mean))
@@ -230,7 +230,7 @@ class CycleTransport(Model):
     ) -> ad.AnnData:
         blocks = [cells for cells, _ in made]
         sparse = all(sp.issparse(block) for block in blocks)
-        x = sp.vstack(blocks, format="csr") if sparse else np.concatenate([dense(block) for block in blocks])
+        x = sp.vstack(blocks, format="csr") if sparse else np.concatenate([to_dense(block) for block in blocks])
         obs = pd.concat([labels for _, labels in made])
         obs = obs.astype(dict.fromkeys(("context", "perturbation", "batch"), "category"))
         adata = ad.AnnData(X=x, obs=obs, var=pd.DataFrame(index=list(self.learned.genes)))

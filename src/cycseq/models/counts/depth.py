@@ -19,7 +19,8 @@ from jaxtyping import Bool, Float, Int
 
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.scale import TARGET_SUM
-from cycseq.matrix.arrays import Codes, Profile, group_sums
+from cycseq.matrix.arrays import Codes, Profile
+from cycseq.matrix.groups import group_sums
 from cycseq.simulation.counts import HIGHEST, LOWEST, POINTS, CountLaw, ExpectedLog1p
 
 WHOLE = 0.01

@@ -9,7 +9,8 @@ from jaxtyping import Float, Int
 
 from cycseq.data.dataset import PerturbationData
 from cycseq.errors import DataError
-from cycseq.matrix.arrays import Codes, GroupMoments, Matrix, group_moments, pairs_of_labels
+from cycseq.matrix.arrays import Codes, Matrix
+from cycseq.matrix.groups import GroupMoments, group_moments, pairs_of_labels
 from cycseq.models.kriging.batches import Controls, match_controls
 
 PRIOR_CELLS = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0)

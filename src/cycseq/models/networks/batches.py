@@ -21,7 +21,7 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.scale import TARGET_SUM
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import DataError
-from cycseq.matrix.arrays import Codes, InMemory, Matrix, brought
+from cycseq.matrix.arrays import Codes, InMemory, Matrix, take_parts
 from cycseq.matrix.stored import KeptBlocks, StoredMatrix, shuffled_by_block
 from cycseq.models.networks.blocks.batch import OPEN, Batch, Sizes, aligned
 
@@ -115,7 +115,7 @@ def encoded(data: PerturbationData, vocabulary: Vocabulary) -> Encoded:
         pools = [_pool(controls[start : start + n]) for start, n in zip(first, n_controls, strict=True)]
         n_controls = np.array([len(pool) for pool in pools])
         first = np.concatenate([[0], np.cumsum(n_controls)[:-1]])
-        control_x, (controls,) = brought(x, [np.concatenate(pools)])
+        control_x, (controls,) = take_parts(x, [np.concatenate(pools)])
     else:
         control_x = x
     total = obs["total_counts"].to_numpy(np.float32) if "total_counts" in obs else np.full(len(obs), TARGET_SUM)
@@ -166,7 +166,7 @@ class Feeder:
         order = self._order(epoch)
         start, end = (len(order) * place // self.n_steps for place in (step, step + 1))
         chosen = order[start:end][self.rank :: self.n_ranks]
-        return self.gathered(chosen, np.random.default_rng([self.seed, 2, epoch, step, self.rank]))
+        return self.load(chosen, np.random.default_rng([self.seed, 2, epoch, step, self.rank]))
 
     def _order(self, epoch: int) -> Codes:
         """The rows in the order of the epoch; the last one asked for is remembered."""
@@ -184,9 +184,9 @@ class Feeder:
         """Every cell once, in the order of the rows, always with the same controls."""
         rng = np.random.default_rng([self.seed, 3])
         for start in range(0, len(self.rows), self.batch_size):
-            yield self.gathered(self.rows[start : start + self.batch_size], rng)
+            yield self.load(self.rows[start : start + self.batch_size], rng)
 
-    def gathered(self, rows: Codes, rng: np.random.Generator) -> Batch:
+    def load(self, rows: Codes, rng: np.random.Generator) -> Batch:
         """These cells as tensors."""
         cells = self.cells
         control = None

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.matrix.arrays import Codes, dense
+from cycseq.matrix.arrays import Codes, to_dense
 from cycseq.models.base import BELOW_1, SHARE, SIZE, WEIGHT
 from cycseq.models.networks.batches import Encoded, Feeder
 from cycseq.models.networks.blocks.batch import Batch, Sizes
@@ -89,7 +89,7 @@ class GAN(NetworkModel[GanNet]):
     def initialise(self, net: GanNet, cells: Encoded, rows: Codes, *, seed: int) -> None:
         """Means, spreads, zeros and highest values of the genes."""
         some = np.sort(np.random.default_rng([seed, 4]).permutation(rows)[:START_CELLS])
-        net.start_at(torch.from_numpy(dense(cells.x[some])))
+        net.start_at(torch.from_numpy(to_dense(cells.x[some])))
 
     def optimisers(self, net: GanNet) -> dict[str, torch.optim.Optimizer]:
         """Adam for each player."""

@@ -14,7 +14,8 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import ModelError
 from cycseq.knowledge.nearness import response_weights
-from cycseq.matrix.arrays import Cells, Codes, dense, group_moments
+from cycseq.matrix.arrays import Cells, Codes, to_dense
+from cycseq.matrix.groups import group_moments
 from cycseq.models.base import BELOW_1, SHARE, SIZE, WEIGHT
 from cycseq.models.networks.batches import Encoded, Feeder, encoded
 from cycseq.models.networks.blocks.autoencoder import AutoencoderNet
@@ -98,7 +99,7 @@ class LatentModel(NetworkModel[AutoencoderNet], EncodingNetwork[AutoencoderNet])
         if self.likelihood != "mse":
             _check_counts(self, cells, rows)
         some = np.sort(np.random.default_rng([seed, 4]).permutation(rows)[:START_CELLS])
-        x = dense(cells.x[some])
+        x = to_dense(cells.x[some])
         spread = np.where(x.std(axis=0) > 0, x.std(axis=0), 1.0) if self.standardise else np.ones(x.shape[1])
         centre = x.mean(axis=0)
         net.centre.copy_(torch.from_numpy(centre))
@@ -253,7 +254,7 @@ def _log_dispersion(x: Cells, cells: Encoded, rows: Codes) -> Tensor:
 def _check_counts(model: LatentModel, cells: Encoded, rows: Codes) -> None:
     """Raise `ModelError` if counts cannot be had back from the values and the library sizes."""
     some = rows[:: max(1, len(rows) // 256)]
-    x, total = torch.from_numpy(dense(cells.x[some])), torch.from_numpy(cells.total[some])
+    x, total = torch.from_numpy(to_dense(cells.x[some])), torch.from_numpy(cells.total[some])
     exact = torch.expm1(x) * (total / 1e4)[:, None]
     wrong = (exact - counts_of(x, total)).abs() > 0.05 + 1e-3 * exact
     if not cells.counted or bool(wrong.any()):

@@ -13,7 +13,7 @@ import pandas as pd
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import FitBrokeOffError, MissingPackageError, ModelError, unknown_name
-from cycseq.matrix.arrays import Cells, Codes, Profile, dense, some
+from cycseq.matrix.arrays import Cells, Codes, Profile, take, to_dense
 from cycseq.models.base import PACKAGES, Model
 from cycseq.models.baselines.shift import bounded, draw, predicted_obs, shifted_cells
 
@@ -109,7 +109,9 @@ class TrainedNetwork(Model, Generic[Net]):
         unperturbed = Condition(condition.context, CONTROL)
         change = self._made(net, feeder, rows, condition, 0).mean(axis=0, dtype=np.float64)
         change -= self._made(net, feeder, rows, unperturbed, 0).mean(axis=0, dtype=np.float64)
-        mean: Profile = (dense(some(feeder.cells.x, rows)).mean(axis=0, dtype=np.float64) + change).astype(np.float32)
+        mean: Profile = (to_dense(take(feeder.cells.x, rows)).mean(axis=0, dtype=np.float64) + change).astype(
+            np.float32
+        )
         return mean
 
     def _made(self, net: Net, feeder: Feeder, rows: Codes, condition: Condition, seed: int) -> Cells:
@@ -120,7 +122,7 @@ class TrainedNetwork(Model, Generic[Net]):
             torch.manual_seed(seed)
             for start in range(0, len(rows), feeder.batch_size):
                 chosen = rows[start : start + feeder.batch_size]
-                batch = feeder.gathered(chosen, np.random.default_rng(seed)).perturbed(places.expand(len(chosen), -1))
+                batch = feeder.load(chosen, np.random.default_rng(seed)).perturbed(places.expand(len(chosen), -1))
                 blocks.append(self.generate(net, batch, condition).numpy())
         made: Cells = np.concatenate(blocks).astype(np.float32)
         if not np.isfinite(made).all():

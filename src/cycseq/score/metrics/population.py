@@ -13,20 +13,8 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float, Int
 
-from cycseq.matrix.arrays import (
-    Cells,
-    Codes,
-    InMemory,
-    Matrix,
-    Profile,
-    Profiles,
-    brought,
-    dense,
-    group_totals,
-    moments_of,
-    some,
-)
-from cycseq.matrix.stored import StoredMatrix
+from cycseq.matrix.arrays import Cells, Codes, InMemory, Matrix, Profile, Profiles, take, take_parts, to_dense
+from cycseq.matrix.groups import group_totals, moments_of
 
 TESTED_VALUES = 64_000_000
 """Values (cells x genes) that one round of tests holds dense: 256 MB."""
@@ -68,9 +56,7 @@ class Population:
             np.random.default_rng(seed).permutation(of_group)[:max_cells]
             for of_group, seed in zip(rows, seeds, strict=True)
         )
-        if isinstance(x, StoredMatrix):
-            x, drawn = brought(x, drawn)
-        return cls(x, drawn, moments.n_cells, moments.mean, moments.variance, nonzero)
+        return cls(*take_parts(x, drawn), moments.n_cells, moments.mean, moments.variance, nonzero)
 
     def take(self, conditions: Codes) -> Population:
         """The population of these conditions; tests are done anew."""
@@ -90,7 +76,7 @@ class Population:
 
     def cells(self, condition: int) -> Cells:
         """A dense copy of the drawn cells of a condition."""
-        return dense(some(self.x, self.drawn[condition]))
+        return to_dense(take(self.x, self.drawn[condition]))
 
 
 def rows_of_groups(codes: Codes, n_groups: int) -> list[Codes]:
@@ -113,8 +99,8 @@ def adjusted_p(
         sizes = np.cumsum([len(cells.drawn[i]) for i in missing])
         count = max(1, int(np.searchsorted(sizes, room, side="right")))
         block, missing = missing[:count], missing[count:]
-        groups = [some(cells.x, cells.drawn[i]) for i in block]
-        cells.tested.update(zip(block, _wilcoxon(groups, some(control.x, control.drawn[0])), strict=True))
+        groups = [take(cells.x, cells.drawn[i]) for i in block]
+        cells.tested.update(zip(block, _wilcoxon(groups, take(control.x, control.drawn[0])), strict=True))
     return np.stack([cells.tested[i] for i in conditions])
 
 
@@ -150,7 +136,7 @@ def _stacked(groups: Sequence[InMemory]) -> np.ndarray | sp.csc_matrix:
     """All cells, by columns if they are sparse: the test then skips zeros, which must be the smallest values for that."""
     if all(sp.issparse(group) and np.min(group.data, initial=0.0) >= 0.0 for group in groups):
         return sp.csc_matrix(sp.vstack(groups))
-    return np.concatenate([dense(group) for group in groups])
+    return np.concatenate([to_dense(group) for group in groups])
 
 
 def log2_fold_change(mean: Profiles, control_mean: Profile) -> Profiles:

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 
 from cycseq.data.dataset import PerturbationData
 from cycseq.errors import unknown_name
-from cycseq.matrix.arrays import Profile, dense, group_moments, group_sums
+from cycseq.matrix.arrays import Profile, to_dense
+from cycseq.matrix.groups import group_moments, group_sums
 from cycseq.show.plots.base import INK, MARKERS, MUTED, PALETTE, legend_above, logarithmic, new_axes, plain
 
 Sources = Mapping[str, PerturbationData]
@@ -141,7 +142,7 @@ def _dots(ax: Axes, i: int, name: str, x: Profile, y: Profile) -> None:
 def _values(data: PerturbationData, gene: str) -> Profile:
     if gene not in data.adata.var_names:
         raise unknown_name(gene, "gene", data.genes)
-    column: Profile = dense(data.x[:, [data.genes.index(gene)]])[:, 0]
+    column: Profile = to_dense(data.x[:, [data.genes.index(gene)]])[:, 0]
     return column
 
 

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import MissingPackageError
-from cycseq.matrix.arrays import Cells, dense
+from cycseq.matrix.arrays import Cells, to_dense
 from cycseq.show.plots.base import BLUE, LINE, MUTED, PALETTE, VERMILION, legend_above, new_axes, plain
 
 Plane = Float[np.ndarray, "cells 2"]
@@ -62,7 +62,7 @@ def cells_map(
         "predicted": predicted.with_genes(real.genes).subset(c for c in predicted.conditions() if not c.is_control),
     }
     rng = np.random.default_rng(seed)
-    cells = {name: dense(side.x[np.sort(rng.permutation(side.n_cells)[:most])]) for name, side in sides.items()}
+    cells = {name: to_dense(side.x[np.sort(rng.permutation(side.n_cells)[:most])]) for name, side in sides.items()}
     cells = {name: block for name, block in cells.items() if len(block)}
     known = np.concatenate([block for name, block in cells.items() if name != "predicted"])
     scores = _components(known, np.concatenate(list(cells.values())), seed)

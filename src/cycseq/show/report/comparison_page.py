@@ -16,7 +16,7 @@ from cycseq.benchmarking.comparison.compare import NULL, REAL, ComparisonResult
 from cycseq.benchmarking.comparison.linear import NAME as PCA
 from cycseq.benchmarking.comparison.scoring import HIGHEST, OF_CONDITIONS, TASKS, summary
 from cycseq.io.files import whole, write_text
-from cycseq.matrix.arrays import group_moments
+from cycseq.matrix.groups import group_moments
 from cycseq.models import describe
 from cycseq.score.metrics import METRICS
 from cycseq.score.verdicts import Bar, verdict_of

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.usual_names import CONTROL
-from cycseq.matrix.arrays import Codes, Profile, dense
+from cycseq.matrix.arrays import Codes, Profile, to_dense
 
 MOST_PAIRS, MOST_CONDITIONS = 6_000, 600
 """Perturbed cells, and conditions, that pairs are made of at most."""
@@ -31,7 +31,7 @@ def principal_components(data: PerturbationData, n_components: int, *, seed: int
     from sklearn.decomposition import PCA
 
     rows = np.sort(np.random.default_rng([seed, 6]).permutation(data.n_cells)[:FITTED_ON])
-    cells = dense(data.x[rows])
+    cells = to_dense(data.x[rows])
     fitted = PCA(min(n_components, *(n - 1 for n in cells.shape)), svd_solver="randomized", random_state=seed).fit(
         cells
     )

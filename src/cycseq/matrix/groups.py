@@ -1,0 +1,152 @@
+"""Sums, means and variances of groups of cells, in one pass over a matrix: dense or sparse, in memory or stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from jaxtyping import Float, Int
+
+from cycseq.matrix.arrays import Codes, InMemory, Matrix
+from cycseq.matrix.stored import StoredMatrix, by_block
+
+BLOCK = 1 << 23
+"""Values that are summed together: 64 MB as float64."""
+
+
+@dataclass(frozen=True)
+class GroupMoments:
+    """Mean and variance of every gene in every group of cells."""
+
+    n_cells: Int[np.ndarray, "groups"]
+    mean: Float[np.ndarray, "groups genes"]
+    """NaN in a group without cells."""
+    variance: Float[np.ndarray, "groups genes"]
+    """Unbiased; NaN in a group of fewer than two cells."""
+
+
+def pairs_of_labels(first: pd.Series, second: pd.Series) -> tuple[list[tuple[str, str]], Codes]:
+    """The pairs of labels that cells have, sorted, and for every cell the place of its own."""
+    one, two = first.astype("category").cat, second.astype("category").cat
+    found, codes = np.unique(one.codes.astype(np.int64) * len(two.categories) + two.codes, return_inverse=True)
+    pairs = [
+        (str(one.categories[i]), str(two.categories[j]))
+        for i, j in zip(*np.divmod(found, len(two.categories)), strict=True)
+    ]
+    order = sorted(range(len(pairs)), key=pairs.__getitem__)
+    return [pairs[i] for i in order], np.argsort(order)[codes] if order else codes.astype(np.int64)
+
+
+def group_sums(x: Matrix, groups: Codes, n_groups: int, power: int = 1) -> Float[np.ndarray, "groups genes"]:
+    """Sum over the cells of every group, in float64; cells of group -1 take no part.
+
+    Parameters
+    ----------
+    x
+        Cells x genes.
+    groups
+        The group of every cell, from 0.
+    n_groups
+        How many groups there are.
+    power
+        What is summed: the values (1), their squares (2), or 1 for every value that is not zero (0).
+    """
+    return _sums(x, groups, n_groups, (power,))[power]
+
+
+def group_moments(x: Matrix, groups: Codes, n_groups: int) -> GroupMoments:
+    """Mean and unbiased variance of every gene in every group; sparse input stays sparse.
+
+    Parameters
+    ----------
+    x
+        Cells x genes; what is stored is read once.
+    groups
+        The group of every cell, from 0; cells of group -1 take no part.
+    n_groups
+        How many groups there are.
+    """
+    sums = _sums(x, groups, n_groups, (1, 2))
+    return moments_of(np.bincount(groups[groups >= 0], minlength=n_groups), sums[1], sums[2])
+
+
+def moments_of(
+    n_cells: Int[np.ndarray, "groups"],
+    sums: Float[np.ndarray, "groups genes"],
+    squares: Float[np.ndarray, "groups genes"],
+) -> GroupMoments:
+    """Mean and unbiased variance from the sums of the values and of their squares."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = sums / n_cells[:, None]
+        variance = np.maximum(squares / n_cells[:, None] - mean**2, 0.0) * (n_cells / (n_cells - 1.0))[:, None]
+    variance[n_cells < 2] = np.nan
+    return GroupMoments(n_cells=n_cells, mean=mean, variance=variance)
+
+
+def group_totals(x: Matrix, groups: Codes, n_groups: int) -> dict[int, Float[np.ndarray, "groups genes"]]:
+    """What `group_sums` gives for the powers 0, 1 and 2; what is stored is read once."""
+    return _sums(x, groups, n_groups, (0, 1, 2))
+
+
+def _sums(
+    x: Matrix, groups: Codes, n_groups: int, powers: tuple[int, ...]
+) -> dict[int, Float[np.ndarray, "groups genes"]]:
+    if not isinstance(x, StoredMatrix):
+        return _sums_in_memory(x, groups, n_groups, powers)
+    totals = {power: np.zeros((n_groups, x.shape[1])) for power in powers}
+    for _, (present, sums) in by_block(x, _sums_of_present, groups, powers=powers):
+        for power in powers:
+            totals[power][present] += sums[power]
+    return totals
+
+
+def _sums_of_present(
+    block: InMemory, groups: Codes, powers: tuple[int, ...]
+) -> tuple[Codes, dict[int, Float[np.ndarray, "groups genes"]]]:
+    """Which groups have cells in the block, and their sums: a block of few groups has a small answer."""
+    present = np.unique(groups[groups >= 0])
+    places = np.where(groups < 0, -1, np.searchsorted(present, groups))
+    return present, _sums_in_memory(block, places, len(present), powers)
+
+
+def _sums_in_memory(
+    x: InMemory, groups: Codes, n_groups: int, powers: tuple[int, ...]
+) -> dict[int, Float[np.ndarray, "groups genes"]]:
+    if sp.issparse(x):
+        return _sums_of_sparse(sp.csr_array(x), groups, n_groups, powers)
+    return {power: _sum_of_dense(x, groups, n_groups, power) for power in powers}
+
+
+def _sums_of_sparse(
+    x: sp.csr_array, groups: Codes, n_groups: int, powers: tuple[int, ...]
+) -> dict[int, Float[np.ndarray, "groups genes"]]:
+    """Every value is counted at its group and gene: a fifth of the time of a product with a matrix of memberships."""
+    n_genes = x.shape[1]
+    shape = (n_groups + 1, n_genes)  # the last are the cells of no group
+    own = np.where(groups < 0, n_groups, groups).astype(np.int64) * n_genes
+    totals = {power: np.zeros(shape[0] * shape[1]) for power in powers}
+    room, start = max(BLOCK, shape[0] * shape[1]), 0
+    while start < x.shape[0]:
+        end = max(start + 1, int(np.searchsorted(x.indptr, x.indptr[start] + room, side="right")) - 1)
+        here = slice(x.indptr[start], x.indptr[end])
+        place = np.repeat(own[start:end], np.diff(x.indptr[start : end + 1])) + x.indices[here]
+        for power, total in totals.items():
+            values = x.data[here]
+            values = values if power == 1 else values != 0 if power == 0 else np.square(values)
+            np.add(total, np.bincount(place, values, minlength=len(total)), out=total)
+        start = end
+    return {power: total.reshape(shape)[:-1] for power, total in totals.items()}
+
+
+def _sum_of_dense(x: np.ndarray, groups: Codes, n_groups: int, power: int) -> Float[np.ndarray, "groups genes"]:
+    rows = np.flatnonzero(groups >= 0)
+    membership = sp.csc_array((np.ones(len(rows)), (groups[rows], rows)), shape=(n_groups, x.shape[0]))
+    sums = np.zeros((n_groups, x.shape[1]))
+    step = max(1, BLOCK // max(1, x.shape[1]))
+    for start in range(0, x.shape[0], step):  # float64 of all cells at once would take twice the memory of the data
+        block = x[start : start + step].astype(np.float64)
+        block = block if power == 1 else (block != 0).astype(np.float64) if power == 0 else np.square(block, out=block)
+        sums += membership[:, start : start + step] @ block
+    return sums
