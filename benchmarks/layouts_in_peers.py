@@ -19,7 +19,7 @@ from pathlib import Path
 import anndata as ad
 import numpy as np
 
-from cycseq.formats.writers import write_as
+from cycseq.formats.write import write_as
 from cycseq.preparation.prepare import as_log1p
 from cycseq.simulation.generate import simulate
 from cycseq.simulation.settings import SimulateSettings

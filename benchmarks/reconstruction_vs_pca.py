@@ -17,7 +17,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 from cycseq.data.dataset import PerturbationData
-from cycseq.formats.readers import read
+from cycseq.formats.read import read
 from cycseq.models.networks.autoencoder import Autoencoder
 from cycseq.models.networks.latent import LatentModel
 from cycseq.models.networks.vae import VAE

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.formats.readers import read
+from cycseq.formats.read import read
 from cycseq.models import load_model
 from cycseq.models.networks.latent import LatentModel
 from cycseq.models.networks.vae import VAE

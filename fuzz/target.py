@@ -20,7 +20,7 @@ from cycseq.data.dataset import PerturbationData
 from cycseq.data.scale import SCALES
 from cycseq.errors import CycseqError
 from cycseq.formats.inspect import inspect_file
-from cycseq.formats.readers import read
+from cycseq.formats.read import read
 from cycseq.formats.settings import ReadSettings
 from cycseq.matrix.stored import StoredMatrix, all_of
 

@@ -13,7 +13,7 @@ import scipy.sparse as sp
 
 from cycseq.errors import CycseqError, DataError, FileError
 from cycseq.formats.inspect import inspect_file
-from cycseq.formats.readers import read
+from cycseq.formats.read import read
 from cycseq.formats.settings import ReadSettings
 
 CELLS = [f"c{i}" for i in range(6)]

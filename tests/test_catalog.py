@@ -26,7 +26,7 @@ from cycseq.data.dataset import PerturbationData
 from cycseq.errors import DataError, FileError, SettingsError
 from cycseq.formats.catalog import DATASETS, dataset, fetch
 from cycseq.formats.catalog.nk_cropseq import SAMPLES, assigned
-from cycseq.formats.readers import read
+from cycseq.formats.read import read
 from cycseq.io.download import DownloadSettings
 
 GENES = ["KLF1", "BAK1", "GATA1", "HSPA5", "ACTB", "MT-CO1", *(f"GENE{i}" for i in range(24))]

@@ -19,9 +19,10 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.scale import Scale
 from cycseq.data.usual_names import CONTROL_NAMES, UNLABELLED
 from cycseq.errors import DataError, FileError, SettingsError
-from cycseq.formats.readers import read
+from cycseq.formats.read import read
 from cycseq.formats.settings import ReadSettings
-from cycseq.formats.writers import LAYOUTS, of_contexts, write_as
+from cycseq.formats.write import of_contexts, write_as
+from cycseq.formats.writers import LAYOUTS
 
 ONE_SIDED = [name for name, layout in LAYOUTS.items() if not layout.needs_real]
 GENES = ["KLF1", "BAK1", "MYC", "ACTB", "HLA-A"]

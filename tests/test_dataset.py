@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.settings import ObsKeys
 from cycseq.errors import DataError, FileError
-from cycseq.formats.readers import read
+from cycseq.formats.read import read
 
 
 def test_what_passes_the_door(small_counts: ad.AnnData) -> None:

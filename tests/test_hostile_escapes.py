@@ -18,7 +18,7 @@ import pytest
 import scipy.sparse as sp
 
 from cycseq.cli import BAD_INPUT, main
-from cycseq.formats.readers import read
+from cycseq.formats.read import read
 
 SECRET = b"root:x:0:0:root:/root:/bin/bash\n"
 OPEN: list[Any] = []

@@ -19,7 +19,7 @@ from cycseq.data.validate import check_indices
 from cycseq.errors import CycseqError, DataError, FileError, SettingsError
 from cycseq.formats.catalog.base import Sources
 from cycseq.formats.catalog.layouts import gears_zip
-from cycseq.formats.readers import read
+from cycseq.formats.read import read
 from cycseq.formats.settings import ReadSettings
 from cycseq.io import untrusted
 from cycseq.io.numpy_files import open_npz, read_npy

@@ -28,7 +28,7 @@ import scipy.sparse as sp
 
 from cycseq.cli import main
 from cycseq.errors import CycseqError
-from cycseq.formats.readers import read
+from cycseq.formats.read import read
 from cycseq.formats.readers.chunks import unpacked_size
 
 resource = pytest.importorskip("resource", reason="limits of memory are set as POSIX does")

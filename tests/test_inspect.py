@@ -11,7 +11,7 @@ import pytest
 import scipy.sparse as sp
 
 from cycseq.formats.inspect import Inspection, inspect_file
-from cycseq.formats.readers import read
+from cycseq.formats.read import read
 from cycseq.formats.settings import ReadSettings
 
 

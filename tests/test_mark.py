@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from cycseq.cli import BAD_INPUT, SUCCESS, main
 from cycseq.data.dataset import PerturbationData
 from cycseq.errors import DataError
-from cycseq.formats.readers import read
+from cycseq.formats.read import read
 from cycseq.formats.readers.stored import LABELS
 from cycseq.formats.settings import ReadSettings
 from cycseq.matrix.arrays import to_dense

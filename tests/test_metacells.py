@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cycseq.data.dataset import PerturbationData
 from cycseq.errors import SettingsError
-from cycseq.formats.readers import read
+from cycseq.formats.read import read
 from cycseq.preparation.metacells import _shared_out, metacells
 from cycseq.preparation.prepare import prepare
 from cycseq.preparation.settings import PrepareSettings

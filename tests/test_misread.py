@@ -14,7 +14,7 @@ import scipy.sparse as sp
 
 from cycseq.cli import BAD_INPUT, SUCCESS, main
 from cycseq.errors import DataError, FileError
-from cycseq.formats.readers import read
+from cycseq.formats.read import read
 from cycseq.io.untrusted import parse_json, parse_yaml
 
 OBS = pd.DataFrame(

@@ -12,7 +12,7 @@ import pytest
 from cycseq.cli import BAD_INPUT, SUCCESS, main
 from cycseq.data.dataset import PerturbationData
 from cycseq.errors import DataError
-from cycseq.formats.readers import read
+from cycseq.formats.read import read
 from cycseq.preparation.prepare import as_log1p
 from cycseq.run.folder import Run
 from cycseq.run.pairs import evaluate_pairs, pairs_of

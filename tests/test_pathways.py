@@ -289,7 +289,7 @@ def test_the_command_takes_counts(small_counts, tmp_path, capsys):
 
 
 def test_interferon_sets_move_in_a_real_interferon_response(shared_data):
-    from cycseq.formats.readers import read
+    from cycseq.formats.read import read
     from cycseq.preparation.prepare import prepare
     from cycseq.preparation.settings import PrepareSettings
 

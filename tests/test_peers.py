@@ -16,8 +16,8 @@ from threadpoolctl import threadpool_limits
 
 from cycseq.cli import SUCCESS, main
 from cycseq.data.dataset import PerturbationData
-from cycseq.formats.readers import read
-from cycseq.formats.writers import write_as
+from cycseq.formats.read import read
+from cycseq.formats.write import write_as
 from cycseq.score.evaluate import evaluate
 from cycseq.score.settings import EvaluateSettings
 

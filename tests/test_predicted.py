@@ -13,9 +13,9 @@ from cycseq.cli import BAD_INPUT, SUCCESS, main
 from cycseq.data.dataset import PerturbationData
 from cycseq.errors import DataError
 from cycseq.formats.predicted import read_predicted
-from cycseq.formats.readers import load, read
+from cycseq.formats.read import load, read
 from cycseq.formats.settings import ReadSettings
-from cycseq.formats.writers import write_as
+from cycseq.formats.write import write_as
 from cycseq.score.evaluate import evaluate
 from cycseq.score.settings import EvaluateSettings
 

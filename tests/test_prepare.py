@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cycseq.data.dataset import PerturbationData
 from cycseq.errors import DataError, SettingsError
-from cycseq.formats.readers import read
+from cycseq.formats.read import read
 from cycseq.preparation.normalise import cells_expressing, gene_moments, library_sizes, log_normalised
 from cycseq.preparation.prepare import prepare
 from cycseq.preparation.settings import PrepareSettings

@@ -24,7 +24,7 @@ from cycseq.models.base import DESCRIPTION, TENSORS
 FIT_ALL = """
 import sys
 from pathlib import Path
-from cycseq.formats.readers import read
+from cycseq.formats.read import read
 from cycseq.split.base import Split
 from cycseq.models import MODELS, build_model
 from cycseq.run.fitting import fit_run

@@ -119,7 +119,7 @@ def test_resume_begins_where_there_is_nothing_and_needs_no_checkpoints(
 
 
 def test_another_split_of_the_same_data_is_refused(folder: Path):
-    from cycseq.formats.readers import read
+    from cycseq.formats.read import read
     from cycseq.models import build_model
     from cycseq.split.make import make_splits
     from cycseq.split.settings import SplitSettings
@@ -171,7 +171,7 @@ def test_an_error_in_a_resumed_fit_costs_nothing_that_was_kept(
 ):
     import shutil
 
-    from cycseq.formats.readers import read
+    from cycseq.formats.read import read
     from cycseq.split.base import Split
 
     cut = tmp_path / "cut"

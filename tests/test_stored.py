@@ -15,7 +15,7 @@ from cycseq.data.posterior import CONDITIONS
 from cycseq.errors import CycseqError, DataError, MissingPackageError, SettingsError
 from cycseq.formats.inspect import inspect_file
 from cycseq.formats.pieces import write_predictions
-from cycseq.formats.readers import read
+from cycseq.formats.read import read
 from cycseq.formats.readers.stored import LABELS, memory_bytes
 from cycseq.formats.settings import ReadSettings
 from cycseq.matrix import stored

@@ -8,7 +8,7 @@ import pytest
 
 from cycseq.cli import BAD_INPUT, main
 from cycseq.errors import DataError, FileError
-from cycseq.formats.readers import read
+from cycseq.formats.read import read
 from cycseq.formats.settings import ReadSettings
 
 HEADER = "cell,perturbation,age,weight_kg,batch,KLF1,TP53,SPI1,MYC"

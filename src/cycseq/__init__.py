@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cycseq.benchmarking.tuning.settings import TuneSettings
     from cycseq.data.dataset import Condition, PerturbationData
     from cycseq.formats.inspect import inspect_file
-    from cycseq.formats.readers import read
+    from cycseq.formats.read import read
     from cycseq.formats.settings import ReadSettings
     from cycseq.models import build_model, load_model
     from cycseq.preparation.prepare import prepare
@@ -50,7 +50,7 @@ _WHERE = {
         "PerturbationData",
     ),
     "cycseq.formats.inspect": ("inspect_file",),
-    "cycseq.formats.readers": ("read",),
+    "cycseq.formats.read": ("read",),
     "cycseq.formats.settings": ("ReadSettings",),
     "cycseq.models": (
         "build_model",

@@ -11,7 +11,7 @@ from cycseq.data.dataset import PerturbationData
 from cycseq.data.scale import TARGET_SUM
 from cycseq.data.validate import AS_WRITTEN, CHANGED
 from cycseq.errors import DataError
-from cycseq.formats.readers import read
+from cycseq.formats.read import read
 from cycseq.formats.settings import ReadSettings
 from cycseq.preparation.prepare import as_log1p
 

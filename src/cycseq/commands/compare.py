@@ -45,7 +45,7 @@ def run(options: Namespace) -> None:
     from cycseq.benchmarking.comparison.compare import compare
     from cycseq.benchmarking.comparison.scoring import TASKS, summary
     from cycseq.commands.cells import say_counts
-    from cycseq.formats.readers import read
+    from cycseq.formats.read import read
     from cycseq.show.report.comparison_page import sentences, write_comparison
 
     data = read(options.data).loaded("cycseq compare")

@@ -25,8 +25,8 @@ def configure(parser: Parser, _words: list[str]) -> None:
 def run(options: Namespace) -> None:
     """Read and write."""
     from cycseq.formats.predicted import of_real, read_predicted
-    from cycseq.formats.readers import read
-    from cycseq.formats.writers import layout_named, of_contexts, write_as
+    from cycseq.formats.read import read
+    from cycseq.formats.write import layout_named, of_contexts, write_as
 
     layout = layout_named(options.to)
     check_output(options.out, overwrite=options.overwrite, endings=layout.endings)

@@ -30,7 +30,7 @@ def run(options: Namespace) -> None:
     """Embed, score, write."""
     from cycseq.commands.cells import say_counts
     from cycseq.data.dataset import DATA_ENDINGS
-    from cycseq.formats.readers import read
+    from cycseq.formats.read import read
     from cycseq.run.embedding import embed, score_embeddings
     from cycseq.run.folder import Run
 

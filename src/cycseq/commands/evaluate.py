@@ -50,7 +50,7 @@ def run(options: Namespace) -> None:
     from cycseq.commands.cells import say_counts
     from cycseq.commands.scores import headline
     from cycseq.formats.predicted import of_real, read_predicted
-    from cycseq.formats.readers import read
+    from cycseq.formats.read import read
     from cycseq.run.pairs import evaluate_pairs
     from cycseq.run.scoring import evaluate_prediction
 

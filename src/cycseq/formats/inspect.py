@@ -19,7 +19,8 @@ from cycseq.data.labels import FoundLabels
 from cycseq.data.usual_names import CONTROL
 from cycseq.data.validate import check_size, duplicated, empty_cells, float32, gene_symbols, labels_of, scale_of
 from cycseq.errors import DataError
-from cycseq.formats.readers import Loaded, default_context, load
+from cycseq.formats.read import default_context, load
+from cycseq.formats.readers.base import FileContents
 from cycseq.formats.settings import ReadSettings
 from cycseq.matrix.stored import StoredMatrix, by_block
 from cycseq.preparation.selection import check_contexts
@@ -124,7 +125,7 @@ def inspect_file(path: Path | str, settings: ReadSettings | None = None) -> Insp
 
 
 def _described(
-    path: Path, loaded: Loaded, settings: ReadSettings, errors: list[DataError]
+    path: Path, loaded: FileContents, settings: ReadSettings, errors: list[DataError]
 ) -> tuple[list[str], list[str], pd.DataFrame]:
     """Sentences on labels and scale, on conditions, and the table of contexts; what is wrong is added to `errors`."""
     adata, keys = loaded.adata, settings.keys()
@@ -210,7 +211,7 @@ def _symbols(adata: ad.AnnData) -> pd.Index:
     return unique
 
 
-def _headline(loaded: Loaded) -> str:
+def _headline(loaded: FileContents) -> str:
     x = loaded.adata.X
     parts = [_extent(x)] if not isinstance(x, StoredMatrix) else [extent for _, extent in by_block(x, _extent)]
     stored, n_bytes = np.sum([part[:2] for part in parts], axis=0)

@@ -16,8 +16,8 @@ from cycseq.data.scale import HIGHEST_LOG1P, look_at
 from cycseq.data.usual_names import NO_CONTROL
 from cycseq.data.validate import float32
 from cycseq.errors import DataError
-from cycseq.formats.readers import Loaded, checked, default_context, load
-from cycseq.formats.readers.base import numbered
+from cycseq.formats.read import default_context, load
+from cycseq.formats.readers.base import FileContents, numbered
 from cycseq.formats.settings import ReadSettings
 from cycseq.matrix.stored import StoredMatrix
 from cycseq.preparation.same_scale import check_same_scale
@@ -76,16 +76,16 @@ def _read(path: Path, settings: ReadSettings, real: PerturbationData) -> Perturb
     return _first_that_fits(loaded, settings, context)
 
 
-def _first_that_fits(loaded: Loaded, settings: ReadSettings, context: str) -> PerturbationData:
+def _first_that_fits(loaded: FileContents, settings: ReadSettings, context: str) -> PerturbationData:
     labels = names_of(settings.control or "")
     others = [*(labels if len(labels) > 1 else []), *([None] if settings.control else [])]
     for control in (settings.control, *others):
         with contextlib.suppress(DataError):
-            return checked(loaded, dataclasses.replace(settings, control=control), context)
-    return checked(loaded, dataclasses.replace(settings, control=NO_CONTROL), context)
+            return loaded.validate(dataclasses.replace(settings, control=control), context)
+    return loaded.validate(dataclasses.replace(settings, control=NO_CONTROL), context)
 
 
-def _slightly_below_zero(loaded: Loaded) -> str:
+def _slightly_below_zero(loaded: FileContents) -> str:
     """What to say of log1p values some of which are slightly below 0; nothing where there are none, or more than that."""
     if loaded.adata.X is None or values_unchanged(loaded.adata):
         return ""

@@ -29,7 +29,7 @@ import pandas as pd
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.scale import Scale
 from cycseq.errors import DataError, FileError
-from cycseq.formats.readers import read
+from cycseq.formats.read import read
 from cycseq.formats.settings import ReadSettings
 from cycseq.io.files import path_of_text, text_of_path, whole, write_text
 from cycseq.io.untrusted import our_command

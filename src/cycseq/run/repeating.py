@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 
 from cycseq.data.dataset import DATA_ENDINGS, Condition, PerturbationData
 from cycseq.errors import DataError, FileError, FitBrokeOffError, ModelError
-from cycseq.formats.readers import read
+from cycseq.formats.read import read
 from cycseq.matrix.arrays import to_dense
 from cycseq.models import build_model
 from cycseq.models.base import DESCRIPTION, TENSORS, read_description

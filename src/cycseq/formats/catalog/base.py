@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import anndata as ad
@@ -13,15 +13,16 @@ import pandas as pd
 
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.scale import Scale
-from cycseq.data.settings import ObsKeys
 from cycseq.data.usual_names import CONTROL
 from cycseq.data.validate import symbols_or_ids
 from cycseq.errors import FileError
+from cycseq.formats.readers.base import FileContents
+from cycseq.formats.settings import ReadSettings
 from cycseq.io.download import DownloadSettings, RemoteFile, download
 from cycseq.io.files import existing_file
 
 UNASSIGNED = "unassigned"
-"""A label that the door takes for none: such cells are left out and counted."""
+"""The label of cells without a perturbation: validation leaves them out and counts them."""
 
 
 @dataclass(frozen=True)
@@ -33,18 +34,26 @@ class Sources:
     given: Path | None = None
     """The file or folder that the user pointed to."""
 
-    def path(self, name: str) -> Path:
-        """A downloaded file."""
-        return self.files[name]
+    @property
+    def file(self) -> Path:
+        """The downloaded file of a data set that has one."""
+        (path,) = self.files.values()
+        return path
 
 
-@dataclass(frozen=True)
-class Labelled:
-    """The cells of a data set, their labels as texts that mean what they mean here."""
-
-    adata: ad.AnnData
-    """obs `perturbation` (`control`), `context` and `batch`; `unassigned` or an empty text where there is none."""
-    notes: tuple[str, ...] = ()
+Read = Callable[[Sources], FileContents]
+"""Reads the files of a data set; obs `perturbation` (`control`), `context` and `batch` say what they mean here."""
+LABELS = ReadSettings(
+    perturbation_key="perturbation",
+    context_key="context",
+    batch_key="batch",
+    control=CONTROL,
+    other_controls="keep",
+    make_unique=True,
+    drop_unlabelled=True,
+    drop_empty=True,
+)
+"""How cells that `labelled` labelled are validated."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +67,7 @@ class DataSet:
     """How cells were perturbed: `CRISPRi`, `CRISPRa`, `CRISPRko`, `drug`, `cytokine` or `none`."""
     publication: str
     """Authors, year and DOI or accession."""
-    read: Callable[[Sources], Labelled]
+    read: Read
     files: tuple[RemoteFile, ...] = ()
     size: str = "size not known"
     """What is downloaded."""
@@ -110,26 +119,15 @@ def fetch(dataset: DataSet, settings: DownloadSettings | None = None, given: Pat
         raise FileError(msg)
     wanted = [f for f in dataset.files if given is None or Path(f.name).name not in dataset.file_replaces]
     files = {Path(f.name).name: download(f, settings) for f in wanted}
-    return opened(dataset, dataset.read(Sources(files, given)))
-
-
-def opened(dataset: DataSet, cells: Labelled) -> PerturbationData:
-    """Let labelled cells through the door."""
-    data = PerturbationData.from_anndata(
-        cells.adata,
-        keys=ObsKeys("perturbation", "context", "batch", CONTROL, other_controls="keep"),
-        scale=dataset.scale,
-        make_unique=True,
-        drop_unlabelled=True,
-        drop_empty=True,
-    )
+    contents = dataset.read(Sources(files, given))
+    data = contents.validate(replace(LABELS, scale=dataset.scale))
     data.adata.uns["cycseq"] |= {
         "dataset": dataset.name,
         "publication": dataset.publication,
         "method": dataset.method,
-        "dataset_notes": json.dumps(cells.notes),
+        "dataset_notes": json.dumps(contents.notes),
     }
-    return PerturbationData(adata=data.adata, scale=data.scale, notes=(*cells.notes, *data.notes))
+    return data
 
 
 def labelled(
@@ -139,8 +137,11 @@ def labelled(
     context: pd.Series | str,
     batch: pd.Series | str = "0",
     notes: Iterable[str] = (),
-) -> Labelled:
-    """Cells with these labels; a column of the file that has such a name and says something else is kept beside."""
+) -> FileContents:
+    """Cells with these labels, `unassigned` or an empty text where a cell has none.
+
+    A column of the file that has such a name and holds something else stays as ``NAME_in_file``.
+    """
     obs = adata.obs.copy()
     for name, values in (("perturbation", perturbation), ("context", context), ("batch", batch)):
         texts = np.full(len(obs), values, dtype=object) if isinstance(values, str) else _texts(values)
@@ -149,7 +150,7 @@ def labelled(
         obs[name] = texts
     adata.obs = obs
     adata.uns = {}
-    return Labelled(_named_genes(adata), tuple(notes))
+    return FileContents(_named_genes(adata), notes=tuple(notes))
 
 
 def _texts(values: pd.Series) -> np.ndarray:
@@ -160,8 +161,8 @@ def column(adata: ad.AnnData, *names: str) -> pd.Series:
     """The first of these obs columns that there is; raises `FileError` if there is none."""
     for name in names:
         if name in adata.obs:
-            found: pd.Series = adata.obs[name]
-            return found
+            labels: pd.Series = adata.obs[name]
+            return labels
     there = ", ".join(map(str, adata.obs.columns)) or "no columns"
     msg = (
         f"the file has no obs column {' or '.join(map(repr, names))} (found: {there}): its layout has changed. "
@@ -177,9 +178,9 @@ def lanes(names: Iterable[str]) -> pd.Series:
     return lane if lane.notna().all() and len(lane) else pd.Series("0", index=texts.index, dtype=object)
 
 
-def plain(label: str) -> str:
-    """A drug's name without the sign that joins combinations: `(+)-JQ1` is `(plus)-JQ1`."""
-    return label.replace("+", "plus")
+def without_plus(drugs: pd.Series) -> pd.Series:
+    """Names of drugs without the sign that joins combinations: `(+)-JQ1` is `(plus)-JQ1`."""
+    return drugs.map({name: name.replace("+", "plus") for name in drugs.unique()})
 
 
 def _named_genes(adata: ad.AnnData) -> ad.AnnData:

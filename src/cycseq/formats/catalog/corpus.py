@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.usual_names import CONTROL
@@ -50,19 +51,22 @@ def join(parts: Iterable[tuple[DataSet, PerturbationData]], settings: CorpusSett
 
 
 def _with_controls(data: PerturbationData) -> PerturbationData:
+    """The contexts with enough control cells."""
     obs = data.adata.obs
     n_controls = (obs["perturbation"] == CONTROL).groupby(obs["context"].astype(str)).sum()
     few = n_controls.index[n_controls < FEWEST_CONTROLS]
     if not len(few):
         return data
-    kept = data.take((~obs["context"].astype(str).isin(few)).to_numpy())
+    others = data.take((~obs["context"].astype(str).isin(few)).to_numpy())
     shown = ", ".join(few[:5]) + (", ..." if len(few) > 5 else "")
     note = f"{len(few)} contexts with fewer than {FEWEST_CONTROLS} control cells were dropped ({shown})"
-    return PerturbationData(adata=kept.adata, scale=kept.scale, notes=(*kept.notes, note))
+    return replace(others, notes=(*others.notes, note))
 
 
 def _with_method(data: PerturbationData, method: str) -> PerturbationData:
-    adata = data.adata.copy() if method != "none" else data.adata
-    if method != "none":
-        adata.obs["context"] = adata.obs["context"].cat.rename_categories(lambda name: f"{name}_{method}")
-    return PerturbationData(adata=adata, scale=data.scale, notes=data.notes)
+    """Contexts that end in the method: `K562_CRISPRi`."""
+    if method == "none":
+        return data
+    adata = data.adata.copy()
+    adata.obs["context"] = adata.obs["context"].cat.rename_categories(lambda name: f"{name}_{method}")
+    return replace(data, adata=adata)

@@ -1,4 +1,4 @@
-"""Layouts that several data sets share: GEARS' zip files, GEO's 10x files, single h5ad files; and where they lie."""
+"""Layouts that several data sets share: h5ad files with obs columns, GEARS' zip files, GEO's 10x files; and where they lie."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from pathlib import Path
 
 import anndata as ad
 import h5py
+import numpy as np
 
+from cycseq.data.usual_names import CONTROL
 from cycseq.errors import FileError
-from cycseq.formats.catalog.base import Labelled, Sources, column, labelled, lanes
-from cycseq.formats.readers import load
-from cycseq.formats.readers.base import damage_named
+from cycseq.formats.catalog.base import Read, Sources, column, labelled, lanes
+from cycseq.formats.read import load, read_anndata
+from cycseq.formats.readers.base import FileContents, damage_named
 from cycseq.formats.readers.contained import check_h5
-from cycseq.formats.settings import ReadSettings
 from cycseq.io.download import RemoteFile
 from cycseq.io.files import FULL
 from cycseq.io.untrusted import check_members
 
 DATAVERSE = "https://dataverse.harvard.edu/api/access/datafile"
 GEO = "https://ftp.ncbi.nlm.nih.gov/geo/series"
-BIOSTUDIES = "https://ftp.ebi.ac.uk/biostudies/fire"
 PERTPY = "https://scverse-exampledata.s3.eu-west-1.amazonaws.com/pertpy"
 FIGSHARE = "https://ndownloader.figshare.com/files"
 PROCESSED = "perturb_processed.h5ad"
@@ -37,12 +37,53 @@ def geo_files(dataset: str, accession: str, names: dict[str, str | None]) -> tup
     return tuple(RemoteFile(f"{where}/{name}", f"{dataset}/{name}", known) for name, known in names.items())
 
 
-def read_h5ad(path: Path) -> ad.AnnData:
-    """A downloaded h5ad, or modality `rna` of an h5mu; nothing is looked at."""
-    return load(path, ReadSettings()).adata
+def one_file(name: str, url: str, known_hash: str | None = None) -> tuple[RemoteFile, ...]:
+    """The only file of a data set, in the cache under the last part of its address."""
+    return (RemoteFile(url, f"{name}/{url.rpartition('/')[2]}", known_hash),)
 
 
-def gears_zip(context: str | None) -> Callable[[Sources], Labelled]:
+def h5ad(
+    perturbation: tuple[str, ...],
+    context: str | tuple[str, ...],
+    batch: tuple[str, ...],
+    *,
+    control: str,
+    guide: str = "",
+    open_file: Callable[[Path], FileContents] = load,
+) -> Read:
+    """Read one h5ad whose obs columns hold the labels.
+
+    Parameters
+    ----------
+    perturbation, batch
+        Names of the column: the first that the file has is taken.
+    context
+        The same; or, as a text, the context of all cells.
+    control
+        The file's label of control cells.
+    guide
+        The column of the guides, which is called `guide` then.
+    open_file
+        Opens the file.
+    """
+
+    def read(sources: Sources) -> FileContents:
+        contents = open_file(sources.file)
+        adata = contents.adata
+        if guide:
+            adata.obs["guide"] = column(adata, guide).astype(str)
+        return labelled(
+            adata,
+            perturbation=column(adata, *perturbation).astype(str).replace({control: CONTROL}),
+            context=context if isinstance(context, str) else column(adata, *context),
+            batch=column(adata, *batch),
+            notes=contents.notes,
+        )
+
+    return read
+
+
+def gears_zip(context: str | None) -> Read:
     """Read a zip of GEARS: `NAME/perturb_processed.h5ad`, obs `condition` (`A+ctrl`) and `cell_type`.
 
     Parameters
@@ -51,14 +92,13 @@ def gears_zip(context: str | None) -> Callable[[Sources], Labelled]:
         The cell line, where what the file says of it is wrong or marked as doubtful; None takes `cell_type`.
     """
 
-    def read(sources: Sources) -> Labelled:
-        (path,) = sources.files.values()
-        adata = _unzipped(path)
-        perturbation = column(adata, "condition").astype(str).replace({"ctrl": "control"})
+    def read(sources: Sources) -> FileContents:
+        adata = _unzipped(sources.file)
+        perturbation = column(adata, "condition").astype(str).replace({"ctrl": CONTROL})
         perturbation = perturbation.str.replace(r"^ctrl\+|\+ctrl$", "", regex=True)
         cell_type = column(adata, "cell_type").astype(str)
-        said = ", ".join(sorted(cell_type.unique())[:5])
-        notes = [] if context is None or said == context else [f"context is {context}; the file says {said!r}"]
+        in_file = ", ".join(sorted(cell_type.unique())[:5])
+        notes = [] if context is None or in_file == context else [f"context is {context}; the file says {in_file!r}"]
         return labelled(
             adata,
             perturbation=perturbation,
@@ -84,7 +124,7 @@ def _unzipped(path: Path) -> ad.AnnData:
             unpacked = Path(folder) / PROCESSED
             with packed.open(inside) as source, unpacked.open("wb") as out:
                 shutil.copyfileobj(source, out, 1 << 20)
-            return read_h5ad(unpacked)
+            return read_anndata(unpacked)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error, lzma.LZMAError) as err:
         msg = f"{path} is no whole zip file ({err}). Delete it, and it is downloaded again."
         raise FileError(msg) from err
@@ -95,24 +135,42 @@ def _unzipped(path: Path) -> ad.AnnData:
         raise FileError(msg) from err
 
 
-def read_geo(sources: Sources) -> Labelled:
+def read_geo(sources: Sources) -> FileContents:
     """K562 cells in GEO's three 10x files with `cell_identities`: barcodes of one well-covered cell each."""
     (matrix,) = (path for name, path in sources.files.items() if "matrix.mtx" in name)
-    loaded = load(matrix, ReadSettings())
-    adata = loaded.adata
+    contents = load(matrix)
+    adata = contents.adata
     adata.obs["guide"] = column(adata, "guide_identity").to_numpy()
     return labelled(
         adata,
         perturbation=column(adata, "perturbation"),
         context="K562",
         batch=lanes(adata.obs_names),
-        notes=loaded.notes,
+        notes=contents.notes,
     )
 
 
-def sparse_h5ad(path: Path) -> ad.AnnData:
+def sparse_h5ad(path: Path) -> FileContents:
     """An h5ad whose dense X is mostly zeros, read in blocks of rows into CSR: a quarter of the memory."""
     with damage_named(path, "h5ad"):
         with h5py.File(path) as file:
             check_h5(file, path)
-        return ad.read_h5ad(path, as_sparse=["X"])
+        return FileContents(ad.read_h5ad(path, as_sparse=["X"]))
+
+
+def finite_h5ad(path: Path) -> FileContents:
+    """An h5ad of standardised values: a gene without spread in the controls of a lane was divided by zero, and is left out."""
+    adata = read_anndata(path)
+    finite = np.isfinite(adata.X).all(axis=0)
+    note = f"{int((~finite).sum()):,} genes with values that are no numbers were left out"
+    return FileContents(adata[:, finite].copy(), notes=(note,))
+
+
+def rna_of_h5mu(path: Path) -> FileContents:
+    """Modality `rna` of an h5mu, whose obs columns may be called ``rna:NAME``; obs `guide_ID`, where there is one, is `guide`."""
+    adata = read_anndata(path)
+    adata.obs = adata.obs.rename(columns=lambda name: str(name).removeprefix("rna:"))
+    adata.obs = adata.obs.loc[:, ~adata.obs.columns.duplicated()]
+    if "guide_ID" in adata.obs:
+        adata.obs["guide"] = adata.obs["guide_ID"].astype(str)
+    return FileContents(adata)

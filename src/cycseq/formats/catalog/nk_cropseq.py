@@ -9,11 +9,9 @@ import pandas as pd
 
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import FileError
-from cycseq.formats.catalog.base import UNASSIGNED, DataSet, Labelled, Sources, column, labelled
-from cycseq.formats.catalog.layouts import BIOSTUDIES
-from cycseq.formats.readers import load
-from cycseq.formats.readers.base import damage_named, read_csv, read_labels
-from cycseq.formats.settings import ReadSettings
+from cycseq.formats.catalog.base import UNASSIGNED, Sources, column, labelled
+from cycseq.formats.read import read_anndata
+from cycseq.formats.readers.base import FileContents, damage_named, read_csv, read_labels
 from cycseq.io.download import RemoteFile
 
 SAMPLES = {
@@ -21,6 +19,20 @@ SAMPLES = {
     **dict.fromkeys(("LP1", "MM1S", "NALM6", "SUDHL4"), ("noNK", "NK1_1_16", "NK1_1_4")),
 }
 """Not here: MM1S with CRISPR activation (`activ`), whose labels mean the opposite, and MM1S after 3 and 6 hours."""
+FOLDER = "https://ftp.ebi.ac.uk/biostudies/fire/E-MTAB-13204/Files"
+MATRICES = tuple(
+    f"CROPseq_{line}_{condition}_{part}.gz"
+    for line, conditions in SAMPLES.items()
+    for condition in conditions
+    for part in ("barcodes.tsv", "features.tsv", "matrix.mtx")
+)
+GUIDES = tuple(
+    f"CROPseq_{name}.txt"
+    for line, conditions in SAMPLES.items()
+    for name in (f"{line}_sgRNA_library", *(f"{line}_{condition}_sgRNA" for condition in conditions))
+)
+"""Tables of guides, for which a user's labels may stand in."""
+FILES = tuple(RemoteFile(f"{FOLDER}/{name}", f"nk_cropseq/{name}") for name in (*MATRICES, *GUIDES))
 LEAST_UMIS = 10
 SINGLE, SECOND = 0.5, 0.1
 
@@ -43,10 +55,8 @@ def assigned(umis: pd.DataFrame, library: pd.DataFrame) -> pd.Series:
     library
         Columns `sequence` and `gene`; genes that are called `Control...` are control.
     """
-    known = umis.merge(library[["sequence", "gene"]], left_on="barcode", right_on="sequence").dropna(subset=["gene"])
-    gene = known["gene"].astype(str)
-    known = known.assign(gene=gene.where(~gene.str.contains("control", case=False), CONTROL))
-    counted = known.groupby(["cell", "gene"])["umi_count"].sum().reset_index()
+    guides = umis.merge(library[["sequence", "gene"]], left_on="barcode", right_on="sequence").dropna(subset=["gene"])
+    counted = guides.assign(gene=_genes(guides)).groupby(["cell", "gene"])["umi_count"].sum().reset_index()
     counted["share"] = counted["umi_count"] / counted.groupby("cell")["umi_count"].transform("sum")
     counted = counted.sort_values(["cell", "umi_count", "gene"], ascending=[True, False, True])
     place = counted.groupby("cell").cumcount()
@@ -57,31 +67,34 @@ def assigned(umis: pd.DataFrame, library: pd.DataFrame) -> pd.Series:
     return first["gene"].where(single, UNASSIGNED)
 
 
-def read(sources: Sources) -> Labelled:
+def read(sources: Sources) -> FileContents:
     """One matrix per line and condition, one context each; guides from the samples' sgRNA tables or from `--file`."""
-    given = None if sources.given is None else _given(sources.given)
-    parts, labels, notes = [], [], []
+    users = None if sources.given is None else _users_labels(sources.given)
+    parts, labels = [], []
     for line, conditions in SAMPLES.items():
         for condition in conditions:
             sample = f"CROPseq_{line}_{condition}"
-            adata = load(sources.path(f"{sample}_matrix.mtx.gz"), ReadSettings()).adata
-            guides = given if given is not None else _guides(sources, line, sample)
+            adata = read_anndata(sources.files[f"{sample}_matrix.mtx.gz"])
+            guides = _guides(sources, line, sample) if users is None else users
             names = pd.Index([f"{sample}_{barcode}" for barcode in adata.obs_names])
-            labels.append(_looked_up(guides, names if given is not None else adata.obs_names))
+            labels.append(_labels_of(guides, adata.obs_names if users is None else names))
             adata.obs = pd.DataFrame({"context": context_of(line, condition), "sample": sample}, index=names)
             parts.append(adata)
     whole = ad.concat(parts, join="inner", merge="same")
     perturbation = pd.Series([label for part in labels for label in part], index=whole.obs_names, dtype=object)
     n = int((perturbation == UNASSIGNED).sum())
-    notes.append(f"{len(parts)} samples; {n:,} of {len(perturbation):,} cells have no guide, or several")
     return labelled(
-        whole, perturbation=perturbation, context=column(whole, "context"), batch=column(whole, "sample"), notes=notes
+        whole,
+        perturbation=perturbation,
+        context=column(whole, "context"),
+        batch=column(whole, "sample"),
+        notes=[f"{len(parts)} samples; {n:,} of {len(perturbation):,} cells have no guide, or several"],
     )
 
 
 def _guides(sources: Sources, line: str, sample: str) -> pd.Series:
-    umis = _table(sources.path(f"{sample}_sgRNA.txt"), ("cell", "barcode", "umi_count"))
-    library = _table(sources.path(f"CROPseq_{line}_sgRNA_library.txt"), ("sequence", "gene"))
+    umis = _table(sources.files[f"{sample}_sgRNA.txt"], ("cell", "barcode", "umi_count"))
+    library = _table(sources.files[f"CROPseq_{line}_sgRNA_library.txt"], ("sequence", "gene"))
     return assigned(umis, library)
 
 
@@ -97,47 +110,23 @@ def _table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     return table
 
 
-def _given(path: Path) -> pd.Series:
+def _users_labels(path: Path) -> pd.Series:
     table = read_labels(path)
     if "gene" not in table or table.index.name is None:
         msg = f"{path} needs the columns cell (CROPseq_K562_noNK_BARCODE) and gene (Control for control)."
         raise FileError(msg)
+    return _genes(table)
+
+
+def _genes(table: pd.DataFrame) -> pd.Series:
+    """Column `gene`; whatever is called `Control...` is control."""
     gene = table["gene"].astype(str)
     return gene.where(~gene.str.contains("control", case=False), CONTROL)
 
 
-def _looked_up(guides: pd.Series, names: pd.Index) -> list[str]:
-    """By barcode with or without its lane."""
+def _labels_of(guides: pd.Series, names: pd.Index) -> list[str]:
+    """The label of every cell, by its barcode with or without the lane."""
     bare = guides.set_axis(guides.index.astype(str).str.replace(r"-\d+$", "", regex=True))
     bare = bare[~bare.index.duplicated()]
-    found = bare.reindex(names.astype(str).str.replace(r"-\d+$", "", regex=True))
-    return [str(label) for label in found.fillna(UNASSIGNED)]
-
-
-def _files() -> tuple[tuple[RemoteFile, ...], tuple[str, ...]]:
-    matrices, guides = [], []
-    for line, conditions in SAMPLES.items():
-        guides.append(f"CROPseq_{line}_sgRNA_library.txt")
-        for condition in conditions:
-            sample = f"CROPseq_{line}_{condition}"
-            guides.append(f"{sample}_sgRNA.txt")
-            matrices += [f"{sample}_{part}.gz" for part in ("barcodes.tsv", "features.tsv", "matrix.mtx")]
-    where = f"{BIOSTUDIES}/E-MTAB-13204/Files"
-    return tuple(RemoteFile(f"{where}/{name}", f"nk_cropseq/{name}") for name in [*matrices, *guides]), tuple(guides)
-
-
-FILES, GUIDES = _files()
-NK_CROPSEQ = DataSet(
-    name="nk_cropseq",
-    what="K562, LP1, MM1S, NALM6 and SUDHL4, CRISPR knock-outs, without and with NK cells (1:16, 1:4): counts.",
-    method="CRISPRko",
-    publication="Dufva, Gandolfi et al. 2023, doi:10.1016/j.immuni.2023.11.008, E-MTAB-13204",
-    read=read,
-    files=FILES,
-    labels="context is the line and what it was with (K562, K562_NK1_16, LP1_NK1_4); perturbation from the guide "
-    "UMIs of each cell by the publication's rule; batch is the sample; NK cells have no guide and are left out so",
-    checked="matrices: the first CycSeq's own list of downloads; guides: the publication's code reads these tables, but "
-    "whether they lie beside the matrices was not verified: --file takes labels of your own instead",
-    file_help="LABELS.csv (columns cell, as CROPseq_K562_noNK_BARCODE, and gene, as in the published Seurat objects)",
-    file_replaces=GUIDES,
-)
+    labels = bare.reindex(names.astype(str).str.replace(r"-\d+$", "", regex=True))
+    return [str(label) for label in labels.fillna(UNASSIGNED)]

@@ -12,19 +12,20 @@ import scipy.sparse as sp
 from cycseq.data.scale import TARGET_SUM
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import FileError
-from cycseq.formats.catalog.base import DataSet, Labelled, Sources, labelled
-from cycseq.formats.readers.base import damage_named
+from cycseq.formats.catalog.base import Sources, labelled
+from cycseq.formats.readers.base import FileContents, damage_named
 
 MATRICES = ("UMIcount_data.txt", "CPM_data.txt")
 METADATA = "Metadata.txt"
+FILE_HELP = "FOLDER with Metadata.txt and UMIcount_data.txt (counts) or CPM_data.txt, from SCP542's download tab."
 MILLION = 1e6
 ROWS = 500
 """Genes that are read at a time: with 50,000 cells 200 MB."""
 
 
-def read(sources: Sources) -> Labelled:
+def read(sources: Sources) -> FileContents:
     """Genes x cells as text; counts as they are, counts per million as log1p of counts per 10,000."""
-    matrix, metadata = _found(sources.given or Path())
+    matrix, metadata = _files(sources.given or Path())
     with damage_named(metadata, "SCP542's table of cells"):
         cells = pd.read_csv(metadata, sep="\t", dtype=str).set_index("NAME")
         line, pool = cells["Cell_line"], cells["Pool_ID"]
@@ -43,12 +44,12 @@ def read(sources: Sources) -> Labelled:
     )
 
 
-def _found(given: Path) -> tuple[Path, Path]:
+def _files(given: Path) -> tuple[Path, Path]:
     """The matrix and the table of cells in a folder, or beside a matrix that was named."""
     folder = given if given.is_dir() else given.parent
     names = [given.name] if not given.is_dir() else [name for name in MATRICES if (folder / name).is_file()]
     if not names or names[0] not in MATRICES or not (folder / METADATA).is_file():
-        msg = f"{given} does not hold {METADATA} with {' or '.join(MATRICES)}: say --file {PANCANCER.file_help}"
+        msg = f"{given} does not hold {METADATA} with {' or '.join(MATRICES)}: say --file {FILE_HELP}"
         raise FileError(msg)
     return folder / names[0], folder / METADATA
 
@@ -76,17 +77,3 @@ def _is_gene(row: str) -> bool:
     except ValueError:
         return False
     return "Pool" not in row.partition("\t")[0]
-
-
-PANCANCER = DataSet(
-    name="pancancer",
-    what="About 200 cancer lines of 22 types, control cells only: 53,513 cells x 22,722 genes.",
-    method="none",
-    publication="Kinker et al. 2020, doi:10.1038/s41588-020-00726-6, SCP542 (singlecell.broadinstitute.org)",
-    read=read,
-    size="needs a log-in",
-    labels="context from Cell_line and batch from Pool_ID of Metadata.txt; all cells are control",
-    checked="projects that read Metadata.txt (second row TYPE), CPM_data.txt and UMIcount_data.txt (three header rows)",
-    file_help="FOLDER with Metadata.txt and UMIcount_data.txt (counts) or CPM_data.txt, from SCP542's download tab.",
-    file_needed=True,
-)

@@ -14,7 +14,7 @@ import pandas as pd
 from cycseq.data.mark import SAMPLE
 from cycseq.data.validate import PAIR, check_indices
 from cycseq.errors import DataError, unknown_name
-from cycseq.formats.readers.base import Loaded, Reader, damage_named
+from cycseq.formats.readers.base import FileContents, Reader, damage_named
 from cycseq.formats.readers.contained import check_h5, holds
 from cycseq.formats.readers.contained_zarr import open_zarr
 from cycseq.formats.readers.stored import stay_in_file, values_of
@@ -38,7 +38,7 @@ def fits_zarr(path: Path) -> bool:
     return path.suffix == ".zarr" or any((path / name).exists() for name in (".zgroup", "zarr.json"))
 
 
-def read_h5(path: Path, settings: ReadSettings) -> Loaded:
+def read_h5(path: Path, settings: ReadSettings) -> FileContents:
     """Read `.h5ad`, or modality `rna` of `.h5mu`."""
     with damage_named(path, "h5ad"):
         with h5py.File(path) as file:
@@ -56,7 +56,7 @@ def read_h5(path: Path, settings: ReadSettings) -> Loaded:
         return _from_memory(whole, settings, "h5ad of an old version")
 
 
-def read_zarr(path: Path, settings: ReadSettings) -> Loaded:
+def read_zarr(path: Path, settings: ReadSettings) -> FileContents:
     """Read a zarr store that anndata wrote."""
     with damage_named(path, "zarr"):
         store = open_zarr(path)
@@ -66,7 +66,7 @@ def read_zarr(path: Path, settings: ReadSettings) -> Loaded:
         return replace(loaded, notes=(*loaded.notes, *notes))
 
 
-def _read_group(group: Any, settings: ReadSettings, what: str) -> Loaded:
+def _read_group(group: Any, settings: ReadSettings, what: str) -> FileContents:
     """X, or the layer asked for, with obs, var, uns and obsm; what cycseq wrote besides; other layers stay on the disk."""
     elem = _element
     kinds = ("layers", "raw", "obsm")
@@ -84,7 +84,7 @@ def _read_group(group: Any, settings: ReadSettings, what: str) -> Loaded:
         others["varm"] = elem(group["varm"]) if "varm" in group else {}
         others["layers"] = {PAIR: _beside(x, group["layers"][PAIR], settings)} if PAIR in layers else {}
     adata = ad.AnnData(X=x, obs=elem(group["obs"]), var=var, **others)
-    return Loaded(adata, format=what, layers=layers, notes=_notes(where))
+    return FileContents(adata, format=what, layers=layers, notes=_notes(where))
 
 
 def _beside(x: Any, layer: Any, settings: ReadSettings) -> Matrix:
@@ -97,7 +97,7 @@ def _element(stored: Any) -> Any:
     return check_indices(ad.io.read_elem(stored))
 
 
-def _from_memory(adata: ad.AnnData, settings: ReadSettings, what: str) -> Loaded:
+def _from_memory(adata: ad.AnnData, settings: ReadSettings, what: str) -> FileContents:
     layers = (*adata.layers, *(["raw"] if adata.raw is not None else []))
     where = _layer(settings.layer, layers)
     if where == "raw/X":
@@ -106,7 +106,7 @@ def _from_memory(adata: ad.AnnData, settings: ReadSettings, what: str) -> Loaded
         adata.X = adata.layers[where.removeprefix("layers/")]
     if where != "X":
         _forget_scale(adata.uns)
-    return Loaded(adata, format=what, layers=layers, notes=_notes(where))
+    return FileContents(adata, format=what, layers=layers, notes=_notes(where))
 
 
 def _forget_scale(uns: MutableMapping[str, Any]) -> None:

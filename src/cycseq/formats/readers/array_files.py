@@ -12,7 +12,7 @@ import scipy.sparse as sp
 
 from cycseq.data.validate import check_indices
 from cycseq.errors import DataError
-from cycseq.formats.readers.base import Loaded, Reader, damage_named, read_genes
+from cycseq.formats.readers.base import FileContents, Reader, damage_named, read_genes
 from cycseq.formats.settings import ReadSettings
 from cycseq.io.numpy_files import open_npz, read_npy
 
@@ -27,7 +27,7 @@ def fits(path: Path) -> bool:
     return path.suffix in {".npy", ".npz"}
 
 
-def read_array(path: Path, settings: ReadSettings) -> Loaded:
+def read_array(path: Path, settings: ReadSettings) -> FileContents:
     """Read one array, never a pickle.
 
     NPY: cells x genes, or CycSeq's rows = expression ++ 0/1 of every gene, 1 where it is perturbed ++ 0/1 of every
@@ -41,7 +41,7 @@ def read_array(path: Path, settings: ReadSettings) -> Loaded:
     return _named(x, _genes(path, settings), pd.DataFrame(), settings, "NPY")
 
 
-def _read_npz(path: Path, settings: ReadSettings) -> Loaded:
+def _read_npz(path: Path, settings: ReadSettings) -> FileContents:
     with damage_named(path, "arrays (pickled objects are refused)"), open_npz(path) as arrays:
         if "format" in arrays and "shape" in arrays:
             x: Any = sp.csr_matrix(check_indices(sp.load_npz(path)))
@@ -72,7 +72,7 @@ def _genes(path: Path, settings: ReadSettings) -> pd.Index:
     return read_genes(file)
 
 
-def _named(x: Any, genes: pd.Index, obs: pd.DataFrame, settings: ReadSettings, what: str) -> Loaded:
+def _named(x: Any, genes: pd.Index, obs: pd.DataFrame, settings: ReadSettings, what: str) -> FileContents:
     """Put names to an array whose columns are the genes, or CycSeq's three blocks."""
     if x.ndim != 2 or not (np.issubdtype(x.dtype, np.number) or x.dtype == bool):
         msg = f"the array has shape {x.shape} and type {x.dtype}: expected two dimensions of numbers, cells x genes."
@@ -96,7 +96,7 @@ def _named(x: Any, genes: pd.Index, obs: pd.DataFrame, settings: ReadSettings, w
         obs.index = pd.Index([f"cell{i}" for i in range(n_cells)])
         obs = obs if len(obs.columns) else pd.DataFrame(index=obs.index)
     adata = ad.AnnData(X=x, obs=obs, var=pd.DataFrame(index=genes))
-    return Loaded(adata, format=what, notes=notes, unnamed=unnamed)
+    return FileContents(adata, format=what, notes=notes, unnamed=unnamed)
 
 
 def _all_zero_or_one(x: Any) -> bool:

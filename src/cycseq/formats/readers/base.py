@@ -1,4 +1,4 @@
-"""What every reader is: a path goes in, an AnnData with what the file said about itself comes out."""
+"""What every reader is: a path goes in, the contents of the file come out."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import anndata as ad
 import pandas as pd
 
+from cycseq.data.dataset import PerturbationData
 from cycseq.errors import CycseqError, DataError, FileError
 from cycseq.formats.settings import ReadSettings
 from cycseq.io.special_files import refuse_special
@@ -36,21 +37,43 @@ MOST_COLUMNS = 2_000_000
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """A file as it is: nothing renamed, nothing checked."""
+class FileContents:
+    """The cells of a file under the file's own names and labels: what a reader returns, before validation."""
 
     adata: ad.AnnData
     """Cells x genes."""
-    format: str
+    format: str = ""
     """In words, for people."""
     notes: tuple[str, ...] = ()
-    """What was inferred, in sentences to print."""
+    """What the reader inferred, in sentences to print."""
     layers: tuple[str, ...] = ()
     """What `--layer` could take instead."""
     labels: Path | None = None
     """A table of the cells' labels that lies beside the file."""
     unnamed: bool = False
     """Whether the file does not name its cells, so that labels go by their order."""
+
+    def validate(self, settings: ReadSettings, context: str = "all") -> PerturbationData:
+        """The cells as `PerturbationData`; raises `DataError` if labels, names or values are not what they must be.
+
+        Parameters
+        ----------
+        settings
+            Which columns and labels to take, and what to leave out.
+        context
+            The context of all cells where no column and no setting names one.
+        """
+        data = PerturbationData.from_anndata(
+            self.adata,
+            keys=settings.keys(),
+            scale=settings.scale,
+            default_context=settings.context_name or context,
+            make_unique=settings.make_unique,
+            drop_unlabelled=settings.drop_unlabelled,
+            drop_empty=settings.drop_empty,
+            layers=self.layers,
+        )
+        return replace(data, notes=(*self.notes, *data.notes))
 
 
 @dataclass(frozen=True)
@@ -62,7 +85,7 @@ class Reader:
     """How a user recognises it."""
     fits: Callable[[Path], bool]
     """Whether the path is of this family, by name and, where that cannot tell, by content."""
-    read: Callable[[Path, ReadSettings], Loaded]
+    read: Callable[[Path, ReadSettings], FileContents]
 
 
 @contextmanager
@@ -161,7 +184,7 @@ def read_genes(path: Path) -> pd.Index:
     return names
 
 
-def with_genes(loaded: Loaded, settings: ReadSettings) -> Loaded:
+def with_genes(loaded: FileContents, settings: ReadSettings) -> FileContents:
     """The genes' names from the file that was said, where they are only numbered, as State's predictions have them."""
     adata = loaded.adata
     if settings.genes_file is None or not numbered(adata.var_names):

@@ -10,13 +10,13 @@ import pandas as pd
 from cycseq.data.label_columns import find_columns
 from cycseq.data.usual_names import BATCH_NAMES, PERTURBATION_NAMES, perturbation_of_guides
 from cycseq.errors import DataError
-from cycseq.formats.readers.base import BARCODE, Loaded, read_labels
+from cycseq.formats.readers.base import BARCODE, FileContents, read_labels
 
 MOSTLY = 0.5
 """Share of barcodes from which on a column is taken for one that names cells."""
 
 
-def with_labels(loaded: Loaded, path: Path) -> Loaded:
+def with_labels(loaded: FileContents, path: Path) -> FileContents:
     """The cells that a table of labels names, with its columns; by order where the file does not name its cells."""
     adata = loaded.adata
     table = read_labels(path, None if loaded.unnamed else adata.obs_names)
@@ -47,7 +47,7 @@ def with_labels(loaded: Loaded, path: Path) -> Loaded:
             f"{int((~kept).sum()):,} of {len(kept):,} cells are assigned to no perturbation there and were left out"
         )
         adata = adata[kept].copy()
-    return Loaded(adata, loaded.format, tuple(notes), loaded.layers, path, loaded.unnamed)
+    return FileContents(adata, loaded.format, tuple(notes), loaded.layers, path, loaded.unnamed)
 
 
 def _check_order(path: Path, table: pd.DataFrame, cells: pd.Index, *, unnamed: bool) -> None:

@@ -23,7 +23,7 @@ import pandas as pd
 
 from cycseq.data.usual_names import CONTROL, CONTROL_NAMES, canonical_perturbation, usual_kind
 from cycseq.errors import DataError, FileError
-from cycseq.formats.readers.base import Loaded, Reader, damage_named, read_csv, without_gz
+from cycseq.formats.readers.base import FileContents, Reader, damage_named, read_csv, without_gz
 from cycseq.formats.settings import ReadSettings
 from cycseq.io.progress import track
 
@@ -42,7 +42,7 @@ def fits(path: Path) -> bool:
     return path.is_dir() and any(_files(path))
 
 
-def read_cycseq(path: Path, settings: ReadSettings) -> Loaded:
+def read_cycseq(path: Path, settings: ReadSettings) -> FileContents:
     """Read all files of a folder; the genes that all of them have are kept."""
     files = _files(path)
     depths = {len(file.relative_to(path).parts) for file in files}
@@ -69,7 +69,7 @@ def read_cycseq(path: Path, settings: ReadSettings) -> Loaded:
     obs = pd.concat([pd.DataFrame([part.labels] * part.cells.shape[1]) for part in parts], ignore_index=True)
     x = np.concatenate([part.cells.loc[genes].to_numpy(dtype=np.float32).T for part in parts])
     adata = ad.AnnData(X=np.ascontiguousarray(x), obs=obs.set_index(names), var=pd.DataFrame(index=genes))
-    return Loaded(adata, format="CycSeq's folder of CSV files", notes=tuple(notes))
+    return FileContents(adata, format="CycSeq's folder of CSV files", notes=tuple(notes))
 
 
 def _files(path: Path) -> list[Path]:

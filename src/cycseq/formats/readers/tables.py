@@ -16,7 +16,7 @@ from cycseq.data.usual_names import METADATA_NAMES
 from cycseq.errors import CycseqError, DataError, FileError, unknown_name
 from cycseq.formats.readers.base import (
     BARCODE,
-    Loaded,
+    FileContents,
     Reader,
     first_line,
     n_named,
@@ -44,7 +44,7 @@ def fits(path: Path) -> bool:
     return without_gz(path).endswith(ENDINGS)
 
 
-def read_table(path: Path, settings: ReadSettings) -> Loaded:
+def read_table(path: Path, settings: ReadSettings) -> FileContents:
     """Read a table; which way round it lies is inferred from its header, or said."""
     header_line = first_line(path)
     if not header_line.strip():
@@ -77,7 +77,7 @@ def read_table(path: Path, settings: ReadSettings) -> Loaded:
         )
     obs.index = obs.index.astype(str)
     adata = ad.AnnData(X=_compact(x), obs=obs, var=pd.DataFrame(index=genes.astype(str)))
-    return Loaded(adata, format="table", notes=tuple(notes))
+    return FileContents(adata, format="table", notes=tuple(notes))
 
 
 def _head(path: Path, sep: str, *, wide: bool) -> tuple[pd.Index, pd.DataFrame]:

@@ -17,7 +17,7 @@ import scipy.sparse as sp
 
 from cycseq.data.validate import symbols_or_ids
 from cycseq.errors import FileError
-from cycseq.formats.readers.base import Loaded, Reader, damage_named, read_csv
+from cycseq.formats.readers.base import FileContents, Reader, damage_named, read_csv
 from cycseq.formats.readers.contained import check_h5, holds
 from cycseq.formats.settings import ReadSettings
 from cycseq.io.untrusted import check_unpacked, opened
@@ -42,7 +42,7 @@ def fits_h5(path: Path) -> bool:
         return any(isinstance(group, h5py.Group) and holds(group, "barcodes") for group in groups)
 
 
-def read_folder(path: Path, settings: ReadSettings) -> Loaded:
+def read_folder(path: Path, settings: ReadSettings) -> FileContents:
     """Read three files of one matrix; `path` is the folder, the matrix, or the beginning of their names."""
     matrices = sorted(_matrices(path))
     if len(matrices) > 1:
@@ -73,10 +73,10 @@ def read_folder(path: Path, settings: ReadSettings) -> Loaded:
     symbols = features[1] if features.shape[1] > 1 else ids
     types = features[2] if features.shape[1] > 2 else None
     adata, notes = _assemble(x, barcodes, ids, symbols, types)
-    return Loaded(adata, format="10x folder", notes=notes, labels=_identities(matrix.parent, prefix))
+    return FileContents(adata, format="10x folder", notes=notes, labels=_identities(matrix.parent, prefix))
 
 
-def read_h5(path: Path, settings: ReadSettings) -> Loaded:
+def read_h5(path: Path, settings: ReadSettings) -> FileContents:
     """Read Cell Ranger's `.h5`, version 2 or 3."""
     with damage_named(path, "10x h5"), h5py.File(path) as file:
         check_h5(file, path)
@@ -95,7 +95,7 @@ def read_h5(path: Path, settings: ReadSettings) -> Loaded:
         names = _texts(group["barcodes"]), _texts(ids), _texts(symbols)
         adata, notes = _assemble(x, *names, None if types is None else _texts(types))
     version = "version 2" if features is None else "version 3"
-    return Loaded(adata, format=f"10x h5, {version}", notes=notes, labels=_identities(path.parent, path.stem))
+    return FileContents(adata, format=f"10x h5, {version}", notes=notes, labels=_identities(path.parent, path.stem))
 
 
 def _claimed_shape(matrix: Path) -> tuple[int, int]:

@@ -1,18 +1,9 @@
-"""`PerturbationData` -> other tools' layouts: one layout, one file, one line in `LAYOUTS`. Readers take them all back."""
+"""Other tools' layouts that are written: one layout, one file, one line in `LAYOUTS`. Readers take them all back."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
-from pathlib import Path
-
-from cycseq.data.dataset import PerturbationData
-from cycseq.errors import DataError, SettingsError, unknown_name
 from cycseq.formats.writers import cell_eval, cell_load, cpa, cycseq_folder, gears, pertpy, perturbench, scperturb
 from cycseq.formats.writers.base import Layout
-from cycseq.io.files import check_output, check_space, whole
-
-__all__ = ["LAYOUTS", "Layout", "layout_named", "of_contexts", "write_as"]
 
 LAYOUTS: dict[str, Layout] = {
     layout.name: layout
@@ -27,74 +18,4 @@ LAYOUTS: dict[str, Layout] = {
         cell_eval.CELL_EVAL,
     )
 }
-
-VALUES = {
-    "counts": "values: counts",
-    "log1p": "values: log1p, natural logarithm",
-    "scaled": "values: standardised, which no tool takes for counts or log1p",
-}
-
-
-def layout_named(name: str) -> Layout:
-    """The layout; raises `SettingsError` for a name that does not exist."""
-    if name not in LAYOUTS:
-        raise unknown_name(name, "layout", LAYOUTS)
-    return LAYOUTS[name]
-
-
-def of_contexts(data: PerturbationData, contexts: Sequence[str]) -> PerturbationData:
-    """The cells of these contexts, of all where none is named; raises `DataError` for one that does not exist."""
-    for context in contexts:
-        if context not in data.contexts:
-            raise unknown_name(context, "context", data.contexts, DataError)
-    return data.subset(c for c in data.conditions() if c.context in contexts) if contexts else data
-
-
-def write_as(
-    data: PerturbationData,
-    layout: str,
-    path: Path,
-    *,
-    real: PerturbationData | None = None,
-    overwrite: bool = False,
-) -> tuple[str, ...]:
-    """Write data in another tool's layout, whole or not at all.
-
-    Parameters
-    ----------
-    data
-        Cells, real or predicted. Their values are written as they are, and their scale is said in the file
-        (`uns["cycseq"]["scale"]`, or `convert.json` in a folder).
-    layout
-        One of `LAYOUTS`.
-    path
-        Where to write: an h5ad, or a folder for `cycseq` and `cell-eval`.
-    real
-        Real cells with their controls, for `cell-eval` alone.
-    overwrite
-        Replace what is there.
-
-    Returns
-    -------
-    What the layout cannot hold and what its tool expects, in sentences.
-
-    Raises
-    ------
-    SettingsError
-        If the layout has an unknown name, or real cells are missing or not wanted.
-    DataError
-        If a label or value has no place in the layout.
-    FileError
-        If the output exists or cannot be written.
-    """
-    chosen = layout_named(layout)
-    if chosen.needs_real != (real is not None):
-        cure = "say --real REAL.h5ad." if real is None else "leave --real out."
-        msg = f"{chosen.name} is {chosen.what}: {cure}"
-        raise SettingsError(msg, option="--real REAL.h5ad" if real is None else "")
-    check_output(path, overwrite=overwrite, endings=chosen.endings)
-    check_space(path, sys.getsizeof(data.adata))
-    with whole(path, overwrite=overwrite) as part:
-        notes = chosen.write(data, real, part)
-    scale = "log1p" if chosen.needs_real else data.scale
-    return (VALUES[scale], *notes, *([chosen.advice[scale]] if scale in chosen.advice else []))
+"""Name -> layout."""

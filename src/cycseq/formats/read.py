@@ -1,0 +1,81 @@
+"""Files of any known format -> `PerturbationData`: the reader that fits, labels and gene names beside it, validation."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+
+import anndata as ad
+
+from cycseq.data.dataset import PerturbationData
+from cycseq.errors import FileError
+from cycseq.formats.readers import READERS, ten_x
+from cycseq.formats.readers.base import FileContents, with_genes
+from cycseq.formats.readers.cell_labels import with_labels
+from cycseq.formats.settings import ReadSettings
+from cycseq.io.files import existing_file
+from cycseq.io.special_files import refuse_special
+
+ENDINGS = {".gz", ".csv", ".tsv", ".txt", ".h5ad", ".h5mu", ".zarr", ".h5", ".npy", ".npz"}
+"""What a context that is named by its file does not end in."""
+
+
+def read(path: Path | str, settings: ReadSettings | None = None) -> PerturbationData:
+    """Read any known format and check it.
+
+    Parameters
+    ----------
+    path
+        A file, a folder, or for 10x matrices what the names of their files begin with.
+    settings
+        What is not to be found by itself.
+
+    Returns
+    -------
+    PerturbationData
+        Cells x genes, float32, sparse where the file is; its `notes` say which labels and which scale were chosen.
+
+    Raises
+    ------
+    FileError
+        If the file is missing, damaged, or of no known format.
+    DataError
+        If labels, names or values are not what they must be.
+    """
+    settings = settings or ReadSettings()
+    return load(path, settings).validate(settings, default_context(Path(path)))
+
+
+def read_anndata(path: Path | str, settings: ReadSettings | None = None) -> ad.AnnData:
+    """Read any known format as it is, without validation. Raises as `read` does."""
+    return load(path, settings).adata
+
+
+def load(path: Path | str, settings: ReadSettings | None = None) -> FileContents:
+    """Read any known format, with the cells' labels that lie in a table beside it."""
+    path, settings = refuse_special(Path(path)), settings or ReadSettings()
+    reader = next((reader for reader in READERS if reader.fits(path)), None)
+    if reader is not ten_x.FOLDER:
+        existing_file(path)
+    if reader is None:
+        what = (
+            "a folder without a known layout"
+            if path.is_dir()
+            else f"a file of unknown kind ({path.suffix or 'no suffix'})"
+        )
+        msg = f"{path} is {what}. Known are: {'; '.join(reader.looks_like for reader in READERS)}."
+        raise FileError(msg)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*names are not unique")  # validation refuses them, with a cure
+        contents = with_genes(reader.read(path, settings), settings)
+        table = settings.labels_file or contents.labels
+        return contents if table is None else with_labels(contents, table)
+
+
+def default_context(path: Path) -> str:
+    """The name of a file or folder without its endings, or of the beginning of 10x files' names; all of it UTF-8."""
+    name = ten_x.MATRIX.sub("", path.name) or path.resolve().parent.name
+    while (shorter := Path(name)).suffix.lower() in ENDINGS:
+        name = shorter.stem
+    return os.fsencode(name).decode("utf-8", "replace").strip("_.-") or "all"
