@@ -8,9 +8,9 @@ import shlex
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from itertools import takewhile
+from itertools import chain, takewhile
 
-from cycseq.data.usual_names import ASKED_KINDS, CONTROL_NAMES, LIKELY_CONTROL, NO_CONTROL, kind_of_control
+from cycseq.data.usual_names import CONTROL_NAMES, DOUBTFUL_KINDS, LIKELY_CONTROL, NO_CONTROL, kind_of_control
 from cycseq.errors import CycseqError, DataError, unknown_name
 
 SHOWN = 3
@@ -22,7 +22,7 @@ class Controls:
     """The control labels of a column."""
 
     labels: tuple[str, ...]
-    """Those that are one control together; none where that was said."""
+    """Those that are one control together; none where the user says that there are none."""
     others: tuple[str, ...] = ()
     """Labels that look like controls too, and are not among them."""
     pooled_as: str = ""
@@ -40,14 +40,14 @@ def named_controls(labels: Sequence[str], named: str | Sequence[str]) -> Control
         A label; or several, as a sequence or joined by commas, each of which may be a pattern (``non-targeting*``);
         ``none`` says that there are no controls.
     """
-    wanted = names_of(named, labels)
-    if wanted == [NO_CONTROL] and NO_CONTROL not in labels:
+    names = names_of(named, labels)
+    if names == [NO_CONTROL] and NO_CONTROL not in labels:
         return Controls(())
-    taken = [_fitting(name, labels) for name in wanted]
-    if not all(taken):
+    matches = [_matching(name, labels) for name in names]
+    if not all(matches):
         return None
-    chosen = tuple(dict.fromkeys(label for some in taken for label in some))
-    return Controls(chosen, tuple(label for label in labels if label not in chosen and kind_of_control(label)))
+    controls = tuple(dict.fromkeys(chain.from_iterable(matches)))
+    return Controls(controls, tuple(label for label in labels if label not in controls and kind_of_control(label)))
 
 
 def names_of(named: str | Sequence[str], labels: Sequence[str] = ()) -> list[str]:
@@ -70,21 +70,21 @@ def usual_controls(labels: Sequence[str]) -> Controls | None:
     """The controls of a column where the user named none; None where none of its labels usually means control.
 
     Several labels of one kind (guides that are numbered, replicates) are one control together. Labels of several kinds
-    are for the user to choose from (`choice`): `others` are those of the kinds beside the most usual one.
+    are for the user to choose from (`several_kinds_error`): `others` are those of the kinds beside the most usual one.
     """
     by_kind = _by_kind(labels)
-    usual = {kind: there for kind, there in by_kind.items() if kind not in ASKED_KINDS}
+    usual = {kind: of_kind for kind, of_kind in by_kind.items() if kind not in DOUBTFUL_KINDS}
     if not usual:
         return None
-    kind, chosen = max(usual.items(), key=lambda item: any(label in CONTROL_NAMES for label in item[1]))
-    others = tuple(label for other, there in by_kind.items() if other != kind for label in there)
-    return Controls(tuple(chosen), others, pooled_as=kind if len(chosen) > 1 else "")
+    kind, controls = max(usual.items(), key=lambda item: any(label in CONTROL_NAMES for label in item[1]))
+    others = tuple(label for other, of_kind in by_kind.items() if other != kind for label in of_kind)
+    return Controls(tuple(controls), others, pooled_as=kind if len(controls) > 1 else "")
 
 
-def no_control(column: str, labels: Sequence[str], named: str | Sequence[str] | None) -> CycseqError:
+def no_control_error(column: str, labels: Sequence[str], named: str | Sequence[str] | None) -> CycseqError:
     """The error for a column (its labels, most frequent first) none of whose labels is a control, or not the one named."""
     if named:
-        unknown = next(name for name in names_of(named, labels) if not _fitting(name, labels))
+        unknown = next(name for name in names_of(named, labels) if not _matching(name, labels))
         return unknown_name(unknown, f"control label in obs[{column!r}]", sorted(labels), DataError)
     first = ", ".join(labels[:6]) + (", ..." if len(labels) > 6 else "")
     msg = (
@@ -96,7 +96,7 @@ def no_control(column: str, labels: Sequence[str], named: str | Sequence[str] | 
     return DataError(msg, option=option_of([alike or [likely]], labels))
 
 
-def choice(column: str, labels: Sequence[str], n_cells: Mapping[Hashable, int]) -> DataError:
+def several_kinds_error(column: str, labels: Sequence[str], n_cells: Mapping[Hashable, int]) -> DataError:
     """The error for labels that look like controls of several kinds: what there is, and each way to choose.
 
     Parameters
@@ -109,16 +109,17 @@ def choice(column: str, labels: Sequence[str], n_cells: Mapping[Hashable, int]) 
         Cells of each label.
     """
     by_kind = _by_kind(labels)
-    there = "; ".join(
-        f"{kind}: {shown(some)} ({sum(n_cells[label] for label in some):,} cells)" for kind, some in by_kind.items()
+    kinds = "; ".join(
+        f"{kind}: {_quoted(of_kind)} ({sum(n_cells[label] for label in of_kind):,} cells)"
+        for kind, of_kind in by_kind.items()
     )
-    options = [option_of([some], labels) for some in by_kind.values()]
+    options = [option_of([of_kind], labels) for of_kind in by_kind.values()]
     msg = (
-        f"labels of {len(by_kind)} kinds in obs[{column!r}] look like controls ({there}), and a response is a difference to "
+        f"labels of {len(by_kind)} kinds in obs[{column!r}] look like controls ({kinds}), and a response is a difference to "
         f"one of them. Say which: {', or '.join(options[:4])}; or {option_of(by_kind.values(), labels)} to pool them. Cells "
         "of those not named are left out (--other-controls keep makes them perturbations)."
     )
-    first = max(by_kind, key=lambda kind: (kind not in ASKED_KINDS, sum(n_cells[label] for label in by_kind[kind])))
+    first = max(by_kind, key=lambda kind: (kind not in DOUBTFUL_KINDS, sum(n_cells[label] for label in by_kind[kind])))
     return DataError(msg, option=option_of([by_kind[first]], labels))
 
 
@@ -130,6 +131,7 @@ def option_of(groups: Iterable[Sequence[str]], labels: Iterable[str]) -> str:
 
 
 def _short(group: Sequence[str], labels: Iterable[str]) -> Sequence[str]:
+    """The labels of a group, or one pattern (``NT_*``) where they are many and no other label fits it."""
     alike = takewhile(lambda letters: len(set(letters)) == 1, zip(*group, strict=False))
     prefix = "".join(letters[0] for letters in alike).rstrip("0123456789")
     if len(group) <= SHOWN or len(prefix) < 2 or re.search(r"[*?\[,]", prefix):
@@ -137,8 +139,8 @@ def _short(group: Sequence[str], labels: Iterable[str]) -> Sequence[str]:
     return [f"{prefix}*"] if {label for label in labels if label.startswith(prefix)} == set(group) else group
 
 
-def sentences(column: str, controls: Controls, n_control: int, n_left_out: int) -> list[str]:
-    """What is taken for control and what becomes of other labels that look like it.
+def control_notes(column: str, controls: Controls, n_control: int, n_left_out: int) -> list[str]:
+    """Notes on what is taken for control, and on what becomes of other labels that look like it.
 
     Parameters
     ----------
@@ -156,10 +158,10 @@ def sentences(column: str, controls: Controls, n_control: int, n_left_out: int) 
         why = f"all are {controls.pooled_as}; --control LABEL takes one alone" if controls.pooled_as else "as named"
         together = f", {len(controls.labels)} labels pooled ({why})"
     notes = [
-        f"perturbation <- obs[{column!r}]; control = {shown(controls.labels) or 'none'} ({n_control:,} cells){together}"
+        f"perturbation <- obs[{column!r}]; control = {_quoted(controls.labels) or 'none'} ({n_control:,} cells){together}"
     ]
     look = (
-        f"{shown(controls.others)} {'look like controls' if len(controls.others) > 1 else 'looks like a control'} too"
+        f"{_quoted(controls.others)} {'look like controls' if len(controls.others) > 1 else 'looks like a control'} too"
     )
     if n_left_out:
         every = option_of([controls.labels, controls.others], (*controls.labels, *controls.others))
@@ -172,21 +174,22 @@ def sentences(column: str, controls: Controls, n_control: int, n_left_out: int) 
     return notes
 
 
-def shown(labels: Sequence[str]) -> str:
+def _quoted(labels: Sequence[str]) -> str:
     """The first labels in quotes, and how many there are."""
     more = f", ... ({len(labels)} labels)" if len(labels) > SHOWN else ""
     return ", ".join(map(repr, labels[:SHOWN])) + more
 
 
 def _by_kind(labels: Sequence[str]) -> dict[str, list[str]]:
+    """Labels that look like controls, by their kind."""
     by_kind: dict[str, list[str]] = {}
     for label in labels:
         if (kind := kind_of_control(label)) is not None:
             by_kind.setdefault(kind, []).append(label)
-    return {kind: sorted(there) for kind, there in by_kind.items()}
+    return {kind: sorted(of_kind) for kind, of_kind in by_kind.items()}
 
 
-def _fitting(name: str, labels: Sequence[str]) -> list[str]:
+def _matching(name: str, labels: Sequence[str]) -> list[str]:
     """The label of this name, or else those that fit it as a pattern, or that are the same number: `0` is `0.0`."""
     if name in labels:
         return [name]

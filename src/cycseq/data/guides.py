@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Collection, Iterable
 
 from cycseq.data.usual_names import kind_of_control
@@ -36,22 +36,17 @@ def find_guides(labels: Iterable[str], genes: Collection[str]) -> dict[str, str]
     genes
         The genes of the data, by which ``NKX2-1`` (a gene) is told from ``KLF1-1`` (a guide).
     """
-    labels, known = list(labels), set(genes)
-    found = {label: gene for label in labels if label not in known and (gene := _of(STRONG, label)) is not None}
-    weak = {
-        label: gene for label in labels if label not in known | set(found) and (gene := _of(WEAK, label)) is not None
-    }
-    guides: dict[str, list[str]] = defaultdict(list)
-    for label, gene in weak.items():
-        if re.fullmatch(r"[A-Za-z][A-Za-z0-9.-]*_\d+", label):
-            guides[gene].append(label)
-    several = {gene for gene, its in guides.items() if len(its) > 1}
-    numbered = several if len(several) >= FEWEST_GENES and not known.intersection(labels) else set()
-    return found | {label: gene for label, gene in weak.items() if gene in known or gene in numbered}
+    labels, symbols = list(labels), set(genes)
+    strong = _genes_of(STRONG, (label for label in labels if label not in symbols))
+    weak = _genes_of(WEAK, (label for label in labels if label not in symbols and label not in strong))
+    n_guides = Counter(gene for label, gene in weak.items() if re.fullmatch(r"[A-Za-z][A-Za-z0-9.-]*_\d+", label))
+    several = {gene for gene, n in n_guides.items() if n > 1}
+    numbered = several if len(several) >= FEWEST_GENES and not symbols.intersection(labels) else set()
+    return strong | {label: gene for label, gene in weak.items() if gene in symbols or gene in numbered}
 
 
 def genes_of_guides(labels: Iterable[str], suffix: str, genes: Collection[str]) -> dict[str, str]:
-    r"""The gene of every label that names a guide, by what the user said that guides end in.
+    r"""The gene of every label that names a guide, by the ending of guides that the user gave.
 
     Parameters
     ----------
@@ -71,27 +66,27 @@ def genes_of_guides(labels: Iterable[str], suffix: str, genes: Collection[str]) 
     """
     labels = list(labels)
     if suffix == AUTO:
-        found = find_guides(labels, genes)
+        guides = find_guides(labels, genes)
     else:
         try:
             ending = re.compile(f"(?P<gene>.+?)(?:{suffix})")
         except re.error as err:
             msg = f"--guide-suffix {suffix} is no regular expression ({err}): for KLF1_g1 say --guide-suffix '_g\\d+'."
             raise SettingsError(msg) from err
-        found = {label: gene for label in labels if (gene := _of((ending,), label)) is not None}
-    if not found:
+        guides = _genes_of((ending,), labels)
+    if not guides:
         msg = (
             f"--guide-suffix {suffix} fits none of the {len(labels):,} perturbations ({', '.join(labels[:3])}"
             f"{', ...' if len(labels) > 3 else ''}): leave it out, or say what guides end in, for KLF1_g1 '_g\\d+'."
         )
         raise DataError(msg)
-    return found
+    return guides
 
 
-def joined(labels: Iterable[str], suffix: str | None, genes: Collection[str]) -> tuple[dict[str, str], str]:
-    """The gene of each label, or part of a combination, that is to become one; and what to say of guides.
+def join_guides(labels: Iterable[str], suffix: str | None, genes: Collection[str]) -> tuple[dict[str, str], str]:
+    """The gene of each label, or part of a combination, that is to become one; and the note on guides.
 
-    Guides are joined only where that was asked for: without a suffix, it is said that labels look like guides.
+    Without a suffix no guides are joined, and the note says that labels look like guides.
 
     Parameters
     ----------
@@ -104,16 +99,16 @@ def joined(labels: Iterable[str], suffix: str | None, genes: Collection[str]) ->
     whole = {label for label in labels if STRONG[0].fullmatch(label)}  # KLF1_+_12996.23 is no combination
     parts = dict.fromkeys(p.strip() for label in labels for p in ([label] if label in whole else label.split("+")))
     single = [part for part in parts if part and not kind_of_control(part)]
-    found = find_guides(single, genes) if suffix is None else genes_of_guides(single, suffix, genes)
-    if not found:
+    guides = find_guides(single, genes) if suffix is None else genes_of_guides(single, suffix, genes)
+    if not guides:
         return {}, ""
-    n_genes = len(set(found.values()))
-    extent = f"{len(found):,} {_noun('label', len(found))}, {n_genes:,} {_noun('gene', n_genes)}"
-    gene = next(iter(found.values()))
-    of_gene = [label for label, of in found.items() if of == gene]
+    n_genes = len(set(guides.values()))
+    extent = f"{len(guides):,} {_noun('label', len(guides))}, {n_genes:,} {_noun('gene', n_genes)}"
+    gene = next(iter(guides.values()))
+    of_gene = [label for label, target in guides.items() if target == gene]
     example = f"{', '.join(of_gene[:3])}{', ...' if len(of_gene) > 3 else ''}"
     if suffix is not None:
-        return found, f"guides were joined to their genes: {example} -> {gene} ({extent})"
+        return guides, f"guides were joined to their genes: {example} -> {gene} ({extent})"
     return {}, (
         f"labels look like guides: {example} of {gene} ({extent}). Each is a perturbation of its own here; "
         "--guide-suffix auto joins the guides of a gene"
@@ -124,7 +119,8 @@ def _noun(noun: str, n: int) -> str:
     return noun if n == 1 else f"{noun}s"
 
 
-def _of(forms: Iterable[re.Pattern[str]], label: str) -> str | None:
-    """The gene by the first form that the whole label has."""
-    fit = next((fit for form in forms if (fit := form.fullmatch(label))), None)
-    return fit["gene"].rstrip(" _.-") or None if fit else None
+def _genes_of(forms: Iterable[re.Pattern[str]], labels: Iterable[str]) -> dict[str, str]:
+    """The gene of every label, by the first form that the whole label has; labels of no form are left out."""
+    fits = ((label, next((fit for form in forms if (fit := form.fullmatch(label))), None)) for label in labels)
+    genes = {label: fit["gene"].rstrip(" _.-") for label, fit in fits if fit}
+    return {label: gene for label, gene in genes.items() if gene}

@@ -25,24 +25,24 @@ def find_columns(obs: pd.DataFrame, names: Iterable[str]) -> list[str]:
     folded: dict[str, list[str]] = {}
     for column in map(str, obs.columns):
         folded.setdefault(column.casefold(), []).append(column)
-    return [_of_labels(obs, column) for name in names for column in folded.get(name.casefold(), ())]
+    return [_check_labels(obs, column) for name in names for column in folded.get(name.casefold(), ())]
 
 
 def named_column(obs: pd.DataFrame, column: str, what: str) -> str:
     """The column, if it is there and labels can be made of it; `DataError` otherwise."""
     if column not in obs.columns:
         raise unknown_name(column, f"obs column for the {what}", map(str, obs.columns), DataError)
-    return _of_labels(obs, column)
+    return _check_labels(obs, column)
 
 
 def translate(
-    values: pd.Series, translate: Callable[[str], str], *, missing: str = "", keep: Iterable[str] = ()
+    values: pd.Series, name: Callable[[str], str], *, missing: str = "", keep: Iterable[str] = ()
 ) -> pd.Series:
-    """Every label translated once; those that say that there is none become `missing`, unless they are to be kept."""
-    codes, labels = pd.factorize(values)
-    kept = set(keep)
-    names = [str(label).strip() for label in labels]
-    new = [translate(name) if name in kept or name.casefold() not in UNLABELLED else missing for name in names]
+    """The new name of every label; labels that say that there is none (`unassigned`) become `missing`, except those of `keep`."""
+    codes, unique = pd.factorize(values)
+    exempt = set(keep)
+    labels = [str(label).strip() for label in unique]
+    new = [name(label) if label in exempt or label.casefold() not in UNLABELLED else missing for label in labels]
     return pd.Series(np.array([*new, missing], dtype=object)[codes], index=values.index, dtype=object)
 
 
@@ -58,7 +58,8 @@ def labelled_cells(values: pd.Series, column: str, what: str, *, allowed: bool) 
     return labelled
 
 
-def _of_labels(obs: pd.DataFrame, column: str) -> str:
+def _check_labels(obs: pd.DataFrame, column: str) -> str:
+    """The column; `DataError` if it holds lists or records."""
     if obs[column].dtype == object:
         try:
             set(obs[column])

@@ -1,4 +1,4 @@
-"""What the labels in users' files mean here: which columns they stand in, and which cells are controls."""
+"""What the labels in users' files mean: which columns hold them, and which cells are controls."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool
 
-from cycseq.data import guides
 from cycseq.data.control_labels import (
     Controls,
-    choice,
+    control_notes,
     named_controls,
-    no_control,
-    sentences,
+    no_control_error,
+    several_kinds_error,
     usual_controls,
 )
+from cycseq.data.guides import join_guides
 from cycseq.data.label_columns import find_columns, labelled_cells, named_column, translate
 from cycseq.data.levels import pooled_doses, pooled_times, split_context
 from cycseq.data.settings import ObsKeys
@@ -35,15 +35,15 @@ from cycseq.errors import DataError
 
 
 @dataclass(frozen=True)
-class FoundLabels:
-    """What the labels of a file mean."""
+class CellLabels:
+    """The labels of all cells, by the names that cycseq uses."""
 
     obs: pd.DataFrame
     """Columns `perturbation` (`control`, `A`, `A+B` sorted), `context`, `batch`, all str."""
     labelled: Bool[np.ndarray, "cells"]
     """False where a cell has no perturbation or no context, or a label that says so (`unassigned`, `doublet`)."""
     notes: tuple[str, ...]
-    """What was chosen, in sentences to print."""
+    """Which columns and controls were chosen, in sentences to print."""
     n_other_controls: int = 0
     """Cells that are not `labelled` because theirs is another control than the one that was named."""
 
@@ -55,7 +55,7 @@ def find_labels(
     default_context: str,
     drop_unlabelled: bool = False,
     genes: Collection[str] = (),
-) -> FoundLabels:
+) -> CellLabels:
     """Choose the columns of perturbation, context and batch, and translate their labels.
 
     Parameters
@@ -63,7 +63,7 @@ def find_labels(
     obs
         One row per cell.
     keys
-        What the user said; the rest is found by alias (case does not count).
+        The columns and labels that the user named; the others are found by their usual names (case does not count).
     default_context
         The context of all cells where no column names one.
     drop_unlabelled
@@ -80,46 +80,61 @@ def find_labels(
     column, controls = _perturbation_column(obs, keys)
     perturbation, notes = _perturbations(obs, column, controls.labels, keys, genes)
     labelled = labelled_cells(perturbation, column, "perturbation", allowed=drop_unlabelled)
-    others = () if keys.other_controls == "keep" else controls.others
-    other = obs[column].astype(str).str.strip().isin(others).to_numpy(dtype=bool)
-    labelled, n_other = labelled & ~other, int(other.sum())
-    notes = [*sentences(column, controls, int((perturbation == CONTROL).sum()), n_other), *notes]
-
-    context_column = (keys.context and named_column(obs, keys.context, "context")) or _single(
-        obs, CONTEXT_NAMES, "context"
+    left_out = () if keys.other_controls == "keep" else controls.others
+    other_control = obs[column].astype(str).str.strip().isin(left_out).to_numpy(dtype=bool)
+    n_control, n_other = int((perturbation == CONTROL).sum()), int(other_control.sum())
+    context, labelled, context_notes = _contexts(
+        obs, keys, labelled & ~other_control, default_context=default_context, drop_unlabelled=drop_unlabelled
     )
-    if context_column:
-        context = translate(obs[context_column], str)
-        labelled = labelled & labelled_cells(context, context_column, "context", allowed=drop_unlabelled)
-        notes.append(f"context <- obs[{context_column!r}] ({context[labelled].nunique()} contexts)")
-    else:
+    batch, batch_note = _batches(obs, keys)
+    return CellLabels(
+        obs=pd.DataFrame({"perturbation": perturbation, "context": context, "batch": batch}, index=obs.index),
+        labelled=labelled,
+        notes=(
+            *control_notes(column, controls, n_control, n_other),
+            *notes,
+            *context_notes,
+            batch_note,
+            *pooled_doses(obs, perturbation),
+        ),
+        n_other_controls=n_other,
+    )
+
+
+def _contexts(
+    obs: pd.DataFrame, keys: ObsKeys, labelled: np.ndarray, *, default_context: str, drop_unlabelled: bool
+) -> tuple[pd.Series, np.ndarray, list[str]]:
+    """The context of every cell, which cells are still labelled, and the notes on both."""
+    column = _column(obs, keys.context, CONTEXT_NAMES, "context")
+    if column is None:
         context = pd.Series(default_context, index=obs.index, dtype=str)
-        notes.append(
-            f"context: no column names one, so all cells are {default_context!r} (--context-key names a column)"
-        )
-
-    if keys.split_by:
-        context, levels = split_context(context, obs, keys.split_by)
-        labelled = labelled & labelled_cells(levels, keys.split_by, "level", allowed=drop_unlabelled)
-        notes.append(
-            f"contexts are split by obs[{keys.split_by!r}] ({context[labelled].nunique()} contexts, such as {context.iloc[0]!r})"
-        )
+        notes = [f"context: no column names one, so all cells are {default_context!r} (--context-key names a column)"]
     else:
-        notes += pooled_times(obs, context_column)
+        context = translate(obs[column], str)
+        labelled = labelled & labelled_cells(context, column, "context", allowed=drop_unlabelled)
+        notes = [f"context <- obs[{column!r}] ({context[labelled].nunique()} contexts)"]
+    if not keys.split_by:
+        return context, labelled, notes + pooled_times(obs, column)
+    context, levels = split_context(context, obs, keys.split_by)
+    labelled = labelled & labelled_cells(levels, keys.split_by, "level", allowed=drop_unlabelled)
+    notes.append(
+        f"contexts are split by obs[{keys.split_by!r}] ({context[labelled].nunique()} contexts, such as {context.iloc[0]!r})"
+    )
+    return context, labelled, notes
 
-    batch_column = (keys.batch and named_column(obs, keys.batch, "batch")) or _single(obs, BATCH_NAMES, "batch")
-    if batch_column:
-        batch = translate(obs[batch_column], str, missing="unknown")
-        notes.append(f"batch <- obs[{batch_column!r}] ({batch.nunique()} batches)")
-    else:
-        batch = pd.Series("0", index=obs.index, dtype=str)
-        notes.append("batch: no column names one, so all cells are one batch (--batch-key names a column)")
-    notes += pooled_doses(obs, perturbation)
-    found = pd.DataFrame({"perturbation": perturbation, "context": context, "batch": batch}, index=obs.index)
-    return FoundLabels(obs=found, labelled=labelled, notes=tuple(notes), n_other_controls=n_other)
+
+def _batches(obs: pd.DataFrame, keys: ObsKeys) -> tuple[pd.Series, str]:
+    """The batch of every cell, and the note on it."""
+    column = _column(obs, keys.batch, BATCH_NAMES, "batch")
+    if column is None:
+        note = "batch: no column names one, so all cells are one batch (--batch-key names a column)"
+        return pd.Series("0", index=obs.index, dtype=str), note
+    batch = translate(obs[column], str, missing="unknown")
+    return batch, f"batch <- obs[{column!r}] ({batch.nunique()} batches)"
 
 
 def _perturbation_column(obs: pd.DataFrame, keys: ObsKeys) -> tuple[str, Controls]:
+    """The column that names the perturbation, and its control labels."""
     named = [named_column(obs, keys.perturbation, "perturbation")] if keys.perturbation else []
     candidates = named or find_columns(obs, PERTURBATION_NAMES)
     if not candidates:
@@ -132,16 +147,16 @@ def _perturbation_column(obs: pd.DataFrame, keys: ObsKeys) -> tuple[str, Control
     fitting: dict[str, Controls] = {}
     for column in candidates:
         labels = _labels_of(obs[column])
-        present = usual_controls(labels) if keys.control is None else named_controls(labels, keys.control)
-        if present is not None:
-            fitting[column] = present
+        controls = usual_controls(labels) if keys.control is None else named_controls(labels, keys.control)
+        if controls is not None:
+            fitting[column] = controls
     if not fitting:
         by_frequency = [str(label).strip() for label in obs[candidates[0]].value_counts().index]
-        raise no_control(candidates[0], by_frequency, keys.control)
-    column = _same_or_error(obs, {name: controls.labels for name, controls in fitting.items()}, "perturbation")
+        raise no_control_error(candidates[0], by_frequency, keys.control)
+    column = _same_or_error(obs, {name: fits.labels for name, fits in fitting.items()}, "perturbation")
     if keys.control is None and keys.other_controls != "keep" and fitting[column].others:
         n_cells = obs[column].astype(str).str.strip().value_counts()
-        raise choice(column, _labels_of(obs[column]), n_cells.to_dict())
+        raise several_kinds_error(column, _labels_of(obs[column]), n_cells.to_dict())
     return column, fitting[column]
 
 
@@ -167,7 +182,7 @@ def _perturbations(
     values, n_joined = _joined_by_plus(obs, column)
     notes = [f"{n_joined:,} cells have combinations written A_B (obs['nperts'] says so)"] if n_joined else []
     perturbing = [label for label in _labels_of(values) if label not in controls and label.casefold() not in UNLABELLED]
-    gene_of, note = guides.joined(perturbing, keys.guide_suffix, genes)
+    gene_of, note = join_guides(perturbing, keys.guide_suffix, genes)
 
     def canonical(label: str) -> str:
         parts = [label] if label in gene_of else label.split("+")
@@ -189,27 +204,29 @@ def _joined_by_plus(obs: pd.DataFrame, column: str) -> tuple[pd.Series, int]:
     )
 
 
-def _single(obs: pd.DataFrame, names: tuple[str, ...], what: str) -> str | None:
+def _column(obs: pd.DataFrame, key: str | None, names: tuple[str, ...], what: str) -> str | None:
+    """The column that the user named, or one of a usual name, rather one that varies; None where there is none."""
+    if key:
+        return named_column(obs, key, what)
     candidates = find_columns(obs, names)
     varying = [column for column in candidates if obs[column].nunique(dropna=False) > 1]
-    if varying or candidates:
-        return _same_or_error(obs, {column: [] for column in varying or candidates[:1]}, what)
-    return None
+    columns = varying or candidates[:1]
+    return _same_or_error(obs, dict.fromkeys(columns, ()), what) if columns else None
 
 
 def _same_or_error(obs: pd.DataFrame, columns: Mapping[str, Sequence[str]], what: str) -> str:
     """The first of the columns (name -> its control labels), if all part the cells alike, with the same controls."""
 
-    def parted(column: str) -> np.ndarray:
+    def groups(column: str) -> np.ndarray:
         controls = columns[column]
-        alike = str if what != "perturbation" else lambda label: canonical_perturbation(label, controls)
+        name = str if what != "perturbation" else lambda label: canonical_perturbation(label, controls)
         values = _joined_by_plus(obs, column)[0] if what == "perturbation" else obs[column]
-        labels = translate(values, alike, keep=controls)
+        labels = translate(values, name, keep=controls)
         return np.where(labels == CONTROL, -1, pd.factorize(labels)[0])
 
     first, *others = columns
     for other in others:
-        if (parted(first) != parted(other)).any():
+        if (groups(first) != groups(other)).any():
             msg = (
                 f"two obs columns may name the {what}: {first!r} and {other!r}, and they differ. "
                 f"Say --{what}-key {shlex.quote(first)} or --{what}-key {shlex.quote(other)}."

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 CONTROL = "control"
 NO_CONTROL = "none"
-"""Said in place of a control label: the file holds perturbed cells only."""
+"""Stands in place of a control label: the file holds perturbed cells only."""
 PERTURBATION_NAMES = (
     "perturbation",
     "condition",
@@ -64,8 +64,8 @@ CONTROL_KINDS = {
     "wild type": r"wt|wild-?type|parental",
 }
 """Labels of each kind of control, in lower case with ``-`` for ``_`` and blanks, without what numbers guides and replicates."""
-ASKED_KINDS = ("mock", "safe-targeting", "reporter", "wild type")
-"""Kinds that are asked for where a file has no other: each is a perturbation in some screens."""
+DOUBTFUL_KINDS = ("mock", "safe-targeting", "reporter", "wild type")
+"""Kinds that the user must name with --control where a file has no other: each is a perturbation in some screens."""
 _NUMBER = r"(?:-?(?:sg|g|guide|grna|sgrna|rna)?-?\d+)?(?:-[a-z]|-\d+)?"
 _CONTROL_KINDS = {kind: re.compile(rf"(?:(?:sg|grna)-?)?(?:{names}){_NUMBER}") for kind, names in CONTROL_KINDS.items()}
 UNLABELLED = frozenset(
@@ -80,13 +80,13 @@ def canonical_perturbation(label: str, controls: Iterable[str]) -> str:
 
     A label with an empty part (``"IFN+"``) is a name, not a combination. `A+ctrl` is `A` whatever the controls are.
     """
-    known = {name.casefold() for name in controls} | {CONTROL}
-    if label.strip().casefold() in known:
+    control_names = {name.casefold() for name in controls} | {CONTROL}
+    if label.strip().casefold() in control_names:
         return CONTROL
     parts = [part.strip() for part in label.split("+")]
     if len(parts) == 1 or not all(parts):
         return label.strip()
-    perturbing = {part for part in parts if part.casefold() not in known and usual_kind(part) is None}
+    perturbing = {part for part in parts if part.casefold() not in control_names and usual_kind(part) is None}
     return "+".join(sorted(perturbing)) or CONTROL
 
 
@@ -105,4 +105,4 @@ def kind_of_control(label: str) -> str | None:
 def usual_kind(label: str) -> str | None:
     """As `kind_of_control`, of the kinds that are controls wherever they occur."""
     kind = kind_of_control(label)
-    return None if kind in ASKED_KINDS else kind
+    return None if kind in DOUBTFUL_KINDS else kind

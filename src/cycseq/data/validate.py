@@ -13,7 +13,7 @@ import pandas as pd
 import scipy.sparse as sp
 from jaxtyping import Bool
 
-from cycseq.data.labels import FoundLabels, find_labels
+from cycseq.data.labels import CellLabels, find_labels
 from cycseq.data.mark import labels_as_written, mark_of, values_unchanged
 from cycseq.data.scale import SCALES, TARGET_SUM, Scale, Values, check_finite, look_at
 from cycseq.data.scale_decision import Decision, decide
@@ -96,7 +96,7 @@ def written_by_us(adata: ad.AnnData, keys: ObsKeys) -> bool:
     return bool(mark_of(adata)) and keys == ObsKeys() and all(name in adata.obs for name in OBS)
 
 
-def labels_of(adata: ad.AnnData, keys: ObsKeys, *, default_context: str, drop_unlabelled: bool) -> FoundLabels:
+def labels_of(adata: ad.AnnData, keys: ObsKeys, *, default_context: str, drop_unlabelled: bool) -> CellLabels:
     """The labels of the cells; see `find_labels`."""
     if written_by_us(adata, keys):
         labels = adata.obs[list(OBS)].astype(str)
@@ -104,7 +104,7 @@ def labels_of(adata: ad.AnnData, keys: ObsKeys, *, default_context: str, drop_un
             control = CONTROL if (labels["perturbation"] == CONTROL).any() else NO_CONTROL
             columns = ObsKeys(*AS_NAMED, control, other_controls="keep")
             return find_labels(adata.obs, columns, default_context=default_context, drop_unlabelled=drop_unlabelled)
-        return FoundLabels(labels, np.ones(adata.n_obs, dtype=bool), notes=(AS_WRITTEN,))
+        return CellLabels(labels, np.ones(adata.n_obs, dtype=bool), notes=(AS_WRITTEN,))
     genes = {*adata.var_names.astype(str), *gene_symbols(adata.var)[0]}
     return find_labels(adata.obs, keys, default_context=default_context, drop_unlabelled=drop_unlabelled, genes=genes)
 
@@ -255,7 +255,7 @@ def _empty(
     return empty
 
 
-def _obs(obs: pd.DataFrame, found: FoundLabels) -> pd.DataFrame:
+def _obs(obs: pd.DataFrame, found: CellLabels) -> pd.DataFrame:
     """The file's columns, texts as categories, with ours; a column whose name ours takes is kept under another."""
     out = obs.copy()
     out.index = pd.Index(out.index.astype(str), name=None)

@@ -15,7 +15,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.labels import FoundLabels
+from cycseq.data.labels import CellLabels
 from cycseq.data.usual_names import CONTROL
 from cycseq.data.validate import check_size, duplicated, empty_cells, float32, gene_symbols, labels_of, scale_of
 from cycseq.errors import DataError
@@ -138,7 +138,7 @@ def _described(
             errors.append(err)
             return None
 
-    def labels(*, drop_unlabelled: bool) -> FoundLabels:
+    def labels(*, drop_unlabelled: bool) -> CellLabels:
         name = settings.context_name or default_context(path)
         return labels_of(adata, keys, default_context=name, drop_unlabelled=drop_unlabelled)
 
@@ -168,7 +168,7 @@ def _described(
 
 
 def _conditions(
-    adata: ad.AnnData, found: FoundLabels, attempt: Callable[[Callable[[], Any]], Any]
+    adata: ad.AnnData, found: CellLabels, attempt: Callable[[Callable[[], Any]], Any]
 ) -> tuple[pd.DataFrame, list[str]]:
     """Contexts, perturbations and cells of each, and what is scarce among them."""
     labels = found.obs[found.labelled]
