@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.effects import Effects
 from cycseq.errors import ModelError, SettingsError
 from cycseq.models import build_model
 from cycseq.models.baselines.bilinear import Bilinear
@@ -32,6 +33,12 @@ def made(n_contexts=4, perturbations=("G1", "G2", "G3", "G4", "G5", "G1+G2"), se
     controls = {f"c{c}": rng.uniform(1, 3, len(GENES)).astype(np.float32) for c in range(n_contexts)}
     delta = np.array(delta, dtype=np.float32)
     return Responses(tuple(conditions), delta, np.full_like(delta, 0.01), rng.integers(20, 90, len(delta)), controls)
+
+
+def taught(train: Responses) -> tuple[Effects, dict[str, np.ndarray]]:
+    """What a model's `learn` is given."""
+    effects = Effects.from_arrays(train.delta, train.conditions, GENES, scale="log1p", n_cells=train.n_cells)
+    return effects, train.control_mean
 
 
 def without(train: Responses, left_out) -> Responses:
@@ -90,7 +97,7 @@ def test_context_additive_fits_its_amplitude_by_leaving_contexts_out(weighting):
     full = made()
     train = without(full, lambda c: c.context == "c3")
     model = build_model("ContextAdditive", {"weighting": weighting})
-    _, facts = model.learn(train, GENES, seed=0)
+    _, facts = model.learn(*taught(train), seed=0)
     profiles = np.array([train.control_mean[f"c{i}"] for i in range(3)], dtype=float)
     width = np.median([np.linalg.norm(profiles[i] - profiles[j]) for i, j in ((0, 1), (0, 2), (1, 2))])
 
@@ -120,7 +127,7 @@ def test_context_additive_fits_its_amplitude_by_leaving_contexts_out(weighting):
 def test_bilinear_is_the_published_formula():
     train = made(n_contexts=1)
     model = Bilinear(n_components=3, penalty=0.1)
-    arrays, _ = model.learn(train, GENES, seed=0)
+    arrays, _ = model.learn(*taught(train), seed=0)
     profiles = np.vstack([train.control_mean["c0"], train.control_mean["c0"] + train.delta]).astype(float)
     centred = (profiles - profiles.mean(axis=1, keepdims=True)).T
     u, s, _ = np.linalg.svd(centred - centred.mean(axis=0), full_matrices=False)

@@ -274,7 +274,7 @@ class PerturbationData:
             raise DataError(msg, option=f"--leave-out {shlex.quote(','.join(lacking))}")
         return self
 
-    def require(self, scale: Scale, what: str) -> Self:
+    def require(self, scale: str, what: str) -> Self:
         """Itself, if on this scale; raises `DataError` otherwise, saying how to get there."""
         if self.scale != scale:
             cure = "run cycseq prepare first" if scale == "log1p" else f"give it {scale}"

@@ -224,6 +224,12 @@ class Effects:
             digest.update(np.ascontiguousarray(values).data)
         return digest.hexdigest()
 
+    def control_means(self) -> dict[str, Float[np.ndarray, "genes"]]:
+        """The mean of the control cells of every context of which the data hold it, log1p; none of a table of effects alone."""
+        mean = self.layer("mean")
+        rows = [] if mean is None else [i for i, c in enumerate(self._conditions) if c.is_control]
+        return {self._conditions[i].context: mean[i] for i in rows if mean is not None and not np.isnan(mean[i]).all()}
+
     def require_magnitude(self, what: str) -> Self:
         """Itself, if twice the value is twice the effect; raises `DataError` for z-scores and ranks."""
         if self.scale not in WITH_MAGNITUDE:
@@ -233,6 +239,36 @@ class Effects:
             )
             raise DataError(msg)
         return self
+
+
+def mean_of_measured(values: EffectValues) -> Float[np.ndarray, "genes"]:
+    """Mean of each gene over the rows in which it was measured; NaN where it was in none."""
+    if not np.isnan(values).any():
+        mean: np.ndarray = values.mean(axis=0)
+        return mean
+    measured = ~np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        mean = np.nansum(values, axis=0) / measured.sum(axis=0)
+    return mean.astype(values.dtype)
+
+
+def weighted_mean(weights: Float[np.ndarray, "means rows"], values: EffectValues) -> EffectValues:
+    """Weighted means of rows, gene by gene over the rows in which it was measured; NaN where it was in none.
+
+    Parameters
+    ----------
+    weights
+        A row for each mean; its sum is kept, so that weights that sum to 1 stand for those measured.
+    values
+        Rows x genes.
+    """
+    measured = ~np.isnan(values)
+    if measured.all():
+        return np.asarray(weights @ values)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = weights @ measured.astype(np.float64) / weights.sum(axis=1, keepdims=True)
+        mean = np.where(share > 0, weights @ np.nan_to_num(values) / share, np.nan)
+    return np.asarray(mean)
 
 
 def _check(adata: ad.AnnData) -> None:

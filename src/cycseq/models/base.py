@@ -18,6 +18,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 import numpy as np
 
 from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.effects import EFFECT_SCALES, EffectScale
 from cycseq.data.scale import SCALES, Scale
 from cycseq.errors import FileError, ModelError, SettingsError, check_at_least
 from cycseq.io.checksums import check_checksum, write_checksums
@@ -48,7 +49,7 @@ class Fitted:
 
     genes: tuple[str, ...]
     """Gene names in the order of the arrays' columns."""
-    scale: Scale
+    scale: Scale | EffectScale
     contexts: tuple[str, ...]
     """Contexts with perturbed training cells."""
     perturbations: tuple[str, ...]
@@ -170,12 +171,23 @@ class Model(ABC):
             raise ModelError(msg)
         return self.fitted_
 
-    def check_controls(self, controls: PerturbationData, conditions: Sequence[Condition]) -> PerturbationData:
-        """The controls in the model's genes; raises if a context has none or cells are not controls."""
-        controls = controls.require(self.learned.scale, self.name).with_genes(self.learned.genes)
+    def check_conditions(self, conditions: Sequence[Condition]) -> list[Condition]:
+        """What is to be predicted, each condition once; raises `ModelError` if there is none."""
         if not conditions:
             msg = f"{self.name} was asked to predict no condition: name at least one, as CONTEXT:PERTURBATION."
             raise ModelError(msg)
+        return list(dict.fromkeys(conditions))
+
+    def check_controls(self, controls: PerturbationData, conditions: Sequence[Condition]) -> PerturbationData:
+        """The controls in the model's genes; raises if a context has none or cells are not controls."""
+        if self.learned.scale not in SCALES:
+            msg = (
+                f"{self.name} was learned from effects that are {self.learned.scale} values, which cannot be added to cells: "
+                "predict effects (--as effects)."
+            )
+            raise ModelError(msg)
+        controls = controls.require(self.learned.scale, self.name).with_genes(self.learned.genes)
+        self.check_conditions(conditions)
         if controls.perturbations:
             msg = f"predict takes control cells only, but got {controls.perturbations[0]!r} as well."
             raise ModelError(msg)
@@ -232,7 +244,11 @@ class Model(ABC):
         except OSError as err:
             msg = f"{folder / TENSORS} is missing, damaged or no safetensors file ({err}). {AGAIN}"
             raise FileError(msg) from err
-        odd = [name for name, array in arrays.items() if array.dtype.kind == "f" and not np.isfinite(array).all()]
+        odd = [
+            name
+            for name, array in arrays.items()
+            if _damaged(array, missing=name in description["facts"].get("missing", ()))
+        ]
         if odd or len(set(description["genes"])) < len(description["genes"]):
             what = f"{odd[0]!r} holds values that are no numbers" if odd else "a gene is named twice"
             msg = f"{folder} holds a damaged model: {what}. {AGAIN}"
@@ -302,9 +318,15 @@ def read_description(folder: Path) -> dict[str, Any]:
     if lacking:
         msg = f"{path} is damaged: it does not say {', '.join(lacking)}. {AGAIN}"
         raise FileError(msg)
-    if description["scale"] not in SCALES:
+    scales = dict.fromkeys((*SCALES, *EFFECT_SCALES))
+    if description["scale"] not in scales:
         msg = (
-            f"{path} is damaged: its scale is {description['scale']!r}, but must be one of {', '.join(SCALES)}. {AGAIN}"
+            f"{path} is damaged: its scale is {description['scale']!r}, but must be one of {', '.join(scales)}. {AGAIN}"
         )
         raise FileError(msg)
     return description
+
+
+def _damaged(array: np.ndarray, *, missing: bool) -> bool:
+    """Whether an array holds what no model learns: infinite values, and NaN where it does not stand for what was not measured."""
+    return array.dtype.kind == "f" and bool(np.isinf(array).any() if missing else not np.isfinite(array).all())

@@ -8,6 +8,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.effects import Effects
+from cycseq.data.usual_names import CONTROL
 from cycseq.errors import DataError
 from cycseq.matrix.arrays import Profile, Profiles
 from cycseq.matrix.groups import GroupMoments, group_moments, pairs_of_labels
@@ -36,6 +38,27 @@ def control_means(data: PerturbationData) -> dict[str, Profile]:
         for i, condition in enumerate(data.conditions())
         if condition.is_control
     }
+
+
+def effects_of(data: PerturbationData) -> Effects:
+    """The effects of cells (`responses`), with a row for the controls of every context, whose mean is in the layer `mean`."""
+    measured = responses(data)
+    contexts = list(measured.control_mean)
+    profiles = np.stack(list(measured.control_mean.values()))
+    unknown = np.full_like(measured.delta, np.nan)
+    n_cells = np.bincount(data.condition_codes, minlength=len(data.conditions()))
+    n_controls = {c.context: n for c, n in zip(data.conditions(), n_cells, strict=True) if c.is_control}
+    return Effects.from_arrays(
+        np.concatenate([np.zeros_like(profiles), measured.delta]),
+        [*(Condition(context, CONTROL) for context in contexts), *measured.conditions],
+        data.genes,
+        scale="log1p",
+        layers={
+            "se": np.concatenate([np.full_like(profiles, np.nan), np.sqrt(measured.noise)]),
+            "mean": np.concatenate([profiles, unknown]),
+        },
+        n_cells=[*(n_controls[context] for context in contexts), *measured.n_cells],
+    )
 
 
 def responses(data: PerturbationData) -> Responses:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from cycseq.data.dataset import Condition
+from cycseq.data.effects import Effects
 from cycseq.errors import ModelError
 from cycseq.matrix.arrays import Profile
 from cycseq.models.baselines.shift import ShiftModel, remembered
-from cycseq.preparation.pseudobulk import Responses
 
 
 @dataclass
@@ -29,14 +29,14 @@ class Additive(ShiftModel):
     """
 
     def learn(
-        self, train: Responses, genes: Sequence[str], *, seed: int
+        self, train: Effects, controls: Mapping[str, Profile], *, seed: int
     ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         """The training Deltas."""
         return remembered(train)
 
-    def shift(self, condition: Condition, control_mean: Profile) -> Profile:
+    def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
         """The sum of the parts."""
-        total = np.zeros_like(control_mean)
+        total = np.zeros(len(self.learned.genes), dtype=np.float32)
         for part in condition.parts:
             delta = self.known_delta(part, condition.context)
             if delta is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -11,11 +11,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from cycseq.data.dataset import Condition
+from cycseq.data.effects import Effects, mean_of_measured
 from cycseq.knowledge.features import FeatureRows, expression_features, read_features
 from cycseq.matrix.arrays import Profile, Profiles
 from cycseq.models.base import SIZE, WEIGHT
 from cycseq.models.baselines.shift import ShiftModel, expression_profiles, kept_features, perturbed_means, with_features
-from cycseq.preparation.pseudobulk import Responses
 
 PUBLISHED_PENALTY = 0.1
 N_FOLDS = 5
@@ -39,7 +39,7 @@ class Bilinear(ShiftModel):
 
     Strong for unseen perturbations whose features say something; where they say nothing, a chosen penalty brings it
     back to `PerturbedMean`. Beyond b it predicts the same in all contexts. It refuses perturbations without features;
-    training perturbations without them only help b.
+    training perturbations without them only help b. A value that was not measured counts as b.
     """
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"n_components": SIZE, "penalty": WEIGHT}
@@ -51,22 +51,24 @@ class Bilinear(ShiftModel):
     """Ridge penalty l of both solves (0.1 is published); None keeps 0.1 for G and chooses P's by leaving out perturbations."""
 
     def learn(
-        self, train: Responses, genes: Sequence[str], *, seed: int
+        self, train: Effects, controls: Mapping[str, Profile], *, seed: int
     ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         """G K, b and the features."""
-        scores = expression_features(expression_profiles(train), genes, n_components=self.n_components, seed=seed)
+        scores = expression_features(
+            expression_profiles(train, controls), train.genes, n_components=self.n_components, seed=seed
+        )
         features = scores if self.features is None else read_features(self.features, seed=seed)
         known = np.flatnonzero(with_features(train, features, self.name))
-        p = features.of([train.conditions[i].perturbation for i in known])
+        p = features.of([train.conditions()[i].perturbation for i in known])
         g = scores.values.astype(np.float64)
         penalty = _chosen_penalty(train, known, g, p, seed) if self.penalty is None else self.penalty
-        offsets = _offsets(train, np.ones(len(train.conditions), dtype=bool))
-        k = _solve(train.delta[known] - offsets[known], g, p, self._gene_penalty, penalty)
+        offsets = _offsets(train, np.ones(len(train.effect), dtype=bool))
+        k = _solve(np.nan_to_num(train.effect[known] - offsets[known]), g, p, self._gene_penalty, penalty)
         arrays, facts = kept_features(features)
         arrays |= {"map": (g @ k).astype(np.float32), "perturbed_mean": perturbed_means(train)}
         return arrays, {**facts, "penalty": penalty}
 
-    def shift(self, condition: Condition, control_mean: Profile) -> Profile:
+    def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
         """G K p + b."""
         p = self.known_features.of([condition.perturbation])[0]
         shift: Profile = self.learned.arrays["map"].astype(np.float64) @ p + self.perturbed_mean(condition.context)
@@ -86,9 +88,9 @@ def _solve(
     return k
 
 
-def _chosen_penalty(train: Responses, known: Int[np.ndarray, "known"], g: Scores, p: FeatureRows, seed: int) -> float:
+def _chosen_penalty(train: Effects, known: Int[np.ndarray, "known"], g: Scores, p: FeatureRows, seed: int) -> float:
     """The penalty of P with the least squared error on perturbations that were left out, in every context at once."""
-    perturbations = np.array([c.perturbation for c in train.conditions])
+    perturbations = np.array([c.perturbation for c in train.conditions()])
     names = np.unique(perturbations[known])
     fold_of = dict(zip(np.random.default_rng(seed).permutation(names), np.arange(len(names)) % N_FOLDS, strict=True))
     folds = np.array([fold_of.get(name, -1) for name in perturbations])
@@ -96,17 +98,19 @@ def _chosen_penalty(train: Responses, known: Int[np.ndarray, "known"], g: Scores
     errors = np.zeros(len(penalties))
     for fold in np.unique(folds[known]):
         kept, left_out = folds != fold, folds[known] == fold
-        y = train.delta[known] - _offsets(train, kept)[known]
+        y = train.effect[known] - _offsets(train, kept)[known]
         for i, penalty in enumerate(penalties):
-            k = _solve(y[~left_out], g, p[~left_out], PUBLISHED_PENALTY, penalty)
-            errors[i] += np.square(y[left_out] - p[left_out] @ k.T @ g.T).sum()
+            k = _solve(np.nan_to_num(y[~left_out]), g, p[~left_out], PUBLISHED_PENALTY, penalty)
+            errors[i] += np.nansum(np.square(y[left_out] - p[left_out] @ k.T @ g.T))
     return float(penalties[errors.argmin()])
 
 
-def _offsets(train: Responses, kept: np.ndarray) -> Profiles:
-    """For every condition the mean of the kept Deltas of its context, or of all kept ones where it has none."""
-    contexts = np.array([c.context for c in train.conditions])
-    offsets = np.tile(train.delta[kept].mean(axis=0), (len(contexts), 1))
+def _offsets(train: Effects, kept: np.ndarray) -> Profiles:
+    """For every condition the mean of the kept Deltas of its context, or of all kept ones where it has none, gene by gene."""
+    contexts = np.array([c.context for c in train.conditions()])
+    overall = mean_of_measured(train.effect[kept])
+    offsets = np.tile(overall, (len(contexts), 1))
     for context in np.unique(contexts[kept]):
-        offsets[contexts == context] = train.delta[kept & (contexts == context)].mean(axis=0)
+        mean = mean_of_measured(train.effect[kept & (contexts == context)])
+        offsets[contexts == context] = np.where(np.isnan(mean), overall, mean)
     return offsets

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -10,11 +10,11 @@ import numpy as np
 from jaxtyping import Float
 
 from cycseq.data.dataset import Condition
+from cycseq.data.effects import Effects, weighted_mean
 from cycseq.errors import ModelError
 from cycseq.matrix.arrays import Profile, Profiles
 from cycseq.models.base import WEIGHT
 from cycseq.models.baselines.shift import ShiftModel, remembered
-from cycseq.preparation.pseudobulk import Responses
 
 Weighting = Literal["equal", "cells", "nearness"]
 
@@ -41,20 +41,36 @@ class ContextAdditive(ShiftModel):
     c*'s (Gaussian in the distance, with the median distance between training contexts as its width)."""
 
     def learn(
-        self, train: Responses, genes: Sequence[str], *, seed: int
+        self, train: Effects, controls: Mapping[str, Profile], *, seed: int
     ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         """The training Deltas, the control profiles of their contexts, and the amplitude."""
         arrays, facts = remembered(train)
-        contexts = sorted({c.context for c in train.conditions})
-        profiles = np.stack([train.control_mean[context] for context in contexts])
-        arrays |= {"n_cells": train.n_cells, "profiles": profiles}
-        width = _median_distance(profiles)
+        arrays |= self._weighed_by(train, controls)
+        width = _median_distance(arrays["profiles"]) if self.weighting == "nearness" else 0.0
         amplitude = (
-            _fitted_amplitude(train, self.weighting, profiles, width) if self.amplitude is None else self.amplitude
+            _fitted_amplitude(train, self.weighting, arrays["n_cells"], arrays["profiles"], width)
+            if self.amplitude is None
+            else self.amplitude
         )
         return arrays, {**facts, "amplitude": amplitude, "width": width}
 
-    def shift(self, condition: Condition, control_mean: Profile) -> Profile:
+    def _weighed_by(self, train: Effects, controls: Mapping[str, Profile]) -> dict[str, np.ndarray]:
+        """Cells of every condition and control profiles of every context, or zeros where the weights do not need them."""
+        n_cells, n_genes = np.zeros(len(train.effect)), len(train.genes)
+        profiles = np.zeros((len(train.contexts), n_genes), dtype=np.float32)
+        if self.weighting == "cells":
+            n_cells = train.adata.obs["n_cells"].to_numpy(dtype=np.float64)
+        if self.weighting == "nearness" and set(train.contexts) <= set(controls):
+            profiles = np.stack([controls[context] for context in train.contexts])
+        elif self.weighting == "nearness" or np.isnan(n_cells).any():
+            msg = (
+                f"--model.weighting {self.weighting} needs {'control profiles' if self.weighting == 'nearness' else 'numbers of cells'}, "
+                "which these effects do not have: say --model.weighting equal."
+            )
+            raise ModelError(msg)
+        return {"n_cells": n_cells, "profiles": profiles}
+
+    def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
         """The weighted mean over contexts, times the amplitude."""
         learned = self.learned
         places = self.places_of(condition.perturbation)
@@ -69,36 +85,43 @@ class ContextAdditive(ShiftModel):
         weights = _weights(
             self.weighting, learned.arrays["n_cells"][rows], profiles, control_mean, learned.facts["width"]
         )
-        shift: Profile = learned.facts["amplitude"] * (weights @ learned.arrays["delta"][rows].astype(np.float64))
+        mean = weighted_mean(weights[None], learned.arrays["delta"][rows].astype(np.float64))[0]
+        shift: Profile = learned.facts["amplitude"] * mean
         return shift.astype(np.float32)
 
 
-def _fitted_amplitude(train: Responses, weighting: Weighting, profiles: Profiles, width: float) -> float:
+def _fitted_amplitude(
+    train: Effects, weighting: Weighting, n_cells: np.ndarray, profiles: Profiles, width: float
+) -> float:
     """Least-squares slope of every Delta on the weighted mean of the same perturbation's in other contexts."""
-    contexts = np.unique([c.context for c in train.conditions])
-    of_condition = np.searchsorted(contexts, [c.context for c in train.conditions])
-    perturbations = np.array([c.perturbation for c in train.conditions])
+    of_condition = np.searchsorted(train.contexts, [c.context for c in train.conditions()])
+    perturbations = np.array([c.perturbation for c in train.conditions()])
     product = square = 0.0
     for perturbation in np.unique(perturbations):
         rows = np.flatnonzero(perturbations == perturbation)
         for row in rows if len(rows) > 1 else ():
             others = rows[rows != row]
             weights = _weights(
-                weighting, train.n_cells[others], profiles[of_condition[others]], profiles[of_condition[row]], width
+                weighting, n_cells[others], profiles[of_condition[others]], profiles[of_condition[row]], width
             )
-            mean = weights @ train.delta[others].astype(np.float64)
-            product += float(mean @ train.delta[row])
+            mean = weighted_mean(weights[None], train.effect[others].astype(np.float64))[0]
+            mean[np.isnan(train.effect[row])] = np.nan
+            mean = np.nan_to_num(mean)
+            product += float(mean @ np.nan_to_num(train.effect[row]))
             square += float(mean @ mean)
     return product / square if square > 0 else 1.0
 
 
 def _weights(
-    weighting: Weighting, n_cells: np.ndarray, profiles: Profiles, profile: Profile, width: float
+    weighting: Weighting, n_cells: np.ndarray, profiles: Profiles, profile: Profile | None, width: float
 ) -> Float[np.ndarray, "contexts"]:
     """Weights of contexts with these cells and control profiles for a context with this profile; their sum is 1."""
     if weighting == "cells":
         weights = n_cells.astype(np.float64)
     elif weighting == "nearness" and width > 0:
+        if profile is None:
+            msg = "--model.weighting nearness needs the control profile of a context that is predicted: give its controls."
+            raise ModelError(msg)
         squared = np.square(profiles.astype(np.float64) - profile).sum(axis=1)
         weights = np.exp(-(squared - squared.min()) / (2.0 * width**2))
     else:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from cycseq.data.dataset import Condition
+from cycseq.data.effects import Effects
 from cycseq.matrix.arrays import Profile
 from cycseq.models.baselines.shift import ShiftModel, perturbed_means, remembered
-from cycseq.preparation.pseudobulk import Responses
 
 
 @dataclass
@@ -28,15 +28,16 @@ class MatchingMean(ShiftModel):
     """
 
     def learn(
-        self, train: Responses, genes: Sequence[str], *, seed: int
+        self, train: Effects, controls: Mapping[str, Profile], *, seed: int
     ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         """The training Deltas and their means."""
         arrays, facts = remembered(train)
         return {**arrays, "perturbed_mean": perturbed_means(train)}, facts
 
-    def shift(self, condition: Condition, control_mean: Profile) -> Profile:
+    def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
         """The mean of the parts."""
         known = [self.known_delta(part, condition.context) for part in condition.parts]
         typical = self.perturbed_mean(condition.context)
-        mean: Profile = np.mean([typical if delta is None else delta for delta in known], axis=0)
+        parts = [typical if delta is None else np.where(np.isnan(delta), typical, delta) for delta in known]
+        mean: Profile = np.mean(parts, axis=0)
         return mean

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -11,11 +11,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from cycseq.data.dataset import Condition
+from cycseq.data.effects import Effects, mean_of_measured, weighted_mean
 from cycseq.knowledge.features import FeatureRows, expression_features, read_features
 from cycseq.matrix.arrays import Profile
 from cycseq.models.base import SIZE
 from cycseq.models.baselines.shift import ShiftModel, expression_profiles, kept_features, remembered, with_features
-from cycseq.preparation.pseudobulk import Responses
 
 NUMBERS = (1, 2, 3, 5, 8, 13, 20, 30)
 """Numbers of neighbours that are tried, beside all."""
@@ -45,30 +45,31 @@ class NearestPerturbation(ShiftModel):
     """How many neighbours; None chooses by leaving out one perturbation at a time."""
 
     def learn(
-        self, train: Responses, genes: Sequence[str], *, seed: int
+        self, train: Effects, controls: Mapping[str, Profile], *, seed: int
     ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         """The training Deltas, the features and k."""
         features = (
-            expression_features(expression_profiles(train), genes, n_components=self.n_components, seed=seed)
+            expression_features(
+                expression_profiles(train, controls), train.genes, n_components=self.n_components, seed=seed
+            )
             if self.features is None
             else read_features(self.features, seed=seed)
         )
         known = with_features(train, features, self.name)
-        names = sorted({c.perturbation for c, has in zip(train.conditions, known, strict=True) if has})
+        names = sorted({c.perturbation for c, has in zip(train.conditions(), known, strict=True) if has})
         k = self.k or _chosen_number(train, names, features.of(names))
         arrays, facts = remembered(train)
         feature_arrays, feature_facts = kept_features(features)
         return {**arrays, **feature_arrays}, {**facts, **feature_facts, "k": k, "neighbours": names}
 
-    def shift(self, condition: Condition, control_mean: Profile) -> Profile:
+    def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
         """The mean of the nearest."""
         cache, names = self.learned.cache, self.learned.facts["neighbours"]
         if "rows" not in cache:
             cache["rows"] = self.known_features.of(names)
         nearest = _by_distance(self.known_features.of([condition.perturbation]), cache["rows"])[0]
         deltas = [self.known_delta(names[i], condition.context) for i in nearest[: self.learned.facts["k"]]]
-        mean: Profile = np.mean([delta for delta in deltas if delta is not None], axis=0)
-        return mean
+        return mean_of_measured(np.stack([delta for delta in deltas if delta is not None]))
 
 
 def _by_distance(rows: FeatureRows, others: FeatureRows) -> Int[np.ndarray, "perturbations others"]:
@@ -79,7 +80,7 @@ def _by_distance(rows: FeatureRows, others: FeatureRows) -> Int[np.ndarray, "per
     return order
 
 
-def _chosen_number(train: Responses, names: list[str], rows: FeatureRows) -> int:
+def _chosen_number(train: Effects, names: list[str], rows: FeatureRows) -> int:
     """The number of neighbours with the least squared error on perturbations that were left out, one at a time."""
     order = _by_distance(rows, rows)
     order = order[order != np.arange(len(names))[:, None]].reshape(len(names), -1)  # nobody is its own neighbour
@@ -89,24 +90,27 @@ def _chosen_number(train: Responses, names: list[str], rows: FeatureRows) -> int
         for i, number in enumerate(numbers):
             neighbours = np.zeros((len(measured), len(names)))
             np.put_along_axis(neighbours, order[measured, :number], 1.0 / number, axis=1)
-            errors[i] += np.square(neighbours @ deltas - deltas[measured]).sum()
+            errors[i] += np.nansum(np.square(weighted_mean(neighbours, deltas) - deltas[measured]))
     return int(numbers[errors.argmin()])
 
 
 def _by_context(
-    train: Responses, names: list[str]
+    train: Effects, names: list[str]
 ) -> list[tuple[Int[np.ndarray, "measured"], Float[np.ndarray, "perturbations genes"]]]:
     """Of every context: which perturbations it has, and all Deltas, those it lacks being means over contexts."""
     place = {name: i for i, name in enumerate(names)}
-    rows = [i for i, c in enumerate(train.conditions) if c.perturbation in place]
-    places = np.array([place[train.conditions[i].perturbation] for i in rows])
-    contexts = np.array([train.conditions[i].context for i in rows])
-    sums = np.zeros((len(names), train.delta.shape[1]))
-    np.add.at(sums, places, train.delta[rows])
-    means = sums / np.bincount(places, minlength=len(names))[:, None]
+    conditions = train.conditions()
+    rows = [i for i, c in enumerate(conditions) if c.perturbation in place]
+    places = np.array([place[conditions[i].perturbation] for i in rows])
+    contexts = np.array([conditions[i].context for i in rows])
+    sums, counts = np.zeros((2, len(names), len(train.genes)))
+    np.add.at(sums, places, np.nan_to_num(train.effect[rows]))
+    np.add.at(counts, places, train.measured[rows])
+    means = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
     found = []
     for context in np.unique(contexts):
         deltas, own = means.copy(), np.flatnonzero(contexts == context)
-        deltas[places[own]] = train.delta[np.array(rows)[own]]
+        measured = train.effect[np.array(rows)[own]]
+        deltas[places[own]] = np.where(np.isnan(measured), deltas[places[own]], measured)
         found.append((places[own], deltas))
     return found

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from cycseq.data.dataset import Condition
+from cycseq.data.effects import Effects
 from cycseq.matrix.arrays import Profile
 from cycseq.models.baselines.shift import ShiftModel
-from cycseq.preparation.pseudobulk import Responses
 
 
 @dataclass
@@ -24,11 +24,11 @@ class NoChange(ShiftModel):
     """
 
     def learn(
-        self, train: Responses, genes: Sequence[str], *, seed: int
+        self, train: Effects, controls: Mapping[str, Profile], *, seed: int
     ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         """Nothing."""
         return {}, {}
 
-    def shift(self, condition: Condition, control_mean: Profile) -> Profile:
+    def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
         """Zero."""
-        return np.zeros_like(control_mean)
+        return np.zeros(len(self.learned.genes), dtype=np.float32)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from cycseq.data.dataset import Condition
+from cycseq.data.effects import Effects
 from cycseq.matrix.arrays import Profile
 from cycseq.models.baselines.shift import ShiftModel, perturbed_means
-from cycseq.preparation.pseudobulk import Responses
 
 
 @dataclass
@@ -27,11 +27,11 @@ class PerturbedMean(ShiftModel):
     """
 
     def learn(
-        self, train: Responses, genes: Sequence[str], *, seed: int
+        self, train: Effects, controls: Mapping[str, Profile], *, seed: int
     ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         """The mean Delta of every context and of all."""
         return {"perturbed_mean": perturbed_means(train)}, {}
 
-    def shift(self, condition: Condition, control_mean: Profile) -> Profile:
+    def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
         """The mean Delta of the context."""
         return self.perturbed_mean(condition.context)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -11,14 +11,17 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from cycseq.data.dataset import Condition
+from cycseq.data.effects import Effects, mean_of_measured
+from cycseq.errors import ModelError
 from cycseq.knowledge.features import Features, expression_features, read_features
 from cycseq.matrix.arrays import Profile, Profiles
 from cycseq.models.base import SIZE, WEIGHT
 from cycseq.models.baselines.shift import ShiftModel, expression_profiles, kept_features, with_features
-from cycseq.preparation.pseudobulk import Responses
 
 RELATIVE_PENALTIES = 10.0 ** np.arange(-3, 4.1, 0.5)
 """Penalties that are tried, in units of the mean squared length of the centred inputs."""
+ROUNDS = 10
+"""Values that were not measured are filled by what is predicted of them, so many times: they then tell nothing."""
 NO_FEATURES = Features((), np.zeros((0, 0), dtype=np.float32), "the features (none are used)")
 
 Encoding = Literal["both", "one-hot", "features"]
@@ -62,17 +65,23 @@ class Ridge(ShiftModel):
     ``perturbation``."""
 
     def learn(
-        self, train: Responses, genes: Sequence[str], *, seed: int
+        self, train: Effects, controls: Mapping[str, Profile], *, seed: int
     ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         """W, b and what turns a condition into inputs."""
-        features, known = self._features(train, genes, seed)
-        conditions = [c for c, has in zip(train.conditions, known, strict=True) if has]
-        profiles = np.stack([train.control_mean[c.context] for c in conditions])
+        features, known = self._features(train, controls, seed)
+        conditions = [c for c, has in zip(train.conditions(), known, strict=True) if has]
+        profiles = self._profiles(conditions, controls)
         parts = () if self.encoding == "features" else tuple(sorted({part for c in conditions for part in c.parts}))
         encoder = _encoder(conditions, profiles, parts, features, self.n_context_components)
-        z, delta = encoder.inputs(conditions, profiles), train.delta[known].astype(np.float64)
-        groups = self._groups(conditions, waiting=set(train.control_mean) - {c.context for c in conditions})
-        penalty, weights = _fitted(z - z.mean(axis=0), delta, groups, self.penalty)
+        z, delta = encoder.inputs(conditions, profiles), train.effect[known].astype(np.float64)
+        groups = self._groups(conditions, waiting=set(controls) - {c.context for c in conditions})
+        missing = np.isnan(delta)
+        delta = np.where(missing, np.nan_to_num(mean_of_measured(delta)), delta)
+        centred = z - z.mean(axis=0)
+        penalty, weights = _fitted(centred, delta, groups, self.penalty)
+        for _ in range(ROUNDS if missing.any() else 0):
+            delta[missing] = (delta.mean(axis=0) + centred @ weights)[missing]
+            weights = _fitted(centred, delta, groups, penalty)[1]
         arrays, facts = kept_features(features)
         arrays |= {
             "weights": weights.astype(np.float32),
@@ -82,7 +91,7 @@ class Ridge(ShiftModel):
         }
         return arrays, {**facts, "parts": list(parts), "feature_scale": encoder.feature_scale, "penalty": penalty}
 
-    def shift(self, condition: Condition, control_mean: Profile) -> Profile:
+    def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
         """The regression at the inputs of the condition."""
         learned = self.learned
         encoder = _Encoder(
@@ -92,22 +101,35 @@ class Ridge(ShiftModel):
             learned.arrays["centre"],
             learned.arrays["directions"],
         )
-        z = encoder.inputs([condition], control_mean[None])[0]
+        if control_mean is None and len(encoder.centre):
+            msg = f"{self.name} has learned from control profiles: give the controls of {condition.context!r}."
+            raise ModelError(msg)
+        profile = encoder.centre if control_mean is None else control_mean[: len(encoder.centre)]
+        z = encoder.inputs([condition], profile[None])[0]
         shift: Profile = learned.arrays["intercept"] + z @ learned.arrays["weights"].astype(np.float64)
         return shift.astype(np.float32)
 
-    def _features(self, train: Responses, genes: Sequence[str], seed: int) -> tuple[Features, np.ndarray]:
+    def _profiles(self, conditions: Sequence[Condition], controls: Mapping[str, Profile]) -> Profiles:
+        """The control profile of every condition's context; of no genes where effects alone are known."""
+        if not {c.context for c in conditions} <= set(controls):
+            return np.zeros((len(conditions), 0), dtype=np.float32)
+        return np.stack([controls[c.context] for c in conditions])
+
+    def _features(self, train: Effects, controls: Mapping[str, Profile], seed: int) -> tuple[Features, np.ndarray]:
         """The features, and which training conditions can be encoded; none are used where two perturbations lack them."""
-        everything = np.ones(len(train.conditions), dtype=bool)
+        everything = np.ones(len(train.effect), dtype=bool)
         if self.encoding == "one-hot":
             return NO_FEATURES, everything
         if self.features is None:
-            features = expression_features(expression_profiles(train), genes, n_components=self.n_components, seed=seed)
+            if self.encoding == "both" and not controls:
+                return NO_FEATURES, everything
+            profiles = expression_profiles(train, controls)
+            features = expression_features(profiles, train.genes, n_components=self.n_components, seed=seed)
         else:
             features = read_features(self.features, seed=seed)
         if self.encoding == "features":
             return features, with_features(train, features, self.name)
-        having = {c.perturbation for c in train.conditions if not features.missing(c.perturbation)}
+        having = {c.perturbation for c in train.conditions() if not features.missing(c.perturbation)}
         return (features if len(having) > 1 else NO_FEATURES), everything
 
     def _groups(self, conditions: Sequence[Condition], waiting: set[str]) -> Int[np.ndarray, "conditions"]:

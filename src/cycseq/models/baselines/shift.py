@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Self, final
 
 import anndata as ad
@@ -14,57 +12,83 @@ import pandas as pd
 import scipy.sparse as sp
 
 from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.effects import Effects, mean_of_measured
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import ModelError, SettingsError
 from cycseq.knowledge.features import Features
 from cycseq.matrix.arrays import Cells, Codes, InMemory, Matrix, Profile, Profiles, take, to_dense
 from cycseq.models.base import Fitted, Model
-from cycseq.preparation.pseudobulk import Responses, control_means, responses
+from cycseq.models.means import MISSING, MeansModel
+from cycseq.preparation.pseudobulk import control_means
+from cycseq.split.settings import Kind
+
+MEASURED = "measured"
+"""Of a fitted model's arrays: the genes that any training condition measured, where some were not."""
 
 
-class ShiftModel(Model):
-    """Learns from pseudobulk responses, predicts Delta^ of a condition, and adds it to control cells."""
+class ShiftModel(MeansModel):
+    """Learns from effects, predicts Delta^ of a condition, and adds it to control cells."""
 
     @abstractmethod
     def learn(
-        self, train: Responses, genes: Sequence[str], *, seed: int
+        self, train: Effects, controls: Mapping[str, Profile], *, seed: int
     ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
-        """The arrays and JSON facts that `shift` needs, from the training responses."""
+        """The arrays and JSON facts that `shift` needs.
+
+        Parameters
+        ----------
+        train
+            The effects of the perturbed training conditions; NaN where a gene was not measured.
+        controls
+            Mean control profile (log1p) of every context of which it is known; none of a table of effects alone.
+        seed
+            Fixes everything random.
+        """
 
     @abstractmethod
-    def shift(self, condition: Condition, control_mean: Profile) -> Profile:
-        """Delta^ of a condition in log1p units; raises `ModelError` where the model cannot know it.
+    def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
+        """Delta^ of a condition, on the scale of the effects; raises `ModelError` where the model cannot know it.
 
         Parameters
         ----------
         condition
             A perturbed condition.
         control_mean
-            Mean of the control cells of its context, in the model's genes.
+            Mean of the control cells of its context, in the model's genes; None where effects alone are known.
         """
 
     @final
-    def fit(
-        self,
-        train: PerturbationData,
-        validation: PerturbationData | None = None,
-        *,
-        seed: int = 0,
-        run: Path | None = None,
-    ) -> Self:
-        """Learn from the training and the validation conditions: nothing is chosen on the latter."""
-        data = self.training_cells(train, validation)
-        measured = responses(data)
-        arrays, facts = self.learn(measured, data.genes, seed=seed)
+    def fit_effects(self, train: Effects, *, task: Kind | None = None, seed: int = 0) -> Self:
+        """Learn from the effects of the training conditions."""
+        perturbed = self.training_effects(train)
+        arrays, facts = self.learn(perturbed, train.control_means(), seed=seed)
+        measured = np.asarray(perturbed.measured.any(axis=0))
+        if not measured.all():
+            arrays = {**arrays, MEASURED: measured}
+        missing = [name for name, a in arrays.items() if a.dtype.kind == "f" and np.isnan(a).any()]
         self.fitted_ = Fitted(
-            genes=tuple(data.genes),
-            scale=data.scale,
-            contexts=tuple(sorted({c.context for c in measured.conditions})),
-            perturbations=tuple(sorted({c.perturbation for c in measured.conditions})),
+            genes=tuple(perturbed.genes),
+            scale=perturbed.scale,
+            contexts=perturbed.contexts,
+            perturbations=perturbed.perturbations,
             arrays={name: np.ascontiguousarray(a) for name, a in arrays.items()},  # as they will be when loaded
-            facts=facts,
+            facts={**facts, **({MISSING: missing} if missing else {})},
         )
         return self
+
+    @final
+    def predict_effects(self, conditions: Sequence[Condition], controls: Effects | None = None) -> Effects:
+        """Delta^ of every condition; NaN for a gene that no training condition measured."""
+        conditions = self.check_conditions(conditions)
+        learned = self.learned
+        profiles = {} if controls is None else controls.with_genes(learned.genes).control_means()
+        effect = np.zeros((len(conditions), len(learned.genes)), dtype=np.float32)
+        for row, condition in enumerate(conditions):
+            if not condition.is_control:
+                effect[row] = self.shift(condition, profiles.get(condition.context))
+        if MEASURED in learned.arrays:
+            effect[:, ~learned.arrays[MEASURED]] = np.nan
+        return self.predicted_effects(effect, conditions)
 
     @final
     def predict(
@@ -75,31 +99,13 @@ class ShiftModel(Model):
         A shifted cell has hardly a zero, so the cells are dense: ``n_cells`` x genes x 4 bytes for each condition. They
         stay sparse where no condition is shifted.
         """
-        conditions = list(dict.fromkeys(conditions))
+        conditions = self.check_conditions(conditions)
         controls = self.check_controls(controls, conditions).loaded(self.name)
         means = control_means(controls)
-        shifts = [
-            np.zeros_like(means[c.context]) if c.is_control else self.shift(c, means[c.context]) for c in conditions
-        ]
-        rows = {context: controls.rows(Condition(context, CONTROL)) for context in {c.context for c in conditions}}
-        drawn = [draw(rows[c.context], n_cells, np.random.default_rng([seed, *str(c).encode()])) for c in conditions]
-        x: Matrix
-        if sp.issparse(controls.x) and not any(shift.any() for shift in shifts):
-            blocks = [rescaled(take(controls.x, r), means[c.context]) for c, r in zip(conditions, drawn, strict=True)]
-            x = sp.vstack(blocks, format="csr")
-        else:
-            ends = np.cumsum([len(r) for r in drawn])
-            x = np.empty((int(ends[-1]), len(controls.genes)), dtype=np.float32)
-            for c, shift, r, end in zip(conditions, shifts, drawn, ends, strict=True):
-                x[end - len(r) : end] = shifted_cells(to_dense(take(controls.x, r)), means[c.context], shift)
-        obs = pd.concat([predicted_obs(controls, r, c) for c, r in zip(conditions, drawn, strict=True)])
-        adata = ad.AnnData(
-            X=x,
-            obs=obs.astype(dict.fromkeys(("context", "perturbation", "batch"), "category")),
-            var=pd.DataFrame(index=list(self.learned.genes)),
-        )
-        adata.uns["cycseq"] = {"scale": controls.scale, "model": self.name}
-        return PerturbationData(adata=adata, scale=controls.scale)
+        shifts = {
+            c: np.zeros_like(means[c.context]) if c.is_control else self.shift(c, means[c.context]) for c in conditions
+        }
+        return cells_shifted_by(shifts, self, controls, n_cells=n_cells, seed=seed)
 
     def perturbed_mean(self, context: str) -> Profile:
         """Mean of the training Deltas of a context, or of all where it has none; needs `perturbed_means` in `learn`."""
@@ -108,7 +114,7 @@ class ShiftModel(Model):
         return mean
 
     def known_delta(self, perturbation: str, context: str) -> Profile | None:
-        """Delta of a perturbation as measured in the context, or else its mean over the contexts that have it.
+        """Delta of a perturbation as measured in the context, or else its mean over the contexts that have it, gene by gene.
 
         None where no training context has it. Needs `remembered` in `learn`.
         """
@@ -116,8 +122,11 @@ class ShiftModel(Model):
         if not places:
             return None
         delta = self.learned.arrays["delta"]
-        known: Profile = delta[places[context]] if context in places else delta[list(places.values())].mean(axis=0)
-        return known
+        here: Profile | None = delta[places[context]] if context in places else None
+        if here is not None and not np.isnan(here).any():
+            return here
+        everywhere = mean_of_measured(delta[list(places.values())])
+        return everywhere if here is None else np.where(np.isnan(here), everywhere, here)
 
     def places_of(self, perturbation: str) -> dict[str, int]:
         """Context -> row of `delta` for a perturbation."""
@@ -135,41 +144,66 @@ class ShiftModel(Model):
         return known_features(self.learned)
 
 
-@dataclass
-class _Shifts(ShiftModel):
-    """Shifts that another model has computed."""
-
-    shifts: Mapping[Condition, Profile]
-
-    def learn(
-        self, train: Responses, genes: Sequence[str], *, seed: int
-    ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
-        """Nothing is learned here."""
-        raise NotImplementedError
-
-    def shift(self, condition: Condition, control_mean: Profile) -> Profile:
-        """The shift of a condition."""
-        return self.shifts[condition]
-
-
 def cells_shifted_by(
     shifts: Mapping[Condition, Profile], model: Model, controls: PerturbationData, *, n_cells: int | None, seed: int
 ) -> PerturbationData:
-    """Control cells of each condition's context, shifted by what a fitted model computed, as `ShiftModel.predict` does."""
-    made = _Shifts(shifts)
-    made.fitted_ = model.learned
-    predicted = made.predict(controls, list(shifts), n_cells=n_cells, seed=seed)
-    predicted.adata.uns["cycseq"]["model"] = model.name
-    return predicted
+    """Control cells of each condition's context, shifted by what a fitted model computed; those of controls stay.
+
+    Raises
+    ------
+    ModelError
+        If the shift of a gene is unknown (NaN): cells have a value of every gene.
+    """
+    conditions = list(shifts)
+    controls = model.check_controls(controls, conditions).loaded(model.name)
+    means = control_means(controls)
+    if unknown := [c for c in conditions if np.isnan(shifts[c]).any()]:
+        msg = (
+            f"{model.name} knows nothing of {int(np.isnan(shifts[unknown[0]]).sum()):,} genes of {str(unknown[0])!r}, as no "
+            "training condition measured them there, and cells have every gene: predict effects (--as effects)."
+        )
+        raise ModelError(msg)
+    rows = {context: controls.rows(Condition(context, CONTROL)) for context in {c.context for c in conditions}}
+    drawn = [draw(rows[c.context], n_cells, np.random.default_rng([seed, *str(c).encode()])) for c in conditions]
+    x: Matrix
+    if sp.issparse(controls.x) and not any(shift.any() for c, shift in shifts.items() if not c.is_control):
+        blocks = [rescaled(take(controls.x, r), means[c.context]) for c, r in zip(conditions, drawn, strict=True)]
+        x = sp.vstack(blocks, format="csr")
+    else:
+        ends = np.cumsum([len(r) for r in drawn])
+        x = np.empty((int(ends[-1]), len(controls.genes)), dtype=np.float32)
+        for c, r, end in zip(conditions, drawn, ends, strict=True):
+            shift = np.zeros_like(means[c.context]) if c.is_control else shifts[c]
+            x[end - len(r) : end] = shifted_cells(to_dense(take(controls.x, r)), means[c.context], shift)
+    obs = pd.concat([predicted_obs(controls, r, c) for c, r in zip(conditions, drawn, strict=True)])
+    adata = ad.AnnData(
+        X=x,
+        obs=obs.astype(dict.fromkeys(("context", "perturbation", "batch"), "category")),
+        var=pd.DataFrame(index=list(model.learned.genes)),
+    )
+    adata.uns["cycseq"] = {"scale": controls.scale, "model": model.name}
+    return PerturbationData(adata=adata, scale=controls.scale)
 
 
-def expression_profiles(train: Responses) -> Profiles:
-    """Means of all training conditions and of the controls of all contexts, log1p: what an expression PCA is made of."""
-    perturbed = np.stack([train.control_mean[c.context] for c in train.conditions]) + train.delta
-    return np.concatenate([np.stack(list(train.control_mean.values())), perturbed])
+def expression_profiles(train: Effects, controls: Mapping[str, Profile]) -> Profiles:
+    """Means of all training conditions and of the controls of all contexts, log1p: what an expression PCA is made of.
+
+    Raises
+    ------
+    ModelError
+        If effects alone are known, or genes were not measured in some conditions.
+    """
+    if not set(train.contexts) <= set(controls) or not train.measured.all():
+        msg = (
+            "features made of mean expression need the control means of every context and every gene in every condition, "
+            "and these effects lack some: give features of perturbations with --model.features FILE."
+        )
+        raise ModelError(msg)
+    perturbed = np.stack([controls[c.context] for c in train.conditions()]) + train.effect
+    return np.concatenate([np.stack(list(controls.values())), perturbed])
 
 
-def with_features(train: Responses, features: Features, name: str) -> np.ndarray:
+def with_features(train: Effects, features: Features, name: str) -> np.ndarray:
     """Which training conditions have features; the others are left out by a model that needs them.
 
     Raises
@@ -177,8 +211,8 @@ def with_features(train: Responses, features: Features, name: str) -> np.ndarray
     ModelError
         If fewer than two training perturbations have features.
     """
-    known = np.array([not features.missing(c.perturbation) for c in train.conditions])
-    perturbations = {c.perturbation for c in train.conditions}
+    known = np.array([not features.missing(c.perturbation) for c in train.conditions()])
+    perturbations = set(train.perturbations)
     having = {p for p in perturbations if not features.missing(p)}
     if len(having) < 2:
         lacking = sorted(perturbations - having)
@@ -205,16 +239,20 @@ def known_features(learned: Fitted) -> Features:
     return found
 
 
-def perturbed_means(train: Responses) -> Profiles:
-    """Plain mean of the Deltas of every context, sorted by name; in the last row of all conditions."""
-    of_condition = np.array([c.context for c in train.conditions])
-    means = [train.delta[of_condition == context].mean(axis=0) for context in np.unique(of_condition)]
-    return np.stack([*means, train.delta.mean(axis=0)])
+def perturbed_means(train: Effects) -> Profiles:
+    """Plain mean of the Deltas of every context, sorted by name; in the last row of all conditions.
+
+    A gene that was measured in no condition of a context has the mean of all there.
+    """
+    of_condition = np.array([c.context for c in train.conditions()])
+    overall = mean_of_measured(train.effect)
+    means = [mean_of_measured(train.effect[of_condition == context]) for context in np.unique(of_condition)]
+    return np.stack([*(np.where(np.isnan(mean), overall, mean) for mean in means), overall])
 
 
-def remembered(train: Responses) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+def remembered(train: Effects) -> tuple[dict[str, np.ndarray], dict[str, object]]:
     """The training Deltas with their conditions, as `ShiftModel.known_delta` reads them."""
-    return {"delta": train.delta}, {"conditions": [list(condition) for condition in train.conditions]}
+    return {"delta": train.effect}, {"conditions": [list(condition) for condition in train.conditions()]}
 
 
 def draw(rows: Codes, n_cells: int | None, rng: np.random.Generator) -> Codes:
