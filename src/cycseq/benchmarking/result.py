@@ -12,7 +12,7 @@ from cycseq.benchmarking.cell import Cell
 from cycseq.benchmarking.work import Failure
 from cycseq.errors import DataError, FileError
 from cycseq.io.checksums import sha256
-from cycseq.io.untrusted import our_command, read_json, whatever_breaks
+from cycseq.io.untrusted import as_file_error, our_command, read_json
 from cycseq.run.tables import read_table
 from cycseq.score.certainty import COVERAGE, RELIABILITY
 from cycseq.score.reproducibility import COLUMNS as REPRODUCIBILITY
@@ -114,7 +114,7 @@ def open_benchmark(folder: Path) -> BenchmarkResult:
     if "seconds" not in record:
         msg = f"the benchmark in {folder} has not ended: resume it with {our_command(record.get('command')) or 'the same command'}"
         raise FileError(msg)
-    with whatever_breaks(path, "Run the same command again; finished cells are kept."):
+    with as_file_error(path, "Run the same command again; finished cells are kept."):
         for name, known in record.get("checksums", {}).items():  # older versions wrote none
             if not (folder / name).is_file() or sha256(folder / name) != known:
                 msg = f"{folder / name} is missing, truncated or was altered: run the same command again; finished cells are kept."

@@ -188,8 +188,8 @@ def _each_key_once(pairs: list[tuple[str, Any]], lines: Sequence[int] = ()) -> d
 
 
 @contextmanager
-def whatever_breaks(path: Path, cure: str) -> Iterator[None]:
-    """Turn whatever breaks in the use of a record that has no form of its own to check into one `FileError`.
+def as_file_error(path: Path, cure: str) -> Iterator[None]:
+    """Raise any error of the block as one `FileError`: for records whose form cannot be checked before they are used.
 
     Checksums tell of accidents; whoever means harm has made them anew.
 

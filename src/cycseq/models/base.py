@@ -23,7 +23,7 @@ from cycseq.data.scale import SCALES, Scale
 from cycseq.errors import FileError, ModelError, SettingsError, check_at_least
 from cycseq.io.checksums import check_checksum, write_checksums
 from cycseq.io.files import whole
-from cycseq.io.untrusted import read_json, unlike, whatever_breaks
+from cycseq.io.untrusted import as_file_error, read_json, unlike
 from cycseq.matrix.arrays import Cells
 from cycseq.models.card import CARD, model_card
 from cycseq.preparation.merge import joined
@@ -239,7 +239,7 @@ class Model(ABC):
         description = read_description(folder)
         try:
             check_checksum(folder / TENSORS, AGAIN)
-            with whatever_breaks(folder / TENSORS, AGAIN):
+            with as_file_error(folder / TENSORS, AGAIN):
                 arrays = load_file(folder / TENSORS)
         except OSError as err:
             msg = f"{folder / TENSORS} is missing, damaged or no safetensors file ({err}). {AGAIN}"

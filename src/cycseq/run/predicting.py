@@ -13,7 +13,7 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import ModelError, check_at_least, unknown_name
 from cycseq.formats.readers.stored import memory_bytes
-from cycseq.io.untrusted import whatever_breaks
+from cycseq.io.untrusted import as_file_error
 from cycseq.matrix.arrays import Codes
 from cycseq.models.base import AGAIN, Model, Restores
 from cycseq.preparation.prepare import as_log1p
@@ -89,7 +89,7 @@ def asked(
 def predicted(run: FittedRun, what: Asked, n_cells: int | None, seed: int) -> PerturbationData:
     """All that was asked for; see `Run.predict`."""
     controls = as_log1p(what.cells.controls({c.context for c in what.conditions}))
-    with whatever_breaks(run.folder / MODEL, AGAIN):
+    with as_file_error(run.folder / MODEL, AGAIN):
         made = run.model.predict(controls, what.conditions, n_cells=n_cells, seed=seed)
     return with_record(made, run.model, run.split, seed, own_cells=what.own_cells)
 
@@ -140,7 +140,7 @@ def restored(
         beside = _model_controls(run, cells, set(chosen.contexts))
     beside = as_log1p(beside).loaded(model.name)
     own = perturbed is not None or controls is not None
-    with whatever_breaks(run.folder / MODEL, AGAIN):
+    with as_file_error(run.folder / MODEL, AGAIN):
         made = model.restored(chosen, beside, seed=seed)
     back = with_record(made, model, run.split, seed, own_cells=own)
     done = chosen.adata.obs["perturbation"].astype(str)

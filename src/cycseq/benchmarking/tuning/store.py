@@ -11,7 +11,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from cycseq.io.untrusted import whatever_breaks
+from cycseq.io.untrusted import as_file_error
 
 
 def open_study(path: Path, direction: Literal["minimize", "maximize"]) -> Study:
@@ -25,7 +25,7 @@ def open_study(path: Path, direction: Literal["minimize", "maximize"]) -> Study:
         If the file is damaged.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with whatever_breaks(path, f"Remove {path.parent} to begin anew."):
+    with as_file_error(path, f"Remove {path.parent} to begin anew."):
         storage = JournalStorage(JournalFileBackend(str(path)))
         study = optuna.create_study(study_name="tune", storage=storage, direction=direction, load_if_exists=True)
         for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):

@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from cycseq.benchmarking.result import BenchmarkResult, open_benchmark
 from cycseq.errors import FileError, SettingsError
 from cycseq.io.files import check_output, existing_file, write_text
-from cycseq.io.untrusted import our_command, whatever_breaks
+from cycseq.io.untrusted import as_file_error, our_command
 from cycseq.models import describe
 from cycseq.score.ceiling import SPLIT_HALF
 from cycseq.score.settings import EvaluateSettings
@@ -66,7 +66,7 @@ def write_report(folder: Path, out: Path | None = None, *, stratum: Stratum = "a
     existing_file(folder)
     page_name = "report.html" if stratum == "all" else f"report_{stratum}.html"
     path = check_output(folder / page_name if out is None else out, overwrite=overwrite or out is None)
-    with whatever_breaks(folder, "Make it again with the command that made it."):
+    with as_file_error(folder, "Make it again with the command that made it."):
         if (folder / "benchmark.json").is_file():
             result = open_benchmark(folder)
             page = render("benchmark.html", benchmark_page(result if stratum == "all" else result.reproducible_alone()))
