@@ -1,4 +1,4 @@
-"""What every layout is, and what all of them share: labels under another tool's names, and a scale that is said."""
+"""What every layout is, and what all of them share: labels under another tool's names, and the scale beside the values."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class Layout:
     """How another tool wants to have its data."""
 
     name: str
-    """As said on the command line."""
+    """As typed on the command line."""
     tool: str
-    """As said in sentences."""
+    """As it stands in sentences."""
     what: str
     """What is written, in one line."""
     write: Callable[[PerturbationData, PerturbationData | None, Path], tuple[str, ...]]
@@ -43,7 +43,7 @@ class Layout:
     endings: tuple[str, ...] = (".h5ad",)
     """What the output's name ends in; empty for a folder."""
     advice: Mapping[str, str] = field(default_factory=dict)
-    """What to say of a scale that the tool does not expect."""
+    """A note for each scale that the tool does not expect."""
     needs_real: bool = False
     """Whether real cells are written beside predicted ones."""
 
@@ -62,11 +62,20 @@ class Labels:
     """What the layout cannot hold, or the tool does not look at."""
 
 
-def perturbations(data: PerturbationData, translate: Callable[[Condition], str]) -> np.ndarray:
-    """One label for every cell: `translate` is called once for each condition."""
-    labels = np.array([translate(condition) for condition in data.conditions()], dtype=object)
-    of_cells: np.ndarray = labels[data.condition_codes]
-    return of_cells
+def obs_of(data: PerturbationData, **columns: str | Callable[[Condition], object]) -> pd.DataFrame:
+    """A table of the cells with a layout's columns: each is one of our obs columns as text, or a function of the condition."""
+    conditions, codes = data.conditions(), data.condition_codes
+    table = {
+        name: text(data, source) if isinstance(source, str) else pd.Series(map(source, conditions)).to_numpy()[codes]
+        for name, source in columns.items()
+    }
+    return pd.DataFrame(table, index=data.adata.obs.index)
+
+
+def text(data: PerturbationData, column: str) -> np.ndarray:
+    """An obs column as plain text."""
+    labels: np.ndarray = data.adata.obs[column].astype(str).to_numpy(dtype=object)
+    return labels
 
 
 def renamed(control: str) -> Callable[[Condition], str]:
@@ -74,23 +83,23 @@ def renamed(control: str) -> Callable[[Condition], str]:
     return lambda condition: control if condition.is_control else condition.perturbation
 
 
-def column(data: PerturbationData, name: str) -> np.ndarray:
-    """An obs column as plain text."""
-    text: np.ndarray = data.adata.obs[name].astype(str).to_numpy(dtype=object)
-    return text
-
-
-def one_file(
-    labels: Callable[[PerturbationData], Labels], name: str, tool: str, *, compression: str | None = "gzip"
-) -> Callable[[PerturbationData, PerturbationData | None, Path], tuple[str, ...]]:
-    """A layout's `write` that makes one h5ad; every HDF5 library reads gzip."""
+def one_h5ad(
+    name: str,
+    tool: str,
+    what: str,
+    labels: Callable[[PerturbationData], Labels],
+    *,
+    advice: Mapping[str, str] | None = None,
+    compression: str | None = "gzip",
+) -> Layout:
+    """A layout of one h5ad under these labels; every HDF5 library reads gzip. Arguments as of `Layout`."""
 
     def write(data: PerturbationData, _real: PerturbationData | None, path: Path) -> tuple[str, ...]:
-        found = labels(data)
-        write_h5ad(in_layout(data, found, name, tool), path, compression=compression)
-        return found.notes
+        its_labels = labels(data)
+        write_h5ad(in_layout(data, its_labels, name, tool), path, compression=compression)
+        return its_labels.notes
 
-    return write
+    return Layout(name, tool, what, write, advice=advice or {})
 
 
 def in_layout(data: PerturbationData, labels: Labels, name: str, tool: str) -> ad.AnnData:
@@ -109,17 +118,14 @@ def in_layout(data: PerturbationData, labels: Labels, name: str, tool: str) -> a
     check_round_trip(data, obs, tool)
     var = data.adata.var.assign(**labels.var)
     x = sp.csr_matrix(data.x) if labels.sparse else data.x
-    return with_sample(ad.AnnData(X=x, obs=obs, var=var, uns=said(data, name)))
-
-
-def said(data: PerturbationData, layout: str) -> dict[str, object]:
-    """`uns`: what the values are. scanpy looks for ``log1p``, whose base all of its versions read where it is a number."""
-    uns: dict[str, object] = {"cycseq": {"scale": data.scale, "layout": layout}}
-    return uns | ({"log1p": {"base": math.e}} if data.scale == "log1p" else {})
+    uns: dict[str, object] = {"cycseq": {"scale": data.scale, "layout": name}}
+    if data.scale == "log1p":  # scanpy looks for it, and all of its versions read a base that is a number
+        uns["log1p"] = {"base": math.e}
+    return with_sample(ad.AnnData(X=x, obs=obs, var=var, uns=uns))
 
 
 def check_round_trip(data: PerturbationData, obs: pd.DataFrame, tool: str) -> None:
-    """Raise `DataError` if `cycseq.read` would take a written label for another one."""
+    """Raise `DataError` if `cycseq.read` would read a written label as another one."""
     has_controls = any(condition.is_control for condition in data.conditions())
     keys = ObsKeys(control=None if has_controls else NO_CONTROL, other_controls="keep")
     back = find_labels(obs, keys, default_context="", drop_unlabelled=True).obs
@@ -147,16 +153,16 @@ def pooled_batches(data: PerturbationData, tool: str) -> tuple[str, ...]:
     return (f"{n} batches: kept in obs['batch'], at which {tool} does not look",) if n > 1 else ()
 
 
-def mark(folder: Path, layout: str, data: PerturbationData) -> None:
-    """Say in a written folder what it holds."""
-    held = {
+def write_marker(folder: Path, layout: str, data: PerturbationData) -> None:
+    """Write into a folder what it holds."""
+    facts = {
         "layout": layout,
         "scale": data.scale,
         "cells": data.n_cells,
         "genes": len(data.genes),
         "cycseq": version("cycseq"),
     }
-    (folder / MARKER).write_text(json.dumps(held, indent=1), encoding="utf-8")
+    (folder / MARKER).write_text(json.dumps(facts, indent=1), encoding="utf-8")
 
 
 def controls_lacking(data: PerturbationData, tool: str) -> tuple[str, ...]:
@@ -166,10 +172,11 @@ def controls_lacking(data: PerturbationData, tool: str) -> tuple[str, ...]:
 
 
 def _others(obs: pd.DataFrame, taken: set[str]) -> pd.DataFrame:
-    kept = {}
+    """The obs columns beside ours and the layout's, none of which a reader may take for a label."""
+    others = {}
     for name in obs.columns.difference([*OBS, *taken], sort=False):
         usual = str(name).casefold() in USUAL
         if usual and any((obs[name].astype(str) == obs[ours].astype(str)).all() for ours in OBS):
             continue
-        kept[f"{name}_in_file" if usual else str(name)] = obs[name]
-    return pd.DataFrame(kept, index=obs.index)
+        others[f"{name}_in_file" if usual else str(name)] = obs[name]
+    return pd.DataFrame(others, index=obs.index)

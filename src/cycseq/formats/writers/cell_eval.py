@@ -13,7 +13,7 @@ import pandas as pd
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.scale import HIGHEST_LOG1P, TARGET_SUM, look_at
 from cycseq.errors import DataError, unknown_name
-from cycseq.formats.writers.base import Labels, Layout, column, in_layout, mark, perturbations, renamed
+from cycseq.formats.writers.base import Labels, Layout, in_layout, obs_of, renamed, write_marker
 from cycseq.io.hdf5 import write_h5ad
 from cycseq.preparation.merge import joined
 from cycseq.preparation.prepare import as_log1p
@@ -33,33 +33,25 @@ def write_pair(predicted: PerturbationData, real: PerturbationData | None, folde
     pair = matched_pair(predicted, real)
     folder.mkdir(parents=True)
     for name, side in (("pred", pair[0]), ("real", pair[1])):
-        labels = Labels(
-            pd.DataFrame(
-                {
-                    "target_gene": perturbations(side, renamed("non-targeting")),
-                    "celltype": column(side, "context"),
-                    "batch": column(side, "batch"),
-                },
-                index=side.adata.obs.index,
-            )
-        )
+        labels = Labels(obs_of(side, target_gene=renamed("non-targeting"), celltype="context", batch="batch"))
         write_h5ad(in_layout(side, labels, "cell-eval", "cell-eval"), folder / f"adata_{name}.h5ad", compression="gzip")
-    mark(folder, "cell-eval", pair[0])
+    write_marker(folder, "cell-eval", pair[0])
     return _notes(predicted, real, pair[0])
 
 
 def matched_pair(predicted: PerturbationData, real: PerturbationData) -> tuple[PerturbationData, PerturbationData]:
     """Both sides with the same genes, conditions and control cells."""
     predicted, real = as_log1p(predicted).with_genes(real.genes), as_log1p(real)
-    asked = [c for c in predicted.conditions() if not c.is_control]
-    known = real.conditions()
-    for condition in asked:
-        if condition not in known:
-            raise unknown_name(str(condition), "real condition for the predicted", map(str, known), DataError)
-    if not asked:
+    perturbed = [c for c in predicted.conditions() if not c.is_control]
+    for condition in perturbed:
+        if condition not in real.conditions():
+            raise unknown_name(
+                str(condition), "real condition for the predicted", map(str, real.conditions()), DataError
+            )
+    if not perturbed:
         msg = "there are only control cells among the predicted ones: nothing can be compared."
         raise DataError(msg)
-    contexts = {condition.context for condition in asked}
+    contexts = {condition.context for condition in perturbed}
     controls = real.controls(contexts)
     for cells, which in ((predicted, "predicted"), (real, "real")):
         seen = look_at(cells.x)
@@ -69,7 +61,7 @@ def matched_pair(predicted: PerturbationData, real: PerturbationData) -> tuple[P
                 f"{seen.lowest:.4g} to {seen.highest:.4g}. cycseq evaluate scores them as they are."
             )
             raise DataError(msg)
-    sides = [joined(controls, _named_apart(side.subset(asked), controls)) for side in (predicted, real)]
+    sides = [joined(controls, _named_apart(side.subset(perturbed), controls)) for side in (predicted, real)]
     return sides[0].require_controls(), sides[1].require_controls()
 
 
@@ -85,8 +77,8 @@ def _named_apart(cells: PerturbationData, controls: PerturbationData) -> Perturb
 def _notes(predicted: PerturbationData, real: PerturbationData, written: PerturbationData) -> tuple[str, ...]:
     n_controls = written.controls().n_cells
     left = sum(not c.is_control and c not in written.conditions() for c in real.conditions())
-    own = any(c.is_control for c in predicted.conditions())
-    notes = [f"both sides share the {n_controls:,} real control cells" + (" (not the predicted ones)" if own else "")]
+    not_used = " (not the predicted ones)" if any(c.is_control for c in predicted.conditions()) else ""
+    notes = [f"both sides share the {n_controls:,} real control cells{not_used}"]
     if "counts" in {predicted.scale, real.scale}:
         notes.append(f"counts were taken as log1p of counts per {TARGET_SUM:,.0f}")
     if left:

@@ -5,22 +5,13 @@ The columns are the defaults of `PerturbationDataModule` and `filter_on_target_k
 
 from __future__ import annotations
 
-import pandas as pd
-
 from cycseq.data.dataset import PerturbationData
-from cycseq.formats.writers.base import Labels, Layout, column, controls_lacking, one_file, perturbations, renamed
+from cycseq.formats.writers.base import Labels, controls_lacking, obs_of, one_h5ad, renamed
 
 
 def to_cell_load(data: PerturbationData) -> Labels:
     """The labels of `pert_col=gene`, `cell_type_key=cell_type`, `batch_col=gem_group`, `control_pert=non-targeting`."""
-    obs = pd.DataFrame(
-        {
-            "gene": perturbations(data, renamed("non-targeting")),
-            "cell_type": column(data, "context"),
-            "gem_group": column(data, "batch"),
-        },
-        index=data.adata.obs.index,
-    )
+    obs = obs_of(data, gene=renamed("non-targeting"), cell_type="context", gem_group="batch")
     combined = [c for c in data.conditions() if len(c.parts) > 1]
     several = (
         (f"{len(combined)} combinations (first: {combined[0]}): cell-load takes each for a perturbation of its own",)
@@ -30,10 +21,11 @@ def to_cell_load(data: PerturbationData) -> Labels:
     return Labels(obs, var={"gene_name": data.genes}, notes=(*several, *controls_lacking(data, "cell-load")))
 
 
-CELL_LOAD = Layout(
-    name="cell-load",
+CELL_LOAD = one_h5ad(
+    "cell-load",
     tool="cell-load",
     what="one h5ad for cell-load and State: gene (non-targeting), cell_type, gem_group",
-    write=one_file(to_cell_load, "cell-load", "cell-load", compression=None),  # it reads rows while it trains
+    labels=to_cell_load,
+    compression=None,  # it reads rows while it trains
     advice={"counts": "State trains on log1p values: run cycseq prepare first, or state tx preprocess_train"},
 )

@@ -10,7 +10,7 @@ import pandas as pd
 
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import DataError
-from cycseq.formats.writers.base import Layout, check_round_trip, column, mark
+from cycseq.formats.writers.base import Layout, check_round_trip, obs_of, write_marker
 from cycseq.io.progress import track
 from cycseq.matrix.arrays import to_dense
 
@@ -26,8 +26,8 @@ def write_folder(data: PerturbationData, _real: PerturbationData | None, folder:
     DataError
         If a name cannot be the name of a file, or would be read back as another.
     """
-    names = pd.DataFrame({what: column(data, what) for what in ("perturbation", "context", "batch")})
-    check_round_trip(data, names.set_index(data.adata.obs.index), "CycSeq")
+    names = obs_of(data, perturbation="perturbation", context="context", batch="batch")
+    check_round_trip(data, names, "CycSeq")
     for text in sorted(set(names.to_numpy().ravel())):
         if UNSAFE.search(text):
             msg = f"{text!r} cannot be the name of a file or folder: give it another name."
@@ -48,7 +48,7 @@ def write_folder(data: PerturbationData, _real: PerturbationData | None, folder:
         path = folder / context / batch / f"{perturbation}.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
         frame.to_csv(path)
-    mark(folder, "cycseq", data)
+    write_marker(folder, "cycseq", data)
     notes = [
         f"{len(groups):,} files CONTEXT/BATCH/PERTURBATION.csv; the first CycSeq reads one CONTEXT at a time",
         "obs columns other than context, perturbation and batch have no place there and were left out",

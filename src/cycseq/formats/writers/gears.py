@@ -5,19 +5,16 @@ The columns are those of `get_DE_genes` and `PertData.new_data_process` in GEARS
 
 from __future__ import annotations
 
-import pandas as pd
-
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import DataError
 from cycseq.formats.writers.base import (
     Labels,
-    Layout,
-    column,
     controls_lacking,
-    one_file,
-    perturbations,
+    obs_of,
+    one_h5ad,
     pooled_batches,
     pooled_contexts,
+    text,
 )
 
 MOST_PARTS = 2
@@ -26,14 +23,12 @@ MOST_PARTS = 2
 
 def to_gears(data: PerturbationData) -> Labels:
     """GEARS' labels; raises `DataError` for combinations of more than two."""
-    obs = pd.DataFrame(
-        {"condition": perturbations(data, _condition), "cell_type": column(data, "context")}, index=data.adata.obs.index
-    )
+    obs = obs_of(data, condition=_condition, cell_type="context")
     paired = obs["condition"].str.contains("+", regex=False)
     obs["dose_val"] = paired.map({True: "1+1", False: "1"})
     obs["control"] = (~paired).astype(int)
     obs["condition_name"] = obs["cell_type"] + "_" + obs["condition"] + "_" + obs["dose_val"]
-    obs["batch"] = column(data, "batch")
+    obs["batch"] = text(data, "batch")
     absent = sorted({part for c in data.conditions() for part in c.parts} - set(data.genes))
     notes = (
         *pooled_contexts(data, "GEARS takes the control cells of all of them together; --contexts NAME writes one"),
@@ -54,10 +49,10 @@ def _condition(condition: Condition) -> str:
     return "ctrl" if condition.is_control else "+".join((*condition.parts, "ctrl")[:2])
 
 
-GEARS = Layout(
-    name="gears",
+GEARS = one_h5ad(
+    "gears",
     tool="GEARS",
     what="one h5ad for PertData.new_data_process: condition (ctrl, A+ctrl, A+B), cell_type, var gene_name",
-    write=one_file(to_gears, "gears", "GEARS"),
+    labels=to_gears,
     advice={"counts": "GEARS trains on log1p values: run cycseq prepare first"},
 )

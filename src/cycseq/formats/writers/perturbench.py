@@ -2,39 +2,21 @@
 
 from __future__ import annotations
 
-import pandas as pd
-
 from cycseq.data.dataset import PerturbationData
-from cycseq.formats.writers.base import (
-    Labels,
-    Layout,
-    column,
-    controls_lacking,
-    one_file,
-    perturbations,
-    pooled_batches,
-    renamed,
-)
+from cycseq.formats.writers.base import Labels, controls_lacking, obs_of, one_h5ad, pooled_batches, renamed
 
 
 def to_perturbench(data: PerturbationData) -> Labels:
     """`perturbation_key: condition`, `perturbation_control_value: control`, delimiter `+`, `covariate_keys: [cell_type]`."""
-    obs = pd.DataFrame(
-        {
-            "condition": perturbations(data, renamed("control")),
-            "cell_type": column(data, "context"),
-            "batch": column(data, "batch"),
-        },
-        index=data.adata.obs.index,
-    )
+    obs = obs_of(data, condition=renamed("control"), cell_type="context", batch="batch")
     return Labels(obs, notes=(*pooled_batches(data, "PerturBench"), *controls_lacking(data, "PerturBench")))
 
 
-PERTURBENCH = Layout(
-    name="perturbench",
+PERTURBENCH = one_h5ad(
+    "perturbench",
     tool="PerturBench",
     what="one h5ad: condition (control, A, A+B), cell_type",
-    write=one_file(to_perturbench, "perturbench", "PerturBench"),
+    labels=to_perturbench,
     advice={
         "counts": "PerturBench's default (use_counts: False) is log1p values: run cycseq prepare first",
     },

@@ -5,26 +5,15 @@ The columns are those of scPerturb's published files (sanderlab/scPerturb; its N
 
 from __future__ import annotations
 
-import numpy as np
-import pandas as pd
-
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.formats.writers.base import Labels, Layout, column, one_file, perturbations
+from cycseq.formats.writers.base import Labels, obs_of, one_h5ad
 from cycseq.preparation.normalise import library_sizes
 from cycseq.preparation.quality import genes_expressed
 
 
 def to_scperturb(data: PerturbationData) -> Labels:
     """The labels of scPerturb. Combinations are `A_B`, or `A+B` where a part's own name has an underscore."""
-    obs = pd.DataFrame(
-        {
-            "perturbation": perturbations(data, _perturbation),
-            "nperts": np.array([len(c.parts) for c in data.conditions()])[data.condition_codes],
-            "celltype": column(data, "context"),
-            "batch": column(data, "batch"),
-        },
-        index=data.adata.obs.index,
-    )
+    obs = obs_of(data, perturbation=_perturbation, nperts=lambda c: len(c.parts), celltype="context", batch="batch")
     if data.scale == "counts":
         obs["ncounts"] = library_sizes(data.x)
         obs["ngenes"] = genes_expressed(data.x)
@@ -43,10 +32,10 @@ def _perturbation(condition: Condition) -> str:
     return condition.perturbation if whole else "_".join(condition.parts)
 
 
-SCPERTURB = Layout(
-    name="scperturb",
+SCPERTURB = one_h5ad(
+    "scperturb",
     tool="scPerturb",
     what="one h5ad: perturbation (control, A_B), nperts, celltype, of counts also ncounts and ngenes",
-    write=one_file(to_scperturb, "scperturb", "scPerturb"),
+    labels=to_scperturb,
     advice={"log1p": "scPerturb's own files hold counts"},
 )
