@@ -1,0 +1,178 @@
+"""Knowledge from files: tables, gene sets (GMT), annotations (GAF), arrays, and tables inside AnnData."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+import numpy as np
+import pandas as pd
+
+from cycseq.errors import CycseqError, DataError, FileError, MissingPackageError
+from cycseq.io.checksums import sha256
+from cycseq.io.files import existing_file
+from cycseq.io.numpy_files import open_npz
+from cycseq.io.untrusted import check_members, opened
+from cycseq.knowledge.annotations import annotation_table
+from cycseq.knowledge.source import Source
+from cycseq.knowledge.sparse import sets_source
+from cycseq.knowledge.tables import Table, features_source, sources_of_table
+
+PACKED = (".gz", ".zip")
+STRING_INFO = "protein.info"
+"""What STRING's table of the names of its proteins has in place of ``protein.links``."""
+
+
+def read_sources(path: Path) -> tuple[Source, ...]:
+    """All that a file knows, each kind of knowledge as a source of its own.
+
+    The file's ending tells tables (CSV, TSV, TXT, Parquet), gene sets (GMT), annotations (GAF), arrays (NPZ) and AnnData
+    (h5ad) apart; what a table holds is told from its columns (`cycseq.knowledge.tables`). It may be packed (gz, zip).
+
+    Raises
+    ------
+    FileError
+        If the file is missing or cannot be read.
+    DataError
+        If it holds no knowledge, a name twice, or what is no number where one is expected.
+    MissingPackageError
+        If it needs RDKit (structures) or PyArrow (Parquet), and that is not installed.
+    """
+    stat = existing_file(path).stat()
+    return _read_once(path, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=16)
+def _read_once(path: Path, _changed: int, _size: int) -> tuple[Source, ...]:
+    """The file's sources; a benchmark fits several models on many splits with the same file."""
+    name = path.name
+    for ending in PACKED:
+        name = name.removesuffix(ending)
+    stem, _, ending = name.rpartition(".")
+    reads = READERS.get(ending.lower())
+    if reads is None:
+        msg = f"{path} is no file of knowledge: its name must end in .{', .'.join(READERS)} (also .gz or .zip)."
+        raise FileError(msg)
+    facts = {"file": path.name, "sha256": sha256(path)}
+    try:
+        sources = reads(path, stem, facts)
+    except CycseqError:
+        raise
+    except ImportError as err:
+        msg = f"{path} needs {err.name or 'a package'}, which is not installed: pip install {err.name or 'it'}."
+        raise MissingPackageError(msg) from err
+    except Exception as err:  # at damaged files pandas, zipfile, HDF5 and NumPy raise anything
+        msg = f"{path} cannot be read as knowledge ({' '.join(str(err).split())[:200]}): it is damaged or of another format."
+        raise FileError(msg) from err
+    return tuple(replace(source, name=source.name.strip() or stem) for source in sources)
+
+
+def _delimited(path: Path, name: str, facts: dict[str, str]) -> tuple[Source, ...]:
+    with text_of(path) as lines:
+        header = lines.readline().decode("utf-8")
+    separator = max("\t,; ", key=header.count)
+    with text_of(path) as lines:
+        frame = pd.read_csv(lines, sep=separator, low_memory=False)
+    if not isinstance(frame.index, pd.RangeIndex):  # R writes no name above the names of the rows
+        frame = frame.reset_index()
+    return sources_of_table(Table(_with_symbols(frame, path), name, facts))
+
+
+def _parquet(path: Path, name: str, facts: dict[str, str]) -> tuple[Source, ...]:
+    frame = pd.read_parquet(path)
+    if not isinstance(frame.index, pd.RangeIndex):
+        frame = frame.reset_index()
+    return sources_of_table(Table(frame, name, facts))
+
+
+def _gene_sets(path: Path, name: str, facts: dict[str, str]) -> tuple[Source, ...]:
+    members, sets = [], []
+    with text_of(path) as lines:
+        for number, line in enumerate(lines.read().decode("utf-8").splitlines(), 1):
+            words = [word.strip() for word in line.split("\t")]
+            if line.strip() and len(words) < 3:
+                msg = f"{path}, line {number}: expected name, description and genes separated by tabs, found {line[:40]!r}."
+                raise FileError(msg)
+            members += words[2:]
+            sets += [number] * len(words[2:])
+    return (sets_source(name, members, sets, facts),)
+
+
+def _annotations(path: Path, name: str, facts: dict[str, str]) -> tuple[Source, ...]:
+    with text_of(path) as lines:
+        frame = annotation_table(lines.read().decode("utf-8"), _text_beside(path, "*.obo"))
+    return sources_of_table(Table(frame, name, facts))
+
+
+def _arrays(path: Path, name: str, facts: dict[str, str]) -> tuple[Source, ...]:
+    with open_npz(path) as arrays:
+        if not {"genes", "features"} <= set(arrays):
+            msg = f"{path} cannot be read: an NPZ file of knowledge holds `genes` (strings) and `features` (genes x features)."
+            raise FileError(msg)
+        names, values = arrays["genes"].astype(str), arrays["features"].astype(np.float64)
+    if values.ndim != 2 or len(names) != len(values):
+        msg = f"{path}: `features` has shape {values.shape}, but there are {len(names)} genes: one row for each is needed."
+        raise DataError(msg)
+    return (features_source(name, names.tolist(), values, facts),)
+
+
+def _annotated(path: Path, _name: str, facts: dict[str, str]) -> tuple[Source, ...]:
+    from cycseq.knowledge.in_anndata import tables_in_anndata
+
+    tables = tables_in_anndata(path)
+    return tuple(features_source(name, names, values, facts) for name, (names, values) in tables.items())
+
+
+READERS: dict[str, Callable[[Path, str, dict[str, str]], tuple[Source, ...]]] = {
+    "csv": _delimited,
+    "tsv": _delimited,
+    "txt": _delimited,
+    "parquet": _parquet,
+    "gmt": _gene_sets,
+    "gaf": _annotations,
+    "npz": _arrays,
+    "h5ad": _annotated,
+}
+"""Ending of a file -> what reads it."""
+
+
+@contextmanager
+def text_of(path: Path) -> Iterator[Any]:
+    """The bytes of a text file, plain, gzipped, or the only one in a zip file; within the limits of unpacking."""
+    if path.suffix.lower() != ".zip":
+        with opened(path) as lines:
+            yield lines
+        return
+    with ZipFile(path) as packed:
+        members = packed.infolist()
+        check_members(path, members)
+        if len(members) != 1:
+            msg = f"{path} holds {len(members)} files, but one table is expected: unpack it and name the one."
+            raise FileError(msg)
+        with packed.open(members[0]) as lines:
+            yield lines
+
+
+def _with_symbols(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """STRING's links with the names of its proteins, where its table of them lies beside; other tables as they are."""
+    columns = [column for column in ("protein1", "protein2") if column in frame.columns]
+    if len(columns) < 2 or "protein.links" not in path.name:
+        return frame
+    beside = path.with_name(path.name.replace("protein.links", STRING_INFO))
+    if not beside.exists():
+        return frame
+    with text_of(beside) as lines:
+        info = pd.read_csv(lines, sep="\t", usecols=[0, 1], dtype=str)
+    symbols = dict(zip(info.iloc[:, 0], info.iloc[:, 1], strict=True))
+    return frame.assign(**{column: frame[column].map(symbols) for column in columns})
+
+
+def _text_beside(path: Path, pattern: str) -> str | None:
+    """The text of the first file in the same folder whose name fits; None where there is none."""
+    beside = sorted(path.parent.glob(pattern))
+    return beside[0].read_text(encoding="utf-8") if beside else None
