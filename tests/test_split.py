@@ -159,7 +159,7 @@ def test_metacells_that_share_cells_cannot_be_cut() -> None:
             make_splits(data, SplitSettings(**said))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in {"unseen-dose", "unseen-time"}])
 def test_the_order_of_cells_changes_nothing_and_the_seed_all(kind: str) -> None:
     data = grid("abc", "A B C D E F G H A+B C+D E+F G+H")
     n_cells = 3 if kind == "few-shot" else None

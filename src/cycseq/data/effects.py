@@ -13,7 +13,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from cycseq.data.condition import Condition, treatment_name
 from cycseq.data.usual_names import CONTROL
@@ -160,6 +160,11 @@ class Effects:
         return self._conditions
 
     @property
+    def condition_codes(self) -> Int[np.ndarray, "conditions"]:
+        """For every row, the place of its condition in `conditions()`: its own."""
+        return np.arange(len(self._conditions))
+
+    @property
     def contexts(self) -> tuple[str, ...]:
         """The contexts, sorted."""
         return tuple(sorted({c.context for c in self._conditions}))
@@ -183,6 +188,11 @@ class Effects:
         """The rows of these conditions."""
         wanted = set(conditions)
         return self.take(np.array([c in wanted for c in self._conditions], dtype=bool))
+
+    def with_rows(self, other: Self) -> Self:
+        """These rows and those of data with the same genes and scale."""
+        adata = ad.concat([self.adata, other.adata], join="outer", merge="same", uns_merge="first")
+        return type(self)(adata, self.scale, self.notes)
 
     def controls(self, contexts: Iterable[str] | None = None) -> Self:
         """The rows of controls, of these contexts or of all; there may be none."""

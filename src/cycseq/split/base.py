@@ -12,6 +12,8 @@ import numpy as np
 from jaxtyping import Bool
 
 from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.effects import Effects
+from cycseq.data.either import Data
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import FileError, SplitError
 from cycseq.io.files import existing_file, write_text
@@ -56,6 +58,21 @@ class SplitParts:
 
 
 @dataclass(frozen=True)
+class EffectParts:
+    """The effects of a split's parts."""
+
+    train: Effects
+    """The training conditions, and the controls' rows of ALL contexts, where there are such rows."""
+    validation: Effects | None
+    test: Effects
+
+    @property
+    def learnt(self) -> Effects:
+        """Training and validation together: what models of means learn from."""
+        return self.train if self.validation is None else self.train.with_rows(self.validation)
+
+
+@dataclass(frozen=True)
 class Split:
     """A partition of conditions with the claim it supports; where a condition is cut, of its cells.
 
@@ -74,7 +91,7 @@ class Split:
     test: tuple[Condition, ...]
     seed: int
     data_hash: str
-    """`PerturbationData.fingerprint` of the data that it was made from."""
+    """The `fingerprint` of the data that it was made from."""
     cells: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """obs names by part, for the conditions that are cut, and under ``"reference"`` the control cells held back."""
     left_out: tuple[Condition, ...] = ()
@@ -95,7 +112,13 @@ class Split:
         reference = data.take(rows[REFERENCE]) if len(rows[REFERENCE]) else None
         return SplitParts(data.take(rows["train"]), validation, data.take(rows["test"]), reference)
 
-    def rows(self, data: PerturbationData) -> dict[str, Codes]:
+    def effect_parts(self, effects: Effects) -> EffectParts:
+        """Part effects of whole conditions; raises as `parts` does."""
+        rows = self.rows(effects)
+        validation = effects.take(rows["validation"]) if len(rows["validation"]) else None
+        return EffectParts(effects.take(rows["train"]), validation, effects.take(rows["test"]))
+
+    def rows(self, data: Data) -> dict[str, Codes]:
         """The row numbers of the cells of ``"train"``, ``"validation"``, ``"test"`` and ``"reference"``.
 
         The reference is what was held back, and of cut controls (`random-cells`) those of the test part. Raises as
@@ -109,7 +132,7 @@ class Split:
             raise SplitError(msg)
         return self.rows_unchecked(data)
 
-    def check_data(self, data: PerturbationData) -> None:
+    def check_data(self, data: Data) -> None:
         """Raise `SplitError` if the split was made from other data."""
         fingerprint = data.fingerprint()
         if fingerprint != self.data_hash:
@@ -118,7 +141,7 @@ class Split:
             msg = f"split {self.name} {what}. Give the data that it was made from, or make it again with cycseq split. {STAMP}"
             raise SplitError(msg)
 
-    def problems(self, data: PerturbationData) -> tuple[str, ...]:
+    def problems(self, data: Data) -> tuple[str, ...]:
         """Why nothing may be learned from this split of these data: one clause for each reason, none where it is sound.
 
         Looked for: conditions and cells that the data lack, that are listed twice or in two parts, listed control
@@ -132,7 +155,7 @@ class Split:
         control = data.adata.obs_names[data.adata.obs["perturbation"] == CONTROL]
         return (*conditions, *cell_problems(self.cells, data.adata.obs_names), *reference_problems(self.cells, control))
 
-    def rows_unchecked(self, data: PerturbationData) -> dict[str, Codes]:
+    def rows_unchecked(self, data: Data) -> dict[str, Codes]:
         """As `rows`, of data that are known to be those of the split."""
         conditions, codes = data.conditions(), data.condition_codes
         named = {part: data.adata.obs_names.isin(self.cells.get(part, ())) for part in PARTS}

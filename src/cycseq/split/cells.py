@@ -7,6 +7,8 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.effects import Effects
+from cycseq.data.either import Data
 from cycseq.errors import SplitError
 from cycseq.split.plan import Plan
 from cycseq.split.settings import SplitSettings
@@ -15,14 +17,14 @@ SHARE = 0.15
 """Of the cells for test, and as many for validation: the published 70/15/15 of seed 2."""
 
 
-def random_cells(data: PerturbationData, settings: SplitSettings) -> tuple[Plan, ...]:
+def random_cells(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
     """Cells of every condition, controls among them, at random to the three parts."""
-    refuse_metacells(data, settings.kind)
+    cells_of = cell_names(cells_to_cut(data, settings.kind))
     tested = SHARE if settings.fraction is None else settings.fraction
     validated = SHARE if settings.validation is None else settings.validation
     parts: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
     inside: dict[str, list[Condition]] = {"train": [], "validation": [], "test": []}
-    for condition, names in cell_names(data).items():
+    for condition, names in cells_of.items():
         drawn = _permuted(names, settings.seed, condition)
         n_test, n_validation = round(len(drawn) * tested), round(len(drawn) * validated)
         ends = (len(drawn) - n_test - n_validation, len(drawn) - n_test, len(drawn))
@@ -80,14 +82,21 @@ def share_cells(data: PerturbationData) -> bool:
     return sources is not None and int(np.asarray(sources.sum(axis=0)).max()) > 1
 
 
-def refuse_metacells(data: PerturbationData, kind: str) -> None:
-    """Raise `SplitError` if metacells share cells: two parts of a condition would share them too."""
+def cells_to_cut(data: Data, kind: str) -> PerturbationData:
+    """The cells, if conditions can be cut between them; raises `SplitError` for effects and for metacells that share cells."""
+    if isinstance(data, Effects):
+        msg = (
+            f"{kind} cuts conditions between their cells, but these are effects of whole conditions: choose a kind that holds out "
+            "conditions (few-shot with --k)."
+        )
+        raise SplitError(msg)
     if share_cells(data):
         msg = (
             f"{kind} cuts conditions, but the metacells of these data share cells, which would lie on both sides. "
             "Split the single cells (cycseq prepare without --metacells), or choose a kind that holds out conditions."
         )
         raise SplitError(msg)
+    return data
 
 
 def _permuted(names: Sequence[str], seed: int, condition: Condition) -> np.ndarray:

@@ -4,18 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.dataset import Condition
+from cycseq.data.effects import Effects
+from cycseq.data.either import Data
 from cycseq.errors import SplitError, unknown_name
-from cycseq.split.cells import cut, refuse_metacells
-from cycseq.split.plan import Assigned, Plan, assign, in_words, n_tested, n_validated, perturbed, shuffled, times
+from cycseq.split.cells import cells_to_cut, cut
+from cycseq.split.plan import (
+    Assigned,
+    Plan,
+    assign,
+    in_words,
+    n_tested,
+    n_validated,
+    named_by_agent,
+    perturbed,
+    shuffled,
+    times,
+)
 from cycseq.split.settings import SplitSettings
 
-Build = Callable[[PerturbationData, SplitSettings, str], Plan]
+Build = Callable[[Data, SplitSettings, str], Plan]
 LONG_TAIL_CELLS = 20
 """Cells that stay of each condition where neither k nor n_cells is said."""
 
 
-def in_turn(build: Build, data: PerturbationData, settings: SplitSettings) -> tuple[Plan, ...]:
+def in_turn(build: Build, data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
     """The plan of the context that is named, or of each context for which one can be made."""
     if settings.context is not None:
         return (build(data, settings, _usable(data, settings.context)),)
@@ -31,7 +44,7 @@ def in_turn(build: Build, data: PerturbationData, settings: SplitSettings) -> tu
     return tuple(plans)
 
 
-def unseen_context(data: PerturbationData, settings: SplitSettings, context: str) -> Plan:
+def unseen_context(data: Data, settings: SplitSettings, context: str) -> Plan:
     """All perturbed conditions of a context are tested; one other context validates."""
     test, others = _inside_and_outside(data, context)
     if not others:
@@ -51,28 +64,29 @@ def unseen_context(data: PerturbationData, settings: SplitSettings, context: str
     )
 
 
-def unseen_pair(data: PerturbationData, settings: SplitSettings, context: str) -> Plan:
+def unseen_pair(data: Data, settings: SplitSettings, context: str) -> Plan:
     """Some conditions of a context are tested, whose perturbations other contexts have; the others stay."""
     inside, others = _inside_and_outside(data, context)
-    elsewhere = {c.perturbation for c in others}
-    options = shuffled((c.perturbation for c in inside if c.perturbation in elsewhere), settings.seed, "pair", context)
+    elsewhere = {c.agent for c in others}
+    options = shuffled({c.agent for c in inside if c.agent in elsewhere}, settings.seed, "pair", context)
     if not options:
         msg = (
             f"no perturbation of {context} is measured in another context, so none is an unseen pair of known halves: "
             "use --kind unseen-perturbation."
         )
         raise SplitError(msg)
-    tested = _some(inside, options, n_tested(len(inside), settings))
+    n_agents = len({c.agent for c in inside})
+    tested = _some(inside, options, n_tested(n_agents, settings))
     if not tested:
         msg = (
             f"{context} has {times(len(inside), 'perturbed condition')}, and some must stay for training: "
             "use --kind unseen-context, which holds out all of them."
         )
         raise SplitError(msg)
-    parted = assign(inside, tested)
-    left = [name for name in options if any(c.perturbation == name for c in parted.rest)]
-    validated = _some(parted.rest, left, n_validated(len(inside), settings))
-    kept = assign(parted.rest, validated)
+    parted = assign(inside, named_by_agent(inside, tested))
+    left = [name for name in options if any(c.agent == name for c in parted.rest)]
+    validated = _some(parted.rest, left, n_validated(n_agents, settings))
+    kept = assign(parted.rest, named_by_agent(parted.rest, validated))
     claim = (
         f"A good score shows that the responses of {context} to {times(len(parted.held), 'perturbation')} can be told "
         f"from its responses to {times(len(kept.rest) + len(kept.held) + len(kept.touched), 'other perturbation')} and "
@@ -89,7 +103,7 @@ def unseen_pair(data: PerturbationData, settings: SplitSettings, context: str) -
     )
 
 
-def few_shot(data: PerturbationData, settings: SplitSettings, context: str) -> Plan:
+def few_shot(data: Data, settings: SplitSettings, context: str) -> Plan:
     """A long-tail context: k conditions, or n cells of every condition, stay; another context is cut alike to validate."""
     inside, others = _inside_and_outside(data, context)
     validating = _validation_context(inside, others, settings)
@@ -132,12 +146,12 @@ def few_shot(data: PerturbationData, settings: SplitSettings, context: str) -> P
     return Plan(f"few-shot:{context}", claim + unsaid, known, validation, test, left_out, cells)
 
 
-def _usable(data: PerturbationData, context: str) -> str:
+def _usable(data: Data, context: str) -> str:
     """The context, if it has perturbed and control cells."""
     if context not in data.contexts:
         raise unknown_name(context, "context", data.contexts, SplitError)
     has = {c.is_control for c in data.conditions() if c.context == context}
-    if len(has) < 2:
+    if len(has) < 2 and not (isinstance(data, Effects) and False in has):
         lacking = "perturbed" if True in has else "control"
         able = sorted({c.context for c in data.conditions() if not c.is_control})
         cure = f"Name one that has them with --context: {in_words(able)}." if True in has else "Add its control cells."
@@ -146,7 +160,7 @@ def _usable(data: PerturbationData, context: str) -> str:
     return context
 
 
-def _inside_and_outside(data: PerturbationData, context: str) -> tuple[tuple[Condition, ...], tuple[Condition, ...]]:
+def _inside_and_outside(data: Data, context: str) -> tuple[tuple[Condition, ...], tuple[Condition, ...]]:
     everything = perturbed(data)
     return tuple(c for c in everything if c.context == context), tuple(c for c in everything if c.context != context)
 
@@ -170,10 +184,10 @@ def _validation_context(test: tuple[Condition, ...], others: tuple[Condition, ..
 
 
 def _some(inside: tuple[Condition, ...], options: list[str], n: int) -> list[str]:
-    """Up to n of the options, such that a condition remains that gives none of them away."""
+    """Up to n of the options (agents, each with all doses and times), such that a condition remains that gives none away."""
     chosen: list[str] = []
     for option in options:
-        if len(chosen) < n and assign(inside, [*chosen, option]).rest:
+        if len(chosen) < n and assign(inside, named_by_agent(inside, [*chosen, option])).rest:
             chosen.append(option)
     return chosen
 
@@ -190,11 +204,10 @@ def _k_conditions(inside: tuple[Condition, ...], k: int, seed: int, context: str
 
 
 def _n_cells(
-    data: PerturbationData, inside: tuple[Condition, ...], n_cells: int, settings: SplitSettings, part: str
+    data: Data, inside: tuple[Condition, ...], n_cells: int, settings: SplitSettings, part: str
 ) -> tuple[tuple[Condition, ...], tuple[Condition, ...], dict[str, tuple[str, ...]]]:
     """All conditions, those that were cut, and the names of the cells on both sides."""
-    refuse_metacells(data, settings.kind)
-    halves = cut(data, inside, n_cells, settings.seed)
+    halves = cut(cells_to_cut(data, settings.kind), inside, n_cells, settings.seed)
     stay = tuple(name for kept, _ in halves.values() for name in kept)
     held = tuple(name for _, out in halves.values() for name in out)
     return inside, tuple(halves), {"train": stay, part: held} if halves else {}

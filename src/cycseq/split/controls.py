@@ -14,6 +14,8 @@ import pandas as pd
 from jaxtyping import Bool
 
 from cycseq.data.dataset import PerturbationData
+from cycseq.data.effects import Effects
+from cycseq.data.either import Data
 from cycseq.data.usual_names import CONTROL
 from cycseq.split.base import REFERENCE, Split
 from cycseq.split.cells import share_cells
@@ -22,12 +24,17 @@ from cycseq.split.settings import SplitSettings
 
 GIVEN = "given"
 """In a prediction's record: the user gave the cells that it was made from; else they are those of the run's data."""
+OF_EFFECTS = (
+    " The effects of a context were taken against the same controls before they were split: noise of the control mean is in all of "
+    "them, and counts as response where others of the context are in training."
+)
+"""What a reader must know where no control cells are at hand to hold back."""
 FEWEST_CONTROLS = 20
 """Control cells of each half, at least. With fewer, the standard error of a control mean is above 0.22 of the spread between
 cells (1 / sqrt(20)): both responses would be mostly noise, so that the cells are better shared, and that is said."""
 
 
-def hold_back_controls(data: PerturbationData, plan: Plan, settings: SplitSettings) -> Plan:
+def hold_back_controls(data: Data, plan: Plan, settings: SplitSettings) -> Plan:
     """The plan with half of the control cells of every tested context as reference, batch by batch.
 
     Which cells are held back depends on the seed and their names, not on their order. Where controls are shared, as they
@@ -36,6 +43,8 @@ def hold_back_controls(data: PerturbationData, plan: Plan, settings: SplitSettin
     if settings.kind == "random-cells":  # which has cut the controls already
         return plan
     contexts = sorted({condition.context for condition in plan.test})
+    if isinstance(data, Effects):
+        return replace(plan, claim=plan.claim + OF_EFFECTS)
     if settings.shared_controls or share_cells(data):
         return replace(
             plan,
@@ -54,7 +63,7 @@ def hold_back_controls(data: PerturbationData, plan: Plan, settings: SplitSettin
     return replace(plan, claim=claim, cells={**plan.cells, REFERENCE: tuple(sorted(names))} if names else plan.cells)
 
 
-def shared_contexts(split: Split, data: PerturbationData) -> list[str]:
+def shared_contexts(split: Split, data: Data) -> list[str]:
     """The tested contexts in which models are given the reference of the real responses, or too little was held back."""
     tested = sorted({condition.context for condition in split.test})
     held_back = data.adata.obs["context"].iloc[split.rows_unchecked(data)[REFERENCE]].value_counts()

@@ -14,9 +14,12 @@ import scipy.sparse as sp
 from jaxtyping import UInt64
 
 from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.effects import Effects
+from cycseq.data.either import Data
 from cycseq.matrix.arrays import Codes, Matrix, take
 from cycseq.matrix.stored import StoredMatrix, of_cells
 from cycseq.split.base import REFERENCE, Split
+from cycseq.split.wells import shared_wells
 
 BARCODE = re.compile(r"[ACGTN]{12,}")
 FEWEST_VALUES = 20
@@ -34,7 +37,7 @@ class Leak:
 
     kind: str
     """``"shared conditions"``, ``"shared cells"``, ``"shared barcodes"``, ``"shared metacells"``,
-    ``"hidden perturbations"``, ``"chosen genes"`` or ``"missing controls"``."""
+    ``"hidden perturbations"``, ``"shared wells"``, ``"chosen genes"`` or ``"missing controls"``."""
     what: str
     """What was found, with an example."""
     n: int
@@ -47,7 +50,7 @@ class Leak:
         return f"{self.kind}: {self.what}. {self.cure}"
 
 
-def check_leakage(split: Split, data: PerturbationData) -> tuple[Leak, ...]:
+def check_leakage(split: Split, data: Data) -> tuple[Leak, ...]:
     """All leaks of a split: an empty tuple if there is none.
 
     Looked for, between training, validation and test (and, of cells, the controls held back as reference): conditions and
@@ -71,11 +74,14 @@ def check_leakage(split: Split, data: PerturbationData) -> tuple[Leak, ...]:
     """
     split.check_data(data)
     rows = split.rows_unchecked(data)
+    if isinstance(data, Effects):
+        shared = _shared_cells(data.effect, data.adata.obs_names, rows, "conditions", "effects")
+        return (*_shared_conditions(split), *shared, *_hidden_perturbations(split), *_shared_wells(split, data))
     if split.kind == "random-cells":  # whose reference is a part of its test
         rows[REFERENCE] = rows[REFERENCE][:0]
     return (
         *_shared_conditions(split),
-        *_shared_cells(data, rows),
+        *_shared_cells(data.x, data.adata.obs_names, rows, "cells", "expression"),
         *_shared_barcodes(data, rows),
         *_shared_metacells(data, rows),
         *_hidden_perturbations(split),
@@ -125,15 +131,14 @@ def _shared_conditions(split: Split) -> Iterable[Leak]:
             )
 
 
-def _shared_cells(data: PerturbationData, rows: dict[str, Codes]) -> Iterable[Leak]:
-    hashes = row_hashes(data.x)
-    names = data.adata.obs_names
+def _shared_cells(x: Matrix, names: pd.Index, rows: dict[str, Codes], things: str, values: str) -> Iterable[Leak]:
+    hashes = row_hashes(x)
     for first, second in PAIRS_OF_CELLS:
         n = len(np.intersect1d(rows[first], rows[second]))
         if n:
             yield Leak(
                 "shared cells",
-                f"{n:,} cells are in {first} and in {second}",
+                f"{n:,} {things} are in {first} and in {second}",
                 n,
                 "Make the split again with cycseq split.",
             )
@@ -143,10 +148,10 @@ def _shared_cells(data: PerturbationData, rows: dict[str, Codes]) -> Iterable[Le
             twin = ours[np.flatnonzero(hashes[ours] == hashes[same[0]])[0]]
             yield Leak(
                 "shared cells",
-                f"{len(same):,} cells of {second} have exactly the expression of a cell of {first} "
+                f"{len(same):,} {things} of {second} have exactly the {values} of one of {first} "
                 f"(first: {names[same[0]]} and {names[twin]})",
                 len(same),
-                "Remove the duplicated cells from the data.",
+                f"Remove the duplicated {things} from the data.",
             )
 
 
@@ -204,6 +209,19 @@ def _shared_metacells(data: PerturbationData, rows: dict[str, Codes]) -> Iterabl
                 n,
                 "Split the single cells first and make metacells within each part.",
             )
+
+
+def _shared_wells(split: Split, effects: Effects) -> Iterable[Leak]:
+    for shared in shared_wells(split, effects):
+        yield Leak(
+            "shared wells",
+            f"{shared.n:,} of {len(split.test):,} tested conditions were measured in the same {shared.column} as their perturbation in a "
+            f"training context (first: {shared.tested} and {shared.other}, {shared.column} {shared.label!r}), so that likeness may be "
+            f"the {shared.column}'s and no biology",
+            shared.n,
+            f"A good score supports no claim of transfer: test contexts that were measured in another {shared.column}.",
+            "warning",
+        )
 
 
 def _hidden_perturbations(split: Split) -> Iterable[Leak]:

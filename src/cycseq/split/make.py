@@ -5,28 +5,39 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from cycseq.data.dataset import PerturbationData
+from cycseq.data.either import Data
 from cycseq.errors import SettingsError, unknown_name
 from cycseq.split.base import Split
 from cycseq.split.cells import SHARE, random_cells
 from cycseq.split.contexts import few_shot, in_turn, unseen_context, unseen_pair
 from cycseq.split.controls import hold_back_controls
+from cycseq.split.doses import unseen_dose, unseen_time
+from cycseq.split.pairs import listed_pairs
 from cycseq.split.perturbations import unseen_combination, unseen_perturbation
 from cycseq.split.plan import Plan
 from cycseq.split.settings import KINDS, SplitSettings
 
-BUILDERS: dict[str, Callable[[PerturbationData, SplitSettings], tuple[Plan, ...]]] = {
+BUILDERS: dict[str, Callable[[Data, SplitSettings], tuple[Plan, ...]]] = {
     "unseen-context": partial(in_turn, unseen_context),
     "unseen-pair": partial(in_turn, unseen_pair),
     "few-shot": partial(in_turn, few_shot),
     "unseen-perturbation": unseen_perturbation,
     "unseen-combination": unseen_combination,
+    "unseen-dose": unseen_dose,
+    "unseen-time": unseen_time,
     "random-cells": random_cells,
 }
 OF_A_CONTEXT = ("unseen-context", "unseen-pair", "few-shot")
+BELONGS_TO = {
+    "test_conditions": ("unseen-pair",),
+    "test_perturbations": ("unseen-perturbation", "unseen-dose", "unseen-time"),
+    "dose": ("unseen-dose",),
+    "time": ("unseen-time",),
+}
+"""Settings that some kinds alone have."""
 
 
-def make_splits(data: PerturbationData, settings: SplitSettings | None = None) -> tuple[Split, ...]:
+def make_splits(data: Data, settings: SplitSettings | None = None) -> tuple[Split, ...]:
     """The splits that were asked for: one, or one for every context in turn where none is named.
 
     The same seed gives the same split, whatever the order of cells. Nothing that gives a tested condition away stays
@@ -49,7 +60,8 @@ def make_splits(data: PerturbationData, settings: SplitSettings | None = None) -
     """
     settings = settings or SplitSettings()
     _check(settings)
-    plans = [hold_back_controls(data, plan, settings) for plan in BUILDERS[settings.kind](data, settings)]
+    build = listed_pairs if settings.test_conditions is not None else BUILDERS[settings.kind]
+    plans = [hold_back_controls(data, plan, settings) for plan in build(data, settings)]
     data_hash = data.fingerprint()
     return tuple(Split(kind=settings.kind, seed=settings.seed, data_hash=data_hash, **vars(plan)) for plan in plans)
 
@@ -63,6 +75,11 @@ def _check(settings: SplitSettings) -> None:
             f"leave it out, or choose --kind {', '.join(OF_A_CONTEXT)}."
         )
         raise SettingsError(msg)
+    for setting, kinds in BELONGS_TO.items():
+        if getattr(settings, setting) is not None and settings.kind not in kinds:
+            option = f"--{setting.replace('_', '-')}"
+            msg = f"{option} {getattr(settings, setting)} belongs to {', '.join(kinds)}, but the kind is {settings.kind}: leave it out, or say --kind {kinds[0]}."
+            raise SettingsError(msg)
     for name, value in (("--k", settings.k), ("--n-cells", settings.n_cells)):
         if value is not None and settings.kind != "few-shot":
             msg = f"{name} {value} belongs to few-shot, but the kind is {settings.kind}: say --kind few-shot."

@@ -5,9 +5,21 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.dataset import Condition
+from cycseq.data.either import Data
 from cycseq.errors import SplitError
-from cycseq.split.plan import Plan, assign, in_words, n_tested, n_validated, perturbed, shuffled, times
+from cycseq.split.listed import tested_perturbations
+from cycseq.split.plan import (
+    Plan,
+    assign,
+    in_words,
+    n_tested,
+    n_validated,
+    named_by_agent,
+    perturbed,
+    shuffled,
+    times,
+)
 from cycseq.split.settings import SplitSettings
 
 
@@ -19,10 +31,13 @@ class Held:
     hidden: frozenset[str] = frozenset()
 
 
-def unseen_perturbation(data: PerturbationData, settings: SplitSettings) -> tuple[Plan, ...]:
+def unseen_perturbation(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
     """Some single perturbations are tested in every context; combinations that contain them are left out."""
     conditions = perturbed(data)
-    singles = shuffled({c.perturbation for c in conditions if len(c.parts) == 1}, settings.seed, "perturbation")
+    singles = shuffled({c.agent for c in conditions if len(c.parts) == 1}, settings.seed, "perturbation")
+    if settings.test_perturbations is not None:
+        listed = {Condition("", name).agent for name in tested_perturbations(settings.test_perturbations, conditions)}
+        singles = [*sorted(listed), *(name for name in singles if name not in listed)]
     if len(singles) < 2:
         msg = (
             f"there {'is 1 single perturbation' if singles else 'are no single perturbations'}: with all of them held "
@@ -30,10 +45,15 @@ def unseen_perturbation(data: PerturbationData, settings: SplitSettings) -> tupl
         )
         raise SplitError(msg)
     n_test = min(n_tested(len(singles), settings), len(singles) - 1)
-    n_validation = min(n_validated(len(singles), settings), len(singles) - n_test - 1)
+    if settings.test_perturbations is not None:
+        n_test = len(listed)
+    n_validation = max(0, min(n_validated(len(singles), settings), len(singles) - n_test - 1))
     tested = singles[:n_test]
-    parted = assign(conditions, tested)
-    kept = assign(parted.rest, singles[n_test : n_test + n_validation])
+    parted = assign(conditions, named_by_agent(conditions, tested))
+    if not parted.rest:
+        msg = f"all perturbations are named in {settings.test_perturbations}, so that nothing is left to learn from: name fewer."
+        raise SplitError(msg)
+    kept = assign(parted.rest, named_by_agent(parted.rest, singles[n_test : n_test + n_validation]))
     claim = (
         f"A good score shows that the responses to {times(n_test, 'perturbation')} ({in_words(sorted(tested))}), which "
         f"training has seen in no context, alone or combined, can be told from {len(singles) - n_test} other ones and "
@@ -50,7 +70,7 @@ def unseen_perturbation(data: PerturbationData, settings: SplitSettings) -> tupl
     return (plan,)
 
 
-def unseen_combination(data: PerturbationData, settings: SplitSettings) -> tuple[Plan, ...]:
+def unseen_combination(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
     """Some combinations of two are tested in every context; as many of their parts are seen as was asked for."""
     conditions = perturbed(data)
     seen = settings.seen_parts

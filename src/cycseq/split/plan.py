@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.dataset import Condition
+from cycseq.data.either import Data
 from cycseq.errors import SplitError
 from cycseq.split.settings import SplitSettings
 
@@ -37,13 +38,19 @@ class Assigned:
     rest: tuple[Condition, ...]
 
 
-def perturbed(data: PerturbationData) -> tuple[Condition, ...]:
+def perturbed(data: Data) -> tuple[Condition, ...]:
     """All conditions without controls, sorted; raises `SplitError` if there are none."""
-    found = tuple(c for c in data.conditions() if not c.is_control)
-    if not found:
+    conditions = tuple(sorted(c for c in data.conditions() if not c.is_control))
+    if not conditions:
         msg = "there are no perturbed cells, only controls: nothing can be held out. Give data with perturbations."
         raise SplitError(msg)
-    return found
+    return conditions
+
+
+def named_by_agent(conditions: Iterable[Condition], agents: Collection[str]) -> list[str]:
+    """The perturbations of these agents, with all their doses and times."""
+    wanted = set(agents)
+    return list(dict.fromkeys(c.perturbation for c in conditions if c.agent in wanted))
 
 
 def assign(conditions: Iterable[Condition], held: Collection[str], hidden: Collection[str] = ()) -> Assigned:
@@ -58,13 +65,13 @@ def assign(conditions: Iterable[Condition], held: Collection[str], hidden: Colle
     hidden
         Parts that no condition of the rest may contain.
     """
-    parts_held = [set(Condition("", name).parts) for name in held]
-    unseen = set(hidden)
+    names, unseen = set(held), set(hidden)
+    parts_held = [set(Condition("", name).parts) for name in names]
     groups: dict[str, list[Condition]] = {"held": [], "touched": [], "rest": []}
     for condition in conditions:
         parts = set(condition.parts)
-        touches = bool(unseen & parts) or any(one < parts for one in parts_held)
-        groups["held" if condition.perturbation in held else "touched" if touches else "rest"].append(condition)
+        touches = bool(unseen & parts) or (len(parts) > 1 and any(one < parts for one in parts_held))
+        groups["held" if condition.perturbation in names else "touched" if touches else "rest"].append(condition)
     return Assigned(tuple(groups["held"]), tuple(groups["touched"]), tuple(groups["rest"]))
 
 

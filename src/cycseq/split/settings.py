@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
-Kind = Literal["unseen-context", "unseen-pair", "few-shot", "unseen-perturbation", "unseen-combination", "random-cells"]
+Kind = Literal[
+    "unseen-context",
+    "unseen-pair",
+    "few-shot",
+    "unseen-perturbation",
+    "unseen-combination",
+    "unseen-dose",
+    "unseen-time",
+    "random-cells",
+]
 KINDS: dict[Kind, str] = {
     "unseen-context": "all perturbations of a context; control cells of it stay",
     "unseen-pair": "some perturbations of a context, each measured in another context",
     "few-shot": "all but k conditions, or all but n cells of each condition, of a context",
     "unseen-perturbation": "some perturbations, in every context and every combination",
     "unseen-combination": "some combinations in every context, of whose parts 2, 1 or none are seen",
+    "unseen-dose": "a dose of some or all perturbations, whose other doses are seen",
+    "unseen-time": "a time of some or all perturbations, whose other times are seen",
     "random-cells": "some cells of every condition: reconstruction only",
 }
 """The kinds of split and what each holds out."""
@@ -37,6 +49,15 @@ class SplitSettings:
     context; 0 keeps none."""
     seen_parts: Literal[0, 1, 2] = 2
     """unseen-combination: how many of the two parts of a tested combination are seen in training."""
+    test_conditions: Path | None = None
+    """unseen-pair: file of the tested conditions, one CONTEXT:PERTURBATION a line; a perturbation without dose and time stands
+    for all that were measured of it."""
+    test_perturbations: Path | None = None
+    """File of the tested perturbations, one a line (unseen-perturbation, unseen-dose, unseen-time)."""
+    dose: str | None = None
+    """unseen-dose: the dose that is tested, as the data name it (100nM, Middle)."""
+    time: float | None = None
+    """unseen-time: the time that is tested, in hours."""
     seed: int = 0
     """Fixes what is drawn."""
     shared_controls: bool = False

@@ -1,0 +1,141 @@
+"""Splits that hold out a dose or a time of perturbations whose other doses or times are seen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from cycseq.data.condition import Condition
+from cycseq.data.either import Data
+from cycseq.errors import SettingsError, SplitError
+from cycseq.split.listed import tested_perturbations
+from cycseq.split.plan import Plan, in_words, perturbed, times
+from cycseq.split.settings import SplitSettings
+
+LEVELS = {"low": 1.0, "middle": 2.0, "medium": 2.0, "mid": 2.0, "high": 3.0}
+"""Names of doses, in their order."""
+_NUMBER = re.compile(r"(\d*\.?\d+(?:e[-+]?\d+)?)(.*)", re.IGNORECASE)
+Place = tuple[str, float]
+"""A unit and a number in it: doses of one unit can be ordered."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Dose or time: its name, and where a condition stands on it; None where that has no order."""
+
+    name: str
+    place: Callable[[Condition], Place | None]
+
+
+def unseen_dose(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
+    """The conditions of one dose are tested; other doses of the same perturbations stay."""
+    conditions = perturbed(data)
+    doses = sorted({c.dose for c in conditions if c.dose is not None})
+    if not doses:
+        msg = "the data name no doses, so none can be held out: say which column they are in, or choose another --kind."
+        raise SplitError(msg)
+    if settings.dose is None:
+        msg = f"--kind unseen-dose needs the dose that is tested: say --dose, one of {in_words(doses)}."
+        raise SettingsError(msg)
+    wanted = settings.dose.replace(" ", "").casefold()
+    held = [c for c in conditions if c.dose is not None and c.dose.casefold() == wanted]
+    if not held:
+        msg = f"no perturbation has the dose {settings.dose!r}: the data have {in_words(doses)}."
+        raise SplitError(msg)
+    return (_plan(conditions, held, settings, f"unseen-dose:{held[0].dose}", DOSE),)
+
+
+def unseen_time(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
+    """The conditions of one time are tested; other times of the same perturbations stay."""
+    conditions = perturbed(data)
+    hours = [f"{time:g}" for time in sorted({c.time for c in conditions if c.time is not None})]
+    if not hours:
+        msg = "the data name no times, so none can be held out: say which column they are in, or choose another --kind."
+        raise SplitError(msg)
+    if settings.time is None:
+        msg = f"--kind unseen-time needs the time that is tested, in hours: say --time, one of {in_words(hours)}."
+        raise SettingsError(msg)
+    held = [c for c in conditions if c.time == settings.time]
+    if not held:
+        msg = f"nothing was measured at {settings.time:g} h: the data have {in_words(hours)} h."
+        raise SplitError(msg)
+    return (_plan(conditions, held, settings, f"unseen-time:{settings.time:g}h", TIME),)
+
+
+def _plan(
+    conditions: Sequence[Condition], held: Sequence[Condition], settings: SplitSettings, name: str, axis: Axis
+) -> Plan:
+    what, place = axis.name, axis.place
+    if settings.test_perturbations is not None:
+        listed = tested_perturbations(settings.test_perturbations, conditions)
+        wanted = {Condition("", one).agent for one in listed}
+        held = [c for c in held if c.agent in wanted]
+        if not held:
+            msg = f"none of the perturbations of {settings.test_perturbations} was measured at the tested {what}: name others."
+            raise SplitError(msg)
+    tested = set(held)
+    train = tuple(c for c in conditions if c not in tested)
+    agents = sorted({c.agent for c in held})
+    if not train:
+        msg = f"every condition has the tested {what}, so that nothing is left to learn from: choose another."
+        raise SplitError(msg)
+    others = {c.agent for c in train if place(c) == place(held[0])}
+    beside = (
+        f", and from {times(len(others), 'other perturbation')} at this {what}"
+        if others
+        else f"; nothing else is seen at this {what}"
+    )
+    claim = (
+        f"A good score shows that the responses to {times(len(agents), 'perturbation')} ({in_words(agents)}) at the {what} "
+        f"{name.partition(':')[2]} can be told from their other {what}s{beside}. It says nothing of perturbations that were never "
+        f"measured, nor of other unseen {what}s."
+    )
+    return Plan(
+        name=name, claim=claim + _extrapolation(held, train, axis), train=train, validation=(), test=tuple(held)
+    )
+
+
+def _extrapolation(held: Sequence[Condition], train: Sequence[Condition], axis: Axis) -> str:
+    """What a reader must know where training has only smaller, or only larger, doses or times of a tested condition."""
+    what, place = axis.name, axis.place
+    seen: dict[tuple[str, str], set[Place | None]] = {}
+    for condition in train:
+        seen.setdefault((condition.context, condition.agent), set()).add(place(condition))
+    counts = dict.fromkeys(("below", "above", "unknown", "none"), 0)
+    for condition in held:
+        places, here = seen.get((condition.context, condition.agent), set()), place(condition)
+        comparable = [other[1] for other in places if other is not None and here is not None and other[0] == here[0]]
+        if not places - {here}:
+            counts["none"] += 1
+        elif here is None or not comparable:
+            counts["unknown"] += 1
+        elif all(number < here[1] for number in comparable):
+            counts["below"] += 1
+        elif all(number > here[1] for number in comparable):
+            counts["above"] += 1
+    told = {
+        "below": f"this is extrapolation: all {what}s in training are lower",
+        "above": f"this is extrapolation: all {what}s in training are higher",
+        "unknown": f"it cannot be told whether the {what}s in training lie on both sides, as their names have no order",
+        "none": f"training has no other {what} in their context",
+    }
+    total = len(held)
+    return "".join(f" For {n:,} of {times(total, 'tested condition')} {told[key]}." for key, n in counts.items() if n)
+
+
+def _place_of_dose(condition: Condition) -> Place | None:
+    dose = condition.dose
+    if dose is None:
+        return None
+    if dose.casefold() in LEVELS:
+        return "level", LEVELS[dose.casefold()]
+    match = _NUMBER.fullmatch(dose)
+    return (match[2].strip(), float(match[1])) if match else None
+
+
+def _place_of_time(condition: Condition) -> Place | None:
+    return None if condition.time is None else ("h", condition.time)
+
+
+DOSE, TIME = Axis("dose", _place_of_dose), Axis("time", _place_of_time)
