@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from cycseq.benchmarking.tuning.search import tune
     from cycseq.benchmarking.tuning.settings import TuneSettings
     from cycseq.data.dataset import Condition, PerturbationData
+    from cycseq.data.effects import Effects
+    from cycseq.formats.effects.kind import is_effects
+    from cycseq.formats.effects.read import read_effects
     from cycseq.formats.inspect import inspect_file
     from cycseq.formats.read import read
     from cycseq.formats.settings import ReadSettings
@@ -49,6 +52,9 @@ _WHERE = {
         "Condition",
         "PerturbationData",
     ),
+    "cycseq.data.effects": ("Effects",),
+    "cycseq.formats.effects.kind": ("is_effects",),
+    "cycseq.formats.effects.read": ("read_effects",),
     "cycseq.formats.inspect": ("inspect_file",),
     "cycseq.formats.read": ("read",),
     "cycseq.formats.settings": ("ReadSettings",),
@@ -89,6 +95,7 @@ __all__ = [
     "BenchmarkSettings",
     "CompareSettings",
     "Condition",
+    "Effects",
     "EvaluateSettings",
     "PerturbationData",
     "PrepareSettings",
@@ -107,12 +114,14 @@ __all__ = [
     "evaluate",
     "fit_run",
     "inspect_file",
+    "is_effects",
     "load_model",
     "make_splits",
     "paired_differences",
     "pathway_scores",
     "prepare",
     "read",
+    "read_effects",
     "read_gmt",
     "reliability",
     "simulate",

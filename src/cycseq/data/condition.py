@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple, Self
 
-from cycseq.data.usual_names import CONTROL, canonical_perturbation
+from cycseq.data.usual_names import CONTROL, canonical_perturbation, parts_of
 from cycseq.errors import DataError
 
 _TIME = re.compile(r"(\d+(?:\.\d+)?)h")
@@ -42,9 +42,8 @@ class Condition(NamedTuple):
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The single perturbations that it is made of; none for control. ``"IFN+"`` is one: its name has an empty part."""
-        parts = tuple(self.agent.split("+"))
-        return () if self.is_control else parts if all(parts) else (self.agent,)
+        """The single perturbations that it is made of; none for control."""
+        return () if self.is_control else parts_of(self.agent)
 
     def __str__(self) -> str:
         return f"{self.context}:{self.perturbation}"

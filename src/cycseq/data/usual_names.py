@@ -78,16 +78,27 @@ UNLABELLED = frozenset(
 def canonical_perturbation(label: str, controls: Iterable[str]) -> str:
     """`ctrl+A`, `A+ctrl` and `A` are `A`; `B+A` is `A+B`; any control label is `control`.
 
-    A label with an empty part (``"IFN+"``) is a name, not a combination. `A+ctrl` is `A` whatever the controls are.
+    `A+ctrl` is `A` whatever the controls are. Dose and time stay behind it: `B+A@10uM@24h` is `A+B@10uM@24h`.
     """
     control_names = {name.casefold() for name in controls} | {CONTROL}
     if label.strip().casefold() in control_names:
         return CONTROL
-    parts = [part.strip() for part in label.split("+")]
-    if len(parts) == 1 or not all(parts):
+    agent, at, treatment = label.strip().partition("@")
+    parts = parts_of(agent)
+    if len(parts) == 1:
         return label.strip()
     perturbing = {part for part in parts if part.casefold() not in control_names and usual_kind(part) is None}
-    return "+".join(sorted(perturbing)) or CONTROL
+    return "+".join(sorted(perturbing)) + at + treatment if perturbing else CONTROL
+
+
+def parts_of(agent: str) -> tuple[str, ...]:
+    """The single perturbations that a name joins by ``+``.
+
+    A name with an empty part (``"IFN+"``), or with a ``+`` in brackets (``"g(+)-JQ1"``), is one perturbation.
+    """
+    parts = tuple(part.strip() for part in agent.split("+"))
+    whole = all(part and part.count("(") == part.count(")") and part.count("[") == part.count("]") for part in parts)
+    return parts if whole else (agent.strip(),)
 
 
 def perturbation_of_guides(label: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from cycseq.data.settings import ObsKeys, OtherControls, SaidScale
+from cycseq.data.settings import ObsKeys, OtherControls, SaidEffectScale, SaidScale
 
 Orientation = Literal["cells-by-genes", "genes-by-cells"]
 CORPUS = (
@@ -42,10 +42,11 @@ class ReadSettings:
     split_by: str | None = None
     """obs column, such as the time, each level of which becomes a context of its own (`K562_time_24`) with its own
     controls; times are pooled otherwise."""
-    scale: SaidScale | None = None
+    scale: SaidScale | SaidEffectScale | None = None
     """What the values are: `counts`; `log1p`, the natural logarithm of 1 + counts per 10,000 (or per another total, to be
     taken as they are); `log2`, the same to base 2; `normalised`, counts of equal totals without a logarithm; `scaled`,
-    standardised genes. Found from the values if left out."""
+    standardised genes. Of effects: `log1p` (differences of log1p means), `log_fold_change` (natural), `log2_fold_change`, `z` or
+    `rank`. Found from the values if left out."""
     layer: str | None = None
     """Take the values from this layer instead of X; `raw` takes `.raw`, `obsm/NAME` takes predictions
     that lie there (real cells are read from X then)."""
@@ -65,6 +66,17 @@ class ReadSettings:
     """Columns of a CSV of cells that are labels, not genes, though they hold numbers; usual names need not be said."""
     genes_file: Path | None = None
     """Names of the genes, one a line, for NPY and NPZ files, and for h5ad whose genes are only numbered."""
+    kind: Literal["cells", "effects"] | None = None
+    """Whether the rows are cells (or samples), or effects of whole conditions: differences to controls. Found if left out."""
+    doses: Literal["separate", "pool"] | None = None
+    """Whether doses and times of a perturbation are conditions of their own. Cells are pooled if left out; effects, and what
+    `cycseq summarize` makes of cells, are separate where there are several."""
+    dose_key: str | None = None
+    """obs column of the dose: numbers with units ('10 uM'), or names of levels."""
+    dose_unit: str | None = None
+    """Unit of doses that are bare numbers: nM, uM, ug/mL, mg/kg, Gy and the like."""
+    time_key: str | None = None
+    """obs column of the time; bare numbers are hours."""
 
     memory: str | None = None
     """How much memory may be used, for example 4GiB: values of an h5ad or zarr file that take more than a quarter of it

@@ -1,0 +1,189 @@
+"""A table of effects as it stands in a file becomes `Effects`: labels, doses and times, scale, one row a condition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+from jaxtyping import Int
+
+from cycseq.data.condition import Condition, treatment_name
+from cycseq.data.effects import Effects
+from cycseq.data.label_columns import find_columns, named_column
+from cycseq.data.usual_names import (
+    CONTEXT_NAMES,
+    CONTROL,
+    PERTURBATION_NAMES,
+    UNLABELLED,
+    canonical_perturbation,
+    usual_kind,
+)
+from cycseq.data.validate import check_names
+from cycseq.errors import DataError
+from cycseq.formats.effects.replicates import combine_replicates
+from cycseq.formats.effects.scales import decide_effect_scale
+from cycseq.formats.effects.table import CONTEXTS, PERTURBATIONS, EffectTable
+from cycseq.formats.effects.treatments import Treatments, read_treatments
+from cycseq.formats.settings import ReadSettings
+
+ORIGINS = ("batch", "plate", "well", "pool_id", "det_plate", "donor", "study")
+"""Columns that tell what conditions have in common besides biology: of several rows all are named, joined by ``|``."""
+
+
+def effects_of_table(table: EffectTable, settings: ReadSettings, context: str) -> Effects:
+    """Effects with one row for each condition.
+
+    Parameters
+    ----------
+    table
+        As a reader gave it.
+    settings
+        What is not to be found.
+    context
+        The context of all rows where no column names one.
+
+    Raises
+    ------
+    DataError
+        If labels, doses, scale or values are not what they must be.
+    """
+    labels, where = _labels(table.obs, settings.perturbation_key, (*PERTURBATION_NAMES, *PERTURBATIONS), "perturbation")
+    contexts, context_where = _labels(table.obs, settings.context_key, (*CONTEXT_NAMES, *CONTEXTS), "context", context)
+    treatments = read_treatments(table.obs, labels, settings)
+    agents = [CONTROL if usual_kind(name) else canonical_perturbation(name, ()) for name in treatments.agent]
+    notes = [*table.notes, f"perturbation <- {where} ({len(set(agents) - {CONTROL})})"]
+    notes.append(f"context <- {context_where} ({len(set(contexts))})")
+    taken, left_out = _rows(table, agents, contexts, treatments, settings)
+    names, more = treatment_names([agents[i] for i in taken], treatments, taken, pool=settings.doses == "pool")
+    conditions = [Condition(contexts[i], name) for i, name in zip(taken, names, strict=True)]
+    for kind, each in (("perturbations", {c.perturbation for c in conditions}), ("contexts", {*contexts})):
+        check_names(pd.Index(sorted(each)), kind)
+    decision = decide_effect_scale(table.values[taken], settings.scale, table.uns, source=table.source)
+    distinct = list(dict.fromkeys(conditions))
+    place = {condition: i for i, condition in enumerate(distinct)}
+    groups = np.array([place[condition] for condition in conditions], dtype=np.int64)
+    of_context = np.unique([condition.context for condition in distinct], return_inverse=True)[1].astype(np.int64)
+    se = None if table.se is None else decision.convert(table.se[taken])
+    combined = combine_replicates(decision.convert(table.values[taken]), se, groups, of_context)
+    effects = Effects.from_arrays(
+        combined.effect,
+        distinct,
+        list(ad.utils.make_index_unique(table.genes) if settings.make_unique else table.genes),
+        scale=decision.scale,
+        layers={} if combined.se is None else {"se": combined.se},
+        notes=(*notes, *treatments.notes, *more, *left_out, decision.note(), *combined.notes),
+    )
+    return add_columns(effects, table.obs.iloc[taken], groups, treatments.dose_number[taken], treatments.levels)
+
+
+def add_columns(
+    effects: Effects,
+    rows: pd.DataFrame,
+    groups: Int[np.ndarray, "rows"],
+    dose_number: np.ndarray,
+    levels: Sequence[str],
+) -> Effects:
+    """The same effects, with the doses in their order, the numbers behind them, and what the rows of a condition share.
+
+    Parameters
+    ----------
+    effects
+        One row for each condition.
+    rows
+        obs of the rows that they come from.
+    groups
+        The condition of each of these.
+    dose_number
+        The number of the dose of each, NaN where it has none.
+    levels
+        Doses in their order.
+    """
+    obs = effects.adata.obs
+    of_group = pd.Series(dose_number).groupby(groups)
+    number = of_group.median().reindex(range(len(obs))).to_numpy()
+    if np.isfinite(number).any():
+        obs["dose_value"] = number
+    dose = obs["dose"].astype(str)
+    order = [level for level in levels if level in set(dose)]
+    if len(order) > 1:
+        obs["dose"] = pd.Categorical(dose, categories=["", *order], ordered=True)
+    for column in map(str, rows.columns):
+        if column in obs:
+            continue
+        values = rows[column].groupby(groups)
+        if (values.nunique() <= 1).all():
+            first = values.first().reindex(range(len(obs)))
+            numeric = pd.api.types.is_numeric_dtype(first) and not pd.api.types.is_bool_dtype(first)
+            obs[column] = first.to_numpy(dtype=np.float64) if numeric else pd.Categorical(first.astype(str).to_numpy())
+        elif column.casefold() in ORIGINS:
+            joined = values.agg(lambda each: "|".join(sorted(set(each.dropna().astype(str)))))
+            obs[column] = pd.Categorical(joined.reindex(range(len(obs))).to_numpy())
+    return effects
+
+
+def treatment_names(
+    agents: Sequence[str], treatments: Treatments, rows: Sequence[int] | np.ndarray, *, pool: bool
+) -> tuple[list[str], list[str]]:
+    """The perturbation of each of these rows with dose and time, where the data have several; and sentences."""
+    doses = ["" if agent == CONTROL else treatments.dose[i] for agent, i in zip(agents, rows, strict=True)]
+    times = [np.nan if agent == CONTROL else float(treatments.time[i]) for agent, i in zip(agents, rows, strict=True)]
+    notes = []
+    with_dose, with_time = len({*doses} - {""}) > 1, len({time for time in times if time == time}) > 1  # noqa: PLR0124
+    if pool and (with_dose or with_time):
+        notes.append("doses and times are pooled, as said")
+        with_dose = with_time = False
+    names = [
+        treatment_name(agent, dose if with_dose else None, time if with_time and np.isfinite(time) else None)
+        for agent, dose, time in zip(agents, doses, times, strict=True)
+    ]
+    if with_dose or with_time:
+        shown = next(name for name in names if "@" in name)
+        notes.append(f"doses and times are parts of conditions, such as {shown!r}")
+    return names, notes
+
+
+def _labels(
+    obs: pd.DataFrame, named: str | None, usual: Sequence[str], what: str, default: str | None = None
+) -> tuple[list[str], str]:
+    """The label of every row, empty where there is none, and where it stands."""
+    column = named_column(obs, named, what) if named else next(iter(find_columns(obs, usual)), None)
+    if column is None:
+        if default is not None:
+            return [default] * len(obs), f"{default!r}, as no column names one (--context-key does)"
+        msg = (
+            f"no obs column names the {what}: looked for {', '.join(usual)}; found {', '.join(map(str, obs.columns)) or 'none'}. "
+            f"Say --{what}-key COLUMN."
+        )
+        raise DataError(msg, option=f"--{what}-key COLUMN")
+    texts = [str(label).strip() for label in obs[column]]
+    return ["" if text.casefold() in UNLABELLED else text for text in texts], f"obs[{column!r}]"
+
+
+def _rows(
+    table: EffectTable, agents: Sequence[str], contexts: Sequence[str], treatments: Treatments, settings: ReadSettings
+) -> tuple[Int[np.ndarray, "rows"], list[str]]:
+    """The rows that hold effects, and what was left out."""
+    labelled = np.array([bool(agent) and bool(context) for agent, context in zip(agents, contexts, strict=True)])
+    if not labelled.all() and not settings.drop_unlabelled:
+        first = table.obs.index[~labelled][0]
+        msg = (
+            f"{int((~labelled).sum()):,} of {len(agents):,} rows have no perturbation or no context (first: {first}). Label "
+            "them, or leave them out with --drop-unlabelled true."
+        )
+        raise DataError(msg, option="--drop-unlabelled true")
+    control = labelled & (np.array([agent == CONTROL for agent in agents]) | treatments.untreated)
+    empty = np.isnan(table.values).all(axis=1) & labelled & ~control
+    taken = labelled & ~control & ~empty
+    names = np.asarray(contexts, dtype=object)
+    lacking = sorted(set(names[empty]) - set(names[taken]))
+    if lacking:
+        msg = f"nothing was measured in context {lacking[0]!r}: all of its values are NaN. Leave its rows out of the file."
+        raise DataError(msg)
+    if not taken.any():
+        msg = "no row holds an effect of a perturbation: all are controls or without a label."
+        raise DataError(msg)
+    what = ((~labelled, "without a label"), (control, "of controls"), (empty, "in which no gene was measured"))
+    notes = [f"{int(rows.sum()):,} rows {words} were left out" for rows, words in what if rows.any()]
+    return np.flatnonzero(taken), notes

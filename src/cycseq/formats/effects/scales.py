@@ -1,0 +1,153 @@
+"""What the numbers in a table of effects are: by what the file says of them, by the values where they are certain, or as said."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtri_exp
+
+from cycseq.data.effects import EffectScale, EffectValues
+from cycseq.errors import DataError
+
+TEXT_NAMES = ("scale", "effect_scale", "value", "values", "unit", "units", "description")
+"""Names in uns under which a file may say what its values are; sentences of up to `LONGEST` characters are read."""
+LONGEST = 1000
+EXPRESSION = re.compile(
+    r"intensit|\bcounts?\b|\bcpm\b|\btpm\b|\b[fr]pkm\b|expression level|log-?normali[sz]ed|\brma\b", re.I
+)
+"""What is said of values that are no differences."""
+FOLD = re.compile(r"fold[ -_]?changes?|\blfc\b|log(?:2|10|e)?_?fc\b|\bln_?fc\b", re.I)
+PATTERNS: tuple[tuple[re.Pattern[str], EffectScale], ...] = (
+    (re.compile(r"rank", re.I), "rank"),
+    (re.compile(r"\bz\b|z-?_?scores?|modz|standardi[sz]ed|t-?statistic", re.I), "z"),
+    (re.compile(r"(delta|differences?|minus|change) .*log1p|log1p.*(delta|differences?|minus|change)", re.I), "log1p"),
+)
+SIGNED_P = re.compile(r"sign(ed)?[ _]?(\(\w+\) ?)?([x*] ?)?-? ?log[ _]?10[ _(]*p", re.I)
+"""The sign of an effect times -log10 of its P value, as OP3's `de_train` has it: z-scores follow from it."""
+BASES = (
+    (re.compile(r"log[ _]?2|\blfc\b|deseq", re.I), math.log(2)),
+    (re.compile(r"log[ _]?10", re.I), math.log(10)),
+    (re.compile(r"natural|\bln|log[ _]?e\b|base e", re.I), 1.0),
+)
+"""Of fold changes: what a file may say of the base, and what makes natural logarithms of it."""
+SAID: dict[str, tuple[EffectScale, float]] = {
+    "log1p": ("log1p", 1.0),
+    "log_fold_change": ("log_fold_change", 1.0),
+    "log2_fold_change": ("log_fold_change", math.log(2)),
+    "z": ("z", 1.0),
+    "rank": ("rank", 1.0),
+}
+"""What users say of effects, and what becomes of it."""
+ALIKE = 1e-2
+"""Rows hold the same values in another order where they differ by no more, once sorted."""
+FEWEST_GENES = 50
+"""A table with fewer genes tells no ranks by its values."""
+
+
+@dataclass(frozen=True)
+class ScaleDecision:
+    """The scale of a table of effects."""
+
+    scale: EffectScale
+    factor: float
+    """What the values are multiplied with; NaN for signed -log10 P values, which become z-scores."""
+    reason: str
+    """How it is known, in words."""
+
+    def convert(self, values: EffectValues) -> EffectValues:
+        """Values or standard errors on the scale; the same memory where they are so already."""
+        if np.isnan(self.factor):
+            z = -ndtri_exp(-np.abs(values.astype(np.float64)) * math.log(10) - math.log(2))
+            return (np.sign(values) * z).astype(np.float32)  # type: ignore[no-any-return]
+        return values if self.factor == 1 else values * np.float32(self.factor)
+
+    def note(self) -> str:
+        """A sentence to print."""
+        converted = "" if self.factor == 1 else f"; converted to natural logarithms (x {self.factor:.4f})"
+        converted = "; z-scores of these two-sided P values" if np.isnan(self.factor) else converted
+        return f"scale: {self.scale} ({self.reason}{converted})"
+
+
+def decide_effect_scale(
+    values: EffectValues, said: str | None, uns: Mapping[str, Any], *, source: str = ""
+) -> ScaleDecision:
+    """The scale of a table of effects.
+
+    Parameters
+    ----------
+    values
+        Conditions x genes, NaN where nothing was measured.
+    said
+        A key of `SAID`, or None to find out.
+    uns
+        What the file says, under any of `TEXT_NAMES`.
+    source
+        A text beside the values that may tell, such as the name of their column.
+
+    Raises
+    ------
+    DataError
+        If neither the file nor the values tell, or if both are at odds with what was said.
+    """
+    if said is not None:
+        if said not in SAID:
+            msg = f"--scale {said} is no scale of effects: say {', '.join(SAID)}."
+            raise DataError(msg)
+        return ScaleDecision(*SAID[said], "as said")
+    for name, text in _texts(uns, source):
+        if (decision := scale_in_text(text)) is not None:
+            return ScaleDecision(*decision, f"{name} says {_short(text)!r}")
+    if same_values_in_each_row(values):
+        return ScaleDecision("rank", 1.0, "every row holds the same values in another order")
+    shown = next((f"; {name} says {_short(text)!r}" for name, text in _texts(uns, source)), "")
+    msg = (
+        f"the file does not tell what its effects are (values from {np.nanmin(values):.3g} to {np.nanmax(values):.3g}{shown}): "
+        f"say --scale {', --scale '.join([*SAID][:-1])} or --scale rank."
+    )
+    raise DataError(msg, option="--scale log2_fold_change")
+
+
+def scale_in_text(text: str) -> tuple[EffectScale, float] | None:
+    """The scale that a text names, with the factor to natural logarithms; None where it names none for certain."""
+    if SIGNED_P.search(text) and "rank" not in text.casefold():
+        return "z", math.nan
+    for pattern, scale in PATTERNS:  # a rank may be one of fold changes, not the other way round
+        if pattern.search(text):
+            return scale, 1.0
+    if FOLD.search(text):
+        return next((("log_fold_change", factor) for pattern, factor in BASES if pattern.search(text)), None)
+    return None
+
+
+def names_expression(text: str) -> bool:
+    """Whether a text says that values are levels of expression, not differences."""
+    return scale_in_text(text) is None and not FOLD.search(text) and EXPRESSION.search(text) is not None
+
+
+def texts_of(uns: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The sentences under names that may tell the scale, with those names."""
+    folded = {str(name).casefold(): name for name in reversed([*uns])}
+    found = [(folded[name], uns[folded[name]]) for name in TEXT_NAMES if name in folded]
+    return [(f"uns[{name!r}]", text) for name, text in found if isinstance(text, str) and len(text) <= LONGEST]
+
+
+def same_values_in_each_row(values: EffectValues) -> bool:
+    """Whether all rows are orders of the same values, as scores of ranks are where every row has all genes."""
+    few = values[:: max(1, len(values) // 50)]
+    if len(few) < 3 or few.shape[1] < FEWEST_GENES or np.isnan(few).any():
+        return False
+    ordered = np.sort(few, axis=1)
+    return bool(np.abs(ordered - ordered[0]).max() <= ALIKE and np.unique(ordered[0]).size > FEWEST_GENES / 2)
+
+
+def _texts(uns: Mapping[str, Any], source: str) -> list[tuple[str, str]]:
+    return [*([("the name of the values", source)] if source else []), *texts_of(uns)]
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,228 @@
+"""Dose and time of every row of obs: from columns, or from the ends of labels ("trametinib 100 nM")."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
+
+from cycseq.data.label_columns import find_columns, named_column
+from cycseq.data.treatments import Dose, hours_in, parse_dose, parse_hours, parse_treatment, unit_of_dose, usual_unit
+from cycseq.data.usual_names import DOSE_NAMES, TIME_NAMES, UNLABELLED, kind_of_control
+from cycseq.errors import DataError
+from cycseq.formats.settings import ReadSettings
+
+DOSES = (*dict.fromkeys(("dose", *DOSE_NAMES)), "pert_idose", "pert_dose", "dose_level", "concentration", "conc")
+"""Columns of doses; the first that is there counts, and numbers in another one order the names of its levels."""
+DOSE_UNITS = ("dose_unit", "dose_units", "pert_dose_unit", "concentration_unit", "conc_unit")
+TIMES = (*TIME_NAMES, "time_h", "time_hr", "time_hours", "pert_itime", "pert_time", "exposure_time")
+TIME_UNITS = ("time_unit", "time_units", "pert_time_unit")
+DAYS = ("day", "days", "day_name", "dpi")
+"""Columns whose bare numbers are days; those of other columns are hours."""
+LABELS = ""
+"""Stands for the ends of labels where no column holds the doses."""
+SHOWN = 4
+
+
+@dataclass(frozen=True)
+class Treatments:
+    """What was done to every row, apart from the context."""
+
+    agent: tuple[str, ...]
+    """Perturbation without dose and time."""
+    dose: tuple[str, ...]
+    """Number and unit, or the name of a level; empty where there is none."""
+    dose_number: Float[np.ndarray, "rows"]
+    """The number of the dose in the one unit of the data, or of the level; NaN where there is none."""
+    levels: tuple[str, ...]
+    """The doses in their order."""
+    time: Float[np.ndarray, "rows"]
+    """Hours; NaN where there is none."""
+    untreated: Bool[np.ndarray, "rows"]
+    """Rows whose dose is none at all: 0, or a level that is called control."""
+    notes: tuple[str, ...]
+
+    def without_doses(self) -> Treatments:
+        """The same rows, their doses not told apart."""
+        return replace(self, dose=("",) * len(self.dose), dose_number=np.full(len(self.dose), np.nan), levels=())
+
+
+def read_treatments(obs: pd.DataFrame, labels: Sequence[str], settings: ReadSettings) -> Treatments:
+    """Dose and time of every row.
+
+    Parameters
+    ----------
+    obs
+        One row for each row of the data.
+    labels
+        The perturbation of each row.
+    settings
+        `dose_key`, `dose_unit` and `time_key`, where they are not to be found.
+
+    Raises
+    ------
+    DataError
+        If doses have no unit, or units that measure different things.
+    """
+    dose_column = _column(obs, settings.dose_key, DOSES, "dose")
+    time_column = _column(obs, settings.time_key, TIMES, "time")
+    agent, dose_text, time_text = list(labels), [""] * len(labels), [""] * len(labels)
+    if dose_column is None and time_column is None:
+        parsed = {label: parse_treatment(label) for label in set(labels)}
+        agent, dose_text, time_text = (list(part) for part in zip(*(parsed[label] for label in labels), strict=True))
+    if dose_column is not None:
+        dose_text = _texts(obs[dose_column])
+    if time_column is not None:
+        time_text = _texts(obs[time_column])
+    where = dose_column or LABELS
+    doses, number, untreated, levels, notes = _doses(obs, dose_text, where, settings)
+    time, time_notes = _times(obs, time_text, time_column)
+    return Treatments(tuple(agent), tuple(doses), number, levels, time, untreated, (*notes, *time_notes))
+
+
+def _column(obs: pd.DataFrame, named: str | None, names: Sequence[str], what: str) -> str | None:
+    """The column that was named, or the first of the usual ones that says something."""
+    if named is not None:
+        return named_column(obs, named, what)
+    by_unit = [c for c in map(str, obs.columns) if what == "dose" and _unit_in_name(c)]
+    return next((c for c in (*find_columns(obs, names), *by_unit) if any(_texts(obs[c]))), None)
+
+
+def _place(column: str) -> str:
+    return "the ends of labels" if column == LABELS else f"obs[{column!r}]"
+
+
+def _unit_in_name(column: str) -> str | None:
+    """``"uM"`` for ``dose_uM`` and ``concentration (µM)``."""
+    match = re.fullmatch(r"(?:dose|conc|concentration)[ _.(\[]+(.+?)[)\]]?", column, re.IGNORECASE)
+    return unit_of_dose(match[1]) if match else None
+
+
+def _texts(values: pd.Series) -> list[str]:
+    """Labels without blanks around them; empty where there is none."""
+    codes, names = pd.factorize(values)
+    texts = [f"{name:g}" if isinstance(name, float) else str(name).strip() for name in names]
+    known = ["" if text.casefold() in UNLABELLED else text for text in texts]
+    return np.array([*known, ""], dtype=object)[codes].tolist()  # type: ignore[no-any-return]
+
+
+def _doses(
+    obs: pd.DataFrame, texts: Sequence[str], where: str, settings: ReadSettings
+) -> tuple[list[str], np.ndarray, np.ndarray, tuple[str, ...], list[str]]:
+    """Canonical doses, their numbers, which rows are untreated, the order of the doses, and sentences."""
+    units = _units(obs, where, settings, len(texts))
+    each = {pair: _dose(*pair) for pair in set(zip(texts, units, strict=True))}
+    parsed = [each[pair] for pair in zip(texts, units, strict=True)]
+    untreated = np.array([_is_untreated(text, dose) for text, dose in zip(texts, parsed, strict=True)], dtype=bool)
+    numbered = [dose for dose, none in zip(parsed, untreated, strict=True) if dose is not None and not none]
+    named = any(text and dose is None for text, dose, none in zip(texts, parsed, untreated, strict=True) if not none)
+    if not numbered or where.casefold() == "dose_level":
+        return _levels(obs, texts, untreated, where)
+    if named:
+        odd = next(text for text, dose in zip(texts, parsed, strict=True) if text and dose is None)
+        msg = f"{_place(where)} holds doses such as {numbered[0]} and also {odd!r}, which is no dose: write a number with its unit."
+        raise DataError(msg)
+    _check_units(numbered, where)
+    unit = usual_unit(numbered)
+    same = [None if dose is None or none else dose.in_unit(unit) for dose, none in zip(parsed, untreated, strict=True)]
+    number = np.array([np.nan if dose is None else dose.number for dose in same])
+    ordered = sorted({dose for dose in same if dose is not None}, key=lambda dose: dose.number)
+    levels = tuple(map(str, ordered))
+    others = sorted({dose.unit for dose in numbered} - {unit})
+    notes = [f"dose <- {_place(where)} ({len(levels)} doses, {levels[0]} to {levels[-1]}" + (
+        f"; {', '.join(others)} written as {unit})" if others else ")")]  # fmt: skip
+    return ["" if dose is None else str(dose) for dose in same], number, untreated, levels, notes
+
+
+def _units(obs: pd.DataFrame, where: str, settings: ReadSettings, n: int) -> list[str]:
+    """The unit of each row's bare number: as said, of a column, or in the name of the column of doses."""
+    if settings.dose_unit is not None:
+        return [settings.dose_unit] * n
+    column = next(iter(find_columns(obs, DOSE_UNITS)), None)
+    return _texts(obs[column]) if column else [_unit_in_name(where) or ""] * n
+
+
+def _dose(text: str, unit: str) -> Dose | None:
+    dose = parse_dose(text)
+    return Dose(dose.number, unit_of_dose(unit) or "") if dose is not None and not dose.unit else dose
+
+
+def _is_untreated(text: str, dose: Dose | None) -> bool:
+    return bool(text) and (dose.number == 0 if dose is not None else kind_of_control(text) is not None)
+
+
+def _check_units(doses: Sequence[Dose], where: str) -> None:
+    """Raise `DataError` for doses without a unit, and for two units of which none is a multiple of the other."""
+    examples: dict[str, Dose] = {}
+    for dose in doses:
+        examples.setdefault(dose.quantity, dose)
+    if "" in examples:
+        some = ", ".join(list(dict.fromkeys(str(dose) for dose in doses if not dose.unit))[:SHOWN])
+        msg = (
+            f"the doses in {_place(where)} have no unit ({some}): say --dose-unit uM (or nM, ug/mL, mg/kg, ...), or write it behind "
+            "each number."
+        )
+        raise DataError(msg, option="--dose-unit uM")
+    if len(examples) > 1:
+        (one, a), (other, b), *_ = examples.items()
+        msg = (
+            f"the doses in {_place(where)} are in units that measure different things, {a} ({one}) and {b} ({other}), and cannot stand "
+            "on one scale: give a file for each, or leave doses out with --doses pool."
+        )
+        raise DataError(msg, option="--doses pool")
+
+
+def _levels(
+    obs: pd.DataFrame, texts: Sequence[str], untreated: np.ndarray, where: str
+) -> tuple[list[str], np.ndarray, np.ndarray, tuple[str, ...], list[str]]:
+    """Doses that have names: as they are, in the order of their concentrations where a column has these."""
+    doses = ["" if none else text for text, none in zip(texts, untreated, strict=True)]
+    number = np.full(len(doses), np.nan)
+    names = sorted(set(doses) - {""})
+    if not names:
+        return doses, number, untreated, (), []
+    column = next((c for c in find_columns(obs, DOSES) if c != where and pd.api.types.is_numeric_dtype(obs[c])), None)
+    order = ""
+    if column is not None:
+        treated = np.array([dose != "" for dose in doses])
+        number = np.where(treated, obs[column].to_numpy(dtype=np.float64), np.nan)
+        median = pd.Series(number).groupby(np.array(doses, dtype=object)).median()
+        names = sorted(names, key=lambda name: (median.get(name, np.inf), name))
+        order = f", in the order of obs[{column!r}]"
+    elif order_of_levels := _usual_order(names):
+        names = order_of_levels
+    return doses, number, untreated, tuple(names), [f"dose <- {_place(where)} ({', '.join(names[:6])}{order})"]
+
+
+USUAL_LEVELS = ("lowest", "very low", "low", "middle", "medium", "mid", "moderate", "high", "very high", "highest")
+
+
+def _usual_order(names: Sequence[str]) -> list[str]:
+    """Names of levels from low to high, if all are usual ones."""
+    place = {name: USUAL_LEVELS.index(name.casefold()) for name in names if name.casefold() in USUAL_LEVELS}
+    return sorted(place, key=place.__getitem__) if len(place) == len(names) else []
+
+
+def _times(obs: pd.DataFrame, texts: Sequence[str], column: str | None) -> tuple[np.ndarray, list[str]]:
+    """Hours, and sentences."""
+    unit_column = next(iter(find_columns(obs, TIME_UNITS)), None)
+    usual = "day" if column is not None and column.casefold() in DAYS else ""
+    units = _texts(obs[unit_column]) if unit_column else [usual] * len(texts)
+    units = [unit if hours_in(unit) else usual for unit in units]
+    each = {pair: parse_hours(*pair) for pair in set(zip(texts, units, strict=True))}
+    hours = np.array([each[pair] for pair in zip(texts, units, strict=True)], dtype=np.float64)
+    unclear = sorted({text for text, value in zip(texts, hours, strict=True) if text and np.isnan(value)})
+    levels = np.unique(hours[np.isfinite(hours)])
+    notes = (
+        [f"time <- {_place(column or LABELS)} ({', '.join(f'{level:g} h' for level in levels[:6])})"]
+        if len(levels)
+        else []
+    )
+    if unclear:
+        n = sum(text in set(unclear) for text in texts)
+        notes.append(f"{n:,} rows have no single time ({', '.join(map(repr, unclear[:SHOWN]))}): theirs is left open")
+    return hours, notes
