@@ -175,6 +175,18 @@ def mu(n: Naive) -> tuple[np.ndarray, np.ndarray]:
     return n.real.mean(0)[n.kept], n.predicted.mean(0)[n.kept]
 
 
+def specific(n, mean: np.ndarray) -> np.ndarray:
+    return (mean - n.reference)[n.kept][None]
+
+
+def centred_rank(n) -> float:
+    """Share of the other real conditions whose specific response has a smaller cosine with the predicted one."""
+    kept, k = n.kept_by_all, len(n.others)
+    reference = (n.others.sum(0) - n.others) / (k - 1)
+    cosines = 1 - cdist((n.predicted.mean(0) - n.reference)[kept][None], (n.others - reference)[:, kept], "cosine")[0]
+    return (np.delete(cosines, n.own) < cosines[n.own]).mean()
+
+
 NAIVE = {
     "r2_mean": lambda n: r2_score(*mu(n)),
     "pearson2_mean": lambda n: stats.pearsonr(*mu(n)).statistic ** 2,
@@ -195,6 +207,9 @@ NAIVE = {
     "pearson_delta": lambda n: stats.pearsonr(n.delta, n.predicted_delta).statistic,
     "pearson_delta_specific": lambda n: (
         stats.pearsonr((n.real.mean(0) - n.reference)[n.kept], (n.predicted.mean(0) - n.reference)[n.kept]).statistic
+    ),
+    "cosine_delta_specific": lambda n: (
+        1 - cdist(specific(n, n.real.mean(0)), specific(n, n.predicted.mean(0)), "cosine").item()
     ),
     "cosine_delta": lambda n: 1 - cdist(n.delta[None], n.predicted_delta[None], "cosine").item(),
     "amplitude": lambda n: np.linalg.lstsq(n.predicted_delta[:, None], n.delta, rcond=None)[0].item(),
@@ -218,6 +233,7 @@ NAIVE = {
     "deg_lfc_spearman": lambda n: stats.spearmanr(n.lfc(n.real)[n.degs()], n.lfc(n.predicted)[n.degs()]).statistic,
     "deg_auprc": lambda n: average_precision_score(n.degs(), -np.log10(n.p(n.predicted)[n.kept])),
     "retrieval_cosine": lambda n: rank(cosines(n), n.own),
+    "retrieval_cosine_centred": centred_rank,
     "retrieval_l1": lambda n: rank(np.abs(n.others - n.predicted.mean(0))[:, n.kept_by_all].sum(1), n.own),
     "centroid_accuracy": lambda n: rank(((n.others - n.predicted.mean(0))[:, n.kept_by_all] ** 2).sum(1), n.own),
 }

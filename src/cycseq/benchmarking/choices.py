@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cycseq.benchmarking.settings import BenchmarkSettings
-from cycseq.data.dataset import PerturbationData
+from cycseq.data.either import Data
 from cycseq.errors import FileError, SplitError, unknown_name
 from cycseq.models import MODELS, build_model
 from cycseq.score.settings import EvaluateSettings
@@ -56,9 +56,7 @@ def chosen_models(settings: BenchmarkSettings) -> tuple[str, ...]:
     return chosen
 
 
-def chosen_splits(
-    data: PerturbationData, settings: BenchmarkSettings, splitting: SplitSettings | None
-) -> tuple[Split, ...]:
+def chosen_splits(data: Data, settings: BenchmarkSettings, splitting: SplitSettings | None) -> tuple[Split, ...]:
     """The splits: made from the data where a kind is named, read where a file is.
 
     Raises
@@ -90,7 +88,7 @@ def chosen_splits(
 
 
 def everything_asked(
-    data: PerturbationData,
+    data: Data,
     settings: BenchmarkSettings,
     evaluation: EvaluateSettings,
     models: Sequence[str],

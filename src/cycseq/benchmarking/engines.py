@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from cycseq.benchmarking.on_cluster import on_cluster
 from cycseq.benchmarking.work import Failure, Unit, compute
-from cycseq.data.dataset import PerturbationData
+from cycseq.data.either import Data
 from cycseq.errors import CycseqError
 from cycseq.io.progress import track
 from cycseq.matrix.cluster import cluster
@@ -22,7 +22,7 @@ WATCH = "cycseq-watch"
 """Name of the thread that looks whether the starter lives."""
 
 
-def computed(data: PerturbationData, units: Sequence[Unit], jobs: int, scheduler: str | None) -> tuple[Failure, ...]:
+def computed(data: Data, units: Sequence[Unit], jobs: int, scheduler: str | None) -> tuple[Failure, ...]:
     """Compute and write every task of the units; what broke is returned.
 
     Parameters
@@ -58,7 +58,7 @@ def _shares(unit: Unit, wanted: int) -> list[Unit]:
     return [replace(unit, tasks=unit.tasks[i::n_shares]) for i in range(n_shares)]
 
 
-def _in_processes(data: PerturbationData, units: Sequence[Unit], jobs: int) -> Iterator[list[Failure]]:
+def _in_processes(data: Data, units: Sequence[Unit], jobs: int) -> Iterator[list[Failure]]:
     """On processes that read one copy of the cells (joblib maps large arrays from a file)."""
     from joblib import Parallel, delayed  # type: ignore[import-untyped]
     from joblib.externals.loky.process_executor import (  # type: ignore[import-untyped]
@@ -76,7 +76,7 @@ def _in_processes(data: PerturbationData, units: Sequence[Unit], jobs: int) -> I
         raise CycseqError(msg) from err
 
 
-def _computed_by_worker(starter: int, data: PerturbationData, unit: Unit) -> list[Failure]:
+def _computed_by_worker(starter: int, data: Data, unit: Unit) -> list[Failure]:
     """`compute`, on a process that ends itself within a second where the one that started it was killed."""
 
     def watch() -> None:

@@ -17,10 +17,10 @@ from uuid import uuid4
 
 from cycseq.benchmarking.cell import Cell
 from cycseq.benchmarking.work import Failure, Unit, failure, kept, outcomes, real_side
-from cycseq.data.dataset import PerturbationData
+from cycseq.data.either import Data
 from cycseq.errors import CycseqError
+from cycseq.run.parts import Parts
 from cycseq.score.reference import RealSide
-from cycseq.split.base import SplitParts
 
 MOST_DEATHS = 3
 """What so many workers died of is not tried again."""
@@ -33,7 +33,7 @@ SECONDS_TO_FETCH = 300
 KEPT = "Finished cells of the table are kept: run the same command again."
 
 
-def on_cluster(data: PerturbationData, units: Sequence[Unit], client: Any) -> Iterator[list[Failure]]:
+def on_cluster(data: Data, units: Sequence[Unit], client: Any) -> Iterator[list[Failure]]:
     """Compute units of one task each, write what comes back, and yield what broke of each, as they end."""
     crew, waiting, deaths = _Crew(client, data), list(units), Counter[str]()
     try:
@@ -63,7 +63,7 @@ def on_cluster(data: PerturbationData, units: Sequence[Unit], client: Any) -> It
 class _Crew:
     """The workers that the cluster has at each moment, and what each does."""
 
-    def __init__(self, client: Any, data: PerturbationData) -> None:
+    def __init__(self, client: Any, data: Data) -> None:
         self.client, self.data, self.token = client, data, uuid4().hex
         self.running: dict[str, tuple[Any, Unit]] = {}
         """What each worker computes: the future and the unit."""
@@ -146,7 +146,7 @@ def _in_words(err: BaseException) -> BaseException:
     return said
 
 
-_AT_HAND: dict[str, tuple[RealSide, SplitParts]] = {}
+_AT_HAND: dict[str, tuple[RealSide, Parts]] = {}
 """On a worker: the real side of the split that it computed last."""
 _TURN = threading.Lock()
 """On a worker of several threads: models draw from one random state, so that only one is fitted at a time."""
@@ -156,7 +156,7 @@ def _forget() -> None:
     _AT_HAND.clear()
 
 
-def _on_worker(data: PerturbationData, unit: Unit, token: str) -> list[Cell | Failure]:
+def _on_worker(data: Data, unit: Unit, token: str) -> list[Cell | Failure]:
     key = f"{token} {unit.split.name}"
     with _TURN:
         if key not in _AT_HAND:

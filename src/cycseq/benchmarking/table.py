@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from cycseq.benchmarking.cell import Cell, cell_path
@@ -18,7 +19,8 @@ from cycseq.benchmarking.engines import computed
 from cycseq.benchmarking.result import CELLS, OF_CELL, OF_REPRODUCIBLE, RECORD, SKIPPED, TABLES, BenchmarkResult
 from cycseq.benchmarking.settings import BenchmarkSettings
 from cycseq.benchmarking.work import PIECE, Failure, Task, Unit
-from cycseq.data.dataset import PerturbationData
+from cycseq.data.effects import Effects
+from cycseq.data.either import Data
 from cycseq.errors import FileError, SettingsError
 from cycseq.io.checksums import sha256
 from cycseq.io.files import alone, clear, text_of_path, write_text
@@ -29,16 +31,18 @@ from cycseq.score.ceiling import SPLIT_HALF
 from cycseq.score.certainty import COVERAGE, RELIABILITY
 from cycseq.score.evaluate import COLUMNS
 from cycseq.score.metrics import chosen
+from cycseq.score.reproducibility import COLUMNS as REPRODUCIBILITY
 from cycseq.score.reproducibility import reproducibility, reproducible_rows
 from cycseq.score.settings import EvaluateSettings
 from cycseq.score.summary import paired_differences, summarise
 from cycseq.split.base import Split
 from cycseq.split.controls import shared_contexts
+from cycseq.split.leakage import warnings_of
 from cycseq.split.settings import SplitSettings
 
 
 def benchmark(
-    data: PerturbationData,
+    data: Data,
     settings: BenchmarkSettings,
     out: Path,
     *,
@@ -53,7 +57,8 @@ def benchmark(
     Parameters
     ----------
     data
-        Prepared cells, log1p, or counts, which every split's parts are normalised from.
+        Prepared cells, log1p, or counts, which every split's parts are normalised from; or effects of whole conditions, which
+        models of means alone learn from.
     settings
         Which models and splits, and how many seeds.
     out
@@ -75,7 +80,8 @@ def benchmark(
         If the data are scaled.
     """
     started = time.monotonic()  # which no clock that is put right can turn back
-    refuse_scaled(data)
+    if not isinstance(data, Effects):
+        refuse_scaled(data)
     evaluation = evaluation or EvaluateSettings()
     chosen(evaluation.metrics)  # an unknown metric is refused before anything is written
     models, splits = chosen_models(settings), chosen_splits(data, settings, splitting)
@@ -88,8 +94,9 @@ def benchmark(
             "command": command,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "data": {"path": text_of_path(data_path) if data_path else None, "hash": asked["data"], **facts(data)},
-            "splitting": asdict(splitting or SplitSettings()),
+            "splitting": json.loads(json.dumps(asdict(splitting or SplitSettings()), default=str)),
             "splits": [_described(split, data) for split in splits],
+            "warnings": warnings_of(splits, data),
             "models": list(models),
             "baselines": [name for name in models if name in BASELINES],
             **environment(),
@@ -116,20 +123,30 @@ def benchmark(
         }
         for stale in {*(out / CELLS).glob("*.npz"), *(out / CELLS).glob(f"*{PIECE}")} - set(paths):
             stale.unlink()
-        return _written(out, record, list(cells.values()), reproducibility(as_log1p(data)), failed)
+        reproducibilities = (
+            pd.DataFrame(columns=list(REPRODUCIBILITY))
+            if isinstance(data, Effects)
+            else reproducibility(as_log1p(data))
+        )
+        return _written(out, record, list(cells.values()), reproducibilities, failed)
 
 
-def facts(data: PerturbationData) -> dict[str, Any]:
+def facts(data: Data) -> dict[str, Any]:
     """What the data are, in numbers and names."""
-    conditions, n_cells = data.conditions(), data.moments.n_cells
+    conditions = data.conditions()
+    if isinstance(data, Effects):
+        n_cells = np.nan_to_num(data.adata.obs["n_cells"].to_numpy(dtype=np.float64))
+    else:
+        n_cells = data.moments.n_cells
     return {
-        "cells": data.n_cells,
+        "kind": "effects" if isinstance(data, Effects) else "cells",
+        "cells": int(n_cells.sum()),
         "genes": len(data.genes),
         "scale": data.scale,
         "contexts": list(data.contexts),
         "perturbations": list(data.perturbations),
         "conditions": [[*condition, int(n)] for condition, n in zip(conditions, n_cells, strict=True)],
-        "batches": int(data.adata.obs["batch"].nunique()),
+        "batches": int(data.adata.obs["batch"].nunique()) if "batch" in data.adata.obs else 0,
         "gene_names": data.genes,
         "notes": list(data.notes),
     }
@@ -167,7 +184,7 @@ def _tasks(
     return tasks
 
 
-def _described(split: Split, data: PerturbationData) -> dict[str, Any]:
+def _described(split: Split, data: Data) -> dict[str, Any]:
     return {
         "name": split.name,
         "kind": split.kind,

@@ -14,7 +14,9 @@ import numpy as np
 import pandas as pd
 
 from cycseq.benchmarking.cell import NO_MEANS, Cell
+from cycseq.benchmarking.effects import model_result, real_result, reference_of_effects
 from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.either import Data
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import FitBrokeOffError, MissingPackageError, ModelError
 from cycseq.matrix.arrays import Profiles
@@ -22,13 +24,13 @@ from cycseq.models import build_model
 from cycseq.models.base import Model
 from cycseq.preparation.merge import joined
 from cycseq.preparation.pseudobulk import responses
-from cycseq.run.parts import learnt_from, log1p_parts, with_others
+from cycseq.run.parts import Parts, fit_parts, learnt_from, parts_of, with_others
 from cycseq.score.ceiling import REPEATS, SPLIT_HALF, split_half_once, wrong_target
 from cycseq.score.certainty import certainty
 from cycseq.score.evaluate import COLUMNS, evaluate, matched
 from cycseq.score.reference import RealSide
 from cycseq.score.settings import EvaluateSettings
-from cycseq.split.base import Split, SplitParts
+from cycseq.split.base import EffectParts, Split, SplitParts
 
 MOST_CELLS = 500
 """Cells predicted for a condition, at most, where nothing else is said."""
@@ -69,7 +71,7 @@ class Failure:
     """The exception, and where it was raised."""
 
 
-def compute(data: PerturbationData, unit: Unit) -> list[Failure]:
+def compute(data: Data, unit: Unit) -> list[Failure]:
     """Compute and write the unit's cells one by one; what breaks is returned, and the others go on."""
     found = outcomes(*real_side(data, unit), unit, in_pieces=True)
     return [failure for task, outcome in zip(unit.tasks, found, strict=True) for failure in kept(task, outcome)]
@@ -90,7 +92,7 @@ def pieces(task: Task) -> list[Path]:
     return [task.path.with_suffix(f".{repeat}{PIECE}") for repeat in range(REPEATS if task.model == SPLIT_HALF else 0)]
 
 
-def outcomes(real: RealSide, parts: SplitParts, unit: Unit, *, in_pieces: bool = False) -> Iterator[Cell | Failure]:
+def outcomes(real: RealSide, parts: Parts, unit: Unit, *, in_pieces: bool = False) -> Iterator[Cell | Failure]:
     """What each of the unit's tasks comes to, one by one: a cell, or how it broke.
 
     In pieces, every repeat of a calibration is written beside the cell as it ends, and one that lies there is taken up.
@@ -102,11 +104,7 @@ def outcomes(real: RealSide, parts: SplitParts, unit: Unit, *, in_pieces: bool =
             yield _not_applicable(unit, task, refused[task.model])
             continue
         try:
-            cell = (
-                _calibration(real, parts, unit, task, in_pieces=in_pieces)
-                if task.model == SPLIT_HALF
-                else _model_cell(real, parts, unit, task)
-            )
+            cell = _cell(real, parts, unit, task, in_pieces=in_pieces)
         except (FitBrokeOffError, MissingPackageError) as err:
             yield failure(unit, task, str(err))
             continue
@@ -121,14 +119,26 @@ def outcomes(real: RealSide, parts: SplitParts, unit: Unit, *, in_pieces: bool =
         yield replace(cell, seconds=time.perf_counter() - started)
 
 
+def _cell(real: RealSide, parts: Parts, unit: Unit, task: Task, *, in_pieces: bool) -> Cell:
+    if isinstance(parts, EffectParts):
+        if task.model == SPLIT_HALF:
+            return real_result(parts, unit.split)
+        return model_result(real, parts, unit.split, task.model, task.settings, seed=task.seed)
+    if task.model == SPLIT_HALF:
+        return _calibration(real, parts, unit, task, in_pieces=in_pieces)
+    return _model_cell(real, parts, unit, task)
+
+
 def failure(unit: Unit, task: Task, error: str) -> Failure:
     """How this task broke."""
     return Failure(task.model, unit.split.name, task.seed, error)
 
 
-def real_side(data: PerturbationData, unit: Unit) -> tuple[RealSide, SplitParts]:
+def real_side(data: Data, unit: Unit) -> tuple[RealSide, Parts]:
     """The split's parts, and its test cells beside the other real perturbations of their contexts."""
-    parts = log1p_parts(unit.split, data)
+    parts = parts_of(unit.split, data)
+    if isinstance(parts, EffectParts):
+        return reference_of_effects(parts, unit.evaluation), parts
     learnt = learnt_from(parts)
     real, controls = with_others(parts.test, learnt), parts.train.controls()
     training, reference = responses(learnt), parts.reference
@@ -136,7 +146,7 @@ def real_side(data: PerturbationData, unit: Unit) -> tuple[RealSide, SplitParts]
 
 
 def _model_cell(real: RealSide, parts: SplitParts, unit: Unit, task: Task) -> Cell:
-    model = build_model(task.model, task.settings).fit(parts.train, parts.validation, seed=task.seed)
+    model = fit_parts(build_model(task.model, task.settings), parts, unit.split, seed=task.seed)
     tables: list[pd.DataFrame] = []
     conditions: list[Condition] = []
     means: list[np.ndarray] = []

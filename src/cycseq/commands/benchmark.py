@@ -29,7 +29,7 @@ def configure(parser: Parser, _words: list[str]) -> None:
 def run(options: Namespace) -> None:
     """Compute what is missing, print the headline, write the report."""
     from cycseq.benchmarking.table import benchmark
-    from cycseq.commands.cells import read_cells
+    from cycseq.commands.cells import read_data
     from cycseq.commands.scores import headline, with_coverage
     from cycseq.score.ceiling import WRONG_TARGET
     from cycseq.score.reference import shared_controls
@@ -38,7 +38,7 @@ def run(options: Namespace) -> None:
     from cycseq.show.report.page import write_report
     from cycseq.show.report.sentences import about, untelling
 
-    data = read_cells(options.data, options)
+    data = read_data(options.data, options)
     result = benchmark(
         data,
         settings_of(BenchmarkSettings, options),
@@ -57,15 +57,17 @@ def run(options: Namespace) -> None:
         say([*judged.in_short(), *untelling(judged.table)])
     if shared := sorted({context for split in result.record["splits"] for context in split["shared_controls"]}):
         say(f"note: {shared_controls(shared)}")
+    say([f"warning: {warning}" for warning in result.record["warnings"]])
     if len(result.skipped):
         names = ", ".join(dict.fromkeys(result.skipped["model"]))
         say(f"does not apply to every split: {names} (skipped.csv says why)")
     tested = result.metrics[["context", "perturbation"]].drop_duplicates()
-    say(
-        f"{len(reproducible_rows(tested, result.reproducibility))} of {len(tested)} tested conditions have a reproducible "
-        f"response (reproducibility.csv); theirs alone: summary_reproducible.csv, or cycseq report {options.out} --stratum "
-        "reproducible"
-    )
+    if len(result.reproducibility):
+        say(
+            f"{len(reproducible_rows(tested, result.reproducibility))} of {len(tested)} tested conditions have a reproducible "
+            f"response (reproducibility.csv); theirs alone: summary_reproducible.csv, or cycseq report {options.out} --stratum "
+            "reproducible"
+        )
     page = write_report(options.out, overwrite=True)
     say(f"wrote {options.out}: metrics.csv ({len(result.metrics):,} values), summary.csv, {page.name}")
     if result.failed:

@@ -1,4 +1,4 @@
-"""The cells that a command reads, and what the terminal is told of how they were read."""
+"""The cells or effects that a command reads, and what the terminal is told of how they were read."""
 
 from __future__ import annotations
 
@@ -8,12 +8,31 @@ from pathlib import Path
 
 from cycseq.commands.terminal import say
 from cycseq.data.dataset import PerturbationData
+from cycseq.data.effects import Effects
+from cycseq.data.either import Data
 from cycseq.data.scale import TARGET_SUM
 from cycseq.data.validate import AS_WRITTEN, CHANGED
 from cycseq.errors import DataError
+from cycseq.formats.effects.kind import is_effects
+from cycseq.formats.effects.read import read_effects
 from cycseq.formats.read import read
 from cycseq.formats.settings import ReadSettings
 from cycseq.preparation.prepare import as_log1p
+
+
+def read_data(path: Path, options: Namespace) -> Data:
+    """The cells of a file, or the effects where it holds these; the terminal is told how they were read. Raises as `read_cells`."""
+    data = read_data_plainly(path, options)
+    if isinstance(data, Effects):
+        say_choices(path, data)
+    else:
+        say_counts(path, data)
+    return data
+
+
+def read_data_plainly(path: Path, options: Namespace) -> Data:
+    """As `read_data`, and nothing is said."""
+    return read_effects(path) if is_effects(path) else read_plainly(path, options)
 
 
 def read_cells(path: Path, options: Namespace) -> PerturbationData:
@@ -47,7 +66,7 @@ def read_log1p(path: Path) -> PerturbationData:
     return as_log1p(cells)
 
 
-def say_choices(path: Path, data: PerturbationData) -> None:
+def say_choices(path: Path, data: Data) -> None:
     """Say how a file was read; nothing of files that are as cycseq wrote them."""
     if data.notes and (AS_WRITTEN not in data.notes or any(CHANGED in note for note in data.notes)):
         say([f"{path.name}:", *(f"  {note}" for note in data.notes)])

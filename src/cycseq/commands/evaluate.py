@@ -9,7 +9,7 @@ from pathlib import Path
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say, table
 from cycseq.data.settings import SaidScale
-from cycseq.errors import DataError
+from cycseq.errors import DataError, SettingsError
 from cycseq.formats.settings import ReadSettings
 from cycseq.io.files import check_output, write_text
 from cycseq.score.settings import EvaluateSettings
@@ -49,12 +49,16 @@ def run(options: Namespace) -> None:
 
     from cycseq.commands.cells import say_counts
     from cycseq.commands.scores import headline
+    from cycseq.formats.effects.kind import is_effects
     from cycseq.formats.predicted import of_real, read_predicted
     from cycseq.formats.read import read
     from cycseq.run.pairs import evaluate_pairs
     from cycseq.run.scoring import evaluate_prediction
 
     check_output(options.out, overwrite=options.overwrite)
+    if is_effects(options.real) or is_effects(options.predicted):
+        _evaluate_effects(options)
+        return
     reading = settings_of(ReadSettings, options)
     real = read(options.real, of_real(reading))
     predicted = read_predicted(
@@ -78,4 +82,26 @@ def run(options: Namespace) -> None:
         means = paired.groupby("metric", sort=False)["value"].mean()
         table(list(means.index), [list(means)], title="pseudo-pairs against true pairs: means over conditions")
     say([f"note: {note}" for note in notes])
+    say(f"wrote {options.out}: {len(scores):,} values, {int(scores['value'].isna().sum())} of them undefined")
+
+
+def _evaluate_effects(options: Namespace) -> None:
+    """Compare effects of whole conditions, and write."""
+    from cycseq.commands.cells import read_data
+    from cycseq.commands.scores import headline
+    from cycseq.data.effects import Effects
+    from cycseq.run.scoring import evaluate_effects
+
+    real, predicted = read_data(options.real, options), read_data(options.predicted, options)
+    if not (isinstance(real, Effects) and isinstance(predicted, Effects)):
+        path = options.predicted if isinstance(real, Effects) else options.real
+        msg = f"{path} holds cells, and the other side effects: give both alike (cycseq summarize makes effects of cells)."
+        raise DataError(msg)
+    if options.pairs:
+        msg = "--pairs compares cells, and these are effects of whole conditions: leave it out."
+        raise SettingsError(msg)
+    scores = evaluate_effects(predicted, real, split=options.split, settings=settings_of(EvaluateSettings, options))
+    write_text(options.out, scores.to_csv(index=False), overwrite=options.overwrite)
+    headline(scores, ["context", "perturbation"])
+    say([f"note: {note}" for note in scores.attrs["notes"]])
     say(f"wrote {options.out}: {len(scores):,} values, {int(scores['value'].isna().sum())} of them undefined")

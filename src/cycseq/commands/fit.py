@@ -29,14 +29,14 @@ def configure(parser: Parser, words: list[str]) -> None:
 
 def run(options: Namespace) -> None:
     """Fit and save."""
-    from cycseq.commands.cells import read_cells
+    from cycseq.commands.cells import read_data
     from cycseq.models import model_class
     from cycseq.run.fitting import fit_run, progress_of
     from cycseq.split.base import Split
 
     model = settings_of(model_class(short_name(options.model)), options, prefix="model.")
     split = Split.read(options.split)
-    data = read_cells(options.data, options)
+    data = read_data(options.data, options)
     progress = progress_of(options.run) if options.resume else "none"
     if options.resume:
         found = {"none": "there is no fit in it yet: it begins", "begun": "its fit was interrupted: it goes on"}

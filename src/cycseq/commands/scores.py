@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from cycseq.commands.terminal import say, table
-from cycseq.score.metrics import HEADLINE, METRICS
+from cycseq.score.metrics import METRICS, headline_of
 
 
 def headline(scores: pd.DataFrame, index: Sequence[str], *, title: str | None = None) -> None:
@@ -22,7 +22,8 @@ def headline(scores: pd.DataFrame, index: Sequence[str], *, title: str | None = 
     title
         Stands above.
     """
-    scores = scores[scores["metric"].isin(HEADLINE)] if scores["metric"].isin(HEADLINE).any() else scores
+    first = headline_of(scores["metric"].unique())
+    scores = scores[scores["metric"].isin(first)] if scores["metric"].isin(first).any() else scores
     undefined = [str(m) for m, values in scores.groupby("metric", sort=False)["value"] if values.isna().all()]
     shown = scores.pivot_table(index=list(index), columns="metric", values="value", sort=False)
     rows = shown[[m for m in METRICS if m in shown]].reset_index()

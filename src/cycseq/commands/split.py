@@ -32,13 +32,14 @@ def configure(parser: Parser, _words: list[str]) -> None:
 
 def run(options: Namespace) -> None:
     """Make splits, or check one."""
-    from cycseq.commands.cells import read_plainly, say_choices
+    from cycseq.commands.cells import read_data_plainly, say_choices
+    from cycseq.split.leakage import warnings_of
     from cycseq.split.make import make_splits
 
     if options.check:
         _check(options)
         return
-    data = read_plainly(options.data, options)
+    data = read_data_plainly(options.data, options)
     say_choices(options.data, data)
     splits = make_splits(data, settings_of(SplitSettings, options))
     paths = _paths([split.name for split in splits], options.out)
@@ -48,17 +49,18 @@ def run(options: Namespace) -> None:
         split.write(path, overwrite=options.overwrite)
     rows = [(s.name, len(s.train), len(s.validation), len(s.test)) for s in splits]
     table(("split", "train", "validation", "test conditions"), rows)
+    say([f"warning: {warning}" for warning in warnings_of(splits, data)])
     say([f"claim: {claim}" for claim in dict.fromkeys(split.claim for split in splits)])
     say([f"wrote {path}" for path in paths])
 
 
 def _check(options: Namespace) -> None:
     """Say what is wrong with a split, or that nothing is; write it with its hashes where an output is named."""
-    from cycseq.commands.cells import read_plainly, say_choices
+    from cycseq.commands.cells import read_data_plainly, say_choices
     from cycseq.split.base import Split
     from cycseq.split.leakage import check_leakage
 
-    data = read_plainly(options.data, options)
+    data = read_data_plainly(options.data, options)
     say_choices(options.data, data)
     if options.out is not None:
         check_output(options.out, overwrite=options.overwrite, endings=(".json",))

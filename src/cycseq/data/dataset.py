@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ import anndata as ad
 import numpy as np
 
 from cycseq.data.condition import Condition
+from cycseq.data.provenance import read_provenance
 from cycseq.data.scale import Scale
 from cycseq.data.settings import ObsKeys
 from cycseq.data.usual_names import CONTROL
@@ -252,12 +252,7 @@ class PerturbationData:
 
     def provenance(self) -> dict[str, Any]:
         """What is known of how these data came about: `uns["cycseq"]`, with JSON texts read."""
-        said = dict(self.adata.uns.get("cycseq", {}))
-        try:
-            return {k: json.loads(v) if isinstance(v, str) and v[:1] in {"[", "{"} else v for k, v in said.items()}
-        except (ValueError, RecursionError) as err:
-            msg = f"what the file says of its own making (uns['cycseq']) is damaged ({err}): remove it, or make the file again."
-            raise DataError(msg) from err
+        return read_provenance(self.adata)
 
     def require_controls(self) -> Self:
         """Itself, if every context has control cells; raises `DataError` otherwise, naming the context.

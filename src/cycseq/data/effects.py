@@ -16,6 +16,7 @@ import scipy.sparse as sp
 from jaxtyping import Bool, Float, Int
 
 from cycseq.data.condition import Condition, treatment_name
+from cycseq.data.provenance import read_provenance
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import DataError
 from cycseq.io.checksums import write_checksums
@@ -239,6 +240,14 @@ class Effects:
         mean = self.layer("mean")
         rows = [] if mean is None else [i for i, c in enumerate(self._conditions) if c.is_control]
         return {self._conditions[i].context: mean[i] for i in rows if mean is not None and not np.isnan(mean[i]).all()}
+
+    def provenance(self) -> dict[str, Any]:
+        """What is known of how these effects came about: ``uns["cycseq"]``, with JSON texts read."""
+        return read_provenance(self.adata)
+
+    def targets(self, condition: Condition) -> list[int]:
+        """The columns of the genes that the condition perturbs; empty where its parts are no genes."""
+        return [int(i) for i in self.adata.var_names.get_indexer(list(condition.parts)) if i >= 0]
 
     def require_magnitude(self, what: str) -> Self:
         """Itself, if twice the value is twice the effect; raises `DataError` for z-scores and ranks."""

@@ -59,6 +59,14 @@ def model_class(name: str) -> type[Model]:
     return found
 
 
+def models_of_means() -> tuple[str, ...]:
+    """The models that learn from `Effects`, whether these were given or made of cells."""
+    from cycseq.models.means import MeansModel
+
+    plain = [name for name in MODELS if ".networks." not in MODELS[name]]
+    return tuple(name for name in plain if issubclass(model_class(name), MeansModel))
+
+
 def build_model(name: str, settings: Mapping[str, Any] | None = None) -> Model:
     """A model with these settings, checked; the others keep their defaults.
 

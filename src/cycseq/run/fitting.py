@@ -10,16 +10,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from cycseq.data.dataset import PerturbationData
+from cycseq.data.effects import Effects
+from cycseq.data.either import Data
 from cycseq.errors import FileError, FitBrokeOffError, SettingsError, check_at_least
 from cycseq.io.files import alone, check_output, clear, write_text
 from cycseq.models.base import Model
 from cycseq.preparation.same_scale import target_sum
 from cycseq.run.facts import MODEL, RUN, SPLIT, read_facts
 from cycseq.run.folder import Run
-from cycseq.run.parts import log1p_parts
+from cycseq.run.parts import Parts, fit_parts, parts_of
 from cycseq.run.record import differing, environment
-from cycseq.split.base import Split, SplitParts
+from cycseq.split.base import Split
 
 CHECKPOINTS = "checkpoints"
 """Folder in which a network's training keeps its state after every epoch; it is removed when the fit has ended."""
@@ -36,7 +37,7 @@ def progress_of(folder: Path) -> Progress:
 
 
 def fit_run(
-    data: PerturbationData,
+    data: Data,
     split: Split,
     model: Model,
     folder: Path,
@@ -55,8 +56,8 @@ def fit_run(
     Parameters
     ----------
     data
-        All cells, log1p or counts (which are normalised on the way); the model is handed the split's training and
-        validation parts alone.
+        All cells, log1p or counts (which are normalised on the way), or effects of all conditions; the model is handed the
+        split's training and validation parts alone.
     split
         Made from these data.
     model
@@ -94,14 +95,14 @@ def fit_run(
     check_at_least(0, seed=seed)
     if place := _place(model):
         if not (resume and progress_of(folder) == "ended"):
-            parts = log1p_parts(split, data)
-            model.fit(parts.train, parts.validation, seed=seed)
+            parts = parts_of(split, data)
+            fit_parts(model, parts, split, seed=seed)
         return Run(folder, {"process": place})
     with alone(folder):
         clear(folder)
         _mend(folder)
         begun = _begun(folder, split, model, seed, overwrite=overwrite, resume=resume)
-        parts = log1p_parts(split, data)
+        parts = parts_of(split, data)
         if begun == "ended":
             shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)  # as it may have been killed before it did so
             return Run.open(folder)
@@ -114,7 +115,8 @@ def fit_run(
                     data_path=data_path,
                     data_hash=split.data_hash,
                     data_scale=data.scale,
-                    target_sum=target_sum(data),
+                    target_sum=None if isinstance(data, Effects) else target_sum(data),
+                    kind="effects" if isinstance(data, Effects) else "cells",
                     split=split,
                     model_name=model.name,
                     settings=model.settings(),
@@ -151,11 +153,11 @@ def _begun(folder: Path, split: Split, model: Model, seed: int, *, overwrite: bo
     return "none"
 
 
-def _fit(model: Model, parts: SplitParts, folder: Path, split: Split, seed: int) -> None:
+def _fit(model: Model, parts: Parts, folder: Path, split: Split, seed: int) -> None:
     """Fit and save; the last good state too, where the training breaks."""
     known, before = {"split": split.name, "claim": split.claim, "data_hash": split.data_hash}, model.fitted_
     try:
-        model.fit(parts.train, parts.validation, seed=seed, run=folder)
+        fit_parts(model, parts, split, seed=seed, run=folder)
     except FitBrokeOffError as err:
         if model.fitted_ is before:
             raise

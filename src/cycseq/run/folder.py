@@ -22,13 +22,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self, TypeVar
 
 import pandas as pd
 
 from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.effects import Effects, EffectScale
+from cycseq.data.either import Data
 from cycseq.data.scale import Scale
 from cycseq.errors import DataError, FileError
+from cycseq.formats.effects.read import read_effects
 from cycseq.formats.read import read
 from cycseq.formats.settings import ReadSettings
 from cycseq.io.files import path_of_text, text_of_path, whole, write_text
@@ -37,6 +40,7 @@ from cycseq.models import build_model, load_model
 from cycseq.models.base import Model, read_description
 from cycseq.preparation.prepare import as_log1p
 from cycseq.run import predicting
+from cycseq.run.effects import effects_predicted
 from cycseq.run.facts import (
     ENVIRONMENT,
     HISTORY,
@@ -52,6 +56,7 @@ from cycseq.run.record import environment
 from cycseq.run.tables import read_table
 from cycseq.split.base import Split
 
+AnyData = TypeVar("AnyData", PerturbationData, Effects)
 GIVE_CONTROLS = "give control cells with --controls FILE"
 
 
@@ -72,8 +77,9 @@ class Run:
         *,
         data_path: Path | None,
         data_hash: str,
-        data_scale: Scale = "log1p",
+        data_scale: Scale | EffectScale = "log1p",
         target_sum: float | None = None,
+        kind: Literal["cells", "effects"] = "cells",
         split: Split,
         model_name: str,
         settings: dict[str, Any],
@@ -93,6 +99,7 @@ class Run:
                 "hash": data_hash,
                 "scale": data_scale,
                 "target_sum": target_sum,
+                "kind": kind,
             },
             "model": model_name,
             "settings": settings,
@@ -178,6 +185,21 @@ class Run:
         DataError
             If the file has changed since.
         """
+        path = self._data_path(path, cure)
+        return self._unchanged(read(path, ReadSettings(memory=self.memory)), path, f"{cure}, or fit again")
+
+    @property
+    def of_effects(self) -> bool:
+        """Whether it was fitted on a table of effects, and not on cells."""
+        return bool(self.facts["data"].get("kind") == "effects")
+
+    def effects(self, path: Path | None = None) -> Effects:
+        """The effects that it was fitted on, read again; raises as `as_written`."""
+        path = self._data_path(path, "give the controls' rows with --controls FILE")
+        return self._unchanged(read_effects(path), path, "fit again")
+
+    def _data_path(self, path: Path | None, cure: str) -> Path:
+        """Where its data lie: there, or where they were when it was fitted."""
         noted = self.facts["data"]["path"]
         if path is None and noted is None:
             msg = f"{self.folder} does not say where its data lie: {cure}."
@@ -186,11 +208,39 @@ class Run:
         if not path.exists():
             msg = f"{path}, the data of {self.folder}, does not exist: {cure}."
             raise FileError(msg)
-        data = read(path, ReadSettings(memory=self.memory))
+        return path
+
+    def _unchanged(self, data: AnyData, path: Path, cure: str) -> AnyData:
         if data.fingerprint() != self.facts["data"]["hash"]:
-            msg = f"{path} has changed since {self.folder} was fitted: {cure}, or fit again."
+            msg = f"{path} has changed since {self.folder} was fitted: {cure}."
             raise DataError(msg)
         return data
+
+    def predict_effects(
+        self, conditions: Sequence[Condition | str] | str = "test", *, controls: Data | None = None, seed: int = 0
+    ) -> Effects:
+        """Predicted effects of whole conditions, with the record of how they came about in ``uns["cycseq"]``.
+
+        Parameters
+        ----------
+        conditions
+            What to predict, as in `predict`.
+        controls
+            Control cells, or effects with the controls' rows, of the contexts asked for; None takes those of the run's own data.
+        seed
+            For a model of cells, whose predicted cells are summarized: as in `predict`.
+
+        Returns
+        -------
+        Effects
+            ``X``: the effect; layer `sd` where the model knows it.
+
+        Raises
+        ------
+        ModelError
+            If the model cannot know a condition, or a context has no control cells where these are needed.
+        """
+        return effects_predicted(self, conditions, controls, seed)
 
     def predict(
         self,

@@ -2,10 +2,49 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TypeAlias
+
 from cycseq.data.dataset import PerturbationData
+from cycseq.data.effects import Effects
+from cycseq.data.either import Data
+from cycseq.errors import ModelError
+from cycseq.models import models_of_means
+from cycseq.models.base import Model
+from cycseq.models.means import MeansModel
 from cycseq.preparation.merge import joined
 from cycseq.preparation.prepare import as_log1p
-from cycseq.split.base import Split, SplitParts
+from cycseq.split.base import EffectParts, Split, SplitParts
+
+Parts: TypeAlias = SplitParts | EffectParts
+
+
+def parts_of(split: Split, data: Data) -> Parts:
+    """The split's parts, of cells as log1p; raises as `log1p_parts`."""
+    return split.effect_parts(data) if isinstance(data, Effects) else log1p_parts(split, data)
+
+
+def fit_parts(model: Model, parts: Parts, split: Split, *, seed: int, run: Path | None = None) -> Model:
+    """Fit a model on the training and validation parts; one of means is told what the split will ask of it.
+
+    Raises
+    ------
+    ModelError
+        If the parts are effects and the model learns from cells, or it cannot learn from them.
+    """
+    if isinstance(parts, EffectParts):
+        return means_model(model).fit_effects(parts.learnt, task=split.kind, seed=seed)
+    if isinstance(model, MeansModel):
+        return model.fit(parts.train, parts.validation, task=split.kind, seed=seed, run=run)
+    return model.fit(parts.train, parts.validation, seed=seed, run=run)
+
+
+def means_model(model: Model) -> MeansModel:
+    """The model, if it learns from effects; raises `ModelError` otherwise."""
+    if not isinstance(model, MeansModel):
+        msg = f"{model.name} learns from cells, and these are effects of whole conditions: choose {', '.join(models_of_means())}."
+        raise ModelError(msg)
+    return model
 
 
 def log1p_parts(split: Split, data: PerturbationData) -> SplitParts:

@@ -74,9 +74,15 @@ def asked(
 ) -> Asked:
     """Checked arguments of `Run.predict`; raises as it does."""
     check_at_least(0, seed=seed)
+    if controls is None and run.facts["data"].get("kind") == "effects":
+        msg = (
+            f"{run.folder} was fitted on effects, and there are no cells to predict from: predict effects (--as effects), or give "
+            "control cells with --controls FILE."
+        )
+        raise ModelError(msg)
     cells = controls if controls is not None else run.as_written()
     check_totals(target_sum(cells), run.facts["data"].get("target_sum"), "the control cells", "the data of the run")
-    wanted = _named(run, conditions, cells)
+    wanted = named(run, conditions, cells.contexts)
     known = [c.context for c in cells.conditions() if c.is_control]
     for context in {c.context: None for c in wanted}:
         if context not in known:
@@ -129,7 +135,7 @@ def restored(
         raise ModelError(msg)
     cells = perturbed if perturbed is not None else run.as_written()
     rows: list[Codes] = []
-    for condition in _named(run, conditions, cells):
+    for condition in named(run, conditions, cells.contexts):
         found = cells.rows(condition)
         rng = np.random.default_rng([seed, *str(condition).encode()])
         rows.append(np.sort(rng.permutation(found)[:n_cells]))
@@ -155,12 +161,12 @@ def _model_controls(run: FittedRun, data: PerturbationData, contexts: set[str]) 
     return data.take(train[np.array(is_control, dtype=bool)[data.condition_codes[train]]])
 
 
-def _named(run: FittedRun, named: Sequence[Condition | str] | str, cells: PerturbationData) -> list[Condition]:
+def named(run: FittedRun, conditions: Sequence[Condition | str] | str, contexts: Sequence[str]) -> list[Condition]:
     """Conditions by name; ``"test"`` is every test condition of the split."""
     wanted: list[Condition] = []
-    for one in [named] if isinstance(named, str) else named:
+    for one in [conditions] if isinstance(conditions, str) else conditions:
         if isinstance(one, Condition):
             wanted.append(one)
         else:
-            wanted += run.split.test if one == "test" else [Condition.parse(one, cells.contexts)]
+            wanted += run.split.test if one == "test" else [Condition.parse(one, contexts)]
     return list(dict.fromkeys(wanted))

@@ -52,6 +52,17 @@ def with_record(
         raise ModelError(msg)
     record = {
         "scale": predicted.scale,
+        **record_of(model, split, seed),
+        "controls": GIVEN if own_cells else "of the data",
+    }
+    given = predicted.adata
+    adata = ad.AnnData(X=given.X, obs=given.obs, var=given.var, varm=given.varm, uns={**given.uns, "cycseq": record})
+    return PerturbationData(adata=adata, scale=predicted.scale, notes=predicted.notes)
+
+
+def record_of(model: Model, split: Split, seed: int) -> dict[str, Any]:
+    """What is known of a prediction: model, settings, seed, split, training conditions, held-back controls."""
+    record = {
         "model": model.name,
         "settings": json.dumps(model.settings(), default=str),
         "seed": seed,
@@ -60,13 +71,10 @@ def with_record(
         "training": json.dumps([list(c) for c in (*split.train, *split.validation)]),
         REFERENCE: json.dumps(split.cells.get(REFERENCE, ())),
         "cycseq": version("cycseq"),
-        "controls": GIVEN if own_cells else "of the data",
     }
     if "broken" in model.learned.facts:
         record["broken"] = model.learned.facts["broken"]
-    given = predicted.adata
-    adata = ad.AnnData(X=given.X, obs=given.obs, var=given.var, varm=given.varm, uns={**given.uns, "cycseq": record})
-    return PerturbationData(adata=adata, scale=predicted.scale, notes=predicted.notes)
+    return record
 
 
 def environment() -> dict[str, Any]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.effects import Effects
 from cycseq.data.real_cells import conditions_of_real_cells
 from cycseq.errors import DataError
 from cycseq.preparation.merge import joined
@@ -100,6 +102,67 @@ def evaluate_prediction(
         seed=int(record.get("seed", 0)),
         dense_values=dense_values(memory),
     )
+
+
+def evaluate_effects(
+    predicted: Effects, real: Effects, *, split: Split | Path | None = None, settings: EvaluateSettings | None = None
+) -> pd.DataFrame:
+    """As `evaluate_prediction`, of effects of whole conditions.
+
+    Parameters
+    ----------
+    predicted
+        Effects that `Run.predict_effects` or another tool made.
+    real
+        All real effects, training conditions among them, on the same scale.
+    split, settings
+        As in `evaluate_prediction`.
+
+    Raises
+    ------
+    DataError
+        If the two sides do not match, or a predicted condition has exactly the real values.
+    SplitError
+        If the split was made from other data.
+    """
+    record = predicted.provenance()
+    split = Split.read(split) if isinstance(split, Path) else split
+    if split is not None:
+        split.check_data(real)
+    learnt = {*split.train, *split.validation} if split else {Condition(*pair) for pair in record.get("training", ())}
+    present = set(real.conditions())
+    asked = {c for c in predicted.conditions() if not c.is_control}
+    contexts = {c.context for c in asked}
+    beside = {c for c in present if c.context in contexts and not c.is_control}
+    training = real.subset(learnt) if learnt & present else None
+    _refuse_real_effects(predicted, real, asked & present)
+    return evaluate(
+        predicted,
+        real.subset(asked | (beside & learnt) if learnt else beside),
+        training=training,
+        settings=settings,
+        model=str(record.get("model", "predicted")),
+        split=split.name if split is not None else str(dict(record.get("split") or {}).get("name", "")),
+        seed=int(record.get("seed", 0)),
+    )
+
+
+def _refuse_real_effects(predicted: Effects, real: Effects, shared: set[Condition]) -> None:
+    """Raise `DataError` if the predicted effects of a condition are the real ones."""
+    if not shared or predicted.scale != real.scale:
+        return
+    real = real.with_genes(predicted.genes)
+    rows = {condition: row for row, condition in enumerate(real.conditions())}
+    for row, condition in enumerate(predicted.conditions()):
+        if condition in shared:
+            made, measured = predicted.effect[row], real.effect[rows[condition]]
+            both = ~np.isnan(made) & ~np.isnan(measured)
+            if both.sum() > 1 and np.ptp(made[both]) > 0 and np.array_equal(made[both], measured[both]):
+                msg = (
+                    f"the predicted effects of {str(condition)!r} are exactly the real ones, and whoever copies scores best: give what "
+                    "the model predicted."
+                )
+                raise DataError(msg)
 
 
 def _refuse_real_cells(predicted: PerturbationData, real: PerturbationData) -> None:

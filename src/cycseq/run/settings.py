@@ -7,6 +7,9 @@ from typing import Literal
 
 from cycseq.errors import check_at_least
 
+Form = Literal["cells", "effects"]
+"""What is predicted: cells, or effects of whole conditions."""
+
 
 @dataclass(frozen=True)
 class IntegrationSettings:

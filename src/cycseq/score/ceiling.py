@@ -11,7 +11,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.dataset import Condition
+from cycseq.data.either import Data
 from cycseq.matrix.arrays import Codes, Mask, Profiles
 from cycseq.score.evaluate import COLUMNS, Matched, matched, scores, table
 from cycseq.score.metrics import HEADLINE
@@ -104,7 +105,7 @@ def _halved(
     small, cheap = np.setdiff1d(asked, large), [metric for metric in metrics if not metric.costly]
     tables = {SPLIT_HALF: [_undefined(whole, small, metrics)], INTERPOLATED: [_undefined(whole, small, cheap)]}
     if len(large):
-        x, most = real.data.x, real.settings.max_cells
+        x, most = real.x, real.settings.max_cells
         halves = replace(whole, cells=Population.of(x, second, most, seeds), cache={})
         predicted = Population.of(x, first, most, [seeds[i] for i in large])
         tables[SPLIT_HALF].append(scores(halves, large, predicted, metrics, sampled=True, seed=real.settings.seed))
@@ -142,7 +143,7 @@ def _mean_perturbed(real: RealContext) -> Profiles:
 
 
 def wrong_target(
-    predicted: PerturbationData,
+    predicted: Data,
     real: RealSide,
     *,
     model: str,

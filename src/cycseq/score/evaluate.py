@@ -10,14 +10,17 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.effects import Effects
+from cycseq.data.either import Data
 from cycseq.data.scale import all_finite
 from cycseq.errors import DataError, unknown_name
 from cycseq.matrix.arrays import Codes
 from cycseq.matrix.stored import StoredMatrix
 from cycseq.preparation.pseudobulk import Responses
+from cycseq.score.effects import population
 from cycseq.score.metrics.base import Comparison, Metric, RealContext
 from cycseq.score.metrics.population import Population, rows_of_groups
-from cycseq.score.reference import RealSide, seed_of
+from cycseq.score.reference import RealSide, effect_reference, seed_of
 from cycseq.score.settings import EvaluateSettings
 
 COLUMNS = ("model", "split", "seed", "context", "perturbation", "metric", "value")
@@ -26,12 +29,12 @@ DENSE_VALUES = 64_000_000
 
 
 def evaluate(
-    predicted: PerturbationData,
-    real: PerturbationData | RealSide,
+    predicted: Data,
+    real: Data | RealSide,
     control: PerturbationData | None = None,
     *,
     reference: PerturbationData | None = None,
-    training: Responses | None = None,
+    training: Responses | Effects | None = None,
     settings: EvaluateSettings | None = None,
     model: str = "predicted",
     split: str = "",
@@ -77,11 +80,7 @@ def evaluate(
     SettingsError
         If a metric has an unknown name.
     """
-    side = (
-        real
-        if isinstance(real, RealSide)
-        else RealSide.of(real, control, reference=reference, training=training, settings=settings)
-    )
+    side = real if isinstance(real, RealSide) else _side(real, control, reference, training, settings)
     match = matched(predicted, side) if match is None else match
     tables = [
         scores(
@@ -100,6 +99,19 @@ def evaluate(
     return result
 
 
+def _side(
+    real: Data,
+    control: PerturbationData | None,
+    reference: PerturbationData | None,
+    training: Responses | Effects | None,
+    settings: EvaluateSettings | None,
+) -> RealSide:
+    if isinstance(real, Effects):
+        return effect_reference(real, training if isinstance(training, Effects) else None, settings)
+    learnt = None if isinstance(training, Effects) else training
+    return RealSide.of(real, control, reference=reference, training=learnt, settings=settings)
+
+
 @dataclass(frozen=True)
 class Matched:
     """The predicted conditions of one context and where their real ones stand."""
@@ -112,8 +124,10 @@ class Matched:
     """Whether drawn cell j is the same cell on both sides."""
 
 
-def matched(predicted: PerturbationData, real: RealSide) -> list[Matched]:
+def matched(predicted: Data, real: RealSide) -> list[Matched]:
     """The predicted conditions by context, checked against the real ones."""
+    if isinstance(predicted, Effects) or isinstance(real.data, Effects):
+        return _matched_effects(predicted, real)
     predicted = _with_real_genes(predicted.require("log1p", "evaluation (the predicted cells)"), real.data.genes)
     _check_conditions(predicted, real)
     if not all_finite(predicted.x):
@@ -137,6 +151,29 @@ def matched(predicted: PerturbationData, real: RealSide) -> list[Matched]:
         same = _same_cells(predicted, real.data, cells, real_context.cells, places)
         found.append(Matched(context, places, cells if same is None else same, paired=same is not None))
     return found
+
+
+def _matched_effects(predicted: Data, real: RealSide) -> list[Matched]:
+    """As `matched`; a gene of which the model says nothing counts as no change."""
+    if not (isinstance(predicted, Effects) and isinstance(real.data, Effects)):
+        kinds = ["effects" if isinstance(side, Effects) else "cells" for side in (predicted, real.data)]
+        msg = f"the predictions are {kinds[0]} and the real ones {kinds[1]}: give both alike (cycseq summarize makes effects of cells)."
+        raise DataError(msg)
+    if predicted.scale != real.data.scale:
+        msg = f"the predicted effects are {predicted.scale} values and the real ones {real.data.scale}: give both on one scale."
+        raise DataError(msg)
+    _check_genes(predicted, real.data.genes)
+    _check_conditions(predicted, real)
+    predicted = predicted.with_genes(real.data.genes)
+    conditions, matches = predicted.conditions(), []
+    for context, real_context in real.contexts.items():
+        here = [i for i, c in enumerate(conditions) if c.context == context and not c.is_control]
+        stands = {perturbation: place for place, perturbation in enumerate(real_context.perturbations)}
+        places = np.array([stands[conditions[i].perturbation] for i in here], dtype=np.int64)
+        effect = np.nan_to_num(predicted.effect[here].astype(np.float64))
+        if here:
+            matches.append(Matched(context, places, population(effect, None), paired=False))
+    return matches
 
 
 def scores(
@@ -185,6 +222,11 @@ def _blocks(real: RealContext, places: Codes, predicted: Population, dense_value
 
 
 def _with_real_genes(predicted: PerturbationData, genes: list[str]) -> PerturbationData:
+    _check_genes(predicted, genes)
+    return predicted.with_genes(genes)
+
+
+def _check_genes(predicted: Data, genes: list[str]) -> None:
     missing = [gene for gene in genes if gene not in predicted.adata.var_names]
     if missing:
         msg = (
@@ -193,10 +235,9 @@ def _with_real_genes(predicted: PerturbationData, genes: list[str]) -> Perturbat
             f"give --real with the predicted genes only."
         )
         raise DataError(msg)
-    return predicted.with_genes(genes)
 
 
-def _check_conditions(predicted: PerturbationData, real: RealSide) -> None:
+def _check_conditions(predicted: Data, real: RealSide) -> None:
     there = [Condition(c, p) for c, context in real.contexts.items() for p in context.perturbations]
     asked = [condition for condition in predicted.conditions() if not condition.is_control]
     if not asked:
@@ -238,7 +279,7 @@ def _same_cells(
     return Population(cells.x, tuple(drawn), cells.n_cells, cells.mean, cells.variance, cells.nonzero)
 
 
-def _notes(predicted: PerturbationData, real: RealSide, found: Sequence[Matched]) -> list[str]:
+def _notes(predicted: Data, real: RealSide, found: Sequence[Matched]) -> list[str]:
     """What was left out of the comparison."""
     n_real = sum(len(context.perturbations) for context in real.contexts.values())
     n_compared = sum(len(one.places) for one in found)

@@ -11,16 +11,18 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.effects import Effects
+from cycseq.data.either import Data
 from cycseq.errors import DataError
-from cycseq.matrix.arrays import Codes, Profile, Profiles, take, to_dense
+from cycseq.matrix.arrays import Codes, Matrix, Profile, Profiles, take, to_dense
 from cycseq.preparation.pseudobulk import Responses
+from cycseq.score.effects import MEAN_OF_OTHERS, metrics_of_effects, real_contexts
 from cycseq.score.metrics import chosen
 from cycseq.score.metrics.base import Axes, Metric, RealContext
 from cycseq.score.metrics.population import Population, rows_of_groups
 from cycseq.score.settings import EvaluateSettings
 from cycseq.split.controls import FEWEST_CONTROLS
 
-MEAN_OF_OTHERS = "mu_all is the mean of the other real perturbations of a context: no training conditions were given"
 CONTROLS_PER_CELL = 10
 """So many times `max_cells` control cells are drawn at most, for principal components and tests."""
 
@@ -29,8 +31,8 @@ CONTROLS_PER_CELL = 10
 class RealSide:
     """The real cells of a split with all that is computed from them; made by `RealSide.of`."""
 
-    data: PerturbationData
-    """The real cells, controls among them where the file has them."""
+    data: Data
+    """The real cells (or effects), controls among them where the file has them."""
     contexts: dict[str, RealContext]
     rows: dict[str, tuple[Codes, ...]]
     """For every context, the rows of `data` of each perturbation."""
@@ -38,6 +40,14 @@ class RealSide:
     metrics: tuple[Metric, ...]
     notes: tuple[str, ...] = ()
     """What a reader of the table should know, in sentences."""
+
+    @property
+    def x(self) -> Matrix:
+        """The real cells; raises `DataError` where only effects are known."""
+        if isinstance(self.data, Effects):
+            msg = "effects of whole conditions have no cells to halve: there is no ceiling of halves."
+            raise DataError(msg)
+        return self.data.x
 
     @classmethod
     def of(
@@ -107,6 +117,32 @@ class RealSide:
         if shared := [context for context in contexts if context not in held_back]:
             notes.append(shared_controls(shared))
         return cls(real, contexts, rows, settings, metrics, tuple(notes))
+
+
+def effect_reference(
+    real: Effects, training: Effects | None = None, settings: EvaluateSettings | None = None
+) -> RealSide:
+    """As `RealSide.of`, of effects: metrics that need more than these are left out, and a note names them.
+
+    Parameters
+    ----------
+    real
+        Effects of the test conditions (of more, where retrieval is to tell from more).
+    training
+        Effects of everything that models learnt from; see `RealSide.of`.
+    settings
+        Which metrics, and how.
+
+    Raises
+    ------
+    DataError
+        If there is nothing to compare, or no metric is left.
+    """
+    settings = settings or EvaluateSettings()
+    metrics, left_out = metrics_of_effects(chosen(settings.metrics), real)
+    contexts = real_contexts(real, None if training is None else training.with_genes(real.genes), settings)
+    notes = [left_out, "" if training is not None else MEAN_OF_OTHERS]
+    return RealSide(real, contexts, {}, settings, metrics, tuple(note for note in notes if note))
 
 
 def shared_controls(contexts: Sequence[str]) -> str:

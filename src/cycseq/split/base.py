@@ -83,7 +83,7 @@ class Split:
 
     name: str
     """Says kind and what is held out: ``"unseen-context:NK"``."""
-    kind: str
+    kind: Kind
     claim: str
     """What a good score on the test part would show, and what it would not."""
     train: tuple[Condition, ...]

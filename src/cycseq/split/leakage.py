@@ -90,6 +90,16 @@ def check_leakage(split: Split, data: Data) -> tuple[Leak, ...]:
     )
 
 
+def warnings_of(splits: Iterable[Split], data: Data) -> list[str]:
+    """What must be said beside any score of splits of effects: what was measured together across contexts, each fact once.
+
+    Cells are looked at by `check_leakage`, on demand: it takes a pass over them.
+    """
+    if not isinstance(data, Effects):
+        return []
+    return list(dict.fromkeys(f"{split.name}: {leak}" for split in splits for leak in _shared_wells(split, data)))
+
+
 def row_hashes(x: Matrix) -> UInt64[np.ndarray, "cells"]:
     """A 64-bit hash of the values of every cell; 0 where fewer than `FEWEST_VALUES` differ from zero.
 

@@ -12,6 +12,7 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import SplitError
 from cycseq.models.base import Model
 from cycseq.preparation.prepare import as_log1p
+from cycseq.run.parts import fit_parts
 from cycseq.score.evaluate import evaluate
 from cycseq.score.reference import RealSide
 from cycseq.score.settings import EvaluateSettings
@@ -41,7 +42,7 @@ class Fold:
     def scores(self, model: Model, seed: int) -> dict[str, float]:
         """Fit the model on the fold's training part, predict its test part; each metric's mean over conditions."""
         parts = self.split.parts(self.known)
-        fitted = model.fit(parts.train, parts.validation, seed=seed)
+        fitted = fit_parts(model, parts, self.split, seed=seed)
         controls = parts.train.controls({c.context for c in self.conditions})
         predicted = fitted.predict(controls, self.conditions, n_cells=MOST_CELLS, seed=seed)
         table: pd.DataFrame = evaluate(predicted, self.real, model=model.name, split=self.split.name, seed=seed)
@@ -83,7 +84,7 @@ def inner_folds(data: PerturbationData, split: Split, settings: TuneSettings) ->
 
 def _splits(known: PerturbationData, split: Split, settings: TuneSettings) -> list[Split]:
     base = SplitSettings(
-        kind=split.kind,  # type: ignore[arg-type]
+        kind=split.kind,
         validation=None if split.validation else 0.0,
         seed=settings.seed,
         shared_controls=REFERENCE not in split.cells,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from cycseq.errors import SettingsError, unknown_name
 from cycseq.score.metrics import cells, degs, delta, distribution, means, reconstruction, retrieval
@@ -25,11 +25,20 @@ HEADLINE = (
 )
 """What a table shows first; `pearson_delta` stands in where one perturbation leaves nothing specific."""
 
+HEADLINE_OF_EFFECTS = ("mse_ratio", "pearson_delta", "cosine_delta_specific", "retrieval_cosine_centred")
+"""The same, where effects of whole conditions are compared."""
+
 GROUPS: dict[str, tuple[str, ...]] = {
     "all": tuple(METRICS),
     "headline": HEADLINE,
     "means": tuple(name for name, metric in METRICS.items() if not metric.costly),
 }
+
+
+def headline_of(names: Collection[str]) -> tuple[str, ...]:
+    """What a table with these metrics shows first: those of effects, where none is there that needs more than effects."""
+    of_cells = any({"cells", "mean expression"}.intersection(METRICS[name].needs) for name in names if name in METRICS)
+    return HEADLINE if of_cells or not set(HEADLINE_OF_EFFECTS) <= set(names) else HEADLINE_OF_EFFECTS
 
 
 def chosen(names: str | Sequence[str]) -> tuple[Metric, ...]:

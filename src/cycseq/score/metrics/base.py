@@ -16,6 +16,7 @@ from cycseq.score.metrics.population import Population, adjusted_p, log2_fold_ch
 FLAT = 1e-5
 """A delta whose largest absolute value is below this is no change at all (float32 rounding), in log1p units."""
 
+Need = Literal["cells", "mean expression", "magnitude", "standard errors"]
 Scores = Float[np.ndarray, "conditions"]
 Values = Float[np.ndarray, "..."]
 """Values of a metric, of any shape."""
@@ -146,6 +147,15 @@ class Comparison:
         return np.asarray(self.predicted.mean - self.real.model_control_mean)
 
     @cached_property
+    def specific(self) -> Pair | None:
+        """What sets each condition apart from the mean perturbation, predicted and real; None where that mean is unknown."""
+        mean = self.real.mean_perturbed
+        if mean is None:
+            return None
+        of_model = mean if self.real.model_mean_perturbed is None else self.real.model_mean_perturbed
+        return self.predicted_mean - of_model[self.places], self.real_mean - mean[self.places]
+
+    @cached_property
     def degs(self) -> Bool[np.ndarray, "conditions genes"]:
         """The genes that are differentially expressed in the REAL cells, those perturbed left out."""
         p = adjusted_p(self.real.cells, self.real.control, [int(i) for i in self.places])
@@ -224,6 +234,8 @@ class Metric:
     """Looks at single predicted cells, not only at their moments."""
     paired: bool = False
     """Compares each cell with itself: reconstruction only."""
+    needs: tuple[Need, ...] = ()
+    """What it needs beside effects of whole conditions; one that needs nothing more is defined for effects on any scale."""
     likeness: bool = True
     """Whether a good value means that prediction and reality are alike; if not it describes, and carries no claim."""
 

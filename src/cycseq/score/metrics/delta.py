@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 
+from cycseq.matrix.arrays import Mask, Profiles
 from cycseq.score.metrics.base import FLAT, Comparison, Metric, Scores, is_flat, pearson, quotient, r_squared
 
 
@@ -42,17 +43,21 @@ def pearson_delta(comparison: Comparison) -> Scores:
 
 def pearson_delta_specific(comparison: Comparison) -> Scores:
     """Correlation of what sets the condition apart from the mean perturbation."""
-    reference = comparison.real.mean_perturbed
-    if reference is None:
+    if comparison.specific is None:
         return np.full(comparison.n_conditions, np.nan)
-    of_model = comparison.real.model_mean_perturbed
-    predicted = comparison.predicted_mean - (reference if of_model is None else of_model)[comparison.places]
-    return pearson(predicted, comparison.real_mean - reference[comparison.places], comparison.kept)
+    return pearson(*comparison.specific, comparison.kept)
 
 
-def _products(comparison: Comparison) -> tuple[Scores, Scores, Scores]:
+def cosine_delta_specific(comparison: Comparison) -> Scores:
+    """Cosine of what sets the condition apart from the mean perturbation; 0 where nothing is predicted to."""
+    if comparison.specific is None:
+        return np.full(comparison.n_conditions, np.nan)
+    return _cosine(*_products(*comparison.specific, comparison.kept))
+
+
+def _products(predicted: Profiles, real: Profiles, kept: Mask) -> tuple[Scores, Scores, Scores]:
     """<delta^, delta>, <delta^, delta^>, <delta, delta> over the kept genes; a product of nothing is exactly 0."""
-    predicted, real = comparison.predicted_delta * comparison.kept, comparison.delta * comparison.kept
+    predicted, real = predicted * kept, real * kept
     of_both = np.einsum("pg,pg->p", predicted, real)
     squares = [
         np.where(np.abs(side).max(axis=1) < FLAT, 0.0, np.einsum("pg,pg->p", side, side)) for side in (predicted, real)
@@ -62,20 +67,27 @@ def _products(comparison: Comparison) -> tuple[Scores, Scores, Scores]:
 
 def cosine_delta(comparison: Comparison) -> Scores:
     """Cosine of the responses; 0 for no change, NaN where nothing really changed."""
-    both, predicted, real = _products(comparison)
+    return _cosine(*_responses(comparison))
+
+
+def _responses(comparison: Comparison) -> tuple[Scores, Scores, Scores]:
+    return _products(comparison.predicted_delta, comparison.delta, comparison.kept)
+
+
+def _cosine(both: Scores, predicted: Scores, real: Scores) -> Scores:
     cosine = quotient(both, np.sqrt(predicted * real), where=predicted * real > 0)
     return np.where((predicted == 0) & (real > 0), 0.0, cosine)
 
 
 def amplitude(comparison: Comparison) -> Scores:
     """The factor by which the predicted response must be multiplied to fit best; NaN for no change."""
-    both, predicted, _ = _products(comparison)
+    both, predicted, _ = _responses(comparison)
     return quotient(both, predicted, where=predicted > 0)
 
 
 def amplitude_ratio(comparison: Comparison) -> Scores:
     """Size of the predicted over that of the real response; 0 for no change, NaN where nothing really changed."""
-    _, predicted, real = _products(comparison)
+    _, predicted, real = _responses(comparison)
     return quotient(np.sqrt(predicted), np.sqrt(real), where=real > 0)
 
 
@@ -100,6 +112,7 @@ METRICS = (
             compute=partial(r2_delta_top, top=top),
             best=1.0,
             direction="higher",
+            needs=("cells",),
             formula=f"r2_delta over the {top} genes of largest |t| in the real cells; NaN under {top} DEGs",
             source="Lotfollahi et al. 2019 and Roohani et al. 2024 (top DEGs), here chosen in the real cells by |t|",
             caution="selection on the real cells' noise: read it beside the split half",
@@ -111,6 +124,7 @@ METRICS = (
         compute=r2_delta_weighted,
         best=1.0,
         direction="higher",
+        needs=("standard errors",),
         formula="r2_delta with weights |t| / sum |t|, mean of delta weighted too",
         source="Mejia et al. 2025 (Diversity by Design); weights are |t| itself here",
         caution="the weights are noisy where a condition has few cells",
@@ -134,6 +148,15 @@ METRICS = (
         caution="the perturbed mean scores 0 by construction; where it is noise, no change scores above 0; undefined with fewer than two training perturbations",
     ),
     Metric(
+        name="cosine_delta_specific",
+        compute=cosine_delta_specific,
+        best=1.0,
+        direction="higher",
+        formula="<mu^ - mu_all, mu - mu_all> / (|mu^ - mu_all| |mu - mu_all|), mu_all as in pearson_delta_specific",
+        source="cosine similarity of what is left when the mean response of the context's training conditions is taken off",
+        caution="as pearson_delta_specific; blind to the size of what is specific",
+    ),
+    Metric(
         name="cosine_delta",
         compute=cosine_delta,
         best=1.0,
@@ -147,6 +170,7 @@ METRICS = (
         compute=amplitude,
         best=1.0,
         direction="target",
+        needs=("magnitude",),
         formula="<delta^, delta> / <delta^, delta^>: slope of delta on delta^",
         source="least squares through the origin",
         caution="1 does not mean alike: read cosine_delta beside it",
@@ -157,6 +181,7 @@ METRICS = (
         compute=amplitude_ratio,
         best=1.0,
         direction="target",
+        needs=("magnitude",),
         formula="|delta^| / |delta|",
         source="ratio of Euclidean norms",
         caution="noise has a norm too: with few cells a perfect prediction lies below 1",

@@ -40,6 +40,16 @@ def retrieval_cosine(comparison: Comparison) -> Scores:
     return _rank_score(-(predicted @ real.remember("unit responses", unit_responses).T), comparison.places, kept)
 
 
+def retrieval_cosine_centred(comparison: Comparison) -> Scores:
+    """Rank by cosine after the mean perturbation is taken off both sides."""
+    real, kept = comparison.real, _kept_by_all(comparison)
+    if comparison.specific is None or real.mean_perturbed is None:
+        return np.full(comparison.n_conditions, np.nan)
+    mean = real.mean_perturbed
+    units = real.remember("unit specific responses", lambda: _unit((real.cells.mean - mean)[:, kept]))
+    return _rank_score(-(_unit(comparison.specific[0][:, kept]) @ units.T), comparison.places, kept)
+
+
 def _unit(delta: Float[np.ndarray, "conditions genes"]) -> Float[np.ndarray, "conditions genes"]:
     """Rows of length 1; a row of no change becomes 0, as near to one condition as to the other."""
     size = np.linalg.norm(delta, axis=1, keepdims=True)
@@ -76,6 +86,15 @@ METRICS = (
         "the predicted one; ties half; all perturbed genes left out",
         source="Wu et al. 2024 (PerturBench, rank metrics); cell-eval (discrimination score)",
         caution="1/2 by chance and for no change; undefined with one perturbation",
+    ),
+    Metric(
+        name="retrieval_cosine_centred",
+        compute=retrieval_cosine_centred,
+        best=1.0,
+        direction="higher",
+        formula="the same with the cosine of mu^ - mu_all and mu - mu_all, mu_all as in pearson_delta_specific",
+        source="retrieval by what sets conditions apart; PerturBench's rank of cosines, centred",
+        caution="1/2 by chance and for the perturbed mean; undefined with one perturbation",
     ),
     Metric(
         name="retrieval_l1",

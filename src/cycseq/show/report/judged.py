@@ -35,7 +35,10 @@ class Judged:
         """Judge the splits of this kind."""
         metrics = result.metrics[result.metrics["split"].astype(str).str.split(":").str[0] == kind]
         summary = result.summary[result.summary["split"] == kind]
-        judgement = judge(summary, result.differences, calibrated=True)
+        calibrated = (
+            result.record["data"].get("kind") != "effects"
+        )  # of effects there are no halves to make a ceiling of
+        judgement = judge(summary, result.differences, calibrated=calibrated)
         table = headline(summary, judgement.controls) if len(summary) else Headline((), (), ())
         metric = _telling(summary)
         contexts = by_context(metrics, judgement, table.best, metric)

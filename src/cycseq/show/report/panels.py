@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -98,11 +99,13 @@ def _scatter(result: BenchmarkResult, model: str, here: list[tuple[str, Conditio
         for condition in (c for split, c in here if split == name and c in rows and c in guesses):
             control = Condition(condition.context, CONTROL)
             delta, guess = (means[condition] - means[control] for means in (rows, guesses))
-            deltas.append((float(np.linalg.norm(delta)), condition, delta, guess))
+            deltas.append((float(np.linalg.norm(np.nan_to_num(delta))), condition, delta, guess))
     if not deltas:
         return None
     _, condition, delta, guess = max(deltas, key=lambda found: found[0])
-    genes = result.record["data"]["gene_names"]
+    measured = ~(np.isnan(delta) | np.isnan(guess))
+    delta, guess = delta[measured], guess[measured]
+    genes = list(compress(result.record["data"]["gene_names"], measured))
     image = svg(
         lambda ax: plots.delta_scatter(delta, guess, genes, ax=ax),
         title=f"Real and predicted delta of {condition}",

@@ -184,6 +184,11 @@ def barred(model: str, standings: Sequence[Standing]) -> list[str]:
 
 def untelling(table: Headline) -> list[str]:
     """Metrics of the table in which nothing may be said of any model, and why."""
+    if table.columns and all(column.no_ceiling for column in table.columns):
+        return [
+            "There is no ceiling, and so no score between it and the negative controls; a claim rests on paired intervals and on "
+            "the predictions for the wrong perturbation alone."
+        ]
     return [
         f"{column.metric} has no score on these data: the ceiling is undefined."
         if column.no_ceiling

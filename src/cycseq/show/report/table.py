@@ -10,7 +10,7 @@ import pandas as pd
 
 from cycseq.score.ceiling import POSITIVE_CONTROLS, WRONG_TARGET
 from cycseq.score.intervals import FURTHER, THESE, Scope
-from cycseq.score.metrics import HEADLINE, METRICS
+from cycseq.score.metrics import METRICS, headline_of
 from cycseq.score.verdicts import NEGATIVE_CONTROLS
 from cycseq.show.report.numbers import interval, short
 
@@ -91,8 +91,9 @@ def headline(summary: pd.DataFrame, controls: Sequence[str] = NEGATIVE_CONTROLS)
     """The table of one kind of split, from its rows of `summarise`; `controls` are not called the best."""
     models = summary[is_model(summary["model"])]
     defined = models[models["mean"].notna()]
-    metrics = [name for name in HEADLINE if name in set(defined["metric"])]
-    undefined = [name for name in HEADLINE if name in set(models["metric"]) and name not in metrics]
+    first = headline_of(models["metric"].unique())
+    metrics = [name for name in first if name in set(defined["metric"])]
+    undefined = [name for name in first if name in set(models["metric"]) and name not in metrics]
     if "pearson_delta_specific" in metrics and "pearson_delta" in metrics:
         metrics.remove("pearson_delta")
     if not metrics:

@@ -74,23 +74,34 @@ def not_applicable(result: BenchmarkResult, kind: str) -> list[tuple[str, str, s
     return found
 
 
+CEILING = (
+    "The ceiling is the score that a random half of the real cells gets for predicting the other half (10 repeats); scores are "
+    "(value - negative control) / (ceiling - negative control), not clipped. "
+)
+
+
+def _extent(data: Mapping[str, Any]) -> str:
+    """How much the data are, and on which scale."""
+    if data.get("kind") == "effects":
+        return f"effects of {counted(len(data['conditions']), 'condition')} x {counted(data['genes'], 'gene')} ({data['scale']} values)"
+    return f"{counted(data['cells'], 'cell')} x {counted(data['genes'], 'gene')} (log1p of counts per 10,000)"
+
+
 def methods(result: BenchmarkResult, kind: str) -> str:
     """A paragraph to paste into a methods section."""
     record, asked = result.record, result.record["asked"]
     data = record["data"]
     splits = [split for split in record["splits"] if split["kind"] == kind]
+    of_effects = data.get("kind") == "effects"
     kept = asked["evaluation"]["keep_target"]
     targets = "scored too" if kept else "left out of its scores"
     return (
         f"{counted(len(record['models']), 'model')} ({listed(record['models'], 12)}) were compared with CycSeq "
-        f"{record['versions']['cycseq']} on {counted(data['cells'], 'cell')} x {counted(data['genes'], 'gene')} "
-        f"(log1p of counts per 10,000) in {counted(len(data['contexts']), 'context')} with "
+        f"{record['versions']['cycseq']} on {_extent(data)} in {counted(len(data['contexts']), 'context')} with "
         f"{counted(len(data['perturbations']), 'perturbation')}. Splits were of the kind {kind} "
         f"({counted(len(splits), 'split')}; held out: {held_out(kind) or 'what the split file says'}), with {counted(asked['seeds'], 'seed')} each; "
         f"{controls(splits, kind)}. Deltas are perturbed minus control means of a context; genes that a "
-        f"condition perturbs were {targets}. The ceiling is the score that a random half of the real cells "
-        "gets for predicting the other half (10 repeats); scores are (value - negative control) / (ceiling - negative "
-        "control), not clipped. Intervals are 95 % intervals of means over test conditions, seeds averaged. With "
+        f"condition perturbs were {targets}. {'There is no ceiling, as effects have no cells to halve. ' if of_effects else CEILING}Intervals are 95 % intervals of means over test conditions, seeds averaged. With "
         f"{ENOUGH} contexts or more, contexts are clusters (CR2 variance, Satterthwaite degrees of freedom; Bell and McCaffrey 2002), "
         "with perturbations as a second way of clustering; with fewer, the interval is about these contexts only, and perturbations are "
         "the clusters. It is widened for skewness (Hall 1992). A model is called better only where the paired interval excludes "

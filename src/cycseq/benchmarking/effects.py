@@ -1,0 +1,59 @@
+"""A benchmark on effects of whole conditions: its reference, and what a model comes to on a split."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cycseq.benchmarking.cell import Cell
+from cycseq.data.condition import Condition
+from cycseq.data.effects import Effects
+from cycseq.data.usual_names import CONTROL
+from cycseq.models import build_model
+from cycseq.run.parts import fit_parts, means_model
+from cycseq.score.ceiling import SPLIT_HALF, wrong_target
+from cycseq.score.evaluate import COLUMNS, evaluate, matched
+from cycseq.score.reference import RealSide, effect_reference
+from cycseq.score.settings import EvaluateSettings
+from cycseq.split.base import EffectParts, Split
+
+
+def reference_of_effects(parts: EffectParts, evaluation: EvaluateSettings) -> RealSide:
+    """The tested effects beside the other real perturbations of their contexts, from which retrieval has to tell them."""
+    learnt, tested = parts.learnt, set(parts.test.conditions())
+    contexts = set(parts.test.contexts)
+    beside = [c for c in learnt.conditions() if c.context in contexts and not c.is_control and c not in tested]
+    real = parts.test.with_rows(learnt.subset(beside)) if beside else parts.test
+    return effect_reference(real, learnt, evaluation)
+
+
+def model_result(
+    real: RealSide, parts: EffectParts, split: Split, model: str, settings: dict[str, Any], *, seed: int
+) -> Cell:
+    """Fit a model on the training effects, predict the tested ones and score them."""
+    fitted = means_model(fit_parts(build_model(model, settings), parts, split, seed=seed))
+    tested = [c for c in parts.test.conditions() if not c.is_control]
+    predicted = fitted.predict_effects(tested, parts.train.controls())
+    match = matched(predicted, real)
+    record: dict[str, Any] = {"model": model, "split": split.name, "seed": seed}
+    tables = [evaluate(predicted, real, match=match, **record)]
+    if len(tested) > 1:
+        tables.append(wrong_target(predicted, real, match=match, **record))
+    conditions, means = _with_controls(predicted) if seed == 0 else ((), np.zeros((0, 0), dtype=np.float32))
+    return Cell(**record, scores=pd.concat(tables, ignore_index=True), seconds=0.0, conditions=conditions, means=means)
+
+
+def real_result(parts: EffectParts, split: Split) -> Cell:
+    """The real effects, for figures; there are no cells to halve, and so no ceiling."""
+    conditions, means = _with_controls(parts.test)
+    return Cell(SPLIT_HALF, split.name, 0, pd.DataFrame(columns=list(COLUMNS)), 0.0, conditions=conditions, means=means)
+
+
+def _with_controls(effects: Effects) -> tuple[tuple[Condition, ...], np.ndarray]:
+    """Conditions and their effects, with a control of no change for every context."""
+    effects = effects.perturbed()
+    controls = [Condition(context, CONTROL) for context in effects.contexts]
+    nothing = np.zeros((len(controls), len(effects.genes)), dtype=np.float32)
+    return (*effects.conditions(), *controls), np.concatenate([effects.effect, nothing])

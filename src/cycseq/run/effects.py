@@ -1,0 +1,89 @@
+"""What a run predicts as effects: of a model of means as it says them, of any other from its predicted cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from cycseq.data.condition import Condition
+from cycseq.data.dataset import PerturbationData
+from cycseq.data.effects import Effects
+from cycseq.data.either import Data
+from cycseq.data.usual_names import CONTROL
+from cycseq.errors import ModelError, check_at_least
+from cycseq.io.untrusted import as_file_error
+from cycseq.models.base import AGAIN
+from cycseq.models.means import MeansModel
+from cycseq.preparation.merge import joined
+from cycseq.preparation.prepare import as_log1p
+from cycseq.preparation.pseudobulk import control_means, effects_of
+from cycseq.run import predicting
+from cycseq.run.facts import MODEL
+from cycseq.run.parts import means_model
+from cycseq.run.record import record_of
+
+
+class EffectsRun(predicting.FittedRun, Protocol):
+    """What of a `Run` a prediction of effects needs."""
+
+    @property
+    def of_effects(self) -> bool:
+        """Whether it was fitted on a table of effects."""
+
+    def effects(self) -> Effects:
+        """That table."""
+
+
+def effects_predicted(
+    run: EffectsRun, conditions: Sequence[Condition | str] | str, controls: Data | None, seed: int
+) -> Effects:
+    """See `Run.predict_effects`."""
+    check_at_least(0, seed=seed)
+    effects = (
+        _from_effects(run, conditions, controls) if run.of_effects else _from_cells(run, conditions, controls, seed)
+    )
+    broken = np.isinf(effects.effect).any() or np.isnan(effects.effect).all(axis=1).any()
+    if broken:
+        msg = f"{run.model.name} predicted values that are no numbers: its folder was altered, or its training broke. Fit it again."
+        raise ModelError(msg)
+    effects.adata.uns["cycseq"] = {**effects.adata.uns["cycseq"], **record_of(run.model, run.split, seed)}
+    return effects
+
+
+def _from_effects(run: EffectsRun, conditions: Sequence[Condition | str] | str, controls: Data | None) -> Effects:
+    """Of a run that was fitted on effects: no cells are looked at, save control cells that the user gives."""
+    if controls is None:
+        data = run.effects()
+    else:
+        data = controls if isinstance(controls, Effects) else _of_controls(as_log1p(controls.controls()))
+    wanted = predicting.named(run, conditions, data.contexts)
+    with as_file_error(run.folder / MODEL, AGAIN):
+        return means_model(run.model).predict_effects(wanted, data.controls())
+
+
+def _from_cells(
+    run: EffectsRun, conditions: Sequence[Condition | str] | str, controls: Data | None, seed: int
+) -> Effects:
+    """Of a run that was fitted on cells: a model of means says its effects, cells of other models are summarized."""
+    if isinstance(controls, Effects):
+        msg = f"{run.folder} was fitted on cells: give control cells with --controls, not a table of effects."
+        raise ModelError(msg)
+    what = predicting.asked(run, conditions, controls, seed)
+    cells = as_log1p(what.cells.controls({c.context for c in what.conditions}))
+    model = run.model
+    if isinstance(model, MeansModel):
+        with as_file_error(run.folder / MODEL, AGAIN):
+            return model.predict_effects(what.conditions, _of_controls(cells.with_genes(model.learned.genes)))
+    made = predicting.predicted(run, what, None, seed)
+    perturbed = [c for c in made.conditions() if not c.is_control]
+    return effects_of(joined(made.subset(perturbed), cells.with_genes(made.genes))).subset(what.conditions)
+
+
+def _of_controls(cells: PerturbationData) -> Effects:
+    """Control cells as rows of effects: no change, with their mean."""
+    means = control_means(cells)
+    mean = np.stack(list(means.values()))
+    conditions = [Condition(context, CONTROL) for context in means]
+    return Effects.from_arrays(np.zeros_like(mean), conditions, cells.genes, scale="log1p", layers={"mean": mean})

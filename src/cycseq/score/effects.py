@@ -1,0 +1,136 @@
+"""Real effects as metrics see them: conditions whose mean is the effect, beside a control of no change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from cycseq.data.condition import Condition
+from cycseq.data.effects import WITH_MAGNITUDE, Effects, mean_of_measured
+from cycseq.errors import DataError
+from cycseq.matrix.arrays import Profile, Profiles
+from cycseq.score.metrics.base import Axes, Metric, Need, RealContext
+from cycseq.score.metrics.population import Population
+from cycseq.score.settings import EvaluateSettings
+
+MEAN_OF_OTHERS = "mu_all is the mean of the other real perturbations of a context: no training conditions were given"
+
+
+def metrics_of_effects(metrics: Sequence[Metric], effects: Effects) -> tuple[tuple[Metric, ...], str]:
+    """The metrics that these effects can be scored with, and a sentence that names the others; empty where there are none.
+
+    Raises
+    ------
+    DataError
+        If none is left.
+    """
+    absent: set[Need] = {"cells", "mean expression"}
+    if effects.scale not in WITH_MAGNITUDE:
+        absent.add("magnitude")
+    se = effects.layer("se")
+    if se is None or not np.isfinite(se).any():
+        absent.add("standard errors")
+    usable = tuple(metric for metric in metrics if not absent.intersection(metric.needs))
+    without = [
+        f"{', '.join(names)} (need {need if need in ('cells', 'mean expression', 'standard errors') else f'a {need}'})"
+        for need in ("cells", "mean expression", "magnitude", "standard errors")
+        if (names := [m.name for m in metrics if need in m.needs and need in absent and _first(m, absent) == need])
+    ]
+    said = f"left out, as these are effects ({effects.scale}): {'; '.join(without)}" if without else ""
+    if not usable:
+        msg = f"no metric is left: {said}. Say --metrics means."
+        raise DataError(msg)
+    return usable, said
+
+
+def _first(metric: Metric, absent: set[Need]) -> Need:
+    return next(need for need in metric.needs if need in absent)
+
+
+def real_contexts(real: Effects, training: Effects | None, settings: EvaluateSettings) -> dict[str, RealContext]:
+    """The real conditions of every context with what is computed from them alone.
+
+    Parameters
+    ----------
+    real
+        Effects of the test conditions (of more, where retrieval is to tell from more).
+    training
+        Effects that models learnt from, over the genes of `real`.
+    settings
+        Whether genes that a condition perturbs are looked at.
+
+    Raises
+    ------
+    DataError
+        If there are only controls.
+    """
+    conditions = real.conditions()
+    contexts = list(dict.fromkeys(c.context for c in conditions if not c.is_control))
+    if not contexts:
+        msg = "there are only controls among the real effects: nothing can be compared. Give perturbed conditions in --real."
+        raise DataError(msg)
+    learnt = None if training is None else training.perturbed()
+    made = {}
+    for context in contexts:
+        rows = np.array([i for i, c in enumerate(conditions) if c.context == context and not c.is_control])
+        made[context] = _context(real, [conditions[i] for i in rows], rows, learnt, keep_target=settings.keep_target)
+    return made
+
+
+def _context(
+    real: Effects, conditions: Sequence[Condition], rows: np.ndarray, training: Effects | None, *, keep_target: bool
+) -> RealContext:
+    effect = real.effect[rows].astype(np.float64)
+    kept = ~np.isnan(effect)
+    for i, condition in enumerate(() if keep_target else conditions):
+        kept[i, real.targets(condition)] = False
+    se = real.layer("se")
+    n_genes = effect.shape[1]
+    reference = RealContext(
+        context=conditions[0].context,
+        perturbations=tuple(condition.perturbation for condition in conditions),
+        genes=tuple(real.genes),
+        cells=population(np.nan_to_num(effect), None if se is None else se[rows].astype(np.float64) ** 2),
+        control=population(np.zeros((1, n_genes)), np.zeros((1, n_genes))),
+        kept=kept,
+        mean_perturbed=None,
+        axes=Axes(np.zeros(n_genes), np.zeros((n_genes, 0))),
+    )
+    if training is None:
+        return replace(reference, mean_perturbed=_mean_of_others(effect))
+    mean = mean_response(training, conditions[0].context)
+    return replace(reference, mean_perturbed=None if mean is None else np.tile(np.nan_to_num(mean), (len(rows), 1)))
+
+
+def population(mean: Profiles, variance: Profiles | None) -> Population:
+    """Conditions without cells: their means, and the sampling variance of these where it is known."""
+    nothing = np.zeros((0, mean.shape[1]), dtype=np.float32)
+    none = np.zeros(0, dtype=np.int64)
+    unknown = np.full_like(mean, np.nan)
+    n_cells = np.ones(len(mean), dtype=np.int64)
+    return Population(nothing, (none,) * len(mean), n_cells, mean, unknown if variance is None else variance, unknown)
+
+
+def mean_response(training: Effects, context: str) -> Profile | None:
+    """Mean training effect of the context, or of all where it has none: what `PerturbedMean` predicts."""
+    conditions = training.conditions()
+    if len({c.perturbation for c in conditions}) < 2:
+        return None
+    inside = np.array([c.context == context for c in conditions])
+    overall = mean_of_measured(training.effect.astype(np.float64))
+    if not inside.any():
+        return overall
+    mean = mean_of_measured(training.effect[inside].astype(np.float64))
+    return np.where(np.isnan(mean), overall, mean)
+
+
+def _mean_of_others(effect: Profiles) -> Profiles | None:
+    """For every condition the mean of the others, over the genes measured there."""
+    if len(effect) < 3:
+        return None
+    measured = ~np.isnan(effect)
+    values = np.nan_to_num(effect)
+    n = measured.sum(axis=0) - measured
+    return np.asarray((values.sum(axis=0) - values) / np.maximum(n, 1))
