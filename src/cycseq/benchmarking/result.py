@@ -53,6 +53,11 @@ class BenchmarkResult:
     failed: tuple[Failure, ...] = ()
     """Cells of the table that broke; they are computed again when the benchmark is resumed."""
 
+    @property
+    def of_effects(self) -> bool:
+        """Whether effects of whole conditions were compared, and not cells."""
+        return bool(self.record["data"].get("kind") == "effects")
+
     def cell(self, model: str, split: str) -> Cell | None:
         """The first seed's cell of the table, with its means; None where there is none."""
         for said in self.record["cells"]:

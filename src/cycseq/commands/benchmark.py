@@ -54,7 +54,7 @@ def run(options: Namespace) -> None:
         title = f"{split}: means over test conditions (summary.csv has intervals, {about(judged.table)})"
         shown = with_coverage(rows[~rows["model"].str.endswith(WRONG_TARGET)])
         headline(shown.rename(columns={"mean": "value"}), ["model"], title=title)
-        say([*judged.in_short(), *untelling(judged.table)])
+        say([*judged.in_short(), *untelling(judged.table, of_effects=result.of_effects)])
     if shared := sorted({context for split in result.record["splits"] for context in split["shared_controls"]}):
         say(f"note: {shared_controls(shared)}")
     say([f"warning: {warning}" for warning in result.record["warnings"]])

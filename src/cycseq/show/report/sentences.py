@@ -182,9 +182,9 @@ def barred(model: str, standings: Sequence[Standing]) -> list[str]:
     return [f"Nothing good can be claimed of {model} in {listed(metrics)}: {BARS[bar]}." for bar, metrics in of.items()]
 
 
-def untelling(table: Headline) -> list[str]:
+def untelling(table: Headline, *, of_effects: bool = False) -> list[str]:
     """Metrics of the table in which nothing may be said of any model, and why."""
-    if table.columns and all(column.no_ceiling for column in table.columns):
+    if of_effects:
         return [
             "There is no ceiling, and so no score between it and the negative controls; a claim rests on paired intervals and on "
             "the predictions for the wrong perturbation alone."

@@ -46,7 +46,7 @@ def cannot_tell(result: BenchmarkResult, kind: str, table: Headline, judgement: 
             f"{counted(len(conditions), 'test condition')} {_is(conditions)} too few to say that one model is better than another."
         )
     said += sentences.barred(table.best, judgement.standings(table.best, [column.metric for column in table.columns]))
-    said += sentences.untelling(table)
+    said += sentences.untelling(table, of_effects=result.of_effects)
     said += [f"{metric} is undefined for every condition{_why(metric)}." for metric in table.undefined]
     partly = rows[(rows["n_undefined"] > 0) & rows["mean"].notna()].groupby("metric")["n_undefined"].max()
     if len(partly):
