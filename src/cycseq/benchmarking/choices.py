@@ -28,12 +28,22 @@ BASELINES = (
     "Bilinear",
     "NearestPerturbation",
     "Ridge",
+    "ShrunkAdditive",
+    "FoldChange",
+    "LowRank",
+    "ContextRidge",
+    "ResponseKernel",
+    "Stacked",
+    "NearestDose",
+    "DoseInterpolation",
 )
 """The simple models that every other has to beat."""
+OF_DOSES = ("NearestDose", "DoseInterpolation")
+"""Those that are another baseline where no dose or time is held out: the group leaves them out there."""
 
 
-def chosen_models(settings: BenchmarkSettings) -> tuple[str, ...]:
-    """The models by name, the negative controls first.
+def chosen_models(settings: BenchmarkSettings, splits: Sequence[Split] = ()) -> tuple[str, ...]:
+    """The models by name, the negative controls first; groups hold those that say something of their own on these splits.
 
     Raises
     ------
@@ -43,7 +53,8 @@ def chosen_models(settings: BenchmarkSettings) -> tuple[str, ...]:
     names: list[str] = list(NEGATIVE_CONTROLS)
     for name in settings.models:
         if name in {"baselines", "all"}:
-            names += BASELINES if name == "baselines" else MODELS
+            doses = any(split.kind in ("unseen-dose", "unseen-time") for split in splits)
+            names += [one for one in (BASELINES if name == "baselines" else MODELS) if doses or one not in OF_DOSES]
         elif name in MODELS:
             names.append(name)
         else:

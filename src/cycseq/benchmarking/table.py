@@ -84,7 +84,8 @@ def benchmark(
         refuse_scaled(data)
     evaluation = evaluation or EvaluateSettings()
     chosen(evaluation.metrics)  # an unknown metric is refused before anything is written
-    models, splits = chosen_models(settings), chosen_splits(data, settings, splitting)
+    splits = chosen_splits(data, settings, splitting)
+    models = chosen_models(settings, splits)
     asked = everything_asked(data, settings, evaluation, models, splits)
     with alone(out):
         clear(out / CELLS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -55,6 +56,31 @@ class Dose:
         """The same dose in another unit of the same quantity."""
         number = self.number * (UNITS[self.unit][1] / UNITS[unit][1])
         return Dose(float(f"{number:.9g}"), unit)  # 0.3, not 0.30000000000000004
+
+
+LEVELS = {"low": 1.0, "middle": 2.0, "medium": 2.0, "mid": 2.0, "high": 3.0}
+"""Names of doses, in their order."""
+
+
+def place_of_dose(dose: str | None) -> tuple[str, float] | None:
+    """Where a dose stands among others: what its unit measures, and the logarithm of the amount. None where it has no order.
+
+    Named levels (Low, Middle, High) are one step apart; a dose of 0 has no logarithm.
+
+    Examples
+    --------
+    >>> place_of_dose("1uM"), place_of_dose("Middle")
+    (('molar', -6.0), ('level', 2.0))
+    """
+    if dose is None:
+        return None
+    if dose.casefold() in LEVELS:
+        return "level", LEVELS[dose.casefold()]
+    parsed = parse_dose(dose)
+    if parsed is None or parsed.number <= 0:
+        return None
+    size = UNITS[parsed.unit][1] if parsed.unit else 1.0
+    return parsed.quantity, round(math.log10(parsed.number * size), 9)
 
 
 def unit_of_dose(text: str) -> str | None:

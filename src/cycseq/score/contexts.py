@@ -66,12 +66,13 @@ def by_context(metrics: pd.DataFrame, judgement: Judgement, model: str, metric: 
         goodness = METRICS[metric].goodness
         spread = NOISE * float(np.std(goodness(halves), ddof=1)) if len(halves) > 1 else 0.0
         ours, null = goodness(np.array([means[name] for name in (model, control)]))
-        ceiling = goodness(means[means.index.isin(POSITIVE_CONTROLS)].dropna().to_numpy()).max(initial=-np.inf)
+        positive = means[means.index.isin(POSITIVE_CONTROLS)]
+        ceiling = goodness(positive.dropna().to_numpy()).max(initial=-np.inf)
         both = paired_differences(part[part["model"].isin([model, control])], baselines=[control])
         pair = both[both["model"] == model].iloc[0]
         paired = int(pair["n_conditions"]) >= FEWEST
         word: ContextWord = "not better"
-        if not ceiling > null + spread:
+        if len(positive) and not ceiling > null + spread:  # of effects there are none
             word = "cannot tell"
         elif paired:
             word = {"beats": "better", "ties": "indistinguishable"}.get(str(pair["verdict"]), "not better")  # type: ignore[assignment]

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from cycseq.data.condition import Condition
 from cycseq.data.either import Data
+from cycseq.data.treatments import place_of_dose
 from cycseq.errors import SettingsError, SplitError
 from cycseq.split.listed import tested_perturbations
 from cycseq.split.plan import Plan, in_words, perturbed, times
 from cycseq.split.settings import SplitSettings
 
-LEVELS = {"low": 1.0, "middle": 2.0, "medium": 2.0, "mid": 2.0, "high": 3.0}
-"""Names of doses, in their order."""
-_NUMBER = re.compile(r"(\d*\.?\d+(?:e[-+]?\d+)?)(.*)", re.IGNORECASE)
 Place = tuple[str, float]
-"""A unit and a number in it: doses of one unit can be ordered."""
+"""What is measured and a number: doses of one quantity can be ordered."""
 
 
 @dataclass(frozen=True)
@@ -125,13 +122,7 @@ def _extrapolation(held: Sequence[Condition], train: Sequence[Condition], axis: 
 
 
 def _place_of_dose(condition: Condition) -> Place | None:
-    dose = condition.dose
-    if dose is None:
-        return None
-    if dose.casefold() in LEVELS:
-        return "level", LEVELS[dose.casefold()]
-    match = _NUMBER.fullmatch(dose)
-    return (match[2].strip(), float(match[1])) if match else None
+    return place_of_dose(condition.dose)
 
 
 def _place_of_time(condition: Condition) -> Place | None:

@@ -12,6 +12,7 @@ from cycseq.data.effects import Effects
 from cycseq.errors import ModelError
 from cycseq.matrix.arrays import Profile
 from cycseq.models.baselines.shift import ShiftModel, remembered
+from cycseq.split.settings import Kind
 
 
 @dataclass
@@ -29,7 +30,7 @@ class Additive(ShiftModel):
     """
 
     def learn(
-        self, train: Effects, controls: Mapping[str, Profile], *, seed: int
+        self, train: Effects, controls: Mapping[str, Profile], *, task: Kind | None = None, seed: int
     ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         """The training Deltas."""
         return remembered(train)

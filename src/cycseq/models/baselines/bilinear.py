@@ -16,6 +16,7 @@ from cycseq.knowledge.features import FeatureRows, expression_features, read_fea
 from cycseq.matrix.arrays import Profile, Profiles
 from cycseq.models.base import SIZE, WEIGHT
 from cycseq.models.baselines.shift import ShiftModel, expression_profiles, kept_features, perturbed_means, with_features
+from cycseq.split.settings import Kind
 
 PUBLISHED_PENALTY = 0.1
 N_FOLDS = 5
@@ -51,7 +52,7 @@ class Bilinear(ShiftModel):
     """Ridge penalty l of both solves (0.1 is published); None keeps 0.1 for G and chooses P's by leaving out perturbations."""
 
     def learn(
-        self, train: Effects, controls: Mapping[str, Profile], *, seed: int
+        self, train: Effects, controls: Mapping[str, Profile], *, task: Kind | None = None, seed: int
     ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         """G K, b and the features."""
         scores = expression_features(

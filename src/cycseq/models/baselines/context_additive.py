@@ -15,6 +15,7 @@ from cycseq.errors import ModelError
 from cycseq.matrix.arrays import Profile, Profiles
 from cycseq.models.base import WEIGHT
 from cycseq.models.baselines.shift import ShiftModel, remembered
+from cycseq.split.settings import Kind
 
 Weighting = Literal["equal", "cells", "nearness"]
 
@@ -41,7 +42,7 @@ class ContextAdditive(ShiftModel):
     c*'s (Gaussian in the distance, with the median distance between training contexts as its width)."""
 
     def learn(
-        self, train: Effects, controls: Mapping[str, Profile], *, seed: int
+        self, train: Effects, controls: Mapping[str, Profile], *, task: Kind | None = None, seed: int
     ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         """The training Deltas, the control profiles of their contexts, and the amplitude."""
         arrays, facts = remembered(train)

@@ -16,6 +16,7 @@ from cycseq.knowledge.features import FeatureRows, expression_features, read_fea
 from cycseq.matrix.arrays import Profile
 from cycseq.models.base import SIZE
 from cycseq.models.baselines.shift import ShiftModel, expression_profiles, kept_features, remembered, with_features
+from cycseq.split.settings import Kind
 
 NUMBERS = (1, 2, 3, 5, 8, 13, 20, 30)
 """Numbers of neighbours that are tried, beside all."""
@@ -45,7 +46,7 @@ class NearestPerturbation(ShiftModel):
     """How many neighbours; None chooses by leaving out one perturbation at a time."""
 
     def learn(
-        self, train: Effects, controls: Mapping[str, Profile], *, seed: int
+        self, train: Effects, controls: Mapping[str, Profile], *, task: Kind | None = None, seed: int
     ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         """The training Deltas, the features and k."""
         features = (

@@ -11,6 +11,7 @@ from cycseq.data.dataset import Condition
 from cycseq.data.effects import Effects
 from cycseq.matrix.arrays import Profile
 from cycseq.models.baselines.shift import ShiftModel
+from cycseq.split.settings import Kind
 
 
 @dataclass
@@ -24,7 +25,7 @@ class NoChange(ShiftModel):
     """
 
     def learn(
-        self, train: Effects, controls: Mapping[str, Profile], *, seed: int
+        self, train: Effects, controls: Mapping[str, Profile], *, task: Kind | None = None, seed: int
     ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         """Nothing."""
         return {}, {}

@@ -11,6 +11,7 @@ from cycseq.data.dataset import Condition
 from cycseq.data.effects import Effects
 from cycseq.matrix.arrays import Profile
 from cycseq.models.baselines.shift import ShiftModel, perturbed_means
+from cycseq.split.settings import Kind
 
 
 @dataclass
@@ -27,7 +28,7 @@ class PerturbedMean(ShiftModel):
     """
 
     def learn(
-        self, train: Effects, controls: Mapping[str, Profile], *, seed: int
+        self, train: Effects, controls: Mapping[str, Profile], *, task: Kind | None = None, seed: int
     ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         """The mean Delta of every context and of all."""
         return {"perturbed_mean": perturbed_means(train)}, {}

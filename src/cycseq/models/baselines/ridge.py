@@ -17,6 +17,7 @@ from cycseq.knowledge.features import Features, expression_features, read_featur
 from cycseq.matrix.arrays import Profile, Profiles
 from cycseq.models.base import SIZE, WEIGHT
 from cycseq.models.baselines.shift import ShiftModel, expression_profiles, kept_features, with_features
+from cycseq.split.settings import Kind
 
 RELATIVE_PENALTIES = 10.0 ** np.arange(-3, 4.1, 0.5)
 """Penalties that are tried, in units of the mean squared length of the centred inputs."""
@@ -65,7 +66,7 @@ class Ridge(ShiftModel):
     ``perturbation``."""
 
     def learn(
-        self, train: Effects, controls: Mapping[str, Profile], *, seed: int
+        self, train: Effects, controls: Mapping[str, Profile], *, task: Kind | None = None, seed: int
     ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         """W, b and what turns a condition into inputs."""
         features, known = self._features(train, controls, seed)
@@ -74,7 +75,8 @@ class Ridge(ShiftModel):
         parts = () if self.encoding == "features" else tuple(sorted({part for c in conditions for part in c.parts}))
         encoder = _encoder(conditions, profiles, parts, features, self.n_context_components)
         z, delta = encoder.inputs(conditions, profiles), train.effect[known].astype(np.float64)
-        groups = self._groups(conditions, waiting=set(controls) - {c.context for c in conditions})
+        waiting = bool(set(controls) - {c.context for c in conditions}) or (not controls and task == "unseen-context")
+        groups = self._groups(conditions, waiting=waiting)
         missing = np.isnan(delta)
         delta = np.where(missing, np.nan_to_num(mean_of_measured(delta)), delta)
         centred = z - z.mean(axis=0)
@@ -132,7 +134,7 @@ class Ridge(ShiftModel):
         having = {c.perturbation for c in train.conditions() if not features.missing(c.perturbation)}
         return (features if len(having) > 1 else NO_FEATURES), everything
 
-    def _groups(self, conditions: Sequence[Condition], waiting: set[str]) -> Int[np.ndarray, "conditions"]:
+    def _groups(self, conditions: Sequence[Condition], *, waiting: bool) -> Int[np.ndarray, "conditions"]:
         """What each condition is left out together with."""
         left_out = self.leave_out or ("context" if waiting else "perturbation")
         by_context = np.unique([c.context for c in conditions], return_inverse=True)[1]

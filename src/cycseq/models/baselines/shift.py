@@ -18,6 +18,7 @@ from cycseq.errors import ModelError, SettingsError
 from cycseq.knowledge.features import Features
 from cycseq.matrix.arrays import Cells, Codes, InMemory, Matrix, Profile, Profiles, take, to_dense
 from cycseq.models.base import Fitted, Model
+from cycseq.models.elsewhere import Elsewhere
 from cycseq.models.means import MISSING, MeansModel
 from cycseq.preparation.pseudobulk import control_means
 from cycseq.split.settings import Kind
@@ -31,7 +32,7 @@ class ShiftModel(MeansModel):
 
     @abstractmethod
     def learn(
-        self, train: Effects, controls: Mapping[str, Profile], *, seed: int
+        self, train: Effects, controls: Mapping[str, Profile], *, task: Kind | None = None, seed: int
     ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         """The arrays and JSON facts that `shift` needs.
 
@@ -41,6 +42,8 @@ class ShiftModel(MeansModel):
             The effects of the perturbed training conditions; NaN where a gene was not measured.
         controls
             Mean control profile (log1p) of every context of which it is known; none of a table of effects alone.
+        task
+            The kind of the split, where it is known: what to leave out where settings are chosen.
         seed
             Fixes everything random.
         """
@@ -61,7 +64,7 @@ class ShiftModel(MeansModel):
     def fit_effects(self, train: Effects, *, task: Kind | None = None, seed: int = 0) -> Self:
         """Learn from the effects of the training conditions."""
         perturbed = self.training_effects(train)
-        arrays, facts = self.learn(perturbed, train.control_means(), seed=seed)
+        arrays, facts = self.learn(perturbed, train.control_means(), task=task, seed=seed)
         measured = np.asarray(perturbed.measured.any(axis=0))
         if not measured.all():
             arrays = {**arrays, MEASURED: measured}
@@ -137,6 +140,27 @@ class ShiftModel(MeansModel):
                 cache["places"].setdefault(name, {})[context] = row
         places: dict[str, int] = cache["places"].get(perturbation, {})
         return places
+
+    @property
+    def elsewhere(self) -> Elsewhere:
+        """The training Deltas by perturbation and context. Needs `remembered` in `learn`."""
+        cache = self.learned.cache
+        if "elsewhere" not in cache:
+            conditions = tuple(Condition(*pair) for pair in self.learned.facts["conditions"])
+            cache["elsewhere"] = Elsewhere(self.learned.arrays["delta"], conditions)
+        there: Elsewhere = cache["elsewhere"]
+        return there
+
+    def measured_elsewhere(self, condition: Condition) -> Elsewhere:
+        """The same; raises `ModelError` if no other context has the perturbation."""
+        there = self.elsewhere
+        if not there.has(condition.perturbation, condition.context):
+            msg = (
+                f"{self.name} cannot predict {str(condition)!r}: no other training context has {condition.perturbation!r}. Leave it "
+                "out, or predict it with Additive (combinations) or a model with features."
+            )
+            raise ModelError(msg)
+        return there
 
     @property
     def known_features(self) -> Features:

@@ -83,9 +83,13 @@ def reached(table: Headline, judgement: Judgement) -> str:
     entries = next(entries for model, _, entries in table.rows if model == table.best)
     for column, entry in zip(table.columns, entries, strict=True):
         verdict = judgement.beside_null(table.best, column.metric)
-        if verdict is None or verdict.word != "better" or entry.score is None:
+        if verdict is None or verdict.word != "better":
             continue
         scope = SCOPES[verdict.scope]
+        if entry.score is None and column.no_ceiling:
+            return f"{table.best} is better than every negative control, {scope} ({column.metric})."
+        if entry.score is None:
+            continue
         if entry.score >= 1:
             return f"{table.best} predicts the real cells as well as one half of them predicts the other, {scope} ({column.metric})."
         return (

@@ -1,0 +1,137 @@
+"""Perturbation and context add up, each as far as it can be told from noise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import scipy.sparse as sp
+from jaxtyping import Float, Int
+
+from cycseq.data.condition import Condition
+from cycseq.data.effects import Effects
+from cycseq.errors import ModelError
+from cycseq.matrix.arrays import Profile, Profiles
+from cycseq.models.base import WEIGHT
+from cycseq.models.baselines.shift import ShiftModel
+from cycseq.split.settings import Kind
+
+PENALTIES = (0.1, 0.3, 1.0, 3.0, 10.0, 100.0)
+"""Conditions that count as if they had been measured at 0, for each effect."""
+ROUNDS = 12
+"""Rounds of fitting one kind of effect while the other is held."""
+N_FOLDS, MOST_GENES = 5, 200
+"""Folds on which the penalties are chosen, and genes drawn for it."""
+CODE = Int[np.ndarray, "conditions"]
+
+
+@dataclass
+class ShrunkAdditive(ShiftModel):
+    """Control cells plus a mean, an effect of the perturbation and an effect of the context, both shrunk to 0.
+
+    Formula: Delta^(p, c*) = m + a_p + b_c, where a and b minimise the squared error plus l |a|^2 + k |b|^2 (random effects, gene
+    by gene with common penalties). The penalties are chosen on conditions that are left out: whole contexts for an unseen
+    context, whole perturbations for an unseen one, else single conditions.
+
+    Reference: Robinson 1991 (best linear unbiased prediction).
+
+    Strong where contexts and perturbations hardly interact and conditions are noisy. Of an unseen perturbation it says m + b,
+    of an unseen context m + a: it predicts any.
+    """
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"perturbation_penalty": WEIGHT, "context_penalty": WEIGHT}
+    perturbation_penalty: float | None = None
+    """l; None chooses it."""
+    context_penalty: float | None = None
+    """k; None chooses it."""
+
+    def learn(
+        self, train: Effects, controls: Mapping[str, Profile], *, task: Kind | None = None, seed: int
+    ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+        """Mean and effects."""
+        conditions = train.conditions()
+        contexts, of_context = np.unique([c.context for c in conditions], return_inverse=True)
+        names, of_name = np.unique([c.perturbation for c in conditions], return_inverse=True)
+        penalties = self._penalties(train.effect, of_name, of_context, task, seed)
+        mean, of_names, of_contexts = _fitted(train.effect, of_name, of_context, penalties)
+        arrays = {"mean": mean, "of_perturbation": of_names, "of_context": of_contexts}
+        facts: dict[str, object] = {"names": names.tolist(), "penalties": list(penalties)}
+        return {name: array.astype(np.float32) for name, array in arrays.items()}, facts | {
+            "contexts": contexts.tolist()
+        }
+
+    def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
+        """The sum."""
+        learned = self.learned
+        names, contexts = learned.facts["names"], learned.facts["contexts"]
+        total = learned.arrays["mean"].copy()
+        if condition.perturbation in names:
+            total += learned.arrays["of_perturbation"][names.index(condition.perturbation)]
+        if condition.context in contexts:
+            total += learned.arrays["of_context"][contexts.index(condition.context)]
+        if condition.perturbation not in names and condition.context not in contexts:
+            msg = (
+                f"{self.name} cannot predict {str(condition)!r}: training has neither its perturbation nor its context."
+            )
+            raise ModelError(msg)
+        shift: Profile = total
+        return shift
+
+    def _penalties(
+        self, effect: Profiles, of_name: CODE, of_context: CODE, task: Kind | None, seed: int
+    ) -> tuple[float, float]:
+        first = PENALTIES if self.perturbation_penalty is None else (self.perturbation_penalty,)
+        second = PENALTIES if self.context_penalty is None else (self.context_penalty,)
+        if len(first) == len(second) == 1:
+            return first[0], second[0]
+        rng = np.random.default_rng(seed)
+        genes = np.sort(rng.permutation(effect.shape[1])[:MOST_GENES])
+        left_out = {"unseen-context": of_context, "unseen-perturbation": of_name}.get(
+            task or "", np.arange(len(effect))
+        )
+        groups = rng.permutation(int(left_out.max()) + 1)[left_out] % N_FOLDS
+        errors = {(a, b): 0.0 for a in first for b in second}
+        for fold in np.unique(groups):
+            train, test = groups != fold, groups == fold
+            if not train.any():
+                continue
+            for pair in errors:
+                mean, of_names, of_contexts = _fitted(effect[train][:, genes], of_name[train], of_context[train], pair)
+                told = mean + _rows(of_names, of_name[test]) + _rows(of_contexts, of_context[test])
+                errors[pair] += float(np.nansum(np.square(told - effect[test][:, genes])))
+        return min(errors, key=lambda pair: errors[pair])
+
+
+def _rows(effects: Profiles, codes: CODE) -> Profiles:
+    """The effects of these codes; 0 of one beyond those fitted."""
+    padded = np.concatenate([effects, np.zeros((1, effects.shape[1]))])
+    return np.asarray(padded[np.minimum(codes, len(effects))])
+
+
+def _fitted(
+    effect: Profiles, of_name: CODE, of_context: CODE, penalties: tuple[float, float]
+) -> tuple[Profile, Profiles, Profiles]:
+    """Mean and effects, by fitting each in turn while the others are held; values that were not measured are passed over."""
+    measured = ~np.isnan(effect)
+    values = np.nan_to_num(effect).astype(np.float64)
+    members = [_members(codes) for codes in (of_name, of_context)]
+    counts = [member @ measured.astype(np.float64) for member in members]
+    n = np.maximum(measured.sum(axis=0), 1)
+    mean: Float[np.ndarray, "genes"] = values.sum(axis=0) / n
+    effects = [np.zeros_like(count) for count in counts]
+    for _ in range(ROUNDS):
+        for i, (codes, member) in enumerate(zip((of_name, of_context), members, strict=True)):
+            other = effects[1 - i][(of_context, of_name)[i]]
+            residual: Profiles = np.where(measured, values - mean - other, 0.0)
+            effects[i] = (member @ residual) / np.maximum(counts[i] + penalties[i], 1e-12)
+            mean = np.where(measured, values - effects[i][codes] - other, 0.0).sum(axis=0) / n
+    return mean, effects[0], effects[1]
+
+
+def _members(codes: CODE) -> sp.csr_matrix:
+    """Groups x conditions: 1 where a condition belongs to a group."""
+    return sp.csr_matrix(
+        (np.ones(len(codes)), (codes, np.arange(len(codes)))), shape=(int(codes.max()) + 1, len(codes))
+    )

@@ -1,0 +1,89 @@
+"""What perturbations do in other contexts than the one that is predicted: the inputs of several simple models."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float
+
+from cycseq.data.condition import Condition
+from cycseq.data.effects import mean_of_measured
+from cycseq.matrix.arrays import Profile, Profiles
+
+Features = Float[np.ndarray, "perturbations genes"]
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Training effects by perturbation and context; NaN where a gene was not measured."""
+
+    effect: Profiles
+    conditions: tuple[Condition, ...]
+
+    @cached_property
+    def places(self) -> dict[str, dict[str, int]]:
+        """Perturbation -> context -> row of `effect`."""
+        places: dict[str, dict[str, int]] = {}
+        for row, condition in enumerate(self.conditions):
+            places.setdefault(condition.perturbation, {})[condition.context] = row
+        return places
+
+    @cached_property
+    def commons(self) -> dict[str, Profile]:
+        """The mean response of every context."""
+        rows: dict[str, list[int]] = {}
+        for row, condition in enumerate(self.conditions):
+            rows.setdefault(condition.context, []).append(row)
+        return {context: mean_of_measured(self.effect[of]).astype(np.float64) for context, of in rows.items()}
+
+    @property
+    def contexts(self) -> tuple[str, ...]:
+        """Contexts with perturbed training conditions, sorted."""
+        return tuple(sorted(self.commons))
+
+    def inside(self, context: str) -> list[str]:
+        """The perturbations measured there, sorted."""
+        return sorted(c.perturbation for c in self.conditions if c.context == context)
+
+    def has(self, perturbation: str, context: str, without: str = "") -> bool:
+        """Whether another context than these two has the perturbation."""
+        return bool(set(self.places.get(perturbation, {})) - {context, without})
+
+    def mean(self, names: Sequence[str], context: str, without: str = "") -> Features:
+        """Mean response of each perturbation over the contexts that have it, save this one (and another)."""
+        return self._means(names, context, without, specific=False)
+
+    def specific(self, names: Sequence[str], context: str, without: str = "") -> Features:
+        """The same, of responses from which the mean response of their context was taken off."""
+        return self._means(names, context, without, specific=True)
+
+    def _means(self, names: Sequence[str], context: str, without: str, *, specific: bool) -> Features:
+        found = np.full((len(names), self.effect.shape[1]), np.nan)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of genes that no context measured
+            for i, name in enumerate(names):
+                rows = {c: row for c, row in self.places.get(name, {}).items() if c not in (context, without)}
+                if rows:
+                    values = self.effect[list(rows.values())].astype(np.float64)
+                    found[i] = np.nanmean(
+                        values - np.stack([self.commons[c] for c in rows]) if specific else values, axis=0
+                    )
+        return found
+
+
+def components(features: Features, n_components: int) -> Features:
+    """What the leading principal components (of perturbations x genes, not centred) say of the features."""
+    u, s, v = np.linalg.svd(np.nan_to_num(features), full_matrices=False)
+    n = min(n_components, len(s))
+    low: Features = (u[:, :n] * s[:n]) @ v[:n]
+    return low
+
+
+def cosines(one: Features, other: Features) -> Float[np.ndarray, "perturbations others"]:
+    """Cosines between rows; 0 with a row of zeros."""
+    units = [side / np.maximum(np.linalg.norm(side, axis=1, keepdims=True), 1e-12) for side in (one, other)]
+    return np.asarray(units[0] @ units[1].T)
