@@ -22,7 +22,7 @@ from cycseq.models.base import DESCRIPTION, TENSORS, Model
 from cycseq.models.card import CARD
 
 SEEN_ELSEWHERE = [Condition("RPE1", "G1"), Condition("RPE1", "G1+G2")]
-FOR_ANYBODY = {"NoChange", "SmoothedControls", "PerturbedMean", "MatchingMean"}
+FOR_ANYBODY = {"NoChange", "SmoothedControls", "PerturbedMean", "MatchingMean", "ShrunkAdditive"}
 """Models that do not look at which perturbation it is, or have an answer of their own for one never seen."""
 QUICK: dict[str, dict[str, object]] = {
     "Autoencoder": {"num_epochs": 2, "hidden": (16,), "latent": 4},
