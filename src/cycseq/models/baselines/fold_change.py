@@ -53,9 +53,8 @@ class FoldChange(ShiftModel):
         places = self.places_of(condition.perturbation)
         places = {context: row for context, row in places.items() if context != condition.context} or places
         if not places or control_mean is None:
-            why = (
-                "no training context has its perturbation" if not places else "the controls of its context are unknown"
-            )
+            lacking = f"no training context has {condition.perturbation!r}"
+            why = "the controls of its context are unknown" if places else lacking
             msg = f"{self.name} cannot predict {str(condition)!r}: {why}. Leave it out, or take another model."
             raise ModelError(msg)
         base = learned.arrays["profiles"][[learned.contexts.index(context) for context in places]].astype(np.float64)
