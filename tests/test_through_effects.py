@@ -19,6 +19,7 @@ from cycseq.models import build_model
 from cycseq.preparation.pseudobulk import effects_of
 from cycseq.run.fitting import fit_run
 from cycseq.run.scoring import evaluate_effects
+from cycseq.score.certainty import certainty_of_effects
 from cycseq.score.evaluate import evaluate
 from cycseq.score.settings import EvaluateSettings
 from cycseq.show.report.page import write_report
@@ -164,3 +165,36 @@ def test_a_benchmark_of_effects_has_the_same_tables(tmp_path: Path) -> None:
     page = write_report(tmp_path / "out").read_text()
     assert "There is no ceiling" in page
     assert "ContextAdditive" in page
+
+
+@pytest.mark.parametrize("source", ["data", "model"])
+def test_intervals_of_effects_cover_as_often_as_they_say(source: str) -> None:
+    """The noise of the measured effects is known from their standard errors, or learned by the model."""
+    rng = np.random.default_rng(6)
+    conditions = [Condition("c", f"P{i}") for i in range(60)]
+    truth, sd, se = rng.normal(size=(60, 30)), 0.4, np.full((60, 30), 0.3)
+    predicted, measured = truth + sd * rng.normal(size=truth.shape), truth + se * rng.normal(size=truth.shape)
+    layers = {"sd": np.full(truth.shape, sd), **({"noise_sd": se} if source == "model" else {})}
+    made = Effects.from_arrays(predicted, conditions, GENES, scale="z", layers=layers)
+    real = Effects.from_arrays(measured, conditions, GENES, scale="z", layers={"se": se} if source == "data" else {})
+    coverage, reliability = certainty_of_effects(made, real)
+    assert abs(coverage.set_index("stratum")["observed"]["all genes"] - 0.9) < 0.03
+    away = (reliability["stated"] - reliability["observed"]).abs()
+    assert away[reliability["n"] > 150].max() < 0.12
+    unknown = Effects.from_arrays(predicted, conditions, GENES, scale="z", layers={"sd": layers["sd"]})
+    assert certainty_of_effects(unknown, real)[0].empty == (source == "model")
+
+
+def test_commands_that_need_cells_say_so_of_effects(
+    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pairs.txt").write_text("c0:P1\n")
+    assert (
+        main(
+            f"split --data {path} --kind unseen-pair --test-conditions {tmp_path}/pairs.txt --out {tmp_path}/s.json".split()
+        )
+        == SUCCESS
+    )
+    tuned = f"tune --data {path} --split {tmp_path}/s.json --model Ridge --trials 1 --out {tmp_path}/t"
+    assert main(tuned.split()) == BAD_INPUT
+    assert "holds effects of whole conditions, and this command needs cells" in capsys.readouterr().err

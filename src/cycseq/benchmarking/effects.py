@@ -14,6 +14,7 @@ from cycseq.data.usual_names import CONTROL
 from cycseq.models import build_model
 from cycseq.run.parts import fit_parts, means_model
 from cycseq.score.ceiling import SPLIT_HALF, wrong_target
+from cycseq.score.certainty import certainty_of_effects
 from cycseq.score.evaluate import COLUMNS, evaluate, matched
 from cycseq.score.reference import RealSide, effect_reference
 from cycseq.score.settings import EvaluateSettings
@@ -42,7 +43,16 @@ def model_result(
     if len(tested) > 1:
         tables.append(wrong_target(predicted, real, match=match, **record))
     conditions, means = _with_controls(predicted) if seed == 0 else ((), np.zeros((0, 0), dtype=np.float32))
-    return Cell(**record, scores=pd.concat(tables, ignore_index=True), seconds=0.0, conditions=conditions, means=means)
+    coverage, reliability = certainty_of_effects(predicted, parts.test)
+    return Cell(
+        **record,
+        scores=pd.concat(tables, ignore_index=True),
+        seconds=0.0,
+        conditions=conditions,
+        means=means,
+        coverage=coverage,
+        reliability=reliability,
+    )
 
 
 def real_result(parts: EffectParts, split: Split) -> Cell:

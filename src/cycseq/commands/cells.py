@@ -32,7 +32,7 @@ def read_data(path: Path, options: Namespace) -> Data:
 
 def read_data_plainly(path: Path, options: Namespace) -> Data:
     """As `read_data`, and nothing is said."""
-    return read_effects(path) if is_effects(path) else read_plainly(path, options)
+    return read_effects(path) if is_effects(path) else _cells_as_they_are(path, options)
 
 
 def read_cells(path: Path, options: Namespace) -> PerturbationData:
@@ -50,6 +50,13 @@ def read_cells(path: Path, options: Namespace) -> PerturbationData:
 
 def read_plainly(path: Path, options: Namespace) -> PerturbationData:
     """As `read_cells`, and nothing is said."""
+    if is_effects(path):
+        msg = f"{path} holds effects of whole conditions, and this command needs cells: give the cells that they were made of."
+        raise DataError(msg)
+    return _cells_as_they_are(path, options)
+
+
+def _cells_as_they_are(path: Path, options: Namespace) -> PerturbationData:
     try:
         return read(path, ReadSettings(memory=options.memory))
     except DataError as err:

@@ -63,8 +63,9 @@ class MeansModel(Model):
         Returns
         -------
         Effects
-            NaN for a gene of which the model knows nothing. Layer `sd`: the posterior standard deviation, of a model that
-            knows it.
+            NaN for a gene of which the model knows nothing. Layer `sd`: the posterior standard deviation of the true effect, of a
+            model that knows it. Layer `noise_sd`: the standard deviation of a measurement around it, where the data have no
+            standard errors and the model learned it; coverage and reliability rest on it there.
 
         Raises
         ------
@@ -94,15 +95,13 @@ class MeansModel(Model):
             raise ModelError(msg)
         return perturbed
 
-    def predicted_effects(
-        self, effect: np.ndarray, conditions: Sequence[Condition], sd: np.ndarray | None = None
-    ) -> Effects:
-        """What was predicted, as effects."""
+    def predicted_effects(self, effect: np.ndarray, conditions: Sequence[Condition], **layers: np.ndarray) -> Effects:
+        """What was predicted, as effects; further arrays become layers (`sd`, `noise_sd`)."""
         return Effects.from_arrays(
             effect,
             conditions,
             self.learned.genes,
             scale=cast("EffectScale", self.learned.scale),
-            layers={} if sd is None else {"sd": sd},
+            layers=layers,
             uns={"model": self.name},
         )

@@ -8,8 +8,19 @@ import numpy as np
 import pandas as pd
 
 from cycseq.data.dataset import PerturbationData
+from cycseq.data.effects import Effects
 from cycseq.data.posterior import CONDITIONS
-from cycseq.score.coverage import EVENTS, FEWEST_IN_BIN, STRATA, Truth, bins_of, compare, strata_of, tenth_of
+from cycseq.score.coverage import (
+    EVENTS,
+    FEWEST_IN_BIN,
+    STRATA,
+    Truth,
+    bins_of,
+    compare,
+    compare_effects,
+    strata_of,
+    tenth_of,
+)
 
 COVERAGE = ("context", "stratum", "observed", "n")
 RELIABILITY = ("context", "event", "stated", "observed", "n")
@@ -45,6 +56,22 @@ def certainty(
             of_bins.append(bins_of(compared, fewest=1).assign(context=predicted.contexts[0]))
     return (
         pooled_coverage(_stacked(of_strata, COVERAGE), ["context"]),
+        pooled_reliability(_stacked(of_bins, RELIABILITY), ["context"], fewest=1),
+    )
+
+
+def certainty_of_effects(predicted: Effects, real: Effects) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """As `certainty`, of predicted effects with standard deviations; no rows without them, or where no noise is known."""
+    compared = list(compare_effects(predicted, real))
+    if not compared:
+        return _stacked([], COVERAGE), _stacked([], RELIABILITY)
+    contexts = dict.fromkeys(one.condition.context for one in compared)
+    of_bins = [
+        bins_of([one for one in compared if one.condition.context == context], fewest=1).assign(context=context)
+        for context in contexts
+    ]
+    return (
+        pooled_coverage(strata_of(compared), ["context"]),
         pooled_reliability(_stacked(of_bins, RELIABILITY), ["context"], fewest=1),
     )
 

@@ -12,6 +12,7 @@ from scipy.special import ndtr
 from scipy.stats import false_discovery_control
 
 from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.effects import WITH_MAGNITUDE, Effects
 from cycseq.data.gene_mixture import GeneMixture
 from cycseq.data.posterior import LEVEL, read_posterior
 from cycseq.errors import DataError
@@ -29,6 +30,8 @@ BINS = np.linspace(0.0, 1.0, 11)
 """Of stated probabilities."""
 FEWEST_IN_BIN = 50
 """Genes of conditions below which the frequency in a bin is not told."""
+THRESHOLD, THRESHOLD_OF_SCORES = 0.1, 1.0
+"""From which size on an effect is large: log1p or natural logarithms; z-scores and ranks."""
 EVENTS = ("above 0", "beyond the threshold")
 
 Truth = Mapping[Condition, Float[np.ndarray, "genes"]]
@@ -187,6 +190,29 @@ def bins_of(compared: Iterable[Compared], fewest: int) -> pd.DataFrame:
             if here.sum() >= fewest:
                 rows.append((event, float(probability[here].mean()), float(happens[here].mean()), int(here.sum())))
     return pd.DataFrame(rows, columns=["event", "stated", "observed", "n"])
+
+
+def compare_effects(predicted: Effects, real: Effects) -> Iterator[Compared]:
+    """Every predicted condition that was measured, one at a time, over the genes whose noise is known; none without `sd`.
+
+    The noise of a measured effect is its standard error, or else what the model learned of it (layer `noise_sd`).
+    """
+    sd, noise_sd, se = predicted.layer("sd"), predicted.layer("noise_sd"), real.with_genes(predicted.genes).layer("se")
+    if sd is None or (se is None and noise_sd is None):
+        return
+    threshold = THRESHOLD if predicted.scale in WITH_MAGNITUDE else THRESHOLD_OF_SCORES
+    measured = real.with_genes(predicted.genes)
+    places = {condition: i for i, condition in enumerate(measured.conditions())}
+    for row, condition in enumerate(predicted.conditions()):
+        if condition.is_control or condition not in places:
+            continue
+        i = places[condition]
+        noise = np.full(len(predicted.genes), np.nan) if se is None else se[i].astype(np.float64) ** 2
+        if noise_sd is not None:
+            noise = np.where(np.isnan(noise), noise_sd[row].astype(np.float64) ** 2, noise)
+        known = ~np.isnan(noise + measured.effect[i] + predicted.effect[row] + sd[row])
+        mixture = GeneMixture.normal(*(side[row][known].astype(np.float64) for side in (predicted.effect, sd)))
+        yield Compared(condition, mixture, threshold, measured.effect[i][known].astype(np.float64), noise[known], None)
 
 
 def compare(predicted: PerturbationData, real: PerturbationData, truth: Truth | None) -> Iterator[Compared]:

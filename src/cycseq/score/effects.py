@@ -101,14 +101,16 @@ def _context(
     if training is None:
         return replace(reference, mean_perturbed=_mean_of_others(effect))
     mean = mean_response(training, conditions[0].context)
-    return replace(reference, mean_perturbed=None if mean is None else np.tile(np.nan_to_num(mean), (len(rows), 1)))
+    return replace(
+        reference, mean_perturbed=None if mean is None else np.broadcast_to(np.nan_to_num(mean), effect.shape)
+    )
 
 
 def population(mean: Profiles, variance: Profiles | None) -> Population:
     """Conditions without cells: their means, and the sampling variance of these where it is known."""
     nothing = np.zeros((0, mean.shape[1]), dtype=np.float32)
     none = np.zeros(0, dtype=np.int64)
-    unknown = np.full_like(mean, np.nan)
+    unknown = np.broadcast_to(np.float64(np.nan), mean.shape)
     n_cells = np.ones(len(mean), dtype=np.int64)
     return Population(nothing, (none,) * len(mean), n_cells, mean, unknown if variance is None else variance, unknown)
 
