@@ -183,3 +183,18 @@ def test_a_time_is_told_from_the_nearest_time_where_no_dose_is_measured() -> Non
 def test_a_perturbation_that_was_never_measured_is_refused(name: str) -> None:
     with pytest.raises(ModelError, match=rf"{name} cannot predict 'c0:new'"):
         build_model(name).fit_effects(world()).predict_effects([Condition("c0", "new")])  # type: ignore[attr-defined]
+
+
+def test_the_mean_perturbation_is_that_of_the_same_dose_and_time() -> None:
+    data = dosed()
+    held = [Condition("c", "B@100nM@8h")]
+    train = data.subset(c for c in data.conditions() if c not in held)
+    fitted = build_model("PerturbedMean").fit_effects(train)  # type: ignore[attr-defined]
+    whole = np.mean(train.effect, axis=0)
+    np.testing.assert_allclose(
+        fitted.predict_effects(held).effect[0], whole, rtol=1e-5
+    )  # A alone has this dose at this time
+    other = [Condition("c", "C@10nM@8h")]
+    alike = [Condition("c", f"{agent}@10nM@8h") for agent in "AB"]
+    wanted = train.subset(alike).effect.mean(axis=0)
+    np.testing.assert_allclose(fitted.predict_effects(other).effect[0], wanted, rtol=1e-5)

@@ -116,6 +116,15 @@ def test_a_dose_or_time_is_tested_and_the_others_stay(tmp_path: Path) -> None:
     assert "nothing else is seen at this dose" in early.claim
 
 
+def test_a_perturbation_of_which_nothing_else_is_seen_is_left_out() -> None:
+    data = effects([*dosed().conditions(), Condition("a", "X@Middle@2h")])
+    split = split_of(data, kind="unseen-dose", dose="Middle")
+    assert names(split.left_out) == {"a:X@Middle@2h"}
+    assert "Left out as nothing else of them is seen: X." in split.claim
+    with pytest.raises(SplitError, match="no perturbation with the tested dose has another dose"):
+        split_of(effects([Condition("a", "X@Middle"), Condition("a", "Y@Low")]), kind="unseen-dose", dose="Middle")
+
+
 def test_doses_with_units_have_an_order() -> None:
     data = effects([Condition("a", f"{agent}@{dose}") for agent in "AB" for dose in ("10nM", "100nM", "9nM")])
     assert "extrapolation: all doses in training are lower" in split_of(data, kind="unseen-dose", dose="100nM").claim

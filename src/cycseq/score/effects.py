@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from cycseq.data.condition import Condition
-from cycseq.data.effects import WITH_MAGNITUDE, Effects, mean_of_measured
+from cycseq.data.effects import WITH_MAGNITUDE, Effects, mean_response_of, mean_responses
 from cycseq.errors import DataError
-from cycseq.matrix.arrays import Profile, Profiles
+from cycseq.matrix.arrays import Profiles
 from cycseq.score.metrics.base import Axes, Metric, Need, RealContext
 from cycseq.score.metrics.population import Population
 from cycseq.score.settings import EvaluateSettings
@@ -100,10 +100,8 @@ def _context(
     )
     if training is None:
         return replace(reference, mean_perturbed=_mean_of_others(effect))
-    mean = mean_response(training, conditions[0].context)
-    return replace(
-        reference, mean_perturbed=None if mean is None else np.broadcast_to(np.nan_to_num(mean), effect.shape)
-    )
+    mean = _mean_perturbed(training, conditions)
+    return replace(reference, mean_perturbed=mean)
 
 
 def population(mean: Profiles, variance: Profiles | None) -> Population:
@@ -115,17 +113,14 @@ def population(mean: Profiles, variance: Profiles | None) -> Population:
     return Population(nothing, (none,) * len(mean), n_cells, mean, unknown if variance is None else variance, unknown)
 
 
-def mean_response(training: Effects, context: str) -> Profile | None:
-    """Mean training effect of the context, or of all where it has none: what `PerturbedMean` predicts."""
-    conditions = training.conditions()
-    if len({c.perturbation for c in conditions}) < 2:
+def _mean_perturbed(training: Effects, conditions: Sequence[Condition]) -> Profiles | None:
+    """What `PerturbedMean` predicts of each condition; None with one training perturbation."""
+    if len(training.perturbations) < 2:
         return None
-    inside = np.array([c.context == context for c in conditions])
-    overall = mean_of_measured(training.effect.astype(np.float64))
-    if not inside.any():
-        return overall
-    mean = mean_of_measured(training.effect[inside].astype(np.float64))
-    return np.where(np.isnan(mean), overall, mean)
+    means = {key: np.nan_to_num(mean).astype(np.float64) for key, mean in mean_responses(training).items()}
+    told = [mean_response_of(means, condition) for condition in conditions]
+    alike = all(mean is told[0] for mean in told)
+    return np.broadcast_to(told[0], (len(told), len(told[0]))) if alike else np.stack(told)
 
 
 def _mean_of_others(effect: Profiles) -> Profiles | None:

@@ -73,10 +73,16 @@ def _plan(
             raise SplitError(msg)
     tested = set(held)
     train = tuple(c for c in conditions if c not in tested)
-    agents = sorted({c.agent for c in held})
     if not train:
         msg = f"every condition has the tested {what}, so that nothing is left to learn from: choose another."
         raise SplitError(msg)
+    seen = {c.agent for c in train}
+    left_out = tuple(c for c in held if c.agent not in seen)
+    held = [c for c in held if c.agent in seen]
+    if not held:
+        msg = f"no perturbation with the tested {what} has another {what} that is seen: use --kind unseen-perturbation."
+        raise SplitError(msg)
+    agents = sorted({c.agent for c in held})
     others = {c.agent for c in train if place(c) == place(held[0])}
     beside = (
         f", and from {times(len(others), 'other perturbation')} at this {what}"
@@ -88,9 +94,11 @@ def _plan(
         f"{name.partition(':')[2]} can be told from their other {what}s{beside}. It says nothing of perturbations that were never "
         f"measured, nor of other unseen {what}s."
     )
-    return Plan(
-        name=name, claim=claim + _extrapolation(held, train, axis), train=train, validation=(), test=tuple(held)
-    )
+    claim += _extrapolation(held, train, axis)
+    if left_out:
+        names = in_words(sorted({c.agent for c in left_out}))
+        claim += f" Left out as nothing else of them is seen: {names}."
+    return Plan(name=name, claim=claim, train=train, validation=(), test=tuple(held), left_out=left_out)
 
 
 def _extrapolation(held: Sequence[Condition], train: Sequence[Condition], axis: Axis) -> str:

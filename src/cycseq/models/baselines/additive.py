@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cycseq.data.dataset import Condition
+from cycseq.data.condition import Condition, treatment_name
 from cycseq.data.effects import Effects
 from cycseq.errors import ModelError
 from cycseq.matrix.arrays import Profile
@@ -39,7 +39,7 @@ class Additive(ShiftModel):
         """The sum of the parts."""
         total = np.zeros(len(self.learned.genes), dtype=np.float32)
         for part in condition.parts:
-            delta = self.known_delta(part, condition.context)
+            delta = self.known_delta(treatment_name(part, condition.dose, condition.time), condition.context)
             if delta is None:
                 msg = (
                     f"Additive cannot predict {str(condition)!r}: {part!r} was measured alone in no training context. "

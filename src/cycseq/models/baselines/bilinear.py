@@ -66,13 +66,16 @@ class Bilinear(ShiftModel):
         offsets = _offsets(train, np.ones(len(train.effect), dtype=bool))
         k = _solve(np.nan_to_num(train.effect[known] - offsets[known]), g, p, self._gene_penalty, penalty)
         arrays, facts = kept_features(features)
-        arrays |= {"map": (g @ k).astype(np.float32), "perturbed_mean": perturbed_means(train)}
-        return arrays, {**facts, "penalty": penalty}
+        of_means, keys = perturbed_means(train)
+        arrays |= {"map": (g @ k).astype(np.float32), **of_means}
+        return arrays, {**facts, **keys, "penalty": penalty}
 
     def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
         """G K p + b."""
         p = self.known_features.of([condition.perturbation])[0]
-        shift: Profile = self.learned.arrays["map"].astype(np.float64) @ p + self.perturbed_mean(condition.context)
+        shift: Profile = self.learned.arrays["map"].astype(np.float64) @ p + self.perturbed_mean(
+            Condition(condition.context, "")
+        )
         return shift.astype(np.float32)
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cycseq.data.dataset import Condition
+from cycseq.data.condition import Condition, treatment_name
 from cycseq.data.effects import Effects
 from cycseq.matrix.arrays import Profile
 from cycseq.models.baselines.shift import ShiftModel, perturbed_means, remembered
@@ -33,12 +33,14 @@ class MatchingMean(ShiftModel):
     ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         """The training Deltas and their means."""
         arrays, facts = remembered(train)
-        return {**arrays, "perturbed_mean": perturbed_means(train)}, facts
+        of_means, keys = perturbed_means(train)
+        return {**arrays, **of_means}, {**facts, **keys}
 
     def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
         """The mean of the parts."""
-        known = [self.known_delta(part, condition.context) for part in condition.parts]
-        typical = self.perturbed_mean(condition.context)
+        names = [treatment_name(part, condition.dose, condition.time) for part in condition.parts]
+        known = [self.known_delta(name, condition.context) for name in names]
+        typical = self.perturbed_mean(condition)
         parts = [typical if delta is None else np.where(np.isnan(delta), typical, delta) for delta in known]
         mean: Profile = np.mean(parts, axis=0)
         return mean

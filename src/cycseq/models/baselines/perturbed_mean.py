@@ -19,7 +19,8 @@ class PerturbedMean(ShiftModel):
     """Control cells plus the mean of the training Deltas of the context; of all contexts where it has none.
 
     Formula: Delta^(p, c*) = mean over training conditions (p', c*) of Delta(p', c*), each condition counted once;
-    where c* has no training condition, the mean over all training conditions.
+    where c* has no training condition, the mean over all training conditions. Where conditions have doses or times, those of
+    the same dose and time alone, if there are two or more.
 
     Reference: the "perturbed mean" of Systema (Vinas Torne et al. 2025, Nature Biotechnology).
 
@@ -31,8 +32,8 @@ class PerturbedMean(ShiftModel):
         self, train: Effects, controls: Mapping[str, Profile], *, task: Kind | None = None, seed: int
     ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         """The mean Delta of every context and of all."""
-        return {"perturbed_mean": perturbed_means(train)}, {}
+        return perturbed_means(train)
 
     def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
         """The mean Delta of the context."""
-        return self.perturbed_mean(condition.context)
+        return self.perturbed_mean(condition)

@@ -12,7 +12,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.effects import Effects, mean_of_measured
+from cycseq.data.effects import Effects, mean_of_measured, mean_response_of, mean_responses
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import ModelError, SettingsError
 from cycseq.knowledge.features import Features
@@ -110,10 +110,16 @@ class ShiftModel(MeansModel):
         }
         return cells_shifted_by(shifts, self, controls, n_cells=n_cells, seed=seed)
 
-    def perturbed_mean(self, context: str) -> Profile:
-        """Mean of the training Deltas of a context, or of all where it has none; needs `perturbed_means` in `learn`."""
-        contexts = self.learned.contexts
-        mean: Profile = self.learned.arrays["perturbed_mean"][contexts.index(context) if context in contexts else -1]
+    def perturbed_mean(self, condition: Condition) -> Profile:
+        """Mean of the training Deltas of the condition's dose and time in its context, of the context, or of all.
+
+        Needs `perturbed_means` in `learn`.
+        """
+        cache, learned = self.learned.cache, self.learned
+        if "perturbed_means" not in cache:
+            keys = [(context, dose, time) for context, dose, time in learned.facts["mean_of"]]
+            cache["perturbed_means"] = dict(zip(keys, learned.arrays["perturbed_mean"], strict=True))
+        mean: Profile = mean_response_of(cache["perturbed_means"], condition)
         return mean
 
     def known_delta(self, perturbation: str, context: str) -> Profile | None:
@@ -263,15 +269,10 @@ def known_features(learned: Fitted) -> Features:
     return found
 
 
-def perturbed_means(train: Effects) -> Profiles:
-    """Plain mean of the Deltas of every context, sorted by name; in the last row of all conditions.
-
-    A gene that was measured in no condition of a context has the mean of all there.
-    """
-    of_condition = np.array([c.context for c in train.conditions()])
-    overall = mean_of_measured(train.effect)
-    means = [mean_of_measured(train.effect[of_condition == context]) for context in np.unique(of_condition)]
-    return np.stack([*(np.where(np.isnan(mean), overall, mean) for mean in means), overall])
+def perturbed_means(train: Effects) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+    """Mean Deltas with what each is the mean of, as `ShiftModel.perturbed_mean` reads them."""
+    means = mean_responses(train)
+    return {"perturbed_mean": np.stack(list(means.values()))}, {"mean_of": [list(key) for key in means]}
 
 
 def remembered(train: Effects) -> tuple[dict[str, np.ndarray], dict[str, object]]:

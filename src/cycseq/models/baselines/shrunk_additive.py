@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float, Int
 
-from cycseq.data.condition import Condition
+from cycseq.data.condition import Condition, split_treatment
 from cycseq.data.effects import Effects
 from cycseq.errors import ModelError
 from cycseq.matrix.arrays import Profile, Profiles
@@ -38,7 +38,7 @@ class ShrunkAdditive(ShiftModel):
     Reference: Robinson 1991 (best linear unbiased prediction).
 
     Strong where contexts and perturbations hardly interact and conditions are noisy. Of an unseen perturbation it says m + b,
-    of an unseen context m + a: it predicts any.
+    of an unseen context m + a: it predicts any. An unseen dose or time has the mean a of the others of its perturbation.
     """
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"perturbation_penalty": WEIGHT, "context_penalty": WEIGHT}
@@ -67,17 +67,22 @@ class ShrunkAdditive(ShiftModel):
         learned = self.learned
         names, contexts = learned.facts["names"], learned.facts["contexts"]
         total = learned.arrays["mean"].copy()
-        if condition.perturbation in names:
-            total += learned.arrays["of_perturbation"][names.index(condition.perturbation)]
+        alike = [condition.perturbation] if condition.perturbation in names else self._other_doses(condition)
+        if alike:
+            total += learned.arrays["of_perturbation"][[names.index(name) for name in alike]].mean(axis=0)
         if condition.context in contexts:
             total += learned.arrays["of_context"][contexts.index(condition.context)]
-        if condition.perturbation not in names and condition.context not in contexts:
+        if not alike and condition.context not in contexts:
             msg = (
                 f"{self.name} cannot predict {str(condition)!r}: training has neither its perturbation nor its context."
             )
             raise ModelError(msg)
         shift: Profile = total
         return shift
+
+    def _other_doses(self, condition: Condition) -> list[str]:
+        """Other doses and times of the same perturbation in training."""
+        return [name for name in self.learned.facts["names"] if split_treatment(name)[0] == condition.agent]
 
     def _penalties(
         self, effect: Profiles, of_name: CODE, of_context: CODE, task: Kind | None, seed: int
