@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from cycseq.data.condition import Condition
-from cycseq.data.effects import Effects, mean_of_measured, weighted_mean
+from cycseq.data.effect_means import mean_of_measured, weighted_mean
+from cycseq.data.effects import Effects
 from cycseq.errors import ModelError
 from cycseq.models import build_model, load_model
 from cycseq.models.means import MeansModel

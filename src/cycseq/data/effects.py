@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self, TypeAlias, get_args
+from typing import Any, Literal, Self, get_args
 
 import anndata as ad
 import numpy as np
@@ -35,8 +35,6 @@ EFFECT_OBS = ("context", "perturbation", "dose", "time", "n_cells")
 EFFECT_LAYERS = ("se", "mean", "variance")
 
 EffectValues = Float[np.ndarray, "conditions genes"]
-Series: TypeAlias = tuple[str, str | None, float | None]
-"""Context, dose and time."""
 
 
 @dataclass(frozen=True)
@@ -260,63 +258,6 @@ class Effects:
             )
             raise DataError(msg)
         return self
-
-
-def mean_of_measured(values: EffectValues) -> Float[np.ndarray, "genes"]:
-    """Mean of each gene over the rows in which it was measured; NaN where it was in none."""
-    if not np.isnan(values).any():
-        mean: np.ndarray = values.mean(axis=0)
-        return mean
-    measured = ~np.isnan(values)
-    with np.errstate(invalid="ignore"):
-        mean = np.nansum(values, axis=0) / measured.sum(axis=0)
-    return mean.astype(values.dtype)
-
-
-def mean_responses(train: Effects) -> dict[Series, Float[np.ndarray, "genes"]]:
-    """Plain means of the effects of every context, and of every dose and time in it that two conditions or more have.
-
-    Keys are context, dose and time; ``(context, None, None)`` is the whole context, ``("", None, None)`` all of them. A gene that was
-    measured in no condition of a context has the mean of all there.
-    """
-    members: dict[Series, list[int]] = {}
-    for row, c in enumerate(train.conditions()):
-        if not c.is_control:
-            keys: list[Series] = [(c.context, None, None), (c.context, c.dose, c.time)]
-            for key in dict.fromkeys(keys):
-                members.setdefault(key, []).append(row)
-    overall = mean_of_measured(train.effect[sorted({row for rows in members.values() for row in rows})])
-    means: dict[Series, np.ndarray] = {("", None, None): overall}
-    for key, rows in members.items():
-        if len(rows) > 1 or key[1:] == (None, None):
-            mean = mean_of_measured(train.effect[rows])
-            means[key] = np.where(np.isnan(mean), overall, mean)
-    return means
-
-
-def mean_response_of(means: Mapping[Series, Any], condition: Condition) -> Any:
-    """Of `mean_responses`, the narrowest mean that says something of a condition: its dose and time, its context, or all."""
-    keys = ((condition.context, condition.dose, condition.time), (condition.context, None, None), ("", None, None))
-    return next(means[key] for key in keys if key in means)
-
-
-def weighted_mean(weights: Float[np.ndarray, "means rows"], values: EffectValues) -> EffectValues:
-    """Weighted means of rows, gene by gene over the rows in which it was measured; NaN where it was in none.
-
-    Parameters
-    ----------
-    weights
-        A row for each mean; its sum is kept, so that weights that sum to 1 stand for those measured.
-    values
-        Rows x genes.
-    """
-    measured = ~np.isnan(values)
-    if measured.all():
-        return np.asarray(weights @ values)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        share = weights @ measured.astype(np.float64) / weights.sum(axis=1, keepdims=True)
-        mean = np.where(share > 0, weights @ np.nan_to_num(values) / share, np.nan)
-    return np.asarray(mean)
 
 
 def _check(adata: ad.AnnData) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from cycseq.data.condition import Condition
-from cycseq.data.effects import mean_of_measured
+from cycseq.data.effect_means import mean_of_measured
 from cycseq.data.treatments import place_of_dose
 from cycseq.matrix.arrays import Profile, Profiles
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from cycseq.data.condition import Condition
-from cycseq.data.effects import mean_of_measured
+from cycseq.data.effect_means import mean_of_measured
 from cycseq.matrix.arrays import Profile, Profiles
 
 Features = Float[np.ndarray, "perturbations genes"]

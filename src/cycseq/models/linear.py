@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from cycseq.data.effects import mean_of_measured
+from cycseq.data.effect_means import mean_of_measured
 
 RELATIVE_PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 """Penalties that are tried, in units of the mean of the kernel's diagonal."""

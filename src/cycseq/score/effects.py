@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from cycseq.data.condition import Condition
-from cycseq.data.effects import WITH_MAGNITUDE, Effects, mean_response_of, mean_responses
+from cycseq.data.effect_means import mean_response_of, mean_responses
+from cycseq.data.effects import WITH_MAGNITUDE, Effects
 from cycseq.errors import DataError
 from cycseq.matrix.arrays import Profiles
 from cycseq.score.metrics.base import Axes, Metric, Need, RealContext

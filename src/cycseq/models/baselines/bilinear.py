@@ -11,7 +11,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from cycseq.data.dataset import Condition
-from cycseq.data.effects import Effects, mean_of_measured
+from cycseq.data.effect_means import mean_of_measured
+from cycseq.data.effects import Effects
 from cycseq.knowledge.features import FeatureRows, expression_features, read_features
 from cycseq.matrix.arrays import Profile, Profiles
 from cycseq.models.base import SIZE, WEIGHT

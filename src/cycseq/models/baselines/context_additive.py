@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Float
 
 from cycseq.data.dataset import Condition
-from cycseq.data.effects import Effects, weighted_mean
+from cycseq.data.effect_means import weighted_mean
+from cycseq.data.effects import Effects
 from cycseq.errors import ModelError
 from cycseq.matrix.arrays import Profile, Profiles
 from cycseq.models.base import WEIGHT

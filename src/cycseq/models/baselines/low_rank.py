@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Float
 
 from cycseq.data.condition import Condition
-from cycseq.data.effects import Effects, mean_of_measured
+from cycseq.data.effect_means import mean_of_measured
+from cycseq.data.effects import Effects
 from cycseq.matrix.arrays import Profile
 from cycseq.models.base import SIZE
 from cycseq.models.baselines.shift import ShiftModel, remembered

@@ -12,7 +12,8 @@ import pandas as pd
 import scipy.sparse as sp
 
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.effects import Effects, mean_of_measured, mean_response_of, mean_responses
+from cycseq.data.effect_means import mean_of_measured, mean_response_of, mean_responses
+from cycseq.data.effects import Effects
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import ModelError, SettingsError
 from cycseq.knowledge.features import Features
