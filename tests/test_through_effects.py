@@ -161,9 +161,11 @@ def test_a_benchmark_of_effects_has_the_same_tables(tmp_path: Path) -> None:
     means = result.summary[result.summary["metric"] == "mse_ratio"].set_index(["split", "model"])["mean"]
     for kind in settings.split:
         assert means[kind, "ContextAdditive"] < means[kind, "PerturbedMean"] < means[kind, "NoChange"] == 1.0
-    assert any("measured in the same plate" in warning for warning in result.record["warnings"])
+    assert all("measured in the same plate" in split["warnings"][0] for split in result.record["splits"])
     page = write_report(tmp_path / "out").read_text()
     assert "There is no ceiling" in page
+    assert "measured in the same plate as their perturbation in a training context" in page
+    assert "The same is found in 3 of 3 splits." in page
     assert "ContextAdditive" in page
 
 

@@ -14,6 +14,9 @@ from cycseq.formats.settings import ReadSettings
 from cycseq.io.files import check_output, write_text
 from cycseq.score.settings import EvaluateSettings
 
+SHOWN = 50
+"""Conditions that are shown one by one; of more, the means over contexts."""
+
 
 def configure(parser: Parser, _words: list[str]) -> None:
     """Options."""
@@ -56,10 +59,10 @@ def run(options: Namespace) -> None:
     from cycseq.run.scoring import evaluate_prediction
 
     check_output(options.out, overwrite=options.overwrite)
-    if is_effects(options.real) or is_effects(options.predicted):
+    reading = settings_of(ReadSettings, options)
+    if is_effects(options.real, reading) or is_effects(options.predicted, reading):
         _evaluate_effects(options)
         return
-    reading = settings_of(ReadSettings, options)
     real = read(options.real, of_real(reading))
     predicted = read_predicted(
         options.predicted, replace(reading, scale=options.predicted_scale or reading.scale), real
@@ -87,21 +90,28 @@ def run(options: Namespace) -> None:
 
 def _evaluate_effects(options: Namespace) -> None:
     """Compare effects of whole conditions, and write."""
-    from cycseq.commands.cells import read_data
+    from cycseq.commands.cells import say_choices
     from cycseq.commands.scores import headline
-    from cycseq.data.effects import Effects
+    from cycseq.formats.effects.kind import is_effects
+    from cycseq.formats.effects.read import read_effects
     from cycseq.run.scoring import evaluate_effects
 
-    real, predicted = read_data(options.real, options), read_data(options.predicted, options)
-    if not (isinstance(real, Effects) and isinstance(predicted, Effects)):
-        path = options.predicted if isinstance(real, Effects) else options.real
-        msg = f"{path} holds cells, and the other side effects: give both alike (cycseq summarize makes effects of cells)."
-        raise DataError(msg)
+    reading = settings_of(ReadSettings, options)
+    for path in (options.real, options.predicted):
+        if not is_effects(path, reading):
+            msg = (
+                f"{path} holds cells, and the other side effects: give both alike (cycseq summarize makes effects of cells), or say "
+                "--kind effects if it is a table of effects."
+            )
+            raise DataError(msg)
+    real, predicted = (read_effects(path, reading) for path in (options.real, options.predicted))
+    for path, effects in ((options.real, real), (options.predicted, predicted)):
+        say_choices(path, effects)
     if options.pairs:
         msg = "--pairs compares cells, and these are effects of whole conditions: leave it out."
         raise SettingsError(msg)
     scores = evaluate_effects(predicted, real, split=options.split, settings=settings_of(EvaluateSettings, options))
     write_text(options.out, scores.to_csv(index=False), overwrite=options.overwrite)
-    headline(scores, ["context", "perturbation"])
+    headline(scores, ["context", "perturbation"] if len(predicted.conditions()) <= SHOWN else ["context"])
     say([f"note: {note}" for note in scores.attrs["notes"]])
     say(f"wrote {options.out}: {len(scores):,} values, {int(scores['value'].isna().sum())} of them undefined")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -90,14 +90,21 @@ def check_leakage(split: Split, data: Data) -> tuple[Leak, ...]:
     )
 
 
-def warnings_of(splits: Iterable[Split], data: Data) -> list[str]:
-    """What must be said beside any score of splits of effects: what was measured together across contexts, each fact once.
+def warnings_of(split: Split, data: Data) -> list[str]:
+    """What must be said beside any score of a split of effects: what was measured together across contexts.
 
     Cells are looked at by `check_leakage`, on demand: it takes a pass over them.
     """
-    if not isinstance(data, Effects):
+    return [str(leak) for leak in _shared_wells(split, data)] if isinstance(data, Effects) else []
+
+
+def once(warnings: Sequence[Sequence[str]]) -> list[str]:
+    """The first warning of many splits, and in how many of them the like is found."""
+    with_any = [one for one in warnings if one]
+    if not with_any:
         return []
-    return list(dict.fromkeys(f"{split.name}: {leak}" for split in splits for leak in _shared_wells(split, data)))
+    others = f" The same is found in {len(with_any)} of {len(warnings)} splits." if len(warnings) > 1 else ""
+    return [with_any[0][0] + others, *with_any[0][1:]]
 
 
 def row_hashes(x: Matrix) -> UInt64[np.ndarray, "cells"]:
