@@ -77,12 +77,25 @@ def test_unmeasured_values_tell_a_kernel_ridge_nothing() -> None:
     np.testing.assert_allclose(fit.weights[:, 1], kernel_ridge(z @ z.T, y, penalties=(1.0,)).weights[:, 1])
 
 
-@pytest.mark.parametrize("name", ["ContextRidge", "ResponseKernel"])
+@pytest.mark.parametrize("name", ["ComponentRidge", "ResponseKernel"])
 def test_a_context_that_answers_in_its_own_way_is_learned_from_its_other_perturbations(name: str) -> None:
     data = world()
     assert error(name, data, PAIRS) < 0.5 * min(
         error(other, data, PAIRS) for other in ("PerturbedMean", "ContextAdditive")
     )
+
+
+def test_contexts_that_answer_with_the_opposite_sign_are_told_by_their_weights() -> None:
+    rng = np.random.default_rng(7)
+    of_name, sign = rng.normal(size=(12, GENES)), (1.0, 1.0, 1.0, -1.0, -1.0)
+    conditions = [Condition(f"c{c}", f"P{p}") for c in range(5) for p in range(12)]
+    rows = [sign[c] * of_name[p] + 0.1 * rng.normal(size=GENES) for c in range(5) for p in range(12)]
+    data = Effects.from_arrays(np.array(rows), conditions, [f"G{i}" for i in range(GENES)], scale="rank")
+    held = PAIRS[:3]
+    assert error("ContextRidge", data, held) < 0.2
+    assert error("ContextAdditive", data, held) > 0.9
+    holes = data.subset(c for c in conditions if (c.context, c.perturbation) != ("c1", "P0"))
+    assert error("ContextRidge", holes, held) < 0.5
 
 
 def test_stacking_is_no_worse_than_what_it_stacks() -> None:
@@ -179,7 +192,9 @@ def test_a_time_is_told_from_the_nearest_time_where_no_dose_is_measured() -> Non
         np.testing.assert_allclose(predicted, wanted, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["ContextRidge", "ResponseKernel", "LowRank", "Stacked", "NearestDose"])
+@pytest.mark.parametrize(
+    "name", ["ContextRidge", "ComponentRidge", "ResponseKernel", "LowRank", "Stacked", "NearestDose"]
+)
 def test_a_perturbation_that_was_never_measured_is_refused(name: str) -> None:
     with pytest.raises(ModelError, match=rf"{name} cannot predict 'c0:new'"):
         build_model(name).fit_effects(world()).predict_effects([Condition("c0", "new")])  # type: ignore[attr-defined]

@@ -32,6 +32,7 @@ BASELINES = (
     "FoldChange",
     "LowRank",
     "ContextRidge",
+    "ComponentRidge",
     "ResponseKernel",
     "Stacked",
     "NearestDose",

@@ -28,6 +28,7 @@ MODELS: dict[str, str] = {
     "FoldChange": "cycseq.models.baselines.fold_change",
     "LowRank": "cycseq.models.baselines.low_rank",
     "ContextRidge": "cycseq.models.baselines.context_ridge",
+    "ComponentRidge": "cycseq.models.baselines.component_ridge",
     "ResponseKernel": "cycseq.models.baselines.response_kernel",
     "Stacked": "cycseq.models.baselines.stacked",
     "NearestDose": "cycseq.models.baselines.nearest_dose",

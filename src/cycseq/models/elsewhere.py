@@ -53,6 +53,15 @@ class Elsewhere:
         """Whether another context than these two has the perturbation."""
         return bool(set(self.places.get(perturbation, {})) - {context, without})
 
+    def specific_in(self, perturbation: str, contexts: Sequence[str]) -> Float[np.ndarray, "contexts genes"]:
+        """Response to one perturbation in each context less the mean response there; 0 where it was not measured."""
+        found = np.zeros((len(contexts), self.effect.shape[1]))
+        for i, context in enumerate(contexts):
+            row = self.places.get(perturbation, {}).get(context)
+            if row is not None:
+                found[i] = np.nan_to_num(self.effect[row] - self.commons[context])
+        return found
+
     def mean(self, names: Sequence[str], context: str, without: str = "") -> Features:
         """Mean response of each perturbation over the contexts that have it, save this one (and another)."""
         return self._means(names, context, without, specific=False)

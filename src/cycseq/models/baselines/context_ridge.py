@@ -1,54 +1,39 @@
-"""A linear map from the responses of the other contexts to those of this one."""
+"""A context answers as a weighted sum of the others: some alike, some not at all, some with the opposite sign."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from cycseq.data.condition import Condition
 from cycseq.data.effects import Effects
-from cycseq.matrix.arrays import Profile, Profiles
-from cycseq.models.base import SIZE
+from cycseq.matrix.arrays import Profile
 from cycseq.models.baselines.shift import ShiftModel, remembered
 from cycseq.models.elsewhere import Elsewhere
-from cycseq.models.linear import Rows, kernel_ridge
 from cycseq.split.settings import Kind
 
 FEWEST = 3
 """Perturbations measured both here and elsewhere, from which on something is learned of this context."""
-
-
-class Regression(NamedTuple):
-    """What is learned of a context."""
-
-    common: Profile
-    directions: Profiles
-    """Principal components of the specific responses elsewhere."""
-    weights: Rows
-    """Components x genes."""
+PENALTIES = (0.001, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+"""Ridge penalties that are tried, in units of the mean squared length of a context's responses, summed over perturbations."""
 
 
 @dataclass
 class ContextRidge(ShiftModel):
-    """Control cells plus the context's mean Delta and a ridge regression on principal components of the responses elsewhere.
+    """Control cells plus the context's mean Delta and a weighted sum of what is specific to the perturbation in each other context.
 
-    Formula: Delta^(p, c*) = m(c*) + W^T z(p), with m the mean Delta of the context and z(p) the scores, on 20 principal
-    components, of the mean over other contexts c of Delta(p, c) - m(c). W is a ridge regression over the perturbations that
-    both the context and another one have; its penalty is chosen by leaving out one of them at a time. In a context with
-    fewer than three of them it is the mean over other contexts.
+    Formula: Delta^(p, c*) = m(c*) + sum_c b_c (Delta(p, c) - m(c)), with m the mean Delta of a context and b, one number for each
+    other context, a ridge regression over all genes of the perturbations that c* has; the penalty is chosen by leaving out one of
+    them at a time. A context in which p was not measured says nothing. With fewer than three such perturbations it is the
+    mean over other contexts.
 
-    Reference: Hoerl and Kennard 1970 (ridge regression); principal component regression.
+    Reference: Hoerl and Kennard 1970 (ridge regression).
 
-    Strong for an unseen pair where contexts differ in a way that a linear map can say. It refuses a perturbation that no
-    other context has, and knows nothing of a context in which nothing was measured.
+    Strong for an unseen pair where contexts differ in strength or sign of all their responses. It refuses a perturbation that no other
+    context has, and knows nothing of a context in which nothing was measured.
     """
-
-    limits: ClassVar[dict[str, tuple[float, float]]] = {"n_components": SIZE}
-    n_components: int = 20
-    """Principal components of the responses elsewhere."""
 
     def learn(
         self, train: Effects, controls: Mapping[str, Profile], *, task: Kind | None = None, seed: int
@@ -57,30 +42,46 @@ class ContextRidge(ShiftModel):
         return remembered(train)
 
     def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
-        """The regression at the responses elsewhere."""
+        """The weighted sum."""
         there, name, context = self.measured_elsewhere(condition), condition.perturbation, condition.context
         cache = self.learned.cache
         if context not in cache:
-            cache[context] = _regression(there, context, self.n_components)
-        here: Regression | None = cache[context]
-        if here is None:
+            cache[context] = _weights(there, context)
+        weights: np.ndarray | None = cache[context]
+        if weights is None:
             mean: Profile = there.mean([name], context)[0].astype(np.float32)
             return mean
-        scores = np.nan_to_num(there.specific([name], context)[0]) @ here.directions.T
-        shift: Profile = here.common + scores @ here.weights
+        others = [other for other in there.contexts if other != context]
+        shift: Profile = there.commons[context] + weights @ there.specific_in(name, others)
         return shift.astype(np.float32)
 
 
-def _regression(there: Elsewhere, context: str, n_components: int) -> Regression | None:
-    """None where too little was measured in the context."""
+def _weights(there: Elsewhere, context: str) -> np.ndarray | None:
+    """One for each other context; None where too little was measured here."""
     names = [name for name in there.inside(context) if there.has(name, context)]
     if len(names) < FEWEST:
         return None
-    others = [name for name in sorted(there.places) if there.has(name, context)]
-    of_all = np.nan_to_num(there.specific(others, context))
-    directions = np.linalg.svd(of_all, full_matrices=False)[2][:n_components]
-    place = {name: i for i, name in enumerate(others)}
-    scores = of_all[[place[name] for name in names]] @ directions.T
-    residual = there.effect[[there.places[name][context] for name in names]].astype(np.float64) - there.commons[context]
-    fit = kernel_ridge(scores @ scores.T, residual)
-    return Regression(there.commons[context], directions, scores.T @ fit.weights)
+    others = [other for other in there.contexts if other != context]
+    products, targets, squares = (
+        np.zeros((len(names), len(others), len(others))),
+        np.zeros((len(names), len(others))),
+        0.0,
+    )
+    for i, name in enumerate(names):
+        residual = there.effect[there.places[name][context]].astype(np.float64) - there.commons[context]
+        known = ~np.isnan(residual)
+        inputs = there.specific_in(name, others)[:, known]
+        products[i], targets[i] = inputs @ inputs.T, inputs @ residual[known]
+        squares += float(residual[known] @ residual[known])
+    total, target = products.sum(axis=0), targets.sum(axis=0)
+    unit = np.eye(len(others)) * (float(np.trace(total)) / len(others) or 1.0)
+
+    def left_out(penalty: float) -> float:
+        weights = np.linalg.solve(total - products + penalty * unit, (target - targets)[:, :, None])[:, :, 0]
+        explained = 2.0 * np.einsum("ij,ij->i", weights, targets) - np.einsum(
+            "ij,ijk,ik->i", weights, products, weights
+        )
+        return squares - float(explained.sum())
+
+    penalty = min(PENALTIES, key=left_out)
+    return np.linalg.solve(total + penalty * unit, target)
