@@ -37,7 +37,9 @@ def made(n_contexts=4, perturbations=("G1", "G2", "G3", "G4", "G5", "G1+G2"), se
 
 def taught(train: Responses) -> tuple[Effects, dict[str, np.ndarray]]:
     """What a model's `learn` is given."""
-    effects = Effects.from_arrays(train.delta, train.conditions, GENES, scale="log1p", n_cells=train.n_cells)
+    effects = Effects.from_arrays(
+        train.delta, train.conditions, GENES, scale="log1p", n_cells=[float(n) for n in train.n_cells]
+    )
     return effects, train.control_mean
 
 

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from argparse import Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from cycseq.commands.data_option import add_memory_option
 from cycseq.commands.parser import Parser
 from cycseq.commands.terminal import say
-from cycseq.errors import SettingsError
 from cycseq.io.files import check_output, write_text
 from cycseq.run.settings import Form
-
-if TYPE_CHECKING:
-    from cycseq.run.folder import Run
 
 Direction = Literal["forward", "reverse"]
 SURE = 0.05
@@ -71,7 +67,7 @@ def run(options: Namespace) -> None:
     """Predict and write."""
     import pandas as pd
 
-    from cycseq.commands.predictions import Tables, predicted_pieces
+    from cycseq.commands.predictions import Tables, predicted_pieces, write_effects
     from cycseq.data.dataset import DATA_ENDINGS
     from cycseq.formats.pieces import write_predictions
     from cycseq.run.folder import Run
@@ -84,7 +80,7 @@ def run(options: Namespace) -> None:
     if opened.broken:
         say(f"note: {opened.broken}")
     if (getattr(options, "as") or ("effects" if opened.of_effects else "cells")) == "effects":
-        _write_effects(opened, options)
+        write_effects(opened, options)
         return
     tables = Tables()
     written = write_predictions(
@@ -104,28 +100,3 @@ def run(options: Namespace) -> None:
             f"wrote {options.genes_out}: {len(genes):,} rows (gene and condition), {sure:,} with a local false sign rate "
             f"(lfsr) of at most {SURE}; nothing can be told of {int((~genes['informative'].astype(bool)).sum()):,}"
         )
-
-
-def _write_effects(opened: Run, options: Namespace) -> None:
-    """Predict effects and write them."""
-    from cycseq.commands.cells import read_data
-
-    for name in ("pairs", "genes_out", "perturbed"):
-        if getattr(options, name) is not None:
-            msg = f"--{name.replace('_', '-')} goes with predicted cells, and effects are predicted: leave it out, or say --as cells."
-            raise SettingsError(msg)
-    if options.direction == "reverse":
-        msg = "--direction reverse turns cells into control cells: leave it out, or say --as cells."
-        raise SettingsError(msg)
-    controls = None if options.controls is None else read_data(options.controls, options)
-    effects = opened.predict_effects(options.conditions, controls=controls, seed=options.seed)
-    effects.write(options.out, overwrite=options.overwrite)
-    conditions = effects.conditions()
-    names = ", ".join(map(str, conditions[:8])) + (", ..." if len(conditions) > 8 else "")
-    with_sd = ", with standard deviations" if effects.layer("sd") is not None else ""
-    unknown = int((~effects.measured).sum())
-    say(
-        f"wrote {options.out}: effects of {len(conditions):,} conditions x {len(effects.genes):,} genes, {effects.scale}{with_sd} ({names})"
-    )
-    if unknown:
-        say(f"note: {unknown:,} values are missing (NaN): no training condition measured these genes")

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from cycseq.commands.cells import read_cells
+from cycseq.commands.cells import read_cells, read_data
+from cycseq.commands.terminal import say
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.posterior import all_changes
 from cycseq.errors import SettingsError
@@ -47,3 +48,26 @@ def predicted_pieces(opened: Run, options: Namespace) -> Iterable[PerturbationDa
     if options.direction == "reverse":
         return [opened.restore(options.conditions, perturbed=perturbed, **told)]
     return opened.predictions(options.conditions, **told)
+
+
+def write_effects(opened: Run, options: Namespace) -> None:
+    """Predict effects and write them."""
+    for name in ("pairs", "genes_out", "perturbed"):
+        if getattr(options, name) is not None:
+            msg = f"--{name.replace('_', '-')} goes with predicted cells, and effects are predicted: leave it out, or say --as cells."
+            raise SettingsError(msg)
+    if options.direction == "reverse":
+        msg = "--direction reverse turns cells into control cells: leave it out, or say --as cells."
+        raise SettingsError(msg)
+    controls = None if options.controls is None else read_data(options.controls, options)
+    effects = opened.predict_effects(options.conditions, controls=controls, seed=options.seed)
+    effects.write(options.out, overwrite=options.overwrite)
+    conditions = effects.conditions()
+    names = ", ".join(map(str, conditions[:8])) + (", ..." if len(conditions) > 8 else "")
+    with_sd = ", with standard deviations" if effects.layer("sd") is not None else ""
+    unknown = int((~effects.measured).sum())
+    say(
+        f"wrote {options.out}: effects of {len(conditions):,} conditions x {len(effects.genes):,} genes, {effects.scale}{with_sd} ({names})"
+    )
+    if unknown:
+        say(f"note: {unknown:,} values are missing (NaN): no training condition measured these genes")

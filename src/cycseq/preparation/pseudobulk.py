@@ -57,7 +57,7 @@ def effects_of(data: PerturbationData) -> Effects:
             "se": np.concatenate([np.full_like(profiles, np.nan), np.sqrt(measured.noise)]),
             "mean": np.concatenate([profiles, unknown]),
         },
-        n_cells=[*(n_controls[context] for context in contexts), *measured.n_cells],
+        n_cells=[*(float(n_controls[context]) for context in contexts), *map(float, measured.n_cells)],
     )
 
 

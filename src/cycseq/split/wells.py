@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from cycseq.data.condition import Condition
 from cycseq.data.effects import Effects
@@ -15,7 +15,8 @@ WELLS = re.compile(r"(well|plate|batch|lane|library|pool)s?(_?(id|name|barcode))
 NO_LABEL = ("", "nan", "None")
 
 
-class SharedWells(NamedTuple):
+@dataclass(frozen=True)
+class SharedWells:
     """Tested conditions that share what a column names with their perturbation in a training context."""
 
     column: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 
@@ -21,7 +21,8 @@ FEWEST = 3
 """Perturbations measured both here and elsewhere, from which on something is learned of this context."""
 
 
-class Regression(NamedTuple):
+@dataclass(frozen=True)
+class Regression:
     """What is learned of a context."""
 
     common: Profile

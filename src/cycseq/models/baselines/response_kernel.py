@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
@@ -20,7 +19,8 @@ FEWEST = 3
 """Perturbations measured both here and elsewhere, from which on something is learned of this context."""
 
 
-class Regression(NamedTuple):
+@dataclass(frozen=True)
+class Regression:
     """What is learned of a context."""
 
     common: Profile

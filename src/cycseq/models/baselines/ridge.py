@@ -76,8 +76,7 @@ class Ridge(ShiftModel):
         parts = () if self.encoding == "features" else tuple(sorted({part for c in conditions for part in c.parts}))
         encoder = _encoder(conditions, profiles, parts, features, self.n_context_components)
         z, delta = encoder.inputs(conditions, profiles), train.effect[known].astype(np.float64)
-        waiting = bool(set(controls) - {c.context for c in conditions}) or (not controls and task == "unseen-context")
-        groups = self._groups(conditions, waiting=waiting)
+        groups = self._groups(conditions, waiting=set(controls) - {c.context for c in conditions}, task=task)
         missing = np.isnan(delta)
         delta = np.where(missing, np.nan_to_num(mean_of_measured(delta)), delta)
         centred = z - z.mean(axis=0)
@@ -135,9 +134,11 @@ class Ridge(ShiftModel):
         having = {c.perturbation for c in train.conditions() if not features.missing(c.perturbation)}
         return (features if len(having) > 1 else NO_FEATURES), everything
 
-    def _groups(self, conditions: Sequence[Condition], *, waiting: bool) -> Int[np.ndarray, "conditions"]:
+    def _groups(
+        self, conditions: Sequence[Condition], waiting: set[str], task: Kind | None = None
+    ) -> Int[np.ndarray, "conditions"]:
         """What each condition is left out together with."""
-        left_out = self.leave_out or ("context" if waiting else "perturbation")
+        left_out = self.leave_out or ("context" if waiting or task == "unseen-context" else "perturbation")
         by_context = np.unique([c.context for c in conditions], return_inverse=True)[1]
         by_perturbation = np.unique([c.perturbation for c in conditions], return_inverse=True)[1]
         first, second = by_context, by_perturbation

@@ -332,9 +332,10 @@ def rescaled(cells: InMemory, control_mean: Profile) -> InMemory:
 
 def _restoring(mean: Profile, target: Profile) -> tuple[Profile, Codes]:
     """Factors that bring a mean to its target (1 where it is there but for rounding), and the genes that none can."""
-    factor = np.divide(target, mean, out=np.ones_like(target), where=mean > 0)
+    least = 1e-30  # a quotient by less may be no number in single precision
+    factor = np.divide(target, mean, out=np.ones_like(target), where=mean > least)
     factor[np.isclose(mean, target, rtol=1e-6, atol=0.0)] = 1.0
-    return factor.astype(np.float32), np.flatnonzero((mean == 0) & (target > 0))
+    return factor.astype(np.float32), np.flatnonzero((mean <= least) & (target > least))
 
 
 def predicted_obs(controls: PerturbationData, drawn: Codes, condition: Condition) -> pd.DataFrame:
