@@ -8,13 +8,16 @@ import io
 import re
 from collections.abc import Iterable
 from importlib import import_module
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 from house_map import floors
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
+
+if TYPE_CHECKING:
+    from cycseq.data.effects import Effects
 
 
 class FromCode(SphinxDirective):
@@ -110,11 +113,27 @@ class Splits(FromCode):
         from cycseq.split.make import make_splits
         from cycseq.split.settings import KINDS, SplitSettings
 
-        data = simulate(SimulateSettings(contexts=3, perturbations=6, doubles=8, cells=3000, genes=60))
+        cells = simulate(SimulateSettings(contexts=3, perturbations=6, doubles=8, cells=3000, genes=60))
         for kind, holds_out in KINDS.items():
             context = "Line1" if kind in {"unseen-context", "unseen-pair", "few-shot"} else None
-            claim = make_splits(data, SplitSettings(kind=kind, context=context))[0].claim
+            dose, time = ("100nM" if kind == "unseen-dose" else None), (24.0 if kind == "unseen-time" else None)
+            data = dosed() if dose or time else cells
+            claim = make_splits(data, SplitSettings(kind=kind, context=context, dose=dose, time=time))[0].claim
             yield f"`{kind}`\n:   Holds out {holds_out}.\n\n    > {claim}\n"
+
+
+def dosed() -> Effects:
+    """Effects of three drugs at three doses and two times, to state claims of."""
+    import numpy as np
+
+    from cycseq.data.condition import Condition, treatment_name
+    from cycseq.data.effects import Effects
+
+    doses, hours = ("10nM", "100nM", "1000nM"), (6.0, 24.0)
+    conditions = [
+        Condition("A549", treatment_name(f"drug{i}", d, t)) for i in range(1, 4) for d in doses for t in hours
+    ]
+    return Effects.from_arrays(np.ones((len(conditions), 2)), conditions, ["G1", "G2"], scale="log_fold_change")
 
 
 class House(FromCode):
