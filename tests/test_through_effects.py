@@ -70,6 +70,12 @@ def test_a_table_goes_through_every_command(path: Path, tmp_path: Path, capsys: 
     scores = pd.read_csv(tmp_path / "m.csv").pivot_table(index="perturbation", columns="metric", values="value")
     assert not {"mse", "edistance", "amplitude", "r2_mean"} & set(scores)
     assert scores["mse_ratio"].max() < 0.2
+    assert main(f"predict --run {tmp_path}/run --conditions c9:P1 --out {tmp_path}/c.h5ad".split()) == BAD_INPUT
+    assert "no context among the effects 'c9'" in capsys.readouterr().err
+    (tmp_path / "by_hand.json").write_text('{"kind": "unseen-pair", "train": [["c0", "P1"]], "test": [["c1", "P1"]]}')
+    checked = f"split --data {path} --check {tmp_path}/by_hand.json --out {tmp_path}/checked.json"
+    assert main(checked.split()) == SUCCESS
+    assert "no leakage found" in capsys.readouterr().out
     assert main(f"predict --run {tmp_path}/run --as cells --out {tmp_path}/c.h5ad".split()) == BAD_INPUT
     assert "was fitted on effects, and there are no cells to predict from" in capsys.readouterr().err
 

@@ -12,7 +12,7 @@ from cycseq.data.dataset import PerturbationData
 from cycseq.data.effects import Effects
 from cycseq.data.either import Data
 from cycseq.data.usual_names import CONTROL
-from cycseq.errors import ModelError, check_at_least
+from cycseq.errors import ModelError, check_at_least, unknown_name
 from cycseq.io.untrusted import as_file_error
 from cycseq.models.base import AGAIN
 from cycseq.models.means import MeansModel
@@ -59,6 +59,9 @@ def _from_effects(run: EffectsRun, conditions: Sequence[Condition | str] | str, 
     else:
         data = controls if isinstance(controls, Effects) else _of_controls(as_log1p(controls.controls()))
     wanted = predicting.named(run, conditions, data.contexts)
+    for context in {c.context: None for c in wanted}:
+        if context not in data.contexts:
+            raise unknown_name(context, "context among the effects", data.contexts, ModelError)
     with as_file_error(run.folder / MODEL, AGAIN):
         return means_model(run.model).predict_effects(wanted, data.controls())
 
