@@ -49,39 +49,39 @@ class Elsewhere:
         """The perturbations measured there, sorted."""
         return sorted(c.perturbation for c in self.conditions if c.context == context)
 
-    def has(self, perturbation: str, context: str, without: str = "") -> bool:
-        """Whether another context than these two has the perturbation."""
-        return bool(set(self.places.get(perturbation, {})) - {context, without})
+    def has(self, perturbation: str, context: str) -> bool:
+        """Whether another context has the perturbation."""
+        return bool(set(self.places.get(perturbation, {})) - {context})
 
     def specific_in(self, perturbation: str, contexts: Sequence[str]) -> Float[np.ndarray, "contexts genes"]:
         """Response to one perturbation in each context less the mean response there; 0 where it was not measured."""
-        found = np.zeros((len(contexts), self.effect.shape[1]))
+        responses = np.zeros((len(contexts), self.effect.shape[1]))
         for i, context in enumerate(contexts):
             row = self.places.get(perturbation, {}).get(context)
             if row is not None:
-                found[i] = np.nan_to_num(self.effect[row] - self.commons[context])
-        return found
+                responses[i] = np.nan_to_num(self.effect[row] - self.commons[context])
+        return responses
 
-    def mean(self, names: Sequence[str], context: str, without: str = "") -> Features:
-        """Mean response of each perturbation over the contexts that have it, save this one (and another)."""
-        return self._means(names, context, without, specific=False)
+    def mean(self, names: Sequence[str], context: str) -> Features:
+        """Mean response of each perturbation over the contexts that have it, save this one."""
+        return self._means(names, context, specific=False)
 
-    def specific(self, names: Sequence[str], context: str, without: str = "") -> Features:
+    def specific(self, names: Sequence[str], context: str) -> Features:
         """The same, of responses from which the mean response of their context was taken off."""
-        return self._means(names, context, without, specific=True)
+        return self._means(names, context, specific=True)
 
-    def _means(self, names: Sequence[str], context: str, without: str, *, specific: bool) -> Features:
-        found = np.full((len(names), self.effect.shape[1]), np.nan)
+    def _means(self, names: Sequence[str], context: str, *, specific: bool) -> Features:
+        means = np.full((len(names), self.effect.shape[1]), np.nan)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # of genes that no context measured
             for i, name in enumerate(names):
-                rows = {c: row for c, row in self.places.get(name, {}).items() if c not in (context, without)}
+                rows = {c: row for c, row in self.places.get(name, {}).items() if c != context}
                 if rows:
                     values = self.effect[list(rows.values())].astype(np.float64)
-                    found[i] = np.nanmean(
+                    means[i] = np.nanmean(
                         values - np.stack([self.commons[c] for c in rows]) if specific else values, axis=0
                     )
-        return found
+        return means
 
 
 def components(features: Features, n_components: int) -> Features:

@@ -58,8 +58,8 @@ def kernel_ridge(
 
     def left_out(penalty: float) -> float:
         damped = vectors / (values + penalty * unit)
-        own = np.einsum("ij,ij->i", damped, vectors)
-        return float((np.einsum("ij,jk,ik->i", damped, gram, damped) / own**2).mean() / max(y.shape[1], 1))
+        diagonal = np.einsum("ij,ij->i", damped, vectors)
+        return float((np.einsum("ij,jk,ik->i", damped, gram, damped) / diagonal**2).mean() / max(y.shape[1], 1))
 
     errors = [left_out(penalty) for penalty in penalties]
     penalty = float(penalties[int(np.argmin(errors))])
@@ -68,5 +68,5 @@ def kernel_ridge(
     for _ in range(ROUNDS if missing.any() else 0):
         y[missing] = (y - penalty * unit * weights)[missing]  # K (K + l I)^-1 Y
         weights = damped @ (vectors.T @ y)
-    own = np.einsum("ij,ij->i", damped, vectors)[:, None]
-    return KernelRidge(penalty, weights, np.asarray(y - weights / own), min(errors))
+    diagonal = np.einsum("ij,ij->i", damped, vectors)[:, None]
+    return KernelRidge(penalty, weights, np.asarray(y - weights / diagonal), min(errors))

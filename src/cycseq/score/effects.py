@@ -39,11 +39,11 @@ def metrics_of_effects(metrics: Sequence[Metric], effects: Effects) -> tuple[tup
         for need in ("cells", "mean expression", "magnitude", "standard errors")
         if (names := [m.name for m in metrics if need in m.needs and need in absent and _first(m, absent) == need])
     ]
-    said = f"left out, as these are effects ({effects.scale}): {'; '.join(without)}" if without else ""
+    sentence = f"left out, as these are effects ({effects.scale}): {'; '.join(without)}" if without else ""
     if not usable:
-        msg = f"no metric is left: {said}. Say --metrics means."
+        msg = f"no metric is left: {sentence}. Say --metrics means."
         raise DataError(msg)
-    return usable, said
+    return usable, sentence
 
 
 def _first(metric: Metric, absent: set[Need]) -> Need:
@@ -119,9 +119,9 @@ def _mean_perturbed(training: Effects, conditions: Sequence[Condition]) -> Profi
     if len(training.perturbations) < 2:
         return None
     means = {key: np.nan_to_num(mean).astype(np.float64) for key, mean in mean_responses(training).items()}
-    told = [mean_response_of(means, condition) for condition in conditions]
-    alike = all(mean is told[0] for mean in told)
-    return np.broadcast_to(told[0], (len(told), len(told[0]))) if alike else np.stack(told)
+    means_of = [mean_response_of(means, condition) for condition in conditions]
+    alike = all(mean is means_of[0] for mean in means_of)
+    return np.broadcast_to(means_of[0], (len(means_of), len(means_of[0]))) if alike else np.stack(means_of)
 
 
 def _mean_of_others(effect: Profiles) -> Profiles | None:

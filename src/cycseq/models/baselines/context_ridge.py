@@ -69,10 +69,10 @@ def _weights(there: Elsewhere, context: str) -> np.ndarray | None:
     )
     for i, name in enumerate(names):
         residual = there.effect[there.places[name][context]].astype(np.float64) - there.commons[context]
-        known = ~np.isnan(residual)
-        inputs = there.specific_in(name, others)[:, known]
-        products[i], targets[i] = inputs @ inputs.T, inputs @ residual[known]
-        squares += float(residual[known] @ residual[known])
+        measured = ~np.isnan(residual)
+        inputs = there.specific_in(name, others)[:, measured]
+        products[i], targets[i] = inputs @ inputs.T, inputs @ residual[measured]
+        squares += float(residual[measured] @ residual[measured])
     total, target = products.sum(axis=0), targets.sum(axis=0)
     unit = np.eye(len(others)) * (float(np.trace(total)) / len(others) or 1.0)
 

@@ -61,9 +61,9 @@ class LowRank(ShiftModel):
         return shift.astype(np.float32)
 
 
-def _parts(there: Elsewhere, names: list[str], context: str, n_components: int, without: str = "") -> Parts:
-    """Common, low rank and rest of the mean responses in contexts other than these two; NaN where none measured a gene."""
-    mean: Features = there.mean(names, context, without)
+def _parts(there: Elsewhere, names: list[str], context: str, n_components: int) -> Parts:
+    """Common, low rank and rest of the mean responses in other contexts; NaN where none measured a gene."""
+    mean: Features = there.mean(names, context)
     common = mean_of_measured(mean)
     specific = mean - common
     low = components(specific, n_components)
@@ -79,10 +79,10 @@ def _weights(there: Elsewhere, n_components: int) -> list[float]:
             continue
         parts = _parts(there, names, context, n_components)
         real = there.effect[[there.places[name][context] for name in names]].astype(np.float64)
-        known = ~(np.isnan(real) | np.isnan(parts).any(axis=0))
-        inputs = parts[:, known]
+        measured = ~(np.isnan(real) | np.isnan(parts).any(axis=0))
+        inputs = parts[:, measured]
         products += inputs @ inputs.T
-        target += inputs @ real[known]
+        target += inputs @ real[measured]
     if not products.any():
         return [1.0, 1.0, 1.0]
     return [float(weight) for weight in np.linalg.lstsq(products, target, rcond=None)[0]]

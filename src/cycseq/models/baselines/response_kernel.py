@@ -77,7 +77,7 @@ def _regression(there: Elsewhere, context: str) -> Regression | None:
     common, features = there.commons[context], np.nan_to_num(there.specific(names, context))
     residual = there.effect[[there.places[name][context] for name in names]].astype(np.float64) - common
     fit = kernel_ridge(cosines(features, features), residual)
-    known = ~np.isnan(residual)
-    inputs = np.stack([fit.left_out[known], features[known]])
-    shares = np.linalg.lstsq(inputs @ inputs.T, inputs @ residual[known], rcond=None)[0]
+    measured = ~np.isnan(residual)
+    inputs = np.stack([fit.left_out[measured], features[measured]])
+    shares = np.linalg.lstsq(inputs @ inputs.T, inputs @ residual[measured], rcond=None)[0]
     return Regression(common, features, fit.weights, (float(shares[0]), float(shares[1])))

@@ -1,4 +1,4 @@
-"""Perturbation and context add up, each as far as it can be told from noise."""
+"""Perturbation and context add up, each as far as it can be predicted from noise."""
 
 from __future__ import annotations
 
@@ -104,8 +104,8 @@ class ShrunkAdditive(ShiftModel):
                 continue
             for pair in errors:
                 mean, of_names, of_contexts = _fitted(effect[train][:, genes], of_name[train], of_context[train], pair)
-                told = mean + _rows(of_names, of_name[test]) + _rows(of_contexts, of_context[test])
-                errors[pair] += float(np.nansum(np.square(told - effect[test][:, genes])))
+                predicted = mean + _rows(of_names, of_name[test]) + _rows(of_contexts, of_context[test])
+                errors[pair] += float(np.nansum(np.square(predicted - effect[test][:, genes])))
         return min(errors, key=lambda pair: errors[pair])
 
 

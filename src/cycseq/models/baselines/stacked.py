@@ -48,9 +48,9 @@ class Stacked(ShiftModel):
                 continue
             real = there.effect[[there.places[name][context] for name in names]].astype(np.float64)
             inputs = _inputs(there, names, context, left_out=True)
-            known = ~(np.isnan(real) | np.isnan(inputs).any(axis=0))
-            products += inputs[:, known] @ inputs[:, known].T
-            target += inputs[:, known] @ real[known]
+            measured = ~(np.isnan(real) | np.isnan(inputs).any(axis=0))
+            products += inputs[:, measured] @ inputs[:, measured].T
+            target += inputs[:, measured] @ real[measured]
         return arrays, {
             **facts,
             "inside": _weights(products, target),
@@ -81,8 +81,8 @@ def _inputs(there: Elsewhere, names: list[str], context: str, *, left_out: bool)
     of_context = np.broadcast_to(here, mean.shape)
     n = len(there.inside(context))
     if left_out and n > 1:
-        own = there.effect[[there.places[name][context] for name in names]].astype(np.float64)
-        of_context = np.where(np.isnan(own), here, (n * here - own) / (n - 1))
+        effect = there.effect[[there.places[name][context] for name in names]].astype(np.float64)
+        of_context = np.where(np.isnan(effect), here, (n * here - effect) / (n - 1))
     elif left_out:
         of_context = np.broadcast_to(common, mean.shape)
     return np.stack([of_context, np.broadcast_to(common, mean.shape), specific, components(specific, N_COMPONENTS)])
