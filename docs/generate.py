@@ -47,7 +47,8 @@ class Metrics(FromCode):
             yield f"({metric.name})=\n`{metric.name}`"
             yield ":   " + re.sub(r"([*_|^])", r"\\\1", metric.formula)
             yield f"\n    Best: {metric.best:g} ({better}). Source: {metric.source}."
-            yield f"\n    *How it can be gamed:* {metric.caution}.\n"
+            needs = f" *Needs* {' and '.join(metric.needs)}, beside effects." if metric.needs else ""
+            yield f"\n    *How it can be gamed:* {metric.caution}.{needs}\n"
 
 
 class Settings(FromCode):

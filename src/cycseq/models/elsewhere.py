@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -72,15 +71,12 @@ class Elsewhere:
 
     def _means(self, names: Sequence[str], context: str, *, specific: bool) -> Features:
         means = np.full((len(names), self.effect.shape[1]), np.nan)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # of genes that no context measured
-            for i, name in enumerate(names):
-                rows = {c: row for c, row in self.places.get(name, {}).items() if c != context}
-                if rows:
-                    values = self.effect[list(rows.values())].astype(np.float64)
-                    means[i] = np.nanmean(
-                        values - np.stack([self.commons[c] for c in rows]) if specific else values, axis=0
-                    )
+        for i, name in enumerate(names):
+            rows = {c: row for c, row in self.places.get(name, {}).items() if c != context}
+            if rows:
+                values = self.effect[list(rows.values())].astype(np.float64)
+                common = np.stack([self.commons[c] for c in rows]) if specific else 0.0
+                means[i] = mean_of_measured(values - common)
         return means
 
 
