@@ -206,3 +206,26 @@ def test_commands_that_need_cells_say_so_of_effects(
     tuned = f"tune --data {path} --split {tmp_path}/s.json --model Ridge --trials 1 --out {tmp_path}/t"
     assert main(tuned.split()) == BAD_INPUT
     assert "holds effects of whole conditions, and this command needs cells" in capsys.readouterr().err
+
+
+def test_inspect_says_what_a_table_holds(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", str(path)]) == SUCCESS
+    out = " ".join(capsys.readouterr().out.split())
+    for words in (
+        "effects of 24 conditions x 30 genes, rank values (without magnitude",
+        "3 contexts: c0 (8), c1 (8), c2 (8)",
+        "measured in two contexts or more: 8 of 8; in all: 8",
+        "missing: 1.1% of the values; 29 of 30 genes are measured in every condition",
+        "standard errors: unknown",
+    ):
+        assert words in out
+    assert "warning" not in out
+    conditions = [Condition(c, f"drug@{dose}@24h") for c in ("a", "b") for dose in ("100nM", "9nM")]
+    dosed = Effects.from_arrays(np.ones((4, 2)), conditions, ["A", "B"], scale="z")
+    dosed.adata.obs["plate"] = ["p1", "p2", "p1", "p3"]
+    dosed.write(tmp_path / "dosed.h5ad")
+    assert main(["inspect", str(tmp_path / "dosed.h5ad")]) == SUCCESS
+    out = " ".join(capsys.readouterr().out.split())
+    assert "2 doses: 9nM, 100nM" in out
+    assert "1 time: 24 h" in out
+    assert "warning: 2 of 4 conditions share their plate with the same perturbation in another context" in out

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cycseq.data.condition import Condition
 from cycseq.data.effects import Effects
+from cycseq.data.wells import NO_LABEL, labels_of_wells
 from cycseq.split.base import Split
-
-WELLS = re.compile(r"(well|plate|batch|lane|library|pool)s?(_?(id|name|barcode))?", re.IGNORECASE)
-"""Columns of effects that say what was measured together."""
-NO_LABEL = ("", "nan", "None")
 
 
 @dataclass(frozen=True)
@@ -37,10 +33,7 @@ def shared_wells(split: Split, effects: Effects) -> Iterator[SharedWells]:
     """
     place = {condition: row for row, condition in enumerate(effects.conditions())}
     learnt = [c for c in (*split.train, *split.validation) if c in place]
-    for column in (name for name in map(str, effects.adata.obs) if WELLS.fullmatch(name)):
-        labels = effects.adata.obs[column].astype(str).to_numpy()
-        if len({label for label in labels if label not in NO_LABEL}) < 2:
-            continue
+    for column, labels in labels_of_wells(effects):
         contexts: dict[tuple[str, str], set[str]] = {}
         for c in learnt:
             if labels[place[c]] not in NO_LABEL:
