@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cycseq.benchmarking.tuning.settings import TuneSettings
     from cycseq.data.dataset import Condition, PerturbationData
     from cycseq.data.effects import Effects
+    from cycseq.formats.effects.from_cells import summarize
     from cycseq.formats.effects.kind import is_effects
     from cycseq.formats.effects.read import read_effects
     from cycseq.formats.inspect import inspect_file
@@ -53,6 +54,7 @@ _WHERE = {
         "PerturbationData",
     ),
     "cycseq.data.effects": ("Effects",),
+    "cycseq.formats.effects.from_cells": ("summarize",),
     "cycseq.formats.effects.kind": ("is_effects",),
     "cycseq.formats.effects.read": ("read_effects",),
     "cycseq.formats.inspect": ("inspect_file",),
@@ -126,6 +128,7 @@ __all__ = [
     "reliability",
     "simulate",
     "summarise",
+    "summarize",
     "tune",
     "write_report",
 ]

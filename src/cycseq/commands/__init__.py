@@ -11,6 +11,7 @@ from cycseq.errors import unknown_name
 COMMANDS = {
     "inspect": "Say what a file holds, what is missing, and what to type to mend it.",
     "prepare": "Turn counts from any file into checked log1p data: QC, normalisation, genes, ComBat, metacells.",
+    "summarize": "Turn cells, or bulk samples, into effects of whole conditions: all that models of means need.",
     "split": "Hold out contexts, perturbations or combinations, or check a split for leakage.",
     "fit": "Fit one model on the training part of a split; the run folder says how it came about.",
     "tune": "Choose a model's settings by nested validation, inside the training part of a split.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -29,6 +29,10 @@ class Responses:
     """Perturbed cells of each condition."""
     control_mean: dict[str, Profile]
     """Mean of the control cells of every context that has them, all batches together."""
+    moments: GroupMoments | None = None
+    """Of the cells of every condition."""
+    control_variance: dict[str, Profile] = field(default_factory=dict)
+    """Variance of the control cells of every context; NaN for a single one."""
 
 
 def control_means(data: PerturbationData) -> dict[str, Profile]:
@@ -41,11 +45,14 @@ def control_means(data: PerturbationData) -> dict[str, Profile]:
 
 
 def effects_of(data: PerturbationData) -> Effects:
-    """The effects of cells (`responses`), with a row for the controls of every context, whose mean is in the layer `mean`."""
+    """The effects of cells (`responses`), from one pass over them, with a row for the controls of every context.
+
+    Layers: `se`, and `mean` and `variance` of the cells of every row, those of controls among them.
+    """
     measured = responses(data)
+    assert measured.moments is not None
     contexts = list(measured.control_mean)
     profiles = np.stack(list(measured.control_mean.values()))
-    unknown = np.full_like(measured.delta, np.nan)
     n_cells = np.bincount(data.condition_codes, minlength=len(data.conditions()))
     n_controls = {c.context: n for c, n in zip(data.conditions(), n_cells, strict=True) if c.is_control}
     return Effects.from_arrays(
@@ -55,7 +62,8 @@ def effects_of(data: PerturbationData) -> Effects:
         scale="log1p",
         layers={
             "se": np.concatenate([np.full_like(profiles, np.nan), np.sqrt(measured.noise)]),
-            "mean": np.concatenate([profiles, unknown]),
+            "mean": np.concatenate([profiles, measured.moments.mean]),
+            "variance": np.concatenate([np.stack(list(measured.control_variance.values())), measured.moments.variance]),
         },
         n_cells=[*(float(n_controls[context]) for context in contexts), *map(float, measured.n_cells)],
     )
@@ -118,6 +126,12 @@ def responses(data: PerturbationData) -> Responses:
         delta=(moments.mean[:n_perturbed] - weights @ np.nan_to_num(control_of_stratum.mean)).astype(np.float32),
         noise=(variance / n_cells[:, None] + (weights**2 @ per_cell)[:, None] * control_variance).astype(np.float32),
         n_cells=n_cells.astype(np.int64),
+        moments=_part(moments, slice(n_perturbed)),
+        control_variance={
+            str(context): control.variance[i].astype(np.float32)
+            for i, context in enumerate(contexts)
+            if control.n_cells[i] > 0
+        },
         control_mean={
             str(context): control.mean[i].astype(np.float32)
             for i, context in enumerate(contexts)
