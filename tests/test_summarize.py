@@ -65,6 +65,9 @@ def test_bulk_samples_are_compared_with_controls_of_their_drug_and_time(tmp_path
     }
     for row, c in enumerate(perturbed.conditions()):
         np.testing.assert_allclose(perturbed.effect[row], truth[c.agent, c.dose, f"{c.time:g}"], atol=0.03)
+    expected = 0.01 * np.log(2) * np.sqrt(1 / 2 + 1 / 2)  # two samples beside two controls
+    np.testing.assert_allclose(np.median(perturbed.layer("se")), expected, rtol=0.25)
+    assert perturbed.layer("se").std(axis=0).max() < 1e-6  # no condition's own spread of two
     pooled = summarize(
         tmp_path / "bulk.h5ad", ReadSettings(scale="log2", doses="pool", control="ethanol", batch_key="batch")
     )

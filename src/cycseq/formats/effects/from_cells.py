@@ -21,6 +21,8 @@ from cycseq.formats.settings import ReadSettings
 from cycseq.preparation.prepare import as_log1p
 from cycseq.preparation.pseudobulk import effects_of
 
+FEW = 5
+"""Rows of a condition below which its own variance says little: that of all conditions of the context stands for it."""
 ROW = "cycseq_row"
 """obs column that numbers the rows of the file while labels are validated, which may leave some out."""
 
@@ -70,7 +72,11 @@ def summarize(path: Path | str, settings: ReadSettings | None = None) -> Effects
     if treatments is not None and _several(treatments):
         data = _by_treatment(data, treatments)
         notes += treatments.notes
-    effects = effects_of(as_log1p(data))
+    data = as_log1p(data)
+    effects = effects_of(data)
+    if np.median(effects.perturbed().adata.obs["n_cells"]) < FEW:
+        effects = _with_pooled_errors(effects, data)
+        notes.append("standard errors rest on the spread within conditions, pooled over conditions: each has few rows")
     return Effects(
         effects.adata,
         effects.scale,
@@ -114,3 +120,38 @@ def _by_treatment(data: PerturbationData, treatments: Treatments) -> Perturbatio
 
 def _stratum(parts: Sequence[str]) -> str:
     return "/".join(part for part in parts if part) or "all"
+
+
+def _with_pooled_errors(effects: Effects, data: PerturbationData) -> Effects:
+    """The same effects; standard errors from the variance within conditions, pooled over the conditions of a context gene by gene."""
+    n_cells, variance = effects.adata.obs["n_cells"].to_numpy(dtype=np.float64), effects.layer("variance")
+    se = np.full_like(effects.effect, np.nan)
+    conditions = effects.conditions()
+    per_control = _variance_of_control_means(data)
+    for context in effects.contexts:
+        rows = [i for i, c in enumerate(conditions) if c.context == context and not c.is_control]
+        spread = [i for i in rows if n_cells[i] > 1]
+        if variance is not None and spread:
+            weights = n_cells[spread] - 1.0
+            pooled = weights @ variance[spread].astype(np.float64) / weights.sum()
+            for i in rows:
+                se[i] = np.sqrt(pooled * (1.0 / n_cells[i] + per_control[conditions[i].perturbation, context]))
+    adata = effects.adata.copy()
+    adata.layers["se"] = se
+    return Effects(adata, effects.scale, effects.notes)
+
+
+def _variance_of_control_means(data: PerturbationData) -> dict[tuple[str, str], float]:
+    """Of every perturbation and context, the variance of its matched control mean in units of that of one control.
+
+    Sum over batches b of w_b^2 / n_b, w_b the share of the condition's rows in b; a batch without controls has all of the context.
+    """
+    obs = data.adata.obs[["context", "perturbation", "batch"]].astype(str)
+    control = obs[obs["perturbation"] == CONTROL]
+    in_batch, in_context = control.groupby(["context", "batch"]).size(), control.groupby("context").size()
+    variance: dict[tuple[str, str], float] = {}
+    for (context, perturbation), rows in obs[obs["perturbation"] != CONTROL].groupby(["context", "perturbation"]):
+        shares = rows["batch"].value_counts(normalize=True)
+        n = [float(in_batch.get((context, batch), in_context[context])) for batch in shares.index]
+        variance[str(perturbation), str(context)] = float((shares.to_numpy() ** 2 / np.array(n)).sum())
+    return variance
