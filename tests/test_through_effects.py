@@ -229,3 +229,15 @@ def test_inspect_says_what_a_table_holds(path: Path, tmp_path: Path, capsys: pyt
     assert "2 doses: 9nM, 100nM" in out
     assert "1 time: 24 h" in out
     assert "warning: 2 of 4 conditions share their plate with the same perturbation in another context" in out
+
+
+def test_a_posterior_becomes_effects_with_standard_deviations(small_data, tmp_path: Path) -> None:
+    (split,) = make_splits(small_data, SplitSettings(kind="unseen-pair", context="K562"))
+    small_data.write(tmp_path / "cells.h5ad")
+    run = fit_run(
+        small_data, split, build_model("ConditionKriging"), tmp_path / "run", data_path=tmp_path / "cells.h5ad"
+    )
+    effects = run.predict_effects()
+    assert set(effects.conditions()) == set(split.test)
+    assert (effects.layer("sd") > 0).all()
+    assert np.isfinite(effects.effect).all()

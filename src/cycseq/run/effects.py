@@ -11,6 +11,7 @@ from cycseq.data.condition import Condition
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.effects import Effects
 from cycseq.data.either import Data
+from cycseq.data.posterior import CONDITIONS, read_posterior
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import ModelError, check_at_least, unknown_name
 from cycseq.io.untrusted import as_file_error
@@ -80,6 +81,11 @@ def _from_cells(
         with as_file_error(run.folder / MODEL, AGAIN):
             return model.predict_effects(what.conditions, _of_controls(cells.with_genes(model.learned.genes)))
     made = predicting.predicted(run, what, None, seed)
+    if CONDITIONS in made.adata.uns:
+        names, posterior = read_posterior(made)
+        by_name = {str(condition): condition for condition in what.conditions}
+        rows = [by_name[name] for name in names]
+        return Effects.from_arrays(posterior.mean, rows, made.genes, scale="log1p", layers={"sd": posterior.sd})
     perturbed = [c for c in made.conditions() if not c.is_control]
     return effects_of(joined(made.subset(perturbed), cells.with_genes(made.genes))).subset(what.conditions)
 
