@@ -22,7 +22,7 @@ from cycseq.errors import CycseqError
 from cycseq.formats.inspect import inspect_file
 from cycseq.formats.read import read
 from cycseq.formats.settings import ReadSettings
-from cycseq.matrix.stored import StoredMatrix, all_of
+from cycseq.matrix.arrays import load
 
 T = TypeVar("T")
 SHARED_MEMORY = Path("/dev/shm")
@@ -170,7 +170,7 @@ def read_soundly(
 def check_sound(data: PerturbationData) -> None:
     """Labels, names, scale and values as `PerturbationData` promises them."""
     adata = data.adata
-    x = all_of(data.x) if isinstance(data.x, StoredMatrix) else data.x
+    x = load(data.x)
     assert data.scale in SCALES
     assert adata.n_obs
     assert adata.n_vars
