@@ -15,7 +15,7 @@ from cycseq.models import MODELS
 from cycseq.score.ceiling import POSITIVE_CONTROLS
 from cycseq.score.intervals import ENOUGH
 from cycseq.score.metrics import HEADLINE, METRICS
-from cycseq.score.summary import FEWEST, paired_differences, summarise
+from cycseq.score.summary import FEWEST, paired_differences, summarize_scores
 from cycseq.score.verdicts import Judgement, Verdict, judge
 from cycseq.show.report.certainty import Certainty
 from cycseq.show.report.sentences import BARS, SCOPES
@@ -101,7 +101,7 @@ def grouped(rows: pd.DataFrame) -> Group:
     ]
     others = [name for name in models if name not in BASELINES]
     others += [f"{name}{WRONG_TARGET}" for name in CONTROLLED if name in models]
-    summary = summarise(known, baselines=[])
+    summary = summarize_scores(known, baselines=[])
     differences = paired_differences(known[known["model"].isin({*models, *others})], baselines=[*BASELINES, *others])
     return Group(
         summary,

@@ -13,7 +13,7 @@ from cycseq.score.metrics import chosen
 from cycseq.score.metrics.population import Population
 from cycseq.score.reference import RealSide
 from cycseq.score.settings import EvaluateSettings
-from cycseq.score.summary import summarise
+from cycseq.score.summary import summarize_scores
 
 MEANS = EvaluateSettings(metrics="means")
 
@@ -142,7 +142,7 @@ def test_a_summary_says_in_how_many_conditions_a_metric_tells_the_controls_apart
             rows(INTERPOLATED, "mse", [0.4] * 6 + [1.1] * 2),
         ]
     )
-    summary = summarise(table, baselines=["NoChange"]).set_index(["metric", "model"])
+    summary = summarize_scores(table, baselines=["NoChange"]).set_index(["metric", "model"])
     assert (summary.loc["mse", "discrimination"] == 0.75).all()
     assert (summary.loc["edistance", "discrimination"] == 0.25).all()
     assert np.isnan(summary.loc[("mse", INTERPOLATED), "rank"])

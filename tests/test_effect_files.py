@@ -77,6 +77,32 @@ def test_what_the_file_does_not_say_its_values_may_tell(tmp_path: Path) -> None:
     assert is_effects(tmp_path / "x.zarr")
 
 
+SENTENCES = (
+    "Frank et al. 2021, counts",
+    "cells; genes ranked by variance",
+    "scaled to z-scores for plots; X are counts",
+)
+
+
+@pytest.mark.parametrize("name", ["description", "scale"])
+@pytest.mark.parametrize("text", SENTENCES)
+def test_cells_stay_cells_whatever_is_said_of_them(tmp_path: Path, name, text) -> None:
+    cells = ad.concat([stranger(scale=None, perturbation=["a", "b", "control"] * 2)] * 5, index_unique="-")
+    counts = ad.AnnData(np.abs(np.round(cells.X)), cells.obs, cells.var, uns={name: text})
+    unperturbed = counts[(counts.obs["perturbation"] != "control").to_numpy()].copy()
+    unperturbed.obs["cell_id"] = unperturbed.obs_names  # tells no cell line
+    for adata in (counts, unperturbed):
+        adata.write_h5ad(tmp_path / "x.h5ad")
+        assert not is_effects(tmp_path / "x.h5ad")
+
+
+def test_a_description_of_effects_tells_no_scale() -> None:
+    adata = stranger(scale=None)
+    adata.uns["description"] = "Frank et al. 2021; genes ranked by variance"
+    with pytest.raises(DataError, match="does not tell what its effects are"):
+        read_effects(adata)
+
+
 def test_ours_come_back_as_they_were(tmp_path: Path) -> None:
     made = read_effects(stranger(dose=["Low", "High"] * 3, batch=list("ababab")))
     for name in ("e.h5ad", "e.zarr"):
@@ -95,6 +121,7 @@ def test_ours_come_back_as_they_were(tmp_path: Path) -> None:
     ("text", "scale", "factor"),
     [
         ("log2 fold change", "log_fold_change", np.log(2)),
+        ("DESeq2 LFC", "log_fold_change", np.log(2)),
         ("avg_log2FC", "log_fold_change", np.log(2)),
         ("natural log fold change", "log_fold_change", 1.0),
         ("log10 fold change", "log_fold_change", np.log(10)),
@@ -120,7 +147,7 @@ def test_signed_p_values_become_z_scores(text) -> None:
     np.testing.assert_allclose(effects.effect[0, :3], [1.959964, -1.959964, 0.0], atol=1e-5)
 
 
-@pytest.mark.parametrize("text", [None, "log fold change", "something"])
+@pytest.mark.parametrize("text", [None, "log fold change", "lfc", "logFC", "Frank et al.", "something"])
 def test_a_scale_that_is_not_certain_is_asked_for(text) -> None:
     with pytest.raises(DataError, match=r"--scale log2_fold_change.*--scale rank") as raised:
         read_effects(stranger(scale=text))

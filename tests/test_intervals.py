@@ -13,7 +13,7 @@ from scipy import stats
 
 from cycseq.errors import SettingsError
 from cycseq.score.intervals import ENOUGH, _clustered, _within_contexts, intervals
-from cycseq.score.summary import paired_differences, summarise
+from cycseq.score.summary import paired_differences, summarize_scores
 
 
 def rows(
@@ -40,7 +40,7 @@ def noise() -> np.ndarray:
 
 def test_one_context_gives_students_interval_of_its_conditions_and_says_so(noise: np.ndarray) -> None:
     values = 0.5 + (noise - noise[::-1]) / 2  # as many to either side: no skewness
-    row = summarise(rows("A", values, contexts=1), baselines=[]).iloc[0]
+    row = summarize_scores(rows("A", values, contexts=1), baselines=[]).iloc[0]
     low, high = stats.t.interval(0.95, 59, values.mean(), stats.sem(values))
     assert (row["mean"], row["low"], row["high"]) == pytest.approx((values.mean(), low, high))
     assert (row["n_conditions"], row["n_contexts"], row["n_undefined"]) == (60, 1, 0)
@@ -49,7 +49,7 @@ def test_one_context_gives_students_interval_of_its_conditions_and_says_so(noise
 
 def test_with_few_contexts_what_differs_between_them_is_left_out() -> None:
     values = np.tile([0.0, 1.0], 10)  # context c0 is always 0, c1 always 1
-    row = summarise(rows("A", values), baselines=[]).iloc[0]
+    row = summarize_scores(rows("A", values), baselines=[]).iloc[0]
     assert row["low"] == row["high"] == 0.5
     assert row["scope"] == "these contexts only"
 
@@ -59,17 +59,17 @@ def test_with_six_contexts_it_is_students_interval_of_their_means(conditions: in
     of_context = np.array([-3.0, -2.0, -1.0, 1.0, 2.0, 3.0])
     spread = np.linspace(-1, 1, conditions) if conditions > 1 else np.zeros(1)
     values = (of_context[:, None] + spread).T.ravel()
-    row = summarise(rows("A", values, contexts=6), baselines=[]).iloc[0]
+    row = summarize_scores(rows("A", values, contexts=6), baselines=[]).iloc[0]
     low, high = stats.t.interval(0.95, 5, 0.0, stats.sem(of_context))
     assert (row["low"], row["high"]) == pytest.approx((low, high))
     assert row["scope"] == "further contexts"
-    five = summarise(rows("A", values, contexts=5), baselines=[]).iloc[0]
+    five = summarize_scores(rows("A", values, contexts=5), baselines=[]).iloc[0]
     assert five["scope"] == "these contexts only"
 
 
 def test_skewness_widens_the_side_of_the_long_tail() -> None:
     values = np.array([0.0, 0.1, 0.2, 0.1, 0.0, 0.2, 0.1, 3.0])
-    row = summarise(rows("A", values, contexts=8), baselines=[]).iloc[0]
+    row = summarize_scores(rows("A", values, contexts=8), baselines=[]).iloc[0]
     low, high = stats.t.interval(0.95, 7, values.mean(), stats.sem(values))
     assert row["low"] == pytest.approx(low)
     assert row["high"] > high + 0.1
@@ -150,7 +150,7 @@ def test_pairing_sees_what_marginal_intervals_hide() -> None:
     assert found.loc[("A", "B"), "verdict"] == "beats"
     assert found.loc[("B", "C"), "verdict"] == "ties"
     assert ("B", "B") not in found.index
-    summary = summarise(table, baselines=["B", "C"]).set_index("model")
+    summary = summarize_scores(table, baselines=["B", "C"]).set_index("model")
     assert summary.loc["A", "beats"] == "B"
     assert summary.loc["A", "ties"] == "C"
     assert summary.loc["B", "loses_to"] == ""
@@ -170,7 +170,7 @@ def test_directions(metric: str, better: float, worse: float, noise: np.ndarray)
     table = pd.concat([rows("good", better + noise / 10, metric), rows("bad", worse + noise / 10, metric)])
     found = paired_differences(table, baselines=["good", "bad"]).set_index("model")["verdict"]
     assert (found["good"], found["bad"]) == ("beats", "loses")
-    assert summarise(table, baselines=["bad"]).set_index("model")["rank"].to_dict() == {"good": 1.0, "bad": 2.0}
+    assert summarize_scores(table, baselines=["bad"]).set_index("model")["rank"].to_dict() == {"good": 1.0, "bad": 2.0}
 
 
 def test_score_is_unclipped_between_the_better_null_and_the_ceiling(noise: np.ndarray) -> None:
@@ -184,7 +184,7 @@ def test_score_is_unclipped_between_the_better_null_and_the_ceiling(noise: np.nd
             rows("M (wrong target)", 0.2 + noise / 50),
         ]
     )
-    summary = summarise(table, baselines=["NoChange", "PerturbedMean"]).set_index("model")
+    summary = summarize_scores(table, baselines=["NoChange", "PerturbedMean"]).set_index("model")
     assert (summary["null_model"] == "PerturbedMean").all()
     assert summary.loc["M", "score"] == pytest.approx(0.6 / 0.5)
     assert summary.loc["NoChange", "score"] == pytest.approx(-0.2 / 0.5)
@@ -197,12 +197,12 @@ def test_score_is_unclipped_between_the_better_null_and_the_ceiling(noise: np.nd
 
 def test_a_ceiling_no_higher_than_the_null_tells_nothing(noise: np.ndarray) -> None:
     table = pd.concat([rows("NoChange", 0.5 + noise), rows("SplitHalf", 0.5 + noise[::-1]), rows("M", 0.6 + noise)])
-    assert summarise(table, baselines=[])["cannot_tell"].all()
+    assert summarize_scores(table, baselines=[])["cannot_tell"].all()
 
 
 def test_seeds_are_averaged_and_undefined_values_counted() -> None:
     first, second = np.array([1.0, np.nan, 3.0, np.nan]), np.array([2.0, 5.0, 3.0, np.nan])
-    row = summarise(pd.concat([rows("A", first), rows("A", second, seed=1)]), baselines=[]).iloc[0]
+    row = summarize_scores(pd.concat([rows("A", first), rows("A", second, seed=1)]), baselines=[]).iloc[0]
     assert row["mean"] == pytest.approx((1.5 + 5.0 + 3.0) / 3)
     assert (row["n_conditions"], row["n_undefined"]) == (3, 1)
 
@@ -221,10 +221,10 @@ def test_splits_of_one_kind_are_one_group_and_the_order_of_rows_does_not_matter(
             rows("A", noise[:6], split="few-shot"),
         ]
     )
-    summary = summarise(table, baselines=[]).set_index("split")
+    summary = summarize_scores(table, baselines=[]).set_index("split")
     assert set(summary.index) == {"unseen-context", "few-shot"}
     assert summary.loc["unseen-context", "n_conditions"] == 16
-    again = summarise(table.sample(frac=1, random_state=0), baselines=[]).set_index("split")
+    again = summarize_scores(table.sample(frac=1, random_state=0), baselines=[]).set_index("split")
     np.testing.assert_allclose(again.loc[summary.index, "mean"], summary["mean"])
 
 
@@ -236,7 +236,7 @@ def test_one_condition_gives_no_interval_and_no_verdict() -> None:
             *(rows("SplitHalf", np.array([2.0 + i / 10]), seed=i) for i in range(3)),
         ]
     )
-    summary = summarise(table, baselines=["NoChange"]).set_index("model")
+    summary = summarize_scores(table, baselines=["NoChange"]).set_index("model")
     assert np.isnan(summary.loc["A", ["low", "high"]].astype(float)).all()
     assert summary.loc["A", ["beats", "ties", "loses_to"]].tolist() == ["", "", ""]
     assert not summary["cannot_tell"].any()
@@ -246,11 +246,11 @@ def test_one_condition_gives_no_interval_and_no_verdict() -> None:
 def test_intervals_cover() -> None:
     rng = np.random.default_rng(5)
     table = pd.concat([rows(f"A{i}", rng.normal(0.0, 1.0, 30), contexts=1) for i in range(400)])
-    summary = summarise(table, baselines=[])
+    summary = summarize_scores(table, baselines=[])
     assert 0.90 < ((summary["low"] <= 0) & (summary["high"] >= 0)).mean() < 0.97
 
 
 def test_unknown_metric_and_no_rows() -> None:
     with pytest.raises(SettingsError, match="no metric 'pearson_dleta': did you mean 'pearson_delta'"):
-        summarise(rows("A", np.ones(2), "pearson_dleta"), baselines=[])
-    assert summarise(rows("A", np.ones(0)), baselines=["A"]).empty
+        summarize_scores(rows("A", np.ones(2), "pearson_dleta"), baselines=[])
+    assert summarize_scores(rows("A", np.ones(0)), baselines=["A"]).empty

@@ -22,7 +22,7 @@ from cycseq.score.metrics import GROUPS, HEADLINE, METRICS
 from cycseq.score.metrics.cells import _folds, _held_out_auc
 from cycseq.score.reference import RealSide
 from cycseq.score.settings import EvaluateSettings
-from cycseq.score.summary import summarise
+from cycseq.score.summary import summarize_scores
 from cycseq.show.report import comparison_page
 from cycseq.show.report.table import badness
 
@@ -354,7 +354,7 @@ def test_all_who_compare_models_agree_below_zero():
     table = pd.DataFrame(rows, columns=["metric", "model", "perturbation", "value"]).assign(
         split="s", seed=0, context="c"
     )
-    summary = summarise(table, baselines=["B"]).set_index("model")
+    summary = summarize_scores(table, baselines=["B"]).set_index("model")
     assert (summary.loc["A", "rank"], summary.loc["A", "beats"]) == (1, "B")
     assert comparison_page._best("edistance", summary["mean"]) == "A"
     first, second = badness("edistance", list(summary["mean"]))

@@ -23,7 +23,7 @@ from cycseq.run.fitting import fit_run
 from cycseq.run.scoring import evaluate_prediction
 from cycseq.score.contexts import by_context
 from cycseq.score.settings import EvaluateSettings
-from cycseq.score.summary import paired_differences, summarise
+from cycseq.score.summary import paired_differences, summarize_scores
 from cycseq.score.verdicts import judge
 from cycseq.show.report.numbers import interval, listed, short
 from cycseq.show.report.page import _in_python, benchmark_page, write_report
@@ -148,7 +148,7 @@ def test_verdicts_by_context():
     one = pd.DataFrame(rows, columns=["model", "context", "seed", "value"]).assign(metric="mse_ratio", split="s")
 
     def words(table: pd.DataFrame, model: str) -> list[str]:
-        summary = summarise(table, baselines=["NoChange"])
+        summary = summarize_scores(table, baselines=["NoChange"])
         judgement = judge(summary.assign(cannot_tell=False), paired_differences(table, baselines=["NoChange"]))
         return [verdict.word for verdict in by_context(table, judgement, model, "mse_ratio")]
 

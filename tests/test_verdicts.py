@@ -20,7 +20,7 @@ from cycseq.data.dataset import PerturbationData
 from cycseq.score.contexts import by_context
 from cycseq.score.metrics import METRICS
 from cycseq.score.settings import EvaluateSettings
-from cycseq.score.summary import paired_differences, summarise
+from cycseq.score.summary import paired_differences, summarize_scores
 from cycseq.score.verdicts import NEGATIVE_CONTROLS, Judgement, Verdict, judge
 from cycseq.show.report.judged import Judged
 from cycseq.show.report.sentences import beside_baselines, clause, in_short
@@ -70,7 +70,7 @@ def random_table(seed: int) -> pd.DataFrame:
 
 
 def judged(table: pd.DataFrame, baselines: tuple[str, ...] = MODELS[:-1]) -> tuple[pd.DataFrame, Judgement]:
-    summary = summarise(table, baselines=baselines)
+    summary = summarize_scores(table, baselines=baselines)
     return summary, judge(summary, paired_differences(table, baselines=baselines))
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from cycseq.score.coverage import coverage, coverage_by_stratum, reliability
     from cycseq.score.evaluate import evaluate
     from cycseq.score.settings import EvaluateSettings
-    from cycseq.score.summary import paired_differences, summarise
+    from cycseq.score.summary import paired_differences, summarize_scores
     from cycseq.show import plots as pl  # noqa: F401  (for type checkers: `cycseq.pl`)
     from cycseq.show.interpretation.genes import differential
     from cycseq.show.interpretation.pathways import pathway_scores, read_gmt
@@ -77,7 +77,7 @@ _WHERE = {
     "cycseq.score.settings": ("EvaluateSettings",),
     "cycseq.score.summary": (
         "paired_differences",
-        "summarise",
+        "summarize_scores",
     ),
     "cycseq.show.interpretation.genes": ("differential",),
     "cycseq.show.interpretation.pathways": (
@@ -127,8 +127,8 @@ __all__ = [
     "read_gmt",
     "reliability",
     "simulate",
-    "summarise",
     "summarize",
+    "summarize_scores",
     "tune",
     "write_report",
 ]

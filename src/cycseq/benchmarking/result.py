@@ -17,7 +17,7 @@ from cycseq.run.tables import read_table
 from cycseq.score.certainty import COVERAGE, RELIABILITY
 from cycseq.score.reproducibility import COLUMNS as REPRODUCIBILITY
 from cycseq.score.reproducibility import reproducible_rows
-from cycseq.score.summary import paired_differences, summarise
+from cycseq.score.summary import paired_differences, summarize_scores
 
 CELLS, RECORD = "cells", "benchmark.json"
 TABLES = ("metrics", "summary", "differences", "skipped", "reproducibility", "coverage", "reliability")
@@ -39,7 +39,7 @@ class BenchmarkResult:
     metrics: pd.DataFrame
     """Tidy: model, split, seed, context, perturbation, metric, value."""
     summary: pd.DataFrame
-    """As of `summarise`: one row per kind of split, metric and model."""
+    """As of `summarize_scores`: one row per kind of split, metric and model."""
     differences: pd.DataFrame
     """As of `paired_differences`: every model against every baseline."""
     skipped: pd.DataFrame
@@ -96,7 +96,7 @@ class BenchmarkResult:
                 "stratum": f"{len(left)} of {len(tested)} tested conditions, whose response is reproducible",
             },
             metrics=metrics,
-            summary=summarise(metrics, baselines=baselines, differences=differences),
+            summary=summarize_scores(metrics, baselines=baselines, differences=differences),
             differences=differences,
             coverage=self.coverage.iloc[:0],
             reliability=self.reliability.iloc[:0],

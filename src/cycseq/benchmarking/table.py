@@ -34,7 +34,7 @@ from cycseq.score.metrics import chosen
 from cycseq.score.reproducibility import COLUMNS as REPRODUCIBILITY
 from cycseq.score.reproducibility import reproducibility, reproducible_rows
 from cycseq.score.settings import EvaluateSettings
-from cycseq.score.summary import paired_differences, summarise
+from cycseq.score.summary import paired_differences, summarize_scores
 from cycseq.split.base import Split
 from cycseq.split.controls import shared_contexts
 from cycseq.split.leakage import warnings_of
@@ -210,7 +210,7 @@ def _written(
         folder=out,
         record=record,
         metrics=metrics,
-        summary=summarise(metrics, baselines=record["baselines"], differences=differences),
+        summary=summarize_scores(metrics, baselines=record["baselines"], differences=differences),
         differences=differences,
         skipped=pd.DataFrame(refused, columns=list(SKIPPED)),
         reproducibility=reliabilities,
@@ -220,7 +220,7 @@ def _written(
     )
     for name in TABLES:
         write_text(out / f"{name}.csv", getattr(result, name).to_csv(index=False), overwrite=True)
-    strong = summarise(reproducible_rows(metrics, reliabilities), baselines=record["baselines"])
+    strong = summarize_scores(reproducible_rows(metrics, reliabilities), baselines=record["baselines"])
     write_text(out / OF_REPRODUCIBLE, strong.to_csv(index=False), overwrite=True)
     record["checksums"] = {f"{name}.csv": sha256(out / f"{name}.csv") for name in TABLES}
     write_text(out / RECORD, json.dumps(record, indent=1), overwrite=True)

@@ -17,6 +17,7 @@ from cycseq.errors import CycseqError, DataError, FileError, MissingPackageError
 from cycseq.io.checksums import sha256
 from cycseq.io.files import existing_file
 from cycseq.io.numpy_files import open_npz
+from cycseq.io.parquet import read_parquet
 from cycseq.io.untrusted import check_members, opened
 from cycseq.knowledge.annotations import annotation_table
 from cycseq.knowledge.source import Source
@@ -84,10 +85,7 @@ def _delimited(path: Path, name: str, facts: dict[str, str]) -> tuple[Source, ..
 
 
 def _parquet(path: Path, name: str, facts: dict[str, str]) -> tuple[Source, ...]:
-    frame = pd.read_parquet(path)
-    if not isinstance(frame.index, pd.RangeIndex):
-        frame = frame.reset_index()
-    return sources_of_table(Table(frame, name, facts))
+    return sources_of_table(Table(read_parquet(path), name, facts))
 
 
 def _gene_sets(path: Path, name: str, facts: dict[str, str]) -> tuple[Source, ...]:

@@ -25,7 +25,7 @@ NEGLIGIBLE = 1e-6
 """A smaller difference of one condition is rounding of float32 cells: it counts as none."""
 
 
-def summarise(
+def summarize_scores(
     metrics: pd.DataFrame, *, baselines: Sequence[str], differences: pd.DataFrame | None = None
 ) -> pd.DataFrame:
     """One row per kind of split, metric and model.
@@ -87,13 +87,13 @@ def paired_differences(metrics: pd.DataFrame, *, baselines: Sequence[str]) -> pd
     Parameters
     ----------
     metrics, baselines
-        As of `summarise`.
+        As of `summarize_scores`.
 
     Returns
     -------
     Columns split, metric, model, baseline, difference (mean of model minus baseline; of the distances to the target where
     a metric has one), low, high (95 % interval of the paired differences), n_conditions, n_contexts, scope (as of
-    `summarise`), identical (no condition differs) and verdict: ``beats`` or ``loses`` where the interval excludes zero,
+    `summarize_scores`), identical (no condition differs) and verdict: ``beats`` or ``loses`` where the interval excludes zero,
     ``ties`` where it does not, ``""`` with fewer than six conditions. The verdict is the interval's alone; what may be said
     of it, `cycseq.score.verdicts.judge` decides.
     """

@@ -129,7 +129,7 @@ def judge(summary: pd.DataFrame, differences: pd.DataFrame, *, calibrated: bool 
     Parameters
     ----------
     summary
-        Rows of `summarise` of one kind of split: its columns split, metric, model, ceiling, null, null_model, cannot_tell.
+        Rows of `summarize_scores` of one kind of split: its columns split, metric, model, ceiling, null, null_model, cannot_tell.
     differences
         Rows of `paired_differences`; those of other kinds are passed over.
     calibrated

@@ -22,7 +22,7 @@ from cycseq.formats.effects.scales import names_expression, same_values_in_each_
 from cycseq.formats.effects.table import CONTEXTS, PERTURBATIONS
 from cycseq.formats.effects.treatments import DOSES, TIMES
 from cycseq.formats.readers.anndata_files import fits_h5, fits_zarr
-from cycseq.formats.readers.base import damage_named
+from cycseq.formats.readers.base import BARCODE, damage_named
 from cycseq.formats.readers.contained import check_h5
 from cycseq.formats.readers.contained_zarr import open_zarr
 from cycseq.formats.settings import ReadSettings
@@ -38,8 +38,9 @@ ROWS_PER_CONDITION = 1.5
 def is_effects(path: Path | str, settings: ReadSettings | None = None) -> bool:
     """Whether a file is read by `cycseq.read_effects` rather than as cells; no more is read than is needed to tell.
 
-    It is where cycseq wrote effects into it, where it says that its values are fold changes, z-scores or ranks, or where no
-    row is a control, hardly any condition has two rows, and values are missing, negative, or scores of ranks. Else it holds cells.
+    It is where cycseq wrote effects into it. Of other files it is where no row is a control and hardly any condition has two
+    rows, if the file says that its values are fold changes, z-scores or ranks, or if values are missing, negative, or scores of
+    ranks. Else it holds cells.
 
     Parameters
     ----------
@@ -83,22 +84,33 @@ def _holds_effects(group: Any, settings: ReadSettings) -> bool:
     if MARK in uns:
         mark = _element(uns[MARK])
         return isinstance(mark, dict) and mark.get("kind") == KIND
+    where = "X" if settings.layer in {None, "X"} else f"layers/{settings.layer}"
+    if where not in group or not _rows_are_conditions(_labels(group["obs"], settings)):
+        return False
     texts = texts_of({name: _element(uns[name]) for name in uns if not hasattr(uns[name], "keys")})
     if any(scale_in_text(text) for _, text in texts):
         return True
     if any(names_expression(text) for _, text in texts):
         return False
-    where = "X" if settings.layer in {None, "X"} else f"layers/{settings.layer}"
-    return where in group and _rows_are_conditions(_labels(group["obs"], settings)) and _differences(group[where])
+    return _differences(group[where])
 
 
 def _labels(obs: Any, settings: ReadSettings) -> pd.DataFrame:
-    """The columns of obs that may tell one condition from another, perturbations first."""
+    """The columns of obs that may tell one condition from another, perturbations first; none that only names the rows again."""
     usual = (*PERTURBATION_NAMES, *PERTURBATIONS, *CONTEXT_NAMES, *CONTEXTS, *BATCH_NAMES, *DOSES, *TIMES)
     columns = [name for name in obs if not name.startswith("__")]
     names = [name for name in (settings.perturbation_key,) if name in columns]
     names += find_columns(pd.DataFrame(columns=columns), usual)
-    return pd.DataFrame({name: pd.Series(_element(obs[name])).astype(str) for name in dict.fromkeys(names)})
+    labels = pd.DataFrame({name: pd.Series(_element(obs[name])).astype(str) for name in dict.fromkeys(names)})
+    index = obs.attrs.get("_index")
+    rows = set(map(str, _element(obs[index]))) if index in obs else set()
+    return labels[[name for name in labels if not _names_cells(labels[name], rows)]]
+
+
+def _names_cells(labels: pd.Series, rows: set[str]) -> bool:
+    """Whether a column holds the rows' own names, or barcodes."""
+    few = labels.iloc[:SAMPLE_ROWS]
+    return bool(len(few)) and (rows.issuperset(few) or all(map(BARCODE.fullmatch, few)))
 
 
 def _rows_are_conditions(labels: pd.DataFrame) -> bool:

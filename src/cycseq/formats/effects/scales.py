@@ -14,8 +14,8 @@ from scipy.special import ndtri_exp
 from cycseq.data.effects import EffectScale, EffectValues
 from cycseq.errors import DataError
 
-TEXT_NAMES = ("scale", "effect_scale", "value", "values", "unit", "units", "description")
-"""Names in uns under which a file may say what its values are; sentences of up to `LONGEST` characters are read."""
+TEXT_NAMES = ("scale", "effect_scale", "value", "values", "unit", "units")
+"""Names in uns under which a file may say what its values are, in up to `LONGEST` characters."""
 LONGEST = 1000
 EXPRESSION = re.compile(
     r"intensit|\bcounts?\b|\bcpm\b|\btpm\b|\b[fr]pkm\b|expression level|log-?normali[sz]ed|\brma\b", re.I
@@ -23,14 +23,14 @@ EXPRESSION = re.compile(
 """What is said of values that are no differences."""
 FOLD = re.compile(r"fold[ -_]?changes?|\blfc\b|log(?:2|10|e)?_?fc\b|\bln_?fc\b", re.I)
 PATTERNS: tuple[tuple[re.Pattern[str], EffectScale], ...] = (
-    (re.compile(r"rank", re.I), "rank"),
+    (re.compile(r"\branks?\b", re.I), "rank"),
     (re.compile(r"\bz\b|z-?_?scores?|modz|standardi[sz]ed|t-?statistic", re.I), "z"),
     (re.compile(r"(delta|differences?|minus|change) .*log1p|log1p.*(delta|differences?|minus|change)", re.I), "log1p"),
 )
 SIGNED_P = re.compile(r"sign(ed)?[ _]?(\(\w+\) ?)?([x*] ?)?-? ?log[ _]?10[ _(]*p", re.I)
 """The sign of an effect times -log10 of its P value, as OP3's `de_train` has it: z-scores follow from it."""
 BASES = (
-    (re.compile(r"log[ _]?2|\blfc\b|deseq", re.I), math.log(2)),
+    (re.compile(r"log[ _]?2|deseq", re.I), math.log(2)),
     (re.compile(r"log[ _]?10", re.I), math.log(10)),
     (re.compile(r"natural|\bln|log[ _]?e\b|base e", re.I), 1.0),
 )

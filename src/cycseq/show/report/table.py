@@ -88,7 +88,7 @@ def is_model(names: pd.Series) -> pd.Series:
 
 
 def headline(summary: pd.DataFrame, controls: Sequence[str] = NEGATIVE_CONTROLS) -> Headline:
-    """The table of one kind of split, from its rows of `summarise`; `controls` are not called the best."""
+    """The table of one kind of split, from its rows of `summarize_scores`; `controls` are not called the best."""
     models = summary[is_model(summary["model"])]
     defined = models[models["mean"].notna()]
     first = headline_of(models["metric"].unique())
