@@ -1,0 +1,50 @@
+"""Other names of genes, from the table of the HUGO Gene Nomenclature Committee (HGNC)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import pandas as pd
+
+from cycseq.errors import FileError
+from cycseq.io.files import existing_file
+from cycseq.io.untrusted import opened
+
+IDENTIFIERS = ("ensembl_gene_id", "entrez_id", "hgnc_id")
+OTHER_SYMBOLS = ("prev_symbol", "alias_symbol")
+"""Columns of other symbols, separated by ``|``; what was once a gene's own symbol counts before what it is called besides."""
+
+
+def read_aliases(path: Path) -> dict[str, str]:
+    """Other name -> current symbol, both in lower case.
+
+    A name that is the current symbol of a gene stays that gene's; one that two genes share is nobody's.
+
+    Raises
+    ------
+    FileError
+        If the file is missing, cannot be read, or is no table of HGNC.
+    """
+    return dict(_read_once(path, existing_file(path).stat().st_mtime_ns))
+
+
+@lru_cache(maxsize=1)
+def _read_once(path: Path, _changed: int) -> dict[str, str]:
+    try:
+        with opened(path) as lines:
+            table = pd.read_csv(lines, sep="\t", dtype=str).rename(columns=str.casefold)
+        symbols = table["symbol"].str.casefold()
+        columns = {name: table[name].dropna().str.casefold() for name in (*IDENTIFIERS, *OTHER_SYMBOLS)}
+    except (KeyError, ValueError, UnicodeDecodeError) as err:
+        why = " ".join(str(err).split())[:200]
+        msg = f"{path} is no table of gene names ({why}): expected HGNC's complete set, tab separated, with symbol and {', '.join(IDENTIFIERS[:1] + OTHER_SYMBOLS)}."
+        raise FileError(msg) from err
+    aliases: dict[str, str] = {}
+    taken = set(symbols)
+    for column in columns.values():
+        names = column.str.split("|", regex=False).explode().str.strip()
+        names = names[~names.isin(taken) & ~names.duplicated(keep=False)]
+        aliases |= dict(zip(names, symbols[names.index], strict=True))
+        taken |= set(names)
+    return aliases
