@@ -71,11 +71,10 @@ ROWS = (
     _row(
         "corum",
         "CORUM: protein complexes of human genes.",
-        "https://mips.helmholtz-muenchen.de/fastapi-corum/public/file/download_current_file?file_id=human&file_format=txt",
-        version="current",
+        "https://zenodo.org/records/17419058/files/corum_humanComplexes.txt",
+        version="5",
         licence="CC BY-NC 4.0 (non-commercial use only)",
         publication="Steinkamp et al. 2025, doi:10.1093/nar/gkae1033",
-        file="corum_humanComplexes.txt",
     ),
     _row(
         "string",

@@ -42,9 +42,8 @@ def store_sources(sources: Sequence[Source]) -> tuple[Arrays, dict[str, Any]]:
         names, values = source.names, source.values
         stored: Arrays = {}
         if isinstance(values, np.ndarray):
-            measured = ~np.isnan(values).all(axis=1)
-            names = tuple(name for name, has in zip(names, measured, strict=True) if has)
-            values = values[measured]
+            measured = np.flatnonzero(~np.isnan(values).all(axis=1))
+            names, values = tuple(names[row] for row in measured), values[measured]
             stored["values"] = np.where(np.isnan(values), np.nanmean(values, axis=0), values).astype(np.float32)
         else:
             stored |= {"indices": values.indices.astype(np.min_scalar_type(values.shape[1])), "ends": values.indptr[1:]}
