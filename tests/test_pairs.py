@@ -117,8 +117,12 @@ def test_cycseq_translates_back_and_its_pairs_beat_no_change(folder: Path, capsy
         fit,
         f"predict --run {f}/cyc --cells 2000 --out {f}/cyc.h5ad",
         f"predict --run {f}/cyc --direction reverse --cells 20 --out {f}/back.h5ad --pairs {f}/back.csv",
+        f"predict --run {f}/cyc --as counts --cells 20 --out {f}/counts.h5ad",
     ):
         assert main(words.split()) == SUCCESS, words
+    counts = read(f / "counts.h5ad")
+    assert counts.scale == "counts"
+    assert counts.conditions() == read(f / "cyc.h5ad").conditions()
     scores = evaluate_pairs(read(f / "cyc.h5ad"), read(f / "sim.h5ad")).groupby("metric")["value"].mean()
     assert scores["pair_mse"] < scores["pair_mse_no_change"]
     assert scores["pair_mse"] < scores["pair_mse_shuffled"]
@@ -133,6 +137,10 @@ def test_cycseq_translates_back_and_its_pairs_beat_no_change(folder: Path, capsy
     assert after < before
     capsys.readouterr()
     for words, said in (
+        (
+            f"predict --run {f}/cyc --direction reverse --as counts --out {f}/x.h5ad",
+            "--direction reverse turns cells into control cells, and counts are predicted",
+        ),
         (
             f"predict --run {f}/no --direction reverse --out {f}/x.h5ad",
             "not the reverse: CycSeq and CycleTransport do both",

@@ -30,7 +30,8 @@ def configure(parser: Parser, _words: list[str]) -> None:
     parser.add_argument(
         "--as",
         type=Form | None,
-        help="Cells, or effects of whole conditions (X is the effect; layer sd, where the model knows it). A run on effects predicts "
+        help="Cells (log1p); counts (whole numbers, drawn from the control cells so that their sum has the predicted profile); or effects "
+        "of whole conditions (X is the effect; layer sd, where the model knows it). A run on effects predicts "
         "effects, one on cells predicts cells, if left out.",
     )
     parser.add_argument("--cells", type=int, default=500, help="Cells of each condition.")
@@ -67,7 +68,7 @@ def run(options: Namespace) -> None:
     """Predict and write."""
     import pandas as pd
 
-    from cycseq.commands.predictions import Tables, predicted_pieces, write_effects
+    from cycseq.commands.predictions import Tables, check_form, predicted_pieces, write_effects
     from cycseq.data.dataset import DATA_ENDINGS
     from cycseq.formats.pieces import write_predictions
     from cycseq.run.folder import Run
@@ -79,15 +80,18 @@ def run(options: Namespace) -> None:
     opened = Run.open(options.run, memory=options.memory)
     if opened.broken:
         say(f"note: {opened.broken}")
-    if (getattr(options, "as") or ("effects" if opened.of_effects else "cells")) == "effects":
+    form: Form = getattr(options, "as") or ("effects" if opened.of_effects else "cells")
+    check_form(form, options)
+    if form == "effects":
         write_effects(opened, options)
         return
     tables = Tables()
     written = write_predictions(
-        tables.noted(predicted_pieces(opened, options), options), options.out, overwrite=options.overwrite
+        tables.noted(predicted_pieces(opened, form, options), options), options.out, overwrite=options.overwrite
     )
     conditions = ", ".join(map(str, tables.conditions[:8])) + (", ..." if len(tables.conditions) > 8 else "")
-    say(f"wrote {options.out}: {written.n_obs:,} predicted cells x {written.n_vars:,} genes, log1p ({conditions})")
+    scale = written.uns["cycseq"]["scale"]
+    say(f"wrote {options.out}: {written.n_obs:,} predicted cells x {written.n_vars:,} genes, {scale} ({conditions})")
     if options.pairs is not None:
         pairs = pd.concat(tables.pairs)
         write_text(options.pairs, pairs.to_csv(index=False), overwrite=options.overwrite)

@@ -15,6 +15,14 @@ from cycseq.data.posterior import all_changes
 from cycseq.errors import SettingsError
 from cycseq.run.folder import Run
 from cycseq.run.pairs import pairs_of
+from cycseq.run.settings import CellForm, Form
+
+NOT_WITH: dict[Form, tuple[str, ...]] = {
+    "cells": (),
+    "counts": ("genes_out", "perturbed"),
+    "effects": ("pairs", "genes_out", "perturbed"),
+}
+"""Options that are refused, by what is predicted."""
 
 
 @dataclass
@@ -36,7 +44,18 @@ class Tables:
             yield piece
 
 
-def predicted_pieces(opened: Run, options: Namespace) -> Iterable[PerturbationData]:
+def check_form(form: Form, options: Namespace) -> None:
+    """Raise `SettingsError` for an option that does not go with what is predicted."""
+    for name in NOT_WITH[form]:
+        if getattr(options, name) is not None:
+            msg = f"--{name.replace('_', '-')} goes with predicted cells, and {form} are predicted: leave it out, or say --as cells."
+            raise SettingsError(msg)
+    if options.direction == "reverse" and form != "cells":
+        msg = f"--direction reverse turns cells into control cells, and {form} are predicted: leave it out, or say --as cells."
+        raise SettingsError(msg)
+
+
+def predicted_pieces(opened: Run, form: CellForm, options: Namespace) -> Iterable[PerturbationData]:
     """The cells that were asked for, in either direction."""
     if options.direction == "forward" and options.perturbed is not None:
         msg = "--perturbed cells are where --direction reverse starts from: say that, or give control cells with --controls."
@@ -47,18 +66,11 @@ def predicted_pieces(opened: Run, options: Namespace) -> Iterable[PerturbationDa
     told = {"controls": controls, "n_cells": options.cells, "seed": options.seed}
     if options.direction == "reverse":
         return [opened.restore(options.conditions, perturbed=perturbed, **told)]
-    return opened.predictions(options.conditions, **told)
+    return opened.predictions(options.conditions, form=form, **told)
 
 
 def write_effects(opened: Run, options: Namespace) -> None:
     """Predict effects and write them."""
-    for name in ("pairs", "genes_out", "perturbed"):
-        if getattr(options, name) is not None:
-            msg = f"--{name.replace('_', '-')} goes with predicted cells, and effects are predicted: leave it out, or say --as cells."
-            raise SettingsError(msg)
-    if options.direction == "reverse":
-        msg = "--direction reverse turns cells into control cells: leave it out, or say --as cells."
-        raise SettingsError(msg)
     controls = None if options.controls is None else read_data(options.controls, options)
     effects = opened.predict_effects(options.conditions, controls=controls, seed=options.seed)
     effects.write(options.out, overwrite=options.overwrite)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Protocol
 
 import numpy as np
@@ -80,14 +81,19 @@ def _from_cells(
     if isinstance(model, MeansModel):
         with as_file_error(run.folder / MODEL, AGAIN):
             return model.predict_effects(what.conditions, _of_controls(cells.with_genes(model.learned.genes)))
-    made = predicting.predicted(run, what, None, seed)
+    pieces = predicting.in_pieces(run, what, None, seed)
+    return reduce(Effects.with_rows, (_of_cells(piece, cells) for piece in pieces))
+
+
+def _of_cells(made: PerturbationData, controls: PerturbationData) -> Effects:
+    """What predicted cells say: their posterior, or else their means against those of the control cells."""
     if CONDITIONS in made.adata.uns:
         names, posterior = read_posterior(made)
-        by_name = {str(condition): condition for condition in what.conditions}
+        by_name = {str(condition): condition for condition in made.conditions()}
         rows = [by_name[name] for name in names]
         return Effects.from_arrays(posterior.mean, rows, made.genes, scale="log1p", layers={"sd": posterior.sd})
     perturbed = [c for c in made.conditions() if not c.is_control]
-    return effects_of(joined(made.subset(perturbed), cells.with_genes(made.genes))).subset(what.conditions)
+    return effects_of(joined(made.subset(perturbed), controls.with_genes(made.genes))).subset(made.conditions())
 
 
 def _of_controls(cells: PerturbationData) -> Effects:

@@ -40,6 +40,7 @@ from cycseq.models import build_model, load_model
 from cycseq.models.base import Model, read_description
 from cycseq.preparation.prepare import as_log1p
 from cycseq.run import predicting
+from cycseq.run.counts import predict_counts
 from cycseq.run.effects import effects_predicted
 from cycseq.run.facts import (
     ENVIRONMENT,
@@ -53,11 +54,13 @@ from cycseq.run.facts import (
     read_facts,
 )
 from cycseq.run.record import environment
+from cycseq.run.settings import CellForm
 from cycseq.run.tables import read_table
 from cycseq.split.base import Split
 
 AnyData = TypeVar("AnyData", PerturbationData, Effects)
 GIVE_CONTROLS = "give control cells with --controls FILE"
+PREDICT: dict[CellForm, predicting.Predict] = {"cells": predicting.predicted, "counts": predict_counts}
 
 
 @dataclass(frozen=True)
@@ -246,6 +249,7 @@ class Run:
         self,
         conditions: Sequence[Condition | str] | str = "test",
         *,
+        form: CellForm = "cells",
         controls: PerturbationData | None = None,
         n_cells: int | None = None,
         seed: int = 0,
@@ -256,10 +260,14 @@ class Run:
         ----------
         conditions
             What to predict, as ``"NK:stim"`` or `Condition`; ``"test"`` is every test condition of the run's split.
+        form
+            ``"cells"``: log1p, as the model makes them. ``"counts"``: whole numbers, sparse. Control cells of which counts are taken
+            away, or to which some are added, so that the sum over the cells of a condition has the pooled profile that the predicted
+            effects ask for; the same for every model.
         controls
             Data with control cells of the contexts asked for, log1p or counts; perturbed cells among them are left out
             unseen.
-            None reads those of the run's own data.
+            None reads those of the run's own data. Counts are drawn from counts, or from log1p values that they can be recovered from.
         n_cells, seed
             As in `Model.predict`.
 
@@ -267,14 +275,17 @@ class Run:
         ------
         ModelError
             If the model cannot know a condition, or a context has no control cells.
+        DataError
+            If counts are to be drawn, and those of the control cells cannot be recovered.
         """
         asked = predicting.asked(self, conditions, controls, seed)
-        return predicting.predicted(self, asked, n_cells, seed)
+        return PREDICT[form](self, asked, n_cells, seed)
 
     def predictions(
         self,
         conditions: Sequence[Condition | str] | str = "test",
         *,
+        form: CellForm = "cells",
         controls: PerturbationData | None = None,
         n_cells: int | None = None,
         seed: int = 0,
@@ -283,7 +294,8 @@ class Run:
 
         A cell is predicted the same in pieces as in one; `cycseq.formats.pieces.write_predictions` puts them together.
         """
-        return predicting.in_pieces(self, predicting.asked(self, conditions, controls, seed), n_cells, seed)
+        asked = predicting.asked(self, conditions, controls, seed)
+        return predicting.in_pieces(self, asked, n_cells, seed, PREDICT[form])
 
     def restore(
         self,

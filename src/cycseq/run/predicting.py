@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -100,14 +100,20 @@ def predicted(run: FittedRun, what: Asked, n_cells: int | None, seed: int) -> Pe
     return with_record(made, run.model, run.split, seed, own_cells=what.own_cells)
 
 
-def in_pieces(run: FittedRun, what: Asked, n_cells: int | None, seed: int) -> Iterator[PerturbationData]:
+Predict = Callable[[Any, Asked, int | None, int], PerturbationData]
+"""`predicted`, or `counts.predict_counts`: of a run, what was asked, the cells of each condition and a seed."""
+
+
+def in_pieces(
+    run: FittedRun, what: Asked, n_cells: int | None, seed: int, predict: Predict = predicted
+) -> Iterator[PerturbationData]:
     """See `Run.predictions`."""
     check_prediction(what.cells, what.conditions, run.memory)
     obs = what.cells.adata.obs
     n_controls = obs.loc[obs["perturbation"] == CONTROL, "context"].value_counts()
     room = memory_bytes(run.memory) * PREDICTED / (4 * len(run.model.learned.genes))
     if sum(n_cells or int(n_controls[c.context]) for c in what.conditions) <= room:
-        yield predicted(run, what, n_cells, seed)
+        yield predict(run, what, n_cells, seed)
         return
     for context in dict.fromkeys(c.context for c in what.conditions):
         here = [c for c in what.conditions if c.context == context]
@@ -115,7 +121,7 @@ def in_pieces(run: FittedRun, what: Asked, n_cells: int | None, seed: int) -> It
         at_once = max(1, int(room / (n_cells or int(n_controls[context]))))
         for start in range(0, len(here), at_once):
             piece = replace(what, conditions=here[start : start + at_once], cells=beside)
-            yield predicted(run, piece, n_cells, seed)
+            yield predict(run, piece, n_cells, seed)
 
 
 def restored(

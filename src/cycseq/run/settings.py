@@ -7,8 +7,10 @@ from typing import Literal
 
 from cycseq.errors import check_at_least
 
-Form = Literal["cells", "effects"]
-"""What is predicted: cells, or effects of whole conditions."""
+CellForm = Literal["cells", "counts"]
+"""How cells are predicted: as a model makes them, log1p; or as counts of real depth around the effects that it predicts."""
+Form = Literal["cells", "counts", "effects"]
+"""What is predicted: cells in one of these forms, or effects of whole conditions."""
 
 
 @dataclass(frozen=True)
