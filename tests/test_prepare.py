@@ -76,7 +76,7 @@ def test_blocks_do_not_show(monkeypatch):
     x = sp.random(200, 30, density=0.2, random_state=1, format="csr", dtype=np.float32)
     x.data = rng.integers(1, 9, x.nnz).astype(np.float32)
     whole = library_sizes(x)
-    monkeypatch.setattr("cycseq.data.blocks.BLOCK", 17)
+    monkeypatch.setattr("cycseq.matrix.blocks.BLOCK", 17)
     np.testing.assert_array_equal(library_sizes(x), whole)
     np.testing.assert_array_equal(whole, x.toarray().sum(axis=1))
     expected = np.log1p(np.divide(x.toarray() * 1e4, np.maximum(whole, 1)[:, None]))

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from cycseq.data import scale
 from cycseq.data.scale import decide_scale, look_at
 from cycseq.errors import DataError, SettingsError
+from cycseq.matrix import blocks
 
 COUNTS = np.array([[0, 3, 1], [2, 0, 40]], dtype=np.float32)
 LOGGED = np.log1p(COUNTS / COUNTS.sum(axis=1, keepdims=True) * 1e4)
@@ -29,7 +29,7 @@ def test_counts_and_log1p_are_told_apart(form) -> None:
 )
 def test_blocks_do_not_change_what_is_seen(x: np.ndarray, block: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scale, "BLOCK", block)
+        patch.setattr(blocks, "BLOCK", block)
         seen = look_at(x)
     assert seen.n == x.size
     assert (seen.lowest, seen.highest) == (min(x.min(), 0), max(x.max(), 0))

@@ -22,9 +22,9 @@ from cycseq.data.validate import OBS, admit
 from cycseq.data.values import brought_in, digests, most_bytes, write_adata
 from cycseq.errors import DataError, unknown_name
 from cycseq.io.files import check_output, check_space, whole
-from cycseq.matrix.arrays import Cells, Codes, Matrix, take, to_dense
+from cycseq.matrix.arrays import Cells, Codes, Matrix, in_memory, max_rows, take, to_dense
 from cycseq.matrix.groups import GroupMoments, group_moments, pairs_of_labels
-from cycseq.matrix.stored import MOST, SMALL, StoredMatrix, largest_block
+from cycseq.matrix.stored import MAX_LOADED_BLOCKS, SMALL_SELECTION_BLOCKS
 
 __all__ = ["DATA_ENDINGS", "Condition", "PerturbationData"]
 
@@ -170,7 +170,7 @@ class PerturbationData:
     def take(self, rows: np.ndarray) -> Self:
         """The data of these cells (row numbers or a mask); a few cells of stored ones come into memory."""
         adata = self.adata[rows].copy()
-        if isinstance(self.x, StoredMatrix) and adata.n_obs <= SMALL * largest_block(self.x):
+        if adata.n_obs <= max_rows(self.x, SMALL_SELECTION_BLOCKS):
             adata = brought_in(adata)
         return type(self)(adata=adata, scale=self.scale, notes=self.notes)
 
@@ -187,9 +187,9 @@ class PerturbationData:
         DataError
             If stored values are too large for the memory that may be used.
         """
-        if not isinstance(self.x, StoredMatrix):
+        if in_memory(self.x):
             return self
-        room = MOST * largest_block(self.x)
+        room = max_rows(self.x, MAX_LOADED_BLOCKS)
         if self.n_cells > room:
             msg = (
                 f"{what} needs all of {self.n_cells:,} cells in memory, and {room:,} fit: allow more with --memory, or give "
@@ -235,7 +235,7 @@ class PerturbationData:
 
     def fingerprint(self) -> str:
         """A hash of cells, labels, genes and values: the same data have the same one on every machine."""
-        return self._fingerprint if isinstance(self.x, StoredMatrix) else self._hashed()
+        return self._hashed() if in_memory(self.x) else self._fingerprint
 
     @cached_property
     def _fingerprint(self) -> str:

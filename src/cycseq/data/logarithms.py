@@ -16,10 +16,9 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float, Int
 
-from cycseq.data.blocks import blocks
 from cycseq.data.scale import TARGET_SUM
-from cycseq.matrix.arrays import Matrix, take
-from cycseq.matrix.stored import StoredMatrix, block_ends, with_each_block
+from cycseq.matrix.arrays import InMemory, Matrix, map_blocks, rows_read_fast, take
+from cycseq.matrix.blocks import blocks
 
 Values = Float[np.ndarray, " *values"]
 Rows = Int[np.ndarray, " rows"]
@@ -134,9 +133,10 @@ def to_ln_per_10k(x: Matrix, logarithm: Logarithm) -> Matrix:
     logarithm
         What the values are.
     """
-    if isinstance(x, StoredMatrix):
-        stored: StoredMatrix = with_each_block(x, partial(to_ln_per_10k, logarithm=logarithm))
-        return stored
+    return map_blocks(x, partial(_to_ln_per_10k, logarithm=logarithm))
+
+
+def _to_ln_per_10k(x: InMemory, logarithm: Logarithm) -> InMemory:
     new, back = x.copy(), BACK[logarithm.name or "ln"]
     for block in blocks(new):
         u = back(block.values.astype(np.float64))
@@ -161,13 +161,8 @@ def _sums(u: np.ndarray, n_values: np.ndarray, *, sparse: bool) -> Float[np.ndar
 
 def sample_rows(x: Matrix) -> Rows:
     """Cells from the whole of the matrix; of a stored one, from its first, middle and last block."""
-    if not isinstance(x, StoredMatrix):
-        return np.unique(np.linspace(0, x.shape[0] - 1, SAMPLE).astype(np.int64))
-    ends = block_ends(x)
-    first_middle_last = {0, len(ends) // 2, len(ends) - 1}
-    return np.unique(
-        np.concatenate([np.arange(ends[i] - min(x.chunks[0][i], SAMPLE // 3), ends[i]) for i in first_middle_last])
-    )
+    rows = rows_read_fast(x, SAMPLE)
+    return rows[np.unique(np.linspace(0, len(rows) - 1, SAMPLE).astype(np.int64))]
 
 
 def _positive(x: Matrix, cells: Rows) -> list[Values]:

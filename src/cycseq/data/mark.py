@@ -15,8 +15,7 @@ import numpy as np
 import pandas as pd
 
 from cycseq.data.usual_names import UNLABELLED, canonical_perturbation
-from cycseq.matrix.arrays import take, to_dense
-from cycseq.matrix.stored import StoredMatrix
+from cycseq.matrix.arrays import load
 
 MARK = "cycseq"
 SAMPLE = "sample"
@@ -87,7 +86,5 @@ def _whole_mark(adata: ad.AnnData) -> dict[str, Any]:
 
 def _rows(x: Any, rows: np.ndarray) -> np.ndarray:
     """These cells, dense."""
-    if isinstance(x, StoredMatrix):
-        return to_dense(take(x, rows))
-    taken = x[rows]
+    taken = load(x[rows])
     return np.asarray(taken.toarray() if hasattr(taken, "toarray") else taken)

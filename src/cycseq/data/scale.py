@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Self, get_args
+from typing import Literal, Self, get_args
 
 import numpy as np
-import scipy.sparse as sp
 
 from cycseq.errors import DataError, unknown_name
-from cycseq.matrix.arrays import Matrix
-from cycseq.matrix.stored import StoredMatrix, by_block
+from cycseq.matrix.arrays import InMemory, Matrix, by_block
+from cycseq.matrix.blocks import blocks
 
 Scale = Literal["counts", "log1p", "scaled"]
 SCALES: tuple[str, ...] = get_args(Scale)
@@ -22,8 +21,6 @@ MAX_VALUE = 1e9
 """No gene has so many counts, not even in all cells of a pseudobulk; single precision holds whole numbers up to 1.7e7."""
 TARGET_SUM = 1e4
 """log1p values are natural logarithms of 1 + counts per this many counts of a cell."""
-BLOCK = 1 << 21
-"""Values that are looked at together: the pass over a matrix then needs little memory of its own."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +60,14 @@ class Values:
 
 def look_at(x: Matrix) -> Values:
     """Range, integrality and examples of all values, block by block."""
-    if isinstance(x, StoredMatrix):
-        return Values.together([seen for _, seen in by_block(x, look_at)])
+    return Values.together([seen for _, seen in by_block(x, _look_at)])
+
+
+def _look_at(x: InMemory) -> Values:
     n = n_broken = n_fractional = 0
     lowest = highest = 0.0
     examples: dict[str, list[float]] = {"fractional": [], "negative": [], "positive": []}
-    for block in _blocks(x):
+    for block in (part.values for part in blocks(x)):
         finite = np.isfinite(block)
         n, n_broken = n + block.size, n_broken + int(block.size - finite.sum())
         values = block if finite.all() else block[finite]
@@ -92,9 +91,11 @@ def look_at(x: Matrix) -> Values:
 
 def all_finite(x: Matrix) -> bool:
     """Whether no value is NaN or infinite: what `look_at` tells too, at a fifth of its cost."""
-    if isinstance(x, StoredMatrix):
-        return all(finite for _, finite in by_block(x, all_finite))
-    return all(bool(np.isfinite(block).all()) for block in _blocks(x))
+    return all(finite for _, finite in by_block(x, _all_finite))
+
+
+def _all_finite(x: InMemory) -> bool:
+    return all(bool(np.isfinite(block.values).all()) for block in blocks(x))
 
 
 def decide_scale(x: Matrix | Values, said: str | None = None, *, layers: Sequence[str] = ()) -> Scale:
@@ -156,15 +157,6 @@ def check_finite(seen: Values) -> None:
             f"what is missing): every value must be below {MAX_VALUE:,.0f}. Remove or correct it."
         )
         raise DataError(msg)
-
-
-def _blocks(x: Any) -> Iterator[np.ndarray]:
-    if sp.issparse(x):
-        stored = x.data
-        yield from (stored[start : start + BLOCK] for start in range(0, stored.size, BLOCK))
-    else:
-        rows = max(1, BLOCK // max(1, x.shape[1]))
-        yield from (np.asarray(x[start : start + rows]) for start in range(0, x.shape[0], rows))
 
 
 def _shown(values: Sequence[float]) -> str:

@@ -21,8 +21,7 @@ from cycseq.data.settings import ObsKeys
 from cycseq.data.usual_names import CONTROL, NO_CONTROL
 from cycseq.errors import DataError, unknown_name
 from cycseq.io.untrusted import CONTROL_CHARACTERS
-from cycseq.matrix.arrays import Matrix
-from cycseq.matrix.stored import StoredMatrix, of_cells
+from cycseq.matrix.arrays import InMemory, Matrix, in_memory, per_cell
 
 OBS = ("context", "perturbation", "batch")
 PAIR = "true_pair"
@@ -158,7 +157,7 @@ def float32(x: Any) -> Matrix:
     DataError
         If the values are no real numbers, or a sparse matrix is damaged.
     """
-    if isinstance(x, StoredMatrix):  # its reader has seen to it
+    if not in_memory(x):  # its reader has seen to it
         return x
     if getattr(x, "dtype", np.dtype(np.float32)).kind not in REAL_NUMBERS:
         msg = f"the values are of type {x.dtype}, but must be real numbers: give counts or log1p values."
@@ -208,8 +207,10 @@ def check_indices(values: Any) -> Any:
 
 def empty_cells(x: Matrix) -> Bool[np.ndarray, "cells"]:
     """Which cells have no value other than zero."""
-    if isinstance(x, StoredMatrix):
-        return of_cells(x, empty_cells).astype(bool)
+    return per_cell(x, _empty_cells).astype(bool)
+
+
+def _empty_cells(x: InMemory) -> Bool[np.ndarray, "cells"]:
     empty = ~x.any(axis=1) if isinstance(x, np.ndarray) else np.diff(x.indptr) == 0
     return np.asarray(empty, dtype=bool)
 

@@ -14,8 +14,7 @@ import scipy.sparse as sp
 from cycseq.data.mark import with_sample
 from cycseq.io.checksums import write_checksums
 from cycseq.io.hdf5 import write_h5ad
-from cycseq.matrix.arrays import Matrix, load
-from cycseq.matrix.stored import StoredMatrix, by_block
+from cycseq.matrix.arrays import Matrix, by_block, in_memory, load
 
 
 def write_adata(adata: ad.AnnData, path: Path) -> None:
@@ -30,9 +29,10 @@ def write_adata(adata: ad.AnnData, path: Path) -> None:
 
 def brought_in(adata: ad.AnnData) -> ad.AnnData:
     """The same object with its values in memory: it is changed."""
-    adata.X = load(adata.X)
-    for name in adata.layers:
-        adata.layers[name] = load(adata.layers[name])
+    if not in_memory(adata.X):
+        adata.X = load(adata.X)
+        for name in adata.layers:
+            adata.layers[name] = load(adata.layers[name])
     return adata
 
 
@@ -41,7 +41,7 @@ def digests(x: Matrix) -> list[bytes]:
     values, columns, ends = (hashlib.blake2b(digest_size=16) for _ in range(3))
     is_sparse, last = False, np.zeros(1, dtype=np.int64)
     block: Any
-    for _, block in by_block(x, load) if isinstance(x, StoredMatrix) else [(slice(None), x)]:
+    for _, block in by_block(x, load):
         is_sparse = sp.issparse(block)
         if not is_sparse:
             values.update(np.ascontiguousarray(block).data)
@@ -56,7 +56,7 @@ def digests(x: Matrix) -> list[bytes]:
 
 def most_bytes(adata: ad.AnnData) -> int:
     """What the data take at most when written; of stored values, by those of the first block."""
-    if not isinstance(adata.X, StoredMatrix):
+    if in_memory(adata.X):
         return sys.getsizeof(adata)
     first = load(adata.X[: adata.X.chunks[0][0]])
     own = first.nbytes if isinstance(first, np.ndarray) else first.data.nbytes + first.indices.nbytes

@@ -22,7 +22,7 @@ from cycseq.errors import DataError
 from cycseq.formats.read import default_context, load
 from cycseq.formats.readers.base import FileContents
 from cycseq.formats.settings import ReadSettings
-from cycseq.matrix.stored import StoredMatrix, by_block
+from cycseq.matrix.arrays import by_block
 from cycseq.preparation.selection import check_contexts
 
 SHOWN_CONTEXTS, SHOWN_PROBLEMS, SHOWN_NOTES = 10, 5, 10
@@ -213,7 +213,7 @@ def _symbols(adata: ad.AnnData) -> pd.Index:
 
 def _headline(loaded: FileContents) -> str:
     x = loaded.adata.X
-    parts = [_extent(x)] if not isinstance(x, StoredMatrix) else [extent for _, extent in by_block(x, _extent)]
+    parts = [extent for _, extent in by_block(x, _extent)]
     stored, n_bytes = np.sum([part[:2] for part in parts], axis=0)
     kind, (n_cells, n_genes) = parts[0][2], loaded.adata.shape
     return (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ from cycseq.errors import DataError
 from cycseq.formats.read import default_context, load
 from cycseq.formats.readers.base import FileContents, numbered
 from cycseq.formats.settings import ReadSettings
-from cycseq.matrix.stored import StoredMatrix
+from cycseq.matrix.arrays import in_memory
 from cycseq.preparation.same_scale import check_same_scale
 
 SLIGHT = 0.1
@@ -89,8 +90,8 @@ def _slightly_below_zero(loaded: FileContents) -> str:
     """What to say of log1p values some of which are slightly below 0; nothing where there are none, or more than that."""
     if loaded.adata.X is None or values_unchanged(loaded.adata):
         return ""
-    x = float32(loaded.adata.X)
-    if isinstance(x, StoredMatrix):  # what may lie below zero is looked for in values that fit into memory
+    x: Any = float32(loaded.adata.X)
+    if not in_memory(x):  # what may lie below zero is looked for in values that fit into memory
         return ""
     seen = look_at(x)
     values = x if isinstance(x, np.ndarray) else x.data

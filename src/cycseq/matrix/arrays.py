@@ -1,15 +1,26 @@
-"""Cells x genes, dense or sparse, in memory or stored: the shapes of arrays by name, and how cells come into memory."""
+"""`Matrix`: cells x genes, in memory (dense or CSR) or on the disk. These functions take either, so that callers need not ask which."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Bool, Float, Int
 
-from cycseq.matrix.stored import StoredMatrix, load_stored, take_stored
+from cycseq.matrix.stored import (
+    StoredMatrix,
+    block_ends,
+    each_block,
+    largest_block,
+    load_stored,
+    map_stored,
+    stored_like,
+    take_stored,
+)
+
+T = TypeVar("T")
 
 Cells = Float[np.ndarray, "cells genes"]
 Profile = Float[np.ndarray, "genes"]
@@ -20,6 +31,11 @@ InMemory: TypeAlias = np.ndarray | sp.csr_matrix | sp.csr_array
 """Cells x genes, dense or CSR."""
 Matrix: TypeAlias = InMemory | StoredMatrix
 """Cells x genes in memory, or on the disk in blocks of cells."""
+
+
+def in_memory(x: Any) -> bool:
+    """Whether the values are in memory, not on the disk."""
+    return not isinstance(x, StoredMatrix)
 
 
 def load(x: Matrix) -> InMemory:
@@ -47,3 +63,60 @@ def take_parts(x: Matrix, parts: Sequence[Codes]) -> tuple[InMemory, tuple[Codes
         return x, tuple(parts)
     wanted, place = np.unique(np.concatenate(parts), return_inverse=True)
     return load_stored(x[wanted]), tuple(np.split(place, np.cumsum([len(rows) for rows in parts])[:-1]))
+
+
+def by_block(x: Matrix, f: Callable[..., T], *along: np.ndarray, **fixed: Any) -> Iterator[tuple[slice, T]]:
+    """A function of every block of cells, in order, with the slice of cells in the block; in memory, all cells are one block.
+
+    Parameters
+    ----------
+    x
+        The cells.
+    f
+        Called with a block in memory, and its part of each of `along`; where a cluster is open, on a worker.
+    along
+        Arrays with an entry for every cell.
+    fixed
+        Further arguments of `f`, the same for all blocks.
+    """
+    if isinstance(x, StoredMatrix):
+        yield from each_block(x, f, *along, **fixed)
+    else:
+        yield slice(0, x.shape[0]), f(x, *along, **fixed)
+
+
+def per_cell(x: Matrix, f: Callable[..., np.ndarray], *along: np.ndarray) -> np.ndarray:
+    """What a function of cells returns for all cells, one after another; arguments as of `by_block`."""
+    parts = [values for _, values in by_block(x, f, *along)]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def map_blocks(x: Matrix, f: Callable[..., Any], *along: np.ndarray) -> Matrix:
+    """``f(x, *along)``; of stored cells, for each block when it is read.
+
+    The function returns as many cells, and the same genes.
+    """
+    mapped: Matrix = map_stored(x, f, *along) if isinstance(x, StoredMatrix) else f(x, *along)
+    return mapped
+
+
+def max_rows(x: Matrix, n_blocks: int) -> int:
+    """How many cells so many blocks hold; all of them, where they are in memory."""
+    return n_blocks * largest_block(x) if isinstance(x, StoredMatrix) else x.shape[0]
+
+
+def rows_read_fast(x: Matrix, n: int) -> Codes:
+    """All rows in memory; of a stored matrix at most n, the last ones of its first, middle and last block."""
+    if not isinstance(x, StoredMatrix):
+        return np.arange(x.shape[0])
+    ends = block_ends(x)
+    chosen = {0, len(ends) // 2, len(ends) - 1}
+    return np.unique(np.concatenate([np.arange(ends[i] - min(x.chunks[0][i], n // 3), ends[i]) for i in chosen]))
+
+
+def store_alike(matrices: Sequence[Matrix]) -> list[Matrix]:
+    """The matrices, those in memory as stored ones where any is stored, so that they can be concatenated."""
+    like = next((x for x in matrices if isinstance(x, StoredMatrix)), None)
+    if like is None:
+        return list(matrices)
+    return [x if isinstance(x, StoredMatrix) else stored_like(x, like) for x in matrices]

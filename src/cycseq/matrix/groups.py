@@ -9,8 +9,7 @@ import pandas as pd
 import scipy.sparse as sp
 from jaxtyping import Float, Int
 
-from cycseq.matrix.arrays import Codes, InMemory, Matrix
-from cycseq.matrix.stored import StoredMatrix, by_block
+from cycseq.matrix.arrays import Codes, InMemory, Matrix, by_block, in_memory
 
 BLOCK = 1 << 23
 """Values that are summed together: 64 MB as float64."""
@@ -93,7 +92,7 @@ def group_totals(x: Matrix, groups: Codes, n_groups: int) -> dict[int, Float[np.
 def _sums(
     x: Matrix, groups: Codes, n_groups: int, powers: tuple[int, ...]
 ) -> dict[int, Float[np.ndarray, "groups genes"]]:
-    if not isinstance(x, StoredMatrix):
+    if in_memory(x):
         return _sums_in_memory(x, groups, n_groups, powers)
     totals = {power: np.zeros((n_groups, x.shape[1])) for power in powers}
     for _, (present, sums) in by_block(x, _sums_of_present, groups, powers=powers):

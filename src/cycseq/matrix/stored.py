@@ -16,11 +16,10 @@ import scipy.sparse as sp
 from jaxtyping import Int
 
 T = TypeVar("T")
-SMALL = 6
-"""A selection of cells no larger than this many blocks is brought into memory."""
-
-MOST = 24
-"""No more than this many blocks are brought into memory together: a quarter of what may be used."""
+SMALL_SELECTION_BLOCKS = 6
+"""A selection of cells no larger than this many blocks is loaded."""
+MAX_LOADED_BLOCKS = 24
+"""No more than this many blocks are loaded together: a quarter of the memory that may be used."""
 
 
 @runtime_checkable
@@ -53,20 +52,8 @@ def largest_block(x: StoredMatrix) -> int:
     return max(x.chunks[0], default=0)
 
 
-def by_block(x: StoredMatrix, f: Callable[..., T], *along: np.ndarray, **fixed: Any) -> Iterator[tuple[slice, T]]:
-    """A function of every block, in order, with the slice of cells that the block holds.
-
-    Parameters
-    ----------
-    x
-        The cells.
-    f
-        Called with a block in memory, and its part of each of `along`; where a cluster is open, on a worker.
-    along
-        Arrays with an entry for every cell.
-    fixed
-        Further arguments of `f`, the same for all blocks.
-    """
+def each_block(x: StoredMatrix, f: Callable[..., T], *along: np.ndarray, **fixed: Any) -> Iterator[tuple[slice, T]]:
+    """See `cycseq.matrix.arrays.by_block`."""
     ends = block_ends(x)
     blocks = x.to_delayed().ravel()
     width = _at_once()
@@ -79,16 +66,8 @@ def by_block(x: StoredMatrix, f: Callable[..., T], *along: np.ndarray, **fixed: 
         yield from zip(rows, _computed(tasks), strict=True)
 
 
-def of_cells(x: StoredMatrix, f: Callable[..., np.ndarray], *along: np.ndarray) -> np.ndarray:
-    """What a function says of the cells of every block, one after another; arguments as of `by_block`."""
-    return np.concatenate([said for _, said in by_block(x, f, *along)])
-
-
-def with_each_block(x: StoredMatrix, f: Callable[..., Any], *along: np.ndarray) -> Any:
-    """The matrix with a function applied to each block when it is read: ``f(block, part of each of along)``.
-
-    The function gives a block of as many cells, and of the same genes.
-    """
+def map_stored(x: StoredMatrix, f: Callable[..., Any], *along: np.ndarray) -> Any:
+    """See `cycseq.matrix.arrays.map_blocks`."""
     da = _dask().array
     aligned = [da.from_array(values[:, None], chunks=(x.chunks[0], 1)) for values in along]
 

@@ -14,8 +14,7 @@ from scipy.sparse.csgraph import connected_components
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.validate import PAIR
 from cycseq.errors import DataError, MissingPackageError
-from cycseq.matrix.arrays import Cells, Codes, to_dense
-from cycseq.matrix.stored import StoredMatrix
+from cycseq.matrix.arrays import Cells, Codes, in_memory, to_dense
 
 FEWEST_CONTROLS = 2
 """ComBat estimates a spread in every batch."""
@@ -79,7 +78,7 @@ def correct_batches(data: PerturbationData, *, spread: bool = False) -> Perturba
             f"{FEWEST_CONTROLS} control cells (--batch-key names the column of the batches)"
         )
         return PerturbationData(adata=data.adata, scale=data.scale, notes=(*data.notes, note))
-    if isinstance(data.x, StoredMatrix):
+    if not in_memory(data.x):
         msg = (
             f"ComBat makes all cells dense, which takes {data.n_cells * len(data.genes) * 4 / 2**30:.0f} GiB here: allow four "
             "times as much with --memory, keep fewer genes, or leave out --combat."

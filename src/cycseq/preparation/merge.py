@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.validate import OBS
 from cycseq.errors import DataError
-from cycseq.matrix.stored import StoredMatrix, stored_like
+from cycseq.matrix.arrays import store_alike
 
 FEWEST_GENES = 10
 
@@ -154,13 +154,14 @@ def joined(first: PerturbationData, second: PerturbationData | None) -> Perturba
 
 def _all_stored(parts: Sequence[ad.AnnData]) -> list[ad.AnnData]:
     """The parts, those in memory as stored ones where any is stored: anndata puts like to like only."""
-    like = next((part.X for part in parts if isinstance(part.X, StoredMatrix)), None)
-    if like is None:
+    matrices = [x for part in parts for x in (part.X, *part.layers.values())]
+    alike = store_alike(matrices)
+    if all(one is other for one, other in zip(matrices, alike, strict=True)):
         return list(parts)
     out = []
+    stored = iter(alike)
     for part in parts:
-        layers = {name: x if isinstance(x, StoredMatrix) else stored_like(x, like) for name, x in part.layers.items()}
-        x = part.X if isinstance(part.X, StoredMatrix) else stored_like(part.X, like)
+        x, layers = next(stored), {name: next(stored) for name in part.layers}
         own = ad.AnnData(X=x, obs=part.obs, var=part.var, uns=part.uns, layers=layers)
         own.obsm.update(part.obsm)
         own.varm.update(part.varm)

@@ -13,8 +13,7 @@ from jaxtyping import Float, Int
 from cycseq.data.dataset import PerturbationData
 from cycseq.errors import SettingsError
 from cycseq.io.progress import track
-from cycseq.matrix.arrays import Matrix, load, to_dense
-from cycseq.matrix.stored import StoredMatrix, by_block
+from cycseq.matrix.arrays import Matrix, by_block, load, to_dense
 
 ROWS = 1_000
 """Metacells that are summed together."""
@@ -136,7 +135,7 @@ def _sums(x: Matrix, counted: sp.csr_matrix) -> Float[np.ndarray, "metacells gen
     """The sum of the cells of every metacell, a cell as often as it was drawn; float32."""
     sums = np.zeros((counted.shape[0], x.shape[1]), dtype=np.float32)
     columns = sp.csc_matrix(counted)
-    for cells, block in by_block(x, load) if isinstance(x, StoredMatrix) else [(slice(None), x)]:
+    for cells, block in by_block(x, load):
         own = sp.csr_matrix(columns[:, cells])
         for start in range(0, len(sums), ROWS):
             part = own[start : start + ROWS]

@@ -8,10 +8,9 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Bool, Float, Int
 
-from cycseq.data.blocks import Block, blocks
 from cycseq.data.scale import TARGET_SUM, Scale
-from cycseq.matrix.arrays import InMemory, Matrix, Profile
-from cycseq.matrix.stored import StoredMatrix, by_block, of_cells, with_each_block
+from cycseq.matrix.arrays import InMemory, Matrix, Profile, by_block, map_blocks, per_cell
+from cycseq.matrix.blocks import Block, blocks
 
 
 @dataclass(frozen=True)
@@ -26,8 +25,10 @@ class GeneMoments:
 
 def library_sizes(x: Matrix) -> Float[np.ndarray, "cells"]:
     """The sum of the counts of every cell, in float64."""
-    if isinstance(x, StoredMatrix):
-        return of_cells(x, library_sizes)
+    return per_cell(x, _library_sizes)
+
+
+def _library_sizes(x: InMemory) -> Float[np.ndarray, "cells"]:
     sizes = np.zeros(x.shape[0])
     for block in blocks(x):
         if block.columns is None:
@@ -49,9 +50,10 @@ def log_normalised(x: Matrix, sizes: Float[np.ndarray, "cells"]) -> Matrix:
         The counts that each cell is divided by: its library size over all genes, also those that `x` lacks.
         A cell of size 0 must be empty, and stays so.
     """
-    if isinstance(x, StoredMatrix):
-        stored: StoredMatrix = with_each_block(x, log_normalised, sizes)
-        return stored
+    return map_blocks(x, _log_normalised, sizes)
+
+
+def _log_normalised(x: InMemory, sizes: Float[np.ndarray, "cells"]) -> InMemory:
     factors = _factors(sizes).astype(np.float32)
     for block in blocks(x):
         of_cell = factors[block.rows]
@@ -81,10 +83,7 @@ def gene_moments(
         The cells that count; the others' values have no influence at all.
     """
     weights = taking_part * (np.ones(x.shape[0]) if sizes is None else _factors(sizes))
-    if isinstance(x, StoredMatrix):
-        sums, squares = np.sum([found for _, found in by_block(x, _weighted_sums, weights, scale=scale)], axis=0)
-    else:
-        sums, squares = _weighted_sums(x, weights, scale)
+    sums, squares = np.sum([of_block for _, of_block in by_block(x, _weighted_sums, weights, scale=scale)], axis=0)
     n = int(taking_part.sum())
     mean = sums / max(n, 1)
     variance = np.maximum(squares / max(n, 1) - mean**2, 0.0) * (n / max(n - 1, 1))
@@ -105,9 +104,11 @@ def _weighted_sums(x: InMemory, weights: Float[np.ndarray, "cells"], scale: Scal
 
 def cells_expressing(x: Matrix, taking_part: Bool[np.ndarray, "cells"]) -> Int[np.ndarray, "genes"]:
     """In how many of these cells each gene is above zero."""
-    if isinstance(x, StoredMatrix):
-        total: Int[np.ndarray, "genes"] = np.sum([n for _, n in by_block(x, cells_expressing, taking_part)], axis=0)
-        return total
+    total: Int[np.ndarray, "genes"] = np.sum([n for _, n in by_block(x, _cells_expressing, taking_part)], axis=0)
+    return total
+
+
+def _cells_expressing(x: InMemory, taking_part: Bool[np.ndarray, "cells"]) -> Int[np.ndarray, "genes"]:
     n = np.zeros(x.shape[1])
     for block in blocks(x):
         n += taking_part[block.rows].astype(np.float64) @ _matrix(

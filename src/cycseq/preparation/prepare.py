@@ -10,11 +10,11 @@ import anndata as ad
 import numpy as np
 from jaxtyping import Bool, Float
 
-from cycseq.data.blocks import submatrix
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.scale import TARGET_SUM
 from cycseq.data.validate import PAIR, empty_cells
 from cycseq.errors import DataError
+from cycseq.matrix.blocks import submatrix
 from cycseq.preparation.batch_correction import correct_batches
 from cycseq.preparation.merge import merge
 from cycseq.preparation.metacells import metacells

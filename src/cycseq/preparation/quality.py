@@ -8,8 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from cycseq.errors import SettingsError
-from cycseq.matrix.arrays import Matrix
-from cycseq.matrix.stored import StoredMatrix, of_cells
+from cycseq.matrix.arrays import InMemory, Matrix, per_cell
 from cycseq.preparation.normalise import library_sizes
 from cycseq.preparation.settings import CellLimits
 
@@ -72,8 +71,10 @@ def passing_cells(
 
 def genes_expressed(x: Matrix) -> Int[np.ndarray, "cells"]:
     """How many genes of each cell are above zero."""
-    if isinstance(x, StoredMatrix):
-        return of_cells(x, genes_expressed)
+    return per_cell(x, _genes_expressed)
+
+
+def _genes_expressed(x: InMemory) -> Int[np.ndarray, "cells"]:
     n = np.count_nonzero(x, axis=1) if isinstance(x, np.ndarray) else np.diff(x.indptr)
     return np.asarray(n, dtype=np.int64)
 

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.logarithms import sample_rows
+from cycseq.data.logarithms import SAMPLE
 from cycseq.data.scale import TARGET_SUM
 from cycseq.data.scale_decision import OTHER_TOTAL
 from cycseq.errors import DataError
-from cycseq.matrix.arrays import Profile, to_dense
-from cycseq.matrix.stored import StoredMatrix
+from cycseq.matrix.arrays import Profile, rows_read_fast, to_dense
 from cycseq.preparation.prepare import as_log1p
 
 CELLS = 400
@@ -99,7 +98,7 @@ def _cells(data: PerturbationData, genes: list[str], contexts: Sequence[str]) ->
     """Some cells of these contexts (of all, where none of them is there), log1p, of these genes."""
     here = data.adata.obs["context"].isin(contexts).to_numpy()
     here |= not here.any()
-    rows = sample_rows(data.x) if isinstance(data.x, StoredMatrix) else np.flatnonzero(here)
+    rows = rows_read_fast(data.x, SAMPLE)
     rows = rows[here[rows]] if here[rows].any() else rows
     some = as_log1p(data.take(rows[:: max(1, len(rows) // CELLS)]))
     return to_dense(some.with_genes(genes).x).astype(np.float64)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import SettingsError
 from cycseq.formats.readers.stored import LABELS, memory_bytes
-from cycseq.matrix.arrays import Matrix
-from cycseq.matrix.stored import StoredMatrix
+from cycseq.matrix.arrays import Matrix, in_memory, load
 from cycseq.score.evaluate import DENSE_VALUES
 from cycseq.score.metrics import chosen
 from cycseq.score.reference import CONTROLS_PER_CELL
@@ -92,7 +89,7 @@ def _refuse(need: float, memory: str, command: str, cure: str) -> None:
 
 def _drawn(data: PerturbationData, max_cells: int, contexts: set[str]) -> int:
     """Bytes of the cells that are drawn from stored ones and held; those in memory are there anyway."""
-    if not isinstance(data.x, StoredMatrix):
+    if in_memory(data.x):
         return 0
     sizes = np.bincount(data.condition_codes, minlength=len(data.conditions()))
     n = sum(
@@ -105,6 +102,5 @@ def _drawn(data: PerturbationData, max_cells: int, contexts: set[str]) -> int:
 
 def _bytes_of_cell(x: Matrix) -> int:
     """What a cell takes in memory, by the first few."""
-    cells: Any = x[: min(SHOWN, x.shape[0])]
-    cells = cells.compute() if isinstance(x, StoredMatrix) else cells
-    return int((8 * cells.nnz if sp.issparse(cells) else cells.nbytes) / max(1, cells.shape[0])) + 8
+    cells = load(x[: min(SHOWN, x.shape[0])])
+    return int((cells.nbytes if isinstance(cells, np.ndarray) else 8 * cells.nnz) / max(1, cells.shape[0])) + 8

@@ -14,8 +14,7 @@ from cycseq.data.effects import Effects
 from cycseq.data.either import Data
 from cycseq.data.scale import all_finite
 from cycseq.errors import DataError, unknown_name
-from cycseq.matrix.arrays import Codes
-from cycseq.matrix.stored import StoredMatrix
+from cycseq.matrix.arrays import Codes, in_memory
 from cycseq.preparation.pseudobulk import Responses
 from cycseq.score.effects import population
 from cycseq.score.metrics.base import Comparison, Metric, RealContext
@@ -266,7 +265,7 @@ def _same_cells(
 
     Names that only number the cells prove nothing, and cells that are stored are not paired.
     """
-    if isinstance(predicted.x, StoredMatrix) or isinstance(real.x, StoredMatrix):  # what was drawn has left its place
+    if not (in_memory(predicted.x) and in_memory(real.x)):  # what was drawn has left its place
         return None
     drawn = []
     for i, place in enumerate(places):

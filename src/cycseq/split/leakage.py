@@ -16,8 +16,7 @@ from jaxtyping import UInt64
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.effects import Effects
 from cycseq.data.either import Data
-from cycseq.matrix.arrays import Codes, Matrix, take
-from cycseq.matrix.stored import StoredMatrix, of_cells
+from cycseq.matrix.arrays import Codes, InMemory, Matrix, per_cell, take
 from cycseq.split.base import REFERENCE, Split
 from cycseq.split.wells import shared_wells
 
@@ -113,8 +112,10 @@ def row_hashes(x: Matrix) -> UInt64[np.ndarray, "cells"]:
     Every value's bits are mixed with a random number of its gene, and the results are summed modulo 2^64: sums of
     whole numbers do not depend on their order, so dense and sparse rows agree.
     """
-    if isinstance(x, StoredMatrix):
-        return of_cells(x, row_hashes)
+    return per_cell(x, _row_hashes)
+
+
+def _row_hashes(x: InMemory) -> UInt64[np.ndarray, "cells"]:
     genes = np.random.default_rng(0).integers(0, 2**64 - 1, int(x.shape[1]), dtype=np.uint64)
     genes |= np.uint64(1)
     hashes = np.zeros(x.shape[0], dtype=np.uint64)

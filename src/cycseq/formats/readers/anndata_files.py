@@ -21,8 +21,7 @@ from cycseq.formats.readers.stored import stay_in_file, values_of
 from cycseq.formats.readers.zarr_chunks import check_chunks
 from cycseq.formats.settings import ReadSettings
 from cycseq.io.checksums import check_store
-from cycseq.matrix.arrays import Matrix
-from cycseq.matrix.stored import StoredMatrix, largest_block
+from cycseq.matrix.arrays import Matrix, in_memory, max_rows
 
 
 def fits_h5(path: Path) -> bool:
@@ -89,7 +88,7 @@ def _read_group(group: Any, settings: ReadSettings, what: str) -> FileContents:
 
 def _beside(x: Any, layer: Any, settings: ReadSettings) -> Matrix:
     """A layer: where X stays in the file it does too, in the same blocks."""
-    return stay_in_file(layer, largest_block(x)) if isinstance(x, StoredMatrix) else values_of(layer, settings.memory)
+    return values_of(layer, settings.memory) if in_memory(x) else stay_in_file(layer, max_rows(x, 1))
 
 
 def _element(stored: Any) -> Any:

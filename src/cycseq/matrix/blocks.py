@@ -9,9 +9,11 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Bool
 
-from cycseq.data.scale import BLOCK
 from cycseq.matrix.arrays import InMemory, Matrix
 from cycseq.matrix.stored import StoredMatrix
+
+BLOCK = 1 << 21
+"""Values of a block: a pass over a matrix then needs little memory besides."""
 
 
 @dataclass(frozen=True)
