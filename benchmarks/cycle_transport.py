@@ -23,7 +23,7 @@ import pandas as pd
 import cycseq
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.models.base import Model
-from cycseq.score.reference import RealSide
+from cycseq.score.reference import Reference
 from cycseq.score.summary import paired_differences
 from cycseq.simulation.generate import simulate
 from cycseq.simulation.settings import SimulateSettings
@@ -150,10 +150,10 @@ def predictions(
         yield "wrong target", relabelled(made, dict(zip(turned, test, strict=True))), seconds
 
 
-def real_side(data: PerturbationData, cells: PerturbationData, held: HeldOut) -> RealSide:
+def real_side(data: PerturbationData, cells: PerturbationData, held: HeldOut) -> Reference:
     """The real cells, in components of the control cells of all contexts."""
     settings = cycseq.EvaluateSettings(metrics=METRICS)
-    return RealSide.of(cells.subset(held.test), data.controls(), settings=settings)
+    return Reference.of(cells.subset(held.test), data.controls(), settings=settings)
 
 
 def split_half(data: PerturbationData, held: HeldOut, seed: int) -> pd.DataFrame:

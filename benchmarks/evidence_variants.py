@@ -23,10 +23,10 @@ from cycseq.models.kriging import covariance, field, learning
 from cycseq.models.kriging import model as condition_kriging
 from cycseq.models.kriging.measured import Measured
 from cycseq.models.kriging.model import ConditionKriging
-from cycseq.preparation.merge import joined
+from cycseq.preparation.merge import join
 from cycseq.score.certainty import certainty
 from cycseq.score.evaluate import evaluate
-from cycseq.score.reference import RealSide
+from cycseq.score.reference import Reference
 from cycseq.score.settings import EvaluateSettings
 from cycseq.split.base import Split, SplitParts
 from evidence_certainty import tidy_coverage, tidy_reliability
@@ -52,7 +52,7 @@ class Situation:
     """All that a variant may look at."""
 
     parts: SplitParts
-    real: RealSide
+    real: Reference
     split: Split
     settings: dict[str, Any]
     seed: int
@@ -60,7 +60,7 @@ class Situation:
     @property
     def train(self) -> PerturbationData:
         """Training and validation cells together, as ConditionKriging takes them."""
-        return joined(self.parts.train, self.parts.validation)
+        return join(self.parts.train, self.parts.validation)
 
     def scored(self, predicted: PerturbationData, label: str) -> pd.DataFrame:
         """The rows of `cycseq.evaluate`."""
@@ -149,7 +149,7 @@ def covered(s: Situation, model: ConditionKriging) -> pd.DataFrame:
         measured = s.parts.test.subset(c for c in s.split.test if c.context == context)
         controls = s.train.controls([context])
         made = predictions(model, controls, measured, cells=None, seed=0)
-        real = joined(measured, reference_of(s.parts, context))
+        real = join(measured, reference_of(s.parts, context))
         of_strata, of_bins = certainty(made, real, truth=true_responses(measured))
         tables += [tidy_coverage(of_strata), tidy_reliability(of_bins)]
     return pd.concat(tables, ignore_index=True).assign(model="ConditionKriging", seed=s.seed, split=s.split.name)

@@ -23,7 +23,7 @@ LIMITS = ("-timeout=30", "-rss_limit_mb=3000", "-max_len=20000", "-len_control=0
 """Seconds, MiB and bytes of one input."""
 KEPT, KEPT_BYTES, LONGEST_KEPT = 50, 90_000, 8_000
 """Inputs and bytes of a target's corpus, and bytes of one input in it."""
-MOST_DEATHS = 20
+MAX_DEATHS = 20
 
 
 def main() -> int:
@@ -56,7 +56,7 @@ def _fuzz(name: str, seconds: float, folder: Path) -> None:
     """Run one target; where its process dies (a crash, a hang, memory), a new one goes on."""
     end, deaths = time.monotonic() + seconds, 0
     before, used = _executions(folder), _processor_seconds()
-    while (left := int(end - time.monotonic())) > 1 and deaths < MOST_DEATHS:
+    while (left := int(end - time.monotonic())) > 1 and deaths < MAX_DEATHS:
         deaths += _run_child(name, folder, str(left)) != 0
     found = len(list(folder.glob("found-*.txt")))
     done, took = _executions(folder) - before, _processor_seconds() - used

@@ -21,7 +21,7 @@ from cycseq.errors import CycseqError, FileError, SettingsError
 from cycseq.models import build_model
 from cycseq.run.tables import read_table
 from cycseq.score.evaluate import evaluate
-from cycseq.score.reference import RealSide
+from cycseq.score.reference import Reference
 from cycseq.score.settings import EvaluateSettings
 from cycseq.split.base import REFERENCE
 from cycseq.split.make import make_splits
@@ -135,7 +135,7 @@ def test_a_calibration_that_was_killed_loses_one_repeat(
 ):
     once, begun = work.split_half_once, list[int]()
 
-    def counting(real: RealSide, repeat: int, **said: Any) -> pd.DataFrame:
+    def counting(real: Reference, repeat: int, **said: Any) -> pd.DataFrame:
         begun.append(repeat)
         if len(begun) == 5:
             raise KeyboardInterrupt
@@ -277,7 +277,7 @@ def test_distances_between_cells_hardly_depend_on_which_controls_are_drawn():
     )
     data = PerturbationData(adata, "log1p")
     real, controls = data.subset(c for c in data.conditions() if not c.is_control), data.controls()
-    side = RealSide.of(real, controls, settings=EvaluateSettings(metrics="edistance", components=10, max_cells=800))
+    side = Reference.of(real, controls, settings=EvaluateSettings(metrics="edistance", components=10, max_cells=800))
     model = build_model("NoChange").fit(data)
 
     def of_draws(n_cells: int | None, seeds: int) -> np.ndarray:
@@ -297,7 +297,7 @@ def test_predicted_cells_are_bounded(data: PerturbationData, monkeypatch: pytest
     few = real.take(np.concatenate([real.rows(c)[:10] for c in real.conditions()]))
     assert set(work.predict_like(model, controls, few, cells=None, seed=0).moments.n_cells) == {controls.n_cells}
     assert set(work.predict_like(model, controls, few, cells=7, seed=0).moments.n_cells) == {7}
-    monkeypatch.setattr(work, "MOST_VALUES", 20 * 2 * len(data.genes))
+    monkeypatch.setattr(work, "MAX_VALUES", 20 * 2 * len(data.genes))
     assert set(work.predict_like(model, controls, few, cells=None, seed=0).moments.n_cells) == {20}
-    monkeypatch.setattr(work, "MOST_VALUES", 0)
+    monkeypatch.setattr(work, "MAX_VALUES", 0)
     assert set(work.predict_like(model, controls, few, cells=None, seed=0).moments.n_cells) == {10}

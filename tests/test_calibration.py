@@ -11,7 +11,7 @@ from cycseq.score.ceiling import INTERPOLATED, POSITIVE_CONTROLS, SPLIT_HALF, in
 from cycseq.score.evaluate import COLUMNS, evaluate
 from cycseq.score.metrics import chosen
 from cycseq.score.metrics.population import Population
-from cycseq.score.reference import RealSide
+from cycseq.score.reference import Reference
 from cycseq.score.settings import EvaluateSettings
 from cycseq.score.summary import summarize_scores
 
@@ -21,7 +21,7 @@ MEANS = EvaluateSettings(metrics="means")
 def test_halves_of_the_real_cells_predict_each_other(small_data: PerturbationData) -> None:
     chosen = "pearson_delta,mse_ratio,edistance,c2st_auc,retrieval_cosine,deg_direction"
     two = small_data.subset(c for c in small_data.conditions() if c.context != "THP1")
-    side = RealSide.of(two, settings=EvaluateSettings(metrics=chosen, components=5))
+    side = Reference.of(two, settings=EvaluateSettings(metrics=chosen, components=5))
     table = split_half(side, split="s", repeats=3)
     assert tuple(table.columns) == COLUMNS
     assert set(table["model"]) == set(POSITIVE_CONTROLS)
@@ -45,7 +45,7 @@ def test_one_half_is_scored_as_a_prediction_of_the_other(small_data: Perturbatio
     x = small_data.x.toarray()
     first, second = x[shuffled[:20]].mean(0), x[shuffled[20:40]].mean(0)
     kept = np.arange(60) != 1
-    side = RealSide.of(small_data, settings=EvaluateSettings(metrics="mse,pearson_delta"))
+    side = Reference.of(small_data, settings=EvaluateSettings(metrics="mse,pearson_delta"))
     table = split_half(side, repeats=5, conditions=[condition])
     assert set(zip(table["context"], table["perturbation"], strict=True)) == {tuple(condition)}
     got = table[(table["seed"] == 4) & (table["model"] == SPLIT_HALF)].set_index("metric")["value"]
@@ -59,7 +59,7 @@ def test_one_half_is_scored_as_a_prediction_of_the_other(small_data: Perturbatio
 def test_too_few_cells_have_no_halves(small_data: PerturbationData) -> None:
     few = small_data.rows(Condition("RPE1", "G3"))[3:]
     data = small_data.take(np.setdiff1d(np.arange(small_data.n_cells), few))
-    table = split_half(RealSide.of(data, settings=MEANS), repeats=2)
+    table = split_half(Reference.of(data, settings=MEANS), repeats=2)
     few_rows = (table["context"] == "RPE1") & (table["perturbation"] == "G3")
     assert table.loc[few_rows, "value"].isna().all()
     assert few_rows.sum() == 2 * 2 * len(chosen(MEANS.metrics))
@@ -75,7 +75,7 @@ def predicted_from(data: PerturbationData) -> PerturbationData:
 
 def test_wrong_targets_are_other_perturbations_predictions(small_data: PerturbationData) -> None:
     predicted = predicted_from(small_data)
-    side = RealSide.of(
+    side = Reference.of(
         small_data, settings=EvaluateSettings(metrics="mse,retrieval_cosine,edistance,mmd", components=5)
     )
     wrong = wrong_target(predicted, side, model="M", split="s", seed=1)
@@ -95,7 +95,7 @@ def test_wrong_targets_are_other_perturbations_predictions(small_data: Perturbat
 
 def test_a_single_perturbation_has_no_wrong_target(small_data: PerturbationData) -> None:
     one = small_data.subset([Condition("K562", "G1"), Condition("RPE1", "G1"), Condition("RPE1", "G2")])
-    side = RealSide.of(one, small_data.controls(), settings=MEANS)
+    side = Reference.of(one, small_data.controls(), settings=MEANS)
     table = wrong_target(predicted_from(one), side, model="M")
     assert table.loc[table["context"] == "K562", "value"].isna().all()
     assert table.loc[(table["context"] == "RPE1") & (table["metric"] == "mse"), "value"].notna().all()
@@ -122,7 +122,7 @@ def test_the_interpolated_duplicate_is_the_better_positive_control(small_data: P
     few = small_data.take(
         np.concatenate([small_data.rows(c)[: 40 if c.is_control else 12] for c in small_data.conditions()])
     )
-    side = RealSide.of(few, settings=EvaluateSettings(metrics="mse,mse_ratio,pearson_delta"))
+    side = Reference.of(few, settings=EvaluateSettings(metrics="mse,mse_ratio,pearson_delta"))
     means = split_half(side, repeats=5).groupby(["metric", "model"])["value"].mean().unstack()
     assert means.loc["mse", INTERPOLATED] < 0.9 * means.loc["mse", SPLIT_HALF]
     assert means.loc["mse_ratio", INTERPOLATED] < means.loc["mse_ratio", SPLIT_HALF]
@@ -154,7 +154,7 @@ def test_half_the_cells_have_no_error_but_noise(small_data: PerturbationData) ->
     controls, settings = small_data.controls(), EvaluateSettings(metrics="mse_ratio,mse_unbiased_norm")
 
     def means(given: PerturbationData, reference: PerturbationData | None, repeats: int) -> pd.Series:
-        side = RealSide.of(small_data, given, reference=reference, settings=settings)
+        side = Reference.of(small_data, given, reference=reference, settings=settings)
         assert all((context.model_control is None) == (reference is None) for context in side.contexts.values())
         table = split_half(side, repeats=repeats)
         return table[table["model"] == SPLIT_HALF].groupby("metric")["value"].mean()

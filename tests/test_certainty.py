@@ -13,7 +13,7 @@ from cycseq.benchmarking.result import open_benchmark
 from cycseq.benchmarking.settings import BenchmarkSettings
 from cycseq.benchmarking.table import benchmark
 from cycseq.models import build_model
-from cycseq.preparation.merge import joined
+from cycseq.preparation.merge import join
 from cycseq.preparation.prepare import prepare
 from cycseq.preparation.settings import PrepareSettings
 from cycseq.score.certainty import certainty, off_diagonal, off_goal, pooled_coverage, pooled_reliability
@@ -131,9 +131,9 @@ def test_conditions_that_are_predicted_with_other_numbers_of_cells_are_counted_t
     controls = parts.train.controls([context])
     model = build_model("ConditionKriging").fit(parts.train, parts.validation)
     test = parts.test.take(np.arange(parts.test.n_cells) >= 5)  # so that conditions differ in number of cells
-    real = joined(test, work.reference_of(parts, context))
+    real = join(test, work.reference_of(parts, context))
     once = work.predictions(model, controls, test, cells=None, seed=0)
-    monkeypatch.setattr(work, "MOST_VALUES", 1)  # no room: as many cells of each condition as are real
+    monkeypatch.setattr(work, "MAX_VALUES", 1)  # no room: as many cells of each condition as are real
     several = work.predictions(model, controls, test, cells=None, seed=0)
     assert len(once) < len(several)
     for one, other in zip(certainty(once, real), certainty(several, real), strict=True):

@@ -19,10 +19,10 @@ from cycseq.run.parts import learnt_from
 from cycseq.run.scoring import evaluate_prediction
 from cycseq.score.ceiling import split_half
 from cycseq.score.evaluate import evaluate
-from cycseq.score.reference import RealSide
+from cycseq.score.reference import Reference
 from cycseq.score.settings import EvaluateSettings
 from cycseq.split.base import REFERENCE, Split
-from cycseq.split.controls import FEWEST_CONTROLS
+from cycseq.split.controls import MIN_CONTROLS
 from cycseq.split.leakage import check_leakage
 from cycseq.split.make import make_splits
 from cycseq.split.settings import SplitSettings
@@ -55,7 +55,7 @@ def mean_score(data: PerturbationData, splits: tuple[Split, ...], model: str, me
     for split in splits:
         parts = split.parts(data)
         training, controls = responses(learnt_from(parts)), parts.train.controls()
-        side = RealSide.of(parts.test, controls, reference=parts.reference, training=training, settings=MEANS)
+        side = Reference.of(parts.test, controls, reference=parts.reference, training=training, settings=MEANS)
         fitted = build_model(model).fit(parts.train, parts.validation)
         table = evaluate(fitted.predict(parts.train.controls(parts.test.contexts), split.test, n_cells=40), side)
         values.append(table.loc[table["metric"] == metric, "value"])
@@ -104,12 +104,12 @@ def test_controls_are_shared_where_asked_or_too_few_and_the_claim_says_so(noise:
     assert "noise of their mean counts as response" in shared.claim
     few = noise.take(np.sort(np.concatenate([
         np.flatnonzero((noise.adata.obs["perturbation"] != "control") | (noise.adata.obs["context"] != "c1")),
-        noise.rows(noise.controls(["c1"]).conditions()[0])[: 2 * FEWEST_CONTROLS - 1],
+        noise.rows(noise.controls(["c1"]).conditions()[0])[: 2 * MIN_CONTROLS - 1],
     ])))  # fmt: skip
     (split,) = splits_of(few, context="c1")
     parts = split.parts(few)
     assert parts.reference is None
-    assert f"fewer than {2 * FEWEST_CONTROLS}" in split.claim
+    assert f"fewer than {2 * MIN_CONTROLS}" in split.claim
     predicted = build_model("NoChange").fit(parts.train).predict(parts.train.controls(["c1"]), split.test)
     table = evaluate(predicted, parts.test, parts.train.controls(), reference=parts.reference, settings=MEANS)
     assert any("controls are shared in c1" in note for note in table.attrs["notes"])
@@ -158,7 +158,7 @@ def test_halves_of_pure_noise_do_not_agree(noise: PerturbationData) -> None:
         values = []
         for split in splits_of(noise, shared_controls=said):
             parts = split.parts(noise)
-            side = RealSide.of(parts.test, parts.train.controls(), reference=parts.reference, settings=MEANS)
+            side = Reference.of(parts.test, parts.train.controls(), reference=parts.reference, settings=MEANS)
             table = split_half(side, repeats=4)
             values.append(table.loc[table["metric"] == "pearson_delta", "value"])
         ceilings.append(float(np.concatenate(values).mean()))

@@ -21,7 +21,7 @@ from cycseq.data.usual_names import CONTROL_NAMES, UNLABELLED
 from cycseq.errors import DataError, FileError, SettingsError
 from cycseq.formats.read import read
 from cycseq.formats.settings import ReadSettings
-from cycseq.formats.write import of_contexts, write_as
+from cycseq.formats.write import select_contexts, write_as
 from cycseq.formats.writers import LAYOUTS
 
 ONE_SIDED = [name for name, layout in LAYOUTS.items() if not layout.needs_real]
@@ -194,11 +194,11 @@ def test_what_a_tool_does_not_look_at_is_said(small_data: PerturbationData, tmp_
     notes = "\n".join(write_as(small_data, "gears", tmp_path / "a.h5ad"))
     assert "3 contexts (K562, RPE1, THP1): GEARS takes the control cells of all of them together" in notes
     assert "2 batches: kept in obs['batch']" in notes
-    one = of_contexts(small_data, ["RPE1"])
+    one = select_contexts(small_data, ["RPE1"])
     assert one.contexts == ("RPE1",)
     assert "contexts" not in "\n".join(write_as(one, "gears", tmp_path / "b.h5ad"))
     with pytest.raises(DataError, match="did you mean 'RPE1'"):
-        of_contexts(small_data, ["RPE"])
+        select_contexts(small_data, ["RPE"])
     perturbed = small_data.subset(c for c in small_data.conditions() if not c.is_control)
     assert "no control cells in K562" in "\n".join(write_as(perturbed, "cell-load", tmp_path / "c.h5ad"))
     same(read(tmp_path / "c.h5ad", ReadSettings(control="none")), perturbed)

@@ -15,7 +15,7 @@ from cycseq.preparation.pseudobulk import responses
 from cycseq.score import evaluate as evaluation_module
 from cycseq.score.evaluate import COLUMNS, evaluate
 from cycseq.score.metrics import GROUPS, HEADLINE, chosen
-from cycseq.score.reference import RealSide
+from cycseq.score.reference import Reference
 from cycseq.score.settings import EvaluateSettings
 
 MEANS = EvaluateSettings(metrics="means")
@@ -62,7 +62,7 @@ def test_real_side_is_the_same_as_its_data(small_data: PerturbationData) -> None
     train = small_data.subset(c for c in small_data.conditions() if c.context != "K562" or c.is_control)
     real = small_data.subset(c for c in small_data.conditions() if c.context == "K562" and not c.is_control)
     predicted, measured = predicted_from(real), responses(train)
-    side = RealSide.of(real, train.controls(), training=measured, settings=MEANS)
+    side = Reference.of(real, train.controls(), training=measured, settings=MEANS)
     for _ in range(2):
         pd.testing.assert_frame_equal(
             evaluate(predicted, side), evaluate(predicted, real, train.controls(), training=measured, settings=MEANS)
@@ -76,7 +76,7 @@ def test_mu_all_comes_from_training(small_data: PerturbationData) -> None:
     real = small_data.subset(test)
     inside = [i for i, c in enumerate(measured.conditions) if c.context == "K562"]
     control = train.controls(["K562"]).x.toarray().mean(0)
-    side = RealSide.of(real, train.controls(), training=measured, settings=MEANS)
+    side = Reference.of(real, train.controls(), training=measured, settings=MEANS)
     expected = np.maximum(control + measured.delta[inside].mean(0), 0)
     np.testing.assert_allclose(side.contexts["K562"].mean_perturbed[0], expected, atol=1e-6)
     elsewhere = [i for i, c in enumerate(measured.conditions) if c.context != "K562"]
@@ -90,7 +90,7 @@ def test_mu_all_comes_from_training(small_data: PerturbationData) -> None:
             noise=measured.noise[places],
             n_cells=measured.n_cells[places],
         )
-        return RealSide.of(real, train.controls(), training=given, settings=MEANS).contexts["K562"].mean_perturbed
+        return Reference.of(real, train.controls(), training=given, settings=MEANS).contexts["K562"].mean_perturbed
 
     expected = np.maximum(control + measured.delta[elsewhere].mean(0), 0)
     np.testing.assert_allclose(np.asarray(only(elsewhere))[0], expected, atol=1e-6)
@@ -100,7 +100,7 @@ def test_mu_all_comes_from_training(small_data: PerturbationData) -> None:
 
 def test_the_reference_is_what_the_perturbed_mean_predicts(small_data: PerturbationData) -> None:
     measured = responses(small_data)
-    side = RealSide.of(small_data, training=measured, settings=MEANS)
+    side = Reference.of(small_data, training=measured, settings=MEANS)
     context = side.contexts["THP1"]
     own = context.perturbations.index("G3")
     learnt = [i for i, c in enumerate(measured.conditions) if c.context == "THP1"]
@@ -180,7 +180,7 @@ def test_bad_input_is_named(small_data: PerturbationData) -> None:
     with pytest.raises(DataError, match="NaN or infinite"):
         evaluate(PerturbationData(broken, "log1p"), small_data)
     with pytest.raises(DataError, match="training responses have 55 genes"):
-        RealSide.of(small_data, training=responses(small_data.with_genes(small_data.genes[5:])))
+        Reference.of(small_data, training=responses(small_data.with_genes(small_data.genes[5:])))
 
 
 def test_a_condition_of_one_cell_is_undefined_not_broken(small_data: PerturbationData) -> None:

@@ -76,17 +76,17 @@ def test_small_files_may_unpack_to_much_and_large_ones_in_proportion(tmp_path: P
     check_unpacked(tmp_path / "a", untrusted.ALWAYS)
     with pytest.raises(FileError, match=r"10 bytes but unpacks to 268,435,457 or more.*CYCSEQ_UNPACK=none"):
         check_unpacked(tmp_path / "a", untrusted.ALWAYS + 1)
-    assert untrusted.most_bytes(10 << 30) == untrusted.RATIO * (10 << 30)
+    assert untrusted.max_bytes(10 << 30) == untrusted.RATIO * (10 << 30)
 
 
 def test_the_limit_is_lifted_or_set_by_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(untrusted.UNPACK, "none")
-    assert untrusted.most_bytes(1) == float("inf")
+    assert untrusted.max_bytes(1) == float("inf")
     monkeypatch.setenv(untrusted.UNPACK, "1000")
-    assert untrusted.most_bytes(1 << 30) == 1000 << 30
+    assert untrusted.max_bytes(1 << 30) == 1000 << 30
     monkeypatch.setenv(untrusted.UNPACK, "much")
     with pytest.raises(SettingsError, match="CYCSEQ_UNPACK is 'much'"):
-        untrusted.most_bytes(1)
+        untrusted.max_bytes(1)
 
 
 @pytest.mark.usefixtures("low_limit")

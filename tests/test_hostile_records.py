@@ -24,7 +24,7 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import CycseqError, DataError, FileError
 from cycseq.formats.inspect import inspect_file
 from cycseq.io.checksums import write_checksums
-from cycseq.io.untrusted import our_command, parse_json, parse_yaml
+from cycseq.io.untrusted import cycseq_command, parse_json, parse_yaml
 from cycseq.models import build_model, load_model
 from cycseq.run.fitting import fit_run
 from cycseq.run.folder import Run
@@ -180,7 +180,7 @@ def test_yaml_is_plain_values() -> None:
     ],
 )
 def test_recorded_commands_are_shown_as_words_of_cycseq(said: object, shown: str) -> None:
-    assert our_command(said) == shown
+    assert cycseq_command(said) == shown
 
 
 @pytest.fixture(scope="module")

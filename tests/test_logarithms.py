@@ -111,7 +111,7 @@ def test_a_file_is_converted_and_that_is_said(
     assert f"{name}(1 + counts per " in said
     assert "converted to ln(1 + counts per 10,000)" in said
     assert said in inspect_file(path).text()
-    monkeypatch.setattr(stored, "FEWEST_CELLS", 5)
+    monkeypatch.setattr(stored, "MIN_CELLS", 5)
     parts = cycseq.read(path, cycseq.ReadSettings(memory="2MiB"))
     assert isinstance(parts.x, StoredMatrix)
     np.testing.assert_array_equal(np.asarray(parts.x.compute()), np.asarray(data.x))

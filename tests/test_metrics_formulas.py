@@ -20,7 +20,7 @@ from cycseq.data.dataset import PerturbationData
 from cycseq.score.evaluate import evaluate
 from cycseq.score.metrics import GROUPS, HEADLINE, METRICS
 from cycseq.score.metrics.cells import _folds, _held_out_auc
-from cycseq.score.reference import RealSide
+from cycseq.score.reference import Reference
 from cycseq.score.settings import EvaluateSettings
 from cycseq.score.summary import summarize_scores
 from cycseq.show.report import comparison_page
@@ -305,7 +305,7 @@ def test_real_tests_are_done_once_for_many_models(monkeypatch: pytest.MonkeyPatc
     from cycseq.score.metrics import population
 
     real, predicted, control = toy()
-    side = RealSide.of(labelled(real), labelled(control), settings=EvaluateSettings(metrics="deg_direction"))
+    side = Reference.of(labelled(real), labelled(control), settings=EvaluateSettings(metrics="deg_direction"))
     calls = []
     original = population._wilcoxon
     monkeypatch.setattr(population, "_wilcoxon", lambda *a: calls.append(len(a[0])) or original(*a))
@@ -329,7 +329,7 @@ def test_sparse_and_dense_cells_score_alike() -> None:
 def test_negative_predicted_values_are_tested_right() -> None:
     real, predicted, control = toy()
     lowered = {p: np.where(x > 0, x, -0.5).astype(np.float32) for p, x in predicted.items()}
-    side = RealSide.of(labelled(real, sparse=True), labelled(control, sparse=True))
+    side = Reference.of(labelled(real, sparse=True), labelled(control, sparse=True))
     value = evaluate(labelled(lowered, sparse=True), side).set_index(["metric", "perturbation"])["value"]["deg_auprc"]
     case = next(iter(real))
     p = stats.false_discovery_control(stats.mannwhitneyu(lowered[case], control["control"]).pvalue)
@@ -364,7 +364,7 @@ def test_all_who_compare_models_agree_below_zero():
 def test_any_number_of_cells_gives_the_same_distances_on_average() -> None:
     rng = np.random.default_rng(5)
     real, control = {"A": rng.normal(1.0, 1.0, (50, GENES))}, {"control": rng.normal(0.0, 1.0, (100, GENES))}
-    side = RealSide.of(
+    side = Reference.of(
         *(labelled({p: x.astype(np.float32) for p, x in side.items()}) for side in (real, control)),
         settings=EvaluateSettings(metrics="edistance,edistance_sd,edistance_genes,mmd", components=5),
     )
@@ -390,7 +390,7 @@ def test_more_predicted_cells_find_no_more_genes() -> None:
     real, predicted, control = toy()
     few = {p: x[:30] for p, x in real.items()}
     settings = EvaluateSettings(metrics="deg_auprc,deg_overlap", max_cells=CELLS)
-    side = RealSide.of(labelled(few), labelled(control), settings=settings)
+    side = Reference.of(labelled(few), labelled(control), settings=settings)
     cells = labelled(predicted, who="model")
     first = np.concatenate([cells.rows(c)[order(c.perturbation)[:30]] for c in cells.conditions()])
     both = [

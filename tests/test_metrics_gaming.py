@@ -20,7 +20,7 @@ from cycseq.score.evaluate import evaluate
 from cycseq.score.metrics import METRICS
 from cycseq.score.metrics.base import Axes, Comparison, RealContext
 from cycseq.score.metrics.population import Population
-from cycseq.score.reference import RealSide
+from cycseq.score.reference import Reference
 from cycseq.score.settings import EvaluateSettings
 
 MEANS = ("retrieval_cosine", "retrieval_l1", "pearson_delta", "cosine_delta", "amplitude", "pearson2_mean", "mse_ratio")
@@ -210,21 +210,21 @@ def test_constant_and_undefined() -> None:
 
 
 @pytest.fixture
-def held_out(small_data: PerturbationData) -> tuple[RealSide, PerturbationData, list[Condition]]:
+def held_out(small_data: PerturbationData) -> tuple[Reference, PerturbationData, list[Condition]]:
     test = [Condition("K562", p) for p in ("G1", "G1+G2")]
     train = small_data.subset(c for c in small_data.conditions() if c not in test)
-    side = RealSide.of(small_data.subset(test), train.controls(), training=responses(train))
+    side = Reference.of(small_data.subset(test), train.controls(), training=responses(train))
     return side, train, test
 
 
-def _scores(model: object, held_out: tuple[RealSide, PerturbationData, list[Condition]]) -> pd.DataFrame:
+def _scores(model: object, held_out: tuple[Reference, PerturbationData, list[Condition]]) -> pd.DataFrame:
     side, train, test = held_out
     predicted = model.fit(train).predict(train.controls(), test)  # type: ignore[attr-defined]
     return evaluate(predicted, side).pivot(index="perturbation", columns="metric", values="value")
 
 
 def test_no_change_has_high_r2_of_means_and_nothing_else(
-    held_out: tuple[RealSide, PerturbationData, list[Condition]],
+    held_out: tuple[Reference, PerturbationData, list[Condition]],
 ) -> None:
     got = _scores(NoChange(), held_out)
     np.testing.assert_allclose(got["mse_ratio"], 1.0, atol=1e-4)
@@ -241,7 +241,7 @@ def test_perturbed_mean_has_nothing_specific(small_data: PerturbationData, *, un
         if c.context == "K562" and not c.is_control and (unseen_context or c.perturbation == "G1")
     ]
     train = small_data.subset(c for c in small_data.conditions() if c not in test)
-    side = RealSide.of(small_data.subset(test), train.controls(), training=responses(train))
+    side = Reference.of(small_data.subset(test), train.controls(), training=responses(train))
     got = _scores(PerturbedMean(), (side, train, test))
     np.testing.assert_array_equal(got["pearson_delta_specific"], 0.0)
     assert (got["pearson_delta"] > 0.05).all()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from cycseq.data.scale import decide_scale, look_at
+from cycseq.data.scale import decide_scale, summarize_values
 from cycseq.errors import DataError, SettingsError
 from cycseq.matrix import blocks
 
@@ -30,7 +30,7 @@ def test_counts_and_log1p_are_told_apart(form) -> None:
 def test_blocks_do_not_change_what_is_seen(x: np.ndarray, block: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(blocks, "BLOCK", block)
-        seen = look_at(x)
+        seen = summarize_values(x)
     assert seen.n == x.size
     assert (seen.lowest, seen.highest) == (min(x.min(), 0), max(x.max(), 0))
     assert seen.n_fractional == (x != np.rint(x)).sum()

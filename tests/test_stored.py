@@ -25,7 +25,7 @@ from cycseq.matrix.stored import StoredMatrix
 from cycseq.models import MODELS, build_model
 from cycseq.models.networks import batches
 from cycseq.models.networks.batches import Feeder, Vocabulary, encoded
-from cycseq.preparation.merge import joined, merge
+from cycseq.preparation.merge import join, merge
 from cycseq.preparation.metacells import metacells
 from cycseq.preparation.prepare import prepare
 from cycseq.preparation.pseudobulk import responses
@@ -35,7 +35,7 @@ from cycseq.run.fitting import fit_run
 from cycseq.run.folder import Run
 from cycseq.run.parts import log1p_parts
 from cycseq.score.evaluate import evaluate
-from cycseq.score.reference import RealSide
+from cycseq.score.reference import Reference
 from cycseq.score.settings import EvaluateSettings
 from cycseq.simulation.generate import simulate, simulate_to
 from cycseq.simulation.settings import SimulateSettings
@@ -163,8 +163,8 @@ def test_merged_with_cells_in_memory(counts: Path) -> None:
     whole = merge([first, second], ["a", "b"])
     assert merge([stored_one, second], ["a", "b"]).fingerprint() == whole.fingerprint()
     conditions = left.conditions()
-    rest = joined(left.subset(conditions[:12]), held.subset(conditions[12:]))
-    assert rest.fingerprint() == joined(held.subset(conditions[:12]), held.subset(conditions[12:])).fingerprint()
+    rest = join(left.subset(conditions[:12]), held.subset(conditions[12:]))
+    assert rest.fingerprint() == join(held.subset(conditions[:12]), held.subset(conditions[12:])).fingerprint()
 
 
 def test_split_checked_and_parted_alike(log1p: Path) -> None:
@@ -260,7 +260,7 @@ def test_evaluated_alike(log1p: Path) -> None:
     predicted = model.predict(held.controls(["Line2"]), split.test, n_cells=40)
     settings = EvaluateSettings(max_cells=30, components=5)
     tables = [
-        evaluate(predicted, RealSide.of(data.subset([c for c in data.conditions() if c.context == "Line2"]), data.controls(), settings=settings))
+        evaluate(predicted, Reference.of(data.subset([c for c in data.conditions() if c.context == "Line2"]), data.controls(), settings=settings))
         for data in (held, left)
     ]  # fmt: skip
     assert tables[0].drop(columns="value").equals(tables[1].drop(columns="value"))
@@ -351,7 +351,7 @@ def test_what_cannot_be_read_in_parts_is_said(counts: Path, tmp_path: Path) -> N
     with pytest.raises(SettingsError, match=r"beside the labels of 3,000 cells \(1\.1 MiB\) not even 100 cells"):
         read(counts, ReadSettings(memory="1200KiB"))
     with pytest.raises(DataError, match="VAE needs all of 3,000 cells in memory"):
-        both(counts)[1].loaded("VAE")
+        both(counts)[1].load("VAE")
     adata = ad.read_h5ad(counts)
     adata.X = sp.csc_matrix(adata.X)
     adata.write_h5ad(tmp_path / "csc.h5ad")

@@ -10,7 +10,7 @@ from target import Target
 
 from targets import h5, zarr_stores
 
-LITTLE = {"IN_MEMORY": 0.0, "LABELS": 0, "FEWEST_CELLS": 1, "_memory_here": lambda: 64 << 10}
+LITTLE = {"IN_MEMORY": 0.0, "LABELS": 0, "MIN_CELLS": 1, "_memory_here": lambda: 64 << 10}
 """So little memory that the few values of a seed stay in the file, in blocks of some cells."""
 
 

@@ -16,12 +16,12 @@ from cycseq.run.parts import fit_parts, means_model
 from cycseq.score.ceiling import SPLIT_HALF, wrong_target
 from cycseq.score.certainty import certainty_of_effects
 from cycseq.score.evaluate import COLUMNS, evaluate, matched
-from cycseq.score.reference import RealSide, effect_reference
+from cycseq.score.reference import Reference, effect_reference
 from cycseq.score.settings import EvaluateSettings
 from cycseq.split.base import EffectParts, Split
 
 
-def reference_of_effects(parts: EffectParts, evaluation: EvaluateSettings) -> RealSide:
+def reference_of_effects(parts: EffectParts, evaluation: EvaluateSettings) -> Reference:
     """The tested effects beside the other real perturbations of their contexts, from which retrieval has to tell them."""
     learnt, tested = parts.learnt, set(parts.test.conditions())
     contexts = set(parts.test.contexts)
@@ -31,7 +31,7 @@ def reference_of_effects(parts: EffectParts, evaluation: EvaluateSettings) -> Re
 
 
 def model_result(
-    real: RealSide, parts: EffectParts, split: Split, model: str, settings: dict[str, Any], *, seed: int
+    real: Reference, parts: EffectParts, split: Split, model: str, settings: dict[str, Any], *, seed: int
 ) -> Cell:
     """Fit a model on the training effects, predict the tested ones and score them."""
     fitted = means_model(fit_parts(build_model(model, settings), parts, split, seed=seed))

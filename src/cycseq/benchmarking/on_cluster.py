@@ -20,7 +20,7 @@ from cycseq.benchmarking.work import Failure, Unit, failure, kept, outcomes, rea
 from cycseq.data.either import Data
 from cycseq.errors import CycseqError
 from cycseq.run.parts import Parts
-from cycseq.score.reference import RealSide
+from cycseq.score.reference import Reference
 
 MOST_DEATHS = 3
 """What so many workers died of is not tried again."""
@@ -146,7 +146,7 @@ def _in_words(err: BaseException) -> BaseException:
     return said
 
 
-_AT_HAND: dict[str, tuple[RealSide, Parts]] = {}
+_AT_HAND: dict[str, tuple[Reference, Parts]] = {}
 """On a worker: the real side of the split that it computed last."""
 _TURN = threading.Lock()
 """On a worker of several threads: models draw from one random state, so that only one is fitted at a time."""

@@ -12,7 +12,7 @@ from cycseq.benchmarking.cell import Cell
 from cycseq.benchmarking.work import Failure
 from cycseq.errors import DataError, FileError
 from cycseq.io.checksums import sha256
-from cycseq.io.untrusted import as_file_error, our_command, read_json
+from cycseq.io.untrusted import as_file_error, cycseq_command, read_json
 from cycseq.run.tables import read_table
 from cycseq.score.certainty import COVERAGE, RELIABILITY
 from cycseq.score.reproducibility import COLUMNS as REPRODUCIBILITY
@@ -117,7 +117,7 @@ def open_benchmark(folder: Path) -> BenchmarkResult:
         raise FileError(msg)
     record = read_json(path, "Run the benchmark again with --overwrite true; finished cells are kept.")
     if "seconds" not in record:
-        msg = f"the benchmark in {folder} has not ended: resume it with {our_command(record.get('command')) or 'the same command'}"
+        msg = f"the benchmark in {folder} has not ended: resume it with {cycseq_command(record.get('command')) or 'the same command'}"
         raise FileError(msg)
     with as_file_error(path, "Run the same command again; finished cells are kept."):
         for name, known in record.get("checksums", {}).items():  # older versions wrote none

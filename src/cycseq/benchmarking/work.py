@@ -22,13 +22,13 @@ from cycseq.errors import FitBrokeOffError, MissingPackageError, ModelError
 from cycseq.matrix.arrays import Profiles
 from cycseq.models import build_model
 from cycseq.models.base import Model
-from cycseq.preparation.merge import joined
+from cycseq.preparation.merge import join
 from cycseq.preparation.pseudobulk import responses
 from cycseq.run.parts import Parts, fit_parts, learnt_from, parts_of, with_others
 from cycseq.score.ceiling import REPEATS, SPLIT_HALF, split_half_once, wrong_target
 from cycseq.score.certainty import certainty
 from cycseq.score.evaluate import COLUMNS, evaluate, matched
-from cycseq.score.reference import RealSide
+from cycseq.score.reference import Reference
 from cycseq.score.settings import EvaluateSettings
 from cycseq.split.base import EffectParts, Split, SplitParts
 
@@ -92,7 +92,7 @@ def pieces(task: Task) -> list[Path]:
     return [task.path.with_suffix(f".{repeat}{PIECE}") for repeat in range(REPEATS if task.model == SPLIT_HALF else 0)]
 
 
-def outcomes(real: RealSide, parts: Parts, unit: Unit, *, in_pieces: bool = False) -> Iterator[Cell | Failure]:
+def outcomes(real: Reference, parts: Parts, unit: Unit, *, in_pieces: bool = False) -> Iterator[Cell | Failure]:
     """What each of the unit's tasks comes to, one by one: a cell, or how it broke.
 
     In pieces, every repeat of a calibration is written beside the cell as it ends, and one that lies there is taken up.
@@ -119,7 +119,7 @@ def outcomes(real: RealSide, parts: Parts, unit: Unit, *, in_pieces: bool = Fals
         yield replace(cell, seconds=time.perf_counter() - started)
 
 
-def _cell(real: RealSide, parts: Parts, unit: Unit, task: Task, *, in_pieces: bool) -> Cell:
+def _cell(real: Reference, parts: Parts, unit: Unit, task: Task, *, in_pieces: bool) -> Cell:
     if isinstance(parts, EffectParts):
         if task.model == SPLIT_HALF:
             return real_result(parts, unit.split)
@@ -134,7 +134,7 @@ def failure(unit: Unit, task: Task, error: str) -> Failure:
     return Failure(task.model, unit.split.name, task.seed, error)
 
 
-def real_side(data: Data, unit: Unit) -> tuple[RealSide, Parts]:
+def real_side(data: Data, unit: Unit) -> tuple[Reference, Parts]:
     """The split's parts, and its test cells beside the other real perturbations of their contexts."""
     parts = parts_of(unit.split, data)
     if isinstance(parts, EffectParts):
@@ -142,10 +142,10 @@ def real_side(data: Data, unit: Unit) -> tuple[RealSide, Parts]:
     learnt = learnt_from(parts)
     real, controls = with_others(parts.test, learnt), parts.train.controls()
     training, reference = responses(learnt), parts.reference
-    return RealSide.of(real, controls, reference=reference, training=training, settings=unit.evaluation), parts
+    return Reference.of(real, controls, reference=reference, training=training, settings=unit.evaluation), parts
 
 
-def _model_cell(real: RealSide, parts: SplitParts, unit: Unit, task: Task) -> Cell:
+def _model_cell(real: Reference, parts: SplitParts, unit: Unit, task: Task) -> Cell:
     model = fit_parts(build_model(task.model, task.settings), parts, unit.split, seed=task.seed)
     tables: list[pd.DataFrame] = []
     conditions: list[Condition] = []
@@ -159,7 +159,7 @@ def _model_cell(real: RealSide, parts: SplitParts, unit: Unit, task: Task) -> Ce
         measured = _perturbed(parts.test, context)
         made = predictions(model, controls, measured, cells=unit.cells, seed=task.seed)
         predicted = together(made)
-        of_strata, of_bins = certainty(made, joined(measured, reference_of(parts, context)), truth=truth)
+        of_strata, of_bins = certainty(made, join(measured, reference_of(parts, context)), truth=truth)
         coverage.append(of_strata)
         reliability.append(of_bins)
         match = matched(predicted, real)
@@ -201,7 +201,7 @@ def reference_of(parts: SplitParts, context: str) -> PerturbationData:
     return parts.train.controls([context])
 
 
-def _calibration(real: RealSide, parts: SplitParts, unit: Unit, task: Task, *, in_pieces: bool) -> Cell:
+def _calibration(real: Reference, parts: SplitParts, unit: Unit, task: Task, *, in_pieces: bool) -> Cell:
     """The split-half ceiling, with the real means and those of the controls that they are compared with."""
     tables = []
     for repeat, path in enumerate(pieces(task)):

@@ -37,7 +37,7 @@ def run(options: Namespace) -> None:
     from cycseq.show.report.judged import Judged
     from cycseq.show.report.page import write_report
     from cycseq.show.report.sentences import about, untelling
-    from cycseq.split.leakage import once
+    from cycseq.split.leakage import condense_warnings
 
     data = read_data(options.data, options)
     result = benchmark(
@@ -58,7 +58,12 @@ def run(options: Namespace) -> None:
         say([*judged.in_short(), *untelling(judged.table, of_effects=result.of_effects)])
     if shared := sorted({context for split in result.record["splits"] for context in split["shared_controls"]}):
         say(f"note: {shared_controls(shared)}")
-    say([f"warning: {warning}" for warning in once([split.get("warnings", []) for split in result.record["splits"]])])
+    say(
+        [
+            f"warning: {warning}"
+            for warning in condense_warnings([split.get("warnings", []) for split in result.record["splits"]])
+        ]
+    )
     if len(result.skipped):
         names = ", ".join(dict.fromkeys(result.skipped["model"]))
         say(f"does not apply to every split: {names} (skipped.csv says why)")

@@ -48,7 +48,7 @@ def run(options: Namespace) -> None:
     from cycseq.formats.read import read
     from cycseq.show.report.comparison_page import sentences, write_comparison
 
-    data = read(options.data).loaded("cycseq compare")
+    data = read(options.data).load("cycseq compare")
     say_counts(options.data, data)
     result = compare(
         data,

@@ -26,15 +26,15 @@ def run(options: Namespace) -> None:
     """Read and write."""
     from cycseq.formats.predicted import of_real, read_predicted
     from cycseq.formats.read import read
-    from cycseq.formats.write import layout_named, of_contexts, write_as
+    from cycseq.formats.write import find_layout, select_contexts, write_as
 
-    layout = layout_named(options.to)
+    layout = find_layout(options.to)
     check_output(options.out, overwrite=options.overwrite, endings=layout.endings)
     reading = settings_of(ReadSettings, options)
     real = None if options.real is None else read(options.real, of_real(reading))
     data = read(options.file, reading) if real is None else read_predicted(options.file, reading, real)
-    data = data.loaded("cycseq convert")
-    data = of_contexts(data, options.contexts)
+    data = data.load("cycseq convert")
+    data = select_contexts(data, options.contexts)
     notes = write_as(data, layout.name, options.out, real=real, overwrite=options.overwrite)
     size = f"{data.n_cells:,} cells x {len(data.genes):,} genes, {len(data.conditions())} conditions"
     say(

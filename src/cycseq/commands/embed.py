@@ -41,7 +41,7 @@ def run(options: Namespace) -> None:
     opened = Run.open(options.run)
     if opened.broken:
         say(f"note: {opened.broken}")
-    data = read(options.data).loaded("cycseq embed")
+    data = read(options.data).load("cycseq embed")
     say_counts(options.data, data)
     embedded = embed(opened.model, data)
     names = tuple(name for name in embedded.adata.obsm if name.startswith(f"X_{opened.model.name}"))

@@ -11,7 +11,7 @@ from cycseq.benchmarking.result import LATER, TABLES, open_benchmark
 from cycseq.commands import run_command
 from cycseq.errors import FileError, SettingsError
 from cycseq.io.files import check_output
-from cycseq.io.untrusted import our_command
+from cycseq.io.untrusted import cycseq_command
 from cycseq.run.record import differing
 from cycseq.run.repeating import Compared, Repetition, repeat_run, table_compared
 
@@ -27,7 +27,7 @@ def repeated_run(folder: Path, out: Path, options: Namespace) -> Repetition:
 def repeated_benchmark(folder: Path, out: Path, options: Namespace) -> Repetition:
     """The recorded command with another `--out`; its tables beside the first ones."""
     before = open_benchmark(folder)
-    words = shlex.split(our_command(before.record["command"]))
+    words = shlex.split(cycseq_command(before.record["command"]))
     if words[:2] != ["cycseq", "benchmark"]:
         msg = f"{folder} was not made by a cycseq benchmark command, but in Python: call the same function again with another folder."
         raise SettingsError(msg)

@@ -31,7 +31,7 @@ def run(options: Namespace) -> None:
 
     check_output(options.out, overwrite=options.overwrite, endings=DATA_ENDINGS)
     settings = settings_of(SimulateSettings, options)
-    if fits(settings.most_bytes(), settings.cells, options.memory):
+    if fits(settings.max_bytes(), settings.cells, options.memory):
         data = simulate(settings)
         data.write(options.out, overwrite=options.overwrite)
         written, notes = data.adata, data.notes

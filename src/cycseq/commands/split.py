@@ -33,7 +33,7 @@ def configure(parser: Parser, _words: list[str]) -> None:
 def run(options: Namespace) -> None:
     """Make splits, or check one."""
     from cycseq.commands.cells import read_data_plainly, say_choices
-    from cycseq.split.leakage import once, warnings_of
+    from cycseq.split.leakage import condense_warnings, warnings_of
     from cycseq.split.make import make_splits
 
     if options.check:
@@ -49,7 +49,7 @@ def run(options: Namespace) -> None:
         split.write(path, overwrite=options.overwrite)
     rows = [(s.name, len(s.train), len(s.validation), len(s.test)) for s in splits]
     table(("split", "train", "validation", "test conditions"), rows)
-    say([f"warning: {warning}" for warning in once([warnings_of(split, data) for split in splits])])
+    say([f"warning: {warning}" for warning in condense_warnings([warnings_of(split, data) for split in splits])])
     say([f"claim: {claim}" for claim in dict.fromkeys(split.claim for split in splits)])
     say([f"wrote {path}" for path in paths])
 

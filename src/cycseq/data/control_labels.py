@@ -29,7 +29,7 @@ class Controls:
     """The kind of several labels that were put together because they are of one; empty where the user named them."""
 
 
-def named_controls(labels: Sequence[str], named: str | Sequence[str]) -> Controls | None:
+def match_controls(labels: Sequence[str], named: str | Sequence[str]) -> Controls | None:
     """The controls that the user named; None where a name fits no label.
 
     Parameters
@@ -66,7 +66,7 @@ def names_of(named: str | Sequence[str], labels: Sequence[str] = ()) -> list[str
     return [name.strip() for name in named.split(",")]
 
 
-def usual_controls(labels: Sequence[str]) -> Controls | None:
+def guess_controls(labels: Sequence[str]) -> Controls | None:
     """The controls of a column where the user named none; None where none of its labels usually means control.
 
     Several labels of one kind (guides that are numbered, replicates) are one control together. Labels of several kinds

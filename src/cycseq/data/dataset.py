@@ -1,4 +1,4 @@
-"""`PerturbationData`: the one door. What has passed it is checked, named and of a known scale."""
+"""`PerturbationData`: cells whose labels, names, values and scale are checked."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from cycseq.data.provenance import read_provenance
 from cycseq.data.scale import Scale
 from cycseq.data.settings import ObsKeys
 from cycseq.data.usual_names import CONTROL
-from cycseq.data.validate import OBS, admit
-from cycseq.data.values import brought_in, digests, most_bytes, write_adata
+from cycseq.data.validate import OBS, validate
+from cycseq.data.values import digests, load_adata, max_bytes, write_adata
 from cycseq.errors import DataError, unknown_name
 from cycseq.io.files import check_output, check_space, whole
 from cycseq.matrix.arrays import Cells, Codes, Matrix, in_memory, max_rows, take, to_dense
@@ -43,7 +43,7 @@ class PerturbationData:
     """`X` CSR or dense float32; obs `context`, `perturbation`, `batch` categorical; unique obs and var names."""
     scale: Scale
     notes: tuple[str, ...] = field(default=(), compare=False)
-    """What was found and chosen at the door, in sentences."""
+    """What was found and chosen on reading, in sentences."""
 
     def __post_init__(self) -> None:
         missing = [name for name in OBS if name not in self.adata.obs]
@@ -92,7 +92,7 @@ class PerturbationData:
         DataError
             If labels, names or values are not what they must be; the message names the cure.
         """
-        passed = admit(
+        checked = validate(
             adata,
             keys or ObsKeys(),
             scale=scale,
@@ -102,12 +102,12 @@ class PerturbationData:
             drop_empty=drop_empty,
             layers=layers or list(adata.layers),
         )
-        return cls(adata=passed.adata, scale=passed.scale, notes=passed.notes)
+        return cls(*checked)
 
     def write(self, path: Path, *, overwrite: bool = False) -> None:
         """Write to h5ad, or zarr if the path ends so; whole or not at all."""
         check_output(path, overwrite=overwrite, endings=DATA_ENDINGS)
-        check_space(path, most_bytes(self.adata))
+        check_space(path, max_bytes(self.adata))
         with whole(path, overwrite=overwrite) as part:
             write_adata(self.adata, part)
 
@@ -171,10 +171,10 @@ class PerturbationData:
         """The data of these cells (row numbers or a mask); a few cells of stored ones come into memory."""
         adata = self.adata[rows].copy()
         if adata.n_obs <= max_rows(self.x, SMALL_SELECTION_BLOCKS):
-            adata = brought_in(adata)
+            adata = load_adata(adata)
         return type(self)(adata=adata, scale=self.scale, notes=self.notes)
 
-    def loaded(self, what: str) -> Self:
+    def load(self, what: str) -> Self:
         """The same data in memory.
 
         Parameters
@@ -196,7 +196,7 @@ class PerturbationData:
                 "fewer cells."
             )
             raise DataError(msg)
-        return type(self)(adata=brought_in(self.adata.copy()), scale=self.scale, notes=self.notes)
+        return type(self)(adata=load_adata(self.adata.copy()), scale=self.scale, notes=self.notes)
 
     def subset(self, conditions: Iterable[Condition]) -> Self:
         """The cells of these conditions."""
@@ -257,7 +257,7 @@ class PerturbationData:
     def require_controls(self) -> Self:
         """Itself, if every context has control cells; raises `DataError` otherwise, naming the context.
 
-        Predicted cells have none, so the door lets data without control cells in; preparing and splitting ask.
+        Predicted cells have none, so validation accepts data without control cells; preparing and splitting ask.
         """
         lacking = sorted(set(self.contexts) - {c.context for c in self.conditions() if c.is_control})
         if lacking:

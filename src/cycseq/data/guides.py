@@ -22,7 +22,7 @@ WEAK = (
     re.compile(r"(?P<gene>.+?)[ _.-]\d+"),  # KLF1_1
 )
 """Forms that symbols have as well (Rag1, NKX2-1): a gene of the data must stand before them."""
-FEWEST_GENES = 2
+MIN_GENES = 2
 """So many genes must have several guides for ``KLF1_1`` to be one where the data lack the perturbed genes."""
 
 
@@ -41,7 +41,7 @@ def find_guides(labels: Iterable[str], genes: Collection[str]) -> dict[str, str]
     weak = _genes_of(WEAK, (label for label in labels if label not in symbols and label not in strong))
     n_guides = Counter(gene for label, gene in weak.items() if re.fullmatch(r"[A-Za-z][A-Za-z0-9.-]*_\d+", label))
     several = {gene for gene, n in n_guides.items() if n > 1}
-    numbered = several if len(several) >= FEWEST_GENES and not symbols.intersection(labels) else set()
+    numbered = several if len(several) >= MIN_GENES and not symbols.intersection(labels) else set()
     return strong | {label: gene for label, gene in weak.items() if gene in symbols or gene in numbered}
 
 

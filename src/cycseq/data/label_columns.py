@@ -28,7 +28,7 @@ def find_columns(obs: pd.DataFrame, names: Iterable[str]) -> list[str]:
     return [_check_labels(obs, column) for name in names for column in folded.get(name.casefold(), ())]
 
 
-def named_column(obs: pd.DataFrame, column: str, what: str) -> str:
+def require_column(obs: pd.DataFrame, column: str, what: str) -> str:
     """The column, if it is there and labels can be made of it; `DataError` otherwise."""
     if column not in obs.columns:
         raise unknown_name(column, f"obs column for the {what}", map(str, obs.columns), DataError)
@@ -46,7 +46,7 @@ def translate(
     return pd.Series(np.array([*new, missing], dtype=object)[codes], index=values.index, dtype=object)
 
 
-def labelled_cells(values: pd.Series, column: str, what: str, *, allowed: bool) -> Bool[np.ndarray, "cells"]:
+def has_label(values: pd.Series, column: str, what: str, *, allowed: bool) -> Bool[np.ndarray, "cells"]:
     """Which cells have a label; raises `DataError` where some have none and that is not allowed."""
     labelled: np.ndarray = (values != "").to_numpy(dtype=bool)
     if not allowed and not labelled.all():

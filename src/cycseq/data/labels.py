@@ -13,13 +13,13 @@ from jaxtyping import Bool
 from cycseq.data.control_labels import (
     Controls,
     control_notes,
-    named_controls,
+    guess_controls,
+    match_controls,
     no_control_error,
     several_kinds_error,
-    usual_controls,
 )
 from cycseq.data.guides import join_guides
-from cycseq.data.label_columns import find_columns, labelled_cells, named_column, translate
+from cycseq.data.label_columns import find_columns, has_label, require_column, translate
 from cycseq.data.levels import pooled_doses, pooled_times, split_context
 from cycseq.data.settings import ObsKeys
 from cycseq.data.usual_names import (
@@ -79,7 +79,7 @@ def find_labels(
     """
     column, controls = _perturbation_column(obs, keys)
     perturbation, notes = _perturbations(obs, column, controls.labels, keys, genes)
-    labelled = labelled_cells(perturbation, column, "perturbation", allowed=drop_unlabelled)
+    labelled = has_label(perturbation, column, "perturbation", allowed=drop_unlabelled)
     left_out = () if keys.other_controls == "keep" else controls.others
     other_control = obs[column].astype(str).str.strip().isin(left_out).to_numpy(dtype=bool)
     n_control, n_other = int((perturbation == CONTROL).sum()), int(other_control.sum())
@@ -111,12 +111,12 @@ def _contexts(
         notes = [f"context: no column names one, so all cells are {default_context!r} (--context-key names a column)"]
     else:
         context = translate(obs[column], str)
-        labelled = labelled & labelled_cells(context, column, "context", allowed=drop_unlabelled)
+        labelled = labelled & has_label(context, column, "context", allowed=drop_unlabelled)
         notes = [f"context <- obs[{column!r}] ({context[labelled].nunique()} contexts)"]
     if not keys.split_by:
         return context, labelled, notes + pooled_times(obs, column)
     context, levels = split_context(context, obs, keys.split_by)
-    labelled = labelled & labelled_cells(levels, keys.split_by, "level", allowed=drop_unlabelled)
+    labelled = labelled & has_label(levels, keys.split_by, "level", allowed=drop_unlabelled)
     notes.append(
         f"contexts are split by obs[{keys.split_by!r}] ({context[labelled].nunique()} contexts, such as {context.iloc[0]!r})"
     )
@@ -135,7 +135,7 @@ def _batches(obs: pd.DataFrame, keys: ObsKeys) -> tuple[pd.Series, str]:
 
 def _perturbation_column(obs: pd.DataFrame, keys: ObsKeys) -> tuple[str, Controls]:
     """The column that names the perturbation, and its control labels."""
-    named = [named_column(obs, keys.perturbation, "perturbation")] if keys.perturbation else []
+    named = [require_column(obs, keys.perturbation, "perturbation")] if keys.perturbation else []
     candidates = named or find_columns(obs, PERTURBATION_NAMES)
     if not candidates:
         msg = (
@@ -147,7 +147,7 @@ def _perturbation_column(obs: pd.DataFrame, keys: ObsKeys) -> tuple[str, Control
     fitting: dict[str, Controls] = {}
     for column in candidates:
         labels = _labels_of(obs[column])
-        controls = usual_controls(labels) if keys.control is None else named_controls(labels, keys.control)
+        controls = guess_controls(labels) if keys.control is None else match_controls(labels, keys.control)
         if controls is not None:
             fitting[column] = controls
     if not fitting:
@@ -207,7 +207,7 @@ def _joined_by_plus(obs: pd.DataFrame, column: str) -> tuple[pd.Series, int]:
 def _column(obs: pd.DataFrame, key: str | None, names: tuple[str, ...], what: str) -> str | None:
     """The column that the user named, or one of a usual name, rather one that varies; None where there is none."""
     if key:
-        return named_column(obs, key, what)
+        return require_column(obs, key, what)
     candidates = find_columns(obs, names)
     varying = [column for column in candidates if obs[column].nunique(dropna=False) > 1]
     columns = varying or candidates[:1]

@@ -6,7 +6,7 @@ import shlex
 
 import pandas as pd
 
-from cycseq.data.label_columns import find_columns, named_column, translate
+from cycseq.data.label_columns import find_columns, require_column, translate
 from cycseq.data.usual_names import CONTROL, DOSE_NAMES, TIME_NAMES
 
 
@@ -36,5 +36,5 @@ def pooled_times(obs: pd.DataFrame, context_column: str | None) -> list[str]:
 
 def split_context(context: pd.Series, obs: pd.DataFrame, column: str) -> tuple[pd.Series, pd.Series]:
     """The context of every cell with its level of a column (``K562_time_24``), and the level; empty where it has none."""
-    levels = translate(obs[named_column(obs, column, "levels of a context")], lambda name: name.removesuffix(".0"))
+    levels = translate(obs[require_column(obs, column, "levels of a context")], lambda name: name.removesuffix(".0"))
     return context + f"_{column}_" + levels, levels

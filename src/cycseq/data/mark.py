@@ -25,7 +25,7 @@ RUNS, RUN = 16, 8
 
 def mark_of(adata: ad.AnnData) -> dict[str, Any]:
     """What cycseq wrote of the data into `uns`, without the sample; nothing where something else stands there."""
-    return {name: said for name, said in _whole_mark(adata).items() if name != SAMPLE}
+    return {name: value for name, value in _whole_mark(adata).items() if name != SAMPLE}
 
 
 def with_sample(adata: ad.AnnData) -> ad.AnnData:
@@ -52,9 +52,9 @@ def sample_of(x: Any, cells: pd.Index, genes: pd.Index) -> str:
 def values_unchanged(adata: ad.AnnData) -> bool | None:
     """Whether the values are those that cycseq wrote, by the sample in the mark; None where there is none to go by."""
     try:
-        said = json.loads(_whole_mark(adata).get(SAMPLE, ""))
-        cells, genes, values = zip(*said["values"], strict=True)
-        n_cells, expected = int(said["n_cells"]), np.array(values, dtype=np.float32)
+        record = json.loads(_whole_mark(adata).get(SAMPLE, ""))
+        cells, genes, values = zip(*record["values"], strict=True)
+        n_cells, expected = int(record["n_cells"]), np.array(values, dtype=np.float32)
     except (TypeError, ValueError, KeyError, RecursionError):
         return None
     if not (adata.obs_names.is_unique and adata.var_names.is_unique):
@@ -80,11 +80,11 @@ def labels_as_written(labels: pd.DataFrame) -> bool:
 
 
 def _whole_mark(adata: ad.AnnData) -> dict[str, Any]:
-    said = adata.uns.get(MARK)
-    return dict(said) if isinstance(said, Mapping) else {}
+    mark = adata.uns.get(MARK)
+    return dict(mark) if isinstance(mark, Mapping) else {}
 
 
 def _rows(x: Any, rows: np.ndarray) -> np.ndarray:
     """These cells, dense."""
-    taken = load(x[rows])
-    return np.asarray(taken.toarray() if hasattr(taken, "toarray") else taken)
+    cells = load(x[rows])
+    return np.asarray(cells.toarray() if hasattr(cells, "toarray") else cells)

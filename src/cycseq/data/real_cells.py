@@ -9,7 +9,7 @@ from cycseq.matrix.arrays import take, to_dense
 
 MAX_CONDITIONS, MAX_CELLS = 50, 20
 """Conditions that are looked at, evenly spaced, and predicted cells of each."""
-FEWEST_VALUES = 20
+MIN_VALUES = 20
 """Cells with fewer values other than zero may agree by chance; those of one name do not."""
 MOSTLY = 0.5
 
@@ -44,7 +44,7 @@ def _share(
         if (same := names.get(values.tobytes())) is not None:
             same.add(name)
     is_real = [
-        name in names[values.tobytes()] or bool(names[values.tobytes()] and np.count_nonzero(values) >= FEWEST_VALUES)
+        name in names[values.tobytes()] or bool(names[values.tobytes()] and np.count_nonzero(values) >= MIN_VALUES)
         for name, values in zip(predicted.adata.obs_names[rows], cells, strict=True)
     ]
     return float(np.mean(is_real))

@@ -24,7 +24,7 @@ TARGET_SUM = 1e4
 
 
 @dataclass(frozen=True)
-class Values:
+class ValueSummary:
     """What one pass over all stored values shows."""
 
     n: int
@@ -42,7 +42,7 @@ class Values:
     """The first five values above zero."""
 
     @classmethod
-    def together(cls, parts: Sequence[Self]) -> Self:
+    def combine(cls, parts: Sequence[Self]) -> Self:
         """What the parts of a matrix show together."""
 
         def first(name: str) -> tuple[float, ...]:
@@ -58,12 +58,12 @@ class Values:
         )
 
 
-def look_at(x: Matrix) -> Values:
+def summarize_values(x: Matrix) -> ValueSummary:
     """Range, integrality and examples of all values, block by block."""
-    return Values.together([seen for _, seen in by_block(x, _look_at)])
+    return ValueSummary.combine([part for _, part in by_block(x, _summarize)])
 
 
-def _look_at(x: InMemory) -> Values:
+def _summarize(x: InMemory) -> ValueSummary:
     n = n_broken = n_fractional = 0
     lowest = highest = 0.0
     examples: dict[str, list[float]] = {"fractional": [], "negative": [], "positive": []}
@@ -79,7 +79,7 @@ def _look_at(x: InMemory) -> Values:
         for name, which in (("fractional", fractional), ("negative", values < 0), ("positive", values > 0)):
             if len(examples[name]) < 5:
                 examples[name] += values[which][: 5 - len(examples[name])].tolist()
-    return Values(
+    return ValueSummary(
         n,
         n_broken,
         lowest,
@@ -90,7 +90,7 @@ def _look_at(x: InMemory) -> Values:
 
 
 def all_finite(x: Matrix) -> bool:
-    """Whether no value is NaN or infinite: what `look_at` tells too, at a fifth of its cost."""
+    """Whether no value is NaN or infinite: what `summarize_values` tells too, at a fifth of its cost."""
     return all(finite for _, finite in by_block(x, _all_finite))
 
 
@@ -98,14 +98,14 @@ def _all_finite(x: InMemory) -> bool:
     return all(bool(np.isfinite(block.values).all()) for block in blocks(x))
 
 
-def decide_scale(x: Matrix | Values, said: str | None = None, *, layers: Sequence[str] = ()) -> Scale:
+def decide_scale(x: Matrix | ValueSummary, user_scale: str | None = None, *, layers: Sequence[str] = ()) -> Scale:
     """The scale of the values, from integrality and range, or as said if the values allow it.
 
     Parameters
     ----------
     x
-        Cells x genes, or what `look_at` saw in them.
-    said
+        Cells x genes, or what `summarize_values` saw in them.
+    user_scale
         ``"counts"``, ``"log1p"``, ``"scaled"`` or None to find out.
     layers
         Other layers of the file: an error names the one that may hold counts.
@@ -115,43 +115,45 @@ def decide_scale(x: Matrix | Values, said: str | None = None, *, layers: Sequenc
     DataError
         If values are NaN or infinite, or are not what was said, or fit neither counts nor log1p (five are shown).
     """
-    if said is not None and said not in SCALES:
-        raise unknown_name(said, "scale", SCALES)
-    seen = x if isinstance(x, Values) else look_at(x)
-    check_finite(seen)
-    if said == "scaled":
+    if user_scale is not None and user_scale not in SCALES:
+        raise unknown_name(user_scale, "scale", SCALES)
+    values = x if isinstance(x, ValueSummary) else summarize_values(x)
+    check_finite(values)
+    if user_scale == "scaled":
         return "scaled"
     counts_layer = next((name for name in layers if "count" in name.casefold() or name == "raw"), None)
     option = f"--layer {shlex.quote(counts_layer)}" if counts_layer else ""
     elsewhere = f"Say {option} to take the counts from there, or give" if counts_layer else "Give"
-    if seen.lowest < 0:
+    if values.lowest < 0:
         msg = (
-            f"some values are negative ({_shown(seen.negative)}): they are neither counts nor log1p. "
+            f"some values are negative ({_shown(values.negative)}): they are neither counts nor log1p. "
             f"{elsewhere} counts or log1p values. Standardised genes can be read with --scale scaled, but not prepared."
         )
         raise DataError(msg, option=option)
-    found: Scale | None = "counts" if not seen.n_fractional else "log1p" if seen.highest <= HIGHEST_LOG1P else None
-    if said is not None and found is not None and said != found:
-        shown = _shown(seen.fractional or seen.positive)
-        cure = "counts are whole numbers" if said == "counts" else "log1p values are fractional"
-        msg = f"--scale {said} was said, but the values look like {found} ({shown}): {cure}. Say --scale {found}."
-        raise DataError(msg, option=f"--scale {found}")
-    if found is None:
+    apparent: Scale | None = (
+        "counts" if not values.n_fractional else "log1p" if values.highest <= HIGHEST_LOG1P else None
+    )
+    if user_scale is not None and apparent is not None and user_scale != apparent:
+        shown = _shown(values.fractional or values.positive)
+        cure = "counts are whole numbers" if user_scale == "counts" else "log1p values are fractional"
+        msg = f"--scale {user_scale} was said, but the values look like {apparent} ({shown}): {cure}. Say --scale {apparent}."
+        raise DataError(msg, option=f"--scale {apparent}")
+    if apparent is None:
         msg = (
-            f"the values are neither counts nor log1p: some are fractional ({_shown(seen.fractional)}) and the largest "
-            f"is {seen.highest:.4g}, above {HIGHEST_LOG1P:.0f}: normalised counts without a logarithm look so. "
+            f"the values are neither counts nor log1p: some are fractional ({_shown(values.fractional)}) and the largest "
+            f"is {values.highest:.4g}, above {HIGHEST_LOG1P:.0f}: normalised counts without a logarithm look so. "
             f"{elsewhere} counts, or log1p of counts per {TARGET_SUM:,.0f}."
         )
         raise DataError(msg, option=option)
-    return found
+    return apparent
 
 
-def check_finite(seen: Values) -> None:
+def check_finite(values: ValueSummary) -> None:
     """Raise `DataError` if a value is NaN, infinite, or beyond any count."""
-    if seen.n_broken:
-        msg = f"{seen.n_broken:,} values are NaN or infinite; every value must be a number. Remove or fill them."
+    if values.n_broken:
+        msg = f"{values.n_broken:,} values are NaN or infinite; every value must be a number. Remove or fill them."
         raise DataError(msg)
-    if (largest := max(seen.highest, -seen.lowest)) > MAX_VALUE:
+    if (largest := max(values.highest, -values.lowest)) > MAX_VALUE:
         msg = (
             f"the largest value is {largest:.4g}, and no cell has so many counts of a gene (2^63 - 1 and the like stand for "
             f"what is missing): every value must be below {MAX_VALUE:,.0f}. Remove or correct it."

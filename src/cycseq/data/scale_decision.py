@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cycseq.data.logarithms import Logarithm, recognise, to_ln_per_10k
-from cycseq.data.scale import TARGET_SUM, Scale, Values, check_finite, decide_scale
+from cycseq.data.scale import TARGET_SUM, Scale, ValueSummary, check_finite, decide_scale
 from cycseq.errors import DataError
 from cycseq.matrix.arrays import Matrix
 
@@ -31,16 +31,16 @@ class Decision:
         return x if self.logarithm is None else to_ln_per_10k(x, self.logarithm)
 
 
-def decide(x: Matrix, seen: Values, said: str | None, *, layers: Sequence[str] = ()) -> Decision:
+def decide(x: Matrix, values: ValueSummary, user_scale: str | None, *, layers: Sequence[str] = ()) -> Decision:
     """The scale of the values, as said if the values allow it, or found.
 
     Parameters
     ----------
     x
         Cells x genes.
-    seen
-        What `look_at` saw in them.
-    said
+    values
+        What `summarize_values` saw in them.
+    user_scale
         ``"counts"``, ``"log1p"``, ``"log2"``, ``"normalised"``, ``"scaled"`` or None to find out.
     layers
         As of `decide_scale`.
@@ -51,57 +51,62 @@ def decide(x: Matrix, seen: Values, said: str | None, *, layers: Sequence[str] =
         As `decide_scale`; or if the values are another logarithm than was said, a logarithm of logarithms, or normalised
         counts without a logarithm that nobody said to be so.
     """
-    check_finite(seen)
-    whole = "whole numbers" if not seen.n_fractional else f"{seen.n_fractional:,} fractional values"
-    extent = f"{whole}, {seen.lowest:.4g} to {seen.highest:.4g}"
-    how = "as said" if said else "found from the values; --scale says otherwise"
-    if said in {"counts", "scaled"} or not seen.n_fractional or seen.lowest < 0:
-        coarse = decide_scale(seen, "log1p" if said in {"log2", "normalised"} else said, layers=layers)
+    check_finite(values)
+    whole = "whole numbers" if not values.n_fractional else f"{values.n_fractional:,} fractional values"
+    extent = f"{whole}, {values.lowest:.4g} to {values.highest:.4g}"
+    how = "as said" if user_scale else "found from the values; --scale says otherwise"
+    if user_scale in {"counts", "scaled"} or not values.n_fractional or values.lowest < 0:
+        coarse = decide_scale(values, "log1p" if user_scale in {"log2", "normalised"} else user_scale, layers=layers)
         return Decision(coarse, f"{extent}; {how}")
-    found = recognise(x)
-    _check(found, said, layers)
-    if said == "normalised":
-        return Decision("log1p", f"{extent}; {found.in_words()}, {_conversion(found)}", found, TARGET_SUM)
-    if found.name in {None, "ln"}:
-        decide_scale(seen, "log1p" if said == "log2" else said, layers=layers)
-    if found.name is None:
-        if said == "log2":
-            return Decision("log1p", f"{extent}; log2 as said, {_conversion(found)}", Logarithm("log2"))
+    logarithm = recognise(x)
+    _check(logarithm, user_scale, layers)
+    if user_scale == "normalised":
+        return Decision("log1p", f"{extent}; {logarithm.in_words()}, {_conversion(logarithm)}", logarithm, TARGET_SUM)
+    if logarithm.name in {None, "ln"}:
+        decide_scale(values, "log1p" if user_scale == "log2" else user_scale, layers=layers)
+    if logarithm.name is None:
+        if user_scale == "log2":
+            return Decision("log1p", f"{extent}; log2 as said, {_conversion(logarithm)}", Logarithm("log2"))
         return Decision("log1p", f"{extent}; {how}; base and total cannot be told from them")
-    target = TARGET_SUM if found.per_10k else OTHER_TOTAL if found.other_total else None
-    if found.ours or (found.name == "ln" and (said == "log1p" or not found.total)):
-        lacking = (
-            "" if found.total or target is None else "; the total is not 10,000 and cannot be told from these genes"
+    target = TARGET_SUM if logarithm.per_10k else OTHER_TOTAL if logarithm.other_total else None
+    if logarithm.ours or (logarithm.name == "ln" and (user_scale == "log1p" or not logarithm.total)):
+        caveat = (
+            "" if logarithm.total or target is None else "; the total is not 10,000 and cannot be told from these genes"
         )
-        return Decision("log1p", f"{extent}; {found.in_words()}{lacking}; {how}", target_sum=target)
+        return Decision("log1p", f"{extent}; {logarithm.in_words()}{caveat}; {how}", target_sum=target)
     return Decision(
-        "log1p", f"{extent}; {found.in_words()}, {_conversion(found)}", found, TARGET_SUM if found.total else target
+        "log1p",
+        f"{extent}; {logarithm.in_words()}, {_conversion(logarithm)}",
+        logarithm,
+        TARGET_SUM if logarithm.total else target,
     )
 
 
-def _conversion(found: Logarithm) -> str:
-    return f"converted to ln(1 + counts per {TARGET_SUM:,.0f})" if found.total else "converted to natural logarithms"
+def _conversion(logarithm: Logarithm) -> str:
+    return (
+        f"converted to ln(1 + counts per {TARGET_SUM:,.0f})" if logarithm.total else "converted to natural logarithms"
+    )
 
 
-def _check(found: Logarithm, said: str | None, layers: Sequence[str]) -> None:
+def _check(logarithm: Logarithm, user_scale: str | None, layers: Sequence[str]) -> None:
     """Raise `DataError` where values of this kind cannot be taken, or are not what was said."""
     counts = next((name for name in layers if "count" in name.casefold() or name == "raw"), None)
     give = f"take the counts with --layer {counts}" if counts else "give counts"
-    if found.name == "ln twice":
-        msg = f"log1p was taken twice: the values are {found.in_words()}. Undo one of them (expm1), or {give}."
+    if logarithm.name == "ln twice":
+        msg = f"log1p was taken twice: the values are {logarithm.in_words()}. Undo one of them (expm1), or {give}."
         raise DataError(msg, option=f"--layer {counts}" if counts else "")
-    if said == "normalised" and found.name in {None, "none"} and not found.total:
+    if user_scale == "normalised" and logarithm.name in {None, "none"} and not logarithm.total:
         msg = (
             "--scale normalised was said, but the cells have different sums, so that genes are missing and the total of each "
             f"cell cannot be told: {give}, or all genes."
         )
         raise DataError(msg)
-    right = {"ln": "log1p", "none": "normalised"}.get(found.name or "", found.name)
-    if said is None and found.name == "none":
-        cure = "Say --scale normalised to have the logarithm taken" if found.total else give.capitalize()
-        msg = f"the values are neither counts nor log1p, but {found.in_words()}. {cure}."
-        raise DataError(msg, option="--scale normalised" if found.total else "")
-    if said is not None and found.name is not None and said != right:
+    right = {"ln": "log1p", "none": "normalised"}.get(logarithm.name or "", logarithm.name)
+    if user_scale is None and logarithm.name == "none":
+        cure = "Say --scale normalised to have the logarithm taken" if logarithm.total else give.capitalize()
+        msg = f"the values are neither counts nor log1p, but {logarithm.in_words()}. {cure}."
+        raise DataError(msg, option="--scale normalised" if logarithm.total else "")
+    if user_scale is not None and logarithm.name is not None and user_scale != right:
         cure = f"Say --scale {right}" if right in {"log1p", "log2", "normalised"} else "Leave --scale out"
-        msg = f"--scale {said} was said, but the values are {found.in_words()}. {cure}."
+        msg = f"--scale {user_scale} was said, but the values are {logarithm.in_words()}. {cure}."
         raise DataError(msg, option=f"--scale {right}" if cure.startswith("Say") else "")

@@ -1,10 +1,10 @@
-"""The checks at the door: what labels, names and values must be before they are `PerturbationData`."""
+"""Validation: what labels, names and values must be before they are `PerturbationData`."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import anndata as ad
@@ -15,7 +15,7 @@ from jaxtyping import Bool
 
 from cycseq.data.labels import CellLabels, find_labels
 from cycseq.data.mark import labels_as_written, mark_of, values_unchanged
-from cycseq.data.scale import SCALES, TARGET_SUM, Scale, Values, check_finite, look_at
+from cycseq.data.scale import SCALES, TARGET_SUM, Scale, ValueSummary, check_finite, summarize_values
 from cycseq.data.scale_decision import Decision, decide
 from cycseq.data.settings import ObsKeys
 from cycseq.data.usual_names import CONTROL, NO_CONTROL
@@ -32,21 +32,12 @@ AS_WRITTEN = "labels as cycseq wrote them"
 CHANGED = "the values are not those that cycseq wrote into this file"
 REAL_NUMBERS = "biuf"
 """Kinds of arrays: bool, whole numbers, floating point."""
-MOST_ROWS = 1 << 27
+MAX_ROWS = 1 << 27
 """A sparse matrix in memory has fewer cells and genes; one that claims more is damaged."""
 SYMBOL_COLUMNS = ("gene_name", "gene_symbol", "gene_symbols", "feature_name", "symbol")
 
 
-@dataclass(frozen=True)
-class Admitted:
-    """What has passed the door."""
-
-    adata: ad.AnnData
-    scale: Scale
-    notes: tuple[str, ...]
-
-
-def admit(
+def validate(
     adata: ad.AnnData,
     keys: ObsKeys,
     *,
@@ -56,48 +47,48 @@ def admit(
     drop_unlabelled: bool,
     drop_empty: bool,
     layers: Sequence[str],
-) -> Admitted:
-    """Check an AnnData and give its columns and labels their names here; see `PerturbationData.from_anndata`.
+) -> tuple[ad.AnnData, Scale, tuple[str, ...]]:
+    """The checked cells, their scale and notes on how it was found; see `PerturbationData.from_anndata`.
 
     `X` is copied once at most, and not at all if it is float32 (CSR or dense) and no cell is left out.
     """
     adata = adata.to_memory() if adata.isbacked else adata
     check_size(adata)
-    found = labels_of(adata, keys, default_context=default_context, drop_unlabelled=drop_unlabelled)
+    labels = labels_of(adata, keys, default_context=default_context, drop_unlabelled=drop_unlabelled)
     x = float32(adata.X)
-    decision = scale_of(adata, x, keys, said=scale, layers=layers)
-    x, decided = decision.converted(x), decision.scale
-    notes = [f"scale: {decided} ({decision.reason})"]
-    kept = found.labelled & ~_empty(x, adata.obs_names, decided, found.labelled, allowed=drop_empty)
-    n_unlabelled = int((~found.labelled).sum()) - found.n_other_controls
-    for what, n in (("label", n_unlabelled), ("single count", int((found.labelled & ~kept).sum()))):
+    decision = scale_of(adata, x, keys, user_scale=scale, layers=layers)
+    x, chosen_scale = decision.converted(x), decision.scale
+    notes = [f"scale: {chosen_scale} ({decision.reason})"]
+    keep = labels.labelled & ~_empty(x, adata.obs_names, chosen_scale, labels.labelled, allowed=drop_empty)
+    n_unlabelled = int((~labels.labelled).sum()) - labels.n_other_controls
+    for what, n in (("label", n_unlabelled), ("single count", int((labels.labelled & ~keep).sum()))):
         notes += [f"{n:,} cells without a {what} were left out"] if n else []
-    if not kept.any():
+    if not keep.any():
         msg = "no cells are left: all are without a label or empty. Look at the file with cycseq inspect."
         raise DataError(msg)
     var = _var(adata.var, notes)
-    obs = _obs(adata.obs, found)
+    obs = _obs(adata.obs, labels)
     for name in OBS:
-        check_names(obs.loc[kept, name].cat.remove_unused_categories().cat.categories, f"{name}s")
+        check_names(obs.loc[keep, name].cat.remove_unused_categories().cat.categories, f"{name}s")
     _unique(obs, var, make_unique=make_unique)
     out = ad.AnnData(X=x, obs=obs, var=var, uns=dict(adata.uns), obsm=dict(adata.obsm))
-    if written_by_us(adata, keys):
+    if written_by_cycseq(adata, keys):
         out.varm.update(adata.varm)
         out.layers.update({name: float32(adata.layers[name]) for name in adata.layers if name == PAIR})
-    out.uns["cycseq"] = {**mark_of(adata), "scale": decided}
+    out.uns["cycseq"] = {**mark_of(adata), "scale": chosen_scale}
     if decision.target_sum is not None:
         out.uns["cycseq"]["target_sum"] = decision.target_sum
-    return Admitted(adata=out if kept.all() else out[kept].copy(), scale=decided, notes=(*found.notes, *notes))
+    return out if keep.all() else out[keep].copy(), chosen_scale, (*labels.notes, *notes)
 
 
-def written_by_us(adata: ad.AnnData, keys: ObsKeys) -> bool:
+def written_by_cycseq(adata: ad.AnnData, keys: ObsKeys) -> bool:
     """Whether cycseq wrote the data and nothing else was said about their labels, which are then taken as they are."""
     return bool(mark_of(adata)) and keys == ObsKeys() and all(name in adata.obs for name in OBS)
 
 
 def labels_of(adata: ad.AnnData, keys: ObsKeys, *, default_context: str, drop_unlabelled: bool) -> CellLabels:
     """The labels of the cells; see `find_labels`."""
-    if written_by_us(adata, keys):
+    if written_by_cycseq(adata, keys):
         labels = adata.obs[list(OBS)].astype(str)
         if not labels_as_written(adata.obs[list(OBS)]):
             control = CONTROL if (labels["perturbation"] == CONTROL).any() else NO_CONTROL
@@ -108,24 +99,24 @@ def labels_of(adata: ad.AnnData, keys: ObsKeys, *, default_context: str, drop_un
     return find_labels(adata.obs, keys, default_context=default_context, drop_unlabelled=drop_unlabelled, genes=genes)
 
 
-def scale_of(adata: ad.AnnData, x: Matrix, keys: ObsKeys, *, said: str | None, layers: Sequence[str]) -> Decision:
-    """The scale and how it is known: as cycseq wrote it, as said, or found from the values (float32)."""
-    seen = look_at(x)
+def scale_of(adata: ad.AnnData, x: Matrix, keys: ObsKeys, *, user_scale: str | None, layers: Sequence[str]) -> Decision:
+    """The scale and how it is known: as cycseq wrote it, as the user says, or found from the values (float32)."""
+    values = summarize_values(x)
     written, unchanged = mark_of(adata).get("scale"), values_unchanged(adata)
-    if written_by_us(adata, keys) and written is not None and said in (None, written):
+    if written_by_cycseq(adata, keys) and written is not None and user_scale in (None, written):
         if written not in SCALES:
             raise unknown_name(str(written), "scale", SCALES, DataError)
-        if (unchanged or (unchanged is None and said)) and _may_be(written, seen):
-            check_finite(seen)
+        if (unchanged or (unchanged is None and user_scale)) and _may_be(written, values):
+            check_finite(values)
             return Decision(written, "as cycseq wrote it")
     if unchanged is not False:
-        return decide(x, seen, said, layers=layers)
+        return decide(x, values, user_scale, layers=layers)
     try:
-        decision = decide(x, seen, said, layers=layers)
+        decision = decide(x, values, user_scale, layers=layers)
     except DataError as err:
         msg = f"{CHANGED}: {err}"
         raise DataError(msg, option=err.option) from err
-    if said is None and decision.scale == written == "log1p" and decision.target_sum is None:
+    if user_scale is None and decision.scale == written == "log1p" and decision.target_sum is None:
         msg = (
             f"{CHANGED}, and what fractional values are now they do not tell: give the file as cycseq wrote it, or say "
             f"--scale log1p if they are still ln(1 + counts per {TARGET_SUM:,.0f})."
@@ -134,9 +125,9 @@ def scale_of(adata: ad.AnnData, x: Matrix, keys: ObsKeys, *, said: str | None, l
     return replace(decision, reason=f"{decision.reason}; {CHANGED}")
 
 
-def _may_be(scale: str, seen: Values) -> bool:
+def _may_be(scale: str, values: ValueSummary) -> bool:
     """Whether all values may be on a scale of which a sample is."""
-    return scale != "counts" or (not seen.n_fractional and seen.lowest >= 0)
+    return scale != "counts" or (not values.n_fractional and values.lowest >= 0)
 
 
 def check_size(adata: ad.AnnData) -> None:
@@ -188,7 +179,7 @@ def check_indices(values: Any) -> Any:
             check_indices(value)
     elif sp.issparse(values):
         try:
-            if max(values.shape) > MOST_ROWS:
+            if max(values.shape) > MAX_ROWS:
                 msg = f"shape {values.shape}"
                 raise ValueError(msg)
             if values.format in {"csr", "csc", "bsr"}:
@@ -256,7 +247,7 @@ def _empty(
     return empty
 
 
-def _obs(obs: pd.DataFrame, found: CellLabels) -> pd.DataFrame:
+def _obs(obs: pd.DataFrame, labels: CellLabels) -> pd.DataFrame:
     """The file's columns, texts as categories, with ours; a column whose name ours takes is kept under another."""
     out = obs.copy()
     out.index = pd.Index(out.index.astype(str), name=None)
@@ -264,7 +255,7 @@ def _obs(obs: pd.DataFrame, found: CellLabels) -> pd.DataFrame:
     for name in out.select_dtypes(["object", "string"]).columns:
         out[name] = pd.Categorical(out[name].where(out[name].isna(), out[name].astype(str)))
     for name in OBS:
-        ours = pd.Categorical(found.obs[name])
+        ours = pd.Categorical(labels.obs[name])
         if name in out and not (out[name].astype(str).to_numpy() == np.asarray(ours, dtype=str)).all():
             out[f"{name}_in_file"] = out[name]
         out[name] = ours

@@ -27,7 +27,7 @@ def write_adata(adata: ad.AnnData, path: Path) -> None:
         write_h5ad(adata, path)
 
 
-def brought_in(adata: ad.AnnData) -> ad.AnnData:
+def load_adata(adata: ad.AnnData) -> ad.AnnData:
     """The same object with its values in memory: it is changed."""
     if not in_memory(adata.X):
         adata.X = load(adata.X)
@@ -54,7 +54,7 @@ def digests(x: Matrix) -> list[bytes]:
     return [part.digest() for part in ((values, columns, ends) if is_sparse else (values,))]
 
 
-def most_bytes(adata: ad.AnnData) -> int:
+def max_bytes(adata: ad.AnnData) -> int:
     """What the data take at most when written; of stored values, by those of the first block."""
     if in_memory(adata.X):
         return sys.getsizeof(adata)

@@ -143,7 +143,7 @@ def _described(
         return labels_of(adata, keys, default_context=name, drop_unlabelled=drop_unlabelled)
 
     x = float32(adata.X)
-    scale = attempt(lambda: scale_of(adata, x, keys, said=settings.scale, layers=loaded.layers))
+    scale = attempt(lambda: scale_of(adata, x, keys, user_scale=settings.scale, layers=loaded.layers))
     if scale is not None:
         notes.append(f"scale: {scale.scale} ({scale.reason})")
         if scale.scale == "scaled":

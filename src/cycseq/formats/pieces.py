@@ -17,7 +17,7 @@ from cycseq.data.dataset import DATA_ENDINGS, PerturbationData
 from cycseq.data.posterior import CONDITIONS
 from cycseq.data.validate import OBS
 from cycseq.data.values import write_adata
-from cycseq.formats.readers.stored import stay_in_file
+from cycseq.formats.readers.stored import open_stored
 from cycseq.io.files import check_output, whole
 from cycseq.matrix.stored import concatenated
 
@@ -106,6 +106,6 @@ def _kept(piece: ad.AnnData, path: Path) -> _Piece:
     ad.AnnData(X=piece.X, layers=piece.layers).write_h5ad(path)
     light = ad.AnnData(obs=piece.obs, var=piece.var, uns=piece.uns, obsm=piece.obsm, varm=piece.varm)
     with h5py.File(path) as file:
-        values = {"X": stay_in_file(file["X"], piece.n_obs)}
-        values |= {name: stay_in_file(file["layers"][name], piece.n_obs) for name in piece.layers}
+        values = {"X": open_stored(file["X"], piece.n_obs)}
+        values |= {name: open_stored(file["layers"][name], piece.n_obs) for name in piece.layers}
     return _Piece(light, values)

@@ -13,12 +13,12 @@ import pandas as pd
 from cycseq.data.control_labels import names_of
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.mark import values_unchanged
-from cycseq.data.scale import HIGHEST_LOG1P, look_at
+from cycseq.data.scale import HIGHEST_LOG1P, summarize_values
 from cycseq.data.usual_names import NO_CONTROL
 from cycseq.data.validate import float32
 from cycseq.errors import DataError
 from cycseq.formats.read import default_context, load
-from cycseq.formats.readers.base import FileContents, numbered
+from cycseq.formats.readers.base import FileContents, are_numbers
 from cycseq.formats.settings import ReadSettings
 from cycseq.matrix.arrays import in_memory
 from cycseq.preparation.same_scale import check_same_scale
@@ -64,7 +64,7 @@ def read_predicted(path: Path, settings: ReadSettings, real: PerturbationData) -
 
 def _read(path: Path, settings: ReadSettings, real: PerturbationData) -> PerturbationData:
     loaded = load(path, settings)
-    if numbered(loaded.adata.var_names) and not numbered(pd.Index(real.genes)):
+    if are_numbers(loaded.adata.var_names) and not are_numbers(pd.Index(real.genes)):
         msg = (
             f"the genes of {path} have numbers instead of names (State writes its predictions so): say --genes-file FILE, "
             "one name a line in the order of the columns."
@@ -93,7 +93,7 @@ def _slightly_below_zero(loaded: FileContents) -> str:
     x: Any = float32(loaded.adata.X)
     if not in_memory(x):  # what may lie below zero is looked for in values that fit into memory
         return ""
-    seen = look_at(x)
+    seen = summarize_values(x)
     values = x if isinstance(x, np.ndarray) else x.data
     if seen.lowest >= 0 or seen.n_broken or not seen.n_fractional or seen.highest > HIGHEST_LOG1P:
         return ""

@@ -19,14 +19,14 @@ VALUES = {
 }
 
 
-def layout_named(name: str) -> Layout:
+def find_layout(name: str) -> Layout:
     """The layout; raises `SettingsError` for a name that does not exist."""
     if name not in LAYOUTS:
         raise unknown_name(name, "layout", LAYOUTS)
     return LAYOUTS[name]
 
 
-def of_contexts(data: PerturbationData, contexts: Sequence[str]) -> PerturbationData:
+def select_contexts(data: PerturbationData, contexts: Sequence[str]) -> PerturbationData:
     """The cells of these contexts, of all where none is named; raises `DataError` for one that does not exist."""
     for context in contexts:
         if context not in data.contexts:
@@ -71,7 +71,7 @@ def write_as(
     FileError
         If the output exists or cannot be written.
     """
-    chosen = layout_named(layout)
+    chosen = find_layout(layout)
     if chosen.needs_real != (real is not None):
         cure = "say --real REAL.h5ad." if real is None else "leave --real out."
         msg = f"{chosen.name} is {chosen.what}: {cure}"

@@ -31,13 +31,13 @@ def check_checksum(path: Path, cure: str) -> None:
     cure
         What to do about it, as a sentence.
     """
-    known = _known(path.parent)
-    if known is None:
+    checksums = _read_checksums(path.parent)
+    if checksums is None:
         return
-    if path.name not in known:
+    if path.name not in checksums:
         msg = f"{path.with_name(CHECKSUMS)} is truncated or was altered: it does not name {path.name}. {cure}"
         raise FileError(msg)
-    _compare(path, known[path.name], cure)
+    _compare(path, checksums[path.name], cure)
 
 
 def check_store(folder: Path, cure: str) -> None:
@@ -45,31 +45,31 @@ def check_store(folder: Path, cure: str) -> None:
 
     zarr takes a part of an array that is gone for zeros.
     """
-    known = _known(folder) or {}
-    outside = next((name for name in known if Path(name).is_absolute() or ".." in Path(name).parts), None)
+    checksums = _read_checksums(folder) or {}
+    outside = next((name for name in checksums if Path(name).is_absolute() or ".." in Path(name).parts), None)
     if outside is not None:
         msg = f"{folder / CHECKSUMS} was altered: it names {outside}, which lies elsewhere. {cure}"
         raise FileError(msg)
-    gone = next((name for name in known if not (folder / name).is_file()), None)
+    gone = next((name for name in checksums if not (folder / name).is_file()), None)
     if gone is not None:
         msg = f"{folder} is not whole: {gone} is missing. {cure}"
         raise FileError(msg)
-    if sum((folder / name).stat().st_size for name in known) <= HASHED:
-        for name, digest in known.items():
+    if sum((folder / name).stat().st_size for name in checksums) <= HASHED:
+        for name, digest in checksums.items():
             _compare(folder / name, digest, cure)
 
 
-def _known(folder: Path) -> dict[str, str] | None:
+def _read_checksums(folder: Path) -> dict[str, str] | None:
     """The checksums by name; None where there are none."""
-    said = folder / CHECKSUMS
-    if not said.is_file():
+    file = folder / CHECKSUMS
+    if not file.is_file():
         return None
-    lines = said.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
     return {name: digest for digest, _, name in (line.partition("  ") for line in lines) if name}
 
 
-def _compare(path: Path, known: str, cure: str) -> None:
-    if sha256(path) != known:
+def _compare(path: Path, expected: str, cure: str) -> None:
+    if sha256(path) != expected:
         msg = (
             f"{path} is truncated or was altered: its SHA-256 is not the one in {CHECKSUMS}. {cure} If you changed it "
             f"yourself, delete {CHECKSUMS}."

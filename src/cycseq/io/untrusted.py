@@ -30,7 +30,7 @@ CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 """What no name may hold: control characters (terminals obey them) and halves of characters (no file can hold them)."""
 
 
-def most_bytes(packed: int) -> float:
+def max_bytes(packed: int) -> float:
     """How many bytes a file of this size may unpack to.
 
     Raises
@@ -38,13 +38,13 @@ def most_bytes(packed: int) -> float:
     SettingsError
         If `CYCSEQ_UNPACK` is set to something else than a number above 0 or ``none``.
     """
-    said = os.environ.get(UNPACK, "").strip().lower()
-    if said == "none":
+    setting = os.environ.get(UNPACK, "").strip().lower()
+    if setting == "none":
         return float("inf")
-    if said and not re.fullmatch(r"\d{1,9}", said):
-        msg = f"{UNPACK} is {said!r}, but must be a whole number (times that a file may grow), or none for no limit."
+    if setting and not re.fullmatch(r"\d{1,9}", setting):
+        msg = f"{UNPACK} is {setting!r}, but must be a whole number (times that a file may grow), or none for no limit."
         raise SettingsError(msg)
-    return max(ALWAYS, (int(said) if said else RATIO) * packed)
+    return max(ALWAYS, (int(setting) if setting else RATIO) * packed)
 
 
 def check_unpacked(path: Path, n_bytes: int, packed: int | None = None) -> None:
@@ -60,7 +60,7 @@ def check_unpacked(path: Path, n_bytes: int, packed: int | None = None) -> None:
         Bytes on the disk; None looks.
     """
     packed = path.stat().st_size if packed is None else packed
-    if n_bytes > most_bytes(packed):
+    if n_bytes > max_bytes(packed):
         msg = (
             f"{path} has {packed:,} bytes but unpacks to {n_bytes:,} or more, beyond what is safe to read unasked. If you "
             f"trust it, say {UNPACK}=none before the command."
@@ -85,7 +85,7 @@ class _Counted(io.RawIOBase):
     def __init__(self, source: Any, path: Path) -> None:
         self.source, self.path, self.done = source, path, 0
         self.packed = path.stat().st_size
-        self.most = most_bytes(self.packed)
+        self.most = max_bytes(self.packed)
 
     def readable(self) -> bool:
         return True
@@ -107,19 +107,19 @@ def parse_json(text: str) -> dict[str, Any]:
         If the text is no JSON, is no object, is nested beyond reason, names a key twice, or holds what is no character.
     """
     try:
-        said = json.loads(text, object_pairs_hook=_each_key_once)
+        content = json.loads(text, object_pairs_hook=_each_key_once)
     except RecursionError as err:
         msg = "it is nested too deeply"
         raise ValueError(msg) from err
-    if not isinstance(said, dict):
-        msg = f"it holds {'a list' if isinstance(said, list) else 'one value'} where a table is expected"
+    if not isinstance(content, dict):
+        msg = f"it holds {'a list' if isinstance(content, list) else 'one value'} where a table is expected"
         raise ValueError(msg)
-    if _deeper(said, DEEPEST):
+    if _deeper(content, DEEPEST):
         msg = "it is nested too deeply"
         raise ValueError(msg)
     if re.search(r"\\u[dD][89a-fA-F]", text):
-        json.dumps(said, ensure_ascii=False).encode()  # raises UnicodeEncodeError, which is a ValueError
-    return said
+        json.dumps(content, ensure_ascii=False).encode()  # raises UnicodeEncodeError, which is a ValueError
+    return content
 
 
 def read_json(path: Path, cure: str) -> dict[str, Any]:
@@ -210,21 +210,21 @@ def as_file_error(path: Path, cure: str) -> Iterator[None]:
         raise FileError(msg) from err
 
 
-def our_command(said: Any) -> str:
+def cycseq_command(command: Any) -> str:
     """A recorded command line, each word quoted, as a user may copy it; empty where it is none of cycseq."""
     try:
-        words = shlex.split(said) if isinstance(said, str) else []
+        words = shlex.split(command) if isinstance(command, str) else []
     except ValueError:
         words = []
     return shlex.join(words) if words[:1] == ["cycseq"] else ""
 
 
-def unlike(said: dict[str, Any], kinds: Mapping[str, type | UnionType | tuple[type, ...]]) -> list[str]:
+def wrong_kinds(record: dict[str, Any], kinds: Mapping[str, type | UnionType | tuple[type, ...]]) -> list[str]:
     """The names whose value is missing from an object, or is of another kind than it must be.
 
     A list of texts is said as ``(list, str)``.
     """
-    return [name for name, kind in kinds.items() if name not in said or not _is(said[name], kind)]
+    return [name for name, kind in kinds.items() if name not in record or not _is(record[name], kind)]
 
 
 def _is(value: Any, kind: type | UnionType | tuple[type, ...]) -> bool:

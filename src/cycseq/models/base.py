@@ -23,10 +23,10 @@ from cycseq.data.scale import SCALES, Scale
 from cycseq.errors import FileError, ModelError, SettingsError, check_at_least
 from cycseq.io.checksums import check_checksum, write_checksums
 from cycseq.io.files import whole
-from cycseq.io.untrusted import as_file_error, read_json, unlike
+from cycseq.io.untrusted import as_file_error, read_json, wrong_kinds
 from cycseq.matrix.arrays import Cells
 from cycseq.models.card import CARD, model_card
-from cycseq.preparation.merge import joined
+from cycseq.preparation.merge import join
 
 TENSORS, DESCRIPTION = "model.safetensors", "model.json"
 TEXTS = (list, str)
@@ -157,7 +157,7 @@ class Model(ABC):
             If they are all controls.
         """
         self.check_settings()
-        data = joined(train, validation).require("log1p", self.name)
+        data = join(train, validation).require("log1p", self.name)
         if not data.perturbations:
             msg = f"{self.name} cannot learn: the training cells are all controls. Give it perturbed cells as well."
             raise ModelError(msg)
@@ -314,7 +314,7 @@ def read_description(folder: Path) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError) as err:
         msg = f"{folder} holds no saved model: {DESCRIPTION} is missing. Name the folder that cycseq fit wrote."
         raise FileError(msg) from err
-    lacking = unlike(description, RECORDED)
+    lacking = wrong_kinds(description, RECORDED)
     if lacking:
         msg = f"{path} is damaged: it does not say {', '.join(lacking)}. {AGAIN}"
         raise FileError(msg)

@@ -16,7 +16,7 @@ from cycseq.data.validate import PAIR
 from cycseq.errors import DataError, MissingPackageError
 from cycseq.matrix.arrays import Cells, Codes, in_memory, to_dense
 
-FEWEST_CONTROLS = 2
+MIN_CONTROLS = 2
 """ComBat estimates a spread in every batch."""
 
 
@@ -75,7 +75,7 @@ def correct_batches(data: PerturbationData, *, spread: bool = False) -> Perturba
     if (groups < 0).all():
         note = (
             f"ComBat changed nothing: of {len(batches)} batches no two share a context in which both have at least "
-            f"{FEWEST_CONTROLS} control cells (--batch-key names the column of the batches)"
+            f"{MIN_CONTROLS} control cells (--batch-key names the column of the batches)"
         )
         return PerturbationData(adata=data.adata, scale=data.scale, notes=(*data.notes, note))
     if not in_memory(data.x):
@@ -107,14 +107,14 @@ def correct_batches(data: PerturbationData, *, spread: bool = False) -> Perturba
     if left.any():
         notes.append(
             f"{int(left.sum()):,} cells of {len(batches) - n_corrected} batches stayed as they were: their batch is the "
-            f"only one of its contexts, or has fewer than {FEWEST_CONTROLS} control cells"
+            f"only one of its contexts, or has fewer than {MIN_CONTROLS} control cells"
         )
     return PerturbationData(adata=adata, scale=data.scale, notes=(*data.notes, *notes))
 
 
 def _comparable(batch: Codes, context: Codes, n_batches: int, n_contexts: int) -> Int[np.ndarray, "batches"]:
     """The group of every batch that control cells connect; -1 for a batch with none beside it or too few cells."""
-    enough = np.bincount(batch, minlength=n_batches) >= FEWEST_CONTROLS
+    enough = np.bincount(batch, minlength=n_batches) >= MIN_CONTROLS
     used = enough[batch]
     edges = sp.coo_matrix(
         (np.ones(int(used.sum())), (batch[used], n_batches + context[used])), shape=(n_batches + n_contexts,) * 2

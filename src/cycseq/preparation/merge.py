@@ -16,7 +16,7 @@ from cycseq.data.validate import OBS
 from cycseq.errors import DataError
 from cycseq.matrix.arrays import store_alike
 
-FEWEST_GENES = 10
+MIN_GENES = 10
 
 
 def merge(inputs: Sequence[PerturbationData], names: Sequence[str] | None = None) -> PerturbationData:
@@ -44,35 +44,35 @@ def merge(inputs: Sequence[PerturbationData], names: Sequence[str] | None = None
         raise DataError(msg)
     if len(inputs) == 1:
         return inputs[0]
-    called = _distinct(names or [f"input{i}" for i in range(1, len(inputs) + 1)])
-    _check_scales(inputs, called)
-    genes = common_genes(inputs, called)
-    collide = _collide(inputs, called)
+    names_used = _distinct(names or [f"input{i}" for i in range(1, len(inputs) + 1)])
+    _check_scales(inputs, names_used)
+    genes = common_genes(inputs, names_used)
+    collide = _collide(inputs, names_used)
     parts = []
-    for data, name in zip(inputs, called, strict=True):
+    for data, name in zip(inputs, names_used, strict=True):
         same_genes = data.genes == genes
         part = data.adata if same_genes else data.adata[:, genes]
-        own = ad.AnnData(X=part.X, obs=part.obs.copy(), var=part.var.copy(), layers=part.layers, varm=part.varm)
-        own.obs["batch"] = [f"{name}/{batch}" for batch in own.obs["batch"]]
-        own.obs["input"] = name
+        renamed = ad.AnnData(X=part.X, obs=part.obs.copy(), var=part.var.copy(), layers=part.layers, varm=part.varm)
+        renamed.obs["batch"] = [f"{name}/{batch}" for batch in renamed.obs["batch"]]
+        renamed.obs["input"] = name
         if collide:
-            own.obs_names = [f"{name}/{cell}" for cell in own.obs_names]
-        parts.append(own)
+            renamed.obs_names = [f"{name}/{cell}" for cell in renamed.obs_names]
+        parts.append(renamed)
     whole = ad.concat(_all_stored(parts), join="inner", merge="same")
     for column in whole.obs.columns:
         if column in OBS or whole.obs[column].dtype == object:
             whole.obs[column] = pd.Categorical(whole.obs[column].astype(object))
     if any("source_cells" in data.adata.obsm for data in inputs):
         whole.obsm["source_cells"] = _source_cells(inputs)
-    origin = [{"name": name, **data.provenance()} for data, name in zip(inputs, called, strict=True)]
+    origin = [{"name": name, **data.provenance()} for data, name in zip(inputs, names_used, strict=True)]
     whole.uns["cycseq"] = {"scale": inputs[0].scale, "merged": json.dumps(origin)}
     lost = max(len(data.genes) for data in inputs) - len(genes)
-    notes = [f"{len(inputs)} inputs were merged ({', '.join(called)}): {len(genes):,} genes are common to all"]
+    notes = [f"{len(inputs)} inputs were merged ({', '.join(names_used)}): {len(genes):,} genes are common to all"]
     notes += [f"up to {lost:,} genes of an input are not in all others and were dropped"] if lost else []
     notes.append("batches were prefixed with the input's name")
     notes += ["cells were prefixed with the input's name, because some are called alike"] if collide else []
-    heard = [f"{name}: {note}" for data, name in zip(inputs, called, strict=True) for note in data.notes]
-    return PerturbationData(adata=whole, scale=inputs[0].scale, notes=(*heard, *notes))
+    input_notes = [f"{name}: {note}" for data, name in zip(inputs, names_used, strict=True) for note in data.notes]
+    return PerturbationData(adata=whole, scale=inputs[0].scale, notes=(*input_notes, *notes))
 
 
 def _source_cells(inputs: Sequence[PerturbationData]) -> sp.csr_matrix:
@@ -85,7 +85,7 @@ def common_genes(inputs: Sequence[PerturbationData], names: Sequence[str]) -> li
     """The genes that all inputs have, in the order of the first; raises `DataError` if there are hardly any."""
     shared = set(inputs[0].genes).intersection(*(data.genes for data in inputs[1:]))
     smallest = min(len(data.genes) for data in inputs)
-    if len(shared) < min(FEWEST_GENES, smallest) or not shared:
+    if len(shared) < min(MIN_GENES, smallest) or not shared:
         first = set(inputs[0].genes)
         other = min(range(1, len(inputs)), key=lambda i: len(first.intersection(inputs[i].genes)))
         one, two = inputs[0].genes, inputs[other].genes
@@ -109,9 +109,9 @@ def _why_different(one: list[str], two: list[str]) -> str:
 
     if ensembl(one) != ensembl(two):
         return "One uses Ensembl identifiers and the other symbols: name the genes alike in both files."
-    if len(without_version(one) & without_version(two)) >= FEWEST_GENES:
+    if len(without_version(one) & without_version(two)) >= MIN_GENES:
         return "They differ in the version after the dot of the identifiers: remove it in both files."
-    if len(folded(one) & folded(two)) >= FEWEST_GENES:
+    if len(folded(one) & folded(two)) >= MIN_GENES:
         return "They differ in upper and lower case (human and mouse symbols?): write them alike in both files."
     return "Are they of one species, and named by the same kind of identifier?"
 
@@ -142,7 +142,7 @@ def _distinct(names: Sequence[str]) -> list[str]:
     return [str(name) for name in ad.utils.make_index_unique(pd.Index(list(names)))]
 
 
-def joined(first: PerturbationData, second: PerturbationData | None) -> PerturbationData:
+def join(first: PerturbationData, second: PerturbationData | None) -> PerturbationData:
     """Parts of one data set together, in the genes of the first: the cells of the second that the first lacks are added."""
     if second is None:
         return first
@@ -162,8 +162,8 @@ def _all_stored(parts: Sequence[ad.AnnData]) -> list[ad.AnnData]:
     stored = iter(alike)
     for part in parts:
         x, layers = next(stored), {name: next(stored) for name in part.layers}
-        own = ad.AnnData(X=x, obs=part.obs, var=part.var, uns=part.uns, layers=layers)
-        own.obsm.update(part.obsm)
-        own.varm.update(part.varm)
-        out.append(own)
+        renamed = ad.AnnData(X=x, obs=part.obs, var=part.var, uns=part.uns, layers=layers)
+        renamed.obsm.update(part.obsm)
+        renamed.varm.update(part.varm)
+        out.append(renamed)
     return out

@@ -108,12 +108,12 @@ def _draw(
     shares = _shared_out(n_cells, draws)
     drawn = []
     for number, share in zip(batches, shares, strict=True):
-        own = rows[batch == number]
-        if len(own) < k:
-            places = rng.integers(len(own), size=(share, k))
+        cells_of_batch = rows[batch == number]
+        if len(cells_of_batch) < k:
+            places = rng.integers(len(cells_of_batch), size=(share, k))
         else:
-            places = rng.random((share, len(own))).argpartition(k - 1, axis=1)[:, :k]
-        drawn.append(own[places])
+            places = rng.random((share, len(cells_of_batch))).argpartition(k - 1, axis=1)[:, :k]
+        drawn.append(cells_of_batch[places])
     return np.concatenate(drawn), np.repeat(batches, shares)
 
 
@@ -136,9 +136,9 @@ def _sums(x: Matrix, counted: sp.csr_matrix) -> Float[np.ndarray, "metacells gen
     sums = np.zeros((counted.shape[0], x.shape[1]), dtype=np.float32)
     columns = sp.csc_matrix(counted)
     for cells, block in by_block(x, load):
-        own = sp.csr_matrix(columns[:, cells])
+        weights = sp.csr_matrix(columns[:, cells])
         for start in range(0, len(sums), ROWS):
-            part = own[start : start + ROWS]
+            part = weights[start : start + ROWS]
             present = np.flatnonzero(np.diff(part.indptr))
             sums[start + present] += to_dense(part[present] @ block)
     return sums

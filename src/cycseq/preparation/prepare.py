@@ -19,13 +19,13 @@ from cycseq.preparation.batch_correction import correct_batches
 from cycseq.preparation.merge import merge
 from cycseq.preparation.metacells import metacells
 from cycseq.preparation.normalise import library_sizes, log_normalised
+from cycseq.preparation.quality import CellSelection
 from cycseq.preparation.selection import (
-    ChosenCells,
     check_contexts,
     check_names,
-    chosen_cells,
-    chosen_genes,
-    without_small_conditions,
+    choose_cells,
+    choose_genes,
+    drop_small_conditions,
 )
 from cycseq.preparation.settings import PrepareSettings, check_settings
 
@@ -70,23 +70,30 @@ def prepare(
         refuse_scaled(data)
     check_names(inputs, (*settings.leave_out, *settings.hold_out))
     sizes = [library_sizes(data.x) if data.scale == "counts" else None for data in inputs]
-    kept = [chosen_cells(data, size, settings) for data, size in zip(inputs, sizes, strict=True)]
-    told = [_with_sizes(data, size, cells) for data, size, cells in zip(inputs, sizes, kept, strict=True)]
-    stay = [i for i, cells in enumerate(kept) if cells.cells.any()]
-    if not stay:
-        msg = f"no cells are left: {'; '.join(note for cells in kept for note in cells.notes)}. Leave out less (--leave-out)."
+    selections = [choose_cells(data, size, settings) for data, size in zip(inputs, sizes, strict=True)]
+    inputs_with_sizes = [
+        _with_sizes(data, size, cells) for data, size, cells in zip(inputs, sizes, selections, strict=True)
+    ]
+    nonempty = [i for i, cells in enumerate(selections) if cells.cells.any()]
+    if not nonempty:
+        msg = f"no cells are left: {'; '.join(note for cells in selections for note in cells.notes)}. Leave out less (--leave-out)."
         raise DataError(msg)
-    if len(stay) == 1:
-        data, rows = told[stay[0]], kept[stay[0]].cells
+    if len(nonempty) == 1:
+        data, rows = inputs_with_sizes[nonempty[0]], selections[nonempty[0]].cells
     else:
-        cells = [told[i] if kept[i].cells.all() else told[i].take(kept[i].cells) for i in stay]
-        data = merge(cells, [names[i] for i in stay] if names else None)
+        cells = [
+            inputs_with_sizes[i] if selections[i].cells.all() else inputs_with_sizes[i].take(selections[i].cells)
+            for i in nonempty
+        ]
+        data = merge(cells, [names[i] for i in nonempty] if names else None)
         rows = np.ones(data.n_cells, dtype=bool)
-    emptied = tuple(note for i, cells in enumerate(kept) if i not in stay for note in cells.notes)
+    empty_notes = tuple(note for i, cells in enumerate(selections) if i not in nonempty for note in cells.notes)
     check_contexts(data, rows)
-    large = without_small_conditions(data, rows, settings.min_cells_per_condition)
-    genes = chosen_genes(data, large.cells, settings)
-    prepared = _normalised(data, large.cells, genes.genes, notes=(*data.notes, *emptied, *large.notes, *genes.notes))
+    large = drop_small_conditions(data, rows, settings.min_cells_per_condition)
+    genes = choose_genes(data, large.cells, settings)
+    prepared = _normalised(
+        data, large.cells, genes.genes, notes=(*data.notes, *empty_notes, *large.notes, *genes.notes)
+    )
     check_contexts(prepared, np.ones(prepared.n_cells, dtype=bool))
     if settings.combat:
         prepared = correct_batches(prepared, spread=settings.combat_spread)
@@ -116,9 +123,9 @@ def as_log1p(data: PerturbationData) -> PerturbationData:
         return data
     if not data.n_cells:
         return PerturbationData(adata=data.adata, scale="log1p", notes=data.notes)
-    every = np.ones(data.n_cells, dtype=bool)
-    told = _with_sizes(data, library_sizes(data.x), ChosenCells(every, ()))
-    return _normalised(told, every, np.ones(len(data.genes), dtype=bool), notes=data.notes)
+    all_cells = np.ones(data.n_cells, dtype=bool)
+    with_sizes = _with_sizes(data, library_sizes(data.x), CellSelection(all_cells, ()))
+    return _normalised(with_sizes, all_cells, np.ones(len(data.genes), dtype=bool), notes=data.notes)
 
 
 def refuse_scaled(data: PerturbationData) -> None:
@@ -129,7 +136,7 @@ def refuse_scaled(data: PerturbationData) -> None:
 
 
 def _with_sizes(
-    data: PerturbationData, sizes: Float[np.ndarray, "cells"] | None, chosen: ChosenCells
+    data: PerturbationData, sizes: Float[np.ndarray, "cells"] | None, chosen: CellSelection
 ) -> PerturbationData:
     """The same data with the library sizes as obs columns; the matrix is shared, not copied."""
     obs = data.adata.obs.copy()
@@ -164,17 +171,17 @@ def _normalised(
         varm={name: values[genes] for name, values in given.varm.items()},
         layers={name: submatrix(layer, rows, genes) for name, layer in given.layers.items()},
     )
-    said = {**adata.uns.get("cycseq", {}), "scale": "log1p"}
+    record = {**adata.uns.get("cycseq", {}), "scale": "log1p"}
     if data.scale == "counts":
         adata.X = log_normalised(adata.X, adata.obs["total_counts"].to_numpy(np.float64))
         if PAIR in adata.layers:
             sizes = adata.obs["pair_total_counts"].to_numpy(np.float64)
             adata.layers[PAIR] = log_normalised(adata.layers[PAIR], sizes)
-        said["target_sum"] = TARGET_SUM
+        record["target_sum"] = TARGET_SUM
         notes += (f"counts were normalised to {TARGET_SUM:,.0f} a cell, then log1p (natural logarithm)",)
     else:
         notes += ("the values are log1p already: they were not normalised again",)
-    adata.uns["cycseq"] = said
+    adata.uns["cycseq"] = record
     empty = empty_cells(adata.X)
     if empty.all():
         msg = "no cell has a count in the genes that were kept: keep more with --genes all."

@@ -17,18 +17,18 @@ MITOCHONDRIAL = "mt-"
 
 
 @dataclass(frozen=True)
-class PassingCells:
-    """Which cells pass, and why the others do not."""
+class CellSelection:
+    """Cells to keep, among all of a data set."""
 
-    kept: Bool[np.ndarray, "cells"]
+    cells: Bool[np.ndarray, "cells"]
     notes: tuple[str, ...]
-    """A sentence for every limit that dropped cells; a cell is counted at the first limit that it fails."""
+    """A sentence for every reason why cells are left out."""
 
 
-def passing_cells(
+def check_cells(
     x: Matrix, genes: list[str], sizes: Float[np.ndarray, "cells"] | None, limits: CellLimits
-) -> PassingCells:
-    """Which cells keep within the limits.
+) -> CellSelection:
+    """Which cells keep within the limits; a cell is counted at the first limit that it fails.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def passing_cells(
         n = int((kept & fails).sum())
         kept &= ~fails
         notes += [f"{n:,} cells with {why} were dropped"] if n else []
-    return PassingCells(kept, tuple(notes))
+    return CellSelection(kept, tuple(notes))
 
 
 def genes_expressed(x: Matrix) -> Int[np.ndarray, "cells"]:

@@ -16,7 +16,7 @@ from cycseq.preparation.prepare import as_log1p
 
 CELLS = 400
 """Cells of each side that are looked at."""
-FEWEST_GENES = 20
+MIN_GENES = 20
 VARIED = 0.25
 """Where the means of genes vary by a smaller share of their mean, a change of scale looks like any shift of all genes."""
 FACTORS = np.geomspace(1e-3, 1e3, 61)
@@ -70,21 +70,21 @@ def check_same_scale(predicted: PerturbationData, real: PerturbationData) -> Non
     check_totals(target_sum(predicted), target_sum(real), "the predicted cells", "the real ones")
     real_genes = set(real.genes)
     genes = [gene for gene in predicted.genes if gene in real_genes]
-    if len(genes) < FEWEST_GENES or "scaled" in {predicted.scale, real.scale}:
+    if len(genes) < MIN_GENES or "scaled" in {predicted.scale, real.scale}:
         return
-    shown = _cells(predicted, genes, predicted.contexts).mean(axis=0)
+    predicted_mean = _cells(predicted, genes, predicted.contexts).mean(axis=0)
     cells = _cells(real, genes, predicted.contexts)
     mean = cells.mean(axis=0)
     if mean.std() < VARIED * mean.mean():
         return
-    size, now = float(np.linalg.norm(shown)), _distance(shown, mean)
+    size, distance = float(np.linalg.norm(predicted_mean)), _distance(predicted_mean, mean)
     counts = np.expm1(cells)
     others = {f"logarithms of counts per {factor * TARGET_SUM:,.0f}": np.log1p(factor * counts).mean(axis=0)
               for factor in FACTORS if not ALIKE[0] <= factor <= ALIKE[1]}  # fmt: skip
     others |= {f"log{base}": mean / np.log(base) for base in (2, 10)}
-    nearest = min(others, key=lambda name: _distance(shown, others[name]))
-    best = _distance(shown, others[nearest])
-    if best * EXPLAINED < now and best < CLOSE * size:
+    nearest = min(others, key=lambda name: _distance(predicted_mean, others[name]))
+    best = _distance(predicted_mean, others[nearest])
+    if best * EXPLAINED < distance and best < CLOSE * size:
         option = "--predicted-scale log2" if nearest == "log2" else ""
         cure = f"say {option}" if option else "give them as counts, or as ln(1 + counts per 10,000)"
         msg = (
@@ -96,12 +96,12 @@ def check_same_scale(predicted: PerturbationData, real: PerturbationData) -> Non
 
 def _cells(data: PerturbationData, genes: list[str], contexts: Sequence[str]) -> np.ndarray:
     """Some cells of these contexts (of all, where none of them is there), log1p, of these genes."""
-    here = data.adata.obs["context"].isin(contexts).to_numpy()
-    here |= not here.any()
+    in_contexts = data.adata.obs["context"].isin(contexts).to_numpy()
+    in_contexts |= not in_contexts.any()
     rows = rows_read_fast(data.x, SAMPLE)
-    rows = rows[here[rows]] if here[rows].any() else rows
-    some = as_log1p(data.take(rows[:: max(1, len(rows) // CELLS)]))
-    return to_dense(some.with_genes(genes).x).astype(np.float64)
+    rows = rows[in_contexts[rows]] if in_contexts[rows].any() else rows
+    chosen = as_log1p(data.take(rows[:: max(1, len(rows) // CELLS)]))
+    return to_dense(chosen.with_genes(genes).x).astype(np.float64)
 
 
 def _distance(one: Profile, other: Profile) -> float:

@@ -13,38 +13,30 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import DataError, unknown_name
 from cycseq.preparation.normalise import cells_expressing, gene_moments
-from cycseq.preparation.quality import passing_cells
+from cycseq.preparation.quality import CellSelection, check_cells
 from cycseq.preparation.settings import PrepareSettings
 from cycseq.preparation.variable_genes import variable_genes
 
-FEWEST_CONTROLS = 2
+MIN_CONTROLS = 2
 """Control cells that a context must have."""
 
 
 @dataclass(frozen=True)
-class ChosenCells:
-    """Cells that stay, among all of a data set."""
-
-    cells: Bool[np.ndarray, "cells"]
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class ChosenGenes:
+class GeneSelection:
     """Genes that stay, among all of a data set."""
 
     genes: Bool[np.ndarray, "genes"]
     notes: tuple[str, ...]
 
 
-def chosen_cells(
+def choose_cells(
     data: PerturbationData, sizes: Float[np.ndarray, "cells"] | None, settings: PrepareSettings
-) -> ChosenCells:
+) -> CellSelection:
     """The cells of one input that are kept."""
     left_out = _named(data, settings.leave_out)
     combined = np.array([settings.singles_only and len(c.parts) > 1 for c in data.conditions()], dtype=bool)
-    quality = passing_cells(data.x, data.genes, sizes, settings.limits())
-    kept = quality.kept & ~(left_out | combined)[data.condition_codes]
+    quality = check_cells(data.x, data.genes, sizes, settings.limits())
+    kept = quality.cells & ~(left_out | combined)[data.condition_codes]
     notes = list(quality.notes)
     for why, which in (("left out by name", left_out), ("combinations", combined & ~left_out)):
         n = int(which[data.condition_codes].sum())
@@ -52,7 +44,7 @@ def chosen_cells(
     if not kept.any() and not left_out.all():
         msg = f"no cells are left of {', '.join(data.contexts)}: {'; '.join(notes)}. Loosen the limits."
         raise DataError(msg)
-    return ChosenCells(kept, tuple(notes))
+    return CellSelection(kept, tuple(notes))
 
 
 def check_names(inputs: Sequence[PerturbationData], texts: Sequence[str]) -> None:
@@ -74,7 +66,7 @@ def check_contexts(data: PerturbationData, rows: Bool[np.ndarray, "cells"]) -> N
     """Raise `DataError` if a context that keeps cells has no control cell, or only one."""
     obs = data.adata.obs[rows]
     n_controls = (obs["perturbation"] == CONTROL).groupby(obs["context"].astype(str)).sum()
-    few = n_controls[n_controls < FEWEST_CONTROLS]
+    few = n_controls[n_controls < MIN_CONTROLS]
     if few.empty:
         return
     context, cure = few.index[0], f"--leave-out {shlex.quote(','.join(few.index))}"
@@ -82,25 +74,25 @@ def check_contexts(data: PerturbationData, rows: Bool[np.ndarray, "cells"]) -> N
     others = f"; {len(few)} contexts have too few" if len(few) > 1 else ""
     msg = (
         f"{found} in context {context!r} ({int((obs['context'] == context).sum()):,} cells{others}): every context "
-        f"needs at least {FEWEST_CONTROLS}, because a response is a difference to them. Add the control cells, or "
+        f"needs at least {MIN_CONTROLS}, because a response is a difference to them. Add the control cells, or "
         f"say {cure}."
     )
     raise DataError(msg, option=cure)
 
 
-def without_small_conditions(data: PerturbationData, rows: Bool[np.ndarray, "cells"], least: int) -> ChosenCells:
+def drop_small_conditions(data: PerturbationData, rows: Bool[np.ndarray, "cells"], least: int) -> CellSelection:
     """Without the perturbed conditions that have too few cells among these rows."""
     n_cells = np.bincount(data.condition_codes[rows], minlength=len(data.conditions()))
     perturbed = np.array([not c.is_control for c in data.conditions()], dtype=bool)
     small = perturbed & (n_cells > 0) & (n_cells < least)
     dropped = rows & small[data.condition_codes]
     if not small.any():
-        return ChosenCells(rows, ())
+        return CellSelection(rows, ())
     note = f"{int(small.sum())} conditions with fewer than {least} cells ({int(dropped.sum()):,} cells) were dropped"
-    return ChosenCells(rows & ~dropped, (note,))
+    return CellSelection(rows & ~dropped, (note,))
 
 
-def chosen_genes(data: PerturbationData, rows: Bool[np.ndarray, "cells"], settings: PrepareSettings) -> ChosenGenes:
+def choose_genes(data: PerturbationData, rows: Bool[np.ndarray, "cells"], settings: PrepareSettings) -> GeneSelection:
     """The genes to keep, chosen on cells that are not held out, and those that a condition perturbs."""
     present = np.unique(data.condition_codes[rows])
     parts = {part for i in present for part in data.conditions()[i].parts}
@@ -110,27 +102,27 @@ def chosen_genes(data: PerturbationData, rows: Bool[np.ndarray, "cells"], settin
     if absent:
         shown = f"{', '.join(absent[:5])}{', ...' if len(absent) > 5 else ''}"
         notes.append(f"{len(absent)} of {len(parts)} perturbations name no gene of the data ({shown})")
-    kept = np.ones(len(data.genes), dtype=bool)
+    keep = np.ones(len(data.genes), dtype=bool)
     if settings.genes == "all" and not settings.min_cells:
-        return ChosenGenes(kept, tuple(notes))
-    held = _named(data, settings.hold_out) & np.array([not c.is_control for c in data.conditions()], dtype=bool)
-    looked_at = rows & ~held[data.condition_codes]
+        return GeneSelection(keep, tuple(notes))
+    held_out = _named(data, settings.hold_out) & np.array([not c.is_control for c in data.conditions()], dtype=bool)
+    consulted = rows & ~held_out[data.condition_codes]
     if settings.min_cells:
-        kept = (cells_expressing(data.x, looked_at) >= settings.min_cells) | perturbed
-        notes.append(f"{int((~kept).sum()):,} genes in fewer than {settings.min_cells} cells were dropped")
-    if settings.genes != "all" and settings.genes < kept.sum():
+        keep = (cells_expressing(data.x, consulted) >= settings.min_cells) | perturbed
+        notes.append(f"{int((~keep).sum()):,} genes in fewer than {settings.min_cells} cells were dropped")
+    if settings.genes != "all" and settings.genes < keep.sum():
         sizes = data.adata.obs["total_counts"].to_numpy(np.float64) if data.scale == "counts" else None
-        moments = gene_moments(data.x, data.scale, sizes, looked_at)
-        candidates = np.flatnonzero(kept)
-        variable = np.zeros(len(kept), dtype=bool)
-        variable[candidates] = variable_genes(moments.mean[kept], moments.variance[kept], settings.genes)
-        besides = int((perturbed & ~variable).sum())
-        kept = variable | perturbed
-        held_out = ", without the perturbed cells held out" if held.any() else ""
+        moments = gene_moments(data.x, data.scale, sizes, consulted)
+        candidates = np.flatnonzero(keep)
+        variable = np.zeros(len(keep), dtype=bool)
+        variable[candidates] = variable_genes(moments.mean[keep], moments.variance[keep], settings.genes)
+        n_besides = int((perturbed & ~variable).sum())
+        keep = variable | perturbed
+        held_out = ", without the perturbed cells held out" if held_out.any() else ""
         notes.append(
-            f"{int(variable.sum()):,} highly variable genes were chosen on {int(looked_at.sum()):,} cells{held_out}; "
-            f"{besides} perturbed genes were kept besides"
+            f"{int(variable.sum()):,} highly variable genes were chosen on {int(consulted.sum()):,} cells{held_out}; "
+            f"{n_besides} perturbed genes were kept besides"
         )
     elif settings.genes != "all":
-        notes.append(f"all {int(kept.sum()):,} genes were kept: no more than the {settings.genes:,} asked for")
-    return ChosenGenes(kept, tuple(notes))
+        notes.append(f"all {int(keep.sum()):,} genes were kept: no more than the {settings.genes:,} asked for")
+    return GeneSelection(keep, tuple(notes))

@@ -18,7 +18,7 @@ from cycseq.errors import ModelError, check_at_least, unknown_name
 from cycseq.io.untrusted import as_file_error
 from cycseq.models.base import AGAIN
 from cycseq.models.means import MeansModel
-from cycseq.preparation.merge import joined
+from cycseq.preparation.merge import join
 from cycseq.preparation.prepare import as_log1p
 from cycseq.preparation.pseudobulk import control_means, effects_of
 from cycseq.run import predicting
@@ -93,7 +93,7 @@ def _of_cells(made: PerturbationData, controls: PerturbationData) -> Effects:
         rows = [by_name[name] for name in names]
         return Effects.from_arrays(posterior.mean, rows, made.genes, scale="log1p", layers={"sd": posterior.sd})
     perturbed = [c for c in made.conditions() if not c.is_control]
-    return effects_of(joined(made.subset(perturbed), controls.with_genes(made.genes))).subset(made.conditions())
+    return effects_of(join(made.subset(perturbed), controls.with_genes(made.genes))).subset(made.conditions())
 
 
 def _of_controls(cells: PerturbationData) -> Effects:

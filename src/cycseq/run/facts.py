@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cycseq.errors import FileError
-from cycseq.io.untrusted import parse_json, read_json, unlike
+from cycseq.io.untrusted import parse_json, read_json, wrong_kinds
 
 RUN, SPLIT, ENVIRONMENT, MODEL = "run.json", "split.json", "environment.json", "model"
 HISTORY, METRICS, PREDICTIONS = "history.csv", "metrics.csv", "predictions"
@@ -30,7 +30,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
         msg = f"{folder} is no run: it has no {RUN}. Name the folder that cycseq fit --run wrote."
         raise FileError(msg)
     facts = read_json(path, FIT_AGAIN)
-    lacking = unlike(facts, ASKED) or unlike(facts["data"], {"path": str | None, "hash": str})
+    lacking = wrong_kinds(facts, ASKED) or wrong_kinds(facts["data"], {"path": str | None, "hash": str})
     if lacking:
         msg = f"{path} is damaged: it does not say {', '.join(lacking)}. {FIT_AGAIN}"
         raise FileError(msg)

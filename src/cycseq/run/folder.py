@@ -35,7 +35,7 @@ from cycseq.formats.effects.read import read_effects
 from cycseq.formats.read import read
 from cycseq.formats.settings import ReadSettings
 from cycseq.io.files import path_of_text, text_of_path, whole, write_text
-from cycseq.io.untrusted import our_command
+from cycseq.io.untrusted import cycseq_command
 from cycseq.models import build_model, load_model
 from cycseq.models.base import Model, read_description
 from cycseq.preparation.prepare import as_log1p
@@ -334,7 +334,7 @@ class Run:
 
     def resume_command(self) -> str:
         """The command line that goes on with an interrupted fit."""
-        typed = our_command(self.facts.get("command")) or f"cycseq fit ... --run {self.folder}"
+        typed = cycseq_command(self.facts.get("command")) or f"cycseq fit ... --run {self.folder}"
         return typed if "--resume" in typed else f"{typed} --resume"
 
     def repeat_command(self, out: Path | None = None) -> str:

@@ -12,7 +12,7 @@ from cycseq.errors import ModelError
 from cycseq.models import models_of_means
 from cycseq.models.base import Model
 from cycseq.models.means import MeansModel
-from cycseq.preparation.merge import joined
+from cycseq.preparation.merge import join
 from cycseq.preparation.prepare import as_log1p
 from cycseq.split.base import EffectParts, Split, SplitParts
 
@@ -74,11 +74,11 @@ def log1p_parts(split: Split, data: PerturbationData) -> SplitParts:
 
 def learnt_from(parts: SplitParts) -> PerturbationData:
     """Training and validation cells together, with the controls: all that a model may have learnt from."""
-    return joined(parts.train, parts.validation)
+    return join(parts.train, parts.validation)
 
 
 def with_others(test: PerturbationData, learnt: PerturbationData) -> PerturbationData:
     """The test cells with the other real perturbations of their contexts, from which retrieval has to tell them."""
     contexts, asked = set(test.contexts), set(test.conditions())
     beside = [c for c in learnt.conditions() if c.context in contexts and not c.is_control and c not in asked]
-    return joined(test, learnt.subset(beside)) if beside else test
+    return join(test, learnt.subset(beside)) if beside else test

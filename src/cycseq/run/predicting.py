@@ -145,12 +145,12 @@ def restored(
         found = cells.rows(condition)
         rng = np.random.default_rng([seed, *str(condition).encode()])
         rows.append(np.sort(rng.permutation(found)[:n_cells]))
-    chosen = as_log1p(cells.take(np.concatenate(rows))).loaded(model.name)
+    chosen = as_log1p(cells.take(np.concatenate(rows))).load(model.name)
     if controls is not None or perturbed is not None:
         beside = (cells if controls is None else controls).controls(chosen.contexts)
     else:
         beside = _model_controls(run, cells, set(chosen.contexts))
-    beside = as_log1p(beside).loaded(model.name)
+    beside = as_log1p(beside).load(model.name)
     own = perturbed is not None or controls is not None
     with as_file_error(run.folder / MODEL, AGAIN):
         made = model.restored(chosen, beside, seed=seed)

@@ -19,7 +19,7 @@ from cycseq.formats.read import read
 from cycseq.matrix.arrays import to_dense
 from cycseq.models import build_model
 from cycseq.models.base import DESCRIPTION, TENSORS, read_description
-from cycseq.preparation.merge import joined
+from cycseq.preparation.merge import join
 from cycseq.run.facts import HISTORY, MODEL, PREDICTIONS
 from cycseq.run.facts import METRICS as SCORES
 from cycseq.run.fitting import fit_run
@@ -188,7 +188,7 @@ def _made_again(again: Run, kept: PerturbationData) -> PerturbationData:
         again.predict([c for c in conditions if conditions[c] == n], n_cells=n, seed=seed)
         for n in dict.fromkeys(conditions.values())
     ]
-    return reduce(joined, parts)
+    return reduce(join, parts)
 
 
 def _cells_compared(name: str, kept: PerturbationData, made: PerturbationData) -> Compared:

@@ -11,7 +11,7 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.effects import Effects
 from cycseq.data.real_cells import conditions_of_real_cells
 from cycseq.errors import DataError
-from cycseq.preparation.merge import joined
+from cycseq.preparation.merge import join
 from cycseq.preparation.prepare import as_log1p
 from cycseq.preparation.pseudobulk import responses
 from cycseq.run.budget import check_comparison, dense_values
@@ -19,7 +19,7 @@ from cycseq.run.parts import learnt_from, log1p_parts, with_others
 from cycseq.score.evaluate import evaluate
 from cycseq.score.settings import EvaluateSettings
 from cycseq.split.base import Split
-from cycseq.split.controls import GIVEN, held_back_controls
+from cycseq.split.controls import GIVEN, find_held_back_controls
 
 
 def evaluate_prediction(
@@ -73,10 +73,10 @@ def evaluate_prediction(
         test = with_others(parts.test, learnt)
         controls, reference = parts.train.controls(), parts.reference
         if record.get("controls") == GIVEN:  # the user's own, among which the reference may be
-            controls, reference = joined(controls, reference), None
+            controls, reference = join(controls, reference), None
     else:
         real = as_log1p(real)
-        held_back = held_back_controls(predicted, real)
+        held_back = find_held_back_controls(predicted, real)
         reference = real.take(held_back) if held_back.any() else None
         test = real.take(~held_back) if held_back.any() else real
         controls = test.controls()

@@ -18,7 +18,7 @@ from cycseq.score.evaluate import COLUMNS, Matched, matched, scores, table
 from cycseq.score.metrics import HEADLINE
 from cycseq.score.metrics.base import Metric, RealContext
 from cycseq.score.metrics.population import Population
-from cycseq.score.reference import RealSide, seed_of
+from cycseq.score.reference import Reference, seed_of
 
 SPLIT_HALF = "SplitHalf"
 INTERPOLATED = "InterpolatedDuplicate"
@@ -26,12 +26,12 @@ POSITIVE_CONTROLS = (SPLIT_HALF, INTERPOLATED)
 WRONG_TARGET = " (wrong target)"
 REPEATS = 10
 """How often cells are halved."""
-FEWEST_CELLS = 4
+MIN_CELLS = 4
 """A condition with fewer cells has no halves worth comparing."""
 
 
 def split_half(
-    real: RealSide, *, split: str = "", repeats: int = REPEATS, conditions: Collection[Condition] | None = None
+    real: Reference, *, split: str = "", repeats: int = REPEATS, conditions: Collection[Condition] | None = None
 ) -> pd.DataFrame:
     """A random half of the real cells predicts the other half: the ceiling, for HALF the cells. So does what it is shrunk to.
 
@@ -71,7 +71,7 @@ def split_half(
 
 
 def split_half_once(
-    real: RealSide, repeat: int, *, split: str = "", conditions: Collection[Condition] | None = None
+    real: Reference, repeat: int, *, split: str = "", conditions: Collection[Condition] | None = None
 ) -> pd.DataFrame:
     """The rows of `split_half` of one repeat; they do not depend on the other repeats."""
     metrics = [metric for metric in real.metrics if not metric.paired]
@@ -87,13 +87,13 @@ def split_half_once(
 
 
 def _halved(
-    real: RealSide, context: str, repeat: int, metrics: Sequence[Metric], wanted: Collection[Condition] | None
+    real: Reference, context: str, repeat: int, metrics: Sequence[Metric], wanted: Collection[Condition] | None
 ) -> dict[str, pd.DataFrame]:
     """The scores of both positive controls, by name."""
     whole = real.contexts[context]
     named = [Condition(context, perturbation) for perturbation in whole.perturbations]
     asked = np.array([i for i, condition in enumerate(named) if wanted is None or condition in wanted], dtype=np.int64)
-    large = asked[whole.cells.n_cells[asked] >= FEWEST_CELLS]
+    large = asked[whole.cells.n_cells[asked] >= MIN_CELLS]
     first: list[Codes] = []
     second: list[Codes] = list(real.rows[context])
     seeds = [seed_of(condition, real.settings.seed) for condition in named]
@@ -144,7 +144,7 @@ def _mean_perturbed(real: RealContext) -> Profiles:
 
 def wrong_target(
     predicted: Data,
-    real: RealSide,
+    real: Reference,
     *,
     model: str,
     split: str = "",

@@ -12,7 +12,7 @@ from cycseq.data.effects import Effects
 from cycseq.data.posterior import CONDITIONS
 from cycseq.score.coverage import (
     EVENTS,
-    FEWEST_IN_BIN,
+    MIN_IN_BIN,
     STRATA,
     Truth,
     bins_of,
@@ -86,7 +86,7 @@ def pooled_coverage(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     ]
 
 
-def pooled_reliability(rows: pd.DataFrame, by: Sequence[str], *, fewest: int = FEWEST_IN_BIN) -> pd.DataFrame:
+def pooled_reliability(rows: pd.DataFrame, by: Sequence[str], *, fewest: int = MIN_IN_BIN) -> pd.DataFrame:
     """Stated and observed frequency in every tenth; tenths with fewer genes of conditions than `fewest` are left out."""
     tenth = tenth_of(rows["stated"].to_numpy(dtype=float))
     pooled = _weighted(rows.assign(tenth=tenth), [*by, "event", "tenth"], ["stated", "observed"])
@@ -99,14 +99,14 @@ def off_goal(coverage: pd.DataFrame) -> pd.DataFrame:
     """The rows whose coverage is outside of `GOAL`, the farthest first; those with few genes are not judged."""
     observed = coverage["observed"].astype(float)
     away = np.maximum(GOAL[0] - observed, observed - GOAL[1])
-    wrong = coverage.assign(away=away)[(away > 0) & (coverage["n"] >= FEWEST_IN_BIN)]
+    wrong = coverage.assign(away=away)[(away > 0) & (coverage["n"] >= MIN_IN_BIN)]
     return wrong.sort_values("away", ascending=False, kind="stable").drop(columns="away")
 
 
 def off_diagonal(reliability: pd.DataFrame) -> pd.DataFrame:
     """The bins whose observed frequency is more than `NEAR` from the stated probability, the farthest first."""
     away = (reliability["stated"] - reliability["observed"]).astype(float).abs()
-    wrong = reliability.assign(away=away)[(away > NEAR) & (reliability["n"] >= FEWEST_IN_BIN)]
+    wrong = reliability.assign(away=away)[(away > NEAR) & (reliability["n"] >= MIN_IN_BIN)]
     return wrong.sort_values("away", ascending=False, kind="stable").drop(columns="away")
 
 

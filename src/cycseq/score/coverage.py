@@ -17,7 +17,7 @@ from cycseq.data.gene_mixture import GeneMixture
 from cycseq.data.posterior import LEVEL, read_posterior
 from cycseq.errors import DataError
 from cycseq.preparation.pseudobulk import responses
-from cycseq.split.controls import against_reference
+from cycseq.split.controls import take_reference
 
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 LARGE = 0.2
@@ -28,7 +28,7 @@ STRATA = ("all genes", "responding genes", "true response", "true response, resp
 """What `coverage_by_stratum` tells apart; the last two where the truth is known."""
 BINS = np.linspace(0.0, 1.0, 11)
 """Of stated probabilities."""
-FEWEST_IN_BIN = 50
+MIN_IN_BIN = 50
 """Genes of conditions below which the frequency in a bin is not told."""
 THRESHOLD, THRESHOLD_OF_SCORES = 0.1, 1.0
 """From which size on an effect is large: log1p or natural logarithms; z-scores and ranks."""
@@ -141,7 +141,7 @@ def strata_of(compared: Iterable[Compared]) -> pd.DataFrame:
 
 
 def reliability(
-    predicted: PerturbationData, real: PerturbationData, *, truth: Truth | None = None, fewest: int = FEWEST_IN_BIN
+    predicted: PerturbationData, real: PerturbationData, *, truth: Truth | None = None, fewest: int = MIN_IN_BIN
 ) -> pd.DataFrame:
     """How often a response is above 0, or beyond the threshold, where the prediction states that probability.
 
@@ -224,7 +224,7 @@ def compare(predicted: PerturbationData, real: PerturbationData, truth: Truth | 
         If there is none, or the prediction has no posterior.
     """
     conditions, posterior = read_posterior(predicted)
-    measured = responses(against_reference(predicted, real.require("log1p", "coverage")).with_genes(predicted.genes))
+    measured = responses(take_reference(predicted, real.require("log1p", "coverage")).with_genes(predicted.genes))
     places = {str(condition): i for i, condition in enumerate(measured.conditions)}
     columns = [(column, places[name]) for column, name in enumerate(conditions) if name in places]
     if not columns:

@@ -19,7 +19,7 @@ from cycseq.preparation.pseudobulk import Responses
 from cycseq.score.effects import population
 from cycseq.score.metrics.base import Comparison, Metric, RealContext
 from cycseq.score.metrics.population import Population, rows_of_groups
-from cycseq.score.reference import RealSide, effect_reference, seed_of
+from cycseq.score.reference import Reference, effect_reference, seed_of
 from cycseq.score.settings import EvaluateSettings
 
 COLUMNS = ("model", "split", "seed", "context", "perturbation", "metric", "value")
@@ -29,7 +29,7 @@ DENSE_VALUES = 64_000_000
 
 def evaluate(
     predicted: Data,
-    real: Data | RealSide,
+    real: Data | Reference,
     control: PerturbationData | None = None,
     *,
     reference: PerturbationData | None = None,
@@ -48,7 +48,7 @@ def evaluate(
     predicted
         Predicted cells, log1p; control cells among them are ignored. Their genes are put into the order of the real ones.
     real
-        Real cells, log1p, or a `RealSide` made from them once for many models (which then brings `control`,
+        Real cells, log1p, or a `Reference` made from them once for many models (which then brings `control`,
         `reference`, `training` and `settings`: they are not given again).
     control
         Real control cells that the model was given; None takes those among the real cells.
@@ -56,7 +56,7 @@ def evaluate(
         Control cells that the model was not given (`SplitParts.reference`), against which real responses are taken; None
         shares `control`, and a note says so.
     training
-        Responses of the conditions that models learnt from; see `RealSide.of`.
+        Responses of the conditions that models learnt from; see `Reference.of`.
     settings
         Which metrics, and how.
     model, split, seed
@@ -79,7 +79,7 @@ def evaluate(
     SettingsError
         If a metric has an unknown name.
     """
-    side = real if isinstance(real, RealSide) else _side(real, control, reference, training, settings)
+    side = real if isinstance(real, Reference) else _side(real, control, reference, training, settings)
     match = matched(predicted, side) if match is None else match
     tables = [
         scores(
@@ -104,11 +104,11 @@ def _side(
     reference: PerturbationData | None,
     training: Responses | Effects | None,
     settings: EvaluateSettings | None,
-) -> RealSide:
+) -> Reference:
     if isinstance(real, Effects):
         return effect_reference(real, training if isinstance(training, Effects) else None, settings)
     learnt = None if isinstance(training, Effects) else training
-    return RealSide.of(real, control, reference=reference, training=learnt, settings=settings)
+    return Reference.of(real, control, reference=reference, training=learnt, settings=settings)
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class Matched:
     """Whether drawn cell j is the same cell on both sides."""
 
 
-def matched(predicted: Data, real: RealSide) -> list[Matched]:
+def matched(predicted: Data, real: Reference) -> list[Matched]:
     """The predicted conditions by context, checked against the real ones."""
     if isinstance(predicted, Effects) or isinstance(real.data, Effects):
         return _matched_effects(predicted, real)
@@ -152,7 +152,7 @@ def matched(predicted: Data, real: RealSide) -> list[Matched]:
     return found
 
 
-def _matched_effects(predicted: Data, real: RealSide) -> list[Matched]:
+def _matched_effects(predicted: Data, real: Reference) -> list[Matched]:
     """As `matched`; a gene of which the model says nothing counts as no change."""
     if not (isinstance(predicted, Effects) and isinstance(real.data, Effects)):
         kinds = ["effects" if isinstance(side, Effects) else "cells" for side in (predicted, real.data)]
@@ -236,7 +236,7 @@ def _check_genes(predicted: Data, genes: list[str]) -> None:
         raise DataError(msg)
 
 
-def _check_conditions(predicted: Data, real: RealSide) -> None:
+def _check_conditions(predicted: Data, real: Reference) -> None:
     there = [Condition(c, p) for c, context in real.contexts.items() for p in context.perturbations]
     asked = [condition for condition in predicted.conditions() if not condition.is_control]
     if not asked:
@@ -278,7 +278,7 @@ def _same_cells(
     return Population(cells.x, tuple(drawn), cells.n_cells, cells.mean, cells.variance, cells.nonzero)
 
 
-def _notes(predicted: Data, real: RealSide, found: Sequence[Matched]) -> list[str]:
+def _notes(predicted: Data, real: Reference, found: Sequence[Matched]) -> list[str]:
     """What was left out of the comparison."""
     n_real = sum(len(context.perturbations) for context in real.contexts.values())
     n_compared = sum(len(one.places) for one in found)

@@ -21,15 +21,15 @@ from cycseq.score.metrics import chosen
 from cycseq.score.metrics.base import Axes, Metric, RealContext
 from cycseq.score.metrics.population import Population, rows_of_groups
 from cycseq.score.settings import EvaluateSettings
-from cycseq.split.controls import FEWEST_CONTROLS
+from cycseq.split.controls import MIN_CONTROLS
 
 CONTROLS_PER_CELL = 10
 """So many times `max_cells` control cells are drawn at most, for principal components and tests."""
 
 
 @dataclass(frozen=True)
-class RealSide:
-    """The real cells of a split with all that is computed from them; made by `RealSide.of`."""
+class Reference:
+    """The real cells of a split with all that is computed from them; made by `Reference.of`."""
 
     data: Data
     """The real cells (or effects), controls among them where the file has them."""
@@ -69,7 +69,7 @@ class RealSide:
             Real control cells of their contexts that models are given; None takes those among `real`.
         reference
             Control cells that no model is given (`SplitParts.reference`): real responses are taken against them, in the
-            contexts that have `FEWEST_CONTROLS` of them or more. Elsewhere, and without them, controls are shared, and a note
+            contexts that have `MIN_CONTROLS` of them or more. Elsewhere, and without them, controls are shared, and a note
             says so.
         training
             Responses of everything that models learnt from, training and validation together (as `ShiftModel.fit` joins
@@ -121,15 +121,15 @@ class RealSide:
 
 def effect_reference(
     real: Effects, training: Effects | None = None, settings: EvaluateSettings | None = None
-) -> RealSide:
-    """As `RealSide.of`, of effects: metrics that need more than these are left out, and a note names them.
+) -> Reference:
+    """As `Reference.of`, of effects: metrics that need more than these are left out, and a note names them.
 
     Parameters
     ----------
     real
         Effects of the test conditions (of more, where retrieval is to tell from more).
     training
-        Effects of everything that models learnt from; see `RealSide.of`.
+        Effects of everything that models learnt from; see `Reference.of`.
     settings
         Which metrics, and how.
 
@@ -142,7 +142,7 @@ def effect_reference(
     metrics, left_out = metrics_of_effects(chosen(settings.metrics), real)
     contexts = real_contexts(real, None if training is None else training.with_genes(real.genes), settings)
     notes = [left_out, "" if training is not None else MEAN_OF_OTHERS]
-    return RealSide(real, contexts, {}, settings, metrics, tuple(note for note in notes if note))
+    return Reference(real, contexts, {}, settings, metrics, tuple(note for note in notes if note))
 
 
 def shared_controls(contexts: Sequence[str]) -> str:
@@ -172,7 +172,7 @@ def _held_back(reference: PerturbationData) -> dict[str, PerturbationData]:
     """The reference controls of every context that has enough of them to be told from noise."""
     n_cells = reference.adata.obs["context"].value_counts()
     return {
-        context: reference.controls([context]) for context in reference.contexts if n_cells[context] >= FEWEST_CONTROLS
+        context: reference.controls([context]) for context in reference.contexts if n_cells[context] >= MIN_CONTROLS
     }
 
 

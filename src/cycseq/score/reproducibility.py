@@ -17,9 +17,9 @@ LEVEL = 0.95
 """Quantile of the reliabilities of no response that a condition must exceed."""
 DRAWS = 200
 """How often the control cells of a context are halved to learn what reliability no response has."""
-MOST_CONTROLS = 2_000
+MAX_CONTROLS = 2_000
 """Control cells that are halved, at most."""
-FEWEST_CONTROLS = 20
+MIN_CONTROLS = 20
 """With fewer control cells nothing is known of chance, and nothing is called reproducible."""
 
 
@@ -54,8 +54,8 @@ def reproducibility(data: PerturbationData, *, seed: int = 0) -> pd.DataFrame:
     chance = {}
     for context in dict.fromkeys(condition.context for condition in effects.conditions):
         rng = np.random.default_rng([seed, *context.encode()])
-        rows = np.sort(rng.permutation(controls[context])[:MOST_CONTROLS])
-        enough = len(rows) >= FEWEST_CONTROLS
+        rows = np.sort(rng.permutation(controls[context])[:MAX_CONTROLS])
+        enough = len(rows) >= MIN_CONTROLS
         chance[context] = float(np.quantile(_of_no_response(take(data.x, rows), rng), LEVEL)) if enough else np.nan
     table = pd.DataFrame(
         {

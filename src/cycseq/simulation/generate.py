@@ -134,8 +134,8 @@ class _World:
     @property
     def var(self) -> pd.DataFrame:
         """What is said of genes."""
-        said = {name: pd.Categorical(v) if v.dtype == object else v for name, v in self.biology.var.items()}
-        return pd.DataFrame(said, index=self.genes)
+        columns = {name: pd.Categorical(v) if v.dtype == object else v for name, v in self.biology.var.items()}
+        return pd.DataFrame(columns, index=self.genes)
 
     @property
     def record(self) -> str:

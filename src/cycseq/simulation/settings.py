@@ -39,7 +39,7 @@ OF_NETWORKS = ("shared", "interaction", "overexpression", "common")
 """Settings that make sense for our own law alone."""
 CONTROLS_PER_CONDITION = 10
 """A context has so many control cells for each cell of one of its perturbed conditions."""
-FEWEST_CELLS = 2
+MIN_CELLS = 2
 
 
 @dataclass
@@ -117,7 +117,7 @@ class SimulateSettings:
         """Perturbed conditions of a context, singles and doubles."""
         return self.perturbations + int(self.doubles or 0)
 
-    def most_bytes(self) -> float:
+    def max_bytes(self) -> float:
         """What the counts and their pairs take in memory at most: a cell has no more genes above zero than counts."""
         return 2.0 * 8.0 * self.cells * min(self.genes, self.library_size)
 
@@ -138,7 +138,7 @@ class SimulateSettings:
 def _check(settings: SimulateSettings) -> None:
     s = settings
     at_least = {"contexts": 1, "perturbations": 1, "cells": 1, "genes": 10, "seed": 0, "doubles": 0, "batches": 1,
-                "interaction": 0, "effect": 0, "common": 0, "long_tail_contexts": 0, "long_tail_cells": FEWEST_CELLS,
+                "interaction": 0, "effect": 0, "common": 0, "long_tail_contexts": 0, "long_tail_cells": MIN_CELLS,
                 "library_size": 100, "library_spread": 0, "dispersion": 0, "shared": 0, "overexpression": 0,
                 "dropout": 0}  # fmt: skip
     at_most = {"shared": 1, "overexpression": 1, "dropout": 0.9, "library_spread": 2, "dispersion": 10, "effect": 10}
@@ -166,13 +166,13 @@ def _check(settings: SimulateSettings) -> None:
     if int(s.long_tail_contexts or 0) > s.contexts:
         msg = f"{s.long_tail_contexts} of {s.contexts} contexts cannot be long tails: say fewer --long-tail-contexts."
         raise SettingsError(msg)
-    if min(n for _, n in s.cells_of()) < FEWEST_CELLS:
+    if min(n for _, n in s.cells_of()) < MIN_CELLS:
         units = s.perturbed + CONTROLS_PER_CONDITION
         n_long = int(s.long_tail_contexts or 0)
-        needed = units * ((s.contexts - n_long) * FEWEST_CELLS + n_long * s.long_tail_cells)
+        needed = units * ((s.contexts - n_long) * MIN_CELLS + n_long * s.long_tail_cells)
         msg = (
             f"{s.cells:,} cells are too few for {s.contexts} contexts x {s.perturbed} conditions and "
-            f"their controls: say --cells {needed:,} or more (at least {FEWEST_CELLS} a condition), or fewer conditions."
+            f"their controls: say --cells {needed:,} or more (at least {MIN_CELLS} a condition), or fewer conditions."
         ).replace(f"{needed:,}", str(needed))
         raise SettingsError(msg)
 

@@ -17,7 +17,7 @@ from cycseq.data.either import Data
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import FileError, SplitError
 from cycseq.io.files import existing_file, write_text
-from cycseq.io.untrusted import parse_json, unlike
+from cycseq.io.untrusted import parse_json, wrong_kinds
 from cycseq.matrix.arrays import Codes
 from cycseq.split.problems import cell_problems, condition_problems, reference_problems
 from cycseq.split.settings import Kind
@@ -186,8 +186,8 @@ class Split:
 
     def write(self, path: Path, *, overwrite: bool = False) -> None:
         """Write as JSON, with its hash."""
-        said = {"format": FORMAT, "hash": self.digest(), **asdict(self)}
-        write_text(path, json.dumps(said, indent=1), overwrite=overwrite)
+        record = {"format": FORMAT, "hash": self.digest(), **asdict(self)}
+        write_text(path, json.dumps(record, indent=1), overwrite=overwrite)
 
     @classmethod
     def read(cls, path: Path, *, by_hand: bool = False) -> Self:
@@ -207,57 +207,57 @@ class Split:
             If the file is absent, is damaged, was altered, carries no hash, is no split, or was written by a newer version.
         """
         try:
-            said = parse_json(existing_file(path).read_text(encoding="utf-8"))
+            record = parse_json(existing_file(path).read_text(encoding="utf-8"))
         except (ValueError, OSError) as err:
             raise _damaged(path, str(err)) from err
         if by_hand:
-            said = {**BY_HAND, "name": path.stem, **said}
-        if "format" not in said:
+            record = {**BY_HAND, "name": path.stem, **record}
+        if "format" not in record:
             raise _damaged(path, "it names no format")
-        if said["format"] != FORMAT:
+        if record["format"] != FORMAT:
             msg = (
-                f"{path} has the split format {said['format']!r}, and this cycseq reads format {FORMAT}. "
+                f"{path} has the split format {record['format']!r}, and this cycseq reads format {FORMAT}. "
                 "Make the split again with cycseq split, or use the version of cycseq that wrote it."
             )
             raise FileError(msg)
         try:
-            split = cls(**_restored({f.name: said[f.name] for f in fields(cls)}))
+            split = cls(**_restored({f.name: record[f.name] for f in fields(cls)}))
         except KeyError as err:
             raise _damaged(path, f"{err.args[0]} is missing") from err
         except (TypeError, AttributeError, ValueError) as err:
             raise _damaged(path, str(err)) from err
-        if not by_hand and said.get("hash") != split.digest():
+        if not by_hand and record.get("hash") != split.digest():
             altered = (
-                "was altered: it does not say what its hash was made of" if said.get("hash") else "carries no hash"
+                "was altered: it does not say what its hash was made of" if record.get("hash") else "carries no hash"
             )
             msg = f"{path} {altered}. Make it again with cycseq split. {STAMP}"
             raise FileError(msg)
         return split
 
 
-def _restored(said: dict[str, Any]) -> dict[str, Any]:
+def _restored(record: dict[str, Any]) -> dict[str, Any]:
     """JSON's lists as the tuples that they were; raises `ValueError` where something else stands in their place."""
     for name in ("name", "kind", "claim", "data_hash"):
-        if not isinstance(said[name], str):
+        if not isinstance(record[name], str):
             msg = f"{name} is no text"
             raise ValueError(msg)
-    if said["kind"] not in get_args(Kind):
-        msg = f"there is no kind {said['kind']!r}"
+    if record["kind"] not in get_args(Kind):
+        msg = f"there is no kind {record['kind']!r}"
         raise ValueError(msg)
     for name in (*PARTS, "left_out"):
-        if not isinstance(said[name], list) or any(
-            not isinstance(c, list) or len(c) != 2 or not all(isinstance(word, str) for word in c) for c in said[name]
+        if not isinstance(record[name], list) or any(
+            not isinstance(c, list) or len(c) != 2 or not all(isinstance(word, str) for word in c) for c in record[name]
         ):
             msg = f"{name} is no list of conditions"
             raise ValueError(msg)
-        said[name] = tuple(Condition(*c) for c in said[name])
-    if unlike(said, {"cells": dict, "seed": int, "seen_parts": int | None}) or unlike(
-        said["cells"], dict.fromkeys(said["cells"], (list, str))
+        record[name] = tuple(Condition(*c) for c in record[name])
+    if wrong_kinds(record, {"cells": dict, "seed": int, "seen_parts": int | None}) or wrong_kinds(
+        record["cells"], dict.fromkeys(record["cells"], (list, str))
     ):
         msg = "cells, seed or seen_parts are not what they must be"
         raise ValueError(msg)
-    said["cells"] = {part: tuple(names) for part, names in said["cells"].items()}
-    return said
+    record["cells"] = {part: tuple(names) for part, names in record["cells"].items()}
+    return record
 
 
 def _among(conditions: tuple[Condition, ...], wanted: tuple[Condition, ...]) -> Bool[np.ndarray, "conditions"]:

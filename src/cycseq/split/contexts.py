@@ -16,7 +16,7 @@ from cycseq.split.plan import (
     in_words,
     n_tested,
     n_validated,
-    named_by_agent,
+    perturbations_of,
     perturbed,
     shuffled,
     times,
@@ -83,10 +83,10 @@ def unseen_pair(data: Data, settings: SplitSettings, context: str) -> Plan:
             "use --kind unseen-context, which holds out all of them."
         )
         raise SplitError(msg)
-    parted = assign(inside, named_by_agent(inside, tested))
+    parted = assign(inside, perturbations_of(inside, tested))
     left = [name for name in options if any(c.agent == name for c in parted.rest)]
     validated = _some(parted.rest, left, n_validated(n_agents, settings))
-    kept = assign(parted.rest, named_by_agent(parted.rest, validated))
+    kept = assign(parted.rest, perturbations_of(parted.rest, validated))
     claim = (
         f"A good score shows that the responses of {context} to {times(len(parted.held), 'perturbation')} can be told "
         f"from its responses to {times(len(kept.rest) + len(kept.held) + len(kept.touched), 'other perturbation')} and "
@@ -187,7 +187,7 @@ def _some(inside: tuple[Condition, ...], options: list[str], n: int) -> list[str
     """Up to n of the options (agents, each with all doses and times), such that a condition remains that gives none away."""
     chosen: list[str] = []
     for option in options:
-        if len(chosen) < n and assign(inside, named_by_agent(inside, [*chosen, option])).rest:
+        if len(chosen) < n and assign(inside, perturbations_of(inside, [*chosen, option])).rest:
             chosen.append(option)
     return chosen
 

@@ -29,7 +29,7 @@ OF_EFFECTS = (
     "them, and counts as response where others of the context are in training."
 )
 """What a reader must know where no control cells are at hand to hold back."""
-FEWEST_CONTROLS = 20
+MIN_CONTROLS = 20
 """Control cells of each half, at least. With fewer, the standard error of a control mean is above 0.22 of the spread between
 cells (1 / sqrt(20)): both responses would be mostly noise, so that the cells are better shared, and that is said."""
 
@@ -55,11 +55,11 @@ def hold_back_controls(data: Data, plan: Plan, settings: SplitSettings) -> Plan:
     names: list[str] = []
     few: list[str] = []
     for context, cells in controls.groupby("context", observed=True):
-        if len(cells) < 2 * FEWEST_CONTROLS:
+        if len(cells) < 2 * MIN_CONTROLS:
             few.append(str(context))
         else:
             names += _half(cells["batch"], settings.seed, str(context))
-    claim = plan.claim + (_shared(few, f"there are fewer than {2 * FEWEST_CONTROLS}") if few else "")
+    claim = plan.claim + (_shared(few, f"there are fewer than {2 * MIN_CONTROLS}") if few else "")
     return replace(plan, claim=claim, cells={**plan.cells, REFERENCE: tuple(sorted(names))} if names else plan.cells)
 
 
@@ -67,10 +67,10 @@ def shared_contexts(split: Split, data: Data) -> list[str]:
     """The tested contexts in which models are given the reference of the real responses, or too little was held back."""
     tested = sorted({condition.context for condition in split.test})
     held_back = data.adata.obs["context"].iloc[split.rows_unchecked(data)[REFERENCE]].value_counts()
-    return [context for context in tested if held_back.get(context, 0) < FEWEST_CONTROLS]
+    return [context for context in tested if held_back.get(context, 0) < MIN_CONTROLS]
 
 
-def held_back_controls(predicted: PerturbationData, real: PerturbationData) -> Bool[np.ndarray, "cells"]:
+def find_held_back_controls(predicted: PerturbationData, real: PerturbationData) -> Bool[np.ndarray, "cells"]:
     """Which of the real cells are controls that the prediction's own record says were held back from the model.
 
     None are where it says nothing, as files of other tools do, or was made from control cells that the user gave. Names that
@@ -88,9 +88,9 @@ def held_back_controls(predicted: PerturbationData, real: PerturbationData) -> B
     return held_back
 
 
-def against_reference(predicted: PerturbationData, real: PerturbationData) -> PerturbationData:
+def take_reference(predicted: PerturbationData, real: PerturbationData) -> PerturbationData:
     """The real cells without the controls that the model was given, in contexts of which others were held back from it."""
-    held_back = held_back_controls(predicted, real)
+    held_back = find_held_back_controls(predicted, real)
     if not held_back.any():
         return real
     obs = real.adata.obs

@@ -91,7 +91,7 @@ def _plan(
     )
     claim = (
         f"A good score shows that the responses to {times(len(agents), 'perturbation')} ({in_words(agents)}) at the {what} "
-        f"{name.partition(':')[2]} can be words from their other {what}s{beside}. It says nothing of perturbations that were never "
+        f"{name.partition(':')[2]} can be told from their other {what}s{beside}. It says nothing of perturbations that were never "
         f"measured, nor of other unseen {what}s."
     )
     claim += _extrapolation(held, train, axis)
@@ -122,7 +122,7 @@ def _extrapolation(held: Sequence[Condition], train: Sequence[Condition], axis: 
     words = {
         "below": f"this is extrapolation: all {what}s in training are lower",
         "above": f"this is extrapolation: all {what}s in training are higher",
-        "unknown": f"it cannot be words whether the {what}s in training lie on both sides, as their names have no order",
+        "unknown": f"it cannot be told whether the {what}s in training lie on both sides, as their names have no order",
         "none": f"training has no other {what} in their context",
     }
     total = len(held)

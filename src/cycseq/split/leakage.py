@@ -21,7 +21,7 @@ from cycseq.split.base import REFERENCE, Split
 from cycseq.split.wells import shared_wells
 
 BARCODE = re.compile(r"[ACGTN]{12,}")
-FEWEST_VALUES = 20
+MIN_VALUES = 20
 """Cells with fewer values other than zero may agree by chance."""
 SAME_PROFILE = 0.98
 """Cosine of the profiles of two cells with one barcode, from which on they are taken for the same cell."""
@@ -97,7 +97,7 @@ def warnings_of(split: Split, data: Data) -> list[str]:
     return [str(leak) for leak in _shared_wells(split, data)] if isinstance(data, Effects) else []
 
 
-def once(warnings: Sequence[Sequence[str]]) -> list[str]:
+def condense_warnings(warnings: Sequence[Sequence[str]]) -> list[str]:
     """The first warning of many splits, and in how many of them the like is found."""
     with_any = [one for one in warnings if one]
     if not with_any:
@@ -107,7 +107,7 @@ def once(warnings: Sequence[Sequence[str]]) -> list[str]:
 
 
 def row_hashes(x: Matrix) -> UInt64[np.ndarray, "cells"]:
-    """A 64-bit hash of the values of every cell; 0 where fewer than `FEWEST_VALUES` differ from zero.
+    """A 64-bit hash of the values of every cell; 0 where fewer than `MIN_VALUES` differ from zero.
 
     Every value's bits are mixed with a random number of its gene, and the results are summed modulo 2^64: sums of
     whole numbers do not depend on their order, so dense and sparse rows agree.
@@ -127,7 +127,7 @@ def _row_hashes(x: InMemory) -> UInt64[np.ndarray, "cells"]:
         ends = np.zeros(len(mixed) + 1, dtype=np.uint64)
         np.cumsum(mixed, out=ends[1:])
         sums = ends[block.indptr[1:]] - ends[block.indptr[:-1]]
-        hashes[start : start + BLOCK] = np.where(np.diff(block.indptr) >= FEWEST_VALUES, sums, 0)
+        hashes[start : start + BLOCK] = np.where(np.diff(block.indptr) >= MIN_VALUES, sums, 0)
     return hashes
 
 
@@ -160,10 +160,10 @@ def _shared_cells(x: Matrix, names: pd.Index, rows: dict[str, Codes], things: st
                 n,
                 "Make the split again with cycseq split.",
             )
-        ours, theirs = np.setdiff1d(rows[first], rows[second]), np.setdiff1d(rows[second], rows[first])
-        same = theirs[np.isin(hashes[theirs], hashes[ours]) & (hashes[theirs] != 0)]
+        rows_first, rows_second = np.setdiff1d(rows[first], rows[second]), np.setdiff1d(rows[second], rows[first])
+        same = rows_second[np.isin(hashes[rows_second], hashes[rows_first]) & (hashes[rows_second] != 0)]
         if len(same):
-            twin = ours[np.flatnonzero(hashes[ours] == hashes[same[0]])[0]]
+            twin = rows_first[np.flatnonzero(hashes[rows_first] == hashes[same[0]])[0]]
             yield Leak(
                 "shared cells",
                 f"{len(same):,} {things} of {second} have exactly the {values} of one of {first} "
@@ -177,15 +177,15 @@ def _shared_barcodes(data: PerturbationData, rows: dict[str, Codes]) -> Iterable
     code = barcodes(data.adata.obs_names)
     table = pd.DataFrame({"row": np.arange(data.n_cells), "barcode": code, "batch": data.adata.obs["batch"].to_numpy()})
     for first, second in PAIRS_OF_CELLS:
-        ours, theirs = (table.iloc[rows[part]].dropna(subset="barcode") for part in (first, second))
-        pairs = ours.merge(theirs, on=["barcode", "batch"], suffixes=("", "_other"))
+        in_first, in_second = (table.iloc[rows[part]].dropna(subset="barcode") for part in (first, second))
+        pairs = in_first.merge(in_second, on=["barcode", "batch"], suffixes=("", "_other"))
         pairs = pairs[pairs["row"] != pairs["row_other"]]
         if pairs.empty:
             continue
         alike = _cosines(data.x, pairs["row"].to_numpy(), pairs["row_other"].to_numpy()) >= SAME_PROFILE
-        for level, found in (("leak", pairs[alike]), ("warning", pairs[~alike])):
-            if len(found):
-                yield _barcode_leak(level, found, first, second)  # type: ignore[arg-type]
+        for level, matches in (("leak", pairs[alike]), ("warning", pairs[~alike])):
+            if len(matches):
+                yield _barcode_leak(level, matches, first, second)  # type: ignore[arg-type]
 
 
 def _barcode_leak(level: Literal["leak", "warning"], pairs: pd.DataFrame, first: str, second: str) -> Leak:
@@ -248,23 +248,23 @@ def _hidden_perturbations(split: Split) -> Iterable[Leak]:
     if split.kind == "unseen-combination":
         seen = {part for c in learnt for part in c.parts}
         allowed = 2 if split.seen_parts is None else split.seen_parts
-        found = [
+        hidden = [
             c
             for c in split.test
             if len(seen & set(c.parts)) > allowed or any(set(c.parts) <= set(o.parts) for o in learnt)
         ]
     elif split.kind == "unseen-perturbation":
-        found = [c for c in split.test if any(set(c.parts) <= set(other.parts) for other in learnt)]
+        hidden = [c for c in split.test if any(set(c.parts) <= set(other.parts) for other in learnt)]
     elif split.kind in {"unseen-pair", "unseen-context", "few-shot"} and not split.cuts_conditions:
-        found = [c for c in split.test if any(_contains(other, c) for other in learnt)]
+        hidden = [c for c in split.test if any(_contains(other, c) for other in learnt)]
     else:
-        found = []
-    if found:
+        hidden = []
+    if hidden:
         yield Leak(
             "hidden perturbations",
-            f"{len(found)} tested conditions are given away by training or validation conditions that contain them "
-            f"(first: {min(found)})",
-            len(found),
+            f"{len(hidden)} tested conditions are given away by training or validation conditions that contain them "
+            f"(first: {min(hidden)})",
+            len(hidden),
             "Leave those conditions out: make the split again with cycseq split.",
         )
 
@@ -280,18 +280,22 @@ def _chosen_genes(split: Split, data: PerturbationData) -> Iterable[Leak]:
     # With fewer genes than were asked for, all were kept and nothing was chosen.
     if split.kind == "random-cells" or genes == "all" or len(data.genes) < genes:
         return
-    held = prepared.get("hold_out", ())
-    named = {Condition.parse(text, data.contexts) for text in held if ":" in text and text not in data.contexts}
-    looked_at = sorted(c for c in split.test if c.context not in held and c not in named)
-    if looked_at:
-        kept = {c.context for c in (*split.train, *split.validation, *split.left_out)}
-        names = list(dict.fromkeys(str(c) if c.context in kept else c.context for c in looked_at))
-        said = shlex.quote(",".join([*held, *names[:10]])) + (f" and {len(names) - 10} more" if names[10:] else "")
+    held_out = prepared.get("hold_out", ())
+    held_conditions = {
+        Condition.parse(text, data.contexts) for text in held_out if ":" in text and text not in data.contexts
+    }
+    consulted = sorted(c for c in split.test if c.context not in held_out and c not in held_conditions)
+    if consulted:
+        contexts_kept = {c.context for c in (*split.train, *split.validation, *split.left_out)}
+        names = list(dict.fromkeys(str(c) if c.context in contexts_kept else c.context for c in consulted))
+        names_given = shlex.quote(",".join([*held_out, *names[:10]])) + (
+            f" and {len(names) - 10} more" if names[10:] else ""
+        )
         yield Leak(
             "chosen genes",
-            f"the variable genes were chosen with the tested cells of {len(looked_at)} conditions (first: {looked_at[0]})",
-            len(looked_at),
-            f"Prepare again with --hold-out {said}.",
+            f"the variable genes were chosen with the tested cells of {len(consulted)} conditions (first: {consulted[0]})",
+            len(consulted),
+            f"Prepare again with --hold-out {names_given}.",
             "warning",
         )
 

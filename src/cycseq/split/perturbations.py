@@ -15,7 +15,7 @@ from cycseq.split.plan import (
     in_words,
     n_tested,
     n_validated,
-    named_by_agent,
+    perturbations_of,
     perturbed,
     shuffled,
     times,
@@ -49,11 +49,11 @@ def unseen_perturbation(data: Data, settings: SplitSettings) -> tuple[Plan, ...]
         n_test = len(listed)
     n_validation = max(0, min(n_validated(len(singles), settings), len(singles) - n_test - 1))
     tested = singles[:n_test]
-    parted = assign(conditions, named_by_agent(conditions, tested))
+    parted = assign(conditions, perturbations_of(conditions, tested))
     if not parted.rest:
         msg = f"all perturbations are named in {settings.test_perturbations}, so that nothing is left to learn from: name fewer."
         raise SplitError(msg)
-    kept = assign(parted.rest, named_by_agent(parted.rest, singles[n_test : n_test + n_validation]))
+    kept = assign(parted.rest, perturbations_of(parted.rest, singles[n_test : n_test + n_validation]))
     claim = (
         f"A good score shows that the responses to {times(n_test, 'perturbation')} ({in_words(sorted(tested))}), which "
         f"training has seen in no context, alone or combined, can be told from {len(singles) - n_test} other ones and "

@@ -47,7 +47,7 @@ def perturbed(data: Data) -> tuple[Condition, ...]:
     return conditions
 
 
-def named_by_agent(conditions: Iterable[Condition], agents: Collection[str]) -> list[str]:
+def perturbations_of(conditions: Iterable[Condition], agents: Collection[str]) -> list[str]:
     """The perturbations of these agents, with all their doses and times."""
     wanted = set(agents)
     return list(dict.fromkeys(c.perturbation for c in conditions if c.agent in wanted))

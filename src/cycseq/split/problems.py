@@ -27,10 +27,10 @@ def condition_problems(
     lists_controls
         Whether control conditions are listed; they are training cells otherwise.
     """
-    there = set(present)
+    in_data = set(present)
     for part, conditions in listed.items():
         twice = [name for name, n in Counter(map(str, conditions)).items() if n > 1]
-        absent = [str(c) for c in conditions if c not in there]
+        absent = [str(c) for c in conditions if c not in in_data]
         controls = [str(c) for c in conditions if c.is_control and not lists_controls]
         for names, why in (
             (twice, "listed more than once"),
@@ -48,18 +48,18 @@ def condition_problems(
             yield f"{first} and {second} share {_amount(len(shared))} (first: {str(shared[0])!r})"
 
 
-def cell_problems(named: Mapping[str, Sequence[str]], present: pd.Index) -> Iterator[str]:
+def cell_problems(cells_by_part: Mapping[str, Sequence[str]], present: pd.Index) -> Iterator[str]:
     """What is wrong with the cells that are named by part; `present` are the names of all cells of the data."""
-    names = pd.Index([name for part in named.values() for name in part], dtype=object)
+    names = pd.Index([name for part in cells_by_part.values() for name in part], dtype=object)
     for which, why in ((~names.isin(present), "not in the data"), (names.duplicated(), "named more than once")):
         if which.any():
             yield f"{int(which.sum()):,} named cells are {why} (first: {names[which][0]!r})"
 
 
-def reference_problems(named: Mapping[str, Sequence[str]], control: pd.Index) -> Iterator[str]:
+def reference_problems(cells_by_part: Mapping[str, Sequence[str]], control: pd.Index) -> Iterator[str]:
     """What is wrong with the cells that are held back as reference; `control` are the names of all control cells."""
     known = set(control)
-    others = [name for name in named.get("reference", ()) if name not in known]
+    others = [name for name in cells_by_part.get("reference", ()) if name not in known]
     if others:
         yield f"{len(others):,} cells of the reference are no control cells (first: {others[0]!r})"
 

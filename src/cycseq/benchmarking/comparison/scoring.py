@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.scale import look_at
+from cycseq.data.scale import summarize_values
 from cycseq.data.usual_names import CONTROL
 from cycseq.score.evaluate import COLUMNS, evaluate
-from cycseq.score.reference import RealSide
+from cycseq.score.reference import Reference
 from cycseq.score.settings import EvaluateSettings
 
 Task = Literal["reconstruction", "generation"]
@@ -70,7 +70,7 @@ def scored(
     both = test if task == "reconstruction" else perturbed
     together = tuple(name for name in metrics if name not in OF_CONDITIONS)
     sides = [
-        RealSide.of(real, baseline, settings=EvaluateSettings(metrics=asked, max_cells=max(2, most), seed=seed))
+        Reference.of(real, baseline, settings=EvaluateSettings(metrics=asked, max_cells=max(2, most), seed=seed))
         for real, baseline, asked in (
             (perturbed, control, metrics),
             (pooled(both), pooled(control, CONTROL), together),
@@ -82,7 +82,7 @@ def scored(
         for side, one in zip(sides, (made_perturbed, pooled(made)), strict=True):
             tables.append(evaluate(one, side, model=model, split=split, seed=seed))
         if task == "generation":
-            ratio = look_at(made.x).highest / look_at(test.x).highest
+            ratio = summarize_values(made.x).highest / summarize_values(test.x).highest
             tables.append(pd.DataFrame([(model, split, seed, ALL, ALL, HIGHEST, ratio)], columns=list(COLUMNS)))
     table = pd.concat(tables, ignore_index=True)
     table["metric"] = f"{task}/" + table["metric"]

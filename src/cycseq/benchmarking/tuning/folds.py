@@ -14,7 +14,7 @@ from cycseq.models.base import Model
 from cycseq.preparation.prepare import as_log1p
 from cycseq.run.parts import fit_parts
 from cycseq.score.evaluate import evaluate
-from cycseq.score.reference import RealSide
+from cycseq.score.reference import Reference
 from cycseq.score.settings import EvaluateSettings
 from cycseq.split.base import REFERENCE, Split
 from cycseq.split.make import make_splits
@@ -35,7 +35,7 @@ class Fold:
     split: Split
     known: PerturbationData
     """All that the outer split lets a model learn from."""
-    real: RealSide
+    real: Reference
     conditions: tuple[Condition, ...]
     """What is predicted: conditions whose parts the fold's training part has."""
 
@@ -118,7 +118,7 @@ def _fold(inner: Split, known: PerturbationData) -> Fold | None:
     if not conditions:
         return None
     controls = parts.train.controls({c.context for c in conditions})
-    real = RealSide.of(
+    real = Reference.of(
         parts.test.subset(conditions), controls, reference=parts.reference, settings=EvaluateSettings(metrics=METRICS)
     )
     return Fold(inner, known, real, conditions)

@@ -10,7 +10,7 @@ from cycseq.data.usual_names import CONTROL
 from cycseq.formats.catalog.base import DataSet
 from cycseq.formats.settings import CorpusSettings
 from cycseq.preparation.prepare import prepare
-from cycseq.preparation.selection import FEWEST_CONTROLS
+from cycseq.preparation.selection import MIN_CONTROLS
 from cycseq.preparation.settings import PrepareSettings
 
 
@@ -54,12 +54,12 @@ def _with_controls(data: PerturbationData) -> PerturbationData:
     """The contexts with enough control cells."""
     obs = data.adata.obs
     n_controls = (obs["perturbation"] == CONTROL).groupby(obs["context"].astype(str)).sum()
-    few = n_controls.index[n_controls < FEWEST_CONTROLS]
+    few = n_controls.index[n_controls < MIN_CONTROLS]
     if not len(few):
         return data
     others = data.take((~obs["context"].astype(str).isin(few)).to_numpy())
     shown = ", ".join(few[:5]) + (", ..." if len(few) > 5 else "")
-    note = f"{len(few)} contexts with fewer than {FEWEST_CONTROLS} control cells were dropped ({shown})"
+    note = f"{len(few)} contexts with fewer than {MIN_CONTROLS} control cells were dropped ({shown})"
     return replace(others, notes=(*others.notes, note))
 
 

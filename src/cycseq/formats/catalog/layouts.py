@@ -18,7 +18,7 @@ from cycseq.data.usual_names import CONTROL
 from cycseq.errors import FileError
 from cycseq.formats.catalog.base import Read, Sources, column, labelled, lanes
 from cycseq.formats.read import load, read_anndata
-from cycseq.formats.readers.base import FileContents, damage_named
+from cycseq.formats.readers.base import FileContents, as_read_error
 from cycseq.formats.readers.contained import check_h5
 from cycseq.io.download import RemoteFile
 from cycseq.io.files import FULL
@@ -152,7 +152,7 @@ def read_geo(sources: Sources) -> FileContents:
 
 def sparse_h5ad(path: Path) -> FileContents:
     """An h5ad whose dense X is mostly zeros, read in blocks of rows into CSR: a quarter of the memory."""
-    with damage_named(path, "h5ad"):
+    with as_read_error(path, "h5ad"):
         with h5py.File(path) as file:
             check_h5(file, path)
         return FileContents(ad.read_h5ad(path, as_sparse=["X"]))

@@ -11,7 +11,7 @@ from cycseq.data.usual_names import CONTROL
 from cycseq.errors import FileError
 from cycseq.formats.catalog.base import UNASSIGNED, Sources, column, labelled
 from cycseq.formats.read import read_anndata
-from cycseq.formats.readers.base import FileContents, damage_named, read_csv, read_labels
+from cycseq.formats.readers.base import FileContents, as_read_error, read_csv, read_labels
 from cycseq.io.download import RemoteFile
 
 SAMPLES = {
@@ -33,7 +33,7 @@ GUIDES = tuple(
 )
 """Tables of guides, for which a user's labels may stand in."""
 FILES = tuple(RemoteFile(f"{FOLDER}/{name}", f"nk_cropseq/{name}") for name in (*MATRICES, *GUIDES))
-LEAST_UMIS = 10
+MIN_UMIS = 10
 SINGLE, SECOND = 0.5, 0.1
 
 
@@ -62,8 +62,8 @@ def assigned(umis: pd.DataFrame, library: pd.DataFrame) -> pd.Series:
     place = counted.groupby("cell").cumcount()
     first = counted[place == 0].set_index("cell")
     second = counted[place == 1].set_index("cell").reindex(first.index)
-    two = (second["share"] > SECOND) & (second["umi_count"] > LEAST_UMIS)
-    single = (first["share"] > SINGLE) & (first["umi_count"] > LEAST_UMIS) & ~two
+    two = (second["share"] > SECOND) & (second["umi_count"] > MIN_UMIS)
+    single = (first["share"] > SINGLE) & (first["umi_count"] > MIN_UMIS) & ~two
     return first["gene"].where(single, UNASSIGNED)
 
 
@@ -99,7 +99,7 @@ def _guides(sources: Sources, line: str, sample: str) -> pd.Series:
 
 
 def _table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    with damage_named(path, "a table of guides"):
+    with as_read_error(path, "a table of guides"):
         table = read_csv(path)
     if missing := [name for name in columns if name not in table]:
         msg = (

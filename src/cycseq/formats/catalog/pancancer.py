@@ -13,7 +13,7 @@ from cycseq.data.scale import TARGET_SUM
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import FileError
 from cycseq.formats.catalog.base import Sources, labelled
-from cycseq.formats.readers.base import FileContents, damage_named
+from cycseq.formats.readers.base import FileContents, as_read_error
 
 MATRICES = ("UMIcount_data.txt", "CPM_data.txt")
 METADATA = "Metadata.txt"
@@ -26,10 +26,10 @@ ROWS = 500
 def read(sources: Sources) -> FileContents:
     """Genes x cells as text; counts as they are, counts per million as log1p of counts per 10,000."""
     matrix, metadata = _files(sources.given or Path())
-    with damage_named(metadata, "SCP542's table of cells"):
+    with as_read_error(metadata, "SCP542's table of cells"):
         cells = pd.read_csv(metadata, sep="\t", dtype=str).set_index("NAME")
         line, pool = cells["Cell_line"], cells["Pool_ID"]
-    with damage_named(matrix, "SCP542's matrix, genes x cells"):
+    with as_read_error(matrix, "SCP542's matrix, genes x cells"):
         adata = _matrix(matrix)
     notes = [f"all cells are control; values <- {matrix.name}"]
     if matrix.name == "CPM_data.txt":

@@ -11,7 +11,7 @@ from jaxtyping import Int
 
 from cycseq.data.condition import Condition, treatment_name
 from cycseq.data.effects import Effects
-from cycseq.data.label_columns import find_columns, named_column
+from cycseq.data.label_columns import find_columns, require_column
 from cycseq.data.usual_names import (
     CONTEXT_NAMES,
     CONTROL,
@@ -148,7 +148,7 @@ def _labels(
     obs: pd.DataFrame, named: str | None, usual: Sequence[str], what: str, default: str | None = None
 ) -> tuple[list[str], str]:
     """The label of every row, empty where there is none, and where it stands."""
-    column = named_column(obs, named, what) if named else next(iter(find_columns(obs, usual)), None)
+    column = require_column(obs, named, what) if named else next(iter(find_columns(obs, usual)), None)
     if column is None:
         if default is not None:
             return [default] * len(obs), f"{default!r}, as no column names one (--context-key does)"

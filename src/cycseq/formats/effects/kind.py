@@ -22,7 +22,7 @@ from cycseq.formats.effects.scales import names_expression, same_values_in_each_
 from cycseq.formats.effects.table import CONTEXTS, PERTURBATIONS
 from cycseq.formats.effects.treatments import DOSES, TIMES
 from cycseq.formats.readers.anndata_files import fits_h5, fits_zarr
-from cycseq.formats.readers.base import BARCODE, damage_named
+from cycseq.formats.readers.base import BARCODE, as_read_error
 from cycseq.formats.readers.contained import check_h5
 from cycseq.formats.readers.contained_zarr import open_zarr
 from cycseq.formats.settings import ReadSettings
@@ -68,7 +68,7 @@ def is_effects(path: Path | str, settings: ReadSettings | None = None) -> bool:
 @contextmanager
 def _group(path: Path) -> Iterator[Any]:
     """The members of an h5ad file or zarr store, looked at before values are read."""
-    with damage_named(path, "zarr" if fits_zarr(path) else "h5ad"):
+    with as_read_error(path, "zarr" if fits_zarr(path) else "h5ad"):
         if fits_zarr(path):
             yield open_zarr(path)
             return

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
-from cycseq.data.label_columns import find_columns, named_column
+from cycseq.data.label_columns import find_columns, require_column
 from cycseq.data.treatments import Dose, hours_in, parse_dose, parse_hours, parse_treatment, unit_of_dose, usual_unit
 from cycseq.data.usual_names import DOSE_NAMES, TIME_NAMES, UNLABELLED, kind_of_control
 from cycseq.errors import DataError
@@ -87,7 +87,7 @@ def read_treatments(obs: pd.DataFrame, labels: Sequence[str], settings: ReadSett
 def _column(obs: pd.DataFrame, named: str | None, names: Sequence[str], what: str) -> str | None:
     """The column that was named, or the first of the usual ones that says something."""
     if named is not None:
-        return named_column(obs, named, what)
+        return require_column(obs, named, what)
     by_unit = [c for c in map(str, obs.columns) if what == "dose" and _unit_in_name(c)]
     return next((c for c in (*find_columns(obs, names), *by_unit) if any(_texts(obs[c]))), None)
 

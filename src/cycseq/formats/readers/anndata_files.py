@@ -14,10 +14,10 @@ import pandas as pd
 from cycseq.data.mark import SAMPLE
 from cycseq.data.validate import PAIR, check_indices
 from cycseq.errors import DataError, unknown_name
-from cycseq.formats.readers.base import FileContents, Reader, damage_named
+from cycseq.formats.readers.base import FileContents, Reader, as_read_error
 from cycseq.formats.readers.contained import check_h5, holds
 from cycseq.formats.readers.contained_zarr import open_zarr
-from cycseq.formats.readers.stored import stay_in_file, values_of
+from cycseq.formats.readers.stored import open_stored, values_of
 from cycseq.formats.readers.zarr_chunks import check_chunks
 from cycseq.formats.settings import ReadSettings
 from cycseq.io.checksums import check_store
@@ -27,7 +27,7 @@ from cycseq.matrix.arrays import Matrix, in_memory, max_rows
 def fits_h5(path: Path) -> bool:
     """By name; a file `.h5` by what is in it."""
     if path.suffix == ".h5" and path.is_file() and h5py.is_hdf5(path):
-        with damage_named(path, "h5ad"), h5py.File(path) as file:
+        with as_read_error(path, "h5ad"), h5py.File(path) as file:
             return holds(file, "obs", "var")
     return path.suffix in {".h5ad", ".h5mu"}
 
@@ -39,7 +39,7 @@ def fits_zarr(path: Path) -> bool:
 
 def read_h5(path: Path, settings: ReadSettings) -> FileContents:
     """Read `.h5ad`, or modality `rna` of `.h5mu`."""
-    with damage_named(path, "h5ad"):
+    with as_read_error(path, "h5ad"):
         with h5py.File(path) as file:
             check_h5(file, path)
             if path.suffix == ".h5mu":
@@ -57,7 +57,7 @@ def read_h5(path: Path, settings: ReadSettings) -> FileContents:
 
 def read_zarr(path: Path, settings: ReadSettings) -> FileContents:
     """Read a zarr store that anndata wrote."""
-    with damage_named(path, "zarr"):
+    with as_read_error(path, "zarr"):
         store = open_zarr(path)
         check_store(path, "Write the store again, or copy it anew from where it came.")
         notes = check_chunks(store, path)
@@ -88,7 +88,7 @@ def _read_group(group: Any, settings: ReadSettings, what: str) -> FileContents:
 
 def _beside(x: Any, layer: Any, settings: ReadSettings) -> Matrix:
     """A layer: where X stays in the file it does too, in the same blocks."""
-    return values_of(layer, settings.memory) if in_memory(x) else stay_in_file(layer, max_rows(x, 1))
+    return values_of(layer, settings.memory) if in_memory(x) else open_stored(layer, max_rows(x, 1))
 
 
 def _element(stored: Any) -> Any:

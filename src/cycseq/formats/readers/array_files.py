@@ -12,7 +12,7 @@ import scipy.sparse as sp
 
 from cycseq.data.validate import check_indices
 from cycseq.errors import DataError
-from cycseq.formats.readers.base import FileContents, Reader, damage_named, read_genes
+from cycseq.formats.readers.base import FileContents, Reader, as_read_error, read_genes
 from cycseq.formats.settings import ReadSettings
 from cycseq.io.numpy_files import open_npz, read_npy
 
@@ -36,13 +36,13 @@ def read_array(path: Path, settings: ReadSettings) -> FileContents:
     """
     if path.suffix == ".npz":
         return _read_npz(path, settings)
-    with damage_named(path, "an array (pickled objects are refused)"):
+    with as_read_error(path, "an array (pickled objects are refused)"):
         x = read_npy(path)
     return _named(x, _genes(path, settings), pd.DataFrame(), settings, "NPY")
 
 
 def _read_npz(path: Path, settings: ReadSettings) -> FileContents:
-    with damage_named(path, "arrays (pickled objects are refused)"), open_npz(path) as arrays:
+    with as_read_error(path, "arrays (pickled objects are refused)"), open_npz(path) as arrays:
         if "format" in arrays and "shape" in arrays:
             x: Any = sp.csr_matrix(check_indices(sp.load_npz(path)))
             return _named(x, _genes(path, settings), pd.DataFrame(), settings, "sparse NPZ")

@@ -32,7 +32,7 @@ CELL_NAMES = (
 )
 """Header of the column that names the cells, in lower case; pandas' own for a column without one is the first."""
 BARCODE = re.compile(r"[ACGT]{8,}([-.]\d+)?")
-MOST_COLUMNS = 2_000_000
+MAX_COLUMNS = 2_000_000
 """Of a table; each costs a kilobyte while it is read."""
 
 
@@ -89,7 +89,7 @@ class Reader:
 
 
 @contextmanager
-def damage_named(path: Path, expected: str) -> Iterator[None]:
+def as_read_error(path: Path, expected: str) -> Iterator[None]:
     """Turn what libraries raise at damaged files into one `FileError` with one line."""
     try:
         yield
@@ -111,10 +111,10 @@ def without_gz(path: Path) -> str:
 
 def first_line(path: Path) -> str:
     """The header of a text file, plain or gzipped; raises `FileError` where it names too many columns for any table."""
-    with damage_named(path, "text"), opened(path) as lines:
+    with as_read_error(path, "text"), opened(path) as lines:
         header = lines.readline().decode("utf-8").rstrip("\r\n")
-    if header.count(separator(header)) > MOST_COLUMNS:
-        msg = f"{path} names more than {MOST_COLUMNS:,} columns in its first line: it is damaged or of another format."
+    if header.count(separator(header)) > MAX_COLUMNS:
+        msg = f"{path} names more than {MAX_COLUMNS:,} columns in its first line: it is damaged or of another format."
         raise FileError(msg)
     return header
 
@@ -145,7 +145,7 @@ def read_labels(path: Path, cells: pd.Index | None = None) -> pd.DataFrame:
     if not refuse_special(path).is_file():
         msg = f"{path} does not exist: --labels-file names a CSV with one row per cell."
         raise FileError(msg)
-    with damage_named(path, "a CSV of labels"):
+    with as_read_error(path, "a CSV of labels"):
         frame = read_csv(path)
     column = _cells_column(frame, cells)
     if column is not None:
@@ -153,7 +153,7 @@ def read_labels(path: Path, cells: pd.Index | None = None) -> pd.DataFrame:
     return frame
 
 
-def n_named(column: pd.Series | pd.Index, cells: pd.Index) -> int:
+def count_named(column: pd.Series | pd.Index, cells: pd.Index) -> int:
     """How many of the cells a column of a table names."""
     return int(cells.isin(column.astype(str)).sum())
 
@@ -163,8 +163,8 @@ def _cells_column(frame: pd.DataFrame, cells: pd.Index | None) -> str | None:
     folded = {str(name).casefold(): str(name) for name in reversed(frame.columns)}
     usual = [folded[name] for name in CELL_NAMES if name in folded]
     if cells is not None and len(cells):
-        found = {str(name): n_named(frame[name], cells) for name in frame.columns}
-        least = len(cells) / 2 if numbered(cells) else 0  # a column of numbers may hold some by chance
+        found = {str(name): count_named(frame[name], cells) for name in frame.columns}
+        least = len(cells) / 2 if are_numbers(cells) else 0  # a column of numbers may hold some by chance
         fitting = [name for name, n in found.items() if n > (0 if name in usual else least)]
         if fitting:
             return max(fitting, key=lambda name: (found[name], name in usual))
@@ -178,7 +178,7 @@ def read_genes(path: Path) -> pd.Index:
     if not refuse_special(path).is_file():
         msg = f"{path} does not exist: --genes-file names a file with one gene a line."
         raise FileError(msg)
-    with damage_named(path, "a list of genes"):
+    with as_read_error(path, "a list of genes"):
         frame = read_csv(path, header=None, dtype=str)
     names: pd.Index = pd.Index(frame[1 if frame.shape[1] > 1 else 0].to_numpy(dtype=object))
     return names
@@ -187,7 +187,7 @@ def read_genes(path: Path) -> pd.Index:
 def with_genes(loaded: FileContents, settings: ReadSettings) -> FileContents:
     """The genes' names from the file that was said, where they are only numbered, as State's predictions have them."""
     adata = loaded.adata
-    if settings.genes_file is None or not numbered(adata.var_names):
+    if settings.genes_file is None or not are_numbers(adata.var_names):
         return loaded
     names = read_genes(settings.genes_file)
     if len(names) != adata.n_vars:
@@ -197,6 +197,6 @@ def with_genes(loaded: FileContents, settings: ReadSettings) -> FileContents:
     return replace(loaded, notes=(*loaded.notes, f"genes are named by {settings.genes_file.name}"))
 
 
-def numbered(genes: pd.Index) -> bool:
+def are_numbers(genes: pd.Index) -> bool:
     """Whether the genes bear numbers instead of names."""
     return bool(genes.astype(str).str.isdigit().all())

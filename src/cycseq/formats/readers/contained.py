@@ -12,9 +12,9 @@ import h5py
 from cycseq.errors import FileError
 from cycseq.formats.readers.chunks import DEFLATE, unpacked_size
 from cycseq.formats.readers.texts import Texts
-from cycseq.io.untrusted import check_unpacked, most_bytes
+from cycseq.io.untrusted import check_unpacked, max_bytes
 
-MOST_MEMBERS = 100_000
+MAX_MEMBERS = 100_000
 PACKERS = {1: "zlib", 32000: "lzf", 32001: "blosc", 32015: "zstd"}
 """Filters of HDF5 that pack, by their numbers; lzf, which packs 88 times at best, cannot pass the limit of a file."""
 SHUFFLE, FLETCHER32 = 2, 3
@@ -71,7 +71,7 @@ def _members(file: h5py.File, path: Path, places: set[tuple[int, int]]) -> Itera
     while groups:
         where, group = groups.pop()
         n_members += len(group)
-        if _place(group.id) in places or n_members > MOST_MEMBERS:
+        if _place(group.id) in places or n_members > MAX_MEMBERS:
             raise refused(path, "its groups lie inside each other, or are too many to be those of a data set")
         places.add(_place(group.id))
         yield where, group
@@ -123,7 +123,7 @@ def _check_chunks(member: h5py.Dataset, name: str, path: Path, declared: int) ->
         raise refused(path, f"{name!r} is packed {how}, where gzip, lzf, blosc or zstd are read")
     if not packers or packers == ["lzf"]:
         return
-    limit = most_bytes(path.stat().st_size)
+    limit = max_bytes(path.stat().st_size)
     if packers == ["zlib"] and DEFLATE * member.id.get_storage_size() <= limit:
         return
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from cycseq.formats.readers.chunks import SIZES, Bytes, unpacked_size
-from cycseq.formats.readers.contained import MOST_MEMBERS, refused
-from cycseq.io.untrusted import check_unpacked, most_bytes
+from cycseq.formats.readers.contained import MAX_MEMBERS, refused
+from cycseq.io.untrusted import check_unpacked, max_bytes
 
 DEEPEST = 30
 TEXTS = {"vlen-utf8", "vlen-bytes"}
@@ -24,7 +24,7 @@ PLAIN = {2: {"shuffle"}, 3: {"bytes", "transpose", "crc32c"}}
 FEW = 64
 """Bytes that codecs may add to a chunk."""
 RECORDS = {"zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata"}
-MOST_ABSENT = 100_000
+MAX_ABSENT = 100_000
 """Chunks of an array that may be absent, all of their values being alike; zarr looks for each."""
 NO_CHUNK = 2**64 - 1
 """What the index of a shard says of a chunk that is not there."""
@@ -54,7 +54,7 @@ def open_zarr(path: Path) -> Any:
             raise refused(path, f"{group.name} has consolidated metadata, as only the whole store may")
         for name, member in group.members():
             n_members += 1
-            if depth > DEEPEST or n_members > MOST_MEMBERS:
+            if depth > DEEPEST or n_members > MAX_MEMBERS:
                 raise refused(path, "its groups are too many, or too deep, to be those of a data set")
             if isinstance(member, zarr.Group):
                 groups.append((member, depth + 1))
@@ -113,7 +113,7 @@ class _Array:
                 n_files += 1
                 check_unpacked(self.store, n_bytes, self.packed)
         n_chunks = prod(-(-n // per_chunk) for n, per_chunk in zip(self.array.shape, chunk, strict=True))
-        if n_chunks - n_files > MOST_ABSENT:
+        if n_chunks - n_files > MAX_ABSENT:
             raise refused(self.store, f"only {n_files:,} of {n_chunks:,} chunks of {self.name!r} are there")
         return n_bytes
 
@@ -138,7 +138,7 @@ class _Array:
         if names == [SHARDS]:
             return sum(self._check_chunk(*part) for part in _parts(chunk, codecs[0]["configuration"], n))
         has_texts = bool(TEXTS & set(names))
-        limit = most_bytes(self.packed)
+        limit = max_bytes(self.packed)
         declared = limit if has_texts else n * self.array.dtype.itemsize + FEW
         for name in reversed(names):
             if name == "crc32c":

@@ -23,7 +23,7 @@ import pandas as pd
 
 from cycseq.data.usual_names import CONTROL, CONTROL_NAMES, canonical_perturbation, usual_kind
 from cycseq.errors import DataError, FileError
-from cycseq.formats.readers.base import FileContents, Reader, damage_named, read_csv, without_gz
+from cycseq.formats.readers.base import FileContents, Reader, as_read_error, read_csv, without_gz
 from cycseq.formats.settings import ReadSettings
 from cycseq.io.progress import track
 
@@ -82,7 +82,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def _read_file(root: Path, file: Path) -> _File:
-    with damage_named(file, "a CSV of genes x cells"):
+    with as_read_error(file, "a CSV of genes x cells"):
         frame = read_csv(file, ",", index_col=0)
         frame.index = frame.index.astype(str)
         marks = frame.pop(MARK) if MARK in frame else None

@@ -16,7 +16,7 @@ import scipy.sparse as sp
 
 from cycseq.data.validate import float32
 from cycseq.errors import DataError, MissingPackageError, SettingsError
-from cycseq.formats.readers.base import damage_named
+from cycseq.formats.readers.base import as_read_error
 from cycseq.matrix.arrays import Matrix
 from cycseq.matrix.stored import StoredMatrix
 
@@ -27,7 +27,7 @@ BLOCK = 1 / 96
 """Share of the memory that the values of a block of cells take: sums need several times as much, and a few are worked on together."""
 LABELS = 400
 """Bytes of memory that the labels and the name of a cell take, with the copies that the parts of a split make of them."""
-FEWEST_CELLS = 100
+MIN_CELLS = 100
 """Smaller blocks would cost more than they save."""
 MEMORY_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
@@ -95,16 +95,16 @@ def values_of(element: Any, memory: str | None) -> Matrix:
         msg = f"{what}: allow more with --memory, or install what reads a part at a time: pip install 'cycseq[scale]'."
         raise MissingPackageError(msg)
     rows = int(BLOCK * (limit - labels) * n_cells / size)
-    if rows < min(FEWEST_CELLS, n_cells):
+    if rows < min(MIN_CELLS, n_cells):
         msg = (
-            f"{what}, and beside the labels of {n_cells:,} cells ({_amount(labels)}) not even {FEWEST_CELLS} cells "
+            f"{what}, and beside the labels of {n_cells:,} cells ({_amount(labels)}) not even {MIN_CELLS} cells "
             "at once fit: allow more with --memory."
         )
         raise SettingsError(msg)
-    return stay_in_file(element, rows)
+    return open_stored(element, rows)
 
 
-def stay_in_file(element: Any, rows: int) -> StoredMatrix:
+def open_stored(element: Any, rows: int) -> StoredMatrix:
     """The values of an element of an h5ad or zarr file as a stored matrix, in blocks of so many cells."""
     import dask.array
 
@@ -126,10 +126,10 @@ def _block(place: Any, *, block_info: Any) -> Matrix:
     """The cells of one block, of an element of a zarr store or of one named in an HDF5 file."""
     cells = slice(*block_info[None]["array-location"][0])
     if not isinstance(place, tuple):
-        with damage_named(Path(str(place.store_path)), "zarr"):
+        with as_read_error(Path(str(place.store_path)), "zarr"):
             return float32(_by_cells(place)[cells])
     path, name = place
-    with h5py.File(path) as file, damage_named(path, "h5ad"):  # a file that is not there is no damaged one
+    with h5py.File(path) as file, as_read_error(path, "h5ad"):  # a file that is not there is no damaged one
         return float32(_by_cells(file[name])[cells])
 
 

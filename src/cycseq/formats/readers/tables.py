@@ -18,8 +18,8 @@ from cycseq.formats.readers.base import (
     BARCODE,
     FileContents,
     Reader,
+    count_named,
     first_line,
-    n_named,
     read_csv,
     read_labels,
     separator,
@@ -185,7 +185,7 @@ def _orientation(
         for side, lies in sides:
             names = side.astype(str)
             table = read_labels(settings.labels_file, names)
-            if table.index.name is not None and n_named(table.index, names) > len(names) / 2:
+            if table.index.name is not None and count_named(table.index, names) > len(names) / 2:
                 return lies, f"{settings.labels_file.name} names these cells"
     in_rows, in_header = (_barcodes(names) for names in (rows, columns[:100]))
     if in_rows != in_header:

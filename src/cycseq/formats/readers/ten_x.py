@@ -17,7 +17,7 @@ import scipy.sparse as sp
 
 from cycseq.data.validate import symbols_or_ids
 from cycseq.errors import FileError
-from cycseq.formats.readers.base import FileContents, Reader, damage_named, read_csv
+from cycseq.formats.readers.base import FileContents, Reader, as_read_error, read_csv
 from cycseq.formats.readers.contained import check_h5, holds
 from cycseq.formats.settings import ReadSettings
 from cycseq.io.untrusted import check_unpacked, opened
@@ -37,7 +37,7 @@ def fits_h5(path: Path) -> bool:
     """An HDF5 file with group `matrix` (v3), or with a group for each genome (v2)."""
     if path.suffix not in {".h5", ".hdf5"} or not path.is_file() or not h5py.is_hdf5(path):
         return path.suffix in {".h5", ".hdf5"}
-    with damage_named(path, "10x h5"), h5py.File(path) as file:
+    with as_read_error(path, "10x h5"), h5py.File(path) as file:
         groups = (file[name] for name in file if holds(file, name))
         return any(isinstance(group, h5py.Group) and holds(group, "barcodes") for group in groups)
 
@@ -54,11 +54,11 @@ def read_folder(path: Path, settings: ReadSettings) -> FileContents:
     prefix = MATRIX.sub("", matrix.name)
     barcodes_file = _beside(matrix, prefix, ("barcodes.tsv",))
     features_file = _beside(matrix, prefix, ("features.tsv", "genes.tsv"))
-    with damage_named(matrix, "a Matrix Market file"):
+    with as_read_error(matrix, "a Matrix Market file"):
         n_rows, n_columns = _claimed_shape(matrix)
-    with damage_named(barcodes_file, "a list of barcodes"):
+    with as_read_error(barcodes_file, "a list of barcodes"):
         barcodes = read_csv(barcodes_file, "\t", header=None, dtype=str)[0]
-    with damage_named(features_file, "a list of genes"):
+    with as_read_error(features_file, "a list of genes"):
         features = read_csv(features_file, "\t", header=None, dtype=str)
     for file, n, expected, what in ((barcodes_file, len(barcodes), n_columns, "columns"),
                                     (features_file, len(features), n_rows, "rows")):  # fmt: skip
@@ -67,7 +67,7 @@ def read_folder(path: Path, settings: ReadSettings) -> FileContents:
                 f"{file} has {n:,} lines, but {matrix.name} has {expected:,} {what}: they belong to different matrices."
             )
             raise FileError(msg)
-    with damage_named(matrix, "a Matrix Market file"), opened(matrix) as text:
+    with as_read_error(matrix, "a Matrix Market file"), opened(matrix) as text:
         x = sp.csr_matrix(sp.coo_matrix(scipy.io.mmread(_Forward(text))).T, dtype=np.float32)
     ids = features[0]
     symbols = features[1] if features.shape[1] > 1 else ids
@@ -78,7 +78,7 @@ def read_folder(path: Path, settings: ReadSettings) -> FileContents:
 
 def read_h5(path: Path, settings: ReadSettings) -> FileContents:
     """Read Cell Ranger's `.h5`, version 2 or 3."""
-    with damage_named(path, "10x h5"), h5py.File(path) as file:
+    with as_read_error(path, "10x h5"), h5py.File(path) as file:
         check_h5(file, path)
         groups = [name for name in file if "barcodes" in file[name]]
         if len(groups) > 1:

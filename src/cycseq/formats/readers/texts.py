@@ -14,11 +14,11 @@ import h5py
 import numpy as np
 
 from cycseq.errors import FileError
-from cycseq.io.untrusted import check_unpacked, most_bytes
+from cycseq.io.untrusted import check_unpacked, max_bytes
 
 HEAP = b"GCOL\x01\0\0\0"
 """How a collection of values of any length begins; its size in bytes follows."""
-MOST_OF_ENTRY = 10_000
+MAX_ENTRY_BYTES = 10_000
 """Texts in one entry of an array."""
 UNKNOWN = b"values"
 """A tag that HDF5 wants on bytes of which it knows no more."""
@@ -83,7 +83,7 @@ class Texts:
             return Entry(self.width, ((0, kind.get_super().get_size()),))
         if what == h5py.h5t.ARRAY:
             inner, n = self.entry(kind.get_super()), prod(kind.get_array_dims())
-            if inner.lengths and n > MOST_OF_ENTRY:
+            if inner.lengths and n > MAX_ENTRY_BYTES:
                 raise self._refused()
             places = [
                 (i * inner.width + at, size) for i in range(n if inner.lengths else 0) for at, size in inner.lengths
@@ -101,7 +101,7 @@ class Texts:
 
     def _check_number(self, n: int) -> None:
         size = self.path.stat().st_size
-        if n * size > most_bytes(size):
+        if n * size > max_bytes(size):
             check_unpacked(self.path, n * self._longest)
 
     def _refused(self) -> FileError:

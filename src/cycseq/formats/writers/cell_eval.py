@@ -11,11 +11,11 @@ from pathlib import Path
 import pandas as pd
 
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.scale import HIGHEST_LOG1P, TARGET_SUM, look_at
+from cycseq.data.scale import HIGHEST_LOG1P, TARGET_SUM, summarize_values
 from cycseq.errors import DataError, unknown_name
 from cycseq.formats.writers.base import Labels, Layout, in_layout, obs_of, renamed, write_marker
 from cycseq.io.hdf5 import write_h5ad
-from cycseq.preparation.merge import joined
+from cycseq.preparation.merge import join
 from cycseq.preparation.prepare import as_log1p
 
 
@@ -54,14 +54,14 @@ def matched_pair(predicted: PerturbationData, real: PerturbationData) -> tuple[P
     contexts = {condition.context for condition in perturbed}
     controls = real.controls(contexts)
     for cells, which in ((predicted, "predicted"), (real, "real")):
-        seen = look_at(cells.x)
+        seen = summarize_values(cells.x)
         if seen.lowest < 0 or seen.highest >= HIGHEST_LOG1P:
             msg = (
                 f"cell-eval takes values from 0 to below {HIGHEST_LOG1P:.0f}, but the {which} ones go from "
                 f"{seen.lowest:.4g} to {seen.highest:.4g}. cycseq evaluate scores them as they are."
             )
             raise DataError(msg)
-    sides = [joined(controls, _named_apart(side.subset(perturbed), controls)) for side in (predicted, real)]
+    sides = [join(controls, _named_apart(side.subset(perturbed), controls)) for side in (predicted, real)]
     return sides[0].require_controls(), sides[1].require_controls()
 
 

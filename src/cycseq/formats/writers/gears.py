@@ -17,7 +17,7 @@ from cycseq.formats.writers.base import (
     text,
 )
 
-MOST_PARTS = 2
+MAX_PARTS = 2
 """GEARS looks at the first two parts of a combination only."""
 
 
@@ -40,7 +40,7 @@ def to_gears(data: PerturbationData) -> Labels:
 
 
 def _condition(condition: Condition) -> str:
-    if len(condition.parts) > MOST_PARTS:
+    if len(condition.parts) > MAX_PARTS:
         msg = (
             f"GEARS' layout cannot hold {condition}: it knows combinations of two genes, not of "
             f"{len(condition.parts)}. Leave it out with cycseq prepare --leave-out '{condition}'."

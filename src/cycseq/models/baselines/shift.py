@@ -104,7 +104,7 @@ class ShiftModel(MeansModel):
         stay sparse where no condition is shifted.
         """
         conditions = self.check_conditions(conditions)
-        controls = self.check_controls(controls, conditions).loaded(self.name)
+        controls = self.check_controls(controls, conditions).load(self.name)
         means = control_means(controls)
         shifts = {
             c: np.zeros_like(means[c.context]) if c.is_control else self.shift(c, means[c.context]) for c in conditions
@@ -186,7 +186,7 @@ def cells_shifted_by(
         If the shift of a gene is unknown (NaN): cells have a value of every gene.
     """
     conditions = list(shifts)
-    controls = model.check_controls(controls, conditions).loaded(model.name)
+    controls = model.check_controls(controls, conditions).load(model.name)
     means = control_means(controls)
     if unknown := [c for c in conditions if np.isnan(shifts[c]).any()]:
         msg = (

@@ -21,7 +21,7 @@ from cycseq.models.base import PACKAGES, SIZE, STEP_SIZE, WEIGHT, Fitted, Model
 from cycseq.models.baselines.shift import draw, predicted_obs, rescaled, shifted_cells
 from cycseq.models.counts.depth import CountSource, Tilt, dispersions, known_counts
 from cycseq.models.counts.transport.pairs import principal_components, pseudo_pairs
-from cycseq.preparation.merge import joined
+from cycseq.preparation.merge import join
 
 MEAN, TRANSPORT = "mean.", "transport."
 """Prefixes of the arrays of the model that predicts means, and of the transport."""
@@ -99,7 +99,7 @@ class CycleTransport(Model):
             raise SettingsError(msg)
         self.check_settings()
         anchor = build_model(self.mean, self.mean_settings).fit(train, validation, seed=seed).learned
-        data = joined(train, validation).loaded(self.name)
+        data = join(train, validation).load(self.name)
         arrays = {**_prefixed(anchor.arrays, MEAN), **principal_components(data, self.n_components, seed=seed)}
         counts = None if self.cells == "shifted" else known_counts(data)
         if counts is not None:

@@ -48,7 +48,7 @@ class CellCounts:
             predictions).
         """
         obs = data.adata.obs
-        x = sp.csr_matrix(data.with_genes(genes).loaded("--as counts").x, dtype=np.float64)
+        x = sp.csr_matrix(data.with_genes(genes).load("--as counts").x, dtype=np.float64)
         if data.scale == "counts":
             return cls(x, library_sizes(data.x))
         recovered = recover_counts(x, obs["total_counts"].to_numpy(np.float64) if "total_counts" in obs else None)

@@ -10,12 +10,12 @@ from typing import Any, ClassVar, Literal, Self, final
 import numpy as np
 
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.scale import look_at
+from cycseq.data.scale import summarize_values
 from cycseq.errors import FitBrokeOffError, MissingPackageError, ModelError
 from cycseq.matrix.arrays import Codes
 from cycseq.models.base import KEPT, SIZE, STEP_SIZE, WEIGHT, Fitted
 from cycseq.models.networks.trained_network import WEIGHTS, Net, TrainedNetwork
-from cycseq.preparation.merge import joined
+from cycseq.preparation.merge import join
 
 try:
     import torch
@@ -112,7 +112,7 @@ class NetworkModel(TrainedNetwork[Net]):
         if not train.perturbations or train.n_cells < 4:
             msg = f"{self.name} cannot learn: the training cells are all controls or too few. Give it perturbed cells."
             raise ModelError(msg)
-        data = joined(train, validation)
+        data = join(train, validation)
         vocabulary = Vocabulary.of(data)
         cells = encoded(data, vocabulary)
         learning, kept = self._parted(train, data, seed)
@@ -133,7 +133,7 @@ class NetworkModel(TrainedNetwork[Net]):
         facts = {
             "vocabulary": vars(vocabulary),
             "trained_parts": sorted({part for c in train.conditions() for part in c.parts}),
-            "highest": look_at(data.x).highest,
+            "highest": summarize_values(data.x).highest,
             "epochs": state.epoch,
             "best_epoch": state.best_epoch,
             "best_loss": state.best_loss,

@@ -61,7 +61,7 @@ class TrainedNetwork(Model, Generic[Net]):
         zero, nor above 1.5 times the highest training value.
         """
         conditions = list(dict.fromkeys(conditions))
-        controls = self.check_controls(controls, conditions).loaded(self.name)
+        controls = self.check_controls(controls, conditions).load(self.name)
         net, blocks, labels = self.network(), [], []
         feeder = Feeder(encoded(controls, self.vocabulary), np.arange(controls.n_cells), 1024, seed)
         for condition in conditions:

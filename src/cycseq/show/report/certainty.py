@@ -15,7 +15,7 @@ from cycseq.score.certainty import (
     pooled_coverage,
     pooled_reliability,
 )
-from cycseq.score.coverage import EVENTS, FEWEST_IN_BIN, STRATA
+from cycseq.score.coverage import EVENTS, MIN_IN_BIN, STRATA
 from cycseq.show import plots
 from cycseq.show.report.figures import svg
 from cycseq.show.report.numbers import listed, short
@@ -84,7 +84,7 @@ class Certainty:
             (row["context"], row["stratum"]): Share(
                 float(row["observed"]),
                 int(row["n"]),
-                bool(row["n"] >= FEWEST_IN_BIN),
+                bool(row["n"] >= MIN_IN_BIN),
                 (row["context"], row["stratum"]) not in wrong_places,
             )
             for row in self.coverage.to_dict("records")

@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from cycseq.benchmarking.result import BenchmarkResult, open_benchmark
 from cycseq.errors import FileError, SettingsError
 from cycseq.io.files import check_output, existing_file, write_text
-from cycseq.io.untrusted import as_file_error, our_command
+from cycseq.io.untrusted import as_file_error, cycseq_command
 from cycseq.models import describe
 from cycseq.score.ceiling import SPLIT_HALF
 from cycseq.score.settings import EvaluateSettings
@@ -127,7 +127,7 @@ def benchmark_page(result: BenchmarkResult) -> dict[str, Any]:
         "failed": result.failed,
         "models": [(model, describe(model)) for model in record["models"]],
         "versions": record["versions"],
-        "repeat": our_command(record["command"]) or _in_python(record),
+        "repeat": cycseq_command(record["command"]) or _in_python(record),
     }
 
 

@@ -14,7 +14,7 @@ from cycseq.score.verdicts import Judgement
 from cycseq.show.report import sentences
 from cycseq.show.report.numbers import counted, listed, short
 from cycseq.show.report.table import Headline, is_model
-from cycseq.split.leakage import once
+from cycseq.split.leakage import condense_warnings
 from cycseq.split.settings import KINDS
 
 
@@ -31,7 +31,7 @@ def cannot_tell(result: BenchmarkResult, kind: str, table: Headline, judgement: 
     tested = [split for split in result.record["splits"] if split["kind"] == kind]
     conditions = {tuple(c) for split in tested for c in split["test"]}
     contexts, perturbations = ({str(condition[k]) for condition in conditions} for k in (0, 1))
-    said = once([split.get("warnings", []) for split in tested])
+    said = condense_warnings([split.get("warnings", []) for split in tested])
     if len(contexts) < ENOUGH:
         said.append(
             f"Only {counted(len(contexts), 'context')} ({listed(sorted(contexts))}) {_is(contexts)} tested: what is said holds "
