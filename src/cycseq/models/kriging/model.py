@@ -17,7 +17,7 @@ from cycseq.knowledge.features import Features, expression_features, read_featur
 from cycseq.matrix.arrays import Profiles
 from cycseq.models.base import SIZE, WEIGHT, Fitted, Model
 from cycseq.models.baselines.shift import cells_shifted_by, kept_features, known_features
-from cycseq.models.kriging.features import MIN_PERTURBATIONS, krige_features, learn_features
+from cycseq.models.kriging.features import FEWEST_PERTURBATIONS, krige_features, learn_features
 from cycseq.models.kriging.field import Field, is_combination, parts_of
 from cycseq.models.kriging.learning import learn_settings, level_slope
 from cycseq.models.kriging.left_out import KnownFeatures, kind_of, learn_recalibrations, moved
@@ -124,7 +124,7 @@ class ConditionKriging(Model):
         else:
             features = read_features(Path(self.features), n_components=self.n_components, seed=seed)
         known = [name for name in settings.strength if not features.missing(name)]
-        if len(known) < MIN_PERTURBATIONS:
+        if len(known) < FEWEST_PERTURBATIONS:
             return {}, {}, None
         field = Field(measured, settings, measured.levels.mean)
         stage = learn_features(field, known, features.of(known), seed=seed)
