@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from cycseq.cli import SUCCESS, main
 from cycseq.data.dataset import PerturbationData
+from cycseq.formats.effects.read import read_effects
 from cycseq.formats.read import read
 from cycseq.formats.write import write_as
 from cycseq.score.evaluate import evaluate
@@ -219,3 +220,21 @@ def _as_anndata_0_7(frame: h5py.Group) -> None:
         frame.create_dataset(name, data=codes)
         frame[name].attrs["categories"] = apart[name].ref
     frame.attrs["encoding-version"] = "0.1.0"
+
+
+def test_tables_of_scanpy_are_read_as_effects(small_data, tmp_path: Path) -> None:
+    sc = pytest.importorskip("scanpy")
+    frames = []
+    for context in small_data.contexts:
+        cells = small_data.subset(c for c in small_data.conditions() if c.context == context).adata.copy()
+        cells.obs["perturbation"] = cells.obs["perturbation"].cat.remove_unused_categories()
+        sc.tl.rank_genes_groups(cells, "perturbation", reference="control")
+        frames.append(sc.get.rank_genes_groups_df(cells, None).assign(cell_type=context))
+    table = pd.concat(frames)
+    table.to_csv(tmp_path / "genes.csv", index=False)
+    effects = read_effects(tmp_path / "genes.csv")
+    expected = table.pivot_table(index=["cell_type", "group"], columns="names", values="logfoldchanges", observed=True)
+    rows = [expected.loc[(c.context, c.perturbation), effects.genes] for c in effects.conditions()]
+    assert effects.scale == "log_fold_change"
+    assert len(rows) == len(expected)
+    np.testing.assert_allclose(effects.effect, np.array(rows) * np.log(2), rtol=1e-5)

@@ -17,7 +17,7 @@ from cycseq.formats.settings import ReadSettings
 from cycseq.io.files import existing_file
 from cycseq.io.special_files import refuse_special
 
-ENDINGS = {".gz", ".csv", ".tsv", ".txt", ".h5ad", ".h5mu", ".zarr", ".h5", ".npy", ".npz"}
+ENDINGS = {".gz", ".csv", ".tsv", ".txt", ".h5ad", ".h5mu", ".zarr", ".h5", ".npy", ".npz", ".parquet", ".gct"}
 """What a context that is named by its file does not end in."""
 
 

@@ -24,12 +24,9 @@ from cycseq.data.validate import check_names
 from cycseq.errors import DataError
 from cycseq.formats.effects.replicates import combine_replicates
 from cycseq.formats.effects.scales import decide_effect_scale
-from cycseq.formats.effects.table import CONTEXTS, PERTURBATIONS, EffectTable
+from cycseq.formats.effects.table import CONTEXTS, ORIGINS, PERTURBATIONS, EffectTable
 from cycseq.formats.effects.treatments import Treatments, read_treatments
 from cycseq.formats.settings import ReadSettings
-
-ORIGINS = ("batch", "plate", "well", "pool_id", "det_plate", "donor", "study")
-"""Columns that tell what conditions have in common besides biology: of several rows all are named, joined by ``|``."""
 
 
 def effects_of_table(table: EffectTable, settings: ReadSettings, context: str) -> Effects:

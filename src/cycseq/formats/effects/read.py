@@ -9,6 +9,7 @@ import anndata as ad
 from cycseq.data.effects import Effects
 from cycseq.formats.effects.anndata_files import load_anndata, read_ours, table_of_anndata, written_by_cycseq
 from cycseq.formats.effects.from_table import effects_of_table
+from cycseq.formats.effects.tables.files import fits_table, load_table
 from cycseq.formats.read import default_context
 from cycseq.formats.settings import ReadSettings
 from cycseq.io.special_files import refuse_special
@@ -20,7 +21,9 @@ def read_effects(source: Path | str | ad.AnnData, settings: ReadSettings | None 
     Parameters
     ----------
     source
-        An h5ad or zarr file, or an AnnData of conditions x genes.
+        An h5ad or zarr file; a text or Parquet table, wide (a row for each condition, a column for each gene) or long (a row
+        for each gene of a condition), such as scanpy, Seurat, DESeq2, limma, edgeR and pertpy write; GCT; or an AnnData of
+        conditions x genes.
     settings
         What is not to be found: `scale`, `layer`, `perturbation_key`, `context_key`, `dose_key`, `dose_unit`, `time_key`,
         `doses` and others.
@@ -37,13 +40,31 @@ def read_effects(source: Path | str | ad.AnnData, settings: ReadSettings | None 
         If the file is missing, damaged, or of no known format.
     DataError
         If labels, doses, scale or values are not what they must be; the message names the cure.
+    MissingPackageError
+        If a Parquet file is given and PyArrow is not installed.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> import pandas as pd
+    >>> tested = {"gene": ["MYC", "TP53"] * 2, "target_gene": ["KLF1", "KLF1", "GATA1", "GATA1"]}
+    >>> table = pd.DataFrame(tested | {"log2FoldChange": [-1.0, 0.5, None, 2.0], "lfcSE": [0.2, 0.1, None, 0.3]})
+    >>> with TemporaryDirectory() as folder:
+    ...     table.to_csv(Path(folder, "k562.csv"), index=False)
+    ...     effects = read_effects(Path(folder, "k562.csv"))
+    >>> [str(condition) for condition in effects.conditions()], effects.genes
+    (['k562:KLF1', 'k562:GATA1'], ['MYC', 'TP53'])
+    >>> effects.scale, effects.effect.round(3).tolist()
+    ('log_fold_change', [[-0.693, 0.347], [nan, 1.386]])
     """
     settings = settings or ReadSettings()
     if isinstance(source, ad.AnnData):
         adata = source.to_memory() if source.isbacked else source
         table, context = table_of_anndata(adata, "", "AnnData"), settings.context_name or "all"
+    elif fits_table(path := refuse_special(Path(source))):
+        return effects_of_table(load_table(path, settings), settings, settings.context_name or default_context(path))
     else:
-        path = refuse_special(Path(source))
         (adata, table), context = load_anndata(path, settings), settings.context_name or default_context(path)
     if written_by_cycseq(adata) and settings.layer is None:
         return read_ours(adata)

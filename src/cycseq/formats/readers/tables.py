@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import re
-from contextlib import suppress
 from pathlib import Path
 
 import anndata as ad
@@ -13,26 +10,24 @@ import pandas as pd
 import scipy.sparse as sp
 
 from cycseq.data.usual_names import METADATA_NAMES
-from cycseq.errors import CycseqError, DataError, FileError, unknown_name
+from cycseq.errors import DataError, FileError, unknown_name
 from cycseq.formats.readers.base import (
     BARCODE,
     FileContents,
     Reader,
     count_named,
     first_line,
-    read_csv,
     read_labels,
     separator,
     without_gz,
 )
+from cycseq.formats.readers.parsed_tables import repeated_columns, table_body, table_head
 from cycseq.formats.readers.table_mistakes import MEANT_AS_NUMBER, first_mistake
-from cycseq.formats.readers.wide_tables import WIDE, NotPlainError, beyond_numbers, wide_body, wide_head
+from cycseq.formats.readers.wide_tables import WIDE
 from cycseq.formats.settings import Orientation, ReadSettings
 from cycseq.matrix.arrays import Cells, Matrix
 
 ENDINGS = (".csv", ".tsv", ".txt")
-HEAD_ROWS = 20
-"""Rows that are looked at to tell labels from genes."""
 MOSTLY = 0.5
 """Share of numbers from which on a column is one of numbers, and what is no number there a mistake."""
 SPARSE_BELOW = 0.4
@@ -52,7 +47,7 @@ def read_table(path: Path, settings: ReadSettings) -> FileContents:
         raise FileError(msg)
     sep = separator(header_line)
     wide = header_line.count(sep) >= WIDE
-    columns, head_texts = _head(path, sep, wide=wide)
+    columns, head_texts = table_head(path, sep, wide=wide)
     labels = _label_columns(list(map(str, columns)), head_texts, settings)
     lies, why = _orientation(columns, head_texts.index, labels, settings)
     notes = [f"orientation: {lies} ({why})"]
@@ -61,12 +56,12 @@ def read_table(path: Path, settings: ReadSettings) -> FileContents:
     is_label = columns.isin(taken_for_labels)
     numbers = list(map(str, columns[~is_label]))
     try:
-        obs, x = _body(path, sep, numbers, taken_for_labels, texts, wide=wide)
+        obs, x = table_body(path, sep, numbers, taken_for_labels, texts, wide=wide)
     except FileError as err:
         raise first_mistake(path, sep, numbers) or err from err
     _check_texts(path, sep, obs[[column for column in texts if not _usual(column, settings)]])
     _check_numbers(path, sep, x, obs.index, numbers)
-    in_header = _repeated(header_line, sep, columns)
+    in_header = repeated_columns(header_line, sep, columns)
     genes = pd.Index([in_header.get(column, column) for column in numbers])
     if lies == "genes-by-cells":
         obs, genes, x = pd.DataFrame(index=genes), obs.index, x.T
@@ -78,32 +73,6 @@ def read_table(path: Path, settings: ReadSettings) -> FileContents:
     obs.index = obs.index.astype(str)
     adata = ad.AnnData(X=_compact(x), obs=obs, var=pd.DataFrame(index=genes.astype(str)))
     return FileContents(adata, format="table", notes=tuple(notes))
-
-
-def _head(path: Path, sep: str, *, wide: bool) -> tuple[pd.Index, pd.DataFrame]:
-    """The names of all columns, and those columns that hold more than numbers in the first rows."""
-    if wide:
-        with suppress(NotPlainError, ValueError):
-            return wide_head(path, sep, HEAD_ROWS)
-    head = _parsed(path, sep, None, nrows=HEAD_ROWS)
-    return head.columns, beyond_numbers(head)
-
-
-def _body(
-    path: Path, sep: str, numbers: list[str], labels: list[str], texts: list[str], *, wide: bool
-) -> tuple[pd.DataFrame, Cells]:
-    """The label columns, and the values of the others."""
-    as_text = dict.fromkeys(texts, "str")
-    if wide:
-        try:
-            frame, values = wide_body(path, sep, labels, as_text)
-            return frame[labels], values
-        except NotPlainError:
-            pass
-        except ValueError as err:
-            raise _bad_table(path, err) from err
-    frame = _parsed(path, sep, dict.fromkeys(numbers, "float32") | as_text)
-    return frame[labels], frame[numbers].to_numpy(dtype=np.float32)
 
 
 def _label_columns(columns: list[str], head_texts: pd.DataFrame, settings: ReadSettings) -> list[str]:
@@ -157,19 +126,6 @@ def _check_texts(path: Path, sep: str, texts: pd.DataFrame) -> None:
             raise mistake
 
 
-def _repeated(header_line: str, sep: str, columns: pd.Index) -> dict[str, str]:
-    """Columns whose name occurs twice, with that name: pandas calls the second ``TP53`` ``TP53.1``, so nobody notices."""
-    try:
-        names = pd.Series(next(csv.reader([header_line], delimiter=sep)), dtype=str)
-    except csv.Error:  # a field beyond csv's limit: pandas has read it, and its names stand
-        return {}
-    names = names.iloc[max(0, len(names) - len(columns)) :]  # without the header of the column of row names
-    if len(names) != len(columns):
-        return {}
-    twice = (names.duplicated(keep=False) & (names != "")).to_numpy()
-    return dict(zip(columns[twice].astype(str), names[twice], strict=True))
-
-
 def _orientation(
     columns: pd.Index, rows: pd.Index, labels: list[str], settings: ReadSettings
 ) -> tuple[Orientation, str]:
@@ -203,15 +159,6 @@ def _barcodes(names: pd.Index) -> bool:
     return sum(bool(BARCODE.match(str(name))) for name in names) > len(names) / 2
 
 
-def _parsed(path: Path, sep: str, dtypes: dict[str, str] | None, nrows: int | None = None) -> pd.DataFrame:
-    try:
-        return read_csv(path, sep, index_col=0, dtype=dtypes, nrows=nrows)
-    except CycseqError:
-        raise
-    except Exception as err:
-        raise _bad_table(path, err) from err
-
-
 def _check_numbers(path: Path, sep: str, values: Cells, rows: pd.Index, columns: list[str]) -> None:
     """A row that lacks some is an error (pandas fills a short row with NaN)."""
     if np.isfinite(values.sum(dtype=np.float64)):
@@ -226,15 +173,6 @@ def _check_numbers(path: Path, sep: str, values: Cells, rows: pd.Index, columns:
         raise DataError(msg)
     if np.isinf(values).any() and (mistake := first_mistake(path, sep, columns)):
         raise mistake
-
-
-def _bad_table(path: Path, err: Exception) -> FileError:
-    said = " ".join(str(err).split())[:300] or type(err).__name__
-    ragged = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", said)
-    if ragged:
-        expected, line, seen = ragged.groups()
-        return FileError(f"{path}, line {line}: {seen} fields, but {expected} were expected: the table is ragged.")
-    return FileError(f"{path} cannot be read as a table of numbers: {said}. Every gene needs a number in every cell.")
 
 
 def _compact(x: np.ndarray) -> Matrix:

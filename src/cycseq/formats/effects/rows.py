@@ -1,0 +1,66 @@
+"""Whether the rows of a table are conditions, each with its effect, or cells: by their labels and by some values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from cycseq.data.label_columns import find_columns
+from cycseq.data.treatments import parse_dose
+from cycseq.data.usual_names import BATCH_NAMES, CONTEXT_NAMES, PERTURBATION_NAMES, kind_of_control, usual_kind
+from cycseq.formats.effects.scales import same_values_in_each_row
+from cycseq.formats.effects.table import CONTEXTS, PERTURBATIONS
+from cycseq.formats.effects.treatments import DOSES, TIMES
+from cycseq.formats.readers.base import BARCODE
+from cycseq.formats.settings import ReadSettings
+
+SAMPLE_ROWS = 20
+"""Rows whose values are looked at."""
+ROWS_PER_CONDITION = 1.5
+"""Tables of effects have hardly more rows than conditions (with their batches); cells are many."""
+
+
+def label_names(columns: Iterable[str], settings: ReadSettings) -> list[str]:
+    """The columns that may tell one condition from another, that of the perturbation first; none where there is none of these."""
+    obs = pd.DataFrame(columns=list(columns))
+    key = settings.perturbation_key
+    perturbations = [
+        *([key] if key is not None and key in obs else []),
+        *find_columns(obs, (*PERTURBATION_NAMES, *PERTURBATIONS)),
+    ]
+    others = find_columns(obs, (*CONTEXT_NAMES, *CONTEXTS, *BATCH_NAMES, *DOSES, *TIMES))
+    return list(dict.fromkeys([*perturbations, *others])) if perturbations else []
+
+
+def rows_are_conditions(labels: pd.DataFrame, row_names: Iterable[str]) -> bool:
+    """Whether no row is a control, and nearly every row is a condition of its own.
+
+    Parameters
+    ----------
+    labels
+        The columns of `label_names`, as text.
+    row_names
+        Columns besides that of the perturbation that only repeat these, or hold barcodes, do not count.
+    """
+    if labels.empty:
+        return False
+    rows, (perturbation, *others) = set(row_names), labels.columns
+    labels = labels[[perturbation, *(name for name in others if not _names_cells(labels[name], rows))]]
+    if len(labels) > ROWS_PER_CONDITION * len(labels.drop_duplicates()):
+        return False
+    doses = {dose for column in find_columns(labels, DOSES) for dose in labels[column].unique()}
+    untreated = any(kind_of_control(dose) or ((d := parse_dose(dose)) is not None and d.number == 0) for dose in doses)
+    return not untreated and not any(map(usual_kind, labels[perturbation].unique()))
+
+
+def _names_cells(labels: pd.Series, rows: set[str]) -> bool:
+    """Whether a column holds the rows' own names, or barcodes."""
+    few = labels.iloc[:SAMPLE_ROWS]
+    return bool(len(few)) and (rows.issuperset(few) or all(map(BARCODE.fullmatch, few)))
+
+
+def are_differences(sample: np.ndarray) -> bool:
+    """Whether some values are missing or below zero, or every row holds the same ones in another order: scores of ranks."""
+    return bool(np.isnan(sample).any() or (sample < 0).any()) or same_values_in_each_row(sample)

@@ -1,0 +1,140 @@
+"""Which files hold tables of effects, and of which layout: text, Parquet, GCT."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cycseq.errors import FileError
+from cycseq.formats.effects.anndata_files import table_of_anndata
+from cycseq.formats.effects.rows import SAMPLE_ROWS, are_differences, label_names, rows_are_conditions
+from cycseq.formats.effects.table import EffectTable
+from cycseq.formats.effects.tables import wide
+from cycseq.formats.effects.tables.gct import read_gct
+from cycseq.formats.effects.tables.layouts import WIDE_LAYOUTS, is_label, layout_of, long_columns
+from cycseq.formats.effects.tables.long import label_columns, lay_out
+from cycseq.formats.read import default_context
+from cycseq.formats.readers import tables
+from cycseq.formats.readers.base import FileContents, as_read_error, first_line, read_csv, separator, without_gz
+from cycseq.formats.readers.cell_labels import with_labels
+from cycseq.formats.readers.table_mistakes import MISSING
+from cycseq.formats.settings import ReadSettings
+from cycseq.io.files import existing_file
+from cycseq.io.parquet import read_parquet
+from cycseq.io.untrusted import opened
+
+PARQUET, GCT, GCTX = ".parquet", ".gct", ".gctx"
+
+
+def fits_table(path: Path) -> bool:
+    """Whether a file may hold a table of effects, by its name."""
+    return tables.fits(path) or without_gz(path).endswith((PARQUET, GCT, GCTX))
+
+
+def load_table(path: Path, settings: ReadSettings) -> EffectTable:
+    """The table as it stands in a file.
+
+    Parameters
+    ----------
+    path
+        CSV, TSV or TXT (plain or gzipped), Parquet, or GCT.
+    settings
+        `layer` names the column of the values of a long table.
+
+    Raises
+    ------
+    FileError
+        If the file is missing, damaged or empty.
+    DataError
+        If a value is no number, or a gene stands twice in a condition.
+    """
+    name, existing = without_gz(path), existing_file(path)
+    if name.endswith(GCTX):
+        msg = f"{path} is GCTX, which no maintained Python package reads: turn it into GCT (cmapR's write_gct, or cmapPy's gctx2gct)."
+        raise FileError(msg)
+    if name.endswith(GCT):
+        return _of(FileContents(read_gct(existing), "GCT"), settings)
+    frame = read_parquet(existing) if name.endswith(PARQUET) else None
+    columns = list(map(str, frame.columns)) if frame is not None else _header(existing)
+    where = long_columns(columns, settings)
+    if where is not None:
+        if frame is None:
+            needed = [where.gene, where.value, *([where.se] if where.se else [])]
+            needed += label_columns(pd.Index(columns), where, settings)
+            frame = _text(existing, columns, needed)
+        adata, notes = lay_out(frame, where, settings, default_context(path))
+        return _of(FileContents(adata, "long table", notes), settings, where.scale)
+    contents = wide.of_text(existing, settings) if frame is None else wide.of_frame(frame, settings)
+    layout = layout_of([*columns, *contents.adata.obs.columns], WIDE_LAYOUTS)
+    return _of(contents, settings, layout.scale if layout else "")
+
+
+def table_holds_effects(path: Path, settings: ReadSettings) -> bool:
+    """Whether a file that `fits_table` holds effects, and not cells."""
+    if not tables.fits(path):
+        return True
+    columns = _header(path)
+    if long_columns(columns, settings) is not None:
+        return True
+    places = [columns.index(name) for name in label_names(dict.fromkeys(columns), settings)]
+    if not places or not _has_differences(path, columns, settings):
+        return False
+    labels = _text(path, columns, [columns[place] for place in places])
+    return rows_are_conditions(labels.astype(str), ())
+
+
+def _of(contents: FileContents, settings: ReadSettings, source: str = "") -> EffectTable:
+    if settings.labels_file is not None:
+        contents = with_labels(contents, settings.labels_file)
+    table = table_of_anndata(contents.adata, source, contents.format)
+    return replace(table, notes=(*contents.notes, *table.notes))
+
+
+def _header(path: Path) -> list[str]:
+    """The names of the columns, that of the row names among them, where R writes none."""
+    line = first_line(path)
+    rows = _first_rows(path, separator(line), 2)
+    if len(rows) < 2:
+        msg = f"{path} is empty: expected a header and lines."
+        raise FileError(msg)
+    return ["", *rows[0]] if len(rows[1]) == len(rows[0]) + 1 else rows[0]
+
+
+def _first_rows(path: Path, sep: str, n: int) -> list[list[str]]:
+    with as_read_error(path, "a text table"), opened(path) as lines:
+        return list(islice(csv.reader((line.decode("utf-8-sig") for line in lines), delimiter=sep), n))
+
+
+def _text(path: Path, columns: Sequence[str], needed: Sequence[str]) -> pd.DataFrame:
+    """These columns of a text table, as text where they are no numbers."""
+    places = sorted({columns.index(name) for name in needed})
+    with as_read_error(path, "a text table"):
+        frame = read_csv(path, header=None, skiprows=1, usecols=places, low_memory=False)
+    frame.columns = pd.Index([columns[place] for place in places])
+    return frame
+
+
+def _has_differences(path: Path, columns: Sequence[str], settings: ReadSettings) -> bool:
+    """As of `are_differences`, of the first rows of a wide table."""
+    rows = _first_rows(path, separator(first_line(path)), 1 + SAMPLE_ROWS)[1:]
+    if not rows or any(len(row) != len(columns) for row in rows):
+        return False
+    numbers = [[_number(text) for text in column] for name, column in zip(columns, zip(*rows, strict=True), strict=True)
+               if not is_label(name, settings)]  # fmt: skip
+    values = [column for column in numbers[1:] if None not in column]
+    return bool(values) and are_differences(np.array(values, dtype=np.float64).T)
+
+
+def _number(text: str) -> float | None:
+    """NaN where a value is missing; None for what is no number."""
+    try:
+        return math.nan if text.strip().casefold() in MISSING else float(text)
+    except ValueError:
+        return None

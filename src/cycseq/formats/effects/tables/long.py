@@ -1,0 +1,138 @@
+"""Long tables, one row for each gene of a condition: what tools for differential expression write."""
+
+from __future__ import annotations
+
+import re
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+
+from cycseq.data.effects import EffectValues
+from cycseq.data.label_columns import find_columns
+from cycseq.data.usual_names import PERTURBATION_NAMES, UNLABELLED, kind_of_control
+from cycseq.errors import DataError
+from cycseq.formats.effects.table import PERTURBATIONS
+from cycseq.formats.effects.tables.layouts import GROUPS, LABELS, LongColumns
+from cycseq.formats.settings import ReadSettings
+
+MOST_VALUES = 1 << 26
+"""Conditions x genes that any long table may be laid out as; larger ones need a row for one of `FEWEST` of them."""
+FEWEST = 100
+CONTRAST = re.compile(r"(.+?)[ _.-]+(?:vs?|versus)[ _.-]+(.+)", re.IGNORECASE)
+
+
+def label_columns(columns: pd.Index, where: LongColumns, settings: ReadSettings) -> list[str]:
+    """The columns that tell one condition from another."""
+    empty = pd.DataFrame(columns=columns.drop([where.gene, where.value]), dtype=str)
+    keys = (settings.perturbation_key, settings.context_key, settings.batch_key, settings.dose_key, settings.time_key)
+    said = [key for key in (*keys, *settings.label_columns) if key is not None and key in empty]
+    return list(dict.fromkeys([*said, *find_columns(empty, (*LABELS, *GROUPS))]))
+
+
+def lay_out(
+    frame: pd.DataFrame, where: LongColumns, settings: ReadSettings, name: str
+) -> tuple[ad.AnnData, tuple[str, ...]]:
+    """Conditions x genes, NaN where a gene has no row, with standard errors as layer ``se``; and sentences.
+
+    Parameters
+    ----------
+    frame
+        The table, or those of its columns that are needed.
+    where
+        Its columns.
+    settings
+        Which columns are labels; `make_unique` if a gene may occur twice in a condition.
+    name
+        Names the perturbation where no column does.
+
+    Raises
+    ------
+    DataError
+        If a value is no number, a gene stands twice in a condition, or conditions hardly share genes.
+    """
+    notes = (
+        [f"columns of {where.tool}: genes <- {where.gene or 'row names'}, effects <- {where.value}"]
+        if where.tool
+        else []
+    )
+    named = frame[where.gene].notna() & ~frame[where.gene].astype(str).str.strip().str.casefold().isin(UNLABELLED)
+    if not named.all():
+        notes.append(f"{int((~named).sum()):,} rows name no gene and were left out")
+        frame = frame[named]
+    if not len(frame):
+        msg = "the table has no row with a gene."
+        raise DataError(msg)
+    labels = (
+        frame[label_columns(frame.columns, where, settings)].astype(object).where(lambda column: column.notna(), "")
+    )
+    groups = (
+        labels.groupby(list(labels), sort=False).ngroup().to_numpy()
+        if len(labels.columns)
+        else np.zeros(len(frame), int)
+    )
+    obs = labels.take(np.unique(groups, return_index=True)[1]).reset_index(drop=True)
+    genes, columns = _columns(frame[where.gene].astype(str).str.strip(), groups, make_unique=settings.make_unique)
+    shape = (len(obs), len(columns))
+    if np.prod(shape, dtype=np.int64) > max(MOST_VALUES, FEWEST * len(frame)):
+        msg = (
+            f"{len(frame):,} rows name {shape[0]:,} conditions and {shape[1]:,} genes, hardly one of which stands in two rows: "
+            f"is {where.gene!r} the column of genes? Conditions are told apart by {', '.join(labels.columns)}."
+        )
+        raise DataError(msg)
+
+    def table(column: str) -> EffectValues:
+        values = np.full(shape, np.nan, dtype=np.float32)
+        values[groups, genes] = _numbers(frame[column], column)
+        return values
+
+    obs, more = _with_perturbation(obs, settings, name)
+    obs.index = obs.index.astype(str)
+    layers = {} if where.se is None else {"se": table(where.se)}
+    return ad.AnnData(X=table(where.value), obs=obs, var=pd.DataFrame(index=columns), layers=layers), (*notes, *more)
+
+
+def _columns(names: pd.Series, groups: np.ndarray, *, make_unique: bool) -> tuple[np.ndarray, pd.Index]:
+    """The column of each row, and the genes."""
+    again = names.groupby([groups, names.to_numpy()]).cumcount().to_numpy()
+    if again.any():
+        if not make_unique:
+            n = int((again > 0).sum())
+            msg = (
+                f"the gene {names[again > 0].iloc[0]!r} stands twice in a condition (so do {n:,} rows): leave one of them out, say "
+                "which columns tell conditions apart (--label-columns), or give genes a suffix with --make-unique true."
+            )
+            raise DataError(msg, option="--make-unique true")
+        names = names.where(again == 0, names + "-" + again.astype(str))
+    codes, genes = pd.factorize(names)
+    return codes, pd.Index(genes)
+
+
+def _numbers(values: pd.Series, column: str) -> np.ndarray:
+    numbers = pd.to_numeric(values, errors="coerce")
+    wrong = numbers.isna() & values.notna()
+    if wrong.any():
+        msg = f"{values[wrong].iloc[0]!r} in column {column!r} is no number: write a number, or leave it empty."
+        raise DataError(msg)
+    return numbers.to_numpy(dtype=np.float32)
+
+
+def _with_perturbation(obs: pd.DataFrame, settings: ReadSettings, name: str) -> tuple[pd.DataFrame, list[str]]:
+    """The labels with a column of perturbations, and where it comes from."""
+    if settings.perturbation_key is not None or find_columns(obs, (*PERTURBATION_NAMES, *PERTURBATIONS)):
+        return obs, []
+    group = next(iter(find_columns(obs, GROUPS)), None)
+    if group is not None:
+        return obs.assign(perturbation=obs[group].map(_treated)), [f"perturbation <- {group!r}"]
+    note = f"no column names what was compared: the perturbation is called as the file is, {name!r} (--perturbation-key names a column)"
+    return obs.assign(perturbation=name, **({} if settings.context_name else {"context": "all"})), [note]
+
+
+def _treated(contrast: object) -> str:
+    """``"KLF1"`` of ``"KLF1_vs_control"``; the whole where the other side is no control.
+
+    >>> _treated("KLF1_vs_control"), _treated("old vs young")
+    ('KLF1', 'old vs young')
+    """
+    match = CONTRAST.fullmatch(str(contrast).strip())
+    return match[1] if match and kind_of_control(match[2]) else str(contrast).strip()
