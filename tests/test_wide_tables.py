@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from cycseq.errors import CycseqError, DataError, FileError
-from cycseq.formats.readers import tables, wide_tables
+from cycseq.formats.readers import parsed_tables, tables, wide_tables
 from cycseq.formats.settings import ReadSettings
 
 NUMBERS = ("0", "7", "-3", "1.5", "1e-3", "2.5E+2", ".5", "3.", " 4", "16777217", "9007199254740993", "0.1000000014901161",
@@ -71,7 +71,7 @@ def test_a_mixed_table_equals_what_pandas_makes_of_it(
     path.write_bytes(gzip.compress(text.encode()) if name.endswith("gz") else text.encode())
     both_ways(path, monkeypatch)
     monkeypatch.setattr(tables, "WIDE", 1)
-    monkeypatch.setattr(tables, "_parsed", None)  # pandas is not asked for the whole
+    monkeypatch.setattr(parsed_tables, "_parsed", None)  # pandas is not asked for the whole
     adata = tables.read_table(path, ReadSettings()).adata
     assert adata.n_obs == 30
     assert list(adata.var_names[1:]) == ["TP53", "TP53", "Unnamed: 6", "SPI1"]
@@ -84,7 +84,7 @@ def test_genes_by_cells(tmp_path: Path, header: str, mark: str, monkeypatch: pyt
     path = tmp_path / "a.tsv"
     path.write_text(mark + header + transposed(), encoding="utf-8")
     both_ways(path, monkeypatch)
-    monkeypatch.setattr(tables, "_parsed", None)
+    monkeypatch.setattr(parsed_tables, "_parsed", None)
     monkeypatch.setattr(tables, "WIDE", 1)
     assert tables.read_table(path, ReadSettings()).adata.shape == (4, 25)
 
