@@ -30,7 +30,7 @@ from cycseq.score.settings import EvaluateSettings
 from cycseq.split.base import Split
 from evidence_data import FOREIGN, SOURCES, Case, cases, load, of_world, splits_of
 from evidence_page import write_page
-from evidence_variants import compute_variants, variants_of, variants_of_transport
+from evidence_variants import compute_variants, variants_of
 
 METRICS = (
     "pearson_delta,pearson_delta_specific,mse,mse_ratio,retrieval_cosine,r2_delta_top50,edistance,mmd,"
@@ -117,8 +117,6 @@ def run_case(case: Case, options: argparse.Namespace) -> None:
     if slow and n_splits and case.seed == 0 and case.split in NETWORK_SPLITS:
         for name in slow:  # one folder each: a model that is added later leaves the others as they are
             _benchmark(case, data, splits[:n_splits], [name], NETWORK_SETTINGS, case.model_seeds, options, name)
-        if "CycleTransport" in slow:
-            compute_variants(case, data, splits[:n_splits], folder, features, METRICS, variants_of_transport())
 
 
 def chosen_models(text: str) -> list[str]:

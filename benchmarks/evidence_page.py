@@ -26,8 +26,6 @@ from evidence_variants import RESPONSE_ALONE
 
 FEW = "too few conditions"
 MAIN, WRONG_TARGET, CEILING = "ConditionKriging", " (wrong target)", "SplitHalf"
-CONTROLLED = (MAIN, "CycleTransport")
-"""Models whose response alone, wrong target and wrong context are shown."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,7 @@ def write_page(table: pd.DataFrame, page: Path, *, quick: bool, network_rule: st
     summaries = [group.summary.assign(data=data) for (data, _), group in groups.items()]
     kept = ["data", "split", "model", "metric", "mean", "low", "high", "n_conditions"]
     summary = pd.concat(summaries)[kept]
-    wrong = summary["model"].str.endswith(WRONG_TARGET) & ~summary["model"].str.startswith(CONTROLLED)
+    wrong = summary["model"].str.endswith(WRONG_TARGET) & ~summary["model"].str.startswith(MAIN)
     shown = summary["metric"].isin(["mse", *HEADLINE])
     text = summary[shown & ~wrong].to_csv(index=False, float_format="%.4g")
     write_text(page.with_suffix("") / "summary.csv", text, overwrite=True)
@@ -100,7 +98,7 @@ def grouped(rows: pd.DataFrame) -> Group:
         name for name in known["model"].unique() if not name.endswith(WRONG_TARGET) and name not in POSITIVE_CONTROLS
     ]
     others = [name for name in models if name not in BASELINES]
-    others += [f"{name}{WRONG_TARGET}" for name in CONTROLLED if name in models]
+    others += [f"{MAIN}{WRONG_TARGET}"] if MAIN in models else []
     summary = summarize_scores(known, baselines=[])
     differences = paired_differences(known[known["model"].isin({*models, *others})], baselines=[*BASELINES, *others])
     return Group(
@@ -210,8 +208,7 @@ def table_of(group: Group, models: list[str]) -> list[str]:
     best = {metric: ranks.index[ranks[metric] == ranks[metric].min()].tolist() for metric in metrics}
     controls = [
         name
-        for of in CONTROLLED
-        for name in (f"{of} ({RESPONSE_ALONE})", f"{of}{WRONG_TARGET}", f"{of} (wrong context)")
+        for name in (f"{MAIN} ({RESPONSE_ALONE})", f"{MAIN}{WRONG_TARGET}", f"{MAIN} (wrong context)")
         if name in wide.index and wide.loc[name, metrics].notna().any()
     ]
     lines = [f"| model | {' | '.join(metrics)} |", f"|{'---|' * (len(metrics) + 1)}"]

@@ -17,7 +17,6 @@ from cycseq.benchmarking.work import Unit, predict_like, predictions, real_side,
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.io.files import write_text
 from cycseq.matrix.arrays import to_dense
-from cycseq.models import build_model
 from cycseq.models.baselines.shift import predicted_obs, shifted_cells
 from cycseq.models.kriging import covariance, field, learning
 from cycseq.models.kriging import model as condition_kriging
@@ -37,14 +36,6 @@ ABLATED = ("kang", "easy", "context-specific", "long-tail", "unrelated")
 
 RESPONSE_ALONE = "response alone, control means not smoothed"
 """What of ConditionKriging's score is response: it predicts from the control means as they are measured."""
-
-TRANSPORT: dict[str, dict[str, Any]] = {
-    "without h": {"transport": False},
-    "without pairs": {"lambda_pair": 0.0},
-    "without cycle": {"lambda_cycle": 0.0},
-    "shifted cells": {"transport": False, "cells": "shifted"},
-}
-"""What is taken out of CycleTransport, where it takes part."""
 
 
 @dataclass(frozen=True)
@@ -117,11 +108,6 @@ def variants_of(case: Case) -> list[str]:
     return names
 
 
-def variants_of_transport() -> list[str]:
-    """Its ablations."""
-    return [name for name in VARIANTS if name.startswith("transport_")]
-
-
 def coverage(s: Situation) -> Iterator[pd.DataFrame]:
     """Whether intervals and probabilities are what they say."""
     yield covered(s, ConditionKriging(**s.settings).fit(s.train))
@@ -178,16 +164,6 @@ def ablated(label: str, change: Callable[[], Any], **settings: Any) -> Callable[
             model = ConditionKriging(**{**s.settings, **settings}).fit(s.train)
             predicted = s.predicted(model, s.train)
         yield s.scored(predicted, f"ConditionKriging ({label})")
-
-    return variant
-
-
-def transport(label: str, **settings: Any) -> Callable[[Situation], Iterator[pd.DataFrame]]:
-    """CycleTransport with a part taken out."""
-
-    def variant(s: Situation) -> Iterator[pd.DataFrame]:
-        model = build_model("CycleTransport", settings).fit(s.parts.train, s.parts.validation, seed=s.seed)
-        yield s.scored(s.predicted(model, s.parts.train), f"CycleTransport ({label})")
 
     return variant
 
@@ -253,5 +229,4 @@ VARIANTS: dict[str, Callable[[Situation], Iterator[pd.DataFrame]]] = {
     "response_alone": ablated(RESPONSE_ALONE, nothing_changed, smooth_controls=False),
     "expression_features": ablated("expression features", nothing_changed, features="expression"),
     "no_features": ablated("no features", nothing_changed, features=None),
-    **{f"transport_{label.replace(' ', '_')}": transport(label, **said) for label, said in TRANSPORT.items()},
 }

@@ -28,7 +28,7 @@ from cycseq.simulation.settings import SimulateSettings
 from cycseq.split.make import make_splits
 from cycseq.split.settings import SplitSettings
 
-MODELS = ("NoChange", "PerturbedMean", "ContextAdditive", "Autoencoder", "VAE", "GAN", "CycSeq", "CycleTransport")
+MODELS = ("NoChange", "PerturbedMean", "ContextAdditive", "Autoencoder", "VAE", "GAN", "CycSeq")
 ASKED = (("batch", "condition"), ("context", "perturbation"))
 
 

@@ -26,7 +26,7 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 MARKS: dict[str, tuple[str, ...]] = {
-    "torch": ("cycle_transport", "comparison", "embed", "gan_and_cycseq", "network_models", "nets_blocks", "nets_losses", "resume", "training", "training_memory", "tuning"),
+    "torch": ("comparison", "embed", "gan_and_cycseq", "network_models", "nets_blocks", "nets_losses", "resume", "training", "training_memory", "tuning"),
     "cluster": ("cluster", "ddp"),
     "peers": ("peers",),
     "docs": ("coming_from", "docs", "notebooks", "readme", "speed_benchmark"),

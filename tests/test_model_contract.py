@@ -29,7 +29,6 @@ QUICK: dict[str, dict[str, object]] = {
     "VAE": {"num_epochs": 2, "hidden": (16,), "latent": 4},
     "GAN": {"num_epochs": 1, "generator": (32,), "critic": (32,)},
     "CycSeq": {"num_epochs": 1, "hidden": (32,), "latent": 4},
-    "CycleTransport": {"num_epochs": 1, "width": 8, "n_components": 5},
 }
 """Settings that train a network in a moment: the promises are kept however good it is."""
 

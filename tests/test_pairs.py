@@ -143,7 +143,7 @@ def test_cycseq_translates_back_and_its_pairs_beat_no_change(folder: Path, capsy
         ),
         (
             f"predict --run {f}/no --direction reverse --out {f}/x.h5ad",
-            "not the reverse: CycSeq and CycleTransport do both",
+            "not the reverse: CycSeq does both",
         ),
         (f"predict --run {f}/cyc --perturbed {f}/sim.h5ad --out {f}/x.h5ad", "--direction reverse"),
         (

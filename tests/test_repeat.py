@@ -35,7 +35,6 @@ small = {
     "VAE": {"num_epochs": 2, "hidden": (16,), "latent": 4},
     "GAN": {"num_epochs": 1, "generator": (32,), "critic": (32,)},
     "CycSeq": {"num_epochs": 1, "hidden": (32,), "latent": 4},
-    "CycleTransport": {"num_epochs": 1, "width": 8, "n_components": 5},
 }
 data, split = read(f / "sim.h5ad"), Split.read(f / "s.json")
 for name in MODELS:

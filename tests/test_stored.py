@@ -44,7 +44,7 @@ from cycseq.split.make import make_splits
 from cycseq.split.settings import SplitSettings
 
 pytest.importorskip("dask")
-NETWORKS = {"Autoencoder", "VAE", "GAN", "CycSeq", "CycleTransport"}
+NETWORKS = {"Autoencoder", "VAE", "GAN", "CycSeq"}
 WORLD = SimulateSettings(cells=3000, genes=120, contexts=3, perturbations=6, batches=2, seed=4)
 
 

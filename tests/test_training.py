@@ -155,7 +155,6 @@ def test_settings_without_sense_are_refused(small_data, setting, value):
         ("GAN", "betas", [0.5, 1.0]),
         ("CycSeq", "penalty_every", 0),
         ("CycSeq", "cycle_share", 1.5),
-        ("CycleTransport", "lambda_mmd", -1.0),
     ],
 )
 def test_every_network_refuses_its_own_settings_without_sense(small_data, model, setting, value):

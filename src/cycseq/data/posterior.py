@@ -76,7 +76,7 @@ def read_posterior(predicted: PerturbationData) -> tuple[list[str], GenePosterio
     if CONDITIONS not in predicted.adata.uns:
         made_by = predicted.adata.uns.get("cycseq", {}).get("model")
         what = "these cells carry no posterior" if made_by is None else f"{made_by} says nothing of its uncertainty"
-        msg = f"{what}: predict with ConditionKriging, or with CycleTransport, which takes its means from it."
+        msg = f"{what}: predict with ConditionKriging."
         raise DataError(msg)
     conditions = [str(condition) for condition in predicted.adata.uns[CONDITIONS]]
     varm, shape = predicted.adata.varm, (len(predicted.genes), len(conditions))

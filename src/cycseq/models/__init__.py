@@ -38,7 +38,6 @@ MODELS: dict[str, str] = {
     "VAE": "cycseq.models.networks.vae",
     "GAN": "cycseq.models.networks.gan",
     "CycSeq": "cycseq.models.networks.cycseq",
-    "CycleTransport": "cycseq.models.counts.cycle_transport",
 }
 """Class name -> the module that holds the class."""
 

@@ -12,7 +12,6 @@ from cycseq.data.condition import Condition
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.effects import Effects
 from cycseq.data.either import Data
-from cycseq.data.posterior import CONDITIONS, read_posterior
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import ModelError, check_at_least, unknown_name
 from cycseq.io.untrusted import as_file_error
@@ -86,12 +85,7 @@ def _from_cells(
 
 
 def _of_cells(made: PerturbationData, controls: PerturbationData) -> Effects:
-    """What predicted cells say: their posterior, or else their means against those of the control cells."""
-    if CONDITIONS in made.adata.uns:
-        names, posterior = read_posterior(made)
-        by_name = {str(condition): condition for condition in made.conditions()}
-        rows = [by_name[name] for name in names]
-        return Effects.from_arrays(posterior.mean, rows, made.genes, scale="log1p", layers={"sd": posterior.sd})
+    """The means of predicted cells against those of the control cells."""
     perturbed = [c for c in made.conditions() if not c.is_control]
     return effects_of(join(made.subset(perturbed), controls.with_genes(made.genes))).subset(made.conditions())
 

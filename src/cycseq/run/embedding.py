@@ -35,7 +35,7 @@ def embed(model: Model, data: PerturbationData) -> PerturbationData:
         If the model has no latent space, or its latent space depends on a perturbation that it does not know.
     """
     if not isinstance(model, Embeds):
-        msg = f"{model.name} has no latent space, so it cannot embed cells: Autoencoder, VAE, CycSeq and CycleTransport have one."
+        msg = f"{model.name} has no latent space, so it cannot embed cells: Autoencoder, VAE and CycSeq have one."
         raise ModelError(msg)
     whole, names = model.embed(as_log1p(data)), getattr(model, "latent_names", ())
     parts = np.split(whole, len(names), axis=1) if names else []

@@ -317,7 +317,7 @@ class Run:
         perturbed
             Data with cells of these conditions, log1p or counts; None reads the run's own data.
         controls
-            Control cells of their contexts, which `CycleTransport` needs; None takes those among `perturbed`.
+            Control cells of their contexts, where a model needs them; None takes those among `perturbed`.
         n_cells
             Cells of each condition at most, drawn at random; None takes all.
         seed

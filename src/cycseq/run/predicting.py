@@ -137,7 +137,7 @@ def restored(
     check_at_least(0, seed=seed)
     model = run.model
     if not isinstance(model, Restores):
-        msg = f"{model.name} predicts perturbed cells from control cells, not the reverse: CycSeq and CycleTransport do both."
+        msg = f"{model.name} predicts perturbed cells from control cells, not the reverse: CycSeq does both."
         raise ModelError(msg)
     cells = perturbed if perturbed is not None else run.as_written()
     rows: list[Codes] = []

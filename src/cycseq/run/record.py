@@ -24,7 +24,7 @@ from cycseq.split.controls import GIVEN
 
 DEPENDED_ON = (
     *("cycseq", "numpy", "scipy", "pandas", "anndata", "h5py", "zarr", "scikit-learn", "safetensors"),
-    *("inmoose", "torch", "lightning", "POT", "optuna"),
+    *("inmoose", "torch", "lightning", "optuna"),
 )
 """The packages that numbers depend on."""
 MACHINE = ("platform", "processor", "threads", "gpu")

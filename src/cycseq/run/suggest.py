@@ -10,7 +10,6 @@ import pandas as pd
 from cycseq.data.dataset import Condition
 from cycseq.errors import ModelError, SettingsError, unknown_name
 from cycseq.models.base import Model
-from cycseq.models.counts.cycle_transport import CycleTransport
 from cycseq.models.kriging.design import choose, uncertainty
 from cycseq.models.kriging.model import ConditionKriging
 
@@ -36,7 +35,7 @@ def suggest(
     Parameters
     ----------
     model
-        A fitted `ConditionKriging`, or a `CycleTransport` whose means come from one.
+        A fitted `ConditionKriging`.
     n_conditions
         Size of the batch.
     candidates
@@ -62,7 +61,6 @@ def suggest(
     SettingsError
         If nothing is asked for, or nothing is left to measure.
     """
-    model = model.anchor if isinstance(model, CycleTransport) else model
     if not isinstance(model, ConditionKriging):
         msg = f"{model.name} does not know how sure it is: fit ConditionKriging (--model ConditionKriging) and suggest from it."
         raise ModelError(msg)
