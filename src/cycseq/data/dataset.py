@@ -14,7 +14,7 @@ import anndata as ad
 import numpy as np
 
 from cycseq.data.condition import Condition
-from cycseq.data.provenance import read_provenance
+from cycseq.data.mark import read_provenance
 from cycseq.data.scale import Scale
 from cycseq.data.settings import ObsKeys
 from cycseq.data.usual_names import CONTROL

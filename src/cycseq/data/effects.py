@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from jaxtyping import Bool, Float, Int
 
 from cycseq.data.condition import Condition, treatment_name
-from cycseq.data.provenance import read_provenance
+from cycseq.data.mark import read_provenance
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import DataError
 from cycseq.io.checksums import write_checksums

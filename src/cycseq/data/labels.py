@@ -19,8 +19,15 @@ from cycseq.data.control_labels import (
     several_kinds_error,
 )
 from cycseq.data.guides import join_guides
-from cycseq.data.label_columns import find_columns, has_label, require_column, translate
-from cycseq.data.levels import pooled_doses, pooled_times, split_context
+from cycseq.data.label_columns import (
+    find_columns,
+    has_label,
+    pooled_doses,
+    pooled_times,
+    require_column,
+    split_context,
+    translate,
+)
 from cycseq.data.settings import ObsKeys
 from cycseq.data.usual_names import (
     BATCH_NAMES,

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from cycseq.data.usual_names import UNLABELLED, canonical_perturbation
+from cycseq.errors import DataError
 from cycseq.matrix.arrays import load
 
 MARK = "cycseq"
@@ -88,3 +89,13 @@ def _rows(x: Any, rows: np.ndarray) -> np.ndarray:
     """These cells, dense."""
     cells = load(x[rows])
     return np.asarray(cells.toarray() if hasattr(cells, "toarray") else cells)
+
+
+def read_provenance(adata: ad.AnnData) -> dict[str, Any]:
+    """``uns["cycseq"]``, with JSON texts read; raises `DataError` where it is damaged."""
+    record = dict(adata.uns.get("cycseq", {}))
+    try:
+        return {k: json.loads(v) if isinstance(v, str) and v[:1] in {"[", "{"} else v for k, v in record.items()}
+    except (ValueError, RecursionError) as err:
+        msg = f"what the file says of its own making (uns['cycseq']) is damaged ({err}): remove it, or make the file again."
+        raise DataError(msg) from err

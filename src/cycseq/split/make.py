@@ -12,7 +12,7 @@ from cycseq.split.cells import SHARE, random_cells
 from cycseq.split.contexts import few_shot, in_turn, unseen_context, unseen_pair
 from cycseq.split.controls import hold_back_controls
 from cycseq.split.doses import unseen_dose, unseen_time
-from cycseq.split.pairs import listed_pairs
+from cycseq.split.listed import listed_pairs
 from cycseq.split.perturbations import unseen_combination, unseen_perturbation
 from cycseq.split.plan import Plan
 from cycseq.split.settings import KINDS, SplitSettings

@@ -1,4 +1,4 @@
-"""The law of every world, one file each; our own is `network`."""
+"""The law of every world; our own is `network`."""
 
 from __future__ import annotations
 
@@ -7,18 +7,7 @@ from collections.abc import Callable
 from cycseq.simulation import network
 from cycseq.simulation.biology import Biology
 from cycseq.simulation.settings import SimulateSettings, World
-from cycseq.simulation.worlds import (
-    amplitudes,
-    buffering,
-    clades,
-    continuum,
-    heavy_tails,
-    low_rank,
-    programs,
-    signs,
-    silent_genes,
-    systematic,
-)
+from cycseq.simulation.worlds import contexts, perturbations, programs
 
 LAWS: dict[World, Callable[[SimulateSettings], Biology]] = {
     "easy": network.draw,
@@ -26,16 +15,16 @@ LAWS: dict[World, Callable[[SimulateSettings], Biology]] = {
     "long-tail": network.draw,
     "unrelated": network.draw,
     "programs": programs.draw,
-    "signs-hidden": signs.draw_hidden,
-    "signs-visible": signs.draw_visible,
-    "clades-hidden": clades.draw_hidden,
-    "clades-visible": clades.draw_visible,
-    "amplitudes": amplitudes.draw,
-    "silent-genes": silent_genes.draw,
-    "heavy-tails": heavy_tails.draw,
-    "systematic": systematic.draw,
-    "continuum": continuum.draw,
-    "low-rank": low_rank.draw,
-    "buffering": buffering.draw,
+    "signs-hidden": contexts.draw_hidden_signs,
+    "signs-visible": contexts.draw_visible_signs,
+    "clades-hidden": contexts.draw_hidden_clades,
+    "clades-visible": contexts.draw_visible_clades,
+    "amplitudes": contexts.draw_amplitudes,
+    "silent-genes": contexts.draw_silent_genes,
+    "heavy-tails": perturbations.draw_heavy_tails,
+    "systematic": perturbations.draw_systematic,
+    "continuum": contexts.draw_continuum,
+    "low-rank": contexts.draw_low_rank,
+    "buffering": perturbations.draw_buffering,
 }
 """How the contexts and effects of each world are drawn."""
