@@ -245,8 +245,8 @@ def test_cells_look_like_cells() -> None:
         ({"perturbations": 101}, "at most half of the genes.*--perturbations 100"),
         ({"cells": 60}, "--cells 64 or more"),
         ({"doubles": 16}, "make 15 pairs"),
-        ({"shared": 1.5}, "--shared must be at least 0 and at most 1, but is 1.5"),
-        ({"contexts": 0}, "--contexts must be at least 1"),
+        ({"shared": 1.5}, "--shared is 1.5.*must lie between 0 and 1"),
+        ({"contexts": 0}, "--contexts is 0.*must be 1 or more"),
         ({"long_tail_contexts": 3}, "fewer --long-tail-contexts"),
         ({"dropout": float("nan")}, "--dropout"),
         (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from cycseq.errors import SettingsError
+from cycseq.errors import SettingsError, check_at_least
 
 
 @dataclass(frozen=True)
@@ -73,13 +73,11 @@ class PrepareSettings:
 
 def check_settings(settings: PrepareSettings) -> None:
     """Raise `SettingsError` if a number makes no sense or settings contradict each other."""
-    lowest = {"genes": 1, "min_counts": 0, "max_counts": 1, "min_genes": 0, "min_cells": 0}
-    lowest |= {"min_cells_per_condition": 1, "metacell_cells": 1, "metacell_draws": 1, "seed": 0}
-    for name, least in lowest.items():
-        value = getattr(settings, name)
-        if isinstance(value, int) and value < least:
-            msg = f"--{name.replace('_', '-')} is {value}, but must be at least {least}."
-            raise SettingsError(msg)
+    s = settings
+    check_at_least(0, min_counts=s.min_counts, min_genes=s.min_genes, min_cells=s.min_cells, seed=s.seed)
+    check_at_least(1, genes=None if s.genes == "all" else s.genes, max_counts=s.max_counts)
+    check_at_least(1, min_cells_per_condition=s.min_cells_per_condition)
+    check_at_least(1, metacell_cells=s.metacell_cells, metacell_draws=s.metacell_draws)
     if settings.max_mito is not None and not 0 <= settings.max_mito <= 1:
         msg = f"--max-mito is a share from 0 to 1, but got {settings.max_mito:g}: for 20 per cent say --max-mito 0.2."
         raise SettingsError(msg)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cycseq.errors import SettingsError
+from cycseq.errors import SettingsError, check_at_least
 
 
 @dataclass
@@ -27,10 +27,9 @@ class EvaluateSettings:
     """Fixes which cells are drawn."""
 
     def __post_init__(self) -> None:
-        for name, least in (("components", 1), ("max_cells", 2), ("seed", 0)):
-            if getattr(self, name) < least:
-                msg = f"--{name.replace('_', '-')} is {getattr(self, name)}, but must be at least {least}."
-                raise SettingsError(msg)
+        check_at_least(1, components=self.components)
+        check_at_least(2, max_cells=self.max_cells)
+        check_at_least(0, seed=self.seed)
         if not 0 < self.deg_alpha < 1:
             msg = f"--deg-alpha must lie between 0 and 1, but is {self.deg_alpha:g}."
             raise SettingsError(msg)

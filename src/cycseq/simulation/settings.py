@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
-from cycseq.errors import SettingsError, unknown_name
+from cycseq.errors import SettingsError, check_at_least, unknown_name
 
 Counts = Literal["negative-binomial", "poisson-lognormal", "bursting"]
 World = Literal[
@@ -137,23 +137,26 @@ class SimulateSettings:
 
 def _check(settings: SimulateSettings) -> None:
     s = settings
-    at_least = {"contexts": 1, "perturbations": 1, "cells": 1, "genes": 10, "seed": 0, "doubles": 0, "batches": 1,
-                "interaction": 0, "effect": 0, "common": 0, "long_tail_contexts": 0, "long_tail_cells": MIN_CELLS,
-                "library_size": 100, "library_spread": 0, "dispersion": 0, "shared": 0, "overexpression": 0,
-                "dropout": 0}  # fmt: skip
-    at_most = {"shared": 1, "overexpression": 1, "dropout": 0.9, "library_spread": 2, "dispersion": 10, "effect": 10}
     if "shared" not in WORLDS[s.world]:
-        needless = [_option(f.name) for f in fields(s) if f.name in OF_NETWORKS and getattr(s, f.name) != f.default]
+        needless = [
+            f"--{f.name.replace('_', '-')}"
+            for f in fields(s)
+            if f.name in OF_NETWORKS and getattr(s, f.name) != f.default
+        ]
         if needless:
             own = ", ".join(name for name, of_world in WORLDS.items() if "shared" in of_world)
             msg = f"World {s.world} has no gene regulatory network, as {own} have: leave out {', '.join(needless)}."
             raise SettingsError(msg)
-    for name, lowest in at_least.items():
-        value, highest = getattr(s, name), at_most.get(name)
-        if value is not None and (not value >= lowest or (highest is not None and value > highest)):
-            most = "" if highest is None else f" and at most {highest}"
-            msg = f"{_option(name)} must be at least {lowest}{most}, but is {value}."
-            raise SettingsError(msg)
+    check_at_least(1, contexts=s.contexts, perturbations=s.perturbations, cells=s.cells, batches=s.batches)
+    check_at_least(10, genes=s.genes)
+    check_at_least(0, seed=s.seed, doubles=s.doubles, long_tail_contexts=s.long_tail_contexts)
+    check_at_least(0, interaction=s.interaction, common=s.common)
+    check_at_least(MIN_CELLS, long_tail_cells=s.long_tail_cells)
+    check_at_least(100, library_size=s.library_size)
+    check_at_least(0, most=1, shared=s.shared, overexpression=s.overexpression)
+    check_at_least(0, most=0.9, dropout=s.dropout)
+    check_at_least(0, most=2, library_spread=s.library_spread)
+    check_at_least(0, most=10, dispersion=s.dispersion, effect=s.effect)
     if 2 * s.perturbations > s.genes:
         msg = (
             f"{s.perturbations} perturbations of {s.genes} genes: at most half of the genes can be perturbed. "
@@ -175,7 +178,3 @@ def _check(settings: SimulateSettings) -> None:
             f"their controls: say --cells {needed:,} or more (at least {MIN_CELLS} a condition), or fewer conditions."
         ).replace(f"{needed:,}", str(needed))
         raise SettingsError(msg)
-
-
-def _option(name: str) -> str:
-    return "--" + name.replace("_", "-")

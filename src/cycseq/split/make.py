@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from cycseq.data.either import Data
-from cycseq.errors import SettingsError, unknown_name
+from cycseq.errors import SettingsError, check_at_least, unknown_name
 from cycseq.split.base import Split
 from cycseq.split.cells import SHARE, random_cells
 from cycseq.split.contexts import few_shot, in_turn, unseen_context, unseen_pair
@@ -84,20 +84,14 @@ def _check(settings: SplitSettings) -> None:
         if value is not None and settings.kind != "few-shot":
             msg = f"{name} {value} belongs to few-shot, but the kind is {settings.kind}: say --kind few-shot."
             raise SettingsError(msg)
-        if value is not None and value < 1:
-            msg = f"{name} must be 1 or more, but is {value}; --kind unseen-context keeps nothing."
-            raise SettingsError(msg)
     if settings.k is not None and settings.n_cells is not None:
         msg = (
             f"few-shot keeps --k {settings.k} conditions or --n-cells {settings.n_cells} of each, not both: choose one."
         )
         raise SettingsError(msg)
-    if settings.seen_parts not in (0, 1, 2):
-        msg = f"--seen-parts must be 0, 1 or 2, but is {settings.seen_parts}."
-        raise SettingsError(msg)
-    if settings.seed < 0:
-        msg = f"--seed must be 0 or more, but is {settings.seed}."
-        raise SettingsError(msg)
+    check_at_least(1, k=settings.k, n_cells=settings.n_cells)
+    check_at_least(0, most=2, seen_parts=settings.seen_parts)
+    check_at_least(0, seed=settings.seed)
     tested, validated = settings.fraction, settings.validation
     if (tested is not None and not 0 < tested < 1) or (validated is not None and not 0 <= validated < 1):
         msg = (
