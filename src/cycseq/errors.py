@@ -76,8 +76,8 @@ def check_at_least(least: float, *, most: float = math.inf, option: str = "--", 
     for name, value in values.items():
         if value is not None and not least <= value <= most:
             wanted = f"be {least} or more" if most == math.inf else f"lie between {least} and {most}"
-            name = name.replace("_", "-") if option == "--" else name
-            msg = f"{option}{name} is {value}, which makes no sense: it must {wanted}."
+            shown = option + (name.replace("_", "-") if option == "--" else name)
+            msg = f"{shown} is {value}, which makes no sense: it must {wanted}."
             raise SettingsError(msg)
 
 
