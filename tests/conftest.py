@@ -29,7 +29,7 @@ MARKS: dict[str, tuple[str, ...]] = {
     "torch": ("comparison", "embed", "gan_and_cycseq", "network_models", "nets_blocks", "nets_losses", "resume", "training", "training_memory", "tuning"),
     "cluster": ("cluster", "ddp"),
     "peers": ("peers",),
-    "docs": ("coming_from", "docs", "notebooks", "readme", "speed_benchmark"),
+    "docs": ("coming_from", "docs", "examples", "notebooks", "readme", "speed_benchmark"),
     "faults": ("faults", "faults_killed", "hostile_corpus", "hostile_mutations"),
     "slow": ("evidence", "packaging", "pathways", "plain_installation", "repeat", "stored"),
 }  # fmt: skip

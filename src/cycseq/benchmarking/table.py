@@ -78,6 +78,21 @@ def benchmark(
         If the folder holds a benchmark with other settings, or a name is unknown.
     DataError
         If the data are scaled.
+
+    Examples
+    --------
+    >>> import cycseq
+    >>> from pathlib import Path
+    >>> settings = cycseq.BenchmarkSettings(models=["ContextAdditive"], seeds=1)
+    >>> result = cycseq.benchmark(
+    ...     cycseq.read("cells.h5ad"),
+    ...     settings,
+    ...     Path("benchmark"),
+    ...     splitting=cycseq.SplitSettings(context="Line3"),
+    ...     evaluation=cycseq.EvaluateSettings("pearson_delta"),
+    ... )
+    >>> "ContextAdditive" in set(result.summary["model"])
+    True
     """
     started = time.monotonic()  # which no clock that is put right can turn back
     if not isinstance(data, Effects):

@@ -13,7 +13,15 @@ _TIME = re.compile(r"(\d+(?:\.\d+)?)h")
 
 
 class Condition(NamedTuple):
-    """A context with a perturbation."""
+    """A context with a perturbation.
+
+    Examples
+    --------
+    >>> import cycseq
+    >>> condition = cycseq.Condition.parse("K562:KLF1+BAK1")
+    >>> condition.perturbation, condition.parts, condition.is_control
+    ('BAK1+KLF1', ('BAK1', 'KLF1'), False)
+    """
 
     context: str
     perturbation: str

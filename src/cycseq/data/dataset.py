@@ -37,6 +37,16 @@ class PerturbationData:
     """Cells x genes with a context, a perturbation and a batch for every cell, on a stated scale.
 
     Made by `from_anndata` (any labels) or `cycseq.read` (any file); real and predicted cells have this one type.
+
+    Examples
+    --------
+    >>> import cycseq
+    >>> import anndata as ad, numpy as np, pandas as pd
+    >>> obs = pd.DataFrame({"perturbation": ["control", "KLF1"], "cell_line": "K562"}, index=["a", "b"])
+    >>> adata = ad.AnnData(np.array([[0, 3], [2, 1]]), obs, pd.DataFrame(index=["KLF1", "GATA1"]))
+    >>> data = cycseq.PerturbationData.from_anndata(adata)
+    >>> data.scale, [str(condition) for condition in data.conditions()]
+    ('counts', ['K562:KLF1', 'K562:control'])
     """
 
     adata: ad.AnnData

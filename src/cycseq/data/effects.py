@@ -56,6 +56,16 @@ class Effects:
         What the numbers are.
     notes
         What was found and chosen on reading, in sentences.
+
+    Examples
+    --------
+    >>> import cycseq
+    >>> import numpy as np
+    >>> conditions = [cycseq.Condition("K562", "KLF1"), cycseq.Condition("K562", "GATA1")]
+    >>> values = np.array([[0.5, np.nan], [0.1, -0.2]])
+    >>> effects = cycseq.Effects.from_arrays(values, conditions, ["HBB", "MYC"], scale="log1p")
+    >>> effects.perturbations, int(effects.measured.sum())
+    (('GATA1', 'KLF1'), 3)
     """
 
     adata: ad.AnnData

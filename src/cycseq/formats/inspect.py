@@ -100,6 +100,12 @@ def inspect_file(path: Path | str, settings: ReadSettings | None = None) -> Insp
     ------
     FileError
         If the file is missing, damaged, or of no known format.
+
+    Examples
+    --------
+    >>> import cycseq
+    >>> cycseq.inspect_file("counts.h5ad").ready
+    True
     """
     path, settings = Path(path), settings or ReadSettings()
     try:

@@ -42,6 +42,13 @@ def read(path: Path | str, settings: ReadSettings | None = None) -> Perturbation
         If the file is missing, damaged, or of no known format.
     DataError
         If labels, names or values are not what they must be.
+
+    Examples
+    --------
+    >>> import cycseq
+    >>> data = cycseq.read("cells.h5ad")
+    >>> data.n_cells, data.contexts, data.scale
+    (900, ('Line1', 'Line2', 'Line3'), 'log1p')
     """
     settings = settings or ReadSettings()
     return load(path, settings).validate(settings, default_context(Path(path)))

@@ -89,6 +89,12 @@ def build_model(name: str, settings: Mapping[str, Any] | None = None) -> Model:
     ------
     SettingsError
         If the model or a setting does not exist (the nearest name is given) or a value is of the wrong kind.
+
+    Examples
+    --------
+    >>> import cycseq
+    >>> cycseq.build_model("ContextAdditive", {"weighting": "equal"})
+    ContextAdditive(amplitude=None, weighting='equal')
     """
     kind = model_class(name)
     names = [f.name for f in dataclasses.fields(kind)]  # type: ignore[arg-type]
@@ -110,6 +116,17 @@ def load_model(folder: Path) -> Model:
         If the folder holds no saved model, a damaged one, or a pickle.
     SettingsError
         If this version of cycseq has no such model or setting.
+
+    Examples
+    --------
+    >>> import cycseq
+    >>> data = cycseq.read("cells.h5ad")
+    >>> (split,) = cycseq.make_splits(data, cycseq.SplitSettings(context="Line3"))
+    >>> from pathlib import Path
+    >>> parts = split.parts(data)
+    >>> cycseq.build_model("PerturbedMean").fit(parts.train, seed=0).save(Path("model"))
+    >>> cycseq.load_model(Path("model")).name
+    'PerturbedMean'
     """
     description = read_description(folder)
     return build_model(description["model"], description["settings"]).restore(folder)

@@ -63,6 +63,14 @@ def prepare(
         If inputs do not fit together, a context has no or one control cell, or nothing is left.
     SettingsError
         If a setting makes no sense for these data.
+
+    Examples
+    --------
+    >>> import cycseq
+    >>> counts = cycseq.read("counts.h5ad")
+    >>> data = cycseq.prepare([counts], cycseq.PrepareSettings(genes=50, hold_out=("Line3",)))
+    >>> data.scale, len(data.genes) >= 50
+    ('log1p', True)
     """
     settings = settings or PrepareSettings()
     check_settings(settings)

@@ -91,6 +91,17 @@ def fit_run(
         broke.
     ModelError
         If the model cannot learn from these data, or training breaks.
+
+    Examples
+    --------
+    >>> import cycseq
+    >>> data = cycseq.read("cells.h5ad")
+    >>> (split,) = cycseq.make_splits(data, cycseq.SplitSettings(context="Line3"))
+    >>> from pathlib import Path
+    >>> model = cycseq.build_model("ContextAdditive")
+    >>> run = cycseq.fit_run(data, split, model, Path("run"), data_path=Path("cells.h5ad"), overwrite=True)
+    >>> run.predict(n_cells=20).n_cells
+    120
     """
     check_at_least(0, seed=seed)
     if place := _place(model):

@@ -65,7 +65,19 @@ PREDICT: dict[CellForm, predicting.Predict] = {"cells": predicting.predicted, "c
 
 @dataclass(frozen=True)
 class Run:
-    """One fitted model in its folder. `fit_run` makes it, `Run.open` finds it again."""
+    """One fitted model in its folder. `fit_run` makes it, `Run.open` finds it again.
+
+    Examples
+    --------
+    >>> import cycseq
+    >>> data = cycseq.read("cells.h5ad")
+    >>> (split,) = cycseq.make_splits(data, cycseq.SplitSettings(context="Line3"))
+    >>> from pathlib import Path
+    >>> model = cycseq.build_model("NoChange")
+    >>> run = cycseq.fit_run(data, split, model, Path("run"), data_path=Path("cells.h5ad"), overwrite=True)
+    >>> cycseq.Run.open(Path("run")).model.name
+    'NoChange'
+    """
 
     folder: Path
     facts: dict[str, Any]

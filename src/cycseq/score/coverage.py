@@ -89,6 +89,17 @@ def coverage(predicted: PerturbationData, real: PerturbationData, *, levels: Seq
     ------
     DataError
         If the prediction has no posterior, or no predicted condition is among the real ones.
+
+    Examples
+    --------
+    >>> import cycseq
+    >>> data = cycseq.read("cells.h5ad")
+    >>> (split,) = cycseq.make_splits(data, cycseq.SplitSettings(context="Line3"))
+    >>> parts = split.parts(data)
+    >>> model = cycseq.build_model("ConditionKriging").fit(parts.train, seed=0)
+    >>> predicted = model.predict(parts.train.controls(["Line3"]), split.test, n_cells=20, seed=0)
+    >>> list(cycseq.coverage(predicted, data, levels=(0.5, 0.9)).columns)
+    ['context', 'nominal', 'observed', 'n']
     """
     ranks: dict[str, list[np.ndarray]] = {}
     for one in compare(predicted, real, None):
@@ -120,6 +131,17 @@ def coverage_by_stratum(
     significant (Benjamini-Hochberg, 5 %), which chooses lucky ones: of these, even right intervals cover a little
     less. *True response* says whether the truth lies inside the interval of the true response; there a gene responds where the
     truth is beyond 0.2.
+
+    Examples
+    --------
+    >>> import cycseq
+    >>> data = cycseq.read("cells.h5ad")
+    >>> (split,) = cycseq.make_splits(data, cycseq.SplitSettings(context="Line3"))
+    >>> parts = split.parts(data)
+    >>> model = cycseq.build_model("ConditionKriging").fit(parts.train, seed=0)
+    >>> predicted = model.predict(parts.train.controls(["Line3"]), split.test, n_cells=20, seed=0)
+    >>> cycseq.coverage_by_stratum(predicted, data)["stratum"].iloc[0]
+    'all genes'
     """
     return strata_of(compare(predicted, real, truth))
 
@@ -161,6 +183,17 @@ def reliability(
     -------
     Columns `event` ("above 0", "beyond the threshold"), `stated` (mean of the bin), `observed`, `n` (genes of conditions), a row
     for each tenth.
+
+    Examples
+    --------
+    >>> import cycseq
+    >>> data = cycseq.read("cells.h5ad")
+    >>> (split,) = cycseq.make_splits(data, cycseq.SplitSettings(context="Line3"))
+    >>> parts = split.parts(data)
+    >>> model = cycseq.build_model("ConditionKriging").fit(parts.train, seed=0)
+    >>> predicted = model.predict(parts.train.controls(["Line3"]), split.test, n_cells=20, seed=0)
+    >>> sorted(set(cycseq.reliability(predicted, data, fewest=1)["event"]))
+    ['above 0', 'beyond the threshold']
     """
     return bins_of(compare(predicted, real, truth), fewest)
 

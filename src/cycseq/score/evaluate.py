@@ -78,6 +78,18 @@ def evaluate(
         If the two sides do not match: another scale, missing genes, conditions without real cells, no common condition.
     SettingsError
         If a metric has an unknown name.
+
+    Examples
+    --------
+    >>> import cycseq
+    >>> data = cycseq.read("cells.h5ad")
+    >>> (split,) = cycseq.make_splits(data, cycseq.SplitSettings(context="Line3"))
+    >>> parts = split.parts(data)
+    >>> model = cycseq.build_model("ContextAdditive").fit(parts.train, seed=0)
+    >>> predicted = model.predict(parts.train.controls(["Line3"]), split.test, n_cells=20, seed=0)
+    >>> scores = cycseq.evaluate(predicted, parts.test, parts.train.controls(), settings=cycseq.EvaluateSettings("means"))
+    >>> bool(scores.groupby("metric")["value"].mean()["pearson_delta"] > 0)
+    True
     """
     side = real if isinstance(real, Reference) else _side(real, control, reference, training, settings)
     match = matched(predicted, side) if match is None else match

@@ -65,6 +65,17 @@ def summarize_scores(
     ------
     SettingsError
         If the table has a metric that does not exist.
+
+    Examples
+    --------
+    >>> import cycseq
+    >>> import itertools, pandas as pd
+    >>> rows = [("m", "s", 0, c, p, "pearson_delta", 0.5) for c, p in itertools.product("AB", "XYZ")]
+    >>> rows += [("NoChange", "s", 0, c, p, "pearson_delta", 0.1) for c, p in itertools.product("AB", "XYZ")]
+    >>> names = ["model", "split", "seed", "context", "perturbation", "metric", "value"]
+    >>> table = cycseq.summarize_scores(pd.DataFrame(rows, columns=names), baselines=["NoChange"])
+    >>> table.set_index("model")[["mean", "rank"]].to_dict("index")["m"]
+    {'mean': 0.5, 'rank': 1.0}
     """
     if differences is None:
         differences = paired_differences(metrics, baselines=baselines)
@@ -96,6 +107,17 @@ def paired_differences(metrics: pd.DataFrame, *, baselines: Sequence[str]) -> pd
     `summarize_scores`), identical (no condition differs) and verdict: ``beats`` or ``loses`` where the interval excludes zero,
     ``ties`` where it does not, ``""`` with fewer than six conditions. The verdict is the interval's alone; what may be said
     of it, `cycseq.score.verdicts.judge` decides.
+
+    Examples
+    --------
+    >>> import cycseq
+    >>> import itertools, pandas as pd
+    >>> rows = [("m", "s", 0, c, p, "pearson_delta", 0.5) for c, p in itertools.product("AB", "XYZ")]
+    >>> rows += [("NoChange", "s", 0, c, p, "pearson_delta", 0.1) for c, p in itertools.product("AB", "XYZ")]
+    >>> names = ["model", "split", "seed", "context", "perturbation", "metric", "value"]
+    >>> differences = cycseq.paired_differences(pd.DataFrame(rows, columns=names), baselines=["NoChange"])
+    >>> differences["difference"].round(3).tolist(), differences["n_contexts"].tolist()
+    ([0.4], [2])
     """
     rows: list[dict[str, object]] = []
     for group in _groups(metrics):

@@ -62,6 +62,13 @@ def simulate(settings: SimulateSettings | None = None) -> PerturbationData:
     ------
     SettingsError
         If a setting makes no sense.
+
+    Examples
+    --------
+    >>> import cycseq
+    >>> cells = cycseq.simulate(cycseq.SimulateSettings(contexts=3, perturbations=6, cells=900, genes=60))
+    >>> cells.n_cells, cells.scale, cells.adata.varm["true_delta"].shape
+    (900, 'counts', (60, 18))
     """
     world = _World.of((settings or SimulateSettings()).resolved())
     pieces = list(_pieces(world))

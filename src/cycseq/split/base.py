@@ -79,6 +79,15 @@ class Split:
     Control cells of every context stay in training, whichever kind it is, and are not listed in `train`
     (`random-cells` alone cuts and lists them); of a tested context one half does, the other is the reference of its
     real responses.
+
+    Examples
+    --------
+    >>> import cycseq
+    >>> data = cycseq.read("cells.h5ad")
+    >>> (split,) = cycseq.make_splits(data, cycseq.SplitSettings(context="Line3"))
+    >>> parts = split.parts(data)
+    >>> parts.test.contexts, parts.test.n_cells + parts.train.n_cells <= data.n_cells
+    (('Line3',), True)
     """
 
     name: str

@@ -57,6 +57,14 @@ def make_splits(data: Data, settings: SplitSettings | None = None) -> tuple[Spli
         If a setting has a value that makes no sense, or is of another kind.
     SplitError
         If the data do not allow the split; the message says which would do.
+
+    Examples
+    --------
+    >>> import cycseq
+    >>> data = cycseq.read("cells.h5ad")
+    >>> (split,) = cycseq.make_splits(data, cycseq.SplitSettings(context="Line3"))
+    >>> split.name, len(split.test), len(split.train) + len(split.validation)
+    ('unseen-context:Line3', 6, 12)
     """
     settings = settings or SplitSettings()
     _check(settings)

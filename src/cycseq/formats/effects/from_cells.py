@@ -47,6 +47,13 @@ def summarize(path: Path | str, settings: ReadSettings | None = None) -> Effects
         If the file is missing, damaged, or of no known format.
     DataError
         If labels, doses or values are not what they must be, or a context has no controls.
+
+    Examples
+    --------
+    >>> import cycseq
+    >>> effects = cycseq.summarize("counts.h5ad")
+    >>> effects.scale, effects.effect.shape
+    ('log1p', (21, 60))
     """
     path, settings = Path(path), settings or ReadSettings()
     contents = load(path, settings)

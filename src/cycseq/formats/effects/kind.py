@@ -46,6 +46,12 @@ def is_effects(path: Path | str, settings: ReadSettings | None = None) -> bool:
     ------
     FileError
         If the file is missing or damaged.
+
+    Examples
+    --------
+    >>> import cycseq
+    >>> cycseq.is_effects("cells.h5ad")
+    False
     """
     settings = settings or ReadSettings()
     path = refuse_special(Path(path))

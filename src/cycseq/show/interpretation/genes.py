@@ -52,6 +52,14 @@ def differential(
     ------
     DataError
         If the condition or control cells of its context are absent, or genes are missing.
+
+    Examples
+    --------
+    >>> import cycseq
+    >>> data = cycseq.read("cells.h5ad")
+    >>> table = cycseq.differential(data, data.conditions()[0])
+    >>> table.shape, list(table.columns)
+    ((60, 2), ['delta', 'p_adjusted'])
     """
     data = data.require("log1p", "differential")
     if CONDITIONS in data.adata.uns:

@@ -58,7 +58,7 @@ class _Sets:
 
 
 def read_gmt(path: Path) -> GeneSets:
-    """Gene sets by name, from a GMT file: a line each of name, description and genes, separated by tabs.
+    r"""Gene sets by name, from a GMT file: a line each of name, description and genes, separated by tabs.
 
     Genes that a line names twice count once.
 
@@ -66,6 +66,14 @@ def read_gmt(path: Path) -> GeneSets:
     ------
     FileError
         If the file is absent, is no text, a line has no gene, or two lines have one name.
+
+    Examples
+    --------
+    >>> import cycseq
+    >>> from pathlib import Path
+    >>> _ = Path("sets.gmt").write_text("a set\tits description\tG0001\tG0002\n")
+    >>> cycseq.read_gmt(Path("sets.gmt"))
+    {'a set': ('G0001', 'G0002')}
     """
     try:
         lines = existing_file(path).read_text(encoding="utf-8").splitlines()
@@ -125,6 +133,14 @@ def pathway_scores(
     ------
     DataError
         If no set has enough genes in the data, there are no control cells where they are needed, or cells are not log1p.
+
+    Examples
+    --------
+    >>> import cycseq
+    >>> data = cycseq.read("cells.h5ad")
+    >>> sets = {"first": data.genes[:20], "last": data.genes[-20:]}
+    >>> sorted(set(cycseq.pathway_scores(data, sets)["pathway"]))
+    ['first', 'last']
     """
     settings = settings or PathwaySettings()
     predicted = predicted.require("log1p", "pathway reading")

@@ -62,6 +62,21 @@ def write_report(folder: Path, out: Path | None = None, *, stratum: Stratum = "a
         If no tested condition has a reproducible response.
     SettingsError
         If a stratum of a run is asked for.
+
+    Examples
+    --------
+    >>> import cycseq
+    >>> from pathlib import Path
+    >>> settings = cycseq.BenchmarkSettings(models=["ContextAdditive"], seeds=1)
+    >>> result = cycseq.benchmark(
+    ...     cycseq.read("cells.h5ad"),
+    ...     settings,
+    ...     Path("benchmark"),
+    ...     splitting=cycseq.SplitSettings(context="Line3"),
+    ...     evaluation=cycseq.EvaluateSettings("pearson_delta"),
+    ... )
+    >>> cycseq.write_report(Path("benchmark"), overwrite=True).name
+    'report.html'
     """
     existing_file(folder)
     page_name = "report.html" if stratum == "all" else f"report_{stratum}.html"
