@@ -91,6 +91,10 @@ def chosen_splits(data: Data, settings: BenchmarkSettings, splitting: SplitSetti
     if not splits:
         msg = f"no split in {', '.join(settings.split) or 'nothing'}: name a kind or a JSON file with --split."
         raise FileError(msg)
+    untested = next((split.name for split in splits if not split.test), None)
+    if untested is not None:
+        msg = f"split {untested} holds nothing out, so nothing can be scored: name one that cycseq split made."
+        raise SplitError(msg)
     names = [split.name for split in splits]
     twice = [name for name in names if names.count(name) > 1]
     if twice:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import shlex
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 
+from cycseq.commands.parser import settings_of
 from cycseq.commands.terminal import say
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.effects import Effects
 from cycseq.data.either import Data
+from cycseq.data.label_columns import find_columns
 from cycseq.data.scale import TARGET_SUM
+from cycseq.data.usual_names import CONTROL, PERTURBATION_NAMES
 from cycseq.data.validate import AS_WRITTEN, CHANGED
 from cycseq.errors import DataError
 from cycseq.formats.effects.kind import is_effects
 from cycseq.formats.effects.read import read_effects
-from cycseq.formats.read import read
+from cycseq.formats.read import default_context, load, read
 from cycseq.formats.settings import ReadSettings
 from cycseq.preparation.prepare import as_log1p
 
@@ -32,7 +36,8 @@ def read_data(path: Path, options: Namespace) -> Data:
 
 def read_data_plainly(path: Path, options: Namespace) -> Data:
     """As `read_data`, and nothing is said."""
-    return read_effects(path) if is_effects(path) else _cells_as_they_are(path, options)
+    reading = reading_of(options)
+    return read_effects(path, reading) if is_effects(path, reading) else _cells_as_they_are(path, options)
 
 
 def read_cells(path: Path, options: Namespace) -> PerturbationData:
@@ -56,11 +61,33 @@ def read_plainly(path: Path, options: Namespace) -> PerturbationData:
     return _cells_as_they_are(path, options)
 
 
+def read_controls(path: Path, options: Namespace) -> PerturbationData:
+    """Control cells of the user's own; where no column names a perturbation, all of them are controls. Raises as `read_cells`."""
+    reading = reading_of(options)
+    contents = load(path, reading)
+    obs = contents.adata.obs
+    if reading.perturbation_key not in obs and not find_columns(obs, PERTURBATION_NAMES):
+        obs["perturbation"] = CONTROL
+        reading = replace(reading, perturbation_key="perturbation", control=CONTROL)
+    cells = contents.validate(reading, default_context(path))
+    say_counts(path, cells)
+    if CONTROL not in cells.adata.obs["perturbation"].unique():
+        msg = f"{path} has no control cells: say which label is theirs with --control."
+        raise DataError(msg)
+    return cells
+
+
+def reading_of(options: Namespace) -> ReadSettings:
+    """How files are to be read; of a command without these options, within the memory that was said and no more."""
+    named = hasattr(options, "context_key")
+    return settings_of(ReadSettings, options) if named else ReadSettings(memory=options.memory)
+
+
 def _cells_as_they_are(path: Path, options: Namespace) -> PerturbationData:
     try:
-        return read(path, ReadSettings(memory=options.memory))
+        return read(path, reading_of(options))
     except DataError as err:
-        if not err.option or "cycseq prepare" in str(err):
+        if not err.option or "cycseq prepare" in str(err) or hasattr(options, "context_key"):
             raise
         msg = f"{err} This command reads files as they are: cycseq prepare {shlex.quote(str(path))} {err.option} --out PREPARED.h5ad makes one."
         raise DataError(msg, option=err.option) from err

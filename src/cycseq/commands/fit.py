@@ -1,4 +1,4 @@
-"""`cycseq fit --data DATA.h5ad --split SPLIT.json --model NAME --run RUN`, and `--resume`."""
+"""`cycseq fit --data DATA.h5ad [--split SPLIT.json] --model NAME --run RUN`, and `--resume`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from cycseq.commands.terminal import say
 def configure(parser: Parser, words: list[str]) -> None:
     """Options."""
     add_data_option(parser)
-    parser.add_argument("--split", required=True, type=Path, help="JSON file that cycseq split wrote.")
+    parser.add_argument(
+        "--split",
+        type=Path | None,
+        help="JSON file that cycseq split wrote. Without it the model learns from all conditions: for prediction, as there is no test.",
+    )
     parser.add_argument("--run", required=True, type=Path, help="Folder of the run.")
     parser.add_argument("--seed", type=int, default=0, help="Fixes everything random.")
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the run if it exists.")
@@ -33,10 +37,11 @@ def run(options: Namespace) -> None:
     from cycseq.models import model_class
     from cycseq.run.fitting import fit_run, progress_of
     from cycseq.split.base import Split
+    from cycseq.split.nothing import hold_out_nothing
 
     model = settings_of(model_class(short_name(options.model)), options, prefix="model.")
-    split = Split.read(options.split)
     data = read_data(options.data, options)
+    split = hold_out_nothing(data) if options.split is None else Split.read(options.split)
     progress = progress_of(options.run) if options.resume else "none"
     if options.resume:
         found = {"none": "there is no fit in it yet: it begins", "begun": "its fit was interrupted: it goes on"}

@@ -9,7 +9,7 @@ from cycseq.errors import SettingsError
 HELP = "--model.help"
 
 
-def add_model_option(parser: Parser, words: list[str]) -> None:
+def add_model_option(parser: Parser, words: list[str], *, required: bool = True) -> None:
     """Add `--model`, and the settings of the model that the words (or a `--config` file) name.
 
     Raises
@@ -18,7 +18,10 @@ def add_model_option(parser: Parser, words: list[str]) -> None:
         If there is no such model; the nearest name is given.
     """
     parser.add_argument(
-        "--model", required=True, help=f"The model (cycseq list models); {HELP} NAME shows its settings."
+        "--model",
+        type=str if required else str | None,
+        required=required,
+        help=f"The model (cycseq list models); {HELP} NAME shows its settings.",
     )
     shown = [name for name in values_of(HELP, words) if name]
     named = [*shown, *values_of("--model", words)]

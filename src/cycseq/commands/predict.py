@@ -1,4 +1,4 @@
-"""`cycseq predict --run RUN --conditions NK:stim --out PREDICTED.h5ad`, and `--direction reverse`."""
+"""`cycseq predict --data FILE --conditions NK:stim --out answer/`, and `--run RUN --out PREDICTED.h5ad`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Literal
 
-from cycseq.commands.data_option import add_memory_option
+from cycseq.commands.model_option import add_model_option
 from cycseq.commands.parser import Parser
 from cycseq.commands.terminal import say
+from cycseq.errors import SettingsError
+from cycseq.formats.settings import ReadSettings
 from cycseq.io.files import check_output, write_text
 from cycseq.run.settings import Form
 
@@ -17,15 +19,26 @@ SURE = 0.05
 """Local false sign rate up to which a gene is counted in what is said at the end."""
 
 
-def configure(parser: Parser, _words: list[str]) -> None:
+def configure(parser: Parser, words: list[str]) -> None:
     """Options."""
-    parser.add_argument("--run", required=True, type=Path, help="Folder that cycseq fit wrote.")
-    parser.add_argument("--out", required=True, type=Path, help="Where to write: .h5ad or .zarr.")
+    parser.add_argument(
+        "--data",
+        type=Path | None,
+        help="Cells or effects: fit on all of it, and predict what was not measured. No split is needed.",
+    )
+    parser.add_argument("--run", type=Path | None, help="Instead of --data: folder that cycseq fit wrote.")
+    parser.add_argument(
+        "--out",
+        required=True,
+        type=Path,
+        help="With --data, a folder: genes.csv, cells.h5ad, answer.html. With --run, a file: .h5ad or .zarr.",
+    )
     parser.add_argument(
         "--conditions",
         type=list[str],
         default=["test"],
-        help="CONTEXT:PERTURBATION, several separated by commas (names with commas: a JSON list); 'test' is every test condition of the run's split.",
+        help="CONTEXT:PERTURBATION, several separated by commas (names with commas: a JSON list). With --data, 'missing' is every perturbation in every context "
+        "where it was not measured; with --run, 'test' is every test condition of its split.",
     )
     parser.add_argument(
         "--as",
@@ -34,9 +47,24 @@ def configure(parser: Parser, _words: list[str]) -> None:
         "of whole conditions (X is the effect; layer sd, where the model knows it). A run on effects predicts "
         "effects, one on cells predicts cells, if left out.",
     )
-    parser.add_argument("--cells", type=int, default=500, help="Cells of each condition.")
     parser.add_argument(
-        "--controls", type=Path, help="Control cells of your own, prepared or counts; else those of the run's data."
+        "--cells",
+        type=int | None,
+        help="Cells of each condition; 500 if left out, with --data fewer of many conditions.",
+    )
+    parser.add_argument(
+        "--leave_out",
+        type=int,
+        default=3,
+        help="With --data: how often measured conditions are left out to see how well they are predicted (a fit each; 0: never).",
+    )
+    parser.add_argument(
+        "--gmt", type=Path | None, help="With --data: gene sets (.gmt) by which the page can be filtered."
+    )
+    parser.add_argument(
+        "--controls",
+        type=Path,
+        help="Control cells of your own, of contexts that the data lack; else those of the data.",
     )
     parser.add_argument(
         "--direction",
@@ -61,11 +89,24 @@ def configure(parser: Parser, _words: list[str]) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="Fixes which control cells are drawn.")
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the output if it exists.")
-    add_memory_option(parser)
+    add_model_option(parser, words, required=False)
+    parser.add_settings(ReadSettings)
 
 
 def run(options: Namespace) -> None:
     """Predict and write."""
+    if (options.data is None) == (options.run is None):
+        msg = "say --data FILE to fit on all of it and predict, or --run RUN to predict from a fitted model."
+        raise SettingsError(msg)
+    if options.data is not None:
+        from cycseq.commands.answers import predict_without_split
+
+        predict_without_split(options)
+    else:
+        _predict_from_run(options)
+
+
+def _predict_from_run(options: Namespace) -> None:
     import pandas as pd
 
     from cycseq.commands.predictions import Tables, check_form, predicted_pieces, write_effects

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from cycseq.commands.cells import read_cells, read_data
+from cycseq.commands.cells import read_cells, read_controls, read_data, reading_of
 from cycseq.commands.terminal import say
 from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.either import Data
 from cycseq.data.posterior import all_changes
 from cycseq.errors import SettingsError
+from cycseq.formats.effects.kind import is_effects
 from cycseq.run.folder import Run
 from cycseq.run.pairs import pairs_of
 from cycseq.run.settings import CellForm, Form
@@ -23,6 +25,9 @@ NOT_WITH: dict[Form, tuple[str, ...]] = {
     "effects": ("pairs", "genes_out", "perturbed"),
 }
 """Options that are refused, by what is predicted."""
+
+CELLS = 500
+"""Of each condition, where nothing is said."""
 
 
 @dataclass
@@ -60,10 +65,9 @@ def predicted_pieces(opened: Run, form: CellForm, options: Namespace) -> Iterabl
     if options.direction == "forward" and options.perturbed is not None:
         msg = "--perturbed cells are where --direction reverse starts from: say that, or give control cells with --controls."
         raise SettingsError(msg)
-    controls, perturbed = (
-        None if path is None else read_cells(path, options) for path in (options.controls, options.perturbed)
-    )
-    told = {"controls": controls, "n_cells": options.cells, "seed": options.seed}
+    controls = None if options.controls is None else read_controls(options.controls, options)
+    perturbed = None if options.perturbed is None else read_cells(options.perturbed, options)
+    told = {"controls": controls, "n_cells": options.cells or CELLS, "seed": options.seed}
     if options.direction == "reverse":
         return [opened.restore(options.conditions, perturbed=perturbed, **told)]
     return opened.predictions(options.conditions, form=form, **told)
@@ -71,7 +75,10 @@ def predicted_pieces(opened: Run, form: CellForm, options: Namespace) -> Iterabl
 
 def write_effects(opened: Run, options: Namespace) -> None:
     """Predict effects and write them."""
-    controls = None if options.controls is None else read_data(options.controls, options)
+    controls: Data | None = None
+    if options.controls is not None:
+        effects_given = is_effects(options.controls, reading_of(options))
+        controls = (read_data if effects_given else read_controls)(options.controls, options)
     effects = opened.predict_effects(options.conditions, controls=controls, seed=options.seed)
     effects.write(options.out, overwrite=options.overwrite)
     conditions = effects.conditions()

@@ -127,14 +127,22 @@ def all_changes(predicted: PerturbationData) -> pd.DataFrame:
     DataError
         If the cells were predicted by a model without uncertainty.
     """
-    conditions, posterior = read_posterior(predicted)
+    names, posterior = read_posterior(predicted)
+    by_name = {str(condition): condition for condition in predicted.conditions()}
+    return changes_of_posterior(posterior, [by_name[name] for name in names], predicted.genes)
+
+
+def changes_of_posterior(
+    posterior: GenePosterior, conditions: Sequence[Condition], genes: Sequence[str]
+) -> pd.DataFrame:
+    """As `all_changes`, of a posterior that lies in no file; genes of which nothing is known (NaN) are left out."""
     tables = []
-    for condition in predicted.conditions():
-        if not condition.is_control and str(condition) in conditions:
-            table = _table(posterior, conditions.index(str(condition)), predicted.genes).reset_index()
+    for column, condition in enumerate(conditions):
+        if not condition.is_control:
+            table = _table(posterior, column, genes).reset_index()
             table.insert(0, "context", condition.context)
             table.insert(1, "perturbation", condition.perturbation)
-            tables.append(table)
+            tables.append(table[table["effect"].notna()])
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
 
 

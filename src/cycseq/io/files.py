@@ -14,7 +14,7 @@ from pathlib import Path
 from cycseq.errors import FileError
 from cycseq.io.special_files import refuse_special
 
-OURS = ("run.json", "benchmark.json", "model.json", "convert.json", "zarr.json", ".zgroup")
+OURS = ("run.json", "answer.json", "benchmark.json", "model.json", "convert.json", "zarr.json", ".zgroup")
 """What a folder must hold to be replaced: one of the files that mark a run, a benchmark, a model, a conversion or a zarr store."""
 PART, REPLACED, LOCK = ".part", "replaced", ".lock"
 """How the folder ends in which a file is made; what a folder is called there that is being replaced; whose lock says that

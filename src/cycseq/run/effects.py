@@ -58,7 +58,7 @@ def _from_effects(run: EffectsRun, conditions: Sequence[Condition | str] | str, 
     if controls is None:
         data = run.effects()
     else:
-        data = controls if isinstance(controls, Effects) else _of_controls(as_log1p(controls.controls()))
+        data = controls if isinstance(controls, Effects) else effects_of_controls(as_log1p(controls.controls()))
     wanted = predicting.named(run, conditions, data.contexts)
     for context in {c.context: None for c in wanted}:
         if context not in data.contexts:
@@ -79,18 +79,18 @@ def _from_cells(
     model = run.model
     if isinstance(model, MeansModel):
         with as_file_error(run.folder / MODEL, AGAIN):
-            return model.predict_effects(what.conditions, _of_controls(cells.with_genes(model.learned.genes)))
+            return model.predict_effects(what.conditions, effects_of_controls(cells.with_genes(model.learned.genes)))
     pieces = predicting.in_pieces(run, what, None, seed)
-    return reduce(Effects.with_rows, (_of_cells(piece, cells) for piece in pieces))
+    return reduce(Effects.with_rows, (effects_of_cells(piece, cells) for piece in pieces))
 
 
-def _of_cells(made: PerturbationData, controls: PerturbationData) -> Effects:
+def effects_of_cells(made: PerturbationData, controls: PerturbationData) -> Effects:
     """The means of predicted cells against those of the control cells."""
     perturbed = [c for c in made.conditions() if not c.is_control]
     return effects_of(join(made.subset(perturbed), controls.with_genes(made.genes))).subset(made.conditions())
 
 
-def _of_controls(cells: PerturbationData) -> Effects:
+def effects_of_controls(cells: PerturbationData) -> Effects:
     """Control cells as rows of effects: no change, with their mean."""
     means = control_means(cells)
     mean = np.stack(list(means.values()))

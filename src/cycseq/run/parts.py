@@ -15,6 +15,7 @@ from cycseq.models.means import MeansModel
 from cycseq.preparation.merge import join
 from cycseq.preparation.prepare import as_log1p
 from cycseq.split.base import EffectParts, Split, SplitParts
+from cycseq.split.settings import Kind
 
 Parts: TypeAlias = SplitParts | EffectParts
 
@@ -24,18 +25,21 @@ def parts_of(split: Split, data: Data) -> Parts:
     return split.effect_parts(data) if isinstance(data, Effects) else log1p_parts(split, data)
 
 
-def fit_parts(model: Model, parts: Parts, split: Split, *, seed: int, run: Path | None = None) -> Model:
-    """Fit a model on the training and validation parts; one of means is told what the split will ask of it.
+def fit_parts(
+    model: Model, parts: Parts, split: Split, *, seed: int, run: Path | None = None, task: Kind | None = None
+) -> Model:
+    """Fit a model on the training and validation parts; one of means is told what the split will ask of it, or else the `task`.
 
     Raises
     ------
     ModelError
         If the parts are effects and the model learns from cells, or it cannot learn from them.
     """
+    task = split.task or task
     if isinstance(parts, EffectParts):
-        return means_model(model).fit_effects(parts.learnt, task=split.kind, seed=seed)
+        return means_model(model).fit_effects(parts.learnt, task=task, seed=seed)
     if isinstance(model, MeansModel):
-        return model.fit(parts.train, parts.validation, task=split.kind, seed=seed, run=run)
+        return model.fit(parts.train, parts.validation, task=task, seed=seed, run=run)
     return model.fit(parts.train, parts.validation, seed=seed, run=run)
 
 

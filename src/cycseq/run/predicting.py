@@ -11,7 +11,7 @@ import numpy as np
 
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.usual_names import CONTROL
-from cycseq.errors import ModelError, check_at_least, unknown_name
+from cycseq.errors import ModelError, SettingsError, check_at_least, unknown_name
 from cycseq.formats.readers.stored import memory_bytes
 from cycseq.io.untrusted import as_file_error
 from cycseq.matrix.arrays import Codes
@@ -174,5 +174,21 @@ def named(run: FittedRun, conditions: Sequence[Condition | str] | str, contexts:
         if isinstance(one, Condition):
             wanted.append(one)
         else:
-            wanted += run.split.test if one == "test" else [Condition.parse(one, contexts)]
+            wanted += _tested(run) if one == "test" else [Condition.parse(one, contexts)]
+    for condition in wanted:
+        check_case(condition.perturbation, run.model.learned.perturbations)
     return list(dict.fromkeys(wanted))
+
+
+def check_case(perturbation: str, known: Sequence[str]) -> None:
+    """Raise `ModelError` for a name that a known perturbation has in another case (``STIM`` for ``stim``)."""
+    if perturbation not in known and perturbation.casefold() in {name.casefold() for name in known}:
+        raise unknown_name(perturbation, "perturbation", known, ModelError)
+
+
+def _tested(run: FittedRun) -> tuple[Condition, ...]:
+    """The test conditions of the run's split."""
+    if not run.split.test:
+        msg = f"{run.folder} was fitted on all of its data, so that it has no test conditions: name what to predict, as --conditions NK:stim."
+        raise SettingsError(msg)
+    return run.split.test

@@ -20,7 +20,7 @@ from cycseq.io.files import existing_file, write_text
 from cycseq.io.untrusted import parse_json, wrong_kinds
 from cycseq.matrix.arrays import Codes
 from cycseq.split.problems import cell_problems, condition_problems, reference_problems
-from cycseq.split.settings import Kind
+from cycseq.split.settings import NOTHING, Kind, SplitKind
 
 PARTS = ("train", "validation", "test")
 REFERENCE = "reference"
@@ -92,7 +92,7 @@ class Split:
 
     name: str
     """Says kind and what is held out: ``"unseen-context:NK"``."""
-    kind: Kind
+    kind: SplitKind
     claim: str
     """What a good score on the test part would show, and what it would not."""
     train: tuple[Condition, ...]
@@ -159,7 +159,11 @@ class Split:
         """
         listed = {part: self.in_part(part) for part in PARTS} | {"left_out": self.left_out}
         conditions = condition_problems(
-            listed, data.conditions(), cuts=self.cuts_conditions, lists_controls=self.kind == "random-cells"
+            listed,
+            data.conditions(),
+            cuts=self.cuts_conditions,
+            lists_controls=self.kind == "random-cells",
+            needed=("train",) if self.kind == NOTHING else ("train", "test"),
         )
         control = data.adata.obs_names[data.adata.obs["perturbation"] == CONTROL]
         return (*conditions, *cell_problems(self.cells, data.adata.obs_names), *reference_problems(self.cells, control))
@@ -184,6 +188,11 @@ class Split:
     def cuts_conditions(self) -> bool:
         """Whether cells of one condition lie in several parts, control cells that are held back aside."""
         return any(part in self.cells for part in PARTS)
+
+    @property
+    def task(self) -> Kind | None:
+        """What is held out, for a model that chooses settings by leaving out the like; None where nothing is."""
+        return None if self.kind == NOTHING else self.kind
 
     def in_part(self, part: str) -> tuple[Condition, ...]:
         """The conditions of ``"train"``, ``"validation"`` or ``"test"``."""
@@ -250,7 +259,7 @@ def _restored(record: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(record[name], str):
             msg = f"{name} is no text"
             raise ValueError(msg)
-    if record["kind"] not in get_args(Kind):
+    if record["kind"] not in (*get_args(Kind), NOTHING):
         msg = f"there is no kind {record['kind']!r}"
         raise ValueError(msg)
     for name in (*PARTS, "left_out"):

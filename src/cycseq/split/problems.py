@@ -12,7 +12,12 @@ from cycseq.data.dataset import Condition
 
 
 def condition_problems(
-    listed: Mapping[str, Sequence[Condition]], present: Sequence[Condition], *, cuts: bool, lists_controls: bool
+    listed: Mapping[str, Sequence[Condition]],
+    present: Sequence[Condition],
+    *,
+    cuts: bool,
+    lists_controls: bool,
+    needed: Sequence[str] = ("train", "test"),
 ) -> Iterator[str]:
     """What is wrong with the lists of conditions, one clause for each mistake.
 
@@ -26,6 +31,8 @@ def condition_problems(
         Whether cells of one condition may lie in several parts.
     lists_controls
         Whether control conditions are listed; they are training cells otherwise.
+    needed
+        The parts that must have conditions.
     """
     in_data = set(present)
     for part, conditions in listed.items():
@@ -39,7 +46,7 @@ def condition_problems(
         ):
             if names:
                 yield f"{part} has {_amount(len(names))} {why} (first: {names[0]!r})"
-    for part in ("train", "test"):
+    for part in needed:
         if not listed[part]:
             yield f"{part} has no condition"
     for first, second in combinations(listed, 2):

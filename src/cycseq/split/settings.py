@@ -16,6 +16,9 @@ Kind = Literal[
     "unseen-time",
     "random-cells",
 ]
+NOTHING: Literal["nothing"] = "nothing"
+"""The kind of a run that was fitted without a split: nothing was held out."""
+SplitKind = Kind | Literal["nothing"]
 KINDS: dict[Kind, str] = {
     "unseen-context": "all perturbations of a context; control cells of it stay",
     "unseen-pair": "some perturbations of a context, each measured in another context",

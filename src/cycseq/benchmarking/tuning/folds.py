@@ -18,7 +18,7 @@ from cycseq.score.reference import Reference
 from cycseq.score.settings import EvaluateSettings
 from cycseq.split.base import REFERENCE, Split
 from cycseq.split.make import make_splits
-from cycseq.split.settings import SplitSettings
+from cycseq.split.settings import Kind, SplitSettings
 
 METRICS = ("mse_ratio", "pearson_delta")
 DRAWS = 3
@@ -84,7 +84,7 @@ def inner_folds(data: PerturbationData, split: Split, settings: TuneSettings) ->
 
 def _splits(known: PerturbationData, split: Split, settings: TuneSettings) -> list[Split]:
     base = SplitSettings(
-        kind=split.kind,
+        kind=_task(split),
         validation=None if split.validation else 0.0,
         seed=settings.seed,
         shared_controls=REFERENCE not in split.cells,
@@ -122,3 +122,11 @@ def _fold(inner: Split, known: PerturbationData) -> Fold | None:
         parts.test.subset(conditions), controls, reference=parts.reference, settings=EvaluateSettings(metrics=METRICS)
     )
     return Fold(inner, known, real, conditions)
+
+
+def _task(split: Split) -> Kind:
+    """What the split holds out; raises `SplitError` if that is nothing."""
+    if split.task is None:
+        msg = "settings are chosen by leaving out what the split leaves out, and nothing is held out here: make one with cycseq split."
+        raise SplitError(msg)
+    return split.task

@@ -42,6 +42,8 @@ def run_page(folder: Path) -> dict[str, Any]:
 def _next(run: Run) -> str:
     data = run.facts["data"]["path"] or "DATA.h5ad"
     cells = run.folder / "predictions" / "test.h5ad"
+    if not run.split.test:  # nothing was held out, so that there is nothing to score
+        return f"cycseq predict --run {run.folder} --conditions CONTEXT:PERTURBATION --out {cells}"
     return (
         f"cycseq predict --run {run.folder} --out {cells}\n"
         f"cycseq evaluate --predicted {cells} --real {data} --split {run.folder / 'split.json'} --out {run.folder / 'metrics.csv'}\n"

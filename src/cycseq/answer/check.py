@@ -1,0 +1,197 @@
+"""How well predictions of one kind did: measured conditions left out, predicted by the same model, and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from cycseq.answer.fitted import Prediction
+from cycseq.answer.left_out import leave_out
+from cycseq.data.condition import Condition
+from cycseq.data.effects import Effects
+from cycseq.data.either import Data
+from cycseq.data.posterior import CONDITIONS
+from cycseq.errors import ModelError, SplitError
+from cycseq.models import build_model
+from cycseq.preparation.merge import join
+from cycseq.preparation.pseudobulk import effects_of
+from cycseq.run.parts import Parts, fit_parts, parts_of
+from cycseq.score.certainty import certainty, certainty_of_effects
+from cycseq.score.coverage import STRATA
+from cycseq.score.evaluate import evaluate
+from cycseq.score.settings import EvaluateSettings
+from cycseq.split.base import EffectParts, Split
+from cycseq.split.settings import Kind
+
+AVERAGE = "MatchingMean"
+"""The baseline that predicts any condition: the average of what was measured of its perturbation elsewhere."""
+METRICS = ("mse_unbiased_norm", "mse_ratio", "pearson_delta")
+SURE = 0.05
+"""Local false sign rate up to which the direction of a gene counts as called."""
+OWN_GENES = 4
+"""What all genes together weigh beside the errors of one gene, in left-out conditions."""
+COLUMNS = (
+    "kind",
+    "left_out",
+    "context",
+    "perturbation",
+    *METRICS,
+    *(f"average_{m}" for m in METRICS),
+    "called",
+    "right",
+    "inside",
+)
+
+
+@dataclass(frozen=True)
+class Check:
+    """What leaving out conditions of one kind showed."""
+
+    kind: Kind
+    table: pd.DataFrame
+    """One row for each condition that was left out, columns `COLUMNS`: its scores, those of the average, how many genes were
+    called at `SURE`, how many of them moved as predicted, and the share of genes inside their 90 % interval (NaN without one)."""
+    why_not: str
+    """Why nothing could be left out; empty where something was."""
+    errors: Float[np.ndarray, "conditions genes"]
+    """Predicted minus measured effects."""
+
+    def error_sd(self) -> Float[np.ndarray, "genes"]:
+        """The standard deviation of each gene's errors, drawn towards that of all genes; raises `ModelError` without errors."""
+        if not len(self.errors):
+            msg = f"the model does not say how sure it is, and nothing could be left out to see: {self.why_not} Choose --model ConditionKriging."
+            raise ModelError(msg)
+        squares = self.errors.astype(np.float64) ** 2
+        n, total = (~np.isnan(squares)).sum(axis=0), np.nansum(squares, axis=0)
+        sd: np.ndarray = np.sqrt((total + OWN_GENES * np.nanmean(squares)) / (n + OWN_GENES))
+        return sd
+
+
+def check_kind(
+    data: Data, asked: Sequence[Condition], kind: Kind, model: str, settings: dict[str, Any], *, most: int, seed: int
+) -> Check:
+    """Leave out, fit, predict and compare; at most `most` fits of the model.
+
+    Parameters
+    ----------
+    data
+        All that was measured.
+    asked
+        The conditions of this kind that are to be predicted.
+    kind
+        What predicting them amounts to.
+    model, settings
+        As of `cycseq.build_model`: the same that makes the prediction.
+    most
+        How often something is left out; 0 checks nothing.
+    seed
+        Of the fits.
+    """
+    rows: list[dict[str, Any]] = []
+    errors: list[np.ndarray] = []
+    why_not = "" if most else "It was not asked for (--leave-out 0)."
+    try:
+        for split in leave_out(data, asked, kind, most) if most else ():
+            scores, difference = _score(data, split, kind, model, settings, seed=seed)
+            rows += scores
+            errors.append(difference)
+    except (SplitError, ModelError) as err:
+        why_not = str(err)
+    stacked = np.concatenate(errors) if errors else np.zeros((0, len(data.genes)), dtype=np.float32)
+    return Check(kind, pd.DataFrame(rows, columns=list(COLUMNS)), "" if rows else why_not, stacked)
+
+
+def _score(
+    data: Data, split: Split, kind: Kind, model: str, settings: dict[str, Any], *, seed: int
+) -> tuple[list[dict[str, Any]], np.ndarray]:
+    parts = parts_of(split, data)
+    conditions = [c for c in parts.test.conditions() if not c.is_control]
+    real = _real(parts)
+    made, average = (
+        Prediction.of(
+            fit_parts(build_model(name, said), parts, split, seed=seed),
+            parts.train.controls(),
+            conditions,
+            n_cells=2,
+            seed=seed,
+        )
+        for name, said in ((model, settings), (AVERAGE, {}))
+    )
+    ours, theirs = (_metrics(one.effects, real) for one in (made, average))
+    predicted, measured = _aligned(made.effects, conditions), _aligned(real.with_genes(made.effects.genes), conditions)
+    known = made.effects.layer("sd") is not None
+    calls = _calls(made, conditions, measured) if known else {}
+    inside = _inside(made, parts, real) if known else {}
+    rows = [
+        {
+            "kind": kind,
+            "left_out": split.name.partition(":")[2] or split.name,
+            "context": c.context,
+            "perturbation": c.perturbation,
+        }
+        | ours.get(c, {})
+        | {f"average_{name}": value for name, value in theirs.get(c, {}).items()}
+        | calls.get(c, {"called": 0, "right": 0})
+        | {"inside": inside.get(c.context, np.nan)}
+        for c in conditions
+    ]
+    return rows, predicted - measured
+
+
+def _real(parts: Parts) -> Effects:
+    """The effects that were left out; of cells against control cells that no model was given."""
+    if isinstance(parts, EffectParts):
+        return parts.test.perturbed()
+    held_back = () if parts.reference is None else parts.reference.contexts
+    shared = parts.train.controls(set(parts.test.contexts) - set(held_back))
+    controls = shared if parts.reference is None else join(parts.reference, shared)
+    return effects_of(join(parts.test, controls)).perturbed()
+
+
+def _metrics(predicted: Effects, real: Effects) -> dict[Condition, dict[str, float]]:
+    has_noise = real.layer("se") is not None
+    metrics = METRICS if has_noise else METRICS[1:]
+    table = evaluate(predicted, real, settings=EvaluateSettings(metrics=list(metrics)))
+    found: dict[Condition, dict[str, float]] = {}
+    columns = (table[name] for name in ("context", "perturbation", "metric", "value"))
+    for context, perturbation, metric, value in zip(*columns, strict=True):
+        found.setdefault(Condition(context, perturbation), {})[metric] = float(value)
+    return found
+
+
+def _aligned(effects: Effects, conditions: Sequence[Condition]) -> np.ndarray:
+    place = {condition: row for row, condition in enumerate(effects.conditions())}
+    return effects.effect[[place[condition] for condition in conditions]]
+
+
+def _calls(made: Prediction, conditions: Sequence[Condition], measured: np.ndarray) -> dict[Condition, dict[str, int]]:
+    """How many genes of each condition were called, and how many of them moved as was predicted."""
+    genes = made.genes()
+    called = genes[genes["lfsr"] <= SURE]
+    rows = {condition: row for row, condition in enumerate(conditions)}
+    columns = pd.Index(made.effects.genes)
+    found = {}
+    for (context, perturbation), part in called.groupby(["context", "perturbation"], observed=True):
+        condition = Condition(str(context), str(perturbation))
+        real = measured[rows[condition]][columns.get_indexer(pd.Index(part["gene"]))]
+        seen = ~np.isnan(real)
+        right = np.sign(real[seen]) == np.sign(part["effect"].to_numpy()[seen])
+        found[condition] = {"called": int(seen.sum()), "right": int(right.sum())}
+    return found
+
+
+def _inside(made: Prediction, parts: Parts, real: Effects) -> dict[str, float]:
+    """By context, the share of measured effects inside their 90 % interval, which allows for the noise of the measurement."""
+    if made.cells is None or CONDITIONS not in made.cells.adata.uns:
+        coverage, _ = certainty_of_effects(made.effects, real)
+    else:
+        assert not isinstance(parts, EffectParts)
+        controls = parts.train.controls(parts.test.contexts) if parts.reference is None else parts.reference
+        coverage, _ = certainty([made.cells], join(parts.test, controls))
+    measured = coverage[coverage["stratum"] == STRATA[0]]
+    return dict(zip(measured["context"].astype(str), measured["observed"].astype(float), strict=True))

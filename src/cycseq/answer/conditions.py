@@ -1,0 +1,75 @@
+"""What a prediction is asked for: conditions by name, and what of each was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from cycseq.data.condition import Condition
+from cycseq.data.either import Data
+from cycseq.errors import DataError, SettingsError, unknown_name
+from cycseq.run.predicting import check_case
+from cycseq.split.settings import Kind
+
+MISSING = "missing"
+"""Stands for every perturbation in every context where it was not measured."""
+
+
+def named_conditions(
+    words: Sequence[str | Condition] | str, data: Data, control_contexts: Iterable[str]
+) -> list[Condition]:
+    """The conditions that were asked for, each once.
+
+    Parameters
+    ----------
+    words
+        ``"NK:stim"``, `Condition`, or ``"missing"``.
+    data
+        What was measured.
+    control_contexts
+        The contexts with controls: elsewhere nothing can be predicted.
+
+    Raises
+    ------
+    DataError
+        If a word names no condition, or a context has no control cells.
+    SettingsError
+        If nothing is missing.
+    ModelError
+        If a perturbation differs from a measured one by case alone.
+    """
+    measured, known = [c for c in data.conditions() if not c.is_control], list(control_contexts)
+    wanted: list[Condition] = []
+    for word in [words] if isinstance(words, str | Condition) else words:
+        if word == MISSING:
+            wanted += missing_conditions(measured, known)
+        else:
+            wanted.append(word if isinstance(word, Condition) else Condition.parse(word, known))
+    for condition in wanted:
+        if condition.context not in known:
+            raise unknown_name(condition.context, "context with control cells", known, DataError)
+        check_case(condition.perturbation, data.perturbations)
+    if not wanted:
+        msg = "every perturbation was measured in every context: name conditions to predict all the same, as NK:stim."
+        raise SettingsError(msg)
+    return list(dict.fromkeys(wanted))
+
+
+def missing_conditions(measured: Sequence[Condition], contexts: Iterable[str]) -> list[Condition]:
+    """Every measured perturbation in every context where it was not measured, sorted."""
+    names, there = sorted({c.perturbation for c in measured}), set(measured)
+    return [Condition(c, p) for c in sorted(contexts) for p in names if Condition(c, p) not in there]
+
+
+def kind_of(condition: Condition, measured: Sequence[Condition]) -> Kind | None:
+    """What predicting a condition amounts to, as the kind of split that holds out the like; None where it was measured."""
+    if condition in measured:
+        return None
+    same = [c for c in measured if c.perturbation == condition.perturbation]
+    if same:
+        here = any(c.context == condition.context for c in measured)
+        return "unseen-pair" if here else "unseen-context"
+    agents = {c.agent for c in measured}
+    if condition.agent in agents:
+        other_dose = condition.dose not in {c.dose for c in measured if c.agent == condition.agent}
+        return "unseen-dose" if other_dose else "unseen-time"
+    return "unseen-combination" if len(condition.parts) > 1 else "unseen-perturbation"

@@ -1,0 +1,77 @@
+"""A fitted model's answer to some conditions: their effects and genes, and cells where the data are cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from cycseq.data.condition import Condition
+from cycseq.data.dataset import PerturbationData
+from cycseq.data.effects import Effects
+from cycseq.data.either import Data
+from cycseq.data.gene_mixture import GeneMixture
+from cycseq.data.posterior import CONDITIONS, GenePosterior, all_changes, changes_of_posterior, read_posterior
+from cycseq.models.base import Model
+from cycseq.models.means import MeansModel
+from cycseq.preparation.prepare import as_log1p
+from cycseq.run.effects import effects_of_cells, effects_of_controls
+from cycseq.run.parts import means_model
+
+INFORMATIVE = 0.45
+"""Up to which local false sign rate a prediction tells something of a gene's direction; 0.5 is a coin's."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a fitted model says of some conditions."""
+
+    effects: Effects
+    """A row for each condition; layer `sd` where the model knows it."""
+    cells: PerturbationData | None
+    """Predicted cells, of data of cells."""
+
+    @classmethod
+    def of(
+        cls, model: Model, controls: Data, conditions: Sequence[Condition], *, n_cells: int | None, seed: int
+    ) -> Prediction:
+        """Predict; `controls` are control cells, or the controls' rows of effects."""
+        if isinstance(controls, Effects):
+            return cls(means_model(model).predict_effects(conditions, controls), None)
+        controls = as_log1p(controls.controls({c.context for c in conditions}))
+        cells = model.predict(controls, conditions, n_cells=n_cells, seed=seed)
+        if CONDITIONS in cells.adata.uns:
+            return cls(_of_posterior(cells), cells)
+        if isinstance(model, MeansModel):
+            given = effects_of_controls(controls.with_genes(model.learned.genes))
+            return cls(model.predict_effects(conditions, given), cells)
+        return cls(effects_of_cells(cells, controls), cells)
+
+    def genes(self, sd: np.ndarray | None = None) -> pd.DataFrame:
+        """The table of genes, columns of `cycseq.data.posterior.COLUMNS`.
+
+        Parameters
+        ----------
+        sd
+            Standard deviations, conditions x genes (or genes), for a model that does not know its own.
+        """
+        if self.cells is not None and CONDITIONS in self.cells.adata.uns:
+            return all_changes(self.cells)
+        mean = self.effects.effect.astype(np.float64)
+        known = self.effects.layer("sd")
+        spread = np.broadcast_to(np.nan if sd is None else sd, mean.shape) if known is None else known
+        spread = spread.astype(np.float64)
+        mixture = GeneMixture.normal(mean, spread)
+        informative = mixture.probabilities(0.0).lfsr < INFORMATIVE
+        posterior = GenePosterior(mean, spread, spread, mixture, informative)
+        return changes_of_posterior(posterior, self.effects.conditions(), self.effects.genes)
+
+
+def _of_posterior(cells: PerturbationData) -> Effects:
+    """The effects that predicted cells carry, with their standard deviations."""
+    names, posterior = read_posterior(cells)
+    by_name = {str(condition): condition for condition in cells.conditions()}
+    rows = [by_name[name] for name in names]
+    return Effects.from_arrays(posterior.mean, rows, cells.genes, scale="log1p", layers={"sd": posterior.sd})

@@ -1,0 +1,66 @@
+"""Measured conditions left out in turn: how well predictions of this kind did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from cycseq.data.condition import Condition
+from cycseq.data.either import Data
+from cycseq.errors import SplitError
+from cycseq.split.base import Split
+from cycseq.split.controls import hold_back_controls
+from cycseq.split.make import make_splits
+from cycseq.split.plan import Plan, assign, perturbed
+from cycseq.split.settings import Kind, SplitSettings
+
+CLAIM = "A good score shows how predictions of this kind do in the contexts left out."
+
+
+def leave_out(data: Data, asked: Sequence[Condition], kind: Kind, most: int) -> tuple[Split, ...]:
+    """At most so many splits that leave measured conditions out of which the asked ones are a further case.
+
+    An unseen context leaves out whole contexts in turn, an unseen pair the asked perturbations in one context after
+    another; both test those of the asked perturbations that are measured there. Other kinds are split as `make_splits` does.
+
+    Raises
+    ------
+    SplitError
+        If too little is measured to leave anything out.
+    """
+    if kind == "unseen-dose":
+        doses = sorted({c.dose for c in perturbed(data) if c.dose is not None})
+        settings = [SplitSettings(kind=kind, dose=dose, validation=0.0) for dose in doses]
+    elif kind == "unseen-time":
+        times = sorted({c.time for c in perturbed(data) if c.time is not None})
+        settings = [SplitSettings(kind=kind, time=time, validation=0.0) for time in times]
+    elif kind in ("unseen-context", "unseen-pair"):
+        return _contexts_in_turn(data, asked, kind, most)
+    else:
+        settings = [SplitSettings(kind=kind, validation=0.0, seed=seed) for seed in range(most)]
+    return tuple(split for one in settings[:most] for split in make_splits(data, one))
+
+
+def _contexts_in_turn(data: Data, asked: Sequence[Condition], kind: Kind, most: int) -> tuple[Split, ...]:
+    conditions = perturbed(data)
+    names = {c.perturbation for c in asked}
+    data_hash = data.fingerprint()
+    splits = []
+    for context in dict.fromkeys(c.context for c in conditions):
+        inside = [c for c in conditions if c.context == context]
+        others = [c for c in conditions if c.context != context]
+        elsewhere = {c.perturbation for c in others}
+        parted = assign(inside, [c.perturbation for c in inside if c.perturbation in names & elsewhere])
+        alone = kind == "unseen-context"
+        left_out, rest = ((*parted.touched, *parted.rest), ()) if alone else (parted.touched, parted.rest)
+        if not parted.held or not (alone or rest):
+            continue
+        plan = Plan(f"{kind}:{context}", CLAIM, (*others, *rest), (), parted.held, left_out)
+        plan = hold_back_controls(data, plan, SplitSettings(kind=kind))
+        splits.append(Split(kind=kind, seed=0, data_hash=data_hash, **vars(plan)))
+    if not splits:
+        what = "another context" if kind == "unseen-context" else "another context beside further perturbations"
+        msg = f"no asked perturbation is measured in {what} that could be left out while a third still shows it."
+        raise SplitError(msg)
+    largest = sorted(splits, key=lambda split: (-len(split.test), split.name))[:most]
+    return tuple(replace(split, claim=CLAIM) for split in largest)

@@ -1,0 +1,186 @@
+"""`cycseq.predict`: from data to the genes and cells of conditions that were never measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+
+from cycseq.answer.check import Check, check_kind
+from cycseq.answer.conditions import kind_of, named_conditions
+from cycseq.answer.fitted import Prediction
+from cycseq.data.condition import Condition
+from cycseq.data.dataset import PerturbationData
+from cycseq.data.effects import Effects
+from cycseq.data.either import Data
+from cycseq.errors import check_at_least
+from cycseq.models import build_model, models_of_means
+from cycseq.models.base import Model
+from cycseq.models.means import MeansModel
+from cycseq.preparation.merge import join
+from cycseq.preparation.prepare import as_log1p
+from cycseq.run.parts import fit_parts, parts_of
+from cycseq.run.record import with_record
+from cycseq.split.base import Split
+from cycseq.split.nothing import hold_out_nothing
+from cycseq.split.settings import Kind
+
+MODEL = "ConditionKriging"
+"""The model of an answer, where none is named."""
+OF_EFFECTS = "ShrunkAdditive"
+"""That of a table of effects, while `MODEL` learns from cells alone."""
+MOST_CELLS, FEWEST_CELLS = 500, 20
+MOST_VALUES = 250_000_000
+"""Values of predicted cells (1 GB): of many conditions fewer cells are drawn, never fewer than `FEWEST_CELLS` of each."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A prediction with what it rests on."""
+
+    genes: pd.DataFrame
+    """A row for each gene of each condition, the surest direction first: `context`, `perturbation`, `gene`, `effect` (on the
+    scale of the data; of cells ln CP10k), `sd`, `lower` and `upper` (90 % interval of the true effect), `probability_up`,
+    `probability_down`, `lfsr` (that the likelier direction is wrong), `probability_beyond`, `informative`."""
+    cells: ad.AnnData | None
+    """Predicted cells, log1p; None where the data are effects, which have no cells."""
+    checks: tuple[Check, ...]
+    """How well measured conditions were predicted when they were left out, for each kind of condition asked for."""
+    kinds: dict[Condition, Kind | None]
+    """What predicting each condition amounted to; None where it was measured itself."""
+    split: Split
+    """What the model was fitted on: all that was measured."""
+    model: Model
+    """The fitted model."""
+    own_uncertainty: bool
+    """Whether the model says how sure it is; else that comes from its errors in the conditions left out."""
+    data: Data = field(repr=False)
+    """What it was fitted on."""
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """What was predicted."""
+        return tuple(self.kinds)
+
+
+def predict(
+    data: Data,
+    conditions: Sequence[str | Condition] | str,
+    *,
+    model: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    controls: PerturbationData | None = None,
+    n_cells: int | None = None,
+    leave_out: int = 3,
+    seed: int = 0,
+) -> Answer:
+    """Fit on all that was measured, predict what was not, and leave out measured conditions to see how that goes.
+
+    Parameters
+    ----------
+    data
+        Cells (log1p or counts) or effects, with control cells of every context that is asked for.
+    conditions
+        ``"PW034:panobinostat"``, several of them, or ``"missing"``: every perturbation in every context where it was not
+        measured.
+    model
+        By name; None takes `ConditionKriging`.
+    settings
+        Of the model.
+    controls
+        Control cells of further contexts.
+    n_cells
+        Cells of each condition; None takes 500, fewer of many conditions.
+    leave_out
+        How often measured conditions are left out, for each kind of condition asked for; each time the model is fitted once
+        more. 0 does not check.
+    seed
+        Fixes everything random.
+
+    Raises
+    ------
+    DataError
+        If a context has no control cells.
+    ModelError
+        If the model cannot know a condition, or does not say how sure it is and nothing could be left out to see.
+    """
+    check_at_least(0, seed=seed, leave_out=leave_out)
+    check_at_least(1, n_cells=n_cells)
+    given = _controls(data, controls)
+    wanted = named_conditions(conditions, data, given.contexts)
+    measured = [c for c in data.conditions() if not c.is_control]
+    kinds = {condition: kind_of(condition, measured) for condition in wanted}
+    name, said = model or _usual_model(data), dict(settings or {})
+    split = hold_out_nothing(data)
+    n_cells = n_cells or _room(len(wanted), len(data.genes))
+
+    parts = parts_of(split, data)
+    groups = _groups(kinds, apart=isinstance(build_model(name, said), MeansModel))
+    predictions: list[Prediction] = []
+    for kind, group in groups.items():
+        fitted = fit_parts(build_model(name, said), parts, split, seed=seed, task=kind)
+        predictions.append(Prediction.of(fitted, given, group, n_cells=n_cells, seed=seed))
+    checks: dict[Kind | None, Check] = {
+        kind: check_kind(data, group, kind, name, said, most=leave_out, seed=seed)
+        for kind, group in _groups(kinds, apart=True).items()
+        if kind is not None
+    }
+    return Answer(
+        genes=pd.concat([_genes(made, kinds, checks) for made in predictions], ignore_index=True),
+        cells=_cells(predictions, fitted, split, seed, own=controls is not None),
+        checks=tuple(checks.values()),
+        kinds=kinds,
+        split=split,
+        model=fitted,
+        own_uncertainty=all(made.effects.layer("sd") is not None for made in predictions),
+        data=data,
+    )
+
+
+def _groups(kinds: Mapping[Condition, Kind | None], *, apart: bool) -> dict[Kind | None, list[Condition]]:
+    """The conditions by kind, where a model chooses settings for each kind; else all as one."""
+    groups: dict[Kind | None, list[Condition]] = {}
+    for condition, kind in kinds.items():
+        groups.setdefault(kind if apart else None, []).append(condition)
+    return groups
+
+
+def _usual_model(data: Data) -> str:
+    return OF_EFFECTS if isinstance(data, Effects) and MODEL not in models_of_means() else MODEL
+
+
+def _controls(data: Data, more: PerturbationData | None) -> Data:
+    """What a prediction starts from: the controls of the data and further ones. Effects need no rows of controls."""
+    if isinstance(data, Effects):
+        return data
+    own = data.controls()
+    return own if more is None else join(as_log1p(own), as_log1p(more.controls()))
+
+
+def _room(n_conditions: int, n_genes: int) -> int:
+    return int(np.clip(MOST_VALUES // (n_conditions * n_genes), FEWEST_CELLS, MOST_CELLS))
+
+
+def _genes(
+    made: Prediction, kinds: Mapping[Condition, Kind | None], checks: Mapping[Kind | None, Check]
+) -> pd.DataFrame:
+    """The table of genes; what a model does not know of its uncertainty is taken from its errors in conditions left out."""
+    if made.effects.layer("sd") is not None:
+        return made.genes()
+    unknown = np.full(len(made.effects.genes), np.nan)
+    rows = [kinds[condition] for condition in made.effects.conditions()]
+    return made.genes(np.stack([unknown if kind is None else checks[kind].error_sd() for kind in rows]))
+
+
+def _cells(predictions: Sequence[Prediction], model: Model, split: Split, seed: int, *, own: bool) -> ad.AnnData | None:
+    cells = [made.cells for made in predictions if made.cells is not None]
+    if not cells:
+        return None
+    whole = cells[0]
+    if len(cells) > 1:
+        whole = PerturbationData(ad.concat([part.adata for part in cells], merge="same"), cells[0].scale)
+    return with_record(whole, model, split, seed, own_cells=own).adata

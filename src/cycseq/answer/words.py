@@ -1,0 +1,124 @@
+"""What an answer rests on, how predictions of its kind did, and what it cannot say, in sentences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from cycseq.answer.check import AVERAGE, SURE, Check
+from cycseq.answer.predict import Answer
+from cycseq.split.plan import in_words, times
+from cycseq.split.settings import Kind
+
+AMOUNTS_TO: dict[Kind, str] = {
+    "unseen-context": "nothing was measured in their context but controls",
+    "unseen-pair": "context and perturbation were each measured, but not together",
+    "unseen-perturbation": "their perturbation was never measured",
+    "unseen-combination": "their combination was never measured",
+    "unseen-dose": "their perturbation was measured at other doses",
+    "unseen-time": "their perturbation was measured at other times",
+}
+"""What is predicted, by kind of condition: completes "5 conditions: ..."."""
+FEW = 6
+"""Below so many conditions left out, their average says little of a further one."""
+
+
+def rests_on(answer: Answer) -> list[str]:
+    """What the prediction was made from, and what its uncertainty rests on."""
+    learned = answer.split.train
+    contexts = sorted({c.context for c in learned})
+    names = {c.perturbation for c in answer.conditions}
+    sharing = sorted({c.context for c in learned if c.perturbation in names})
+    said = [
+        f"{answer.model.name} was fitted on all that was measured: {times(len(learned), 'condition')} in {times(len(contexts), 'context')} "
+        f"({in_words(contexts)}). Nothing was held out for a test."
+    ]
+    if sharing:
+        said.append(
+            f"{'The same perturbation was' if len(names) == 1 else 'The same perturbations were'} measured in {in_words(sharing)}."
+        )
+    own = "the spread of the errors that it made where measured conditions were left out"
+    if answer.own_uncertainty:
+        own = "the model's own posterior: on how far measured conditions differ from each other, and on the noise of their measurement"
+    return [*said, f"Its standard deviations, intervals and probabilities rest on {own}."]
+
+
+def how_well(check: Check) -> list[str]:
+    """How predictions of a kind did when measured conditions were left out."""
+    if check.why_not:
+        return [f"How well such predictions do could not be checked: {check.why_not}"]
+    table = check.table
+    places = list(dict.fromkeys(table["left_out"]))
+    in_turn = check.kind in ("unseen-context", "unseen-pair")
+    where = f" of {times(len(places), 'context')} ({in_words(places)})" if in_turn else ""
+    said = [
+        f"{times(len(table), 'measured condition')}{where} {'was' if len(table) == 1 else 'were'} left out, predicted by the same "
+        f"model from the rest, and compared: {_captured(table)}."
+    ]
+    called, right = int(table["called"].sum()), int(table["right"].sum())
+    if called:
+        said.append(
+            f"Of {times(called, 'gene')} called there (lfsr at most {SURE}), {right / called:.1%} moved as predicted."
+        )
+    inside = table["inside"].astype(float).mean()
+    if np.isfinite(inside):
+        said.append(f"{inside:.0%} of all measured effects were inside their 90 % intervals.")
+    if len(table) < FEW:
+        said.append(
+            f"{times(len(table), 'condition').capitalize()} left out {'is' if len(table) == 1 else 'are'} few: the next may do better or worse."
+        )
+    return said
+
+
+def cannot_tell(answer: Answer) -> list[str]:
+    """What must not be read into the table."""
+    genes, said = answer.genes, []
+    measured = [str(c) for c, kind in answer.kinds.items() if kind is None]
+    if measured:
+        said.append(
+            f"{in_words(measured)}: measured already. The model has seen its cells, so this is an estimate, not a prediction."
+        )
+    silent = int((~genes["informative"].astype(bool)).sum())
+    said.append(
+        f"Of {times(len(genes), 'row')} (gene and condition), {silent:,} have no direction that could be told: an effect near 0 there "
+        "means that nothing is known, not that nothing changes."
+    )
+    said.append(
+        "Effects are changes of mean expression within a context: not of its composition, nor of what single cells do, nor of "
+        "anything that the measured conditions do not share (another dose, time, protocol or species)."
+    )
+    if answer.cells is not None:
+        said.append(
+            "The predicted cells are control cells moved by the predicted effect; their spread is that of controls."
+        )
+    return said
+
+
+def _captured(table: pd.DataFrame) -> str:
+    """The share of the response that was predicted, beside that of the plain average."""
+    unbiased = table["mse_unbiased_norm"].astype(float)
+    metric = "mse_unbiased_norm" if unbiased.notna().any() else "mse_ratio"
+    ours, theirs = (1.0 - table[name].astype(float).dropna() for name in (metric, f"average_{metric}"))
+    what = (
+        "the response beyond measurement noise"
+        if metric == "mse_unbiased_norm"
+        else "the measured response, its noise included"
+    )
+    if ours.median() <= 0:
+        return f"the predictions were no better than no change at all (median over conditions); the plain average ({AVERAGE}) captured {theirs.median():.0%}"
+    span = f" ({ours.min():.0%} to {ours.max():.0%})" if len(ours) > 1 else ""
+    return f"they captured {ours.median():.0%}{span} of {what}, the plain average of the others ({AVERAGE}) {theirs.median():.0%}"
+
+
+def summary(answer: Answer) -> list[str]:
+    """The whole in a few sentences, for the terminal."""
+    return [*rests_on(answer), *kinds_in_words(answer), *(line for check in answer.checks for line in how_well(check))]
+
+
+def kinds_in_words(answer: Answer) -> list[str]:
+    """How many conditions of each kind were predicted."""
+    counts: dict[Kind, int] = {}
+    for kind in answer.kinds.values():
+        if kind is not None:
+            counts[kind] = counts.get(kind, 0) + 1
+    return [f"{times(n, 'condition')}: {AMOUNTS_TO[kind]}." for kind, n in counts.items()]

@@ -1,0 +1,129 @@
+"""The folder of an answer: the table of genes, predicted cells, and a page that shows both and what they rest on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cycseq.answer.check import SURE
+from cycseq.answer.predict import Answer
+from cycseq.answer.words import cannot_tell, how_well, kinds_in_words, rests_on
+from cycseq.io.files import text_of_path, whole
+from cycseq.io.hdf5 import write_h5ad
+from cycseq.models import describe
+from cycseq.run.record import environment
+from cycseq.show.interpretation.pathways import GeneSets
+from cycseq.show.report.page import render
+from cycseq.split.plan import in_words
+
+GENES, CELLS, PAGE, RECORD = "genes.csv", "cells.h5ad", "answer.html", "answer.json"
+
+
+def write_answer(
+    answer: Answer,
+    folder: Path | str,
+    *,
+    gene_sets: GeneSets | None = None,
+    data_path: Path | None = None,
+    command: str = "",
+    overwrite: bool = False,
+) -> Path:
+    """Write ``genes.csv``, ``cells.h5ad`` (of data of cells), ``answer.html`` and ``answer.json`` into a folder, whole or not at all.
+
+    Parameters
+    ----------
+    answer
+        What `cycseq.predict` returned.
+    folder
+        Must not exist, unless `overwrite` is true and it holds an answer.
+    gene_sets
+        By which the page can be filtered (`cycseq.read_gmt`).
+    data_path, command
+        Noted, so that it can be repeated.
+    overwrite
+        Whether an earlier answer may be replaced.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    FileError
+        If the folder exists, or cannot be written.
+    """
+    folder = Path(folder)
+    record = _record(answer, data_path, command)
+    page = render("answer.html", answer_page(answer, record, gene_sets or {}))
+    with whole(folder, overwrite=overwrite) as part:
+        part.mkdir()
+        answer.genes.to_csv(part / GENES, index=False, float_format="%.5g")
+        if answer.cells is not None:
+            write_h5ad(answer.cells, part / CELLS)
+        (part / PAGE).write_text(page, encoding="utf-8")
+        (part / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
+    return folder / PAGE
+
+
+def answer_page(answer: Answer, record: dict[str, Any], gene_sets: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Everything that the page says."""
+    names = [str(condition) for condition in answer.conditions]
+    return {
+        "title": f"{names[0]}, predicted" if len(names) == 1 else f"{len(names):,} predicted conditions",
+        "record": record,
+        "in_short": [_in_short(str(key[0]), str(key[1]), part) for key, part in _by_condition(answer.genes)],
+        "kinds": kinds_in_words(answer),
+        "checks": [(how_well(check), check.table.to_dict("records")) for check in answer.checks],
+        "rests_on": rests_on(answer),
+        "cannot_tell": cannot_tell(answer),
+        "genes": answer.genes.head(50).to_dict("records"),
+        "does": describe(answer.model.name),
+        "versions": record["versions"],
+    }
+
+
+def _record(answer: Answer, data_path: Path | None, command: str) -> dict[str, Any]:
+    data = answer.data
+    return {
+        "data": {
+            "path": text_of_path(data_path) if data_path else None,
+            "hash": answer.split.data_hash,
+            "scale": data.scale,
+        },
+        "conditions": [[*condition, kind] for condition, kind in answer.kinds.items()],
+        "model": answer.model.name,
+        "settings": answer.model.settings(),
+        "claim": answer.split.claim,
+        "rests_on": rests_on(answer),
+        "left_out": [
+            {"kind": c.kind, "why_not": c.why_not, "conditions": c.table.to_dict("records")} for c in answer.checks
+        ],
+        "cannot_tell": cannot_tell(answer),
+        "command": command,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        **environment(),
+    }
+
+
+def _by_condition(genes: pd.DataFrame) -> Any:
+    return genes.groupby(["context", "perturbation"], sort=False, observed=True)
+
+
+def _in_short(context: str, perturbation: str, genes: pd.DataFrame) -> str:
+    """How many genes change, and the surest of them."""
+    sure = genes[genes["lfsr"] <= SURE]
+    up, down = (sure[sure["effect"] > 0], sure[sure["effect"] < 0])
+    if sure.empty:
+        return f"{context}:{perturbation}: no gene's direction is sure (lfsr at most {SURE})."
+    parts = [
+        f"{len(part):,} {word} ({in_words(list(part['gene'].head(8)), 8)})"
+        for part, word in ((up, "up"), (down, "down"))
+        if len(part)
+    ]
+    return f"{context}:{perturbation}: {', '.join(parts)}, each with an lfsr of at most {SURE}."

@@ -1,0 +1,36 @@
+"""The split of a run that is to predict what was never measured: everything is learned from, nothing is held out."""
+
+from __future__ import annotations
+
+from cycseq.data.either import Data
+from cycseq.split.base import Split
+from cycseq.split.plan import perturbed, times
+from cycseq.split.settings import NOTHING
+
+
+def hold_out_nothing(data: Data) -> Split:
+    """A split with all conditions in training.
+
+    Raises
+    ------
+    SplitError
+        If there are no perturbed conditions.
+    """
+    conditions = perturbed(data)
+    n_contexts, n_perturbations = (len({c[part] for c in conditions}) for part in (0, 1))
+    claim = (
+        f"Nothing was held out: the model was fitted on {times(len(conditions), 'condition')} ({times(n_contexts, 'context')}, "
+        f"{times(n_perturbations, 'perturbation')}), so it has no test score. The uncertainty of its predictions rests on how well "
+        "these conditions predict each other, and holds for conditions like them; cycseq predict --data leaves some of them out "
+        "and says how well they were predicted."
+    )
+    return Split(
+        name="nothing-held-out",
+        kind=NOTHING,
+        claim=claim,
+        train=conditions,
+        validation=(),
+        test=(),
+        seed=0,
+        data_hash=data.fingerprint(),
+    )
