@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -12,10 +12,12 @@ import pandas as pd
 import scipy.sparse as sp
 from jaxtyping import Float
 
+from cycseq.data.condition import Condition
 from cycseq.errors import CycseqError, DataError, FileError, ModelError
 from cycseq.io.files import existing_file
 from cycseq.io.numpy_files import open_npz
 from cycseq.io.untrusted import opened
+from cycseq.knowledge.names import Aliases, canonical, places_of_names
 from cycseq.matrix.arrays import Profiles
 
 GO_COLUMNS = ("symbol", "go_id")
@@ -33,16 +35,30 @@ class Features:
     values: Float[np.ndarray, "names features"]
     source: str
     """Where they come from, in words."""
+    aliases: Aliases = field(default_factory=dict, repr=False)
+    """Other names of genes."""
 
     @cached_property
-    def _place(self) -> dict[str, int]:
+    def _exact(self) -> dict[str, int]:
         return {name: i for i, name in enumerate(self.names)}
 
+    @cached_property
+    def _canonical(self) -> dict[str, int]:
+        return places_of_names(self.names, self.aliases)
+
+    def _row(self, name: str) -> int | None:
+        row = self._exact.get(name)
+        return self._canonical.get(canonical(name, self.aliases)) if row is None else row
+
+    def _rows(self, perturbation: str) -> dict[str, int | None]:
+        """Part -> row; the whole name counts as a part where it is listed. Dose and time are no part of a name."""
+        condition = Condition("", perturbation)
+        whole = self._row(condition.agent)
+        return {condition.agent: whole} if whole is not None else {part: self._row(part) for part in condition.parts}
+
     def missing(self, perturbation: str) -> tuple[str, ...]:
-        """The parts of a perturbation that have no features; the whole name counts as a part where it is listed."""
-        if perturbation in self._place:
-            return ()
-        return tuple(part for part in perturbation.split("+") if part not in self._place)
+        """The parts of a perturbation that have no features."""
+        return tuple(part for part, row in self._rows(perturbation).items() if row is None)
 
     def of(self, perturbations: Sequence[str]) -> FeatureRows:
         """The features of perturbations; a combination has the sum of its parts'.
@@ -54,15 +70,15 @@ class Features:
         """
         rows = np.zeros((len(perturbations), self.values.shape[1]))
         for i, perturbation in enumerate(perturbations):
-            missing = self.missing(perturbation)
+            places = self._rows(perturbation)
+            missing = [part for part, row in places.items() if row is None]
             if missing:
                 msg = (
                     f"{perturbation!r} cannot be predicted: {missing[0]!r} has no row in {self.source}. "
-                    f"Give features that hold it with --model.features FILE, or leave it out."
+                    f"Give knowledge or features that have it (--model.knowledge, --model.features), or leave it out."
                 )
                 raise ModelError(msg)
-            parts = [perturbation] if perturbation in self._place else perturbation.split("+")
-            rows[i] = self.values[[self._place[part] for part in parts]].sum(axis=0, dtype=np.float64)
+            rows[i] = self.values[[row for row in places.values() if row is not None]].sum(axis=0, dtype=np.float64)
         return rows
 
 

@@ -26,7 +26,9 @@ MOSTLY = 0.6
 
 def canonical(name: str, aliases: Aliases) -> str:
     """The name that all ways to write a gene share: lower case, without an Ensembl version, the current symbol."""
-    folded = _VERSION.sub(r"\1", name.strip().casefold())
+    folded = name.strip().casefold()
+    if folded.startswith("ens"):
+        folded = _VERSION.sub(r"\1", folded)
     return aliases.get(folded, folded)
 
 
@@ -40,11 +42,21 @@ def places_of_names(names: Sequence[str], aliases: Aliases) -> dict[str, int]:
     return places
 
 
+def aliases_of(names: Sequence[str], aliases: Aliases) -> dict[str, str]:
+    """Of the aliases those that some of these names bear or lead to."""
+    folded = {canonical(name, {}) for name in names}
+    folded |= {aliases[name] for name in folded if name in aliases}
+    return {alias: symbol for alias, symbol in aliases.items() if symbol in folded}
+
+
 def rows_of_parts(perturbation: str, places: Mapping[str, int], aliases: Aliases) -> list[int]:
     """The rows of a perturbation's parts; empty where one has none. Dose and time are no part of a name.
 
     A name that is listed whole is one part, whatever it holds.
     """
+    whole = places.get(canonical(perturbation, aliases))
+    if whole is not None:
+        return [whole]
     condition = Condition("", perturbation)
     whole = places.get(canonical(condition.agent, aliases))
     if whole is not None:

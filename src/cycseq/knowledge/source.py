@@ -130,8 +130,15 @@ class Source:
         places = places_of_names(self.names, self.aliases)
         return {name: row for name, row in places.items() if filled[row]}
 
+    @cached_property
+    def _rows_of(self) -> dict[str, list[int]]:
+        """Perturbation -> rows of its parts, of all that were asked for."""
+        return {}
+
     def _rows(self, perturbations: Sequence[str]) -> list[list[int]]:
-        return [rows_of_parts(perturbation, self._places, self.aliases) for perturbation in perturbations]
+        for name in set(perturbations) - set(self._rows_of):
+            self._rows_of[name] = rows_of_parts(name, self._places, self.aliases)
+        return [self._rows_of[name] for name in perturbations]
 
     def _parts(self, perturbations: Sequence[str]) -> tuple[sp.csr_array, np.ndarray]:
         """Perturbations x parts, where the sum of a combination's parts has length 1, and the row of every part."""

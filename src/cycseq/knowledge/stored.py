@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from cycseq.knowledge.names import Aliases, aliases_of
 from cycseq.knowledge.source import Source
 
 SOURCES = "knowledge"
@@ -50,10 +51,9 @@ def store_sources(sources: Sequence[Source]) -> tuple[Arrays, dict[str, Any]]:
             if (values.data != 1.0).any():
                 stored["data"] = values.data
         stored["names"] = _bytes_of(names)
-        known = {name.casefold() for name in names}
-        aliases = [(alias, name) for alias, name in source.aliases.items() if name in known or alias in known]
+        aliases = aliases_of(names, source.aliases)
         if aliases:
-            stored["aliases"] = _bytes_of([name for pair in aliases for name in pair])
+            stored["aliases"] = store_aliases(aliases)
         arrays |= {f"{SOURCES}/{place}/{key}": array for key, array in stored.items()}
         columns = int(source.values.shape[1])
         rows.append({"name": source.name, "kind": source.kind, "columns": columns, "facts": dict(source.facts)})
@@ -73,10 +73,19 @@ def _source(arrays: Mapping[str, np.ndarray], at: str, row: Mapping[str, Any]) -
         data = arrays.get(f"{at}/data", np.ones(len(indices), dtype=np.float32))
         ends = np.concatenate([[0], arrays[f"{at}/ends"]])
         values = sp.csr_array((data, indices, ends), shape=(len(names), row["columns"]))
-    pairs = _names_of(arrays[f"{at}/aliases"]) if f"{at}/aliases" in arrays else ()
-    return Source(
-        row["name"], row["kind"], names, values, row["facts"], dict(zip(pairs[::2], pairs[1::2], strict=True))
-    )
+    aliases = stored_aliases(arrays.get(f"{at}/aliases"))
+    return Source(row["name"], row["kind"], names, values, row["facts"], aliases)
+
+
+def store_aliases(aliases: Aliases) -> np.ndarray:
+    """Aliases as an array of bytes."""
+    return _bytes_of([name for pair in aliases.items() for name in pair])
+
+
+def stored_aliases(stored: np.ndarray | None) -> dict[str, str]:
+    """The aliases of an array by `store_aliases`; none where there is no array."""
+    names = () if stored is None else _names_of(stored)
+    return dict(zip(names[::2], names[1::2], strict=True))
 
 
 def _bytes_of(names: Sequence[str]) -> np.ndarray:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -13,10 +12,11 @@ from jaxtyping import Float, Int
 from cycseq.data.dataset import Condition
 from cycseq.data.effect_means import mean_of_measured
 from cycseq.data.effects import Effects
-from cycseq.knowledge.features import FeatureRows, expression_features, read_features
+from cycseq.knowledge.features import FeatureRows
 from cycseq.matrix.arrays import Profile, Profiles
-from cycseq.models.base import SIZE, WEIGHT
-from cycseq.models.baselines.shift import ShiftModel, expression_profiles, kept_features, perturbed_means, with_features
+from cycseq.models.base import WEIGHT
+from cycseq.models.baselines.shift import ShiftModel, kept_features, perturbed_means, with_features
+from cycseq.models.knowledge import FeatureSettings
 from cycseq.split.settings import Kind
 
 PUBLISHED_PENALTY = 0.1
@@ -28,12 +28,12 @@ Scores = Float[np.ndarray, "genes components"]
 
 
 @dataclass
-class Bilinear(ShiftModel):
+class Bilinear(FeatureSettings, ShiftModel):
     """Control cells plus G K p + b: a linear map from features of the perturbed gene to all genes.
 
     Formula: Y = G K P^T + b with Y the training Deltas (genes x conditions), b the mean Delta of the context (of all
     training conditions where it has none), G the scores of the genes on the principal components of the mean training
-    expression, P the rows of G (or of a file) of the perturbed genes, and
+    expression (of Y where only effects are known), P the rows of the perturbed genes in G, in a file or by knowledge, and
     K = (G^T G + l)^-1 G^T (Y - b) P (P^T P + l)^-1. A combination has the sum of its parts' rows.
 
     Reference: the linear model of Ahlmann-Eltze, Huber and Anders 2025 (Nature Methods), with l = 0.1 and 10
@@ -44,11 +44,7 @@ class Bilinear(ShiftModel):
     training perturbations without them only help b. A value that was not measured counts as b.
     """
 
-    limits: ClassVar[dict[str, tuple[float, float]]] = {"n_components": SIZE, "penalty": WEIGHT}
-    features: Path | None = None
-    """CSV, TSV or NPZ of features with genes as rows, or a table of GO terms; None takes the rows of G."""
-    n_components: int = 10
-    """Principal components in G."""
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"penalty": WEIGHT}
     penalty: float | None = None
     """Ridge penalty l of both solves (0.1 is published); None keeps 0.1 for G and chooses P's by leaving out perturbations."""
 
@@ -56,10 +52,8 @@ class Bilinear(ShiftModel):
         self, train: Effects, controls: Mapping[str, Profile], *, task: Kind | None = None, seed: int
     ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         """G K, b and the features."""
-        scores = expression_features(
-            expression_profiles(train, controls), train.genes, n_components=self.n_components, seed=seed
-        )
-        features = scores if self.features is None else read_features(self.features, seed=seed)
+        scores = self.scores_of(train, controls, seed=seed)
+        features = self.features_of(train, controls, seed=seed)
         known = np.flatnonzero(with_features(train, features, self.name))
         p = features.of([train.conditions()[i].perturbation for i in known])
         g = scores.values.astype(np.float64)

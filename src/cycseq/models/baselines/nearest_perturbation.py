@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -13,10 +12,11 @@ from jaxtyping import Float, Int
 from cycseq.data.dataset import Condition
 from cycseq.data.effect_means import mean_of_measured, weighted_mean
 from cycseq.data.effects import Effects
-from cycseq.knowledge.features import FeatureRows, expression_features, read_features
+from cycseq.knowledge.features import FeatureRows
 from cycseq.matrix.arrays import Profile
 from cycseq.models.base import SIZE
-from cycseq.models.baselines.shift import ShiftModel, expression_profiles, kept_features, remembered, with_features
+from cycseq.models.baselines.shift import ShiftModel, kept_features, remembered, with_features
+from cycseq.models.knowledge import FeatureSettings
 from cycseq.split.settings import Kind
 
 NUMBERS = (1, 2, 3, 5, 8, 13, 20, 30)
@@ -24,7 +24,7 @@ NUMBERS = (1, 2, 3, 5, 8, 13, 20, 30)
 
 
 @dataclass
-class NearestPerturbation(ShiftModel):
+class NearestPerturbation(FeatureSettings, ShiftModel):
     """Control cells plus the mean Delta of the k training perturbations whose features are nearest.
 
     Formula: Delta^(p, c*) = mean over the k nearest p' of Delta(p', c*), Euclidean distance between features; a p'
@@ -37,12 +37,7 @@ class NearestPerturbation(ShiftModel):
     as large as the screen it is the mean of all. It refuses perturbations without features.
     """
 
-    limits: ClassVar[dict[str, tuple[float, float]]] = {"n_components": SIZE, "k": SIZE}
-    features: Path | None = None
-    """CSV, TSV or NPZ of features with genes as rows, or a table of GO terms; None takes the genes' principal component
-    scores of the mean training expression."""
-    n_components: int = 10
-    """Principal components of the training expression."""
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"k": SIZE}
     k: int | None = None
     """How many neighbours; None chooses by leaving out one perturbation at a time."""
 
@@ -50,13 +45,7 @@ class NearestPerturbation(ShiftModel):
         self, train: Effects, controls: Mapping[str, Profile], *, task: Kind | None = None, seed: int
     ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         """The training Deltas, the features and k."""
-        features = (
-            expression_features(
-                expression_profiles(train, controls), train.genes, n_components=self.n_components, seed=seed
-            )
-            if self.features is None
-            else read_features(self.features, seed=seed)
-        )
+        features = self.features_of(train, controls, seed=seed)
         known = with_features(train, features, self.name)
         names = sorted({c.perturbation for c, has in zip(train.conditions(), known, strict=True) if has})
         k = self.k or _chosen_number(train, names, features.of(names))

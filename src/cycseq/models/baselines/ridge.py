@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -14,10 +13,11 @@ from cycseq.data.dataset import Condition
 from cycseq.data.effect_means import mean_of_measured
 from cycseq.data.effects import Effects
 from cycseq.errors import ModelError
-from cycseq.knowledge.features import Features, expression_features, read_features
+from cycseq.knowledge.features import Features
 from cycseq.matrix.arrays import Profile, Profiles
-from cycseq.models.base import SIZE, WEIGHT
-from cycseq.models.baselines.shift import ShiftModel, expression_profiles, kept_features, with_features
+from cycseq.models.base import WEIGHT
+from cycseq.models.baselines.shift import ShiftModel, kept_features, with_features
+from cycseq.models.knowledge import FeatureSettings
 from cycseq.split.settings import Kind
 
 RELATIVE_PENALTIES = 10.0 ** np.arange(-3, 4.1, 0.5)
@@ -31,13 +31,14 @@ Inputs = Float[np.ndarray, "conditions inputs"]
 
 
 @dataclass
-class Ridge(ShiftModel):
+class Ridge(FeatureSettings, ShiftModel):
     """Control cells plus a ridge regression of Delta on perturbation and control profile.
 
     Formula: Delta^(p, c) = b + z(p, c) W with W = Z^T (Z Z^T + l)^-1 (Y - b), Z the centred inputs of the training
     conditions. z holds a 1 for every part of p that was seen, the sum of the features of its parts, and the scores of
-    the context's control profile on the principal components of the training contexts'; the blocks of features and
-    scores have mean squared length 1. l is chosen in closed form by leaving out groups of conditions (PRESS).
+    the context's control profile on the principal components of the training contexts' (where control profiles are not
+    known, a place for each context); the blocks of features and scores have mean squared length 1. l is chosen in closed
+    form by leaving out groups of conditions (PRESS).
 
     Reference: Kernfeld et al. 2025 (Genome Biology) compare such regressions with networks.
 
@@ -46,18 +47,9 @@ class Ridge(ShiftModel):
     conditions x conditions: ten seconds of one core for 2,000 conditions, and a hundred times that for 10,000.
     """
 
-    limits: ClassVar[dict[str, tuple[float, float]]] = {
-        "n_components": SIZE,
-        "n_context_components": WEIGHT,
-        "penalty": WEIGHT,
-    }
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"n_context_components": WEIGHT, "penalty": WEIGHT}
     encoding: Encoding = "both"
     """What stands for a perturbation: one place for each (``one-hot``), its features, or both."""
-    features: Path | None = None
-    """CSV, TSV or NPZ of features with genes as rows, or a table of GO terms; None takes the genes' principal component
-    scores of the mean training expression."""
-    n_components: int = 10
-    """Principal components of the training expression."""
     n_context_components: int = 10
     """Principal components of the control profiles; 0 leaves the context out."""
     penalty: float | None = None
@@ -72,9 +64,11 @@ class Ridge(ShiftModel):
         """W, b and what turns a condition into inputs."""
         features, known = self._features(train, controls, seed)
         conditions = [c for c, has in zip(train.conditions(), known, strict=True) if has]
-        profiles = self._profiles(conditions, controls)
+        contexts = self._contexts(conditions, controls)
+        profiles = np.stack([_place(c.context, contexts) if contexts else controls[c.context] for c in conditions])
         parts = () if self.encoding == "features" else tuple(sorted({part for c in conditions for part in c.parts}))
-        encoder = _encoder(conditions, profiles, parts, features, self.n_context_components)
+        n_components = len(contexts) if contexts and self.n_context_components else self.n_context_components
+        encoder = _encoder(conditions, profiles, parts, features, n_components)
         z, delta = encoder.inputs(conditions, profiles), train.effect[known].astype(np.float64)
         groups = self._groups(conditions, waiting=set(controls) - {c.context for c in conditions}, task=task)
         missing = np.isnan(delta)
@@ -91,7 +85,8 @@ class Ridge(ShiftModel):
             "centre": encoder.centre,
             "directions": encoder.directions,
         }
-        return arrays, {**facts, "parts": list(parts), "feature_scale": encoder.feature_scale, "penalty": penalty}
+        facts |= {"parts": list(parts), "places": list(contexts), "feature_scale": encoder.feature_scale}
+        return arrays, {**facts, "penalty": penalty}
 
     def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
         """The regression at the inputs of the condition."""
@@ -103,32 +98,31 @@ class Ridge(ShiftModel):
             learned.arrays["centre"],
             learned.arrays["directions"],
         )
-        if control_mean is None and len(encoder.centre):
+        if contexts := learned.facts["places"]:
+            profile = _place(condition.context, contexts) if condition.context in contexts else encoder.centre
+        elif control_mean is None:
             msg = f"{self.name} has learned from control profiles: give the controls of {condition.context!r}."
             raise ModelError(msg)
-        profile = encoder.centre if control_mean is None else control_mean[: len(encoder.centre)]
+        else:
+            profile = control_mean
         z = encoder.inputs([condition], profile[None])[0]
         shift: Profile = learned.arrays["intercept"] + z @ learned.arrays["weights"].astype(np.float64)
         return shift.astype(np.float32)
 
-    def _profiles(self, conditions: Sequence[Condition], controls: Mapping[str, Profile]) -> Profiles:
-        """The control profile of every condition's context; of no genes where effects alone are known."""
-        if not {c.context for c in conditions} <= set(controls):
-            return np.zeros((len(conditions), 0), dtype=np.float32)
-        return np.stack([controls[c.context] for c in conditions])
+    def _contexts(self, conditions: Sequence[Condition], controls: Mapping[str, Profile]) -> tuple[str, ...]:
+        """The contexts, each with a place of its own, where not all control profiles are known; else none."""
+        contexts = sorted({c.context for c in conditions})
+        return () if set(contexts) <= set(controls) else tuple(contexts)
 
     def _features(self, train: Effects, controls: Mapping[str, Profile], seed: int) -> tuple[Features, np.ndarray]:
         """The features, and which training conditions can be encoded; none are used where two perturbations lack them."""
         everything = np.ones(len(train.effect), dtype=bool)
         if self.encoding == "one-hot":
             return NO_FEATURES, everything
-        if self.features is None:
-            if self.encoding == "both" and not controls:
-                return NO_FEATURES, everything
-            profiles = expression_profiles(train, controls)
-            features = expression_features(profiles, train.genes, n_components=self.n_components, seed=seed)
-        else:
-            features = read_features(self.features, seed=seed)
+        given = self.knowledge or self.features
+        if not given and self.encoding == "both" and not controls:
+            return NO_FEATURES, everything
+        features = self.features_of(train, controls, seed=seed)
         if self.encoding == "features":
             return features, with_features(train, features, self.name)
         having = {c.perturbation for c in train.conditions() if not features.missing(c.perturbation)}
@@ -169,6 +163,11 @@ class _Encoder:
                 if part not in place or not self.features.missing(part):
                     features[row] += self.features.of([part])[0]
         return np.hstack([seen, features * self.feature_scale, (profiles - self.centre) @ self.directions])
+
+
+def _place(context: str, contexts: Sequence[str]) -> Profile:
+    """1 at the place of the context, else 0."""
+    return np.array([other == context for other in contexts], dtype=np.float32)
 
 
 def _encoder(

@@ -17,7 +17,9 @@ from cycseq.data.effects import Effects
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import ModelError, SettingsError
 from cycseq.knowledge.features import Features
-from cycseq.matrix.arrays import Cells, Codes, InMemory, Matrix, Profile, Profiles, take, to_dense
+from cycseq.knowledge.names import aliases_of
+from cycseq.knowledge.stored import store_aliases, stored_aliases
+from cycseq.matrix.arrays import Cells, Codes, InMemory, Matrix, Profile, take, to_dense
 from cycseq.models.base import Fitted, Model
 from cycseq.models.elsewhere import Elsewhere
 from cycseq.models.means import MISSING, MeansModel
@@ -216,24 +218,6 @@ def cells_shifted_by(
     return PerturbationData(adata=adata, scale=controls.scale)
 
 
-def expression_profiles(train: Effects, controls: Mapping[str, Profile]) -> Profiles:
-    """Means of all training conditions and of the controls of all contexts, log1p: what an expression PCA is made of.
-
-    Raises
-    ------
-    ModelError
-        If effects alone are known, or genes were not measured in some conditions.
-    """
-    if not set(train.contexts) <= set(controls) or not train.measured.all():
-        msg = (
-            "features made of mean expression need the control means of every context and every gene in every condition, "
-            "and these effects lack some: give features of perturbations with --model.features FILE."
-        )
-        raise ModelError(msg)
-    perturbed = np.stack([controls[c.context] for c in train.conditions()]) + train.effect
-    return np.concatenate([np.stack(list(controls.values())), perturbed])
-
-
 def with_features(train: Effects, features: Features, name: str) -> np.ndarray:
     """Which training conditions have features; the others are left out by a model that needs them.
 
@@ -249,7 +233,7 @@ def with_features(train: Effects, features: Features, name: str) -> np.ndarray:
         lacking = sorted(perturbations - having)
         msg = (
             f"{name} cannot learn: of {len(perturbations)} training perturbations {len(having)} have a row in "
-            f"{features.source}, and two are needed (without: {', '.join(lacking[:5])}). Give --model.features FILE."
+            f"{features.source}, and two are needed (without: {', '.join(lacking[:5])}). Give --model.knowledge or --model.features."
         )
         raise ModelError(msg)
     return known
@@ -257,17 +241,22 @@ def with_features(train: Effects, features: Features, name: str) -> np.ndarray:
 
 def kept_features(features: Features) -> tuple[dict[str, np.ndarray], dict[str, object]]:
     """Arrays and facts from which `known_features` makes the same features again."""
-    return {"features": features.values}, {"feature_names": list(features.names), "feature_source": features.source}
+    arrays, aliases = {"features": features.values}, aliases_of(features.names, features.aliases)
+    if aliases:
+        arrays["feature_aliases"] = store_aliases(aliases)
+    return arrays, {"feature_names": list(features.names), "feature_source": features.source}
 
 
 def known_features(learned: Fitted) -> Features:
     """What `kept_features` kept."""
     if "features" not in learned.cache:
+        arrays, facts = learned.arrays, learned.facts
+        aliases = stored_aliases(arrays.get("feature_aliases"))
         learned.cache["features"] = Features(
-            tuple(learned.facts["feature_names"]), learned.arrays["features"], learned.facts["feature_source"]
+            tuple(facts["feature_names"]), arrays["features"], facts["feature_source"], aliases
         )
-    found: Features = learned.cache["features"]
-    return found
+    features: Features = learned.cache["features"]
+    return features
 
 
 def perturbed_means(train: Effects) -> tuple[dict[str, np.ndarray], dict[str, object]]:

@@ -1,0 +1,78 @@
+"""The settings of models that predict from what is known of perturbations.
+
+Annotations are types here, not text: the models that inherit these fields lie in other files, where names like Path are unknown.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from cycseq.data.effects import Effects
+from cycseq.errors import ModelError, SettingsError
+from cycseq.knowledge.catalog import sources_for
+from cycseq.knowledge.coordinates import coordinates
+from cycseq.knowledge.features import Features, expression_features, read_features
+from cycseq.matrix.arrays import Profile
+from cycseq.models.base import SIZE
+
+
+@dataclass
+class KnowledgeSettings:
+    """The setting of any model that uses sources of knowledge."""
+
+    knowledge: tuple[str, ...] = ()
+    """What is known of genes or drugs: files (sets, edges, tables of numbers), entries of ``cycseq knowledge list``, or
+    ``auto`` for all at hand. A perturbation that no source knows is not predicted."""
+
+
+@dataclass
+class FeatureSettings(KnowledgeSettings):
+    """The settings of a model that takes a row of numbers for each perturbation."""
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"n_components": SIZE}
+    features: Path | None = None
+    """CSV, TSV or NPZ of numbers with genes as rows, taken as they are, or a table of GO terms. Where neither they nor
+    ``knowledge`` are given, the rows are the genes' principal component scores of the mean training expression."""
+    n_components: int = 10
+    """Principal components of the training expression."""
+
+    def features_of(self, train: Effects, controls: Mapping[str, Profile], *, seed: int) -> Features:
+        """The rows of numbers that the settings name.
+
+        Raises
+        ------
+        SettingsError
+            If both features and knowledge are given.
+        ModelError
+            If neither is, and effects alone are known.
+        """
+        if self.knowledge and self.features is not None:
+            msg = "--model.features and --model.knowledge were both given: give one of them."
+            raise SettingsError(msg)
+        if self.knowledge:
+            return coordinates(sources_for(self.knowledge, train.perturbations), train.perturbations)
+        if self.features is not None:
+            return read_features(self.features, seed=seed)
+        if not _has_expression(train, controls):
+            msg = (
+                "features made of mean expression need the control means of every context and every gene in every condition, "
+                "and these effects lack some: give --model.knowledge or --model.features."
+            )
+            raise ModelError(msg)
+        return self.scores_of(train, controls, seed=seed)
+
+    def scores_of(self, train: Effects, controls: Mapping[str, Profile], *, seed: int) -> Features:
+        """Scores of the genes on the principal components of the mean expression, or of the effects where they alone are known."""
+        profiles = np.nan_to_num(train.effect)
+        if _has_expression(train, controls):
+            perturbed = np.stack([controls[c.context] for c in train.conditions()]) + train.effect
+            profiles = np.concatenate([np.stack(list(controls.values())), perturbed])
+        return expression_features(profiles, train.genes, n_components=self.n_components, seed=seed)
+
+
+def _has_expression(train: Effects, controls: Mapping[str, Profile]) -> bool:
+    """Whether the mean expression of every training condition is known, in every gene."""
+    return set(train.contexts) <= set(controls) and bool(train.measured.all())
