@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import inspect
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,15 +35,10 @@ def test_public_examples_run(name: str, folder: Path, monkeypatch: pytest.Monkey
     thing = getattr(cycseq, name)
     text = inspect.getdoc(thing) or ""
     assert ">>> " in text, f"{name} has no Example"
-    assert run(text, name) == 0
+    test = doctest.DocTestParser().get_doctest(text, dict(vars(sys.modules[thing.__module__])), name, None, 0)
+    assert doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(test).failed == 0
 
 
 @pytest.mark.parametrize("module", [condition, treatments, stored])
 def test_examples_of_modules_run(module) -> None:
     assert doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE, extraglobs={"cycseq": cycseq}).failed == 0
-
-
-def run(text: str, name: str) -> int:
-    """How many lines of the Examples in a docstring show something else than they say."""
-    test = doctest.DocTestParser().get_doctest(text, {}, name, None, 0)
-    return doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(test).failed
