@@ -55,7 +55,7 @@ def read_effects(source: Path | str | ad.AnnData, settings: ReadSettings | None 
     ...     effects = read_effects(Path(folder, "k562.csv"))
     >>> [str(condition) for condition in effects.conditions()], effects.genes
     (['k562:KLF1', 'k562:GATA1'], ['MYC', 'TP53'])
-    >>> effects.scale, effects.effect.round(3).tolist()
+    >>> effects.scale, effects.effect.astype(float).round(3).tolist()
     ('log_fold_change', [[-0.693, 0.347], [nan, 1.386]])
     """
     settings = settings or ReadSettings()
