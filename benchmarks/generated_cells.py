@@ -20,7 +20,7 @@ import pandas as pd
 import torch
 
 import cycseq
-from cycseq.benchmarking.comparison.published import PUBLISHED
+from cycseq.benchmarking.published import PUBLISHED
 from cycseq.data.dataset import PerturbationData
 from cycseq.models.networks.batches import Feeder, encoded
 from cycseq.models.networks.gan import GAN

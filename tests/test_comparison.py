@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from sklearn.decomposition import PCA
 
-from cycseq.benchmarking.comparison.compare import ComparisonResult, compare
-from cycseq.benchmarking.comparison.published import published_data
-from cycseq.benchmarking.comparison.scoring import ALL, HIGHEST, TASKS, summary
-from cycseq.benchmarking.comparison.settings import CompareSettings
+from cycseq.benchmarking.compare import ComparisonResult, compare
+from cycseq.benchmarking.compare_settings import CompareSettings
+from cycseq.benchmarking.families import ALL, HIGHEST, TASKS, summary
+from cycseq.benchmarking.published import published_data
 from cycseq.cli import main
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import DataError, FileError, SettingsError
@@ -177,7 +177,7 @@ def test_the_published_form_is_restored_and_its_differences_are_said(data, tmp_p
 
 
 def test_published_genes_are_those_of_highest_variance(small_data, monkeypatch):
-    monkeypatch.setattr("cycseq.benchmarking.comparison.published.PUBLISHED_GENES", 7)
+    monkeypatch.setattr("cycseq.benchmarking.published.PUBLISHED_GENES", 7)
     chosen = published_data(small_data)
     singles = [c for c in small_data.conditions() if len(c.parts) < 2]
     x = np.concatenate([small_data.cells(c) for c in singles]).astype(np.float64)

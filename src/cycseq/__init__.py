@@ -9,8 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cycseq.benchmarking.comparison.compare import compare
-    from cycseq.benchmarking.comparison.settings import CompareSettings
+    from cycseq.benchmarking.compare import compare
+    from cycseq.benchmarking.compare_settings import CompareSettings
     from cycseq.benchmarking.settings import BenchmarkSettings
     from cycseq.benchmarking.table import benchmark
     from cycseq.benchmarking.tuning.search import tune
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from cycseq.split.settings import SplitSettings
 
 _WHERE = {
-    "cycseq.benchmarking.comparison.compare": ("compare",),
-    "cycseq.benchmarking.comparison.settings": ("CompareSettings",),
+    "cycseq.benchmarking.compare": ("compare",),
+    "cycseq.benchmarking.compare_settings": ("CompareSettings",),
     "cycseq.benchmarking.settings": ("BenchmarkSettings",),
     "cycseq.benchmarking.table": ("benchmark",),
     "cycseq.benchmarking.tuning.search": ("tune",),

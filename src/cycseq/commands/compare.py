@@ -6,7 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Literal
 
-from cycseq.benchmarking.comparison.settings import CompareSettings
+from cycseq.benchmarking.compare_settings import CompareSettings
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say, table
 
@@ -42,8 +42,8 @@ def configure(parser: Parser, _words: list[str]) -> None:
 
 def run(options: Namespace) -> None:
     """Fit what is missing, score, draw, write the page, print the tables."""
-    from cycseq.benchmarking.comparison.compare import compare
-    from cycseq.benchmarking.comparison.scoring import TASKS, summary
+    from cycseq.benchmarking.compare import compare
+    from cycseq.benchmarking.families import TASKS, summary
     from cycseq.commands.cells import say_counts
     from cycseq.formats.read import read
     from cycseq.show.report.comparison_page import sentences, write_comparison

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from cycseq.benchmarking.comparison.compare import NULL, REAL, ComparisonResult
-from cycseq.benchmarking.comparison.linear import NAME as PCA
-from cycseq.benchmarking.comparison.scoring import HIGHEST, OF_CONDITIONS, TASKS, summary
+from cycseq.benchmarking.compare import NULL, REAL, ComparisonResult
+from cycseq.benchmarking.families import HIGHEST, OF_CONDITIONS, TASKS, summary
+from cycseq.benchmarking.pca import NAME as PCA
 from cycseq.io.files import whole, write_text
 from cycseq.matrix.groups import group_moments
 from cycseq.models import describe
@@ -52,7 +52,7 @@ def write_comparison(result: ComparisonResult, *, latent_map: Map = "pca") -> Pa
     Parameters
     ----------
     result
-        What `cycseq.benchmarking.comparison.compare` returned.
+        What `cycseq.benchmarking.compare` returned.
     latent_map
         How latent spaces are drawn in two dimensions.
 

@@ -10,11 +10,11 @@ from typing import Any, Protocol, runtime_checkable
 
 import pandas as pd
 
-from cycseq.benchmarking.comparison.linear import NAME as PCA
-from cycseq.benchmarking.comparison.linear import LinearCells
-from cycseq.benchmarking.comparison.published import NOT_RESTORED, PUBLISHED, built, published_data
-from cycseq.benchmarking.comparison.scoring import ALL, HIGHEST, as_many, most_cells, scored
-from cycseq.benchmarking.comparison.settings import CompareSettings
+from cycseq.benchmarking.compare_settings import CompareSettings
+from cycseq.benchmarking.families import ALL, HIGHEST, as_many, most_cells, scored
+from cycseq.benchmarking.pca import NAME as PCA
+from cycseq.benchmarking.pca import LinearCells
+from cycseq.benchmarking.published import NOT_RESTORED, PUBLISHED, built, published_data
 from cycseq.data.dataset import PerturbationData
 from cycseq.errors import FileError, SettingsError
 from cycseq.io.files import text_of_path, write_text

@@ -8,7 +8,7 @@ from typing import Any
 import anndata as ad
 import numpy as np
 
-from cycseq.benchmarking.comparison.settings import CompareSettings
+from cycseq.benchmarking.compare_settings import CompareSettings
 from cycseq.data.dataset import PerturbationData
 from cycseq.errors import DataError, unknown_name
 from cycseq.matrix.groups import group_moments

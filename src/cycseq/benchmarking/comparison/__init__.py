@@ -1,1 +1,0 @@
-"""The comparison of seed 2: what networks reconstruct and generate of cells like those that they were trained on."""
