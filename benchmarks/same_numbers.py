@@ -24,9 +24,7 @@ WORLD = "simulate --contexts 4 --perturbations 8 --cells 3000 --genes 200 --seed
 BASELINES = "--models ContextAdditive,Ridge,Bilinear --seeds 1 --out {out}/{name}"
 COMMANDS = {
     "kang": [f"benchmark --data {DATA}/kang2018_pbmc_ifnb.h5ad {BASELINES}"],
-    "papalexi": [
-        f"benchmark --data {DATA}/papalexi2021_thp1_eccite.h5ad --split unseen-perturbation,few-shot --k 5 {BASELINES}"
-    ],
+    "papalexi": [f"benchmark --data {DATA}/papalexi2021_thp1_eccite.h5ad --split unseen-perturbation {BASELINES}"],
     "world": [WORLD, f"benchmark --data {{out}}/world.h5ad --split unseen-context,unseen-pair {BASELINES}"],
     "networks": [
         WORLD,

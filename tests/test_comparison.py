@@ -12,9 +12,9 @@ import pytest
 from sklearn.decomposition import PCA
 
 from cycseq.benchmarking.compare import ComparisonResult, compare
-from cycseq.benchmarking.compare_settings import CompareSettings
-from cycseq.benchmarking.families import ALL, HIGHEST, TASKS, summary
+from cycseq.benchmarking.families import ALL, FAMILIES, HIGHEST, summary
 from cycseq.benchmarking.published import published_data
+from cycseq.benchmarking.settings import CompareSettings
 from cycseq.cli import main
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import DataError, FileError, SettingsError
@@ -72,7 +72,7 @@ def test_the_table_is_tidy_and_holds_all_metrics_of_both_tasks(finished):
     assert tuple(written.columns) == COLUMNS
     for model, task in (("Autoencoder", "reconstruction"), ("GAN", "generation"), ("TrainingCells", "generation")):
         found = set(written.loc[written["model"] == model, "metric"])
-        assert {f"{task}/{name}" for name in TASKS[task]} <= found
+        assert {f"{task}/{name}" for name in FAMILIES[task]} <= found
     assert not written.loc[written["model"] == "GAN", "metric"].str.startswith("reconstruction").any()
     conditions = (
         written[written["context"] != ALL]

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cycseq.benchmarking.compare import compare
-    from cycseq.benchmarking.compare_settings import CompareSettings
-    from cycseq.benchmarking.settings import BenchmarkSettings
+    from cycseq.benchmarking.settings import BenchmarkSettings, CompareSettings
     from cycseq.benchmarking.table import benchmark
     from cycseq.benchmarking.tuning.search import tune
     from cycseq.benchmarking.tuning.settings import TuneSettings
@@ -44,8 +43,10 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "cycseq.benchmarking.compare": ("compare",),
-    "cycseq.benchmarking.compare_settings": ("CompareSettings",),
-    "cycseq.benchmarking.settings": ("BenchmarkSettings",),
+    "cycseq.benchmarking.settings": (
+        "BenchmarkSettings",
+        "CompareSettings",
+    ),
     "cycseq.benchmarking.table": ("benchmark",),
     "cycseq.benchmarking.tuning.search": ("tune",),
     "cycseq.benchmarking.tuning.settings": ("TuneSettings",),

@@ -1,4 +1,4 @@
-"""Scores of reconstructed and generated cells: of every condition, and of all cells together."""
+"""The two families of metrics of `cycseq compare`: of reconstructed and of generated cells."""
 
 from __future__ import annotations
 
@@ -9,35 +9,36 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
-from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.dataset import PerturbationData
 from cycseq.data.scale import summarize_values
 from cycseq.data.usual_names import CONTROL
 from cycseq.score.evaluate import COLUMNS, evaluate
 from cycseq.score.reference import Reference
 from cycseq.score.settings import EvaluateSettings
+from cycseq.score.summary import paired_differences
 
-Task = Literal["reconstruction", "generation"]
-TASKS: dict[Task, tuple[str, ...]] = {
+Family = Literal["reconstruction", "generation"]
+FAMILIES: dict[Family, tuple[str, ...]] = {
     "reconstruction": ("per_gene_mse", "per_gene_mae", "per_gene_pearson", "r2_mean", "pearson2_mean", "r2_delta"),
     "generation": (
         "pearson2_mean", "r2_mean", "r2_delta", "pearson_delta", "zero_fraction_error", "mean_variance_error",
         "gene_correlation_error", "edistance", "c2st_auc",
     ),
 }  # fmt: skip
-"""Metrics of each task, in the order of its table."""
+"""Metrics of each family, in the order of its table."""
 OF_CONDITIONS = ("r2_delta", "pearson_delta")
-"""Metrics of a response: of cells of all contexts together they would measure the mixture of contexts, so that they are
-scored condition by condition alone."""
+"""Metrics of a response. Over all contexts together they would measure the mixture of contexts, so each condition is scored
+by itself."""
 ALL = "all"
 """Context and perturbation of the rows that are over all cells together."""
 HIGHEST = "highest_ratio"
 """Largest generated value over the largest real one; published GANs exceed it a hundredfold."""
-MOST_CELLS = 2000
-"""Cells of all conditions together that metrics of generation look at singly."""
+MAX_CELLS = 2000
+"""Cells of all conditions together that metrics of single cells take."""
 
 
-def scored(
-    task: Task,
+def score(
+    family: Family,
     cells: Mapping[str, PerturbationData],
     test: PerturbationData,
     control: PerturbationData,
@@ -45,14 +46,14 @@ def scored(
     split: str,
     seed: int,
 ) -> pd.DataFrame:
-    """Every metric of a task: a row for each condition, and one for all cells together (`ALL`; not `OF_CONDITIONS`).
+    """Every metric of a family: a row for each condition, and one for all cells together (`ALL`; not `OF_CONDITIONS`).
 
     Parameters
     ----------
-    task
+    family
         Which metrics; a metric is named ``reconstruction/per_gene_mse``.
     cells
-        Made cells by model: the test cells themselves (reconstruction), or as many of each perturbed condition.
+        Predicted cells by model: the test cells themselves (reconstruction), or as many of each perturbed condition.
     test
         The real cells of the test part.
     control
@@ -64,29 +65,35 @@ def scored(
     -------
     Columns model, split, seed, context, perturbation, metric, value.
     """
-    metrics = TASKS[task]
-    most = test.n_cells if task == "reconstruction" else MOST_CELLS
-    perturbed = test.subset(c for c in test.conditions() if not c.is_control)
-    both = test if task == "reconstruction" else perturbed
+    metrics = FAMILIES[family]
+    max_cells = max(2, test.n_cells if family == "reconstruction" else MAX_CELLS)
     together = tuple(name for name in metrics if name not in OF_CONDITIONS)
-    sides = [
-        Reference.of(real, baseline, settings=EvaluateSettings(metrics=asked, max_cells=max(2, most), seed=seed))
-        for real, baseline, asked in (
-            (perturbed, control, metrics),
-            (pooled(both), pooled(control, CONTROL), together),
+    real = pooled(test if family == "reconstruction" else test.perturbed())
+    references = [
+        Reference.of(cells_, controls, settings=EvaluateSettings(metrics=names, max_cells=max_cells, seed=seed))
+        for cells_, controls, names in (
+            (test.perturbed(), control, metrics),
+            (real, pooled(control, CONTROL), together),
         )
     ]
     tables = []
-    for model, made in cells.items():
-        made_perturbed = made.subset(c for c in made.conditions() if not c.is_control)
-        for side, one in zip(sides, (made_perturbed, pooled(made)), strict=True):
-            tables.append(evaluate(one, side, model=model, split=split, seed=seed))
-        if task == "generation":
-            ratio = summarize_values(made.x).highest / summarize_values(test.x).highest
+    for model, predicted in cells.items():
+        for reference, one in zip(references, (predicted.perturbed(), pooled(predicted)), strict=True):
+            tables.append(evaluate(one, reference, model=model, split=split, seed=seed))
+        if family == "generation":
+            ratio = summarize_values(predicted.x).highest / summarize_values(test.x).highest
             tables.append(pd.DataFrame([(model, split, seed, ALL, ALL, HIGHEST, ratio)], columns=list(COLUMNS)))
     table = pd.concat(tables, ignore_index=True)
-    table["metric"] = f"{task}/" + table["metric"]
-    return table
+    return table.assign(metric=f"{family}/" + table["metric"])
+
+
+def differences(table: pd.DataFrame, baseline: str) -> pd.DataFrame:
+    """`paired_differences` over the conditions of one family's table, against one baseline."""
+    family, _, _ = str(table["metric"].iloc[0]).partition("/")
+    rows = table[(table["context"] != ALL) & ~table["metric"].str.endswith(HIGHEST)]
+    bare = rows.assign(metric=rows["metric"].str.removeprefix(f"{family}/"))
+    paired = paired_differences(bare, baselines=[baseline])
+    return paired.assign(metric=f"{family}/" + paired["metric"])
 
 
 def summary(metrics: pd.DataFrame) -> pd.Series:
@@ -106,17 +113,11 @@ def pooled(data: PerturbationData, label: str = ALL) -> PerturbationData:
     return PerturbationData(adata=adata, scale=data.scale)
 
 
-def as_many(made: PerturbationData, like: PerturbationData, *, seed: int) -> PerturbationData:
+def draw_as_many(cells: PerturbationData, like: PerturbationData, *, seed: int) -> PerturbationData:
     """As many cells of every perturbed condition as the other data have, drawn at random; all where there are fewer."""
     rows = []
     for condition in like.conditions():
         if not condition.is_control:
-            drawn = np.random.default_rng([seed, *str(condition).encode()]).permutation(made.rows(condition))
+            drawn = np.random.default_rng([seed, *str(condition).encode()]).permutation(cells.rows(condition))
             rows.append(np.sort(drawn[: len(like.rows(condition))]))
-    return made.take(np.concatenate(rows))
-
-
-def most_cells(data: PerturbationData) -> int:
-    """Cells of the largest perturbed condition."""
-    sizes: dict[Condition, int] = dict(zip(data.conditions(), np.bincount(data.condition_codes).tolist(), strict=True))
-    return max(n for condition, n in sizes.items() if not condition.is_control)
+    return cells.take(np.concatenate(rows))

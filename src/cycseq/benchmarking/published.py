@@ -8,7 +8,7 @@ from typing import Any
 import anndata as ad
 import numpy as np
 
-from cycseq.benchmarking.compare_settings import CompareSettings
+from cycseq.benchmarking.settings import CompareSettings
 from cycseq.data.dataset import PerturbationData
 from cycseq.errors import DataError, unknown_name
 from cycseq.matrix.groups import group_moments
@@ -68,12 +68,21 @@ def published_data(data: PerturbationData) -> PerturbationData:
         raise DataError(msg)
     variance = group_moments(singles.x, np.zeros(singles.n_cells, dtype=np.int64), 1).variance[0]
     top = np.sort(np.argsort(-variance, kind="stable")[:PUBLISHED_GENES])
-    given = singles.adata[:, top]
-    adata = ad.AnnData(X=given.X.copy(), obs=given.obs.copy(), var=given.var.copy(), uns=dict(singles.adata.uns))
+    cells = singles.adata[:, top]
+    adata = ad.AnnData(X=cells.X.copy(), obs=cells.obs.copy(), var=cells.var.copy(), uns=dict(singles.adata.uns))
     return PerturbationData(adata=adata, scale=singles.scale, notes=singles.notes)
 
 
-def built(settings: CompareSettings) -> dict[str, Model]:
+def describe_form(settings: CompareSettings) -> list[str]:
+    """How the form that is asked for differs from what was published; nothing where it is not asked for."""
+    if not settings.published:
+        return []
+    others = [name for name in settings.models if name not in PUBLISHED]
+    kept = [f"{', '.join(others)} has no published form and keeps its own settings"] if others else []
+    return [*NOT_RESTORED, *kept]
+
+
+def build_models(settings: CompareSettings) -> dict[str, Model]:
     """The models with their settings, by name, each once.
 
     Raises
@@ -84,14 +93,11 @@ def built(settings: CompareSettings) -> dict[str, Model]:
     for name in settings.model_settings:
         if name not in settings.models:
             raise unknown_name(name, "model among those compared", settings.models)
-    return {name: _model(name, settings) for name in dict.fromkeys(settings.models)}
-
-
-def _model(name: str, settings: CompareSettings) -> Model:
-    known = {f.name for f in fields(model_class(name))}  # type: ignore[arg-type]
-    said = dict((PUBLISHED if settings.published else HERE).get(name, {}))
-    if "latent" in known:
-        said["latent"] = settings.latent
-    if settings.epochs is not None and "num_epochs" in known:
-        said["num_epochs"] = settings.epochs
-    return build_model(name, {**said, **settings.model_settings.get(name, {})})
+    shared = {"latent": settings.latent, "num_epochs": settings.epochs}
+    models = {}
+    for name in dict.fromkeys(settings.models):
+        has = {f.name for f in fields(model_class(name))}  # type: ignore[arg-type]
+        values = dict((PUBLISHED if settings.published else HERE).get(name, {}))
+        values |= {setting: value for setting, value in shared.items() if setting in has and value is not None}
+        models[name] = build_model(name, values | settings.model_settings.get(name, {}))
+    return models

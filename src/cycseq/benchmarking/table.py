@@ -6,27 +6,24 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from cycseq.benchmarking.cell import Cell, cell_path
 from cycseq.benchmarking.choices import BASELINES, chosen_models, chosen_splits, everything_asked
 from cycseq.benchmarking.engines import computed
+from cycseq.benchmarking.record import begin_record, write_tables
 from cycseq.benchmarking.result import CELLS, OF_CELL, OF_REPRODUCIBLE, RECORD, SKIPPED, TABLES, BenchmarkResult
 from cycseq.benchmarking.settings import BenchmarkSettings
 from cycseq.benchmarking.work import PIECE, Failure, Task, Unit
 from cycseq.data.effects import Effects
 from cycseq.data.either import Data
 from cycseq.errors import FileError, SettingsError
-from cycseq.io.checksums import sha256
-from cycseq.io.files import alone, clear, text_of_path, write_text
+from cycseq.io.files import alone, clear, write_text
 from cycseq.preparation.prepare import as_log1p, refuse_scaled
 from cycseq.run.facts import asked_otherwise
-from cycseq.run.record import environment
 from cycseq.score.ceiling import SPLIT_HALF
 from cycseq.score.certainty import COVERAGE, RELIABILITY
 from cycseq.score.evaluate import COLUMNS
@@ -36,8 +33,6 @@ from cycseq.score.reproducibility import reproducibility, reproducible_rows
 from cycseq.score.settings import EvaluateSettings
 from cycseq.score.summary import paired_differences, summarize_scores
 from cycseq.split.base import Split
-from cycseq.split.controls import shared_contexts
-from cycseq.split.leakage import warnings_of
 from cycseq.split.settings import SplitSettings
 
 
@@ -105,16 +100,10 @@ def benchmark(
     with alone(out):
         clear(out / CELLS)
         _check_folder(out, asked, overwrite=overwrite)
-        record = {
-            "asked": asked,
-            "command": command,
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "data": {"path": text_of_path(data_path) if data_path else None, "hash": asked["data"], **facts(data)},
+        record = begin_record(data, splits, asked, data_path=data_path, command=command) | {
             "splitting": json.loads(json.dumps(asdict(splitting or SplitSettings()), default=str)),
-            "splits": [_described(split, data) for split in splits],
             "models": list(models),
             "baselines": [name for name in models if name in BASELINES],
-            **environment(),
         }
         write_text(out / RECORD, json.dumps(record, indent=1), overwrite=True)
 
@@ -128,7 +117,6 @@ def benchmark(
         paths = [task.path for split in splits for task in tasks[split.name]]
         cells = {path.name: cell for path in paths if (cell := Cell.read(path)) is not None}
         record |= {
-            "seconds": round(time.monotonic() - started, 1),
             "computed_now": sum(len(unit.tasks) for unit in missing),
             "failed": [asdict(failure) for failure in failed],
             "cells": [
@@ -143,28 +131,12 @@ def benchmark(
             if isinstance(data, Effects)
             else reproducibility(as_log1p(data))
         )
-        return _written(out, record, list(cells.values()), reproducibilities, failed)
-
-
-def facts(data: Data) -> dict[str, Any]:
-    """What the data are, in numbers and names."""
-    conditions = data.conditions()
-    if isinstance(data, Effects):
-        n_cells = np.nan_to_num(data.adata.obs["n_cells"].to_numpy(dtype=np.float64))
-    else:
-        n_cells = data.moments.n_cells
-    return {
-        "kind": "effects" if isinstance(data, Effects) else "cells",
-        "cells": int(n_cells.sum()),
-        "genes": len(data.genes),
-        "scale": data.scale,
-        "contexts": list(data.contexts),
-        "perturbations": list(data.perturbations),
-        "conditions": [[*condition, int(n)] for condition, n in zip(conditions, n_cells, strict=True)],
-        "batches": int(data.adata.obs["batch"].nunique()) if "batch" in data.adata.obs else 0,
-        "gene_names": data.genes,
-        "notes": list(data.notes),
-    }
+        result = _tabulate(out, record, list(cells.values()), reproducibilities, failed)
+        tables = {name: getattr(result, name) for name in TABLES}
+        strong = summarize_scores(reproducible_rows(result.metrics, reproducibilities), baselines=record["baselines"])
+        write_text(out / OF_REPRODUCIBLE, strong.to_csv(index=False), overwrite=True)
+        write_tables(out / RECORD, record, tables, started=started)
+        return result
 
 
 def _check_folder(out: Path, asked: dict[str, Any], *, overwrite: bool) -> None:
@@ -199,29 +171,15 @@ def _tasks(
     return tasks
 
 
-def _described(split: Split, data: Data) -> dict[str, Any]:
-    return {
-        "name": split.name,
-        "kind": split.kind,
-        "claim": split.claim,
-        "seed": split.seed,
-        "shared_controls": shared_contexts(split, data),
-        "warnings": warnings_of(split, data),
-        "train": len(split.train),
-        "validation": len(split.validation),
-        "test": [list(condition) for condition in split.test if not condition.is_control],
-    }
-
-
-def _written(
+def _tabulate(
     out: Path, record: dict[str, Any], cells: Sequence[Cell], reliabilities: pd.DataFrame, failed: tuple[Failure, ...]
 ) -> BenchmarkResult:
-    """Make the tables of the cells and write them, `benchmark.json` last."""
+    """The tables of the cells."""
     scored = [cell.scores for cell in cells if len(cell.scores)]
     metrics = pd.concat(scored, ignore_index=True) if scored else pd.DataFrame(columns=list(COLUMNS))
     refused = [(c.model, c.split, c.seed, c.not_applicable) for c in cells if c.not_applicable]
     differences = paired_differences(metrics, baselines=record["baselines"])
-    result = BenchmarkResult(
+    return BenchmarkResult(
         folder=out,
         record=record,
         metrics=metrics,
@@ -233,13 +191,6 @@ def _written(
         reliability=_of_cells(cells, "reliability", RELIABILITY),
         failed=failed,
     )
-    for name in TABLES:
-        write_text(out / f"{name}.csv", getattr(result, name).to_csv(index=False), overwrite=True)
-    strong = summarize_scores(reproducible_rows(metrics, reliabilities), baselines=record["baselines"])
-    write_text(out / OF_REPRODUCIBLE, strong.to_csv(index=False), overwrite=True)
-    record["checksums"] = {f"{name}.csv": sha256(out / f"{name}.csv") for name in TABLES}
-    write_text(out / RECORD, json.dumps(record, indent=1), overwrite=True)
-    return result
 
 
 def _of_cells(cells: Sequence[Cell], name: str, columns: Sequence[str]) -> pd.DataFrame:

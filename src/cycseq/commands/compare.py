@@ -6,7 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Literal
 
-from cycseq.benchmarking.compare_settings import CompareSettings
+from cycseq.benchmarking.settings import CompareSettings
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say, table
 
@@ -43,7 +43,7 @@ def configure(parser: Parser, _words: list[str]) -> None:
 def run(options: Namespace) -> None:
     """Fit what is missing, score, draw, write the page, print the tables."""
     from cycseq.benchmarking.compare import compare
-    from cycseq.benchmarking.families import TASKS, summary
+    from cycseq.benchmarking.families import FAMILIES, summary
     from cycseq.commands.cells import say_counts
     from cycseq.formats.read import read
     from cycseq.show.report.comparison_page import sentences, write_comparison
@@ -60,9 +60,11 @@ def run(options: Namespace) -> None:
     )
     page = write_comparison(result, latent_map=options.map)
     values = summary(result.metrics)
-    for task, names in {"reconstruction": TASKS["reconstruction"], "generation": GENERATION}.items():
-        models = list(result.reconstructed if task == "reconstruction" else result.generated)
-        rows = [(model, *(float(values[model, f"{task}/{name}"]) for name in names)) for model in models]
-        table(["model", *names], rows, title=f"{task} of the test cells")
+    for family, metrics, models in (
+        ("reconstruction", FAMILIES["reconstruction"], result.reconstructed),
+        ("generation", GENERATION, result.generated),
+    ):
+        rows = [(model, *(float(values[model, f"{family}/{metric}"]) for metric in metrics)) for model in models]
+        table(["model", *metrics], rows, title=f"{family} of the test cells")
     say(sentences(result))
     say(f"wrote {options.out}: metrics.csv ({len(result.metrics):,} values), differences.csv, figures, {page.name}")

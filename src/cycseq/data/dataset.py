@@ -220,6 +220,10 @@ class PerturbationData:
         wanted = set(self.contexts if contexts is None else contexts)
         return self.subset(c for c in self.conditions() if c.is_control and c.context in wanted)
 
+    def perturbed(self) -> Self:
+        """The perturbed cells."""
+        return self.subset(c for c in self.conditions() if not c.is_control)
+
     def with_genes(self, genes: Sequence[str]) -> Self:
         """The same cells with these genes in this order.
 

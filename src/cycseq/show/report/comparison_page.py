@@ -12,13 +12,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from cycseq.benchmarking.compare import NULL, REAL, ComparisonResult
-from cycseq.benchmarking.families import HIGHEST, OF_CONDITIONS, TASKS, summary
-from cycseq.benchmarking.pca import NAME as PCA
+from cycseq.benchmarking.compare import LINEAR, NULL, REAL, ComparisonResult
+from cycseq.benchmarking.families import FAMILIES, HIGHEST, OF_CONDITIONS, Family, summary
 from cycseq.io.files import whole, write_text
 from cycseq.matrix.groups import group_moments
 from cycseq.models import describe
-from cycseq.score.metrics import METRICS
 from cycseq.score.verdicts import Bar, verdict_of
 from cycseq.show import plots
 from cycseq.show.report.figures import as_svg, drawn
@@ -26,6 +24,7 @@ from cycseq.show.report.numbers import listed, short
 from cycseq.show.report.page import render
 from cycseq.show.report.panels import Panel
 from cycseq.show.report.sentences import clause
+from cycseq.show.report.table import badness, direction_words
 from cycseq.show.report.words import sources
 
 PAGE, FIGURES = "comparison.html", "figures"
@@ -66,27 +65,35 @@ def write_comparison(result: ComparisonResult, *, latent_map: Map = "pca") -> Pa
     MissingPackageError
         If UMAP is asked for and not installed.
     """
-    groups = {
+    drawings = {
         "Training": _losses(result),
         "Latent space": _latents(result, latent_map),
         "Generated cells": _generated(result),
         "Single genes": _genes(result),
     }
-    folder = result.folder / FIGURES
-    panels = {title: [_panel(drawing, folder) for drawing in group] for title, group in groups.items() if group}
-    record = result.record
+    folder, record = result.folder / FIGURES, result.record
+    models = [
+        (name, describe(name), run.facts["settings"], _numbers(run.model.learned.facts))
+        for name, run in result.runs.items()
+    ]
     values: dict[str, Any] = {
-        "title": f"{listed(list(record['runs']))}: reconstruction and generation",
+        "title": f"{listed(list(result.runs))}: reconstruction and generation",
         "record": record,
+        "split": record["splits"][0],
         "sentences": sentences(result),
         "tables": [_table(result, "reconstruction"), _table(result, "generation")],
-        "models": [(name, describe(name), record["settings"][name], record["facts"][name]) for name in record["runs"]],
-        "panels": panels,
-        "sources": sources(list(dict.fromkeys(name for names in TASKS.values() for name in names))),
+        "models": models,
+        "panels": {title: [_panel(drawing, folder) for drawing in group] for title, group in drawings.items() if group},
+        "sources": sources(list(dict.fromkeys(name for names in FAMILIES.values() for name in names))),
         "versions": record["versions"],
     }
     write_text(result.folder / PAGE, render("comparison.html", values), overwrite=True)
     return result.folder / PAGE
+
+
+def _numbers(facts: dict[str, Any]) -> dict[str, float]:
+    """Facts of a training that are one number."""
+    return {name: value for name, value in facts.items() if isinstance(value, int | float)}
 
 
 def _panel(drawing: Drawing, folder: Path) -> Panel:
@@ -101,12 +108,12 @@ def sentences(result: ComparisonResult) -> list[str]:
     """What the tables say, including where the networks lose."""
     values = summary(result.metrics)
     found = []
-    for model in (name for name in result.reconstructed if name != PCA):
+    for model in (name for name in result.reconstructed if name != LINEAR):
         name = "reconstruction/per_gene_mse"
-        ratio = float(values[model, name] / values[PCA, name])
+        ratio = float(values[model, name] / values[LINEAR, name])
         found.append(
             f"{model} reconstructs test cells with {ratio:.3f} times the squared error of a PCA of as many "
-            f"components; over conditions it {_verdict(result, model, PCA, name)}."
+            f"components; over conditions it {_verdict(result, model, LINEAR, name)}."
         )
     for model in (name for name in result.generated if name not in {REAL, NULL}):
         name = "generation/pearson_delta"
@@ -130,42 +137,31 @@ def _verdict(result: ComparisonResult, model: str, baseline: str, metric: str) -
     return clause(verdict_of(rows.loc[model].to_dict(), bar))
 
 
-def _table(result: ComparisonResult, task: Literal["reconstruction", "generation"]) -> dict[str, Any]:
+def _table(result: ComparisonResult, family: Family) -> dict[str, Any]:
     """Metrics of all test cells together (of a response: means over conditions); the best of the models is marked."""
-    wide = summary(result.metrics[result.metrics["metric"].str.startswith(f"{task}/")]).unstack("metric")
-    wide.columns = wide.columns.str.removeprefix(f"{task}/")
-    columns = [name for name in (*TASKS[task], HIGHEST) if name in wide]
-    order = list(result.reconstructed if task == "reconstruction" else result.generated)
+    wide = summary(result.metrics[result.metrics["metric"].str.startswith(f"{family}/")]).unstack("metric")
+    wide.columns = wide.columns.str.removeprefix(f"{family}/")
+    columns = [name for name in (*FAMILIES[family], HIGHEST) if name in wide]
+    order = list(result.reconstructed if family == "reconstruction" else result.generated)
     models = [name for name in order if name not in {REAL, NULL}]
     best = {name: _best(name, wide.loc[models, name]) for name in columns}
-    return {
-        "task": task,
-        "columns": [(name, _direction(name)) for name in columns],
-        "rows": [
-            (
-                model,
-                model in {REAL, NULL, PCA},
-                [(float(wide[name][model]), best[name] == model) for name in columns],
-            )
-            for model in order
-        ],
-    }
+    rows = [
+        (model, model in {REAL, NULL, LINEAR}, [(float(wide[name][model]), best[name] == model) for name in columns])
+        for model in order
+    ]
+    return {"family": family, "columns": [(name, _direction(name)) for name in columns], "rows": rows}
 
 
 def _best(metric: str, values: pd.Series) -> str:
     if metric == HIGHEST or not values.notna().any():
         return ""
-    goodness = pd.Series(METRICS[metric].goodness(values.to_numpy(dtype=np.float64)), index=values.index)
-    return str(goodness.idxmax())
+    return str(values.index[np.nanargmin(badness(metric, values))])
 
 
 def _direction(metric: str) -> str:
     if metric == HIGHEST:
-        return "near 1"
-    known = METRICS[metric]
-    return {"higher": "higher is better", "lower": "lower is better", "target": f"near {short(known.best)}"}[
-        known.direction
-    ] + ("; mean over conditions" if metric in OF_CONDITIONS else "")
+        return "nearer to 1 is better"
+    return direction_words(metric) + ("; mean over conditions" if metric in OF_CONDITIONS else "")
 
 
 def _into(draw: Callable[..., Axes], *what: Any) -> Callable[[Axes], Axes]:
@@ -174,14 +170,12 @@ def _into(draw: Callable[..., Axes], *what: Any) -> Callable[[Axes], Axes]:
 
 
 def _losses(result: ComparisonResult) -> list[Drawing]:
+    histories = {name: run.history() for name, run in result.runs.items()}
+    note = "by epoch; dashed: validation cells"
     return [
-        Drawing(
-            f"losses_{name}",
-            f"Losses of {name}",
-            "by epoch; dashed: validation cells",
-            _into(plots.loss_curves, history),
-        )
-        for name, history in result.histories.items()
+        Drawing(f"losses_{name}", f"Losses of {name}", note, _into(plots.loss_curves, history))
+        for name, history in histories.items()
+        if history is not None
     ]
 
 
@@ -205,12 +199,12 @@ def _latents(result: ComparisonResult, latent_map: Map) -> list[Drawing]:
 
 def _generated(result: ComparisonResult) -> list[Drawing]:
     """Real against generated cells: maps, means, variances, zeros."""
-    real = result.test.subset(c for c in result.test.conditions() if not c.is_control)
     models = {name: cells for name, cells in result.generated.items() if name not in {REAL, NULL}}
-    sources_ = {"real": real, **models}
+    real = result.test.perturbed()
+    every = {"real": real, **models}
     drawings = [
-        Drawing("gene_means", "Means of genes", "real test cells against generated ones, all conditions", _into(plots.gene_means, sources_)),
-        Drawing("zero_fractions", "Shares of zeros", "every gene a dot", _into(plots.zero_fractions, sources_)),
+        Drawing("gene_means", "Means of genes", "real test cells against generated ones, all conditions", _into(plots.gene_means, every)),
+        Drawing("zero_fractions", "Shares of zeros", "every gene a dot", _into(plots.zero_fractions, every)),
     ]  # fmt: skip
     for name, cells in models.items():
         pair = {"real": real, name: cells}
@@ -224,7 +218,7 @@ def _generated(result: ComparisonResult) -> list[Drawing]:
 
 def _genes(result: ComparisonResult) -> list[Drawing]:
     """The genes that vary most in the real test cells."""
-    real = result.test.subset(c for c in result.test.conditions() if not c.is_control)
+    real = result.test.perturbed()
     variance = group_moments(real.x, np.zeros(real.n_cells, dtype=np.int64), 1).variance[0]
     top = [real.genes[i] for i in np.argsort(-variance, kind="stable")[:GENES_SHOWN]]
     made = {name: cells for name, cells in result.generated.items() if name not in {REAL, NULL}}
