@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -28,7 +29,7 @@ COMMANDS = {
     "world": [WORLD, f"benchmark --data {{out}}/world.h5ad --split unseen-context,unseen-pair {BASELINES}"],
     "networks": [
         WORLD,
-        "split --data {out}/world.h5ad --kind unseen-context --context C1 --out {out}/split.json",
+        "split --data {out}/world.h5ad --kind unseen-context --context Line2 --out {out}/split.json",
         "compare --data {out}/world.h5ad --epochs 2 --latent 4 --out {out}/compare",
         "fit --data {out}/world.h5ad --split {out}/split.json --model CycSeq --model.num_epochs 2 --run {out}/run",
         "tune --data {out}/world.h5ad --split {out}/split.json --model Ridge --trials 12 --out {out}/tune",
@@ -86,7 +87,8 @@ def main() -> None:
             for name in options.only.split(","):
                 before = KEPT / revision / name
                 if not (before / "whole").is_file():
-                    before.mkdir(parents=True, exist_ok=True)
+                    shutil.rmtree(before, ignore_errors=True)
+                    before.mkdir(parents=True)
                     make_tables(old, name, before)
                     (before / "whole").touch()
                 (now / name).mkdir(parents=True)

@@ -13,9 +13,10 @@ pytest.importorskip("optuna", reason="tuning needs optuna: pip install 'cycseq[n
 from conftest import make_counts
 from cycseq.benchmarking.tuning import folds as folds_module
 from cycseq.benchmarking.tuning.folds import Fold, inner_folds
-from cycseq.benchmarking.tuning.search import _below_median, tune
+from cycseq.benchmarking.tuning.search import tune
 from cycseq.benchmarking.tuning.settings import TuneSettings
 from cycseq.benchmarking.tuning.spaces import SPACES, Range, defaults_in, space_of
+from cycseq.benchmarking.tuning.trials import Trial, propose
 from cycseq.cli import BAD_INPUT, SUCCESS, main
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import FileError, ModelError, SettingsError, SplitError
@@ -155,16 +156,20 @@ def test_the_best_is_best_and_hopeless_trials_stop_early(data, split, tmp_path):
 
 
 def test_an_undefined_score_does_not_end_pruning():
-    import optuna
-    from optuna.trial import TrialState, create_trial
+    space = {"n_components": Range(2, 50)}
+    trials = [Trial("failed", {"n_components": 2}, [{"mse_ratio": np.nan, "pearson_delta": 0.0}], reason="undefined")]
+    trials += [
+        Trial("complete", {"n_components": 3 + i}, [{"mse_ratio": value, "pearson_delta": 0.0}])
+        for i, value in enumerate((0.4, 0.5, 0.6, 0.7))
+    ]
 
-    study = optuna.create_study()
-    for value in (float("nan"), 0.4, 0.5, 0.6, 0.7):
-        state = TrialState.FAIL if np.isnan(value) else TrialState.COMPLETE
-        done = {"state": state, "intermediate_values": {0: value}}
-        study.add_trial(create_trial(**done, value=None if np.isnan(value) else value))
-    assert _below_median(study, RIDGE, [0.56])
-    assert not _below_median(study, RIDGE, [0.54])
+    def stops(value: float) -> bool:
+        proposal = propose(trials, RIDGE, space, {})
+        proposal.report(value, 0)
+        return proposal.should_prune()
+
+    assert stops(0.56)
+    assert not stops(0.54)
 
 
 def test_failed_trials_are_counted_and_reported(data, split, tmp_path, monkeypatch):

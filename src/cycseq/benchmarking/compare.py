@@ -114,7 +114,7 @@ def compare(
         data, data_path = published_data(as_log1p(data)), (out / DATA).resolve()
     (split,) = make_splits(data, SplitSettings(kind="random-cells", seed=seed))
     record = begin_record(data, [split], asdict(settings), data_path=data_path, command=command)
-    noted = {"seed": seed, "data_path": data_path, "command": command, "overwrite": overwrite}
+    noted: dict[str, Any] = {"seed": seed, "data_path": data_path, "command": command, "overwrite": overwrite}
     runs = {
         name: _fit(data, split, model, out / RUNS / name, **noted)
         for name, model in track(models.items(), "fitting", total=len(models))

@@ -23,7 +23,7 @@ from cycseq.data.either import Data
 from cycseq.errors import FileError, SettingsError
 from cycseq.io.files import alone, clear, write_text
 from cycseq.preparation.prepare import as_log1p, refuse_scaled
-from cycseq.run.facts import asked_otherwise
+from cycseq.run.facts import changed_settings
 from cycseq.score.ceiling import SPLIT_HALF
 from cycseq.score.certainty import COVERAGE, RELIABILITY
 from cycseq.score.evaluate import COLUMNS
@@ -146,7 +146,7 @@ def _check_folder(out: Path, asked: dict[str, Any], *, overwrite: bool) -> None:
             msg = f"{out} exists and is no benchmark: choose another --out, or say --overwrite true to write into it."
             raise FileError(msg)
         return
-    different = asked_otherwise(path, asked)
+    different = changed_settings(path, asked)
     if different and not overwrite:
         msg = (
             f"{out} holds a benchmark with other {', '.join(different)}: choose another --out, or say --overwrite true "

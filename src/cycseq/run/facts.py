@@ -43,8 +43,8 @@ def read_facts(folder: Path) -> dict[str, Any]:
     return facts
 
 
-def asked_otherwise(record: Path, asked: dict[str, Any]) -> list[str]:
-    """What of all that is asked the record of a table or a search says otherwise; everything, where it is damaged."""
+def changed_settings(record: Path, asked: dict[str, Any]) -> list[str]:
+    """The settings in which a benchmark or a search was begun otherwise; all of them where its record is damaged."""
     try:
         before = dict(parse_json(record.read_text(encoding="utf-8"))["asked"])
     except (ValueError, KeyError, TypeError):

@@ -10,17 +10,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from optuna.study import Study
 
 from cycseq.benchmarking.tuning.folds import METRICS
 from cycseq.benchmarking.tuning.settings import TuneSettings
 from cycseq.benchmarking.tuning.spaces import Range, Space, defaults_in
-from cycseq.benchmarking.tuning.store import finished
+from cycseq.benchmarking.tuning.trials import Trial
 from cycseq.errors import ModelError
 from cycseq.io.files import whole, write_text
 from cycseq.models import MODELS
-
-STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
 
 
 @dataclass(frozen=True)
@@ -74,39 +71,47 @@ class TuneResult:
             figure.savefig(part, dpi=150, format="png")
 
 
-def result_of(study: Study, settings: TuneSettings, space: Space, folds: Sequence[str], out: Path) -> TuneResult:
+def result_of(
+    trials: Sequence[Trial], settings: TuneSettings, space: Space, folds: Sequence[str], out: Path
+) -> TuneResult:
     """The tables, and the best of the complete trials; raises `ModelError` if there is none."""
-    done = finished(study)
-    found = [(n, t.user_attrs.get("scores", [])) for n, t in enumerate(done)]
-    long = [
+    by_fold = [
         {"trial": number, "fold": fold, "metric": metric, "value": scores[metric]}
-        for number, by_fold in found
-        for fold, scores in zip(folds, by_fold, strict=False)
+        for number, trial in enumerate(trials)
+        for fold, scores in zip(folds, trial.scores, strict=False)
         for metric in METRICS
     ]
-    rows = []
-    for number, by_fold in found:
-        trial = done[number]
-        means = {m: float(np.mean([scores[m] for scores in by_fold])) if by_fold else float("nan") for m in METRICS}
-        row = {"trial": number, "state": STATES[trial.state.name], "objective": settings.value(**means)}
-        told = {name: trial.user_attrs[name] for name in ("seconds", "reason")}
-        rows.append({**row, "folds": len(by_fold), **means, **told, **trial.params})
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame([_row(number, trial, settings) for number, trial in enumerate(trials)])
     complete = table[table["state"] == "complete"]
     if complete.empty:
         msg = f"all {len(table)} trials of {settings.model} failed: {table['reason'].iloc[-1]}"
         raise ModelError(msg)
     sign = -1.0 if settings.direction == "maximize" else 1.0
     best = int(complete["trial"].iloc[int(np.argmin(sign * complete["objective"]))])
-    params = done[best].params
-    of_defaults = len(defaults_in(settings.model, space)) == len(space) and table.loc[0, "state"] == "complete"
+    params = trials[best].params
+    of_defaults = len(defaults_in(settings.model, space)) == len(space) and trials[0].state == "complete"
     return TuneResult(
         folder=out,
         settings=settings,
         trials=table,
-        folds=pd.DataFrame(long, columns=["trial", "fold", "metric", "value"]),
+        folds=pd.DataFrame(by_fold, columns=["trial", "fold", "metric", "value"]),
         best={n: params[n] if isinstance(space[n], Range) else json.loads(params[n]) for n in space},
         best_trial=best,
         best_value=float(table["objective"].iloc[best]),
         default_value=float(table["objective"].iloc[0]) if of_defaults else None,
     )
+
+
+def _row(number: int, trial: Trial, settings: TuneSettings) -> dict[str, Any]:
+    """A trial's row of the table."""
+    means = {m: float(np.mean([s[m] for s in trial.scores])) if trial.scores else float("nan") for m in METRICS}
+    return {
+        "trial": number,
+        "state": trial.state,
+        "objective": settings.value(**means),
+        "folds": len(trial.scores),
+        **means,
+        "seconds": trial.seconds,
+        "reason": trial.reason,
+        **trial.params,
+    }

@@ -6,43 +6,30 @@ import json
 import shutil
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cycseq.errors import CycseqError, FileError, MissingPackageError, ModelError, SettingsError
-
-try:
-    import optuna  # noqa: F401  before the files that take names from it, so that one line says what is missing
-except ModuleNotFoundError as err:
-    missing = "cycseq tune needs optuna, which is not installed: pip install 'cycseq[networks]'."
-    raise MissingPackageError(missing) from err
-
-from optuna.samplers import TPESampler
-from optuna.study import Study
-from optuna.trial import Trial, TrialState
-
 from cycseq.benchmarking.tuning.folds import Fold, inner_folds
 from cycseq.benchmarking.tuning.result import TuneResult, result_of
 from cycseq.benchmarking.tuning.settings import TuneSettings
-from cycseq.benchmarking.tuning.spaces import Range, Space, as_text, defaults_in, described, space_of
-from cycseq.benchmarking.tuning.store import finished, open_study
+from cycseq.benchmarking.tuning.spaces import Range, Space, defaults_in, described, space_of
+from cycseq.benchmarking.tuning.trials import State, Trial, propose, running_means
 from cycseq.data.dataset import PerturbationData
+from cycseq.errors import CycseqError, FileError, ModelError, SettingsError
 from cycseq.io.files import alone, write_text
 from cycseq.io.progress import track
+from cycseq.io.untrusted import as_file_error, read_json
 from cycseq.models import build_model
-from cycseq.run.facts import asked_otherwise
+from cycseq.run.facts import changed_settings
 from cycseq.run.record import environment
 from cycseq.split.base import Split
 
-RECORD, JOURNAL, TRIALS, FOLDS = "tune.json", "trials.journal", "trials.csv", "folds.csv"
-RANDOM_TRIALS = 8
-"""Trials at random before the sampler (TPE) learns from what was found."""
-FULL_TRIALS = 4
-"""Trials that come as far as a fold before a later one may be stopped there."""
+RECORD, TRIALS, FOLDS = "tune.json", "trials.csv", "folds.csv"
 HOPELESS = 3
 """Trials that all fail before the search is given up."""
 
@@ -52,9 +39,10 @@ def tune(
 ) -> TuneResult:
     """Choose a model's settings by nested validation within the training part of a split.
 
-    Optuna's TPE (Bergstra 2011) proposes, the median rule prunes: after a fold, a trial whose mean so far is worse
-    than the median of earlier trials at that fold stops. A failed trial counts and is reported. Called again with
-    the same folder, it goes on up to ``settings.trials``, with the same results as a search that was not interrupted.
+    Optuna's TPE (Bergstra 2011) proposes and its median rule (Golovin 2017) prunes: a trial stops after a fold where its
+    best mean so far is worse than the median of earlier trials at that fold. A failed trial counts and is reported. Called
+    again with the same folder, the search resumes up to ``settings.trials``, with the same results as one that was not
+    interrupted.
 
     Parameters
     ----------
@@ -65,7 +53,7 @@ def tune(
     settings
         Model, trials, objective, ranges.
     out
-        Folder of the search: `tune.json`, `trials.journal` (Optuna's own file), `trials.csv`, `folds.csv`.
+        Folder of the search: `tune.json` (what was asked, and every trial), `trials.csv`, `folds.csv`.
     overwrite
         Begin anew where the folder holds a search with other settings or data.
 
@@ -85,12 +73,18 @@ def tune(
     asked = _asked(split, settings, space, folds)
     with alone(out):
         _check_folder(out, asked, overwrite=overwrite)
-        write_text(out / RECORD, json.dumps({"asked": asked, **environment()}, indent=1), overwrite=True)
-        study = open_study(out / JOURNAL, settings.direction)
-        for number in track(range(len(finished(study)), settings.trials), "Trials"):
-            _try(study, number, settings, space, folds)
-            _give_up_if_hopeless(study, settings.model)
-        result = result_of(study, settings, space, [fold.split.name for fold in folds], out)
+        trials = _read_trials(out / RECORD)
+        record = {"asked": asked, **environment()}
+        for number in track(range(len(trials), settings.trials), "Trials"):
+            trials.append(_try(trials, settings, space, folds))
+            kept = {**record, "trials": [asdict(trial) for trial in trials]}
+            write_text(out / RECORD, json.dumps(kept, indent=1), overwrite=True)
+            if number + 1 >= HOPELESS and all(trial.reason for trial in trials):
+                msg = (
+                    f"all {len(trials)} trials of {settings.model} failed, the last one as follows: {trials[-1].reason}"
+                )
+                raise ModelError(msg)
+        result = result_of(trials, settings, space, [fold.split.name for fold in folds], out)
         for name, table in ((TRIALS, result.trials), (FOLDS, result.folds)):
             write_text(out / name, table.to_csv(index=False), overwrite=True)
     return result
@@ -117,7 +111,7 @@ def _check_folder(out: Path, asked: dict[str, Any], *, overwrite: bool) -> None:
             msg = f"{out} exists and holds no search of cycseq tune: choose another --out."
             raise FileError(msg)
         return
-    different = asked_otherwise(path, asked)
+    different = changed_settings(path, asked)
     if different and not overwrite:
         msg = (
             f"{out} holds a search with other {', '.join(different)}: choose another --out, or say --overwrite true to "
@@ -128,73 +122,38 @@ def _check_folder(out: Path, asked: dict[str, Any], *, overwrite: bool) -> None:
         shutil.rmtree(out)
 
 
-def _try(study: Study, number: int, settings: TuneSettings, space: Space, folds: Sequence[Fold]) -> None:
-    """One trial: the defaults first; then what the sampler says, with a random state that the number fixes."""
-    seed = int(np.random.default_rng([settings.seed, 6, number]).integers(2**31))
-    study.sampler = TPESampler(n_startup_trials=RANDOM_TRIALS, seed=seed)
-    if number == 0:
-        own = defaults_in(settings.model, space)
-        study.enqueue_trial({n: v if isinstance(space[n], Range) else as_text(v) for n, v in own.items()})
-    trial = study.ask()
-    values = {name: _suggested(trial, name, range_) for name, range_ in space.items()}
-    started, state, reason = time.perf_counter(), TrialState.COMPLETE, ""
-    done: list[dict[str, float]] = []
-    running: list[float] = []
+def _read_trials(path: Path) -> list[Trial]:
+    """The trials of an earlier call."""
+    if not path.is_file():
+        return []
+    cure = f"Remove {path.parent} to begin anew."
+    with as_file_error(path, cure):
+        return [Trial(**trial) for trial in read_json(path, cure).get("trials", [])]
+
+
+def _try(trials: Sequence[Trial], settings: TuneSettings, space: Space, folds: Sequence[Fold]) -> Trial:
+    """One more trial, fold by fold, until it has ended, is pruned or fails."""
+    proposal = propose(trials, settings, space, defaults_in(settings.model, space))
+    values = {n: v if isinstance(space[n], Range) else json.loads(v) for n, v in proposal.params.items()}
+    same = [trial.scores for trial in trials if trial.params == proposal.params and not trial.reason]
+    known: list[dict[str, float]] = max(same, key=len, default=[])
+    started, pruned, reason = time.perf_counter(), False, ""
+    scores: list[dict[str, float]] = []
     try:
-        for step, scores in enumerate(_scores(study, trial, settings, values, folds)):
-            done.append(scores)
-            trial.set_user_attr("scores", done)
-            running.append(settings.value(**scores))
-            trial.report(float(np.mean(running)), step)
-            if step + 1 < len(folds) and _below_median(study, settings, running):
-                state = TrialState.PRUNED
+        for step, fold in enumerate(folds):
+            model = build_model(settings.model, values)
+            scores.append(known[step] if step < len(known) else fold.scores(model, settings.seed))
+            proposal.report(running_means(scores, settings)[-1], step)
+            pruned = step + 1 < len(folds) and proposal.should_prune()
+            if pruned:
                 break
     except CycseqError as err:
         reason = str(err)
     except Exception as err:  # noqa: BLE001  (one broken trial must not cost the others; it is reported by name)
         where = traceback.extract_tb(err.__traceback__)[-1]
         reason = f"{type(err).__name__}: {err} ({Path(where.filename).name}, line {where.lineno})"
-    if not reason and not np.isfinite(running).all():
+    if not reason and not np.isfinite(running_means(scores, settings)).all():
         reason = f"{settings.objective} is undefined in an inner fold"
-    trial.set_user_attr("seconds", round(time.perf_counter() - started, 2))
-    trial.set_user_attr("reason", reason)
-    if reason:
-        study.tell(trial, state=TrialState.FAIL)
-    else:
-        study.tell(trial, None if state == TrialState.PRUNED else float(np.mean(running)), state=state)
-
-
-def _below_median(study: Study, settings: TuneSettings, running: Sequence[float]) -> bool:
-    """The median rule (Golovin 2017): whether the mean so far is worse than the median of earlier trials' at this fold.
-
-    Optuna's own pruner compares the best of a trial's means so far, which an easy first fold would flatter.
-    """
-    step, sign = len(running) - 1, 1.0 if settings.direction == "minimize" else -1.0
-    reported = [t.intermediate_values.get(step, np.nan) for t in finished(study)]
-    others = [sign * value for value in reported if np.isfinite(value)]
-    return len(others) >= FULL_TRIALS and sign * float(np.mean(running)) > float(np.median(others))
-
-
-def _scores(
-    study: Study, trial: Trial, settings: TuneSettings, values: dict[str, Any], folds: Sequence[Fold]
-) -> Iterator[dict[str, float]]:
-    """The scores fold by fold; those of an earlier trial with the same settings are not computed again."""
-    same = [t for t in finished(study) if t.params == trial.params and not t.user_attrs["reason"]]
-    known: list[dict[str, float]] = max((t.user_attrs["scores"] for t in same), key=len, default=[])
-    for step, fold in enumerate(folds):
-        yield known[step] if step < len(known) else fold.scores(build_model(settings.model, values), settings.seed)
-
-
-def _suggested(trial: Trial, name: str, range_: Any) -> Any:
-    if not isinstance(range_, Range):
-        return json.loads(trial.suggest_categorical(name, [as_text(value) for value in range_.values]))
-    if range_.whole:
-        return trial.suggest_int(name, int(range_.low), int(range_.high), log=range_.log)
-    return trial.suggest_float(name, range_.low, range_.high, log=range_.log)
-
-
-def _give_up_if_hopeless(study: Study, model: str) -> None:
-    reasons = [trial.user_attrs["reason"] for trial in finished(study)]
-    if len(reasons) >= HOPELESS and all(reasons):
-        msg = f"all {len(reasons)} trials of {model} failed, the last one as follows: {reasons[-1]}"
-        raise ModelError(msg)
+    seconds = round(time.perf_counter() - started, 2)
+    state: State = "failed" if reason else "pruned" if pruned else "complete"
+    return Trial(state, proposal.params, scores, seconds, reason)

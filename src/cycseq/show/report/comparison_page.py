@@ -155,7 +155,7 @@ def _table(result: ComparisonResult, family: Family) -> dict[str, Any]:
 def _best(metric: str, values: pd.Series) -> str:
     if metric == HIGHEST or not values.notna().any():
         return ""
-    return str(values.index[np.nanargmin(badness(metric, values))])
+    return str(list(values.index)[int(np.nanargmin(badness(metric, values)))])
 
 
 def _direction(metric: str) -> str:
