@@ -21,7 +21,7 @@ import pandas as pd
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA, KEPT = ROOT.parent / "shared" / "data", ROOT / "runs" / "same_numbers"
-WORLD = "simulate --contexts 4 --perturbations 8 --cells 3000 --genes 200 --seed 3 --out {out}/world.h5ad"
+WORLD = "simulate --contexts 4 --perturbations 8 --cells 1500 --genes 100 --seed 3 --out {out}/world.h5ad"
 BASELINES = "--models ContextAdditive,Ridge,Bilinear --seeds 1 --out {out}/{name}"
 COMMANDS = {
     "kang": [f"benchmark --data {DATA}/kang2018_pbmc_ifnb.h5ad {BASELINES}"],
@@ -30,8 +30,8 @@ COMMANDS = {
     "networks": [
         WORLD,
         "split --data {out}/world.h5ad --kind unseen-context --context Line2 --out {out}/split.json",
-        "compare --data {out}/world.h5ad --epochs 2 --latent 4 --out {out}/compare",
-        "fit --data {out}/world.h5ad --split {out}/split.json --model CycSeq --model.num_epochs 2 --run {out}/run",
+        "compare --data {out}/world.h5ad --epochs 1 --latent 4 --out {out}/compare",
+        "fit --data {out}/world.h5ad --split {out}/split.json --model CycSeq --model.num_epochs 1 --run {out}/run",
         "tune --data {out}/world.h5ad --split {out}/split.json --model Ridge --trials 12 --out {out}/tune",
     ],
 }
@@ -81,7 +81,8 @@ def main() -> None:
     ).stdout.strip()
     different = 0
     with tempfile.TemporaryDirectory() as folder:
-        old, now = Path(folder) / "old", Path(folder) / "now"
+        old, new, now = (Path(folder) / name for name in ("old", "new", "now"))
+        shutil.copytree(ROOT / "src", new / "src")  # so that the tree may change meanwhile
         subprocess.run([*git, "worktree", "add", "-q", "--detach", str(old), revision], check=True)
         try:
             for name in options.only.split(","):
@@ -92,7 +93,7 @@ def main() -> None:
                     make_tables(old, name, before)
                     (before / "whole").touch()
                 (now / name).mkdir(parents=True)
-                make_tables(ROOT, name, now / name)
+                make_tables(new, name, now / name)
                 for table, (size, differ) in count_differences(before, now / name).items():
                     print(f"{name}: {table}: {differ:,} of {size:,} values differ", flush=True)
                     different += differ
