@@ -19,9 +19,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from cycseq.benchmarking.benchmark import benchmark
 from cycseq.benchmarking.choices import BASELINES
 from cycseq.benchmarking.settings import BenchmarkSettings
-from cycseq.benchmarking.table import benchmark
 from cycseq.data.dataset import PerturbationData
 from cycseq.errors import CycseqError
 from cycseq.models import MODELS

@@ -24,7 +24,12 @@ NETWORKS = (
 )
 IMPORTED = (
     *("cycseq.cli", "cycseq.commands.cells", "cycseq.commands.predictions", "cycseq.commands.repetition"),
-    *("cycseq.commands.scores", "cycseq.benchmarking.table", "cycseq.formats.pieces", "cycseq.models.baselines.ridge"),
+    *(
+        "cycseq.commands.scores",
+        "cycseq.benchmarking.benchmark",
+        "cycseq.formats.pieces",
+        "cycseq.models.baselines.ridge",
+    ),
     *("cycseq.preparation.prepare", "cycseq.run.fitting", "cycseq.show.report.page", "cycseq.split.make"),
     *("anndata.experimental", "rich.table", "zarr"),
 )

@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 
 from cycseq.benchmarking import work
-from cycseq.benchmarking.cell import Cell
-from cycseq.benchmarking.result import BenchmarkResult, open_benchmark
+from cycseq.benchmarking.benchmark import benchmark
+from cycseq.benchmarking.result import Cell
 from cycseq.benchmarking.settings import BenchmarkSettings
-from cycseq.benchmarking.table import benchmark
+from cycseq.benchmarking.tables import BenchmarkResult, open_benchmark
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import CycseqError, FileError, SettingsError
 from cycseq.models import build_model

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from cycseq.benchmarking import work
-from cycseq.benchmarking.result import open_benchmark
+from cycseq.benchmarking.benchmark import benchmark
 from cycseq.benchmarking.settings import BenchmarkSettings
-from cycseq.benchmarking.table import benchmark
+from cycseq.benchmarking.tables import open_benchmark
 from cycseq.models import build_model
 from cycseq.preparation.merge import join
 from cycseq.preparation.prepare import prepare

@@ -25,9 +25,9 @@ from distributed.client import default_client
 
 import cycseq.matrix.cluster
 from cycseq.benchmarking import on_cluster
-from cycseq.benchmarking.cell import Cell
+from cycseq.benchmarking.benchmark import benchmark
+from cycseq.benchmarking.result import Cell
 from cycseq.benchmarking.settings import BenchmarkSettings
-from cycseq.benchmarking.table import benchmark
 from cycseq.cli import BAD_INPUT, main
 from cycseq.data.dataset import PerturbationData
 from cycseq.errors import CycseqError, MissingPackageError, SettingsError

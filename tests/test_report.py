@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cycseq.benchmarking.result import BenchmarkResult, open_benchmark
+from cycseq.benchmarking.benchmark import benchmark
 from cycseq.benchmarking.settings import BenchmarkSettings
-from cycseq.benchmarking.table import benchmark
+from cycseq.benchmarking.tables import BenchmarkResult, open_benchmark
 from cycseq.commands.benchmark import configure
 from cycseq.commands.parser import parse
 from cycseq.data.dataset import PerturbationData

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cycseq.benchmarking.result import open_benchmark
+from cycseq.benchmarking.benchmark import benchmark
 from cycseq.benchmarking.settings import BenchmarkSettings
-from cycseq.benchmarking.table import benchmark
+from cycseq.benchmarking.tables import open_benchmark
 from cycseq.cli import main
 from cycseq.data.dataset import PerturbationData
 from cycseq.score.reproducibility import COLUMNS, reproducibility, reproducible_rows

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cycseq.benchmarking.benchmark import benchmark
 from cycseq.benchmarking.settings import BenchmarkSettings
-from cycseq.benchmarking.table import benchmark
 from cycseq.cli import BAD_INPUT, SUCCESS, main
 from cycseq.data.condition import Condition
 from cycseq.data.effects import Effects

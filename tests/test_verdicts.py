@@ -13,9 +13,9 @@ import scipy.sparse as sp
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cycseq.benchmarking.result import BenchmarkResult
+from cycseq.benchmarking.benchmark import benchmark
 from cycseq.benchmarking.settings import BenchmarkSettings
-from cycseq.benchmarking.table import benchmark
+from cycseq.benchmarking.tables import BenchmarkResult
 from cycseq.data.dataset import PerturbationData
 from cycseq.score.contexts import by_context
 from cycseq.score.metrics import METRICS

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from target import Take, Target, attempt, check_sound, scratch
 
-from cycseq.benchmarking.cell import Cell
-from cycseq.benchmarking.result import open_benchmark
+from cycseq.benchmarking.result import Cell
+from cycseq.benchmarking.tables import open_benchmark
 from cycseq.benchmarking.tuning.spaces import space_of
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.io.checksums import write_checksums

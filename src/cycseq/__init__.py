@@ -9,9 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cycseq.benchmarking.benchmark import benchmark
     from cycseq.benchmarking.compare import compare
     from cycseq.benchmarking.settings import BenchmarkSettings, CompareSettings
-    from cycseq.benchmarking.table import benchmark
     from cycseq.benchmarking.tuning.search import tune
     from cycseq.benchmarking.tuning.settings import TuneSettings
     from cycseq.data.dataset import Condition, PerturbationData
@@ -47,7 +47,7 @@ _WHERE = {
         "BenchmarkSettings",
         "CompareSettings",
     ),
-    "cycseq.benchmarking.table": ("benchmark",),
+    "cycseq.benchmarking.benchmark": ("benchmark",),
     "cycseq.benchmarking.tuning.search": ("tune",),
     "cycseq.benchmarking.tuning.settings": ("TuneSettings",),
     "cycseq.data.dataset": (

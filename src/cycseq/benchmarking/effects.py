@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cycseq.benchmarking.cell import Cell
+from cycseq.benchmarking.result import Cell
 from cycseq.data.condition import Condition
 from cycseq.data.effects import Effects
 from cycseq.data.usual_names import CONTROL

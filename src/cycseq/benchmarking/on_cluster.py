@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
-from cycseq.benchmarking.cell import Cell
+from cycseq.benchmarking.result import Cell
 from cycseq.benchmarking.work import Failure, Unit, failure, kept, outcomes, real_side
 from cycseq.data.either import Data
 from cycseq.errors import CycseqError

@@ -13,8 +13,8 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
-from cycseq.benchmarking.cell import NO_MEANS, Cell
 from cycseq.benchmarking.effects import model_result, real_result, reference_of_effects
+from cycseq.benchmarking.result import NO_MEANS, Cell
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.either import Data
 from cycseq.data.usual_names import CONTROL

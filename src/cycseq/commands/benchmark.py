@@ -28,7 +28,7 @@ def configure(parser: Parser, _words: list[str]) -> None:
 
 def run(options: Namespace) -> None:
     """Compute what is missing, print the headline, write the report."""
-    from cycseq.benchmarking.table import benchmark
+    from cycseq.benchmarking.benchmark import benchmark
     from cycseq.commands.cells import read_data
     from cycseq.commands.scores import headline, with_coverage
     from cycseq.score.ceiling import WRONG_TARGET

@@ -23,7 +23,7 @@ def configure(parser: Parser, _words: list[str]) -> None:
 
 def run(options: Namespace) -> int:
     """Repeat, compare, and say what differs; 1 if anything does."""
-    from cycseq.benchmarking.result import RECORD
+    from cycseq.benchmarking.tables import RECORD
     from cycseq.commands.repetition import repeated_benchmark, repeated_run
 
     folder: Path = options.folder

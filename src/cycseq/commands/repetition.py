@@ -7,7 +7,7 @@ import shutil
 from argparse import Namespace
 from pathlib import Path
 
-from cycseq.benchmarking.result import LATER, TABLES, open_benchmark
+from cycseq.benchmarking.tables import LATER, TABLES, open_benchmark
 from cycseq.commands import run_command
 from cycseq.errors import FileError, SettingsError
 from cycseq.io.files import check_output

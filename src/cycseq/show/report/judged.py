@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from cycseq.benchmarking.result import BenchmarkResult
+from cycseq.benchmarking.tables import BenchmarkResult
 from cycseq.score.contexts import ContextVerdict, by_context
 from cycseq.score.metrics import METRICS
 from cycseq.score.verdicts import Judgement, judge

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from cycseq.benchmarking.result import BenchmarkResult, open_benchmark
+from cycseq.benchmarking.tables import BenchmarkResult, open_benchmark
 from cycseq.errors import FileError, SettingsError
 from cycseq.io.files import check_output, existing_file, write_text
 from cycseq.io.untrusted import as_file_error, cycseq_command

@@ -12,7 +12,7 @@ import pandas as pd
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from cycseq.benchmarking.result import BenchmarkResult
+from cycseq.benchmarking.tables import BenchmarkResult
 from cycseq.data.dataset import Condition
 from cycseq.data.usual_names import CONTROL
 from cycseq.matrix.arrays import Profile

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from cycseq.benchmarking.result import BenchmarkResult
+from cycseq.benchmarking.tables import BenchmarkResult
 from cycseq.models import MODELS, reference
 from cycseq.score.intervals import ENOUGH
 from cycseq.score.metrics import METRICS

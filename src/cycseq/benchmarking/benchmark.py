@@ -11,12 +11,12 @@ from typing import Any
 
 import pandas as pd
 
-from cycseq.benchmarking.cell import Cell, cell_path
 from cycseq.benchmarking.choices import BASELINES, chosen_models, chosen_splits, everything_asked
 from cycseq.benchmarking.engines import computed
 from cycseq.benchmarking.record import begin_record, write_tables
-from cycseq.benchmarking.result import CELLS, OF_CELL, OF_REPRODUCIBLE, RECORD, SKIPPED, TABLES, BenchmarkResult
+from cycseq.benchmarking.result import Cell, cell_path
 from cycseq.benchmarking.settings import BenchmarkSettings
+from cycseq.benchmarking.tables import CELLS, OF_CELL, OF_REPRODUCIBLE, RECORD, SKIPPED, TABLES, BenchmarkResult
 from cycseq.benchmarking.work import PIECE, Failure, Task, Unit
 from cycseq.data.effects import Effects
 from cycseq.data.either import Data

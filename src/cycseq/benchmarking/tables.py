@@ -1,0 +1,130 @@
+"""A finished benchmark: its record and tables, as they lie in its folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cycseq.benchmarking.result import Cell
+from cycseq.benchmarking.work import Failure
+from cycseq.errors import DataError, FileError
+from cycseq.io.checksums import sha256
+from cycseq.io.untrusted import as_file_error, our_command, read_json
+from cycseq.run.tables import read_table
+from cycseq.score.certainty import COVERAGE, RELIABILITY
+from cycseq.score.reproducibility import COLUMNS as REPRODUCIBILITY
+from cycseq.score.reproducibility import reproducible_rows
+from cycseq.score.summary import paired_differences, summarize_scores
+
+CELLS, RECORD = "cells", "benchmark.json"
+TABLES = ("metrics", "summary", "differences", "skipped", "reproducibility", "coverage", "reliability")
+LATER = ("reproducibility", "coverage", "reliability")
+"""Which older versions did not write."""
+OF_CELL = ("model", "split", "seed")
+OF_REPRODUCIBLE = "summary_reproducible.csv"
+"""As `summary`, of the reproducible conditions alone."""
+SKIPPED = (*OF_CELL, "reason")
+
+
+@dataclass(frozen=True)
+class BenchmarkResult:
+    """A finished benchmark and its folder."""
+
+    folder: Path
+    record: dict[str, Any]
+    """What `benchmark.json` says: settings, data, splits, models, versions, times."""
+    metrics: pd.DataFrame
+    """Tidy: model, split, seed, context, perturbation, metric, value."""
+    summary: pd.DataFrame
+    """As of `summarise`: one row per kind of split, metric and model."""
+    differences: pd.DataFrame
+    """As of `paired_differences`: every model against every baseline."""
+    skipped: pd.DataFrame
+    """Models that do not apply to a split: model, split, seed, reason."""
+    reproducibility: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(REPRODUCIBILITY)))
+    """As of `cycseq.score.reproducibility`, of all conditions of the data; older versions wrote none."""
+    coverage: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=[*OF_CELL, *COVERAGE]))
+    """As of `cycseq.coverage_by_stratum`, of every model with a posterior, split and seed."""
+    reliability: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=[*OF_CELL, *RELIABILITY]))
+    """As of `cycseq.reliability`, of every model with a posterior, split, seed and context."""
+    failed: tuple[Failure, ...] = ()
+    """Cells of the table that broke; they are computed again when the benchmark is resumed."""
+
+    @property
+    def of_effects(self) -> bool:
+        """Whether effects of whole conditions were compared, and not cells."""
+        return bool(self.record["data"].get("kind") == "effects")
+
+    def cell(self, model: str, split: str) -> Cell | None:
+        """The first seed's cell of the table, with its means; None where there is none."""
+        for said in self.record["cells"]:
+            if (said["model"], said["split"], said["seed"]) == (model, split, 0):
+                return Cell.read(self.folder / CELLS / Path(said["file"]).name)
+        return None
+
+    def reproducible_alone(self) -> BenchmarkResult:
+        """The same benchmark over the conditions whose measured response is reproducible; its record says which.
+
+        Raises
+        ------
+        DataError
+            If no tested condition is, or an older version made the benchmark.
+        """
+        metrics = reproducible_rows(self.metrics, self.reproducibility)
+        tested = {tuple(pair) for split in self.record["splits"] for pair in split["test"]}
+        left = set(zip(metrics["context"], metrics["perturbation"], strict=True))
+        if not left:
+            msg = (
+                f"none of {len(tested)} tested conditions of {self.folder} has a reproducible response "
+                "(reproducibility.csv): leave out --stratum, or run the benchmark again if it has no such file."
+            )
+            raise DataError(msg)
+        splits = [
+            {**split, "test": [pair for pair in split["test"] if tuple(pair) in left]}
+            for split in self.record["splits"]
+        ]
+        baselines = self.record["baselines"]
+        differences = paired_differences(metrics, baselines=baselines)
+        return replace(
+            self,
+            record={
+                **self.record,
+                "splits": [split for split in splits if split["test"]],
+                "stratum": f"{len(left)} of {len(tested)} tested conditions, whose response is reproducible",
+            },
+            metrics=metrics,
+            summary=summarize_scores(metrics, baselines=baselines, differences=differences),
+            differences=differences,
+            coverage=self.coverage.iloc[:0],
+            reliability=self.reliability.iloc[:0],
+        )
+
+
+def open_benchmark(folder: Path) -> BenchmarkResult:
+    """A benchmark that was finished before, from its files.
+
+    Raises
+    ------
+    FileError
+        If the folder is no benchmark, or one that has not ended.
+    """
+    path = folder / RECORD
+    if not path.is_file():
+        msg = f"{folder} is no benchmark: it has no {RECORD}. Name the folder that cycseq benchmark --out wrote."
+        raise FileError(msg)
+    record = read_json(path, "Run the benchmark again with --overwrite true; finished cells are kept.")
+    if "seconds" not in record:
+        msg = f"the benchmark in {folder} has not ended: resume it with {our_command(record.get('command')) or 'the same command'}"
+        raise FileError(msg)
+    with as_file_error(path, "Run the same command again; finished cells are kept."):
+        for name, known in record.get("checksums", {}).items():  # older versions wrote none
+            if not (folder / name).is_file() or sha256(folder / name) != known:
+                msg = f"{folder / name} is missing, truncated or was altered: run the same command again; finished cells are kept."
+                raise FileError(msg)
+        names = [name for name in TABLES if name not in LATER or (folder / f"{name}.csv").is_file()]
+        tables = {name: read_table(folder / f"{name}.csv") for name in names}
+        failed = tuple(Failure(**failure) for failure in record["failed"])
+    return BenchmarkResult(folder, record, failed=failed, **tables)
