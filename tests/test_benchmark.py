@@ -13,7 +13,7 @@ import pytest
 
 from cycseq.benchmarking import work
 from cycseq.benchmarking.benchmark import benchmark
-from cycseq.benchmarking.result import Cell
+from cycseq.benchmarking.result import Result
 from cycseq.benchmarking.settings import BenchmarkSettings
 from cycseq.benchmarking.tables import BenchmarkResult, open_benchmark
 from cycseq.data.dataset import Condition, PerturbationData
@@ -144,7 +144,7 @@ def test_a_calibration_that_was_killed_loses_one_repeat(
     monkeypatch.setattr(work, "split_half_once", counting)
     with pytest.raises(KeyboardInterrupt):
         go(data, tmp_path / "out")
-    written = sorted((tmp_path / "out" / "cells").iterdir())
+    written = sorted((tmp_path / "out" / "results").iterdir())
     assert begun == [0, 1, 2, 3, 4]
     assert len(written) == 4
     written[1].write_bytes(written[1].read_bytes()[:100])  # what is damaged is computed again
@@ -154,12 +154,12 @@ def test_a_calibration_that_was_killed_loses_one_repeat(
     for name in ("metrics.csv", "summary.csv", "differences.csv"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     assert len(resumed.metrics) == len(whole.metrics)
-    assert all(path.suffix == ".npz" for path in (tmp_path / "out" / "cells").iterdir())
+    assert all(path.suffix == ".npz" for path in (tmp_path / "out" / "results").iterdir())
 
 
 def test_a_damaged_cell_is_computed_again(data: PerturbationData, tmp_path: Path, fitted: list[str]):
     first = go(data, tmp_path / "out")
-    victim = next((tmp_path / "out" / "cells").glob("ContextAdditive*.npz"))
+    victim = next((tmp_path / "out" / "results").glob("ContextAdditive*.npz"))
     victim.write_bytes(victim.read_bytes()[:200])
     fitted.clear()
     again = go(data, tmp_path / "out")
@@ -253,9 +253,9 @@ def test_a_cell_keeps_odd_names(tmp_path: Path):
          "metric": "mse", "value": [0.1, np.nan, -np.inf]}
     )  # fmt: skip
     conditions = tuple(Condition("CD14+ Mono", p) for p in scores["perturbation"])
-    cell = Cell("M", "s:CD14+ Mono", 0, scores, 1.5, "", conditions, np.ones((3, 4), dtype=np.float32))
+    cell = Result("M", "s:CD14+ Mono", 0, scores, 1.5, "", conditions, np.ones((3, 4), dtype=np.float32))
     cell.write(tmp_path / "cell.npz")
-    back = Cell.read(tmp_path / "cell.npz")
+    back = Result.read(tmp_path / "cell.npz")
     assert back is not None
     pd.testing.assert_frame_equal(back.scores, scores)
     assert back.conditions == conditions

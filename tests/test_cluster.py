@@ -26,7 +26,7 @@ from distributed.client import default_client
 import cycseq.matrix.cluster
 from cycseq.benchmarking import on_cluster
 from cycseq.benchmarking.benchmark import benchmark
-from cycseq.benchmarking.result import Cell
+from cycseq.benchmarking.result import Result
 from cycseq.benchmarking.settings import BenchmarkSettings
 from cycseq.cli import BAD_INPUT, main
 from cycseq.data.dataset import PerturbationData
@@ -193,14 +193,14 @@ def test_a_scheduler_that_goes_away_leaves_what_was_finished(
         settings = BenchmarkSettings(seeds=1, scheduler=own.scheduler_address)
         with pytest.raises(CycseqError, match=r"the Dask scheduler is gone.*run the same command again"):
             benchmark(data, settings, tmp_path / "out", evaluation=MEANS)
-    assert len(list((tmp_path / "out" / "cells").glob("*.npz"))) == 1
+    assert len(list((tmp_path / "out" / "results").glob("*.npz"))) == 1
 
 
 def test_killed_from_outside_it_leaves_no_workers_and_whole_cells(data: PerturbationData, tmp_path: Path):
     data.write(tmp_path / "data.h5ad")
     words = f"benchmark --data {tmp_path}/data.h5ad --models NoChange --seeds 5 --metrics means --out {tmp_path}/out"
     command = [sys.executable, "-m", "cycseq", *words.split(), "--scheduler", "local", "--jobs", "2"]
-    cells = tmp_path / "out" / "cells"
+    cells = tmp_path / "out" / "results"
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as parent:
         while parent.poll() is None and not list(cells.glob("*.npz")):
             time.sleep(0.05)
@@ -209,7 +209,7 @@ def test_killed_from_outside_it_leaves_no_workers_and_whole_cells(data: Perturba
     assert len(family) >= 2
     _, alive = psutil.wait_procs(family, timeout=20)
     assert not alive
-    finished = [Cell.read(path) for path in cells.glob("*.npz")]
+    finished = [Result.read(path) for path in cells.glob("*.npz")]
     assert finished
     assert None not in finished
 

@@ -196,7 +196,7 @@ def test_an_altered_cell_or_table_of_a_benchmark(lab: Path, tmp_path: Path, caps
     assert "metrics.csv is missing, truncated or was altered: run the same command again" in refused(
         f"report {tmp_path}/b --overwrite", capsys
     )
-    for cell in (tmp_path / "b" / "cells").glob("*.npz"):
+    for cell in (tmp_path / "b" / "results").glob("*.npz"):
         flipped(cell, cell.stat().st_size // 3)
     assert main(words.split()) == SUCCESS
     assert table.read_text() == content

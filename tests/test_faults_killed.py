@@ -61,7 +61,7 @@ def command(name: str, f: Path, out: Path) -> str:
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file but those that say when; of a benchmark its tables."""
     files = [p for p in folder.rglob("*") if p.is_file() and p.name not in NOT_COMPARED]
-    return {str(p.relative_to(folder)): p.read_bytes() for p in files if not {"tensorboard", "cells"} & set(p.parts)}
+    return {str(p.relative_to(folder)): p.read_bytes() for p in files if not {"tensorboard", "results"} & set(p.parts)}
 
 
 def check_the_same(name: str, lab: Path, out: Path) -> None:
@@ -163,7 +163,7 @@ def test_death_among_the_processes_of_a_benchmark(victim: str, lab: Path, tmp_pa
     words, said = command("benchmark", lab, tmp_path).replace("--seeds 2", "--seeds 4"), lab / "said" / "victim"
     process = started(f"{words} --jobs 2", said)
     workers = workers_of(process.pid)
-    while not list(tmp_path.glob("b/cells/*.npz")):
+    while not list(tmp_path.glob("b/results/*.npz")):
         time.sleep(0.05)
     if victim == "all by Ctrl-C":
         os.killpg(process.pid, signal.SIGINT)
@@ -175,11 +175,11 @@ def test_death_among_the_processes_of_a_benchmark(victim: str, lab: Path, tmp_pa
         lines = [line for line in said.with_suffix(".err").read_text().splitlines() if line.startswith("cycseq: ")]
         assert len(lines) == 1
         assert "a process of the benchmark was ended from outside" in lines[0]
-        assert "Finished cells of the table are kept" in lines[0]
+        assert "Finished results are kept" in lines[0]
     elif victim == "all by Ctrl-C":
         check_interrupted(process.exitcode or 0, said, tmp_path)
     assert all(gone(pid) for pid in workers)
-    kept = {p: p.read_bytes() for p in tmp_path.glob("b/cells/*.npz")}
+    kept = {p: p.read_bytes() for p in tmp_path.glob("b/results/*.npz")}
     assert kept
     assert run(words, lab / "said" / "again") == 0
     assert all(p.read_bytes() == content for p, content in kept.items())

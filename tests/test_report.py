@@ -26,7 +26,7 @@ from cycseq.score.settings import EvaluateSettings
 from cycseq.score.summary import paired_differences, summarize_scores
 from cycseq.score.verdicts import judge
 from cycseq.show.report.numbers import interval, listed, short
-from cycseq.show.report.page import _in_python, benchmark_page, write_report
+from cycseq.show.report.page import _in_python, benchmark_page, write_benchmark, write_report
 from cycseq.show.report.table import headline
 from cycseq.show.report.words import cannot_tell, methods
 from cycseq.split.make import make_splits
@@ -200,8 +200,10 @@ def test_a_call_from_python_is_repeated_by_a_command(folder: Path):
 
 
 def test_the_page_shows_the_wrong_target_and_the_sources_of_all_splits(small_data: PerturbationData, tmp_path: Path):
-    finished(small_data, tmp_path / "out", split=["random-cells", "unseen-context"])
+    result = finished(small_data, tmp_path / "out", split=["random-cells", "unseen-context"])
     path = write_report(tmp_path / "out")
+    held = write_benchmark(result, tmp_path / "held.html")
+    assert held.read_text() == path.read_text()  # the same from the tables in memory as from those in the folder
     text = Page(path).text
     assert "wrong target" in path.read_text()
     assert "ContextAdditive, shuffled" in text

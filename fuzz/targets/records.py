@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from target import Take, Target, attempt, check_sound, scratch
 
-from cycseq.benchmarking.result import Cell
+from cycseq.benchmarking.result import Result
 from cycseq.benchmarking.tables import open_benchmark
 from cycseq.benchmarking.tuning.spaces import space_of
 from cycseq.data.dataset import Condition, PerturbationData
@@ -55,7 +55,7 @@ def a_split() -> dict[str, Any]:
 
 A_RUN: dict[str, Any] = {"data": {"path": None, "hash": "x", "scale": "log1p"}, "model": "Ridge", "settings": {"strength": 1.0},
                          "seed": 0, "command": "cycseq fit", "created": "now", "versions": {"cycseq": "0"}}  # fmt: skip
-A_BENCHMARK: dict[str, Any] = {"seconds": 1.0, "failed": [], "command": "cycseq benchmark", "cells": [], "asked": {}}
+A_BENCHMARK: dict[str, Any] = {"seconds": 1.0, "failed": [], "command": "cycseq benchmark", "results": [], "asked": {}}
 
 
 def run_records(data: bytes, folder: Path) -> None:
@@ -94,12 +94,12 @@ def run_records(data: bytes, folder: Path) -> None:
             (folder / f"{name}.csv").write_text("model,split,seed,metric,value\n")
         attempt(open_benchmark, folder)
     else:
-        Cell.read(folder / kind)
+        Result.read(folder / kind)
 
 
 def _record_seeds() -> Sequence[bytes]:
     with scratch() as folder:
-        Cell("Ridge", "s", 0, pd.DataFrame({"metric": ["a"], "value": [1.0]}), 1.0).write(folder / "c.npz")
+        Result("Ridge", "s", 0, pd.DataFrame({"metric": ["a"], "value": [1.0]}), 1.0).write(folder / "c.npz")
         cell = (folder / "c.npz").read_bytes()
     texts = [
         json.dumps(a_split()),

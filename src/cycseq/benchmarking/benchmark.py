@@ -1,22 +1,22 @@
-"""The benchmark: which cells of the table are missing, who computes them, and the tables made of them."""
+"""`benchmark`: find the results that are missing, have them computed, and make the tables of all of them."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from cycseq.benchmarking.choices import BASELINES, chosen_models, chosen_splits, everything_asked
-from cycseq.benchmarking.engines import computed
+from cycseq.benchmarking.engines import compute_units
 from cycseq.benchmarking.record import begin_record, write_tables
-from cycseq.benchmarking.result import Cell, cell_path
+from cycseq.benchmarking.result import Result, result_path
 from cycseq.benchmarking.settings import BenchmarkSettings
-from cycseq.benchmarking.tables import CELLS, OF_CELL, OF_REPRODUCIBLE, RECORD, SKIPPED, TABLES, BenchmarkResult
+from cycseq.benchmarking.tables import KEYS, OF_REPRODUCIBLE, RECORD, RESULTS, SKIPPED, TABLES, BenchmarkResult
 from cycseq.benchmarking.work import PIECE, Failure, Task, Unit
 from cycseq.data.effects import Effects
 from cycseq.data.either import Data
@@ -65,7 +65,7 @@ def benchmark(
     data_path, command
         Noted, so that the report can say how to repeat it.
     overwrite
-        Whether a benchmark with other settings may be replaced; its cells that still hold are kept.
+        Whether a benchmark with other settings may be replaced; its results that still hold are kept.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def benchmark(
     models = chosen_models(settings, splits)
     asked = everything_asked(data, settings, evaluation, models, splits)
     with alone(out):
-        clear(out / CELLS)
+        clear(out / RESULTS)
         _check_folder(out, asked, overwrite=overwrite)
         record = begin_record(data, splits, asked, data_path=data_path, command=command) | {
             "splitting": json.loads(json.dumps(asdict(splitting or SplitSettings()), default=str)),
@@ -107,36 +107,18 @@ def benchmark(
         }
         write_text(out / RECORD, json.dumps(record, indent=1), overwrite=True)
 
-        tasks = {split.name: _tasks(out / CELLS, asked, settings, models, split) for split in splits}
-        missing = [
-            Unit(split, left, evaluation, settings.cells)
-            for split in splits
-            if (left := tuple(task for task in tasks[split.name] if Cell.read(task.path) is None))
-        ]
-        failed = computed(data, missing, settings.jobs, settings.scheduler)
-        paths = [task.path for split in splits for task in tasks[split.name]]
-        cells = {path.name: cell for path in paths if (cell := Cell.read(path)) is not None}
-        record |= {
-            "computed_now": sum(len(unit.tasks) for unit in missing),
-            "failed": [asdict(failure) for failure in failed],
-            "cells": [
-                {"file": name, "model": c.model, "split": c.split, "seed": c.seed, "seconds": round(c.seconds, 3)}
-                for name, c in cells.items()
-            ],
-        }
-        for stale in {*(out / CELLS).glob("*.npz"), *(out / CELLS).glob(f"*{PIECE}")} - set(paths):
-            stale.unlink()
+        units = [_unit(out / RESULTS, asked, settings, evaluation, split) for split in splits]
+        results, failed = _complete(out / RESULTS, data, units, settings, record)
         reproducibilities = (
             pd.DataFrame(columns=list(REPRODUCIBILITY))
             if isinstance(data, Effects)
             else reproducibility(as_log1p(data))
         )
-        result = _tabulate(out, record, list(cells.values()), reproducibilities, failed)
-        tables = {name: getattr(result, name) for name in TABLES}
-        strong = summarize_scores(reproducible_rows(result.metrics, reproducibilities), baselines=record["baselines"])
+        finished = _tabulate(out, record, results, reproducibilities, failed)
+        strong = summarize_scores(reproducible_rows(finished.metrics, reproducibilities), baselines=record["baselines"])
         write_text(out / OF_REPRODUCIBLE, strong.to_csv(index=False), overwrite=True)
-        write_tables(out / RECORD, record, tables, started=started)
-        return result
+        write_tables(out / RECORD, record, {name: getattr(finished, name) for name in TABLES}, started=started)
+        return finished
 
 
 def _check_folder(out: Path, asked: dict[str, Any], *, overwrite: bool) -> None:
@@ -150,35 +132,64 @@ def _check_folder(out: Path, asked: dict[str, Any], *, overwrite: bool) -> None:
     if different and not overwrite:
         msg = (
             f"{out} holds a benchmark with other {', '.join(different)}: choose another --out, or say --overwrite true "
-            f"to replace it (cells of the table that still hold are kept)."
+            f"to replace it (results that still hold are kept)."
         )
         raise SettingsError(msg)
 
 
-def _tasks(
-    folder: Path, asked: dict[str, Any], settings: BenchmarkSettings, models: Sequence[str], split: Split
-) -> list[Task]:
-    """Every cell of the split's table, its calibration first."""
+def _unit(
+    folder: Path, asked: dict[str, Any], settings: BenchmarkSettings, evaluation: EvaluateSettings, split: Split
+) -> Unit:
+    """Every result of a split, its calibration first."""
     common = {name: asked[name] for name in ("data", "cells", "evaluation", "cycseq")}
     common["split_digest"] = asked["splits"][split.name]
-    tasks = [Task(SPLIT_HALF, 0, cell_path(folder, SPLIT_HALF, split.name, 0, common))]
-    for model in models:
-        chosen = settings.model_settings.get(model, {})
+    tasks = [Task(SPLIT_HALF, 0, result_path(folder, SPLIT_HALF, split.name, 0, common))]
+    for model in asked["models"]:
         depends_on = {**common, "settings": asked["model_settings"].get(model, {})}
         for seed in range(settings.seeds):
-            path = cell_path(folder, model, split.name, seed, depends_on)
-            tasks.append(Task(model, seed, path, chosen))
-    return tasks
+            path = result_path(folder, model, split.name, seed, depends_on)
+            tasks.append(Task(model, seed, path, settings.model_settings.get(model, {})))
+    return Unit(split, tuple(tasks), evaluation, settings.cells)
+
+
+def _complete(
+    folder: Path, data: Data, units: Sequence[Unit], settings: BenchmarkSettings, record: dict[str, Any]
+) -> tuple[list[Result], tuple[Failure, ...]]:
+    """Read the results in the folder, compute the others and note all in the record; what belongs to no unit is removed."""
+    paths = [task.path for unit in units for task in unit.tasks]
+    results = {path: Result.read(path) for path in paths}
+    missing = [
+        replace(unit, tasks=tasks)
+        for unit in units
+        if (tasks := tuple(task for task in unit.tasks if results[task.path] is None))
+    ]
+    failed = compute_units(data, missing, settings.jobs, settings.scheduler)
+    results |= {task.path: Result.read(task.path) for unit in missing for task in unit.tasks}
+    for stale in {*folder.glob("*.npz"), *folder.glob(f"*{PIECE}")} - set(paths):
+        stale.unlink()
+    record |= {
+        "computed_now": sum(len(unit.tasks) for unit in missing),
+        "failed": [asdict(failure) for failure in failed],
+        "results": [
+            {"file": path.name, "model": r.model, "split": r.split, "seed": r.seed, "seconds": round(r.seconds, 3)}
+            for path, r in results.items()
+            if r is not None
+        ],
+    }
+    return [result for result in results.values() if result is not None], failed
 
 
 def _tabulate(
-    out: Path, record: dict[str, Any], cells: Sequence[Cell], reliabilities: pd.DataFrame, failed: tuple[Failure, ...]
+    out: Path,
+    record: dict[str, Any],
+    results: Sequence[Result],
+    reproducibilities: pd.DataFrame,
+    failed: tuple[Failure, ...],
 ) -> BenchmarkResult:
-    """The tables of the cells."""
-    scored = [cell.scores for cell in cells if len(cell.scores)]
-    metrics = pd.concat(scored, ignore_index=True) if scored else pd.DataFrame(columns=list(COLUMNS))
-    refused = [(c.model, c.split, c.seed, c.not_applicable) for c in cells if c.not_applicable]
+    """The tables of all results."""
+    metrics = _together(results, "scores", COLUMNS)
     differences = paired_differences(metrics, baselines=record["baselines"])
+    refused = [(r.model, r.split, r.seed, r.not_applicable) for r in results if r.not_applicable]
     return BenchmarkResult(
         folder=out,
         record=record,
@@ -186,16 +197,19 @@ def _tabulate(
         summary=summarize_scores(metrics, baselines=record["baselines"], differences=differences),
         differences=differences,
         skipped=pd.DataFrame(refused, columns=list(SKIPPED)),
-        reproducibility=reliabilities,
-        coverage=_of_cells(cells, "coverage", COVERAGE),
-        reliability=_of_cells(cells, "reliability", RELIABILITY),
+        reproducibility=reproducibilities,
+        coverage=_together(results, "coverage", [*KEYS, *COVERAGE]),
+        reliability=_together(results, "reliability", [*KEYS, *RELIABILITY]),
         failed=failed,
+        results=tuple(result for result in results if result.seed == 0),
     )
 
 
-def _of_cells(cells: Sequence[Cell], name: str, columns: Sequence[str]) -> pd.DataFrame:
-    """A table of every cell, under one another, with model, split and seed."""
-    keys = list(OF_CELL)
-    tables = [getattr(cell, name).assign(**{key: getattr(cell, key) for key in keys}) for cell in cells]
-    some = [one for one in tables if len(one)]
-    return pd.concat(some, ignore_index=True)[[*keys, *columns]] if some else pd.DataFrame(columns=[*keys, *columns])
+def _together(results: Sequence[Result], name: str, columns: Sequence[str]) -> pd.DataFrame:
+    """One table of every result, under one another, with model, split and seed."""
+    tables = [
+        table if name == "scores" else table.assign(**{key: getattr(result, key) for key in KEYS})
+        for result in results
+        if len(table := getattr(result, name))
+    ]
+    return pd.concat(tables, ignore_index=True)[[*columns]] if tables else pd.DataFrame(columns=[*columns])

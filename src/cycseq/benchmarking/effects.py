@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cycseq.benchmarking.result import Cell
+from cycseq.benchmarking.result import Result
 from cycseq.data.condition import Condition
 from cycseq.data.effects import Effects
 from cycseq.data.usual_names import CONTROL
@@ -32,7 +32,7 @@ def reference_of_effects(parts: EffectParts, evaluation: EvaluateSettings) -> Re
 
 def model_result(
     real: Reference, parts: EffectParts, split: Split, model: str, settings: dict[str, Any], *, seed: int
-) -> Cell:
+) -> Result:
     """Fit a model on the training effects, predict the tested ones and score them."""
     fitted = means_model(fit_parts(build_model(model, settings), parts, split, seed=seed))
     tested = [c for c in parts.test.conditions() if not c.is_control]
@@ -44,7 +44,7 @@ def model_result(
         tables.append(wrong_target(predicted, real, match=match, **record))
     conditions, means = _with_controls(predicted) if seed == 0 else ((), np.zeros((0, 0), dtype=np.float32))
     coverage, reliability = certainty_of_effects(predicted, parts.test)
-    return Cell(
+    return Result(
         **record,
         scores=pd.concat(tables, ignore_index=True),
         seconds=0.0,
@@ -55,10 +55,12 @@ def model_result(
     )
 
 
-def real_result(parts: EffectParts, split: Split) -> Cell:
+def real_result(parts: EffectParts, split: Split) -> Result:
     """The real effects, for figures; there are no cells to halve, and so no ceiling."""
     conditions, means = _with_controls(parts.test)
-    return Cell(SPLIT_HALF, split.name, 0, pd.DataFrame(columns=list(COLUMNS)), 0.0, conditions=conditions, means=means)
+    return Result(
+        SPLIT_HALF, split.name, 0, pd.DataFrame(columns=list(COLUMNS)), 0.0, conditions=conditions, means=means
+    )
 
 
 def _with_controls(effects: Effects) -> tuple[tuple[Condition, ...], np.ndarray]:

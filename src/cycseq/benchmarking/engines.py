@@ -1,6 +1,6 @@
-"""Who computes the missing cells of the table: this process, several of this machine, or the workers of a Dask cluster.
+"""Who computes the missing results: this process, several of this machine, or the workers of a Dask cluster.
 
-An engine takes units of work and yields what broke of each, as they end; what was computed is written by then.
+An engine takes units of work and yields the failures of each as they end; what was computed is written by then.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ WATCH = "cycseq-watch"
 """Name of the thread that looks whether the starter lives."""
 
 
-def computed(data: Data, units: Sequence[Unit], jobs: int, scheduler: str | None) -> tuple[Failure, ...]:
-    """Compute and write every task of the units; what broke is returned.
+def compute_units(data: Data, units: Sequence[Unit], jobs: int, scheduler: str | None) -> tuple[Failure, ...]:
+    """Compute and write every result of the units; failures are returned.
 
     Parameters
     ----------
@@ -67,16 +67,16 @@ def _in_processes(data: Data, units: Sequence[Unit], jobs: int) -> Iterator[list
 
     workers = Parallel(n_jobs=min(jobs, len(units)), return_as="generator_unordered", mmap_mode="c")
     try:
-        yield from workers(delayed(_computed_by_worker)(os.getpid(), data, unit) for unit in units)
+        yield from workers(delayed(_compute_on_worker)(os.getpid(), data, unit) for unit in units)
     except TerminatedWorkerError as err:
         msg = (
             f"a process of the benchmark was ended from outside, most often for want of memory: say fewer than --jobs "
-            f"{jobs}. Finished cells of the table are kept."
+            f"{jobs}. Finished results are kept."
         )
         raise CycseqError(msg) from err
 
 
-def _computed_by_worker(starter: int, data: Data, unit: Unit) -> list[Failure]:
+def _compute_on_worker(starter: int, data: Data, unit: Unit) -> list[Failure]:
     """`compute`, on a process that ends itself within a second where the one that started it was killed."""
 
     def watch() -> None:

@@ -1,7 +1,7 @@
-"""The cells of the table on the workers of a Dask cluster, some of which may be lost on the way.
+"""Results from the workers of a Dask cluster, some of which may be lost on the way.
 
-Dask would queue many cells on a worker, and blame them all where it dies. So a worker gets one cell at a time, and the
-data once, before its first; a cell whose worker is gone is computed by another.
+Dask would queue many tasks on a worker, and blame them all where it dies. So a worker gets one task at a time, and the
+data once, before its first; a task whose worker is gone is computed by another.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
-from cycseq.benchmarking.result import Cell
-from cycseq.benchmarking.work import Failure, Unit, failure, kept, outcomes, real_side
+from cycseq.benchmarking.result import Result
+from cycseq.benchmarking.work import Failure, Unit, failure, outcomes, real_side, write_result
 from cycseq.data.either import Data
 from cycseq.errors import CycseqError
 from cycseq.run.parts import Parts
 from cycseq.score.reference import Reference
 
-MOST_DEATHS = 3
-"""What so many workers died of is not tried again."""
+MAX_DEATHS = 3
+"""A task that so many workers died of is not tried again."""
 SECONDS_WITHOUT_WORKERS = 300
 """So long a cluster may be without any worker: a queue or a watchdog may start new ones."""
 SETTLING = 1.0
 """Seconds that a new worker is left alone: Dask starts none in place of one that dies in its first moment."""
 SECONDS_TO_FETCH = 300
-"""So long a finished cell may take from its worker to here."""
-KEPT = "Finished cells of the table are kept: run the same command again."
+"""So long a result may take from its worker to here."""
+KEPT = "Finished results are kept: run the same command again."
 
 
 def on_cluster(data: Data, units: Sequence[Unit], client: Any) -> Iterator[list[Failure]]:
@@ -42,13 +42,13 @@ def on_cluster(data: Data, units: Sequence[Unit], client: Any) -> Iterator[list[
             for unit, outcome in crew.ended():
                 (task,) = unit.tasks
                 if outcome is not None:
-                    yield kept(task, outcome)
+                    yield write_result(task, outcome)
                     continue
                 deaths[task.path.name] += 1
-                if deaths[task.path.name] < MOST_DEATHS:
+                if deaths[task.path.name] < MAX_DEATHS:
                     waiting.append(unit)
                     continue
-                said = f"{MOST_DEATHS} workers that computed it were ended, most often for want of memory"
+                said = f"{MAX_DEATHS} workers that computed it were ended, most often for want of memory"
                 yield [failure(unit, task, f"{said}: give them more, or choose fewer cells or genes")]
     except OSError as err:
         if err.errno is not None:  # a file here, and not the cluster
@@ -95,11 +95,11 @@ class _Crew:
                 future.add_done_callback(lambda _: self.woken.set())
                 self.running[address] = future, unit
 
-    def ended(self) -> list[tuple[Unit, Cell | Failure | None]]:
+    def ended(self) -> list[tuple[Unit, Result | Failure | None]]:
         """What has ended within a second: units with their outcome, or None where the worker was lost."""
         self.woken.wait(timeout=1.0)
         self.woken.clear()
-        workers, found = self._workers(), list[tuple[Unit, Cell | Failure | None]]()
+        workers, found = self._workers(), list[tuple[Unit, Result | Failure | None]]()
         for address, (future, unit) in list(self.running.items()):
             if address in workers and not future.done():
                 continue
@@ -156,7 +156,7 @@ def _forget() -> None:
     _AT_HAND.clear()
 
 
-def _on_worker(data: Data, unit: Unit, token: str) -> list[Cell | Failure]:
+def _on_worker(data: Data, unit: Unit, token: str) -> list[Result | Failure]:
     key = f"{token} {unit.split.name}"
     with _TURN:
         if key not in _AT_HAND:

@@ -1,4 +1,4 @@
-"""One finished cell of the table (a model on a split with a seed): one file, named by everything that it depends on."""
+"""One result (of a model on a split with a seed): one file, named by everything that it depends on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NO_MEANS = np.zeros((0, 0), dtype=np.float32)
 
 
 @dataclass(frozen=True)
-class Cell:
+class Result:
     """What was computed for one model, split and seed."""
 
     model: str
@@ -63,7 +63,7 @@ class Cell:
             np.savez_compressed(file, record=np.array(json.dumps(record)), means=self.means)
 
     @classmethod
-    def read(cls, path: Path) -> Cell | None:
+    def read(cls, path: Path) -> Result | None:
         """What `write` wrote; None where there is nothing, or nothing sound."""
         try:
             with open_npz(path) as file:
@@ -76,8 +76,8 @@ class Cell:
             return None
 
 
-def cell_path(folder: Path, model: str, split: str, seed: int, depends_on: dict[str, Any]) -> Path:
-    """Where the cell lies: a readable name with a hash of all that its values depend on."""
+def result_path(folder: Path, model: str, split: str, seed: int, depends_on: dict[str, Any]) -> Path:
+    """The file of a result: a readable name with a hash of all that its values depend on."""
     text = json.dumps({**depends_on, "model": model, "split": split, "seed": seed}, sort_keys=True, default=str)
     digest = blake2b(text.encode(), digest_size=8).hexdigest()
     readable = re.sub(r"[^\w.-]+", "-", f"{model}_{split}_{seed}")[:80]

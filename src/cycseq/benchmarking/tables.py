@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from cycseq.benchmarking.result import Cell
+from cycseq.benchmarking.result import Result
 from cycseq.benchmarking.work import Failure
 from cycseq.errors import DataError, FileError
 from cycseq.io.checksums import sha256
@@ -19,14 +19,14 @@ from cycseq.score.reproducibility import COLUMNS as REPRODUCIBILITY
 from cycseq.score.reproducibility import reproducible_rows
 from cycseq.score.summary import paired_differences, summarize_scores
 
-CELLS, RECORD = "cells", "benchmark.json"
+RESULTS, RECORD = "results", "benchmark.json"
 TABLES = ("metrics", "summary", "differences", "skipped", "reproducibility", "coverage", "reliability")
 LATER = ("reproducibility", "coverage", "reliability")
 """Which older versions did not write."""
-OF_CELL = ("model", "split", "seed")
+KEYS = ("model", "split", "seed")
 OF_REPRODUCIBLE = "summary_reproducible.csv"
 """As `summary`, of the reproducible conditions alone."""
-SKIPPED = (*OF_CELL, "reason")
+SKIPPED = (*KEYS, "reason")
 
 
 @dataclass(frozen=True)
@@ -46,23 +46,28 @@ class BenchmarkResult:
     """Models that do not apply to a split: model, split, seed, reason."""
     reproducibility: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(REPRODUCIBILITY)))
     """As of `cycseq.score.reproducibility`, of all conditions of the data; older versions wrote none."""
-    coverage: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=[*OF_CELL, *COVERAGE]))
+    coverage: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=[*KEYS, *COVERAGE]))
     """As of `cycseq.coverage_by_stratum`, of every model with a posterior, split and seed."""
-    reliability: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=[*OF_CELL, *RELIABILITY]))
+    reliability: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=[*KEYS, *RELIABILITY]))
     """As of `cycseq.reliability`, of every model with a posterior, split, seed and context."""
     failed: tuple[Failure, ...] = ()
-    """Cells of the table that broke; they are computed again when the benchmark is resumed."""
+    """Results that broke; they are computed again when the benchmark is resumed."""
+    results: tuple[Result, ...] = ()
+    """Those of the first seed with their means, where the benchmark still holds them."""
 
     @property
     def of_effects(self) -> bool:
         """Whether effects of whole conditions were compared, and not cells."""
         return bool(self.record["data"].get("kind") == "effects")
 
-    def cell(self, model: str, split: str) -> Cell | None:
-        """The first seed's cell of the table, with its means; None where there is none."""
-        for said in self.record["cells"]:
-            if (said["model"], said["split"], said["seed"]) == (model, split, 0):
-                return Cell.read(self.folder / CELLS / Path(said["file"]).name)
+    def result(self, model: str, split: str) -> Result | None:
+        """The first seed's result, with its means; None where there is none."""
+        for result in self.results:
+            if (result.model, result.split) == (model, split):
+                return result
+        for row in self.record["results"]:
+            if (row["model"], row["split"], row["seed"]) == (model, split, 0):
+                return Result.read(self.folder / RESULTS / Path(row["file"]).name)
         return None
 
     def reproducible_alone(self) -> BenchmarkResult:
@@ -115,16 +120,16 @@ def open_benchmark(folder: Path) -> BenchmarkResult:
     if not path.is_file():
         msg = f"{folder} is no benchmark: it has no {RECORD}. Name the folder that cycseq benchmark --out wrote."
         raise FileError(msg)
-    record = read_json(path, "Run the benchmark again with --overwrite true; finished cells are kept.")
+    record = read_json(path, "Run the benchmark again with --overwrite true; finished results are kept.")
     if "seconds" not in record:
         msg = f"the benchmark in {folder} has not ended: resume it with {our_command(record.get('command')) or 'the same command'}"
         raise FileError(msg)
-    with as_file_error(path, "Run the same command again; finished cells are kept."):
+    with as_file_error(path, "Run the same command again; finished results are kept."):
         for name, known in record.get("checksums", {}).items():  # older versions wrote none
             if not (folder / name).is_file() or sha256(folder / name) != known:
-                msg = f"{folder / name} is missing, truncated or was altered: run the same command again; finished cells are kept."
+                msg = f"{folder / name} is missing, truncated or was altered: run the same command again; finished results are kept."
                 raise FileError(msg)
         names = [name for name in TABLES if name not in LATER or (folder / f"{name}.csv").is_file()]
         tables = {name: read_table(folder / f"{name}.csv") for name in names}
         failed = tuple(Failure(**failure) for failure in record["failed"])
-    return BenchmarkResult(folder, record, failed=failed, **tables)
+    return BenchmarkResult(folder, record, failed=failed, results=(), **tables)

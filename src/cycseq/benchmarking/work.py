@@ -1,4 +1,4 @@
-"""The work of a benchmark: the missing cells of one split, with the real side computed once for all of them."""
+"""The work of a benchmark: the missing results of one split, with the real side computed once for all of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from cycseq.benchmarking.effects import model_result, real_result, reference_of_effects
-from cycseq.benchmarking.result import NO_MEANS, Cell
+from cycseq.benchmarking.result import NO_MEANS, Result
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.either import Data
 from cycseq.data.usual_names import CONTROL
@@ -32,17 +32,17 @@ from cycseq.score.reference import Reference
 from cycseq.score.settings import EvaluateSettings
 from cycseq.split.base import EffectParts, Split, SplitParts
 
-MOST_CELLS = 500
+MAX_CELLS = 500
 """Cells predicted for a condition, at most, where nothing else is said."""
 PIECE = ".piece"
 """Ending of a file that holds one repeat of a calibration."""
-MOST_VALUES = 64_000_000
+MAX_VALUES = 64_000_000
 """Values (cells x genes) that are predicted at once, where as many cells as are real are not more: 256 MB."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """One cell of the table that is still to be computed."""
+    """One result that is still to be computed."""
 
     model: str
     seed: int
@@ -62,7 +62,7 @@ class Unit:
 
 @dataclass(frozen=True)
 class Failure:
-    """A cell that broke in a way that nobody foresaw."""
+    """A result that broke in a way that nobody foresaw."""
 
     model: str
     split: str
@@ -72,13 +72,13 @@ class Failure:
 
 
 def compute(data: Data, unit: Unit) -> list[Failure]:
-    """Compute and write the unit's cells one by one; what breaks is returned, and the others go on."""
-    found = outcomes(*real_side(data, unit), unit, in_pieces=True)
-    return [failure for task, outcome in zip(unit.tasks, found, strict=True) for failure in kept(task, outcome)]
+    """Compute and write the unit's results one by one; failures are returned, and the others go on."""
+    tasks = zip(unit.tasks, outcomes(*real_side(data, unit), unit, in_pieces=True), strict=True)
+    return [failure for task, outcome in tasks for failure in write_result(task, outcome)]
 
 
-def kept(task: Task, outcome: Cell | Failure) -> list[Failure]:
-    """Write what was computed; what broke is returned."""
+def write_result(task: Task, outcome: Result | Failure) -> list[Failure]:
+    """Write a result; a failure is returned."""
     if isinstance(outcome, Failure):
         return [outcome]
     outcome.write(task.path)
@@ -92,10 +92,10 @@ def pieces(task: Task) -> list[Path]:
     return [task.path.with_suffix(f".{repeat}{PIECE}") for repeat in range(REPEATS if task.model == SPLIT_HALF else 0)]
 
 
-def outcomes(real: Reference, parts: Parts, unit: Unit, *, in_pieces: bool = False) -> Iterator[Cell | Failure]:
-    """What each of the unit's tasks comes to, one by one: a cell, or how it broke.
+def outcomes(real: Reference, parts: Parts, unit: Unit, *, in_pieces: bool = False) -> Iterator[Result | Failure]:
+    """The result of each task of the unit, one by one, or how it broke.
 
-    In pieces, every repeat of a calibration is written beside the cell as it ends, and one that lies there is taken up.
+    In pieces, every repeat of a calibration is written beside its result as it ends, and is not computed again.
     """
     refused: dict[str, str] = {}
     for task in unit.tasks:
@@ -104,29 +104,29 @@ def outcomes(real: Reference, parts: Parts, unit: Unit, *, in_pieces: bool = Fal
             yield _not_applicable(unit, task, refused[task.model])
             continue
         try:
-            cell = _cell(real, parts, unit, task, in_pieces=in_pieces)
+            result = _result(real, parts, unit, task, in_pieces=in_pieces)
         except (FitBrokeOffError, MissingPackageError) as err:
             yield failure(unit, task, str(err))
             continue
         except ModelError as err:
             refused[task.model] = str(err)
-            cell = _not_applicable(unit, task, str(err))
-        except Exception as err:  # noqa: BLE001  (one broken cell must not cost the others; it is reported by name)
+            result = _not_applicable(unit, task, str(err))
+        except Exception as err:  # noqa: BLE001  (one broken result must not cost the others; it is reported by name)
             where = traceback.extract_tb(err.__traceback__)[-1]
             said = f"{type(err).__name__}: {err} ({Path(where.filename).name}, line {where.lineno})"
             yield failure(unit, task, said)
             continue
-        yield replace(cell, seconds=time.perf_counter() - started)
+        yield replace(result, seconds=time.perf_counter() - started)
 
 
-def _cell(real: Reference, parts: Parts, unit: Unit, task: Task, *, in_pieces: bool) -> Cell:
+def _result(real: Reference, parts: Parts, unit: Unit, task: Task, *, in_pieces: bool) -> Result:
     if isinstance(parts, EffectParts):
         if task.model == SPLIT_HALF:
             return real_result(parts, unit.split)
         return model_result(real, parts, unit.split, task.model, task.settings, seed=task.seed)
     if task.model == SPLIT_HALF:
         return _calibration(real, parts, unit, task, in_pieces=in_pieces)
-    return _model_cell(real, parts, unit, task)
+    return _model_result(real, parts, unit, task)
 
 
 def failure(unit: Unit, task: Task, error: str) -> Failure:
@@ -145,7 +145,7 @@ def real_side(data: Data, unit: Unit) -> tuple[Reference, Parts]:
     return Reference.of(real, controls, reference=reference, training=training, settings=unit.evaluation), parts
 
 
-def _model_cell(real: Reference, parts: SplitParts, unit: Unit, task: Task) -> Cell:
+def _model_result(real: Reference, parts: SplitParts, unit: Unit, task: Task) -> Result:
     model = fit_parts(build_model(task.model, task.settings), parts, unit.split, seed=task.seed)
     tables: list[pd.DataFrame] = []
     conditions: list[Condition] = []
@@ -170,7 +170,7 @@ def _model_cell(real: Reference, parts: SplitParts, unit: Unit, task: Task) -> C
             for cells in (predicted, controls):
                 conditions += cells.conditions()
                 means.append(cells.moments.mean)
-    return Cell(
+    return Result(
         **said,
         scores=pd.concat(tables, ignore_index=True),
         seconds=0.0,
@@ -201,21 +201,21 @@ def reference_of(parts: SplitParts, context: str) -> PerturbationData:
     return parts.train.controls([context])
 
 
-def _calibration(real: Reference, parts: SplitParts, unit: Unit, task: Task, *, in_pieces: bool) -> Cell:
+def _calibration(real: Reference, parts: SplitParts, unit: Unit, task: Task, *, in_pieces: bool) -> Result:
     """The split-half ceiling, with the real means and those of the controls that they are compared with."""
     tables = []
     for repeat, path in enumerate(pieces(task)):
-        piece = Cell.read(path) if in_pieces else None
+        piece = Result.read(path) if in_pieces else None
         if piece is None:
             begun, said = time.perf_counter(), unit.split.name
             scores = split_half_once(real, repeat, split=said, conditions=unit.split.test)
-            piece = Cell(SPLIT_HALF, said, repeat, scores, time.perf_counter() - begun)
+            piece = Result(SPLIT_HALF, said, repeat, scores, time.perf_counter() - begun)
             if in_pieces:
                 piece.write(path)
         tables.append(piece.scores)
     perturbed = _perturbed(parts.test)
     references = [(Condition(context, CONTROL), real.contexts[context].control_mean) for context in perturbed.contexts]
-    return Cell(
+    return Result(
         model=SPLIT_HALF,
         split=unit.split.name,
         seed=task.seed,
@@ -242,10 +242,10 @@ def predictions(
     prediction fixes, would have less noise than that of cells drawn at random.
     """
     conditions, n_controls = real.conditions(), controls.n_cells
-    room = MOST_VALUES // (len(conditions) * len(real.genes))
+    room = MAX_VALUES // (len(conditions) * len(real.genes))
     wanted: dict[int, list[Condition]] = {}
     for condition, n_real in zip(conditions, real.moments.n_cells, strict=True):
-        n_cells = cells or min(n_controls, MOST_CELLS, max(int(n_real), room))
+        n_cells = cells or min(n_controls, MAX_CELLS, max(int(n_real), room))
         wanted.setdefault(n_cells, []).append(condition)
     return [model.predict(controls, conditions, n_cells=n, seed=seed) for n, conditions in wanted.items()]
 
@@ -265,6 +265,6 @@ def _stacked(means: Sequence[np.ndarray]) -> Profiles:
     return np.concatenate(means).astype(np.float32) if means else NO_MEANS
 
 
-def _not_applicable(unit: Unit, task: Task, why: str) -> Cell:
+def _not_applicable(unit: Unit, task: Task, why: str) -> Result:
     """What a model refuses with one seed it refuses with all."""
-    return Cell(task.model, unit.split.name, task.seed, pd.DataFrame(columns=list(COLUMNS)), 0.0, not_applicable=why)
+    return Result(task.model, unit.split.name, task.seed, pd.DataFrame(columns=list(COLUMNS)), 0.0, not_applicable=why)

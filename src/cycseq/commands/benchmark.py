@@ -35,7 +35,7 @@ def run(options: Namespace) -> None:
     from cycseq.score.reference import shared_controls
     from cycseq.score.reproducibility import reproducible_rows
     from cycseq.show.report.judged import Judged
-    from cycseq.show.report.page import write_report
+    from cycseq.show.report.page import write_benchmark
     from cycseq.show.report.sentences import about, untelling
     from cycseq.split.leakage import condense_warnings
 
@@ -74,9 +74,9 @@ def run(options: Namespace) -> None:
             f"response (reproducibility.csv); theirs alone: summary_reproducible.csv, or cycseq report {options.out} --stratum "
             "reproducible"
         )
-    page = write_report(options.out, overwrite=True)
+    page = write_benchmark(result)
     say(f"wrote {options.out}: metrics.csv ({len(result.metrics):,} values), summary.csv, {page.name}")
     if result.failed:
         failed = result.failed[0]
-        msg = f"{len(result.failed)} of the table's cells broke (first: {failed.model} on {failed.split}: {failed.error}); run the same command to try them again."
+        msg = f"{len(result.failed)} results broke (first: {failed.model} on {failed.split}: {failed.error}); run the same command to try them again."
         raise ModelError(msg)

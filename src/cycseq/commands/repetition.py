@@ -36,7 +36,7 @@ def repeated_benchmark(folder: Path, out: Path, options: Namespace) -> Repetitio
         raise FileError(msg)
     check_output(out, overwrite=options.overwrite)
     if out.exists():
-        shutil.rmtree(out)  # else its cells of the table would be taken as they are
+        shutil.rmtree(out)  # else its results would be taken as they are
     where = str(options.data or before.record["data"]["path"])
     run_command([*words[1:], "--data", where, "--out", str(out), "--overwrite", "false", *ALONE])
     again = open_benchmark(out)

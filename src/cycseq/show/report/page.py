@@ -31,8 +31,8 @@ from cycseq.show.report.settings import Stratum
 from cycseq.show.report.table import discrimination, is_model, unbiased, wrong_target
 from cycseq.split.settings import SplitSettings
 
-MOST_ROWS = 3000
-"""Kinds whose splits are named by the context that they hold out."""
+MAX_ROWS = 3000
+"""Rows of the table of conditions that a page shows."""
 
 
 def write_report(folder: Path, out: Path | None = None, *, stratum: Stratum = "all", overwrite: bool = False) -> Path:
@@ -79,22 +79,29 @@ def write_report(folder: Path, out: Path | None = None, *, stratum: Stratum = "a
     'report.html'
     """
     existing_file(folder)
-    page_name = "report.html" if stratum == "all" else f"report_{stratum}.html"
-    path = check_output(folder / page_name if out is None else out, overwrite=overwrite or out is None)
     with as_file_error(folder, "Make it again with the command that made it."):
         if (folder / "benchmark.json").is_file():
-            result = open_benchmark(folder)
-            page = render("benchmark.html", benchmark_page(result if stratum == "all" else result.reproducible_alone()))
-        elif (folder / "run.json").is_file() and stratum != "all":
-            msg = f"{folder} is a run, which has no strata: leave out --stratum, or name the folder of a benchmark."
-            raise SettingsError(msg)
-        elif (folder / "run.json").is_file():
-            page = render("run.html", run_page(folder))
-        else:
+            return write_benchmark(open_benchmark(folder), out, stratum=stratum, overwrite=overwrite)
+        if not (folder / "run.json").is_file():
             msg = (
                 f"{folder} is neither a benchmark nor a run: name the folder that cycseq benchmark or cycseq fit wrote."
             )
             raise FileError(msg)
+        if stratum != "all":
+            msg = f"{folder} is a run, which has no strata: leave out --stratum, or name the folder of a benchmark."
+            raise SettingsError(msg)
+        path = check_output(out or folder / "report.html", overwrite=overwrite or out is None)
+        write_text(path, render("run.html", run_page(folder)), overwrite=overwrite or out is None)
+    return path
+
+
+def write_benchmark(
+    result: BenchmarkResult, out: Path | None = None, *, stratum: Stratum = "all", overwrite: bool = False
+) -> Path:
+    """As `write_report`, of a benchmark whose tables are at hand."""
+    name = "report.html" if stratum == "all" else f"report_{stratum}.html"
+    path = check_output(out or result.folder / name, overwrite=overwrite or out is None)
+    page = render("benchmark.html", benchmark_page(result if stratum == "all" else result.reproducible_alone()))
     write_text(path, page, overwrite=overwrite or out is None)
     return path
 
@@ -173,8 +180,8 @@ def _section(result: BenchmarkResult, kind: str) -> dict[str, Any]:
         "groups": groups,
         "left_out": left_out,
         "details": summary[is_model(summary["model"])].to_dict("records"),
-        "conditions": conditions[:MOST_ROWS],
-        "conditions_left_out": max(len(conditions) - MOST_ROWS, 0),
+        "conditions": conditions[:MAX_ROWS],
+        "conditions_left_out": max(len(conditions) - MAX_ROWS, 0),
         "condition_metrics": shown,
         "cannot_tell": words.cannot_tell(result, kind, table, judgement),
         "not_applicable": words.not_applicable(result, kind),

@@ -91,7 +91,7 @@ def _scatter(result: BenchmarkResult, model: str, here: list[tuple[str, Conditio
     """Real against predicted delta of the context's condition with the largest real response."""
     deltas: list[tuple[float, Condition, Profile, Profile]] = []
     for name in dict.fromkeys(name for name, _ in here):
-        real, predicted = result.cell(SPLIT_HALF, name), result.cell(model, name)
+        real, predicted = result.result(SPLIT_HALF, name), result.result(model, name)
         if real is None or predicted is None or not predicted.means.size:
             continue
         rows = dict(zip(real.conditions, real.means, strict=True))
