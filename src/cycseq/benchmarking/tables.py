@@ -12,7 +12,7 @@ from cycseq.benchmarking.result import Result
 from cycseq.benchmarking.work import Failure
 from cycseq.errors import DataError, FileError
 from cycseq.io.checksums import sha256
-from cycseq.io.untrusted import as_file_error, our_command, read_json
+from cycseq.io.untrusted import as_file_error, cycseq_command, read_json
 from cycseq.run.tables import read_table
 from cycseq.score.certainty import COVERAGE, RELIABILITY
 from cycseq.score.reproducibility import COLUMNS as REPRODUCIBILITY
@@ -39,7 +39,7 @@ class BenchmarkResult:
     metrics: pd.DataFrame
     """Tidy: model, split, seed, context, perturbation, metric, value."""
     summary: pd.DataFrame
-    """As of `summarise`: one row per kind of split, metric and model."""
+    """As of `summarize_scores`: one row per kind of split, metric and model."""
     differences: pd.DataFrame
     """As of `paired_differences`: every model against every baseline."""
     skipped: pd.DataFrame
@@ -122,7 +122,7 @@ def open_benchmark(folder: Path) -> BenchmarkResult:
         raise FileError(msg)
     record = read_json(path, "Run the benchmark again with --overwrite true; finished results are kept.")
     if "seconds" not in record:
-        msg = f"the benchmark in {folder} has not ended: resume it with {our_command(record.get('command')) or 'the same command'}"
+        msg = f"the benchmark in {folder} has not ended: resume it with {cycseq_command(record.get('command')) or 'the same command'}"
         raise FileError(msg)
     with as_file_error(path, "Run the same command again; finished results are kept."):
         for name, known in record.get("checksums", {}).items():  # older versions wrote none
