@@ -74,8 +74,23 @@ def test_bulk_samples_are_compared_with_controls_of_their_drug_and_time(tmp_path
     assert {c.perturbation for c in pooled.perturbed().conditions()} == {"aspirin"}
 
 
-def test_effects_are_not_summarized_again(tmp_path: Path, capsys: pytest.CaptureFixture[str], small_data) -> None:
+def test_effects_stay_as_they_are(tmp_path: Path, small_data) -> None:
     small_data.write(tmp_path / "cells.h5ad")
-    summarize(tmp_path / "cells.h5ad").write(tmp_path / "effects.h5ad")
-    assert main(f"summarize {tmp_path}/effects.h5ad --out {tmp_path}/again.h5ad".split()) == BAD_INPUT
-    assert "holds effects already" in capsys.readouterr().err
+    made = summarize(tmp_path / "cells.h5ad")
+    made.write(tmp_path / "effects.h5ad")
+    assert main(f"summarize {tmp_path}/effects.h5ad --out {tmp_path}/again.h5ad".split()) == SUCCESS
+    assert read_effects(tmp_path / "again.h5ad").fingerprint() == made.fingerprint()
+
+
+def test_a_table_is_written_with_the_scale_that_was_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = ["perturbation,cell_line,G1,G2", "KLF1,K562,1.0,-1.0", "GATA1,K562,,2.0"]
+    (tmp_path / "table.csv").write_text("\n".join(rows))
+    words = f"split --data {tmp_path}/table.csv --kind unseen-perturbation --test-perturbations KLF1 --out {tmp_path}/s.json"
+    assert main(words.split()) == BAD_INPUT
+    said = capsys.readouterr().err
+    assert "cycseq summarize" in said
+    assert "--scale log2_fold_change --out EFFECTS.h5ad" in said
+    command = f"summarize {tmp_path}/table.csv --scale log2_fold_change --out {tmp_path}/effects.h5ad"
+    assert main(command.split()) == SUCCESS
+    effects = read_effects(tmp_path / "effects.h5ad")
+    np.testing.assert_allclose(effects.effect, np.log(2) * np.array([[1, -1], [np.nan, 2]]), rtol=1e-6)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cycseq.formats.read import read
     from cycseq.formats.settings import ReadSettings
     from cycseq.models import build_model, load_model
+    from cycseq.preparation.bank import join_studies
     from cycseq.preparation.prepare import prepare
     from cycseq.preparation.settings import PrepareSettings
     from cycseq.run.fitting import fit_run
@@ -65,6 +66,7 @@ _WHERE = {
         "build_model",
         "load_model",
     ),
+    "cycseq.preparation.bank": ("join_studies",),
     "cycseq.preparation.prepare": ("prepare",),
     "cycseq.preparation.settings": ("PrepareSettings",),
     "cycseq.run.fitting": ("fit_run",),
@@ -118,6 +120,7 @@ __all__ = [
     "fit_run",
     "inspect_file",
     "is_effects",
+    "join_studies",
     "load_model",
     "make_splits",
     "paired_differences",

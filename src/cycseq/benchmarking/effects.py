@@ -12,7 +12,7 @@ from cycseq.data.condition import Condition
 from cycseq.data.effects import Effects
 from cycseq.data.usual_names import CONTROL
 from cycseq.models import build_model
-from cycseq.run.parts import fit_parts, means_model
+from cycseq.run.parts import fit_parts, means_model, predict_on_effects
 from cycseq.score.ceiling import SPLIT_HALF, wrong_target
 from cycseq.score.certainty import certainty_of_effects
 from cycseq.score.evaluate import COLUMNS, evaluate, matched
@@ -36,7 +36,7 @@ def model_result(
     """Fit a model on the training effects, predict the tested ones and score them."""
     fitted = means_model(fit_parts(build_model(model, settings), parts, split, seed=seed))
     tested = [c for c in parts.test.conditions() if not c.is_control]
-    predicted = fitted.predict_effects(tested, parts.train.controls())
+    predicted = predict_on_effects(fitted, tested, parts.train.controls())
     match = matched(predicted, real)
     record: dict[str, Any] = {"model": model, "split": split.name, "seed": seed}
     tables = [evaluate(predicted, real, match=match, **record)]

@@ -37,7 +37,14 @@ def read_data(path: Path, options: Namespace) -> Data:
 def read_data_plainly(path: Path, options: Namespace) -> Data:
     """As `read_data`, and nothing is said."""
     reading = reading_of(options)
-    return read_effects(path, reading) if is_effects(path, reading) else _cells_as_they_are(path, options)
+    return _effects_as_they_are(path, options) if is_effects(path, reading) else _cells_as_they_are(path, options)
+
+
+def _effects_as_they_are(path: Path, options: Namespace) -> Effects:
+    try:
+        return read_effects(path, reading_of(options))
+    except DataError as err:
+        raise _with_command(err, path, options, "summarize", "EFFECTS.h5ad") from err
 
 
 def read_cells(path: Path, options: Namespace) -> PerturbationData:
@@ -87,10 +94,15 @@ def _cells_as_they_are(path: Path, options: Namespace) -> PerturbationData:
     try:
         return read(path, reading_of(options))
     except DataError as err:
-        if not err.option or "cycseq prepare" in str(err) or hasattr(options, "context_key"):
-            raise
-        msg = f"{err} This command reads files as they are: cycseq prepare {shlex.quote(str(path))} {err.option} --out PREPARED.h5ad makes one."
-        raise DataError(msg, option=err.option) from err
+        raise _with_command(err, path, options, "prepare", "PREPARED.h5ad") from err
+
+
+def _with_command(err: DataError, path: Path, options: Namespace, command: str, out: str) -> DataError:
+    """The error with the command that takes its option, where it has one that this command does not take."""
+    if not err.option or f"cycseq {command}" in str(err) or hasattr(options, "context_key"):
+        return err
+    msg = f"{err} This command reads files as they are: cycseq {command} {shlex.quote(str(path))} {err.option} --out {out} makes one."
+    return DataError(msg, option=err.option)
 
 
 def read_log1p(path: Path) -> PerturbationData:

@@ -1,4 +1,4 @@
-"""`cycseq summarize CELLS.h5ad --out EFFECTS.h5ad`."""
+"""`cycseq summarize FILE [FILE ...] --out EFFECTS.h5ad`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from cycseq.io.files import check_output
 def configure(parser: Parser, _words: list[str]) -> None:
     """Options."""
     parser.add_argument(
-        "file", type=Path, help="Cells, or bulk samples with replicates, of any format that cycseq reads."
+        "files",
+        nargs="+",
+        type=Path,
+        help="Cells, bulk samples with replicates, or effects, of any format that cycseq reads; several files are several "
+        "studies of one bank.",
     )
     parser.add_argument("--out", required=True, type=Path, help="Where to write: .h5ad or .zarr.")
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the output if it exists.")
@@ -22,25 +26,34 @@ def configure(parser: Parser, _words: list[str]) -> None:
 
 
 def run(options: Namespace) -> None:
-    """Summarize and write."""
+    """Summarize, join, write."""
     from cycseq.data.dataset import DATA_ENDINGS
-    from cycseq.errors import DataError
     from cycseq.formats.effects.from_cells import summarize
     from cycseq.formats.effects.kind import is_effects
+    from cycseq.formats.effects.read import read_effects
+    from cycseq.formats.read import default_context
+    from cycseq.preparation.bank import join_studies
 
     check_output(options.out, overwrite=options.overwrite, endings=DATA_ENDINGS)
     reading = settings_of(ReadSettings, options)
-    if is_effects(options.file, reading):
-        msg = f"{options.file} holds effects already: every command takes them as they are (or say --kind cells)."
-        raise DataError(msg)
-    effects = summarize(options.file, reading)
-    effects.write(options.out, overwrite=options.overwrite)
-    n_controls = len(effects.controls().conditions())
+    studies = []
+    for file in options.files:
+        effects = read_effects(file, reading) if is_effects(file, reading) else summarize(file, reading)
+        say([f"{file.name}:", *(f"  {note}" for note in effects.notes)])
+        studies.append(effects)
+    bank = join_studies(studies, [default_context(file) for file in options.files])
+    bank.write(options.out, overwrite=options.overwrite)
+    n_controls = len(bank.controls().conditions())
+    layers = ", ".join(words for name, words in LAYERS.items() if bank.layer(name) is not None)
     say(
         [
-            f"{options.file.name}:",
-            *(f"  {note}" for note in effects.notes),
-            f"wrote {options.out}: effects of {len(effects.conditions()) - n_controls:,} conditions x {len(effects.genes):,} genes with "
-            f"standard errors, means and variances, and the controls of {n_controls} contexts; {effects.scale}",
+            *(["bank:", *(f"  {note}" for note in bank.notes)] if len(studies) > 1 else []),
+            f"wrote {options.out}: effects of {len(bank.conditions()) - n_controls:,} conditions x {len(bank.genes):,} genes"
+            f"{f' with {layers}' if layers else ''}"
+            f"{f', and the controls of {n_controls} contexts' if n_controls else ''}; {bank.scale}",
         ]
     )
+
+
+LAYERS = {"se": "standard errors", "mean": "means", "variance": "variances"}
+"""What layers of effects hold, in words."""

@@ -91,13 +91,15 @@ def common_genes(inputs: Sequence[PerturbationData], names: Sequence[str]) -> li
         one, two = inputs[0].genes, inputs[other].genes
         msg = (
             f"the inputs have {len(shared)} genes in common: {names[0]} has {', '.join(one[:3])}, ...; "
-            f"{names[other]} has {', '.join(two[:3])}, .... {_why_different(one, two)}"
+            f"{names[other]} has {', '.join(two[:3])}, .... {why_genes_differ(one, two)}"
         )
         raise DataError(msg)
     return [gene for gene in inputs[0].genes if gene in shared]
 
 
-def _why_different(one: list[str], two: list[str]) -> str:
+def why_genes_differ(one: list[str], two: list[str]) -> str:
+    """A guess, as a sentence, why two lists of genes have hardly any in common."""
+
     def folded(genes: list[str]) -> set[str]:
         return {gene.casefold() for gene in genes}
 

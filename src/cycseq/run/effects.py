@@ -22,7 +22,7 @@ from cycseq.preparation.prepare import as_log1p
 from cycseq.preparation.pseudobulk import control_means, effects_of
 from cycseq.run import predicting
 from cycseq.run.facts import MODEL
-from cycseq.run.parts import means_model
+from cycseq.run.parts import means_model, predict_on_effects
 from cycseq.run.record import record_of
 
 
@@ -64,7 +64,7 @@ def _from_effects(run: EffectsRun, conditions: Sequence[Condition | str] | str, 
         if context not in data.contexts:
             raise unknown_name(context, "context among the effects", data.contexts, ModelError)
     with as_file_error(run.folder / MODEL, AGAIN):
-        return means_model(run.model).predict_effects(wanted, data.controls())
+        return predict_on_effects(means_model(run.model), wanted, data.controls())
 
 
 def _from_cells(

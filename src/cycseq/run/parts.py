@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+from cycseq.data.condition import Condition
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.effects import Effects
 from cycseq.data.either import Data
+from cycseq.data.studies import learn_amplitudes, may_have_amplitudes, with_amplitudes
 from cycseq.errors import ModelError
 from cycseq.models import models_of_means
 from cycseq.models.base import Model
@@ -18,6 +21,8 @@ from cycseq.split.base import EffectParts, Split, SplitParts
 from cycseq.split.settings import Kind
 
 Parts: TypeAlias = SplitParts | EffectParts
+AMPLITUDES = "amplitudes"
+"""Of a fitted model's facts: how strong effects come out in each study of its training data."""
 
 
 def parts_of(split: Split, data: Data) -> Parts:
@@ -37,10 +42,33 @@ def fit_parts(
     """
     task = split.task or task
     if isinstance(parts, EffectParts):
+<<<<<<< HEAD
         return means_model(model).fit_effects(parts.learnt, task=task, seed=seed)
+=======
+        return fit_on_effects(means_model(model), parts.learnt, task=split.kind, seed=seed)
+>>>>>>> 3dfc06b (Several studies become one bank of effects, with amplitudes that are learned and put back; summarize takes effects)
     if isinstance(model, MeansModel):
         return model.fit(parts.train, parts.validation, task=task, seed=seed, run=run)
     return model.fit(parts.train, parts.validation, seed=seed, run=run)
+
+
+def fit_on_effects(model: MeansModel, train: Effects, *, task: Kind | None, seed: int) -> MeansModel:
+    """Fit a model on effects; where they are of several studies, the amplitude of each is learned and taken off first.
+
+    The amplitudes (`learn_amplitudes`, of training conditions alone) stand among the model's facts, and
+    `predict_on_effects` puts them back.
+    """
+    if not may_have_amplitudes(train):
+        return model.fit_effects(train, task=task, seed=seed)
+    amplitudes = learn_amplitudes(train)
+    fitted = model.fit_effects(with_amplitudes(train, amplitudes, inverse=True), task=task, seed=seed)
+    fitted.learned.facts[AMPLITUDES] = amplitudes
+    return fitted
+
+
+def predict_on_effects(model: MeansModel, conditions: Sequence[Condition], controls: Effects | None) -> Effects:
+    """What a model predicts, each study's effects at its own amplitude; arguments as of `MeansModel.predict_effects`."""
+    return with_amplitudes(model.predict_effects(conditions, controls), model.learned.facts.get(AMPLITUDES, {}))
 
 
 def means_model(model: Model) -> MeansModel:

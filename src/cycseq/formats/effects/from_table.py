@@ -12,6 +12,7 @@ from jaxtyping import Int
 from cycseq.data.condition import Condition, treatment_name
 from cycseq.data.effects import Effects
 from cycseq.data.label_columns import find_columns, require_column
+from cycseq.data.studies import STUDY
 from cycseq.data.usual_names import (
     CONTEXT_NAMES,
     CONTROL,
@@ -48,6 +49,7 @@ def effects_of_table(table: EffectTable, settings: ReadSettings, context: str) -
     """
     labels, where = _labels(table.obs, settings.perturbation_key, (*PERTURBATION_NAMES, *PERTURBATIONS), "perturbation")
     contexts, context_where = _labels(table.obs, settings.context_key, (*CONTEXT_NAMES, *CONTEXTS), "context", context)
+    contexts = _in_studies(table.obs, contexts)
     treatments = read_treatments(table.obs, labels, settings)
     agents = [CONTROL if usual_kind(name) else canonical_perturbation(name, ()) for name in treatments.agent]
     notes = [*table.notes, f"perturbation <- {where} ({len(set(agents) - {CONTROL})})"]
@@ -156,6 +158,16 @@ def _labels(
         raise DataError(msg, option=f"--{what}-key COLUMN")
     texts = [str(label).strip() for label in obs[column]]
     return ["" if text.casefold() in UNLABELLED else text for text in texts], f"obs[{column!r}]"
+
+
+def _in_studies(obs: pd.DataFrame, contexts: Sequence[str]) -> list[str]:
+    """The contexts, named ``study/context`` where a column names several studies."""
+    column = next(iter(find_columns(obs, (STUDY,))), None)
+    if column is None or obs[column].nunique() < 2:
+        return list(contexts)
+    studies = obs[column].astype(str).str.strip()
+    pairs = zip(studies, contexts, strict=True)
+    return [name if not name or name.startswith(f"{study}/") else f"{study}/{name}" for study, name in pairs]
 
 
 def _rows(

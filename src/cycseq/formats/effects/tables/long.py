@@ -16,9 +16,9 @@ from cycseq.formats.effects.table import PERTURBATIONS
 from cycseq.formats.effects.tables.layouts import GROUPS, LABELS, LongColumns
 from cycseq.formats.settings import ReadSettings
 
-MOST_VALUES = 1 << 26
-"""Conditions x genes that any long table may be laid out as; larger ones need a row for one of `FEWEST` of them."""
-FEWEST = 100
+MAX_VALUES = 1 << 26
+"""Conditions x genes that any long table may be laid out as; larger ones need a row for one of `MAX_EMPTY` of them."""
+MAX_EMPTY = 100
 CONTRAST = re.compile(r"(.+?)[ _.-]+(?:vs?|versus)[ _.-]+(.+)", re.IGNORECASE)
 
 
@@ -74,7 +74,7 @@ def lay_out(
     obs = labels.take(np.unique(groups, return_index=True)[1]).reset_index(drop=True)
     genes, columns = _columns(frame[where.gene].astype(str).str.strip(), groups, make_unique=settings.make_unique)
     shape = (len(obs), len(columns))
-    if np.prod(shape, dtype=np.int64) > max(MOST_VALUES, FEWEST * len(frame)):
+    if np.prod(shape, dtype=np.int64) > max(MAX_VALUES, MAX_EMPTY * len(frame)):
         msg = (
             f"{len(frame):,} rows name {shape[0]:,} conditions and {shape[1]:,} genes, hardly one of which stands in two rows: "
             f"is {where.gene!r} the column of genes? Conditions are told apart by {', '.join(labels.columns)}."
