@@ -18,7 +18,7 @@ from cycseq.models.base import Model
 from cycseq.models.means import MeansModel
 from cycseq.preparation.prepare import as_log1p
 from cycseq.run.effects import effects_of_cells, effects_of_controls
-from cycseq.run.parts import means_model
+from cycseq.run.parts import means_model, predict_on_effects
 
 INFORMATIVE = 0.45
 """Up to which local false sign rate a prediction tells something of a gene's direction; 0.5 is a coin's."""
@@ -39,7 +39,7 @@ class Prediction:
     ) -> Prediction:
         """Predict; `controls` are control cells, or the controls' rows of effects."""
         if isinstance(controls, Effects):
-            return cls(means_model(model).predict_effects(conditions, controls), None)
+            return cls(predict_on_effects(means_model(model), conditions, controls), None)
         controls = as_log1p(controls.controls({c.context for c in conditions}))
         cells = model.predict(controls, conditions, n_cells=n_cells, seed=seed)
         if CONDITIONS in cells.adata.uns:

@@ -43,12 +43,13 @@ def join_studies(inputs: Sequence[Effects], names: Sequence[str]) -> Effects:
 
     Examples
     --------
-    >>> import numpy as np
+    >>> import cycseq, numpy as np
+    >>> genes = [f"G{i}" for i in range(12)]
     >>> one, other = (
-    ...     Effects.from_arrays(np.ones((1, 10)), [Condition("K562", name)], [f"G{i}" for i in range(start, start + 10)], scale="z")
-    ...     for name, start in (("KLF1", 0), ("GATA1", 0))
+    ...     cycseq.Effects.from_arrays(np.ones((1, 12)), [cycseq.Condition("K562", name)], genes, scale="z")
+    ...     for name in ("KLF1", "GATA1")
     ... )
-    >>> bank = join_studies([one, other], ["adamson", "replogle"])
+    >>> bank = cycseq.join_studies([one, other], ["adamson", "replogle"])
     >>> [str(condition) for condition in bank.conditions()]
     ['adamson/K562:KLF1', 'replogle/K562:GATA1']
     """

@@ -42,11 +42,7 @@ def fit_parts(
     """
     task = split.task or task
     if isinstance(parts, EffectParts):
-<<<<<<< HEAD
-        return means_model(model).fit_effects(parts.learnt, task=task, seed=seed)
-=======
-        return fit_on_effects(means_model(model), parts.learnt, task=split.kind, seed=seed)
->>>>>>> 3dfc06b (Several studies become one bank of effects, with amplitudes that are learned and put back; summarize takes effects)
+        return fit_on_effects(means_model(model), parts.learnt, task=task, seed=seed)
     if isinstance(model, MeansModel):
         return model.fit(parts.train, parts.validation, task=task, seed=seed, run=run)
     return model.fit(parts.train, parts.validation, seed=seed, run=run)

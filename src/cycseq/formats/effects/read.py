@@ -47,12 +47,12 @@ def read_effects(source: Path | str | ad.AnnData, settings: ReadSettings | None 
     --------
     >>> from pathlib import Path
     >>> from tempfile import TemporaryDirectory
-    >>> import pandas as pd
+    >>> import cycseq, pandas as pd
     >>> tested = {"gene": ["MYC", "TP53"] * 2, "target_gene": ["KLF1", "KLF1", "GATA1", "GATA1"]}
     >>> table = pd.DataFrame(tested | {"log2FoldChange": [-1.0, 0.5, None, 2.0], "lfcSE": [0.2, 0.1, None, 0.3]})
     >>> with TemporaryDirectory() as folder:
     ...     table.to_csv(Path(folder, "k562.csv"), index=False)
-    ...     effects = read_effects(Path(folder, "k562.csv"))
+    ...     effects = cycseq.read_effects(Path(folder, "k562.csv"))
     >>> [str(condition) for condition in effects.conditions()], effects.genes
     (['k562:KLF1', 'k562:GATA1'], ['MYC', 'TP53'])
     >>> effects.scale, effects.effect.astype(float).round(3).tolist()
