@@ -18,7 +18,8 @@ from beartype import BeartypeConf
 from beartype.claw import beartype_package
 
 if os.environ.get("CYCSEQ_CHECK_TYPES", "1") != "0":  # `make quick` goes without
-    beartype_package("cycseq", conf=BeartypeConf(is_pep484_tower=True))
+    compiled = ("cycseq.score.metrics.challenge.kernels",)  # by numba, which takes no wrapped function
+    beartype_package("cycseq", conf=BeartypeConf(is_pep484_tower=True, claw_skip_package_names=compiled))
 
 from cycseq.data.dataset import PerturbationData
 
@@ -28,7 +29,7 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 MARKS: dict[str, tuple[str, ...]] = {
     "torch": ("comparison", "embed", "gan_and_cycseq", "network_models", "nets_blocks", "nets_losses", "resume", "training", "training_memory", "tuning"),
     "cluster": ("cluster", "ddp"),
-    "peers": ("peers",),
+    "peers": ("challenge_peers", "peers"),
     "docs": ("coming_from", "docs", "examples", "notebooks", "readme", "speed_benchmark"),
     "faults": ("faults", "faults_killed", "hostile_corpus", "hostile_mutations"),
     "slow": ("evidence", "packaging", "pathways", "plain_installation", "repeat", "stored"),

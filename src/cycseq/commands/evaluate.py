@@ -50,13 +50,14 @@ def run(options: Namespace) -> None:
     """Compare and write."""
     import pandas as pd
 
-    from cycseq.commands.cells import say_counts
+    from cycseq.commands.cells import say_choices, say_counts
     from cycseq.commands.scores import headline
     from cycseq.formats.effects.kind import is_effects
     from cycseq.formats.predicted import of_real, read_predicted
     from cycseq.formats.read import read
     from cycseq.run.pairs import evaluate_pairs
     from cycseq.run.scoring import evaluate_prediction
+    from cycseq.score.metrics import chosen
 
     check_output(options.out, overwrite=options.overwrite)
     reading = settings_of(ReadSettings, options)
@@ -67,14 +68,14 @@ def run(options: Namespace) -> None:
     predicted = read_predicted(
         options.predicted, replace(reading, scale=options.predicted_scale or reading.scale), real
     )
+    settings = settings_of(EvaluateSettings, options)
+    of_counts = all("counts" in metric.needs for metric in chosen(settings.metrics))
     for path, cells in ((options.predicted, predicted), (options.real, real)):
-        say_counts(path, cells)
+        (say_choices if of_counts else say_counts)(path, cells)
     if not any(condition.is_control for condition in real.conditions()):
         msg = f"{options.real} has no control cells, but a response is a difference to them: say --control LABEL."
         raise DataError(msg, option="--control LABEL")
-    scores = evaluate_prediction(
-        predicted, real, split=options.split, settings=settings_of(EvaluateSettings, options), memory=options.memory
-    )
+    scores = evaluate_prediction(predicted, real, split=options.split, settings=settings, memory=options.memory)
     notes = scores.attrs["notes"]
     if options.pairs:
         paired = evaluate_pairs(predicted, real)

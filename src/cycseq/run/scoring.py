@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,9 @@ from cycseq.preparation.prepare import as_log1p
 from cycseq.preparation.pseudobulk import responses
 from cycseq.run.budget import check_comparison, dense_values
 from cycseq.run.parts import learnt_from, log1p_parts, with_others
+from cycseq.score.challenge.evaluate import evaluate_counts
 from cycseq.score.evaluate import evaluate
+from cycseq.score.metrics import chosen
 from cycseq.score.settings import EvaluateSettings
 from cycseq.split.base import Split
 from cycseq.split.controls import GIVEN, find_held_back_controls
@@ -56,10 +59,25 @@ def evaluate_prediction(
     SplitError
         If the split was made from other data.
     """
-    check_comparison(predicted, real, settings or EvaluateSettings(), memory)
-    _refuse_real_cells(predicted, real)
+    settings = settings or EvaluateSettings()
+    metrics = chosen(settings.metrics)
+    of_counts = [metric for metric in metrics if "counts" in metric.needs]
     record = predicted.provenance()
     said = dict(record.get("split") or {})
+    if of_counts:
+        _refuse_real_cells(predicted, real)
+        labels = {"model": str(record.get("model", "predicted")), "split": str(said.get("name", ""))}
+        challenge = evaluate_counts(predicted, real, of_counts, **labels, seed=int(record.get("seed", 0)))
+        challenge.attrs["notes"] = ()
+        if len(of_counts) == len(metrics):
+            return challenge
+        others = replace(settings, metrics=[metric.name for metric in metrics if metric not in of_counts])
+        rest = evaluate_prediction(predicted, real, split=split, settings=others, memory=memory)
+        both = pd.concat([rest, challenge], ignore_index=True)
+        both.attrs["notes"] = rest.attrs["notes"]
+        return both
+    check_comparison(predicted, real, settings, memory)
+    _refuse_real_cells(predicted, real)
     if split is None and (said.get("cuts_conditions") or said.get("kind") == "random-cells"):
         msg = (
             "the model was trained on cells of the conditions that it predicts: name the split with --split SPLIT.json."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 
@@ -27,7 +28,7 @@ def metrics_of_effects(metrics: Sequence[Metric], effects: Effects) -> tuple[tup
     DataError
         If none is left.
     """
-    absent: set[Need] = {"cells", "mean expression"}
+    absent: set[Need] = {"cells", "mean expression", "counts"}
     if effects.scale not in WITH_MAGNITUDE:
         absent.add("magnitude")
     se = effects.layer("se")
@@ -35,8 +36,8 @@ def metrics_of_effects(metrics: Sequence[Metric], effects: Effects) -> tuple[tup
         absent.add("standard errors")
     usable = tuple(metric for metric in metrics if not absent.intersection(metric.needs))
     without = [
-        f"{', '.join(names)} (need {need if need in ('cells', 'mean expression', 'standard errors') else f'a {need}'})"
-        for need in ("cells", "mean expression", "magnitude", "standard errors")
+        f"{', '.join(names)} (need {need if need != 'magnitude' else f'a {need}'})"
+        for need in get_args(Need)
         if (names := [m.name for m in metrics if need in m.needs and need in absent and _first(m, absent) == need])
     ]
     sentence = f"left out, as these are effects ({effects.scale}): {'; '.join(without)}" if without else ""

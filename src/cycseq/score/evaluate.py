@@ -139,8 +139,9 @@ def matched(predicted: Data, real: Reference) -> list[Matched]:
     """The predicted conditions by context, checked against the real ones."""
     if isinstance(predicted, Effects) or isinstance(real.data, Effects):
         return _matched_effects(predicted, real)
-    predicted = _with_real_genes(predicted.require("log1p", "evaluation (the predicted cells)"), real.data.genes)
-    _check_conditions(predicted, real)
+    predicted.require("log1p", "evaluation (the predicted cells)")
+    check_match(predicted, real.data.genes, _conditions(real))
+    predicted = predicted.with_genes(real.data.genes)
     if not all_finite(predicted.x):
         msg = "some predicted values are NaN or infinite; every value must be a number. Mend the prediction."
         raise DataError(msg)
@@ -173,8 +174,7 @@ def _matched_effects(predicted: Data, real: Reference) -> list[Matched]:
     if predicted.scale != real.data.scale:
         msg = f"the predicted effects are {predicted.scale} values and the real ones {real.data.scale}: give both on one scale."
         raise DataError(msg)
-    _check_genes(predicted, real.data.genes)
-    _check_conditions(predicted, real)
+    check_match(predicted, real.data.genes, _conditions(real))
     predicted = predicted.with_genes(real.data.genes)
     conditions, matches = predicted.conditions(), []
     for context, real_context in real.contexts.items():
@@ -232,9 +232,8 @@ def _blocks(real: RealContext, places: Codes, predicted: Population, dense_value
         yield np.arange(start, min(start + size, len(places)))
 
 
-def _with_real_genes(predicted: PerturbationData, genes: list[str]) -> PerturbationData:
-    _check_genes(predicted, genes)
-    return predicted.with_genes(genes)
+def _conditions(real: Reference) -> list[Condition]:
+    return [Condition(c, p) for c, context in real.contexts.items() for p in context.perturbations]
 
 
 def _check_genes(predicted: Data, genes: list[str]) -> None:
@@ -248,8 +247,9 @@ def _check_genes(predicted: Data, genes: list[str]) -> None:
         raise DataError(msg)
 
 
-def _check_conditions(predicted: Data, real: Reference) -> None:
-    there = [Condition(c, p) for c, context in real.contexts.items() for p in context.perturbations]
+def check_match(predicted: Data, genes: list[str], there: Sequence[Condition]) -> None:
+    """Raise `DataError` if predicted genes are missing, or predicted conditions are not among the real ones."""
+    _check_genes(predicted, genes)
     asked = [condition for condition in predicted.conditions() if not condition.is_control]
     if not asked:
         msg = "there are only control cells among the predicted ones: nothing can be compared."

@@ -86,7 +86,7 @@ class Reference:
             If a metric has an unknown name.
         """
         settings = settings or EvaluateSettings()
-        metrics = chosen(settings.metrics)
+        metrics = tuple(metric for metric in chosen(settings.metrics) if "counts" not in metric.needs)
         real.require("log1p", "evaluation (the real cells)")
         control = _controls(real, control)
         held_back = {} if reference is None else _held_back(_controls(real, reference))

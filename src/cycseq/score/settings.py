@@ -12,8 +12,8 @@ class EvaluateSettings:
     """How predicted cells are compared with real ones."""
 
     metrics: str | list[str] | tuple[str, ...] = "all"
-    """Metrics by name, separated by commas, or the groups all, headline and means (means: none that looks at single
-    predicted cells)."""
+    """Metrics by name, separated by commas, or the groups all, headline, means (none that looks at single predicted cells)
+    and vcc2026 (the six of the Virtual Cell Challenge 2026, of counts; not among all)."""
     keep_target: bool = False
     """Score a perturbed gene itself too; by default each condition leaves out the genes that it perturbs."""
     components: int = 50

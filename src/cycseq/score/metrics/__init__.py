@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from cycseq.errors import SettingsError, unknown_name
-from cycseq.score.metrics import cells, degs, delta, distribution, means, reconstruction, retrieval
+from cycseq.score.metrics import cells, challenge, degs, delta, distribution, means, reconstruction, retrieval
 from cycseq.score.metrics.base import Metric
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
-    for family in (means, delta, distribution, cells, reconstruction, degs, retrieval)
+    for family in (means, delta, distribution, cells, reconstruction, degs, retrieval, challenge)
     for metric in family.METRICS
 }
 
@@ -29,10 +29,12 @@ HEADLINE_OF_EFFECTS = ("mse_ratio", "pearson_delta", "cosine_delta_specific", "r
 """The same, where effects of whole conditions are compared."""
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "all": tuple(METRICS),
+    "all": tuple(name for name, metric in METRICS.items() if "counts" not in metric.needs),
     "headline": HEADLINE,
-    "means": tuple(name for name, metric in METRICS.items() if not metric.costly),
+    "means": tuple(name for name, metric in METRICS.items() if not metric.costly and "counts" not in metric.needs),
+    "vcc2026": challenge.CHALLENGE,
 }
+"""Names that stand for several metrics; the challenge's are in none but their own, as they need counts."""
 
 
 def headline_of(names: Collection[str]) -> tuple[str, ...]:

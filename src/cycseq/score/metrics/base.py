@@ -16,7 +16,7 @@ from cycseq.score.metrics.population import Population, adjusted_p, log2_fold_ch
 FLAT = 1e-5
 """A delta whose largest absolute value is below this is no change at all (float32 rounding), in log1p units."""
 
-Need = Literal["cells", "mean expression", "magnitude", "standard errors"]
+Need = Literal["cells", "mean expression", "magnitude", "standard errors", "counts"]
 Scores = Float[np.ndarray, "conditions"]
 Values = Float[np.ndarray, "..."]
 """Values of a metric, of any shape."""
@@ -221,8 +221,8 @@ class Metric:
     """A named formula with its source, best value and direction."""
 
     name: str
-    compute: Callable[[Comparison], Scores]
-    """One value per condition; NaN where the metric is undefined."""
+    compute: Callable[[Any], Scores]
+    """One value per condition, of a `Comparison`, or of a `CountComparison` where it needs counts; NaN where it is undefined."""
     best: float
     direction: Literal["higher", "lower", "target"]
     """``target``: nearer to `best` is better."""

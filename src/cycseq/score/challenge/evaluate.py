@@ -1,0 +1,107 @@
+"""Predicted against real counts: the members of the challenge as rows of the tidy table of `cycseq.evaluate`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from cycseq.data.dataset import PerturbationData
+from cycseq.errors import DataError
+from cycseq.score.challenge.reference import CountReference
+from cycseq.score.evaluate import COLUMNS, check_match
+from cycseq.score.metrics.base import Metric
+from cycseq.score.metrics.challenge import METRICS, POOLED
+from cycseq.score.metrics.challenge.members import CountComparison
+
+WHOLE = "*"
+"""Stands for all perturbations of a context together."""
+
+
+def require_counts(data: PerturbationData, which: str) -> None:
+    """Raise `DataError` unless these are counts."""
+    if data.scale != "counts":
+        msg = (
+            f"the challenge scores counts, and the {which} cells are {data.scale}: give whole numbers (cycseq predict --as counts "
+            "writes them), and real cells as they were counted."
+        )
+        raise DataError(msg)
+
+
+def references(predicted: PerturbationData, real: PerturbationData) -> Iterator[CountReference]:
+    """The real side of every predicted context, one at a time; both sides are checked first.
+
+    Raises
+    ------
+    DataError
+        If a side is not counts, genes or real conditions are missing, or a context has no control cells.
+    """
+    for data, which in ((predicted, "predicted"), (real, "real")):
+        require_counts(data, which)
+    check_match(predicted, real.genes, [c for c in real.conditions() if not c.is_control])
+    for context in predicted.contexts:
+        if any(c.context == context and not c.is_control for c in predicted.conditions()):
+            yield CountReference.of(real, context)
+
+
+def evaluate_counts(
+    predicted: PerturbationData, real: PerturbationData, metrics: Sequence[Metric] = METRICS, **labels: str | int
+) -> pd.DataFrame:
+    """The members of the challenge of every predicted condition.
+
+    Parameters
+    ----------
+    predicted
+        Predicted counts; control cells among them play no part.
+    real
+        Real counts with control cells in every predicted context, which both sides are tested against. Stored counts are read
+        one context at a time.
+    metrics
+        Those of the challenge that are wanted.
+    labels
+        What the columns model, split and seed say.
+
+    Returns
+    -------
+    A table as of `cycseq.evaluate`; `expr_mse_unbiased_capped_norm` is one row a context, with perturbation ``*``.
+
+    Raises
+    ------
+    DataError
+        As of `references`.
+    """
+    rows = [member_rows(r, r.compare(predicted), metrics, pool=True) for r in references(predicted, real)]
+    return labelled(rows, **{"model": "predicted", "split": "", "seed": 0, **labels})
+
+
+def member_rows(
+    reference: CountReference, comparison: CountComparison, metrics: Sequence[Metric] = METRICS, *, pool: bool = False
+) -> pd.DataFrame:
+    """Context, perturbation, metric and value.
+
+    Parameters
+    ----------
+    reference
+        Names the conditions.
+    comparison
+        What is compared.
+    metrics
+        Those of the challenge that are wanted.
+    pool
+        Whether `expr_mse_unbiased_capped_norm` is one row with perturbation ``*``, in place of its share of each perturbation:
+        the mean of the shares is the same, and may be paired.
+    """
+    names = [reference.perturbations[i] for i in comparison.places]
+    rows = []
+    for metric in metrics:
+        values, labels = metric.compute(comparison), names
+        if pool and metric.name == POOLED:
+            values, labels = np.array([values.mean()]), [WHOLE]
+        rows.append(pd.DataFrame({"perturbation": labels, "metric": metric.name, "value": values}))
+    return pd.concat(rows, ignore_index=True).assign(context=reference.context)
+
+
+def labelled(rows: Sequence[pd.DataFrame], **labels: str | int) -> pd.DataFrame:
+    """The rows of contexts as one table with the columns `COLUMNS`."""
+    return pd.concat(rows, ignore_index=True).assign(**labels)[list(COLUMNS)]

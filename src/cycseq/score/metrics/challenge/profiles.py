@@ -1,0 +1,198 @@
+"""Counts of one context as the challenge sees them: sums, their variance, fold changes and tests of every condition."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+import scipy.sparse as sp
+from jaxtyping import Bool, Float
+
+from cycseq.matrix.arrays import Codes, InMemory, Matrix, Profile, Profiles, take
+
+BULK_TOTAL = 5e4
+"""Sums of counts are scaled to this total before their logarithm."""
+CPM = 1e6
+LEAST_CPM = 5.0
+"""A gene is tested where the mean counts per million of the control cells are above this."""
+EPSILON = 1e-9
+"""Added to both means of a fold change."""
+TERMS = 12
+"""Of a series of logarithms."""
+LARGEST_SHARE = 0.05
+"""Of a cell's counts: then the series leaves out less than LARGEST_SHARE^TERMS / TERMS ~ 2e-17."""
+CELLS_AT_ONCE = 16_000
+"""Cells that are in memory together, where they are stored: 2 GB with 8,000 genes in each."""
+
+
+@dataclass(frozen=True)
+class ControlProfile:
+    """The control cells of one context, ranked once for all that is tested against them."""
+
+    bulk: Profile
+    """log(1 + 50,000 x share of the counts of all cells together)."""
+    variance: float
+    """Sampling variance of `bulk`, all genes together."""
+    mean_cpm: Profile
+    """Mean of the cells' counts per million."""
+    n_cells: int
+    ends: Codes
+    """Where the values of each gene end."""
+    values: Float[np.ndarray, "entries"]
+    """Share of a cell's counts, of the cells that have the gene; sorted within each gene."""
+    ties: Profile
+    """Sum of t^3 - t over the ties of `values`."""
+
+    @classmethod
+    def of(cls, counts: InMemory) -> ControlProfile:
+        """Of counts, cells x genes."""
+        from cycseq.score.metrics.challenge.kernels import count_ties
+
+        group = _Group.of(counts)
+        ties = count_ties(group.ends, group.values)
+        return cls(group.bulk, group.variance, group.mean_cpm, group.n_cells, group.ends, group.values, ties)
+
+    @property
+    def tested(self) -> Bool[np.ndarray, "genes"]:
+        """The genes that are tested."""
+        return np.asarray(self.mean_cpm > LEAST_CPM)
+
+
+@dataclass(frozen=True)
+class CountProfiles:
+    """Conditions of one context; row i is condition i."""
+
+    bulk: Profiles
+    """log(1 + 50,000 x share of the counts of all cells together)."""
+    variance: Float[np.ndarray, "conditions"]
+    """Sampling variance of `bulk`, all genes together, by leaving out each cell."""
+    lfc: Profiles
+    """log2 fold change of mean counts per million against control; NaN where a gene is not tested."""
+    p: Profiles
+    """Of Wilcoxon's test against control; NaN where a gene is not tested."""
+    adjusted_p: Profiles
+    """By Benjamini and Hochberg, over the tested genes of a condition."""
+
+    @classmethod
+    def of(cls, groups: Iterator[InMemory], n_groups: int, control: ControlProfile) -> CountProfiles:
+        """Of the counts of every condition, cells x genes, which are needed one after another.
+
+        Two-sided rank-sum tests with correction for ties, without continuity, by the normal distribution, as scanpy has it.
+        """
+        from scipy.stats import false_discovery_control
+
+        n_genes = len(control.bulk)
+        bulk, lfc, p, adjusted = (np.full((n_groups, n_genes), np.nan) for _ in range(4))
+        variance = np.zeros(n_groups)
+        tested = control.tested
+        for i, (group, of_group) in enumerate(_in_threads(partial(_test, control=control), groups)):
+            bulk[i], variance[i] = group.bulk, group.variance
+            lfc[i, tested] = np.log2((group.mean_cpm[tested] + EPSILON) / (control.mean_cpm[tested] + EPSILON))
+            p[i, tested] = of_group[tested]
+            adjusted[i, tested] = false_discovery_control(of_group[tested]) if tested.any() else np.nan
+        return cls(bulk, variance, lfc, p, adjusted)
+
+    def take(self, conditions: Codes) -> CountProfiles:
+        """The same of these conditions."""
+        rows = (values[conditions] for values in (self.bulk, self.variance, self.lfc, self.p, self.adjusted_p))
+        return CountProfiles(*rows)
+
+
+def load_groups(x: Matrix, rows: Sequence[Codes]) -> Iterator[InMemory]:
+    """The cells of each group, one group after another; stored cells are read many groups at a time."""
+    at_once: list[Codes] = []
+    for k, of_group in enumerate(rows):
+        at_once.append(of_group)
+        if k + 1 == len(rows) or sum(map(len, at_once)) + len(rows[k + 1]) > CELLS_AT_ONCE:
+            cells, start = take(x, np.concatenate(at_once)), 0
+            for size in map(len, at_once):
+                yield cells[start : start + size]
+                start += size
+            at_once = []
+
+
+@dataclass(frozen=True)
+class _Group:
+    """A group of cells as CSC, with the moments of its counts."""
+
+    bulk: Profile
+    variance: float
+    mean_cpm: Profile
+    n_cells: int
+    ends: Codes
+    values: Float[np.ndarray, "entries"]
+    """Shares of the cells' counts, sorted within each gene: equal where the ratios of whole numbers are, which no rounding blurs."""
+
+    @classmethod
+    def of(cls, counts: InMemory) -> _Group:
+        from cycseq.score.metrics.challenge.kernels import jackknife
+
+        columns = sp.csc_matrix(counts)
+        columns.sum_duplicates()
+        columns.eliminate_zeros()
+        n_cells = columns.shape[0]
+        totals = np.asarray(columns.sum(axis=1, dtype=np.float64)).ravel()
+        ends, cells = columns.indptr.astype(np.int64), columns.indices.astype(np.int32, copy=False)
+        values = columns.data.astype(np.float64)
+        sums, shares, moved = np.zeros((3, columns.shape[1]))
+        if totals.any():
+            share, once, twice = _left_out(totals)
+            sums, shares, moved = jackknife(ends, cells, values, totals, share, once, twice, BULK_TOTAL)
+        values /= totals[cells]
+        for start, end in pairwise(ends):
+            values[start:end].sort()
+        return cls(
+            bulk=np.log1p(BULK_TOTAL * sums / max(totals.sum(), np.finfo(float).tiny)),
+            variance=max((n_cells - 1) / n_cells * float(moved.sum()), 0.0),
+            mean_cpm=CPM * shares / n_cells,
+            n_cells=n_cells,
+            ends=ends,
+            values=values,
+        )
+
+
+def _left_out(totals: Float[np.ndarray, "cells"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Counts of each cell over those of all others, and the series of `jackknife`, empty where a share is too large for it."""
+    rest = totals.sum() - totals
+    share = np.divide(totals, rest, out=np.full_like(totals, np.inf), where=rest > 0)
+    if share.max() > LARGEST_SHARE:
+        return share, np.zeros(0), np.zeros(0)
+    k = np.arange(1, TERMS + 1)
+    powers = (share[:, None] ** k).sum(axis=0)
+    sign = np.where(k % 2 == 1, 1.0, -1.0)
+    squares = np.array([(1.0 / (k[: j - 1] * (j - k[: j - 1]))).sum() for j in k])
+    return share, sign * powers / k, -sign * powers * squares
+
+
+def _test(counts: InMemory, control: ControlProfile) -> tuple[_Group, Profile]:
+    """The group, and p of every gene."""
+    from scipy.special import ndtr
+
+    from cycseq.score.metrics.challenge.kernels import rank_sums
+
+    group = _Group.of(counts)
+    n, m = group.n_cells, control.n_cells
+    u, ties = rank_sums(group.ends, group.values, n, control.ends, control.values, control.ties, m)
+    correction = 1.0 - ties / (float(n + m) ** 3 - (n + m))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        z = (u - n * m / 2.0) / np.sqrt(correction * n * m * (n + m + 1) / 12.0)
+    return group, 2.0 * ndtr(-np.abs(np.nan_to_num(z, nan=0.0)))
+
+
+def _in_threads(
+    compute: Callable[[InMemory], tuple[_Group, Profile]], groups: Iterator[InMemory]
+) -> Iterator[tuple[_Group, Profile]]:
+    """In order, with no more groups in memory than twice the threads."""
+    threads = os.cpu_count() or 1
+    with ThreadPoolExecutor(threads) as pool:
+        waiting = []
+        for group in groups:
+            waiting.append(pool.submit(compute, group))
+            if len(waiting) >= 2 * threads:
+                yield waiting.pop(0).result()
+        yield from (one.result() for one in waiting)
