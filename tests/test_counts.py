@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import anndata as ad
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -14,7 +17,8 @@ from cycseq.errors import DataError
 from cycseq.models import build_model
 from cycseq.models.counts.draw import draw_counts
 from cycseq.models.counts.profile import ControlCounts
-from cycseq.models.counts.recover import recover_counts
+from cycseq.preparation.counts import counts_of
+from cycseq.preparation.log_pseudobulk import log_pseudobulk_effects
 from cycseq.run.fitting import fit_run
 from cycseq.run.folder import Run
 from cycseq.split.make import make_splits
@@ -53,21 +57,26 @@ def controls(world: dict[str, np.ndarray]) -> ControlCounts:
 
 
 def test_counts_are_recovered_with_or_without_library_sizes_or_not_at_all() -> None:
-    counts = make_counts(genes=300).X.astype(np.float64)
-    total = np.asarray(counts.sum(axis=1)).ravel()
-    x = sp.csr_matrix(np.log1p(counts.toarray() / total[:, None] * 1e4), dtype=np.float32).astype(np.float64)
-    for known in (total, None):
-        recovered = recover_counts(x.copy(), known)
-        assert recovered is not None
-        assert (recovered[0] != counts).nnz == 0
-        np.testing.assert_allclose(recovered[1], total, rtol=1e-4)
-    assert recover_counts(x.copy(), total * 1.37) is None
-    smooth = x.copy()
-    smooth.data += 0.1 * np.sin(np.arange(x.nnz))
-    assert recover_counts(smooth, None) is None
-    empty = recover_counts(sp.csr_matrix((3, 5)), None)
-    assert empty is not None
-    np.testing.assert_array_equal(empty[1], 0)
+    made = make_counts(genes=300)
+    counts, total = made.X.copy(), np.asarray(made.X.sum(axis=1)).ravel()
+    made.X = sp.csr_matrix(np.log1p(counts.toarray() / total[:, None] * 1e4), dtype=np.float32)
+    data = PerturbationData.from_anndata(made, scale="log1p")
+
+    def recovered(change: dict[str, Any], x: sp.csr_matrix = data.x) -> tuple[sp.csr_matrix, np.ndarray]:
+        obs = data.adata.obs.assign(**change)
+        return counts_of(PerturbationData(ad.AnnData(x, obs, data.adata.var), "log1p"))
+
+    for known in ({"total_counts": total}, {}):
+        found, sizes = recovered(known)
+        assert (found != counts).nnz == 0
+        np.testing.assert_allclose(sizes, total, rtol=1e-4)
+    smooth = data.x.copy()
+    smooth.data += 0.1 * np.sin(np.arange(smooth.nnz))
+    for known, x in (({"total_counts": total * 1.37}, data.x), ({}, smooth)):
+        with pytest.raises(DataError, match="cannot be recovered"):
+            recovered(known, x)
+    empty = sp.csr_matrix(data.x.shape, dtype=np.float32)
+    np.testing.assert_array_equal(recovered({}, empty)[1], 0)
 
 
 # --- profiles ---------------------------------------------------------------------------------------------------------
@@ -96,6 +105,13 @@ def test_a_change_of_log1p_means_is_turned_into_the_fold_of_pooled_counts_that_m
     for scale in ("log1p", "log_fold_change"):
         unchanged = controls.profile(np.zeros(N_GENES), scale)
         np.testing.assert_allclose(unchanged, controls.pooled / controls.pooled.sum())
+
+
+def test_a_log_pseudobulk_effect_is_met_exactly_but_for_the_sum(controls) -> None:
+    share = controls.pooled / controls.pooled.sum()
+    wanted = np.random.default_rng(7).dirichlet(1e3 * share)
+    effect = np.log1p(5e4 * wanted) - np.log1p(5e4 * share)
+    np.testing.assert_allclose(controls.profile(effect, "log_pseudobulk"), wanted, rtol=1e-9)
 
 
 # --- cells ------------------------------------------------------------------------------------------------------------
@@ -198,7 +214,7 @@ def test_without_counts_it_says_so_in_one_line(run, data, tmp_path, capsys) -> N
     words = f"predict --run {run.folder} --conditions K562:G1 --as counts --out {tmp_path}/counts.h5ad"
     assert main([*words.split(), "--controls", f"{tmp_path}/smoothed.h5ad"]) == BAD_INPUT
     error = capsys.readouterr().err
-    assert "the counts cannot be recovered" in error
+    assert "the counts behind these values cannot be recovered" in error
     assert "--controls FILE" in error
     assert main([*words.split(), "--genes_out", f"{tmp_path}/genes.csv"]) == BAD_INPUT
     assert "--genes-out goes with predicted cells, and counts are predicted" in capsys.readouterr().err
@@ -207,3 +223,70 @@ def test_without_counts_it_says_so_in_one_line(run, data, tmp_path, capsys) -> N
 def test_genes_of_which_nothing_is_known_are_refused(data) -> None:
     with pytest.raises(DataError, match="genes are missing"):
         ControlCounts.of(data.controls(["K562"]), [*data.genes, "G999"])
+
+
+# --- the scale of log pseudobulk --------------------------------------------------------------------------------------
+
+
+def log_pseudobulk(counts: np.ndarray) -> np.ndarray:
+    pooled = counts.sum(axis=0)
+    return np.log1p(5e4 * pooled / pooled.sum())
+
+
+def test_effects_are_differences_of_log_profiles_of_summed_counts(data) -> None:
+    raw = make_counts(cells=60)
+    effects = log_pseudobulk_effects(data)
+    assert effects.scale == "log_pseudobulk"
+
+    def profile(context: str, perturbation: str, batch: str) -> np.ndarray:
+        here = (raw.obs[["cell_type", "perturbation", "batch"]] == [context, perturbation, batch]).all(axis=1)
+        pooled = raw[here].X.toarray().sum(axis=0)
+        return pooled / pooled.sum()
+
+    every = raw[(raw.obs["cell_type"] == "RPE1") & (raw.obs["perturbation"] == "G2")].X.toarray()
+    matched = (profile("RPE1", "control", "b0") + profile("RPE1", "control", "b1")) / 2  # half of the cells are in each
+    row = effects.conditions().index(Condition("RPE1", "G2"))
+    np.testing.assert_allclose(effects.effect[row], log_pseudobulk(every) - np.log1p(5e4 * matched), atol=1e-5)
+    np.testing.assert_allclose(effects.layer("mean")[row], log_pseudobulk(every), atol=1e-5)
+
+
+def test_standard_errors_are_those_of_the_jackknife() -> None:
+    raw = make_counts(contexts=("K562",), cells=80)
+    effects = log_pseudobulk_effects(PerturbationData.from_anndata(raw, scale="counts"))
+
+    def jackknife(counts: np.ndarray) -> np.ndarray:
+        left_out = np.stack([log_pseudobulk(np.delete(counts, i, axis=0)) for i in range(len(counts))])
+        return (len(counts) - 1) * left_out.var(axis=0)
+
+    of = {name: raw[raw.obs["perturbation"] == name].X.toarray() for name in ("control", "G1")}
+    expected = np.sqrt(jackknife(of["G1"]) + jackknife(of["control"]))
+    se = effects.layer("se")[effects.conditions().index(Condition("K562", "G1"))]
+    np.testing.assert_allclose(np.median(se / expected), 1.0, atol=0.05)
+    np.testing.assert_allclose(se, expected, rtol=0.3)
+
+
+def test_a_model_learns_on_that_scale_from_cells_or_from_their_summary(data, tmp_path, capsys) -> None:
+    data.write(tmp_path / "data.h5ad")
+    f = tmp_path
+    for words in (
+        f"split --data {f}/data.h5ad --kind unseen-context --context K562 --out {f}/s.json",
+        f"fit --data {f}/data.h5ad --split {f}/s.json --model ContextAdditive --model.response log_pseudobulk --run {f}/run",
+        f"predict --run {f}/run --as counts --cells 50 --out {f}/counts.h5ad",
+        f"predict --run {f}/run --as effects --out {f}/predicted.h5ad",
+        f"summarize {f}/data.h5ad --response log_pseudobulk --out {f}/effects.h5ad",
+        f"split --data {f}/effects.h5ad --kind unseen-context --context K562 --out {f}/se.json",
+        f"fit --data {f}/effects.h5ad --split {f}/se.json --model ContextAdditive --run {f}/again",
+        f"predict --run {f}/again --as counts --controls {f}/data.h5ad --cells 50 --out {f}/more.h5ad",
+    ):
+        assert main(words.split()) == SUCCESS, words
+    effects = cycseq.read_effects(f / "predicted.h5ad")
+    assert effects.scale == "log_pseudobulk"
+    run, made = Run.open(f / "run"), cycseq.read(f / "counts.h5ad")
+    source = ControlCounts.of(controls_seen(run, data), data.genes)
+    for condition, effect in zip(effects.conditions(), effects.effect, strict=True):
+        wanted = np.expm1(log_pseudobulk(source.counts.toarray()) + effect)
+        shown = log_pseudobulk(made.cells(condition))
+        np.testing.assert_allclose(shown, np.log1p(5e4 * wanted / wanted.sum()), atol=0.05)
+    capsys.readouterr()
+    assert main(f"predict --run {f}/run --as cells --out {f}/cells.h5ad".split()) == BAD_INPUT
+    assert "predict counts or effects (--as counts, --as effects)" in capsys.readouterr().err

@@ -45,7 +45,7 @@ class Prediction:
         if CONDITIONS in cells.adata.uns:
             return cls(_of_posterior(cells), cells)
         if isinstance(model, MeansModel):
-            given = effects_of_controls(controls.with_genes(model.learned.genes))
+            given = effects_of_controls(model, controls.with_genes(model.learned.genes))
             return cls(model.predict_effects(conditions, given), cells)
         return cls(effects_of_cells(cells, controls), cells)
 

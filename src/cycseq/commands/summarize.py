@@ -9,6 +9,7 @@ from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say
 from cycseq.formats.settings import ReadSettings
 from cycseq.io.files import check_output
+from cycseq.preparation.settings import Response
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
@@ -21,6 +22,12 @@ def configure(parser: Parser, _words: list[str]) -> None:
         "studies of one bank.",
     )
     parser.add_argument("--out", required=True, type=Path, help="Where to write: .h5ad or .zarr.")
+    parser.add_argument(
+        "--response",
+        type=Response,
+        default="log1p",
+        help="Differences of means of log1p values, or of log pseudobulk profiles: log(1 + 50,000 x share in the summed counts).",
+    )
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the output if it exists.")
     parser.add_settings(ReadSettings)
 
@@ -38,7 +45,8 @@ def run(options: Namespace) -> None:
     reading = settings_of(ReadSettings, options)
     studies = []
     for file in options.files:
-        effects = read_effects(file, reading) if is_effects(file, reading) else summarize(file, reading)
+        known = is_effects(file, reading)
+        effects = read_effects(file, reading) if known else summarize(file, reading, response=options.response)
         say([f"{file.name}:", *(f"  {note}" for note in effects.notes)])
         studies.append(effects)
     bank = join_studies(studies, [default_context(file) for file in options.files])

@@ -23,11 +23,11 @@ from cycseq.io.checksums import write_checksums
 from cycseq.io.files import check_output, whole
 from cycseq.io.hdf5 import write_h5ad
 
-EffectScale = Literal["log1p", "log_fold_change", "z", "rank"]
-"""`log1p`: difference of means of log1p counts per 10,000. `log_fold_change`: natural logarithm of a fold change. `z`: in
-standard deviations of noise. `rank`: a score of the gene's place among the genes, without magnitude."""
+EffectScale = Literal["log1p", "log_pseudobulk", "log_fold_change", "z", "rank"]
+"""`log1p`: difference of means of log1p counts per 10,000. `log_pseudobulk`: difference of log(1 + summed counts per 50,000).
+`log_fold_change`: natural logarithm of a fold change. `z`: in standard deviations of noise. `rank`: a score of the gene's place among the genes, without magnitude."""
 EFFECT_SCALES: tuple[str, ...] = get_args(EffectScale)
-WITH_MAGNITUDE = ("log1p", "log_fold_change")
+WITH_MAGNITUDE = ("log1p", "log_pseudobulk", "log_fold_change")
 """Scales on which twice the value is twice the effect."""
 KIND = "effects"
 """What ``uns["cycseq"]["kind"]`` says of a file of effects."""

@@ -21,6 +21,8 @@ MAX_VALUE = 1e9
 """No gene has so many counts, not even in all cells of a pseudobulk; single precision holds whole numbers up to 1.7e7."""
 TARGET_SUM = 1e4
 """log1p values are natural logarithms of 1 + counts per this many counts of a cell."""
+PSEUDOBULK_SUM = 5e4
+"""Log pseudobulk profiles are natural logarithms of 1 + counts per this many of a condition's summed counts."""
 
 
 @dataclass(frozen=True)

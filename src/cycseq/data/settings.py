@@ -8,7 +8,7 @@ from typing import Literal
 
 SaidScale = Literal["counts", "log1p", "log2", "normalised", "scaled"]
 """What users say of a file: `log2` is log2(1 + x), and `normalised` has no logarithm; both become `log1p`."""
-SaidEffectScale = Literal["log_fold_change", "log2_fold_change", "z", "rank"]
+SaidEffectScale = Literal["log_pseudobulk", "log_fold_change", "log2_fold_change", "z", "rank"]
 """What users say of a table of effects, besides `log1p`: logarithms to base 2 become natural ones."""
 OtherControls = Literal["leave-out", "keep"]
 

@@ -45,8 +45,8 @@ class ReadSettings:
     scale: SaidScale | SaidEffectScale | None = None
     """What the values are: `counts`; `log1p`, the natural logarithm of 1 + counts per 10,000 (or per another total, to be
     taken as they are); `log2`, the same to base 2; `normalised`, counts of equal totals without a logarithm; `scaled`,
-    standardised genes. Of effects: `log1p` (differences of log1p means), `log_fold_change` (natural), `log2_fold_change`, `z` or
-    `rank`. Found from the values if left out."""
+    standardised genes. Of effects: `log1p` (differences of log1p means), `log_pseudobulk`, `log_fold_change` (natural),
+    `log2_fold_change`, `z` or `rank`. Found from the values if left out."""
     layer: str | None = None
     """Take the values from this layer instead of X; `raw` takes `.raw`, `obsm/NAME` takes predictions
     that lie there (real cells are read from X then)."""

@@ -18,7 +18,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 import numpy as np
 
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.effects import EFFECT_SCALES, EffectScale
+from cycseq.data.effects import EFFECT_SCALES, WITH_MAGNITUDE, EffectScale
 from cycseq.data.scale import SCALES, Scale
 from cycseq.errors import FileError, ModelError, SettingsError, check_at_least
 from cycseq.io.checksums import check_checksum, write_checksums
@@ -183,7 +183,7 @@ class Model(ABC):
         if self.learned.scale not in SCALES:
             msg = (
                 f"{self.name} was learned from effects that are {self.learned.scale} values, which cannot be added to cells: "
-                "predict effects (--as effects)."
+                f"predict {'effects (--as effects)' if self.learned.scale not in WITH_MAGNITUDE else 'counts or effects (--as counts, --as effects)'}."
             )
             raise ModelError(msg)
         controls = controls.require(self.learned.scale, self.name).with_genes(self.learned.genes)

@@ -1,9 +1,9 @@
 """Models of means: they learn from `Effects` alone, so that cells and tables of effects take one path."""
 
-from __future__ import annotations
-
+# No postponed annotations: see `networks/network.py`.
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, cast, final
 
@@ -14,18 +14,24 @@ from cycseq.data.dataset import PerturbationData
 from cycseq.data.effects import Effects, EffectScale
 from cycseq.errors import ModelError
 from cycseq.models.base import Model
-from cycseq.preparation.pseudobulk import effects_of
+from cycseq.preparation.log_pseudobulk import SUMMARIES
+from cycseq.preparation.settings import Response
 from cycseq.split.settings import Kind
 
 MISSING = "missing"
 """Of a saved model's facts: the arrays in which NaN stands for what was not measured."""
 
 
+@dataclass
 class MeansModel(Model):
     """A model of means. It implements `fit_effects` and `predict_effects`; cells are summarized before it learns.
 
     Its `predict` makes cells of predicted effects, by shifting control cells.
     """
+
+    response: Response = "log1p"
+    """What cells are summarized as: means of log1p values, or log pseudobulk profiles, which sums of counts are scored by (then
+    predict --as counts, or --as effects)."""
 
     @abstractmethod
     def fit_effects(self, train: Effects, *, task: Kind | None = None, seed: int = 0) -> Self:
@@ -84,7 +90,8 @@ class MeansModel(Model):
         run: Path | None = None,
     ) -> Self:
         """Learn from the effects of the training and the validation conditions: nothing is chosen on the latter."""
-        return self.fit_effects(effects_of(self.training_cells(train, validation)), task=task, seed=seed)
+        effects = SUMMARIES[self.response](self.training_cells(train, validation))
+        return self.fit_effects(effects, task=task, seed=seed)
 
     def training_effects(self, train: Effects) -> Effects:
         """The rows of perturbed conditions, settings checked; raises `ModelError` if there are none."""

@@ -87,56 +87,92 @@ def responses(data: PerturbationData) -> Responses:
     DataError
         If a context has perturbed cells but no control cells.
     """
+    matched = match_controls(data)
+    n_perturbed, contexts = len(matched.conditions), matched.contexts
+    moments = group_moments(data.x, matched.groups, matched.n_groups)
+    control = _merged(_part(moments, slice(n_perturbed, None)), matched.context_of_stratum, len(contexts))
+    control_variance = np.nan_to_num(control.variance)[matched.context]
+    variance = moments.variance[:n_perturbed]
+    variance = np.where(np.isfinite(variance), variance, control_variance)
+    control_mean = matched.weights @ np.nan_to_num(moments.mean[n_perturbed:])
+    measured = np.flatnonzero(control.n_cells)
+    return Responses(
+        conditions=matched.conditions,
+        delta=(moments.mean[:n_perturbed] - control_mean).astype(np.float32),
+        noise=(variance / matched.n_cells[:, None] + matched.per_control[:, None] * control_variance).astype(
+            np.float32
+        ),
+        n_cells=matched.n_cells.astype(np.int64),
+        moments=_part(moments, slice(n_perturbed)),
+        control_variance={contexts[i]: control.variance[i].astype(np.float32) for i in measured},
+        control_mean={contexts[i]: control.mean[i].astype(np.float32) for i in measured},
+    )
+
+
+@dataclass(frozen=True)
+class MatchedControls:
+    """Which control cells every perturbed condition is compared with."""
+
+    conditions: tuple[Condition, ...]
+    """Without controls."""
+    n_cells: Float[np.ndarray, "conditions"]
+    groups: Int[np.ndarray, "cells"]
+    """Of every cell: its perturbed condition, or, of a control cell, `len(conditions)` + its stratum (context and batch)."""
+    weights: Float[np.ndarray, "conditions strata"]
+    """Shares in which the control cells of the strata stand beside a condition; a row sums to 1."""
+    per_control: Float[np.ndarray, "conditions"]
+    """Variance of the matched control mean, in units of that of one control cell."""
+    contexts: tuple[str, ...]
+    context: Int[np.ndarray, "conditions"]
+    """Place of each condition's context among `contexts`."""
+    context_of_stratum: Int[np.ndarray, "strata"]
+
+    @property
+    def n_groups(self) -> int:
+        """Conditions and strata."""
+        return len(self.conditions) + len(self.context_of_stratum)
+
+
+def match_controls(data: PerturbationData) -> MatchedControls:
+    """Perturbed cells are compared with control cells of their context and batch; those of a batch without, with all of the context.
+
+    Raises
+    ------
+    DataError
+        If a context has perturbed cells but no control cells.
+    """
     obs = data.adata.obs
-    found, stratum_of_cell = pairs_of_labels(obs["context"], obs["batch"])
-    contexts, context_of_stratum = np.unique([context for context, _ in found], return_inverse=True)
+    strata, stratum_of_cell = pairs_of_labels(obs["context"], obs["batch"])
+    contexts, context_of_stratum = np.unique([context for context, _ in strata], return_inverse=True)
     conditions = data.conditions()
     perturbed = [i for i, condition in enumerate(conditions) if not condition.is_control]
-    n_perturbed, n_strata = len(perturbed), len(found)
-
     code = np.full(len(conditions), -1)
-    code[perturbed] = np.arange(n_perturbed)
+    code[perturbed] = np.arange(len(perturbed))
     condition_of_cell = code[data.condition_codes]
     is_control = condition_of_cell < 0
-    groups = np.where(is_control, n_perturbed + stratum_of_cell, condition_of_cell)
-    moments = group_moments(data.x, groups, n_perturbed + n_strata)
-    control_of_stratum = _part(moments, slice(n_perturbed, None))
-    control = _merged(control_of_stratum, context_of_stratum, len(contexts))
-
-    context_of_condition = np.searchsorted(contexts, [conditions[i].context for i in perturbed])
-    lacking = contexts[np.setdiff1d(context_of_condition, np.flatnonzero(control.n_cells))]
+    n_controls = np.bincount(stratum_of_cell[is_control], minlength=len(strata))
+    context = np.searchsorted(contexts, [conditions[i].context for i in perturbed])
+    lacking = contexts[np.setdiff1d(context, context_of_stratum[n_controls > 0])]
     if len(lacking):
         msg = (
             f"no control cells in context {str(lacking[0])!r}: every context needs some (controls stay in training even "
             f"where a context is held out). Leave the context out, or add its controls."
         )
         raise DataError(msg)
-
-    shares = np.zeros((n_perturbed, n_strata))
+    shares = np.zeros((len(perturbed), len(strata)))
     np.add.at(shares, (condition_of_cell[~is_control], stratum_of_cell[~is_control]), 1.0)
     n_cells = shares.sum(axis=1)
-    weights = shares / n_cells[:, None] @ _matching(control_of_stratum.n_cells, context_of_stratum)
-    control_variance = np.nan_to_num(control.variance)[context_of_condition]
-    variance = moments.variance[:n_perturbed]
-    variance = np.where(np.isfinite(variance), variance, control_variance)
-    with np.errstate(divide="ignore"):
-        per_cell = np.where(control_of_stratum.n_cells > 0, 1.0 / control_of_stratum.n_cells, 0.0)
-    return Responses(
+    weights = shares / n_cells[:, None] @ _matching(n_controls, context_of_stratum)
+    per_cell = np.divide(1.0, n_controls, out=np.zeros(len(strata)), where=n_controls > 0)
+    return MatchedControls(
         conditions=tuple(conditions[i] for i in perturbed),
-        delta=(moments.mean[:n_perturbed] - weights @ np.nan_to_num(control_of_stratum.mean)).astype(np.float32),
-        noise=(variance / n_cells[:, None] + (weights**2 @ per_cell)[:, None] * control_variance).astype(np.float32),
-        n_cells=n_cells.astype(np.int64),
-        moments=_part(moments, slice(n_perturbed)),
-        control_variance={
-            str(context): control.variance[i].astype(np.float32)
-            for i, context in enumerate(contexts)
-            if control.n_cells[i] > 0
-        },
-        control_mean={
-            str(context): control.mean[i].astype(np.float32)
-            for i, context in enumerate(contexts)
-            if control.n_cells[i] > 0
-        },
+        n_cells=n_cells,
+        groups=np.where(is_control, len(perturbed) + stratum_of_cell, condition_of_cell),
+        weights=weights,
+        per_control=weights**2 @ per_cell,
+        contexts=tuple(map(str, contexts)),
+        context=context,
+        context_of_stratum=context_of_stratum,
     )
 
 

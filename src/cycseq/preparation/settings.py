@@ -7,6 +7,9 @@ from typing import Literal
 
 from cycseq.errors import SettingsError, check_at_least
 
+Response = Literal["log1p", "log_pseudobulk"]
+"""What cells are summarized as: differences of means of log1p values, or of log pseudobulk profiles."""
+
 
 @dataclass(frozen=True)
 class CellLimits:

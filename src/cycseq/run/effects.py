@@ -12,11 +12,13 @@ from cycseq.data.condition import Condition
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.effects import Effects
 from cycseq.data.either import Data
+from cycseq.data.posterior import CONDITIONS, read_posterior
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import ModelError, check_at_least, unknown_name
 from cycseq.io.untrusted import as_file_error
-from cycseq.models.base import AGAIN
+from cycseq.models.base import AGAIN, Model
 from cycseq.models.means import MeansModel
+from cycseq.preparation.log_pseudobulk import log_pseudobulk_effects
 from cycseq.preparation.merge import join
 from cycseq.preparation.prepare import as_log1p
 from cycseq.preparation.pseudobulk import control_means, effects_of
@@ -58,7 +60,7 @@ def _from_effects(run: EffectsRun, conditions: Sequence[Condition | str] | str, 
     if controls is None:
         data = run.effects()
     else:
-        data = controls if isinstance(controls, Effects) else effects_of_controls(as_log1p(controls.controls()))
+        data = controls if isinstance(controls, Effects) else effects_of_controls(run.model, controls.controls())
     wanted = predicting.named(run, conditions, data.contexts)
     for context in {c.context: None for c in wanted}:
         if context not in data.contexts:
@@ -79,19 +81,29 @@ def _from_cells(
     model = run.model
     if isinstance(model, MeansModel):
         with as_file_error(run.folder / MODEL, AGAIN):
-            return model.predict_effects(what.conditions, effects_of_controls(cells.with_genes(model.learned.genes)))
+            return model.predict_effects(
+                what.conditions, effects_of_controls(model, cells.with_genes(model.learned.genes))
+            )
     pieces = predicting.in_pieces(run, what, None, seed)
     return reduce(Effects.with_rows, (effects_of_cells(piece, cells) for piece in pieces))
 
 
 def effects_of_cells(made: PerturbationData, controls: PerturbationData) -> Effects:
-    """The means of predicted cells against those of the control cells."""
+    """What predicted cells say: their posterior, or else their means against those of the control cells."""
+    if CONDITIONS in made.adata.uns:
+        names, posterior = read_posterior(made)
+        by_name = {str(condition): condition for condition in made.conditions()}
+        rows = [by_name[name] for name in names]
+        return Effects.from_arrays(posterior.mean, rows, made.genes, scale="log1p", layers={"sd": posterior.sd})
     perturbed = [c for c in made.conditions() if not c.is_control]
     return effects_of(join(made.subset(perturbed), controls.with_genes(made.genes))).subset(made.conditions())
 
 
-def effects_of_controls(cells: PerturbationData) -> Effects:
-    """Control cells as rows of effects: no change, with their mean."""
+def effects_of_controls(model: Model, cells: PerturbationData) -> Effects:
+    """Control cells as rows of effects: no change, with their mean on the scale of the model."""
+    if model.learned.scale == "log_pseudobulk":
+        return log_pseudobulk_effects(cells.with_genes(model.learned.genes))
+    cells = as_log1p(cells)
     means = control_means(cells)
     mean = np.stack(list(means.values()))
     conditions = [Condition(context, CONTROL) for context in means]

@@ -18,8 +18,9 @@ from cycseq.data.usual_names import BATCH_NAMES, CONTROL, PERTURBATION_NAMES, ca
 from cycseq.formats.effects.treatments import Treatments, read_treatments
 from cycseq.formats.read import default_context, load
 from cycseq.formats.settings import ReadSettings
+from cycseq.preparation.log_pseudobulk import SUMMARIES
 from cycseq.preparation.prepare import as_log1p
-from cycseq.preparation.pseudobulk import effects_of
+from cycseq.preparation.settings import Response
 
 FEW = 5
 """Rows of a condition below which its own variance says little: that of all conditions of the context stands for it."""
@@ -27,7 +28,7 @@ ROW = "cycseq_row"
 """obs column that numbers the rows of the file while labels are validated, which may leave some out."""
 
 
-def summarize(path: Path | str, settings: ReadSettings | None = None) -> Effects:
+def summarize(path: Path | str, settings: ReadSettings | None = None, *, response: Response = "log1p") -> Effects:
     """Effects of every condition of a file, with standard errors, means and variances.
 
     Where perturbations were measured at several doses or times, each is a condition of its own (unless ``doses="pool"``), and
@@ -40,6 +41,8 @@ def summarize(path: Path | str, settings: ReadSettings | None = None) -> Effects
         Cells, or bulk samples with replicates: counts, log1p or log2 values.
     settings
         What is not to be found by itself.
+    response
+        ``"log1p"``: differences of means of log1p values. ``"log_pseudobulk"``: of log profiles of the summed counts.
 
     Raises
     ------
@@ -79,9 +82,9 @@ def summarize(path: Path | str, settings: ReadSettings | None = None) -> Effects
     if treatments is not None and _several(treatments):
         data = _by_treatment(data, treatments)
         notes += treatments.notes
-    data = as_log1p(data)
-    effects = effects_of(data)
-    if np.median(effects.perturbed().adata.obs["n_cells"]) < FEW:
+    data = as_log1p(data) if response == "log1p" else data
+    effects = SUMMARIES[response](data)
+    if response == "log1p" and np.median(effects.perturbed().adata.obs["n_cells"]) < FEW:
         effects = _with_pooled_errors(effects, data)
         notes.append("standard errors rest on the spread within conditions, pooled over conditions: each has few rows")
     return Effects(

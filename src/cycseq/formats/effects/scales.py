@@ -37,6 +37,7 @@ BASES = (
 """Of fold changes: what a file may say of the base, and what makes natural logarithms of it."""
 SAID: dict[str, tuple[EffectScale, float]] = {
     "log1p": ("log1p", 1.0),
+    "log_pseudobulk": ("log_pseudobulk", 1.0),
     "log_fold_change": ("log_fold_change", 1.0),
     "log2_fold_change": ("log_fold_change", math.log(2)),
     "z": ("z", 1.0),

@@ -6,15 +6,22 @@ counts stands between the two: the same gene at the depths of the control cells,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
+import anndata as ad
 import numpy as np
+import scipy.sparse as sp
 from jaxtyping import Float
 
+from cycseq.data.dataset import PerturbationData
 from cycseq.data.effects import EffectScale
 from cycseq.data.scale import TARGET_SUM
 from cycseq.matrix.arrays import Profile
-from cycseq.models.counts.recover import CellCounts
+from cycseq.preparation.counts import counts_of
+from cycseq.preparation.log_pseudobulk import log_profile
 from cycseq.simulation.counts import CountLaw, ExpectedLog1p
 
 DISPERSIONS = np.geomspace(0.01, 10.0, 7)
@@ -29,8 +36,22 @@ MAX_LOG_FOLD = 12.0
 """A fold change beyond exp of this is no effect, but an artefact."""
 
 
-class ControlCounts(CellCounts):
-    """Control cells of one context, with what their counts tell."""
+@dataclass(frozen=True)
+class ControlCounts:
+    """Counts of the control cells of one context, and what they tell."""
+
+    counts: sp.csr_matrix
+    """Cells x genes."""
+    total: Float[np.ndarray, "cells"]
+    """Library sizes, over all genes that were counted."""
+
+    @classmethod
+    def of(cls, controls: PerturbationData, genes: Sequence[str]) -> Self:
+        """The counts of these genes; raises `DataError` as `counts_of`."""
+        counts, total = counts_of(controls.load("--as counts"))
+        given = ad.AnnData(counts, controls.adata.obs, controls.adata.var)
+        chosen = PerturbationData(given, "counts").with_genes(genes)
+        return cls(sp.csr_matrix(chosen.x, dtype=np.float64), total)
 
     @cached_property
     def pooled(self) -> Profile:
@@ -68,11 +89,14 @@ class ControlCounts(CellCounts):
         effect
             Perturbed minus control.
         scale
-            ``"log1p"``: of means of log1p counts per 10,000, by the law of counts. ``"log_fold_change"``: multiplies the pooled
-            counts.
+            ``"log_pseudobulk"``: adds to the log profile of the pooled counts. ``"log_fold_change"``: multiplies these counts.
+            ``"log1p"``: of means of log1p counts per 10,000, by the law of counts.
         """
-        log_fold = effect if scale == "log_fold_change" else self._log_fold(self.log1p_mean + effect)
-        level = self.pooled * np.exp(np.clip(log_fold, -MAX_LOG_FOLD, MAX_LOG_FOLD))
+        if scale == "log_pseudobulk":
+            level = np.expm1(np.maximum(log_profile(self.pooled / self.pooled.sum()) + effect, 0.0))
+        else:
+            log_fold = effect if scale == "log_fold_change" else self._log_fold(self.log1p_mean + effect)
+            level = self.pooled * np.exp(np.clip(log_fold, -MAX_LOG_FOLD, MAX_LOG_FOLD))
         return np.asarray(level / level.sum())
 
     @cached_property
