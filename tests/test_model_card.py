@@ -30,4 +30,4 @@ def test_without_a_split_nothing_is_claimed(small_data, tmp_path):
     card = (tmp_path / "model" / CARD).read_text()
     assert "saved without a split" in card
     assert "broke off, and this is the last good state:** loss became NaN" in card
-    assert "## Settings\n\nNone." in card
+    assert "## Settings\n\n| setting | value |\n|---|---|\n| `response` | `log1p` |" in card

@@ -57,8 +57,6 @@ def _trained_on(description: Mapping[str, Any], facts: Mapping[str, Any]) -> lis
 
 
 def _settings(settings: Mapping[str, Any]) -> list[str]:
-    if not settings:
-        return ["None."]
     return ["| setting | value |", "|---|---|", *[f"| `{name}` | `{value}` |" for name, value in settings.items()]]
 
 
