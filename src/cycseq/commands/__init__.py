@@ -25,6 +25,7 @@ COMMANDS = {
     "repeat": "Fit a run, or compute a benchmark, once more from what its folder says, and compare.",
     "report": "Write a benchmark or run as one self-contained HTML page.",
     "datasets": "List the public data sets, describe one, or download and read it.",
+    "knowledge": "List, download or add what is known of genes and drugs, for --model.knowledge.",
     "suggest": "Say which conditions to measure next: the batch that would make the model surest.",
     "simulate": "Simulate a perturbation experiment whose truth is known.",
     "demo": "Run everything once on simulated data and open the report.",

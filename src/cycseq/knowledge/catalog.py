@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from cycseq.errors import FileError, unknown_name
 from cycseq.io.download import DownloadSettings, RemoteFile, download
+from cycseq.io.files import whole
 from cycseq.knowledge.aliases import read_aliases
 from cycseq.knowledge.read import READERS, read_sources
 from cycseq.knowledge.source import Source
@@ -42,11 +44,19 @@ class Knowledge:
 
 
 def _row(
-    name: str, what: str, *urls: str, version: str, licence: str, publication: str, file: str | None = None
+    name: str,
+    what: str,
+    *urls: str,
+    version: str,
+    licence: str,
+    publication: str,
+    file: str | None = None,
+    known_hash: str | None = None,
 ) -> Knowledge:
-    """A row whose files keep the names that they have at the publisher's, or the one that is given."""
-    files = tuple(RemoteFile(url, f"{FOLDER}/{name}/{file or url.rpartition('/')[2]}") for url in urls)
-    return Knowledge(name, what, version, licence, publication, files)
+    """A row whose files keep their publisher's names; ``file`` and the hash are those of the first."""
+    first = RemoteFile(urls[0], f"{FOLDER}/{name}/{file or urls[0].rpartition('/')[2]}", known_hash)
+    beside = [RemoteFile(url, f"{FOLDER}/{name}/{url.rpartition('/')[2]}") for url in urls[1:]]
+    return Knowledge(name, what, version, licence, publication, (first, *beside))
 
 
 STRING = "https://stringdb-downloads.org/download"
@@ -84,6 +94,25 @@ ROWS = (
         version="12.0",
         licence="CC BY 4.0",
         publication="Szklarczyk et al. 2023, doi:10.1093/nar/gkac1000",
+    ),
+    _row(
+        "depmap",
+        "DepMap: what knocking out a gene does to the growth of 1,178 cancer lines (Chronos gene effect).",
+        "https://plus.figshare.com/ndownloader/files/51064667",
+        version="24Q4",
+        licence="CC BY 4.0",
+        publication="DepMap, Broad 2024, doi:10.25452/figshare.plus.27993248.v1",
+        file="CRISPRGeneEffect.csv",
+        known_hash="md5:6edf7ade09b9b34199210b559d4745d3",
+    ),
+    _row(
+        "collectri",
+        "CollecTRI: transcription factors and the genes that they activate or repress.",
+        "https://rescued.omnipathdb.org/CollecTRI.csv",
+        version="2023",
+        licence="of each of its 12 resources (github.com/saezlab/CollecTRI)",
+        publication="Mueller-Dott et al. 2023, doi:10.1093/nar/gkad841",
+        known_hash="sha256:86c90b30f2cc75c189da1f0a8c353d1547287cd656a9fac1c678634285bcb4e0",
     ),
     _row(
         "hgnc",
@@ -161,6 +190,27 @@ def _sources_by_name(names: Sequence[str], settings: DownloadSettings | None) ->
         ]
         for sources in groups
     ]
+
+
+def add_file(path: Path, settings: DownloadSettings | None = None, *, overwrite: bool = False) -> str:
+    """Copy a file of knowledge into the cache, and say by which name it is loaded from now on.
+
+    Raises
+    ------
+    FileError
+        If the file is missing, cannot be read, is called like an entry of the catalogue, or is there already.
+    DataError
+        If it holds no knowledge.
+    """
+    name = path.name.partition(".")[0]
+    if name in {*CATALOGUE, AUTO}:
+        msg = f"{path} cannot be added: {name} is a name of the catalogue. Call the file otherwise."
+        raise FileError(msg)
+    read_sources(path)
+    target = (settings or DownloadSettings()).folder() / FOLDER / ADDED / path.name
+    with whole(target, overwrite=overwrite) as part:
+        shutil.copyfile(path, part)
+    return name
 
 
 def at_hand(cache: Path) -> dict[str, Path]:

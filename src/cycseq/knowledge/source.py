@@ -59,6 +59,11 @@ class Source:
         """The same source, which understands other names too."""
         return replace(self, aliases=aliases)
 
+    def in_words(self) -> str:
+        """What it holds, in one line."""
+        names = f"{len(self.names):,} names ({', '.join(self.names[:3])}, ...)"
+        return f"{self.name}: {self.kind} of {names}, sha256 {self.facts.get('sha256', 'unknown')[:12]}"
+
     def knows(self, perturbations: Sequence[str]) -> Bool[np.ndarray, "perturbations"]:
         """Of which perturbations it tells something: all parts are listed, and their rows are not empty."""
         return np.array([bool(rows) for rows in self._rows(perturbations)], dtype=bool)

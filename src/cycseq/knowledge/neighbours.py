@@ -1,0 +1,92 @@
+"""On what a prediction from knowledge rests: which measured perturbations are alike, by which source, and whether they agree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from cycseq.data.condition import Condition
+from cycseq.data.effect_means import mean_of_measured
+from cycseq.data.effects import Effects
+from cycseq.knowledge.source import Source
+from cycseq.matrix.arrays import Profiles
+
+COLUMNS = ("context", "perturbation", "source", "neighbour", "similarity", "agreement")
+
+
+def neighbours(
+    sources: Sequence[Source], train: Effects, conditions: Sequence[Condition], *, n_neighbours: int = 5
+) -> pd.DataFrame:
+    """The measured perturbations that each source calls most alike, and whether their responses agree.
+
+    Agreement is what tells a good prediction from a bad one, not similarity: neighbours that do the same tell what a
+    perturbation like them will do.
+
+    Parameters
+    ----------
+    sources
+        What is known, as `load_sources` or `stored_sources` give it.
+    train
+        Effects of the measured conditions.
+    conditions
+        What was or is to be predicted.
+    n_neighbours
+        How many neighbours of each condition by each source; fewer where fewer have anything in common with it.
+
+    Returns
+    -------
+    One row for each condition, source and neighbour, the most similar first; none where no source knows the condition.
+    ``similarity`` is the source's kernel. ``agreement`` is the mean cosine of the neighbour's response with those of the
+    other neighbours, in the condition's context (where it was not measured there, its mean over contexts), after the mean
+    response of the context was taken off; NaN for a single neighbour.
+    """
+    measured = list(train.perturbations)
+    rows: list[tuple[object, ...]] = []
+    responses = {context: _responses(train, measured, context) for context in {c.context for c in conditions}}
+    for source in sources:
+        likeness = source.kernel([c.perturbation for c in conditions], measured)
+        for condition, row in zip(conditions, likeness, strict=True):
+            nearest = [
+                int(i)
+                for i in np.argsort(-row, kind="stable")[: n_neighbours + 1]
+                if row[i] > 0 and measured[i] != condition.perturbation
+            ][:n_neighbours]
+            agreement = _agreement(responses[condition.context][nearest])
+            rows += [
+                (condition.context, condition.perturbation, source.name, measured[i], float(row[i]), agreement[k])
+                for k, i in enumerate(nearest)
+            ]
+    order = {condition: i for i, condition in enumerate(dict.fromkeys(conditions))}
+    rows.sort(key=lambda row: order[Condition(str(row[0]), str(row[1]))])
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _responses(train: Effects, names: Sequence[str], context: str) -> Profiles:
+    """Specific responses at length 1: of the context, or their mean over contexts where it has none; 0 where not measured."""
+    place = {name: i for i, name in enumerate(names)}
+    conditions = train.conditions()
+    contexts = np.array([c.context for c in conditions])
+    specific = np.array(train.effect, dtype=np.float64)
+    for other in np.unique(contexts):
+        specific[contexts == other] -= mean_of_measured(specific[contexts == other])
+    specific = np.nan_to_num(specific)
+    of_all = np.array([place[c.perturbation] for c in conditions])
+    total, count = np.zeros((len(names), specific.shape[1])), np.zeros(len(names))
+    np.add.at(total, of_all, specific)
+    np.add.at(count, of_all, 1.0)
+    here = contexts == context
+    total[of_all[here]], count[of_all[here]] = specific[here], 1.0
+    mean = total / count[:, None]
+    length = np.linalg.norm(mean, axis=1, keepdims=True)
+    return np.asarray(mean / np.where(length > 0, length, np.inf))
+
+
+def _agreement(responses: Profiles) -> Float[np.ndarray, "neighbours"]:
+    """The mean cosine of each with the others."""
+    if len(responses) < 2:
+        return np.full(len(responses), np.nan)
+    cosines = responses @ responses.T
+    return np.asarray((cosines.sum(axis=1) - np.diag(cosines)) / (len(responses) - 1))
