@@ -104,6 +104,18 @@ class Models(FromCode):
         yield from (f"| `{name}` | {cell(describe(name))} |" for name in MODELS)
 
 
+class Knowledge(FromCode):
+    """The catalogue of knowledge."""
+
+    def markdown(self) -> Iterable[str]:
+        """A table."""
+        from cycseq.knowledge.catalog import ROWS
+
+        yield "| name | what it is | version | licence | publication |\n|---|---|---|---|---|"
+        for row in ROWS:
+            yield f"| `{row.name}` | {cell(row.what)} | {row.version} | {cell(row.licence)} | {cell(row.publication)} |"
+
+
 class Splits(FromCode):
     """All kinds of split, with the claim that each states on simulated data."""
 
@@ -186,6 +198,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
         "settings": Settings,
         "all-settings": AllSettings,
         "models": Models,
+        "knowledge": Knowledge,
         "splits": Splits,
         "commands": Commands,
         "house": House,
