@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--stages", nargs="+", choices=[*STAGES, "start-up", "cost"], help="Some stages only; no page.")
     parser.add_argument("--quick", action="store_true", help="Tiny sizes: the numbers mean nothing.")
     parser.add_argument(
-        "--out", type=Path, help="Folder for the page; if not said, docs/ (of a whole run at full size)."
+        "--out", type=Path, help="Folder for the page; if not given, docs/ (of a whole run at full size)."
     )
     options = parser.parse_args()
     folder = options.out or (None if options.quick or options.stages else DOCS)

@@ -155,7 +155,7 @@ def test_fit_without_a_split_then_predict_a_new_patient(absent, tmp_path, capsys
         ("--conditions THP1", "expected CONTEXT:PERTURBATION"),
         ("", "say what to predict"),
         ("--conditions THP1:G1 --genes-out g.csv", "--genes-out goes with --run"),
-        ("--conditions THP1:G1 --run there", "say --data FILE"),
+        ("--conditions THP1:G1 --run there", "use --data FILE"),
         ("--conditions THP1:G1 --model ContextAditive", "did you mean 'ContextAdditive'"),
         ("--conditions THP1:G1 --model ContextAdditive --leave-out 0", "does not say how sure it is"),
     ],

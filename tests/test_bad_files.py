@@ -113,7 +113,7 @@ def test_a_table_with_words_among_its_numbers(tmp_path) -> None:
     many = pd.concat([TABLE] * 10).set_axis([f"c{i}" for i in range(60)])
     many["G2"] = [*many["G2"][:40], "high", *many["G2"][41:]]
     many.to_csv(tmp_path / "a.csv")
-    refused(tmp_path / "a.csv", FileError, r"line 42 \(row 'c40', column 'G2'\): 'high' is no number")
+    refused(tmp_path / "a.csv", FileError, r"line 42 \(row 'c40', column 'G2'\): 'high' is not a number")
 
 
 @pytest.mark.parametrize("named_rows", [True, False])
@@ -209,7 +209,7 @@ def test_npy_refuses_pickles_and_odd_shapes(tmp_path) -> None:
     np.save(tmp_path / "flat.npy", COUNTS.ravel())
     refused(tmp_path / "flat.npy", DataError, r"shape \(18,\)", genes_file=genes)
     np.save(tmp_path / "a.npy", COUNTS)
-    refused(tmp_path / "a.npy", DataError, "names no genes: say --genes-file FILE")
+    refused(tmp_path / "a.npy", DataError, "names no genes: use --genes-file FILE")
     genes.write_text("G1\nG2\n")
     refused(tmp_path / "a.npy", DataError, "3 columns, but 2 genes are named", genes_file=genes)
     refused(
@@ -268,7 +268,7 @@ def test_log_data_said_to_be_counts(h5ad: Path) -> None:
     adata = ad.read_h5ad(h5ad)
     adata.X = adata.X.log1p()
     adata.write_h5ad(h5ad)
-    refused(h5ad, DataError, "--scale counts was said, but the values look like log1p", scale="counts")
+    refused(h5ad, DataError, "--scale counts was given, but the values look like log1p", scale="counts")
 
 
 def test_unknown_column_names(h5ad: Path) -> None:

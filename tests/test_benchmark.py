@@ -170,7 +170,7 @@ def test_a_damaged_cell_is_computed_again(data: PerturbationData, tmp_path: Path
 def test_other_settings_need_another_folder_or_overwrite(data: PerturbationData, tmp_path: Path, fitted: list[str]):
     go(data, tmp_path / "out")
     more = replace(SETTINGS, seeds=3)
-    with pytest.raises(SettingsError, match=r"other seeds: choose another --out, or say --overwrite"):
+    with pytest.raises(SettingsError, match=r"other seeds: choose another --out, or use --overwrite"):
         go(data, tmp_path / "out", more)
     fitted.clear()
     result = go(data, tmp_path / "out", more, overwrite=True)
@@ -178,7 +178,7 @@ def test_other_settings_need_another_folder_or_overwrite(data: PerturbationData,
     assert set(result.metrics.query("model == 'NoChange'")["seed"]) == {0, 1, 2}
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").touch()
-    with pytest.raises(FileError, match="is no benchmark"):
+    with pytest.raises(FileError, match="is not a benchmark"):
         go(data, tmp_path / "mine")
 
 

@@ -79,7 +79,7 @@ def test_too_little_memory_is_refused_with_the_least_that_would_do(
         SettingsError, match=r"--memory 5MiB is too little for evaluate, .* at least \d+ MiB here"
     ) as err:
         check_comparison(predicted, real, SETTINGS, "5MiB")
-    least = re.search(r"say --memory (\d+MiB)", str(err.value))
+    least = re.search(r"use --memory (\d+MiB)", str(err.value))
     assert least
     check_comparison(predicted, real, SETTINGS, least[1])
     check_comparison(predicted, real, EvaluateSettings(max_cells=50, metrics="means"), f"{int(least[1][:-3]) - 4}MiB")

@@ -173,7 +173,7 @@ def test_a_zip_without_the_file_and_no_zip(mirror: Mirror, tmp_path: Path) -> No
     with pytest.raises(FileError, match=r"holds no perturb_processed\.h5ad \(found: norman/other\.h5ad\)"):
         mirror.fetch("norman2019")
     mirror.place("adamson2016").write_bytes(b"no zip")
-    with pytest.raises(FileError, match="is no whole zip file"):
+    with pytest.raises(FileError, match="is not a whole zip file"):
         mirror.fetch("adamson2016")
     assert sorted(p.name for p in (tmp_path / "cache").rglob("*.h5ad")) == []
 
@@ -355,7 +355,7 @@ def test_pancancer(mirror: Mirror, tmp_path: Path, values: str) -> None:
     np.testing.assert_allclose(data.x.toarray(), expected, rtol=1e-4)
     assert data.scale == ("counts" if values[0] == "U" else "log1p")
     assert any("1 cells without a label were left out" in note for note in data.notes)
-    with pytest.raises(FileError, match="cannot be downloaded without a log-in: say --file FOLDER"):
+    with pytest.raises(FileError, match="cannot be downloaded without a log-in: use --file FOLDER"):
         mirror.fetch("pancancer")
     with pytest.raises(FileError, match=r"does not hold Metadata\.txt"):
         mirror.fetch("pancancer", tmp_path)
@@ -535,7 +535,7 @@ def test_list_and_info(capsys: pytest.CaptureFixture[str]) -> None:
         ("datasets fetch jost2020", "is not there (HTTP 404)"),
         ("datasets fetch hagai2019", "did you mean 'hagai2018'"),
         ("datasets fetch norman2019_raw", "published hash"),
-        ("datasets fetch pancancer", "say --file FOLDER"),
+        ("datasets fetch pancancer", "use --file FOLDER"),
         ("datasets fetch kang2018 --file {tmp}", "takes no --file"),
         ("datasets fetch pancancer --file {tmp}/absent", "does not exist"),
         ("datasets fetch cycseq", "--datasets jost2020,nk_cropseq"),

@@ -331,7 +331,7 @@ def test_pairs_that_cell_eval_would_refuse_are_refused(small_data: PerturbationD
         ("--to geers --out {t}/o.h5ad", "no layout 'geers': did you mean 'gears'?"),
         ("--to gears --out {t}/real.h5ad", "real.h5ad exists already"),
         ("--to gears --out {t}/o.csv", "its name must end in .h5ad"),
-        ("--to cell-eval --out {t}/o", "say --real REAL.h5ad"),
+        ("--to cell-eval --out {t}/o", "use --real REAL.h5ad"),
         ("--to gears --out {t}/o.h5ad --real {t}/real.h5ad", "leave --real out"),
         ("--to gears --out {t}/o.h5ad --contexts K652", "no context 'K652': did you mean 'K562'"),
     ],

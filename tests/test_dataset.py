@@ -168,7 +168,7 @@ def test_log_data_said_to_be_counts(small_data: PerturbationData) -> None:
     foreign = ad.AnnData(
         small_data.x, obs=small_data.adata.obs[["cell_type", "perturbation"]], var=small_data.adata.var
     )
-    with pytest.raises(DataError, match="--scale counts was said, but the values look like log1p"):
+    with pytest.raises(DataError, match="--scale counts was given, but the values look like log1p"):
         PerturbationData.from_anndata(foreign, scale="counts")
 
 

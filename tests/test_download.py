@@ -35,7 +35,7 @@ class Server(ThreadingHTTPServer):
         self.ranges: list[str | None] = []
 
     def handle_error(self, *_: object) -> None:
-        """A client that has gone away is no error."""
+        """A client that has gone away is not an error."""
 
     @property
     def url(self) -> str:

@@ -153,7 +153,7 @@ def test_a_scale_that_is_not_certain_is_asked_for(text) -> None:
         read_effects(stranger(scale=text))
     assert raised.value.option.startswith("--scale")
     assert read_effects(stranger(scale=text), ReadSettings(scale="z")).scale == "z"
-    with pytest.raises(DataError, match="--scale counts is no scale of effects"):
+    with pytest.raises(DataError, match="--scale counts is not a scale of effects"):
         read_effects(stranger(scale=text), ReadSettings(scale="counts"))
 
 
@@ -198,7 +198,7 @@ def test_doses_have_numbers_and_an_order() -> None:
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"dose": [1.0, 2.0] * 3}, r"the doses in obs\['dose'\] have no unit \(1, 2\): say --dose-unit uM"),
+        ({"dose": [1.0, 2.0] * 3}, r"the doses in obs\['dose'\] have no unit \(1, 2\): use --dose-unit uM"),
         ({"dose": ["1 uM", "2 mg/kg"] * 3}, "1uM .molar. and 2mg/kg .mass in body mass.*--doses pool"),
         ({"dose": ["1 uM", "Low"] * 3}, "doses such as 1uM and also 'Low'"),
         ({"perturbation": ["a", ""] * 3}, "3 of 6 rows have no perturbation.*--drop-unlabelled true"),

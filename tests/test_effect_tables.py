@@ -123,7 +123,7 @@ def test_genes_without_a_row_were_not_measured_and_none_stands_twice(tmp_path: P
     assert read_effects(tmp_path / "x.csv", ReadSettings(make_unique=True)).genes == [*GENES, "CD4-1"]
     frame["log2FC"] = ["1,5"] + ["1"] * 7
     frame.to_csv(tmp_path / "x.csv", index=False)
-    with pytest.raises(DataError, match=r"'1,5' in column 'log2FC' is no number"):
+    with pytest.raises(DataError, match=r"'1,5' in column 'log2FC' is not a number"):
         read_effects(tmp_path / "x.csv")
 
 
@@ -212,7 +212,7 @@ def test_gct_of_l1000(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("x.gct", "#1.3\n9\n", "is no GCT file"),
+        ("x.gct", "#1.3\n9\n", "is not a GCT file"),
         ("x.gctx", "", "is GCTX, which no maintained Python package reads"),
         ("x.csv", "", "is empty"),
         ("x.parquet", "PAR1", "cannot be read as Parquet"),

@@ -168,7 +168,7 @@ def test_other_data_under_the_same_name(lab: Path, tmp_path: Path, capsys: pytes
 def test_a_truncated_split(lab: Path, tmp_path: Path, kept: int, capsys: pytest.CaptureFixture[str]):
     (tmp_path / "s.json").write_text((lab / "s.json").read_text()[:kept])
     words = f"fit --data {lab}/sim.h5ad --split {tmp_path}/s.json --model NoChange --run {tmp_path}/run"
-    assert "s.json is damaged or is no split" in refused(words, capsys)
+    assert "s.json is damaged or is not a split" in refused(words, capsys)
 
 
 def test_an_altered_split(lab: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

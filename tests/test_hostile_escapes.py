@@ -271,7 +271,7 @@ def test_zarr_groups_that_are_links(store: Path, tmp_path: Path, said: Any) -> N
 
 def test_zarr_with_pipes(store: Path, said: Any) -> None:
     os.mkfifo(store / "X/data/1")
-    assert "X/data/1 is no file of data" in said(store)
+    assert "X/data/1 is not a file of data" in said(store)
 
 
 @pytest.mark.parametrize("name", ["crc32c", "msgpack2", "json2", "numcodecs.pickle", "no-such-codec", "lzma", "bz2"])

@@ -417,7 +417,7 @@ def test_files_without_end_anywhere(what: str, kind: str, lab: Path, tmp_path: P
     line = in_little(said)
     assert line.startswith("2 cycseq: "), line
     assert f"{lab}/" in line
-    assert "is a " in line or "is no run" in line
+    assert "is a " in line or "is not a run" in line
     assert not (lab / "o.h5ad").exists()
 
 

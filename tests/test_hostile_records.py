@@ -296,7 +296,7 @@ def test_splits_that_were_altered(run: Callable[[str], Path], change: Callable) 
     said.pop("hash", None)
     change(said)
     path.write_text(json.dumps(said))
-    with pytest.raises(FileError, match="damaged or is no split"):
+    with pytest.raises(FileError, match="damaged or is not a split"):
         Split.read(path)
 
 

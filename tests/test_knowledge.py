@@ -113,7 +113,7 @@ def test_an_empty_place_counts_as_the_mean_and_a_text_is_refused(tmp_path):
     source = one(written(tmp_path / "f.csv", "gene,a,b,c\nA,1,2,4\nB,3,,1\nC,5,7,0\n"))
     full = one(written(tmp_path / "g.csv", "gene,a,b,c\nA,1,2,4\nB,3,4.5,1\nC,5,7,0\n"))
     np.testing.assert_allclose(source.kernel(["A", "B", "C"]), full.kernel(["A", "B", "C"]))
-    with pytest.raises(DataError, match=r"'big' in column 'b' is no number.*its columns are a, b"):
+    with pytest.raises(DataError, match=r"'big' in column 'b' is not a number.*its columns are a, b"):
         read_sources(written(tmp_path / "h.csv", "gene,a,b\nA,1,2\nB,3,big\n"))
 
 

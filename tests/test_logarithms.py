@@ -124,9 +124,9 @@ def test_what_was_said_is_held_against_the_values(counts, tmp_path: Path, capsys
     none = written(tmp_path / "none.h5ad", per(counts, 1e3))
     twice = written(tmp_path / "twice.h5ad", LOGS["ln twice"](per(counts, 1e4)))
     cases = [
-        (ln, "log2", "--scale log2 was said, but the values are ln(1 + counts per 10,000). Say --scale log1p"),
-        (log2, "log1p", "but the values are log2(1 + counts per 10,000). Say --scale log2"),
-        (none, None, "counts per 1,000 without a logarithm. Say --scale normalised"),
+        (ln, "log2", "--scale log2 was given, but the values are ln(1 + counts per 10,000). Use --scale log1p"),
+        (log2, "log1p", "but the values are log2(1 + counts per 10,000). Use --scale log2"),
+        (none, None, "counts per 1,000 without a logarithm. Use --scale normalised"),
         (twice, None, "log1p was taken twice"),
         (twice, "log1p", "log1p was taken twice"),
     ]

@@ -78,7 +78,7 @@ def test_as_it_was_written(path: Path) -> None:
         (z_scored, "are not those that cycseq wrote into this file: some values are negative"),
         (put(np.expm1), "are not those that cycseq wrote into this file: the values are neither counts nor log1p"),
         (put(np.log1p), "are not those that cycseq wrote into this file: log1p was taken twice"),
-        (put(lambda x: x * 0.5), "are not those that cycseq wrote .* say --scale log1p"),
+        (put(lambda x: x * 0.5), "are not those that cycseq wrote .* use --scale log1p"),
     ],
 )
 def test_values_that_were_changed_are_refused(

@@ -1,4 +1,4 @@
-"""Names of files that are no UTF-8, and names in files that turn the direction of text."""
+"""Names of files that are not UTF-8, and names in files that turn the direction of text."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def test_gmt_is_read_with_each_gene_once(tmp_path):
         (b"A\tword\n", "line 1: expected name, description and genes"),
         (b"A,word,G1\n", "line 1: expected name, description and genes"),
         (b"A\t\tG1\nA\t\tG2\n", "line 2: a second set is called 'A'"),
-        (b"\xff\xfe\x00", "is no GMT file"),
+        (b"\xff\xfe\x00", "is not a GMT file"),
     ],
 )
 def test_a_bad_gmt_is_refused_in_one_line(tmp_path, text, said):

@@ -150,7 +150,7 @@ def test_a_training_that_broke_keeps_its_last_good_state_and_says_so(
 
     with monkeypatch.context() as patch:
         patch.setattr(VAE.__mro__[1], "step", step)
-        with pytest.raises(FitBrokeOffError, match=r"is no number any more in epoch 2.* holds that state"):
+        with pytest.raises(FitBrokeOffError, match=r"is not a number any more in epoch 2.* holds that state"):
             fit_run(
                 small_data, split, VAE(num_epochs=5, batch_size=80), tmp_path / "run", data_path=tmp_path / "small.h5ad"
             )

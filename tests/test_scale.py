@@ -61,7 +61,7 @@ def test_normalised_values_without_a_logarithm_are_neither() -> None:
 
 
 def test_fractional_counts_are_refused_where_counts_were_said() -> None:
-    with pytest.raises(DataError, match=r"--scale counts was said, but the values look like log1p \(0.3.*Say --scale"):
+    with pytest.raises(DataError, match=r"--scale counts was given, but the values look like log1p \(0.3.*Use --scale"):
         decide_scale(COUNTS / 10, "counts")
     with pytest.raises(DataError, match=r"neither counts nor log1p: some are fractional \(1.5, 0.5\)"):
         decide_scale(COUNTS / 2, "counts")

@@ -217,7 +217,7 @@ def test_other_data_are_refused_and_both_hashes_named() -> None:
         ({"context": "A"}, SplitError, "no context 'A': did you mean 'a'"),
         ({"context": "d"}, SplitError, "has no perturbed cells.*--context: a, b, c"),
         ({"context": "e"}, SplitError, "has no control cells"),
-        ({"kind": "few-shot", "context": "a", "k": 4}, SplitError, "Say --k 3 or less"),
+        ({"kind": "few-shot", "context": "a", "k": 4}, SplitError, "Use --k 3 or less"),
         ({"kind": "few-shot", "context": "a", "n_cells": 6}, SplitError, "--n-cells"),
         ({"kind": "few-shot", "k": 1, "n_cells": 2}, SettingsError, "not both"),
         ({"kind": "few-shot", "k": 0}, SettingsError, "must be 1 or more"),

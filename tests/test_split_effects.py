@@ -134,9 +134,9 @@ def test_doses_with_units_have_an_order() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"kind": "unseen-dose"}, "say --dose, one of High, Low, Middle"),
+        ({"kind": "unseen-dose"}, "use --dose, one of High, Low, Middle"),
         ({"kind": "unseen-dose", "dose": "50nM"}, "no perturbation has the dose '50nM'"),
-        ({"kind": "unseen-time"}, "say --time, one of 2, 8, 24"),
+        ({"kind": "unseen-time"}, "use --time, one of 2, 8, 24"),
         ({"kind": "unseen-time", "time": 6.0}, "nothing was measured at 6 h: the data have 2, 8, 24 h"),
         ({"kind": "unseen-context", "dose": "Low"}, "--dose Low belongs to unseen-dose"),
         (

@@ -1,4 +1,4 @@
-"""Tables of text: what is a gene, what is a label, and values that are no numbers."""
+"""Tables of text: what is a gene, what is a label, and values that are not numbers."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_column_that_a_spreadsheet_ruined_is_no_label(tmp_path: Path) -> None:
         for i, line in enumerate(lines)
     ]
     path.write_text("\n".join(ruined))
-    with pytest.raises(FileError, match=r"line 2 \(row 'c0', column 'KLF1'\): '#REF!' is no number"):
+    with pytest.raises(FileError, match=r"line 2 \(row 'c0', column 'KLF1'\): '#REF!' is not a number"):
         read(path)
 
 
@@ -59,7 +59,7 @@ def test_a_gene_whose_first_values_are_words(tmp_path: Path) -> None:
             for i, line in enumerate(lines)
         )
     )
-    with pytest.raises(FileError, match=r"column 'KLF1'\): 'bad' is no number"):
+    with pytest.raises(FileError, match=r"column 'KLF1'\): 'bad' is not a number"):
         read(path)
 
 

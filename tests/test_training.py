@@ -101,7 +101,7 @@ def test_a_loss_that_is_no_number_stops_with_the_last_good_state(small_data, mon
 
     interrupted_after(monkeypatch, Autoencoder, 1, poison)
     model = Autoencoder(num_epochs=4, **SMALL)
-    with pytest.raises(ModelError, match=r"is no number any more in epoch 2, step 2; the state of epoch 1 is kept"):
+    with pytest.raises(ModelError, match=r"is not a number any more in epoch 2, step 2; the state of epoch 1 is kept"):
         model.fit(small_data)
     assert model.learned.facts["best_epoch"] == 1
     assert all(np.isfinite(array).all() for array in weights(model).values())

@@ -217,7 +217,7 @@ def test_a_file_of_ranges(tmp_path):
         ("penalty: {low: 1e-3, high: 1}", "write 1.0e-4"),
         ("penalty: 3", "must be a list of values"),
         ("[1, 2]", "names no settings"),
-        ("a: [", "is no YAML or JSON"),
+        ("a: [", "is not YAML or JSON"),
     ],
 )
 def test_a_file_of_ranges_that_makes_no_sense(text, message, tmp_path):

@@ -118,7 +118,7 @@ def test_the_first_value_that_is_no_number_is_named_in_a_wide_table(tmp_path: Pa
     rows[25][7] = "#REF!"
     path = tmp_path / "a.csv"
     path.write_text("\n".join(map(",".join, [["cell", "perturbation", *genes], *rows])))
-    with pytest.raises(FileError, match=r"line 27 \(row 'c25', column 'G5'\): '#REF!' is no number"):
+    with pytest.raises(FileError, match=r"line 27 \(row 'c25', column 'G5'\): '#REF!' is not a number"):
         tables.read_table(path, ReadSettings())
     rows[25][7] = ""
     path.write_text("\n".join(map(",".join, [["cell", "perturbation", *genes], *rows])))

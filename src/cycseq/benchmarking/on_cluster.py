@@ -140,7 +140,7 @@ def _in_words(err: BaseException) -> BaseException:
     if not isinstance(err, OSError):
         return err
     said = CycseqError(
-        f"a worker cannot read the data ({err}): they must lie under the same path there, or say no --memory. {KEPT}"
+        f"a worker cannot read the data ({err}): they must lie under the same path there, or use no --memory. {KEPT}"
     )
     said.__cause__ = err
     return said

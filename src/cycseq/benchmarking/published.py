@@ -43,7 +43,7 @@ PUBLISHED: dict[str, dict[str, Any]] = {
 """The published form of each network, as far as settings restore it."""
 NOT_RESTORED = (
     "the log-normalised values are not logged a second time",
-    "cells are split within each condition, and the seed is not the published one unless it is said",
+    "cells are split within each condition, and the seed is not the published one unless it is given",
     "the best epoch is chosen on validation cells, the GAN's by its errors of means and zeros, where the published GAN "
     "was stopped on its critic's loss",
     "no generated value exceeds 1.5 times the highest training value, and the mean of generated cells is the control "

@@ -25,7 +25,7 @@ class BenchmarkSettings:
     """Compute on a Dask cluster: the address of its scheduler (tcp://host:8786), or local, which starts as many worker
     processes as --jobs says. Workers that are lost cost what they were computing, which others compute again."""
     cells: int | None = None
-    """Cells to predict for each condition; if not said, one of each control cell, 500 at most (of many conditions fewer,
+    """Cells to predict for each condition; if not given, one of each control cell, 500 at most (of many conditions fewer,
     though as many as are real)."""
     model_settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Settings of models, by model and setting; those left out keep their defaults."""

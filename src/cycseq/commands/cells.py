@@ -48,7 +48,7 @@ def _effects_as_they_are(path: Path, options: Namespace) -> Effects:
 
 
 def read_cells(path: Path, options: Namespace) -> PerturbationData:
-    """The cells of a file, within the memory that was said; the terminal is told how they were read, and where they are counts.
+    """The cells of a file, within the memory that was given; the terminal is told how they were read, and where they are counts.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def read_controls(path: Path, options: Namespace) -> PerturbationData:
 
 
 def reading_of(options: Namespace) -> ReadSettings:
-    """How files are to be read; of a command without these options, within the memory that was said and no more."""
+    """How files are to be read; of a command without these options, within the memory that was given and no more."""
     named = hasattr(options, "context_key")
     return settings_of(ReadSettings, options) if named else ReadSettings(memory=options.memory)
 

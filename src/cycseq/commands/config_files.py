@@ -16,7 +16,7 @@ def flat_config(config: str) -> dict[str, Any]:
     Raises
     ------
     SettingsError
-        If the file cannot be read, is no mapping, is empty, or has a key that stands for nothing.
+        If the file cannot be read, is not a mapping, is empty, or has a key that stands for nothing.
     """
     path = Path(config)
     try:
@@ -29,7 +29,7 @@ def flat_config(config: str) -> dict[str, Any]:
         msg = f"--config {config} holds {held}: give a YAML file with options of this command, one a line (seed: 1)."
         raise SettingsError(msg)
     if "config" in content:
-        msg = f"--config {config} names another config: say --config for each of them."
+        msg = f"--config {config} names another config: use --config for each of them."
         raise SettingsError(msg)
     values = {str(name).replace("-", "_") if "." not in str(name) else str(name): v for name, v in content.items()}
     model = values.pop("model", None)

@@ -26,7 +26,7 @@ def read_parts(
     for part in wanted:
         if part.file_needed and given is None:
             others = ",".join(other.name for other in wanted if not other.file_needed)
-            msg = f"{part.name} needs a log-in: say --file {part.file_help} Or go without it: --datasets {others}."
+            msg = f"{part.name} needs a log-in: use --file {part.file_help} Or go without it: --datasets {others}."
             raise SettingsError(msg)
     for part in wanted:
         say(f"reading {part.name}")

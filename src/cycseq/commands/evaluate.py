@@ -73,7 +73,7 @@ def run(options: Namespace) -> None:
     for path, cells in ((options.predicted, predicted), (options.real, real)):
         (say_choices if of_counts else say_counts)(path, cells)
     if not any(condition.is_control for condition in real.conditions()):
-        msg = f"{options.real} has no control cells, but a response is a difference to them: say --control LABEL."
+        msg = f"{options.real} has no control cells, but a response is a difference to them: use --control LABEL."
         raise DataError(msg, option="--control LABEL")
     scores = evaluate_prediction(predicted, real, split=options.split, settings=settings, memory=options.memory)
     notes = scores.attrs["notes"]

@@ -15,7 +15,7 @@ DRAWN = (".png", ".pdf", ".svg")
 
 def add_plot_option(parser: Parser) -> None:
     """Add `--plot`."""
-    parser.add_argument("--plot", type=Path, help="Where to draw it: .png, .pdf or .svg; not drawn if not said.")
+    parser.add_argument("--plot", type=Path, help="Where to draw it: .png, .pdf or .svg; not drawn if not given.")
 
 
 def check_plot(path: Path | None, *, overwrite: bool) -> None:

@@ -104,7 +104,7 @@ class Parser:
         kind
             Its field's texts become the help.
         skip
-            Fields that are no options here.
+            Fields that are not options here.
         prefix
             Before the names: ``model.``.
         title
@@ -215,7 +215,7 @@ def parse(
 
 
 def settings_of(kind: type[T], options: Namespace, *, prefix: str = "") -> T:
-    """The options that are the fields of this dataclass; fields that are no options keep their defaults."""
+    """The options that are the fields of this dataclass; fields that are not options keep their defaults."""
     names = [field.name for field in dataclasses.fields(kind) if hasattr(options, prefix + field.name)]  # type: ignore[arg-type]
     return kind(**{name: getattr(options, prefix + name) for name in names})
 
@@ -233,7 +233,7 @@ def values_of(option: str, words: list[str]) -> list[str]:
 
 
 def _with_dashes(word: str) -> str:
-    """``--out_file=a_b`` -> ``--out-file=a_b``; anything that is no long option stays as it is."""
+    """``--out_file=a_b`` -> ``--out-file=a_b``; anything that is not a long option stays as it is."""
     if not word.startswith("--"):
         return word
     option, equals, value = word.partition("=")

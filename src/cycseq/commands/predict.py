@@ -96,7 +96,7 @@ def configure(parser: Parser, words: list[str]) -> None:
 def run(options: Namespace) -> None:
     """Predict and write."""
     if (options.data is None) == (options.run is None):
-        msg = "say --data FILE to fit on all of it and predict, or --run RUN to predict from a fitted model."
+        msg = "use --data FILE to fit on all of it and predict, or --run RUN to predict from a fitted model."
         raise SettingsError(msg)
     if options.data is not None:
         from cycseq.commands.answers import predict_without_split

@@ -53,10 +53,10 @@ def check_form(form: Form, options: Namespace) -> None:
     """Raise `SettingsError` for an option that does not go with what is predicted."""
     for name in NOT_WITH[form]:
         if getattr(options, name) is not None:
-            msg = f"--{name.replace('_', '-')} goes with predicted cells, and {form} are predicted: leave it out, or say --as cells."
+            msg = f"--{name.replace('_', '-')} goes with predicted cells, and {form} are predicted: leave it out, or use --as cells."
             raise SettingsError(msg)
     if options.direction == "reverse" and form != "cells":
-        msg = f"--direction reverse turns cells into control cells, and {form} are predicted: leave it out, or say --as cells."
+        msg = f"--direction reverse turns cells into control cells, and {form} are predicted: leave it out, or use --as cells."
         raise SettingsError(msg)
 
 

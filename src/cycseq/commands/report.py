@@ -14,7 +14,7 @@ def configure(parser: Parser, _words: list[str]) -> None:
     """Options."""
     parser.add_argument("folder", type=Path, help="Folder of a benchmark or a run.")
     parser.add_argument(
-        "--out", type=Path, help="Where to write; report.html (or report_reproducible.html) in the folder if not said."
+        "--out", type=Path, help="Where to write; report.html (or report_reproducible.html) in the folder if not given."
     )
     parser.add_argument(
         "--stratum",

@@ -1,4 +1,4 @@
-"""What commands print: sentences and tables on standard output, plain where it is no terminal."""
+"""What commands print: sentences and tables on standard output, plain where it is not a terminal."""
 
 from __future__ import annotations
 

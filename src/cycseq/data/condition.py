@@ -66,7 +66,7 @@ class Condition(NamedTuple):
         known = max((name for name in contexts if text.startswith(f"{name}:")), key=len, default="")
         context, colon, perturbation = (known, ":", text[len(known) + 1 :]) if known else text.rpartition(":")
         if not (context and colon and perturbation):
-            msg = f"{text!r} is no condition: expected CONTEXT:PERTURBATION, for example NK:stim."
+            msg = f"{text!r} is not a condition: expected CONTEXT:PERTURBATION, for example NK:stim."
             raise DataError(msg)
         return cls(context, canonical_perturbation(perturbation, ()))
 

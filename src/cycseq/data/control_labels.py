@@ -89,7 +89,7 @@ def no_control_error(column: str, labels: Sequence[str], named: str | Sequence[s
     first = ", ".join(labels[:6]) + (", ..." if len(labels) > 6 else "")
     msg = (
         f"no control cells found in obs[{column!r}]: none of its {len(labels)} labels ({first}) usually means control. "
-        f"Say --control LABEL, or --control {NO_CONTROL} if the file holds perturbed cells only."
+        f"Use --control LABEL, or --control {NO_CONTROL} if the file holds perturbed cells only."
     )
     alike = [label for label in labels if kind_of_control(label)]
     likely = next((label for label in labels if re.search(LIKELY_CONTROL, label)), (labels or [NO_CONTROL])[0])

@@ -244,7 +244,7 @@ class PerturbationData:
         return type(self)(adata=self.adata[:, list(genes)].copy(), scale=self.scale, notes=self.notes)
 
     def targets(self, condition: Condition) -> list[int]:
-        """The columns of the genes that the condition perturbs; empty where its parts are no genes (drugs, cytokines)."""
+        """The columns of the genes that the condition perturbs; empty where its parts are not genes (drugs, cytokines)."""
         return [int(i) for i in self.adata.var_names.get_indexer(list(condition.parts)) if i >= 0]
 
     def fingerprint(self) -> str:

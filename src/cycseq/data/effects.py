@@ -211,7 +211,7 @@ class Effects:
         return self.subset(c for c in self._conditions if c.is_control and c.context in wanted)
 
     def perturbed(self) -> Self:
-        """The rows that are no controls."""
+        """The rows that are not controls."""
         return self.subset(c for c in self._conditions if not c.is_control)
 
     def with_genes(self, genes: Sequence[str]) -> Self:
@@ -256,7 +256,7 @@ class Effects:
         return read_provenance(self.adata)
 
     def targets(self, condition: Condition) -> list[int]:
-        """The columns of the genes that the condition perturbs; empty where its parts are no genes."""
+        """The columns of the genes that the condition perturbs; empty where its parts are not genes."""
         return [int(i) for i in self.adata.var_names.get_indexer(list(condition.parts)) if i >= 0]
 
     def require_magnitude(self, what: str) -> Self:

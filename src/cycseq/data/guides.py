@@ -60,7 +60,7 @@ def genes_of_guides(labels: Iterable[str], suffix: str, genes: Collection[str]) 
     Raises
     ------
     SettingsError
-        If the suffix is no regular expression.
+        If the suffix is not a regular expression.
     DataError
         If no label names a guide.
     """
@@ -71,7 +71,9 @@ def genes_of_guides(labels: Iterable[str], suffix: str, genes: Collection[str]) 
         try:
             ending = re.compile(f"(?P<gene>.+?)(?:{suffix})")
         except re.error as err:
-            msg = f"--guide-suffix {suffix} is no regular expression ({err}): for KLF1_g1 say --guide-suffix '_g\\d+'."
+            msg = (
+                f"--guide-suffix {suffix} is not a regular expression ({err}): for KLF1_g1 use --guide-suffix '_g\\d+'."
+            )
             raise SettingsError(msg) from err
         guides = _genes_of((ending,), labels)
     if not guides:
@@ -96,7 +98,7 @@ def join_guides(labels: Iterable[str], suffix: str | None, genes: Collection[str
         As of `genes_of_guides`.
     """
     labels = list(labels)
-    whole = {label for label in labels if STRONG[0].fullmatch(label)}  # KLF1_+_12996.23 is no combination
+    whole = {label for label in labels if STRONG[0].fullmatch(label)}  # KLF1_+_12996.23 is not a combination
     parts = dict.fromkeys(p.strip() for label in labels for p in ([label] if label in whole else label.split("+")))
     single = [part for part in parts if part and not kind_of_control(part)]
     guides = find_guides(single, genes) if suffix is None else genes_of_guides(single, suffix, genes)

@@ -148,7 +148,7 @@ def _perturbation_column(obs: pd.DataFrame, keys: ObsKeys) -> tuple[str, Control
         msg = (
             f"no obs column names the perturbation: looked for {', '.join(PERTURBATION_NAMES)}; "
             f"found {', '.join(map(str, obs.columns)) or 'no columns'}. "
-            "Say --perturbation-key COLUMN, or give a CSV of the cells' labels with --labels-file FILE."
+            "Use --perturbation-key COLUMN, or give a CSV of the cells' labels with --labels-file FILE."
         )
         raise DataError(msg, option=_likely_column(obs))
     fitting: dict[str, Controls] = {}
@@ -236,7 +236,7 @@ def _same_or_error(obs: pd.DataFrame, columns: Mapping[str, Sequence[str]], what
         if (groups(first) != groups(other)).any():
             msg = (
                 f"two obs columns may name the {what}: {first!r} and {other!r}, and they differ. "
-                f"Say --{what}-key {shlex.quote(first)} or --{what}-key {shlex.quote(other)}."
+                f"Use --{what}-key {shlex.quote(first)} or --{what}-key {shlex.quote(other)}."
             )
             raise DataError(msg, option=f"--{what}-key {shlex.quote(first)}")
     return first

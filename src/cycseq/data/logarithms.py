@@ -198,7 +198,7 @@ def _by_steps(cells: list[Values]) -> Logarithm:
         return Logarithm()
     name = min(found, key=lambda of: found[of][:, 2].mean())
     step, least, _ = found[name].T
-    if name == "none" and np.median(step) == 1:  # counts, some of which are no whole numbers
+    if name == "none" and np.median(step) == 1:  # counts, some of which are not whole numbers
         return Logarithm()
     depths = {total: total / step for total in TOTALS}
     whole_depths = {

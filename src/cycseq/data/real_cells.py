@@ -1,4 +1,4 @@
-"""Real cells among predicted ones: a score of them is no score of a model."""
+"""Real cells among predicted ones: a score of them is not a score of a model."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class ValueSummary:
     highest: float
     n_fractional: int
     fractional: tuple[float, ...]
-    """The first five values that are no whole numbers."""
+    """The first five values that are not whole numbers."""
     negative: tuple[float, ...]
     """The first five values below zero."""
     positive: tuple[float, ...]
@@ -101,7 +101,7 @@ def _all_finite(x: InMemory) -> bool:
 
 
 def decide_scale(x: Matrix | ValueSummary, user_scale: str | None = None, *, layers: Sequence[str] = ()) -> Scale:
-    """The scale of the values, from integrality and range, or as said if the values allow it.
+    """The scale of the values, from integrality and range, or as given if the values allow it.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def decide_scale(x: Matrix | ValueSummary, user_scale: str | None = None, *, lay
         return "scaled"
     counts_layer = next((name for name in layers if "count" in name.casefold() or name == "raw"), None)
     option = f"--layer {shlex.quote(counts_layer)}" if counts_layer else ""
-    elsewhere = f"Say {option} to take the counts from there, or give" if counts_layer else "Give"
+    elsewhere = f"Use {option} to take the counts from there, or give" if counts_layer else "Give"
     if values.lowest < 0:
         msg = (
             f"some values are negative ({_shown(values.negative)}): they are neither counts nor log1p. "
@@ -138,7 +138,7 @@ def decide_scale(x: Matrix | ValueSummary, user_scale: str | None = None, *, lay
     if user_scale is not None and apparent is not None and user_scale != apparent:
         shown = _shown(values.fractional or values.positive)
         cure = "counts are whole numbers" if user_scale == "counts" else "log1p values are fractional"
-        msg = f"--scale {user_scale} was said, but the values look like {apparent} ({shown}): {cure}. Say --scale {apparent}."
+        msg = f"--scale {user_scale} was given, but the values look like {apparent} ({shown}): {cure}. Use --scale {apparent}."
         raise DataError(msg, option=f"--scale {apparent}")
     if apparent is None:
         msg = (

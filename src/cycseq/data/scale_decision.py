@@ -32,7 +32,7 @@ class Decision:
 
 
 def decide(x: Matrix, values: ValueSummary, user_scale: str | None, *, layers: Sequence[str] = ()) -> Decision:
-    """The scale of the values, as said if the values allow it, or found.
+    """The scale of the values, as given if the values allow it, or found.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def decide(x: Matrix, values: ValueSummary, user_scale: str | None, *, layers: S
     check_finite(values)
     whole = "whole numbers" if not values.n_fractional else f"{values.n_fractional:,} fractional values"
     extent = f"{whole}, {values.lowest:.4g} to {values.highest:.4g}"
-    how = "as said" if user_scale else "found from the values; --scale says otherwise"
+    how = "as given" if user_scale else "found from the values; --scale says otherwise"
     if user_scale in {"counts", "scaled"} or not values.n_fractional or values.lowest < 0:
         coarse = decide_scale(values, "log1p" if user_scale in {"log2", "normalised"} else user_scale, layers=layers)
         return Decision(coarse, f"{extent}; {how}")
@@ -66,7 +66,7 @@ def decide(x: Matrix, values: ValueSummary, user_scale: str | None, *, layers: S
         decide_scale(values, "log1p" if user_scale == "log2" else user_scale, layers=layers)
     if logarithm.name is None:
         if user_scale == "log2":
-            return Decision("log1p", f"{extent}; log2 as said, {_conversion(logarithm)}", Logarithm("log2"))
+            return Decision("log1p", f"{extent}; log2 as given, {_conversion(logarithm)}", Logarithm("log2"))
         return Decision("log1p", f"{extent}; {how}; base and total cannot be told from them")
     target = TARGET_SUM if logarithm.per_10k else OTHER_TOTAL if logarithm.other_total else None
     if logarithm.ours or (logarithm.name == "ln" and (user_scale == "log1p" or not logarithm.total)):
@@ -97,16 +97,16 @@ def _check(logarithm: Logarithm, user_scale: str | None, layers: Sequence[str]) 
         raise DataError(msg, option=f"--layer {counts}" if counts else "")
     if user_scale == "normalised" and logarithm.name in {None, "none"} and not logarithm.total:
         msg = (
-            "--scale normalised was said, but the cells have different sums, so that genes are missing and the total of each "
+            "--scale normalised was given, but the cells have different sums, so that genes are missing and the total of each "
             f"cell cannot be told: {give}, or all genes."
         )
         raise DataError(msg)
     right = {"ln": "log1p", "none": "normalised"}.get(logarithm.name or "", logarithm.name)
     if user_scale is None and logarithm.name == "none":
-        cure = "Say --scale normalised to have the logarithm taken" if logarithm.total else give.capitalize()
+        cure = "Use --scale normalised to have the logarithm taken" if logarithm.total else give.capitalize()
         msg = f"the values are neither counts nor log1p, but {logarithm.in_words()}. {cure}."
         raise DataError(msg, option="--scale normalised" if logarithm.total else "")
     if user_scale is not None and logarithm.name is not None and user_scale != right:
-        cure = f"Say --scale {right}" if right in {"log1p", "log2", "normalised"} else "Leave --scale out"
-        msg = f"--scale {user_scale} was said, but the values are {logarithm.in_words()}. {cure}."
-        raise DataError(msg, option=f"--scale {right}" if cure.startswith("Say") else "")
+        cure = f"Use --scale {right}" if right in {"log1p", "log2", "normalised"} else "Leave --scale out"
+        msg = f"--scale {user_scale} was given, but the values are {logarithm.in_words()}. {cure}."
+        raise DataError(msg, option=f"--scale {right}" if cure.startswith("Use") else "")

@@ -84,7 +84,7 @@ def place_of_dose(dose: str | None) -> tuple[str, float] | None:
 
 
 def unit_of_dose(text: str) -> str | None:
-    """``"uM"`` for ``"µM"``; None for what is no unit of dose."""
+    """``"uM"`` for ``"µM"``; None for what is not a unit of dose."""
     plain = text.strip().replace("\N{MICRO SIGN}", "u").replace("\N{GREEK SMALL LETTER MU}", "u").replace(" ", "")
     return plain if plain in UNITS else _FOLDED.get(plain.casefold())
 
@@ -111,7 +111,7 @@ def usual_unit(doses: Iterable[Dose]) -> str:
 
 
 def parse_hours(text: str, unit: str = "") -> float | None:
-    """A time in hours; None for what is no time.
+    """A time in hours; None for what is not a time.
 
     Parameters
     ----------

@@ -36,7 +36,7 @@ METADATA_NAMES = frozenset(
      "is_doublet", "scrublet_score", "guide_count", "guide_counts", "n_guides", "number_of_cells", "good_coverage",
      "umap_1", "umap_2", "umap1", "umap2", "tsne_1", "tsne_2", "tsne1", "tsne2", "pc_1", "pc_2", "viability")
 )  # fmt: skip
-"""Columns of a table of cells that are no genes, in lower case, whatever they hold."""
+"""Columns of a table of cells that are not genes, in lower case, whatever they hold."""
 CONTROL_NAMES = (
     "control",
     "ctrl",

@@ -136,7 +136,7 @@ def check_size(adata: ad.AnnData) -> None:
         msg = f"the data are empty: {adata.n_obs} cells x {adata.n_vars} genes."
         raise DataError(msg)
     if adata.X is None:
-        msg = "the file has no X. Say --layer NAME to take the values from a layer."
+        msg = "the file has no X. Use --layer NAME to take the values from a layer."
         raise DataError(msg, option="--layer NAME")
 
 
@@ -146,7 +146,7 @@ def float32(x: Any) -> Matrix:
     Raises
     ------
     DataError
-        If the values are no real numbers, or a sparse matrix is damaged.
+        If the values are not real numbers, or a sparse matrix is damaged.
     """
     if not in_memory(x):  # its reader has seen to it
         return x

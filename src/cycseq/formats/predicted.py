@@ -66,7 +66,7 @@ def _read(path: Path, settings: ReadSettings, real: PerturbationData) -> Perturb
     loaded = load(path, settings)
     if are_numbers(loaded.adata.var_names) and not are_numbers(pd.Index(real.genes)):
         msg = (
-            f"the genes of {path} have numbers instead of names (State writes its predictions so): say --genes-file FILE, "
+            f"the genes of {path} have numbers instead of names (State writes its predictions so): use --genes-file FILE, "
             "one name a line in the order of the columns."
         )
         raise DataError(msg, option="--genes-file FILE")

@@ -83,7 +83,7 @@ class ReadSettings:
     stay in the file and are read in parts. All that the machine has if left out."""
 
     def keys(self) -> ObsKeys:
-        """The obs columns that were said."""
+        """The obs columns that were given."""
         return ObsKeys(
             self.perturbation_key,
             self.context_key,

@@ -73,7 +73,7 @@ def write_as(
     """
     chosen = find_layout(layout)
     if chosen.needs_real != (real is not None):
-        cure = "say --real REAL.h5ad." if real is None else "leave --real out."
+        cure = "use --real REAL.h5ad." if real is None else "leave --real out."
         msg = f"{chosen.name} is {chosen.what}: {cure}"
         raise SettingsError(msg, option="--real REAL.h5ad" if real is None else "")
     check_output(path, overwrite=overwrite, endings=chosen.endings)

@@ -23,7 +23,7 @@ FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def text_of_path(path: Path | str) -> str:
-    r"""A path, or words with paths, as records hold them: bytes of names that are no UTF-8 stand there as ``\xe9``."""
+    r"""A path, or words with paths, as records hold them: bytes of names that are not UTF-8 stand there as ``\xe9``."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
@@ -65,7 +65,7 @@ def check_output(path: Path, *, overwrite: bool = False, endings: tuple[str, ...
         msg = f"{path} cannot be written: its name must end in {' or '.join(endings)}."
         raise FileError(msg)
     if path.exists() and not overwrite:
-        msg = f"{path} exists already: choose another name, or say --overwrite true to replace it."
+        msg = f"{path} exists already: choose another name, or use --overwrite true to replace it."
         raise FileError(msg)
     if path.is_dir() and any(path.iterdir()) and not any((path / name).exists() for name in OURS):
         msg = f"{path} is a folder that cycseq did not write, and is not replaced: name another, or remove it yourself."

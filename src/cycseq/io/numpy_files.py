@@ -31,7 +31,7 @@ def open_npz(path: Path) -> Iterator[Any]:
     Raises
     ------
     ValueError, OSError, zipfile.BadZipFile
-        If it is no NPZ file, holds pickled objects, or a header does not fit what follows it.
+        If it is not an NPZ file, holds pickled objects, or a header does not fit what follows it.
     FileError
         If it would unpack to far more than its size.
     """

@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
-    """The items, one by one, while a bar says how far they are; no bar where stderr is no terminal.
+    """The items, one by one, while a bar says how far they are; no bar where stderr is not a terminal.
 
     Parameters
     ----------

@@ -63,7 +63,7 @@ def check_unpacked(path: Path, n_bytes: int, packed: int | None = None) -> None:
     if n_bytes > max_bytes(packed):
         msg = (
             f"{path} has {packed:,} bytes but unpacks to {n_bytes:,} or more, beyond what is safe to read unasked. If you "
-            f"trust it, say {UNPACK}=none before the command."
+            f"trust it, set {UNPACK}=none before the command."
         )
         raise FileError(msg)
 
@@ -104,7 +104,7 @@ def parse_json(text: str) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If the text is no JSON, is no object, is nested beyond reason, names a key twice, or holds what is no character.
+        If the text is not JSON, is not an object, is nested beyond reason, names a key twice, or holds what is not a character.
     """
     try:
         content = json.loads(text, object_pairs_hook=_each_key_once)
@@ -143,7 +143,7 @@ def parse_yaml(text: str) -> Any:
     Raises
     ------
     ValueError
-        If it is no YAML, is nested beyond reason, names a key twice (YAML's readers take the last one in silence), or
+        If it is not YAML, is nested beyond reason, names a key twice (YAML's readers take the last one in silence), or
         repeats parts by ``*name``: a few lines of that grow without limit.
     """
     import yaml  # type: ignore[import-untyped]

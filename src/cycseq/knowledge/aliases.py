@@ -24,7 +24,7 @@ def read_aliases(path: Path) -> dict[str, str]:
     Raises
     ------
     FileError
-        If the file is missing, cannot be read, or is no table of HGNC.
+        If the file is missing, cannot be read, or is not a table of HGNC.
     """
     return dict(_read_once(path, existing_file(path).stat().st_mtime_ns))
 
@@ -38,7 +38,7 @@ def _read_once(path: Path, _changed: int) -> dict[str, str]:
         columns = {name: table[name].dropna().str.casefold() for name in (*IDENTIFIERS, *OTHER_SYMBOLS)}
     except (KeyError, ValueError, UnicodeDecodeError) as err:
         why = " ".join(str(err).split())[:200]
-        msg = f"{path} is no table of gene names ({why}): expected HGNC's complete set, tab separated, with symbol and {', '.join(IDENTIFIERS[:1] + OTHER_SYMBOLS)}."
+        msg = f"{path} is not a table of gene names ({why}): expected HGNC's complete set, tab separated, with symbol and {', '.join(IDENTIFIERS[:1] + OTHER_SYMBOLS)}."
         raise FileError(msg) from err
     aliases: dict[str, str] = {}
     taken = set(symbols)

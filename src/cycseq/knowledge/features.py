@@ -51,7 +51,7 @@ class Features:
         return self._canonical.get(canonical(name, self.aliases)) if row is None else row
 
     def _rows(self, perturbation: str) -> dict[str, int | None]:
-        """Part -> row; the whole name counts as a part where it is listed. Dose and time are no part of a name."""
+        """Part -> row; the whole name counts as a part where it is listed. Dose and time are not part of a name."""
         condition = Condition("", perturbation)
         whole = self._row(condition.agent)
         return {condition.agent: whole} if whole is not None else {part: self._row(part) for part in condition.parts}

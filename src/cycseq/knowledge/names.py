@@ -50,7 +50,7 @@ def aliases_of(names: Sequence[str], aliases: Aliases) -> dict[str, str]:
 
 
 def rows_of_parts(perturbation: str, places: Mapping[str, int], aliases: Aliases) -> list[int]:
-    """The rows of a perturbation's parts; empty where one has none. Dose and time are no part of a name.
+    """The rows of a perturbation's parts; empty where one has none. Dose and time are not part of a name.
 
     A name that is listed whole is one part, whatever it holds.
     """
@@ -71,4 +71,4 @@ def naming_in_words(names: Iterable[str]) -> str:
     for naming, pattern in NAMINGS.items():
         if sum(re.fullmatch(pattern, part) is not None for part in parts) >= max(MOSTLY * len(parts), 1):
             return naming
-    return "names of drugs or of other things that are no genes"
+    return "names of drugs or of other things that are not genes"

@@ -44,7 +44,7 @@ def read_sources(path: Path) -> tuple[Source, ...]:
     FileError
         If the file is missing or cannot be read.
     DataError
-        If it holds no knowledge, a name twice, or what is no number where one is expected.
+        If it holds no knowledge, a name twice, or what is not a number where one is expected.
     MissingPackageError
         If it needs RDKit (structures) or PyArrow (Parquet), and that is not installed.
     """
@@ -61,7 +61,7 @@ def _read_once(path: Path, _changed: int, _size: int) -> tuple[Source, ...]:
     stem, _, ending = name.rpartition(".")
     reads = READERS.get(ending.lower())
     if reads is None:
-        msg = f"{path} is no file of knowledge: its name must end in .{', .'.join(READERS)} (also .gz or .zip)."
+        msg = f"{path} is not a file of knowledge: its name must end in .{', .'.join(READERS)} (also .gz or .zip)."
         raise FileError(msg)
     facts = {"file": path.name, "sha256": sha256(path)}
     try:

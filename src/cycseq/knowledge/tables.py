@@ -53,7 +53,7 @@ def sources_of_table(table: Table) -> tuple[Source, ...]:
     Raises
     ------
     DataError
-        If no row of it says anything, or its numbers are no numbers.
+        If no row of it says anything, or its numbers are not numbers.
     """
     for reads in LAYOUTS:
         sources = reads(table)
@@ -182,7 +182,7 @@ def numbers(frame: pd.DataFrame, file: str) -> np.ndarray:
         row, column = (int(i) for i in np.argwhere(bad)[0])
         shown = ", ".join(map(str, frame.columns[:5]))
         msg = (
-            f"{file}: {str(frame.iloc[row, column])[:40]!r} in column {str(frame.columns[column])!r} is no number. Known layouts of "
+            f"{file}: {str(frame.iloc[row, column])[:40]!r} in column {str(frame.columns[column])!r} is not a number. Known layouts of "
             f"knowledge: features, gene and set, sets with members, edges, drugs (docs: knowledge); its columns are {shown}."
         )
         raise DataError(msg)

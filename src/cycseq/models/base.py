@@ -250,7 +250,7 @@ class Model(ABC):
             if _damaged(array, missing=name in description["facts"].get("missing", ()))
         ]
         if odd or len(set(description["genes"])) < len(description["genes"]):
-            what = f"{odd[0]!r} holds values that are no numbers" if odd else "a gene is named twice"
+            what = f"{odd[0]!r} holds values that are not numbers" if odd else "a gene is named twice"
             msg = f"{folder} holds a damaged model: {what}. {AGAIN}"
             raise FileError(msg)
         self.fitted_ = Fitted(

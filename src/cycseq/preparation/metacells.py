@@ -56,7 +56,7 @@ def metacells(data: PerturbationData, k: int = 50, draws: int = 50, seed: int = 
         If k or draws is not positive.
     """
     if k < 1 or draws < 1:
-        msg = f"metacells need at least one cell and one draw, but got {k} cells and {draws} draws: say --metacell-cells 50 --metacell-draws 50."
+        msg = f"metacells need at least one cell and one draw, but got {k} cells and {draws} draws: use --metacell-cells 50 --metacell-draws 50."
         raise SettingsError(msg)
     rng = np.random.default_rng(seed)
     batch, batches = pd.factorize(data.adata.obs["batch"].astype(str), sort=True)

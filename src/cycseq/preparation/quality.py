@@ -37,7 +37,7 @@ def check_cells(
     genes
         Their names.
     sizes
-        Counts of every cell; None where the values are no counts.
+        Counts of every cell; None where the values are not counts.
     limits
         What is asked for.
 
@@ -84,7 +84,7 @@ def mitochondrial_counts(x: Matrix, genes: list[str]) -> Float[np.ndarray, "cell
     columns = [i for i, gene in enumerate(genes) if gene.casefold().startswith(MITOCHONDRIAL)]
     if not columns:
         msg = (
-            f"--max-mito was said, but no gene is named MT-... or mt-... (the first are {', '.join(genes[:3])}): "
+            f"--max-mito was given, but no gene is named MT-... or mt-... (the first are {', '.join(genes[:3])}): "
             "leave it out, or name the genes by their symbols."
         )
         raise SettingsError(msg)

@@ -86,7 +86,7 @@ def check_same_scale(predicted: PerturbationData, real: PerturbationData) -> Non
     best = _distance(predicted_mean, others[nearest])
     if best * EXPLAINED < distance and best < CLOSE * size:
         option = "--predicted-scale log2" if nearest == "log2" else ""
-        cure = f"say {option}" if option else "give them as counts, or as ln(1 + counts per 10,000)"
+        cure = f"use {option}" if option else "give them as counts, or as ln(1 + counts per 10,000)"
         msg = (
             f"the predicted cells look like {nearest}, the real ones are ln(1 + counts per {TARGET_SUM:,.0f}): {cure}. Say "
             "--predicted-scale log1p if both are on one scale all the same."

@@ -75,7 +75,7 @@ def check_contexts(data: PerturbationData, rows: Bool[np.ndarray, "cells"]) -> N
     msg = (
         f"{found} in context {context!r} ({int((obs['context'] == context).sum()):,} cells{others}): every context "
         f"needs at least {MIN_CONTROLS}, because a response is a difference to them. Add the control cells, or "
-        f"say {cure}."
+        f"use {cure}."
     )
     raise DataError(msg, option=cure)
 

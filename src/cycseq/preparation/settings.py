@@ -82,8 +82,8 @@ def check_settings(settings: PrepareSettings) -> None:
     check_at_least(1, min_cells_per_condition=s.min_cells_per_condition)
     check_at_least(1, metacell_cells=s.metacell_cells, metacell_draws=s.metacell_draws)
     if settings.max_mito is not None and not 0 <= settings.max_mito <= 1:
-        msg = f"--max-mito is a share from 0 to 1, but got {settings.max_mito:g}: for 20 per cent say --max-mito 0.2."
+        msg = f"--max-mito is a share from 0 to 1, but got {settings.max_mito:g}: for 20 per cent use --max-mito 0.2."
         raise SettingsError(msg)
     if settings.combat_spread and not settings.combat:
-        msg = "--combat-spread does nothing without --combat: say both, or neither."
+        msg = "--combat-spread does nothing without --combat: use both, or neither."
         raise SettingsError(msg)

@@ -83,7 +83,7 @@ def _refuse(need: float, memory: str, command: str, cure: str) -> None:
     least, allowed = need / HELD, memory_bytes(memory)
     if least > allowed:
         mib = int(np.ceil(least / 2**20))
-        msg = f"--memory {memory} is too little for {command}, which needs at least {mib:,} MiB here: say --memory {mib}MiB, {cure}."
+        msg = f"--memory {memory} is too little for {command}, which needs at least {mib:,} MiB here: use --memory {mib}MiB, {cure}."
         raise SettingsError(msg, option=f"--memory {mib}MiB")
 
 

@@ -49,7 +49,7 @@ def effects_predicted(
     )
     broken = np.isinf(effects.effect).any() or np.isnan(effects.effect).all(axis=1).any()
     if broken:
-        msg = f"{run.model.name} predicted values that are no numbers: its folder was altered, or its training broke. Fit it again."
+        msg = f"{run.model.name} predicted values that are not numbers: its folder was altered, or its training broke. Fit it again."
         raise ModelError(msg)
     effects.adata.uns["cycseq"] = {**effects.adata.uns["cycseq"], **record_of(run.model, run.split, seed)}
     return effects

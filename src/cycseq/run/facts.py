@@ -23,11 +23,11 @@ def read_facts(folder: Path) -> dict[str, Any]:
     Raises
     ------
     FileError
-        If the folder is no run, or its record is damaged.
+        If the folder is not a run, or its record is damaged.
     """
     path = folder / RUN
     if not path.is_file():
-        msg = f"{folder} is no run: it has no {RUN}. Name the folder that cycseq fit --run wrote."
+        msg = f"{folder} is not a run: it has no {RUN}. Name the folder that cycseq fit --run wrote."
         raise FileError(msg)
     facts = read_json(path, FIT_AGAIN)
     lacking = wrong_kinds(facts, ASKED) or wrong_kinds(facts["data"], {"path": str | None, "hash": str})

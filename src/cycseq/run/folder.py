@@ -137,7 +137,7 @@ class Run:
         Raises
         ------
         FileError
-            If the folder is no run, is damaged, was altered, or its fit has not ended.
+            If the folder is not a run, is damaged, was altered, or its fit has not ended.
         """
         run = cls(folder=folder, facts=read_facts(folder), memory=memory)
         if not (folder / MODEL).is_dir():
@@ -350,7 +350,7 @@ class Run:
         return typed if "--resume" in typed else f"{typed} --resume"
 
     def repeat_command(self, out: Path | None = None) -> str:
-        """The command line that fits this run again, into another folder: ``-again`` if not said."""
+        """The command line that fits this run again, into another folder: ``-again`` if not given."""
         data = self.facts["data"]["path"] or "DATA.h5ad"
         defaults = json.loads(json.dumps(build_model(self.facts["model"]).settings()))
         changed = {k: v for k, v in self.facts["settings"].items() if k not in defaults or v != defaults[k]}

@@ -43,12 +43,12 @@ def with_record(
     Raises
     ------
     ModelError
-        If a predicted value is no number.
+        If a predicted value is not a number.
     """
     x: Any = predicted.x
     values = x.data if sp.issparse(x) else x
     if not np.isfinite(values.sum(dtype=np.float64)):
-        msg = f"{model.name} predicted values that are no numbers: its folder was altered, or its training broke. Fit it again."
+        msg = f"{model.name} predicted values that are not numbers: its folder was altered, or its training broke. Fit it again."
         raise ModelError(msg)
     record = {
         "scale": predicted.scale,

@@ -26,7 +26,7 @@ MIN_CONTROLS = 20
 def reproducibility(data: PerturbationData, *, seed: int = 0) -> pd.DataFrame:
     """How reliable the measured response of every condition is, and whether that is more than chance.
 
-    Reliability is the share of the squared response that is no sampling noise, 1 - sum v / sum delta^2 over genes (those
+    Reliability is the share of the squared response that is not sampling noise, 1 - sum v / sum delta^2 over genes (those
     that the condition perturbs left out), v the sampling variance of delta. It is the correlation (through the origin)
     that the responses of two experiments of this size are expected to have. Pure noise lies around 0 or below; how far
     it scatters depends on how genes vary together, and is learnt from halves of the control cells, between which there is

@@ -242,7 +242,7 @@ def _obs(world: _World, context: str, drawn: Sequence[_Drawn]) -> pd.DataFrame:
 def _refuse_empty_cells(counts: sp.csr_matrix) -> None:
     empty = int((np.diff(counts.indptr) == 0).sum())
     if empty:
-        msg = f"{empty} cells came out without a single count: say a larger --library-size or a smaller --dropout."
+        msg = f"{empty} cells came out without a single count: use a larger --library-size or a smaller --dropout."
         raise SettingsError(msg)
 
 

@@ -57,7 +57,7 @@ class SimulateSettings:
     seed: int = 0
     """Fixes everything random. The network and the true responses do not depend on the number of cells."""
     world: World = "context-specific"
-    """The law of the responses; sets `shared`, `long_tail_contexts`, `doubles` and `counts`, unless they are said."""
+    """The law of the responses; sets `shared`, `long_tail_contexts`, `doubles` and `counts`, unless they are given."""
     shared: float | None = None
     """Share of the network's edges that any two contexts have in common: 1 the same, 0 unrelated lines."""
     doubles: int | None = None
@@ -160,14 +160,14 @@ def _check(settings: SimulateSettings) -> None:
     if 2 * s.perturbations > s.genes:
         msg = (
             f"{s.perturbations} perturbations of {s.genes} genes: at most half of the genes can be perturbed. "
-            f"Say --perturbations {s.genes // 2} or less, or more --genes."
+            f"Use --perturbations {s.genes // 2} or less, or more --genes."
         )
         raise SettingsError(msg)
     if int(s.doubles or 0) > s.pairs:
-        msg = f"{s.perturbations} perturbations make {s.pairs} pairs, fewer than {s.doubles}: say fewer --doubles."
+        msg = f"{s.perturbations} perturbations make {s.pairs} pairs, fewer than {s.doubles}: use fewer --doubles."
         raise SettingsError(msg)
     if int(s.long_tail_contexts or 0) > s.contexts:
-        msg = f"{s.long_tail_contexts} of {s.contexts} contexts cannot be long tails: say fewer --long-tail-contexts."
+        msg = f"{s.long_tail_contexts} of {s.contexts} contexts cannot be long tails: use fewer --long-tail-contexts."
         raise SettingsError(msg)
     if min(n for _, n in s.cells_of()) < MIN_CELLS:
         units = s.perturbed + CONTROLS_PER_CONDITION
@@ -175,6 +175,6 @@ def _check(settings: SimulateSettings) -> None:
         needed = units * ((s.contexts - n_long) * MIN_CELLS + n_long * s.long_tail_cells)
         msg = (
             f"{s.cells:,} cells are too few for {s.contexts} contexts x {s.perturbed} conditions and "
-            f"their controls: say --cells {needed:,} or more (at least {MIN_CELLS} a condition), or fewer conditions."
+            f"their controls: use --cells {needed:,} or more (at least {MIN_CELLS} a condition), or fewer conditions."
         ).replace(f"{needed:,}", str(needed))
         raise SettingsError(msg)

@@ -222,7 +222,7 @@ class Split:
         Raises
         ------
         FileError
-            If the file is absent, is damaged, was altered, carries no hash, is no split, or was written by a newer version.
+            If the file is absent, is damaged, was altered, carries no hash, is not a split, or was written by a newer version.
         """
         try:
             record = parse_json(existing_file(path).read_text(encoding="utf-8"))
@@ -257,7 +257,7 @@ def _restored(record: dict[str, Any]) -> dict[str, Any]:
     """JSON's lists as the tuples that they were; raises `ValueError` where something else stands in their place."""
     for name in ("name", "kind", "claim", "data_hash"):
         if not isinstance(record[name], str):
-            msg = f"{name} is no text"
+            msg = f"{name} is not text"
             raise ValueError(msg)
     if record["kind"] not in (*get_args(Kind), NOTHING):
         msg = f"there is no kind {record['kind']!r}"
@@ -266,7 +266,7 @@ def _restored(record: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(record[name], list) or any(
             not isinstance(c, list) or len(c) != 2 or not all(isinstance(word, str) for word in c) for c in record[name]
         ):
-            msg = f"{name} is no list of conditions"
+            msg = f"{name} is not a list of conditions"
             raise ValueError(msg)
         record[name] = tuple(Condition(*c) for c in record[name])
     if wrong_kinds(record, {"cells": dict, "seed": int, "seen_parts": int | None}) or wrong_kinds(
@@ -284,4 +284,4 @@ def _among(conditions: tuple[Condition, ...], wanted: tuple[Condition, ...]) -> 
 
 
 def _damaged(path: Path, what: str) -> FileError:
-    return FileError(f"{path} is damaged or is no split ({what}). Make it again with cycseq split. {STAMP}")
+    return FileError(f"{path} is damaged or is not a split ({what}). Make it again with cycseq split. {STAMP}")

@@ -197,7 +197,7 @@ def _k_conditions(inside: tuple[Condition, ...], k: int, seed: int, context: str
     if k >= len(inside):
         msg = (
             f"{context} has {times(len(inside), 'perturbed condition')}: if k = {k} of them stay, none is left to test. "
-            f"Say --k {len(inside) - 1} or less, or --n-cells to keep some cells of each condition."
+            f"Use --k {len(inside) - 1} or less, or --n-cells to keep some cells of each condition."
         )
         raise SplitError(msg)
     return assign(inside, shuffled((c.perturbation for c in inside), seed, "few-shot", context)[k:])

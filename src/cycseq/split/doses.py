@@ -30,10 +30,10 @@ def unseen_dose(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
     conditions = perturbed(data)
     doses = sorted({c.dose for c in conditions if c.dose is not None})
     if not doses:
-        msg = "the data name no doses, so none can be held out: say which column they are in, or choose another --kind."
+        msg = "the data name no doses, so none can be held out: name the column they are in, or choose another --kind."
         raise SplitError(msg)
     if settings.dose is None:
-        msg = f"--kind unseen-dose needs the dose that is tested: say --dose, one of {in_words(doses)}."
+        msg = f"--kind unseen-dose needs the dose that is tested: use --dose, one of {in_words(doses)}."
         raise SettingsError(msg)
     wanted = settings.dose.replace(" ", "").casefold()
     held = [c for c in conditions if c.dose is not None and c.dose.casefold() == wanted]
@@ -48,10 +48,10 @@ def unseen_time(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
     conditions = perturbed(data)
     hours = [f"{time:g}" for time in sorted({c.time for c in conditions if c.time is not None})]
     if not hours:
-        msg = "the data name no times, so none can be held out: say which column they are in, or choose another --kind."
+        msg = "the data name no times, so none can be held out: name the column they are in, or choose another --kind."
         raise SplitError(msg)
     if settings.time is None:
-        msg = f"--kind unseen-time needs the time that is tested, in hours: say --time, one of {in_words(hours)}."
+        msg = f"--kind unseen-time needs the time that is tested, in hours: use --time, one of {in_words(hours)}."
         raise SettingsError(msg)
     held = [c for c in conditions if c.time == settings.time]
     if not held:

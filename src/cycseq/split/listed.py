@@ -59,7 +59,7 @@ def _lines(path: Path) -> list[str]:
     try:
         lines = existing_file(path).read_text(encoding="utf-8-sig").splitlines()
     except ValueError as err:
-        msg = f"{path} is no text: write one name a line."
+        msg = f"{path} is not text: write one name a line."
         raise FileError(msg) from err
     names = [line.strip() for line in lines if line.strip()]
     if not names:

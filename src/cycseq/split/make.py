@@ -86,11 +86,11 @@ def _check(settings: SplitSettings) -> None:
     for setting, kinds in BELONGS_TO.items():
         if getattr(settings, setting) is not None and settings.kind not in kinds:
             option = f"--{setting.replace('_', '-')}"
-            msg = f"{option} {getattr(settings, setting)} belongs to {', '.join(kinds)}, but the kind is {settings.kind}: leave it out, or say --kind {kinds[0]}."
+            msg = f"{option} {getattr(settings, setting)} belongs to {', '.join(kinds)}, but the kind is {settings.kind}: leave it out, or use --kind {kinds[0]}."
             raise SettingsError(msg)
     for name, value in (("--k", settings.k), ("--n-cells", settings.n_cells)):
         if value is not None and settings.kind != "few-shot":
-            msg = f"{name} {value} belongs to few-shot, but the kind is {settings.kind}: say --kind few-shot."
+            msg = f"{name} {value} belongs to few-shot, but the kind is {settings.kind}: use --kind few-shot."
             raise SettingsError(msg)
     if settings.k is not None and settings.n_cells is not None:
         msg = (

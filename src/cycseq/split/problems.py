@@ -68,7 +68,7 @@ def reference_problems(cells_by_part: Mapping[str, Sequence[str]], control: pd.I
     known = set(control)
     others = [name for name in cells_by_part.get("reference", ()) if name not in known]
     if others:
-        yield f"{len(others):,} cells of the reference are no control cells (first: {others[0]!r})"
+        yield f"{len(others):,} cells of the reference are not control cells (first: {others[0]!r})"
 
 
 def _amount(n: int) -> str:

@@ -44,7 +44,7 @@ class SplitSettings:
     """few-shot: how many perturbed conditions of the context are not tested; they stay for training, save those that
     contain a tested one."""
     n_cells: int | None = None
-    """few-shot: how many cells of each perturbed condition stay for training (20, unless k is said)."""
+    """few-shot: how many cells of each perturbed condition stay for training (20, unless k is given)."""
     fraction: float | None = None
     """Share of conditions, perturbations, combinations or cells that are tested (0.2; 0.15 of random cells)."""
     validation: float | None = None

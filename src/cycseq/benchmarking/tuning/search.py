@@ -91,7 +91,7 @@ def tune(
 
 
 def _asked(split: Split, settings: TuneSettings, space: Space, folds: Sequence[Fold]) -> dict[str, Any]:
-    """All that the trials depend on; how many there are to be is no part of it."""
+    """All that the trials depend on; how many there are to be is not a part of it."""
     said = json.dumps([split.name, split.data_hash, split.train, split.validation, split.cells])
     return {
         "data": split.data_hash,
@@ -114,7 +114,7 @@ def _check_folder(out: Path, asked: dict[str, Any], *, overwrite: bool) -> None:
     different = changed_settings(path, asked)
     if different and not overwrite:
         msg = (
-            f"{out} holds a search with other {', '.join(different)}: choose another --out, or say --overwrite true to "
+            f"{out} holds a search with other {', '.join(different)}: choose another --out, or use --overwrite true to "
             "begin anew."
         )
         raise SettingsError(msg)

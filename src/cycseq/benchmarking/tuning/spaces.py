@@ -110,7 +110,7 @@ def space_of(model: str, path: Path | None = None) -> Space:
     SettingsError
         If the model, or a setting in the file, does not exist, a range makes no sense, or there is nothing to tune.
     FileError
-        If the file is absent or is no YAML or JSON.
+        If the file is absent or is not YAML or JSON.
     """
     build_model(model)
     space = dict(SPACES.get(model, {}))
@@ -154,7 +154,7 @@ def _read(path: Path) -> Mapping[str, Any]:
         said = parse_yaml(existing_file(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as err:
         where = " ".join(str(err).split())
-        msg = f"{path} is no YAML or JSON ({where}): write SETTING: [VALUE, VALUE] or SETTING: {{low: 1, high: 9}}."
+        msg = f"{path} is not YAML or JSON ({where}): write SETTING: [VALUE, VALUE] or SETTING: {{low: 1, high: 9}}."
         raise FileError(msg) from err
     if not isinstance(said, dict) or not said:
         msg = f"{path} names no settings: write one a line, as SETTING: [VALUE, VALUE] or SETTING: {{low: 1, high: 9}}."

@@ -95,7 +95,7 @@ ROWS = (
                 "GSE133344_raw_matrix.mtx.gz": "md5:a56e8017985db417b10b13d305b3fa42",
             },
         ),
-        labels=f"perturbation from guide_identity A_B__A_B (NegCtrl is no gene); context K562; {LANE}; barcodes with "
+        labels=f"perturbation from guide_identity A_B__A_B (NegCtrl is not a gene); context K562; {LANE}; barcodes with "
         "several cells or poor coverage are left out",
         checked="projects that read these files and list their MD5",
     ),

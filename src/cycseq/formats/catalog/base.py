@@ -115,7 +115,7 @@ def fetch(dataset: DataSet, settings: DownloadSettings | None = None, given: Pat
         msg = f"{dataset.name} takes no --file: everything is downloaded."
         raise FileError(msg)
     if given is None and dataset.file_needed:
-        msg = f"{dataset.name} cannot be downloaded without a log-in: say --file {dataset.file_help}"
+        msg = f"{dataset.name} cannot be downloaded without a log-in: use --file {dataset.file_help}"
         raise FileError(msg)
     wanted = [f for f in dataset.files if given is None or Path(f.name).name not in dataset.file_replaces]
     files = {Path(f.name).name: download(f, settings) for f in wanted}

@@ -126,12 +126,12 @@ def _unzipped(path: Path) -> ad.AnnData:
                 shutil.copyfileobj(source, out, 1 << 20)
             return read_anndata(unpacked)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error, lzma.LZMAError) as err:
-        msg = f"{path} is no whole zip file ({err}). Delete it, and it is downloaded again."
+        msg = f"{path} is not a whole zip file ({err}). Delete it, and it is downloaded again."
         raise FileError(msg) from err
     except OSError as err:
         if err.errno not in FULL:
             raise
-        msg = f"{path} could not be unpacked: the disk is full. Free some space, or say --cache FOLDER."
+        msg = f"{path} could not be unpacked: the disk is full. Free some space, or use --cache FOLDER."
         raise FileError(msg) from err
 
 
@@ -162,7 +162,7 @@ def finite_h5ad(path: Path) -> FileContents:
     """An h5ad of standardised values: a gene without spread in the controls of a lane was divided by zero, and is left out."""
     adata = read_anndata(path)
     finite = np.isfinite(adata.X).all(axis=0)
-    note = f"{int((~finite).sum()):,} genes with values that are no numbers were left out"
+    note = f"{int((~finite).sum()):,} genes with values that are not numbers were left out"
     return FileContents(adata[:, finite].copy(), notes=(note,))
 
 

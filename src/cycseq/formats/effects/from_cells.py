@@ -73,7 +73,7 @@ def summarize(path: Path | str, settings: ReadSettings | None = None, *, respons
         contents = replace(contents, adata=adata)
         settings = replace(settings, perturbation_key=column)
         batches = [name for name in find_columns(obs, BATCH_NAMES) if not name.casefold().startswith("rep")]
-        if settings.batch_key is None and batches:  # what numbers replicates is no batch
+        if settings.batch_key is None and batches:  # what numbers replicates is not a batch
             settings = replace(settings, batch_key=batches[0])
         if treatments.untreated.any() and settings.control is None:  # a label like a control's is a treatment's here
             settings = replace(settings, control=CONTROL, other_controls="keep")

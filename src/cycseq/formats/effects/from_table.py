@@ -131,7 +131,7 @@ def treatment_names(
     notes = []
     with_dose, with_time = len({*doses} - {""}) > 1, len({time for time in times if time == time}) > 1  # noqa: PLR0124
     if pool and (with_dose or with_time):
-        notes.append("doses and times are pooled, as said")
+        notes.append("doses and times are pooled, as given")
         with_dose = with_time = False
     names = [
         treatment_name(agent, dose if with_dose else None, time if with_time and np.isfinite(time) else None)
@@ -153,7 +153,7 @@ def _labels(
             return [default] * len(obs), f"{default!r}, as no column names one (--context-key does)"
         msg = (
             f"no obs column names the {what}: looked for {', '.join(usual)}; found {', '.join(map(str, obs.columns)) or 'none'}. "
-            f"Say --{what}-key COLUMN."
+            f"Use --{what}-key COLUMN."
         )
         raise DataError(msg, option=f"--{what}-key COLUMN")
     texts = [str(label).strip() for label in obs[column]]

@@ -1,4 +1,4 @@
-"""What the numbers in a table of effects are: by what the file says of them, by the values where they are certain, or as said."""
+"""What the numbers in a table of effects are: by what the file says of them, by the values where they are certain, or as given."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LONGEST = 1000
 EXPRESSION = re.compile(
     r"intensit|\bcounts?\b|\bcpm\b|\btpm\b|\b[fr]pkm\b|expression level|log-?normali[sz]ed|\brma\b", re.I
 )
-"""What is said of values that are no differences."""
+"""What is said of values that are not differences."""
 FOLD = re.compile(r"fold[ -_]?changes?|\blfc\b|log(?:2|10|e)?_?fc\b|\bln_?fc\b", re.I)
 PATTERNS: tuple[tuple[re.Pattern[str], EffectScale], ...] = (
     (re.compile(r"\branks?\b", re.I), "rank"),
@@ -97,9 +97,9 @@ def decide_effect_scale(
     """
     if said is not None:
         if said not in SAID:
-            msg = f"--scale {said} is no scale of effects: say {', '.join(SAID)}."
+            msg = f"--scale {said} is not a scale of effects: say {', '.join(SAID)}."
             raise DataError(msg)
-        return ScaleDecision(*SAID[said], "as said")
+        return ScaleDecision(*SAID[said], "as given")
     for name, text in _texts(uns, source):
         if (decision := scale_in_text(text)) is not None:
             return ScaleDecision(*decision, f"{name} says {_short(text)!r}")
@@ -108,7 +108,7 @@ def decide_effect_scale(
     shown = next((f"; {name} says {_short(text)!r}" for name, text in _texts(uns, source)), "")
     msg = (
         f"the file does not tell what its effects are (values from {np.nanmin(values):.3g} to {np.nanmax(values):.3g}{shown}): "
-        f"say --scale {', --scale '.join([*SAID][:-1])} or --scale rank."
+        f"use --scale {', --scale '.join([*SAID][:-1])} or --scale rank."
     )
     raise DataError(msg, option="--scale log2_fold_change")
 

@@ -124,7 +124,7 @@ def _doses(
         return _levels(obs, texts, untreated, where)
     if named:
         odd = next(text for text, dose in zip(texts, parsed, strict=True) if text and dose is None)
-        msg = f"{_place(where)} holds doses such as {numbered[0]} and also {odd!r}, which is no dose: write a number with its unit."
+        msg = f"{_place(where)} holds doses such as {numbered[0]} and also {odd!r}, which is not a dose: write a number with its unit."
         raise DataError(msg)
     _check_units(numbered, where)
     unit = usual_unit(numbered)
@@ -139,7 +139,7 @@ def _doses(
 
 
 def _units(obs: pd.DataFrame, where: str, settings: ReadSettings, n: int) -> list[str]:
-    """The unit of each row's bare number: as said, of a column, or in the name of the column of doses."""
+    """The unit of each row's bare number: as given, of a column, or in the name of the column of doses."""
     if settings.dose_unit is not None:
         return [settings.dose_unit] * n
     column = next(iter(find_columns(obs, DOSE_UNITS)), None)
@@ -163,7 +163,7 @@ def _check_units(doses: Sequence[Dose], where: str) -> None:
     if "" in examples:
         some = ", ".join(list(dict.fromkeys(str(dose) for dose in doses if not dose.unit))[:SHOWN])
         msg = (
-            f"the doses in {_place(where)} have no unit ({some}): say --dose-unit uM (or nM, ug/mL, mg/kg, ...), or write it behind "
+            f"the doses in {_place(where)} have no unit ({some}): use --dose-unit uM (or nM, ug/mL, mg/kg, ...), or write it behind "
             "each number."
         )
         raise DataError(msg, option="--dose-unit uM")

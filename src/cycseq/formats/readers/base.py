@@ -185,7 +185,7 @@ def read_genes(path: Path) -> pd.Index:
 
 
 def with_genes(loaded: FileContents, settings: ReadSettings) -> FileContents:
-    """The genes' names from the file that was said, where they are only numbered, as State's predictions have them."""
+    """The genes' names from the file that was given, where they are only numbered, as State's predictions have them."""
     adata = loaded.adata
     if settings.genes_file is None or not are_numbers(adata.var_names):
         return loaded

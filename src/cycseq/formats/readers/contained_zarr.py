@@ -39,7 +39,7 @@ def open_zarr(path: Path) -> Any:
     Raises
     ------
     FileError
-        If a file leads out of the store or is no file, values are pickled or packed in ways whose size cannot be told,
+        If a file leads out of the store or is not a file, values are pickled or packed in ways whose size cannot be told,
         there are too many members, or the values would unpack to far more than the files.
     """
     import zarr
@@ -80,7 +80,7 @@ def _check_files(path: Path) -> int:
         for name in files:
             found = os.stat(Path(folder, name))  # noqa: PTH116  (a store has many)
             if not stat.S_ISREG(found.st_mode):
-                raise refused(path, f"{Path(folder, name).relative_to(path)} is no file of data")
+                raise refused(path, f"{Path(folder, name).relative_to(path)} is not a file of data")
             n_bytes += found.st_size
     return n_bytes
 

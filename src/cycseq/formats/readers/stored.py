@@ -38,13 +38,13 @@ def memory_bytes(said: str | None) -> int:
     Raises
     ------
     SettingsError
-        If the text is no amount of memory.
+        If the text is not an amount of memory.
     """
     if said is None:
         return _memory_here()
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?\s*", said, re.IGNORECASE)
     if found is None or float(found[1]) <= 0:
-        msg = f"--memory {said} is no amount of memory: say for example --memory 4GiB."
+        msg = f"--memory {said} is not an amount of memory: use for example --memory 4GiB."
         raise SettingsError(msg)
     return int(float(found[1]) * UNITS[found[2].upper()])
 

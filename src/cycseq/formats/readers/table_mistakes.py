@@ -23,7 +23,7 @@ MISSING = frozenset(("", "na", "nan", "n/a", "null", "none", "<na>", "#n/a"))
 
 
 def first_mistake(path: Path, sep: str, columns: Sequence[str]) -> FileError | None:
-    """The error for the first value of these columns that is no number; None where all are, or are missing.
+    """The error for the first value of these columns that is not a number; None where all are, or are missing.
 
     Parameters
     ----------
@@ -57,10 +57,10 @@ def _is_number(text: str) -> bool:
 
 
 def _no_number(path: Path, line: int, row: str, column: str, value: str) -> FileError:
-    beyond = "is beyond what 32 bits hold" if NUMBER.fullmatch(value) else "is no number"
+    beyond = "is beyond what 32 bits hold" if NUMBER.fullmatch(value) else "is not a number"
     option = f"--label-columns {shlex.quote(column)}"
     msg = (
         f"{path}, line {line} (row {row!r}, column {column!r}): {value[:60]!r} {beyond}, but this is a column of numbers. Write a "
-        f"plain number there, such as 1234.5, or say {option} if the column holds labels."
+        f"plain number there, such as 1234.5, or use {option} if the column holds labels."
     )
     return FileError(msg)

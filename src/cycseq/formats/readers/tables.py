@@ -29,7 +29,7 @@ from cycseq.matrix.arrays import Cells, Matrix
 
 ENDINGS = (".csv", ".tsv", ".txt")
 MOSTLY = 0.5
-"""Share of numbers from which on a column is one of numbers, and what is no number there a mistake."""
+"""Share of numbers from which on a column is one of numbers, and what is not a number there a mistake."""
 SPARSE_BELOW = 0.4
 """A table with a smaller share of non-zeros is kept sparse: it then takes less memory."""
 
@@ -130,7 +130,7 @@ def _orientation(
     columns: pd.Index, rows: pd.Index, labels: list[str], settings: ReadSettings
 ) -> tuple[Orientation, str]:
     if settings.orientation:
-        return settings.orientation, "as said"
+        return settings.orientation, "as given"
     if labels:
         return "cells-by-genes", f"the header names a column of labels, {labels[0]!r}"
     if settings.labels_file:
@@ -150,7 +150,7 @@ def _orientation(
         )
     msg = (
         "the header does not tell whether rows are cells or genes: no column of labels, no barcodes. "
-        "Say --orientation cells-by-genes or --orientation genes-by-cells, and give the labels with --labels-file FILE."
+        "Use --orientation cells-by-genes or --orientation genes-by-cells, and give the labels with --labels-file FILE."
     )
     raise DataError(msg, option="--orientation genes-by-cells")
 

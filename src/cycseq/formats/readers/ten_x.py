@@ -168,7 +168,7 @@ def _identities(folder: Path, prefix: str) -> Path | None:
 def _assemble(
     x: sp.csr_matrix, barcodes: pd.Series, ids: pd.Series, symbols: pd.Series, types: pd.Series | None
 ) -> tuple[ad.AnnData, tuple[str, ...]]:
-    """Cells x genes named by symbols; what is no gene expression is left out; lanes become `gem_group`."""
+    """Cells x genes named by symbols; what is not gene expression is left out; lanes become `gem_group`."""
     notes: tuple[str, ...] = ()
     names = symbols_or_ids(pd.Index(ids), symbols)
     if types is not None and (types != EXPRESSION).any() and (types == EXPRESSION).any():

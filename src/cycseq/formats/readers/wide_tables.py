@@ -24,7 +24,7 @@ EMPTY = ["", "NA", "NaN", "nan"]
 
 
 class NotPlainError(Exception):
-    """What only pandas should judge: ragged rows, quotes within fields, bytes that are no text, damage."""
+    """What only pandas should judge: ragged rows, quotes within fields, bytes that are not text, damage."""
 
 
 def wide_head(path: Path, sep: str, n_rows: int) -> tuple[pd.Index, pd.DataFrame]:
@@ -70,7 +70,7 @@ def wide_body(path: Path, sep: str, labels: Collection[str], dtypes: dict[str, s
     path, sep
         As for `wide_head`.
     labels
-        Columns that are no numbers.
+        Columns that are not numbers.
     dtypes
         Types of some of these; pandas infers the others.
 
@@ -84,7 +84,7 @@ def wide_body(path: Path, sep: str, labels: Collection[str], dtypes: dict[str, s
     Raises
     ------
     ValueError
-        If a value is no number.
+        If a value is not a number.
     NotPlainError
         If pandas should judge.
     """

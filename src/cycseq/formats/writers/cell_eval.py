@@ -1,7 +1,7 @@
 """cell-eval 0.8: `adata_pred.h5ad` and `adata_real.h5ad`, obs `target_gene` (`non-targeting`), `celltype`.
 
 What its `PerturbationAnndataPair` demands (ArcInstitute/cell-eval): the same genes in the same order, the same
-perturbations on both sides, control cells on both sides, values from 0 to below 15 that are no counts.
+perturbations on both sides, control cells on both sides, values from 0 to below 15 that are not counts.
 """
 
 from __future__ import annotations
@@ -84,14 +84,14 @@ def _notes(predicted: PerturbationData, real: PerturbationData, written: Perturb
     if left:
         notes.append(f"{left} real conditions were not predicted and were left out")
     if len(written.contexts) > 1:
-        notes.append(f"{len(written.contexts)} contexts: say --celltype-col celltype, or cell-eval pools them")
+        notes.append(f"{len(written.contexts)} contexts: use --celltype-col celltype, or cell-eval pools them")
     return tuple(notes)
 
 
 CELL_EVAL = Layout(
     name="cell-eval",
     tool="cell-eval",
-    what="a folder with adata_pred.h5ad and adata_real.h5ad (say --real): target_gene, non-targeting, celltype",
+    what="a folder with adata_pred.h5ad and adata_real.h5ad (use --real): target_gene, non-targeting, celltype",
     write=write_pair,
     endings=(),
     needs_real=True,

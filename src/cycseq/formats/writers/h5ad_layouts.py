@@ -165,7 +165,7 @@ def to_cpa(data: PerturbationData) -> Labels:
     obs["cov_drug_dose_name"] = obs["cell_type"] + "_" + obs["condition"] + "_" + obs["dose_val"]
     obs["batch"] = text(data, "batch")
     most = max(len(c.parts) for c in data.conditions())
-    combined = (f"combinations of up to {most}: say max_comb_len={most}",) if most > 1 else ()
+    combined = (f"combinations of up to {most}: use max_comb_len={most}",) if most > 1 else ()
     return Labels(obs, notes=(*notes, *combined, *controls_lacking(data, "CPA")))
 
 
@@ -191,6 +191,6 @@ CPA = one_h5ad(
     what="one h5ad for CPA.setup_anndata: condition (ctrl, A, A+B), dose_val (1.0+1.0), cell_type",
     labels=to_cpa,
     advice={
-        "log1p": "these are log1p values: say is_count_data=False and recon_loss='gauss' (recon_loss='nb' wants counts)"
+        "log1p": "these are log1p values: use is_count_data=False and recon_loss='gauss' (recon_loss='nb' wants counts)"
     },
 )

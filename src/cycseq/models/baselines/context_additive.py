@@ -67,7 +67,7 @@ class ContextAdditive(ShiftModel):
         elif self.weighting == "nearness" or np.isnan(n_cells).any():
             msg = (
                 f"--model.weighting {self.weighting} needs {'control profiles' if self.weighting == 'nearness' else 'numbers of cells'}, "
-                "which these effects do not have: say --model.weighting equal."
+                "which these effects do not have: use --model.weighting equal."
             )
             raise ModelError(msg)
         return {"n_cells": n_cells, "profiles": profiles}

@@ -214,7 +214,7 @@ class LatentModel(NetworkModel[AutoencoderNet], EncodingNetwork[AutoencoderNet])
             alone = next(part for part in condition.parts if part not in {c.perturbation for c in known})
             msg = (
                 f"{self.name} cannot add up {condition}: {alone!r} was trained in combinations only. "
-                "Say --model.prediction decoding."
+                "Use --model.prediction decoding."
             )
             raise ModelError(msg)
         return weights
@@ -261,6 +261,6 @@ def _check_counts(model: LatentModel, cells: Encoded, rows: Codes) -> None:
         found = "is not in obs" if not cells.counted else "does not give whole counts"
         msg = (
             f"likelihood {model.likelihood!r} needs counts, but total_counts {found}: give counts to cycseq prepare, "
-            "which keeps them, or say --model.likelihood mse."
+            "which keeps them, or use --model.likelihood mse."
         )
         raise ModelError(msg)

@@ -101,7 +101,7 @@ class NetworkModel(TrainedNetwork[Net]):
         Raises
         ------
         ModelError
-            If there is nothing to learn from, or a loss is no number any more or explodes (the model then holds its
+            If there is nothing to learn from, or a loss is not a number any more or explodes (the model then holds its
             last good state).
         """
         from cycseq.models.networks.training.loop import shortage_in_words
@@ -176,5 +176,5 @@ class NetworkModel(TrainedNetwork[Net]):
 
 
 def _broken(model: NetworkModel, why: str, kept: str) -> str:
-    cure = f"Say a smaller --model.learning_rate (now {model.learning_rate:g})."
+    cure = f"Use a smaller --model.learning_rate (now {model.learning_rate:g})."
     return f"the training of {model.name} broke: {why}; {kept}. {cure}"

@@ -126,7 +126,7 @@ class TrainedNetwork(Model, Generic[Net]):
                 blocks.append(self.generate(net, batch, condition).numpy())
         made: Cells = np.concatenate(blocks).astype(np.float32)
         if not np.isfinite(made).all():
-            msg = f"{self.name} made values that are no numbers for {condition}: fit it again with a smaller learning rate."
+            msg = f"{self.name} made values that are not numbers for {condition}: fit it again with a smaller learning rate."
             raise FitBrokeOffError(msg)
         made[made < 0.0] = 0.0
         return made

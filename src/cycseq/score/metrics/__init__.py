@@ -57,6 +57,6 @@ def chosen(names: str | Sequence[str]) -> tuple[Metric, ...]:
             raise unknown_name(name, "metric", [*GROUPS, *METRICS])
         wanted.update(GROUPS.get(name, (name,)))
     if not wanted:
-        msg = f"no metric was named: say --metrics {', '.join(GROUPS)}, or names (cycseq list metrics)."
+        msg = f"no metric was named: use --metrics {', '.join(GROUPS)}, or names (cycseq list metrics)."
         raise SettingsError(msg)
     return tuple(metric for name, metric in METRICS.items() if name in wanted)

@@ -65,7 +65,7 @@ def read_gmt(path: Path) -> GeneSets:
     Raises
     ------
     FileError
-        If the file is absent, is no text, a line has no gene, or two lines have one name.
+        If the file is absent, is not text, a line has no gene, or two lines have one name.
 
     Examples
     --------
@@ -78,7 +78,7 @@ def read_gmt(path: Path) -> GeneSets:
     try:
         lines = existing_file(path).read_text(encoding="utf-8").splitlines()
     except (UnicodeDecodeError, OSError) as err:
-        msg = f"{path} is no GMT file: expected text, a line of name, description and genes, separated by tabs."
+        msg = f"{path} is not a GMT file: expected text, a line of name, description and genes, separated by tabs."
         raise FileError(msg) from err
     sets: GeneSets = {}
     for number, line in enumerate(lines, 1):
@@ -150,7 +150,7 @@ def pathway_scores(
         given = next(iter(sets.values()), ("none",))
         msg = (
             f"no gene set has {settings.fewest} genes among those of the data: the data have {places[0]}, ...; the sets "
-            f"{given[0]}, .... Name genes alike in both, or say a smaller --fewest."
+            f"{given[0]}, .... Name genes alike in both, or use a smaller --fewest."
         )
         raise DataError(msg)
     tables = []

@@ -20,7 +20,7 @@ class PathwaySettings:
 
     def __post_init__(self) -> None:
         if not 1 <= self.fewest <= self.most:
-            msg = f"sets of {self.fewest} to {self.most} genes make no sense: say --fewest 5 --most 1000."
+            msg = f"sets of {self.fewest} to {self.most} genes make no sense: use --fewest 5 --most 1000."
             raise SettingsError(msg)
         if not 0 <= self.correlation < 1:
             msg = f"--correlation is {self.correlation:g}, but must be at least 0 and below 1."

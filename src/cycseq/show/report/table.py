@@ -73,7 +73,7 @@ class Headline:
 
     @property
     def best(self) -> str:
-        """The first model that is no negative control; the first of all where there is no other."""
+        """The first model that is not a negative control; the first of all where there is no other."""
         return next((model for model in self.order if model not in self.controls), self.order[0] if self.rows else "")
 
     @property

@@ -53,7 +53,7 @@ def load_table(path: Path, settings: ReadSettings) -> EffectTable:
     FileError
         If the file is missing, damaged or empty.
     DataError
-        If a value is no number, or a gene stands twice in a condition.
+        If a value is not a number, or a gene stands twice in a condition.
     """
     name, existing = without_gz(path), existing_file(path)
     if name.endswith(GCTX):
@@ -113,7 +113,7 @@ def _first_rows(path: Path, sep: str, n: int) -> list[list[str]]:
 
 
 def _text(path: Path, columns: Sequence[str], needed: Sequence[str]) -> pd.DataFrame:
-    """These columns of a text table, as text where they are no numbers."""
+    """These columns of a text table, as text where they are not numbers."""
     places = sorted({columns.index(name) for name in needed})
     with as_read_error(path, "a text table"):
         frame = read_csv(path, header=None, skiprows=1, usecols=places, low_memory=False)
@@ -133,7 +133,7 @@ def _has_differences(path: Path, columns: Sequence[str], settings: ReadSettings)
 
 
 def _number(text: str) -> float | None:
-    """NaN where a value is missing; None for what is no number."""
+    """NaN where a value is missing; None for what is not a number."""
     try:
         return math.nan if text.strip().casefold() in MISSING else float(text)
     except ValueError:

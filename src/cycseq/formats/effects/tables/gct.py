@@ -24,13 +24,13 @@ def read_gct(path: Path) -> ad.AnnData:
     Raises
     ------
     FileError
-        If the file is no GCT, or its size is not what it says.
+        If the file is not a GCT, or its size is not what it says.
     """
     with opened(path) as lines:
         version, counts = (lines.readline().decode("utf-8", "replace").strip() for _ in range(2))
     sizes = [int(n) if n.isdigit() else -1 for n in counts.split()] + ([1, 0] if version == "#1.2" else [])
     if version not in {"#1.2", "#1.3"} or len(sizes) != 4 or min(sizes) < 0:
-        msg = f"{path} is no GCT file: expected #1.2 or #1.3 in its first line, and the numbers of rows and columns in the second."
+        msg = f"{path} is not a GCT file: expected #1.2 or #1.3 in its first line, and the numbers of rows and columns in the second."
         raise FileError(msg)
     n_genes, n_signatures, n_gene_labels, n_labels = sizes
     check_unpacked(path, n_genes * n_signatures * BYTES_OF_VALUE)
@@ -46,7 +46,7 @@ def read_gct(path: Path) -> ad.AnnData:
     try:
         values = rows.iloc[:, first:].to_numpy().astype(np.float32).T
     except ValueError as err:
-        msg = f"{path} holds what is no number among its values ({err})."
+        msg = f"{path} holds what is not a number among its values ({err})."
         raise FileError(msg) from err
     obs = pd.DataFrame(
         labels.iloc[:, first:].T.to_numpy(), index=pd.Index(header[first:]), columns=labels[0].astype(str).tolist()

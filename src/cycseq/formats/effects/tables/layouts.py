@@ -145,7 +145,7 @@ def layout_of(columns: Iterable[str], layouts: Iterable[Layout]) -> Layout | Non
 
 
 def is_label(column: str, settings: ReadSettings) -> bool:
-    """Whether a column of a wide table is no gene, by its name."""
+    """Whether a column of a wide table is not a gene, by its name."""
     return column in _said(settings) or column.casefold() in _LABELS
 
 

@@ -49,7 +49,7 @@ def lay_out(
     Raises
     ------
     DataError
-        If a value is no number, a gene stands twice in a condition, or conditions hardly share genes.
+        If a value is not a number, a gene stands twice in a condition, or conditions hardly share genes.
     """
     notes = (
         [f"columns of {where.tool}: genes <- {where.gene or 'row names'}, effects <- {where.value}"]
@@ -112,7 +112,7 @@ def _numbers(values: pd.Series, column: str) -> np.ndarray:
     numbers = pd.to_numeric(values, errors="coerce")
     wrong = numbers.isna() & values.notna()
     if wrong.any():
-        msg = f"{values[wrong].iloc[0]!r} in column {column!r} is no number: write a number, or leave it empty."
+        msg = f"{values[wrong].iloc[0]!r} in column {column!r} is not a number: write a number, or leave it empty."
         raise DataError(msg)
     return numbers.to_numpy(dtype=np.float32)
 
@@ -129,7 +129,7 @@ def _with_perturbation(obs: pd.DataFrame, settings: ReadSettings, name: str) -> 
 
 
 def _treated(contrast: object) -> str:
-    """``"KLF1"`` of ``"KLF1_vs_control"``; the whole where the other side is no control.
+    """``"KLF1"`` of ``"KLF1_vs_control"``; the whole where the other side is not a control.
 
     >>> _treated("KLF1_vs_control"), _treated("old vs young")
     ('KLF1', 'old vs young')

@@ -19,7 +19,7 @@ from cycseq.matrix.arrays import Cells
 
 
 def of_text(path: Path, settings: ReadSettings) -> FileContents:
-    """The rows and columns of a text table; raises `FileError` where a value is no number."""
+    """The rows and columns of a text table; raises `FileError` where a value is not a number."""
     header = first_line(path)
     sep = separator(header)
     wide = header.count(sep) >= WIDE
@@ -55,7 +55,7 @@ def _contents(obs: pd.DataFrame, values: Cells, genes: pd.Index, settings: ReadS
         return _genes_in_rows(obs, values, genes)
     if not len(obs.columns) and settings.labels_file is None:
         msg = (
-            "no column of the table names perturbations: name its first column 'perturbation', or say --orientation genes-by-cells "
+            "no column of the table names perturbations: name its first column 'perturbation', or use --orientation genes-by-cells "
             "if rows are genes and the header names conditions (PERTURBATION or CONTEXT:PERTURBATION)."
         )
         raise DataError(msg, option="--orientation genes-by-cells")

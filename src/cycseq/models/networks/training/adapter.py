@@ -85,7 +85,7 @@ class Optimisers:
         return self._adapter.step_of_epoch
 
     def minimise(self, name: str, loss: Float[Tensor, ""]) -> None:
-        """One step of an optimiser on a loss, its gradient clipped; no step where loss or gradient is no number."""
+        """One step of an optimiser on a loss, its gradient clipped; no step where loss or gradient is not a number."""
         self._adapter.minimise(name, loss)
 
 
@@ -177,7 +177,7 @@ class Adapter(LightningModule):
         first = self.state.first_loss.setdefault(name, abs(value))
         if not bool(torch.isfinite(norm)) or not abs(value) <= EXPLODED * max(first, 1.0):
             numbers = math.isfinite(value) and bool(torch.isfinite(norm))
-            what = f"rose to {value:.3g}" if numbers else "is no number any more"
+            what = f"rose to {value:.3g}" if numbers else "is not a number any more"
             self.state.broken = (
                 f"the loss {name!r} {what} in epoch {self.state.epoch + 1}, step {self.step_of_epoch + 1}"
             )

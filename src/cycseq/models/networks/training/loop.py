@@ -115,7 +115,7 @@ def _trainer(settings: TrainingSettings, epochs: int, folder: Path) -> Trainer:
     except (MisconfigurationException, ValueError) as err:
         asked = f"accelerator {settings.accelerator}, devices {settings.devices}, num_nodes {settings.num_nodes}"
         why = " ".join(str(err).split())
-        msg = f"this machine cannot train with {asked} ({why}): say --model.accelerator auto, or fewer --model.devices."
+        msg = f"this machine cannot train with {asked} ({why}): use --model.accelerator auto, or fewer --model.devices."
         raise FitBrokeOffError(msg) from err
 
 
@@ -134,7 +134,7 @@ def shortage_in_words(name: str) -> Iterator[None]:
         if not isinstance(err, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(err):
             raise
         msg = (
-            f"{name} needs more memory than there is to train. Say a smaller --model.batch_size or narrower layers, or "
+            f"{name} needs more memory than there is to train. Use a smaller --model.batch_size or narrower layers, or "
             "keep fewer genes (cycseq prepare --genes)."
         )
         raise FitBrokeOffError(msg) from err

@@ -71,7 +71,7 @@ def load_state(folder: Path, identity: str) -> State:
         msg = f"{path} is damaged ({type(err).__name__}): remove it to train from the start."
         raise ModelError(msg) from err
     if not isinstance(kept, dict) or set(kept) != {"identity", *vars(State())}:
-        msg = f"{path} is no state of a training of this version: remove it to train from the start."
+        msg = f"{path} is not a state of a training of this version: remove it to train from the start."
         raise ModelError(msg)
     if kept.pop("identity") != identity:
         msg = (
