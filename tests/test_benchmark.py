@@ -211,9 +211,9 @@ def test_a_model_that_breaks_costs_its_own_cells_alone(
     assert "a wheel came off" in result.failed[0].error
     assert {"NoChange", "PerturbedMean"} <= set(result.metrics["model"])
     fitted.clear()
-    mended = go(data, tmp_path / "out")
+    fixed = go(data, tmp_path / "out")
     assert set(fitted) == {"ContextAdditive"}
-    assert not mended.failed
+    assert not fixed.failed
 
 
 def test_two_processes_find_what_one_finds(data: PerturbationData, tmp_path: Path):

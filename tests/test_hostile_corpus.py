@@ -1,4 +1,4 @@
-"""Every input that the fuzzer kept, once more: what was mended stays mended. The corpus is small and chosen by coverage."""
+"""Every input that the fuzzer kept, once more: what was fixed stays fixed. The corpus is small and chosen by coverage."""
 
 import pytest
 

@@ -75,9 +75,9 @@ def test_reconstruction_is_no_worse_than_pca_of_the_same_size(small_data):
 
 
 def test_the_posterior_does_not_collapse_and_the_units_in_use_are_said(small_data):
-    mended = VAE(hidden=(32,), latent=8, num_epochs=30, shortcut=True).fit(small_data).learned.facts
+    fixed = VAE(hidden=(32,), latent=8, num_epochs=30, shortcut=True).fit(small_data).learned.facts
     published = VAE(hidden=(32,), latent=8, num_epochs=30, shortcut=False, kl_per_gene=False, kl_weight=20.0)
-    assert mended["active_units"] == mended["latent_units"] == 8
+    assert fixed["active_units"] == fixed["latent_units"] == 8
     assert published.fit(small_data).learned.facts["active_units"] <= 2
 
 

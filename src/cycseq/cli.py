@@ -73,7 +73,7 @@ def _dispatch(words: list[str]) -> int:
 
 
 def _in_words(err: BaseException) -> str:
-    """What the user has to mend; nothing of an error that only a developer can."""
+    """What the user has to fix; nothing of an error that only a developer can."""
     if isinstance(err, CycseqError):
         return str(err)
     if isinstance(err, MemoryError):

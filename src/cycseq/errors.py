@@ -1,4 +1,4 @@
-"""What can go wrong, by what the user has to mend: a file, the data, a setting, a split or a model."""
+"""What can go wrong, by what the user has to fix: a file, the data, a setting, a split or a model."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from difflib import get_close_matches
 
 
 class CycseqError(Exception):
-    """Any error that a user can mend; its message says what was found, what was expected and what to do.
+    """Any error that a user can fix; its message says what was found, what was expected and what to do.
 
     Parameters
     ----------
     message
         One line.
     option
-        The command-line option that would mend it, as one would type it, where there is one.
+        The command-line option that would fix it, as one would type it, where there is one.
     """
 
     def __init__(self, message: str, *, option: str = "") -> None:

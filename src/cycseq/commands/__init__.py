@@ -9,7 +9,7 @@ from importlib import import_module
 from cycseq.errors import unknown_name
 
 COMMANDS = {
-    "inspect": "Say what a file holds, what is missing, and what to type to mend it.",
+    "inspect": "Say what a file holds, what is missing, and what to type to fix it.",
     "prepare": "Turn counts from any file into checked log1p data: QC, normalisation, genes, ComBat, metacells.",
     "summarize": "Turn cells, or bulk samples, into effects of whole conditions: all that models of means need.",
     "split": "Hold out contexts, perturbations or combinations, or check a split for leakage.",

@@ -53,7 +53,7 @@ def read_cells(path: Path, options: Namespace) -> PerturbationData:
     Raises
     ------
     DataError
-        If the labels or values are not what they must be; where an option of `cycseq prepare` mends that, it is named.
+        If the labels or values are not what they must be; where an option of `cycseq prepare` fixes that, it is named.
     """
     cells = read_plainly(path, options)
     say_counts(path, cells)

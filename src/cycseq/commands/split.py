@@ -69,7 +69,7 @@ def _check(options: Namespace) -> None:
         read_split.check_data(data)
     split = replace(read_split, data_hash=data.fingerprint())
     if problems := split.problems(data):
-        msg = f"{split.name}: {'; '.join(problems)}. Mend it, or make it again with cycseq split."
+        msg = f"{split.name}: {'; '.join(problems)}. Fix it, or make it again with cycseq split."
         raise SplitError(msg)
     found = check_leakage(split, data)
     say([f"warning: {leak}" for leak in found if leak.level == "warning"])

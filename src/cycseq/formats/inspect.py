@@ -1,4 +1,4 @@
-"""What a file holds, what is missing, and what to type to mend it: on one screen."""
+"""What a file holds, what is missing, and what to type to fix it: on one screen."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Problem:
 
     message: str
     command: str
-    """What to type to mend it; empty where the file itself must change."""
+    """What to type to fix it; empty where the file itself must change."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Inspection:
     """Perturbations, cells per condition, perturbed genes among the genes, what is scarce."""
     problems: tuple[Problem, ...]
     command: str
-    """The next command, with every option that mends a problem."""
+    """The next command, with every option that fixes a problem."""
 
     @property
     def ready(self) -> bool:
@@ -240,14 +240,14 @@ def _problem(path: Path, settings: ReadSettings, err: DataError) -> Problem:
 
 
 def _command(path: Path, settings: ReadSettings, options: list[str]) -> str:
-    """`cycseq prepare` with what was said and what mends."""
+    """`cycseq prepare` with what was said and what fixes."""
     said = [
         f"--{field.name.replace('_', '-')} {shlex.quote(_typed(value))}"
         for field in dataclasses.fields(settings)
         if (value := getattr(settings, field.name)) != field.default
     ]
-    mended = {option.split()[0] for option in options}
-    words = [*(option for option in said if option.split()[0] not in mended), *dict.fromkeys(options)]
+    fixed = {option.split()[0] for option in options}
+    words = [*(option for option in said if option.split()[0] not in fixed), *dict.fromkeys(options)]
     out = f"{default_context(path)}_prepared.h5ad"
     return " ".join(["cycseq prepare", shlex.quote(str(path)), *words, "--out", shlex.quote(out)])
 

@@ -243,7 +243,7 @@ def _locked(cache: Path) -> dict[str, str]:
             raise ValueError(msg)
         return known
     except ValueError as err:
-        msg = f"{lock} is damaged: it should be a JSON table of files and hashes. Mend or delete it."
+        msg = f"{lock} is damaged: it should be a JSON table of files and hashes. Fix or delete it."
         raise FileError(msg) from err
 
 
@@ -257,7 +257,7 @@ def _timed_out(err: Exception) -> bool:
 
 
 def _unreachable(err: Exception) -> bool:
-    """No connection came about: another attempt in a few seconds would not mend it."""
+    """No connection came about: another attempt in a few seconds would not fix it."""
     return "Max retries exceeded" in str(err) and not _timed_out(err)
 
 

@@ -144,7 +144,7 @@ def _check_workers(client: Any, scheduler: str) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """What distributed logs of lost and restarted workers tells a user nothing that he can mend; we say what he can."""
+    """What distributed logs of lost and restarted workers tells a user nothing that he can fix; we say what he can."""
     logger = logging.getLogger("distributed")
     level = logger.level
     logger.setLevel(logging.CRITICAL)

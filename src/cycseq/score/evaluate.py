@@ -143,7 +143,7 @@ def matched(predicted: Data, real: Reference) -> list[Matched]:
     check_match(predicted, real.data.genes, _conditions(real))
     predicted = predicted.with_genes(real.data.genes)
     if not all_finite(predicted.x):
-        msg = "some predicted values are NaN or infinite; every value must be a number. Mend the prediction."
+        msg = "some predicted values are NaN or infinite; every value must be a number. Fix the prediction."
         raise DataError(msg)
     grouped = rows_of_groups(predicted.condition_codes, len(predicted.conditions()))
     found = []

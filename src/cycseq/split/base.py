@@ -136,7 +136,7 @@ class Split:
         self.check_data(data)
         if problems := self.problems(data):
             msg = (
-                f"split {self.name} cannot be used: {'; '.join(problems)}. Mend it, or make it again with cycseq split."
+                f"split {self.name} cannot be used: {'; '.join(problems)}. Fix it, or make it again with cycseq split."
             )
             raise SplitError(msg)
         return self.rows_unchecked(data)

@@ -102,7 +102,7 @@ def _read_file(root: Path, file: Path) -> _File:
         labels = {"batch": batch or root.name}
     said = canonical_perturbation(CONTROL if usual_kind(gene) else gene, CONTROL_NAMES)
     if marked and said != "+".join(marked):
-        msg = f"{file}: the name says perturbation {said!r}, but column {MARK!r} marks {'+'.join(marked)!r}. Mend one."
+        msg = f"{file}: the name says perturbation {said!r}, but column {MARK!r} marks {'+'.join(marked)!r}. Fix one."
         raise DataError(msg)
     return _File(cells, {**labels, "perturbation": said})
 
