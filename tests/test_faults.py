@@ -108,12 +108,12 @@ def test_two_fits_in_one_folder(lab: Path, tmp_path: Path, capsys: pytest.Captur
 
 
 def test_two_benchmarks_in_one_folder(lab: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    from cycseq.io.files import alone
+    from cycseq.io.files import lock_folder
 
     words = (
         f"benchmark --data {lab}/sim.h5ad --split {lab}/s.json --models NoChange --seeds 1 {METRICS} --out {tmp_path}/b"
     )
-    with alone(tmp_path / "b"):
+    with lock_folder(tmp_path / "b"):
         assert "another cycseq is at work in" in refused(words, capsys)
     assert main(words.split()) == SUCCESS
 

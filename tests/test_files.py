@@ -3,7 +3,7 @@ import errno
 import pytest
 
 from cycseq.errors import FileError
-from cycseq.io.files import alone, check_output, existing_file, whole, write_text
+from cycseq.io.files import atomic_write, check_output, lock_folder, require_file, write_text
 
 
 def test_written_whole(tmp_path):
@@ -23,7 +23,7 @@ def test_an_existing_output_is_refused_and_kept(tmp_path):
 
 
 def _write_half_and_fail(path, error):
-    with whole(path, overwrite=True) as part:
+    with atomic_write(path, overwrite=True) as part:
         part.write_text("half")
         raise error
 
@@ -46,7 +46,7 @@ def test_a_full_disk_is_said_and_nothing_is_left(tmp_path):
 def test_a_folder_takes_the_place_of_a_folder(tmp_path):
     folder = tmp_path / "store.zarr"
     for content in ("old", "new"):
-        with whole(folder, overwrite=True) as part:
+        with atomic_write(folder, overwrite=True) as part:
             part.mkdir()
             (part / "zarr.json").write_text(content)
     assert (folder / "zarr.json").read_text() == "new"
@@ -55,7 +55,7 @@ def test_a_folder_takes_the_place_of_a_folder(tmp_path):
 
 def test_a_folder_of_something_else_is_not_replaced(tmp_path):
     write_text(tmp_path / "runs" / "nk" / "run.json", "{}")
-    with pytest.raises(FileError, match="did not write"), whole(tmp_path / "runs", overwrite=True):
+    with pytest.raises(FileError, match="did not write"), atomic_write(tmp_path / "runs", overwrite=True):
         pass
     assert (tmp_path / "runs" / "nk" / "run.json").exists()
 
@@ -75,7 +75,7 @@ def test_what_a_killed_process_left_goes_and_what_a_living_one_makes_stays(tmp_p
     (moved / "replaced" / "zarr.json").write_text("old")
     other = tmp_path / ".download.part"
     other.mkdir()
-    with whole(tmp_path / "a.txt") as living:
+    with atomic_write(tmp_path / "a.txt") as living:
         living.write_text("whole")
         assert not dead.exists()
         write_text(tmp_path / "b.txt", "beside")
@@ -86,7 +86,7 @@ def test_what_a_killed_process_left_goes_and_what_a_living_one_makes_stays(tmp_p
 
 def test_what_another_process_wrote_meanwhile_is_not_replaced(tmp_path):
     def write():
-        with whole(tmp_path / "a.txt") as part:
+        with atomic_write(tmp_path / "a.txt") as part:
             part.write_text("mine")
             write_text(tmp_path / "a.txt", "another's")
 
@@ -98,12 +98,12 @@ def test_what_another_process_wrote_meanwhile_is_not_replaced(tmp_path):
 
 def test_a_folder_is_one_process_alone(tmp_path):
     with (
-        alone(tmp_path / "run"),
+        lock_folder(tmp_path / "run"),
         pytest.raises(FileError, match="another cycseq is at work in"),
-        alone(tmp_path / "run"),
+        lock_folder(tmp_path / "run"),
     ):
         pass
-    with alone(tmp_path / "run"):
+    with lock_folder(tmp_path / "run"):
         pass
     assert list(tmp_path.iterdir()) == []
 
@@ -111,4 +111,4 @@ def test_a_folder_is_one_process_alone(tmp_path):
 def test_a_missing_file_names_those_beside_it(tmp_path):
     write_text(tmp_path / "right.h5ad", "")
     with pytest.raises(FileError, match=r"right\.h5ad"):
-        existing_file(tmp_path / "wrong.h5ad")
+        require_file(tmp_path / "wrong.h5ad")

@@ -23,7 +23,7 @@ from cycseq.formats.read import read
 from cycseq.formats.settings import ReadSettings
 from cycseq.io import untrusted
 from cycseq.io.numpy_files import open_npz, read_npy
-from cycseq.io.untrusted import check_unpacked, opened
+from cycseq.io.untrusted import check_unpacked, open_unpacked
 from cycseq.knowledge.features import read_features
 
 GENES = ["G1", "G2", "G3"]
@@ -101,7 +101,7 @@ def test_packed_tables_stop_at_the_limit(tmp_path: Path) -> None:
     one_line = tmp_path / "b.csv.gz"
     one_line.write_bytes(gzip.compress(b"x" * (5 << 20)))
     refused(one_line, "unpacks to")
-    with opened(one_line) as text, pytest.raises(FileError, match="unpacks to"):
+    with open_unpacked(one_line) as text, pytest.raises(FileError, match="unpacks to"):
         text.read()
 
 

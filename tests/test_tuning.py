@@ -20,7 +20,7 @@ from cycseq.benchmarking.tuning.trials import Trial, propose
 from cycseq.cli import BAD_INPUT, SUCCESS, main
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import FileError, ModelError, SettingsError, SplitError
-from cycseq.io.files import alone
+from cycseq.io.files import lock_folder
 from cycseq.models import build_model
 from cycseq.split.make import make_splits
 from cycseq.split.settings import KINDS, SplitSettings
@@ -252,7 +252,7 @@ def test_another_search_in_the_folder_is_not_mixed_up(data, split, tmp_path):
     (tmp_path / "mine" / "letter.txt").write_text("dear")
     with pytest.raises(FileError, match="holds no search"):
         tune(data, split, one, tmp_path / "mine", overwrite=True)
-    with alone(tmp_path / "taken"), pytest.raises(FileError, match="another cycseq is at work in"):
+    with lock_folder(tmp_path / "taken"), pytest.raises(FileError, match="another cycseq is at work in"):
         tune(data, split, one, tmp_path / "taken")
 
 

@@ -74,7 +74,7 @@ def type_in_words(hint: Any) -> str:
     return " or ".join(words)
 
 
-def value_of_text(text: str, hint: Any, name: str) -> Any:
+def parse_value(text: str, hint: Any, name: str) -> Any:
     """What a word of the command line stands for.
 
     Parameters
@@ -97,8 +97,8 @@ def value_of_text(text: str, hint: Any, name: str) -> Any:
     for part in sorted(parts, key=lambda part: part in {str, Path}):  # which take any text
         value = _parse(text, part)
         if value is not _UNFIT:
-            return checked_value(value, part, name)
-    msg = f"{name} takes {type_in_words(hint)}, but got {_shown(text)}."
+            return check_value(value, part, name)
+    msg = f"{name} takes {type_in_words(hint)}, but got {_shorten(text)}."
     choices = literal_choices(hint)
     if len(choices) > 2:
         raise unknown_name(text, f"choice for {name}", choices)
@@ -109,7 +109,7 @@ _UNFIT = object()
 
 
 def _parse(text: str, part: Any) -> Any:
-    """The text as a value of one type, for `checked_value`; `_UNFIT` where it is none."""
+    """The text as a value of one type, for `check_value`; `_UNFIT` where it is none."""
     origin = get_origin(part)
     if origin is Literal:
         return next((choice for choice in get_args(part) if str(choice) == text), _UNFIT)
@@ -136,7 +136,7 @@ def _parse(text: str, part: Any) -> Any:
     return text if part in {str, Path} else _UNFIT
 
 
-def checked_value(value: Any, hint: Any, name: str) -> Any:
+def check_value(value: Any, hint: Any, name: str) -> Any:
     """A value of Python, JSON or YAML as one of the types that the hint allows.
 
     Parameters
@@ -165,14 +165,14 @@ def checked_value(value: Any, hint: Any, name: str) -> Any:
             inner = get_args(part)
             kinds = inner[:1] * len(value) if origin is list or inner[1:] == (...,) else inner
             if len(kinds) == len(value):
-                return origin(checked_value(one, kind, name) for one, kind in zip(value, kinds, strict=True))
+                return origin(check_value(one, kind, name) for one, kind in zip(value, kinds, strict=True))
         if type(value) is (origin or part):
             return value
     choices = literal_choices(hint)
     if choices and isinstance(value, str):
         raise unknown_name(value, f"choice for {name}", choices)
     none = " or None" if types.NoneType in alternatives(hint) else ""
-    msg = f"{name} is {_shown(value)} ({type(value).__name__}), but must be {type_in_words(hint)}{none}."
+    msg = f"{name} is {_shorten(value)} ({type(value).__name__}), but must be {type_in_words(hint)}{none}."
     raise SettingsError(msg)
 
 
@@ -184,7 +184,7 @@ def _number(value: float, name: str) -> float:
         raise SettingsError(msg) from err
 
 
-def _shown(value: Any) -> str:
+def _shorten(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "..."
 

@@ -11,7 +11,7 @@ from cycseq.errors import SplitError
 from cycseq.split.base import Split
 from cycseq.split.controls import hold_back_controls
 from cycseq.split.make import make_splits
-from cycseq.split.plan import Plan, assign, perturbed
+from cycseq.split.plan import Plan, assign, perturbed_conditions
 from cycseq.split.settings import Kind, SplitSettings
 
 CLAIM = "A good score shows how predictions of this kind do in the contexts left out."
@@ -29,10 +29,10 @@ def leave_out(data: Data, asked: Sequence[Condition], kind: Kind, most: int) -> 
         If too little is measured to leave anything out.
     """
     if kind == "unseen-dose":
-        doses = sorted({c.dose for c in perturbed(data) if c.dose is not None})
+        doses = sorted({c.dose for c in perturbed_conditions(data) if c.dose is not None})
         settings = [SplitSettings(kind=kind, dose=dose, validation=0.0) for dose in doses]
     elif kind == "unseen-time":
-        times = sorted({c.time for c in perturbed(data) if c.time is not None})
+        times = sorted({c.time for c in perturbed_conditions(data) if c.time is not None})
         settings = [SplitSettings(kind=kind, time=time, validation=0.0) for time in times]
     elif kind in ("unseen-context", "unseen-pair"):
         return _contexts_in_turn(data, asked, kind, most)
@@ -42,7 +42,7 @@ def leave_out(data: Data, asked: Sequence[Condition], kind: Kind, most: int) -> 
 
 
 def _contexts_in_turn(data: Data, asked: Sequence[Condition], kind: Kind, most: int) -> tuple[Split, ...]:
-    conditions = perturbed(data)
+    conditions = perturbed_conditions(data)
     names = {c.perturbation for c in asked}
     data_hash = data.fingerprint()
     splits = []

@@ -7,7 +7,7 @@ import pandas as pd
 
 from cycseq.answer.check import AVERAGE, SURE, Check
 from cycseq.answer.predict import Answer
-from cycseq.split.plan import in_words, times
+from cycseq.split.plan import count_of, join_names
 from cycseq.split.settings import Kind
 
 AMOUNTS_TO: dict[Kind, str] = {
@@ -30,12 +30,12 @@ def rests_on(answer: Answer) -> list[str]:
     names = {c.perturbation for c in answer.conditions}
     sharing = sorted({c.context for c in learned if c.perturbation in names})
     said = [
-        f"{answer.model.name} was fitted on all that was measured: {times(len(learned), 'condition')} in {times(len(contexts), 'context')} "
-        f"({in_words(contexts)}). Nothing was held out for a test."
+        f"{answer.model.name} was fitted on all that was measured: {count_of(len(learned), 'condition')} in {count_of(len(contexts), 'context')} "
+        f"({join_names(contexts)}). Nothing was held out for a test."
     ]
     if sharing:
         said.append(
-            f"{'The same perturbation was' if len(names) == 1 else 'The same perturbations were'} measured in {in_words(sharing)}."
+            f"{'The same perturbation was' if len(names) == 1 else 'The same perturbations were'} measured in {join_names(sharing)}."
         )
     own = "the spread of the errors that it made where measured conditions were left out"
     if answer.own_uncertainty:
@@ -50,22 +50,22 @@ def how_well(check: Check) -> list[str]:
     table = check.table
     places = list(dict.fromkeys(table["left_out"]))
     in_turn = check.kind in ("unseen-context", "unseen-pair")
-    where = f" of {times(len(places), 'context')} ({in_words(places)})" if in_turn else ""
+    where = f" of {count_of(len(places), 'context')} ({join_names(places)})" if in_turn else ""
     said = [
-        f"{times(len(table), 'measured condition')}{where} {'was' if len(table) == 1 else 'were'} left out, predicted by the same "
+        f"{count_of(len(table), 'measured condition')}{where} {'was' if len(table) == 1 else 'were'} left out, predicted by the same "
         f"model from the rest, and compared: {_captured(table)}."
     ]
     called, right = int(table["called"].sum()), int(table["right"].sum())
     if called:
         said.append(
-            f"Of {times(called, 'gene')} called there (lfsr at most {SURE}), {right / called:.1%} moved as predicted."
+            f"Of {count_of(called, 'gene')} called there (lfsr at most {SURE}), {right / called:.1%} moved as predicted."
         )
     inside = table["inside"].astype(float).mean()
     if np.isfinite(inside):
         said.append(f"{inside:.0%} of all measured effects were inside their 90 % intervals.")
     if len(table) < FEW:
         said.append(
-            f"{times(len(table), 'condition').capitalize()} left out {'is' if len(table) == 1 else 'are'} few: the next may do better or worse."
+            f"{count_of(len(table), 'condition').capitalize()} left out {'is' if len(table) == 1 else 'are'} few: the next may do better or worse."
         )
     return said
 
@@ -76,11 +76,11 @@ def cannot_tell(answer: Answer) -> list[str]:
     measured = [str(c) for c, kind in answer.kinds.items() if kind is None]
     if measured:
         said.append(
-            f"{in_words(measured)}: measured already. The model has seen its cells, so this is an estimate, not a prediction."
+            f"{join_names(measured)}: measured already. The model has seen its cells, so this is an estimate, not a prediction."
         )
     silent = int((~genes["informative"].astype(bool)).sum())
     said.append(
-        f"Of {times(len(genes), 'row')} (gene and condition), {silent:,} have no direction that could be told: an effect near 0 there "
+        f"Of {count_of(len(genes), 'row')} (gene and condition), {silent:,} have no direction that could be told: an effect near 0 there "
         "means that nothing is known, not that nothing changes."
     )
     said.append(
@@ -121,4 +121,4 @@ def kinds_in_words(answer: Answer) -> list[str]:
     for kind in answer.kinds.values():
         if kind is not None:
             counts[kind] = counts.get(kind, 0) + 1
-    return [f"{times(n, 'condition')}: {AMOUNTS_TO[kind]}." for kind, n in counts.items()]
+    return [f"{count_of(n, 'condition')}: {AMOUNTS_TO[kind]}." for kind, n in counts.items()]

@@ -27,7 +27,7 @@ from cycseq.preparation.pseudobulk import responses
 from cycseq.run.parts import Parts, fit_parts, learnt_from, parts_of, with_others
 from cycseq.score.ceiling import REPEATS, SPLIT_HALF, split_half_once, wrong_target
 from cycseq.score.certainty import certainty
-from cycseq.score.evaluate import COLUMNS, evaluate, matched
+from cycseq.score.evaluate import COLUMNS, evaluate, match_conditions
 from cycseq.score.reference import Reference
 from cycseq.score.settings import EvaluateSettings
 from cycseq.split.base import EffectParts, Split, SplitParts
@@ -162,7 +162,7 @@ def _model_result(real: Reference, parts: SplitParts, unit: Unit, task: Task) ->
         of_strata, of_bins = certainty(made, join(measured, reference_of(parts, context)), truth=truth)
         coverage.append(of_strata)
         reliability.append(of_bins)
-        match = matched(predicted, real)
+        match = match_conditions(predicted, real)
         tables.append(evaluate(predicted, real, match=match, **said))
         if len(predicted.perturbations) > 1:
             tables.append(wrong_target(predicted, real, match=match, **said))

@@ -8,7 +8,7 @@ from typing import Any
 
 from cycseq.commands.parser import Parser
 from cycseq.commands.terminal import say
-from cycseq.io.files import check_output, whole
+from cycseq.io.files import atomic_write, check_output
 
 DRAWN = (".png", ".pdf", ".svg")
 
@@ -44,6 +44,6 @@ def write_plot(draw: Callable[[Any], object], path: Path, *, width: float, heigh
     with rc_context({"text.parse_math": False}):  # names may hold a $
         figure = Figure(figsize=(width, height), layout="constrained")
         draw(figure.subplots())
-        with whole(path, overwrite=overwrite) as part:
+        with atomic_write(path, overwrite=overwrite) as part:
             figure.savefig(part, format=path.suffix[1:], dpi=170)
     say(f"wrote {path}")

@@ -13,7 +13,7 @@ from typing import Any, TypeVar, get_type_hints
 from cycseq.commands.config_files import flat_config
 from cycseq.errors import SettingsError, unknown_name
 from cycseq.io.files import text_of_path
-from cycseq.settings import SWITCH, as_plain, checked_value, field_texts, is_list, type_in_words, value_of_text
+from cycseq.settings import SWITCH, as_plain, check_value, field_texts, is_list, parse_value, type_in_words
 
 T = TypeVar("T")
 UNSET = object()
@@ -65,7 +65,7 @@ class Parser:
         name
             With dashes or underscores.
         type
-            Any type that `cycseq.settings.value_of_text` reads.
+            Any type that `cycseq.settings.parse_value` reads.
         help
             A sentence; what it takes and its default are put behind it.
         default
@@ -151,7 +151,7 @@ class Parser:
             if given is not UNSET and name != "config" and given != []:
                 label = self._label(name)
                 several = isinstance(given, list)
-                values[name] = [value_of_text(v, hint, label) for v in given] if several else value_of_text(given, hint, label)  # fmt: skip
+                values[name] = [parse_value(v, hint, label) for v in given] if several else parse_value(given, hint, label)  # fmt: skip
         lacking = [self._label(name) for name in self.hints if name not in values and name not in OF_PARSER]
         if lacking and not values["print_config"]:
             msg = f"{self.name} needs {', '.join(lacking)}; see {self.name} --help."
@@ -171,7 +171,7 @@ class Parser:
                 raise unknown_name(dashed(f"--{name}"), f"option in {config}", names)
             hint, label = self.hints[name], f"{name} in {config}"
             several = isinstance(value, list) and not is_list(hint)  # of a positional argument that takes several
-            values[name] = [checked_value(v, hint, label) for v in value] if several else checked_value(value, hint, label)  # fmt: skip
+            values[name] = [check_value(v, hint, label) for v in value] if several else check_value(value, hint, label)  # fmt: skip
         return values
 
     def _label(self, name: str) -> str:

@@ -40,7 +40,7 @@ def match_controls(labels: Sequence[str], named: str | Sequence[str]) -> Control
         A label; or several, as a sequence or joined by commas, each of which may be a pattern (``non-targeting*``);
         ``none`` says that there are no controls.
     """
-    names = names_of(named, labels)
+    names = split_names(named, labels)
     if names == [NO_CONTROL] and NO_CONTROL not in labels:
         return Controls(())
     matches = [_matching(name, labels) for name in names]
@@ -50,7 +50,7 @@ def match_controls(labels: Sequence[str], named: str | Sequence[str]) -> Control
     return Controls(controls, tuple(label for label in labels if label not in controls and kind_of_control(label)))
 
 
-def names_of(named: str | Sequence[str], labels: Sequence[str] = ()) -> list[str]:
+def split_names(named: str | Sequence[str], labels: Sequence[str] = ()) -> list[str]:
     """The names in ``"DMSO,untreated"``, in a JSON list (for names with commas), or in a sequence of texts."""
     if not isinstance(named, str):
         names = [str(name).strip() for name in named]
@@ -84,7 +84,7 @@ def guess_controls(labels: Sequence[str]) -> Controls | None:
 def no_control_error(column: str, labels: Sequence[str], named: str | Sequence[str] | None) -> CycseqError:
     """The error for a column (its labels, most frequent first) none of whose labels is a control, or not the one named."""
     if named:
-        unknown = next(name for name in names_of(named, labels) if not _matching(name, labels))
+        unknown = next(name for name in split_names(named, labels) if not _matching(name, labels))
         return unknown_name(unknown, f"control label in obs[{column!r}]", sorted(labels), DataError)
     first = ", ".join(labels[:6]) + (", ..." if len(labels) > 6 else "")
     msg = (
@@ -93,7 +93,7 @@ def no_control_error(column: str, labels: Sequence[str], named: str | Sequence[s
     )
     alike = [label for label in labels if kind_of_control(label)]
     likely = next((label for label in labels if re.search(LIKELY_CONTROL, label)), (labels or [NO_CONTROL])[0])
-    return DataError(msg, option=option_of([alike or [likely]], labels))
+    return DataError(msg, option=control_option([alike or [likely]], labels))
 
 
 def several_kinds_error(column: str, labels: Sequence[str], n_cells: Mapping[Hashable, int]) -> DataError:
@@ -113,17 +113,17 @@ def several_kinds_error(column: str, labels: Sequence[str], n_cells: Mapping[Has
         f"{kind}: {_quoted(of_kind)} ({sum(n_cells[label] for label in of_kind):,} cells)"
         for kind, of_kind in by_kind.items()
     )
-    options = [option_of([of_kind], labels) for of_kind in by_kind.values()]
+    options = [control_option([of_kind], labels) for of_kind in by_kind.values()]
     msg = (
         f"labels of {len(by_kind)} kinds in obs[{column!r}] look like controls ({kinds}), and a response is a difference to "
-        f"one of them. Say which: {', or '.join(options[:4])}; or {option_of(by_kind.values(), labels)} to pool them. Cells "
+        f"one of them. Say which: {', or '.join(options[:4])}; or {control_option(by_kind.values(), labels)} to pool them. Cells "
         "of those not named are left out (--other-controls keep makes them perturbations)."
     )
     first = max(by_kind, key=lambda kind: (kind not in DOUBTFUL_KINDS, sum(n_cells[label] for label in by_kind[kind])))
-    return DataError(msg, option=option_of([by_kind[first]], labels))
+    return DataError(msg, option=control_option([by_kind[first]], labels))
 
 
-def option_of(groups: Iterable[Sequence[str]], labels: Iterable[str]) -> str:
+def control_option(groups: Iterable[Sequence[str]], labels: Iterable[str]) -> str:
     """What to type to name the controls of these groups: labels, or a pattern that fits a group and no other label."""
     names = [name for group in groups for name in _short(group, labels)]
     text = json.dumps(names) if any("," in name for name in names) else ",".join(names)
@@ -164,7 +164,7 @@ def control_notes(column: str, controls: Controls, n_control: int, n_left_out: i
         f"{_quoted(controls.others)} {'look like controls' if len(controls.others) > 1 else 'looks like a control'} too"
     )
     if n_left_out:
-        every = option_of([controls.labels, controls.others], (*controls.labels, *controls.others))
+        every = control_option([controls.labels, controls.others], (*controls.labels, *controls.others))
         notes.append(
             f"{look}, and not named: {n_left_out:,} cells were left out ({every} pools them; --other-controls keep makes "
             "them perturbations)"

@@ -21,7 +21,7 @@ from cycseq.data.usual_names import CONTROL
 from cycseq.data.validate import OBS, validate
 from cycseq.data.values import digests, load_adata, max_bytes, write_adata
 from cycseq.errors import DataError, unknown_name
-from cycseq.io.files import check_output, check_space, whole
+from cycseq.io.files import atomic_write, check_output, check_space
 from cycseq.matrix.arrays import Cells, Codes, Matrix, in_memory, max_rows, take, to_dense
 from cycseq.matrix.groups import GroupMoments, group_moments, pairs_of_labels
 from cycseq.matrix.stored import MAX_LOADED_BLOCKS, SMALL_SELECTION_BLOCKS
@@ -118,7 +118,7 @@ class PerturbationData:
         """Write to h5ad, or zarr if the path ends so; whole or not at all."""
         check_output(path, overwrite=overwrite, endings=DATA_ENDINGS)
         check_space(path, max_bytes(self.adata))
-        with whole(path, overwrite=overwrite) as part:
+        with atomic_write(path, overwrite=overwrite) as part:
             write_adata(self.adata, part)
 
     @property

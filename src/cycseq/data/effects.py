@@ -20,7 +20,7 @@ from cycseq.data.mark import read_provenance
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import DataError
 from cycseq.io.checksums import write_checksums
-from cycseq.io.files import check_output, whole
+from cycseq.io.files import atomic_write, check_output
 from cycseq.io.hdf5 import write_h5ad
 
 EffectScale = Literal["log1p", "log_pseudobulk", "log_fold_change", "z", "rank"]
@@ -134,7 +134,7 @@ class Effects:
     def write(self, path: Path, *, overwrite: bool = False) -> None:
         """Write to h5ad, or zarr if the path ends so; whole or not at all. `cycseq.read_effects` reads it again."""
         check_output(path, overwrite=overwrite, endings=(".h5ad", ".zarr"))
-        with whole(path, overwrite=overwrite) as part:
+        with atomic_write(path, overwrite=overwrite) as part:
             if path.suffix == ".zarr":
                 self.adata.write_zarr(part)
                 write_checksums(part, sorted(p.relative_to(part).as_posix() for p in part.rglob("*") if p.is_file()))

@@ -175,7 +175,7 @@ def mix(shares: Sequence[PerGene | float], mixtures: Sequence[GeneMixture]) -> G
     return GeneMixture(*(np.concatenate(parts, axis=-1) for parts in (weights, means, sds)))
 
 
-def stacked(mixtures: Sequence[GeneMixture]) -> GeneMixture:
+def stack(mixtures: Sequence[GeneMixture]) -> GeneMixture:
     """Mixtures with as many components each, one for each place of a new axis before that of the components."""
     return GeneMixture(
         *(np.stack([getattr(part, name) for part in mixtures], axis=-2) for name in ("weights", "means", "sds"))

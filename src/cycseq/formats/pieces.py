@@ -18,7 +18,7 @@ from cycseq.data.posterior import CONDITIONS
 from cycseq.data.validate import OBS
 from cycseq.data.values import write_adata
 from cycseq.formats.readers.stored import open_stored
-from cycseq.io.files import check_output, whole
+from cycseq.io.files import atomic_write, check_output
 from cycseq.matrix.stored import concatenated
 
 
@@ -50,7 +50,7 @@ def write_pieces(
         The whole, without values.
     """
     check_output(path, overwrite=overwrite, endings=DATA_ENDINGS)
-    with whole(path, overwrite=overwrite) as part:
+    with atomic_write(path, overwrite=overwrite) as part:
         found = [_kept(piece, part.with_name(f"piece{i}.h5ad")) for i, piece in enumerate(pieces)]
         first = found[0].adata
         obs = pd.concat([piece.adata.obs.astype(dict.fromkeys(OBS, str)) for piece in found])

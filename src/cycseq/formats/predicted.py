@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cycseq.data.control_labels import names_of
+from cycseq.data.control_labels import split_names
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.mark import values_unchanged
 from cycseq.data.scale import HIGHEST_LOG1P, summarize_values
@@ -78,7 +78,7 @@ def _read(path: Path, settings: ReadSettings, real: PerturbationData) -> Perturb
 
 
 def _first_that_fits(loaded: FileContents, settings: ReadSettings, context: str) -> PerturbationData:
-    labels = names_of(settings.control or "")
+    labels = split_names(settings.control or "")
     others = [*(labels if len(labels) > 1 else []), *([None] if settings.control else [])]
     for control in (settings.control, *others):
         with contextlib.suppress(DataError):

@@ -14,7 +14,7 @@ from cycseq.formats.readers import READERS, ten_x
 from cycseq.formats.readers.base import FileContents, with_genes
 from cycseq.formats.readers.cell_labels import with_labels
 from cycseq.formats.settings import ReadSettings
-from cycseq.io.files import existing_file
+from cycseq.io.files import require_file
 from cycseq.io.special_files import refuse_special
 
 ENDINGS = {".gz", ".csv", ".tsv", ".txt", ".h5ad", ".h5mu", ".zarr", ".h5", ".npy", ".npz", ".parquet", ".gct"}
@@ -64,7 +64,7 @@ def load(path: Path | str, settings: ReadSettings | None = None) -> FileContents
     path, settings = refuse_special(Path(path)), settings or ReadSettings()
     reader = next((reader for reader in READERS if reader.fits(path)), None)
     if reader is not ten_x.FOLDER:
-        existing_file(path)
+        require_file(path)
     if reader is None:
         what = (
             "a folder without a known layout"

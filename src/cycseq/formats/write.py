@@ -10,7 +10,7 @@ from cycseq.data.dataset import PerturbationData
 from cycseq.errors import DataError, SettingsError, unknown_name
 from cycseq.formats.writers import LAYOUTS
 from cycseq.formats.writers.base import Layout
-from cycseq.io.files import check_output, check_space, whole
+from cycseq.io.files import atomic_write, check_output, check_space
 
 VALUES = {
     "counts": "values: counts",
@@ -78,7 +78,7 @@ def write_as(
         raise SettingsError(msg, option="--real REAL.h5ad" if real is None else "")
     check_output(path, overwrite=overwrite, endings=chosen.endings)
     check_space(path, sys.getsizeof(data.adata))
-    with whole(path, overwrite=overwrite) as part:
+    with atomic_write(path, overwrite=overwrite) as part:
         notes = chosen.write(data, real, part)
     scale = "log1p" if chosen.needs_real else data.scale
     return (VALUES[scale], *notes, *([chosen.advice[scale]] if scale in chosen.advice else []))

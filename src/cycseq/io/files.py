@@ -89,7 +89,7 @@ def check_space(path: Path, n_bytes: int) -> None:
         raise FileError(msg)
 
 
-def existing_file(path: Path) -> Path:
+def require_file(path: Path) -> Path:
     """The path, if it is there and no pipe, device or socket; raises `FileError` otherwise."""
     if not path.exists():
         near = (
@@ -102,7 +102,7 @@ def existing_file(path: Path) -> Path:
 
 
 @contextmanager
-def whole(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+def atomic_write(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its place when the block ends well, and vanishes when it does not.
 
     Works for files and for folders (a zarr store, a saved model).
@@ -138,7 +138,7 @@ def whole(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[None]:
+def lock_folder(path: Path) -> Iterator[None]:
     """Keep other processes from working at ``path`` while the block runs; the lock vanishes with its process.
 
     Raises
@@ -167,7 +167,7 @@ def alone(path: Path) -> Iterator[None]:
 
 def write_text(path: Path, text: str, *, overwrite: bool = False) -> None:
     """Write a text file whole, in UTF-8."""
-    with whole(path, overwrite=overwrite) as part:
+    with atomic_write(path, overwrite=overwrite) as part:
         part.write_text(text, encoding="utf-8")
 
 

@@ -43,7 +43,7 @@ def write_h5ad(adata: ad.AnnData, path: Path, *, compression: str | None = "lzf"
 def h5_written(path: Path) -> Iterator[h5py.File]:
     """A new HDF5 file to write into; what the disk refuses is raised as `OSError` once the file is closed.
 
-    The file is then not whole: write it by `files.whole`.
+    The file is then not whole: write it by `files.atomic_write`.
     """
     disk = _Disk(path)
     try:

@@ -69,7 +69,7 @@ def check_unpacked(path: Path, n_bytes: int, packed: int | None = None) -> None:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[io.BufferedIOBase]:
+def open_unpacked(path: Path) -> Iterator[io.BufferedIOBase]:
     """The bytes of a file, unpacked if its name ends in ``.gz``; raises as `check_unpacked` once they are too many."""
     if refuse_special(path).suffix.lower() != ".gz":
         with path.open("rb") as plain:

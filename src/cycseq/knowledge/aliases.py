@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from cycseq.errors import FileError
-from cycseq.io.files import existing_file
-from cycseq.io.untrusted import opened
+from cycseq.io.files import require_file
+from cycseq.io.untrusted import open_unpacked
 
 IDENTIFIERS = ("ensembl_gene_id", "entrez_id", "hgnc_id")
 OTHER_SYMBOLS = ("prev_symbol", "alias_symbol")
@@ -26,13 +26,13 @@ def read_aliases(path: Path) -> dict[str, str]:
     FileError
         If the file is missing, cannot be read, or is not a table of HGNC.
     """
-    return dict(_read_once(path, existing_file(path).stat().st_mtime_ns))
+    return dict(_read_once(path, require_file(path).stat().st_mtime_ns))
 
 
 @lru_cache(maxsize=1)
 def _read_once(path: Path, _changed: int) -> dict[str, str]:
     try:
-        with opened(path) as lines:
+        with open_unpacked(path) as lines:
             table = pd.read_csv(lines, sep="\t", dtype=str).rename(columns=str.casefold)
         symbols = table["symbol"].str.casefold()
         columns = {name: table[name].dropna().str.casefold() for name in (*IDENTIFIERS, *OTHER_SYMBOLS)}

@@ -14,9 +14,9 @@ from jaxtyping import Float
 
 from cycseq.data.condition import Condition
 from cycseq.errors import CycseqError, DataError, FileError, ModelError
-from cycseq.io.files import existing_file
+from cycseq.io.files import require_file
 from cycseq.io.numpy_files import open_npz
-from cycseq.io.untrusted import opened
+from cycseq.io.untrusted import open_unpacked
 from cycseq.knowledge.names import Aliases, canonical, places_of_names
 from cycseq.matrix.arrays import Profiles
 
@@ -103,7 +103,7 @@ def read_features(path: Path, *, n_components: int = GO_COMPONENTS, seed: int = 
     DataError
         If a gene occurs twice or a value is no finite number.
     """
-    changed = existing_file(path).stat().st_mtime_ns
+    changed = require_file(path).stat().st_mtime_ns
     return _read_once(path, changed, n_components, seed)
 
 
@@ -114,7 +114,7 @@ def _read_once(path: Path, _changed: int, n_components: int, seed: int) -> Featu
     if path.suffix == ".npz":
         return _checked(*_read_npz(path), source)
     try:
-        with opened(path) as text:
+        with open_unpacked(path) as text:
             table = pd.read_csv(text, sep="\t" if {".tsv", ".txt"} & set(path.suffixes) else ",")
     except CycseqError:
         raise

@@ -15,10 +15,10 @@ import pandas as pd
 
 from cycseq.errors import CycseqError, DataError, FileError, MissingPackageError
 from cycseq.io.checksums import sha256
-from cycseq.io.files import existing_file
+from cycseq.io.files import require_file
 from cycseq.io.numpy_files import open_npz
 from cycseq.io.parquet import read_parquet
-from cycseq.io.untrusted import check_members, opened
+from cycseq.io.untrusted import check_members, open_unpacked
 from cycseq.knowledge.annotations import annotation_table
 from cycseq.knowledge.source import Source
 from cycseq.knowledge.sparse import sets_source
@@ -48,7 +48,7 @@ def read_sources(path: Path) -> tuple[Source, ...]:
     MissingPackageError
         If it needs RDKit (structures) or PyArrow (Parquet), and that is not installed.
     """
-    stat = existing_file(path).stat()
+    stat = require_file(path).stat()
     return _read_once(path, stat.st_mtime_ns, stat.st_size)
 
 
@@ -147,7 +147,7 @@ READERS: dict[str, Callable[[Path, str, dict[str, str]], tuple[Source, ...]]] = 
 def text_of(path: Path) -> Iterator[Any]:
     """The bytes of a text file, plain, gzipped, or the only one in a zip file; within the limits of unpacking."""
     if path.suffix.lower() != ".zip":
-        with opened(path) as lines:
+        with open_unpacked(path) as lines:
             yield lines
         return
     with ZipFile(path) as packed:

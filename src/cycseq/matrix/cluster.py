@@ -70,7 +70,7 @@ def cluster(scheduler: str | None, *, jobs: int = 1, memory: int | None = None) 
     except ModuleNotFoundError as err:
         msg = "--scheduler needs dask and distributed, which are not installed: pip install 'cycseq[scale]'."
         raise MissingPackageError(msg) from err
-    with _quiet():
+    with _silence_logs():
         if scheduler == LOCAL:
             with (
                 dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"}),  # 15 s: less than a busy start takes
@@ -86,12 +86,12 @@ def cluster(scheduler: str | None, *, jobs: int = 1, memory: int | None = None) 
             ):
                 yield client
             return
-        with Client(_answering(scheduler), timeout=SECONDS) as client:
+        with Client(_check_scheduler(scheduler), timeout=SECONDS) as client:
             _check_workers(client, scheduler)
             yield client
 
 
-def _answering(scheduler: str) -> str:
+def _check_scheduler(scheduler: str) -> str:
     """The address of the scheduler, if one answers there; `SettingsError` if not.
 
     A client that fails to connect is never quite closed, so that one message is exchanged before there is one.
@@ -143,7 +143,7 @@ def _check_workers(client: Any, scheduler: str) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _silence_logs() -> Iterator[None]:
     """What distributed logs of lost and restarted workers tells a user nothing that he can fix; we say what he can."""
     logger = logging.getLogger("distributed")
     level = logger.level

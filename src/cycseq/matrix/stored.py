@@ -56,14 +56,14 @@ def each_block(x: StoredMatrix, f: Callable[..., T], *along: np.ndarray, **fixed
     """See `cycseq.matrix.arrays.by_block`."""
     ends = block_ends(x)
     blocks = x.to_delayed().ravel()
-    width = _at_once()
+    width = _n_parallel()
     for first in range(0, len(blocks), width):
         rows = [slice(int(ends[i]) - x.chunks[0][i], int(ends[i])) for i in range(first, min(first + width, len(ends)))]
         tasks = [
             _dask().delayed(f)(block, *(values[part] for values in along), **fixed)
             for block, part in zip(blocks[first : first + width], rows, strict=True)
         ]
-        yield from zip(rows, _computed(tasks), strict=True)
+        yield from zip(rows, _compute(tasks), strict=True)
 
 
 def map_stored(x: StoredMatrix, f: Callable[..., Any], *along: np.ndarray) -> Any:
@@ -90,7 +90,7 @@ def stored_like(x: Any, like: StoredMatrix) -> Any:
 
 def load_stored(x: StoredMatrix) -> np.ndarray | sp.csr_matrix:
     """All cells, in memory."""
-    values: np.ndarray | sp.csr_matrix = _computed([x])[0]
+    values: np.ndarray | sp.csr_matrix = _compute([x])[0]
     return values
 
 
@@ -101,7 +101,7 @@ def take_stored(x: StoredMatrix, rows: Int[np.ndarray, "rows"]) -> np.ndarray | 
     return found if np.array_equal(place, np.arange(len(wanted))) else found[place]
 
 
-class KeptBlocks:
+class BlockCache:
     """The blocks of a stored matrix that were read last, so that cells of the same blocks are read once.
 
     Parameters
@@ -126,7 +126,7 @@ class KeptBlocks:
         if lacking:
             others = [i for i in self._kept if i not in needed][: max(0, self.n_blocks - len(needed))]
             self._kept = {i: block for i, block in self._kept.items() if i in needed or i in others}
-            self._kept |= zip(lacking, _computed([self._blocks[i] for i in lacking]), strict=True)
+            self._kept |= zip(lacking, _compute([self._blocks[i] for i in lacking]), strict=True)
         for i in needed:
             here = np.flatnonzero(of_row == i)
             block = self._kept[int(i)]
@@ -154,7 +154,7 @@ def _dask() -> Any:
     return dask
 
 
-def _computed(tasks: Sequence[Any]) -> tuple[Any, ...]:
+def _compute(tasks: Sequence[Any]) -> tuple[Any, ...]:
     """The tasks' results. A task of a cluster's worker computes here: it would wait for ever for workers that wait too."""
     here = {"scheduler": "synchronous"} if _on_worker() else {}
     results: tuple[Any, ...] = _dask().compute(*tasks, **here)
@@ -173,7 +173,7 @@ def _on_worker() -> bool:
     return True
 
 
-def _at_once() -> int:
+def _n_parallel() -> int:
     """Blocks that are computed together: as many as workers of the cluster, or as processors up to four."""
     if "distributed" in sys.modules and not _on_worker():
         from distributed import default_client

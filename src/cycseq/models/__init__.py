@@ -12,7 +12,7 @@ from typing import Any, get_type_hints
 
 from cycseq.errors import MissingPackageError, SettingsError, unknown_name
 from cycseq.models.base import Model, read_description
-from cycseq.settings import checked_value
+from cycseq.settings import check_value
 
 MODELS: dict[str, str] = {
     "NoChange": "cycseq.models.baselines.no_change",
@@ -103,7 +103,7 @@ def build_model(name: str, settings: Mapping[str, Any] | None = None) -> Model:
     for setting, value in (settings or {}).items():
         if setting not in names:
             raise unknown_name(setting, f"setting of {name}", names)
-        values[setting] = checked_value(value, hints[setting], f"{name}.{setting}")
+        values[setting] = check_value(value, hints[setting], f"{name}.{setting}")
     return kind(**values)
 
 

@@ -22,7 +22,7 @@ from cycseq.data.effects import EFFECT_SCALES, WITH_MAGNITUDE, EffectScale
 from cycseq.data.scale import SCALES, Scale
 from cycseq.errors import FileError, ModelError, SettingsError, check_at_least
 from cycseq.io.checksums import check_checksum, write_checksums
-from cycseq.io.files import whole
+from cycseq.io.files import atomic_write
 from cycseq.io.untrusted import as_file_error, read_json, wrong_kinds
 from cycseq.matrix.arrays import Cells
 from cycseq.models.card import CARD, model_card
@@ -225,7 +225,7 @@ class Model(ABC):
             "facts": {**learned.facts, **(facts or {})},
             "versions": versions_of(self.packages),
         }
-        with whole(folder, overwrite=overwrite) as part:
+        with atomic_write(folder, overwrite=overwrite) as part:
             part.mkdir()
             (part / TENSORS).write_bytes(save({k: np.ascontiguousarray(v) for k, v in learned.arrays.items()}))
             (part / DESCRIPTION).write_text(json.dumps(description, indent=1), encoding="utf-8")

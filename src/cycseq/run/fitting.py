@@ -13,7 +13,7 @@ from typing import Any, Literal
 from cycseq.data.effects import Effects
 from cycseq.data.either import Data
 from cycseq.errors import FileError, FitBrokeOffError, SettingsError, check_at_least
-from cycseq.io.files import alone, check_output, clear, write_text
+from cycseq.io.files import check_output, clear, lock_folder, write_text
 from cycseq.models.base import Model
 from cycseq.preparation.same_scale import target_sum
 from cycseq.run.facts import MODEL, RUN, SPLIT, read_facts
@@ -109,7 +109,7 @@ def fit_run(
             parts = parts_of(split, data)
             fit_parts(model, parts, split, seed=seed)
         return Run(folder, {"process": place})
-    with alone(folder):
+    with lock_folder(folder):
         clear(folder)
         _mend(folder)
         begun = _begun(folder, split, model, seed, overwrite=overwrite, resume=resume)

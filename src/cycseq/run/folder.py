@@ -34,7 +34,7 @@ from cycseq.errors import DataError, FileError
 from cycseq.formats.effects.read import read_effects
 from cycseq.formats.read import read
 from cycseq.formats.settings import ReadSettings
-from cycseq.io.files import path_of_text, text_of_path, whole, write_text
+from cycseq.io.files import atomic_write, path_of_text, text_of_path, write_text
 from cycseq.io.untrusted import cycseq_command
 from cycseq.models import build_model, load_model
 from cycseq.models.base import Model, read_description
@@ -124,7 +124,7 @@ class Run:
         }
         facts: dict[str, Any] = json.loads(json.dumps(said, default=str))
         hashes = {"data": data_hash, "split": split.digest(), "settings": digest_of(facts)}
-        with whole(folder) as part:
+        with atomic_write(folder) as part:
             write_text(part / RUN, json.dumps(facts, indent=1))
             split.write(part / SPLIT)
             write_text(part / ENVIRONMENT, json.dumps({**environment(), "hashes": hashes}, indent=1))

@@ -14,7 +14,7 @@ import pandas as pd
 from cycseq.data.dataset import Condition
 from cycseq.data.either import Data
 from cycseq.matrix.arrays import Codes, Mask, Profiles
-from cycseq.score.evaluate import COLUMNS, Matched, matched, scores, table
+from cycseq.score.evaluate import COLUMNS, ContextMatch, match_conditions, scores, table
 from cycseq.score.metrics import HEADLINE
 from cycseq.score.metrics.base import Metric, RealContext
 from cycseq.score.metrics.population import Population
@@ -150,7 +150,7 @@ def wrong_target(
     split: str = "",
     seed: int = 0,
     costly: bool = False,
-    match: Sequence[Matched] | None = None,
+    match: Sequence[ContextMatch] | None = None,
 ) -> pd.DataFrame:
     """A model's own predictions, shuffled among the perturbations of each context so that none stays where it was.
 
@@ -165,7 +165,7 @@ def wrong_target(
     costly
         Score every metric of single cells, and not only those of the headline: without them nothing could be claimed there.
     match
-        What `matched` gives for the two sides, where it is at hand.
+        What `match_conditions` gives for the two sides, where it is at hand.
 
     Returns
     -------
@@ -177,7 +177,7 @@ def wrong_target(
         if (costly or not metric.costly or metric.name in HEADLINE) and not metric.paired
     ]
     tables = []
-    for one in matched(predicted, real) if match is None else match:
+    for one in match_conditions(predicted, real) if match is None else match:
         context = real.contexts[one.context]
         if len(one.places) < 2:
             tables.append(_undefined(context, one.places, metrics))

@@ -39,7 +39,7 @@ def evaluate(
     split: str = "",
     seed: int = 0,
     dense_values: int = DENSE_VALUES,
-    match: Sequence[Matched] | None = None,
+    match: Sequence[ContextMatch] | None = None,
 ) -> pd.DataFrame:
     """Every metric of every predicted condition; a metric that is undefined for a condition is NaN.
 
@@ -64,7 +64,7 @@ def evaluate(
     dense_values
         Values of cells that are dense at once; scores do not depend on it.
     match
-        What `matched` gives for the two sides, where it is at hand.
+        What `match_conditions` gives for the two sides, where it is at hand.
 
     Returns
     -------
@@ -92,7 +92,7 @@ def evaluate(
     True
     """
     side = real if isinstance(real, Reference) else _side(real, control, reference, training, settings)
-    match = matched(predicted, side) if match is None else match
+    match = match_conditions(predicted, side) if match is None else match
     tables = [
         scores(
             side.contexts[one.context],
@@ -124,7 +124,7 @@ def _side(
 
 
 @dataclass(frozen=True)
-class Matched:
+class ContextMatch:
     """The predicted conditions of one context and where their real ones stand."""
 
     context: str
@@ -135,7 +135,7 @@ class Matched:
     """Whether drawn cell j is the same cell on both sides."""
 
 
-def matched(predicted: Data, real: Reference) -> list[Matched]:
+def match_conditions(predicted: Data, real: Reference) -> list[ContextMatch]:
     """The predicted conditions by context, checked against the real ones."""
     if isinstance(predicted, Effects) or isinstance(real.data, Effects):
         return _matched_effects(predicted, real)
@@ -161,12 +161,12 @@ def matched(predicted: Data, real: Reference) -> list[Matched]:
             [seed_of(condition, real.settings.seed) for condition in conditions],
         )
         same = _same_cells(predicted, real.data, cells, real_context.cells, places)
-        found.append(Matched(context, places, cells if same is None else same, paired=same is not None))
+        found.append(ContextMatch(context, places, cells if same is None else same, paired=same is not None))
     return found
 
 
-def _matched_effects(predicted: Data, real: Reference) -> list[Matched]:
-    """As `matched`; a gene of which the model says nothing counts as no change."""
+def _matched_effects(predicted: Data, real: Reference) -> list[ContextMatch]:
+    """As `match_conditions`; a gene of which the model says nothing counts as no change."""
     if not (isinstance(predicted, Effects) and isinstance(real.data, Effects)):
         kinds = ["effects" if isinstance(side, Effects) else "cells" for side in (predicted, real.data)]
         msg = f"the predictions are {kinds[0]} and the real ones {kinds[1]}: give both alike (cycseq summarize makes effects of cells)."
@@ -183,7 +183,7 @@ def _matched_effects(predicted: Data, real: Reference) -> list[Matched]:
         places = np.array([stands[conditions[i].perturbation] for i in here], dtype=np.int64)
         effect = np.nan_to_num(predicted.effect[here].astype(np.float64))
         if here:
-            matches.append(Matched(context, places, population(effect, None), paired=False))
+            matches.append(ContextMatch(context, places, population(effect, None), paired=False))
     return matches
 
 
@@ -290,7 +290,7 @@ def _same_cells(
     return Population(cells.x, tuple(drawn), cells.n_cells, cells.mean, cells.variance, cells.nonzero)
 
 
-def _notes(predicted: Data, real: Reference, found: Sequence[Matched]) -> list[str]:
+def _notes(predicted: Data, real: Reference, found: Sequence[ContextMatch]) -> list[str]:
     """What was left out of the comparison."""
     n_real = sum(len(context.perturbations) for context in real.contexts.values())
     n_compared = sum(len(one.places) for one in found)

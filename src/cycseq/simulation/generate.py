@@ -152,7 +152,7 @@ class _World:
 
 
 @dataclass(frozen=True)
-class _Drawn:
+class _CellBlock:
     """Successive cells of a context, in which controls come first."""
 
     first: int
@@ -167,7 +167,7 @@ class _Drawn:
     states: Float[np.ndarray, "cells states"]
 
 
-def _drawn(world: _World, context: ContextLaw, index: int) -> Iterator[_Drawn]:
+def _draw_cells(world: _World, context: ContextLaw, index: int) -> Iterator[_CellBlock]:
     """The cells of a context, `BLOCK` at a time."""
     settings, n_perturbations = world.settings, len(world.perturbations)
     n_control, n_each = settings.cells_of()[index]
@@ -184,9 +184,9 @@ def _drawn(world: _World, context: ContextLaw, index: int) -> Iterator[_Drawn]:
         levels = context.log_levels(states[rows], done[rows], world.batch_offsets[batch[rows]])
         return np.asarray(library[rows, None] * np.exp(log_shares(levels)))
 
-    def cells(rows: slice, pairs: Pairs) -> _Drawn:
+    def cells(rows: slice, pairs: Pairs) -> _CellBlock:
         labels = (perturbation[rows], pair[rows], batch[rows], library[rows], states[rows])
-        return _Drawn(rows.start, pairs.control, pairs.perturbed, *labels)
+        return _CellBlock(rows.start, pairs.control, pairs.perturbed, *labels)
 
     for start in range(0, n_control, BLOCK):
         rows = slice(start, min(start + BLOCK, n_control))
@@ -200,8 +200,8 @@ def _drawn(world: _World, context: ContextLaw, index: int) -> Iterator[_Drawn]:
 def _pieces(world: _World) -> Iterator[ad.AnnData]:
     """All cells, `PIECE` of a context at a time."""
     for index, (name, context) in enumerate(zip(world.contexts, world.biology.contexts, strict=True)):
-        blocks: list[_Drawn] = []
-        for block in _drawn(world, context, index):
+        blocks: list[_CellBlock] = []
+        for block in _draw_cells(world, context, index):
             blocks.append(block)
             if len(blocks) * BLOCK >= PIECE:
                 yield _adata(world, name, blocks)
@@ -210,7 +210,7 @@ def _pieces(world: _World) -> Iterator[ad.AnnData]:
             yield _adata(world, name, blocks)
 
 
-def _adata(world: _World, context: str, drawn: Sequence[_Drawn]) -> ad.AnnData:
+def _adata(world: _World, context: str, drawn: Sequence[_CellBlock]) -> ad.AnnData:
     counts = sp.vstack([block.counts for block in drawn], format="csr")
     _refuse_empty_cells(counts)
     return ad.AnnData(
@@ -223,7 +223,7 @@ def _adata(world: _World, context: str, drawn: Sequence[_Drawn]) -> ad.AnnData:
     )
 
 
-def _obs(world: _World, context: str, drawn: Sequence[_Drawn]) -> pd.DataFrame:
+def _obs(world: _World, context: str, drawn: Sequence[_CellBlock]) -> pd.DataFrame:
     labels = np.array([*world.perturbations, CONTROL], dtype=object)
     partners = np.array([*world.perturbations, None], dtype=object)
     batch = np.concatenate([block.batch for block in drawn])

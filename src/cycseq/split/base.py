@@ -16,7 +16,7 @@ from cycseq.data.effects import Effects
 from cycseq.data.either import Data
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import FileError, SplitError
-from cycseq.io.files import existing_file, write_text
+from cycseq.io.files import require_file, write_text
 from cycseq.io.untrusted import parse_json, wrong_kinds
 from cycseq.matrix.arrays import Codes
 from cycseq.split.problems import cell_problems, condition_problems, reference_problems
@@ -225,7 +225,7 @@ class Split:
             If the file is absent, is damaged, was altered, carries no hash, is not a split, or was written by a newer version.
         """
         try:
-            record = parse_json(existing_file(path).read_text(encoding="utf-8"))
+            record = parse_json(require_file(path).read_text(encoding="utf-8"))
         except (ValueError, OSError) as err:
             raise _damaged(path, str(err)) from err
         if by_hand:

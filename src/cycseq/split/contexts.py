@@ -10,16 +10,16 @@ from cycseq.data.either import Data
 from cycseq.errors import SplitError, unknown_name
 from cycseq.split.cells import cells_to_cut, cut
 from cycseq.split.plan import (
-    Assigned,
+    Assignment,
     Plan,
     assign,
-    in_words,
+    count_of,
+    join_names,
     n_tested,
     n_validated,
     perturbations_of,
-    perturbed,
-    shuffled,
-    times,
+    perturbed_conditions,
+    shuffle,
 )
 from cycseq.split.settings import SplitSettings
 
@@ -34,7 +34,7 @@ def in_turn(build: Build, data: Data, settings: SplitSettings) -> tuple[Plan, ..
         return (build(data, settings, _usable(data, settings.context)),)
     plans: list[Plan] = []
     refused: list[SplitError] = []
-    for context in dict.fromkeys(c.context for c in perturbed(data)):
+    for context in dict.fromkeys(c.context for c in perturbed_conditions(data)):
         try:
             plans.append(build(data, settings, _usable(data, context)))
         except SplitError as err:
@@ -51,7 +51,7 @@ def unseen_context(data: Data, settings: SplitSettings, context: str) -> Plan:
         raise _lonely(context, "every one of its responses would be held out, and nothing learnt")
     validating = _validation_context(test, others, settings)
     claim = (
-        f"A good score shows that the responses of {context} to {times(len(test), 'perturbation')} can be told from its "
+        f"A good score shows that the responses of {context} to {count_of(len(test), 'perturbation')} can be told from its "
         f"control cells and the responses of {_contexts(others)}. It says nothing of perturbations measured in no "
         f"other context, and, being one context, little of further ones."
     )
@@ -68,7 +68,7 @@ def unseen_pair(data: Data, settings: SplitSettings, context: str) -> Plan:
     """Some conditions of a context are tested, whose perturbations other contexts have; the others stay."""
     inside, others = _inside_and_outside(data, context)
     elsewhere = {c.agent for c in others}
-    options = shuffled({c.agent for c in inside if c.agent in elsewhere}, settings.seed, "pair", context)
+    options = shuffle({c.agent for c in inside if c.agent in elsewhere}, settings.seed, "pair", context)
     if not options:
         msg = (
             f"no perturbation of {context} is measured in another context, so none is an unseen pair of known halves: "
@@ -79,7 +79,7 @@ def unseen_pair(data: Data, settings: SplitSettings, context: str) -> Plan:
     tested = _some(inside, options, n_tested(n_agents, settings))
     if not tested:
         msg = (
-            f"{context} has {times(len(inside), 'perturbed condition')}, and some must stay for training: "
+            f"{context} has {count_of(len(inside), 'perturbed condition')}, and some must stay for training: "
             "use --kind unseen-context, which holds out all of them."
         )
         raise SplitError(msg)
@@ -88,8 +88,8 @@ def unseen_pair(data: Data, settings: SplitSettings, context: str) -> Plan:
     validated = _some(parted.rest, left, n_validated(n_agents, settings))
     kept = assign(parted.rest, perturbations_of(parted.rest, validated))
     claim = (
-        f"A good score shows that the responses of {context} to {times(len(parted.held), 'perturbation')} can be told "
-        f"from its responses to {times(len(kept.rest) + len(kept.held) + len(kept.touched), 'other perturbation')} and "
+        f"A good score shows that the responses of {context} to {count_of(len(parted.held), 'perturbation')} can be told "
+        f"from its responses to {count_of(len(kept.rest) + len(kept.held) + len(kept.touched), 'other perturbation')} and "
         f"from other contexts, where each tested perturbation is measured. It says nothing of a context without any "
         "perturbed cells, nor of perturbations measured nowhere."
     )
@@ -120,10 +120,10 @@ def few_shot(data: Data, settings: SplitSettings, context: str) -> Plan:
                 "left to learn from: keep more with --k, or draw others with --seed."
             )
             raise SplitError(msg)
-        spared = _k_conditions(within, settings.k, settings.seed, validating) if validating else Assigned((), (), ())
+        spared = _k_conditions(within, settings.k, settings.seed, validating) if validating else Assignment((), (), ())
         also, validation = spared.rest, spared.held + spared.touched
         cells: dict[str, tuple[str, ...]] = {}
-        what = f"{times(len(train), 'measured condition')} of it"
+        what = f"{count_of(len(train), 'measured condition')} of it"
         unsaid = _nowhere_else(test, others) + _left_out(left_out, f"in {context} ")
     else:
         left_out = ()
@@ -131,13 +131,13 @@ def few_shot(data: Data, settings: SplitSettings, context: str) -> Plan:
         train, test, cells = _n_cells(data, inside, n_cells, settings, "test")
         if not test:
             msg = (
-                f"no perturbed condition of {context} has more than {times(n_cells, 'cell')}, so none is left to test: "
+                f"no perturbed condition of {context} has more than {count_of(n_cells, 'cell')}, so none is left to test: "
                 "keep fewer with --n-cells."
             )
             raise SplitError(msg)
         also, validation, more = _n_cells(data, within, n_cells, settings, "validation")
         cells = {part: (*cells.get(part, ()), *more.get(part, ())) for part in {**cells, **more}}
-        what, unsaid = f"{times(n_cells, 'cell')} of each of its perturbed conditions", ""
+        what, unsaid = f"{count_of(n_cells, 'cell')} of each of its perturbed conditions", ""
     claim = (
         f"A good score shows that the responses of {context}, a long-tail context, can be told from {what}, its control "
         f"cells and the responses of {_contexts(others)}. It says nothing of a context in which nothing was perturbed."
@@ -154,14 +154,16 @@ def _usable(data: Data, context: str) -> str:
     if len(has) < 2 and not (isinstance(data, Effects) and False in has):
         lacking = "perturbed" if True in has else "control"
         able = sorted({c.context for c in data.conditions() if not c.is_control})
-        cure = f"Name one that has them with --context: {in_words(able)}." if True in has else "Add its control cells."
+        cure = (
+            f"Name one that has them with --context: {join_names(able)}." if True in has else "Add its control cells."
+        )
         msg = f"context {context!r} has no {lacking} cells, so it cannot be held out. {cure}"
         raise SplitError(msg)
     return context
 
 
 def _inside_and_outside(data: Data, context: str) -> tuple[tuple[Condition, ...], tuple[Condition, ...]]:
-    everything = perturbed(data)
+    everything = perturbed_conditions(data)
     return tuple(c for c in everything if c.context == context), tuple(c for c in everything if c.context != context)
 
 
@@ -174,7 +176,7 @@ def _validation_context(test: tuple[Condition, ...], others: tuple[Condition, ..
         return ""
     tested = {c.perturbation for c in test}
     needed = tested & {c.perturbation for c in others}
-    order = shuffled({c.context for c in others}, settings.seed, "validation", test[0].context)
+    order = shuffle({c.context for c in others}, settings.seed, "validation", test[0].context)
     for context in order:
         rest = [c for c in others if c.context != context]
         enough = settings.k is None or len(others) - len(rest) > settings.k
@@ -192,15 +194,15 @@ def _some(inside: tuple[Condition, ...], options: list[str], n: int) -> list[str
     return chosen
 
 
-def _k_conditions(inside: tuple[Condition, ...], k: int, seed: int, context: str) -> Assigned:
+def _k_conditions(inside: tuple[Condition, ...], k: int, seed: int, context: str) -> Assignment:
     """All but k held out; of the k, those that contain a held one are touched. With too few, `SplitError`."""
     if k >= len(inside):
         msg = (
-            f"{context} has {times(len(inside), 'perturbed condition')}: if k = {k} of them stay, none is left to test. "
+            f"{context} has {count_of(len(inside), 'perturbed condition')}: if k = {k} of them stay, none is left to test. "
             f"Use --k {len(inside) - 1} or less, or --n-cells to keep some cells of each condition."
         )
         raise SplitError(msg)
-    return assign(inside, shuffled((c.perturbation for c in inside), seed, "few-shot", context)[k:])
+    return assign(inside, shuffle((c.perturbation for c in inside), seed, "few-shot", context)[k:])
 
 
 def _n_cells(
@@ -222,7 +224,7 @@ def _lonely(context: str, why: str) -> SplitError:
 
 def _contexts(others: tuple[Condition, ...]) -> str:
     names = list(dict.fromkeys(c.context for c in others))
-    return f"{times(len(names), 'other context')} ({in_words(names)})" if names else "no other context"
+    return f"{count_of(len(names), 'other context')} ({join_names(names)})" if names else "no other context"
 
 
 def _nowhere_else(test: tuple[Condition, ...], others: tuple[Condition, ...]) -> str:
@@ -237,4 +239,4 @@ def _nowhere_else(test: tuple[Condition, ...], others: tuple[Condition, ...]) ->
 
 def _left_out(touched: tuple[Condition, ...], where: str = "") -> str:
     names = sorted({c.perturbation for c in touched})
-    return f" Left out {where}as they contain what is tested: {in_words(names)}." if names else ""
+    return f" Left out {where}as they contain what is tested: {join_names(names)}." if names else ""

@@ -19,7 +19,7 @@ from cycseq.data.either import Data
 from cycseq.data.usual_names import CONTROL
 from cycseq.split.base import REFERENCE, Split
 from cycseq.split.cells import share_cells
-from cycseq.split.plan import Plan, in_words
+from cycseq.split.plan import Plan, join_names
 from cycseq.split.settings import SplitSettings
 
 GIVEN = "given"
@@ -109,6 +109,6 @@ def _shared(contexts: list[str], why: str) -> str:
     """What a reader must know where the reference is not held back."""
     because = f", as {why}" if why else ""
     return (
-        f" The control cells of {in_words(contexts)} are given to the model and are the reference of the real responses "
+        f" The control cells of {join_names(contexts)} are given to the model and are the reference of the real responses "
         f"too{because}: noise of their mean counts as response."
     )

@@ -10,7 +10,7 @@ from cycseq.data.either import Data
 from cycseq.data.treatments import place_of_dose
 from cycseq.errors import SettingsError, SplitError
 from cycseq.split.listed import tested_perturbations
-from cycseq.split.plan import Plan, in_words, perturbed, times
+from cycseq.split.plan import Plan, count_of, join_names, perturbed_conditions
 from cycseq.split.settings import SplitSettings
 
 Place = tuple[str, float]
@@ -27,35 +27,35 @@ class Axis:
 
 def unseen_dose(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
     """The conditions of one dose are tested; other doses of the same perturbations stay."""
-    conditions = perturbed(data)
+    conditions = perturbed_conditions(data)
     doses = sorted({c.dose for c in conditions if c.dose is not None})
     if not doses:
         msg = "the data name no doses, so none can be held out: name the column they are in, or choose another --kind."
         raise SplitError(msg)
     if settings.dose is None:
-        msg = f"--kind unseen-dose needs the dose that is tested: use --dose, one of {in_words(doses)}."
+        msg = f"--kind unseen-dose needs the dose that is tested: use --dose, one of {join_names(doses)}."
         raise SettingsError(msg)
     wanted = settings.dose.replace(" ", "").casefold()
     held = [c for c in conditions if c.dose is not None and c.dose.casefold() == wanted]
     if not held:
-        msg = f"no perturbation has the dose {settings.dose!r}: the data have {in_words(doses)}."
+        msg = f"no perturbation has the dose {settings.dose!r}: the data have {join_names(doses)}."
         raise SplitError(msg)
     return (_plan(conditions, held, settings, f"unseen-dose:{held[0].dose}", DOSE),)
 
 
 def unseen_time(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
     """The conditions of one time are tested; other times of the same perturbations stay."""
-    conditions = perturbed(data)
+    conditions = perturbed_conditions(data)
     hours = [f"{time:g}" for time in sorted({c.time for c in conditions if c.time is not None})]
     if not hours:
         msg = "the data name no times, so none can be held out: name the column they are in, or choose another --kind."
         raise SplitError(msg)
     if settings.time is None:
-        msg = f"--kind unseen-time needs the time that is tested, in hours: use --time, one of {in_words(hours)}."
+        msg = f"--kind unseen-time needs the time that is tested, in hours: use --time, one of {join_names(hours)}."
         raise SettingsError(msg)
     held = [c for c in conditions if c.time == settings.time]
     if not held:
-        msg = f"nothing was measured at {settings.time:g} h: the data have {in_words(hours)} h."
+        msg = f"nothing was measured at {settings.time:g} h: the data have {join_names(hours)} h."
         raise SplitError(msg)
     return (_plan(conditions, held, settings, f"unseen-time:{settings.time:g}h", TIME),)
 
@@ -85,18 +85,18 @@ def _plan(
     agents = sorted({c.agent for c in held})
     others = {c.agent for c in train if place(c) == place(held[0])}
     beside = (
-        f", and from {times(len(others), 'other perturbation')} at this {what}"
+        f", and from {count_of(len(others), 'other perturbation')} at this {what}"
         if others
         else f"; nothing else is seen at this {what}"
     )
     claim = (
-        f"A good score shows that the responses to {times(len(agents), 'perturbation')} ({in_words(agents)}) at the {what} "
+        f"A good score shows that the responses to {count_of(len(agents), 'perturbation')} ({join_names(agents)}) at the {what} "
         f"{name.partition(':')[2]} can be told from their other {what}s{beside}. It says nothing of perturbations that were never "
         f"measured, nor of other unseen {what}s."
     )
     claim += _extrapolation(held, train, axis)
     if left_out:
-        names = in_words(sorted({c.agent for c in left_out}))
+        names = join_names(sorted({c.agent for c in left_out}))
         claim += f" Left out as nothing else of them is seen: {names}."
     return Plan(name=name, claim=claim, train=train, validation=(), test=tuple(held), left_out=left_out)
 
@@ -126,7 +126,9 @@ def _extrapolation(held: Sequence[Condition], train: Sequence[Condition], axis: 
         "none": f"training has no other {what} in their context",
     }
     total = len(held)
-    return "".join(f" For {n:,} of {times(total, 'tested condition')} {words[key]}." for key, n in counts.items() if n)
+    return "".join(
+        f" For {n:,} of {count_of(total, 'tested condition')} {words[key]}." for key, n in counts.items() if n
+    )
 
 
 def _place_of_dose(condition: Condition) -> Place | None:

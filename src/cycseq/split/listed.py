@@ -9,8 +9,8 @@ from cycseq.data.condition import Condition
 from cycseq.data.either import Data
 from cycseq.data.usual_names import canonical_perturbation
 from cycseq.errors import FileError, SettingsError, SplitError, unknown_name
-from cycseq.io.files import existing_file
-from cycseq.split.plan import Plan, assign, in_words, n_validated, perturbed, shuffled, times
+from cycseq.io.files import require_file
+from cycseq.split.plan import Plan, assign, count_of, join_names, n_validated, perturbed_conditions, shuffle
 from cycseq.split.settings import SplitSettings
 
 
@@ -57,7 +57,7 @@ def _named(path: Path, name: str, conditions: Collection[Condition]) -> set[str]
 
 def _lines(path: Path) -> list[str]:
     try:
-        lines = existing_file(path).read_text(encoding="utf-8-sig").splitlines()
+        lines = require_file(path).read_text(encoding="utf-8-sig").splitlines()
     except ValueError as err:
         msg = f"{path} is not text: write one name a line."
         raise FileError(msg) from err
@@ -74,7 +74,7 @@ def listed_pairs(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
     if path is None or settings.context is not None:
         msg = "--test-conditions names the tested conditions of all contexts: leave out --context."
         raise SettingsError(msg)
-    conditions = perturbed(data)
+    conditions = perturbed_conditions(data)
     test = set(tested_conditions(path, conditions))
     by_context: dict[str, list[Condition]] = {}
     for condition in conditions:
@@ -92,21 +92,21 @@ def listed_pairs(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
     seen = {c.agent for c in rest}
     nowhere = sorted({c.agent for c in test} - seen)
     other_doses = {(c.context, c.agent) for c in test} & {(c.context, c.agent) for c in rest}
-    options = shuffled((str(c) for c in rest if c.context in contexts), settings.seed, "pair", path.stem)
+    options = shuffle((str(c) for c in rest if c.context in contexts), settings.seed, "pair", path.stem)
     validated = set(options[: min(n_validated(len(options), settings), len(options) - 1)] if len(options) > 1 else [])
     claim = (
-        f"A good score shows that the responses to {times(len(test), 'pair')} of a perturbation and a context "
-        f"({in_words(contexts)}) can be told from the contexts' responses to other perturbations and the perturbations' in other "
+        f"A good score shows that the responses to {count_of(len(test), 'pair')} of a perturbation and a context "
+        f"({join_names(contexts)}) can be told from the contexts' responses to other perturbations and the perturbations' in other "
         "contexts. It says nothing of a context without any perturbed cells, nor of perturbations measured nowhere."
     )
     if nowhere:
-        claim += f" {times(len(nowhere), 'tested perturbation')} ({in_words(nowhere)}) are measured in no other context, and need a model that knows unseen perturbations."
+        claim += f" {count_of(len(nowhere), 'tested perturbation')} ({join_names(nowhere)}) are measured in no other context, and need a model that knows unseen perturbations."
     if other_doses:
-        claim += f" Of {times(len(other_doses), 'tested pair')}, training has other doses or times."
+        claim += f" Of {count_of(len(other_doses), 'tested pair')}, training has other doses or times."
     plan = Plan(
         name=f"unseen-pair:{path.stem}",
         claim=claim
-        + (f" Left out as they contain what is tested: {in_words(sorted(map(str, touched)))}." if touched else ""),
+        + (f" Left out as they contain what is tested: {join_names(sorted(map(str, touched)))}." if touched else ""),
         train=tuple(c for c in rest if str(c) not in validated),
         validation=tuple(c for c in rest if str(c) in validated),
         test=tuple(sorted(test)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cycseq.data.either import Data
 from cycseq.split.base import Split
-from cycseq.split.plan import perturbed, times
+from cycseq.split.plan import count_of, perturbed_conditions
 from cycseq.split.settings import NOTHING
 
 
@@ -16,11 +16,11 @@ def hold_out_nothing(data: Data) -> Split:
     SplitError
         If there are no perturbed conditions.
     """
-    conditions = perturbed(data)
+    conditions = perturbed_conditions(data)
     n_contexts, n_perturbations = (len({c[part] for c in conditions}) for part in (0, 1))
     claim = (
-        f"Nothing was held out: the model was fitted on {times(len(conditions), 'condition')} ({times(n_contexts, 'context')}, "
-        f"{times(n_perturbations, 'perturbation')}), so it has no test score. The uncertainty of its predictions rests on how well "
+        f"Nothing was held out: the model was fitted on {count_of(len(conditions), 'condition')} ({count_of(n_contexts, 'context')}, "
+        f"{count_of(n_perturbations, 'perturbation')}), so it has no test score. The uncertainty of its predictions rests on how well "
         "these conditions predict each other, and holds for conditions like them; cycseq predict --data leaves some of them out "
         "and says how well they were predicted."
     )

@@ -12,19 +12,19 @@ from cycseq.split.listed import tested_perturbations
 from cycseq.split.plan import (
     Plan,
     assign,
-    in_words,
+    count_of,
+    join_names,
     n_tested,
     n_validated,
     perturbations_of,
-    perturbed,
-    shuffled,
-    times,
+    perturbed_conditions,
+    shuffle,
 )
 from cycseq.split.settings import SplitSettings
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldOut:
     """Combinations that are held out, and the parts that must be seen nowhere."""
 
     names: frozenset[str] = frozenset()
@@ -33,8 +33,8 @@ class Held:
 
 def unseen_perturbation(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
     """Some single perturbations are tested in every context; combinations that contain them are left out."""
-    conditions = perturbed(data)
-    singles = shuffled({c.agent for c in conditions if len(c.parts) == 1}, settings.seed, "perturbation")
+    conditions = perturbed_conditions(data)
+    singles = shuffle({c.agent for c in conditions if len(c.parts) == 1}, settings.seed, "perturbation")
     if settings.test_perturbations is not None:
         listed = {Condition("", name).agent for name in tested_perturbations(settings.test_perturbations, conditions)}
         singles = [*sorted(listed), *(name for name in singles if name not in listed)]
@@ -55,7 +55,7 @@ def unseen_perturbation(data: Data, settings: SplitSettings) -> tuple[Plan, ...]
         raise SplitError(msg)
     kept = assign(parted.rest, perturbations_of(parted.rest, singles[n_test : n_test + n_validation]))
     claim = (
-        f"A good score shows that the responses to {times(n_test, 'perturbation')} ({in_words(sorted(tested))}), which "
+        f"A good score shows that the responses to {count_of(n_test, 'perturbation')} ({join_names(sorted(tested))}), which "
         f"training has seen in no context, alone or combined, can be told from {len(singles) - n_test} other ones and "
         "what is known of the perturbed genes. It says nothing of unseen contexts."
     )
@@ -72,7 +72,7 @@ def unseen_perturbation(data: Data, settings: SplitSettings) -> tuple[Plan, ...]
 
 def unseen_combination(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
     """Some combinations of two are tested in every context; as many of their parts are seen as was asked for."""
-    conditions = perturbed(data)
+    conditions = perturbed_conditions(data)
     seen = settings.seen_parts
     doubles = {c.perturbation for c in conditions if len(c.parts) == 2}
     if not doubles:
@@ -86,7 +86,7 @@ def unseen_combination(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
     if not (parted.held and parted.rest):
         few = "fewer" if seen else "more"
         msg = (
-            f"none of {times(len(doubles), 'combination')} can be tested with {times(seen, 'part')} seen in training "
+            f"none of {count_of(len(doubles), 'combination')} can be tested with {count_of(seen, 'part')} seen in training "
             f"as single perturbations and something left to learn from: choose {few} with --seen-parts."
         )
         raise SplitError(msg)
@@ -102,8 +102,8 @@ def unseen_combination(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
         0: "no part is ever measured",
     }
     claim = (
-        f"A good score shows that the responses to {times(len(held.names), 'combination')} "
-        f"({in_words(sorted(held.names))}), of which {seen_words[seen]} in training, can be told from what training has "
+        f"A good score shows that the responses to {count_of(len(held.names), 'combination')} "
+        f"({join_names(sorted(held.names))}), of which {seen_words[seen]} in training, can be told from what training has "
         "seen. It says nothing of unseen contexts"
         + (", nor of combinations with parts never measured." if seen == 2 else ".")
     )
@@ -127,21 +127,21 @@ def _hold_out(
     *,
     purpose: str,
     needed: frozenset[str] = frozenset(),
-) -> Held:
+) -> HeldOut:
     """About n combinations to hold out; parts that are needed elsewhere are not hidden."""
     contexts: dict[str, set[str]] = {}
     for condition in conditions:
         contexts.setdefault(condition.perturbation, set()).add(condition.context)
     doubles = {name: Condition("", name).parts for name in contexts if len(Condition("", name).parts) == 2}
-    order = shuffled(doubles, seed, "combination", purpose)
+    order = shuffle(doubles, seed, "combination", purpose)
     alone = {name: {p for p in parts if contexts[name] <= contexts.get(p, set())} for name, parts in doubles.items()}
     if seen == 2:
-        return Held(names=frozenset([name for name in order if len(alone[name]) == 2][:n]))
+        return HeldOut(names=frozenset([name for name in order if len(alone[name]) == 2][:n]))
     if seen == 1:
         return _one_part_hidden(
             doubles,
             alone,
-            shuffled({part for parts in doubles.values() for part in parts} - needed, seed, "part", purpose),
+            shuffle({part for parts in doubles.values() for part in parts} - needed, seed, "part", purpose),
             n,
         )
     return _both_parts_hidden(conditions, doubles, [name for name in order if not needed & set(doubles[name])], n)
@@ -149,9 +149,9 @@ def _hold_out(
 
 def _one_part_hidden(
     doubles: dict[str, tuple[str, ...]], alone: dict[str, set[str]], options: list[str], n: int
-) -> Held:
+) -> HeldOut:
     """Hide parts one by one until n combinations have one hidden part, their other part being measured alone."""
-    best = Held()
+    best = HeldOut()
     hidden: set[str] = set()
     for option in options:
         if len(best.names) >= n:
@@ -163,25 +163,25 @@ def _one_part_hidden(
             if len(hidden & set(parts)) == 1 and set(parts) - hidden <= alone[name]
         ]
         if len(names) > len(best.names):
-            best = Held(frozenset(names), frozenset(hidden))
+            best = HeldOut(frozenset(names), frozenset(hidden))
     return best
 
 
 def _both_parts_hidden(
     conditions: tuple[Condition, ...], doubles: dict[str, tuple[str, ...]], order: list[str], n: int
-) -> Held:
+) -> HeldOut:
     """Hide both parts of combinations one by one, as long as something is left to learn from."""
-    best = Held()
+    best = HeldOut()
     for name in order:
         if len(best.names) >= n:
             break
         hidden = best.hidden | set(doubles[name])
         names = frozenset(other for other, parts in doubles.items() if hidden >= set(parts))
         if assign(conditions, names, hidden).rest:
-            best = Held(names, frozenset(hidden))
+            best = HeldOut(names, frozenset(hidden))
     return best
 
 
 def _left_out(touched: Collection[Condition]) -> str:
     names = sorted({c.perturbation for c in touched})
-    return f" Left out of all parts, as they contain what is tested: {in_words(names)}." if names else ""
+    return f" Left out of all parts, as they contain what is tested: {join_names(names)}." if names else ""

@@ -28,7 +28,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Assigned:
+class Assignment:
     """Conditions by what the holding out of some perturbations means for them."""
 
     held: tuple[Condition, ...]
@@ -38,7 +38,7 @@ class Assigned:
     rest: tuple[Condition, ...]
 
 
-def perturbed(data: Data) -> tuple[Condition, ...]:
+def perturbed_conditions(data: Data) -> tuple[Condition, ...]:
     """All conditions without controls, sorted; raises `SplitError` if there are none."""
     conditions = tuple(sorted(c for c in data.conditions() if not c.is_control))
     if not conditions:
@@ -53,7 +53,7 @@ def perturbations_of(conditions: Iterable[Condition], agents: Collection[str]) -
     return list(dict.fromkeys(c.perturbation for c in conditions if c.agent in wanted))
 
 
-def assign(conditions: Iterable[Condition], held: Collection[str], hidden: Collection[str] = ()) -> Assigned:
+def assign(conditions: Iterable[Condition], held: Collection[str], hidden: Collection[str] = ()) -> Assignment:
     """Part conditions where perturbations are held out, and single perturbations are to be seen nowhere.
 
     Parameters
@@ -72,10 +72,10 @@ def assign(conditions: Iterable[Condition], held: Collection[str], hidden: Colle
         parts = set(condition.parts)
         touches = bool(unseen & parts) or (len(parts) > 1 and any(one < parts for one in parts_held))
         groups["held" if condition.perturbation in names else "touched" if touches else "rest"].append(condition)
-    return Assigned(tuple(groups["held"]), tuple(groups["touched"]), tuple(groups["rest"]))
+    return Assignment(tuple(groups["held"]), tuple(groups["touched"]), tuple(groups["rest"]))
 
 
-def shuffled(options: Iterable[str], seed: int, *words: str) -> list[str]:
+def shuffle(options: Iterable[str], seed: int, *words: str) -> list[str]:
     """The options in a random order that depends on the seed and on what is drawn, never on the order of cells."""
     ordered = np.array(sorted(options), dtype=object)
     order = np.random.default_rng([seed, *"/".join(words).encode()]).permutation(len(ordered))
@@ -97,12 +97,12 @@ def n_validated(n: int, settings: SplitSettings) -> int:
     return share(n, 0.1 if settings.validation is None else settings.validation)
 
 
-def in_words(names: Sequence[str], most: int = 10) -> str:
+def join_names(names: Sequence[str], most: int = 10) -> str:
     """The names, comma by comma; the first ones alone where there are many."""
     rest = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + rest
 
 
-def times(n: int, thing: str) -> str:
+def count_of(n: int, thing: str) -> str:
     """``"1 context"``, ``"2 contexts"``."""
     return f"{n:,} {thing}{'' if n == 1 else 's'}"

@@ -16,7 +16,7 @@ from cycseq.benchmarking.tuning.settings import TuneSettings
 from cycseq.benchmarking.tuning.spaces import Range, Space, defaults_in
 from cycseq.benchmarking.tuning.trials import Trial
 from cycseq.errors import ModelError
-from cycseq.io.files import whole, write_text
+from cycseq.io.files import atomic_write, write_text
 from cycseq.models import MODELS
 
 
@@ -67,7 +67,7 @@ class TuneResult:
             ax.axhline(self.default_value, color="#d55e00", linewidth=1.0, linestyle=(0, (4, 2)), label="defaults")
         ax.set(xlabel="trial", ylabel=f"{self.settings.objective}, mean of inner folds", title=self.settings.model)
         ax.legend(frameon=False, fontsize=8)
-        with whole(path, overwrite=True) as part:
+        with atomic_write(path, overwrite=True) as part:
             figure.savefig(part, dpi=150, format="png")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cycseq.errors import CycseqError, FileError, SettingsError
-from cycseq.io.files import existing_file
+from cycseq.io.files import require_file
 from cycseq.io.untrusted import parse_yaml
 from cycseq.models import build_model
 
@@ -151,7 +151,7 @@ def defaults_in(model: str, space: Space) -> dict[str, Any]:
 
 def _read(path: Path) -> Mapping[str, Any]:
     try:
-        said = parse_yaml(existing_file(path).read_text(encoding="utf-8"))
+        said = parse_yaml(require_file(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as err:
         where = " ".join(str(err).split())
         msg = f"{path} is not YAML or JSON ({where}): write SETTING: [VALUE, VALUE] or SETTING: {{low: 1, high: 9}}."

@@ -19,7 +19,7 @@ from cycseq.errors import FileError
 from cycseq.formats.readers.base import FileContents
 from cycseq.formats.settings import ReadSettings
 from cycseq.io.download import DownloadSettings, RemoteFile, download
-from cycseq.io.files import existing_file
+from cycseq.io.files import require_file
 
 UNASSIGNED = "unassigned"
 """The label of cells without a perturbation: validation leaves them out and counts them."""
@@ -53,7 +53,7 @@ LABELS = ReadSettings(
     drop_unlabelled=True,
     drop_empty=True,
 )
-"""How cells that `labelled` labelled are validated."""
+"""How cells that `label_cells` labelled are validated."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def fetch(dataset: DataSet, settings: DownloadSettings | None = None, given: Pat
         If the files are not of the layout that is expected.
     """
     if given is not None:
-        existing_file(given)
+        require_file(given)
     if given is not None and not dataset.file_help:
         msg = f"{dataset.name} takes no --file: everything is downloaded."
         raise FileError(msg)
@@ -130,7 +130,7 @@ def fetch(dataset: DataSet, settings: DownloadSettings | None = None, given: Pat
     return data
 
 
-def labelled(
+def label_cells(
     adata: ad.AnnData,
     *,
     perturbation: pd.Series,
@@ -178,7 +178,7 @@ def lanes(names: Iterable[str]) -> pd.Series:
     return lane if lane.notna().all() and len(lane) else pd.Series("0", index=texts.index, dtype=object)
 
 
-def without_plus(drugs: pd.Series) -> pd.Series:
+def drop_plus(drugs: pd.Series) -> pd.Series:
     """Names of drugs without the sign that joins combinations: `(+)-JQ1` is `(plus)-JQ1`."""
     return drugs.map({name: name.replace("+", "plus") for name in drugs.unique()})
 

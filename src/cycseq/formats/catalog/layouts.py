@@ -16,7 +16,7 @@ import numpy as np
 
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import FileError
-from cycseq.formats.catalog.base import Read, Sources, column, labelled, lanes
+from cycseq.formats.catalog.base import Read, Sources, column, label_cells, lanes
 from cycseq.formats.read import load, read_anndata
 from cycseq.formats.readers.base import FileContents, as_read_error
 from cycseq.formats.readers.contained import check_h5
@@ -72,7 +72,7 @@ def h5ad(
         adata = contents.adata
         if guide:
             adata.obs["guide"] = column(adata, guide).astype(str)
-        return labelled(
+        return label_cells(
             adata,
             perturbation=column(adata, *perturbation).astype(str).replace({control: CONTROL}),
             context=context if isinstance(context, str) else column(adata, *context),
@@ -99,7 +99,7 @@ def gears_zip(context: str | None) -> Read:
         cell_type = column(adata, "cell_type").astype(str)
         in_file = ", ".join(sorted(cell_type.unique())[:5])
         notes = [] if context is None or in_file == context else [f"context is {context}; the file says {in_file!r}"]
-        return labelled(
+        return label_cells(
             adata,
             perturbation=perturbation,
             context=context or cell_type.str.replace(r"\s*\(\?\)$", "", regex=True),
@@ -141,7 +141,7 @@ def read_geo(sources: Sources) -> FileContents:
     contents = load(matrix)
     adata = contents.adata
     adata.obs["guide"] = column(adata, "guide_identity").to_numpy()
-    return labelled(
+    return label_cells(
         adata,
         perturbation=column(adata, "perturbation"),
         context="K562",

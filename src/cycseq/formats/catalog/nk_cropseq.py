@@ -9,7 +9,7 @@ import pandas as pd
 
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import FileError
-from cycseq.formats.catalog.base import UNASSIGNED, Sources, column, labelled
+from cycseq.formats.catalog.base import UNASSIGNED, Sources, column, label_cells
 from cycseq.formats.read import read_anndata
 from cycseq.formats.readers.base import FileContents, as_read_error, read_csv, read_labels
 from cycseq.io.download import RemoteFile
@@ -83,7 +83,7 @@ def read(sources: Sources) -> FileContents:
     whole = ad.concat(parts, join="inner", merge="same")
     perturbation = pd.Series([label for part in labels for label in part], index=whole.obs_names, dtype=object)
     n = int((perturbation == UNASSIGNED).sum())
-    return labelled(
+    return label_cells(
         whole,
         perturbation=perturbation,
         context=column(whole, "context"),

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from cycseq.data.scale import TARGET_SUM
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import FileError
-from cycseq.formats.catalog.base import Sources, labelled
+from cycseq.formats.catalog.base import Sources, label_cells
 from cycseq.formats.readers.base import FileContents, as_read_error
 
 MATRICES = ("UMIcount_data.txt", "CPM_data.txt")
@@ -35,7 +35,7 @@ def read(sources: Sources) -> FileContents:
     if matrix.name == "CPM_data.txt":
         adata.X.data = np.log1p(adata.X.data * np.float32(TARGET_SUM / MILLION))
         notes.append(f"counts per million became log1p of counts per {TARGET_SUM:,.0f}")
-    return labelled(
+    return label_cells(
         adata,
         perturbation=pd.Series(CONTROL, index=adata.obs_names),
         context=line.reindex(adata.obs_names),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from cycseq.data.usual_names import CONTROL
-from cycseq.formats.catalog.base import UNASSIGNED, Sources, column, labelled, without_plus
+from cycseq.formats.catalog.base import UNASSIGNED, Sources, column, drop_plus, label_cells
 from cycseq.formats.catalog.layouts import read_geo
 from cycseq.formats.read import read_anndata
 from cycseq.formats.readers.base import FileContents
@@ -43,7 +43,7 @@ def frangieh(sources: Sources) -> FileContents:
         notes.append(f"{int(several.sum()):,} cells have several guides (obs MOI)")
     adata.obs["guide"] = guide
     condition = column(adata, "condition").astype(str)
-    return labelled(
+    return label_cells(
         adata,
         perturbation=perturbation,
         context=condition.map(lambda name: CONTEXTS.get(name.casefold(), f"melanoma_{name}")),
@@ -56,7 +56,7 @@ def hagai(sources: Sources) -> FileContents:
     adata = read_anndata(sources.file)
     species = column(adata, "species").astype(str)
     individual = next((adata.obs[name] for name in ("individual", "replicate", "batch") if name in adata.obs), None)
-    return labelled(
+    return label_cells(
         adata,
         perturbation=column(adata, "condition").astype(str).replace({"unst": CONTROL}),
         context=species,
@@ -81,7 +81,7 @@ def jost(sources: Sources) -> FileContents:
 def mcfarland(sources: Sources) -> FileContents:
     """Cells of normal quality; in the time course, obs `time` lists all times and `hash_tag` says what each cell had."""
     adata = read_anndata(sources.file)
-    perturbation = without_plus(column(adata, "perturbation").astype(str))
+    perturbation = drop_plus(column(adata, "perturbation").astype(str))
     time = column(adata, "time").astype(str) + "h"
     notes = []
     if "hash_tag" in adata.obs:
@@ -96,7 +96,7 @@ def mcfarland(sources: Sources) -> FileContents:
         notes.append(f"{int(poor.sum()):,} cells are not of normal quality (doublets, low quality) and were left out")
     no_guide = pd.Series(pd.NA, index=adata.obs_names, dtype=object)
     adata.obs["guide"] = no_guide.where(~perturbation.str.startswith("sg"), perturbation)
-    return labelled(adata, perturbation=perturbation, context=column(adata, "cell_line"), batch=time, notes=notes)
+    return label_cells(adata, perturbation=perturbation, context=column(adata, "cell_line"), batch=time, notes=notes)
 
 
 def sciplex3(sources: Sources) -> FileContents:
@@ -113,9 +113,9 @@ def sciplex3(sources: Sources) -> FileContents:
     if "dose" in adata.obs and "dose_value" not in adata.obs:
         adata.obs["dose_value"] = adata.obs["dose"]
     notes = [f"{int(late.sum()):,} cells were treated for {LATE:g} h: their contexts end in _72h"] if late.any() else []
-    return labelled(
+    return label_cells(
         adata,
-        perturbation=without_plus(drug).where(~control, CONTROL),
+        perturbation=drop_plus(drug).where(~control, CONTROL),
         context=line.where(~late, line + "_72h"),
         batch=column(adata, "plate", "replicate"),
         notes=notes,

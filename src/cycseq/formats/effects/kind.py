@@ -23,7 +23,7 @@ from cycseq.formats.readers.base import as_read_error
 from cycseq.formats.readers.contained import check_h5
 from cycseq.formats.readers.contained_zarr import open_zarr
 from cycseq.formats.settings import ReadSettings
-from cycseq.io.files import existing_file
+from cycseq.io.files import require_file
 from cycseq.io.special_files import refuse_special
 
 
@@ -58,10 +58,10 @@ def is_effects(path: Path | str, settings: ReadSettings | None = None) -> bool:
     if settings.kind is not None:
         return settings.kind == "effects"
     if fits_table(path):
-        return table_holds_effects(existing_file(path), settings)
+        return table_holds_effects(require_file(path), settings)
     if not (fits_h5(path) or fits_zarr(path)) or path.suffix == ".h5mu":
         return False
-    existing_file(path)
+    require_file(path)
     with _group(path) as group:
         return _holds_effects(group, settings)
 

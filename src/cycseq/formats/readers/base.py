@@ -16,7 +16,7 @@ from cycseq.data.dataset import PerturbationData
 from cycseq.errors import CycseqError, DataError, FileError
 from cycseq.formats.settings import ReadSettings
 from cycseq.io.special_files import refuse_special
-from cycseq.io.untrusted import opened
+from cycseq.io.untrusted import open_unpacked
 
 CELL_NAMES = (
     "unnamed: 0",
@@ -111,7 +111,7 @@ def without_gz(path: Path) -> str:
 
 def first_line(path: Path) -> str:
     """The header of a text file, plain or gzipped; raises `FileError` where it names too many columns for any table."""
-    with as_read_error(path, "text"), opened(path) as lines:
+    with as_read_error(path, "text"), open_unpacked(path) as lines:
         header = lines.readline().decode("utf-8").rstrip("\r\n")
     if header.count(separator(header)) > MAX_COLUMNS:
         msg = f"{path} names more than {MAX_COLUMNS:,} columns in its first line: it is damaged or of another format."
@@ -125,9 +125,9 @@ def separator(header: str) -> str:
 
 
 def read_csv(path: Path, sep: str | None = None, **settings: Any) -> pd.DataFrame:
-    """What `pandas.read_csv` makes of a text file, plain or gzipped, within the limits of `opened`."""
+    """What `pandas.read_csv` makes of a text file, plain or gzipped, within the limits of `open_unpacked`."""
     sep = separator(first_line(path)) if sep is None else sep
-    with opened(path) as text:
+    with open_unpacked(path) as text:
         frame: pd.DataFrame = pd.read_csv(text, sep=sep, **settings)
     return frame
 

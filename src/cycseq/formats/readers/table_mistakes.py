@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from cycseq.errors import FileError
-from cycseq.io.untrusted import opened
+from cycseq.io.untrusted import open_unpacked
 
 NUMBER = re.compile(r"\s*[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?\s*", re.ASCII)
 """What a number looks like; `NA` and empty fields are missing ones."""
@@ -35,7 +35,7 @@ def first_mistake(path: Path, sep: str, columns: Sequence[str]) -> FileError | N
         Those that hold numbers; of two of one name (``TP53``, ``TP53.1``) the first is meant.
     """
     wanted = set(columns)
-    with opened(path) as lines:
+    with open_unpacked(path) as lines:
         rows = csv.reader((line.decode("utf-8", "replace") for line in lines), delimiter=sep)
         try:
             header = next(rows)

@@ -20,7 +20,7 @@ from cycseq.errors import FileError
 from cycseq.formats.readers.base import FileContents, Reader, as_read_error, read_csv
 from cycseq.formats.readers.contained import check_h5, holds
 from cycseq.formats.settings import ReadSettings
-from cycseq.io.untrusted import check_unpacked, opened
+from cycseq.io.untrusted import check_unpacked, open_unpacked
 
 MATRIX = re.compile(r"matrix\.mtx(\.gz)?$")
 EXPRESSION = "Gene Expression"
@@ -67,7 +67,7 @@ def read_folder(path: Path, settings: ReadSettings) -> FileContents:
                 f"{file} has {n:,} lines, but {matrix.name} has {expected:,} {what}: they belong to different matrices."
             )
             raise FileError(msg)
-    with as_read_error(matrix, "a Matrix Market file"), opened(matrix) as text:
+    with as_read_error(matrix, "a Matrix Market file"), open_unpacked(matrix) as text:
         x = sp.csr_matrix(sp.coo_matrix(scipy.io.mmread(_Forward(text))).T, dtype=np.float32)
     ids = features[0]
     symbols = features[1] if features.shape[1] > 1 else ids
@@ -103,7 +103,7 @@ def _claimed_shape(matrix: Path) -> tuple[int, int]:
 
     Dense matrices, which 10x never writes, are refused: SciPy 1.17 crashes at one with a line too many or too few.
     """
-    with opened(matrix) as text:
+    with open_unpacked(matrix) as text:
         n_rows, n_columns, n_entries, layout, field, _ = scipy.io.mminfo(_Forward(text))
     if layout != "coordinate" or field == "complex":
         msg = f"{matrix} holds a matrix of the kind {layout} {field}: 10x matrices are of the kind coordinate integer."

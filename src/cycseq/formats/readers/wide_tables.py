@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cycseq.io.untrusted import opened
+from cycseq.io.untrusted import open_unpacked
 from cycseq.matrix.arrays import Cells
 
 WIDE = 5000
@@ -136,7 +136,7 @@ def _rows(path: Path, sep: str, length: int, n_leading: int) -> Iterator[list[st
 
 def _fields(path: Path, sep: str, n_leading: int) -> Iterator[list[str]]:
     """The fields of each line that is not blank: the first few, and one that holds all others, one a line (-1: apart)."""
-    with opened(path) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as text:  # type: ignore[type-var]
+    with open_unpacked(path) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as text:  # type: ignore[type-var]
         lines = map(_without_nul, text)
         try:
             for line in lines:

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import softmax
 
-from cycseq.data.gene_mixture import GeneMixture, mix, stacked
+from cycseq.data.gene_mixture import GeneMixture, mix, stack
 from cycseq.models.kriging.block import NOISE_FLOOR, Block, PerRow, Places
 from cycseq.models.kriging.mixture import Covariances, Kriged, Mixture, Posterior, expectation_maximisation, krige
 
@@ -67,7 +67,7 @@ class Private:
                 private = GeneMixture(chance[:, 1:], means[:, 1:], np.sqrt(variances[:, 1:]))
                 both = mix([chance[:, 0], 1.0], [mixtures[i], private])
                 mixtures[i] = both.compressed(mixtures[i].means.shape[-1])
-        return Posterior(mean, variance, own_weight, mixture=stacked(mixtures) if mixtures else None)
+        return Posterior(mean, variance, own_weight, mixture=stack(mixtures) if mixtures else None)
 
 
 def learn_private(blocks: Sequence[Block], mixture: Mixture, covariances: Covariances) -> Private:

@@ -22,7 +22,7 @@ from cycseq.data.scale import TARGET_SUM
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import DataError
 from cycseq.matrix.arrays import Codes, InMemory, Matrix, take_parts
-from cycseq.matrix.stored import KeptBlocks, StoredMatrix, shuffled_by_block
+from cycseq.matrix.stored import BlockCache, StoredMatrix, shuffled_by_block
 from cycseq.models.networks.blocks.batch import OPEN, Batch, Sizes, aligned
 
 DENSE_BYTES = 2 << 30
@@ -65,7 +65,7 @@ class Encoded:
     """Cells with their labels as numbers."""
 
     x: Matrix
-    blocks: KeptBlocks | None
+    blocks: BlockCache | None
     """Reads `x` where it is stored."""
     parts: Int[np.ndarray, "cells parts"]
     context: Codes
@@ -121,7 +121,7 @@ def encoded(data: PerturbationData, vocabulary: Vocabulary) -> Encoded:
     total = obs["total_counts"].to_numpy(np.float32) if "total_counts" in obs else np.full(len(obs), TARGET_SUM)
     return Encoded(
         x=x,
-        blocks=KeptBlocks(x, WINDOW) if isinstance(x, StoredMatrix) else None,
+        blocks=BlockCache(x, WINDOW) if isinstance(x, StoredMatrix) else None,
         parts=of_condition[data.condition_codes],
         context=context,
         batch=batch,

@@ -17,7 +17,7 @@ from scipy.stats import false_discovery_control, norm, rankdata
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.posterior import CONDITIONS, changes
 from cycseq.errors import DataError, FileError
-from cycseq.io.files import existing_file
+from cycseq.io.files import require_file
 from cycseq.matrix.arrays import Profile
 from cycseq.preparation.pseudobulk import control_means
 from cycseq.show.interpretation.settings import PathwaySettings
@@ -76,7 +76,7 @@ def read_gmt(path: Path) -> GeneSets:
     {'a set': ('G0001', 'G0002')}
     """
     try:
-        lines = existing_file(path).read_text(encoding="utf-8").splitlines()
+        lines = require_file(path).read_text(encoding="utf-8").splitlines()
     except (UnicodeDecodeError, OSError) as err:
         msg = f"{path} is not a GMT file: expected text, a line of name, description and genes, separated by tabs."
         raise FileError(msg) from err

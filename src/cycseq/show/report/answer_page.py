@@ -13,13 +13,13 @@ import pandas as pd
 from cycseq.answer.check import SURE
 from cycseq.answer.predict import Answer
 from cycseq.answer.words import cannot_tell, how_well, kinds_in_words, rests_on
-from cycseq.io.files import text_of_path, whole
+from cycseq.io.files import atomic_write, text_of_path
 from cycseq.io.hdf5 import write_h5ad
 from cycseq.models import describe
 from cycseq.run.record import environment
 from cycseq.show.interpretation.pathways import GeneSets
 from cycseq.show.report.page import render
-from cycseq.split.plan import in_words
+from cycseq.split.plan import join_names
 
 GENES, CELLS, PAGE, RECORD = "genes.csv", "cells.h5ad", "answer.html", "answer.json"
 
@@ -61,7 +61,7 @@ def write_answer(
     folder = Path(folder)
     record = _record(answer, data_path, command)
     page = render("answer.html", answer_page(answer, record, gene_sets or {}))
-    with whole(folder, overwrite=overwrite) as part:
+    with atomic_write(folder, overwrite=overwrite) as part:
         part.mkdir()
         answer.genes.to_csv(part / GENES, index=False, float_format="%.5g")
         if answer.cells is not None:
@@ -122,7 +122,7 @@ def _in_short(context: str, perturbation: str, genes: pd.DataFrame) -> str:
     if sure.empty:
         return f"{context}:{perturbation}: no gene's direction is sure (lfsr at most {SURE})."
     parts = [
-        f"{len(part):,} {word} ({in_words(list(part['gene'].head(8)), 8)})"
+        f"{len(part):,} {word} ({join_names(list(part['gene'].head(8)), 8)})"
         for part, word in ((up, "up"), (down, "down"))
         if len(part)
     ]

@@ -92,7 +92,7 @@ def draw_targets(
     return targets, [(int(first[i]), int(second[i])) for i in drawn]
 
 
-def added(one: np.ndarray, other: np.ndarray, _rng: np.random.Generator) -> np.ndarray:
+def add(one: np.ndarray, other: np.ndarray, _rng: np.random.Generator) -> np.ndarray:
     """Log fold changes of a double: the sum of its parts'."""
     return np.asarray(one + other)
 
@@ -103,7 +103,7 @@ def fixed_effects(
     basal: Basal,
     rng: np.random.Generator,
     *,
-    combine: Combine = added,
+    combine: Combine = add,
     facts: dict[str, list[float]] | None = None,
 ) -> Biology:
     """A world of contexts with fixed effects.

@@ -26,9 +26,9 @@ from cycseq.formats.readers.base import FileContents, as_read_error, first_line,
 from cycseq.formats.readers.cell_labels import with_labels
 from cycseq.formats.readers.table_mistakes import MISSING
 from cycseq.formats.settings import ReadSettings
-from cycseq.io.files import existing_file
+from cycseq.io.files import require_file
 from cycseq.io.parquet import read_parquet
-from cycseq.io.untrusted import opened
+from cycseq.io.untrusted import open_unpacked
 
 PARQUET, GCT, GCTX = ".parquet", ".gct", ".gctx"
 
@@ -55,7 +55,7 @@ def load_table(path: Path, settings: ReadSettings) -> EffectTable:
     DataError
         If a value is not a number, or a gene stands twice in a condition.
     """
-    name, existing = without_gz(path), existing_file(path)
+    name, existing = without_gz(path), require_file(path)
     if name.endswith(GCTX):
         msg = f"{path} is GCTX, which no maintained Python package reads: turn it into GCT (cmapR's write_gct, or cmapPy's gctx2gct)."
         raise FileError(msg)
@@ -108,7 +108,7 @@ def _header(path: Path) -> list[str]:
 
 
 def _first_rows(path: Path, sep: str, n: int) -> list[list[str]]:
-    with as_read_error(path, "a text table"), opened(path) as lines:
+    with as_read_error(path, "a text table"), open_unpacked(path) as lines:
         return list(islice(csv.reader((line.decode("utf-8-sig") for line in lines), delimiter=sep), n))
 
 

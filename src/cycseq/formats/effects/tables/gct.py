@@ -10,7 +10,7 @@ import pandas as pd
 
 from cycseq.errors import FileError
 from cycseq.formats.readers.base import read_csv
-from cycseq.io.untrusted import check_unpacked, opened
+from cycseq.io.untrusted import check_unpacked, open_unpacked
 
 MISSING = ("-666", "-666.0", "na", "")
 """What GCT files write where a label or a value is missing, besides what pandas knows."""
@@ -26,7 +26,7 @@ def read_gct(path: Path) -> ad.AnnData:
     FileError
         If the file is not a GCT, or its size is not what it says.
     """
-    with opened(path) as lines:
+    with open_unpacked(path) as lines:
         version, counts = (lines.readline().decode("utf-8", "replace").strip() for _ in range(2))
     sizes = [int(n) if n.isdigit() else -1 for n in counts.split()] + ([1, 0] if version == "#1.2" else [])
     if version not in {"#1.2", "#1.3"} or len(sizes) != 4 or min(sizes) < 0:

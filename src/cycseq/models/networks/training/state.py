@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from cycseq.errors import ModelError
-from cycseq.io.files import whole
+from cycseq.io.files import atomic_write
 from cycseq.io.untrusted import check_members
 
 
@@ -44,7 +44,7 @@ def save_state(folder: Path, state: State, identity: str) -> None:
     """Write the transient state of a training, whole or not at all."""
     content = BytesIO()  # as torch itself does not say of a file that could not be written why
     torch.save({"identity": identity, **vars(state)}, content)
-    with whole(folder / "last.ckpt", overwrite=True) as part:
+    with atomic_write(folder / "last.ckpt", overwrite=True) as part:
         part.write_bytes(content.getbuffer())
 
 
@@ -84,7 +84,7 @@ def load_state(folder: Path, identity: str) -> State:
 
 def write_history(path: Path, history: list[dict[str, float]]) -> None:
     """Losses by epoch as CSV."""
-    with whole(path, overwrite=True) as part, part.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(path, overwrite=True) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(history[0]))
         writer.writeheader()
         writer.writerows(history)
