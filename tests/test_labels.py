@@ -265,7 +265,7 @@ def test_guides_in_combinations_and_by_a_pattern() -> None:
     assert auto.obs["perturbation"].tolist() == ["control", "A+B", "B"]
     with pytest.raises(DataError, match=r"--guide-suffix auto fits none of the 2 perturbations \(KLF1, GATA1\)"):
         labels({"perturbation": ["control", "KLF1", "GATA1"]}, ObsKeys(guide_suffix="auto"))
-    with pytest.raises(SettingsError, match="no regular expression"):
+    with pytest.raises(SettingsError, match="not a regular expression"):
         labels(obs, ObsKeys(guide_suffix="_x("))
 
 

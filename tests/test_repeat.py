@@ -140,7 +140,7 @@ def test_without_its_data_nothing_is_repeated(lab: Path, tmp_path: Path, capsys:
     )
     code, said = repeated(f"{tmp_path}/run --overwrite", capsys)
     assert (code, "sim.h5ad has changed since" in said) == (BAD_INPUT, True)
-    assert "no run: it has no run.json" in repeated(f"{tmp_path}", capsys)[1]
+    assert "not a run: it has no run.json" in repeated(f"{tmp_path}", capsys)[1]
 
 
 def test_cells_of_ones_own_are_not_made_again(lab: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -159,7 +159,7 @@ def test_a_training_that_broke_keeps_its_last_good_state_and_says_so(
     assert run.model.learned.facts["epochs"] == 1
     predicted = run.predict(n_cells=5)
     assert np.isfinite(np.asarray(predicted.x)).all()
-    assert "no number any more" in predicted.provenance()["broken"]
+    assert "not a number any more" in predicted.provenance()["broken"]
     assert main(f"predict --run {tmp_path}/run --cells 5 --out {tmp_path}/p.h5ad".split()) == SUCCESS
     assert "the training of" in capsys.readouterr().out
     with pytest.raises(SettingsError, match="would break in the same step"):

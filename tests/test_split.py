@@ -185,7 +185,7 @@ def test_written_splits_are_read_again(tmp_path) -> None:
     [
         (lambda said: {**said, "format": 99}, "format 99, and this cycseq reads format 1"),
         (lambda said: {k: v for k, v in said.items() if k != "test"}, "test is missing"),
-        (lambda said: {**said, "test": ["ab"]}, "no list of conditions|damaged"),
+        (lambda said: {**said, "test": ["ab"]}, "not a list of conditions|damaged"),
         (lambda said: {**said, "test": [1]}, "damaged"),
         (lambda said: {**said, "hash": ["RRR"]}, "was altered"),
         (lambda said: {**said, "kind": "sideways"}, "no kind 'sideways'"),
