@@ -15,7 +15,7 @@ from cycseq.split.settings import SplitSettings
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
-    """Options."""
+    """Add the options of this command."""
     add_data_option(parser)
     parser.add_argument(
         "--out", required=True, type=Path, help="Folder of the tables and the report; an interrupted one is resumed."

@@ -35,7 +35,7 @@ def read_data(path: Path, options: Namespace) -> Data:
 
 
 def read_data_plainly(path: Path, options: Namespace) -> Data:
-    """As `read_data`, and nothing is said."""
+    """As `read_data`, without printing anything."""
     reading = reading_of(options)
     return _effects_as_they_are(path, options) if is_effects(path, reading) else _cells_as_they_are(path, options)
 
@@ -61,7 +61,7 @@ def read_cells(path: Path, options: Namespace) -> PerturbationData:
 
 
 def read_plainly(path: Path, options: Namespace) -> PerturbationData:
-    """As `read_cells`, and nothing is said."""
+    """As `read_cells`, without printing anything."""
     if is_effects(path):
         msg = f"{path} holds effects of whole conditions, and this command needs cells: give the cells that they were made of."
         raise DataError(msg)

@@ -8,13 +8,13 @@ from cycseq.commands.parser import Parser
 
 
 def add_data_option(parser: Parser) -> None:
-    """Add both."""
+    """Add `--data` and `--memory`."""
     parser.add_argument("--data", required=True, type=Path, help="Data that cycseq prepare wrote, or counts.")
     add_memory_option(parser)
 
 
 def add_memory_option(parser: Parser) -> None:
-    """Add `--memory` alone."""
+    """Add `--memory`."""
     parser.add_argument(
         "--memory",
         type=str | None,

@@ -19,7 +19,7 @@ SHOWN = 50
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
-    """Options."""
+    """Add the options of this command."""
     parser.add_argument(
         "--predicted", required=True, type=Path, help="Predicted cells: ours or another tool's, log1p or counts."
     )

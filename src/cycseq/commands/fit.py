@@ -12,7 +12,7 @@ from cycseq.commands.terminal import say
 
 
 def configure(parser: Parser, words: list[str]) -> None:
-    """Options."""
+    """Add the options of this command."""
     add_data_option(parser)
     parser.add_argument(
         "--split",

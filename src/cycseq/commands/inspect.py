@@ -11,7 +11,7 @@ from cycseq.formats.settings import ReadSettings
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
-    """Options."""
+    """Add the options of this command."""
     parser.add_argument(
         "file",
         type=Path,

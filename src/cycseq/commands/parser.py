@@ -41,7 +41,7 @@ class Parser:
         self.hints: dict[str, Any] = {}
         """The type of every option, by its name in Python."""
         self.defaults: dict[str, Any] = {}
-        """Of options that need not be given."""
+        """Defaults of optional options."""
         self._places: list[str] = []
         """The positional arguments."""
         self.add_argument("--config", type=list[str], help="YAML file with any of these options.")

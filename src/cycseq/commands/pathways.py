@@ -17,7 +17,7 @@ ALPHA = 0.05
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
-    """Options."""
+    """Add the options of this command."""
     parser.add_argument("--predicted", required=True, type=Path, help="Cells that cycseq predict wrote.")
     parser.add_argument(
         "--gmt", required=True, type=Path, help="Gene sets: a GMT file, named as the genes of the data."

@@ -20,7 +20,7 @@ SURE = 0.05
 
 
 def configure(parser: Parser, words: list[str]) -> None:
-    """Options."""
+    """Add the options of this command."""
     parser.add_argument(
         "--data",
         type=Path | None,

@@ -13,7 +13,7 @@ from cycseq.preparation.settings import Response
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
-    """Options."""
+    """Add the options of this command."""
     parser.add_argument(
         "files",
         nargs="+",

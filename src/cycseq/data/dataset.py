@@ -253,7 +253,7 @@ class PerturbationData:
 
     @cached_property
     def _fingerprint(self) -> str:
-        """Of stored values, which nobody changes in place, and which take a pass over the file."""
+        """The hash of stored values, kept because it takes a pass over the file, and nobody changes them in place."""
         return self._hashed()
 
     def _hashed(self) -> str:
@@ -269,7 +269,7 @@ class PerturbationData:
         return read_provenance(self.adata)
 
     def require_controls(self) -> Self:
-        """Itself, if every context has control cells; raises `DataError` otherwise, naming the context.
+        """The same data; raises `DataError` if a context has no control cells.
 
         Predicted cells have none, so validation accepts data without control cells; preparing and splitting ask.
         """
@@ -284,7 +284,7 @@ class PerturbationData:
         return self
 
     def require(self, scale: str, what: str) -> Self:
-        """Itself, if on this scale; raises `DataError` otherwise, saying how to get there."""
+        """The same data; raises `DataError` if they are on another scale, and says how to convert them."""
         if self.scale != scale:
             cure = "run cycseq prepare first" if scale == "log1p" else f"give it {scale}"
             msg = f"{what} needs {scale} values, but the data are {self.scale}: {cure}."

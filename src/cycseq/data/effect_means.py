@@ -48,7 +48,7 @@ def mean_responses(train: Effects) -> dict[Series, Float[np.ndarray, "genes"]]:
 
 
 def mean_response_of(means: Mapping[Series, Any], condition: Condition) -> Any:
-    """Of `mean_responses`, the narrowest mean that says something of a condition: its dose and time, its context, or all."""
+    """The narrowest of `mean_responses` that covers a condition: that of its dose and time, of its context, or of all."""
     keys = ((condition.context, condition.dose, condition.time), (condition.context, None, None), ("", None, None))
     return next(means[key] for key in keys if key in means)
 

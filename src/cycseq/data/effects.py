@@ -260,7 +260,7 @@ class Effects:
         return [int(i) for i in self.adata.var_names.get_indexer(list(condition.parts)) if i >= 0]
 
     def require_magnitude(self, what: str) -> Self:
-        """Itself, if twice the value is twice the effect; raises `DataError` for z-scores and ranks."""
+        """The same effects; raises `DataError` for z-scores and ranks, where twice the value is not twice the effect."""
         if self.scale not in WITH_MAGNITUDE:
             msg = (
                 f"{what} needs effects with a magnitude, but these are {self.scale} values: give differences of log1p means "

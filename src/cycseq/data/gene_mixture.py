@@ -81,7 +81,7 @@ class GeneMixture:
         return quantile
 
     def probabilities(self, threshold: float) -> SignProbabilities:
-        """Of sign and size; a response beyond `threshold`, up or down, is large."""
+        """Probabilities of sign and size; a response beyond `threshold`, up or down, is large."""
         down = np.clip(self.cdf(0.0), 0.0, 1.0)
         beyond = np.clip(self.cdf(-threshold) + 1.0 - self.cdf(threshold), 0.0, 1.0)
         return SignProbabilities(1.0 - down, down, np.minimum(down, 1.0 - down), beyond)

@@ -23,7 +23,7 @@ WEAK = (
 )
 """Forms that symbols have as well (Rag1, NKX2-1): a gene of the data must stand before them."""
 MIN_GENES = 2
-"""So many genes must have several guides for ``KLF1_1`` to be one where the data lack the perturbed genes."""
+"""Where the data lack the perturbed genes, ``KLF1_1`` counts as a guide if at least this many genes have several."""
 
 
 def find_guides(labels: Iterable[str], genes: Collection[str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What the labels in users' files mean: which columns hold them, and which cells are controls."""
+"""Find the labels in users' files: which columns hold them, and which cells are controls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which logarithm of what the values of a file are, told from the values, and the way to ln(1 + counts per 10,000).
+"""Recognise the logarithm and the total of normalised values, and convert them to ln(1 + counts per 10,000).
 
 Counts c of a cell, normalised to T counts in all, are u = c T / N, and the values are log(1 + u) with some base. Two things
 tell base and T: the u of a cell sum to T where all genes are there; and where genes are missing, the u of a cell are whole
@@ -23,9 +23,9 @@ from cycseq.matrix.blocks import blocks
 Values = Float[np.ndarray, " *values"]
 Rows = Int[np.ndarray, " rows"]
 SAMPLE, SHOWN = 2400, 240
-"""Cells that are looked at; and those of them whose values are: the ones with most for steps, some of all for sums."""
+"""Cells that are sampled, and how many of these are examined: those with most values for steps, any for sums."""
 FEWEST = 10
-"""So few cells tell nothing."""
+"""With fewer cells nothing can be concluded."""
 EVEN = 1e-3
 """Sums of cells are the same where their range (5th to 95th percentile) is at most this share of the median."""
 NEARLY_EVEN = 0.02
@@ -35,7 +35,7 @@ NEAR = 0.05
 WHOLE = 0.02
 """How far from a whole number a ratio of single-precision values may lie."""
 MOST = 0.8
-"""Share of the cells that must show whole multiples, or whole depths."""
+"""Share of the cells that must have whole multiples, or whole depths."""
 FEW = 0.5
 """Where fewer cells have whole depths for 10,000, their total is another."""
 TOTALS = (1.0, 1e2, 1e3, TARGET_SUM, 1e5, 1e6)

@@ -1,4 +1,4 @@
-"""What cycseq writes of its own data sets into `uns`, and whether their values are still those that it wrote.
+"""The mark that cycseq writes into `uns`, and whether the values are still those that it wrote.
 
 The mark carries a sample of the values: the largest of each of some cells, with the names of cell and gene. It costs a
 few rows however large the file is, and survives when cells or genes are left out.

@@ -19,12 +19,12 @@ CONDITIONS = "posterior_conditions"
 THRESHOLD = "posterior_threshold"
 """`uns` key: from which size on, in log1p units, a response is large."""
 LEVEL = 0.9
-"""Of the intervals of a table."""
+"""Coverage of the intervals in a table."""
 COLUMNS = (
     "context", "perturbation", "gene", "effect", "sd", "lower", "upper",
     "probability_up", "probability_down", "lfsr", "probability_beyond", "informative",
 )  # fmt: skip
-"""Of a table of genes."""
+"""Columns of a table of genes."""
 
 OfConditions = Float[np.ndarray, "conditions genes"]
 

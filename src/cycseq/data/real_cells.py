@@ -8,7 +8,7 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.matrix.arrays import take, to_dense
 
 MAX_CONDITIONS, MAX_CELLS = 50, 20
-"""Conditions that are looked at, evenly spaced, and predicted cells of each."""
+"""Conditions that are examined, evenly spaced, and predicted cells of each."""
 MIN_VALUES = 20
 """Cells with fewer values other than zero may agree by chance; those of one name do not."""
 MOSTLY = 0.5
@@ -36,7 +36,7 @@ def conditions_of_real_cells(predicted: PerturbationData, real: PerturbationData
 def _share(
     predicted: PerturbationData, real: PerturbationData, condition: Condition, ours: np.ndarray, theirs: np.ndarray
 ) -> float:
-    """Of the predicted cells of a condition that are looked at, how many are real ones."""
+    """Share of the examined predicted cells of a condition that are real ones."""
     rows, others = predicted.rows(condition)[:MAX_CELLS], real.rows(condition)
     cells = np.ascontiguousarray(to_dense(take(predicted.x, rows))[:, ours])
     names = {values.tobytes(): set[str]() for values in cells}

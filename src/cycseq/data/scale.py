@@ -1,4 +1,4 @@
-"""Counts or log1p: decided once, from all values, and said ever after."""
+"""Counts or log1p: decided once, from all values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file's values are: what the user said held against what the values show, and what becomes of them."""
+"""The scale of a file's values: what the user says, checked against what the values show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is done with all values of a data set, in memory or stored: hashed, counted in bytes, written, brought into memory."""
+"""Hash, measure, write and load all values of a data set, in memory or on the disk."""
 
 from __future__ import annotations
 

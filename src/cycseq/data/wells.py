@@ -1,4 +1,4 @@
-"""What conditions of several contexts were measured in together: their likeness may be that of a well, a plate or a batch."""
+"""Conditions of several contexts that were measured together: they may be alike because of a well, a plate or a batch."""
 
 from __future__ import annotations
 

@@ -28,6 +28,6 @@ def refuse_special(path: Path) -> Path:
     except (OSError, ValueError):  # whoever reads it says what is wrong
         return path
     if kind is not None:
-        msg = f"{path} is {kind}, of which the end cannot be known: write what it gives into a file, and name that."
+        msg = f"{path} is {kind}, which may never end: write its contents to a file, and give that."
         raise FileError(msg)
     return path

@@ -1,4 +1,4 @@
-"""What others wrote: how far a file may unpack, JSON and YAML of any kind, and commands in records."""
+"""Untrusted files: how far a file may unpack, JSON and YAML of any kind, and commands in records."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def check_unpacked(path: Path, n_bytes: int, packed: int | None = None) -> None:
     packed = path.stat().st_size if packed is None else packed
     if n_bytes > max_bytes(packed):
         msg = (
-            f"{path} has {packed:,} bytes but unpacks to {n_bytes:,} or more, beyond what is safe to read unasked. If you "
+            f"{path} has {packed:,} bytes but unpacks to {n_bytes:,} or more, more than is safe to read without being asked. If you "
             f"trust it, set {UNPACK}=none before the command."
         )
         raise FileError(msg)

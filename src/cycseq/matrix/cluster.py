@@ -26,13 +26,13 @@ from typing import Any
 from cycseq.errors import MissingPackageError, SettingsError, check_at_least
 
 LOCAL = "local"
-"""The word for worker processes of this machine."""
+"""Stands for worker processes on this machine."""
 SECONDS = 5
-"""So long a scheduler may take to answer."""
+"""Time in which a scheduler must answer."""
 SECONDS_FOR_WORKERS = 30
-"""So long it may take to have a worker: they may just be starting."""
+"""Time in which a worker must be there: workers may just be starting."""
 SAME_EVERYWHERE = ("cycseq", "anndata", "numpy", "pandas", "scipy", "scikit-learn", "torch")
-"""What results depend on: workers with another version of these are refused, as are those that lack what is here."""
+"""Packages that results depend on: workers without them, or with another version, are refused."""
 
 
 @contextmanager

@@ -30,7 +30,7 @@ class Responses:
     control_mean: dict[str, Profile]
     """Mean of the control cells of every context that has them, all batches together."""
     moments: GroupMoments | None = None
-    """Of the cells of every condition."""
+    """Mean and variance of the cells of every condition."""
     control_variance: dict[str, Profile] = field(default_factory=dict)
     """Variance of the control cells of every context; NaN for a single one."""
 

@@ -15,18 +15,18 @@ from cycseq.matrix.arrays import Profile, rows_read_fast, to_dense
 from cycseq.preparation.prepare import as_log1p
 
 CELLS = 400
-"""Cells of each side that are looked at."""
+"""Cells of each side that are compared."""
 MIN_GENES = 20
 VARIED = 0.25
 """Where the means of genes vary by a smaller share of their mean, a change of scale looks like any shift of all genes."""
 FACTORS = np.geomspace(1e-3, 1e3, 61)
-"""Totals, as multiples of that of the real cells, that the predicted ones may have."""
+"""Totals that the predicted cells may have, as multiples of the total of the real ones."""
 ALIKE = (1 / 3, 3.0)
-"""Factors that a response, or a poor model, makes as well."""
+"""Factors that a response or a poor model can also produce."""
 EXPLAINED = 3.0
-"""So many times nearer to the predicted means must the real ones come by a change of scale."""
+"""A change of scale must bring the real means this many times closer to the predicted ones."""
 CLOSE = 0.15
-"""And so near, as a share of the predicted means."""
+"""And at least this close, as a share of the predicted means."""
 
 
 def target_sum(data: PerturbationData) -> float | None:

@@ -27,7 +27,7 @@ SIGNIFICANT = 0.05
 STRATA = ("all genes", "responding genes", "true response", "true response, responding genes")
 """What `coverage_by_stratum` tells apart; the last two where the truth is known."""
 BINS = np.linspace(0.0, 1.0, 11)
-"""Of stated probabilities."""
+"""Edges of the bins of stated probabilities."""
 MIN_IN_BIN = 50
 """Genes of conditions below which the frequency in a bin is not told."""
 THRESHOLD, THRESHOLD_OF_SCORES = 0.1, 1.0

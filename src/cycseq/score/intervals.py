@@ -55,9 +55,9 @@ class _Spread:
 
     variance: Row
     degrees: Row
-    """Of freedom (Satterthwaite)."""
+    """Degrees of freedom (Satterthwaite)."""
     skewness: Row
-    """Of the mean: sum of cubes of the clusters' contributions over the variance to the power 3/2."""
+    """Skewness of the mean: sum of cubes of the clusters' contributions over the variance to the power 3/2."""
 
 
 def intervals(values: Values, contexts: np.ndarray, perturbations: np.ndarray) -> Intervals:

@@ -24,7 +24,7 @@ from cycseq.score.settings import EvaluateSettings
 from cycseq.split.controls import MIN_CONTROLS
 
 CONTROLS_PER_CELL = 10
-"""So many times `max_cells` control cells are drawn at most, for principal components and tests."""
+"""At most this many times `max_cells` control cells are drawn, for principal components and tests."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def effect_reference(
 
 
 def shared_controls(contexts: Sequence[str]) -> str:
-    """What is said where prediction and reality are compared with the same control cells."""
+    """The note where prediction and reality are compared with the same control cells."""
     named = ", ".join(contexts[:5]) + (f" and {len(contexts) - 5} more" if len(contexts) > 5 else "")
     return f"controls are shared in {named}: predicted and real responses are taken against the same control cells, so that noise of their mean counts as response"
 

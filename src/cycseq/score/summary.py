@@ -157,9 +157,9 @@ class _Group:
     metrics: list[str]
     models: list[str]
     contexts: np.ndarray
-    """Of every condition."""
+    """Context of every condition."""
     perturbations: np.ndarray
-    """Of every condition."""
+    """Perturbation of every condition."""
     values: Float[np.ndarray, "metrics conditions models"]
     """Averaged over seeds and splits; NaN where undefined or absent."""
     undefined: Bool[np.ndarray, "metrics conditions models"]
@@ -168,7 +168,7 @@ class _Group:
     """Standard deviation over seeds of the mean over conditions."""
 
     def intervals(self, values: Values) -> Intervals:
-        """Of columns with a row for each condition."""
+        """Intervals of the means of columns with a row for each condition."""
         return intervals(values, self.contexts, self.perturbations)
 
 

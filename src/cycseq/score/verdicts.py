@@ -67,7 +67,7 @@ class Standing:
     indistinguishable: tuple[str, ...]
     worse: tuple[str, ...]
     untested: tuple[str, ...]
-    """Those with too few conditions in common."""
+    """Baselines with too few conditions in common."""
 
     @property
     def beats_every_baseline(self) -> bool:
@@ -187,7 +187,7 @@ def _bars_of_metrics(summary: pd.DataFrame, *, calibrated: bool) -> dict[str, Ba
 
 
 def _wrong_targets(rows: pd.DataFrame) -> dict[tuple[str, str], str]:
-    """Of model and metric: the interval's verdict on the model beside its predictions for the wrong perturbation."""
+    """By model and metric, the interval's verdict on the model beside its predictions for the wrong perturbation."""
     shuffled = rows[(rows["baseline"] == rows["model"] + WRONG_TARGET) & (rows["n_conditions"] > 0)]
     keys = zip(shuffled["model"].astype(str), shuffled["metric"].astype(str), strict=True)
     return dict(zip(keys, shuffled["verdict"].astype(str), strict=True))

@@ -156,7 +156,7 @@ class _CellBlock:
     """Successive cells of a context, in which controls come first."""
 
     first: int
-    """Which of the context's cells is the first of them."""
+    """Number of the first of these cells among those of the context."""
 
     counts: sp.csr_matrix
     pairs: sp.csr_matrix

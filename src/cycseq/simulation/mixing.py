@@ -63,7 +63,7 @@ class LogNormal:
         return np.exp(values, out=values)
 
     def share_above_zero(self, rate: np.ndarray) -> np.ndarray:
-        """By quadrature over quantiles."""
+        """1 - E[exp(-rate G)], by quadrature over quantiles."""
         return _integrated(rate, np.exp(self._sd * ndtri(QUANTILES) - self._sd**2 / 2))
 
     @property
@@ -92,7 +92,7 @@ class Beta:
         return on
 
     def share_above_zero(self, rate: np.ndarray) -> np.ndarray:
-        """By quadrature over quantiles."""
+        """1 - E[exp(-rate G)], by quadrature over quantiles."""
         a = 0.5 / self.dispersion
         return _integrated(rate, betaincinv(a, a + 1.0, QUANTILES) * (2 * a + 1) / a)
 

@@ -34,7 +34,7 @@ WORLDS: dict[World, dict[str, float | Counts]] = {
 """The settings that each world stands for. Those with `shared` follow our own law, a gene regulatory network; each of the
 others is a law of its own (`worlds`)."""
 USUAL: dict[str, float | Counts] = {"long_tail_contexts": 0, "doubles": 0, "counts": "negative-binomial"}
-"""Of what a world says nothing of."""
+"""Settings where a world does not set them."""
 OF_NETWORKS = ("shared", "interaction", "overexpression", "common")
 """Settings that make sense for our own law alone."""
 CONTROLS_PER_CONDITION = 10
@@ -109,7 +109,7 @@ class SimulateSettings:
 
     @property
     def pairs(self) -> int:
-        """Of single perturbations: so many doubles there can be."""
+        """How many pairs of single perturbations there are: the largest number of doubles."""
         return self.perturbations * (self.perturbations - 1) // 2
 
     @property

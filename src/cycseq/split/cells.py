@@ -14,7 +14,7 @@ from cycseq.split.plan import Plan
 from cycseq.split.settings import SplitSettings
 
 SHARE = 0.15
-"""Of the cells for test, and as many for validation: the published 70/15/15 of seed 2."""
+"""Share of the cells that are tested, and share that validates: the published 70/15/15."""
 
 
 def random_cells(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:

@@ -195,7 +195,7 @@ def _some(inside: tuple[Condition, ...], options: list[str], n: int) -> list[str
 
 
 def _k_conditions(inside: tuple[Condition, ...], k: int, seed: int, context: str) -> Assignment:
-    """All but k held out; of the k, those that contain a held one are touched. With too few, `SplitError`."""
+    """All but k conditions are held out; those of the k that contain a held-out one are touched. Raises `SplitError` where there are too few."""
     if k >= len(inside):
         msg = (
             f"{context} has {count_of(len(inside), 'perturbed condition')}: if k = {k} of them stay, none is left to test. "

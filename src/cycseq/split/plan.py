@@ -32,7 +32,7 @@ class Assignment:
     """Conditions by what the holding out of some perturbations means for them."""
 
     held: tuple[Condition, ...]
-    """Those held out."""
+    """Conditions that are held out."""
     touched: tuple[Condition, ...]
     """Combinations that contain what is held out, and so would give it away."""
     rest: tuple[Condition, ...]

@@ -15,7 +15,7 @@ CONTEXTS = {
     "ifn\N{GREEK SMALL LETTER GAMMA}": "melanoma_IFNg",
     "co-culture": "melanoma_co-culture",
 }
-"""Of Frangieh's cells, by obs `condition` in lower case."""
+"""Contexts of Frangieh's cells, by obs `condition` in lower case."""
 NO_GENE = r"(?i)^(?:NO_SITE|ONE_NON-GENE_SITE|ONE_INTERGENIC_SITE|non-targeting|control)"
 NO_GUIDE = {"", "nan", "none", "na"}
 GUIDE = r"[^_*]+_[^_]+_[+-]_.+_\d+"

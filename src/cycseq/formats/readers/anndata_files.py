@@ -25,7 +25,7 @@ from cycseq.matrix.arrays import Matrix, in_memory, max_rows
 
 
 def fits_h5(path: Path) -> bool:
-    """By name; a file `.h5` by what is in it."""
+    """Whether it is an h5ad by its name, or a `.h5` file by its contents."""
     if path.suffix == ".h5" and path.is_file() and h5py.is_hdf5(path):
         with as_read_error(path, "h5ad"), h5py.File(path) as file:
             return holds(file, "obs", "var")
@@ -33,7 +33,7 @@ def fits_h5(path: Path) -> bool:
 
 
 def fits_zarr(path: Path) -> bool:
-    """By name or by zarr's own files in the folder."""
+    """Whether it is a zarr store, by its name or by the files in the folder."""
     return path.suffix == ".zarr" or any((path / name).exists() for name in (".zgroup", "zarr.json"))
 
 

@@ -23,7 +23,7 @@ CELL_NAMES = ("cells", "obs_names", "barcodes")
 
 
 def fits(path: Path) -> bool:
-    """By name."""
+    """Whether the name of the file says so."""
     return path.suffix in {".npy", ".npz"}
 
 

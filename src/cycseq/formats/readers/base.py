@@ -33,7 +33,7 @@ CELL_NAMES = (
 """Header of the column that names the cells, in lower case; pandas' own for a column without one is the first."""
 BARCODE = re.compile(r"[ACGT]{8,}([-.]\d+)?")
 MAX_COLUMNS = 2_000_000
-"""Of a table; each costs a kilobyte while it is read."""
+"""Columns that a table may have; each costs a kilobyte while it is read."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class FileContents:
     adata: ad.AnnData
     """Cells x genes."""
     format: str = ""
-    """In words, for people."""
+    """Name of the format, for people."""
     notes: tuple[str, ...] = ()
     """What the reader inferred, in sentences to print."""
     layers: tuple[str, ...] = ()

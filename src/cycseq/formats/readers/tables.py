@@ -35,7 +35,7 @@ SPARSE_BELOW = 0.4
 
 
 def fits(path: Path) -> bool:
-    """By name."""
+    """Whether the name of the file says so."""
     return without_gz(path).endswith(ENDINGS)
 
 
@@ -114,7 +114,7 @@ def _named_unlike_genes(columns: list[str], labels: set[str], texts: set[str]) -
 
 
 def _share_of_numbers(values: pd.Series) -> float:
-    """Of the values that are there; what a spreadsheet made of a number counts as one."""
+    """Share of numbers among the values present; what a spreadsheet makes of a number counts as one."""
     there = values.dropna()
     return float(there.astype(str).str.fullmatch(MEANT_AS_NUMBER).mean()) if len(there) else 0.0
 

@@ -35,7 +35,7 @@ class Layout:
     name: str
     """As typed on the command line."""
     tool: str
-    """As it stands in sentences."""
+    """Its name in sentences."""
     what: str
     """What is written, in one line."""
     write: Callable[[PerturbationData, PerturbationData | None, Path], tuple[str, ...]]

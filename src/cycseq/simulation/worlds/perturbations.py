@@ -12,7 +12,7 @@ from cycseq.simulation.settings import SimulateSettings
 from cycseq.simulation.worlds.base import draw_basal, draw_effects, fixed_effects, generator
 
 DEGREES = 2.0
-"""Of freedom: Student's t has no variance."""
+"""Degrees of freedom of Student's t, which then has no variance."""
 SCALE, LARGEST_CHANGE = 0.06, 4.0
 """Scale of log fold changes, and what none exceeds."""
 STRENGTH_SPREAD = 1.0
