@@ -284,7 +284,7 @@ def test_two_columns_alike_are_asked_for(one: str, other: str) -> None:
     obs = {one: ["control", "A", "B"], other: ["control", "A", "A"]}
     assert labels({one: obs[one], other: obs[one]}).obs["perturbation"].tolist() == ["control", "A", "B"]
     options = f"--perturbation-key {one} or --perturbation-key {other}"
-    with pytest.raises(DataError, match=f"{one!r} and {other!r}, and they differ. Say {options}"):
+    with pytest.raises(DataError, match=f"{one!r} and {other!r}, and they differ. Use {options}"):
         labels(obs)
     for column in (one, other):
         assert labels(obs, ObsKeys(perturbation=column)).obs["perturbation"].tolist() == obs[column]
