@@ -18,7 +18,7 @@ from cycseq.benchmarking.benchmark import benchmark
 from cycseq.benchmarking.settings import BenchmarkSettings
 from cycseq.benchmarking.tables import open_benchmark
 from cycseq.cli import main
-from cycseq.commands.figure import write_plot
+from cycseq.commands.options import write_plot
 from cycseq.commands.terminal import say
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import CycseqError, DataError, FileError

@@ -8,7 +8,7 @@ from cycseq.answer.check import SURE
 from cycseq.answer.predict import predict
 from cycseq.answer.words import summary
 from cycseq.commands.cells import read_controls, read_data
-from cycseq.commands.model_option import short_name
+from cycseq.commands.options import short_name
 from cycseq.commands.parser import settings_of
 from cycseq.commands.terminal import say
 from cycseq.data.effects import Effects

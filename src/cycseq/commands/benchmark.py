@@ -6,7 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from cycseq.benchmarking.settings import BenchmarkSettings
-from cycseq.commands.data_option import add_data_option
+from cycseq.commands.options import add_data_option
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say
 from cycseq.errors import ModelError

@@ -5,8 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from pathlib import Path
 
-from cycseq.commands.data_option import add_data_option
-from cycseq.commands.model_option import add_model_option, short_name
+from cycseq.commands.options import add_data_option, add_model_option, short_name
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from pathlib import Path
 
-from cycseq.commands.figure import add_plot_option, check_plot, write_plot
+from cycseq.commands.options import add_plot_option, check_plot, write_plot
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say, table
 from cycseq.io.files import check_output, write_text

@@ -6,7 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Literal
 
-from cycseq.commands.model_option import add_model_option
+from cycseq.commands.options import add_model_option
 from cycseq.commands.parser import Parser
 from cycseq.commands.terminal import say
 from cycseq.errors import SettingsError

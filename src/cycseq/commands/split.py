@@ -6,7 +6,7 @@ from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
-from cycseq.commands.data_option import add_data_option
+from cycseq.commands.options import add_data_option
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say, table
 from cycseq.errors import SplitError

@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from cycseq.benchmarking.tuning.settings import TuneSettings
-from cycseq.commands.data_option import add_data_option
+from cycseq.commands.options import add_data_option
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say, table
 

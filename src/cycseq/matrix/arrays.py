@@ -16,6 +16,7 @@ from cycseq.matrix.stored import (
     largest_block,
     load_stored,
     map_stored,
+    shuffled_by_block,
     stored_like,
     take_stored,
 )
@@ -120,3 +121,10 @@ def store_alike(matrices: Sequence[Matrix]) -> list[Matrix]:
     if like is None:
         return list(matrices)
     return [x if isinstance(x, StoredMatrix) else stored_like(x, like) for x in matrices]
+
+
+def shuffle_rows(x: Matrix, rows: Codes, window: int, rng: np.random.Generator) -> Codes:
+    """The rows in random order; of a stored matrix, so that only a window of blocks is read at a time."""
+    if isinstance(x, StoredMatrix):
+        return shuffled_by_block(x, rows, window, rng)
+    return rows[rng.permutation(len(rows))]

@@ -112,7 +112,7 @@ class BlockCache:
         How many blocks stay in memory from one call to the next.
     """
 
-    def __init__(self, x: StoredMatrix, n_blocks: int) -> None:
+    def __init__(self, x: Any, n_blocks: int) -> None:
         self.x, self.n_blocks, self.ends = x, n_blocks, block_ends(x)
         self._blocks = x.to_delayed().ravel()
         self._kept: dict[int, Any] = {}

@@ -21,8 +21,8 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.scale import TARGET_SUM
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import DataError
-from cycseq.matrix.arrays import Codes, InMemory, Matrix, take_parts
-from cycseq.matrix.stored import BlockCache, StoredMatrix, shuffled_by_block
+from cycseq.matrix.arrays import Codes, InMemory, Matrix, in_memory, load, shuffle_rows, take_parts
+from cycseq.matrix.stored import BlockCache
 from cycseq.models.networks.blocks.batch import OPEN, Batch, Sizes, aligned
 
 DENSE_BYTES = 2 << 30
@@ -110,8 +110,8 @@ def encoded(data: PerturbationData, vocabulary: Vocabulary) -> Encoded:
     order = np.argsort(group, kind="stable")
     n_controls = np.bincount(group, minlength=pooled + int(own_context.max()) + 1)
     controls, first = np.concatenate([control, control])[order], np.concatenate([[0], np.cumsum(n_controls)[:-1]])
-    x = data.x if isinstance(data.x, StoredMatrix) else _dense_if_small(data.x)
-    if isinstance(x, StoredMatrix):
+    x = _dense_if_small(load(data.x)) if in_memory(data.x) else data.x
+    if not in_memory(x):
         pools = [_pool(controls[start : start + n]) for start, n in zip(first, n_controls, strict=True)]
         n_controls = np.array([len(pool) for pool in pools])
         first = np.concatenate([[0], np.cumsum(n_controls)[:-1]])
@@ -121,7 +121,7 @@ def encoded(data: PerturbationData, vocabulary: Vocabulary) -> Encoded:
     total = obs["total_counts"].to_numpy(np.float32) if "total_counts" in obs else np.full(len(obs), TARGET_SUM)
     return Encoded(
         x=x,
-        blocks=BlockCache(x, WINDOW) if isinstance(x, StoredMatrix) else None,
+        blocks=None if in_memory(x) else BlockCache(x, WINDOW),
         parts=of_condition[data.condition_codes],
         context=context,
         batch=batch,
@@ -172,11 +172,7 @@ class Feeder:
         """The rows in the order of the epoch; the last one asked for is remembered."""
         if self._orders.get("epoch") != epoch:
             x, rng = self.cells.x, np.random.default_rng([self.seed, 1, epoch])
-            if isinstance(x, StoredMatrix):
-                rows = shuffled_by_block(x, self.rows, WINDOW, rng)
-            else:
-                rows = self.rows[rng.permutation(len(self.rows))]
-            self._orders.update(epoch=epoch, rows=rows)
+            self._orders.update(epoch=epoch, rows=shuffle_rows(x, self.rows, WINDOW, rng))
         order: Codes = self._orders["rows"]
         return order
 
