@@ -47,3 +47,13 @@ def test_slopes_are_of_logarithms(stages):
 
     costs = [Cost("s", "cells", size, 1e-6 * size**2) for size in (10, 100, 1000)]
     assert math.isclose(slopes(costs)["s", "cells"], 2.0)
+
+
+def test_the_history_holds_the_figures_of_this_version(stages):
+    import json
+
+    import history
+
+    kept = json.loads(history.HISTORY.read_text(encoding="utf-8"))
+    assert kept[history.current_version()] == history.measured(), "run python benchmarks/history.py --record"
+    assert "SLOWER" in history.changes({"a": {"cpu_s": 1.0}}, {"a": {"cpu_s": 1.5}})[0]
