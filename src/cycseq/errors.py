@@ -75,9 +75,9 @@ def check_at_least(least: float, *, most: float = math.inf, option: str = "--", 
     """
     for name, value in values.items():
         if value is not None and not least <= value <= most:
-            wanted = f"be {least} or more" if most == math.inf else f"lie between {least} and {most}"
+            range_text = f"be {least} or more" if most == math.inf else f"lie between {least} and {most}"
             shown = option + (name.replace("_", "-") if option == "--" else name)
-            msg = f"{shown} is {value}, which makes no sense: it must {wanted}."
+            msg = f"{shown} is {value}, which makes no sense: it must {range_text}."
             raise SettingsError(msg)
 
 

@@ -51,11 +51,11 @@ def run(options: Namespace) -> None:
         overwrite=options.overwrite,
     )
     for split, rows in result.summary.groupby("split", sort=False):
-        judged = Judged.of(result, str(split))
-        title = f"{split}: means over test conditions (summary.csv has intervals, {about(judged.table)})"
-        shown = with_coverage(rows[~rows["model"].str.endswith(WRONG_TARGET)])
-        headline(shown.rename(columns={"mean": "value"}), ["model"], title=title)
-        say([*judged.in_short(), *untelling(judged.table, of_effects=result.of_effects)])
+        judgement = Judged.of(result, str(split))
+        title = f"{split}: means over test conditions (summary.csv has intervals, {about(judgement.table)})"
+        rows_shown = with_coverage(rows[~rows["model"].str.endswith(WRONG_TARGET)])
+        headline(rows_shown.rename(columns={"mean": "value"}), ["model"], title=title)
+        say([*judgement.in_short(), *untelling(judgement.table, of_effects=result.of_effects)])
     if shared := sorted({context for split in result.record["splits"] for context in split["shared_controls"]}):
         say(f"note: {shared_controls(shared)}")
     say(

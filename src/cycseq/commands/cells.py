@@ -86,8 +86,8 @@ def read_controls(path: Path, options: Namespace) -> PerturbationData:
 
 def reading_of(options: Namespace) -> ReadSettings:
     """How files are to be read; of a command without these options, within the memory that was given and no more."""
-    named = hasattr(options, "context_key")
-    return settings_of(ReadSettings, options) if named else ReadSettings(memory=options.memory)
+    names = hasattr(options, "context_key")
+    return settings_of(ReadSettings, options) if names else ReadSettings(memory=options.memory)
 
 
 def _cells_as_they_are(path: Path, options: Namespace) -> PerturbationData:

@@ -49,25 +49,25 @@ def run(options: Namespace) -> None:
 
 def script(shell: Shell) -> str:
     """The script for a shell; names of files are completed where nothing else is known."""
-    values, named = [], []
+    values, option_cases = [], []
     for command in COMMANDS:
         hints = _hints(command)
         options = [name for name in hints if name.startswith("--")]
         for option in options:
             choices = _choices(command, option, hints[option])
             values += [_case(f"{command} {option}", choices)] if choices else []
-        named.append(_case(f"{command} -*", ["--help", *options], quoted=False))
+        option_cases.append(_case(f"{command} -*", ["--help", *options], quoted=False))
         positional = [
             choice for name in hints if name not in options for choice in _choices(command, name, hints[name])
         ]
         if positional:
-            named.append(_case(f"{command} *", positional, quoted=False))
+            option_cases.append(_case(f"{command} *", positional, quoted=False))
     return SCRIPT.format(
         shell=shell,
         start="autoload -U +X bashcompinit && bashcompinit\n" if shell == "zsh" else "",
         commands=" ".join(COMMANDS),
         values="\n".join(values),
-        options="\n".join(named),
+        options="\n".join(option_cases),
     )
 
 
@@ -101,5 +101,5 @@ def _choices(command: str, name: str, hint: Any) -> tuple[str, ...]:
 
 
 def _case(pattern: str, words: list[str] | tuple[str, ...], *, quoted: bool = True) -> str:
-    shown = f'"{pattern}"' if quoted else f'"{pattern.partition(" ")[0]} "{pattern.partition(" ")[2]}'
-    return f'      {shown}) words="{" ".join(words)}" ;;'
+    pattern_text = f'"{pattern}"' if quoted else f'"{pattern.partition(" ")[0]} "{pattern.partition(" ")[2]}'
+    return f'      {pattern_text}) words="{" ".join(words)}" ;;'

@@ -14,7 +14,7 @@ from cycseq.io.download import DownloadSettings
 
 
 def read_parts(
-    wanted: list[DataSet], downloading: DownloadSettings, given: Path | None
+    parts: list[DataSet], downloading: DownloadSettings, file: Path | None
 ) -> Iterator[tuple[DataSet, PerturbationData]]:
     """The cells of these data sets, each as it is asked for.
 
@@ -23,14 +23,14 @@ def read_parts(
     SettingsError
         If one needs a file of the user's and none is given.
     """
-    for part in wanted:
-        if part.file_needed and given is None:
-            others = ",".join(other.name for other in wanted if not other.file_needed)
+    for part in parts:
+        if part.file_needed and file is None:
+            others = ",".join(other.name for other in parts if not other.file_needed)
             msg = f"{part.name} needs a log-in: use --file {part.file_help} Or go without it: --datasets {others}."
             raise SettingsError(msg)
-    for part in wanted:
+    for part in parts:
         say(f"reading {part.name}")
-        yield part, fetch(part, downloading, given if part.file_needed else None)
+        yield part, fetch(part, downloading, file if part.file_needed else None)
 
 
 def description(data: DataSet) -> list[str]:

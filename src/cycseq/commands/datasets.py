@@ -56,8 +56,8 @@ def run(options: Namespace) -> None:
     check_output(options.out, overwrite=options.overwrite, endings=DATA_ENDINGS)
     downloading = settings_of(DownloadSettings, options)
     if name == ALL:
-        wanted = settings_of(CorpusSettings, options)
-        data = join(read_parts([dataset(part) for part in wanted.datasets], downloading, options.file), wanted)
+        corpus = settings_of(CorpusSettings, options)
+        data = join(read_parts([dataset(part) for part in corpus.datasets], downloading, options.file), corpus)
     else:
         data = fetch(dataset(name), downloading, options.file)
     data.write(options.out, overwrite=options.overwrite)

@@ -43,8 +43,8 @@ def run(options: Namespace) -> None:
     split = hold_out_nothing(data) if options.split is None else Split.read(options.split)
     progress = progress_of(options.run) if options.resume else "none"
     if options.resume:
-        found = {"none": "there is no fit in it yet: it begins", "begun": "its fit was interrupted: it goes on"}
-        say([f"{options.run}: {found[progress]}"] if progress in found else [])
+        words = {"none": "there is no fit in it yet: it begins", "begun": "its fit was interrupted: it goes on"}
+        say([f"{options.run}: {words[progress]}"] if progress in words else [])
     try:
         fitted = fit_run(
             data,
@@ -65,5 +65,5 @@ def run(options: Namespace) -> None:
         say(f"process {fitted.facts['process']} has trained along; the first one writes {fitted.folder}")
         return
     learnt = f"{len(split.train)} training and {len(split.validation)} validation conditions"
-    done = f"{fitted.folder} had ended already:" if progress == "ended" else f"wrote {fitted.folder}:"
-    say([f"claim: {split.claim}", f"{done} {model.name} fitted on {learnt}"])
+    outcome = f"{fitted.folder} had ended already:" if progress == "ended" else f"wrote {fitted.folder}:"
+    say([f"claim: {split.claim}", f"{outcome} {model.name} fitted on {learnt}"])

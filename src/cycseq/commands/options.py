@@ -46,19 +46,19 @@ def add_model_option(parser: Parser, words: list[str], *, required: bool = True)
         required=required,
         help=f"The model (cycseq list models); {HELP} NAME shows its settings.",
     )
-    shown = [name for name in values_of(HELP, words) if name]
-    named = [*shown, *values_of("--model", words)]
-    for config in [] if named else values_of("--config", words):
-        named += [str(name) for name in [flat_config(config).get("model")] if name is not None]
-    if named:
+    help_names = [name for name in values_of(HELP, words) if name]
+    names = [*help_names, *values_of("--model", words)]
+    for config in [] if names else values_of("--config", words):
+        names += [str(name) for name in [flat_config(config).get("model")] if name is not None]
+    if names:
         from cycseq.models import model_class
 
-        kinds = [model_class(short_name(name)) for name in named]
+        kinds = [model_class(short_name(name)) for name in names]
         parser.add_settings(kinds[-1], prefix="model.", title=f"settings of {kinds[-1].__name__}")
     elif any(word.startswith("--model.") for word in words):
         msg = f"settings of a model need its name: --model NAME. {HELP} NAME shows what it can be set to."
         raise SettingsError(msg)
-    if shown:
+    if help_names:
         parser.argparse.print_help()
         raise SystemExit(0)
 

@@ -147,11 +147,11 @@ class Parser:
         for config in typed.config:
             values |= self._of_config(config)
         for name, hint in self.hints.items():
-            given = getattr(typed, name)
-            if given is not UNSET and name != "config" and given != []:
+            typed_value = getattr(typed, name)
+            if typed_value is not UNSET and name != "config" and typed_value != []:
                 label = self._label(name)
-                several = isinstance(given, list)
-                values[name] = [parse_value(v, hint, label) for v in given] if several else parse_value(given, hint, label)  # fmt: skip
+                several = isinstance(typed_value, list)
+                values[name] = [parse_value(v, hint, label) for v in typed_value] if several else parse_value(typed_value, hint, label)  # fmt: skip
         lacking = [self._label(name) for name in self.hints if name not in values and name not in OF_PARSER]
         if lacking and not values["print_config"]:
             msg = f"{self.name} needs {', '.join(lacking)}; see {self.name} --help."

@@ -67,10 +67,10 @@ def predicted_pieces(opened: Run, form: CellForm, options: Namespace) -> Iterabl
         raise SettingsError(msg)
     controls = None if options.controls is None else read_controls(options.controls, options)
     perturbed = None if options.perturbed is None else read_cells(options.perturbed, options)
-    told = {"controls": controls, "n_cells": options.cells or CELLS, "seed": options.seed}
+    arguments = {"controls": controls, "n_cells": options.cells or CELLS, "seed": options.seed}
     if options.direction == "reverse":
-        return [opened.restore(options.conditions, perturbed=perturbed, **told)]
-    return opened.predictions(options.conditions, form=form, **told)
+        return [opened.restore(options.conditions, perturbed=perturbed, **arguments)]
+    return opened.predictions(options.conditions, form=form, **arguments)
 
 
 def write_effects(opened: Run, options: Namespace) -> None:

@@ -27,15 +27,15 @@ def run(options: Namespace) -> int:
     from cycseq.commands.repetition import repeated_benchmark, repeated_run
 
     folder: Path = options.folder
-    named = folder if folder.name not in {"", ".."} else folder.resolve()
-    out = options.out or named.with_name(f"{named.name}-again")
+    source = folder if folder.name not in {"", ".."} else folder.resolve()
+    out = options.out or source.with_name(f"{source.name}-again")
     repeat = repeated_benchmark if (folder / RECORD).is_file() else repeated_run
-    done = repeat(folder, out, options)
-    if done.differing:
-        rows = [(name, *values) for name, values in done.differing.items()]
+    repetition = repeat(folder, out, options)
+    if repetition.differing:
+        rows = [(name, *values) for name, values in repetition.differing.items()]
         table(["other than then", "then", "now"], rows)
     else:
         say("versions and machine: the same as then")
-    table(["made again", "the same", "found"], [(c.what, WORDS[c.same], c.found) for c in done.compared])
-    say(f"wrote {done.folder}: {'the same as' if done.same else 'NOT the same as'} {folder}")
-    return 0 if done.same else DIFFERENT
+    table(["made again", "the same", "found"], [(c.what, WORDS[c.same], c.found) for c in repetition.compared])
+    say(f"wrote {repetition.folder}: {'the same as' if repetition.same else 'NOT the same as'} {folder}")
+    return 0 if repetition.same else DIFFERENT

@@ -40,8 +40,8 @@ def repeated_benchmark(folder: Path, out: Path, options: Namespace) -> Repetitio
     where = str(options.data or before.record["data"]["path"])
     run_command([*words[1:], "--data", where, "--out", str(out), "--overwrite", "false", *ALONE])
     again = open_benchmark(out)
-    others = [name for name, asked in before.record["asked"].items() if again.record["asked"].get(name) != asked]
-    asked = Compared("what was asked", same=not others, found=f"other {', '.join(others)}" if others else "same")
+    others = [name for name, setting in before.record["asked"].items() if again.record["asked"].get(name) != setting]
+    setting = Compared("what was asked", same=not others, found=f"other {', '.join(others)}" if others else "same")
     names = [name for name in TABLES if name not in LATER or (folder / f"{name}.csv").is_file()]
     tables = [table_compared(f"{name}.csv", getattr(before, name), getattr(again, name)) for name in names]
-    return Repetition(out, differing(before.record, again.record), (asked, *tables))
+    return Repetition(out, differing(before.record, again.record), (setting, *tables))

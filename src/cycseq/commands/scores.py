@@ -35,5 +35,5 @@ def headline(scores: pd.DataFrame, index: Sequence[str], *, title: str | None = 
 def with_coverage(rows: pd.DataFrame) -> pd.DataFrame:
     """The model's name says over how many conditions its mean is, where that is not all."""
     covered = rows.groupby("model")["n_conditions"].transform("max")
-    said = rows["model"] + " (" + covered.astype(str) + f" of {covered.max()} conditions)"
-    return rows.assign(model=rows["model"].where(covered == covered.max(), said))
+    names = rows["model"] + " (" + covered.astype(str) + f" of {covered.max()} conditions)"
+    return rows.assign(model=rows["model"].where(covered == covered.max(), names))

@@ -71,9 +71,9 @@ def _check(options: Namespace) -> None:
     if problems := split.problems(data):
         msg = f"{split.name}: {'; '.join(problems)}. Fix it, or make it again with cycseq split."
         raise SplitError(msg)
-    found = check_leakage(split, data)
-    say([f"warning: {leak}" for leak in found if leak.level == "warning"])
-    leaks = [str(leak) for leak in found if leak.level == "leak"]
+    all_leaks = check_leakage(split, data)
+    say([f"warning: {leak}" for leak in all_leaks if leak.level == "warning"])
+    leaks = [str(leak) for leak in all_leaks if leak.level == "leak"]
     if leaks:
         raise SplitError("; ".join(leaks))
     say(f"{split.name}: no leakage found between train, validation and test.")

@@ -35,9 +35,10 @@ def run(options: Namespace) -> None:
     result = tune(data, split, settings, options.out, overwrite=options.overwrite)
     result.write_config(options.out / BEST, data=options.data.resolve(), split=options.split.resolve())
     result.draw(options.out / FIGURE)
-    own = result.trials.loc[0]
+    defaults = result.trials.loc[0]
     table(
-        ["setting", "first trial", "best"], [[n, own[n], result.trials.loc[result.best_trial, n]] for n in result.best]
+        ["setting", "first trial", "best"],
+        [[n, defaults[n], result.trials.loc[result.best_trial, n]] for n in result.best],
     )
     states = result.trials["state"].value_counts()
     counts = ", ".join(f"{states.get(state, 0)} {state}" for state in ("complete", "pruned", "failed"))

@@ -63,8 +63,8 @@ class Condition(NamedTuple):
         Names may hold colons: the longest of ``contexts`` that the text begins with is the context. Where none does,
         all before the last colon is.
         """
-        known = max((name for name in contexts if text.startswith(f"{name}:")), key=len, default="")
-        context, colon, perturbation = (known, ":", text[len(known) + 1 :]) if known else text.rpartition(":")
+        prefix = max((name for name in contexts if text.startswith(f"{name}:")), key=len, default="")
+        context, colon, perturbation = (prefix, ":", text[len(prefix) + 1 :]) if prefix else text.rpartition(":")
         if not (context and colon and perturbation):
             msg = f"{text!r} is not a condition: expected CONTEXT:PERTURBATION, for example NK:stim."
             raise DataError(msg)

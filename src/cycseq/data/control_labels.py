@@ -54,8 +54,8 @@ def split_names(named: str | Sequence[str], labels: Sequence[str] = ()) -> list[
     """The names in ``"DMSO,untreated"``, in a JSON list (for names with commas), or in a sequence of texts."""
     if not isinstance(named, str):
         names = [str(name).strip() for name in named]
-        together = next((text for text in (",".join(names), ", ".join(names)) if text in labels), None)
-        return names if together is None else [together]  # a command line parts a label at its commas
+        joined_label = next((text for text in (",".join(names), ", ".join(names)) if text in labels), None)
+        return names if joined_label is None else [joined_label]  # a command line parts a label at its commas
     if named in labels:
         return [named]
     if named.startswith("["):
@@ -153,20 +153,20 @@ def control_notes(column: str, controls: Controls, n_control: int, n_left_out: i
     n_left_out
         Cells of other labels that look like controls, which are left out.
     """
-    together = ""
+    pooled = ""
     if len(controls.labels) > 1:
         why = f"all are {controls.pooled_as}; --control LABEL takes one alone" if controls.pooled_as else "as named"
-        together = f", {len(controls.labels)} labels pooled ({why})"
+        pooled = f", {len(controls.labels)} labels pooled ({why})"
     notes = [
-        f"perturbation <- obs[{column!r}]; control = {_quoted(controls.labels) or 'none'} ({n_control:,} cells){together}"
+        f"perturbation <- obs[{column!r}]; control = {_quoted(controls.labels) or 'none'} ({n_control:,} cells){pooled}"
     ]
     look = (
         f"{_quoted(controls.others)} {'look like controls' if len(controls.others) > 1 else 'looks like a control'} too"
     )
     if n_left_out:
-        every = control_option([controls.labels, controls.others], (*controls.labels, *controls.others))
+        pool_option = control_option([controls.labels, controls.others], (*controls.labels, *controls.others))
         notes.append(
-            f"{look}, and not named: {n_left_out:,} cells were left out ({every} pools them; --other-controls keep makes "
+            f"{look}, and not named: {n_left_out:,} cells were left out ({pool_option} pools them; --other-controls keep makes "
             "them perturbations)"
         )
     elif controls.others:

@@ -210,15 +210,15 @@ class PerturbationData:
 
     def subset(self, conditions: Iterable[Condition]) -> Self:
         """The cells of these conditions."""
-        wanted = set(conditions)
+        selected = set(conditions)
         return self.take(
-            np.flatnonzero(np.array([c in wanted for c in self.conditions()], dtype=bool)[self.condition_codes])
+            np.flatnonzero(np.array([c in selected for c in self.conditions()], dtype=bool)[self.condition_codes])
         )
 
     def controls(self, contexts: Iterable[str] | None = None) -> Self:
         """The control cells, of these contexts or of all."""
-        wanted = set(self.contexts if contexts is None else contexts)
-        return self.subset(c for c in self.conditions() if c.is_control and c.context in wanted)
+        selected = set(self.contexts if contexts is None else contexts)
+        return self.subset(c for c in self.conditions() if c.is_control and c.context in selected)
 
     def perturbed(self) -> Self:
         """The perturbed cells."""

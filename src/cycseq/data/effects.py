@@ -197,8 +197,8 @@ class Effects:
 
     def subset(self, conditions: Iterable[Condition]) -> Self:
         """The rows of these conditions."""
-        wanted = set(conditions)
-        return self.take(np.array([c in wanted for c in self._conditions], dtype=bool))
+        selected = set(conditions)
+        return self.take(np.array([c in selected for c in self._conditions], dtype=bool))
 
     def with_rows(self, other: Self) -> Self:
         """These rows and those of data with the same genes and scale."""
@@ -207,8 +207,8 @@ class Effects:
 
     def controls(self, contexts: Iterable[str] | None = None) -> Self:
         """The rows of controls, of these contexts or of all; there may be none."""
-        wanted = set(self.contexts if contexts is None else contexts)
-        return self.subset(c for c in self._conditions if c.is_control and c.context in wanted)
+        selected = set(self.contexts if contexts is None else contexts)
+        return self.subset(c for c in self._conditions if c.is_control and c.context in selected)
 
     def perturbed(self) -> Self:
         """The rows that are not controls."""
@@ -222,9 +222,9 @@ class Effects:
         lacking = places < 0
 
         def columns(values: EffectValues) -> EffectValues:
-            taken = values[:, places]
-            taken[:, lacking] = np.nan
-            return taken
+            selected = values[:, places]
+            selected[:, lacking] = np.nan
+            return selected
 
         adata = ad.AnnData(
             X=columns(self.effect),

@@ -98,8 +98,8 @@ def join_guides(labels: Iterable[str], suffix: str | None, genes: Collection[str
         As of `genes_of_guides`.
     """
     labels = list(labels)
-    whole = {label for label in labels if STRONG[0].fullmatch(label)}  # KLF1_+_12996.23 is not a combination
-    parts = dict.fromkeys(p.strip() for label in labels for p in ([label] if label in whole else label.split("+")))
+    uncut = {label for label in labels if STRONG[0].fullmatch(label)}  # KLF1_+_12996.23 is not a combination
+    parts = dict.fromkeys(p.strip() for label in labels for p in ([label] if label in uncut else label.split("+")))
     single = [part for part in parts if part and not kind_of_control(part)]
     guides = find_guides(single, genes) if suffix is None else genes_of_guides(single, suffix, genes)
     if not guides:

@@ -142,8 +142,8 @@ def _batches(obs: pd.DataFrame, keys: ObsKeys) -> tuple[pd.Series, str]:
 
 def _perturbation_column(obs: pd.DataFrame, keys: ObsKeys) -> tuple[str, Controls]:
     """The column that names the perturbation, and its control labels."""
-    named = [require_column(obs, keys.perturbation, "perturbation")] if keys.perturbation else []
-    candidates = named or find_columns(obs, PERTURBATION_NAMES)
+    chosen = [require_column(obs, keys.perturbation, "perturbation")] if keys.perturbation else []
+    candidates = chosen or find_columns(obs, PERTURBATION_NAMES)
     if not candidates:
         msg = (
             f"no obs column names the perturbation: looked for {', '.join(PERTURBATION_NAMES)}; "

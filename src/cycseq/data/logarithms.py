@@ -188,16 +188,16 @@ def _even_alone(sums: dict[str, tuple[float, float]]) -> str | None:
 def _by_steps(cells: list[Values]) -> Logarithm:
     """By the smallest step of each cell, of which the others are whole multiples in the right base alone."""
     distinct = [np.unique(values) for values in cells]
-    found: dict[str, np.ndarray] = {}
+    steps_by_name: dict[str, np.ndarray] = {}
     for name, back in BACK.items():
         steps = np.array([step for values in distinct if (step := _step(back(values))) is not None]).reshape(-1, 3)
-        whole = np.isfinite(steps[:, 0])
-        if len(steps) >= FEWEST and whole.mean() >= MOST:
-            found[name] = steps[whole]
-    if not found:
+        is_whole = np.isfinite(steps[:, 0])
+        if len(steps) >= FEWEST and is_whole.mean() >= MOST:
+            steps_by_name[name] = steps[is_whole]
+    if not steps_by_name:
         return Logarithm()
-    name = min(found, key=lambda of: found[of][:, 2].mean())
-    step, least, _ = found[name].T
+    name = min(steps_by_name, key=lambda of: steps_by_name[of][:, 2].mean())
+    step, least, _ = steps_by_name[name].T
     if name == "none" and np.median(step) == 1:  # counts, some of which are not whole numbers
         return Logarithm()
     depths = {total: total / step for total in TOTALS}

@@ -61,14 +61,14 @@ def values_unchanged(adata: ad.AnnData) -> bool | None:
     if not (adata.obs_names.is_unique and adata.var_names.is_unique):
         return None
     rows, columns = adata.obs_names.get_indexer(list(cells)), adata.var_names.get_indexer(list(genes))
-    there = (rows >= 0) & (columns >= 0)
+    present = (rows >= 0) & (columns >= 0)
     if adata.n_obs > n_cells:
         return False
-    if not there.any():
+    if not present.any():
         return None
-    wanted, place = np.unique(rows[there], return_inverse=True)
-    found = _rows(adata.X, wanted)[place, columns[there]]
-    return bool(np.allclose(found, expected[there], rtol=1e-5, atol=1e-7))
+    unique_rows, place = np.unique(rows[present], return_inverse=True)
+    values_now = _rows(adata.X, unique_rows)[place, columns[present]]
+    return bool(np.allclose(values_now, expected[present], rtol=1e-5, atol=1e-7))
 
 
 def labels_as_written(labels: pd.DataFrame) -> bool:
@@ -76,8 +76,8 @@ def labels_as_written(labels: pd.DataFrame) -> bool:
     if labels.isna().any(axis=None):
         return False
     perturbations, contexts = (list(map(str, labels[name].unique())) for name in ("perturbation", "context"))
-    named = all(label.strip().casefold() not in UNLABELLED for label in (*perturbations, *contexts))
-    return named and all(canonical_perturbation(label, ()) == label for label in perturbations)
+    has_labels = all(label.strip().casefold() not in UNLABELLED for label in (*perturbations, *contexts))
+    return has_labels and all(canonical_perturbation(label, ()) == label for label in perturbations)
 
 
 def _whole_mark(adata: ad.AnnData) -> dict[str, Any]:

@@ -149,20 +149,20 @@ def changes_of_posterior(
 def _table(posterior: GenePosterior, column: int, genes: Sequence[str]) -> pd.DataFrame:
     """One condition."""
     mixture = posterior.mixture.at(column)
-    told = mixture.probabilities(posterior.threshold)
+    probabilities = mixture.probabilities(posterior.threshold)
     table = pd.DataFrame(
         {
             "effect": posterior.mean[column],
             "sd": posterior.sd[column],
             "lower": mixture.quantile(0.5 - LEVEL / 2),
             "upper": mixture.quantile(0.5 + LEVEL / 2),
-            "probability_up": told.up,
-            "probability_down": told.down,
-            "lfsr": told.lfsr,
-            "probability_beyond": told.beyond,
+            "probability_up": probabilities.up,
+            "probability_down": probabilities.down,
+            "lfsr": probabilities.lfsr,
+            "probability_beyond": probabilities.beyond,
             "informative": posterior.informative[column],
         },
         index=pd.Index(genes, name="gene"),
     )
     size = np.abs(posterior.mean[column]) / np.maximum(posterior.sd[column], 1e-12)
-    return table.iloc[np.lexsort((-size, told.lfsr))]
+    return table.iloc[np.lexsort((-size, probabilities.lfsr))]

@@ -29,18 +29,22 @@ def conditions_of_real_cells(predicted: PerturbationData, real: PerturbationData
     if not shared_conditions or not len(genes):
         return ()
     places = np.unique(np.linspace(0, len(shared_conditions) - 1, MAX_CONDITIONS).astype(int))
-    looked_at = (shared_conditions[place] for place in places)
-    return tuple(c for c in looked_at if _share(predicted, real, c, genes, in_real[genes]) > MOSTLY)
+    examined = (shared_conditions[place] for place in places)
+    return tuple(c for c in examined if _share(predicted, real, c, genes, in_real[genes]) > MOSTLY)
 
 
 def _share(
-    predicted: PerturbationData, real: PerturbationData, condition: Condition, ours: np.ndarray, theirs: np.ndarray
+    predicted: PerturbationData,
+    real: PerturbationData,
+    condition: Condition,
+    genes_predicted: np.ndarray,
+    genes_real: np.ndarray,
 ) -> float:
     """Share of the examined predicted cells of a condition that are real ones."""
     rows, others = predicted.rows(condition)[:MAX_CELLS], real.rows(condition)
-    cells = np.ascontiguousarray(to_dense(take(predicted.x, rows))[:, ours])
+    cells = np.ascontiguousarray(to_dense(take(predicted.x, rows))[:, genes_predicted])
     names = {values.tobytes(): set[str]() for values in cells}
-    for name, values in zip(real.adata.obs_names[others], to_dense(take(real.x, others))[:, theirs], strict=True):
+    for name, values in zip(real.adata.obs_names[others], to_dense(take(real.x, others))[:, genes_real], strict=True):
         if (same := names.get(values.tobytes())) is not None:
             same.add(name)
     is_real = [

@@ -52,8 +52,8 @@ def decide(x: Matrix, values: ValueSummary, user_scale: str | None, *, layers: S
         counts without a logarithm that nobody said to be so.
     """
     check_finite(values)
-    whole = "whole numbers" if not values.n_fractional else f"{values.n_fractional:,} fractional values"
-    extent = f"{whole}, {values.lowest:.4g} to {values.highest:.4g}"
+    numbers = "whole numbers" if not values.n_fractional else f"{values.n_fractional:,} fractional values"
+    extent = f"{numbers}, {values.lowest:.4g} to {values.highest:.4g}"
     how = "as given" if user_scale else "found from the values; --scale says otherwise"
     if user_scale in {"counts", "scaled"} or not values.n_fractional or values.lowest < 0:
         coarse = decide_scale(values, "log1p" if user_scale in {"log2", "normalised"} else user_scale, layers=layers)

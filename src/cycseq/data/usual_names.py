@@ -97,8 +97,8 @@ def parts_of(agent: str) -> tuple[str, ...]:
     A name with an empty part (``"IFN+"``), or with a ``+`` in brackets (``"g(+)-JQ1"``), is one perturbation.
     """
     parts = tuple(part.strip() for part in agent.split("+"))
-    whole = all(part and part.count("(") == part.count(")") and part.count("[") == part.count("]") for part in parts)
-    return parts if whole else (agent.strip(),)
+    complete = all(part and part.count("(") == part.count(")") and part.count("[") == part.count("]") for part in parts)
+    return parts if complete else (agent.strip(),)
 
 
 def perturbation_of_guides(label: str) -> str:

@@ -219,8 +219,8 @@ def duplicated(names: pd.Index, what: str) -> None:
 
 def check_names(names: pd.Index, what: str) -> None:
     """Raise `DataError` if a name is empty or holds what none may hold, such as the control characters of terminals."""
-    together = "".join(names.tolist())
-    if "" not in names and (together.isprintable() or CONTROL_CHARACTERS.search(together) is None):
+    all_names = "".join(names.tolist())
+    if "" not in names and (all_names.isprintable() or CONTROL_CHARACTERS.search(all_names) is None):
         return
     bad = [name for name in names if not name or CONTROL_CHARACTERS.search(name)]
     msg = f"{len(bad):,} {what} have a name that is empty or holds control characters (first: {bad[0]!r}): rename them."
@@ -255,10 +255,10 @@ def _obs(obs: pd.DataFrame, labels: CellLabels) -> pd.DataFrame:
     for name in out.select_dtypes(["object", "string"]).columns:
         out[name] = pd.Categorical(out[name].where(out[name].isna(), out[name].astype(str)))
     for name in OBS:
-        ours = pd.Categorical(labels.obs[name])
-        if name in out and not (out[name].astype(str).to_numpy() == np.asarray(ours, dtype=str)).all():
+        column = pd.Categorical(labels.obs[name])
+        if name in out and not (out[name].astype(str).to_numpy() == np.asarray(column, dtype=str)).all():
             out[f"{name}_in_file"] = out[name]
-        out[name] = ours
+        out[name] = column
     return out
 
 

@@ -48,9 +48,9 @@ def digests(x: Matrix) -> list[bytes]:
             continue
         values.update(np.ascontiguousarray(block.data).data)
         columns.update(np.ascontiguousarray(block.indices.astype(np.int32)).data)
-        own = last + block.indptr[1:]
-        ends.update(np.ascontiguousarray(own).data)
-        last = own[-1:] if len(own) else last
+        block_ends = last + block.indptr[1:]
+        ends.update(np.ascontiguousarray(block_ends).data)
+        last = block_ends[-1:] if len(block_ends) else last
     return [part.digest() for part in ((values, columns, ends) if is_sparse else (values,))]
 
 
@@ -59,5 +59,5 @@ def max_bytes(adata: ad.AnnData) -> int:
     if in_memory(adata.X):
         return sys.getsizeof(adata)
     first = load(adata.X[: adata.X.chunks[0][0]])
-    own = first.nbytes if isinstance(first, np.ndarray) else first.data.nbytes + first.indices.nbytes
-    return int(own * adata.n_obs / max(1, first.shape[0]) * (1 + len(adata.layers)))
+    n_bytes = first.nbytes if isinstance(first, np.ndarray) else first.data.nbytes + first.indices.nbytes
+    return int(n_bytes * adata.n_obs / max(1, first.shape[0]) * (1 + len(adata.layers)))

@@ -117,12 +117,12 @@ def inspect_file(path: Path | str, settings: ReadSettings | None = None) -> Insp
             path, "cannot be laid out as cells x genes", (), pd.DataFrame(), (), (problem,), problem.command
         )
     errors: list[DataError] = []
-    found, summary, contexts = _described(path, loaded, settings, errors)
+    labels_found, summary, contexts = _described(path, loaded, settings, errors)
     options = [err.option for err in errors if err.option]
     return Inspection(
         path=path,
         headline=_headline(loaded),
-        found=(*loaded.notes, *found),
+        found=(*loaded.notes, *labels_found),
         contexts=contexts,
         summary=tuple(summary),
         problems=tuple(_problem(path, settings, err) for err in errors),
@@ -241,13 +241,13 @@ def _problem(path: Path, settings: ReadSettings, err: DataError) -> Problem:
 
 def _command(path: Path, settings: ReadSettings, options: list[str]) -> str:
     """`cycseq prepare` with what was said and what fixes."""
-    said = [
+    options_given = [
         f"--{field.name.replace('_', '-')} {shlex.quote(_typed(value))}"
         for field in dataclasses.fields(settings)
         if (value := getattr(settings, field.name)) != field.default
     ]
     fixed = {option.split()[0] for option in options}
-    words = [*(option for option in said if option.split()[0] not in fixed), *dict.fromkeys(options)]
+    words = [*(option for option in options_given if option.split()[0] not in fixed), *dict.fromkeys(options)]
     out = f"{default_context(path)}_prepared.h5ad"
     return " ".join(["cycseq prepare", shlex.quote(str(path)), *words, "--out", shlex.quote(out)])
 

@@ -51,20 +51,24 @@ def write_pieces(
     """
     check_output(path, overwrite=overwrite, endings=DATA_ENDINGS)
     with atomic_write(path, overwrite=overwrite) as part:
-        found = [_kept(piece, part.with_name(f"piece{i}.h5ad")) for i, piece in enumerate(pieces)]
-        first = found[0].adata
-        obs = pd.concat([piece.adata.obs.astype(dict.fromkeys(OBS, str)) for piece in found])
+        kept_pieces = [_kept(piece, part.with_name(f"piece{i}.h5ad")) for i, piece in enumerate(pieces)]
+        first = kept_pieces[0].adata
+        obs = pd.concat([piece.adata.obs.astype(dict.fromkeys(OBS, str)) for piece in kept_pieces])
         for name in [*OBS, *obs.select_dtypes("object").columns]:
             obs[name] = pd.Categorical(obs[name])
         adata = ad.AnnData(
-            X=concatenated([piece.values["X"] for piece in found]),
+            X=concatenated([piece.values["X"] for piece in kept_pieces]),
             obs=obs,
             var=first.var,
             uns=dict(first.uns),
-            obsm={name: np.concatenate([piece.adata.obsm[name] for piece in found]) for name in first.obsm},
-            varm={name: np.concatenate([piece.adata.varm[name] for piece in found], axis=1) for name in first.varm},
+            obsm={name: np.concatenate([piece.adata.obsm[name] for piece in kept_pieces]) for name in first.obsm},
+            varm={
+                name: np.concatenate([piece.adata.varm[name] for piece in kept_pieces], axis=1) for name in first.varm
+            },
             layers={
-                name: concatenated([piece.values[name] for piece in found]) for name in found[0].values if name != "X"
+                name: concatenated([piece.values[name] for piece in kept_pieces])
+                for name in kept_pieces[0].values
+                if name != "X"
             },
         )
         finish(adata)

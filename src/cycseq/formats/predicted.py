@@ -93,9 +93,9 @@ def _slightly_below_zero(loaded: FileContents) -> str:
     x: Any = float32(loaded.adata.X)
     if not in_memory(x):  # what may lie below zero is looked for in values that fit into memory
         return ""
-    seen = summarize_values(x)
+    summary = summarize_values(x)
     values = x if isinstance(x, np.ndarray) else x.data
-    if seen.lowest >= 0 or seen.n_broken or not seen.n_fractional or seen.highest > HIGHEST_LOG1P:
+    if summary.lowest >= 0 or summary.n_broken or not summary.n_fractional or summary.highest > HIGHEST_LOG1P:
         return ""
     negative = values < 0
     below = float(-values.sum(where=negative, dtype=np.float64))
@@ -103,5 +103,5 @@ def _slightly_below_zero(loaded: FileContents) -> str:
         return ""
     return (
         f"scale: log1p; {int(negative.sum()):,} values ({negative.sum() / (x.shape[0] * x.shape[1]):.1%}) are below 0, "
-        f"down to {seen.lowest:.3g}, and are scored as they are"
+        f"down to {summary.lowest:.3g}, and are scored as they are"
     )

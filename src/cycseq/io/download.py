@@ -93,17 +93,17 @@ def download(file: RemoteFile, settings: DownloadSettings | None = None) -> Path
     expected = file.known_hash or _locked(cache).get(file.name)
     url = settings.url(file)
     if path.exists():
-        if expected is not None and (found := _hash(path, expected)) != expected:
-            raise _changed(path, expected, found, pinned=bool(file.known_hash), url=None)
+        if expected is not None and (actual := _hash(path, expected)) != expected:
+            raise _changed(path, expected, actual, pinned=bool(file.known_hash), url=None)
     else:
         pooch.get_logger().setLevel("WARNING")
         resuming = _Resuming(path.with_name(f".{path.name}.part"), settings)
 
         def hand_over(url: str, output_file: str, _pooch: object) -> None:
             part = resuming(url)
-            if expected is not None and (found := _hash(part, expected)) != expected:
+            if expected is not None and (actual := _hash(part, expected)) != expected:
                 part.unlink()
-                raise _changed(path, expected, found, pinned=bool(file.known_hash), url=url)
+                raise _changed(path, expected, actual, pinned=bool(file.known_hash), url=url)
             part.replace(output_file)
 
         try:
@@ -237,11 +237,11 @@ def _locked(cache: Path) -> dict[str, str]:
     if not lock.exists():
         return {}
     try:
-        known = parse_json(lock.read_text(encoding="utf-8"))
-        if not all(isinstance(one, str) and re.fullmatch(r"(sha256|md5):[0-9a-f]+", one) for one in known.values()):
+        hashes = parse_json(lock.read_text(encoding="utf-8"))
+        if not all(isinstance(one, str) and re.fullmatch(r"(sha256|md5):[0-9a-f]+", one) for one in hashes.values()):
             msg = "a hash is none"
             raise ValueError(msg)
-        return known
+        return hashes
     except ValueError as err:
         msg = f"{lock} is damaged: it should be a JSON table of files and hashes. Fix or delete it."
         raise FileError(msg) from err

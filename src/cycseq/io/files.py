@@ -38,16 +38,16 @@ def path_of_text(text: str) -> Path:
 
 def clear(folder: Path) -> None:
     """Remove the temporary folders that killed processes left in a folder; what one had just moved aside comes back."""
-    for left in folder.glob(f".*{PART}"):
-        made = re.fullmatch(rf"\.(.+)\.[a-z0-9_]{{8}}\{PART}", left.name)
-        if made is None or not left.is_dir():
+    for leftover in folder.glob(f".*{PART}"):
+        name = re.fullmatch(rf"\.(.+)\.[a-z0-9_]{{8}}\{PART}", leftover.name)
+        if name is None or not leftover.is_dir():
             continue
         with suppress(OSError):  # what cannot be looked at, or has gone meanwhile, is left to others
-            lock = os.open(left / LOCK, os.O_RDWR | os.O_CREAT)
+            lock = os.open(leftover / LOCK, os.O_RDWR | os.O_CREAT)
             if _locked(lock, unknown=False):
-                if (left / REPLACED).exists() and not (folder / made[1]).exists():
-                    (left / REPLACED).rename(folder / made[1])
-                shutil.rmtree(left, ignore_errors=True)
+                if (leftover / REPLACED).exists() and not (folder / name[1]).exists():
+                    (leftover / REPLACED).rename(folder / name[1])
+                shutil.rmtree(leftover, ignore_errors=True)
             os.close(lock)
 
 
@@ -95,8 +95,8 @@ def require_file(path: Path) -> Path:
         near = (
             sorted(p.name for p in path.parent.glob("*") if p.suffix == path.suffix)[:5] if path.parent.is_dir() else []
         )
-        beside = f" Beside it: {', '.join(near)}." if near else ""
-        msg = f"{path} does not exist.{beside}"
+        hint = f" Beside it: {', '.join(near)}." if near else ""
+        msg = f"{path} does not exist.{hint}"
         raise FileError(msg)
     return refuse_special(path)
 

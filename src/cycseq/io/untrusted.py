@@ -75,8 +75,8 @@ def open_unpacked(path: Path) -> Iterator[io.BufferedIOBase]:
         with path.open("rb") as plain:
             yield plain
         return
-    with gzip.open(path, "rb") as unpacked, io.BufferedReader(_Counted(unpacked, path), 1 << 18) as counted:
-        yield counted
+    with gzip.open(path, "rb") as unpacked, io.BufferedReader(_Counted(unpacked, path), 1 << 18) as reader:
+        yield reader
 
 
 class _Counted(io.RawIOBase):

@@ -62,8 +62,8 @@ def take_parts(x: Matrix, parts: Sequence[Codes]) -> tuple[InMemory, tuple[Codes
     """
     if not isinstance(x, StoredMatrix):
         return x, tuple(parts)
-    wanted, place = np.unique(np.concatenate(parts), return_inverse=True)
-    return load_stored(x[wanted]), tuple(np.split(place, np.cumsum([len(rows) for rows in parts])[:-1]))
+    unique_rows, place = np.unique(np.concatenate(parts), return_inverse=True)
+    return load_stored(x[unique_rows]), tuple(np.split(place, np.cumsum([len(rows) for rows in parts])[:-1]))
 
 
 def by_block(x: Matrix, f: Callable[..., T], *along: np.ndarray, **fixed: Any) -> Iterator[tuple[slice, T]]:

@@ -41,12 +41,12 @@ def blocks(x: InMemory) -> Iterator[Block]:
     start = 0
     while start < n_cells:
         stop = max(start + 1, int(np.searchsorted(ends, ends[start] + BLOCK, side="right")) - 1)
-        rows, own = slice(start, stop), (ends[start : stop + 1] - ends[start]).astype(np.int32)
+        rows, cell_ends = slice(start, stop), (ends[start : stop + 1] - ends[start]).astype(np.int32)
         if isinstance(x, np.ndarray):
-            yield Block(rows, x[rows], None, own)
+            yield Block(rows, x[rows], None, cell_ends)
         else:
             stored = slice(ends[start], ends[stop])
-            yield Block(rows, x.data[stored], x.indices[stored], own)
+            yield Block(rows, x.data[stored], x.indices[stored], cell_ends)
         start = stop
 
 

@@ -81,8 +81,8 @@ def cluster(scheduler: str | None, *, jobs: int = 1, memory: int | None = None) 
                     memory_limit="auto" if memory is None else memory // jobs,
                     dashboard_address=None,
                     silence_logs=logging.CRITICAL,
-                ) as own,
-                Client(own) as client,
+                ) as local_cluster,
+                Client(local_cluster) as client,
             ):
                 yield client
             return
@@ -131,12 +131,12 @@ def _check_workers(client: Any, scheduler: str) -> None:
         with suppress(PackageNotFoundError):  # what an extra brings may be absent here, and is then not needed there
             here[name] = version(name)
             there[name] = client.run(version, name, on_error="return")
-    for name, ours in here.items():
-        for worker, said in there[name].items():
-            theirs = "lacks it" if isinstance(said, Exception) else f"has {said}"
-            if theirs != f"has {ours}" and not (name == "python" and str(said).startswith(f"{ours}.")):
+    for name, expected in here.items():
+        for worker, answer in there[name].items():
+            state = "lacks it" if isinstance(answer, Exception) else f"has {answer}"
+            if state != f"has {expected}" and not (name == "python" and str(answer).startswith(f"{expected}.")):
                 msg = (
-                    f"the worker {worker} {theirs}, but {name} is {ours} here: results depend on it, so install the same "
+                    f"the worker {worker} {state}, but {name} is {expected} here: results depend on it, so install the same "
                     f"there (pip install -c constraints.txt) and start the worker again."
                 )
                 raise SettingsError(msg)

@@ -29,10 +29,10 @@ class GroupMoments:
 def pairs_of_labels(first: pd.Series, second: pd.Series) -> tuple[list[tuple[str, str]], Codes]:
     """The pairs of labels that cells have, sorted, and for every cell the place of its own."""
     one, two = first.astype("category").cat, second.astype("category").cat
-    found, codes = np.unique(one.codes.astype(np.int64) * len(two.categories) + two.codes, return_inverse=True)
+    pair_codes, codes = np.unique(one.codes.astype(np.int64) * len(two.categories) + two.codes, return_inverse=True)
     pairs = [
         (str(one.categories[i]), str(two.categories[j]))
-        for i, j in zip(*np.divmod(found, len(two.categories)), strict=True)
+        for i, j in zip(*np.divmod(pair_codes, len(two.categories)), strict=True)
     ]
     order = sorted(range(len(pairs)), key=pairs.__getitem__)
     return [pairs[i] for i in order], np.argsort(order)[codes] if order else codes.astype(np.int64)
@@ -124,15 +124,15 @@ def _sums_of_sparse(
     """Every value is counted at its group and gene: a fifth of the time of a product with a matrix of memberships."""
     n_genes = x.shape[1]
     shape = (n_groups + 1, n_genes)  # the last are the cells of no group
-    own = np.where(groups < 0, n_groups, groups).astype(np.int64) * n_genes
+    group_offset = np.where(groups < 0, n_groups, groups).astype(np.int64) * n_genes
     totals = {power: np.zeros(shape[0] * shape[1]) for power in powers}
     room, start = max(BLOCK, shape[0] * shape[1]), 0
     while start < x.shape[0]:
         end = max(start + 1, int(np.searchsorted(x.indptr, x.indptr[start] + room, side="right")) - 1)
-        here = slice(x.indptr[start], x.indptr[end])
-        place = np.repeat(own[start:end], np.diff(x.indptr[start : end + 1])) + x.indices[here]
+        values_slice = slice(x.indptr[start], x.indptr[end])
+        place = np.repeat(group_offset[start:end], np.diff(x.indptr[start : end + 1])) + x.indices[values_slice]
         for power, total in totals.items():
-            values = x.data[here]
+            values = x.data[values_slice]
             values = values if power == 1 else values != 0 if power == 0 else np.square(values)
             np.add(total, np.bincount(place, values, minlength=len(total)), out=total)
         start = end

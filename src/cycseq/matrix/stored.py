@@ -96,9 +96,9 @@ def load_stored(x: StoredMatrix) -> np.ndarray | sp.csr_matrix:
 
 def take_stored(x: StoredMatrix, rows: Int[np.ndarray, "rows"]) -> np.ndarray | sp.csr_matrix:
     """These cells in memory, in this order; every block that holds one of them is read once."""
-    wanted, place = np.unique(rows, return_inverse=True)
-    found = load_stored(x[wanted])
-    return found if np.array_equal(place, np.arange(len(wanted))) else found[place]
+    unique_rows, place = np.unique(rows, return_inverse=True)
+    cells = load_stored(x[unique_rows])
+    return cells if np.array_equal(place, np.arange(len(unique_rows))) else cells[place]
 
 
 class BlockCache:
@@ -119,20 +119,20 @@ class BlockCache:
 
     def dense(self, rows: Int[np.ndarray, "rows"]) -> np.ndarray:
         """These cells, in this order; blocks that are not there yet are read together."""
-        found = np.empty((len(rows), self.x.shape[1]), dtype=np.float32)
+        cells = np.empty((len(rows), self.x.shape[1]), dtype=np.float32)
         of_row = np.searchsorted(self.ends, rows, side="right")
         needed = np.unique(of_row)
-        lacking = [int(i) for i in needed if i not in self._kept]
-        if lacking:
+        missing = [int(i) for i in needed if i not in self._kept]
+        if missing:
             others = [i for i in self._kept if i not in needed][: max(0, self.n_blocks - len(needed))]
             self._kept = {i: block for i, block in self._kept.items() if i in needed or i in others}
-            self._kept |= zip(lacking, _compute([self._blocks[i] for i in lacking]), strict=True)
+            self._kept |= zip(missing, _compute([self._blocks[i] for i in missing]), strict=True)
         for i in needed:
-            here = np.flatnonzero(of_row == i)
+            places = np.flatnonzero(of_row == i)
             block = self._kept[int(i)]
-            own = block[rows[here] - (self.ends[i] - self.x.chunks[0][i])]
-            found[here] = own.toarray() if sp.issparse(own) else own
-        return found
+            block_rows = block[rows[places] - (self.ends[i] - self.x.chunks[0][i])]
+            cells[places] = block_rows.toarray() if sp.issparse(block_rows) else block_rows
+        return cells
 
 
 def shuffled_by_block(
@@ -156,8 +156,8 @@ def _dask() -> Any:
 
 def _compute(tasks: Sequence[Any]) -> tuple[Any, ...]:
     """The tasks' results. A task of a cluster's worker computes here: it would wait for ever for workers that wait too."""
-    here = {"scheduler": "synchronous"} if _on_worker() else {}
-    results: tuple[Any, ...] = _dask().compute(*tasks, **here)
+    options = {"scheduler": "synchronous"} if _on_worker() else {}
+    results: tuple[Any, ...] = _dask().compute(*tasks, **options)
     return results
 
 

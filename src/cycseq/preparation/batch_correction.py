@@ -90,23 +90,23 @@ def correct_batches(data: PerturbationData, *, spread: bool = False) -> Perturba
     for group in range(groups.max(initial=-1) + 1):
         cells = np.flatnonzero(control & (groups[batch] == group))
         _learn(effect, to_dense(data.x[cells]).astype(np.float64), batch[cells], context[cells])
-    given, stretch = data.adata, effect.stretch if spread else None
+    source, stretch = data.adata, effect.stretch if spread else None
     x = data.x.copy() if isinstance(data.x, np.ndarray) else to_dense(data.x)
     _remove(effect, x, batch, context, stretch)
-    adata = ad.AnnData(X=x, obs=given.obs.copy(), var=given.var.copy(), uns=dict(given.uns))
-    adata.obsm.update(given.obsm)
-    adata.varm.update(given.varm)
-    if PAIR in given.layers:
-        adata.layers[PAIR] = _paired(effect, given.layers[PAIR], batch, context, stretch)
-    left = groups[batch] < 0
-    n_corrected = len(np.unique(batch[~left]))
+    adata = ad.AnnData(X=x, obs=source.obs.copy(), var=source.var.copy(), uns=dict(source.uns))
+    adata.obsm.update(source.obsm)
+    adata.varm.update(source.varm)
+    if PAIR in source.layers:
+        adata.layers[PAIR] = _paired(effect, source.layers[PAIR], batch, context, stretch)
+    unchanged = groups[batch] < 0
+    n_corrected = len(np.unique(batch[~unchanged]))
     notes = [
         f"ComBat, fitted on control cells, shifted {n_corrected} of {len(batches)} batches"
         f"{' and equalised their spread' if spread else ''}; values may lie a little below zero"
     ]
-    if left.any():
+    if unchanged.any():
         notes.append(
-            f"{int(left.sum()):,} cells of {len(batches) - n_corrected} batches stayed as they were: their batch is the "
+            f"{int(unchanged.sum()):,} cells of {len(batches) - n_corrected} batches stayed as they were: their batch is the "
             f"only one of its contexts, or has fewer than {MIN_CONTROLS} control cells"
         )
     return PerturbationData(adata=adata, scale=data.scale, notes=(*data.notes, *notes))
@@ -120,8 +120,8 @@ def _comparable(batch: Codes, context: Codes, n_batches: int, n_contexts: int) -
         (np.ones(int(used.sum())), (batch[used], n_batches + context[used])), shape=(n_batches + n_contexts,) * 2
     )
     labels = connected_components(edges, directed=False)[1][:n_batches]
-    alone = np.bincount(labels[enough], minlength=labels.max(initial=0) + 1)[labels] < 2
-    dropped = alone | ~enough
+    isolated = np.bincount(labels[enough], minlength=labels.max(initial=0) + 1)[labels] < 2
+    dropped = isolated | ~enough
     groups = np.full(n_batches, -1)
     groups[~dropped] = np.unique(labels[~dropped], return_inverse=True)[1]
     return groups

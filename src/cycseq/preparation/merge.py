@@ -58,21 +58,21 @@ def merge(inputs: Sequence[PerturbationData], names: Sequence[str] | None = None
         if collide:
             renamed.obs_names = [f"{name}/{cell}" for cell in renamed.obs_names]
         parts.append(renamed)
-    whole = ad.concat(_all_stored(parts), join="inner", merge="same")
-    for column in whole.obs.columns:
-        if column in OBS or whole.obs[column].dtype == object:
-            whole.obs[column] = pd.Categorical(whole.obs[column].astype(object))
+    merged = ad.concat(_all_stored(parts), join="inner", merge="same")
+    for column in merged.obs.columns:
+        if column in OBS or merged.obs[column].dtype == object:
+            merged.obs[column] = pd.Categorical(merged.obs[column].astype(object))
     if any("source_cells" in data.adata.obsm for data in inputs):
-        whole.obsm["source_cells"] = _source_cells(inputs)
+        merged.obsm["source_cells"] = _source_cells(inputs)
     origin = [{"name": name, **data.provenance()} for data, name in zip(inputs, names_used, strict=True)]
-    whole.uns["cycseq"] = {"scale": inputs[0].scale, "merged": json.dumps(origin)}
+    merged.uns["cycseq"] = {"scale": inputs[0].scale, "merged": json.dumps(origin)}
     lost = max(len(data.genes) for data in inputs) - len(genes)
     notes = [f"{len(inputs)} inputs were merged ({', '.join(names_used)}): {len(genes):,} genes are common to all"]
     notes += [f"up to {lost:,} genes of an input are not in all others and were dropped"] if lost else []
     notes.append("batches were prefixed with the input's name")
     notes += ["cells were prefixed with the input's name, because some are called alike"] if collide else []
     input_notes = [f"{name}: {note}" for data, name in zip(inputs, names_used, strict=True) for note in data.notes]
-    return PerturbationData(adata=whole, scale=inputs[0].scale, notes=(*input_notes, *notes))
+    return PerturbationData(adata=merged, scale=inputs[0].scale, notes=(*input_notes, *notes))
 
 
 def _source_cells(inputs: Sequence[PerturbationData]) -> sp.csr_matrix:
@@ -130,13 +130,13 @@ def _collide(inputs: Sequence[PerturbationData], names: Sequence[str]) -> bool:
     cells = np.concatenate([data.adata.obs_names.to_numpy(dtype=object) for data in inputs])
     if not pd.Index(cells).has_duplicates:
         return False
-    seen: dict[str, str] = {}
+    name_by_hash: dict[str, str] = {}
     for data, name in zip(inputs, names, strict=True):
         mark = data.fingerprint()
-        if mark in seen:
-            msg = f"{seen[mark]} and {name} hold the same cells with the same values: give each file once."
+        if mark in name_by_hash:
+            msg = f"{name_by_hash[mark]} and {name} hold the same cells with the same values: give each file once."
             raise DataError(msg)
-        seen[mark] = name
+        name_by_hash[mark] = name
     return True
 
 

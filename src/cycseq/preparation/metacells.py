@@ -64,11 +64,11 @@ def metacells(data: PerturbationData, k: int = 50, draws: int = 50, seed: int = 
     members, batch_of = [], []
     for condition in track(conditions, "Drawing metacells"):
         rows = data.rows(condition)
-        drawn, of = _draw(rows, batch[rows], k, draws, rng)
-        members.append(drawn)
+        draw_rows, of = _draw(rows, batch[rows], k, draws, rng)
+        members.append(draw_rows)
         batch_of.append(of)
-    counted = _membership(np.concatenate(members), data.n_cells)
-    source = sp.csr_matrix(counted, dtype=bool)
+    membership = _membership(np.concatenate(members), data.n_cells)
+    source = sp.csr_matrix(membership, dtype=bool)
     owner = np.repeat(np.arange(len(conditions)), draws)
     obs = pd.DataFrame(
         {
@@ -79,9 +79,9 @@ def metacells(data: PerturbationData, k: int = 50, draws: int = 50, seed: int = 
         },
         index=[f"{conditions[i]}#{j % draws}" for j, i in enumerate(owner)],
     )
-    made = {"k": k, "draws": draws, "seed": seed, "cells": data.n_cells}
+    record = {"k": k, "draws": draws, "seed": seed, "cells": data.n_cells}
     adata = ad.AnnData(
-        X=_sums(data.x, counted) / np.float32(k),
+        X=_sums(data.x, membership) / np.float32(k),
         obs=obs,
         var=data.adata.var.copy(),
         uns=dict(data.adata.uns),
@@ -91,7 +91,7 @@ def metacells(data: PerturbationData, k: int = 50, draws: int = 50, seed: int = 
     adata.uns["cycseq"] = {
         **data.adata.uns.get("cycseq", {}),
         "scale": data.scale,
-        "metacells": json.dumps(made),
+        "metacells": json.dumps(record),
     }
     notes = [f"{len(obs):,} metacells: {draws} averages of {k} cells for each of {len(conditions)} conditions"]
     few = _strata_below(data, k)
@@ -106,15 +106,15 @@ def _draw(
     """The cells of every draw, and the batch that they are of."""
     batches, n_cells = np.unique(batch, return_counts=True)
     shares = _shared_out(n_cells, draws)
-    drawn = []
+    draw_rows = []
     for number, share in zip(batches, shares, strict=True):
         cells_of_batch = rows[batch == number]
         if len(cells_of_batch) < k:
             places = rng.integers(len(cells_of_batch), size=(share, k))
         else:
             places = rng.random((share, len(cells_of_batch))).argpartition(k - 1, axis=1)[:, :k]
-        drawn.append(cells_of_batch[places])
-    return np.concatenate(drawn), np.repeat(batches, shares)
+        draw_rows.append(cells_of_batch[places])
+    return np.concatenate(draw_rows), np.repeat(batches, shares)
 
 
 def _shared_out(n_cells: Int[np.ndarray, "batches"], draws: int) -> Int[np.ndarray, "batches"]:

@@ -34,8 +34,8 @@ def _library_sizes(x: InMemory) -> Float[np.ndarray, "cells"]:
         if block.columns is None:
             sizes[block.rows] = block.values.sum(axis=1, dtype=np.float64)
         else:
-            some = block.n_values > 0
-            sizes[block.rows][some] = np.add.reduceat(block.values, block.ends[:-1][some], dtype=np.float64)
+            nonempty = block.n_values > 0
+            sizes[block.rows][nonempty] = np.add.reduceat(block.values, block.ends[:-1][nonempty], dtype=np.float64)
     return sizes
 
 

@@ -107,7 +107,7 @@ def prepare(
         prepared = correct_batches(prepared, spread=settings.combat_spread)
     if settings.metacells:
         prepared = metacells(prepared, settings.metacell_cells, settings.metacell_draws, settings.seed)
-    new = [note for note in prepared.notes if all(note not in given.notes for given in inputs)]
+    new = [note for note in prepared.notes if all(note not in source.notes for source in inputs)]
     prepared.adata.uns["cycseq"] |= {"prepare": json.dumps(asdict(settings)), "prepare_notes": json.dumps(new)}
     return prepared
 
@@ -152,15 +152,15 @@ def _with_sizes(
         obs["total_counts"] = sizes
         if PAIR in data.adata.layers:
             obs["pair_total_counts"] = library_sizes(data.adata.layers[PAIR])
-    given = data.adata
+    source = data.adata
     adata = ad.AnnData(
-        X=given.X,
+        X=source.X,
         obs=obs,
-        var=given.var,
-        uns=dict(given.uns),
-        obsm=dict(given.obsm),
-        varm=dict(given.varm),
-        layers=dict(given.layers),
+        var=source.var,
+        uns=dict(source.uns),
+        obsm=dict(source.obsm),
+        varm=dict(source.varm),
+        layers=dict(source.layers),
     )
     return PerturbationData(adata=adata, scale=data.scale, notes=(*data.notes, *chosen.notes))
 
@@ -169,15 +169,15 @@ def _normalised(
     data: PerturbationData, rows: Bool[np.ndarray, "cells"], genes: Bool[np.ndarray, "genes"], notes: tuple[str, ...]
 ) -> PerturbationData:
     """These cells and genes, normalised; the only copy of the values that is made."""
-    given = data.adata
+    source = data.adata
     adata = ad.AnnData(
         X=submatrix(data.x, rows, genes),
-        obs=given.obs[rows].copy(),
-        var=given.var[genes].copy(),
-        uns=dict(given.uns),
-        obsm={name: values[rows] for name, values in given.obsm.items()},
-        varm={name: values[genes] for name, values in given.varm.items()},
-        layers={name: submatrix(layer, rows, genes) for name, layer in given.layers.items()},
+        obs=source.obs[rows].copy(),
+        var=source.var[genes].copy(),
+        uns=dict(source.uns),
+        obsm={name: values[rows] for name, values in source.obsm.items()},
+        varm={name: values[genes] for name, values in source.varm.items()},
+        layers={name: submatrix(layer, rows, genes) for name, layer in source.layers.items()},
     )
     record = {**adata.uns.get("cycseq", {}), "scale": "log1p"}
     if data.scale == "counts":

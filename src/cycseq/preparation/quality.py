@@ -60,13 +60,13 @@ def check_cells(
     if sizes is not None and limits.max_mito is not None:
         share = mitochondrial_counts(x, genes) / np.maximum(sizes, 1.0)
         failing.append((f"a mitochondrial share above {limits.max_mito:g}", share > limits.max_mito))
-    kept = np.ones(x.shape[0], dtype=bool)
+    passing = np.ones(x.shape[0], dtype=bool)
     notes = []
     for why, fails in failing:
-        n = int((kept & fails).sum())
-        kept &= ~fails
+        n = int((passing & fails).sum())
+        passing &= ~fails
         notes += [f"{n:,} cells with {why} were dropped"] if n else []
-    return CellSelection(kept, tuple(notes))
+    return CellSelection(passing, tuple(notes))
 
 
 def genes_expressed(x: Matrix) -> Int[np.ndarray, "cells"]:

@@ -48,9 +48,9 @@ def check_totals(one: float | None, other: float | None, what_one: str, what_oth
         What each side is called.
     """
     if None not in {one, other} and (one == OTHER_TOTAL) != (other == OTHER_TOTAL):
-        ours, theirs = (what_other, what_one) if one == OTHER_TOTAL else (what_one, what_other)
+        per_10k, per_other = (what_other, what_one) if one == OTHER_TOTAL else (what_one, what_other)
         msg = (
-            f"{ours} are ln(1 + counts per {TARGET_SUM:,.0f}) and {theirs} are logarithms of counts per another total, so that "
+            f"{per_10k} are ln(1 + counts per {TARGET_SUM:,.0f}) and {per_other} are logarithms of counts per another total, so that "
             "they cannot be compared: make both from counts with cycseq prepare."
         )
         raise DataError(msg)

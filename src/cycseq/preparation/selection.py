@@ -36,15 +36,15 @@ def choose_cells(
     left_out = _named(data, settings.leave_out)
     combined = np.array([settings.singles_only and len(c.parts) > 1 for c in data.conditions()], dtype=bool)
     quality = check_cells(data.x, data.genes, sizes, settings.limits())
-    kept = quality.cells & ~(left_out | combined)[data.condition_codes]
+    keep = quality.cells & ~(left_out | combined)[data.condition_codes]
     notes = list(quality.notes)
     for why, which in (("left out by name", left_out), ("combinations", combined & ~left_out)):
         n = int(which[data.condition_codes].sum())
         notes += [f"{n:,} cells of {int(which.sum())} conditions ({why}) were dropped"] if n else []
-    if not kept.any() and not left_out.all():
+    if not keep.any() and not left_out.all():
         msg = f"no cells are left of {', '.join(data.contexts)}: {'; '.join(notes)}. Loosen the limits."
         raise DataError(msg)
-    return CellSelection(kept, tuple(notes))
+    return CellSelection(keep, tuple(notes))
 
 
 def check_names(inputs: Sequence[PerturbationData], texts: Sequence[str]) -> None:
@@ -57,9 +57,9 @@ def check_names(inputs: Sequence[PerturbationData], texts: Sequence[str]) -> Non
 
 def _named(data: PerturbationData, texts: Sequence[str]) -> Bool[np.ndarray, "conditions"]:
     """Which conditions are meant by names of contexts (`NK`) and of conditions (`NK:stim`)."""
-    whole = {text for text in texts if text in data.contexts}
-    single = {Condition.parse(text, data.contexts) for text in texts if ":" in text and text not in whole}
-    return np.array([c.context in whole or c in single for c in data.conditions()], dtype=bool)
+    contexts = {text for text in texts if text in data.contexts}
+    single = {Condition.parse(text, data.contexts) for text in texts if ":" in text and text not in contexts}
+    return np.array([c.context in contexts or c in single for c in data.conditions()], dtype=bool)
 
 
 def check_contexts(data: PerturbationData, rows: Bool[np.ndarray, "cells"]) -> None:
@@ -70,10 +70,10 @@ def check_contexts(data: PerturbationData, rows: Bool[np.ndarray, "cells"]) -> N
     if few.empty:
         return
     context, cure = few.index[0], f"--leave-out {shlex.quote(','.join(few.index))}"
-    found = "no control cells" if few.iloc[0] == 0 else "only one control cell"
+    problem = "no control cells" if few.iloc[0] == 0 else "only one control cell"
     others = f"; {len(few)} contexts have too few" if len(few) > 1 else ""
     msg = (
-        f"{found} in context {context!r} ({int((obs['context'] == context).sum()):,} cells{others}): every context "
+        f"{problem} in context {context!r} ({int((obs['context'] == context).sum()):,} cells{others}): every context "
         f"needs at least {MIN_CONTROLS}, because a response is a difference to them. Add the control cells, or "
         f"use {cure}."
     )

@@ -24,12 +24,12 @@ class CellLimits:
     @property
     def need_counts(self) -> str | None:
         """The first limit that has no meaning for anything but counts, as an option."""
-        given = {
+        limits = {
             "--min-counts": self.min_counts,
             "--max-counts": self.max_counts,
             "--max-mito": self.max_mito,
         }
-        return next((option for option, limit in given.items() if limit is not None), None)
+        return next((option for option, limit in limits.items() if limit is not None), None)
 
 
 @dataclass(frozen=True)

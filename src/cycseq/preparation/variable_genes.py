@@ -44,9 +44,9 @@ def normalised_dispersion(mean: Profile, variance: Profile) -> Profile:
     frame = pd.DataFrame({"dispersion": np.where(np.isfinite(dispersion), dispersion, np.nan)})
     by_bin = frame["dispersion"].groupby(pd.cut(pd.Series(np.log1p(mean)), bins=N_BINS), observed=True)
     centre, spread = by_bin.transform("mean").to_numpy(), by_bin.transform("std").to_numpy()
-    alone = np.isnan(spread)
-    spread = np.where(alone, centre, spread)
-    centre = np.where(alone, 0.0, centre)
+    single = np.isnan(spread)
+    spread = np.where(single, centre, spread)
+    centre = np.where(single, 0.0, centre)
     with np.errstate(divide="ignore", invalid="ignore"):
         normalised: Profile = (frame["dispersion"].to_numpy() - centre) / spread
     return normalised

@@ -90,26 +90,31 @@ def _halved(
     real: Reference, context: str, repeat: int, metrics: Sequence[Metric], wanted: Collection[Condition] | None
 ) -> dict[str, pd.DataFrame]:
     """The scores of both positive controls, by name."""
-    whole = real.contexts[context]
-    named = [Condition(context, perturbation) for perturbation in whole.perturbations]
-    asked = np.array([i for i, condition in enumerate(named) if wanted is None or condition in wanted], dtype=np.int64)
-    large = asked[whole.cells.n_cells[asked] >= MIN_CELLS]
+    context_cells = real.contexts[context]
+    conditions_here = [Condition(context, perturbation) for perturbation in context_cells.perturbations]
+    selected = np.array(
+        [i for i, condition in enumerate(conditions_here) if wanted is None or condition in wanted], dtype=np.int64
+    )
+    large = selected[context_cells.cells.n_cells[selected] >= MIN_CELLS]
     first: list[Codes] = []
     second: list[Codes] = list(real.rows[context])
-    seeds = [seed_of(condition, real.settings.seed) for condition in named]
+    seeds = [seed_of(condition, real.settings.seed) for condition in conditions_here]
     for i in large:
         shuffled = np.random.default_rng([repeat, *seeds[i]]).permutation(real.rows[context][i])
         half = len(shuffled) // 2
         first.append(shuffled[:half])
         second[i] = shuffled[half : 2 * half]
-    small, cheap = np.setdiff1d(asked, large), [metric for metric in metrics if not metric.costly]
-    tables = {SPLIT_HALF: [_undefined(whole, small, metrics)], INTERPOLATED: [_undefined(whole, small, cheap)]}
+    small, cheap = np.setdiff1d(selected, large), [metric for metric in metrics if not metric.costly]
+    tables = {
+        SPLIT_HALF: [_undefined(context_cells, small, metrics)],
+        INTERPOLATED: [_undefined(context_cells, small, cheap)],
+    }
     if len(large):
         x, most = real.x, real.settings.max_cells
-        halves = replace(whole, cells=Population.of(x, second, most, seeds), cache={})
+        halves = replace(context_cells, cells=Population.of(x, second, most, seeds), cache={})
         predicted = Population.of(x, first, most, [seeds[i] for i in large])
         tables[SPLIT_HALF].append(scores(halves, large, predicted, metrics, sampled=True, seed=real.settings.seed))
-        between = interpolate(predicted, _mean_perturbed(whole)[large], whole.kept[large])
+        between = interpolate(predicted, _mean_perturbed(context_cells)[large], context_cells.kept[large])
         tables[INTERPOLATED].append(scores(halves, large, between, cheap, seed=real.settings.seed))
     return {model: pd.concat(parts, ignore_index=True) for model, parts in tables.items()}
 
@@ -130,10 +135,10 @@ def interpolate(duplicate: Population, mean_perturbed: Profiles, kept: Mask) -> 
     kept
         The genes that count.
     """
-    away = duplicate.mean - mean_perturbed
-    size, noise = ((values * kept).sum(axis=1) for values in (away**2, duplicate.variance_of_mean))
+    distance = duplicate.mean - mean_perturbed
+    size, noise = ((values * kept).sum(axis=1) for values in (distance**2, duplicate.variance_of_mean))
     weight = 1.0 - np.divide(noise, size, out=np.ones_like(size), where=size > noise)
-    return replace(duplicate, mean=mean_perturbed + weight[:, None] * away, tested={})
+    return replace(duplicate, mean=mean_perturbed + weight[:, None] * distance, tested={})
 
 
 def _mean_perturbed(real: RealContext) -> Profiles:

@@ -98,8 +98,8 @@ def pooled_reliability(rows: pd.DataFrame, by: Sequence[str], *, fewest: int = M
 def off_goal(coverage: pd.DataFrame) -> pd.DataFrame:
     """The rows whose coverage is outside of `GOAL`, the farthest first; those with few genes are not judged."""
     observed = coverage["observed"].astype(float)
-    away = np.maximum(GOAL[0] - observed, observed - GOAL[1])
-    wrong = coverage.assign(away=away)[(away > 0) & (coverage["n"] >= MIN_IN_BIN)]
+    distance = np.maximum(GOAL[0] - observed, observed - GOAL[1])
+    wrong = coverage.assign(away=distance)[(distance > 0) & (coverage["n"] >= MIN_IN_BIN)]
     return wrong.sort_values("away", ascending=False, kind="stable").drop(columns="away")
 
 

@@ -65,7 +65,7 @@ def by_context(metrics: pd.DataFrame, judgement: Judgement, model: str, metric: 
         halves = part[part["model"] == SPLIT_HALF].groupby("seed")["value"].mean().to_numpy()
         goodness = METRICS[metric].goodness
         spread = NOISE * float(np.std(goodness(halves), ddof=1)) if len(halves) > 1 else 0.0
-        ours, null = goodness(np.array([means[name] for name in (model, control)]))
+        score, null = goodness(np.array([means[name] for name in (model, control)]))
         positive = means[means.index.isin(POSITIVE_CONTROLS)]
         ceiling = goodness(positive.dropna().to_numpy()).max(initial=-np.inf)
         both = paired_differences(part[part["model"].isin([model, control])], baselines=[control])
@@ -76,7 +76,7 @@ def by_context(metrics: pd.DataFrame, judgement: Judgement, model: str, metric: 
             word = "cannot tell"
         elif paired:
             word = {"beats": "better", "ties": "indistinguishable"}.get(str(pair["verdict"]), "not better")  # type: ignore[assignment]
-        elif ours > null + spread:
+        elif score > null + spread:
             word = "ahead"
         verdicts.append(ContextVerdict(str(context), model, control, metric, word, paired))
     return verdicts

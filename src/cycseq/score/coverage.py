@@ -205,7 +205,7 @@ def tenth_of(probability: np.ndarray) -> Int[np.ndarray, "values"]:
 
 def bins_of(compared: Iterable[Compared], fewest: int) -> pd.DataFrame:
     """`reliability` of conditions that were set beside what was measured."""
-    told: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {event: [] for event in EVENTS}
+    events: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {event: [] for event in EVENTS}
     for one in compared:
         value, mixture = (one.real, one.mixture.noisy(one.noise)) if one.true is None else (one.true, one.mixture)
         stated = mixture.probabilities(one.threshold)
@@ -213,15 +213,17 @@ def bins_of(compared: Iterable[Compared], fewest: int) -> pd.DataFrame:
             (EVENTS[0], stated.up, 0.5 + 0.5 * np.sign(value)),
             (EVENTS[1], stated.beyond, np.abs(value) > one.threshold),
         ):
-            told[event].append((probability[one.varies], happens[one.varies]))
+            events[event].append((probability[one.varies], happens[one.varies]))
     rows = []
-    for event, parts in told.items():
+    for event, parts in events.items():
         probability, happens = (np.concatenate(side) for side in zip(*parts, strict=True))
         places = tenth_of(probability)
         for i in range(len(BINS) - 1):
-            here = places == i
-            if here.sum() >= fewest:
-                rows.append((event, float(probability[here].mean()), float(happens[here].mean()), int(here.sum())))
+            in_bin = places == i
+            if in_bin.sum() >= fewest:
+                rows.append(
+                    (event, float(probability[in_bin].mean()), float(happens[in_bin].mean()), int(in_bin.sum()))
+                )
     return pd.DataFrame(rows, columns=["event", "stated", "observed", "n"])
 
 
@@ -243,9 +245,11 @@ def compare_effects(predicted: Effects, real: Effects) -> Iterator[Compared]:
         noise = np.full(len(predicted.genes), np.nan) if se is None else se[i].astype(np.float64) ** 2
         if noise_sd is not None:
             noise = np.where(np.isnan(noise), noise_sd[row].astype(np.float64) ** 2, noise)
-        known = ~np.isnan(noise + measured.effect[i] + predicted.effect[row] + sd[row])
-        mixture = GeneMixture.normal(*(side[row][known].astype(np.float64) for side in (predicted.effect, sd)))
-        yield Compared(condition, mixture, threshold, measured.effect[i][known].astype(np.float64), noise[known], None)
+        usable = ~np.isnan(noise + measured.effect[i] + predicted.effect[row] + sd[row])
+        mixture = GeneMixture.normal(*(side[row][usable].astype(np.float64) for side in (predicted.effect, sd)))
+        yield Compared(
+            condition, mixture, threshold, measured.effect[i][usable].astype(np.float64), noise[usable], None
+        )
 
 
 def compare(predicted: PerturbationData, real: PerturbationData, truth: Truth | None) -> Iterator[Compared]:

@@ -73,12 +73,14 @@ def real_contexts(real: Effects, training: Effects | None, settings: EvaluateSet
     if not contexts:
         msg = "there are only controls among the real effects: nothing can be compared. Give perturbed conditions in --real."
         raise DataError(msg)
-    learnt = None if training is None else training.perturbed()
-    made = {}
+    perturbed_training = None if training is None else training.perturbed()
+    by_context = {}
     for context in contexts:
         rows = np.array([i for i, c in enumerate(conditions) if c.context == context and not c.is_control])
-        made[context] = _context(real, [conditions[i] for i in rows], rows, learnt, keep_target=settings.keep_target)
-    return made
+        by_context[context] = _context(
+            real, [conditions[i] for i in rows], rows, perturbed_training, keep_target=settings.keep_target
+        )
+    return by_context
 
 
 def _context(

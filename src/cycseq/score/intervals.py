@@ -133,8 +133,8 @@ def _between_contexts(values: Values, context: Codes, perturbation: Codes) -> _S
     by_context = _clustered(values, context)
     if _count(perturbation) < ENOUGH:
         return by_context
-    by_perturbation, alone = _clustered(values, perturbation), _clustered(values, np.arange(len(values)))
-    shared = np.maximum(by_perturbation.variance - alone.variance, 0.0)
+    by_perturbation, by_condition = _clustered(values, perturbation), _clustered(values, np.arange(len(values)))
+    shared = np.maximum(by_perturbation.variance - by_condition.variance, 0.0)
     variance = by_context.variance + shared
     parts = by_context.variance**2 / by_context.degrees + shared**2 / by_perturbation.degrees
     degrees = np.divide(variance**2, parts, out=by_context.degrees.copy(), where=parts > 0)
@@ -175,8 +175,8 @@ def _within_contexts(values: Values, context: Codes, perturbation: Codes) -> _Sp
     overlap = (membership.T @ membership).toarray()
     outer = 1 / np.outer(members - 1, members - 1)
     diagonal = np.asarray((membership**2).sum(axis=1)).ravel()  # conditions of each cluster
-    own = np.asarray(membership.multiply(1 / (members - 1)).sum(axis=1)).ravel()
-    trace_of_square = (diagonal**2).sum() + (overlap**2 * outer).sum() - (own**2).sum()
+    overlap_of_self = np.asarray(membership.multiply(1 / (members - 1)).sum(axis=1)).ravel()
+    trace_of_square = (diagonal**2).sum() + (overlap**2 * outer).sum() - (overlap_of_self**2).sum()
     return _spread(_sums(adjusted, cluster) / n, float(n**2 / trace_of_square))
 
 

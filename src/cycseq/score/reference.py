@@ -147,8 +147,8 @@ def effect_reference(
 
 def shared_controls(contexts: Sequence[str]) -> str:
     """The note where prediction and reality are compared with the same control cells."""
-    named = ", ".join(contexts[:5]) + (f" and {len(contexts) - 5} more" if len(contexts) > 5 else "")
-    return f"controls are shared in {named}: predicted and real responses are taken against the same control cells, so that noise of their mean counts as response"
+    names = ", ".join(contexts[:5]) + (f" and {len(contexts) - 5} more" if len(contexts) > 5 else "")
+    return f"controls are shared in {names}: predicted and real responses are taken against the same control cells, so that noise of their mean counts as response"
 
 
 def seed_of(condition: Condition, seed: int) -> list[int]:

@@ -253,8 +253,10 @@ class _Scale:
 def _scale(group: _Group, metric: int, good: Values) -> _Scale:
     """A metric tells where one of the positive controls is above the null."""
     positive = group.models.index(SPLIT_HALF) if SPLIT_HALF in group.models else None
-    there = [i for i, model in enumerate(group.models) if model in NEGATIVE_CONTROLS and not np.isnan(good[:, i]).all()]
-    negative = max(there, key=lambda i: float(np.nanmean(good[:, i])), default=None)
+    candidates = [
+        i for i, model in enumerate(group.models) if model in NEGATIVE_CONTROLS and not np.isnan(good[:, i]).all()
+    ]
+    negative = max(candidates, key=lambda i: float(np.nanmean(good[:, i])), default=None)
     if positive is None or negative is None:
         return _Scale(positive, negative, cannot_tell=False)
     tells = any(

@@ -97,9 +97,9 @@ class Judgement:
         "better" therefore means: than every negative control. None where it was compared with none.
         """
         order: tuple[Word, ...] = ("worse", "indistinguishable", "no claim", "too few conditions", "better")
-        beside = [v for v in self.of(model, metric) if v.other in NEGATIVE_CONTROLS and v.n_conditions]
+        comparisons = [v for v in self.of(model, metric) if v.other in NEGATIVE_CONTROLS and v.n_conditions]
         best = self.negatives.get(metric)
-        return min(beside, key=lambda v: (order.index(v.word), v.other != best), default=None)
+        return min(comparisons, key=lambda v: (order.index(v.word), v.other != best), default=None)
 
     def standings(self, model: str, metrics: Sequence[str]) -> list[Standing]:
         """The model beside all baselines, in each metric where it was compared with any over enough conditions."""
@@ -209,8 +209,8 @@ def _identical(pairs: pd.DataFrame) -> set[tuple[str, str]]:
 
 
 def _doubles(pairs: pd.DataFrame) -> dict[str, str]:
-    beside = pairs[pairs["baseline"].isin(NEGATIVE_CONTROLS) & (pairs["n_conditions"] > 0)]
-    beside = beside[~beside["model"].isin(NEGATIVE_CONTROLS)]
-    every = beside.groupby(["model", "baseline"], sort=False)["identical"].all()
-    same = every[every].index
+    compared = pairs[pairs["baseline"].isin(NEGATIVE_CONTROLS) & (pairs["n_conditions"] > 0)]
+    compared = compared[~compared["model"].isin(NEGATIVE_CONTROLS)]
+    all_identical = compared.groupby(["model", "baseline"], sort=False)["identical"].all()
+    same = all_identical[all_identical].index
     return dict(zip(same.get_level_values(0).astype(str), same.get_level_values(1).astype(str), strict=True))

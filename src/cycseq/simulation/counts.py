@@ -60,9 +60,9 @@ class CountLaw:
             noise = self._noise(one, rng)
             both = rng.poisson(noise * np.minimum(one, other))
             more = rng.poisson(noise * np.abs(one - other))
-            kept = self._kept(np.ones(one.shape, dtype=np.int8), rng)
-            first.append(sp.csr_matrix((both + more * (one > other)) * kept, dtype=np.float32))
-            second.append(sp.csr_matrix((both + more * (other > one)) * kept, dtype=np.float32))
+            mask = self._kept(np.ones(one.shape, dtype=np.int8), rng)
+            first.append(sp.csr_matrix((both + more * (one > other)) * mask, dtype=np.float32))
+            second.append(sp.csr_matrix((both + more * (other > one)) * mask, dtype=np.float32))
         return Pairs(sp.vstack(first, format="csr"), sp.vstack(second, format="csr"))
 
     def share_above_zero(self, rate: np.ndarray) -> np.ndarray:

@@ -87,15 +87,15 @@ class Network:
 def draw(settings: SimulateSettings) -> Biology:
     """A world of networks, and what its perturbations do to transcription factors."""
     networks = draw_networks(settings)
-    own, regulators = networks[0].own, networks[0].regulators
-    done = np.full(settings.genes, "", dtype=object)
-    singles = own[: settings.perturbations].sum(axis=0)
-    done[regulators[singles > 0]] = "over-expression"
-    done[regulators[singles < 0]] = "knock-out"
+    effects, regulators = networks[0].own, networks[0].regulators
+    perturbed_as = np.full(settings.genes, "", dtype=object)
+    singles = effects[: settings.perturbations].sum(axis=0)
+    perturbed_as[regulators[singles > 0]] = "over-expression"
+    perturbed_as[regulators[singles < 0]] = "knock-out"
     return Biology(
         contexts=networks,
-        targets=[tuple(regulators[np.flatnonzero(row)].tolist()) for row in own],
-        var={"regulator": np.isin(np.arange(settings.genes), regulators), "perturbed_as": done},
+        targets=[tuple(regulators[np.flatnonzero(row)].tolist()) for row in effects],
+        var={"regulator": np.isin(np.arange(settings.genes), regulators), "perturbed_as": perturbed_as},
     )
 
 
@@ -108,12 +108,12 @@ def draw_networks(settings: SimulateSettings) -> tuple[Network, ...]:
     n_regulators = max(settings.genes // 10, settings.perturbations)
     regulators = np.sort(rng.choice(settings.genes, n_regulators, replace=False))
     perturbed = np.sort(rng.choice(n_regulators, settings.perturbations, replace=False))
-    own = _own_effects(settings, perturbed, n_regulators, rng)
+    effects = _own_effects(settings, perturbed, n_regulators, rng)
     basal = BASAL_SPREAD * np.minimum(rng.normal(0.0, 1.0, settings.genes), 2.8)
     basal[regulators] = np.abs(rng.normal(0.5, 1.0, n_regulators))
     popularity = rng.lognormal(0.0, 1.0, n_regulators)
     popularity[perturbed] *= 8.0
-    amplitude = rng.lognormal(0.0, 0.4, len(own))
+    amplitude = rng.lognormal(0.0, 0.4, len(effects))
     shared_parts = _draw_parts(settings, popularity, np.random.default_rng([settings.seed, 2]))
     networks = []
     for context in range(settings.contexts):
@@ -128,8 +128,8 @@ def draw_networks(settings: SimulateSettings) -> tuple[Network, ...]:
                 weights=weights,
                 loadings=(parts.loadings * STATE_SPREAD).astype(np.float32),
                 common=(settings.common * parts.common).astype(np.float32),
-                interactions=_interactions(settings, parts.interactions, own, weights),
-                own=own,
+                interactions=_interactions(settings, parts.interactions, effects, weights),
+                own=effects,
                 amplitude=amplitude.astype(np.float32),
             )
         )

@@ -126,10 +126,10 @@ class SimulateSettings:
         n_long = int(self.long_tail_contexts or 0)
         n_full, n_conditions = self.contexts - n_long, self.perturbed
         few = (CONTROLS_PER_CONDITION * self.long_tail_cells, self.long_tail_cells)
-        left = self.cells - n_long * (few[0] + n_conditions * few[1])
+        remaining = self.cells - n_long * (few[0] + n_conditions * few[1])
         if n_full == 0:
             return (few,) * n_long
-        share, extra = divmod(max(left, 0), n_full)
+        share, extra = divmod(max(remaining, 0), n_full)
         each = share // (n_conditions + CONTROLS_PER_CONDITION)
         full = [(share - n_conditions * each + (i < extra), each) for i in range(n_full)]
         return (*full, *[few] * n_long)
@@ -144,8 +144,8 @@ def _check(settings: SimulateSettings) -> None:
             if f.name in OF_NETWORKS and getattr(s, f.name) != f.default
         ]
         if needless:
-            own = ", ".join(name for name, of_world in WORLDS.items() if "shared" in of_world)
-            msg = f"World {s.world} has no gene regulatory network, as {own} have: leave out {', '.join(needless)}."
+            network_worlds = ", ".join(name for name, of_world in WORLDS.items() if "shared" in of_world)
+            msg = f"World {s.world} has no gene regulatory network, as {network_worlds} have: leave out {', '.join(needless)}."
             raise SettingsError(msg)
     check_at_least(1, contexts=s.contexts, perturbations=s.perturbations, cells=s.cells, batches=s.batches)
     check_at_least(10, genes=s.genes)

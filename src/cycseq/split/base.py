@@ -145,8 +145,8 @@ class Split:
         """Raise `SplitError` if the split was made from other data."""
         fingerprint = data.fingerprint()
         if fingerprint != self.data_hash:
-            made = f"was made from other data: it carries the hash {self.data_hash}, these data have {fingerprint}"
-            what = made if self.data_hash else "does not say of which data it is"
+            mismatch = f"was made from other data: it carries the hash {self.data_hash}, these data have {fingerprint}"
+            what = mismatch if self.data_hash else "does not say of which data it is"
             msg = f"split {self.name} {what}. Give the data that it was made from, or make it again with cycseq split. {STAMP}"
             raise SplitError(msg)
 
@@ -171,13 +171,13 @@ class Split:
     def rows_unchecked(self, data: Data) -> dict[str, Codes]:
         """As `rows`, of data that are known to be those of the split."""
         conditions, codes = data.conditions(), data.condition_codes
-        named = {part: data.adata.obs_names.isin(self.cells.get(part, ())) for part in PARTS}
+        is_named = {part: data.adata.obs_names.isin(self.cells.get(part, ())) for part in PARTS}
         is_cut = np.zeros(len(conditions), dtype=bool)
-        is_cut[codes[np.logical_or.reduce(list(named.values()))]] = True
+        is_cut[codes[np.logical_or.reduce(list(is_named.values()))]] = True
         listed = {part: _among(conditions, self.in_part(part)) for part in PARTS}
         unlisted = ~np.logical_or.reduce(list(listed.values()))
         listed["train"] |= unlisted & np.array([c.is_control for c in conditions], dtype=bool)
-        in_part = {part: listed[part][codes] & (~is_cut[codes] | named[part]) for part in PARTS}
+        in_part = {part: listed[part][codes] & (~is_cut[codes] | is_named[part]) for part in PARTS}
         held_back = data.adata.obs_names.isin(self.cells.get(REFERENCE, ()))
         in_part["train"] &= ~held_back
         is_control = np.array([c.is_control for c in conditions], dtype=bool)[codes]

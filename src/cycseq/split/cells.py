@@ -60,12 +60,12 @@ def cut(
     data: PerturbationData, conditions: Collection[Condition], n_cells: int, seed: int
 ) -> dict[Condition, tuple[list[str], list[str]]]:
     """For each condition with more cells than this, the names of n_cells that stay and of those held out."""
-    wanted = {}
+    halves = {}
     for condition, names in cell_names(data).items():
         if condition in conditions and len(names) > n_cells:
             drawn = _permuted(names, seed, condition).tolist()
-            wanted[condition] = (sorted(drawn[:n_cells]), sorted(drawn[n_cells:]))
-    return wanted
+            halves[condition] = (sorted(drawn[:n_cells]), sorted(drawn[n_cells:]))
+    return halves
 
 
 def cell_names(data: PerturbationData) -> dict[Condition, Sequence[str]]:

@@ -83,23 +83,23 @@ def unseen_pair(data: Data, settings: SplitSettings, context: str) -> Plan:
             "use --kind unseen-context, which holds out all of them."
         )
         raise SplitError(msg)
-    parted = assign(inside, perturbations_of(inside, tested))
-    left = [name for name in options if any(c.agent == name for c in parted.rest)]
-    validated = _some(parted.rest, left, n_validated(n_agents, settings))
-    kept = assign(parted.rest, perturbations_of(parted.rest, validated))
+    assignment = assign(inside, perturbations_of(inside, tested))
+    remaining = [name for name in options if any(c.agent == name for c in assignment.rest)]
+    validated = _some(assignment.rest, remaining, n_validated(n_agents, settings))
+    validation = assign(assignment.rest, perturbations_of(assignment.rest, validated))
     claim = (
-        f"A good score shows that the responses of {context} to {count_of(len(parted.held), 'perturbation')} can be told "
-        f"from its responses to {count_of(len(kept.rest) + len(kept.held) + len(kept.touched), 'other perturbation')} and "
+        f"A good score shows that the responses of {context} to {count_of(len(assignment.held), 'perturbation')} can be told "
+        f"from its responses to {count_of(len(validation.rest) + len(validation.held) + len(validation.touched), 'other perturbation')} and "
         f"from other contexts, where each tested perturbation is measured. It says nothing of a context without any "
         "perturbed cells, nor of perturbations measured nowhere."
     )
     return Plan(
         name=f"unseen-pair:{context}",
-        claim=claim + _left_out(parted.touched, f"in {context} "),
-        train=(*others, *kept.rest),
-        validation=kept.held + kept.touched,
-        test=parted.held,
-        left_out=parted.touched,
+        claim=claim + _left_out(assignment.touched, f"in {context} "),
+        train=(*others, *validation.rest),
+        validation=validation.held + validation.touched,
+        test=assignment.held,
+        left_out=assignment.touched,
     )
 
 
@@ -112,8 +112,8 @@ def few_shot(data: Data, settings: SplitSettings, context: str) -> Plan:
     if settings.k is not None:
         if not others:
             raise _lonely(context, "its other perturbations would be measured nowhere")
-        parted = _k_conditions(inside, settings.k, settings.seed, context)
-        train, test, left_out = parted.rest, parted.held, parted.touched
+        assignment = _k_conditions(inside, settings.k, settings.seed, context)
+        train, test, left_out = assignment.rest, assignment.held, assignment.touched
         if not train:
             msg = (
                 f"k = {settings.k}: every condition drawn of {context} contains a tested one, so none is "
@@ -142,8 +142,8 @@ def few_shot(data: Data, settings: SplitSettings, context: str) -> Plan:
         f"A good score shows that the responses of {context}, a long-tail context, can be told from {what}, its control "
         f"cells and the responses of {_contexts(others)}. It says nothing of a context in which nothing was perturbed."
     )
-    known = (*outside, *also, *train)
-    return Plan(f"few-shot:{context}", claim + unsaid, known, validation, test, left_out, cells)
+    train_conditions = (*outside, *also, *train)
+    return Plan(f"few-shot:{context}", claim + unsaid, train_conditions, validation, test, left_out, cells)
 
 
 def _usable(data: Data, context: str) -> str:
@@ -210,9 +210,9 @@ def _n_cells(
 ) -> tuple[tuple[Condition, ...], tuple[Condition, ...], dict[str, tuple[str, ...]]]:
     """All conditions, those that were cut, and the names of the cells on both sides."""
     halves = cut(cells_to_cut(data, settings.kind), inside, n_cells, settings.seed)
-    stay = tuple(name for kept, _ in halves.values() for name in kept)
+    names_train = tuple(name for names, _ in halves.values() for name in names)
     held = tuple(name for _, out in halves.values() for name in out)
-    return inside, tuple(halves), {"train": stay, part: held} if halves else {}
+    return inside, tuple(halves), {"train": names_train, part: held} if halves else {}
 
 
 def _lonely(context: str, why: str) -> SplitError:
@@ -228,12 +228,12 @@ def _contexts(others: tuple[Condition, ...]) -> str:
 
 
 def _nowhere_else(test: tuple[Condition, ...], others: tuple[Condition, ...]) -> str:
-    alone = sorted({c.perturbation for c in test} - {c.perturbation for c in others})
-    if not alone:
+    only_here = sorted({c.perturbation for c in test} - {c.perturbation for c in others})
+    if not only_here:
         return ""
     return (
-        f" {len(alone)} of the {len(test)} tested perturbations are in no other context, and need a model that knows "
-        f"unseen perturbations: {', '.join(alone)}."
+        f" {len(only_here)} of the {len(test)} tested perturbations are in no other context, and need a model that knows "
+        f"unseen perturbations: {', '.join(only_here)}."
     )
 
 

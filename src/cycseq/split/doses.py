@@ -35,8 +35,8 @@ def unseen_dose(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
     if settings.dose is None:
         msg = f"--kind unseen-dose needs the dose that is tested: use --dose, one of {join_names(doses)}."
         raise SettingsError(msg)
-    wanted = settings.dose.replace(" ", "").casefold()
-    held = [c for c in conditions if c.dose is not None and c.dose.casefold() == wanted]
+    dose = settings.dose.replace(" ", "").casefold()
+    held = [c for c in conditions if c.dose is not None and c.dose.casefold() == dose]
     if not held:
         msg = f"no perturbation has the dose {settings.dose!r}: the data have {join_names(doses)}."
         raise SplitError(msg)
@@ -66,8 +66,8 @@ def _plan(
     what, place = axis.name, axis.place
     if settings.test_perturbations is not None:
         listed = tested_perturbations(settings.test_perturbations, conditions)
-        wanted = {Condition("", one).agent for one in listed}
-        held = [c for c in held if c.agent in wanted]
+        agents_listed = {Condition("", one).agent for one in listed}
+        held = [c for c in held if c.agent in agents_listed]
         if not held:
             msg = f"none of the perturbations of {settings.test_perturbations} was measured at the tested {what}: name others."
             raise SplitError(msg)
@@ -76,22 +76,22 @@ def _plan(
     if not train:
         msg = f"every condition has the tested {what}, so that nothing is left to learn from: choose another."
         raise SplitError(msg)
-    seen = {c.agent for c in train}
-    left_out = tuple(c for c in held if c.agent not in seen)
-    held = [c for c in held if c.agent in seen]
+    seen_agents = {c.agent for c in train}
+    left_out = tuple(c for c in held if c.agent not in seen_agents)
+    held = [c for c in held if c.agent in seen_agents]
     if not held:
         msg = f"no perturbation with the tested {what} has another {what} that is seen: use --kind unseen-perturbation."
         raise SplitError(msg)
     agents = sorted({c.agent for c in held})
     others = {c.agent for c in train if place(c) == place(held[0])}
-    beside = (
+    also = (
         f", and from {count_of(len(others), 'other perturbation')} at this {what}"
         if others
         else f"; nothing else is seen at this {what}"
     )
     claim = (
         f"A good score shows that the responses to {count_of(len(agents), 'perturbation')} ({join_names(agents)}) at the {what} "
-        f"{name.partition(':')[2]} can be told from their other {what}s{beside}. It says nothing of perturbations that were never "
+        f"{name.partition(':')[2]} can be told from their other {what}s{also}. It says nothing of perturbations that were never "
         f"measured, nor of other unseen {what}s."
     )
     claim += _extrapolation(held, train, axis)
@@ -104,20 +104,22 @@ def _plan(
 def _extrapolation(held: Sequence[Condition], train: Sequence[Condition], axis: Axis) -> str:
     """What a reader must know where training has only smaller, or only larger, doses or times of a tested condition."""
     what, place = axis.name, axis.place
-    seen: dict[tuple[str, str], set[Place | None]] = {}
+    places_seen: dict[tuple[str, str], set[Place | None]] = {}
     for condition in train:
-        seen.setdefault((condition.context, condition.agent), set()).add(place(condition))
+        places_seen.setdefault((condition.context, condition.agent), set()).add(place(condition))
     counts = dict.fromkeys(("below", "above", "unknown", "none"), 0)
     for condition in held:
-        places, here = seen.get((condition.context, condition.agent), set()), place(condition)
-        comparable = [other[1] for other in places if other is not None and here is not None and other[0] == here[0]]
-        if not places - {here}:
+        places, own_place = places_seen.get((condition.context, condition.agent), set()), place(condition)
+        comparable = [
+            other[1] for other in places if other is not None and own_place is not None and other[0] == own_place[0]
+        ]
+        if not places - {own_place}:
             counts["none"] += 1
-        elif here is None or not comparable:
+        elif own_place is None or not comparable:
             counts["unknown"] += 1
-        elif all(number < here[1] for number in comparable):
+        elif all(number < own_place[1] for number in comparable):
             counts["below"] += 1
-        elif all(number > here[1] for number in comparable):
+        elif all(number > own_place[1] for number in comparable):
             counts["above"] += 1
     words = {
         "below": f"this is extrapolation: all {what}s in training are lower",

@@ -246,12 +246,12 @@ def _hidden_perturbations(split: Split) -> Iterable[Leak]:
     """Tested perturbations that training has seen inside of combinations."""
     learnt = (*split.train, *split.validation)
     if split.kind == "unseen-combination":
-        seen = {part for c in learnt for part in c.parts}
+        seen_parts = {part for c in learnt for part in c.parts}
         allowed = 2 if split.seen_parts is None else split.seen_parts
         hidden = [
             c
             for c in split.test
-            if len(seen & set(c.parts)) > allowed or any(set(c.parts) <= set(o.parts) for o in learnt)
+            if len(seen_parts & set(c.parts)) > allowed or any(set(c.parts) <= set(o.parts) for o in learnt)
         ]
     elif split.kind == "unseen-perturbation":
         hidden = [c for c in split.test if any(set(c.parts) <= set(other.parts) for other in learnt)]

@@ -29,11 +29,11 @@ def tested_conditions(path: Path, conditions: Collection[Condition]) -> tuple[Co
     contexts = sorted({c.context for c in conditions})
     tested: dict[Condition, None] = {}
     for line in _lines(path):
-        named = Condition.parse(line, contexts)
-        if named.context not in contexts:
-            raise unknown_name(named.context, f"context (named in {path})", contexts, SplitError)
-        inside = [c for c in conditions if c.context == named.context]
-        tested |= dict.fromkeys(c for c in inside if c.perturbation in _named(path, named.perturbation, inside))
+        condition = Condition.parse(line, contexts)
+        if condition.context not in contexts:
+            raise unknown_name(condition.context, f"context (named in {path})", contexts, SplitError)
+        inside = [c for c in conditions if c.context == condition.context]
+        tested |= dict.fromkeys(c for c in inside if c.perturbation in _named(path, condition.perturbation, inside))
     return tuple(sorted(tested))
 
 
@@ -82,15 +82,15 @@ def listed_pairs(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
     rest: list[Condition] = []
     touched: list[Condition] = []
     for inside in by_context.values():
-        parted = assign(inside, [c.perturbation for c in inside if c in test])
-        rest += parted.rest
-        touched += parted.touched
+        assignment = assign(inside, [c.perturbation for c in inside if c in test])
+        rest += assignment.rest
+        touched += assignment.touched
     if not rest:
         msg = f"{path} names every condition, so that nothing is left to learn from: name fewer."
         raise SplitError(msg)
     contexts = sorted({c.context for c in test})
-    seen = {c.agent for c in rest}
-    nowhere = sorted({c.agent for c in test} - seen)
+    seen_agents = {c.agent for c in rest}
+    nowhere = sorted({c.agent for c in test} - seen_agents)
     other_doses = {(c.context, c.agent) for c in test} & {(c.context, c.agent) for c in rest}
     options = shuffle((str(c) for c in rest if c.context in contexts), settings.seed, "pair", path.stem)
     validated = set(options[: min(n_validated(len(options), settings), len(options) - 1)] if len(options) > 1 else [])

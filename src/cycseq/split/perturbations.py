@@ -49,11 +49,11 @@ def unseen_perturbation(data: Data, settings: SplitSettings) -> tuple[Plan, ...]
         n_test = len(listed)
     n_validation = max(0, min(n_validated(len(singles), settings), len(singles) - n_test - 1))
     tested = singles[:n_test]
-    parted = assign(conditions, perturbations_of(conditions, tested))
-    if not parted.rest:
+    assignment = assign(conditions, perturbations_of(conditions, tested))
+    if not assignment.rest:
         msg = f"all perturbations are named in {settings.test_perturbations}, so that nothing is left to learn from: name fewer."
         raise SplitError(msg)
-    kept = assign(parted.rest, perturbations_of(parted.rest, singles[n_test : n_test + n_validation]))
+    validation = assign(assignment.rest, perturbations_of(assignment.rest, singles[n_test : n_test + n_validation]))
     claim = (
         f"A good score shows that the responses to {count_of(n_test, 'perturbation')} ({join_names(sorted(tested))}), which "
         f"training has seen in no context, alone or combined, can be told from {len(singles) - n_test} other ones and "
@@ -61,11 +61,11 @@ def unseen_perturbation(data: Data, settings: SplitSettings) -> tuple[Plan, ...]
     )
     plan = Plan(
         name="unseen-perturbation",
-        claim=claim + _left_out(parted.touched),
-        train=kept.rest,
-        validation=kept.held + kept.touched,
-        test=parted.held,
-        left_out=parted.touched,
+        claim=claim + _left_out(assignment.touched),
+        train=validation.rest,
+        validation=validation.held + validation.touched,
+        test=assignment.held,
+        left_out=assignment.touched,
     )
     return (plan,)
 
@@ -82,8 +82,8 @@ def unseen_combination(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
         )
         raise SplitError(msg)
     held = _hold_out(conditions, seen, n_tested(len(doubles), settings), settings.seed, purpose="test")
-    parted = assign(conditions, held.names, held.hidden)
-    if not (parted.held and parted.rest):
+    assignment = assign(conditions, held.names, held.hidden)
+    if not (assignment.held and assignment.rest):
         few = "fewer" if seen else "more"
         msg = (
             f"none of {count_of(len(doubles), 'combination')} can be tested with {count_of(seen, 'part')} seen in training "
@@ -92,10 +92,10 @@ def unseen_combination(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
         raise SplitError(msg)
     needed = frozenset(part for name in held.names for part in Condition("", name).parts)
     n_validation = n_validated(len(doubles), settings)
-    validated = _hold_out(parted.rest, seen, n_validation, settings.seed, purpose="validation", needed=needed)
-    kept = assign(parted.rest, validated.names, validated.hidden)
-    if not kept.rest:
-        kept = assign(parted.rest, ())
+    validated = _hold_out(assignment.rest, seen, n_validation, settings.seed, purpose="validation", needed=needed)
+    validation = assign(assignment.rest, validated.names, validated.hidden)
+    if not validation.rest:
+        validation = assign(assignment.rest, ())
     seen_words = {
         2: "both parts are measured alone",
         1: "one part is measured alone, the other never",
@@ -109,11 +109,11 @@ def unseen_combination(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
     )
     plan = Plan(
         name=f"unseen-combination:seen-{seen}",
-        claim=claim + _left_out(parted.touched),
-        train=kept.rest,
-        validation=kept.held + kept.touched,
-        test=parted.held,
-        left_out=parted.touched,
+        claim=claim + _left_out(assignment.touched),
+        train=validation.rest,
+        validation=validation.held + validation.touched,
+        test=assignment.held,
+        left_out=assignment.touched,
         seen_parts=seen,
     )
     return (plan,)

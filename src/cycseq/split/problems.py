@@ -65,8 +65,8 @@ def cell_problems(cells_by_part: Mapping[str, Sequence[str]], present: pd.Index)
 
 def reference_problems(cells_by_part: Mapping[str, Sequence[str]], control: pd.Index) -> Iterator[str]:
     """What is wrong with the cells that are held back as reference; `control` are the names of all control cells."""
-    known = set(control)
-    others = [name for name in cells_by_part.get("reference", ()) if name not in known]
+    control_names = set(control)
+    others = [name for name in cells_by_part.get("reference", ()) if name not in control_names]
     if others:
         yield f"{len(others):,} cells of the reference are not control cells (first: {others[0]!r})"
 

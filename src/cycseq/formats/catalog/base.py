@@ -117,8 +117,8 @@ def fetch(dataset: DataSet, settings: DownloadSettings | None = None, given: Pat
     if given is None and dataset.file_needed:
         msg = f"{dataset.name} cannot be downloaded without a log-in: use --file {dataset.file_help}"
         raise FileError(msg)
-    wanted = [f for f in dataset.files if given is None or Path(f.name).name not in dataset.file_replaces]
-    files = {Path(f.name).name: download(f, settings) for f in wanted}
+    remote_files = [f for f in dataset.files if given is None or Path(f.name).name not in dataset.file_replaces]
+    files = {Path(f.name).name: download(f, settings) for f in remote_files}
     contents = dataset.read(Sources(files, given))
     data = contents.validate(replace(LABELS, scale=dataset.scale))
     data.adata.uns["cycseq"] |= {
@@ -163,9 +163,9 @@ def column(adata: ad.AnnData, *names: str) -> pd.Series:
         if name in adata.obs:
             labels: pd.Series = adata.obs[name]
             return labels
-    there = ", ".join(map(str, adata.obs.columns)) or "no columns"
+    columns = ", ".join(map(str, adata.obs.columns)) or "no columns"
     msg = (
-        f"the file has no obs column {' or '.join(map(repr, names))} (found: {there}): its layout has changed. "
+        f"the file has no obs column {' or '.join(map(repr, names))} (found: {columns}): its layout has changed. "
         "Read it with cycseq prepare, which lets you name the columns."
     )
     raise FileError(msg)

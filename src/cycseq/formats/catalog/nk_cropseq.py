@@ -80,14 +80,14 @@ def read(sources: Sources) -> FileContents:
             labels.append(_labels_of(guides, adata.obs_names if users is None else names))
             adata.obs = pd.DataFrame({"context": context_of(line, condition), "sample": sample}, index=names)
             parts.append(adata)
-    whole = ad.concat(parts, join="inner", merge="same")
-    perturbation = pd.Series([label for part in labels for label in part], index=whole.obs_names, dtype=object)
+    complete = ad.concat(parts, join="inner", merge="same")
+    perturbation = pd.Series([label for part in labels for label in part], index=complete.obs_names, dtype=object)
     n = int((perturbation == UNASSIGNED).sum())
     return label_cells(
-        whole,
+        complete,
         perturbation=perturbation,
-        context=column(whole, "context"),
-        batch=column(whole, "sample"),
+        context=column(complete, "context"),
+        batch=column(complete, "sample"),
         notes=[f"{len(parts)} samples; {n:,} of {len(perturbation):,} cells have no guide, or several"],
     )
 

@@ -111,7 +111,7 @@ def _from_memory(adata: ad.AnnData, settings: ReadSettings, what: str) -> FileCo
 def _forget_scale(uns: MutableMapping[str, Any]) -> None:
     """What cycseq wrote of the values is true of X only."""
     if "cycseq" in uns:
-        uns["cycseq"] = {name: said for name, said in uns["cycseq"].items() if name not in {"scale", SAMPLE}}
+        uns["cycseq"] = {name: value for name, value in uns["cycseq"].items() if name not in {"scale", SAMPLE}}
 
 
 def _layer(name: str | None, layers: tuple[str, ...]) -> str:

@@ -163,11 +163,11 @@ def _cells_column(frame: pd.DataFrame, cells: pd.Index | None) -> str | None:
     folded = {str(name).casefold(): str(name) for name in reversed(frame.columns)}
     usual = [folded[name] for name in CELL_NAMES if name in folded]
     if cells is not None and len(cells):
-        found = {str(name): count_named(frame[name], cells) for name in frame.columns}
+        n_matches = {str(name): count_named(frame[name], cells) for name in frame.columns}
         least = len(cells) / 2 if are_numbers(cells) else 0  # a column of numbers may hold some by chance
-        fitting = [name for name, n in found.items() if n > (0 if name in usual else least)]
+        fitting = [name for name, n in n_matches.items() if n > (0 if name in usual else least)]
         if fitting:
-            return max(fitting, key=lambda name: (found[name], name in usual))
+            return max(fitting, key=lambda name: (n_matches[name], name in usual))
     if usual:
         return usual[0]
     return str(frame.columns[0]) if frame.shape[1] > 1 and frame.iloc[:, 0].is_unique else None

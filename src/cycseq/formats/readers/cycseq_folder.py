@@ -100,11 +100,11 @@ def _read_file(root: Path, file: Path) -> _File:
     else:
         batch, gene = _batch_and_gene(stem, marked)
         labels = {"batch": batch or root.name}
-    said = canonical_perturbation(CONTROL if usual_kind(gene) else gene, CONTROL_NAMES)
-    if marked and said != "+".join(marked):
-        msg = f"{file}: the name says perturbation {said!r}, but column {MARK!r} marks {'+'.join(marked)!r}. Fix one."
+    label = canonical_perturbation(CONTROL if usual_kind(gene) else gene, CONTROL_NAMES)
+    if marked and label != "+".join(marked):
+        msg = f"{file}: the name says perturbation {label!r}, but column {MARK!r} marks {'+'.join(marked)!r}. Fix one."
         raise DataError(msg)
-    return _File(cells, {**labels, "perturbation": said})
+    return _File(cells, {**labels, "perturbation": label})
 
 
 def _batch_and_gene(stem: str, marked: list[str]) -> tuple[str, str]:

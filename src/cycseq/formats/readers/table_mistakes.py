@@ -34,7 +34,7 @@ def first_mistake(path: Path, sep: str, columns: Sequence[str]) -> FileError | N
     columns
         Those that hold numbers; of two of one name (``TP53``, ``TP53.1``) the first is meant.
     """
-    wanted = set(columns)
+    columns_set = set(columns)
     with open_unpacked(path) as lines:
         rows = csv.reader((line.decode("utf-8", "replace") for line in lines), delimiter=sep)
         try:
@@ -42,7 +42,7 @@ def first_mistake(path: Path, sep: str, columns: Sequence[str]) -> FileError | N
             for fields in rows:
                 names = header[1:] if len(fields) == len(header) else header
                 for name, value in zip(names, fields[1:], strict=False):
-                    if name in wanted and not _is_number(value):
+                    if name in columns_set and not _is_number(value):
                         return _no_number(path, rows.line_num, fields[0], name, value)
         except (csv.Error, StopIteration):
             return None

@@ -165,8 +165,8 @@ def _without_nul(line: str) -> str:
 def _told_apart(header: Sequence[str]) -> list[str]:
     """The names as pandas tells them apart: the second ``TP53`` is ``TP53.1``, the fifth column without a name ``Unnamed: 4``."""
     names = [name or f"Unnamed: {i}" for i, name in enumerate(header)]
-    taken = set(names)
-    if len(taken) == len(names):
+    chosen_columns = set(names)
+    if len(chosen_columns) == len(names):
         return names
     times: dict[str, int] = {}
     for i in sorted(range(len(names)), key=lambda i: not header[i]):  # those with a name first
@@ -174,9 +174,9 @@ def _told_apart(header: Sequence[str]) -> list[str]:
         while n > 0:
             times[names[i]] = n + 1
             name = f"{names[i]}.{n}"
-            n = n + 1 if name in taken else times.get(name, 0)
+            n = n + 1 if name in chosen_columns else times.get(name, 0)
         names[i] = name
-        taken.add(name)
+        chosen_columns.add(name)
         times[name] = n + 1
     return names
 

@@ -130,12 +130,12 @@ def check_round_trip(data: PerturbationData, obs: pd.DataFrame, tool: str) -> No
     keys = ObsKeys(control=None if has_controls else NO_CONTROL, other_controls="keep")
     back = find_labels(obs, keys, default_context="", drop_unlabelled=True).obs
     for what in OBS:
-        ours = data.adata.obs[what].astype(str).to_numpy()
-        differs = np.flatnonzero(back[what].to_numpy(dtype=str) != ours)
+        labels = data.adata.obs[what].astype(str).to_numpy()
+        differs = np.flatnonzero(back[what].to_numpy(dtype=str) != labels)
         if len(differs):
             cell = differs[0]
             msg = (
-                f"{tool}'s layout cannot hold the {what} {ours[cell]!r}: it would be read back as "
+                f"{tool}'s layout cannot hold the {what} {labels[cell]!r}: it would be read back as "
                 f"{back[what].iloc[cell]!r}. Give it another name."
             )
             raise DataError(msg)

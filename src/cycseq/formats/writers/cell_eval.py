@@ -54,11 +54,11 @@ def matched_pair(predicted: PerturbationData, real: PerturbationData) -> tuple[P
     contexts = {condition.context for condition in perturbed}
     controls = real.controls(contexts)
     for cells, which in ((predicted, "predicted"), (real, "real")):
-        seen = summarize_values(cells.x)
-        if seen.lowest < 0 or seen.highest >= HIGHEST_LOG1P:
+        summary = summarize_values(cells.x)
+        if summary.lowest < 0 or summary.highest >= HIGHEST_LOG1P:
             msg = (
                 f"cell-eval takes values from 0 to below {HIGHEST_LOG1P:.0f}, but the {which} ones go from "
-                f"{seen.lowest:.4g} to {seen.highest:.4g}. cycseq evaluate scores them as they are."
+                f"{summary.lowest:.4g} to {summary.highest:.4g}. cycseq evaluate scores them as they are."
             )
             raise DataError(msg)
     sides = [join(controls, _named_apart(side.subset(perturbed), controls)) for side in (predicted, real)]
@@ -76,13 +76,13 @@ def _named_apart(cells: PerturbationData, controls: PerturbationData) -> Perturb
 
 def _notes(predicted: PerturbationData, real: PerturbationData, written: PerturbationData) -> tuple[str, ...]:
     n_controls = written.controls().n_cells
-    left = sum(not c.is_control and c not in written.conditions() for c in real.conditions())
+    n_left_out = sum(not c.is_control and c not in written.conditions() for c in real.conditions())
     not_used = " (not the predicted ones)" if any(c.is_control for c in predicted.conditions()) else ""
     notes = [f"both sides share the {n_controls:,} real control cells{not_used}"]
     if "counts" in {predicted.scale, real.scale}:
         notes.append(f"counts were taken as log1p of counts per {TARGET_SUM:,.0f}")
-    if left:
-        notes.append(f"{left} real conditions were not predicted and were left out")
+    if n_left_out:
+        notes.append(f"{n_left_out} real conditions were not predicted and were left out")
     if len(written.contexts) > 1:
         notes.append(f"{len(written.contexts)} contexts: use --celltype-col celltype, or cell-eval pools them")
     return tuple(notes)

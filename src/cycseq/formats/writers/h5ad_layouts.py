@@ -85,8 +85,8 @@ def to_scperturb(data: PerturbationData) -> Labels:
 
 
 def _scperturb_label(condition: Condition) -> str:
-    whole = len(condition.parts) < 2 or "_" in condition.perturbation
-    return condition.perturbation if whole else "_".join(condition.parts)
+    uncut = len(condition.parts) < 2 or "_" in condition.perturbation
+    return condition.perturbation if uncut else "_".join(condition.parts)
 
 
 SCPERTURB = one_h5ad(
@@ -174,11 +174,11 @@ def _doses(data: PerturbationData) -> tuple[pd.Series, tuple[str, ...]]:
     columns = find_columns(data.adata.obs, DOSE_NAMES)
     if not columns:
         return ones, ("no doses in the data: all are 1.0",)
-    given = data.adata.obs[columns[0]].astype(str).str.strip()
-    fits = given.str.fullmatch(f"{NUMBER}(?:\\+{NUMBER})*") & (given.str.count(r"\+") == ones.str.count(r"\+"))
+    doses = data.adata.obs[columns[0]].astype(str).str.strip()
+    fits = doses.str.fullmatch(f"{NUMBER}(?:\\+{NUMBER})*") & (doses.str.count(r"\+") == ones.str.count(r"\+"))
     lacking = int((~fits & (data.adata.obs["perturbation"].astype(str) != CONTROL)).sum())
     without = f"; {lacking:,} perturbed cells have none, or another number of doses than parts, and got 1.0"
-    return given.where(fits, ones), (f"dose_val <- obs[{columns[0]!r}]{without if lacking else ''}",)
+    return doses.where(fits, ones), (f"dose_val <- obs[{columns[0]!r}]{without if lacking else ''}",)
 
 
 def _ones(condition: Condition) -> str:

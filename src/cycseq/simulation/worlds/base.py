@@ -129,12 +129,12 @@ def fixed_effects(
     both = [combine(singles[:, i], singles[:, j], rng) for i, j in doubles]
     for double, (i, j) in zip(both, doubles, strict=True):
         double[:, targets[[i, j]]] = np.log(LEFT_OF_TARGET)
-    every = np.concatenate([singles, *[double[:, None] for double in both]], axis=1)
+    all_effects = np.concatenate([singles, *[double[:, None] for double in both]], axis=1)
     loadings = draw_loadings(settings, rng)
     return Biology(
         contexts=[
             FixedEffects(level.astype(np.float32), loadings, effect.astype(np.float32))
-            for level, effect in zip(basal, every, strict=True)
+            for level, effect in zip(basal, all_effects, strict=True)
         ],
         targets=[(int(t),) for t in targets] + [(int(targets[i]), int(targets[j])) for i, j in doubles],
         facts=facts or {},

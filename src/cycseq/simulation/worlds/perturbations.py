@@ -29,8 +29,8 @@ def draw_heavy_tails(settings: SimulateSettings) -> Biology:
     rng = generator(settings)
     strength = rng.lognormal(0.0, STRENGTH_SPREAD, (settings.perturbations, 1))
     shared = rng.standard_t(DEGREES, (settings.perturbations, settings.genes))
-    own = rng.standard_t(DEGREES, (settings.contexts, settings.perturbations, settings.genes))
-    effects = np.clip(SCALE * strength * (shared + OWN_SHARE * own), -LARGEST_CHANGE, LARGEST_CHANGE)
+    specific = rng.standard_t(DEGREES, (settings.contexts, settings.perturbations, settings.genes))
+    effects = np.clip(SCALE * strength * (shared + OWN_SHARE * specific), -LARGEST_CHANGE, LARGEST_CHANGE)
     return fixed_effects(settings, effects, draw_basal(settings, rng), rng)
 
 
@@ -77,8 +77,8 @@ def draw_buffering(settings: SimulateSettings) -> Biology:
     Reference: the fit of Norman et al. 2019 (Science), in which a length below 1 is called buffering.
     """
     rng = generator(settings)
-    own = np.stack([draw_effects(settings, rng, OWN_RESPONDING) for _ in range(settings.contexts)])
-    effects = draw_effects(settings, rng) + own
+    specific = np.stack([draw_effects(settings, rng, OWN_RESPONDING) for _ in range(settings.contexts)])
+    effects = draw_effects(settings, rng) + specific
     return fixed_effects(settings, effects, draw_basal(settings, rng), rng, combine=buffer)
 
 
