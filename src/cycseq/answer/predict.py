@@ -33,9 +33,9 @@ MODEL = "ConditionKriging"
 """The model of an answer, where none is named."""
 OF_EFFECTS = "ShrunkAdditive"
 """That of a table of effects, while `MODEL` learns from cells alone."""
-MOST_CELLS, FEWEST_CELLS = 500, 20
-MOST_VALUES = 250_000_000
-"""Values of predicted cells (1 GB): of many conditions fewer cells are drawn, never fewer than `FEWEST_CELLS` of each."""
+MAX_CELLS, MIN_CELLS = 500, 20
+MAX_VALUES = 250_000_000
+"""Values of predicted cells (1 GB): of many conditions fewer cells are drawn, never fewer than `MIN_CELLS` of each."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def _controls(data: Data, more: PerturbationData | None) -> Data:
 
 
 def _room(n_conditions: int, n_genes: int) -> int:
-    return int(np.clip(MOST_VALUES // (n_conditions * n_genes), FEWEST_CELLS, MOST_CELLS))
+    return int(np.clip(MAX_VALUES // (n_conditions * n_genes), MIN_CELLS, MAX_CELLS))
 
 
 def _genes(

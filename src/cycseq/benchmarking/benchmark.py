@@ -21,7 +21,7 @@ from cycseq.benchmarking.work import PIECE, Failure, Task, Unit
 from cycseq.data.effects import Effects
 from cycseq.data.either import Data
 from cycseq.errors import FileError, SettingsError
-from cycseq.io.files import alone, clear, write_text
+from cycseq.io.files import clear, lock_folder, write_text
 from cycseq.preparation.prepare import as_log1p, refuse_scaled
 from cycseq.run.facts import changed_settings
 from cycseq.score.ceiling import SPLIT_HALF
@@ -97,7 +97,7 @@ def benchmark(
     splits = chosen_splits(data, settings, splitting)
     models = chosen_models(settings, splits)
     asked = everything_asked(data, settings, evaluation, models, splits)
-    with alone(out):
+    with lock_folder(out):
         clear(out / RESULTS)
         _check_folder(out, asked, overwrite=overwrite)
         record = begin_record(data, splits, asked, data_path=data_path, command=command) | {
@@ -125,13 +125,15 @@ def _check_folder(out: Path, asked: dict[str, Any], *, overwrite: bool) -> None:
     path = out / RECORD
     if not path.is_file():
         if out.exists() and not overwrite and (not out.is_dir() or any(out.iterdir())):
-            msg = f"{out} exists and is no benchmark: choose another --out, or say --overwrite true to write into it."
+            msg = (
+                f"{out} exists and is not a benchmark: choose another --out, or use --overwrite true to write into it."
+            )
             raise FileError(msg)
         return
     different = changed_settings(path, asked)
     if different and not overwrite:
         msg = (
-            f"{out} holds a benchmark with other {', '.join(different)}: choose another --out, or say --overwrite true "
+            f"{out} holds a benchmark with other {', '.join(different)}: choose another --out, or use --overwrite true "
             f"to replace it (results that still hold are kept)."
         )
         raise SettingsError(msg)

@@ -166,7 +166,7 @@ def _fit(data: PerturbationData, split: Split, model: Model, folder: Path, *, ov
         if not folder.exists():
             raise
         if not overwrite:
-            msg = f"{err} Or say --overwrite true, or another --out."
+            msg = f"{err} Or use --overwrite true, or another --out."
             raise SettingsError(msg) from err
     return fit_run(data, split, model, folder, overwrite=True, **noted)
 

@@ -15,7 +15,7 @@ from cycseq.models import build_model
 from cycseq.run.parts import fit_parts, means_model, predict_on_effects
 from cycseq.score.ceiling import SPLIT_HALF, wrong_target
 from cycseq.score.certainty import certainty_of_effects
-from cycseq.score.evaluate import COLUMNS, evaluate, matched
+from cycseq.score.evaluate import COLUMNS, evaluate, match_conditions
 from cycseq.score.reference import Reference, effect_reference
 from cycseq.score.settings import EvaluateSettings
 from cycseq.split.base import EffectParts, Split
@@ -37,7 +37,7 @@ def model_result(
     fitted = means_model(fit_parts(build_model(model, settings), parts, split, seed=seed))
     tested = [c for c in parts.test.conditions() if not c.is_control]
     predicted = predict_on_effects(fitted, tested, parts.train.controls())
-    match = matched(predicted, real)
+    match = match_conditions(predicted, real)
     record: dict[str, Any] = {"model": model, "split": split.name, "seed": seed}
     tables = [evaluate(predicted, real, match=match, **record)]
     if len(tested) > 1:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from cycseq.data.dataset import Condition
-from cycseq.io.files import whole
+from cycseq.io.files import atomic_write
 from cycseq.io.numpy_files import open_npz
 from cycseq.io.untrusted import parse_json
 from cycseq.matrix.arrays import Profiles
@@ -59,7 +59,7 @@ class Result:
             "conditions": [list(c) for c in self.conditions],
             **{name: getattr(self, name).to_csv(index=False) for name in TABLES},
         }
-        with whole(path, overwrite=True) as part, part.open("wb") as file:
+        with atomic_write(path, overwrite=True) as part, part.open("wb") as file:
             np.savez_compressed(file, record=np.array(json.dumps(record)), means=self.means)
 
     @classmethod

@@ -46,7 +46,7 @@ class CompareSettings:
     latent: int = 64
     """Units of the latent spaces, and components of the PCA beside them."""
     epochs: int | None = None
-    """Passes over the training cells at most; each model's own number if not said."""
+    """Passes over the training cells at most; each model's own number if not given."""
     seed: int = 0
     """Fixes the split, the training and what is drawn; 42 as published."""
     model_settings: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -56,5 +56,5 @@ class CompareSettings:
         check_at_least(1, latent=self.latent, epochs=self.epochs)
         check_at_least(0, seed=self.seed)
         if not self.models:
-            msg = "there is no model to compare: say --models Autoencoder,VAE,GAN."
+            msg = "there is no model to compare: use --models Autoencoder,VAE,GAN."
             raise SettingsError(msg)

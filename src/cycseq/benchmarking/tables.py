@@ -114,11 +114,11 @@ def open_benchmark(folder: Path) -> BenchmarkResult:
     Raises
     ------
     FileError
-        If the folder is no benchmark, or one that has not ended.
+        If the folder is not a benchmark, or one that has not ended.
     """
     path = folder / RECORD
     if not path.is_file():
-        msg = f"{folder} is no benchmark: it has no {RECORD}. Name the folder that cycseq benchmark --out wrote."
+        msg = f"{folder} is not a benchmark: it has no {RECORD}. Name the folder that cycseq benchmark --out wrote."
         raise FileError(msg)
     record = read_json(path, "Run the benchmark again with --overwrite true; finished results are kept.")
     if "seconds" not in record:

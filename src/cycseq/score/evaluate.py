@@ -146,23 +146,23 @@ def match_conditions(predicted: Data, real: Reference) -> list[ContextMatch]:
         msg = "some predicted values are NaN or infinite; every value must be a number. Fix the prediction."
         raise DataError(msg)
     grouped = rows_of_groups(predicted.condition_codes, len(predicted.conditions()))
-    found = []
+    matches = []
     for context, real_context in real.contexts.items():
-        here = [i for i, c in enumerate(predicted.conditions()) if c.context == context and not c.is_control]
-        if not here:
+        rows = [i for i, c in enumerate(predicted.conditions()) if c.context == context and not c.is_control]
+        if not rows:
             continue
-        conditions = [predicted.conditions()[i] for i in here]
-        stands = {perturbation: place for place, perturbation in enumerate(real_context.perturbations)}
-        places = np.array([stands[condition.perturbation] for condition in conditions])
+        conditions = [predicted.conditions()[i] for i in rows]
+        place_of = {perturbation: place for place, perturbation in enumerate(real_context.perturbations)}
+        places = np.array([place_of[condition.perturbation] for condition in conditions])
         cells = Population.of(
             predicted.x,
-            [grouped[i] for i in here],
+            [grouped[i] for i in rows],
             real.settings.max_cells,
             [seed_of(condition, real.settings.seed) for condition in conditions],
         )
         same = _same_cells(predicted, real.data, cells, real_context.cells, places)
-        found.append(ContextMatch(context, places, cells if same is None else same, paired=same is not None))
-    return found
+        matches.append(ContextMatch(context, places, cells if same is None else same, paired=same is not None))
+    return matches
 
 
 def _matched_effects(predicted: Data, real: Reference) -> list[ContextMatch]:
@@ -178,11 +178,11 @@ def _matched_effects(predicted: Data, real: Reference) -> list[ContextMatch]:
     predicted = predicted.with_genes(real.data.genes)
     conditions, matches = predicted.conditions(), []
     for context, real_context in real.contexts.items():
-        here = [i for i, c in enumerate(conditions) if c.context == context and not c.is_control]
-        stands = {perturbation: place for place, perturbation in enumerate(real_context.perturbations)}
-        places = np.array([stands[conditions[i].perturbation] for i in here], dtype=np.int64)
-        effect = np.nan_to_num(predicted.effect[here].astype(np.float64))
-        if here:
+        rows = [i for i, c in enumerate(conditions) if c.context == context and not c.is_control]
+        place_of = {perturbation: place for place, perturbation in enumerate(real_context.perturbations)}
+        places = np.array([place_of[conditions[i].perturbation] for i in rows], dtype=np.int64)
+        effect = np.nan_to_num(predicted.effect[rows].astype(np.float64))
+        if rows:
             matches.append(ContextMatch(context, places, population(effect, None), paired=False))
     return matches
 
@@ -283,17 +283,17 @@ def _same_cells(
     for i, place in enumerate(places):
         names = real.adata.obs_names[real_cells.drawn[place]]
         rows = predicted.adata.obs_names.get_indexer(names)
-        own = predicted.condition_codes[cells.drawn[i][:1]]
-        if (rows < 0).any() or (predicted.condition_codes[rows] != own).any() or names.str.isdigit().all():
+        expected = predicted.condition_codes[cells.drawn[i][:1]]
+        if (rows < 0).any() or (predicted.condition_codes[rows] != expected).any() or names.str.isdigit().all():
             return None
         drawn.append(rows.astype(np.int64))
     return Population(cells.x, tuple(drawn), cells.n_cells, cells.mean, cells.variance, cells.nonzero)
 
 
-def _notes(predicted: Data, real: Reference, found: Sequence[ContextMatch]) -> list[str]:
+def _notes(predicted: Data, real: Reference, matches: Sequence[ContextMatch]) -> list[str]:
     """What was left out of the comparison."""
     n_real = sum(len(context.perturbations) for context in real.contexts.values())
-    n_compared = sum(len(one.places) for one in found)
+    n_compared = sum(len(one.places) for one in matches)
     extra = len(predicted.genes) - len(real.data.genes)
     notes = []
     if n_compared < n_real:

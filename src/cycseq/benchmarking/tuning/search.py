@@ -21,7 +21,7 @@ from cycseq.benchmarking.tuning.spaces import Range, Space, defaults_in, describ
 from cycseq.benchmarking.tuning.trials import State, Trial, propose, running_means
 from cycseq.data.dataset import PerturbationData
 from cycseq.errors import CycseqError, FileError, ModelError, SettingsError
-from cycseq.io.files import alone, write_text
+from cycseq.io.files import lock_folder, write_text
 from cycseq.io.progress import track
 from cycseq.io.untrusted import as_file_error, read_json
 from cycseq.models import build_model
@@ -71,7 +71,7 @@ def tune(
     space = space_of(settings.model, settings.space)
     folds = inner_folds(data, split, settings)
     asked = _asked(split, settings, space, folds)
-    with alone(out):
+    with lock_folder(out):
         _check_folder(out, asked, overwrite=overwrite)
         trials = _read_trials(out / RECORD)
         record = {"asked": asked, **environment()}

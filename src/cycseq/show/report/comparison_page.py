@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 
 from cycseq.benchmarking.compare import LINEAR, NULL, REAL, ComparisonResult
 from cycseq.benchmarking.families import FAMILIES, HIGHEST, OF_CONDITIONS, Family, summary
-from cycseq.io.files import whole, write_text
+from cycseq.io.files import atomic_write, write_text
 from cycseq.matrix.groups import group_moments
 from cycseq.models import describe
 from cycseq.score.verdicts import Bar, verdict_of
@@ -99,7 +99,7 @@ def _numbers(facts: dict[str, Any]) -> dict[str, float]:
 def _panel(drawing: Drawing, folder: Path) -> Panel:
     """The figure for the page; its PNG is written into the folder."""
     figure = drawn(drawing.draw, width=drawing.width, height=drawing.height)
-    with whole(folder / f"{drawing.name}.png", overwrite=True) as part:
+    with atomic_write(folder / f"{drawing.name}.png", overwrite=True) as part:
         figure.savefig(part, format="png", dpi=150)
     return Panel(drawing.title, drawing.note, as_svg(figure, title=drawing.title))
 

@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from cycseq.benchmarking.tables import BenchmarkResult, open_benchmark
 from cycseq.errors import FileError, SettingsError
-from cycseq.io.files import check_output, existing_file, write_text
+from cycseq.io.files import check_output, require_file, write_text
 from cycseq.io.untrusted import as_file_error, cycseq_command
 from cycseq.models import describe
 from cycseq.score.ceiling import SPLIT_HALF
@@ -78,7 +78,7 @@ def write_report(folder: Path, out: Path | None = None, *, stratum: Stratum = "a
     >>> cycseq.write_report(Path("benchmark"), overwrite=True).name
     'report.html'
     """
-    existing_file(folder)
+    require_file(folder)
     with as_file_error(folder, "Make it again with the command that made it."):
         if (folder / "benchmark.json").is_file():
             return write_benchmark(open_benchmark(folder), out, stratum=stratum, overwrite=overwrite)
