@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cycseq.errors import FileError, unknown_name
 from cycseq.io.download import DownloadSettings, RemoteFile, download
-from cycseq.io.files import whole
+from cycseq.io.files import atomic_write
 from cycseq.knowledge.aliases import read_aliases
 from cycseq.knowledge.read import READERS, read_sources
 from cycseq.knowledge.source import Source
@@ -208,7 +208,7 @@ def add_file(path: Path, settings: DownloadSettings | None = None, *, overwrite:
         raise FileError(msg)
     read_sources(path)
     target = (settings or DownloadSettings()).folder() / FOLDER / ADDED / path.name
-    with whole(target, overwrite=overwrite) as part:
+    with atomic_write(target, overwrite=overwrite) as part:
         shutil.copyfile(path, part)
     return name
 

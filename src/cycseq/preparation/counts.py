@@ -55,7 +55,7 @@ def _recover(x: InMemory, total: Float[np.ndarray, "cells"]) -> sp.csr_matrix:
 
 
 def _sizes(x: InMemory) -> Float[np.ndarray, "cells"]:
-    """The library size of each cell by its smallest value; NaN where its values are no multiples, 0 for an empty cell."""
+    """The library size of each cell by its smallest value; NaN where its values are not multiples, 0 for an empty cell."""
     x = sp.csr_matrix(x, dtype=np.float64)
     x.eliminate_zeros()
     values, n_values = np.expm1(x.data), np.diff(x.indptr)

@@ -90,7 +90,7 @@ def responses(data: PerturbationData) -> Responses:
     matched = match_controls(data)
     n_perturbed, contexts = len(matched.conditions), matched.contexts
     moments = group_moments(data.x, matched.groups, matched.n_groups)
-    control = _merged(_part(moments, slice(n_perturbed, None)), matched.context_of_stratum, len(contexts))
+    control = _merge_moments(_take_groups(moments, slice(n_perturbed, None)), matched.context_of_stratum, len(contexts))
     control_variance = np.nan_to_num(control.variance)[matched.context]
     variance = moments.variance[:n_perturbed]
     variance = np.where(np.isfinite(variance), variance, control_variance)
@@ -103,7 +103,7 @@ def responses(data: PerturbationData) -> Responses:
             np.float32
         ),
         n_cells=matched.n_cells.astype(np.int64),
-        moments=_part(moments, slice(n_perturbed)),
+        moments=_take_groups(moments, slice(n_perturbed)),
         control_variance={contexts[i]: control.variance[i].astype(np.float32) for i in measured},
         control_mean={contexts[i]: control.mean[i].astype(np.float32) for i in measured},
     )
@@ -162,7 +162,7 @@ def match_controls(data: PerturbationData) -> MatchedControls:
     shares = np.zeros((len(perturbed), len(strata)))
     np.add.at(shares, (condition_of_cell[~is_control], stratum_of_cell[~is_control]), 1.0)
     n_cells = shares.sum(axis=1)
-    weights = shares / n_cells[:, None] @ _matching(n_controls, context_of_stratum)
+    weights = shares / n_cells[:, None] @ _match_controls(n_controls, context_of_stratum)
     per_cell = np.divide(1.0, n_controls, out=np.zeros(len(strata)), where=n_controls > 0)
     return MatchedControls(
         conditions=tuple(conditions[i] for i in perturbed),
@@ -176,7 +176,7 @@ def match_controls(data: PerturbationData) -> MatchedControls:
     )
 
 
-def _matching(
+def _match_controls(
     n_controls: Int[np.ndarray, "strata"], context_of_stratum: Int[np.ndarray, "strata"]
 ) -> Float[np.ndarray, "strata strata"]:
     """Row s: which control strata, in which shares, stand for stratum s: itself, or all of its context by cells."""
@@ -187,11 +187,11 @@ def _matching(
     return matched
 
 
-def _part(moments: GroupMoments, groups: slice) -> GroupMoments:
+def _take_groups(moments: GroupMoments, groups: slice) -> GroupMoments:
     return GroupMoments(moments.n_cells[groups], moments.mean[groups], moments.variance[groups])
 
 
-def _merged(moments: GroupMoments, merged_group: Int[np.ndarray, "groups"], n_groups: int) -> GroupMoments:
+def _merge_moments(moments: GroupMoments, merged_group: Int[np.ndarray, "groups"], n_groups: int) -> GroupMoments:
     """The moments of unions of groups, by the parallel variance formula (Chan, Golub and LeVeque 1979)."""
     belongs = (merged_group == np.arange(n_groups)[:, None]).astype(np.float64)
     n_cells = np.bincount(merged_group, weights=moments.n_cells, minlength=n_groups).astype(np.int64)
