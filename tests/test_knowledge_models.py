@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from cycseq.cli import main
 from cycseq.data.condition import Condition
 from cycseq.data.effects import Effects
 from cycseq.errors import CycseqError, ModelError
@@ -66,6 +70,8 @@ def test_a_perturbation_that_was_never_measured_is_predicted_from_knowledge(name
     error, of_mean = (np.square(p.effect - unseen.effect).mean() for p in (predicted, mean))
     assert error < 0.3 * of_mean
     model.save(tmp_path / "model")
+    digest = hashlib.sha256(complexes.read_bytes()).hexdigest()
+    assert f"name complexes, file complexes.csv, sha256 {digest}" in (tmp_path / "model" / "README.md").read_text()
     complexes.unlink()  # the saved model needs no file
     again = load_model(tmp_path / "model")
     np.testing.assert_array_equal(again.predict_effects(unseen.conditions()).effect, predicted.effect)
@@ -90,12 +96,34 @@ def test_knowledge_of_other_names_is_refused(name, complexes):
         build_model(name, {"knowledge": (str(complexes),), "features": str(complexes)}).fit_effects(train)
 
 
-def test_real_knock_downs_are_told_by_annotations_and_complexes(shared_data):
-    names = ("gene2go_human_withancestors_5to500.csv.gz", "knowledge/genesets_corum_gobp_pathway.csv.gz")
+def test_the_commands_take_knowledge_from_effects_to_effects(complexes, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    effects_of(list(GROUPS)).write(Path("kd.h5ad"))
+    Path("names.txt").write_text("P20\nP21\n")
+    Path("paralogs.csv").write_text("a,b\nP20,P0\nP21,P1\n")
+    split = "split --data kd.h5ad --kind unseen-perturbation --test-perturbations names.txt --out s.json"
+    fit = "fit --data kd.h5ad --split s.json --model NearestPerturbation --model.knowledge complexes.csv,paralogs.csv --run r"
+    for line in (split, fit, "predict --run r --conditions test --out predicted.h5ad"):
+        assert main(line.split()) == 0, capsys.readouterr().err
+    predicted = read_effects(Path("predicted.h5ad"))
+    real = effects_of(list(GROUPS), seed=1).subset(predicted.conditions())
+    assert {c.perturbation for c in predicted.conditions()} == {"P20", "P21"}
+    assert np.square(predicted.effect - real.effect).mean() < 0.3 * np.square(real.effect).mean()
+    assert main([*fit.replace("paralogs.csv --run r", "no_such.csv --run r2").split()]) == 2
+    assert "no_such.csv does not exist" in capsys.readouterr().err
+    Path("other.csv").write_text("symbol,go_id\nTrp53,GO:1\nKlf1,GO:1\n")
+    assert main([*fit.replace("complexes.csv,paralogs.csv --run r", "other.csv --run r2").split()]) == 2
+    assert "other knows none of the" in (line := capsys.readouterr().err)
+    assert "it has mouse gene symbols (Klf1, Trp53)" in line
+    assert line.count("\n") == 1
+
+
+def test_real_knock_downs_are_told_by_complexes_and_pathways(shared_data):
     real = read_effects(shared_data("effects/replogle2022_k562_rpe1_uprank.h5ad"))
     hidden = set(np.random.default_rng(0).permutation(real.perturbations)[:76])
     train = real.subset([c for c in real.conditions() if c.perturbation not in hidden])
-    model = build_model("NearestPerturbation", {"knowledge": tuple(str(shared_data(name)) for name in names), "k": 8})
+    sets = shared_data("knowledge/genesets_corum_gobp_pathway.csv.gz")
+    model = build_model("NearestPerturbation", {"knowledge": (str(sets),), "k": 8})
     model.fit_effects(train)
     known = [
         c for c in real.conditions() if c.perturbation in hidden and not model.known_features.missing(c.perturbation)

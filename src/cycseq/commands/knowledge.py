@@ -31,7 +31,10 @@ def run(options: Namespace) -> None:
         rows += [(name, True, "-", "-", f"added: {path.name}") for name, path in there.items() if name not in CATALOGUE]
         shown = [(name, "yes" if has else "no", *rest) for name, has, *rest in rows]
         table(("source", "at hand", "version", "licence", "what it is"), shown)
-        say("cycseq knowledge fetch NAME downloads one; cycseq knowledge add FILE takes a table of your own.")
+        say(
+            "cycseq knowledge fetch NAME downloads one. cycseq knowledge add FILE takes a table of your own: sets, edges, numbers"
+        )
+        say("(ESM2, GenePT or any embedding, also inside AnnData), drugs with SMILES, targets or mechanisms.")
         return
     if options.name is None:
         what = "the name of a source: cycseq knowledge list shows them" if options.action == "fetch" else "a file"

@@ -45,7 +45,8 @@ def coordinates(sources: Sequence[Source], perturbations: Sequence[str]) -> Feat
     rows = np.concatenate([_kernel(sources, block, landmarks) @ whitening for block in _blocks(names)])
     filled = np.flatnonzero(rows.any(axis=1))
     listed = ", ".join(source.name for source in sources)
-    return Features(tuple(names[row] for row in filled), rows[filled].astype(np.float32), listed, aliases)
+    origins = tuple({"name": source.name, **source.facts} for source in sources)
+    return Features(tuple(names[row] for row in filled), rows[filled].astype(np.float32), listed, aliases, origins)
 
 
 def _kernel(sources: Sequence[Source], names: Sequence[str], others: Sequence[str]) -> Kernel:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -37,6 +37,8 @@ class Features:
     """Where they come from, in words."""
     aliases: Aliases = field(default_factory=dict, repr=False)
     """Other names of genes."""
+    origins: tuple[Mapping[str, str], ...] = ()
+    """Of knowledge: name, file, checksum of every source, and its version and licence where they are known."""
 
     @cached_property
     def _exact(self) -> dict[str, int]:

@@ -26,6 +26,7 @@ def model_card(description: Mapping[str, Any], about: str) -> str:
         "What a good score on its test conditions would show": [
             facts.get("claim", "Not known: it was saved without a split.")
         ],
+        **_knowledge(facts),
         "Settings": _settings(description["settings"]),
         "Limits": _limits(description, facts),
         "Use": [
@@ -54,6 +55,13 @@ def _trained_on(description: Mapping[str, Any], facts: Mapping[str, Any]) -> lis
         if name in facts
     ]
     return said
+
+
+def _knowledge(facts: Mapping[str, Any]) -> dict[str, list[str]]:
+    """A section on the sources of knowledge that the model holds, where it holds some."""
+    stored = [{"name": row["name"], **row["facts"]} for row in facts.get("knowledge", ())]
+    shown = [", ".join(f"{key} {value}" for key, value in row.items()) for row in (*facts.get("sources", ()), *stored)]
+    return {"Knowledge that it holds": [f"- {row}" for row in shown]} if shown else {}
 
 
 def _settings(settings: Mapping[str, Any]) -> list[str]:

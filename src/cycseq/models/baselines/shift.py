@@ -244,7 +244,8 @@ def kept_features(features: Features) -> tuple[dict[str, np.ndarray], dict[str, 
     arrays, aliases = {"features": features.values}, aliases_of(features.names, features.aliases)
     if aliases:
         arrays["feature_aliases"] = store_aliases(aliases)
-    return arrays, {"feature_names": list(features.names), "feature_source": features.source}
+    facts: dict[str, object] = {"feature_names": list(features.names), "feature_source": features.source}
+    return arrays, facts | ({"sources": list(features.origins)} if features.origins else {})
 
 
 def known_features(learned: Fitted) -> Features:
