@@ -51,6 +51,7 @@ def test_options_and_their_values(script):
     ]
     assert completed(script, "list", "mo") == ["models"]
     assert completed(script, "datasets", "info", "kang") == ["kang2018"]
+    assert completed(script, "knowledge", "fetch", "hg") == ["hgnc"]
     assert completed(script, "fit", "--data", "prep") == [], "a file's name is left to the shell"
 
 

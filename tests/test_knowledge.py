@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zipfile
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -248,9 +249,8 @@ def test_every_kernel_is_positive_semidefinite_and_1_for_what_it_knows(kind):
 
 def test_names_match_in_any_case_by_other_names_and_with_doses(tmp_path):
     aliases = {"ensg00000105610": "klf1", "ekl": "klf1", "hkr1-old": "hkr1"}
-    source = one(written(tmp_path / "go.csv", GENE2GO.replace("A,", "KLF1,").replace("B,", "Hkr1-old,"))).with_aliases(
-        aliases
-    )
+    text = GENE2GO.replace("A,", "KLF1,").replace("B,", "Hkr1-old,")
+    source = replace(one(written(tmp_path / "go.csv", text)), aliases=aliases)
     asked = ["klf1", "ENSG00000105610.7", "EKL", "HKR1", "KLF1@100nM@24h", "HKR1+EKL"]
     assert source.knows(asked).all()
     kernel = source.kernel(asked)

@@ -86,7 +86,7 @@ def test_names_are_files_entries_or_all_at_hand(cache, go):
     put(cache, "corum", "complex_id\torganism\tsubunits_gene_name\n1\tHuman\tA;B\n2\tHuman\tB;C\n")
     (cache / "knowledge" / "added").mkdir()
     (cache / "knowledge" / "added" / "embedding.csv").write_text("gene,x,y\nA,1,2\nB,3,5\nC,0,1\n")
-    assert [source.name for source in load_sources(["auto", go])] == ["embedding", "corum_humanComplexes", "go"]
+    assert [source.name for source in load_sources(["auto", go])] == ["embedding", "corum", "go"]
     (corum,) = load_sources(["corum"])
     assert "non-commercial" in corum.facts["licence"]
     assert len(corum.facts["sha256"]) == 64
@@ -114,7 +114,7 @@ def test_only_sources_that_know_some_are_taken_and_none_is_refused_by_naming(cac
     ]
     np.testing.assert_allclose(source.kernel(["AA"], ["C"]), 1.0)  # a former symbol counts before a synonym
     assert not source.knows(["D"]).any()
-    assert [s.name for s in sources_for(["auto"], ["A"])] == ["HGNC gene groups"]
+    assert [s.name for s in sources_for(["auto"], ["A"])] == ["hgnc"]
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -138,16 +138,17 @@ def test_a_source_is_fetched_from_a_server_and_a_file_is_added(cache, go, tmp_pa
     server.server_close()
     capsys.readouterr()
     assert main(["knowledge", "add", go]) == 2
-    assert "go is a name of the catalogue" in capsys.readouterr().err
+    assert "go is the name of another source" in capsys.readouterr().err
     own = tmp_path / "own.v2.csv"
     own.write_text("gene,x,y,z\nA,1,2,0\nB,3,5,2\n")
     assert main(["knowledge", "add", str(own)]) == 0
     assert "--model.knowledge own uses it" in capsys.readouterr().out
     assert main(["knowledge", "add", str(own)]) == 2
+    assert main(["knowledge", "add", str(own.rename(tmp_path / "own.tsv"))]) == 2
     assert main(["knowledge", "list"]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert all(name in out for name in (*CATALOGUE, "own", "non-commercial", "CC0"))
-    assert [source.name for source in load_sources(["auto"])] == ["own.v2", "ReactomePathways"]
+    assert [source.name for source in load_sources(["auto"])] == ["own", "reactome"]
 
 
 @pytest.mark.parametrize(

@@ -82,11 +82,13 @@ def _hints(command: str) -> dict[str, Any]:
 def _names() -> dict[tuple[str, str], tuple[str, ...]]:
     """What may follow an option, or stand in its place, where the type does not say."""
     from cycseq.formats.catalog import DATASETS
+    from cycseq.knowledge.catalog import CATALOGUE
     from cycseq.models import MODELS
     from cycseq.score.metrics import GROUPS, METRICS
 
     return {
         ("datasets", "name"): (*DATASETS, "cycseq"),
+        ("knowledge", "name"): tuple(CATALOGUE),
         ("benchmark", "--split"): tuple(KINDS),
         ("*", "--model"): tuple(MODELS),
         ("*", "--models"): ("baselines", "all", *MODELS),

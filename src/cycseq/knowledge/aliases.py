@@ -44,7 +44,7 @@ def _read_once(path: Path, _changed: int) -> dict[str, str]:
     taken = set(symbols)
     for column in columns.values():
         names = column.str.split("|", regex=False).explode().str.strip()
-        names = names[~names.isin(taken) & ~names.duplicated(keep=False)]
-        aliases |= dict(zip(names, symbols[names.index], strict=True))
+        single = names[~names.isin(taken) & ~names.duplicated(keep=False)]
+        aliases |= dict(zip(single, symbols[single.index], strict=True))
         taken |= set(names)
     return aliases

@@ -198,16 +198,16 @@ def add_file(path: Path, settings: DownloadSettings | None = None, *, overwrite:
     Raises
     ------
     FileError
-        If the file is missing, cannot be read, is called like an entry of the catalogue, or is there already.
+        If the file is missing, cannot be read, is called like another source, or is there already.
     DataError
         If it holds no knowledge.
     """
-    name = path.name.partition(".")[0]
-    if name in {*CATALOGUE, AUTO}:
-        msg = f"{path} cannot be added: {name} is a name of the catalogue. Call the file otherwise."
+    name, cache = path.name.partition(".")[0], (settings or DownloadSettings()).folder()
+    target = cache / FOLDER / ADDED / path.name
+    if name in {*CATALOGUE, AUTO} or at_hand(cache).get(name, target) != target:
+        msg = f"{path} cannot be added: {name} is the name of another source (cycseq knowledge list). Rename the file."
         raise FileError(msg)
     read_sources(path)
-    target = (settings or DownloadSettings()).folder() / FOLDER / ADDED / path.name
     with atomic_write(target, overwrite=overwrite) as part:
         shutil.copyfile(path, part)
     return name
@@ -230,9 +230,12 @@ def _sources_of(name: str, cache: Path) -> tuple[Source, ...]:
             raise FileError(msg)
         return tuple(source for entry in there for source in _sources_of(entry, cache))
     if name in there:
-        row = CATALOGUE.get(name)
+        row, sources = CATALOGUE.get(name), read_sources(there[name])
         facts = {} if row is None else {"version": row.version, "licence": row.licence}
-        return tuple(replace(source, facts={**source.facts, **facts}) for source in read_sources(there[name]))
+        return tuple(
+            replace(source, name=name if len(sources) == 1 else source.name, facts={**source.facts, **facts})
+            for source in sources
+        )
     if name in CATALOGUE:
         msg = f"{name} is not in the cache: cycseq knowledge fetch {name} downloads it."
         raise FileError(msg)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 import scipy.sparse as sp
@@ -54,10 +54,6 @@ class Source:
     values: sp.csr_array | Float[np.ndarray, "names columns"]
     facts: Mapping[str, str] = field(default_factory=dict)
     aliases: Aliases = field(default_factory=dict, repr=False)
-
-    def with_aliases(self, aliases: Aliases) -> Self:
-        """The same source, which understands other names too."""
-        return replace(self, aliases=aliases)
 
     def in_words(self) -> str:
         """What it holds, in one line."""
