@@ -12,7 +12,7 @@ import pytest
 import cycseq
 from cycseq.data import condition, treatments
 from cycseq.formats.effects.tables import layouts, long
-from cycseq.knowledge import stored
+from cycseq.knowledge import neighbours, source, stored
 
 NAMES = [name for name in cycseq.__all__ if not name.endswith("Settings")]
 TOO_LONG = {"compare", "tune"}
@@ -40,6 +40,6 @@ def test_public_examples_run(name: str, folder: Path, monkeypatch: pytest.Monkey
     assert doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(test).failed == 0
 
 
-@pytest.mark.parametrize("module", [condition, treatments, stored, layouts, long])
+@pytest.mark.parametrize("module", [condition, treatments, neighbours, source, stored, layouts, long])
 def test_examples_of_modules_run(module) -> None:
     assert doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE, extraglobs={"cycseq": cycseq}).failed == 0

@@ -42,6 +42,18 @@ def neighbours(
     ``similarity`` is the source's kernel. ``agreement`` is the mean cosine of the neighbour's response with those of the
     other neighbours, in the condition's context (where it was not measured there, its mean over contexts), after the mean
     response of the context was taken off; NaN for a single neighbour.
+
+    Examples
+    --------
+    >>> conditions = [Condition("K562", name) for name in ("RPL3", "RPL4", "KLF1")]
+    >>> train = Effects.from_arrays(np.array([[2.0, 0.0], [2.0, 0.5], [-1.0, 1.0]]), conditions, ["G1", "G2"], scale="z")
+    >>> from scipy.sparse import csr_array
+    >>> members = np.array([[1, 0], [1, 0], [1, 0], [0, 1]], dtype=np.float32)
+    >>> ribosome = Source("complexes", "sets", ("RPL3", "RPL4", "RPL5", "KLF1"), csr_array(members))
+    >>> neighbours([ribosome], train, [Condition("K562", "RPL5")])[["neighbour", "similarity", "agreement"]].round(2)
+      neighbour  similarity  agreement
+    0      RPL3         1.0       0.89
+    1      RPL4         1.0       0.89
     """
     measured = list(train.perturbations)
     rows: list[tuple[object, ...]] = []

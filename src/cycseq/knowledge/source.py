@@ -46,6 +46,16 @@ class Source:
         What is known of its origin, as text: ``file``, ``version``, ``licence``, ``sha256``.
     aliases
         Other names of genes (`cycseq.knowledge.names`).
+
+    Examples
+    --------
+    >>> members = sp.csr_array(np.array([[1, 0], [1, 1], [0, 1]], dtype=np.float32))
+    >>> source = Source("complexes", "sets", ("MED1", "MED12", "CDK8"), members)
+    >>> source.kernel(["med1", "CDK8"], ["MED12"]).round(2)
+    array([[0.71],
+           [0.71]])
+    >>> source.knows(["MED1", "MED1+CDK8", "KLF1"])
+    array([ True,  True, False])
     """
 
     name: str
