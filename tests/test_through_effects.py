@@ -19,8 +19,10 @@ from cycseq.models import build_model
 from cycseq.preparation.pseudobulk import effects_of
 from cycseq.run.fitting import fit_run
 from cycseq.run.scoring import evaluate_effects
+from cycseq.score.ceiling import INTERPOLATED, SPLIT_HALF, split_half
 from cycseq.score.certainty import certainty_of_effects
 from cycseq.score.evaluate import evaluate
+from cycseq.score.reference import effect_reference
 from cycseq.score.settings import EvaluateSettings
 from cycseq.show.report.page import write_report
 from cycseq.split.make import make_splits
@@ -173,6 +175,27 @@ def test_a_benchmark_of_effects_has_the_same_tables(tmp_path: Path) -> None:
     assert "measured in the same plate as their perturbation in a training context" in page
     assert "The same is found in 3 of 3 splits." in page
     assert "ContextAdditive" in page
+
+
+def test_effects_with_standard_errors_have_a_ceiling(tmp_path: Path) -> None:
+    """Their noise is cut in two: halves agree as measurements of half the cells would."""
+    rng = np.random.default_rng(1)
+    truth, se = rng.normal(size=(12, 400)), 0.5
+    conditions = [Condition("c0", f"P{i}") for i in range(12)]
+    measured = truth + se * rng.normal(size=truth.shape)
+    layers = {"se": np.where(np.arange(400) < 390, se, np.nan)[None].repeat(12, axis=0)}
+    effects = Effects.from_arrays(
+        measured, conditions, [f"G{i}" for i in range(400)], scale="log_fold_change", layers=layers
+    )
+    settings = EvaluateSettings(metrics=["pearson_delta", "mse_ratio"])
+    halves = split_half(effect_reference(effects, None, settings), repeats=4)
+    means = halves.groupby(["model", "metric"])["value"].mean()
+    assert means[SPLIT_HALF, "pearson_delta"] == pytest.approx(1.0 / (1.0 + 2 * se**2), abs=0.02)
+    assert means[SPLIT_HALF, "mse_ratio"] == pytest.approx(4 * se**2 / (1 + 2 * se**2), abs=0.03)
+    assert means[INTERPOLATED, "mse_ratio"] < means[SPLIT_HALF, "mse_ratio"]
+    result = benchmark(table(scale="log1p", se=0.3), BenchmarkSettings(models=["ContextAdditive"], split=["unseen-pair"], seeds=1), tmp_path / "out")  # fmt: skip
+    assert result.summary["ceiling"].notna().any()
+    assert "half of a measurement gets" in write_report(tmp_path / "out").read_text()
 
 
 @pytest.mark.parametrize("source", ["data", "model"])

@@ -13,7 +13,7 @@ from cycseq.data.effects import Effects
 from cycseq.data.usual_names import CONTROL
 from cycseq.models import build_model
 from cycseq.run.parts import fit_parts, means_model, predict_on_effects
-from cycseq.score.ceiling import SPLIT_HALF, wrong_target
+from cycseq.score.ceiling import SPLIT_HALF, split_half, wrong_target
 from cycseq.score.certainty import certainty_of_effects
 from cycseq.score.evaluate import COLUMNS, evaluate, match_conditions
 from cycseq.score.reference import Reference, effect_reference
@@ -55,12 +55,13 @@ def model_result(
     )
 
 
-def real_result(parts: EffectParts, split: Split) -> Result:
-    """The real effects, for figures; there are no cells to halve, and so no ceiling."""
+def real_result(real: Reference, parts: EffectParts, split: Split) -> Result:
+    """The real effects, for figures, and the ceiling where standard errors tell how far they can be predicted."""
     conditions, means = _with_controls(parts.test)
-    return Result(
-        SPLIT_HALF, split.name, 0, pd.DataFrame(columns=list(COLUMNS)), 0.0, conditions=conditions, means=means
-    )
+    se = parts.test.layer("se")
+    known = se is not None and np.isfinite(se).any()
+    scores = split_half(real, split=split.name, conditions=split.test) if known else pd.DataFrame(columns=list(COLUMNS))
+    return Result(SPLIT_HALF, split.name, 0, scores, 0.0, conditions=conditions, means=means)
 
 
 def _with_controls(effects: Effects) -> tuple[tuple[Condition, ...], np.ndarray]:

@@ -122,7 +122,7 @@ def outcomes(real: Reference, parts: Parts, unit: Unit, *, in_pieces: bool = Fal
 def _result(real: Reference, parts: Parts, unit: Unit, task: Task, *, in_pieces: bool) -> Result:
     if isinstance(parts, EffectParts):
         if task.model == SPLIT_HALF:
-            return real_result(parts, unit.split)
+            return real_result(real, parts, unit.split)
         return model_result(real, parts, unit.split, task.model, task.settings, seed=task.seed)
     if task.model == SPLIT_HALF:
         return _calibration(real, parts, unit, task, in_pieces=in_pieces)

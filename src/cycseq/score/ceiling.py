@@ -6,14 +6,16 @@ The other negative controls are models: `NoChange`, `PerturbedMean`, `SmoothedCo
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from cycseq.data.dataset import Condition
+from cycseq.data.effects import Effects
 from cycseq.data.either import Data
 from cycseq.matrix.arrays import Codes, Mask, Profiles
+from cycseq.score.effects import population as effect_population
 from cycseq.score.evaluate import COLUMNS, ContextMatch, match_conditions, scores, table
 from cycseq.score.metrics import HEADLINE
 from cycseq.score.metrics.base import Metric, RealContext
@@ -34,6 +36,8 @@ def split_half(
     real: Reference, *, split: str = "", repeats: int = REPEATS, conditions: Collection[Condition] | None = None
 ) -> pd.DataFrame:
     """A random half of the real cells predicts the other half: the ceiling, for HALF the cells. So does what it is shrunk to.
+
+    Effects with standard errors are halved by their noise (`_cut_effects`).
 
     ``InterpolatedDuplicate`` lies between the first half and the mean of all perturbations (`interpolate`): a measured mean
     of few cells has much noise, and a ceiling that holds it is too low, most where errors are squared.
@@ -90,33 +94,76 @@ def _halved(
     real: Reference, context: str, repeat: int, metrics: Sequence[Metric], wanted: Collection[Condition] | None
 ) -> dict[str, pd.DataFrame]:
     """The scores of both positive controls, by name."""
-    context_cells = real.contexts[context]
-    conditions_here = [Condition(context, perturbation) for perturbation in context_cells.perturbations]
+    whole = real.contexts[context]
+    conditions_here = [Condition(context, perturbation) for perturbation in whole.perturbations]
     selected = np.array(
         [i for i, condition in enumerate(conditions_here) if wanted is None or condition in wanted], dtype=np.int64
     )
-    large = selected[context_cells.cells.n_cells[selected] >= MIN_CELLS]
+    cut = _cut_effects if isinstance(real.data, Effects) else _cut_cells
+    halves = cut(real, context, repeat, selected)
+    small, cheap = np.setdiff1d(selected, halves.places), [metric for metric in metrics if not metric.costly]
+    tables = {SPLIT_HALF: [_undefined(whole, small, metrics)], INTERPOLATED: [_undefined(whole, small, cheap)]}
+    if len(halves.places):
+        places, second, seed = halves.places, halves.second, real.settings.seed
+        tables[SPLIT_HALF].append(scores(second, places, halves.first, metrics, sampled=True, seed=seed))
+        between = interpolate(halves.first, _mean_perturbed(whole)[places], second.kept[places])
+        tables[INTERPOLATED].append(scores(second, places, between, cheap, seed=seed))
+    return {model: pd.concat(parts, ignore_index=True) for model, parts in tables.items()}
+
+
+@dataclass(frozen=True)
+class _Halves:
+    """Conditions of a context measured twice, with no noise in common."""
+
+    places: Codes
+    """Those that could be halved."""
+    first: Population
+    """What predicts, a row for each of `places`."""
+    second: RealContext
+    """What it is compared with: the whole context, the other halves in it."""
+
+
+def _cut_cells(real: Reference, context: str, repeat: int, selected: Codes) -> _Halves:
+    """A random half of the cells of every condition that has enough, and the other half."""
+    whole = real.contexts[context]
+    large = selected[whole.cells.n_cells[asked] >= MIN_CELLS]
     first: list[Codes] = []
     second: list[Codes] = list(real.rows[context])
-    seeds = [seed_of(condition, real.settings.seed) for condition in conditions_here]
+    seeds = [seed_of(Condition(context, name), real.settings.seed) for name in whole.perturbations]
     for i in large:
         shuffled = np.random.default_rng([repeat, *seeds[i]]).permutation(real.rows[context][i])
         half = len(shuffled) // 2
         first.append(shuffled[:half])
         second[i] = shuffled[half : 2 * half]
-    small, cheap = np.setdiff1d(selected, large), [metric for metric in metrics if not metric.costly]
-    tables = {
-        SPLIT_HALF: [_undefined(context_cells, small, metrics)],
-        INTERPOLATED: [_undefined(context_cells, small, cheap)],
-    }
-    if len(large):
-        x, most = real.x, real.settings.max_cells
-        halves = replace(context_cells, cells=Population.of(x, second, most, seeds), cache={})
-        predicted = Population.of(x, first, most, [seeds[i] for i in large])
-        tables[SPLIT_HALF].append(scores(halves, large, predicted, metrics, sampled=True, seed=real.settings.seed))
-        between = interpolate(predicted, _mean_perturbed(context_cells)[large], context_cells.kept[large])
-        tables[INTERPOLATED].append(scores(halves, large, between, cheap, seed=real.settings.seed))
-    return {model: pd.concat(parts, ignore_index=True) for model, parts in tables.items()}
+    x, most = real.x, real.settings.max_cells
+    predicted = Population.of(x, first, most, [seeds[i] for i in large]) if len(large) else whole.cells.take(large)
+    return _Halves(large, predicted, replace(whole, cells=Population.of(x, second, most, seeds), cache={}))
+
+
+def _cut_effects(real: Reference, context: str, repeat: int, selected: Codes) -> _Halves:
+    """An effect y with standard error s as y + s z and y - s z, z standard normal: two halves of its measurement.
+
+    They are independent, with twice the variance, as the means of two halves of the cells would be, if noise is Gaussian, s is
+    right, and conditions have their noise apart (shared controls are not). Genes without a standard error are not scored.
+
+    References
+    ----------
+    Rasines and Young 2023 (Splitting strategies for post-selection inference).
+    """
+    whole = real.contexts[context]
+    mean, variance = whole.cells.mean, whole.cells.variance_of_mean
+    known = np.isfinite(variance) & whole.kept
+    places = selected[known[asked].any(axis=1)]
+    second, noise = mean.copy(), np.zeros_like(mean)
+    for i in places:
+        rng = np.random.default_rng([repeat, *seed_of(Condition(context, whole.perturbations[i]), real.settings.seed)])
+        noise[i] = np.sqrt(np.where(known[i], variance[i], 0.0)) * rng.normal(size=mean.shape[1])
+    second[places] -= noise[places]
+    kept = whole.kept.copy()
+    kept[places] = known[places]
+    twice = np.where(np.isin(np.arange(len(mean)), places)[:, None], 2.0, 1.0) * variance
+    first = effect_population(mean[places] + noise[places], np.where(known[places], 2.0 * variance[places], 0.0))
+    return _Halves(places, first, replace(whole, cells=effect_population(second, twice), kept=kept, cache={}))
 
 
 def interpolate(duplicate: Population, mean_perturbed: Profiles, kept: Mask) -> Population:

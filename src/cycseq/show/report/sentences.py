@@ -91,7 +91,7 @@ def reached(table: Headline, judgement: Judgement) -> str:
         if entry.score is None:
             continue
         if entry.score >= 1:
-            return f"{table.best} predicts the real cells as well as one half of them predicts the other, {scope} ({column.metric})."
+            return f"{table.best} predicts the real data as well as one half of them predicts the other, {scope} ({column.metric})."
         return (
             f"{table.best} captures about {100 * entry.score:.0f} % of what can be predicted, {scope} ({column.metric}: 0 % is "
             f"{verdict.other}, the negative control, 100 % the split-half ceiling)."
@@ -171,7 +171,7 @@ def beside_ceiling(table: Headline) -> str:
         if column.cannot_tell or column.no_ceiling or value is None or not math.isfinite(value):
             continue
         return (
-            f"Its {column.metric} is {short(value)}, where one half of the real cells gets {column.ceiling} for predicting "
+            f"Its {column.metric} is {short(value)}, where one half of the real data gets {column.ceiling} for predicting "
             f"the other half, and {column.null_model or 'the negative control'} gets {column.null}."
         )
     return ""
@@ -188,7 +188,7 @@ def barred(model: str, standings: Sequence[Standing]) -> list[str]:
 
 def untelling(table: Headline, *, of_effects: bool = False) -> list[str]:
     """Metrics of the table in which nothing may be said of any model, and why."""
-    if of_effects:
+    if of_effects and all(column.no_ceiling for column in table.columns):
         return [
             "There is no ceiling, and so no score between it and the negative controls; a claim rests on paired intervals and on "
             "the predictions for the wrong perturbation alone."

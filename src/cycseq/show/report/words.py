@@ -75,6 +75,11 @@ def not_applicable(result: BenchmarkResult, kind: str) -> list[tuple[str, str, s
     return found
 
 
+NO_CEILING = "There is no ceiling, as effects without standard errors cannot be halved. "
+HALVED_EFFECTS = (
+    "The ceiling is the score that half of a measurement gets for predicting the other half, both drawn from the real effects "
+    "and their standard errors (10 repeats); scores are (value - negative control) / (ceiling - negative control), not clipped. "
+)
 CEILING = (
     "The ceiling is the score that a random half of the real cells gets for predicting the other half (10 repeats); scores are "
     "(value - negative control) / (ceiling - negative control), not clipped. "
@@ -93,7 +98,9 @@ def methods(result: BenchmarkResult, kind: str) -> str:
     record, asked = result.record, result.record["asked"]
     data = record["data"]
     splits = [split for split in record["splits"] if split["kind"] == kind]
-    of_effects = data.get("kind") == "effects"
+    ceiling = CEILING
+    if data.get("kind") == "effects":
+        ceiling = HALVED_EFFECTS if result.summary["ceiling"].notna().any() else NO_CEILING
     kept = asked["evaluation"]["keep_target"]
     targets = "scored too" if kept else "left out of its scores"
     return (
@@ -102,7 +109,7 @@ def methods(result: BenchmarkResult, kind: str) -> str:
         f"{counted(len(data['perturbations']), 'perturbation')}. Splits were of the kind {kind} "
         f"({counted(len(splits), 'split')}; held out: {held_out(kind) or 'what the split file says'}), with {counted(asked['seeds'], 'seed')} each; "
         f"{controls(splits, kind)}. Deltas are perturbed minus control means of a context; genes that a "
-        f"condition perturbs were {targets}. {'There is no ceiling, as effects have no cells to halve. ' if of_effects else CEILING}Intervals are 95 % intervals of means over test conditions, seeds averaged. With "
+        f"condition perturbs were {targets}. {ceiling}Intervals are 95 % intervals of means over test conditions, seeds averaged. With "
         f"{ENOUGH} contexts or more, contexts are clusters (CR2 variance, Satterthwaite degrees of freedom; Bell and McCaffrey 2002), "
         "with perturbations as a second way of clustering; with fewer, the interval is about these contexts only, and perturbations are "
         "the clusters. It is widened for skewness (Hall 1992). A model is called better only where the paired interval excludes "
