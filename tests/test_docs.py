@@ -65,6 +65,12 @@ def test_metrics(fresh, capsys):
     assert float(re.search(r"NoChange .*'r2_mean': ([\d.]+)", capsys.readouterr().out)[1]) > 0.7
 
 
+def test_effects(fresh, capsys):
+    run_page(DOCS / "effects.md")
+    assert len(pd.read_csv("scores.csv")) > 0
+    assert "effects/Line1" in capsys.readouterr().out
+
+
 def test_tuning(fresh):
     run_page(DOCS / "tuning.md")
     trials = pd.read_csv("tuned/trials.csv")

@@ -31,6 +31,26 @@ def test_dots_stand_at_the_means_with_ceiling_and_null():
     assert {text.get_text() for text in ax.texts} == {"ceiling", "no change"}
 
 
+def test_doses_lie_on_a_logarithmic_axis_with_error_bars_and_a_band():
+    doses = ["10uM", "0.1uM", "1uM"]
+    conditions = [Condition("x", f"drug@{dose}") for dose in doses] + [Condition("x", "other@1uM")]
+    values = np.array([[3.0], [1.0], [2.0], [9.0]])
+    real, predicted = (
+        cycseq.Effects.from_arrays(values, conditions, ["MYC"], scale="z", layers={layer: np.full_like(values, 0.5)})
+        for layer in ("se", "sd")
+    )
+    ax = plots.dose_response(real, "drug", "MYC", context="x", predicted=predicted, ax=Figure().add_subplot())
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["0.1uM", "1uM", "10uM"]
+    line = next(line for line in ax.lines if line.get_label() == "predicted")
+    np.testing.assert_allclose(line.get_xydata(), [[-7, 1], [-6, 2], [-5, 3]])
+    (band,) = (path.vertices[:, 1] for c in ax.collections[:1] for path in c.get_paths())
+    np.testing.assert_allclose([band.min(), band.max()], [1 - 0.98, 3 + 0.98], atol=0.01)
+    with pytest.raises(DataError, match="no dose of 'drug@1uM' in 'x' has an order"):
+        plots.dose_response(real, "drug@1uM", "MYC", context="x", ax=Figure().add_subplot())
+    with pytest.raises(DataError, match="no gene 'MYCN'"):
+        plots.dose_response(real, "drug", "MYCN", context="x", ax=Figure().add_subplot())
+
+
 def test_bars_are_as_long_as_the_values():
     ax = plots.bars_with_ceiling(
         {"A": [1.0, 2.0], "B": [3.0, np.nan]}, ["K562", "RPE1"], ceiling=[0.5, 0.4], ax=Figure().add_subplot()

@@ -126,7 +126,7 @@ class _Halves:
 def _cut_cells(real: Reference, context: str, repeat: int, selected: Codes) -> _Halves:
     """A random half of the cells of every condition that has enough, and the other half."""
     whole = real.contexts[context]
-    large = selected[whole.cells.n_cells[asked] >= MIN_CELLS]
+    large = selected[whole.cells.n_cells[selected] >= MIN_CELLS]
     first: list[Codes] = []
     second: list[Codes] = list(real.rows[context])
     seeds = [seed_of(Condition(context, name), real.settings.seed) for name in whole.perturbations]
@@ -153,7 +153,7 @@ def _cut_effects(real: Reference, context: str, repeat: int, selected: Codes) ->
     whole = real.contexts[context]
     mean, variance = whole.cells.mean, whole.cells.variance_of_mean
     known = np.isfinite(variance) & whole.kept
-    places = selected[known[asked].any(axis=1)]
+    places = selected[known[selected].any(axis=1)]
     second, noise = mean.copy(), np.zeros_like(mean)
     for i in places:
         rng = np.random.default_rng([repeat, *seed_of(Condition(context, whole.perturbations[i]), real.settings.seed)])

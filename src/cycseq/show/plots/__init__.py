@@ -5,6 +5,7 @@
 
 from cycseq.show.plots.base import BLUE, GREEN, INK, LINE, MUTED, ORANGE, PALETTE, PURPLE, SKY, VERMILION, new_axes
 from cycseq.show.plots.distributions import gene_distribution, gene_means, mean_variance, zero_fractions
+from cycseq.show.plots.doses import dose_response
 from cycseq.show.plots.embedding import Plane, cells_map, pca_plane, points_map, umap_plane
 from cycseq.show.plots.gene_sets import pathways
 from cycseq.show.plots.responses import delta_scatter, top_genes, volcano
@@ -28,6 +29,7 @@ __all__ = [
     "calibration_curve",
     "cells_map",
     "delta_scatter",
+    "dose_response",
     "dot_intervals",
     "gene_distribution",
     "gene_means",
