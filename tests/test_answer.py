@@ -11,8 +11,6 @@ import pandas as pd
 import pytest
 
 from conftest import make_counts
-from cycseq.answer.conditions import kind_of, missing_conditions
-from cycseq.answer.predict import Answer, predict
 from cycseq.cli import BAD_INPUT, SUCCESS, main
 from cycseq.data.condition import Condition
 from cycseq.data.dataset import PerturbationData
@@ -20,6 +18,8 @@ from cycseq.data.posterior import COLUMNS
 from cycseq.data.settings import ObsKeys
 from cycseq.preparation.prepare import as_log1p
 from cycseq.preparation.pseudobulk import effects_of
+from cycseq.run.answer.conditions import kind_of, missing_conditions
+from cycseq.run.answer.predict import Answer, predict
 from cycseq.run.folder import Run
 from cycseq.split.base import Split
 

@@ -16,18 +16,21 @@ if TYPE_CHECKING:
     from cycseq.benchmarking.tuning.settings import TuneSettings
     from cycseq.data.dataset import Condition, PerturbationData
     from cycseq.data.effects import Effects
+    from cycseq.data.posterior import changes
     from cycseq.formats.effects.from_cells import summarize
     from cycseq.formats.effects.kind import is_effects
     from cycseq.formats.effects.read import read_effects
     from cycseq.formats.inspect import inspect_file
     from cycseq.formats.read import read
     from cycseq.formats.settings import ReadSettings
-    from cycseq.models import build_model, load_model
+    from cycseq.models import build_model, list_models, load_model
     from cycseq.preparation.bank import join_studies
     from cycseq.preparation.prepare import prepare
     from cycseq.preparation.settings import PrepareSettings
+    from cycseq.run.answer.predict import Answer, predict
     from cycseq.run.fitting import fit_run
     from cycseq.run.folder import Run
+    from cycseq.run.suggest import suggest
     from cycseq.score.coverage import coverage, coverage_by_stratum, reliability
     from cycseq.score.evaluate import evaluate
     from cycseq.score.settings import EvaluateSettings
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from cycseq.show import plots as pl  # noqa: F401  (for type checkers: `cycseq.pl`)
     from cycseq.show.interpretation.genes import differential
     from cycseq.show.interpretation.pathways import pathway_scores, read_gmt
+    from cycseq.show.report.answer_page import write_answer
     from cycseq.show.report.page import write_report
     from cycseq.simulation.generate import simulate
     from cycseq.simulation.settings import SimulateSettings
@@ -56,6 +60,7 @@ _WHERE = {
         "PerturbationData",
     ),
     "cycseq.data.effects": ("Effects",),
+    "cycseq.data.posterior": ("changes",),
     "cycseq.formats.effects.from_cells": ("summarize",),
     "cycseq.formats.effects.kind": ("is_effects",),
     "cycseq.formats.effects.read": ("read_effects",),
@@ -64,13 +69,16 @@ _WHERE = {
     "cycseq.formats.settings": ("ReadSettings",),
     "cycseq.models": (
         "build_model",
+        "list_models",
         "load_model",
     ),
     "cycseq.preparation.bank": ("join_studies",),
     "cycseq.preparation.prepare": ("prepare",),
     "cycseq.preparation.settings": ("PrepareSettings",),
+    "cycseq.run.answer.predict": ("Answer", "predict"),
     "cycseq.run.fitting": ("fit_run",),
     "cycseq.run.folder": ("Run",),
+    "cycseq.run.suggest": ("suggest",),
     "cycseq.score.coverage": (
         "coverage",
         "coverage_by_stratum",
@@ -87,6 +95,7 @@ _WHERE = {
         "pathway_scores",
         "read_gmt",
     ),
+    "cycseq.show.report.answer_page": ("write_answer",),
     "cycseq.show.report.page": ("write_report",),
     "cycseq.simulation.generate": ("simulate",),
     "cycseq.simulation.settings": ("SimulateSettings",),
@@ -97,6 +106,7 @@ _WHERE = {
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
 
 __all__ = [
+    "Answer",
     "BenchmarkSettings",
     "CompareSettings",
     "Condition",
@@ -112,6 +122,7 @@ __all__ = [
     "TuneSettings",
     "benchmark",
     "build_model",
+    "changes",
     "compare",
     "coverage",
     "coverage_by_stratum",
@@ -121,19 +132,23 @@ __all__ = [
     "inspect_file",
     "is_effects",
     "join_studies",
+    "list_models",
     "load_model",
     "make_splits",
     "paired_differences",
     "pathway_scores",
+    "predict",
     "prepare",
     "read",
     "read_effects",
     "read_gmt",
     "reliability",
     "simulate",
+    "suggest",
     "summarize",
     "summarize_scores",
     "tune",
+    "write_answer",
     "write_report",
 ]
 
@@ -141,10 +156,22 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name == "pl":  # as scanpy calls its figures
         return import_module("cycseq.show.plots")
+    if name == "__version__":
+        return import_module("importlib.metadata").version("cycseq")
     if name not in _MODULE_OF:
         msg = f"module 'cycseq' has no attribute {name!r}"
         raise AttributeError(msg)
-    return getattr(import_module(_MODULE_OF[name]), name)
+    value = getattr(import_module(_MODULE_OF[name]), name)
+    return _with_fields(value) if name.endswith("Settings") else value
+
+
+def _with_fields(kind: type) -> type:
+    """The class, its help with the text of every field, which Python itself does not show."""
+    if "\n\nParameters\n" not in (kind.__doc__ or ""):
+        texts = import_module("cycseq.settings").field_texts(kind).items()
+        fields = "\n".join(f"{name}\n    {' '.join(text.split())}" for name, text in texts)
+        kind.__doc__ = f"{kind.__doc__}\n\nParameters\n----------\n{fields}\n"
+    return kind
 
 
 def __dir__() -> list[str]:

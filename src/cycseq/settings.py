@@ -11,17 +11,45 @@ import inspect
 import json
 import textwrap
 import types
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from cycseq.errors import SettingsError, unknown_name
 from cycseq.io.untrusted import parse_yaml
 
+T = TypeVar("T")
 TYPE_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", Path: "a path"}
 SWITCH = {"true": True, "yes": True, "false": False, "no": False}
 MAX_SHOWN = 80
 """Characters of a bad value that a message repeats."""
+
+
+def with_options(settings: T, options: Mapping[str, Any], owner: str) -> T:
+    """The settings with these fields changed, each checked.
+
+    Parameters
+    ----------
+    settings
+        An instance of a dataclass of settings.
+    options
+        By name, as Python or JSON has them (a path may be text, a tuple a list).
+    owner
+        Whose settings they are, for the message.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such setting (the nearest name is given), or a value is of the wrong kind.
+    """
+    names = [field.name for field in dataclasses.fields(settings) if field.init]  # type: ignore[arg-type]
+    hints, values = get_type_hints(type(settings)), {}
+    for name, value in options.items():
+        if name not in names:
+            raise unknown_name(name, f"setting of {owner}", names)
+        values[name] = checked_value(value, hints[name], f"{owner}.{name}")
+    return dataclasses.replace(settings, **values)  # type: ignore[type-var]
 
 
 def field_texts(kind: type) -> dict[str, str]:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -21,7 +22,8 @@ from cycseq.benchmarking.work import PIECE, Failure, Task, Unit
 from cycseq.data.effects import Effects
 from cycseq.data.either import Data
 from cycseq.errors import FileError, SettingsError
-from cycseq.io.files import clear, lock_folder, write_text
+from cycseq.formats.any_data import AnyData, as_data
+from cycseq.io.files import lock_folder, clear, write_text
 from cycseq.preparation.prepare import as_log1p, refuse_scaled
 from cycseq.run.facts import changed_settings
 from cycseq.score.ceiling import SPLIT_HALF
@@ -32,20 +34,22 @@ from cycseq.score.reproducibility import COLUMNS as REPRODUCIBILITY
 from cycseq.score.reproducibility import reproducibility, reproducible_rows
 from cycseq.score.settings import EvaluateSettings
 from cycseq.score.summary import paired_differences, summarize_scores
+from cycseq.settings import with_options
 from cycseq.split.base import Split
 from cycseq.split.settings import SplitSettings
 
 
 def benchmark(
-    data: Data,
-    settings: BenchmarkSettings,
-    out: Path,
+    data: AnyData,
+    settings: BenchmarkSettings | None = None,
+    out: Path | str | None = None,
     *,
     splitting: SplitSettings | None = None,
     evaluation: EvaluateSettings | None = None,
     data_path: Path | None = None,
     command: str = "",
     overwrite: bool = False,
+    **options: Any,
 ) -> BenchmarkResult:
     """Fit, predict and score models x splits x seeds; what was computed before is not computed again.
 
@@ -53,11 +57,11 @@ def benchmark(
     ----------
     data
         Prepared cells, log1p, or counts, which every split's parts are normalised from; or effects of whole conditions, which
-        models of means alone learn from.
+        models of means alone learn from. An AnnData or a file, if its labels bear usual names.
     settings
         Which models and splits, and how many seeds.
     out
-        Folder for the tables; one that holds this very benchmark is resumed.
+        Folder for the tables; one that holds this very benchmark is resumed. None keeps nothing but what is returned.
     splitting
         What the kinds of split hold out.
     evaluation
@@ -66,6 +70,8 @@ def benchmark(
         Noted, so that the report can say how to repeat it.
     overwrite
         Whether a benchmark with other settings may be replaced; its results that still hold are kept.
+    options
+        Fields of the settings: ``split="unseen-context"``, ``models=["baselines", "ConditionKriging"]``, ``seeds=1``.
 
     Raises
     ------
@@ -77,18 +83,21 @@ def benchmark(
     Examples
     --------
     >>> import cycseq
-    >>> from pathlib import Path
-    >>> settings = cycseq.BenchmarkSettings(models=["ContextAdditive"], seeds=1)
     >>> result = cycseq.benchmark(
     ...     cycseq.read("cells.h5ad"),
-    ...     settings,
-    ...     Path("benchmark"),
+    ...     models=["ContextAdditive"],
+    ...     seeds=1,
     ...     splitting=cycseq.SplitSettings(context="Line3"),
     ...     evaluation=cycseq.EvaluateSettings("pearson_delta"),
     ... )
-    >>> "ContextAdditive" in set(result.summary["model"])
-    True
+    >>> result.table.loc["unseen-context"].index.tolist()  # with the negative controls, which are always there
+    ['NoChange', 'PerturbedMean', 'SmoothedControls', 'ContextAdditive']
     """
+    settings = with_options(settings or BenchmarkSettings(), {k: _listed(k, v) for k, v in options.items()}, "benchmark")
+    if out is None:
+        with TemporaryDirectory(prefix="cycseq-") as folder:
+            return benchmark(data, settings, folder, splitting=splitting, evaluation=evaluation, data_path=data_path)
+    data, out = as_data(data), Path(out)
     started = time.monotonic()  # which no clock that is put right can turn back
     if not isinstance(data, Effects):
         refuse_scaled(data)
@@ -119,6 +128,11 @@ def benchmark(
         write_text(out / OF_REPRODUCIBLE, strong.to_csv(index=False), overwrite=True)
         write_tables(out / RECORD, record, {name: getattr(finished, name) for name in TABLES}, started=started)
         return finished
+
+
+def _listed(name: str, value: Any) -> Any:
+    """One split or model as a list of one."""
+    return [value] if name in ("split", "models") and isinstance(value, str) else value
 
 
 def _check_folder(out: Path, asked: dict[str, Any], *, overwrite: bool) -> None:

@@ -15,6 +15,7 @@ from cycseq.io.checksums import sha256
 from cycseq.io.untrusted import as_file_error, cycseq_command, read_json
 from cycseq.run.tables import read_table
 from cycseq.score.certainty import COVERAGE, RELIABILITY
+from cycseq.score.metrics import headline_of
 from cycseq.score.reproducibility import COLUMNS as REPRODUCIBILITY
 from cycseq.score.reproducibility import reproducible_rows
 from cycseq.score.summary import paired_differences, summarize_scores
@@ -59,6 +60,19 @@ class BenchmarkResult:
     def of_effects(self) -> bool:
         """Whether effects of whole conditions were compared, and not cells."""
         return bool(self.record["data"].get("kind") == "effects")
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The headline metrics of every model on every kind of split: means over test conditions (`summary` has intervals)."""
+        metrics = self.summary["metric"].unique()
+        rows = self.summary[self.summary["metric"].isin(headline_of(metrics) or metrics)]
+        wide = rows.pivot_table(index=["split", "model"], columns="metric", values="mean", sort=False)
+        return wide.rename_axis(columns=None)
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows it."""
+        shown: str = self.table.round(3).to_html()
+        return shown
 
     def result(self, model: str, split: str) -> Result | None:
         """The first seed's result, with its means; None where there is none."""

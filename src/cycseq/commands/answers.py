@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from cycseq.answer.check import SURE
-from cycseq.answer.predict import predict
-from cycseq.answer.words import summary
 from cycseq.commands.cells import read_controls, read_data
 from cycseq.commands.options import short_name
 from cycseq.commands.parser import settings_of
@@ -16,6 +13,9 @@ from cycseq.errors import FileError, SettingsError
 from cycseq.io.files import check_output
 from cycseq.models import model_class
 from cycseq.preparation.prepare import refuse_scaled
+from cycseq.run.answer.check import SURE
+from cycseq.run.answer.predict import predict
+from cycseq.run.answer.words import summary
 from cycseq.show.interpretation.pathways import read_gmt
 from cycseq.show.report.answer_page import CELLS, GENES, PAGE, write_answer
 

@@ -71,6 +71,17 @@ class Condition(NamedTuple):
         return cls(context, canonical_perturbation(perturbation, ()))
 
 
+def as_condition(condition: Condition | str, contexts: Iterable[str] = ()) -> Condition:
+    """A condition, or the one that a text names (`Condition.parse`).
+
+    Examples
+    --------
+    >>> as_condition("NK:stim")
+    Condition(context='NK', perturbation='stim')
+    """
+    return condition if isinstance(condition, Condition) else Condition.parse(condition, contexts)
+
+
 def treatment_name(agent: str, dose: str | None = None, time: float | None = None) -> str:
     """The name of a perturbation with its dose and its time, as `Condition.perturbation` holds it.
 

@@ -7,13 +7,15 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import Any, Self
 
 import anndata as ad
 import numpy as np
+import pandas as pd
 
-from cycseq.data.condition import Condition
+from cycseq.data.condition import Condition, as_condition
 from cycseq.data.mark import read_provenance
 from cycseq.data.scale import Scale
 from cycseq.data.settings import ObsKeys
@@ -28,6 +30,8 @@ from cycseq.matrix.stored import MAX_LOADED_BLOCKS, SMALL_SELECTION_BLOCKS
 
 __all__ = ["DATA_ENDINGS", "Condition", "PerturbationData"]
 
+SHOWN = 20
+"""Contexts and perturbations that a notebook shows."""
 DATA_ENDINGS = (".h5ad", ".zarr")
 """What the name of a written data set ends in, so that it can be read again."""
 
@@ -114,12 +118,45 @@ class PerturbationData:
         )
         return cls(*checked)
 
-    def write(self, path: Path, *, overwrite: bool = False) -> None:
+    def write(self, path: Path | str, *, overwrite: bool = False) -> None:
         """Write to h5ad, or zarr if the path ends so; whole or not at all."""
+        path = Path(path)
         check_output(path, overwrite=overwrite, endings=DATA_ENDINGS)
         check_space(path, max_bytes(self.adata))
         with atomic_write(path, overwrite=overwrite) as part:
             write_adata(self.adata, part)
+
+    def __len__(self) -> int:
+        """How many cells there are."""
+        return self.n_cells
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Cells, genes."""
+        return self.n_cells, int(self.adata.n_vars)
+
+    @property
+    def obs(self) -> pd.DataFrame:
+        """The labels of the cells: `context`, `perturbation`, `batch`, and what else the file had."""
+        obs: pd.DataFrame = self.adata.obs
+        return obs
+
+    def __repr__(self) -> str:
+        n_conditions = sum(not c.is_control for c in self.conditions())
+        return (
+            f"PerturbationData: {self.n_cells:,} cells x {len(self.genes):,} genes, {self.scale}; {len(self.contexts)} contexts, "
+            f"{len(self.perturbations)} perturbations, {n_conditions} perturbed conditions"
+        )
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows it: how many cells of every context and perturbation."""
+        sizes = pd.Series(np.bincount(self.condition_codes, minlength=len(self.conditions())))
+        places = pd.MultiIndex.from_tuples(self.conditions(), names=["context", "perturbation"])
+        cells = sizes.set_axis(places).unstack("perturbation", fill_value=0)
+        first = [CONTROL] if CONTROL in cells else []
+        shown = cells[[*first, *cells.columns.drop(first)]].iloc[:SHOWN, :SHOWN]
+        table: str = shown.to_html()
+        return f"<p>{escape(repr(self))}. Cells of each condition:</p>{table}"
 
     @property
     def x(self) -> Matrix:
@@ -161,14 +198,15 @@ class PerturbationData:
         """For every cell, the place of its condition in `conditions()`."""
         return self._codes[1]
 
-    def rows(self, condition: Condition) -> Codes:
-        """The row numbers of the cells of a condition."""
+    def rows(self, condition: Condition | str) -> Codes:
+        """The row numbers of the cells of a condition (``"NK:stim"``)."""
         conditions, codes = self._codes
+        condition = as_condition(condition, self.contexts)
         if condition not in conditions:
             raise unknown_name(str(condition), "condition", map(str, conditions), DataError)
         return np.flatnonzero(codes == conditions.index(condition))
 
-    def cells(self, condition: Condition) -> Cells:
+    def cells(self, condition: Condition | str) -> Cells:
         """The cells of a condition, dense."""
         return to_dense(take(self.x, self.rows(condition)))
 
@@ -208,9 +246,9 @@ class PerturbationData:
             raise DataError(msg)
         return type(self)(adata=load_adata(self.adata.copy()), scale=self.scale, notes=self.notes)
 
-    def subset(self, conditions: Iterable[Condition]) -> Self:
+    def subset(self, conditions: Iterable[Condition | str]) -> Self:
         """The cells of these conditions."""
-        selected = set(conditions)
+        selected = {as_condition(condition, self.contexts) for condition in conditions}
         return self.take(
             np.flatnonzero(np.array([c in selected for c in self.conditions()], dtype=bool)[self.condition_codes])
         )

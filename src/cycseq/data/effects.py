@@ -15,7 +15,7 @@ import pandas as pd
 import scipy.sparse as sp
 from jaxtyping import Bool, Float, Int
 
-from cycseq.data.condition import Condition, treatment_name
+from cycseq.data.condition import Condition, as_condition, treatment_name
 from cycseq.data.mark import read_provenance
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import DataError
@@ -131,8 +131,9 @@ class Effects:
         _check(adata)
         return cls(adata, scale, tuple(notes))
 
-    def write(self, path: Path, *, overwrite: bool = False) -> None:
+    def write(self, path: Path | str, *, overwrite: bool = False) -> None:
         """Write to h5ad, or zarr if the path ends so; whole or not at all. `cycseq.read_effects` reads it again."""
+        path = Path(path)
         check_output(path, overwrite=overwrite, endings=(".h5ad", ".zarr"))
         with atomic_write(path, overwrite=overwrite) as part:
             if path.suffix == ".zarr":
@@ -140,6 +141,21 @@ class Effects:
                 write_checksums(part, sorted(p.relative_to(part).as_posix() for p in part.rglob("*") if p.is_file()))
             else:
                 write_h5ad(self.adata, part)
+
+    def __len__(self) -> int:
+        """How many rows (conditions) there are."""
+        return len(self._conditions)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Conditions, genes."""
+        return self.effect.shape[0], self.effect.shape[1]
+
+    @property
+    def obs(self) -> pd.DataFrame:
+        """What is known of the conditions."""
+        obs: pd.DataFrame = self.adata.obs
+        return obs
 
     @property
     def effect(self) -> EffectValues:
@@ -195,9 +211,9 @@ class Effects:
         """The data of these rows (numbers or a mask)."""
         return type(self)(self.adata[rows].copy(), self.scale, self.notes)
 
-    def subset(self, conditions: Iterable[Condition]) -> Self:
+    def subset(self, conditions: Iterable[Condition | str]) -> Self:
         """The rows of these conditions."""
-        selected = set(conditions)
+        selected = {as_condition(condition, self.contexts) for condition in conditions}
         return self.take(np.array([c in selected for c in self._conditions], dtype=bool))
 
     def with_rows(self, other: Self) -> Self:

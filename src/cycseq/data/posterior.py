@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
-from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.condition import Condition, as_condition
+from cycseq.data.dataset import PerturbationData
 from cycseq.data.gene_mixture import GeneMixture
 from cycseq.errors import DataError, unknown_name
 
@@ -96,8 +97,15 @@ def read_posterior(predicted: PerturbationData) -> tuple[list[str], GenePosterio
     return conditions, GenePosterior(mean, sd, mean_sd, mixture, informative, threshold)
 
 
-def changes(predicted: PerturbationData, condition: Condition) -> pd.DataFrame:
+def changes(predicted: PerturbationData | ad.AnnData, condition: Condition | str | None = None) -> pd.DataFrame:
     """What a condition does to every gene, the surest direction first.
+
+    Parameters
+    ----------
+    predicted
+        Predicted cells, or their AnnData.
+    condition
+        One of those predicted, as ``"NK:stim"``; None takes all, as `all_changes` does.
 
     Returns
     -------
@@ -110,7 +118,21 @@ def changes(predicted: PerturbationData, condition: Condition) -> pd.DataFrame:
     ------
     DataError
         If the cells were predicted by a model without uncertainty, or the condition is not among them.
+
+    Examples
+    --------
+    >>> import cycseq
+    >>> data = cycseq.read("cells.h5ad")
+    >>> name = f"Line3:{data.perturbations[0]}"
+    >>> predicted = cycseq.predict(data, name, leave_out=0).cells
+    >>> cycseq.changes(predicted, name)[["effect", "lfsr"]].shape
+    (60, 2)
     """
+    if isinstance(predicted, ad.AnnData):
+        predicted = PerturbationData.from_anndata(predicted)
+    if condition is None:
+        return all_changes(predicted)
+    condition = as_condition(condition, predicted.contexts)
     conditions, posterior = read_posterior(predicted)
     if str(condition) not in conditions:
         raise unknown_name(str(condition), "predicted condition", conditions, DataError)

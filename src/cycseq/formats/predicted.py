@@ -7,6 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 
@@ -32,7 +33,7 @@ def of_real(settings: ReadSettings) -> ReadSettings:
     return dataclasses.replace(settings, layer=None) if (settings.layer or "").startswith("obsm/") else settings
 
 
-def read_predicted(path: Path, settings: ReadSettings, real: PerturbationData) -> PerturbationData:
+def read_predicted(path: Path | ad.AnnData, settings: ReadSettings, real: PerturbationData) -> PerturbationData:
     """Predicted cells as other tools write them.
 
     Control cells among them may bear other labels than the real ones, or be absent; where no column names the
@@ -62,11 +63,11 @@ def read_predicted(path: Path, settings: ReadSettings, real: PerturbationData) -
     return data
 
 
-def _read(path: Path, settings: ReadSettings, real: PerturbationData) -> PerturbationData:
+def _read(path: Path | ad.AnnData, settings: ReadSettings, real: PerturbationData) -> PerturbationData:
     loaded = load(path, settings)
     if are_numbers(loaded.adata.var_names) and not are_numbers(pd.Index(real.genes)):
         msg = (
-            f"the genes of {path} have numbers instead of names (State writes its predictions so): use --genes-file FILE, "
+            f"the genes of {path if isinstance(path, Path) else 'the predicted cells'} have numbers instead of names (State writes its predictions so): use --genes-file FILE, "
             "one name a line in the order of the columns."
         )
         raise DataError(msg, option="--genes-file FILE")

@@ -5,31 +5,38 @@ from __future__ import annotations
 import os
 import warnings
 from pathlib import Path
+from typing import Any
 
 import anndata as ad
 
 from cycseq.data.dataset import PerturbationData
 from cycseq.errors import FileError
 from cycseq.formats.readers import READERS, ten_x
+from cycseq.formats.readers.anndata_files import from_memory
 from cycseq.formats.readers.base import FileContents, with_genes
 from cycseq.formats.readers.cell_labels import with_labels
 from cycseq.formats.settings import ReadSettings
 from cycseq.io.files import require_file
 from cycseq.io.special_files import refuse_special
+from cycseq.settings import with_options
 
 ENDINGS = {".gz", ".csv", ".tsv", ".txt", ".h5ad", ".h5mu", ".zarr", ".h5", ".npy", ".npz", ".parquet", ".gct"}
 """What a context that is named by its file does not end in."""
 
 
-def read(path: Path | str, settings: ReadSettings | None = None) -> PerturbationData:
-    """Read any known format and check it.
+def read(source: Path | str | ad.AnnData, settings: ReadSettings | None = None, **options: Any) -> PerturbationData:
+    """Read any known format, or take an AnnData, and check it.
 
     Parameters
     ----------
-    path
-        A file, a folder, or for 10x matrices what the names of their files begin with.
+    source
+        A file, a folder, or for 10x matrices what the names of their files begin with; or cells x genes in memory, which are
+        not changed.
     settings
         What is not to be found by itself.
+    options
+        The same by name: ``perturbation_key="condition"``, ``context_key="patient"``, ``control="ctrl"`` and all other fields
+        of `ReadSettings`.
 
     Returns
     -------
@@ -50,8 +57,8 @@ def read(path: Path | str, settings: ReadSettings | None = None) -> Perturbation
     >>> data.n_cells, data.contexts, data.scale
     (900, ('Line1', 'Line2', 'Line3'), 'log1p')
     """
-    settings = settings or ReadSettings()
-    return load(path, settings).validate(settings, default_context(Path(path)))
+    settings = with_options(settings or ReadSettings(), options, "read")
+    return load(source, settings).validate(settings, default_context(source))
 
 
 def read_anndata(path: Path | str, settings: ReadSettings | None = None) -> ad.AnnData:
@@ -59,9 +66,11 @@ def read_anndata(path: Path | str, settings: ReadSettings | None = None) -> ad.A
     return load(path, settings).adata
 
 
-def load(path: Path | str, settings: ReadSettings | None = None) -> FileContents:
-    """Read any known format, with the cells' labels that lie in a table beside it."""
-    path, settings = refuse_special(Path(path)), settings or ReadSettings()
+def load(source: Path | str | ad.AnnData, settings: ReadSettings | None = None) -> FileContents:
+    """Read any known format, with the cells' labels that lie in a table beside it; an AnnData is taken as it is."""
+    if isinstance(source, ad.AnnData):
+        return from_memory(source, settings or ReadSettings())
+    path, settings = refuse_special(Path(source)), settings or ReadSettings()
     reader = next((reader for reader in READERS if reader.fits(path)), None)
     if reader is not ten_x.FOLDER:
         require_file(path)
@@ -80,8 +89,11 @@ def load(path: Path | str, settings: ReadSettings | None = None) -> FileContents
         return contents if table is None else with_labels(contents, table)
 
 
-def default_context(path: Path) -> str:
-    """The name of a file or folder without its endings, or of the beginning of 10x files' names; all of it UTF-8."""
+def default_context(source: Path | str | ad.AnnData) -> str:
+    """``all`` for cells in memory; else the name of a file or folder without its endings, or of the beginning of 10x files' names; all of it UTF-8."""
+    if isinstance(source, ad.AnnData):
+        return "all"
+    path = Path(source)
     name = ten_x.MATRIX.sub("", path.name) or path.resolve().parent.name
     while (shorter := Path(name)).suffix.lower() in ENDINGS:
         name = shorter.stem

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import ast
-import dataclasses
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
+
+import pandas as pd
 
 from cycseq.errors import MissingPackageError, SettingsError, unknown_name
 from cycseq.models.base import Model, read_description
-from cycseq.settings import check_value
+from cycseq.settings import with_options
 
 MODELS: dict[str, str] = {
     "NoChange": "cycseq.models.baselines.no_change",
@@ -75,7 +76,19 @@ def models_of_means() -> tuple[str, ...]:
     return tuple(name for name in plain if issubclass(model_class(name), MeansModel))
 
 
-def build_model(name: str, settings: Mapping[str, Any] | None = None) -> Model:
+def list_models() -> pd.DataFrame:
+    """All models by name, and what each predicts.
+
+    Examples
+    --------
+    >>> import cycseq
+    >>> cycseq.list_models().loc["NoChange", "predicts"]
+    'Nothing happens: the control cells of the context, as they are.'
+    """
+    return pd.DataFrame({"predicts": [describe(name) for name in MODELS]}, index=pd.Index(MODELS, name="model"))
+
+
+def build_model(name: str, settings: Mapping[str, Any] | None = None, **options: Any) -> Model:
     """A model with these settings, checked; the others keep their defaults.
 
     Parameters
@@ -84,6 +97,8 @@ def build_model(name: str, settings: Mapping[str, Any] | None = None) -> Model:
         One of `MODELS`.
     settings
         By name, as Python or JSON has them (a path may be text, a tuple a list).
+    options
+        The same as keywords: ``build_model("VAE", num_epochs=3)``.
 
     Raises
     ------
@@ -96,18 +111,10 @@ def build_model(name: str, settings: Mapping[str, Any] | None = None) -> Model:
     >>> cycseq.build_model("ContextAdditive", {"weighting": "equal"})
     ContextAdditive(amplitude=None, weighting='equal')
     """
-    kind = model_class(name)
-    names = [f.name for f in dataclasses.fields(kind)]  # type: ignore[arg-type]
-    hints = get_type_hints(kind)
-    values: dict[str, Any] = {}
-    for setting, value in (settings or {}).items():
-        if setting not in names:
-            raise unknown_name(setting, f"setting of {name}", names)
-        values[setting] = check_value(value, hints[setting], f"{name}.{setting}")
-    return kind(**values)
+    return with_options(model_class(name)(), {**(settings or {}), **options}, name)
 
 
-def load_model(folder: Path) -> Model:
+def load_model(folder: Path | str) -> Model:
     """The model that `Model.save` wrote into a folder, ready to predict.
 
     Raises
@@ -128,6 +135,7 @@ def load_model(folder: Path) -> Model:
     >>> cycseq.load_model(Path("model")).name
     'PerturbedMean'
     """
+    folder = Path(folder)
     description = read_description(folder)
     return build_model(description["model"], description["settings"]).restore(folder)
 

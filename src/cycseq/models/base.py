@@ -17,7 +17,8 @@ from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
-from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.condition import Condition, as_condition
+from cycseq.data.dataset import PerturbationData
 from cycseq.data.effects import EFFECT_SCALES, WITH_MAGNITUDE, EffectScale
 from cycseq.data.scale import SCALES, Scale
 from cycseq.errors import FileError, ModelError, SettingsError, check_at_least
@@ -97,7 +98,12 @@ class Model(ABC):
 
     @abstractmethod
     def predict(
-        self, controls: PerturbationData, conditions: Sequence[Condition], *, n_cells: int | None = None, seed: int = 0
+        self,
+        controls: PerturbationData,
+        conditions: Sequence[Condition | str] | str,
+        *,
+        n_cells: int | None = None,
+        seed: int = 0,
     ) -> PerturbationData:
         """Predicted single cells of each condition, made from control cells of its context.
 
@@ -171,12 +177,13 @@ class Model(ABC):
             raise ModelError(msg)
         return self.fitted_
 
-    def check_conditions(self, conditions: Sequence[Condition]) -> list[Condition]:
-        """What is to be predicted, each condition once; raises `ModelError` if there is none."""
+    def check_conditions(self, conditions: Sequence[Condition | str] | str) -> list[Condition]:
+        """What is to be predicted (``"NK:stim"``), each condition once; raises `ModelError` if there is none."""
         if not conditions:
             msg = f"{self.name} was asked to predict no condition: name at least one, as CONTEXT:PERTURBATION."
             raise ModelError(msg)
-        return list(dict.fromkeys(conditions))
+        words = [conditions] if isinstance(conditions, str) else conditions
+        return list(dict.fromkeys(as_condition(word, self.learned.contexts) for word in words))
 
     def check_controls(self, controls: PerturbationData, conditions: Sequence[Condition]) -> PerturbationData:
         """The controls in the model's genes; raises if a context has none or cells are not controls."""

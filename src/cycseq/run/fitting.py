@@ -40,10 +40,10 @@ def fit_run(
     data: Data,
     split: Split,
     model: Model,
-    folder: Path,
+    folder: Path | str,
     seed: int = 0,
     *,
-    data_path: Path | None = None,
+    data_path: Path | str | None = None,
     command: str = "",
     overwrite: bool = False,
     resume: bool = False,
@@ -103,6 +103,7 @@ def fit_run(
     >>> run.predict(n_cells=20).n_cells
     120
     """
+    folder, data_path = Path(folder), None if data_path is None else Path(data_path)
     check_at_least(0, seed=seed)
     if place := _place(model):
         if not (resume and progress_of(folder) == "ended"):

@@ -131,7 +131,7 @@ class Run:
         return cls(folder=folder, facts=facts)
 
     @classmethod
-    def open(cls, folder: Path, *, memory: str | None = None) -> Self:
+    def open(cls, folder: Path | str, *, memory: str | None = None) -> Self:
         """A run that was fitted before; ``memory`` bounds what is held of its data when they are read again.
 
         Raises
@@ -139,6 +139,7 @@ class Run:
         FileError
             If the folder is not a run, is damaged, was altered, or its fit has not ended.
         """
+        folder = Path(folder)
         run = cls(folder=folder, facts=read_facts(folder), memory=memory)
         if not (folder / MODEL).is_dir():
             msg = f"the fit of {folder} has not ended: it has no {MODEL} folder. Go on with it: {run.resume_command()}"

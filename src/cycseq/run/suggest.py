@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from cycseq.data.dataset import Condition
+from cycseq.data.condition import Condition, as_condition
 from cycseq.errors import ModelError, SettingsError, unknown_name
 from cycseq.models.base import Model
 from cycseq.models.kriging.design import choose, uncertainty
 from cycseq.models.kriging.model import ConditionKriging
+from cycseq.run.folder import Run
 
 COLUMNS = ("rank", "context", "perturbation", "expected_reduction", "variance_left", "status")
 NEW, HELD_OUT, MEASURED = "not measured", "held out by the split, measured in the file", "measured in training"
@@ -19,10 +21,10 @@ NEW, HELD_OUT, MEASURED = "not measured", "held out by the split, measured in th
 
 
 def suggest(
-    model: Model,
+    model: Model | Path | str,
     n_conditions: int = 10,
     *,
-    candidates: Sequence[Condition] | None = None,
+    candidates: Sequence[Condition | str] | None = None,
     held_out: Sequence[Condition] = (),
     n_genes: int = 200,
     seed: int = 0,
@@ -35,7 +37,7 @@ def suggest(
     Parameters
     ----------
     model
-        A fitted `ConditionKriging`.
+        A fitted `ConditionKriging` (such as `Answer.model`), or the folder of a run of it.
     n_conditions
         Size of the batch.
     candidates
@@ -60,7 +62,18 @@ def suggest(
         If the model has no posterior, or a candidate is unknown to it.
     SettingsError
         If nothing is asked for, or nothing is left to measure.
+
+    Examples
+    --------
+    >>> import cycseq
+    >>> data = cycseq.read("cells.h5ad")
+    >>> screen = data.subset(c for c in data.conditions() if c.context != "Line3" or c.is_control)
+    >>> model = cycseq.predict(screen, "missing", leave_out=0).model
+    >>> cycseq.suggest(model, 2)["context"].tolist()
+    ['Line3', 'Line3']
     """
+    if isinstance(model, Path | str):
+        model = Run.open(Path(model)).model
     if not isinstance(model, ConditionKriging):
         msg = f"{model.name} does not know how sure it is: fit ConditionKriging (--model ConditionKriging) and suggest from it."
         raise ModelError(msg)
@@ -80,7 +93,7 @@ def suggest(
         )
         raise SettingsError(msg)
     allowed = np.zeros((len(names), len(contexts)), dtype=bool)
-    for context, perturbation in candidates:
+    for context, perturbation in (as_condition(candidate, contexts) for candidate in candidates):
         if context not in contexts:
             raise unknown_name(context, "context with training control cells", contexts, ModelError)
         if perturbation not in names:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
@@ -14,7 +15,12 @@ from cycseq.data.effects import Effects
 from cycseq.data.either import Data
 from cycseq.data.scale import all_finite
 from cycseq.errors import DataError, unknown_name
+from cycseq.formats.effects.read import read_effects
+from cycseq.formats.predicted import read_predicted
+from cycseq.formats.read import read
+from cycseq.formats.settings import ReadSettings
 from cycseq.matrix.arrays import Codes, in_memory
+from cycseq.preparation.prepare import as_log1p
 from cycseq.preparation.pseudobulk import Responses
 from cycseq.score.effects import population
 from cycseq.score.metrics.base import Comparison, Metric, RealContext
@@ -28,8 +34,8 @@ DENSE_VALUES = 64_000_000
 
 
 def evaluate(
-    predicted: Data,
-    real: Data | Reference,
+    predicted: Data | ad.AnnData,
+    real: Data | Reference | ad.AnnData,
     control: PerturbationData | None = None,
     *,
     reference: PerturbationData | None = None,
@@ -46,9 +52,10 @@ def evaluate(
     Parameters
     ----------
     predicted
-        Predicted cells, log1p; control cells among them are ignored. Their genes are put into the order of the real ones.
+        Predicted cells, log1p, or an AnnData of them; control cells among them are ignored. Their genes are put into the order
+        of the real ones.
     real
-        Real cells, log1p, or a `Reference` made from them once for many models (which then brings `control`,
+        Real cells, log1p, or an AnnData of them, or a `Reference` made from them once for many models (which then brings `control`,
         `reference`, `training` and `settings`: they are not given again).
     control
         Real control cells that the model was given; None takes those among the real cells.
@@ -91,6 +98,14 @@ def evaluate(
     >>> bool(scores.groupby("metric")["value"].mean()["pearson_delta"] > 0)
     True
     """
+    if isinstance(real, ad.AnnData):
+        real = as_log1p(read(real))
+    if isinstance(predicted, ad.AnnData):
+        beside = real.data if isinstance(real, Reference) else real
+        if isinstance(beside, Effects):
+            predicted = read_effects(predicted)
+        else:
+            predicted = as_log1p(read_predicted(predicted, ReadSettings(), beside))
     side = real if isinstance(real, Reference) else _side(real, control, reference, training, settings)
     match = match_conditions(predicted, side) if match is None else match
     tables = [

@@ -202,13 +202,14 @@ class Split:
         """A hash of everything that the split says: the same split has the same one on every machine."""
         return blake2b(json.dumps(asdict(self)).encode(), digest_size=8).hexdigest()
 
-    def write(self, path: Path, *, overwrite: bool = False) -> None:
+    def write(self, path: Path | str, *, overwrite: bool = False) -> None:
         """Write as JSON, with its hash."""
+        path = Path(path)
         record = {"format": FORMAT, "hash": self.digest(), **asdict(self)}
         write_text(path, json.dumps(record, indent=1), overwrite=overwrite)
 
     @classmethod
-    def read(cls, path: Path, *, by_hand: bool = False) -> Self:
+    def read(cls, path: Path | str, *, by_hand: bool = False) -> Self:
         """Read what `write` wrote.
 
         Parameters
@@ -224,6 +225,7 @@ class Split:
         FileError
             If the file is absent, is damaged, was altered, carries no hash, is not a split, or was written by a newer version.
         """
+        path = Path(path)
         try:
             record = parse_json(require_file(path).read_text(encoding="utf-8"))
         except (ValueError, OSError) as err:

@@ -52,7 +52,7 @@ def read_h5(path: Path, settings: ReadSettings) -> FileContents:
                 return _read_group(file, settings, "h5ad")
         whole = ad.read_h5ad(path)
         check_indices({"X": whole.X, "raw": whole.raw and whole.raw.X, **whole.layers, **whole.obsm, **whole.uns})
-        return _from_memory(whole, settings, "h5ad of an old version")
+        return from_memory(whole, settings, "h5ad of an old version")
 
 
 def read_zarr(path: Path, settings: ReadSettings) -> FileContents:
@@ -96,13 +96,16 @@ def _element(stored: Any) -> Any:
     return check_indices(ad.io.read_elem(stored))
 
 
-def _from_memory(adata: ad.AnnData, settings: ReadSettings, what: str) -> FileContents:
+def from_memory(adata: ad.AnnData, settings: ReadSettings, what: str = "AnnData") -> FileContents:
+    """Cells in memory: their X or the layer asked for; the AnnData itself stays as it is."""
+    adata = adata.to_memory() if adata.isbacked else adata
     layers = (*adata.layers, *(["raw"] if adata.raw is not None else []))
     where = _layer(settings.layer, layers)
     if where == "raw/X":
         adata = ad.AnnData(X=adata.raw.X, obs=adata.obs, var=adata.raw.var, uns=adata.uns, obsm=adata.obsm)
     elif where != "X":
-        adata.X = adata.layers[where.removeprefix("layers/")]
+        values = adata.layers[where.removeprefix("layers/")]
+        adata = ad.AnnData(X=values, obs=adata.obs, var=adata.var, uns=dict(adata.uns), obsm=adata.obsm)
     if where != "X":
         _forget_scale(adata.uns)
     return FileContents(adata, format=what, layers=layers, notes=_notes(where))

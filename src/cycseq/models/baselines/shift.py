@@ -98,7 +98,12 @@ class ShiftModel(MeansModel):
 
     @final
     def predict(
-        self, controls: PerturbationData, conditions: Sequence[Condition], *, n_cells: int | None = None, seed: int = 0
+        self,
+        controls: PerturbationData,
+        conditions: Sequence[Condition | str] | str,
+        *,
+        n_cells: int | None = None,
+        seed: int = 0,
     ) -> PerturbationData:
         """Control cells of each context, shifted; the mean of the cells is exactly control mean + Delta^, not below 0.
 

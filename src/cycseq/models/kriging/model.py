@@ -132,10 +132,15 @@ class ConditionKriging(Model):
         return arrays, {**facts, "with_features": known}, KnownFeatures(stage, known, features.of(known))
 
     def predict(
-        self, controls: PerturbationData, conditions: Sequence[Condition], *, n_cells: int | None = None, seed: int = 0
+        self,
+        controls: PerturbationData,
+        conditions: Sequence[Condition | str] | str,
+        *,
+        n_cells: int | None = None,
+        seed: int = 0,
     ) -> PerturbationData:
         """Control cells shifted to the predicted mean; the posterior of every gene is in `varm` (`GenePosterior`)."""
-        conditions = list(dict.fromkeys(conditions))
+        conditions = self.check_conditions(conditions)
         controls = self.check_controls(controls, conditions)
         for condition in conditions:
             self._check_known(condition)

@@ -59,10 +59,15 @@ class SmoothedControls(Model):
         return self
 
     def predict(
-        self, controls: PerturbationData, conditions: Sequence[Condition], *, n_cells: int | None = None, seed: int = 0
+        self,
+        controls: PerturbationData,
+        conditions: Sequence[Condition | str] | str,
+        *,
+        n_cells: int | None = None,
+        seed: int = 0,
     ) -> PerturbationData:
         """Control cells shifted to the smoothed control mean of their context."""
-        conditions = list(dict.fromkeys(conditions))
+        conditions = self.check_conditions(conditions)
         controls = self.check_controls(controls, conditions)
         shift = self._shifts(control_levels(controls.controls({condition.context for condition in conditions})))
         shifts = {condition: shift[condition.context] for condition in conditions}

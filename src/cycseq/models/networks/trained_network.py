@@ -52,7 +52,12 @@ class TrainedNetwork(Model, Generic[Net]):
 
     @final
     def predict(
-        self, controls: PerturbationData, conditions: Sequence[Condition], *, n_cells: int | None = None, seed: int = 0
+        self,
+        controls: PerturbationData,
+        conditions: Sequence[Condition | str] | str,
+        *,
+        n_cells: int | None = None,
+        seed: int = 0,
     ) -> PerturbationData:
         """Cells of each condition, made from control cells of its context.
 
@@ -60,7 +65,7 @@ class TrainedNetwork(Model, Generic[Net]):
         under the perturbation and under control: an error that the network makes in both cancels. No value is below
         zero, nor above 1.5 times the highest training value.
         """
-        conditions = list(dict.fromkeys(conditions))
+        conditions = self.check_conditions(conditions)
         controls = self.check_controls(controls, conditions).load(self.name)
         net, blocks, labels = self.network(), [], []
         feeder = Feeder(encoded(controls, self.vocabulary), np.arange(controls.n_cells), 1024, seed)

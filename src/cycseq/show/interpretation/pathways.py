@@ -57,7 +57,7 @@ class _Sets:
         return cls(np.array(list(sets), dtype=object), genes.to_numpy(dtype=object), members)
 
 
-def read_gmt(path: Path) -> GeneSets:
+def read_gmt(path: Path | str) -> GeneSets:
     r"""Gene sets by name, from a GMT file: a line each of name, description and genes, separated by tabs.
 
     Genes that a line names twice count once.
@@ -75,6 +75,7 @@ def read_gmt(path: Path) -> GeneSets:
     >>> cycseq.read_gmt(Path("sets.gmt"))
     {'a set': ('G0001', 'G0002')}
     """
+    path = Path(path)
     try:
         lines = require_file(path).read_text(encoding="utf-8").splitlines()
     except (UnicodeDecodeError, OSError) as err:

@@ -10,12 +10,12 @@ from typing import Any
 
 import pandas as pd
 
-from cycseq.answer.check import SURE
-from cycseq.answer.predict import Answer
-from cycseq.answer.words import cannot_tell, how_well, kinds_in_words, rests_on
 from cycseq.io.files import atomic_write, text_of_path
 from cycseq.io.hdf5 import write_h5ad
 from cycseq.models import describe
+from cycseq.run.answer.check import SURE
+from cycseq.run.answer.predict import Answer
+from cycseq.run.answer.words import cannot_tell, how_well, kinds_in_words, rests_on
 from cycseq.run.record import environment
 from cycseq.show.interpretation.pathways import GeneSets
 from cycseq.show.report.page import render
@@ -57,6 +57,15 @@ def write_answer(
     ------
     FileError
         If the folder exists, or cannot be written.
+
+    Examples
+    --------
+    >>> import cycseq
+    >>> data = cycseq.read("cells.h5ad")
+    >>> screen = data.subset(c for c in data.conditions() if c.context != "Line3" or c.is_control)
+    >>> answer = cycseq.predict(screen, f"Line3:{data.perturbations[0]}", model="ContextAdditive", leave_out=1)
+    >>> cycseq.write_answer(answer, "answer").name
+    'answer.html'
     """
     folder = Path(folder)
     record = _record(answer, data_path, command)

@@ -35,7 +35,9 @@ MAX_ROWS = 3000
 """Rows of the table of conditions that a page shows."""
 
 
-def write_report(folder: Path, out: Path | None = None, *, stratum: Stratum = "all", overwrite: bool = False) -> Path:
+def write_report(
+    folder: Path | str, out: Path | str | None = None, *, stratum: Stratum = "all", overwrite: bool = False
+) -> Path:
     """Write one self-contained HTML page about a benchmark or a run.
 
     Parameters
@@ -78,6 +80,7 @@ def write_report(folder: Path, out: Path | None = None, *, stratum: Stratum = "a
     >>> cycseq.write_report(Path("benchmark"), overwrite=True).name
     'report.html'
     """
+    folder, out = Path(folder), None if out is None else Path(out)
     require_file(folder)
     with as_file_error(folder, "Make it again with the command that made it."):
         if (folder / "benchmark.json").is_file():

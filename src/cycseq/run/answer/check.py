@@ -10,8 +10,6 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from cycseq.answer.fitted import Prediction
-from cycseq.answer.left_out import leave_out
 from cycseq.data.condition import Condition
 from cycseq.data.effects import Effects
 from cycseq.data.either import Data
@@ -20,6 +18,8 @@ from cycseq.errors import ModelError, SplitError
 from cycseq.models import build_model
 from cycseq.preparation.merge import join
 from cycseq.preparation.pseudobulk import effects_of
+from cycseq.run.answer.fitted import Prediction
+from cycseq.run.answer.left_out import leave_out
 from cycseq.run.parts import Parts, fit_parts, parts_of
 from cycseq.score.certainty import certainty, certainty_of_effects
 from cycseq.score.coverage import STRATA

@@ -10,19 +10,20 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
-from cycseq.answer.check import Check, check_kind
-from cycseq.answer.conditions import kind_of, named_conditions
-from cycseq.answer.fitted import Prediction
 from cycseq.data.condition import Condition
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.effects import Effects
 from cycseq.data.either import Data
 from cycseq.errors import check_at_least
+from cycseq.formats.any_data import AnyData, as_data
 from cycseq.models import build_model, models_of_means
 from cycseq.models.base import Model
 from cycseq.models.means import MeansModel
 from cycseq.preparation.merge import join
 from cycseq.preparation.prepare import as_log1p
+from cycseq.run.answer.check import Check, check_kind
+from cycseq.run.answer.conditions import kind_of, named_conditions
+from cycseq.run.answer.fitted import Prediction
 from cycseq.run.parts import fit_parts, parts_of
 from cycseq.run.record import with_record
 from cycseq.split.base import Split
@@ -40,7 +41,16 @@ MAX_VALUES = 250_000_000
 
 @dataclass(frozen=True)
 class Answer:
-    """A prediction with what it rests on."""
+    """A prediction with what it rests on; `cycseq.predict` makes it.
+
+    Examples
+    --------
+    >>> import cycseq
+    >>> data = cycseq.read("cells.h5ad")
+    >>> answer = cycseq.predict(data, f"Line1:{data.perturbations[0]}", model="ContextAdditive", leave_out=0)
+    >>> list(answer.kinds.values())  # what was asked for is measured already
+    [None]
+    """
 
     genes: pd.DataFrame
     """A row for each gene of each condition, the surest direction first: `context`, `perturbation`, `gene`, `effect` (on the
@@ -68,7 +78,7 @@ class Answer:
 
 
 def predict(
-    data: Data,
+    data: AnyData,
     conditions: Sequence[str | Condition] | str,
     *,
     model: str | None = None,
@@ -83,7 +93,8 @@ def predict(
     Parameters
     ----------
     data
-        Cells (log1p or counts) or effects, with control cells of every context that is asked for.
+        Cells (log1p or counts) or effects, with control cells of every context that is asked for: as `cycseq.read` gives
+        them, an AnnData or a file whose labels bear usual names.
     conditions
         ``"PW034:panobinostat"``, several of them, or ``"missing"``: every perturbation in every context where it was not
         measured.
@@ -107,7 +118,20 @@ def predict(
         If a context has no control cells.
     ModelError
         If the model cannot know a condition, or does not say how sure it is and nothing could be left out to see.
+
+    Examples
+    --------
+    >>> import cycseq
+    >>> data = cycseq.read("cells.h5ad")
+    >>> name = f"Line3:{data.perturbations[0]}"
+    >>> screen = data.subset(c for c in data.conditions() if str(c) != name)
+    >>> answer = cycseq.predict(screen, name, leave_out=0)
+    >>> answer.genes[["gene", "effect", "lower", "upper", "lfsr"]].shape
+    (60, 5)
+    >>> answer.cells.n_obs
+    500
     """
+    data = as_data(data)
     check_at_least(0, seed=seed, leave_out=leave_out)
     check_at_least(1, n_cells=n_cells)
     given = _controls(data, controls)
