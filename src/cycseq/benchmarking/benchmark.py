@@ -93,7 +93,9 @@ def benchmark(
     >>> result.table.loc["unseen-context"].index.tolist()  # with the negative controls, which are always there
     ['NoChange', 'PerturbedMean', 'SmoothedControls', 'ContextAdditive']
     """
-    settings = with_options(settings or BenchmarkSettings(), {k: _listed(k, v) for k, v in options.items()}, "benchmark")
+    settings = with_options(
+        settings or BenchmarkSettings(), {k: _listed(k, v) for k, v in options.items()}, "benchmark"
+    )
     if out is None:
         with TemporaryDirectory(prefix="cycseq-") as folder:
             return benchmark(data, settings, folder, splitting=splitting, evaluation=evaluation, data_path=data_path)
