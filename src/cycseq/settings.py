@@ -48,7 +48,7 @@ def with_options(settings: T, options: Mapping[str, Any], owner: str) -> T:
     for name, value in options.items():
         if name not in names:
             raise unknown_name(name, f"setting of {owner}", names)
-        values[name] = checked_value(value, hints[name], f"{owner}.{name}")
+        values[name] = check_value(value, hints[name], f"{owner}.{name}")
     return dataclasses.replace(settings, **values)  # type: ignore[type-var]
 
 

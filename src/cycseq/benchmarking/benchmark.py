@@ -23,7 +23,7 @@ from cycseq.data.effects import Effects
 from cycseq.data.either import Data
 from cycseq.errors import FileError, SettingsError
 from cycseq.formats.any_data import AnyData, as_data
-from cycseq.io.files import lock_folder, clear, write_text
+from cycseq.io.files import clear, lock_folder, write_text
 from cycseq.preparation.prepare import as_log1p, refuse_scaled
 from cycseq.run.facts import changed_settings
 from cycseq.score.ceiling import SPLIT_HALF

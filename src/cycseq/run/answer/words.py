@@ -7,7 +7,7 @@ import pandas as pd
 
 from cycseq.run.answer.check import AVERAGE, SURE, Check
 from cycseq.run.answer.predict import Answer
-from cycseq.split.plan import join_names, count_of
+from cycseq.split.plan import count_of, join_names
 from cycseq.split.settings import Kind
 
 AMOUNTS_TO: dict[Kind, str] = {
