@@ -93,7 +93,7 @@ def chosen_splits(data: Data, settings: BenchmarkSettings, splitting: SplitSetti
         raise FileError(msg)
     untested = next((split.name for split in splits if not split.test), None)
     if untested is not None:
-        msg = f"split {untested} holds nothing out, so nothing can be scored: name one that cycseq split made."
+        msg = f"split {untested} holds nothing out (test has no condition), so nothing can be scored: name one that cycseq split made."
         raise SplitError(msg)
     names = [split.name for split in splits]
     twice = [name for name in names if names.count(name) > 1]

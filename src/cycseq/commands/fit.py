@@ -39,8 +39,9 @@ def run(options: Namespace) -> None:
     from cycseq.split.nothing import hold_out_nothing
 
     model = settings_of(model_class(short_name(options.model)), options, prefix="model.")
+    known_split = None if options.split is None else Split.read(options.split)
     data = read_data(options.data, options)
-    split = hold_out_nothing(data) if options.split is None else Split.read(options.split)
+    split = known_split or hold_out_nothing(data)
     progress = progress_of(options.run) if options.resume else "none"
     if options.resume:
         words = {"none": "there is no fit in it yet: it begins", "begun": "its fit was interrupted: it goes on"}
