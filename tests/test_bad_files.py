@@ -88,9 +88,9 @@ def test_zarr_that_is_none(tmp_path) -> None:
 
 def test_unknown_suffixes_and_folders(tmp_path) -> None:
     (tmp_path / "a.xlsx").touch()
-    refused(tmp_path / "a.xlsx", FileError, r"unknown kind \(.xlsx\). Known are: FILE.h5ad.*FOLDER.zarr.*\.csv.*npz")
+    refused(tmp_path / "a.xlsx", FileError, r"unknown kind \(.xlsx\). Known formats: FILE.h5ad.*FOLDER.zarr.*\.csv.*npz")
     (tmp_path / "folder").mkdir()
-    refused(tmp_path / "folder", FileError, "a folder without a known layout. Known are")
+    refused(tmp_path / "folder", FileError, "a folder without a known layout. Known formats")
 
 
 def test_more_fields_than_the_header_has(tmp_path) -> None:
@@ -292,5 +292,5 @@ def test_a_folder_of_which_a_part_is_gone_meanwhile(tmp_path: Path, monkeypatch:
 
     (tmp_path / "part").mkdir()
     monkeypatch.setattr(Path, "glob", gone)
-    with pytest.raises(FileError, match="cannot be looked through"):
+    with pytest.raises(FileError, match="cannot be searched"):
         read(tmp_path)

@@ -98,7 +98,7 @@ def test_two_fits_in_one_folder(lab: Path, tmp_path: Path, capsys: pytest.Captur
         first.join(0.05)
         assert first.exitcode is None, (tmp_path / "said.err").read_text()
     for more in ("", " --resume", " --overwrite"):
-        assert "another cycseq is at work in" in refused(words + more, capsys)
+        assert "another cycseq process is working in" in refused(words + more, capsys)
     first.kill()
     first.join(10)
     assert "was interrupted: go on with it by --resume" in refused(words, capsys)
@@ -114,7 +114,7 @@ def test_two_benchmarks_in_one_folder(lab: Path, tmp_path: Path, capsys: pytest.
         f"benchmark --data {lab}/sim.h5ad --split {lab}/s.json --models NoChange --seeds 1 {METRICS} --out {tmp_path}/b"
     )
     with lock_folder(tmp_path / "b"):
-        assert "another cycseq is at work in" in refused(words, capsys)
+        assert "another cycseq process is working in" in refused(words, capsys)
     assert main(words.split()) == SUCCESS
 
 

@@ -99,7 +99,7 @@ def test_what_another_process_wrote_meanwhile_is_not_replaced(tmp_path):
 def test_a_folder_is_one_process_alone(tmp_path):
     with (
         lock_folder(tmp_path / "run"),
-        pytest.raises(FileError, match="another cycseq is at work in"),
+        pytest.raises(FileError, match="another cycseq process is working in"),
         lock_folder(tmp_path / "run"),
     ):
         pass

@@ -108,7 +108,7 @@ def test_keys_that_occur_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str
     (tmp_path / "c.yaml").write_text("seed: 1\ndata: d.h5ad\nseed: 2\n")
     assert main(["fit", "--config", str(tmp_path / "c.yaml")]) == BAD_INPUT
     said = capsys.readouterr().err
-    assert "it says 'seed' twice (the second time in line 3): say it once" in said
+    assert "it says 'seed' twice (the second time in line 3): keep one of them" in said
     assert said.count("\n") == 1
 
 

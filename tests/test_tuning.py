@@ -252,7 +252,7 @@ def test_another_search_in_the_folder_is_not_mixed_up(data, split, tmp_path):
     (tmp_path / "mine" / "letter.txt").write_text("dear")
     with pytest.raises(FileError, match="holds no search"):
         tune(data, split, one, tmp_path / "mine", overwrite=True)
-    with lock_folder(tmp_path / "taken"), pytest.raises(FileError, match="another cycseq is at work in"):
+    with lock_folder(tmp_path / "taken"), pytest.raises(FileError, match="another cycseq process is working in"):
         tune(data, split, one, tmp_path / "taken")
 
 

@@ -79,7 +79,7 @@ def read_controls(path: Path, options: Namespace) -> PerturbationData:
     cells = contents.validate(reading, default_context(path))
     say_counts(path, cells)
     if CONTROL not in cells.adata.obs["perturbation"].unique():
-        msg = f"{path} has no control cells: say which label is theirs with --control."
+        msg = f"{path} has no control cells: name their label with --control."
         raise DataError(msg)
     return cells
 

@@ -23,7 +23,9 @@ def configure(parser: Parser, _words: list[str]) -> None:
     parser.add_argument("name", nargs="?", help=f"A data set; {ALL} is the first CycSeq's whole corpus, prepared.")
     parser.add_argument("--out", type=Path, help="Where to write: .h5ad or .zarr.")
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the output if it exists.")
-    parser.add_argument("--file", type=Path, help="What you have yourself; cycseq datasets info NAME says what.")
+    parser.add_argument(
+        "--file", type=Path, help="Your own copy of files that cannot be downloaded; see cycseq datasets info NAME."
+    )
     parser.add_argument("--all_cycseq", type=bool, default=False, help=f"The same as NAME {ALL}.")
     parser.add_settings(DownloadSettings)
     parser.add_settings(CorpusSettings)

@@ -19,7 +19,7 @@ def configure(parser: Parser, _words: list[str]) -> None:
     """Add the options of this command."""
     parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="Folder for everything that is made.")
     parser.add_argument("--cells", type=int, default=6000, help="Cells to simulate.")
-    parser.add_argument("--seed", type=int, default=1, help="Fixes everything random.")
+    parser.add_argument("--seed", type=int, default=1, help="Random seed.")
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the folder's files if they exist.")
     parser.add_argument("--open", type=bool, default=True, help="Open the report where there is a display.")
 

@@ -39,7 +39,7 @@ def configure(parser: Parser, _words: list[str]) -> None:
     parser.add_argument(
         "--predicted_scale",
         type=SaidScale | None,
-        help="Scale of the predicted cells, where it is another than that of the real ones (as --scale).",
+        help="Scale of the predicted cells, if it differs from that of the real ones (see --scale).",
     )
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the output if it exists.")
     parser.add_settings(EvaluateSettings)
@@ -101,7 +101,7 @@ def _evaluate_effects(options: Namespace) -> None:
     for path in (options.real, options.predicted):
         if not is_effects(path, reading):
             msg = (
-                f"{path} holds cells, and the other side effects: give both alike (cycseq summarize makes effects of cells), or say "
+                f"{path} holds cells, and the other side effects: give both alike (cycseq summarize makes effects of cells), or use "
                 "--kind effects if it is a table of effects."
             )
             raise DataError(msg)

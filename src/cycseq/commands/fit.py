@@ -19,13 +19,13 @@ def configure(parser: Parser, words: list[str]) -> None:
         help="JSON file that cycseq split wrote. Without it the model learns from all conditions: for prediction, as there is no test.",
     )
     parser.add_argument("--run", required=True, type=Path, help="Folder of the run.")
-    parser.add_argument("--seed", type=int, default=0, help="Fixes everything random.")
+    parser.add_argument("--seed", type=int, default=0, help="Random seed.")
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the run if it exists.")
     parser.add_argument(
         "--resume",
         type=bool,
         default=False,
-        help="Go on with the fit of this run where it was interrupted; everything else must be said as then.",
+        help="Go on with the fit of this run where it was interrupted; all other options must be the same as then.",
     )
     add_model_option(parser, words)
 

@@ -24,8 +24,8 @@ def add_memory_option(parser: Parser) -> None:
     parser.add_argument(
         "--memory",
         type=str | None,
-        help="How much memory may be used, for example 4GiB: values of an h5ad or zarr file that take more than a quarter of "
-        "it stay in the file and are read in parts. All that the machine has if left out.",
+        help="Memory to use, for example 4GiB: values of an h5ad or zarr file that take more than a quarter of "
+        "it stay in the file and are read in parts. All of the machine's memory if left out.",
     )
 
 

@@ -141,7 +141,7 @@ class Parser:
         for word in unknown:
             if word.startswith("--"):
                 raise unknown_name(word.partition("=")[0], "option", [dashed(f"--{name}") for name in self.hints])
-            msg = f"{word!r} belongs to no option; see {self.name} --help."
+            msg = f"{word!r} does not belong to an option; see {self.name} --help."
             raise SettingsError(msg)
         values = dict(self.defaults)
         for config in typed.config:

@@ -20,13 +20,13 @@ def configure(parser: Parser, _words: list[str]) -> None:
     """Add the options of this command."""
     parser.add_argument("--predicted", required=True, type=Path, help="Cells that cycseq predict wrote.")
     parser.add_argument(
-        "--gmt", required=True, type=Path, help="Gene sets: a GMT file, named as the genes of the data."
+        "--gmt", required=True, type=Path, help="Gene sets: a GMT file, with genes named as in the data."
     )
     parser.add_argument("--out", required=True, type=Path, help="Where to write the table: .csv.")
     parser.add_argument(
         "--real",
         type=Path,
-        help="Real cells with controls, log1p or counts, for models that say no uncertainty; where they hold the condition, the set's real mean delta stands beside the predicted one.",
+        help="Real cells with controls, log1p or counts, for models without uncertainty; where they hold the condition, the set's real mean delta stands beside the predicted one.",
     )
     add_plot_option(parser)
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the outputs if they exist.")

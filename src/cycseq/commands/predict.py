@@ -87,7 +87,7 @@ def configure(parser: Parser, words: list[str]) -> None:
         type=Path,
         help="Where to write each gene's effect, interval and probabilities of its direction (.csv), from a model that knows its uncertainty.",
     )
-    parser.add_argument("--seed", type=int, default=0, help="Fixes which control cells are drawn.")
+    parser.add_argument("--seed", type=int, default=0, help="Random seed of the draw of control cells.")
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the output if it exists.")
     add_model_option(parser, words, required=False)
     parser.add_settings(ReadSettings)

@@ -63,7 +63,7 @@ def check_form(form: Form, options: Namespace) -> None:
 def predicted_pieces(opened: Run, form: CellForm, options: Namespace) -> Iterable[PerturbationData]:
     """The cells that were asked for, in either direction."""
     if options.direction == "forward" and options.perturbed is not None:
-        msg = "--perturbed cells are where --direction reverse starts from: say that, or give control cells with --controls."
+        msg = "--perturbed cells need --direction reverse: use it, or give control cells with --controls."
         raise SettingsError(msg)
     controls = None if options.controls is None else read_controls(options.controls, options)
     perturbed = None if options.perturbed is None else read_cells(options.perturbed, options)

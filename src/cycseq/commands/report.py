@@ -20,7 +20,7 @@ def configure(parser: Parser, _words: list[str]) -> None:
         "--stratum",
         type=Stratum,
         default="all",
-        help="Of a benchmark: all tested conditions, or those whose measured response is reproducible.",
+        help="For a benchmark: all tested conditions, or those whose measured response is reproducible.",
     )
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the report if it exists.")
 

@@ -24,7 +24,7 @@ def configure(parser: Parser, _words: list[str]) -> None:
         "--check",
         type=Path,
         help="Look for mistakes and leakage in this split instead of making one; with --out, write it with the hash of the "
-        "data: so does a split that you wrote yourself (kind, train, test) become one that can be used.",
+        "data: this makes a split that you wrote yourself (kind, train, test) usable.",
     )
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the output if it exists.")
     parser.add_settings(SplitSettings)

@@ -20,12 +20,12 @@ def configure(parser: Parser, _words: list[str]) -> None:
     parser.add_argument(
         "--conditions",
         type=list[str] | None,
-        help="CONTEXT:PERTURBATION, several separated by commas: what could be measured. If not said, every "
+        help="CONTEXT:PERTURBATION, several separated by commas: what could be measured. If not given, every "
         "perturbation in every context where the data lack it; 'test' is every test condition of the run's split, which is "
         "measured already.",
     )
-    parser.add_argument("--genes", type=int, default=200, help="Genes, drawn at random, that stand for all.")
-    parser.add_argument("--seed", type=int, default=0, help="Fixes which genes.")
+    parser.add_argument("--genes", type=int, default=200, help="Genes, drawn at random, on which the choice is based.")
+    parser.add_argument("--seed", type=int, default=0, help="Random seed of the draw of genes.")
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the outputs if they exist.")
 
 

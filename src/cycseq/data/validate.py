@@ -118,7 +118,7 @@ def scale_of(adata: ad.AnnData, x: Matrix, keys: ObsKeys, *, user_scale: str | N
         raise DataError(msg, option=err.option) from err
     if user_scale is None and decision.scale == written == "log1p" and decision.target_sum is None:
         msg = (
-            f"{CHANGED}, and what fractional values are now they do not tell: give the file as cycseq wrote it, or say "
+            f"{CHANGED}, and what fractional values are now they do not tell: give the file as cycseq wrote it, or use "
             f"--scale log1p if they are still ln(1 + counts per {TARGET_SUM:,.0f})."
         )
         raise DataError(msg, option="--scale log1p")

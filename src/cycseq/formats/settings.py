@@ -65,7 +65,7 @@ class ReadSettings:
     label_columns: tuple[str, ...] = ()
     """Columns of a CSV of cells that are labels, not genes, though they hold numbers; usual names need not be said."""
     genes_file: Path | None = None
-    """Names of the genes, one a line, for NPY and NPZ files, and for h5ad whose genes are only numbered."""
+    """Names of the genes, one per line, for NPY and NPZ files, and for h5ad whose genes are only numbered."""
     kind: Literal["cells", "effects"] | None = None
     """Whether the rows are cells (or samples), or effects of whole conditions: differences to controls. Found if left out."""
     doses: Literal["separate", "pool"] | None = None
@@ -79,8 +79,8 @@ class ReadSettings:
     """obs column of the time; bare numbers are hours."""
 
     memory: str | None = None
-    """How much memory may be used, for example 4GiB: values of an h5ad or zarr file that take more than a quarter of it
-    stay in the file and are read in parts. All that the machine has if left out."""
+    """Memory to use, for example 4GiB: values of an h5ad or zarr file that take more than a quarter of it
+    stay in the file and are read in parts. All of the machine's memory if left out."""
 
     def keys(self) -> ObsKeys:
         """The obs columns that were given."""

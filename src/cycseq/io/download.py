@@ -160,7 +160,7 @@ class _Resuming:
             why = f"no answer for {self.settings.timeout:g} seconds" if _timed_out(err) else "the connection broke off"
             arrived = self.part.stat().st_size if self.part.exists() else 0
             kept = f" {arrived:,} bytes have arrived and are kept." if arrived else ""
-            msg = f"{url} could not be downloaded whole: {why}.{kept} {RESUMES}"
+            msg = f"{url} could not be downloaded completely: {why}.{kept} {RESUMES}"
             raise _Interrupted(msg) from err
 
     def _receive(self, answer: Any, have: int, url: str) -> None:

@@ -155,7 +155,7 @@ def lock_folder(path: Path) -> Iterator[None]:
     except OSError as err:
         raise _unwritable(path, err) from err
     if lock is None:
-        msg = f"another cycseq is at work in {path}: wait until it has ended, or name another folder."
+        msg = f"another cycseq process is working in {path}: wait until it has ended, or name another folder."
         raise FileError(msg)
     try:
         yield

@@ -181,7 +181,7 @@ def _each_key_once(pairs: list[tuple[str, Any]], lines: Sequence[int] = ()) -> d
     for i, (key, value) in enumerate(pairs):
         if key in table:
             where = f" (the second time in line {lines[i]})" if lines else ""
-            msg = f"it says {key[:60]!r} twice{where}: say it once"
+            msg = f"it says {key[:60]!r} twice{where}: keep one of them"
             raise ValueError(msg)
         table[key] = value
     return table

@@ -88,7 +88,7 @@ def check_same_scale(predicted: PerturbationData, real: PerturbationData) -> Non
         option = "--predicted-scale log2" if nearest == "log2" else ""
         cure = f"use {option}" if option else "give them as counts, or as ln(1 + counts per 10,000)"
         msg = (
-            f"the predicted cells look like {nearest}, the real ones are ln(1 + counts per {TARGET_SUM:,.0f}): {cure}. Say "
+            f"the predicted cells look like {nearest}, the real ones are ln(1 + counts per {TARGET_SUM:,.0f}): {cure}. Use "
             "--predicted-scale log1p if both are on one scale all the same."
         )
         raise DataError(msg, option=option)

@@ -1,4 +1,4 @@
-"""Tested conditions that a file lists, one a line, and the split of listed pairs of a perturbation and a context."""
+"""Tested conditions that a file lists, one per line, and the split of listed pairs of a perturbation and a context."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def tested_conditions(path: Path, conditions: Collection[Condition]) -> tuple[Co
 
 
 def tested_perturbations(path: Path, conditions: Collection[Condition]) -> set[str]:
-    """The perturbations that a file names, one a line, with all their doses and times where a line says none.
+    """The perturbations that a file names, one per line, with all their doses and times where a line says none.
 
     Raises as `tested_conditions`.
     """
@@ -59,11 +59,11 @@ def _lines(path: Path) -> list[str]:
     try:
         lines = require_file(path).read_text(encoding="utf-8-sig").splitlines()
     except ValueError as err:
-        msg = f"{path} is not text: write one name a line."
+        msg = f"{path} is not text: write one name per line."
         raise FileError(msg) from err
     names = [line.strip() for line in lines if line.strip()]
     if not names:
-        msg = f"{path} names nothing: write one name a line."
+        msg = f"{path} names nothing: write one name per line."
         raise FileError(msg)
     return names
 

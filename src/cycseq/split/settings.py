@@ -53,10 +53,10 @@ class SplitSettings:
     seen_parts: Literal[0, 1, 2] = 2
     """unseen-combination: how many of the two parts of a tested combination are seen in training."""
     test_conditions: Path | None = None
-    """unseen-pair: file of the tested conditions, one CONTEXT:PERTURBATION a line; a perturbation without dose and time stands
+    """unseen-pair: file of the tested conditions, one CONTEXT:PERTURBATION per line; a perturbation without dose and time stands
     for all that were measured of it."""
     test_perturbations: Path | None = None
-    """File of the tested perturbations, one a line (unseen-perturbation, unseen-dose, unseen-time)."""
+    """File of the tested perturbations, one per line (unseen-perturbation, unseen-dose, unseen-time)."""
     dose: str | None = None
     """unseen-dose: the dose that is tested, as the data name it (100nM, Middle)."""
     time: float | None = None

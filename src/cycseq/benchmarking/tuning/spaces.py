@@ -157,7 +157,9 @@ def _read(path: Path) -> Mapping[str, Any]:
         msg = f"{path} is not YAML or JSON ({where}): write SETTING: [VALUE, VALUE] or SETTING: {{low: 1, high: 9}}."
         raise FileError(msg) from err
     if not isinstance(said, dict) or not said:
-        msg = f"{path} names no settings: write one a line, as SETTING: [VALUE, VALUE] or SETTING: {{low: 1, high: 9}}."
+        msg = (
+            f"{path} names no settings: write one per line, as SETTING: [VALUE, VALUE] or SETTING: {{low: 1, high: 9}}."
+        )
         raise SettingsError(msg)
     return {str(name): value for name, value in said.items()}
 

@@ -67,7 +67,9 @@ def _genes(path: Path, settings: ReadSettings) -> pd.Index:
     beside = next((f for ending in GENES_BESIDE if (f := path.with_name(path.stem + ending)).is_file()), None)
     file = settings.genes_file or beside
     if file is None:
-        msg = f"{path} names no genes: use --genes-file FILE, a file with one gene a line in the order of the columns."
+        msg = (
+            f"{path} names no genes: use --genes-file FILE, a file with one gene per line in the order of the columns."
+        )
         raise DataError(msg, option="--genes-file FILE")
     return read_genes(file)
 

@@ -96,7 +96,7 @@ def as_read_error(path: Path, expected: str) -> Iterator[None]:
     except CycseqError:
         raise
     except MemoryError as err:
-        msg = f"{path} cannot be read as {expected}: it claims to hold more than the memory does. It may be damaged."
+        msg = f"{path} cannot be read as {expected}: it claims to hold more than fits into memory. It may be damaged."
         raise FileError(msg) from err
     except Exception as err:
         reason = re.sub(r"\s+", " ", str(err)).strip()[:200] or type(err).__name__
@@ -174,9 +174,9 @@ def _cells_column(frame: pd.DataFrame, cells: pd.Index | None) -> str | None:
 
 
 def read_genes(path: Path) -> pd.Index:
-    """Gene names, one a line; of several columns (10x `features.tsv`: identifier, symbol) the second."""
+    """Gene names, one per line; of several columns (10x `features.tsv`: identifier, symbol) the second."""
     if not refuse_special(path).is_file():
-        msg = f"{path} does not exist: --genes-file names a file with one gene a line."
+        msg = f"{path} does not exist: --genes-file names a file with one gene per line."
         raise FileError(msg)
     with as_read_error(path, "a list of genes"):
         frame = read_csv(path, header=None, dtype=str)
@@ -191,7 +191,7 @@ def with_genes(loaded: FileContents, settings: ReadSettings) -> FileContents:
         return loaded
     names = read_genes(settings.genes_file)
     if len(names) != adata.n_vars:
-        msg = f"{settings.genes_file} names {len(names):,} genes, but there are {adata.n_vars:,}: give one a line, in order."
+        msg = f"{settings.genes_file} names {len(names):,} genes, but there are {adata.n_vars:,}: give one per line, in order."
         raise DataError(msg)
     adata.var_names = pd.Index(names.astype(str))
     return replace(loaded, notes=(*loaded.notes, f"genes are named by {settings.genes_file.name}"))

@@ -77,7 +77,7 @@ def _files(path: Path) -> list[Path]:
         return sorted(file for pattern in ("*.csv*", "*/*.csv*", "*/*/*.csv*") for file in path.glob(pattern)
                       if without_gz(file).endswith(".csv"))  # fmt: skip
     except OSError as err:  # a folder below it that cannot be listed, or was removed meanwhile
-        msg = f"{path} cannot be looked through ({err}): name the folder that holds the CSV files."
+        msg = f"{path} cannot be searched ({err}): name the folder that holds the CSV files."
         raise FileError(msg) from err
 
 

@@ -87,7 +87,7 @@ def values_of(element: Any, memory: str | None) -> Matrix:
     what = f"the values take {_amount(size)}, too much for {_amount(limit)} of memory"
     if not by_cells:
         msg = (
-            f"{what}, and the file keeps them as {encoding}, of which no cells can be read alone: write X as CSR, or allow "
+            f"{what}, and the file keeps them as {encoding}, from which single cells cannot be read: write X as CSR, or allow "
             f"{_amount(size / IN_MEMORY + labels)} with --memory."
         )
         raise DataError(msg)

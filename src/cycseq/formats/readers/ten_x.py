@@ -125,7 +125,7 @@ class _Forward:
     def read(self, n: int = -1) -> bytes:
         text = self.file.read(n)
         if b"\0" in text:
-            msg = "it holds a zero byte, which no text does"
+            msg = "it holds a zero byte, as no text file does"
             raise ValueError(msg)
         if text or self.ended or not n:
             return text

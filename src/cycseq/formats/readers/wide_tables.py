@@ -124,7 +124,7 @@ def _header(path: Path, sep: str) -> list[str]:
 
 
 def _rows(path: Path, sep: str, length: int, n_leading: int) -> Iterator[list[str]]:
-    """The first fields of each row, and one that holds all others, one a line."""
+    """The first fields of each row, and one that holds all others, one per line."""
     rows = _fields(path, sep, n_leading)
     next(rows)
     for fields in rows:
@@ -135,7 +135,7 @@ def _rows(path: Path, sep: str, length: int, n_leading: int) -> Iterator[list[st
 
 
 def _fields(path: Path, sep: str, n_leading: int) -> Iterator[list[str]]:
-    """The fields of each line that is not blank: the first few, and one that holds all others, one a line (-1: apart)."""
+    """The fields of each line that is not blank: the first few, and one that holds all others, one per line (-1: apart)."""
     with open_unpacked(path) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as text:  # type: ignore[type-var]
         lines = map(_without_nul, text)
         try:
@@ -182,7 +182,7 @@ def _told_apart(header: Sequence[str]) -> list[str]:
 
 
 def _numbers(rows: Sequence[str], sep: str, n_columns: int) -> Cells:
-    """Values, one a line, by pandas' parser: rows x columns."""
+    """Values, one per line, by pandas' parser: rows x columns."""
     text = "\n".join(rows) + "\n"
     if any(character in text for character in (sep, '"', "\r")):
         raise NotPlainError
