@@ -218,8 +218,8 @@ def test_feeder_shuffles_whole_epochs_and_reads_a_few_blocks(log1p: Path, monkey
     monkeypatch.setattr(batches, "WINDOW", 3)
     monkeypatch.setattr(batches, "POOL", 7)
     read_blocks: list[int] = []
-    computed = stored._computed
-    monkeypatch.setattr(stored, "_computed", lambda tasks: read_blocks.append(len(tasks)) or computed(tasks))
+    computed = stored._compute
+    monkeypatch.setattr(stored, "_compute", lambda tasks: read_blocks.append(len(tasks)) or computed(tasks))
     cells = encoded(left, Vocabulary.of(left))
     read_blocks.clear()
     rows = np.flatnonzero(cells.parts.any(axis=1))
@@ -346,7 +346,7 @@ def test_damaged_values_are_said_in_one_line(counts: Path, tmp_path: Path, chang
 
 
 def test_what_cannot_be_read_in_parts_is_said(counts: Path, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="no amount of memory"):
+    with pytest.raises(SettingsError, match="not an amount of memory"):
         read(counts, ReadSettings(memory="much"))
     with pytest.raises(SettingsError, match=r"beside the labels of 3,000 cells \(1\.1 MiB\) not even 100 cells"):
         read(counts, ReadSettings(memory="1200KiB"))
