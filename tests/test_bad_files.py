@@ -88,7 +88,9 @@ def test_zarr_that_is_none(tmp_path) -> None:
 
 def test_unknown_suffixes_and_folders(tmp_path) -> None:
     (tmp_path / "a.xlsx").touch()
-    refused(tmp_path / "a.xlsx", FileError, r"unknown kind \(.xlsx\). Known formats: FILE.h5ad.*FOLDER.zarr.*\.csv.*npz")
+    refused(
+        tmp_path / "a.xlsx", FileError, r"unknown kind \(.xlsx\). Known formats: FILE.h5ad.*FOLDER.zarr.*\.csv.*npz"
+    )
     (tmp_path / "folder").mkdir()
     refused(tmp_path / "folder", FileError, "a folder without a known layout. Known formats")
 
