@@ -80,6 +80,22 @@ def test_a_perturbation_that_was_never_measured_is_predicted_from_knowledge(name
 
 
 @pytest.mark.parametrize("name", MODELS)
+def test_cells_of_a_perturbation_never_measured_are_predicted(name, small_data, tmp_path):
+    path = tmp_path / "sets.csv"
+    path.write_text("set,gene\ns,G1\ns,New\nt,G2\nt,G3\nu,G2\nu,X\n")
+    controls, asked = small_data.controls(["K562"]), [Condition("K562", "New"), Condition("K562", "G3+New")]
+    model = build_model(name, {"knowledge": (str(path),)}).fit(small_data, seed=0)
+    predicted = model.predict(controls, asked, n_cells=30, seed=0)
+    assert [c.perturbation for c in predicted.conditions()] == ["G3+New", "New"]
+    means, control = predicted.moments.mean, controls.moments.mean[0]
+    like = small_data.moments.mean[small_data.conditions().index(Condition("K562", "G1"))] - control
+    delta = means[predicted.conditions().index(Condition("K562", "New"))] - control
+    assert np.corrcoef(delta, like)[0, 1] > 0.5
+    with pytest.raises(ModelError, match="'unknown' has no row in sets"):
+        model.predict(controls, [Condition("K562", "unknown")])
+
+
+@pytest.mark.parametrize("name", MODELS)
 def test_knowledge_of_other_names_is_refused(name, complexes):
     train = effects_of(list(GROUPS)[:8])
     other = Effects.from_arrays(

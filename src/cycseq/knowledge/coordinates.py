@@ -13,6 +13,9 @@ from cycseq.knowledge.source import Kernel, Source
 
 MOST = 200
 """Coordinates at most; on Replogle 2022 more of them predict no better."""
+MOST_LANDMARKS = 2_000
+"""Measured perturbations that span them: for more, as many of them evenly drawn from the sorted names; the eigendecomposition
+takes seconds then, not minutes."""
 BLOCK = 4096
 """Names whose likeness is computed at a time."""
 
@@ -29,7 +32,7 @@ def coordinates(sources: Sequence[Source], perturbations: Sequence[str]) -> Feat
     sources
         What is known; all have the same weight.
     perturbations
-        What was measured; its parts span the coordinates.
+        What was measured; its parts span the coordinates (2,000 of them at most).
 
     Returns
     -------
@@ -38,6 +41,8 @@ def coordinates(sources: Sequence[Source], perturbations: Sequence[str]) -> Feat
     aliases = sources[0].aliases
     landmarks = sorted({part for name in perturbations for part in Condition("", name).parts})
     landmarks = [name for name, n in zip(landmarks, _counts(sources, landmarks), strict=True) if n]
+    if len(landmarks) > MOST_LANDMARKS:
+        landmarks = [landmarks[int(i)] for i in np.linspace(0, len(landmarks) - 1, MOST_LANDMARKS)]
     values, vectors = np.linalg.eigh(_kernel(sources, landmarks, landmarks))
     leading = np.flatnonzero(values > 1e-6 * values[-1:].max(initial=0.0))[-MOST:]
     whitening = vectors[:, leading] / np.sqrt(values[leading])
