@@ -1,14 +1,18 @@
-"""A small panel of counts for the tests of the challenge: real cells with controls, and predicted ones."""
+"""For the tests of the challenge: a small panel of real and predicted counts, and what an entry is made of."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import anndata as ad
 import numpy as np
 import pandas as pd
+import pytest
 import scipy.sparse as sp
 
+from cycseq.cli import main
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.settings import ObsKeys
 
@@ -99,3 +103,29 @@ def _adata(groups: list[np.ndarray], labels: list[str], genes: list[str]) -> ad.
     obs = pd.DataFrame({"target": pd.Categorical(label)}, index=[f"c{i}" for i in range(len(label))])
     x = sp.csr_matrix(np.concatenate(groups).astype(np.float32))
     return ad.AnnData(x, obs=obs, var=pd.DataFrame(index=genes))
+
+
+GENES = [f"G{i}" for i in range(30)]
+TARGETS = ["G1", "G2", "G3"]
+
+
+def entry_counts(contexts: tuple[str, ...] = ("A", "B"), cells: int = 400, genes: list[str] = GENES) -> ad.AnnData:
+    labels = [(context, target) for context in contexts for target in TARGETS for _ in range(cells)]
+    x = sp.csr_matrix(np.random.default_rng(0).poisson(0.7, (len(labels), len(genes))).astype(np.float32))
+    obs = pd.DataFrame(labels, columns=["context", "target_gene"], index=[f"c{i}" for i in range(len(labels))])
+    return ad.AnnData(x, obs=obs, var=pd.DataFrame(index=genes))
+
+
+def write_lists(folder: Path) -> Path:
+    """The challenge's lists in a folder."""
+    (folder / "gene_names.csv").write_text("gene_name\n" + "\n".join(GENES))
+    (folder / "pert_counts.csv").write_text("target_gene\n" + "\n".join([*TARGETS, "non-targeting"]))
+    (folder / "manifest.json").write_text(json.dumps({"contexts": ["A", "B"], "panel_id": "p"}))
+    return folder
+
+
+def convert(folder: Path, adata: ad.AnnData) -> int:
+    pytest.importorskip("zstandard", reason="zstandard is not installed here, though it is among the dependencies")
+    adata.write_h5ad(folder / "counts.h5ad")
+    files = ["--genes-file", str(folder / "gene_names.csv"), "--targets", str(folder / "pert_counts.csv")]
+    return main(["convert", str(folder / "counts.h5ad"), "--to", "vcc", *files, "--out", str(folder / "entry.vcc")])

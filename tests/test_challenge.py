@@ -14,6 +14,7 @@ from challenge_panel import PANELS, make_panel
 from cycseq.cli import SUCCESS, main
 from cycseq.data.dataset import PerturbationData
 from cycseq.score.challenge.evaluate import WHOLE, evaluate_counts
+from cycseq.score.challenge.scale import ChallengeScale
 from cycseq.score.metrics.challenge import CHALLENGE, POOLED, profiles
 
 RECORDED = {
@@ -149,13 +150,47 @@ def test_evaluate_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixt
     panel.predicted.write_h5ad(tmp_path / "pred.h5ad")
     sides = ["--predicted", str(tmp_path / "pred.h5ad"), "--real", str(tmp_path / "real.h5ad")]
     keys = ["--perturbation-key", "target", "--control", "non-targeting"]
-    command = ["evaluate", *sides, *keys, "--metrics", "vcc2026", "--out", str(tmp_path / "m.csv")]
+    scale = ["--challenge-scale", str(tmp_path / "scale.json")]
+    command = ["evaluate", *sides, *keys, "--metrics", "vcc2026", *scale, "--out", str(tmp_path / "m.csv")]
     assert main(command) == SUCCESS
     table = pd.read_csv(tmp_path / "m.csv")
     assert set(table["metric"]) == set(CHALLENGE)
     assert table[table["metric"] == POOLED]["perturbation"].tolist() == [WHOLE]
     assert (table.groupby("metric").size().drop(POOLED) == 4).all()
-    assert "log1p" not in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "log1p" not in said
+    assert "score of the challenge" in said
+    ends = (tmp_path / "scale.json").read_text()
+    assert main([*command, "--overwrite", "true"]) == SUCCESS
+    assert (tmp_path / "scale.json").read_text() == ends
+    (tmp_path / "scale.json").write_text("{}")
+    assert main([*command, "--overwrite", "true"]) == 2
+    assert "is no scale of rule 3" in capsys.readouterr().err
+
+
+def test_scale_of_a_panel() -> None:
+    """The values are cell-eval2's (`test_challenge_peers`); the mean response and half of the real cells score 0 and 1."""
+    predicted, real = make_panel().data()
+    scale = ChallengeScale()
+    table = evaluate_counts(predicted, real, scale=scale)
+    scores = scale.scores(table).set_index("metric")
+    ends = pd.DataFrame({m: scale.ends["all"][m] for m in CHALLENGE}, index=["baseline", "replicate"]).T
+    expected = [
+        [0.4393939393939394, 1.0],
+        [0.9644652086049411, -0.035768635045519484],
+        [0.3834827485038265, 0.8972466887843662],
+    ]
+    expected += [
+        [0.015188533688533687, 0.9990196078431373],
+        [0.17989928620396614, 0.5847941911804695],
+        [0.9308041023972842, 0.44874595451119187],
+    ]
+    np.testing.assert_allclose(ends, expected, atol=1e-6)
+    value = table.groupby("metric")["value"].mean()
+    whole = (value - ends["baseline"]) / (ends["replicate"] - ends["baseline"])
+    np.testing.assert_allclose(scores["score"], whole[scores.index])
+    made_up = pd.DataFrame({"model": "m", "context": "all", "metric": [POOLED, "lfc_nmae"], "value": [2.0, 9.0]})
+    assert scale.scores(made_up)["score"].tolist() == [0.0, -6.0]
 
 
 def test_stored_counts_score_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,6 +41,11 @@ def configure(parser: Parser, _words: list[str]) -> None:
         type=SaidScale | None,
         help="Scale of the predicted cells, if it differs from that of the real ones (see --scale).",
     )
+    parser.add_argument(
+        "--challenge_scale",
+        type=Path,
+        help="JSON of the challenge's scale for these real cells: read if it is there, else computed and written (five times the work of a score).",
+    )
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the output if it exists.")
     parser.add_settings(EvaluateSettings)
     parser.add_settings(ReadSettings)
@@ -51,12 +56,13 @@ def run(options: Namespace) -> None:
     import pandas as pd
 
     from cycseq.commands.cells import say_choices, say_counts
-    from cycseq.commands.scores import headline
+    from cycseq.commands.scores import headline, say_challenge
     from cycseq.formats.effects.kind import is_effects
     from cycseq.formats.predicted import of_real, read_predicted
     from cycseq.formats.read import read
     from cycseq.run.pairs import evaluate_pairs
     from cycseq.run.scoring import evaluate_prediction
+    from cycseq.score.challenge.scale import ChallengeScale
     from cycseq.score.metrics import chosen
 
     check_output(options.out, overwrite=options.overwrite)
@@ -75,12 +81,18 @@ def run(options: Namespace) -> None:
     if not any(condition.is_control for condition in real.conditions()):
         msg = f"{options.real} has no control cells, but a response is a difference to them: use --control LABEL."
         raise DataError(msg, option="--control LABEL")
-    scores = evaluate_prediction(predicted, real, split=options.split, settings=settings, memory=options.memory)
+    scale = None if options.challenge_scale is None else ChallengeScale.read(options.challenge_scale)
+    scores = evaluate_prediction(
+        predicted, real, split=options.split, settings=settings, memory=options.memory, scale=scale
+    )
     notes = scores.attrs["notes"]
     if options.pairs:
         paired = evaluate_pairs(predicted, real)
         scores = pd.concat([scores, paired], ignore_index=True)
     write_text(options.out, scores.to_csv(index=False), overwrite=options.overwrite)
+    if scale is not None:
+        scale.write(options.challenge_scale)
+        say_challenge(scale.scores(scores))
     headline(scores, ["context", "perturbation"])
     if options.pairs:
         means = paired.groupby("metric", sort=False)["value"].mean()

@@ -55,5 +55,6 @@ def _worlds() -> None:
 
 def _layouts() -> None:
     from cycseq.formats.writers import LAYOUTS
+    from cycseq.formats.writers.vcc import WHAT
 
-    table(("layout", "what it is"), [(layout.name, layout.what) for layout in LAYOUTS.values()])
+    table(("layout", "what it is"), [*((layout.name, layout.what) for layout in LAYOUTS.values()), ("vcc", WHAT)])

@@ -37,3 +37,16 @@ def with_coverage(rows: pd.DataFrame) -> pd.DataFrame:
     covered = rows.groupby("model")["n_conditions"].transform("max")
     names = rows["model"] + " (" + covered.astype(str) + f" of {covered.max()} conditions)"
     return rows.assign(model=rows["model"].where(covered == covered.max(), names))
+
+
+def say_challenge(scores: pd.DataFrame, title: str = "score of the challenge") -> None:
+    """Print what each model's members are worth, over all contexts; rows as of `ChallengeScale.scores`."""
+    shown = scores.pivot_table(index="model", columns="metric", values="score", sort=False)
+    shown = shown[[m for m in METRICS if m in shown]]
+    shown.insert(0, "score", scores.groupby("model", sort=False)["score"].mean())
+    rows = shown.sort_values("score", ascending=False).reset_index()
+    table(
+        [str(c) for c in rows.columns],
+        rows.itertuples(index=False),
+        title=f"{title} (0: the mean response, 1: other real cells)",
+    )

@@ -22,7 +22,7 @@ VALUES = {
 def find_layout(name: str) -> Layout:
     """The layout; raises `SettingsError` for a name that does not exist."""
     if name not in LAYOUTS:
-        raise unknown_name(name, "layout", LAYOUTS)
+        raise unknown_name(name, "layout", [*LAYOUTS, "vcc"])
     return LAYOUTS[name]
 
 

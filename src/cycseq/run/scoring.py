@@ -18,6 +18,7 @@ from cycseq.preparation.pseudobulk import responses
 from cycseq.run.budget import check_comparison, dense_values
 from cycseq.run.parts import learnt_from, log1p_parts, with_others
 from cycseq.score.challenge.evaluate import evaluate_counts
+from cycseq.score.challenge.scale import ChallengeScale
 from cycseq.score.evaluate import evaluate
 from cycseq.score.metrics import chosen
 from cycseq.score.settings import EvaluateSettings
@@ -32,6 +33,7 @@ def evaluate_prediction(
     split: Split | Path | None = None,
     settings: EvaluateSettings | None = None,
     memory: str | None = None,
+    scale: ChallengeScale | None = None,
 ) -> pd.DataFrame:
     """`evaluate`, told by the prediction's own record (or by a split) what the model was trained on.
 
@@ -48,6 +50,8 @@ def evaluate_prediction(
         Which metrics, and how.
     memory
         How much may be used, as of `ReadSettings`.
+    scale
+        The challenge's, which is completed where its metrics are asked for.
 
     Raises
     ------
@@ -67,7 +71,7 @@ def evaluate_prediction(
     if of_counts:
         _refuse_real_cells(predicted, real)
         labels = {"model": str(record.get("model", "predicted")), "split": str(said.get("name", ""))}
-        challenge = evaluate_counts(predicted, real, of_counts, **labels, seed=int(record.get("seed", 0)))
+        challenge = evaluate_counts(predicted, real, of_counts, scale=scale, **labels, seed=int(record.get("seed", 0)))
         challenge.attrs["notes"] = ()
         if len(of_counts) == len(metrics):
             return challenge

@@ -10,6 +10,7 @@ import pandas as pd
 from cycseq.data.dataset import PerturbationData
 from cycseq.errors import DataError
 from cycseq.score.challenge.reference import CountReference
+from cycseq.score.challenge.scale import ChallengeScale
 from cycseq.score.evaluate import COLUMNS, check_match
 from cycseq.score.metrics.base import Metric
 from cycseq.score.metrics.challenge import METRICS, POOLED
@@ -46,7 +47,12 @@ def references(predicted: PerturbationData, real: PerturbationData) -> Iterator[
 
 
 def evaluate_counts(
-    predicted: PerturbationData, real: PerturbationData, metrics: Sequence[Metric] = METRICS, **labels: str | int
+    predicted: PerturbationData,
+    real: PerturbationData,
+    metrics: Sequence[Metric] = METRICS,
+    *,
+    scale: ChallengeScale | None = None,
+    **labels: str | int,
 ) -> pd.DataFrame:
     """The members of the challenge of every predicted condition.
 
@@ -59,6 +65,8 @@ def evaluate_counts(
         one context at a time.
     metrics
         Those of the challenge that are wanted.
+    scale
+        Completed for the predicted contexts, where it is given.
     labels
         What the columns model, split and seed say.
 
@@ -71,7 +79,11 @@ def evaluate_counts(
     DataError
         As of `references`.
     """
-    rows = [member_rows(r, r.compare(predicted), metrics, pool=True) for r in references(predicted, real)]
+    rows = []
+    for reference in references(predicted, real):
+        rows.append(member_rows(reference, reference.compare(predicted), metrics, pool=True))
+        if scale is not None:
+            scale.complete(reference, real)
     return labelled(rows, **{"model": "predicted", "split": "", "seed": 0, **labels})
 
 

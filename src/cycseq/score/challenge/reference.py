@@ -9,7 +9,7 @@ import numpy as np
 
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import DataError
-from cycseq.matrix.arrays import Mask, take
+from cycseq.matrix.arrays import Codes, Mask, take
 from cycseq.score.metrics.challenge.members import CountComparison
 from cycseq.score.metrics.challenge.profiles import ControlProfile, CountProfiles, load_groups
 
@@ -52,8 +52,11 @@ class CountReference:
         """The predicted conditions of this context, one at least, beside the real ones."""
         conditions = [c for c in predicted.conditions() if c.context == self.context and not c.is_control]
         places = np.array([self.perturbations.index(condition.perturbation) for condition in conditions])
-        profiles = profile(predicted, conditions, self.control)
-        return CountComparison(self.real, places, profiles, self.control, self.perturbed, self.genes)
+        return self.beside(profile(predicted, conditions, self.control), places)
+
+    def beside(self, predicted: CountProfiles, places: Codes) -> CountComparison:
+        """Profiles of predicted conditions beside the real ones in these places."""
+        return CountComparison(self.real, places, predicted, self.control, self.perturbed, self.genes)
 
 
 def profile(data: PerturbationData, conditions: Sequence[Condition], control: ControlProfile) -> CountProfiles:

@@ -1,0 +1,161 @@
+"""The challenge's scale: the mean response as cells is 0, one half of the real cells predicting the other half is 1."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.errors import FileError
+from cycseq.io.files import text_of_path, write_text
+from cycseq.io.untrusted import parse_json
+from cycseq.matrix.arrays import Codes, InMemory, take
+from cycseq.matrix.groups import group_sums
+from cycseq.score.challenge.reference import CountReference, control_rows
+from cycseq.score.metrics.challenge import CHALLENGE, METRICS
+from cycseq.score.metrics.challenge.members import CountComparison, relative_error
+from cycseq.score.metrics.challenge.profiles import ControlProfile, CountProfiles, load_groups
+
+RULE = 3
+"""Version of the challenge's rule."""
+CONTROL_LABEL = "non-targeting"
+"""The challenge's name of control cells; it decides where they stand among the conditions that are halved."""
+SPLITS = 5
+LIMITS = {"expr_mse_unbiased_capped_norm": (0.0, 1.0), "lfc_nmae": (-6.0, np.inf)}
+"""Between what the rule holds a member's score."""
+
+
+@dataclass
+class ChallengeScale:
+    """What the baseline and the halves score in every member, context by context; computed once, and kept."""
+
+    ends: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """For each context: `real`, a hash of its real profiles, and for each member its `[baseline, replicate]`."""
+
+    def complete(self, reference: CountReference, real: PerturbationData) -> None:
+        """Compute the ends of one context, unless they are there for these very cells."""
+        digest = blake2b(reference.real.bulk.tobytes() + reference.control.bulk.tobytes(), digest_size=8).hexdigest()
+        if self.ends.get(reference.context, {}).get("real") != digest:
+            pairs = zip(CHALLENGE, _members(baseline(reference, real)), replicate(reference, real), strict=True)
+            self.ends[reference.context] = {"real": digest} | {name: [float(b), float(r)] for name, b, r in pairs}
+
+    def scores(self, table: pd.DataFrame) -> pd.DataFrame:
+        """What a table of members is worth: context, metric, value, baseline, replicate and score, for each model.
+
+        Parameters
+        ----------
+        table
+            Rows as of `evaluate_counts`, of any number of models, of contexts that this scale has; other metrics are left out.
+
+        Returns
+        -------
+        The value of a member is its mean over defined perturbations, and its score (value - baseline) / (replicate - baseline),
+        held between 0 and 1 for `expr_mse_unbiased_capped_norm` and above -6 for `lfc_nmae`.
+        """
+        of_members = table[table["metric"].isin(CHALLENGE) & table["context"].isin(list(self.ends))]
+        means = of_members.groupby(["model", "context", "metric"], sort=False)["value"].mean().reset_index()
+        ends = [self.ends[c][m] for c, m in zip(means["context"], means["metric"], strict=True)]
+        baseline, replicate = np.array(ends, dtype=np.float64).reshape(-1, 2).T
+        score = (means["value"] - baseline) / (replicate - baseline)
+        low, high = np.array([LIMITS.get(str(m), (-np.inf, np.inf)) for m in means["metric"]]).reshape(-1, 2).T
+        return means.assign(baseline=baseline, replicate=replicate, score=score.clip(low, high))
+
+    @classmethod
+    def read(cls, path: Path) -> ChallengeScale:
+        """What `write` wrote, or an empty scale where there is no file; raises `FileError` for anything else."""
+        if not path.exists():
+            return cls()
+        record = parse_json(path.read_text(encoding="utf-8"))
+        if not isinstance(record, dict) or record.get("rule") != RULE or not isinstance(record.get("contexts"), dict):
+            msg = (
+                f"{text_of_path(path)} is no scale of rule {RULE} of the challenge: name a file that is not there yet."
+            )
+            raise FileError(msg)
+        return cls(record["contexts"])
+
+    def write(self, path: Path) -> None:
+        """Write as JSON, whole."""
+        write_text(path, json.dumps({"rule": RULE, "contexts": self.ends}, indent=1), overwrite=True)
+
+
+def baseline(reference: CountReference, real: PerturbationData) -> CountComparison:
+    """The mean response as cells: control cells drawn anew, each gene times its mean over perturbations by that of controls.
+
+    Every perturbation counts the same, and a gene leaves out those that target it. The seed is the rule's.
+    """
+    conditions = [Condition(reference.context, name) for name in reference.perturbations]
+    rows = [real.rows(condition) for condition in conditions]
+    controls = sp.csr_matrix(take(real.x, control_rows(real, reference.context)))
+    control_mean = np.asarray(controls.mean(axis=0, dtype=np.float64)).ravel()
+    codes = np.full(real.n_cells, -1)
+    for i, of_condition in enumerate(rows):
+        codes[of_condition] = i
+    means = group_sums(real.x, codes, len(rows)) / np.array([len(r) for r in rows])[:, None]
+    kept = ~reference.perturbed
+    mean = np.divide((means * kept).sum(axis=0), kept.sum(axis=0), out=means.mean(axis=0), where=kept.any(axis=0))
+    factor = np.divide(mean, control_mean, out=np.zeros_like(mean), where=control_mean > 0)
+    rng = np.random.default_rng(0)
+    drawn = [rng.integers(0, controls.shape[0], size=len(of_condition)) for of_condition in rows]
+
+    def cells() -> Iterator[InMemory]:
+        for of_condition in drawn:
+            made = controls[of_condition]
+            made.data = (made.data * factor[made.indices]).astype(np.float32)
+            yield made
+
+    return reference.beside(CountProfiles.of(cells(), len(drawn), reference.control), np.arange(len(drawn)))
+
+
+def replicate(reference: CountReference, real: PerturbationData) -> np.ndarray:
+    """The members of one half of the real cells, with its own controls, predicting the other half: means of five splits.
+
+    `lfc_nmae` compares the halves in the genes that all real cells call.
+    """
+    seeds = np.random.SeedSequence(0).generate_state(SPLITS)
+    return np.asarray(np.mean([_halves(reference, real, int(seed)) for seed in seeds], axis=0))
+
+
+def _halves(reference: CountReference, real: PerturbationData, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    labels = {name: Condition(reference.context, name) for name in reference.perturbations}
+    labels[CONTROL_LABEL] = Condition(reference.context, "control")
+    first: dict[str, Codes] = {}
+    second: dict[str, Codes] = {}
+    for label in sorted(labels):
+        shuffled = rng.permutation(real.rows(labels[label]))
+        half = len(shuffled) // 2
+        first[label], second[label] = shuffled[:half], shuffled[half : 2 * half]
+    names = [name for name in reference.perturbations if len(first[name])]
+    sides, controls = [], []
+    for half_rows in (first, second):
+        controls.append(ControlProfile.of(take(real.x, half_rows[CONTROL_LABEL])))
+        groups = load_groups(real.x, [half_rows[name] for name in names])
+        sides.append(CountProfiles.of(groups, len(names), controls[-1]))
+    places = np.array([reference.perturbations.index(name) for name in names])
+    halves = CountComparison(
+        sides[0],
+        np.arange(len(names)),
+        sides[1],
+        controls[0],
+        reference.perturbed[places],
+        reference.genes,
+        controls[1],
+    )
+    whole = reference.beside(reference.real.take(places), places)
+    values = _members(halves)
+    values[CHALLENGE.index("lfc_nmae")] = np.nanmean(relative_error(sides[0].lfc, sides[1].lfc, whole))
+    return values
+
+
+def _members(comparison: CountComparison) -> np.ndarray:
+    """The mean of every member over the conditions where it is defined."""
+    values = [metric.compute(comparison) for metric in METRICS]
+    return np.array([np.nanmean(v) if np.isfinite(v).any() else np.nan for v in values])
