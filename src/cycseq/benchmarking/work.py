@@ -13,6 +13,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
+from cycseq.benchmarking.challenge import calibration, members_wanted, scores_of_counts
 from cycseq.benchmarking.effects import model_result, real_result, reference_of_effects
 from cycseq.benchmarking.result import NO_MEANS, Result
 from cycseq.data.dataset import Condition, PerturbationData
@@ -166,6 +167,8 @@ def _model_result(real: Reference, parts: SplitParts, unit: Unit, task: Task) ->
         tables.append(evaluate(predicted, real, match=match, **said))
         if len(predicted.perturbations) > 1:
             tables.append(wrong_target(predicted, real, match=match, **said))
+        members = members_wanted(unit.evaluation)
+        tables += scores_of_counts(real.contexts[context], parts, predicted, members, **said)
         if task.seed == 0:
             for cells in (predicted, controls):
                 conditions += cells.conditions()
@@ -214,6 +217,8 @@ def _calibration(real: Reference, parts: SplitParts, unit: Unit, task: Task, *, 
                 piece.write(path)
         tables.append(piece.scores)
     perturbed = _perturbed(parts.test)
+    tested = [real.contexts[context] for context in perturbed.contexts]
+    tables += calibration(tested, parts, members_wanted(unit.evaluation), unit.split.name)
     references = [(Condition(context, CONTROL), real.contexts[context].control_mean) for context in perturbed.contexts]
     return Result(
         model=SPLIT_HALF,

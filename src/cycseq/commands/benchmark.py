@@ -30,8 +30,9 @@ def run(options: Namespace) -> None:
     """Compute what is missing, print the headline, write the report."""
     from cycseq.benchmarking.benchmark import benchmark
     from cycseq.commands.cells import read_data
-    from cycseq.commands.scores import headline, with_coverage
-    from cycseq.score.ceiling import WRONG_TARGET
+    from cycseq.commands.scores import headline, say_challenge, with_coverage
+    from cycseq.score.ceiling import SPLIT_HALF, WRONG_TARGET
+    from cycseq.score.challenge.scale import MEAN_RESPONSE, ChallengeScale
     from cycseq.score.reference import shared_controls
     from cycseq.score.reproducibility import reproducible_rows
     from cycseq.show.report.judged import Judged
@@ -56,6 +57,13 @@ def run(options: Namespace) -> None:
         rows_shown = with_coverage(rows[~rows["model"].str.endswith(WRONG_TARGET)])
         headline(rows_shown.rename(columns={"mean": "value"}), ["model"], title=title)
         say([*judgement.in_short(), *untelling(judgement.table, of_effects=result.of_effects)])
+    for split, of_split in result.metrics.groupby("split", sort=False):
+        if MEAN_RESPONSE in set(of_split["model"]):
+            is_model = ~of_split["model"].isin((MEAN_RESPONSE, SPLIT_HALF)) & ~of_split["model"].str.endswith(
+                WRONG_TARGET
+            )
+            scores = ChallengeScale.of(of_split).scores(of_split[is_model])
+            say_challenge(scores, title=f"{split}: score of the challenge")
     if shared := sorted({context for split in result.record["splits"] for context in split["shared_controls"]}):
         say(f"note: {shared_controls(shared)}")
     say(

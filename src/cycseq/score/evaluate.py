@@ -215,6 +215,8 @@ def scores(
 ) -> pd.DataFrame:
     """Context, perturbation, metric and value of every compared condition; row i of `predicted` belongs to `places[i]`."""
     metrics = [metric for metric in metrics if paired or not metric.paired]
+    if not metrics:
+        return pd.DataFrame(columns=["context", "perturbation", "metric", "value"])
     with threadpool_limits(1, "blas"):  # products this small lose by threads, and much where another process runs
         blocks = [
             np.array([metric.compute(comparison) for metric in metrics], dtype=np.float64)

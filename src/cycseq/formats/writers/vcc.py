@@ -21,7 +21,7 @@ import scipy.sparse as sp
 from cycseq.data.dataset import PerturbationData
 from cycseq.errors import DataError, FileError
 from cycseq.formats.readers.base import as_read_error, read_csv, read_genes
-from cycseq.io.files import check_output, check_space, existing_file, whole
+from cycseq.io.files import atomic_write, check_output, check_space, require_file
 from cycseq.io.hdf5 import write_h5ad
 from cycseq.io.untrusted import parse_json
 from cycseq.matrix.arrays import InMemory, by_block, map_blocks
@@ -64,12 +64,12 @@ class Panel:
         DataError
             If a gene occurs twice, or no target is named.
         """
-        names = [str(name).strip() for name in read_genes(existing_file(genes_file))]
+        names = [str(name).strip() for name in read_genes(require_file(genes_file))]
         genes = names[1:] if names and names[0].lower() in HEADERS else names
         if twice := pd.Index(genes)[pd.Index(genes).duplicated()].unique().tolist():
             msg = f"{genes_file} names {_list(twice)} twice: give the challenge's gene_names.csv."
             raise DataError(msg)
-        with as_read_error(existing_file(targets), "a list of targets"):
+        with as_read_error(require_file(targets), "a list of targets"):
             frame = read_csv(targets, dtype=str)
         if "target_gene" not in frame:
             msg = f"{targets} has no column target_gene, but {_list(frame.columns)}: give the challenge's pert_counts.csv."
@@ -143,7 +143,7 @@ def write_entry(data: PerturbationData, panel: Panel, path: Path, *, overwrite: 
         "perts_fingerprint": panel.fingerprint(),
         "written_by": f"cycseq {version('cycseq')}",
     } | ({"panel_id": panel.panel_id} if panel.panel_id else {})
-    with whole(path, overwrite=overwrite) as part:
+    with atomic_write(path, overwrite=overwrite) as part:
         h5ad, packed, facts = (part.with_name(name) for name in ("pred.h5ad", "pred.h5ad.zst", "meta.json"))
         write_h5ad(entry, h5ad, compression=None)
         with h5ad.open("rb") as source, packed.open("wb") as target:

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
 import pandas as pd
 
 from cycseq.data.dataset import PerturbationData
 from cycseq.errors import DataError
 from cycseq.score.challenge.reference import CountReference
+from cycseq.score.challenge.rows import labelled, member_rows
 from cycseq.score.challenge.scale import ChallengeScale
-from cycseq.score.evaluate import COLUMNS, check_match
+from cycseq.score.evaluate import check_match
 from cycseq.score.metrics.base import Metric
-from cycseq.score.metrics.challenge import METRICS, POOLED
-from cycseq.score.metrics.challenge.members import CountComparison
-
-WHOLE = "*"
-"""Stands for all perturbations of a context together."""
+from cycseq.score.metrics.challenge import METRICS
 
 
 def require_counts(data: PerturbationData, which: str) -> None:
@@ -85,35 +81,3 @@ def evaluate_counts(
         if scale is not None:
             scale.complete(reference, real)
     return labelled(rows, **{"model": "predicted", "split": "", "seed": 0, **labels})
-
-
-def member_rows(
-    reference: CountReference, comparison: CountComparison, metrics: Sequence[Metric] = METRICS, *, pool: bool = False
-) -> pd.DataFrame:
-    """Context, perturbation, metric and value.
-
-    Parameters
-    ----------
-    reference
-        Names the conditions.
-    comparison
-        What is compared.
-    metrics
-        Those of the challenge that are wanted.
-    pool
-        Whether `expr_mse_unbiased_capped_norm` is one row with perturbation ``*``, in place of its share of each perturbation:
-        the mean of the shares is the same, and may be paired.
-    """
-    names = [reference.perturbations[i] for i in comparison.places]
-    rows = []
-    for metric in metrics:
-        values, labels = metric.compute(comparison), names
-        if pool and metric.name == POOLED:
-            values, labels = np.array([values.mean()]), [WHOLE]
-        rows.append(pd.DataFrame({"perturbation": labels, "metric": metric.name, "value": values}))
-    return pd.concat(rows, ignore_index=True).assign(context=reference.context)
-
-
-def labelled(rows: Sequence[pd.DataFrame], **labels: str | int) -> pd.DataFrame:
-    """The rows of contexts as one table with the columns `COLUMNS`."""
-    return pd.concat(rows, ignore_index=True).assign(**labels)[list(COLUMNS)]

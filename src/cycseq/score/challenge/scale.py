@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,10 @@ from cycseq.io.files import text_of_path, write_text
 from cycseq.io.untrusted import parse_json
 from cycseq.matrix.arrays import Codes, InMemory, take
 from cycseq.matrix.groups import group_sums
+from cycseq.score.ceiling import SPLIT_HALF
 from cycseq.score.challenge.reference import CountReference, control_rows
-from cycseq.score.metrics.challenge import CHALLENGE, METRICS
+from cycseq.score.challenge.rows import member_rows
+from cycseq.score.metrics.challenge import CHALLENGE
 from cycseq.score.metrics.challenge.members import CountComparison, relative_error
 from cycseq.score.metrics.challenge.profiles import ControlProfile, CountProfiles, load_groups
 
@@ -28,6 +30,8 @@ RULE = 3
 """Version of the challenge's rule."""
 CONTROL_LABEL = "non-targeting"
 """The challenge's name of control cells; it decides where they stand among the conditions that are halved."""
+MEAN_RESPONSE = "MeanResponse"
+"""Names the rows of the baseline."""
 SPLITS = 5
 LIMITS = {"expr_mse_unbiased_capped_norm": (0.0, 1.0), "lfc_nmae": (-6.0, np.inf)}
 """Between what the rule holds a member's score."""
@@ -44,8 +48,23 @@ class ChallengeScale:
         """Compute the ends of one context, unless they are there for these very cells."""
         digest = blake2b(reference.real.bulk.tobytes() + reference.control.bulk.tobytes(), digest_size=8).hexdigest()
         if self.ends.get(reference.context, {}).get("real") != digest:
-            pairs = zip(CHALLENGE, _members(baseline(reference, real)), replicate(reference, real), strict=True)
-            self.ends[reference.context] = {"real": digest} | {name: [float(b), float(r)] for name, b, r in pairs}
+            rows = [member_rows(reference, baseline(reference, real)).assign(model=MEAN_RESPONSE, seed=0)]
+            rows += [replicate(reference, real, split).assign(model=SPLIT_HALF, seed=split) for split in range(SPLITS)]
+            self.ends |= ChallengeScale.of(pd.concat(rows)).ends
+            self.ends[reference.context]["real"] = digest
+
+    @classmethod
+    def of(cls, table: pd.DataFrame) -> ChallengeScale:
+        """From the rows of ``MeanResponse`` and of ``SplitHalf``, whose seeds are the splits."""
+        splits = table.groupby(["model", "context", "metric", "seed"])["value"].mean()
+        means = splits.groupby(["model", "context", "metric"]).mean()
+        ends: dict[str, dict[str, Any]] = {
+            str(context): {
+                m: [float(means[model, context, m]) for model in (MEAN_RESPONSE, SPLIT_HALF)] for m in CHALLENGE
+            }
+            for context in means[MEAN_RESPONSE].index.unique("context")
+        }
+        return cls(ends)
 
     def scores(self, table: pd.DataFrame) -> pd.DataFrame:
         """What a table of members is worth: context, metric, value, baseline, replicate and score, for each model.
@@ -114,48 +133,34 @@ def baseline(reference: CountReference, real: PerturbationData) -> CountComparis
     return reference.beside(CountProfiles.of(cells(), len(drawn), reference.control), np.arange(len(drawn)))
 
 
-def replicate(reference: CountReference, real: PerturbationData) -> np.ndarray:
-    """The members of one half of the real cells, with its own controls, predicting the other half: means of five splits.
+def replicate(reference: CountReference, real: PerturbationData, split: int) -> pd.DataFrame:
+    """The members of one half of the real cells, with its own controls, predicting the other half: rows as of `member_rows`.
 
-    `lfc_nmae` compares the halves in the genes that all real cells call.
+    `lfc_nmae` compares the halves in the genes that all real cells call. The halves are those of the rule's seeds.
     """
-    seeds = np.random.SeedSequence(0).generate_state(SPLITS)
-    return np.asarray(np.mean([_halves(reference, real, int(seed)) for seed in seeds], axis=0))
-
-
-def _halves(reference: CountReference, real: PerturbationData, seed: int) -> np.ndarray:
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(np.random.SeedSequence(0).generate_state(SPLITS)[split])
     labels = {name: Condition(reference.context, name) for name in reference.perturbations}
     labels[CONTROL_LABEL] = Condition(reference.context, "control")
-    first: dict[str, Codes] = {}
-    second: dict[str, Codes] = {}
+    halves: list[dict[str, Codes]] = [{}, {}]
     for label in sorted(labels):
         shuffled = rng.permutation(real.rows(labels[label]))
-        half = len(shuffled) // 2
-        first[label], second[label] = shuffled[:half], shuffled[half : 2 * half]
-    names = [name for name in reference.perturbations if len(first[name])]
-    sides, controls = [], []
-    for half_rows in (first, second):
-        controls.append(ControlProfile.of(take(real.x, half_rows[CONTROL_LABEL])))
-        groups = load_groups(real.x, [half_rows[name] for name in names])
-        sides.append(CountProfiles.of(groups, len(names), controls[-1]))
-    places = np.array([reference.perturbations.index(name) for name in names])
-    halves = CountComparison(
-        sides[0],
-        np.arange(len(names)),
-        sides[1],
-        controls[0],
-        reference.perturbed[places],
-        reference.genes,
-        controls[1],
+        n = len(shuffled) // 2
+        halves[0][label], halves[1][label] = shuffled[:n], shuffled[n : 2 * n]
+    places = np.array([i for i, name in enumerate(reference.perturbations) if len(halves[0][name])])
+    controls = [ControlProfile.of(take(real.x, half[CONTROL_LABEL])) for half in halves]
+    sides = [
+        CountProfiles.of(load_groups(real.x, [half[reference.perturbations[i]] for i in places]), len(places), control)
+        for half, control in zip(halves, controls, strict=True)
+    ]
+    kept = replace(
+        reference,
+        perturbations=tuple(reference.perturbations[i] for i in places),
+        perturbed=reference.perturbed[places],
     )
+    split_in_two = CountComparison(
+        sides[0], np.arange(len(places)), sides[1], controls[0], kept.perturbed, kept.genes, controls[1]
+    )
+    rows = member_rows(kept, split_in_two)
     whole = reference.beside(reference.real.take(places), places)
-    values = _members(halves)
-    values[CHALLENGE.index("lfc_nmae")] = np.nanmean(relative_error(sides[0].lfc, sides[1].lfc, whole))
-    return values
-
-
-def _members(comparison: CountComparison) -> np.ndarray:
-    """The mean of every member over the conditions where it is defined."""
-    values = [metric.compute(comparison) for metric in METRICS]
-    return np.array([np.nanmean(v) if np.isfinite(v).any() else np.nan for v in values])
+    rows.loc[rows["metric"] == "lfc_nmae", "value"] = relative_error(sides[0].lfc, sides[1].lfc, whole)
+    return rows
