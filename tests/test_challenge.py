@@ -13,7 +13,8 @@ from scipy.stats import false_discovery_control, mannwhitneyu
 from challenge_panel import PANELS, make_panel
 from cycseq.cli import SUCCESS, main
 from cycseq.data.dataset import PerturbationData
-from cycseq.score.challenge.evaluate import WHOLE, evaluate_counts
+from cycseq.score.challenge.evaluate import evaluate_counts
+from cycseq.score.challenge.rows import WHOLE
 from cycseq.score.challenge.scale import ChallengeScale
 from cycseq.score.metrics.challenge import CHALLENGE, POOLED, profiles
 

@@ -16,8 +16,9 @@ import pytest
 
 from challenge_panel import PANELS, convert, entry_counts, make_panel, write_lists
 from cycseq.cli import SUCCESS
-from cycseq.score.challenge.evaluate import labelled, member_rows, references
+from cycseq.score.challenge.evaluate import references
 from cycseq.score.challenge.reference import CountReference
+from cycseq.score.challenge.rows import labelled, member_rows
 from cycseq.score.challenge.scale import ChallengeScale
 from cycseq.score.metrics.challenge import CHALLENGE, POOLED
 
