@@ -11,12 +11,17 @@ import pytest
 from scipy.stats import false_discovery_control, mannwhitneyu
 
 from challenge_panel import PANELS, make_panel
+from cycseq.benchmarking.benchmark import benchmark
+from cycseq.benchmarking.settings import BenchmarkSettings
 from cycseq.cli import SUCCESS, main
 from cycseq.data.dataset import PerturbationData
+from cycseq.score.ceiling import SPLIT_HALF
 from cycseq.score.challenge.evaluate import evaluate_counts
 from cycseq.score.challenge.rows import WHOLE
-from cycseq.score.challenge.scale import ChallengeScale
+from cycseq.score.challenge.scale import MEAN_RESPONSE, ChallengeScale
 from cycseq.score.metrics.challenge import CHALLENGE, POOLED, profiles
+from cycseq.score.settings import EvaluateSettings
+from cycseq.split.settings import SplitSettings
 
 RECORDED = {
     "pds_cosine": 1.0,
@@ -217,3 +222,21 @@ def test_log1p_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], sm
     sides = ["--predicted", str(tmp_path / "pred.h5ad"), "--real", str(tmp_path / "real.h5ad")]
     assert main(["evaluate", *sides, "--metrics", "vcc2026", "--out", str(tmp_path / "m.csv")]) == 2
     assert "the challenge scores counts, and the predicted cells are log1p" in capsys.readouterr().err
+
+
+def test_benchmark_scores_models_on_the_scale(small_counts: ad.AnnData, tmp_path: Path) -> None:
+    data = PerturbationData.from_anndata(small_counts)
+    settings = BenchmarkSettings(models=["ContextAdditive"], split=["unseen-context"], seeds=1)
+    evaluation = EvaluateSettings(metrics="vcc2026")
+    result = benchmark(data, settings, tmp_path / "b", splitting=SplitSettings(context="K562"), evaluation=evaluation)
+    assert not result.failed
+    assert set(result.metrics["metric"]) == set(CHALLENGE)
+    seeds = result.metrics[result.metrics["model"] == SPLIT_HALF]["seed"]
+    assert set(seeds) == set(range(5))
+    shares = result.metrics[result.metrics["metric"] == POOLED]
+    assert WHOLE not in set(shares["perturbation"])  # its share of each perturbation, so that models are paired
+    scale = ChallengeScale.of(result.metrics)
+    assert set(scale.ends) == {"K562"}
+    scores = scale.scores(result.metrics).groupby("model")["score"].mean()
+    assert scores[MEAN_RESPONSE] == pytest.approx(0.0, abs=1e-12)
+    assert scores["ContextAdditive"] > scores["NoChange"]

@@ -175,7 +175,7 @@ def _model_result(real: Reference, parts: SplitParts, unit: Unit, task: Task) ->
                 means.append(cells.moments.mean)
     return Result(
         **said,
-        scores=pd.concat(tables, ignore_index=True),
+        scores=pd.concat([table for table in tables if len(table)], ignore_index=True),
         seconds=0.0,
         conditions=tuple(conditions),
         means=_stacked(means),
@@ -224,7 +224,7 @@ def _calibration(real: Reference, parts: SplitParts, unit: Unit, task: Task, *, 
         model=SPLIT_HALF,
         split=unit.split.name,
         seed=task.seed,
-        scores=pd.concat(tables, ignore_index=True),
+        scores=pd.concat([table for table in tables if len(table)], ignore_index=True),
         seconds=0.0,
         conditions=(*perturbed.conditions(), *(condition for condition, _ in references)),
         means=_stacked([perturbed.moments.mean, *(mean[None] for _, mean in references)]),

@@ -22,7 +22,7 @@ from cycseq.matrix.groups import group_sums
 from cycseq.score.ceiling import SPLIT_HALF
 from cycseq.score.challenge.reference import CountReference, control_rows
 from cycseq.score.challenge.rows import member_rows
-from cycseq.score.metrics.challenge import CHALLENGE
+from cycseq.score.metrics.challenge import CHALLENGE, METRICS
 from cycseq.score.metrics.challenge.members import CountComparison, relative_error
 from cycseq.score.metrics.challenge.profiles import ControlProfile, CountProfiles, load_groups
 
@@ -33,6 +33,7 @@ CONTROL_LABEL = "non-targeting"
 MEAN_RESPONSE = "MeanResponse"
 """Names the rows of the baseline."""
 SPLITS = 5
+HIGHER_IS_BETTER = {metric.name: metric.direction == "higher" for metric in METRICS}
 LIMITS = {"expr_mse_unbiased_capped_norm": (0.0, 1.0), "lfc_nmae": (-6.0, np.inf)}
 """Between what the rule holds a member's score."""
 
@@ -77,13 +78,17 @@ class ChallengeScale:
         Returns
         -------
         The value of a member is its mean over defined perturbations, and its score (value - baseline) / (replicate - baseline),
-        held between 0 and 1 for `expr_mse_unbiased_capped_norm` and above -6 for `lfc_nmae`.
+        held between 0 and 1 for `expr_mse_unbiased_capped_norm` and above -6 for `lfc_nmae`; NaN where halves of the real cells
+        are no better than the baseline, so that there is no scale.
         """
         of_members = table[table["metric"].isin(CHALLENGE) & table["context"].isin(list(self.ends))]
         means = of_members.groupby(["model", "context", "metric"], sort=False)["value"].mean().reset_index()
         ends = [self.ends[c][m] for c, m in zip(means["context"], means["metric"], strict=True)]
         baseline, replicate = np.array(ends, dtype=np.float64).reshape(-1, 2).T
-        score = (means["value"] - baseline) / (replicate - baseline)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            score = (means["value"] - baseline) / (replicate - baseline)
+        direction = np.array([1.0 if HIGHER_IS_BETTER[str(m)] else -1.0 for m in means["metric"]])
+        score = score.where(direction * (replicate - baseline) > 0)
         low, high = np.array([LIMITS.get(str(m), (-np.inf, np.inf)) for m in means["metric"]]).reshape(-1, 2).T
         return means.assign(baseline=baseline, replicate=replicate, score=score.clip(low, high))
 
