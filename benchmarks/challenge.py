@@ -88,7 +88,7 @@ def score(controls: int, targets: int, cells: int, genes: int, seed: int = 0) ->
     """Profile and compare one context; processor seconds without the making of cells."""
     world = World(genes, seed)
     used, started = time.process_time(), time.perf_counter()
-    control = ControlProfile.of(sp.vstack([world.cells(400, 0.0) for _ in range(controls // 400)], "csr"))
+    control = ControlProfile.of(sp.vstack([world.cells(400, 0.0) for _ in range(max(1, controls // 400))], "csr"))
     real, predicted = (CountProfiles.of(world.groups(targets, cells), targets, control) for _ in range(2))
     perturbed = np.zeros((targets, genes), dtype=bool)
     perturbed[np.arange(targets), np.arange(targets)] = True

@@ -40,10 +40,11 @@ def calibration(
     sides = [_reference(context, parts) for context in contexts]
     mean = [member_rows(reference, baseline(reference, real)) for reference, real in sides]
     halves = [[replicate(reference, real, k) for reference, real in sides] for k in range(SPLITS)]
-    return [
+    tables = [
         labelled(mean, model=MEAN_RESPONSE, split=split, seed=0),
         *(labelled(rows, model=SPLIT_HALF, split=split, seed=k) for k, rows in enumerate(halves)),
     ]
+    return [table[table["metric"].isin([metric.name for metric in metrics])] for table in tables]
 
 
 def scores_of_counts(

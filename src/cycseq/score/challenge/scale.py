@@ -61,7 +61,8 @@ class ChallengeScale:
         means = splits.groupby(["model", "context", "metric"]).mean()
         ends: dict[str, dict[str, Any]] = {
             str(context): {
-                m: [float(means[model, context, m]) for model in (MEAN_RESPONSE, SPLIT_HALF)] for m in CHALLENGE
+                str(m): [float(means[model, context, m]) for model in (MEAN_RESPONSE, SPLIT_HALF)]
+                for m in means[MEAN_RESPONSE, context].index
             }
             for context in means[MEAN_RESPONSE].index.unique("context")
         }
