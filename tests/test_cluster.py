@@ -179,7 +179,7 @@ def test_without_distributed_it_names_the_extra(monkeypatch: pytest.MonkeyPatch)
 def test_a_scheduler_that_goes_away_leaves_what_was_finished(
     data: PerturbationData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    honest = on_cluster.kept
+    honest = on_cluster.write_result
     with (
         dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
         LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None, silence_logs=50) as own,
@@ -189,7 +189,7 @@ def test_a_scheduler_that_goes_away_leaves_what_was_finished(
             own.sync(own.scheduler.close)
             return honest(*said)
 
-        monkeypatch.setattr(on_cluster, "kept", kept)
+        monkeypatch.setattr(on_cluster, "write_result", kept)
         settings = BenchmarkSettings(seeds=1, scheduler=own.scheduler_address)
         with pytest.raises(CycseqError, match=r"the Dask scheduler is gone.*run the same command again"):
             benchmark(data, settings, tmp_path / "out", evaluation=MEANS)
