@@ -12,6 +12,10 @@ from cycseq.commands.terminal import say
 from cycseq.errors import SettingsError
 from cycseq.io.files import atomic_write, check_output
 
+HELP = "--model.help"
+DRAWN = (".png", ".pdf", ".svg")
+"""Formats of figures."""
+
 
 def add_data_option(parser: Parser) -> None:
     """Add `--data` and `--memory`."""
@@ -27,9 +31,6 @@ def add_memory_option(parser: Parser) -> None:
         help="Memory to use, for example 4GiB: values of an h5ad or zarr file that take more than a quarter of "
         "it stay in the file and are read in parts. All of the machine's memory if left out.",
     )
-
-
-HELP = "--model.help"
 
 
 def add_model_option(parser: Parser, words: list[str], *, required: bool = True) -> None:
@@ -69,9 +70,6 @@ def short_name(name: str) -> str:
 
     module, _, last = name.rpartition(".")
     return last if MODELS.get(last) == module else name
-
-
-DRAWN = (".png", ".pdf", ".svg")
 
 
 def add_plot_option(parser: Parser) -> None:
