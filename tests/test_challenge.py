@@ -171,7 +171,7 @@ def test_evaluate_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixt
     assert (tmp_path / "scale.json").read_text() == ends
     (tmp_path / "scale.json").write_text("{}")
     assert main([*command, "--overwrite", "true"]) == 2
-    assert "is no scale of rule 3" in capsys.readouterr().err
+    assert "is not a scale of rule 3" in capsys.readouterr().err
 
 
 def test_scale_of_a_panel() -> None:

@@ -56,7 +56,7 @@ def _write_entry(options: Namespace, reading: ReadSettings) -> None:
 
     check_output(options.out, overwrite=options.overwrite, endings=ENDINGS)
     if reading.genes_file is None or options.targets is None:
-        msg = "an entry of the challenge is checked against its lists: say --genes-file gene_names.csv and --targets pert_counts.csv."
+        msg = "an entry of the challenge is checked against its lists: use --genes-file gene_names.csv and --targets pert_counts.csv."
         raise SettingsError(msg)
     panel = Panel.read(reading.genes_file, options.targets)
     try:

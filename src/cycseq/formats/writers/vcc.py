@@ -27,7 +27,7 @@ from cycseq.io.untrusted import parse_json
 from cycseq.matrix.arrays import InMemory, by_block, map_blocks
 
 ENDINGS = (".vcc",)
-WHAT = "one .vcc, an entry of the Virtual Cell Challenge 2026 (say --genes-file and --targets): counts, target_gene, context"
+WHAT = "one .vcc, an entry of the Virtual Cell Challenge 2026 (use --genes-file and --targets): counts, target_gene, context"
 CELLS = 400
 """Of each target in each context, where the list of targets says no other number."""
 MAX_TOTAL, MAX_STORED, MAX_CELLS = 1_000_000, 4_750_000_000, 400_000
@@ -184,7 +184,7 @@ def _check_conditions(data: PerturbationData, panel: Panel) -> None:
             cause = (
                 f"{len(missing)} targets are missing ({_list(missing)})"
                 if missing
-                else f"{len(others)} are no targets ({_list(others)})"
+                else f"{len(others)} are not targets ({_list(others)})"
             )
             msg = f"context {context}: {cause}. Predict exactly the listed targets, by gene symbol, in every context."
             raise DataError(msg)

@@ -100,9 +100,7 @@ class ChallengeScale:
             return cls()
         record = parse_json(path.read_text(encoding="utf-8"))
         if not isinstance(record, dict) or record.get("rule") != RULE or not isinstance(record.get("contexts"), dict):
-            msg = (
-                f"{text_of_path(path)} is no scale of rule {RULE} of the challenge: name a file that is not there yet."
-            )
+            msg = f"{text_of_path(path)} is not a scale of rule {RULE} of the challenge: name a file that is not there yet."
             raise FileError(msg)
         return cls(record["contexts"])
 
