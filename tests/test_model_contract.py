@@ -5,7 +5,6 @@ import json
 import subprocess
 import sys
 import typing
-from pathlib import Path
 
 import anndata as ad
 import numpy as np
@@ -20,6 +19,7 @@ from cycseq.io.checksums import CHECKSUMS
 from cycseq.models import MODELS, build_model, describe, load_model, model_class
 from cycseq.models.base import DESCRIPTION, TENSORS, Model
 from cycseq.models.card import CARD
+from cycseq.settings import field_texts
 
 SEEN_ELSEWHERE = [Condition("RPE1", "G1"), Condition("RPE1", "G1+G2")]
 FOR_ANYBODY = {"NoChange", "SmoothedControls", "PerturbedMean", "MatchingMean", "ShrunkAdditive"}
@@ -203,11 +203,8 @@ def test_settings_are_documented_and_go_through_json(name):
     assert dataclasses.is_dataclass(kind)
     assert build_model(name, json.loads(json.dumps(model.settings()))).settings() == model.settings()
     typing.get_type_hints(kind)  # as the command line reads them
-    homes = [sys.modules[c.__module__].__file__ for c in kind.__mro__ if c.__module__.startswith("cycseq.models.")]
-    source = "\n".join(Path(home).read_text() for home in homes)
-    for field in dataclasses.fields(kind):
-        declared = source.index(f"\n    {field.name}: ")
-        assert source[declared + 1 :].split("\n")[1].startswith('    """'), f"{name}.{field.name} has no docstring"
+    texts = field_texts(kind)
+    assert not [field.name for field in dataclasses.fields(kind) if not texts.get(field.name)]
     assert describe(name) == kind.__doc__.strip().split("\n")[0]
     with pytest.raises(SettingsError, match=f"no setting of {name} 'nosuchthing'"):
         build_model(name, {"nosuchthing": 1})
