@@ -92,7 +92,7 @@ def test_the_column_of_effects_can_be_named(tmp_path: Path) -> None:
     frame = TOOLS["DESeq2"][0]
     frame.to_csv(tmp_path / "K562.csv", index=False)
     effects = read_effects(tmp_path / "K562.csv", ReadSettings(layer="stat", scale="z"))
-    assert (effects.scale, float(effects.effect.max())) == ("z", 1.0)
+    assert (effects.scale, float(effects.effect.max()), effects.layer("se")) == ("z", 1.0, None)
     with pytest.raises(DataError, match="no column 'stats': did you mean 'stat'"):
         read_effects(tmp_path / "K562.csv", ReadSettings(layer="stats"))
 

@@ -33,11 +33,11 @@ def studies_of(effects: Effects) -> dict[str, str]:
 def learn_amplitudes(effects: Effects) -> dict[str, float]:
     """How strong effects come out in each study, beside the geometric mean of all; 1 where that cannot be told.
 
-    The logarithm of the ratio of two studies is half that of the ratio of their mean squared effects, over the perturbations
-    and genes that both have: the geometric mean of the slopes of the one on the other and the other on the one. Each study's
-    effect of a perturbation is its mean over the study's contexts, less the common response there, and the sampling variance
-    that `se` names is taken off; values that it calls noisy count less. Ratios of all pairs are reconciled by least squares, weighted by the shared perturbations and
-    the squared correlation; pairs that do not correlate say nothing.
+    The ratio of two studies is the square root of that of their mean squared effects, over the perturbations and genes that both
+    have: the geometric mean of the slopes of each on the other. Each study's effect of a perturbation is its mean over the
+    study's contexts, less the common response there. The sampling variance that `se` names is taken off, and values that it
+    calls noisy count less. Logarithms of the ratios of all pairs are reconciled by least squares, weighted by the number of
+    shared perturbations and the squared correlation; pairs that do not correlate are left out.
 
     Parameters
     ----------

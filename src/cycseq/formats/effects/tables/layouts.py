@@ -81,6 +81,7 @@ class LongColumns:
     gene: str
     value: str
     se: str | None
+    """Standard errors of `value`; None where another column than the usual one was named."""
     scale: str
     """What the values are, in words."""
     tool: str
@@ -115,7 +116,7 @@ def long_columns(columns: Iterable[str], settings: ReadSettings) -> LongColumns 
     if not genes and columns and columns[0].casefold() in ROW_NAMES:
         genes = [columns[0]]
     names = (*([layout.value] if layout else []), *VALUES)
-    value = next((by_name[name] for name in names if name in by_name), None)
+    value = usual = next((by_name[name] for name in names if name in by_name), None)
     if settings.layer is not None and genes and (value is not None or settings.layer in columns):
         if settings.layer not in columns:
             raise unknown_name(settings.layer, "column", columns, DataError)
@@ -128,14 +129,9 @@ def long_columns(columns: Iterable[str], settings: ReadSettings) -> LongColumns 
     if layout is None and not compared and not P_VALUES & set(by_name) and settings.kind != "effects":
         return None
     of_layout = layout is not None and value == by_name[layout.value]
-    se = next((by_name[name] for name in ERRORS if name in by_name), None)
-    return LongColumns(
-        genes[0],
-        value,
-        se,
-        layout.scale if layout and of_layout else value,
-        layout.tool if layout and of_layout else "",
-    )
+    se = None if usual not in (None, value) else next((by_name[name] for name in ERRORS if name in by_name), None)
+    scale, tool = (layout.scale, layout.tool) if layout is not None and of_layout else (value, "")
+    return LongColumns(genes[0], value, se, scale, tool)
 
 
 def layout_of(columns: Iterable[str], layouts: Iterable[Layout]) -> Layout | None:
