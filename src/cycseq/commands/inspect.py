@@ -15,7 +15,7 @@ def configure(parser: Parser, _words: list[str]) -> None:
     parser.add_argument(
         "file",
         type=Path,
-        help="h5ad or zarr of cells or effects, 10x folder or h5, CSV/TSV, NPY/NPZ, or a CycSeq folder.",
+        help="h5ad or zarr of cells or effects, 10x folder or h5, CSV/TSV, Parquet, GCT, NPY/NPZ, or a CycSeq folder.",
     )
     parser.add_settings(ReadSettings)
 
