@@ -290,3 +290,20 @@ def test_a_model_learns_on_that_scale_from_cells_or_from_their_summary(data, tmp
     capsys.readouterr()
     assert main(f"predict --run {f}/run --as cells --out {f}/cells.h5ad".split()) == BAD_INPUT
     assert "predict counts or effects (--as counts, --as effects)" in capsys.readouterr().err
+
+
+# --- amplitude --------------------------------------------------------------------------------------------------------
+
+
+def test_an_amplitude_is_learned_from_contexts_that_are_left_out(data, tmp_path, capsys) -> None:
+    data.write(tmp_path / "data.h5ad")
+    (split,) = make_splits(data, SplitSettings(kind="unseen-context", context="K562"))
+    weak = build_model("ContextAdditive", {"amplitude": 0.5})
+    run = fit_run(data, split, weak, tmp_path / "run", data_path=tmp_path / "data.h5ad")
+    words = f"predict --run {run.folder} --as counts --cells 40 --out {tmp_path}/counts.h5ad"
+    assert main([*words.split(), "--aim", "mse"]) == SUCCESS
+    amplitude = cycseq.read(tmp_path / "counts.h5ad").provenance()["amplitude"]
+    assert amplitude > 1.0
+    assert f"effects are multiplied by {amplitude:g}, as training contexts" in capsys.readouterr().out
+    assert main([*words.replace("counts", "effects").split(), "--aim", "mse"]) == BAD_INPUT
+    assert "--aim sets the amplitude of predicted counts" in capsys.readouterr().err

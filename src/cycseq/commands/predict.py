@@ -12,7 +12,7 @@ from cycseq.commands.terminal import say
 from cycseq.errors import SettingsError
 from cycseq.formats.settings import ReadSettings
 from cycseq.io.files import check_output, write_text
-from cycseq.run.settings import Form
+from cycseq.run.settings import Aim, Form
 
 Direction = Literal["forward", "reverse"]
 SURE = 0.05
@@ -46,6 +46,12 @@ def configure(parser: Parser, words: list[str]) -> None:
         help="Cells (log1p); counts (whole numbers, drawn from the control cells so that their sum has the predicted profile); or effects "
         "of whole conditions (X is the effect; layer sd, where the model knows it). A run on effects predicts "
         "effects, one on cells predicts cells, if left out.",
+    )
+    parser.add_argument(
+        "--aim",
+        type=Aim | None,
+        help="With --as counts: how strong effects shall be is learned by leaving out training contexts, for the score of the Virtual "
+        "Cell Challenge, or for its error (mse) or retrieval (pds) alone. Left out, effects are as predicted.",
     )
     parser.add_argument(
         "--cells",
@@ -133,6 +139,10 @@ def _predict_from_run(options: Namespace) -> None:
     conditions = ", ".join(map(str, tables.conditions[:8])) + (", ..." if len(tables.conditions) > 8 else "")
     scale = written.uns["cycseq"]["scale"]
     say(f"wrote {options.out}: {written.n_obs:,} predicted cells x {written.n_vars:,} genes, {scale} ({conditions})")
+    if options.aim is not None:
+        say(
+            f"effects are multiplied by {written.uns['cycseq']['amplitude']:g}, as training contexts that were left out ask for (--aim {options.aim})"
+        )
     if options.pairs is not None:
         pairs = pd.concat(tables.pairs)
         write_text(options.pairs, pairs.to_csv(index=False), overwrite=options.overwrite)

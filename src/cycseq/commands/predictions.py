@@ -55,6 +55,11 @@ def check_form(form: Form, options: Namespace) -> None:
         if getattr(options, name) is not None:
             msg = f"--{name.replace('_', '-')} goes with predicted cells, and {form} are predicted: leave it out, or use --as cells."
             raise SettingsError(msg)
+    if options.aim is not None and form != "counts":
+        msg = (
+            f"--aim sets the amplitude of predicted counts, and {form} are predicted: leave it out, or use --as counts."
+        )
+        raise SettingsError(msg)
     if options.direction == "reverse" and form != "cells":
         msg = f"--direction reverse turns cells into control cells, and {form} are predicted: leave it out, or use --as cells."
         raise SettingsError(msg)
@@ -70,7 +75,7 @@ def predicted_pieces(opened: Run, form: CellForm, options: Namespace) -> Iterabl
     arguments = {"controls": controls, "n_cells": options.cells or CELLS, "seed": options.seed}
     if options.direction == "reverse":
         return [opened.restore(options.conditions, perturbed=perturbed, **arguments)]
-    return opened.predictions(options.conditions, form=form, **arguments)
+    return opened.predictions(options.conditions, form=form, aim=options.aim, **arguments)
 
 
 def write_effects(opened: Run, options: Namespace) -> None:

@@ -19,15 +19,34 @@ from cycseq.run.predicting import Asked
 from cycseq.run.record import with_record
 
 
-def predict_counts(run: EffectsRun, request: Asked, n_cells: int | None, seed: int) -> PerturbationData:
-    """Cells of whole-number counts, drawn around the effects that the run predicts; see `Run.predict`.
+def predict_counts(
+    run: EffectsRun, request: Asked, n_cells: int | None, seed: int, *, amplitude: float = 1.0
+) -> PerturbationData:
+    """Cells of whole-number counts, drawn around the effects that the run predicts; see `Run.predict`."""
+    effects = effects_predicted(run, request.conditions, request.cells, seed)
+    made = draw_cells(effects, request.cells, n_cells, seed, amplitude=amplitude)
+    recorded = with_record(made, run.model, run.split, seed, own_cells=request.own_cells)
+    recorded.adata.uns["cycseq"]["amplitude"] = amplitude
+    return recorded
+
+
+def draw_cells(
+    effects: Effects, controls: PerturbationData, n_cells: int | None, seed: int, *, amplitude: float = 1.0
+) -> PerturbationData:
+    """Cells of whole-number counts around predicted effects, times the amplitude.
 
     Besides the control cells, memory holds the sparse counts of the cells asked for, and of one condition about 40 bytes for
     each count that changes and 150 MB.
+
+    Raises
+    ------
+    DataError
+        If the effects have no magnitude, or the counts of the control cells cannot be recovered.
+    ModelError
+        If an effect is unknown.
     """
-    effects = effects_predicted(run, request.conditions, request.cells, seed).require_magnitude("--as counts")
-    _check_all_genes(effects, run.model.name)
-    contexts = {c.context: request.cells.controls([c.context]) for c in request.conditions}
+    _check_all_genes(effects.require_magnitude("--as counts"))
+    contexts = {c.context: controls.controls([c.context]) for c in effects.conditions()}
     sources = {name: ControlCounts.of(cells, effects.genes) for name, cells in contexts.items()}
     blocks, labels = [], []
     for condition, effect in zip(effects.conditions(), effects.effect, strict=True):
@@ -36,25 +55,24 @@ def predict_counts(run: EffectsRun, request: Asked, n_cells: int | None, seed: i
         if condition.is_control:
             blocks.append(sp.csr_matrix(source.counts[rows], dtype=np.float32))
         else:
-            blocks.append(draw_counts(source, rows, source.profile(effect, effects.scale), rng))
+            blocks.append(draw_counts(source, rows, source.profile(amplitude * effect, effects.scale), rng))
         labels.append(predicted_obs(contexts[condition.context], rows, condition))
     adata = ad.AnnData(
         X=sp.vstack(blocks, format="csr"),
         obs=pd.concat(labels).astype(dict.fromkeys(("context", "perturbation", "batch"), "category")),
         var=pd.DataFrame(index=effects.genes),
-        uns={"cycseq": {"scale": "counts", "model": run.model.name}},
+        uns={"cycseq": {"scale": "counts"}},
     )
-    made = PerturbationData(adata=adata, scale="counts")
-    return with_record(made, run.model, run.split, seed, own_cells=request.own_cells)
+    return PerturbationData(adata=adata, scale="counts")
 
 
-def _check_all_genes(effects: Effects, name: str) -> None:
+def _check_all_genes(effects: Effects) -> None:
     """Raise `ModelError` where an effect is unknown: cells have a count of every gene."""
     unknown = np.isnan(effects.effect).sum(axis=1)
     if unknown.any():
         condition: Condition = effects.conditions()[int(np.flatnonzero(unknown)[0])]
         msg = (
-            f"{name} knows nothing of {int(unknown.max()):,} genes of {str(condition)!r}, as no training condition measured "
+            f"nothing is known of {int(unknown.max()):,} genes of {str(condition)!r}, as no training condition measured "
             "them there, and cells have every gene: predict effects (--as effects)."
         )
         raise ModelError(msg)

@@ -20,7 +20,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -30,7 +30,7 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.effects import Effects, EffectScale
 from cycseq.data.either import Data
 from cycseq.data.scale import Scale
-from cycseq.errors import DataError, FileError
+from cycseq.errors import DataError, FileError, SettingsError
 from cycseq.formats.effects.read import read_effects
 from cycseq.formats.read import read
 from cycseq.formats.settings import ReadSettings
@@ -40,6 +40,7 @@ from cycseq.models import build_model, load_model
 from cycseq.models.base import Model, read_description
 from cycseq.preparation.prepare import as_log1p
 from cycseq.run import predicting
+from cycseq.run.aim import learn_amplitude
 from cycseq.run.counts import predict_counts
 from cycseq.run.effects import effects_predicted
 from cycseq.run.facts import (
@@ -54,13 +55,12 @@ from cycseq.run.facts import (
     read_facts,
 )
 from cycseq.run.record import environment
-from cycseq.run.settings import CellForm
+from cycseq.run.settings import Aim, CellForm
 from cycseq.run.tables import read_table
 from cycseq.split.base import Split
 
 AnyData = TypeVar("AnyData", PerturbationData, Effects)
 GIVE_CONTROLS = "give control cells with --controls FILE"
-PREDICT: dict[CellForm, predicting.Predict] = {"cells": predicting.predicted, "counts": predict_counts}
 
 
 @dataclass(frozen=True)
@@ -263,6 +263,7 @@ class Run:
         conditions: Sequence[Condition | str] | str = "test",
         *,
         form: CellForm = "cells",
+        aim: Aim | None = None,
         controls: PerturbationData | None = None,
         n_cells: int | None = None,
         seed: int = 0,
@@ -277,6 +278,9 @@ class Run:
             ``"cells"``: log1p, as the model makes them. ``"counts"``: whole numbers, sparse. Control cells of which counts are taken
             away, or to which some are added, so that the sum over the cells of a condition has the pooled profile that the predicted
             effects ask for; the same for every model.
+        aim
+            Of counts: multiply the effects by an amplitude that is learned, for this aim, by leaving out training contexts
+            (`learn_amplitude`); the record says which. None leaves the effects as they are.
         controls
             Data with control cells of the contexts asked for, log1p or counts; perturbed cells among them are left out
             unseen.
@@ -292,13 +296,14 @@ class Run:
             If counts are to be drawn, and those of the control cells cannot be recovered.
         """
         asked = predicting.asked(self, conditions, controls, seed)
-        return PREDICT[form](self, asked, n_cells, seed)
+        return self._how(form, aim, n_cells, seed)(self, asked, n_cells, seed)
 
     def predictions(
         self,
         conditions: Sequence[Condition | str] | str = "test",
         *,
         form: CellForm = "cells",
+        aim: Aim | None = None,
         controls: PerturbationData | None = None,
         n_cells: int | None = None,
         seed: int = 0,
@@ -308,7 +313,16 @@ class Run:
         A cell is predicted the same in pieces as in one; `cycseq.formats.pieces.write_predictions` puts them together.
         """
         asked = predicting.asked(self, conditions, controls, seed)
-        return predicting.in_pieces(self, asked, n_cells, seed, PREDICT[form])
+        return predicting.in_pieces(self, asked, n_cells, seed, self._how(form, aim, n_cells, seed))
+
+    def _how(self, form: CellForm, aim: Aim | None, n_cells: int | None, seed: int) -> predicting.Predict:
+        if form == "cells" and aim is None:
+            return predicting.predicted
+        if form == "cells":
+            msg = "an aim sets the amplitude of predicted counts: ask for these (--as counts), or leave it out (--aim)."
+            raise SettingsError(msg)
+        amplitude = 1.0 if aim is None else learn_amplitude(self, aim, n_cells=n_cells, seed=seed)[0]
+        return partial(predict_counts, amplitude=amplitude)
 
     def restore(
         self,

@@ -7,6 +7,8 @@ from typing import Literal
 
 from cycseq.errors import check_at_least
 
+Aim = Literal["score", "mse", "pds"]
+"""What the amplitude of predicted counts is learned for: all members of the Virtual Cell Challenge, its error, or its retrieval."""
 CellForm = Literal["cells", "counts"]
 """How cells are predicted: as a model makes them, log1p; or as counts of real depth around the effects that it predicts."""
 Form = Literal["cells", "counts", "effects"]
