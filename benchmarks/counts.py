@@ -19,8 +19,8 @@ from cycseq import PerturbationData, PrepareSettings, SimulateSettings, SplitSet
 from cycseq.matrix.arrays import to_dense
 from cycseq.models.means import MeansModel
 from cycseq.preparation.prepare import prepare
-from cycseq.score.challenge.evaluate import member_rows
 from cycseq.score.challenge.reference import CountReference
+from cycseq.score.challenge.rows import member_rows
 from cycseq.simulation.generate import simulate
 
 MODELS = "NoChange,PerturbedMean,ContextAdditive,ShrunkAdditive,LowRank,ConditionKriging"

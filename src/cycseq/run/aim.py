@@ -17,8 +17,8 @@ from cycseq.run.counts import draw_cells
 from cycseq.run.effects import EffectsRun, effects_of_cells, effects_of_controls
 from cycseq.run.parts import learnt_from, log1p_parts
 from cycseq.run.settings import Aim
-from cycseq.score.challenge.evaluate import member_rows
 from cycseq.score.challenge.reference import CountReference
+from cycseq.score.challenge.rows import member_rows
 from cycseq.score.metrics.challenge import METRICS
 
 AMPLITUDES = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8)
