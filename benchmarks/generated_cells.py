@@ -22,7 +22,7 @@ import torch
 import cycseq
 from cycseq.benchmarking.published import PUBLISHED
 from cycseq.data.dataset import PerturbationData
-from cycseq.models.networks.batches import Feeder, encoded
+from cycseq.models.networks.batches import Feeder, encode
 from cycseq.models.networks.gan import GAN
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -47,7 +47,7 @@ def data_of(name: str) -> PerturbationData:
 def as_it_comes(model: GAN, like: PerturbationData, controls: PerturbationData) -> PerturbationData:
     """The generator's own values under the labels of predicted cells."""
     net, made = model.network(), []
-    feeder = Feeder(encoded(controls, model.vocabulary), np.arange(controls.n_cells), 1024, 0)
+    feeder = Feeder(encode(controls, model.vocabulary), np.arange(controls.n_cells), 1024, 0)
     rows = np.zeros(like.n_cells, dtype=np.int64)
     torch.manual_seed(0)
     with torch.inference_mode():

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from cycseq.models import build_model
-from cycseq.models.networks.batches import Feeder, Vocabulary, encoded
+from cycseq.models.networks.batches import Feeder, Vocabulary, encode
 from cycseq.models.networks.blocks.batch import Batch
-from cycseq.models.networks.training.adapter import TrainingSettings
 from cycseq.models.networks.training.loop import train
 from cycseq.preparation.prepare import as_log1p
 from cycseq.simulation.generate import simulate
@@ -31,17 +31,27 @@ from cycseq.split.settings import SplitSettings
 EPOCHS = 5
 
 
+@dataclass
 class Linear:
     """Cells from cells, by one matrix."""
+
+    devices: int
+    num_nodes: int = 1
+    num_epochs: int = EPOCHS
+    patience: int = 100
+    gradient_norm: float = 1.0
+    schedule: str = "constant"
+    precision: str = "32"
+    accelerator: str = "cpu"
 
     def optimisers(self, net: nn.Module) -> dict[str, torch.optim.Optimizer]:
         """Adam."""
         return {"loss": torch.optim.Adam(net.parameters(), 1e-2)}
 
-    def step(self, net: nn.Module, batch: Batch, optimisers: object) -> dict[str, Tensor]:
+    def step(self, net: nn.Module, batch: Batch, training: object) -> dict[str, Tensor]:
         """One update."""
         loss = (net(batch.x) - batch.x).square().mean()
-        optimisers.minimise("loss", loss)
+        training.minimise("loss", loss)
         return {"loss": loss}
 
     def validate(self, net: nn.Module, feeder: Feeder) -> dict[str, float]:
@@ -52,12 +62,11 @@ class Linear:
 
 def linear(processes: int) -> tuple[np.ndarray, list[float]]:
     data = as_log1p(simulate(SimulateSettings(contexts=2, perturbations=5, cells=1_280, genes=100)))
-    cells = encoded(data, Vocabulary.of(data))
+    cells = encode(data, Vocabulary.of(data))
     torch.manual_seed(0)
     net = nn.Linear(100, 100)
     feeders = Feeder(cells, np.arange(1_024), 128, 0), Feeder(cells, np.arange(1_024, 1_280), 256, 0)
-    settings = TrainingSettings(EPOCHS, 100, 1.0, "constant", "32", "cpu", processes, 1)
-    state = train(Linear(), net, *feeders, settings, run=None, identity="")
+    state = train(Linear(devices=processes), net, *feeders, run=None, identity="")
     return state.best_net["weight"].numpy(), [row["loss"] for row in state.history]
 
 

@@ -7,11 +7,11 @@ torch = pytest.importorskip("torch", reason="networks need torch: pip install 'c
 from cycseq.data.dataset import Condition, PerturbationData  # noqa: E402
 from cycseq.errors import DataError  # noqa: E402
 from cycseq.models.networks import batches  # noqa: E402
-from cycseq.models.networks.batches import Feeder, Vocabulary, encoded  # noqa: E402
+from cycseq.models.networks.batches import Feeder, Vocabulary, encode  # noqa: E402
 
 
 def feeder(data, **settings) -> Feeder:
-    cells = encoded(data, Vocabulary.of(data))
+    cells = encode(data, Vocabulary.of(data))
     return Feeder(cells, np.arange(cells.n_cells), settings.pop("batch_size", 64), seed=3, **settings)
 
 
@@ -93,7 +93,7 @@ def test_batches_begin_where_sums_are_always_of_the_same_order(small_data, monke
 
 def test_unknown_contexts_take_the_open_place(small_data):
     known = Vocabulary.of(small_data.subset(c for c in small_data.conditions() if c.context != "THP1"))
-    cells = encoded(small_data, known)
+    cells = encode(small_data, known)
     is_new = (small_data.adata.obs["context"] == "THP1").to_numpy()
     assert (cells.context[is_new] == 0).all()
     assert (cells.context[~is_new] > 0).all()

@@ -24,7 +24,7 @@ from cycseq.matrix.groups import group_moments, group_totals
 from cycseq.matrix.stored import StoredMatrix
 from cycseq.models import MODELS, build_model
 from cycseq.models.networks import batches
-from cycseq.models.networks.batches import Feeder, Vocabulary, encoded
+from cycseq.models.networks.batches import Feeder, Vocabulary, encode
 from cycseq.preparation.merge import join, merge
 from cycseq.preparation.metacells import metacells
 from cycseq.preparation.prepare import prepare
@@ -220,7 +220,7 @@ def test_feeder_shuffles_whole_epochs_and_reads_a_few_blocks(log1p: Path, monkey
     read_blocks: list[int] = []
     computed = stored._compute
     monkeypatch.setattr(stored, "_compute", lambda tasks: read_blocks.append(len(tasks)) or computed(tasks))
-    cells = encoded(left, Vocabulary.of(left))
+    cells = encode(left, Vocabulary.of(left))
     read_blocks.clear()
     rows = np.flatnonzero(cells.parts.any(axis=1))
     feeder = Feeder(cells, rows, 64, seed=5, with_controls=True)

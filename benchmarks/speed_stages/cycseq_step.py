@@ -52,12 +52,12 @@ def steps(data: Any, batch_size: int, *, faithful: bool, low: bool) -> Callable[
     import numpy as np
     import torch
 
-    from cycseq.models.networks.batches import Feeder, Vocabulary, encoded
+    from cycseq.models.networks.batches import Feeder, Vocabulary, encode
     from cycseq.models.networks.cycseq import CycSeq
     from speed_stages.steps import DEVICE, Plainly
 
     vocabulary = Vocabulary.of(data)
-    cells = encoded(data, vocabulary)
+    cells = encode(data, vocabulary)
     model = CycSeq(faithful=faithful, hidden=HIDDEN, latent=LATENT)
     torch.manual_seed(0)
     net = model.build(vocabulary.sizes(len(data.genes))).to(DEVICE)

@@ -37,13 +37,13 @@ def forms(cells: int, genes: int, batch: int, rounds: int) -> Callable[[], dict[
     import torch
     from anndata.experimental.pytorch import AnnLoader
 
-    from cycseq.models.networks.batches import Feeder, Vocabulary, encoded
+    from cycseq.models.networks.batches import Feeder, Vocabulary, encode
     from cycseq.models.networks.training.memory import memory_kept
     from speed_stages.child import turns
     from speed_stages.steps import made_up
 
     data = made_up(cells, genes, 20)
-    encoded_cells = encoded(data, Vocabulary.of(data))
+    encoded_cells = encode(data, Vocabulary.of(data))
     dense = data.adata
     sparse = ad.AnnData(sp.csr_matrix(dense.X), dense.obs, dense.var)
     codes = torch.from_numpy(dense.obs["perturbation"].cat.codes.to_numpy(np.int64))

@@ -98,12 +98,12 @@ def step_of(data: Any, batch_size: int, likelihood: str, *, low: bool) -> Callab
     import numpy as np
     import torch
 
-    from cycseq.models.networks.batches import Feeder, Vocabulary, encoded
+    from cycseq.models.networks.batches import Feeder, Vocabulary, encode
     from cycseq.models.networks.vae import VAE
     from speed_stages.steps import DEVICE, Plainly
 
     vocabulary = Vocabulary.of(data)
-    cells = encoded(data, vocabulary)
+    cells = encode(data, vocabulary)
     model = VAE(likelihood=likelihood, batch_size=batch_size)
     torch.manual_seed(0)
     net = model.build(vocabulary.sizes(len(data.genes)))

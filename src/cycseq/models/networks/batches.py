@@ -61,6 +61,47 @@ class Vocabulary:
 
 
 @dataclass(frozen=True)
+class MatchedControls:
+    """For every cell, the control cells of its context and batch, or of its context where that batch has none."""
+
+    x: InMemory
+    """Cells that hold the controls: all cells themselves, or of stored cells at most `POOL` controls of each group."""
+    rows: Codes
+    """Rows of the control cells in `x`, sorted by group."""
+    first: Codes
+    """Where each group begins in `rows`."""
+    number: Codes
+    """How many control cells each group has."""
+    group: Codes
+    """The group of each cell."""
+
+    @classmethod
+    def of(cls, data: PerturbationData, x: Matrix) -> Self:
+        """Group the controls by the data's own labels (two new contexts would share the vocabulary's open place)."""
+        context, batch = (
+            data.adata.obs[name].astype("category").cat.codes.to_numpy(np.int64) for name in ("context", "batch")
+        )
+        n_contexts, n_batches = int(context.max()) + 1, int(batch.max()) + 1
+        near, wide = context * n_batches + batch, n_contexts * n_batches + context
+        control = np.flatnonzero((data.adata.obs["perturbation"] == CONTROL).to_numpy())
+        group = np.concatenate([near[control], wide[control]])
+        number = np.bincount(group, minlength=n_contexts * (n_batches + 1))
+        rows = np.concatenate([control, control])[np.argsort(group, kind="stable")]
+        if not in_memory(x):
+            pools = [_pool(part) for part in np.split(rows, np.cumsum(number)[:-1])]
+            number = np.array([len(pool) for pool in pools])
+            x, (rows,) = take_parts(x, [np.concatenate(pools)])
+        first = np.concatenate([[0], np.cumsum(number)[:-1]])
+        return cls(x, rows, first, number, np.where(number[near] > 0, near, wide))
+
+    def draw(self, cells: Codes, rng: np.random.Generator) -> torch.Tensor:
+        """A control cell for each of the cells."""
+        group = self.group[cells]
+        places = self.first[group] + np.floor(rng.random(len(cells)) * self.number[group]).astype(np.int64)
+        return _tensor(self.x, self.rows[places])
+
+
+@dataclass(frozen=True)
 class Encoded:
     """Cells with their labels as numbers."""
 
@@ -72,16 +113,7 @@ class Encoded:
     batch: Codes
     total: np.ndarray
     """Counts of each cell (float32)."""
-    matched: Codes
-    """The group of each cell in which its controls are sought: context and batch, or the context where that has none."""
-    control_x: InMemory
-    """Cells that hold the controls: `x` itself, or of stored cells at most `POOL` controls of each group."""
-    controls: Codes
-    """Rows of the control cells in `control_x`, sorted by group."""
-    first: Codes
-    """Where each group begins in `controls`."""
-    n_controls: Codes
-    """How many control cells each group has."""
+    controls: MatchedControls
     counted: bool
     """Whether `total` was in the data."""
 
@@ -91,46 +123,21 @@ class Encoded:
         return len(self.context)
 
 
-def encoded(data: PerturbationData, vocabulary: Vocabulary) -> Encoded:
+def encode(data: PerturbationData, vocabulary: Vocabulary) -> Encoded:
     """Labels as places of the vocabulary (unknown contexts and batches take the open place), controls by group."""
-    obs = data.adata.obs
-    conditions = data.conditions()
+    obs, conditions = data.adata.obs, data.conditions()
     width = max([2, *(len(c.parts) for c in conditions)])
-    of_condition = np.stack([vocabulary.places(c, width) for c in conditions])
-    context = _places(obs["context"], vocabulary.contexts)
-    batch = _places(obs["batch"], vocabulary.batches)
-    # the controls of a context are sought among the data's own labels: two new contexts share the open place only
-    own_context = obs["context"].astype("category").cat.codes.to_numpy(np.int64)
-    own_batch = obs["batch"].astype("category").cat.codes.to_numpy(np.int64)
-    n_batches = int(own_batch.max()) + 1
-    pooled = (int(own_context.max()) + 1) * n_batches
-    control = np.flatnonzero((obs["perturbation"] == CONTROL).to_numpy())
-    near, wide = own_context * n_batches + own_batch, pooled + own_context
-    group = np.concatenate([near[control], wide[control]])
-    order = np.argsort(group, kind="stable")
-    n_controls = np.bincount(group, minlength=pooled + int(own_context.max()) + 1)
-    controls, first = np.concatenate([control, control])[order], np.concatenate([[0], np.cumsum(n_controls)[:-1]])
+    parts = np.stack([vocabulary.places(c, width) for c in conditions])
     x = _dense_if_small(load(data.x)) if in_memory(data.x) else data.x
-    if not in_memory(x):
-        pools = [_pool(controls[start : start + n]) for start, n in zip(first, n_controls, strict=True)]
-        n_controls = np.array([len(pool) for pool in pools])
-        first = np.concatenate([[0], np.cumsum(n_controls)[:-1]])
-        control_x, (controls,) = take_parts(x, [np.concatenate(pools)])
-    else:
-        control_x = x
     total = obs["total_counts"].to_numpy(np.float32) if "total_counts" in obs else np.full(len(obs), TARGET_SUM)
     return Encoded(
         x=x,
         blocks=None if in_memory(x) else BlockCache(x, WINDOW),
-        parts=of_condition[data.condition_codes],
-        context=context,
-        batch=batch,
+        parts=parts[data.condition_codes],
+        context=_places(obs["context"], vocabulary.contexts),
+        batch=_places(obs["batch"], vocabulary.batches),
         total=total.astype(np.float32),
-        matched=np.where(n_controls[near] > 0, near, wide),
-        control_x=control_x,
-        controls=controls,
-        first=first,
-        n_controls=n_controls,
+        controls=MatchedControls.of(data, x),
         counted="total_counts" in obs,
     )
 
@@ -152,7 +159,8 @@ class Feeder:
     _orders: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.with_controls and (self.cells.n_controls[self.cells.matched[self.rows]] == 0).any():
+        controls = self.cells.controls
+        if self.with_controls and (controls.number[controls.group[self.rows]] == 0).any():
             msg = "some training contexts have no control cells: add them, or leave these contexts out."
             raise DataError(msg)
 
@@ -185,18 +193,13 @@ class Feeder:
     def load(self, rows: Codes, rng: np.random.Generator) -> Batch:
         """These cells as tensors."""
         cells = self.cells
-        control = None
-        if self.with_controls:
-            group = cells.matched[rows]
-            places = cells.first[group] + np.floor(rng.random(len(rows)) * cells.n_controls[group]).astype(np.int64)
-            control = _tensor(cells.control_x, cells.controls[places])
         return Batch(
             x=aligned(cells.blocks.dense(rows)) if cells.blocks else _tensor(cells.x, rows),
             parts=torch.from_numpy(cells.parts[rows]),
             context=torch.from_numpy(cells.context[rows]),
             batch=torch.from_numpy(cells.batch[rows]),
             total=torch.from_numpy(cells.total[rows]),
-            control=control,
+            control=cells.controls.draw(rows, rng) if self.with_controls else None,
         )
 
 

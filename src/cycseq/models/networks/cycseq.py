@@ -14,7 +14,7 @@ from cycseq.knowledge.nearness import response_weights
 from cycseq.matrix.arrays import Cells, Codes, Profile
 from cycseq.models.base import BELOW_1, SHARE, SIZE, WEIGHT
 from cycseq.models.baselines.shift import shifted_cells
-from cycseq.models.networks.batches import Encoded, Feeder, encoded
+from cycseq.models.networks.batches import Encoded, Feeder, encode
 from cycseq.models.networks.blocks.batch import Batch, Sizes
 from cycseq.models.networks.blocks.cycseq import CycSeqNet, Form, Translated, label_loss
 from cycseq.models.networks.blocks.losses import (
@@ -118,17 +118,17 @@ class CycSeq(NetworkModel[CycSeqNet], EncodingNetwork[CycSeqNet]):
             for name, part in (("generators", net.generators), ("critics", net.critics))
         }
 
-    def step(self, net: CycSeqNet, batch: Batch, optimisers: Any) -> dict[str, Tensor]:
+    def step(self, net: CycSeqNet, batch: Batch, training: Any) -> dict[str, Tensor]:
         """One update of the generators, one of the critics."""
         perturbed, control = batch, replace(batch, x=_controls(batch))
         made = {"perturbed": net.translator("perturb")(control), "control": net.translator("restore")(perturbed)}
         with frozen(net.critics):
             losses = self._generator_losses(net, perturbed, control, made)
-        optimisers.minimise("generators", losses["generators"])
+        training.minimise("generators", losses["generators"])
         every = 1 if self.faithful else self.penalty_every
-        penalised = optimisers.step_of_epoch % every == 0
+        penalised = training.step_of_epoch % every == 0
         losses |= self._critic_losses(net, perturbed, control, made, weight=self.lambda_penalty * every * penalised)
-        optimisers.minimise("critics", losses["critics"])
+        training.minimise("critics", losses["critics"])
         return losses
 
     def validate(self, net: CycSeqNet, feeder: Feeder) -> dict[str, float]:
@@ -189,7 +189,7 @@ class CycSeq(NetworkModel[CycSeqNet], EncodingNetwork[CycSeqNet]):
         perturbed = perturbed.require(self.learned.scale, self.name).with_genes(self.learned.genes)
         for condition in perturbed.conditions():
             self.check_known(condition)
-        feeder = Feeder(encoded(perturbed, self.vocabulary), np.arange(perturbed.n_cells), 1024, 0)
+        feeder = Feeder(encode(perturbed, self.vocabulary), np.arange(perturbed.n_cells), 1024, 0)
         net, blocks = self.network(), []
         with torch.inference_mode():
             for batch in feeder.all_batches():

@@ -98,7 +98,7 @@ class GAN(NetworkModel[GanNet]):
             for name, player in (("generator", net.generator), ("critic", net.critic))
         }
 
-    def step(self, net: GanNet, batch: Batch, optimisers: Any) -> dict[str, Tensor]:
+    def step(self, net: GanNet, batch: Batch, training: Any) -> dict[str, Tensor]:
         """The critic's updates, then one of the generator."""
         losses: dict[str, Tensor] = {}
         real = net.standardised(batch.x)
@@ -108,13 +108,13 @@ class GAN(NetworkModel[GanNet]):
                 cells, share = net.generator(batch)
             made = net.standardised(cells)
             losses |= self._critic_losses(net, real, made.detach(), batch)
-            optimisers.minimise("critic", losses["critic"] + self.penalty * losses["penalty"])
+            training.minimise("critic", losses["critic"] + self.penalty * losses["penalty"])
         with frozen(net.critic):
             score = net.critic(self._noisy(made), net.critic.told(batch)).float()
         losses["generator"] = bce(score, torch.ones_like(score))
         losses["moments"] = self._moments(real, made, share, batch)
         total = losses["generator"] + self.moments * losses["moments"] + self.sparsity * made.abs().mean()
-        optimisers.minimise("generator", total)
+        training.minimise("generator", total)
         return losses
 
     def validate(self, net: GanNet, feeder: Feeder) -> dict[str, float]:

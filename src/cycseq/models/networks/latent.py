@@ -17,7 +17,7 @@ from cycseq.knowledge.nearness import response_weights
 from cycseq.matrix.arrays import Cells, Codes, to_dense
 from cycseq.matrix.groups import group_moments
 from cycseq.models.base import BELOW_1, SHARE, SIZE, WEIGHT
-from cycseq.models.networks.batches import Encoded, Feeder, encoded
+from cycseq.models.networks.batches import Encoded, Feeder, encode
 from cycseq.models.networks.blocks.autoencoder import AutoencoderNet
 from cycseq.models.networks.blocks.batch import Batch, Sizes
 from cycseq.models.networks.blocks.likelihood import counts_of
@@ -126,12 +126,12 @@ class LatentModel(NetworkModel[AutoencoderNet], EncodingNetwork[AutoencoderNet])
         return {"loss": torch.optim.Adam(groups, self.learning_rate, fused=True)}
 
     @final
-    def step(self, net: AutoencoderNet, batch: Batch, optimisers: Any) -> dict[str, Tensor]:
+    def step(self, net: AutoencoderNet, batch: Batch, training: Any) -> dict[str, Tensor]:
         """One update on reconstruction + w KL, w rising over the first half of training."""
         losses = self._losses(net, batch, draw=True)
-        weight = annealed(optimisers.done, self.kl_share(batch.x.shape[1]))
+        weight = annealed(training.done, self.kl_share(batch.x.shape[1]))
         losses["loss"] = losses["reconstruction"] + weight * losses["kl"]
-        optimisers.minimise("loss", losses["loss"])
+        training.minimise("loss", losses["loss"])
         return losses
 
     @final
@@ -223,7 +223,7 @@ class LatentModel(NetworkModel[AutoencoderNet], EncodingNetwork[AutoencoderNet])
         """The same cells, encoded and decoded: expected values, log1p."""
         data = data.require(self.learned.scale, self.name).with_genes(self.learned.genes)
         net = self.network()
-        feeder = Feeder(encoded(data, self.vocabulary), np.arange(data.n_cells), 1024, 0)
+        feeder = Feeder(encode(data, self.vocabulary), np.arange(data.n_cells), 1024, 0)
         with torch.inference_mode():
             x = [net.cells(net.encode(batch).mean, batch, draw=False).numpy() for batch in feeder.all_batches()]
         adata = data.adata.copy()

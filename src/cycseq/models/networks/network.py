@@ -24,8 +24,8 @@ except ModuleNotFoundError as err:
     missing = "this model is a network and needs torch, which is not installed: pip install 'cycseq[networks]'."
     raise MissingPackageError(missing) from err
 
-from cycseq.models.networks.batches import Encoded, Feeder, Vocabulary, encoded
-from cycseq.models.networks.blocks.batch import Batch
+from cycseq.models.networks.batches import Encoded, Feeder, Vocabulary, encode
+from cycseq.models.networks.blocks.batch import Batch, Sizes
 
 
 @dataclass
@@ -72,8 +72,8 @@ class NetworkModel(TrainedNetwork[Net]):
         """An optimiser for each part of the network that is trained by itself."""
 
     @abstractmethod
-    def step(self, net: Net, batch: Batch, optimisers: Any) -> dict[str, Tensor]:
-        """One update of all parts through `optimisers.minimise(name, loss)`; the losses, by name."""
+    def step(self, net: Net, batch: Batch, training: Any) -> dict[str, Tensor]:
+        """One update of all parts through `training.minimise(name, loss)`; the losses, by name."""
 
     @abstractmethod
     def validate(self, net: Net, feeder: Feeder) -> dict[str, float]:
@@ -114,23 +114,75 @@ class NetworkModel(TrainedNetwork[Net]):
             raise ModelError(msg)
         data = join(train, validation)
         vocabulary = Vocabulary.of(data)
-        cells = encoded(data, vocabulary)
-        learning, kept = self._parted(train, data, seed)
-        if self.needs_controls:
-            learning, kept = (rows[cells.parts[rows].any(axis=1)] for rows in (learning, kept))
-        with shortage_in_words(self.name), torch.random.fork_rng():
-            torch.manual_seed(seed)
-            net = self.build(vocabulary.sizes(len(data.genes)))
-            self.initialise(net, cells, learning, seed=seed)
-        feeder = Feeder(cells, learning, self.batch_size, seed, with_controls=self.needs_controls)
-        learnt = [part.fingerprint() for part in (train, validation) if part is not None]
-        identity = json.dumps([self.name, self.settings(), seed, *learnt])
-        validating = Feeder(cells, kept, max(256, self.batch_size), seed, with_controls=self.needs_controls)
+        cells = encode(data, vocabulary)
+        identity = json.dumps(
+            [
+                self.name,
+                self.settings(),
+                seed,
+                *(part.fingerprint() for part in (train, validation) if part is not None),
+            ]
+        )
         with shortage_in_words(self.name):
-            state = train_network(self, net, feeder, validating, self._training_settings(), run=run, identity=identity)
+            feeders = self._feeders(cells, train, data, seed)
+            net = self._first_net(vocabulary.sizes(len(data.genes)), feeders[0], seed)
+            state = train_network(self, net, *feeders, run=run, identity=identity)
         if not state.best_net:
-            raise FitBrokeOffError(_broken(self, state.broken, "before the first epoch ended"))
-        facts = {
+            raise FitBrokeOffError(self._say_broken(state, "before the first epoch ended"))
+        net.load_state_dict(state.best_net)
+        arrays, facts = self._summary(net.cpu().eval(), cells, data, seed)
+        self.fitted_ = Fitted(
+            genes=tuple(data.genes),
+            scale=data.scale,
+            contexts=tuple(sorted({c.context for c in train.conditions() if not c.is_control})),
+            perturbations=train.perturbations,
+            arrays=arrays,
+            facts=json.loads(json.dumps({**self._training_facts(state, vocabulary, train, data), **facts})),
+        )
+        if state.broken:
+            kept = f"the state of epoch {state.best_epoch} is kept in the model"
+            raise FitBrokeOffError(self._say_broken(state, kept))
+        return self
+
+    def _feeders(
+        self, cells: Encoded, train: PerturbationData, data: PerturbationData, seed: int
+    ) -> tuple[Feeder, Feeder]:
+        """Cells to learn from, and cells to validate on: those of the validation conditions, or a share of all."""
+        if data is train:
+            order = np.random.default_rng([seed, 0]).permutation(data.n_cells)
+            n_kept = min(max(2, round(self.held_out * data.n_cells)), data.n_cells - 2)
+            parts = np.sort(order[n_kept:]), np.sort(order[:n_kept])
+        else:
+            of_train = data.adata.obs_names.isin(train.adata.obs_names)
+            parts = np.flatnonzero(of_train), np.flatnonzero(~of_train)
+        feeders = []
+        for rows, size in zip(parts, (self.batch_size, max(256, self.batch_size)), strict=True):
+            fed = rows[cells.parts[rows].any(axis=1)] if self.needs_controls else rows
+            feeders.append(Feeder(cells, fed, size, seed, with_controls=self.needs_controls))
+        return feeders[0], feeders[1]
+
+    def _first_net(self, sizes: Sizes, feeder: Feeder, seed: int) -> Net:
+        """The network before its first step."""
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            net = self.build(sizes)
+            self.initialise(net, feeder.cells, feeder.rows, seed=seed)
+        return net
+
+    def _summary(
+        self, net: Net, cells: Encoded, data: PerturbationData, seed: int
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Weights and what else prediction needs, from all cells of the trained conditions."""
+        with torch.inference_mode():
+            arrays, facts = self.summarise(net, Feeder(cells, np.arange(data.n_cells), 1024, seed), data)
+        weights = {WEIGHTS + name: tensor.numpy() for name, tensor in net.state_dict().items()}
+        return {name: np.array(a, order="C", ndmin=1) for name, a in {**weights, **arrays}.items()}, facts
+
+    def _training_facts(
+        self, state: Any, vocabulary: Vocabulary, train: PerturbationData, data: PerturbationData
+    ) -> dict[str, Any]:
+        """What is known of the training and of the cells that it saw."""
+        return {
             "vocabulary": vars(vocabulary),
             "trained_parts": sorted({part for c in train.conditions() for part in c.parts}),
             "highest": summarize_values(data.x).highest,
@@ -141,40 +193,7 @@ class NetworkModel(TrainedNetwork[Net]):
             if data is train
             else "the validation conditions",
         }
-        net.load_state_dict(state.best_net)
-        net.cpu().eval()
-        with torch.inference_mode():
-            arrays, more = self.summarise(net, Feeder(cells, np.arange(data.n_cells), 1024, seed), data)
-        weights = {WEIGHTS + name: tensor.numpy() for name, tensor in net.state_dict().items()}
-        self.fitted_ = Fitted(
-            genes=tuple(data.genes),
-            scale=data.scale,
-            contexts=tuple(sorted({c.context for c in train.conditions() if not c.is_control})),
-            perturbations=train.perturbations,
-            arrays={name: np.array(a, order="C", ndmin=1) for name, a in {**weights, **arrays}.items()},
-            facts=json.loads(json.dumps({**facts, **more})),
-        )
-        if state.broken:
-            raise FitBrokeOffError(
-                _broken(self, state.broken, f"the state of epoch {state.best_epoch} is kept in the model")
-            )
-        return self
 
-    def _parted(self, train: PerturbationData, data: PerturbationData, seed: int) -> tuple[Codes, Codes]:
-        """Rows to learn from and rows to validate on."""
-        if data is not train:
-            learning = data.adata.obs_names.isin(train.adata.obs_names)
-            return np.flatnonzero(learning), np.flatnonzero(~learning)
-        order = np.random.default_rng([seed, 0]).permutation(data.n_cells)
-        n_kept = min(max(2, round(self.held_out * data.n_cells)), data.n_cells - 2)
-        return np.sort(order[n_kept:]), np.sort(order[:n_kept])
-
-    def _training_settings(self) -> Any:
-        from cycseq.models.networks.training.adapter import TrainingSettings
-
-        return TrainingSettings(**{name: getattr(self, name) for name in TrainingSettings.__dataclass_fields__})
-
-
-def _broken(model: NetworkModel, why: str, kept: str) -> str:
-    cure = f"Use a smaller --model.learning_rate (now {model.learning_rate:g})."
-    return f"the training of {model.name} broke: {why}; {kept}. {cure}"
+    def _say_broken(self, state: Any, kept: str) -> str:
+        cure = f"Use a smaller --model.learning_rate (now {self.learning_rate:g})."
+        return f"the training of {self.name} broke: {state.broken}; {kept}. {cure}"

@@ -24,7 +24,7 @@ except ModuleNotFoundError as err:
     missing = "this model is a network and needs torch, which is not installed: pip install 'cycseq[networks]'."
     raise MissingPackageError(missing) from err
 
-from cycseq.models.networks.batches import Feeder, Vocabulary, encoded
+from cycseq.models.networks.batches import Feeder, Vocabulary, encode
 from cycseq.models.networks.blocks.batch import Batch, Sizes
 
 HIGHEST = 1.5
@@ -68,7 +68,7 @@ class TrainedNetwork(Model, Generic[Net]):
         conditions = self.check_conditions(conditions)
         controls = self.check_controls(controls, conditions).load(self.name)
         net, blocks, labels = self.network(), [], []
-        feeder = Feeder(encoded(controls, self.vocabulary), np.arange(controls.n_cells), 1024, seed)
+        feeder = Feeder(encode(controls, self.vocabulary), np.arange(controls.n_cells), 1024, seed)
         for condition in conditions:
             self.check_known(condition)
             rows = controls.rows(Condition(condition.context, CONTROL))
@@ -159,7 +159,7 @@ class EncodingNetwork(TrainedNetwork[Net]):
         """Where cells lie in the latent space, cells x units; for `obsm`."""
         data = data.require(self.learned.scale, self.name).with_genes(self.learned.genes)
         net = self.network()
-        feeder = Feeder(encoded(data, self.vocabulary), np.arange(data.n_cells), 1024, 0)
+        feeder = Feeder(encode(data, self.vocabulary), np.arange(data.n_cells), 1024, 0)
         with torch.inference_mode():
             found: Cells = np.concatenate([self.latents(net, batch).numpy() for batch in feeder.all_batches()])
         return found

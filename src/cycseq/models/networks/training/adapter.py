@@ -11,9 +11,9 @@ import os
 import signal
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -33,60 +33,27 @@ EXPLODED = 1e6
 """A loss this many times its first value (or 1) has left the world."""
 
 
-@dataclass(frozen=True)
-class TrainingSettings:
-    """How any network is trained; the fields of `NetworkModel` say what each means."""
+@runtime_checkable
+class Learner(Protocol):
+    """A model, as the loop sees it: its maths, and how it is to be trained (the fields of `NetworkModel` say what each means)."""
 
     num_epochs: int
     patience: int
     gradient_norm: float
-    schedule: str
-    precision: str
-    accelerator: str
+    schedule: Literal["plateau", "step", "constant"]
+    precision: Literal["32", "fast32", "bf16"]
+    accelerator: Literal["auto", "cpu", "gpu"]
     devices: int
     num_nodes: int
-
-    @property
-    def several(self) -> bool:
-        """Whether several processes train together."""
-        return self.devices > 1 or self.num_nodes > 1
-
-
-@runtime_checkable
-class Learner(Protocol):
-    """The maths of a model, as the loop sees it."""
 
     def optimisers(self, net: Any) -> dict[str, Optimizer]:
         """An optimiser for each part of the network that is trained by itself."""
 
-    def step(self, net: Any, batch: Batch, optimisers: Any) -> dict[str, Tensor]:
-        """One update of all parts; the losses, by name."""
+    def step(self, net: Any, batch: Batch, training: Any) -> dict[str, Tensor]:
+        """One update of all parts through `training.minimise`; the losses, by name. `training` is the `Adapter`."""
 
     def validate(self, net: Any, feeder: Feeder) -> dict[str, float]:
         """Losses on the cells kept for validation; one is named `MONITORED`."""
-
-
-class Optimisers:
-    """What `Learner.step` minimises losses with."""
-
-    def __init__(self, adapter: Adapter) -> None:
-        self._adapter = adapter
-
-    @property
-    def done(self) -> float:
-        """Share of the training that is done, 0 to 1."""
-        adapter = self._adapter
-        position = adapter.state.epoch + adapter.step_of_epoch / adapter.feeder.n_steps
-        return position / adapter.settings.num_epochs
-
-    @property
-    def step_of_epoch(self) -> int:
-        """Which step of the epoch this is, from 0."""
-        return self._adapter.step_of_epoch
-
-    def minimise(self, name: str, loss: Float[Tensor, ""]) -> None:
-        """One step of an optimiser on a loss, its gradient clipped; no step where loss or gradient is not a number."""
-        self._adapter.minimise(name, loss)
 
 
 class Adapter(LightningModule):
@@ -98,7 +65,6 @@ class Adapter(LightningModule):
         net: nn.Module,
         feeder: Feeder,
         validation: Feeder,
-        settings: TrainingSettings,
         *,
         folder: Path,
         identity: str,
@@ -107,10 +73,16 @@ class Adapter(LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.learner, self.net, self.feeder, self.validation = learner, net, feeder, validation
-        self.settings, self.folder, self.identity, self.state = settings, folder, identity, state
+        self.folder, self.identity, self.state = folder, identity, state
         self.maker, self.on_sigterm = os.getpid(), signal.getsignal(signal.SIGTERM)
         self.step_of_epoch = 0
+        """Which step of the epoch this is, from 0."""
         self.sums: dict[str, float] = {}
+
+    @property
+    def done(self) -> float:
+        """Share of the training that is done, 0 to 1."""
+        return (self.state.epoch + self.step_of_epoch / self.feeder.n_steps) / self.learner.num_epochs
 
     def setup(self, stage: str) -> None:
         """All processes go on from where the first one is: it alone has the run's folder."""
@@ -120,13 +92,13 @@ class Adapter(LightningModule):
         vars(self.state).update(vars(state))
         if self.state.net:
             self.net.load_state_dict(self.state.net)
-        self.trainer.should_stop = self.state.ended(self.settings.num_epochs, self.settings.patience)
+        self.trainer.should_stop = self.state.ended(self.learner.num_epochs, self.learner.patience)
 
     def configure_optimizers(self) -> list[Optimizer]:
         """Optimisers and schedules, where an earlier training left them."""
         self.by_name = self.learner.optimisers(self.net)
         found = list(self.by_name.values())
-        self.schedulers = [_scheduler(optimiser, self.settings.schedule) for optimiser in found]
+        self.schedulers = [_scheduler(optimiser, self.learner.schedule) for optimiser in found]
         for optimiser, kept in zip(found, self.state.optimisers, strict=False):
             optimiser.load_state_dict(kept)
         for scheduler, kept in zip(self.schedulers, self.state.schedulers, strict=False):
@@ -134,18 +106,13 @@ class Adapter(LightningModule):
         return found
 
     def on_fit_start(self) -> None:
-        """Each process is fed its own share; the first writes the logs."""
+        """Each process is fed its own share; the first shows how far it is."""
         if self.trainer.world_size > 1:
             self.feeder = replace(self.feeder, rank=self.trainer.global_rank, n_ranks=self.trainer.world_size)
-        shown = range(self.settings.num_epochs) if self.trainer.is_global_zero else ()
+        shown = range(self.learner.num_epochs) if self.trainer.is_global_zero else ()
         self.bar = track(shown, "Training", total=len(shown))
         for _ in range(self.state.epoch + 1):
             next(self.bar, None)
-        self.writer = None
-        if self.trainer.is_global_zero and self.identity:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self.writer = SummaryWriter(str(self.folder.parent / "tensorboard"), purge_step=self.state.epoch + 1)
 
     def on_train_start(self) -> None:
         """SIGTERM means what it did before: Lightning's own answer ends the process with exit code 0."""
@@ -161,18 +128,18 @@ class Adapter(LightningModule):
         self.step_of_epoch = step
         self._seeded(step, self.feeder.rank)
         batch = self.feeder.batch(self.state.epoch, step).to(self.device)
-        for name, loss in self.learner.step(self.net, batch, Optimisers(self)).items():
+        for name, loss in self.learner.step(self.net, batch, self).items():
             self.sums[name] = self.sums.get(name, 0.0) + float(loss.detach())
 
     def minimise(self, name: str, loss: Float[Tensor, ""]) -> None:
-        """See `Optimisers.minimise`."""
+        """One step of an optimiser on a loss, its gradient clipped; no step where loss or gradient is not a number."""
         if self.state.broken:
             return
         optimiser = self.by_name[name]
         optimiser.zero_grad(set_to_none=True)
         self.manual_backward(loss)
         parameters = [p for group in optimiser.param_groups for p in group["params"]]
-        norm = nn.utils.clip_grad_norm_(parameters, self.settings.gradient_norm or float("inf"), foreach=True)
+        norm = nn.utils.clip_grad_norm_(parameters, self.learner.gradient_norm or float("inf"), foreach=True)
         value = self._of_all(loss)
         first = self.state.first_loss.setdefault(name, abs(value))
         if not bool(torch.isfinite(norm)) or not abs(value) <= EXPLODED * max(first, 1.0):
@@ -202,16 +169,14 @@ class Adapter(LightningModule):
         if measured[MONITORED] < state.best_loss or math.isnan(state.best_loss) or not state.best_net:
             state.best_loss, state.best_epoch = measured[MONITORED], state.epoch
             state.best_net = _copy(self.net.state_dict())
-        if state.ended(self.settings.num_epochs, self.settings.patience):
+        if state.ended(self.learner.num_epochs, self.learner.patience):
             self.trainer.should_stop = True
         next(self.bar, None)
         self._write()
 
     def on_fit_end(self) -> None:
-        """Close what was opened."""
-        del self.bar  # which takes it off the screen
-        if self.writer is not None:
-            self.writer.close()
+        """Take the bar off the screen."""
+        del self.bar
 
     def _measured(self) -> dict[str, float]:
         """The validation losses; the first process says them to all, so that all stop together."""
@@ -241,11 +206,10 @@ class Adapter(LightningModule):
         state.optimisers = [optimiser.state_dict() for optimiser in self.by_name.values()]
         state.schedulers = [scheduler.state_dict() for scheduler in self.schedulers]
         save_state(self.folder, state, self.identity)
-        if self.writer is not None:
-            newest = state.history[-1]
-            for name, value in newest.items():
-                self.writer.add_scalar(name.replace("validation_", "validation/"), value, int(newest["epoch"]))
-            self.writer.flush()
+        if self.trainer.logger is not None:
+            newest = {name.replace("validation_", "validation/"): value for name, value in state.history[-1].items()}
+            self.trainer.logger.log_metrics(newest, step=state.epoch)
+            self.trainer.logger.save()
             write_history(self.folder.parent / "history.csv", state.history)
 
 

@@ -13,13 +13,14 @@ from typing import Literal
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import nn
 
 from cycseq.errors import FitBrokeOffError
 from cycseq.io.interruption import Terminated
 from cycseq.models.networks.batches import Feeder
-from cycseq.models.networks.training.adapter import Adapter, Learner, TrainingSettings
+from cycseq.models.networks.training.adapter import Adapter, Learner
 from cycseq.models.networks.training.memory import memory_kept
 from cycseq.models.networks.training.processes import death_in_words, quiet, started_outside
 from cycseq.models.networks.training.state import State, load_state, write_history
@@ -45,7 +46,6 @@ def train(
     net: nn.Module,
     feeder: Feeder,
     validation: Feeder,
-    settings: TrainingSettings,
     *,
     run: Path | None,
     identity: str,
@@ -55,13 +55,11 @@ def train(
     Parameters
     ----------
     learner
-        The maths: losses and updates.
+        The maths, and how to train.
     net
         The network, with its first weights.
     feeder, validation
         Cells to learn from, and cells to choose the best epoch on.
-    settings
-        How to train.
     run
         Folder for checkpoints, `history.csv` and TensorBoard's files; None keeps none.
     identity
@@ -75,7 +73,7 @@ def train(
     with (
         tempfile.TemporaryDirectory() as temporary,
         quiet(),
-        _precision(settings.precision),
+        _precision(learner.precision),
         torch.random.fork_rng(),
         memory_kept(),
     ):
@@ -85,44 +83,41 @@ def train(
             net.load_state_dict(state.net)
             if run is not None:  # it may have been killed before it wrote the last epoch there
                 write_history(run / "history.csv", state.history)
-        outside = settings.several and started_outside(settings.num_nodes)
-        if state.ended(settings.num_epochs, settings.patience) and not outside:  # else the others wait for this process
+        processes = learner.devices * learner.num_nodes
+        outside = processes > 1 and started_outside(learner.num_nodes)
+        if state.ended(learner.num_epochs, learner.patience) and not outside:  # else the others wait for this process
             return state
-        adapter = Adapter(
-            learner, net, feeder, validation, settings, folder=folder, identity=identity if run else "", state=state
-        )
-        trainer = _trainer(settings, settings.num_epochs - (0 if outside else state.epoch), folder)
-        with _interruptible(), death_in_words(settings.devices * settings.num_nodes):
+        resumable = identity if run else ""
+        adapter = Adapter(learner, net, feeder, validation, folder=folder, identity=resumable, state=state)
+        logger = run is not None and TensorBoardLogger(run, "tensorboard", "", purge_step=state.epoch + 1)
+        trainer = _trainer(learner, learner.num_epochs - (0 if outside else state.epoch), folder, logger)
+        with _interruptible(), death_in_words(processes):
             trainer.fit(adapter, train_dataloaders=Steps(feeder.n_steps))
-        return adapter.state if outside or not settings.several else load_state(folder, identity if run else "")
+        return adapter.state if outside or processes == 1 else load_state(folder, resumable)
 
 
-def _trainer(settings: TrainingSettings, epochs: int, folder: Path) -> Trainer:
+def _trainer(learner: Learner, epochs: int, folder: Path, logger: Literal[False] | TensorBoardLogger) -> Trainer:
+    """Lightning's trainer; several processes are started inside fit, unless they were started outside."""
+    start = "ddp" if started_outside(learner.num_nodes) else "ddp_spawn"
     try:
         return Trainer(
-            accelerator=settings.accelerator,
-            devices=settings.devices,
-            num_nodes=settings.num_nodes,
-            strategy=_strategy(settings) if settings.several else "auto",
-            precision=PRECISIONS[settings.precision],
+            accelerator=learner.accelerator,
+            devices=learner.devices,
+            num_nodes=learner.num_nodes,
+            strategy=f"{start}_find_unused_parameters_true" if learner.devices * learner.num_nodes > 1 else "auto",
+            precision=PRECISIONS[learner.precision],
             max_epochs=epochs,
-            logger=False,
+            logger=logger,
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
             default_root_dir=folder,
         )
     except (MisconfigurationException, ValueError) as err:
-        asked = f"accelerator {settings.accelerator}, devices {settings.devices}, num_nodes {settings.num_nodes}"
+        asked = f"accelerator {learner.accelerator}, devices {learner.devices}, num_nodes {learner.num_nodes}"
         why = " ".join(str(err).split())
         msg = f"this machine cannot train with {asked} ({why}): use --model.accelerator auto, or fewer --model.devices."
         raise FitBrokeOffError(msg) from err
-
-
-def _strategy(settings: TrainingSettings) -> str:
-    """Processes are started inside fit, unless they were started outside."""
-    outside = started_outside(settings.num_nodes)
-    return f"{'ddp' if outside else 'ddp_spawn'}_find_unused_parameters_true"
 
 
 @contextmanager
