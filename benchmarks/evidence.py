@@ -102,7 +102,7 @@ def run_case(case: Case, options: argparse.Namespace) -> None:
     """The baselines and kriging, then the networks, then what no benchmark does; each resumes."""
     data = load(case.data, case.seed, options.shared, quick=options.quick)
     splits = splits_of(data, case)
-    wanted = chosen_models(options.models)
+    wanted = choose_models(options.models)
     fast = [name for name in wanted if name in FAST]
     slow = [name for name in wanted if name not in FAST]
     features = {"features": str(options.shared / "data" / case.source.features)} if case.source.features else {}
@@ -119,7 +119,7 @@ def run_case(case: Case, options: argparse.Namespace) -> None:
             _benchmark(case, data, splits[:n_splits], [name], NETWORK_SETTINGS, case.model_seeds, options, name)
 
 
-def chosen_models(text: str) -> list[str]:
+def choose_models(text: str) -> list[str]:
     groups = {"all": list(MODELS), "baselines": list(BASELINES), "fast": list(FAST)}
     return list(dict.fromkeys(name for word in text.split(",") for name in groups.get(word, [word])))
 

@@ -231,14 +231,14 @@ def sentence(group: Group, model: str) -> str:
         return f"`{model}`: {n} test condition{'s are' if n > 1 else ' is'} too few for a verdict. Against the best baseline: {'; '.join(first)}."
     for metric in metrics:
         verdicts = [v for b in group.baselines(metric) if (v := group.verdict(model, b, metric)) and v.word != FEW]
-        losing, tied, barred = (
+        losing, tied, list_barred_metrics = (
             [v.other for v in verdicts if v.word == word] for word in ("worse", "indistinguishable", "no claim")
         )
         if losing:
             said["worse"].append(f"{metric} (than {', '.join(losing)})")
         elif tied:
             said["tied"].append(f"{metric} ({', '.join(tied)})")
-        elif barred:
+        elif list_barred_metrics:
             said["no claim"].append(f"{metric} ({BARS[verdicts[0].bar]})")
         elif verdicts:
             said["better"].append(f"{difference_text(group, model, metric)}, {SCOPES[verdicts[0].scope]}")

@@ -13,7 +13,14 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
-from cycseq.benchmarking.work import Unit, predict_like, predictions, real_side, reference_of, true_responses
+from cycseq.benchmarking.work import (
+    Unit,
+    predict_conditions,
+    predict_like,
+    prepare_split,
+    reference_controls,
+    true_responses,
+)
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.io.files import write_text
 from cycseq.matrix.arrays import to_dense
@@ -69,7 +76,7 @@ class Situation:
             )
             for context in self.parts.test.contexts
         ]
-        return made[0] if len(made) == 1 else together(made)
+        return made[0] if len(made) == 1 else concatenate(made)
 
 
 def compute_variants(
@@ -90,7 +97,7 @@ def compute_variants(
         }
         if not todo:
             continue
-        real, parts = real_side(data, Unit(split, (), EvaluateSettings(metrics=metrics), None))
+        real, parts = prepare_split(data, Unit(split, (), EvaluateSettings(metrics=metrics), None))
         for name, path in todo.items():
             situation = Situation(parts, real, split, {"unseen": "common", **features}, case.seed)
             write_text(path, pd.concat(VARIANTS[name](situation)).to_csv(index=False))
@@ -125,7 +132,7 @@ def coverage_and_wrong_context(s: Situation) -> Iterator[pd.DataFrame]:
         other = model.predict(train.controls([wrong]), [Condition(wrong, condition.perturbation)], n_cells=200)
         delta = mean_of(other) - mean_of(train.controls([wrong]))
         made.append(shifted(train.controls([condition.context]), condition, delta))
-    yield s.scored(together(made), "ConditionKriging (wrong context)")
+    yield s.scored(concatenate(made), "ConditionKriging (wrong context)")
 
 
 def covered(s: Situation, model: ConditionKriging) -> pd.DataFrame:
@@ -134,8 +141,8 @@ def covered(s: Situation, model: ConditionKriging) -> pd.DataFrame:
     for context in s.parts.test.contexts:
         measured = s.parts.test.subset(c for c in s.split.test if c.context == context)
         controls = s.train.controls([context])
-        made = predictions(model, controls, measured, cells=None, seed=0)
-        real = join(measured, reference_of(s.parts, context))
+        made = predict_conditions(model, controls, measured, cells=None, seed=0)
+        real = join(measured, reference_controls(s.parts, context))
         of_strata, of_bins = certainty(made, real, truth=true_responses(measured))
         tables += [tidy_coverage(of_strata), tidy_reliability(of_bins)]
     return pd.concat(tables, ignore_index=True).assign(model="ConditionKriging", seed=s.seed, split=s.split.name)
@@ -155,7 +162,7 @@ def less_data(s: Situation) -> Iterator[pd.DataFrame]:
         controls = train.controls([condition.context])
         delta = own.moments.mean[place[condition]] - mean_of(controls)
         made.append(shifted(controls, condition, delta))
-    yield s.scored(together(made), "own cells as measured")
+    yield s.scored(concatenate(made), "own cells as measured")
 
 
 def ablated(label: str, change: Callable[[], Any], **settings: Any) -> Callable[[Situation], Iterator[pd.DataFrame]]:
@@ -215,7 +222,7 @@ def mean_of(data: PerturbationData) -> np.ndarray:
     return np.asarray(data.x.mean(axis=0, dtype=np.float64)).ravel()
 
 
-def together(made: list[PerturbationData]) -> PerturbationData:
+def concatenate(made: list[PerturbationData]) -> PerturbationData:
     return PerturbationData(adata=ad.concat([part.adata for part in made], merge="same"), scale=made[0].scale)
 
 

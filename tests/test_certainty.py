@@ -103,11 +103,11 @@ def test_the_page_has_coverage_of_every_context_the_curve_and_what_a_metric_tell
     result = open_benchmark(folder)
     page = write_report(folder, tmp_path / "page.html").read_text()
     (one,) = Certainty.of(result.coverage, result.reliability)
-    short = page[page.index("In short") : page.index("What was asked</h2>")]
+    short = page[page.index("In short") : page.index("Question</h2>")]
     leads = short.split('<p class="lead">')[1:]
     assert ("intervals of ConditionKriging" in leads[0]) == (not one.sound)  # first where they fall short
     assert "intervals of ConditionKriging" in short
-    sure = page[page.index("How sure it may be</h2>") :]
+    sure = page[page.index("Is the uncertainty calibrated?</h2>") :]
     assert 'aria-label="Reliability of ConditionKriging"' in sure
     for context in result.coverage["context"].unique():
         assert f'<th scope="row">{context}</th>' in sure
@@ -131,10 +131,10 @@ def test_conditions_that_are_predicted_with_other_numbers_of_cells_are_counted_t
     controls = parts.train.controls([context])
     model = build_model("ConditionKriging").fit(parts.train, parts.validation)
     test = parts.test.take(np.arange(parts.test.n_cells) >= 5)  # so that conditions differ in number of cells
-    real = join(test, work.reference_of(parts, context))
-    once = work.predictions(model, controls, test, cells=None, seed=0)
+    real = join(test, work.reference_controls(parts, context))
+    once = work.predict_conditions(model, controls, test, cells=None, seed=0)
     monkeypatch.setattr(work, "MAX_VALUES", 1)  # no room: as many cells of each condition as are real
-    several = work.predictions(model, controls, test, cells=None, seed=0)
+    several = work.predict_conditions(model, controls, test, cells=None, seed=0)
     assert len(once) < len(several)
     for one, other in zip(certainty(once, real), certainty(several, real), strict=True):
         pd.testing.assert_frame_equal(one, other)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cycseq.models.networks.training.memory import memory_kept
+from cycseq.models.networks.training.memory import keep_memory
 
 glibc = sys.platform == "linux" and hasattr(ctypes.CDLL(None), "mallopt")
 
@@ -29,7 +29,7 @@ def held() -> int:
 
 @pytest.mark.skipif(not glibc, reason="glibc's settings")
 def test_freed_memory_is_kept_while_training_and_given_back_afterwards():
-    with memory_kept():
+    with keep_memory():
         kept, most = pages_cleared(16), held()
     assert held() < most - 50_000  # pages of 4 KiB; 16 blocks are 65,536
     assert kept < pages_cleared(16) / 2
@@ -37,6 +37,6 @@ def test_freed_memory_is_kept_while_training_and_given_back_afterwards():
 
 @pytest.mark.skipif(not glibc, reason="glibc's settings")
 def test_single_blocks_are_no_slower_afterwards():
-    with memory_kept():
+    with keep_memory():
         pass
     assert pages_cleared(1) < 500  # three blocks of 4,096 pages each, which the system may clear several at a time

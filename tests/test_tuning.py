@@ -69,12 +69,12 @@ def test_inner_folds_are_of_the_same_kind_and_within_training(kind, data):
     allowed = set(data.adata.obs_names[np.concatenate([rows["train"], rows["validation"]])])
     for fold in inner_folds(data, outer, TuneSettings("Ridge")):
         assert fold.split.kind == kind
-        assert set(fold.known.adata.obs_names) == allowed
+        assert set(fold.data.adata.obs_names) == allowed
         assert set(fold.real.data.adata.obs_names) <= allowed
         if kind not in {"random-cells", "few-shot"}:  # which cut conditions
             assert not set(fold.conditions) & set(fold.split.train)
         if kind == "few-shot":
-            cells = fold.split.parts(fold.known).train
+            cells = fold.split.parts(fold.data).train
             assert set(cells.subset(fold.conditions).moments.n_cells) == {10}
 
 
@@ -118,7 +118,7 @@ def test_the_defaults_come_first_and_scores_are_those_of_a_fit_by_hand(data, spl
     found = tune(data, split, TuneSettings("Ridge", trials=1), tmp_path / "t")
     assert found.best == {name: build_model("Ridge").settings()[name] for name in SPACES["Ridge"]}
     fold = inner_folds(data, split, RIDGE)[0]
-    parts = fold.split.parts(fold.known)
+    parts = fold.split.parts(fold.data)
     model = build_model("Ridge").fit(parts.train, parts.validation)
     ratios = []
     for condition in fold.conditions:

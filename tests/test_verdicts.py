@@ -23,7 +23,7 @@ from cycseq.score.settings import EvaluateSettings
 from cycseq.score.summary import paired_differences, summarize_scores
 from cycseq.score.verdicts import NEGATIVE_CONTROLS, Judgement, Verdict, judge
 from cycseq.show.report.judged import Judged
-from cycseq.show.report.sentences import beside_baselines, clause, in_short
+from cycseq.show.report.sentences import clause, in_short, say_baselines
 from cycseq.show.report.table import headline
 
 MODELS = ("NoChange", "PerturbedMean", "Additive", "Ridge", "Kriging")
@@ -174,7 +174,7 @@ def test_a_baseline_that_is_the_negative_control_is_said_to_be_it():
     assert not [v for v in judgement.verdicts if v.model == "Additive" and v.word == "better"]
     said = in_short(headline(summary, judgement.controls), judgement, [])
     assert said == [
-        "Additive scores here exactly as PerturbedMean does, a negative control: nothing is claimed for what it adds.",
+        "Additive scores exactly as the negative control PerturbedMean here: nothing can be claimed for what it adds.",
         "Only negative controls were tested: nothing can be claimed of a model.",
     ]
 
@@ -197,7 +197,7 @@ def test_the_best_of_all_is_said_to_be_so_with_its_scope_alone():
     said = in_short(headline(summary, judgement.controls), judgement, [])
     assert said[0] == "Nothing can be claimed for Kriging, the best model by mean rank, beyond the negative controls."
     assert "nothing good can be claimed (predictions for the wrong perturbation score as well)" in said[1]
-    assert beside_baselines("Kriging", []) == ""
+    assert say_baselines("Kriging", []) == ""
 
 
 def screen(*, real: int, perturbations: int = 8, shuffle: bool = False, seed: int = 0) -> PerturbationData:

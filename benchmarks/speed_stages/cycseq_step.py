@@ -29,7 +29,7 @@ def stage(size: dict[str, int]) -> tuple[list[Row], dict[str, Any]]:
 def forms(genes: int, batch: int, perturbations: int, rounds: int) -> Callable[[], dict[str, Any]]:
     """What `stage` times."""
     from cycseq.models.networks.cycseq import CycSeq
-    from cycseq.models.networks.training.memory import memory_kept
+    from cycseq.models.networks.training.memory import keep_memory
     from speed_stages.child import turns
     from speed_stages.steps import PRECISIONS, made_up
 
@@ -41,7 +41,7 @@ def forms(genes: int, batch: int, perturbations: int, rounds: int) -> Callable[[
         return lambda: [step(i) for i in range(every)] and None
 
     def taken() -> dict[str, Any]:
-        with memory_kept():  # as training does, for both forms
+        with keep_memory():  # as training does, for both forms
             return turns({name: several(step) for name, step in work.items()}, rounds)
 
     return taken

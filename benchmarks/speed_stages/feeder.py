@@ -38,7 +38,7 @@ def forms(cells: int, genes: int, batch: int, rounds: int) -> Callable[[], dict[
     from anndata.experimental.pytorch import AnnLoader
 
     from cycseq.models.networks.batches import Feeder, Vocabulary, encode
-    from cycseq.models.networks.training.memory import memory_kept
+    from cycseq.models.networks.training.memory import keep_memory
     from speed_stages.child import turns
     from speed_stages.steps import made_up
 
@@ -91,7 +91,7 @@ def forms(cells: int, genes: int, batch: int, rounds: int) -> Callable[[], dict[
         return lambda: [None for _ in make()] and None
 
     def taken() -> dict[str, Any]:
-        with memory_kept():
+        with keep_memory():
             return turns({name: through(make) for name, make in loaders.items()}, rounds)
 
     return taken

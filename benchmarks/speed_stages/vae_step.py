@@ -52,7 +52,7 @@ def forms(
     cells: int, genes: int, batch: int, rounds: int, in_round: int, batches: list[int]
 ) -> Callable[[], dict[str, Any]]:
     """What `stage` times for one size of batch."""
-    from cycseq.models.networks.training.memory import memory_kept
+    from cycseq.models.networks.training.memory import keep_memory
     from speed_stages.child import turns
     from speed_stages.steps import PRECISIONS, made_up
 
@@ -67,7 +67,7 @@ def forms(
         return lambda: [step(i) for i in range(n)] and None
 
     def taken() -> dict[str, Any]:
-        with memory_kept():
+        with keep_memory():
             return turns({name: several(step) for name, step in work.items()}, rounds)
 
     return taken

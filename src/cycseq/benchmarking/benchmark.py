@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from cycseq.benchmarking.choices import BASELINES, chosen_models, chosen_splits, everything_asked
+from cycseq.benchmarking.choices import BASELINES, choose_models, choose_splits, describe_inputs
 from cycseq.benchmarking.engines import compute_units
 from cycseq.benchmarking.record import begin_record, write_tables
 from cycseq.benchmarking.result import Result, result_path
@@ -105,20 +105,20 @@ def benchmark(
         refuse_scaled(data)
     evaluation = evaluation or EvaluateSettings()
     chosen(evaluation.metrics)  # an unknown metric is refused before anything is written
-    splits = chosen_splits(data, settings, splitting)
-    models = chosen_models(settings, splits)
-    asked = everything_asked(data, settings, evaluation, models, splits)
+    splits = choose_splits(data, settings, splitting)
+    models = choose_models(settings, splits)
+    inputs = describe_inputs(data, settings, evaluation, models, splits)
     with lock_folder(out):
         clear(out / RESULTS)
-        _check_folder(out, asked, overwrite=overwrite)
-        record = begin_record(data, splits, asked, data_path=data_path, command=command) | {
+        _check_folder(out, inputs, overwrite=overwrite)
+        record = begin_record(data, splits, inputs, data_path=data_path, command=command) | {
             "splitting": json.loads(json.dumps(asdict(splitting or SplitSettings()), default=str)),
             "models": list(models),
             "baselines": [name for name in models if name in BASELINES],
         }
         write_text(out / RECORD, json.dumps(record, indent=1), overwrite=True)
 
-        units = [_unit(out / RESULTS, asked, settings, evaluation, split) for split in splits]
+        units = [_unit(out / RESULTS, inputs, settings, evaluation, split) for split in splits]
         results, failed = _complete(out / RESULTS, data, units, settings, record)
         reproducibilities = (
             pd.DataFrame(columns=list(REPRODUCIBILITY))
@@ -137,7 +137,7 @@ def _listed(name: str, value: Any) -> Any:
     return [value] if name in ("split", "models") and isinstance(value, str) else value
 
 
-def _check_folder(out: Path, asked: dict[str, Any], *, overwrite: bool) -> None:
+def _check_folder(out: Path, inputs: dict[str, Any], *, overwrite: bool) -> None:
     path = out / RECORD
     if not path.is_file():
         if out.exists() and not overwrite and (not out.is_dir() or any(out.iterdir())):
@@ -146,24 +146,24 @@ def _check_folder(out: Path, asked: dict[str, Any], *, overwrite: bool) -> None:
             )
             raise FileError(msg)
         return
-    different = changed_settings(path, asked)
-    if different and not overwrite:
+    changed = changed_settings(path, inputs)
+    if changed and not overwrite:
         msg = (
-            f"{out} holds a benchmark with other {', '.join(different)}: choose another --out, or use --overwrite true "
+            f"{out} holds a benchmark with other {', '.join(changed)}: choose another --out, or use --overwrite true "
             f"to replace it (results that still hold are kept)."
         )
         raise SettingsError(msg)
 
 
 def _unit(
-    folder: Path, asked: dict[str, Any], settings: BenchmarkSettings, evaluation: EvaluateSettings, split: Split
+    folder: Path, inputs: dict[str, Any], settings: BenchmarkSettings, evaluation: EvaluateSettings, split: Split
 ) -> Unit:
     """Every result of a split, its calibration first."""
-    common = {name: asked[name] for name in ("data", "cells", "evaluation", "cycseq")}
-    common["split_digest"] = asked["splits"][split.name]
+    common = {name: inputs[name] for name in ("data", "cells", "evaluation", "cycseq")}
+    common["split_digest"] = inputs["splits"][split.name]
     tasks = [Task(SPLIT_HALF, 0, result_path(folder, SPLIT_HALF, split.name, 0, common))]
-    for model in asked["models"]:
-        depends_on = {**common, "settings": asked["model_settings"].get(model, {})}
+    for model in inputs["models"]:
+        depends_on = {**common, "settings": inputs["model_settings"].get(model, {})}
         for seed in range(settings.seeds):
             path = result_path(folder, model, split.name, seed, depends_on)
             tasks.append(Task(model, seed, path, settings.model_settings.get(model, {})))

@@ -43,7 +43,7 @@ OF_DOSES = ("NearestDose", "DoseInterpolation")
 """Those that are another baseline where no dose or time is held out: the group leaves them out there."""
 
 
-def chosen_models(settings: BenchmarkSettings, splits: Sequence[Split] = ()) -> tuple[str, ...]:
+def choose_models(settings: BenchmarkSettings, splits: Sequence[Split] = ()) -> tuple[str, ...]:
     """The models by name, the negative controls first; groups hold those that say something of their own on these splits.
 
     Raises
@@ -68,7 +68,7 @@ def chosen_models(settings: BenchmarkSettings, splits: Sequence[Split] = ()) -> 
     return chosen
 
 
-def chosen_splits(data: Data, settings: BenchmarkSettings, splitting: SplitSettings | None) -> tuple[Split, ...]:
+def choose_splits(data: Data, settings: BenchmarkSettings, splitting: SplitSettings | None) -> tuple[Split, ...]:
     """The splits: made from the data where a kind is named, read where a file is.
 
     Raises
@@ -103,7 +103,7 @@ def chosen_splits(data: Data, settings: BenchmarkSettings, splitting: SplitSetti
     return tuple(splits)
 
 
-def everything_asked(
+def describe_inputs(
     data: Data,
     settings: BenchmarkSettings,
     evaluation: EvaluateSettings,

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from cycseq.benchmarking.on_cluster import on_cluster
+from cycseq.benchmarking.on_cluster import compute_on_cluster
 from cycseq.benchmarking.work import Failure, Unit, compute
 from cycseq.data.either import Data
 from cycseq.errors import CycseqError
@@ -43,22 +43,22 @@ def compute_units(data: Data, units: Sequence[Unit], jobs: int, scheduler: str |
     """
     with cluster(scheduler if units else None, jobs=jobs) as client:
         if client is not None:
-            shares = [share for unit in units for share in _shares(unit, len(unit.tasks))]
-            engine = on_cluster(data, shares, client)
+            shares = [share for unit in units for share in _share_out(unit, len(unit.tasks))]
+            engine = compute_on_cluster(data, shares, client)
         else:
-            shares = [share for unit in units for share in _shares(unit, -(-jobs // len(units)))]
+            shares = [share for unit in units for share in _share_out(unit, -(-jobs // len(units)))]
             several = min(jobs, len(shares)) > 1
-            engine = _in_processes(data, shares, jobs) if several else (compute(data, unit) for unit in shares)
+            engine = _compute_in_processes(data, shares, jobs) if several else (compute(data, unit) for unit in shares)
         return tuple(f for failures in track(engine, "Models on splits", len(shares)) for f in failures)
 
 
-def _shares(unit: Unit, wanted: int) -> list[Unit]:
+def _share_out(unit: Unit, wanted: int) -> list[Unit]:
     """The unit in so many parts, or in fewer where it has fewer tasks: no part is empty."""
     n_shares = min(wanted, len(unit.tasks))
     return [replace(unit, tasks=unit.tasks[i::n_shares]) for i in range(n_shares)]
 
 
-def _in_processes(data: Data, units: Sequence[Unit], jobs: int) -> Iterator[list[Failure]]:
+def _compute_in_processes(data: Data, units: Sequence[Unit], jobs: int) -> Iterator[list[Failure]]:
     """On processes that read one copy of the cells (joblib maps large arrays from a file)."""
     from joblib import Parallel, delayed  # type: ignore[import-untyped]
     from joblib.externals.loky.process_executor import (  # type: ignore[import-untyped]

@@ -16,7 +16,7 @@ from typing import Any
 from uuid import uuid4
 
 from cycseq.benchmarking.result import Result
-from cycseq.benchmarking.work import Failure, Unit, failure, outcomes, real_side, write_result
+from cycseq.benchmarking.work import Failure, Unit, compute_tasks, failure, prepare_split, write_result
 from cycseq.data.either import Data
 from cycseq.errors import CycseqError
 from cycseq.run.parts import Parts
@@ -33,13 +33,13 @@ SECONDS_TO_FETCH = 300
 KEPT = "Finished results are kept: run the same command again."
 
 
-def on_cluster(data: Data, units: Sequence[Unit], client: Any) -> Iterator[list[Failure]]:
+def compute_on_cluster(data: Data, units: Sequence[Unit], client: Any) -> Iterator[list[Failure]]:
     """Compute units of one task each, write what comes back, and yield what broke of each, as they end."""
     crew, waiting, deaths = _Crew(client, data), list(units), Counter[str]()
     try:
         while waiting or crew.running:
             crew.set_to_work(waiting)
-            for unit, outcome in crew.ended():
+            for unit, outcome in crew.collect():
                 (task,) = unit.tasks
                 if outcome is not None:
                     yield write_result(task, outcome)
@@ -48,8 +48,8 @@ def on_cluster(data: Data, units: Sequence[Unit], client: Any) -> Iterator[list[
                 if deaths[task.path.name] < MAX_DEATHS:
                     waiting.append(unit)
                     continue
-                said = f"{MAX_DEATHS} workers that computed it were ended, most often for want of memory"
-                yield [failure(unit, task, f"{said}: give them more, or choose fewer cells or genes")]
+                reason = f"{MAX_DEATHS} workers that computed it were ended, most often for want of memory"
+                yield [failure(unit, task, f"{reason}: give them more, or choose fewer cells or genes")]
     except OSError as err:
         if err.errno is not None:  # a file here, and not the cluster
             raise
@@ -71,18 +71,20 @@ class _Crew:
         """The data on each worker."""
         self.split_of: dict[str, str] = {}
         """The split whose real side each worker has at hand."""
-        self.met = dict.fromkeys(client.nthreads(), 0.0)
+        self.first_seen = dict.fromkeys(client.nthreads(), 0.0)
         """When each worker was seen first; those that were there from the start need no time to settle."""
-        self.seen = time.monotonic()
-        self.woken = threading.Event()
+        self.last_seen = time.monotonic()
+        self.wake = threading.Event()
 
     def set_to_work(self, waiting: list[Unit]) -> None:
         """Give every idle worker a unit, of the split that it has at hand where there is one."""
         now, workers = time.monotonic(), self._workers()
-        if now > self.seen + SECONDS_WITHOUT_WORKERS:
+        if now > self.last_seen + SECONDS_WITHOUT_WORKERS:
             msg = f"the Dask cluster has had no worker for {SECONDS_WITHOUT_WORKERS} s: start some. {KEPT}"
             raise CycseqError(msg)
-        idle = [a for a in sorted(workers) if a not in self.running and now >= self.met.setdefault(a, now) + SETTLING]
+        idle = [
+            a for a in sorted(workers) if a not in self.running and now >= self.first_seen.setdefault(a, now) + SETTLING
+        ]
         for address in idle[: len(waiting)]:
             if address not in self.cells_of:
                 with suppress(OSError, ValueError):  # it went away just now
@@ -92,28 +94,28 @@ class _Crew:
                 self.split_of[address] = unit.split.name
                 cells = self.cells_of[address]
                 future = self.client.submit(_on_worker, cells, unit, self.token, workers=[address], pure=False)
-                future.add_done_callback(lambda _: self.woken.set())
+                future.add_done_callback(lambda _: self.wake.set())
                 self.running[address] = future, unit
 
-    def ended(self) -> list[tuple[Unit, Result | Failure | None]]:
+    def collect(self) -> list[tuple[Unit, Result | Failure | None]]:
         """What has ended within a second: units with their outcome, or None where the worker was lost."""
-        self.woken.wait(timeout=1.0)
-        self.woken.clear()
-        workers, found = self._workers(), list[tuple[Unit, Result | Failure | None]]()
+        self.wake.wait(timeout=1.0)
+        self.wake.clear()
+        workers, outcomes = self._workers(), list[tuple[Unit, Result | Failure | None]]()
         for address, (future, unit) in list(self.running.items()):
             if address in workers and not future.done():
                 continue
             del self.running[address]
             outcome = None
             if address in workers and future.status == "error":
-                raise _in_words(future.exception())
+                raise _explain(future.exception())
             if address in workers:
                 with suppress(CancelledError, TimeoutError):
                     (outcome,) = future.result(timeout=SECONDS_TO_FETCH)
             if outcome is None:
                 self.cells_of.pop(address, None)
-            found.append((unit, outcome))
-        return found
+            outcomes.append((unit, outcome))
+        return outcomes
 
     def dismiss(self) -> None:
         """Let go of the data, and of what the workers have at hand."""
@@ -123,7 +125,7 @@ class _Crew:
     def _workers(self) -> set[str]:
         workers = set(self.client.nthreads())
         if workers:
-            self.seen = time.monotonic()
+            self.last_seen = time.monotonic()
         return workers
 
     def _next(self, waiting: Sequence[Unit], address: str) -> int:
@@ -135,15 +137,15 @@ class _Crew:
         return next((i for i, name in enumerate(names) if name not in others), 0)
 
 
-def _in_words(err: BaseException) -> BaseException:
+def _explain(err: BaseException) -> BaseException:
     """What kept a worker from even beginning with a split."""
     if not isinstance(err, OSError):
         return err
-    said = CycseqError(
+    error = CycseqError(
         f"a worker cannot read the data ({err}): they must lie under the same path there, or use no --memory. {KEPT}"
     )
-    said.__cause__ = err
-    return said
+    error.__cause__ = err
+    return error
 
 
 _AT_HAND: dict[str, tuple[Reference, Parts]] = {}
@@ -161,5 +163,5 @@ def _on_worker(data: Data, unit: Unit, token: str) -> list[Result | Failure]:
     with _TURN:
         if key not in _AT_HAND:
             _AT_HAND.clear()
-            _AT_HAND[key] = real_side(data, unit)
-        return list(outcomes(*_AT_HAND[key], unit))
+            _AT_HAND[key] = prepare_split(data, unit)
+        return list(compute_tasks(*_AT_HAND[key], unit))

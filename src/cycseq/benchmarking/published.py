@@ -77,9 +77,9 @@ def describe_form(settings: CompareSettings) -> list[str]:
     """How the form that is asked for differs from what was published; nothing where it is not asked for."""
     if not settings.published:
         return []
-    others = [name for name in settings.models if name not in PUBLISHED]
-    kept = [f"{', '.join(others)} has no published form and keeps its own settings"] if others else []
-    return [*NOT_RESTORED, *kept]
+    unpublished = [name for name in settings.models if name not in PUBLISHED]
+    exceptions = [f"{', '.join(unpublished)} has no published form and keeps its own settings"] if unpublished else []
+    return [*NOT_RESTORED, *exceptions]
 
 
 def build_models(settings: CompareSettings) -> dict[str, Model]:

@@ -23,12 +23,12 @@ from cycseq.split.leakage import warnings_of
 
 
 def begin_record(
-    data: Data, splits: Sequence[Split], asked: dict[str, Any], *, data_path: Path | None, command: str
+    data: Data, splits: Sequence[Split], inputs: dict[str, Any], *, data_path: Path | None, command: str
 ) -> dict[str, Any]:
     """What is known before anything is computed, in JSON's types."""
     path = text_of_path(data_path) if data_path else None
     record = {
-        "asked": asked,
+        "asked": inputs,
         "command": command,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "data": {"path": path, "hash": splits[0].data_hash, **describe_data(data)},

@@ -74,7 +74,7 @@ class Failure:
 
 def compute(data: Data, unit: Unit) -> list[Failure]:
     """Compute and write the unit's results one by one; failures are returned, and the others go on."""
-    tasks = zip(unit.tasks, outcomes(*real_side(data, unit), unit, in_pieces=True), strict=True)
+    tasks = zip(unit.tasks, compute_tasks(*prepare_split(data, unit), unit, in_pieces=True), strict=True)
     return [failure for task, outcome in tasks for failure in write_result(task, outcome)]
 
 
@@ -93,7 +93,7 @@ def pieces(task: Task) -> list[Path]:
     return [task.path.with_suffix(f".{repeat}{PIECE}") for repeat in range(REPEATS if task.model == SPLIT_HALF else 0)]
 
 
-def outcomes(real: Reference, parts: Parts, unit: Unit, *, in_pieces: bool = False) -> Iterator[Result | Failure]:
+def compute_tasks(real: Reference, parts: Parts, unit: Unit, *, in_pieces: bool = False) -> Iterator[Result | Failure]:
     """The result of each task of the unit, one by one, or how it broke.
 
     In pieces, every repeat of a calibration is written beside its result as it ends, and is not computed again.
@@ -114,8 +114,8 @@ def outcomes(real: Reference, parts: Parts, unit: Unit, *, in_pieces: bool = Fal
             result = _not_applicable(unit, task, str(err))
         except Exception as err:  # noqa: BLE001  (one broken result must not cost the others; it is reported by name)
             where = traceback.extract_tb(err.__traceback__)[-1]
-            said = f"{type(err).__name__}: {err} ({Path(where.filename).name}, line {where.lineno})"
-            yield failure(unit, task, said)
+            error = f"{type(err).__name__}: {err} ({Path(where.filename).name}, line {where.lineno})"
+            yield failure(unit, task, error)
             continue
         yield replace(result, seconds=time.perf_counter() - started)
 
@@ -135,7 +135,7 @@ def failure(unit: Unit, task: Task, error: str) -> Failure:
     return Failure(task.model, unit.split.name, task.seed, error)
 
 
-def real_side(data: Data, unit: Unit) -> tuple[Reference, Parts]:
+def prepare_split(data: Data, unit: Unit) -> tuple[Reference, Parts]:
     """The split's parts, and its test cells beside the other real perturbations of their contexts."""
     parts = parts_of(unit.split, data)
     if isinstance(parts, EffectParts):
@@ -154,27 +154,29 @@ def _model_result(real: Reference, parts: SplitParts, unit: Unit, task: Task) ->
     coverage: list[pd.DataFrame] = []
     reliability: list[pd.DataFrame] = []
     truth = true_responses(parts.test)
-    said: dict[str, Any] = {"model": task.model, "split": unit.split.name, "seed": task.seed}
+    labels: dict[str, Any] = {"model": task.model, "split": unit.split.name, "seed": task.seed}
     for context in parts.test.contexts:
         controls = parts.train.controls([context])
-        measured = _perturbed(parts.test, context)
-        made = predictions(model, controls, measured, cells=unit.cells, seed=task.seed)
-        predicted = together(made)
-        of_strata, of_bins = certainty(made, join(measured, reference_of(parts, context)), truth=truth)
+        real_cells = _perturbed(parts.test, context)
+        predicted_parts = predict_conditions(model, controls, real_cells, cells=unit.cells, seed=task.seed)
+        predicted = concatenate(predicted_parts)
+        of_strata, of_bins = certainty(
+            predicted_parts, join(real_cells, reference_controls(parts, context)), truth=truth
+        )
         coverage.append(of_strata)
         reliability.append(of_bins)
         match = match_conditions(predicted, real)
-        tables.append(evaluate(predicted, real, match=match, **said))
+        tables.append(evaluate(predicted, real, match=match, **labels))
         if len(predicted.perturbations) > 1:
-            tables.append(wrong_target(predicted, real, match=match, **said))
+            tables.append(wrong_target(predicted, real, match=match, **labels))
         members = members_wanted(unit.evaluation)
-        tables += scores_of_counts(real.contexts[context], parts, predicted, members, **said)
+        tables += scores_of_counts(real.contexts[context], parts, predicted, members, **labels)
         if task.seed == 0:
             for cells in (predicted, controls):
                 conditions += cells.conditions()
                 means.append(cells.moments.mean)
     return Result(
-        **said,
+        **labels,
         scores=pd.concat([table for table in tables if len(table)], ignore_index=True),
         seconds=0.0,
         conditions=tuple(conditions),
@@ -196,7 +198,7 @@ def true_responses(data: PerturbationData) -> dict[Condition, np.ndarray] | None
     return {condition: columns[str(condition)] for condition in tested}
 
 
-def reference_of(parts: SplitParts, context: str) -> PerturbationData:
+def reference_controls(parts: SplitParts, context: str) -> PerturbationData:
     """Control cells that real responses of a context are taken against: those held back, or all where none were."""
     held_back = parts.reference
     if held_back is not None and context in held_back.contexts:
@@ -210,9 +212,9 @@ def _calibration(real: Reference, parts: SplitParts, unit: Unit, task: Task, *, 
     for repeat, path in enumerate(pieces(task)):
         piece = Result.read(path) if in_pieces else None
         if piece is None:
-            begun, said = time.perf_counter(), unit.split.name
-            scores = split_half_once(real, repeat, split=said, conditions=unit.split.test)
-            piece = Result(SPLIT_HALF, said, repeat, scores, time.perf_counter() - begun)
+            started, split = time.perf_counter(), unit.split.name
+            scores = split_half_once(real, repeat, split=split, conditions=unit.split.test)
+            piece = Result(SPLIT_HALF, split, repeat, scores, time.perf_counter() - started)
             if in_pieces:
                 piece.write(path)
         tables.append(piece.scores)
@@ -235,10 +237,10 @@ def predict_like(
     model: Model, controls: PerturbationData, real: PerturbationData, *, cells: int | None, seed: int
 ) -> PerturbationData:
     """Predicted cells of every real condition of one context, together."""
-    return together(predictions(model, controls, real, cells=cells, seed=seed))
+    return concatenate(predict_conditions(model, controls, real, cells=cells, seed=seed))
 
 
-def predictions(
+def predict_conditions(
     model: Model, controls: PerturbationData, real: PerturbationData, *, cells: int | None, seed: int
 ) -> list[PerturbationData]:
     """Predicted cells of every real condition of one context: of as many control cells as there is room for, each once.
@@ -255,11 +257,11 @@ def predictions(
     return [model.predict(controls, conditions, n_cells=n, seed=seed) for n, conditions in wanted.items()]
 
 
-def together(made: Sequence[PerturbationData]) -> PerturbationData:
+def concatenate(predicted: Sequence[PerturbationData]) -> PerturbationData:
     """The cells of several predictions; without their posteriors, where they are more than one."""
-    if len(made) == 1:
-        return made[0]
-    return PerturbationData(adata=ad.concat([part.adata for part in made], merge="same"), scale=made[0].scale)
+    if len(predicted) == 1:
+        return predicted[0]
+    return PerturbationData(adata=ad.concat([part.adata for part in predicted], merge="same"), scale=predicted[0].scale)
 
 
 def _perturbed(data: PerturbationData, context: str | None = None) -> PerturbationData:

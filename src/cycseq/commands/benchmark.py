@@ -27,7 +27,7 @@ def configure(parser: Parser, _words: list[str]) -> None:
 
 
 def run(options: Namespace) -> None:
-    """Compute what is missing, print the headline, write the report."""
+    """Compute what is missing, print the main table, write the report."""
     from cycseq.benchmarking.benchmark import benchmark
     from cycseq.commands.cells import read_data
     from cycseq.commands.scores import headline, say_challenge, with_coverage
@@ -37,7 +37,7 @@ def run(options: Namespace) -> None:
     from cycseq.score.reproducibility import reproducible_rows
     from cycseq.show.report.judged import Judged
     from cycseq.show.report.page import write_benchmark
-    from cycseq.show.report.sentences import about, untelling
+    from cycseq.show.report.sentences import about, list_weak_metrics
     from cycseq.split.leakage import condense_warnings
 
     data = read_data(options.data, options)
@@ -56,7 +56,7 @@ def run(options: Namespace) -> None:
         title = f"{split}: means over test conditions (summary.csv has intervals, {about(judgement.table)})"
         rows_shown = with_coverage(rows[~rows["model"].str.endswith(WRONG_TARGET)])
         headline(rows_shown.rename(columns={"mean": "value"}), ["model"], title=title)
-        say([*judgement.in_short(), *untelling(judgement.table, of_effects=result.of_effects)])
+        say([*judgement.in_short(), *list_weak_metrics(judgement.table, of_effects=result.of_effects)])
     for split, of_split in result.metrics.groupby("split", sort=False):
         if MEAN_RESPONSE in set(of_split["model"]):
             is_model = ~of_split["model"].isin((MEAN_RESPONSE, SPLIT_HALF)) & ~of_split["model"].str.endswith(
@@ -79,7 +79,7 @@ def run(options: Namespace) -> None:
     if len(result.reproducibility):
         say(
             f"{len(reproducible_rows(tested, result.reproducibility))} of {len(tested)} tested conditions have a reproducible "
-            f"response (reproducibility.csv); theirs alone: summary_reproducible.csv, or cycseq report {options.out} --stratum "
+            f"response (reproducibility.csv); for these alone, see summary_reproducible.csv or cycseq report {options.out} --stratum "
             "reproducible"
         )
     page = write_benchmark(result)

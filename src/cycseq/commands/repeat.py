@@ -1,4 +1,4 @@
-"""`cycseq repeat RUN` (or a benchmark's folder): once more from what the folder says, and whether it came out the same."""
+"""`cycseq repeat RUN` (or a benchmark's folder): fit it again from what the folder says, and check that it reproduces."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ def configure(parser: Parser, _words: list[str]) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Repeat, compare, and say what differs; 1 if anything does."""
+    """Repeat, compare, and print what differs; 1 if anything does."""
     from cycseq.benchmarking.tables import RECORD
-    from cycseq.commands.repetition import repeated_benchmark, repeated_run
+    from cycseq.commands.repetition import make_benchmark_again, make_run_again
 
     folder: Path = options.folder
     source = folder if folder.name not in {"", ".."} else folder.resolve()
     out = options.out or source.with_name(f"{source.name}-again")
-    repeat = repeated_benchmark if (folder / RECORD).is_file() else repeated_run
+    repeat = make_benchmark_again if (folder / RECORD).is_file() else make_run_again
     repetition = repeat(folder, out, options)
     if repetition.differing:
         rows = [(name, *values) for name, values in repetition.differing.items()]
         table(["other than then", "then", "now"], rows)
     else:
         say("versions and machine: the same as then")
-    table(["made again", "the same", "found"], [(c.what, WORDS[c.same], c.found) for c in repetition.compared])
+    table(["made again", "the same", "result"], [(c.what, WORDS[c.same], c.result) for c in repetition.checks])
     say(f"wrote {repetition.folder}: {'the same as' if repetition.same else 'NOT the same as'} {folder}")
     return 0 if repetition.same else DIFFERENT

@@ -13,18 +13,18 @@ from cycseq.errors import FileError, SettingsError
 from cycseq.io.files import check_output
 from cycseq.io.untrusted import cycseq_command
 from cycseq.run.record import differing
-from cycseq.run.repeating import Compared, Repetition, repeat_run, table_compared
+from cycseq.run.repeating import Check, Repetition, compare_tables, repeat_run
 
 ALONE = ("--scheduler", "null")
 """On this machine: a folder of another's making names no machine to connect to, as clusters run code for each other."""
 
 
-def repeated_run(folder: Path, out: Path, options: Namespace) -> Repetition:
+def make_run_again(folder: Path, out: Path, options: Namespace) -> Repetition:
     """The run in another folder."""
     return repeat_run(folder, out, data_path=options.data and options.data.resolve(), overwrite=options.overwrite)
 
 
-def repeated_benchmark(folder: Path, out: Path, options: Namespace) -> Repetition:
+def make_benchmark_again(folder: Path, out: Path, options: Namespace) -> Repetition:
     """The recorded command with another `--out`; its tables beside the first ones."""
     before = open_benchmark(folder)
     words = shlex.split(cycseq_command(before.record["command"]))
@@ -40,8 +40,9 @@ def repeated_benchmark(folder: Path, out: Path, options: Namespace) -> Repetitio
     where = str(options.data or before.record["data"]["path"])
     run_command([*words[1:], "--data", where, "--out", str(out), "--overwrite", "false", *ALONE])
     again = open_benchmark(out)
-    others = [name for name, setting in before.record["asked"].items() if again.record["asked"].get(name) != setting]
-    setting = Compared("what was asked", same=not others, found=f"other {', '.join(others)}" if others else "same")
+    now = again.record["asked"]
+    changed = [name for name, value in before.record["asked"].items() if now.get(name) != value]
+    settings = Check("settings", same=not changed, result=f"other {', '.join(changed)}" if changed else "same")
     names = [name for name in TABLES if name not in LATER or (folder / f"{name}.csv").is_file()]
-    tables = [table_compared(f"{name}.csv", getattr(before, name), getattr(again, name)) for name in names]
-    return Repetition(out, differing(before.record, again.record), (setting, *tables))
+    tables = [compare_tables(f"{name}.csv", getattr(before, name), getattr(again, name)) for name in names]
+    return Repetition(out, differing(before.record, again.record), (settings, *tables))

@@ -49,8 +49,8 @@ def run(options: Namespace) -> None:
     was = "" if result.default_value is None else f" (defaults: {result.default_value:.3f})"
     say(
         [
-            f"best: trial {result.best_trial}, {settings.objective} {result.best_value:.3f} over inner folds{was}. Being "
-            "the best of many it flatters: the test part, which was not looked at, says what it is worth.",
+            f"best: trial {result.best_trial}, {settings.objective} {result.best_value:.3f} over inner folds{was}. The "
+            "best of many trials looks better than it is: evaluate it on the test part, which is still unseen.",
             f"wrote {options.out}: trials.csv, folds.csv, {BEST}, {FIGURE}",
             f"next: {shlex.join(['cycseq', 'fit', '--config', str(options.out / BEST), '--run', str(options.out / 'run')])}",
         ]

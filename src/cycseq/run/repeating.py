@@ -1,4 +1,4 @@
-"""`repeat_run`: the same fit once more in another folder, and whether everything of it came out the same."""
+"""`repeat_run`: fit a run again in another folder, and check that everything reproduces."""
 
 from __future__ import annotations
 
@@ -37,31 +37,31 @@ NOT_COMPARABLE = "not comparable: other conditions, cells or columns"
 
 
 @dataclass(frozen=True)
-class Compared:
+class Check:
     """One thing that was made twice."""
 
     what: str
     """Its name in the folder."""
     same: bool | None
     """None where it could not be made again."""
-    found: str
-    """In words: how much it differs, or why it could not be made again."""
+    result: str
+    """How much it differs, or why it could not be made again."""
 
 
 @dataclass(frozen=True)
 class Repetition:
-    """What was made again, and what came of it."""
+    """What was made again, and whether it is the same."""
 
     folder: Path
     """Where it was made again."""
     differing: dict[str, tuple[str, str]]
-    """Versions and facts of the machine that are others, by name: as they were, and as they are."""
-    compared: tuple[Compared, ...]
+    """Versions and facts of the machine that differ, by name: then and now."""
+    checks: tuple[Check, ...]
 
     @property
     def same(self) -> bool:
         """Whether nothing differs."""
-        return all(one.same is not False for one in self.compared)
+        return all(one.same is not False for one in self.checks)
 
 
 def repeat_run(folder: Path, out: Path, *, data_path: Path | None = None, overwrite: bool = False) -> Repetition:
@@ -90,16 +90,16 @@ def repeat_run(folder: Path, out: Path, *, data_path: Path | None = None, overwr
         msg = f"{out} is the run that is to be repeated: name another folder with --out."
         raise FileError(msg)
     data = run.as_written(data_path, "say with --data FILE where the same data lie")
-    asked = run.facts
-    model = build_model(asked["model"], asked["settings"])
+    facts = run.facts
+    model = build_model(facts["model"], facts["settings"])
     try:
         again = fit_run(
             data,
             run.split,
             model,
             out,
-            asked["seed"],
-            data_path=data_path or Path(asked["data"]["path"]),
+            facts["seed"],
+            data_path=data_path or Path(facts["data"]["path"]),
             command=run.repeat_command(out),
             overwrite=overwrite,
         )
@@ -107,81 +107,83 @@ def repeat_run(folder: Path, out: Path, *, data_path: Path | None = None, overwr
         if not run.broken:
             raise
         again = Run.open(out)  # it broke as it did then
-    compared = (*_models(run, again, data), *_histories(run, again), *_predictions(run, again, data))
-    return Repetition(out, differing(run.environment, again.environment), compared)
+    checks = (*_models(run, again, data), *_histories(run, again), *_predictions(run, again, data))
+    return Repetition(out, differing(run.environment, again.environment), checks)
 
 
-def table_compared(name: str, before: pd.DataFrame, again: pd.DataFrame) -> Compared:
+def compare_tables(name: str, before: pd.DataFrame, again: pd.DataFrame) -> Check:
     """Two tables of the same rows in the same order: texts equal, numbers equal or how far apart."""
     if list(before.columns) != list(again.columns) or len(before) != len(again):
-        return Compared(name, same=False, found=NOT_COMPARABLE)
+        return Check(name, same=False, result=NOT_COMPARABLE)
     numbers = [column for column in before.columns if pd.api.types.is_numeric_dtype(before[column])]
     texts = [column for column in before.columns if column not in numbers]
     if not before[texts].astype(str).equals(again[texts].astype(str)):
-        return Compared(name, same=False, found="other words")
+        return Check(name, same=False, result="other text")
     return _spread(name, before[numbers].to_numpy(dtype=float), again[numbers].to_numpy(dtype=float))
 
 
-def _models(run: Run, again: Run, data: PerturbationData) -> Iterator[Compared]:
+def _models(run: Run, again: Run, data: PerturbationData) -> Iterator[Check]:
     before, now = (one.folder / MODEL for one in (run, again))
     name = f"{MODEL}/{TENSORS}"
     if (before / TENSORS).read_bytes() == (now / TENSORS).read_bytes():
-        yield Compared(name, same=True, found="same bytes")
+        yield Check(name, same=True, result="same bytes")
     else:
         old, new = load_file(before / TENSORS), load_file(now / TENSORS)
         shapes = [{k: v.shape for k, v in arrays.items()} for arrays in (old, new)]
-        found = NOT_COMPARABLE
+        difference = NOT_COMPARABLE
         if shapes[0] == shapes[1]:
             numbers = [np.concatenate([arrays[k].ravel() for k in sorted(old)]) for arrays in (old, new)]
-            found = f"{_spread(name, *numbers).found} in its numbers"
+            difference = f"{_spread(name, *numbers).result} in its numbers"
         with suppress(ModelError):  # it may refuse its own test conditions
             cells = [one.predict(controls=data, n_cells=COMPARED_CELLS) for one in (run, again)]
-            found += f", {_spread(name, to_dense(cells[0].x), to_dense(cells[1].x)).found} in predicted test cells"
-        yield Compared(name, same=False, found=found)
+            difference += (
+                f", {_spread(name, to_dense(cells[0].x), to_dense(cells[1].x)).result} in predicted test cells"
+            )
+        yield Check(name, same=False, result=difference)
     old, new = read_description(before), read_description(now)
-    others = [key for key in old if key != "versions" and old[key] != new[key]]
-    yield Compared(f"{MODEL}/{DESCRIPTION}", same=not others, found=f"other {', '.join(others)}" if others else "same")
+    changed = [key for key in old if key != "versions" and old[key] != new[key]]
+    yield Check(f"{MODEL}/{DESCRIPTION}", same=not changed, result=f"other {', '.join(changed)}" if changed else "same")
 
 
-def _histories(run: Run, again: Run) -> Iterator[Compared]:
+def _histories(run: Run, again: Run) -> Iterator[Check]:
     before, now = run.history(), again.history()
     if before is not None:
-        yield table_compared(HISTORY, before, pd.DataFrame() if now is None else now)
+        yield compare_tables(HISTORY, before, pd.DataFrame() if now is None else now)
 
 
-def _predictions(run: Run, again: Run, data: PerturbationData) -> Iterator[Compared]:
+def _predictions(run: Run, again: Run, data: PerturbationData) -> Iterator[Check]:
     """Predictions of the run that this run's own cells were enough for, and the scores of one of them."""
     scored = run.metrics()
-    found: Compared | None = None
+    scores: Check | None = None
     for path in sorted((run.folder / PREDICTIONS).glob("*")):
         if path.suffix not in DATA_ENDINGS:
             continue
         name = f"{PREDICTIONS}/{path.name}"
-        kept = read(path)
-        if kept.provenance().get("controls") == GIVEN:
-            yield Compared(
-                name, same=None, found="it was made from cells that the run does not know: --controls, --perturbed"
+        before = read(path)
+        if before.provenance().get("controls") == GIVEN:
+            yield Check(
+                name, same=None, result="it was made from cells that the run does not know: --controls, --perturbed"
             )
             continue
-        made = _made_again(again, kept)
-        same = _cells_compared(name, kept, made)
-        yield same
-        if scored is not None and (found is None or not found.same):
-            found = _scores_compared(run, scored, made, data)
-            if not found.same and same.same:  # the same cells have the same scores: they were asked for otherwise
-                found = None
+        now = _predict_again(again, before)
+        check = _compare_cells(name, before, now)
+        yield check
+        if scored is not None and (scores is None or not scores.same):
+            scores = _compare_scores(run, scored, now, data)
+            if not scores.same and check.same:  # the same cells have the same scores: they were asked for otherwise
+                scores = None
     if scored is not None:
         why = "none of the predictions kept in the run has these scores with the usual settings"
-        yield found or Compared(SCORES, same=None, found=why)
+        yield scores or Check(SCORES, same=None, result=why)
 
 
-def _made_again(again: Run, kept: PerturbationData) -> PerturbationData:
+def _predict_again(again: Run, before: PerturbationData) -> PerturbationData:
     """The same cells predicted anew, from the run's own data: its split says which control cells its model is given."""
-    obs = kept.adata.obs
+    obs = before.adata.obs
     reverse = SOURCE_PERTURBATION in obs
-    done = obs[SOURCE_PERTURBATION if reverse else "perturbation"].astype(str)
-    conditions = Counter(map(Condition, obs["context"].astype(str), done))  # in the order of the cells
-    seed = int(kept.provenance()["seed"])
+    perturbations = obs[SOURCE_PERTURBATION if reverse else "perturbation"].astype(str)
+    conditions = Counter(map(Condition, obs["context"].astype(str), perturbations))  # in the order of the cells
+    seed = int(before.provenance()["seed"])
     if reverse:
         return again.restore(list(conditions), n_cells=max(conditions.values()), seed=seed)
     parts = [
@@ -191,35 +193,35 @@ def _made_again(again: Run, kept: PerturbationData) -> PerturbationData:
     return reduce(join, parts)
 
 
-def _cells_compared(name: str, kept: PerturbationData, made: PerturbationData) -> Compared:
-    if kept.conditions() != made.conditions() or kept.genes != made.genes or kept.n_cells != made.n_cells:
-        return Compared(name, same=False, found=NOT_COMPARABLE)
-    pairs = [(kept.cells(c), made.cells(c)) for c in kept.conditions()]
+def _compare_cells(name: str, before: PerturbationData, now: PerturbationData) -> Check:
+    if before.conditions() != now.conditions() or before.genes != now.genes or before.n_cells != now.n_cells:
+        return Check(name, same=False, result=NOT_COMPARABLE)
+    pairs = [(before.cells(c), now.cells(c)) for c in before.conditions()]
     return _spread(name, *(np.concatenate(cells) for cells in zip(*pairs, strict=True)))
 
 
-def _scores_compared(run: Run, scored: pd.DataFrame, made: PerturbationData, data: PerturbationData) -> Compared:
+def _compare_scores(run: Run, scored: pd.DataFrame, predicted: PerturbationData, data: PerturbationData) -> Check:
     """The table, and what `cycseq evaluate` says of the repeated cells, with --split or without."""
     keys = ["context", "perturbation", "metric"]
     before = scored[scored["metric"].isin(METRICS)]
     settings = EvaluateSettings(metrics=",".join(before["metric"].unique()))
-    found = Compared(SCORES, same=False, found=NOT_COMPARABLE)
+    check = Check(SCORES, same=False, result=NOT_COMPARABLE)
     for split in (None, run.split):
         with suppress(DataError):  # where the prediction alone does not say what it was trained on
-            now = evaluate_prediction(made, data, split=split, settings=settings)
+            now = evaluate_prediction(predicted, data, split=split, settings=settings)
             both = before.merge(now, on=keys, suffixes=("", "_now"), how="left")
             if len(both) == len(before):
-                found = _spread(SCORES, *(both[name].to_numpy(dtype=float) for name in ("value", "value_now")))
-            if found.same:
+                check = _spread(SCORES, *(both[name].to_numpy(dtype=float) for name in ("value", "value_now")))
+            if check.same:
                 break
-    return found
+    return check
 
 
-def _spread(name: str, before: np.ndarray, now: np.ndarray) -> Compared:
+def _spread(name: str, before: np.ndarray, now: np.ndarray) -> Check:
     """Numbers that are to be equal, NaN where NaN was."""
     if before.shape != now.shape or (np.isnan(before) != np.isnan(now)).any():
-        return Compared(name, same=False, found=NOT_COMPARABLE)
+        return Check(name, same=False, result=NOT_COMPARABLE)
     if not before.size:
-        return Compared(name, same=True, found="same")
+        return Check(name, same=True, result="same")
     apart = float(np.nanmax(np.abs(before.astype(np.float64) - now), initial=0.0))
-    return Compared(name, same=apart == 0.0, found="same" if apart == 0.0 else f"largest difference {apart:.3g}")
+    return Check(name, same=apart == 0.0, result="same" if apart == 0.0 else f"largest difference {apart:.3g}")

@@ -29,6 +29,9 @@ BUILDERS: dict[str, Callable[[Data, SplitSettings], tuple[Plan, ...]]] = {
 }
 OF_A_CONTEXT = ("unseen-context", "unseen-pair", "few-shot")
 BELONGS_TO = {
+    "context": OF_A_CONTEXT,
+    "k": ("few-shot",),
+    "n_cells": ("few-shot",),
     "test_conditions": ("unseen-pair",),
     "test_perturbations": ("unseen-perturbation", "unseen-dose", "unseen-time"),
     "dose": ("unseen-dose",),
@@ -77,20 +80,10 @@ def make_splits(data: Data, settings: SplitSettings | None = None) -> tuple[Spli
 def _check(settings: SplitSettings) -> None:
     if settings.kind not in KINDS:
         raise unknown_name(settings.kind, "kind of split", KINDS)
-    if settings.context is not None and settings.kind not in OF_A_CONTEXT:
-        msg = (
-            f"--context {settings.context} has no meaning for {settings.kind}, which is the same in every context: "
-            f"leave it out, or choose --kind {', '.join(OF_A_CONTEXT)}."
-        )
-        raise SettingsError(msg)
     for setting, kinds in BELONGS_TO.items():
         if getattr(settings, setting) is not None and settings.kind not in kinds:
             option = f"--{setting.replace('_', '-')}"
             msg = f"{option} {getattr(settings, setting)} belongs to {', '.join(kinds)}, but the kind is {settings.kind}: leave it out, or use --kind {kinds[0]}."
-            raise SettingsError(msg)
-    for name, value in (("--k", settings.k), ("--n-cells", settings.n_cells)):
-        if value is not None and settings.kind != "few-shot":
-            msg = f"{name} {value} belongs to few-shot, but the kind is {settings.kind}: use --kind few-shot."
             raise SettingsError(msg)
     if settings.k is not None and settings.n_cells is not None:
         msg = (
@@ -100,6 +93,11 @@ def _check(settings: SplitSettings) -> None:
     check_at_least(1, k=settings.k, n_cells=settings.n_cells)
     check_at_least(0, most=2, seen_parts=settings.seen_parts)
     check_at_least(0, seed=settings.seed)
+    _check_shares(settings)
+
+
+def _check_shares(settings: SplitSettings) -> None:
+    """Raise `SettingsError` if the shares to test and to validate on leave nothing to train on."""
     tested, validated = settings.fraction, settings.validation
     if (tested is not None and not 0 < tested < 1) or (validated is not None and not 0 <= validated < 1):
         msg = (

@@ -33,7 +33,7 @@ class Fold:
     """One inner split with its real side, ready to score any settings."""
 
     split: Split
-    known: PerturbationData
+    data: PerturbationData
     """All that the outer split lets a model learn from."""
     real: Reference
     conditions: tuple[Condition, ...]
@@ -41,7 +41,7 @@ class Fold:
 
     def scores(self, model: Model, seed: int) -> dict[str, float]:
         """Fit the model on the fold's training part, predict its test part; each metric's mean over conditions."""
-        parts = self.split.parts(self.known)
+        parts = self.split.parts(self.data)
         fitted = fit_parts(model, parts, self.split, seed=seed)
         controls = parts.train.controls({c.context for c in self.conditions})
         predicted = fitted.predict(controls, self.conditions, n_cells=MOST_CELLS, seed=seed)
@@ -63,16 +63,16 @@ def inner_folds(data: PerturbationData, split: Split, settings: TuneSettings) ->
         If the split was made from other data, or its training part cannot be split again.
     """
     rows = split.rows(data)
-    known = as_log1p(data.take(np.sort(np.concatenate([rows["train"], rows["validation"]]))))
+    learning = as_log1p(data.take(np.sort(np.concatenate([rows["train"], rows["validation"]]))))
     try:
-        inner = _splits(known, split, settings)
+        splits = _make_splits(learning, split, settings)
     except SplitError as err:
         msg = f"the training part of {split.name} cannot be split again for nested validation: {err}"
         raise SplitError(msg) from err
-    if settings.folds is not None and len(inner) > settings.folds:
-        drawn = np.random.default_rng([settings.seed, 5]).permutation(len(inner))[: settings.folds]
-        inner = [inner[i] for i in np.sort(drawn)]
-    folds = [fold for one in inner if (fold := _fold(one, known)) is not None]
+    if settings.folds is not None and len(splits) > settings.folds:
+        drawn = np.random.default_rng([settings.seed, 5]).permutation(len(splits))[: settings.folds]
+        splits = [splits[i] for i in np.sort(drawn)]
+    folds = [fold for one in splits if (fold := _make_fold(one, learning)) is not None]
     if not folds:
         msg = (
             f"no inner fold of {split.name} tests a perturbation that its own training part knows, so settings cannot "
@@ -82,7 +82,7 @@ def inner_folds(data: PerturbationData, split: Split, settings: TuneSettings) ->
     return tuple(folds)
 
 
-def _splits(known: PerturbationData, split: Split, settings: TuneSettings) -> list[Split]:
+def _make_splits(learning: PerturbationData, split: Split, settings: TuneSettings) -> list[Split]:
     base = SplitSettings(
         kind=_task(split),
         validation=None if split.validation else 0.0,
@@ -90,17 +90,17 @@ def _splits(known: PerturbationData, split: Split, settings: TuneSettings) -> li
         shared_controls=REFERENCE not in split.cells,
     )
     if split.kind == "few-shot":
-        base = _keeping(base, split)
+        base = _keep_as_many(base, split)
     if split.seen_parts in (0, 1, 2):
         base = replace(base, seen_parts=split.seen_parts)  # type: ignore[arg-type]
     if split.kind in OF_A_CONTEXT:
-        return list(make_splits(known, base))
+        return list(make_splits(learning, base))
     draws = DRAWS if settings.folds is None else settings.folds
-    made = [make_splits(known, replace(base, seed=settings.seed + i))[0] for i in range(draws)]
-    return [replace(one, name=f"{one.name}:draw{i + 1}") for i, one in enumerate(made)]
+    splits = [make_splits(learning, replace(base, seed=settings.seed + i))[0] for i in range(draws)]
+    return [replace(inner, name=f"{inner.name}:draw{i + 1}") for i, inner in enumerate(splits)]
 
 
-def _keeping(base: SplitSettings, split: Split) -> SplitSettings:
+def _keep_as_many(base: SplitSettings, split: Split) -> SplitSettings:
     """As many cells of each condition, or conditions, of a long-tail context stay as in the split."""
     if split.cuts_conditions:
         return replace(base, n_cells=len(split.cells["train"]) // len({*split.test, *split.validation}))
@@ -108,10 +108,10 @@ def _keeping(base: SplitSettings, split: Split) -> SplitSettings:
     return replace(base, k=sum(c.context in tested for c in (*split.train, *split.left_out)))
 
 
-def _fold(inner: Split, known: PerturbationData) -> Fold | None:
-    parts = inner.parts(known)
-    learnt = [*parts.train.conditions(), *(parts.validation.conditions() if parts.validation else ())]
-    seen = {part for c in learnt for part in c.parts}
+def _make_fold(inner: Split, learning: PerturbationData) -> Fold | None:
+    parts = inner.parts(learning)
+    conditions_ = [*parts.train.conditions(), *(parts.validation.conditions() if parts.validation else ())]
+    seen = {part for c in conditions_ for part in c.parts}
     unseen_kind = inner.kind in {"unseen-perturbation", "unseen-combination"}
     tested = [c for c in parts.test.conditions() if not c.is_control]
     conditions = tuple(c for c in tested if unseen_kind or set(c.parts) <= seen)
@@ -121,7 +121,7 @@ def _fold(inner: Split, known: PerturbationData) -> Fold | None:
     real = Reference.of(
         parts.test.subset(conditions), controls, reference=parts.reference, settings=EvaluateSettings(metrics=METRICS)
     )
-    return Fold(inner, known, real, conditions)
+    return Fold(inner, learning, real, conditions)
 
 
 def _task(split: Split) -> Kind:

@@ -44,9 +44,9 @@ class TuneResult:
         import yaml  # type: ignore[import-untyped]
 
         settings = {name: list(value) if isinstance(value, tuple) else value for name, value in self.best.items()}
-        chosen = {"class_path": f"{MODELS[self.settings.model]}.{self.settings.model}", "init_args": settings}
-        said = {"data": str(data), "split": str(split), "seed": self.settings.seed, "model": chosen}
-        write_text(path, yaml.safe_dump(said, sort_keys=False), overwrite=True)
+        model = {"class_path": f"{MODELS[self.settings.model]}.{self.settings.model}", "init_args": settings}
+        config = {"data": str(data), "split": str(split), "seed": self.settings.seed, "model": model}
+        write_text(path, yaml.safe_dump(config, sort_keys=False), overwrite=True)
 
     def draw(self, path: Path) -> None:
         """Write a figure of the objective by trial, with the best so far."""

@@ -17,7 +17,7 @@ import numpy as np
 from cycseq.benchmarking.tuning.folds import Fold, inner_folds
 from cycseq.benchmarking.tuning.result import TuneResult, result_of
 from cycseq.benchmarking.tuning.settings import TuneSettings
-from cycseq.benchmarking.tuning.spaces import Range, Space, defaults_in, described, space_of
+from cycseq.benchmarking.tuning.spaces import Range, Space, defaults_in, describe_space, space_of
 from cycseq.benchmarking.tuning.trials import State, Trial, propose, running_means
 from cycseq.data.dataset import PerturbationData
 from cycseq.errors import CycseqError, FileError, ModelError, SettingsError
@@ -70,11 +70,11 @@ def tune(
     """
     space = space_of(settings.model, settings.space)
     folds = inner_folds(data, split, settings)
-    asked = _asked(split, settings, space, folds)
+    inputs = _describe_inputs(split, settings, space, folds)
     with lock_folder(out):
-        _check_folder(out, asked, overwrite=overwrite)
+        _check_folder(out, inputs, overwrite=overwrite)
         trials = _read_trials(out / RECORD)
-        record = {"asked": asked, **environment()}
+        record = {"asked": inputs, **environment()}
         for number in track(range(len(trials), settings.trials), "Trials"):
             trials.append(_try(trials, settings, space, folds))
             kept = {**record, "trials": [asdict(trial) for trial in trials]}
@@ -90,35 +90,35 @@ def tune(
     return result
 
 
-def _asked(split: Split, settings: TuneSettings, space: Space, folds: Sequence[Fold]) -> dict[str, Any]:
+def _describe_inputs(split: Split, settings: TuneSettings, space: Space, folds: Sequence[Fold]) -> dict[str, Any]:
     """All that the trials depend on; how many there are to be is not a part of it."""
-    said = json.dumps([split.name, split.data_hash, split.train, split.validation, split.cells])
+    text = json.dumps([split.name, split.data_hash, split.train, split.validation, split.cells])
     return {
         "data": split.data_hash,
-        "split": [split.name, blake2b(said.encode(), digest_size=8).hexdigest()],
+        "split": [split.name, blake2b(text.encode(), digest_size=8).hexdigest()],
         "model": settings.model,
         "objective": settings.objective,
         "seed": settings.seed,
         "folds": [fold.split.name for fold in folds],
-        "space": described(space),
+        "space": describe_space(space),
     }
 
 
-def _check_folder(out: Path, asked: dict[str, Any], *, overwrite: bool) -> None:
+def _check_folder(out: Path, inputs: dict[str, Any], *, overwrite: bool) -> None:
     path = out / RECORD
     if not path.is_file():
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             msg = f"{out} exists and holds no search of cycseq tune: choose another --out."
             raise FileError(msg)
         return
-    different = changed_settings(path, asked)
-    if different and not overwrite:
+    changed = changed_settings(path, inputs)
+    if changed and not overwrite:
         msg = (
-            f"{out} holds a search with other {', '.join(different)}: choose another --out, or use --overwrite true to "
+            f"{out} holds a search with other {', '.join(changed)}: choose another --out, or use --overwrite true to "
             "begin anew."
         )
         raise SettingsError(msg)
-    if different:
+    if changed:
         shutil.rmtree(out)
 
 
@@ -136,13 +136,13 @@ def _try(trials: Sequence[Trial], settings: TuneSettings, space: Space, folds: S
     proposal = propose(trials, settings, space, defaults_in(settings.model, space))
     values = {n: v if isinstance(space[n], Range) else json.loads(v) for n, v in proposal.params.items()}
     same = [trial.scores for trial in trials if trial.params == proposal.params and not trial.reason]
-    known: list[dict[str, float]] = max(same, key=len, default=[])
+    scored_before: list[dict[str, float]] = max(same, key=len, default=[])
     started, pruned, reason = time.perf_counter(), False, ""
     scores: list[dict[str, float]] = []
     try:
         for step, fold in enumerate(folds):
             model = build_model(settings.model, values)
-            scores.append(known[step] if step < len(known) else fold.scores(model, settings.seed))
+            scores.append(scored_before[step] if step < len(scored_before) else fold.scores(model, settings.seed))
             proposal.report(running_means(scores, settings)[-1], step)
             pruned = step + 1 < len(folds) and proposal.should_prune()
             if pruned:

@@ -115,8 +115,8 @@ def space_of(model: str, path: Path | None = None) -> Space:
     build_model(model)
     space = dict(SPACES.get(model, {}))
     if path is not None:
-        for setting, said in _read(path).items():
-            space[setting] = _range(said, setting, path)
+        for setting, entry in _read(path).items():
+            space[setting] = _range(entry, setting, path)
     for setting, range_ in space.items():
         for value in range_.examples:
             try:
@@ -126,8 +126,8 @@ def space_of(model: str, path: Path | None = None) -> Space:
                     raise
                 raise SettingsError(f"{path}: {err}") from err  # noqa: EM102  (the message is the model's own)
     if all(len(set(map(as_text, range_.examples))) < 2 for range_ in space.values()):
-        able = ", ".join(SPACES)
-        msg = f"{model} has no settings to tune: give ranges with --space FILE, or name another --model ({able})."
+        tunable = ", ".join(SPACES)
+        msg = f"{model} has no settings to tune: give ranges with --space FILE, or name another --model ({tunable})."
         raise SettingsError(msg)
     return space
 
@@ -137,7 +137,7 @@ def as_text(value: Any) -> str:
     return json.dumps(value)
 
 
-def described(space: Space) -> dict[str, Any]:
+def describe_space(space: Space) -> dict[str, Any]:
     """The ranges in JSON's types, for the record."""
     said: dict[str, Any] = json.loads(json.dumps({name: asdict(range_) for name, range_ in space.items()}))
     return said
@@ -145,35 +145,35 @@ def described(space: Space) -> dict[str, Any]:
 
 def defaults_in(model: str, space: Space) -> dict[str, Any]:
     """The model's own values of the settings that are searched, where they lie inside the ranges."""
-    own = build_model(model).settings()
-    return {name: own[name] for name, range_ in space.items() if range_.holds(own[name])}
+    defaults = build_model(model).settings()
+    return {name: defaults[name] for name, range_ in space.items() if range_.holds(defaults[name])}
 
 
 def _read(path: Path) -> Mapping[str, Any]:
     try:
-        said = parse_yaml(require_file(path).read_text(encoding="utf-8"))
+        content = parse_yaml(require_file(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as err:
         where = " ".join(str(err).split())
         msg = f"{path} is not YAML or JSON ({where}): write SETTING: [VALUE, VALUE] or SETTING: {{low: 1, high: 9}}."
         raise FileError(msg) from err
-    if not isinstance(said, dict) or not said:
+    if not isinstance(content, dict) or not content:
         msg = (
             f"{path} names no settings: write one per line, as SETTING: [VALUE, VALUE] or SETTING: {{low: 1, high: 9}}."
         )
         raise SettingsError(msg)
-    return {str(name): value for name, value in said.items()}
+    return {str(name): value for name, value in content.items()}
 
 
-def _range(said: Any, setting: str, path: Path) -> Range | Choice:
-    if isinstance(said, list) and said:
-        return Choice(tuple(tuple(value) if isinstance(value, list) else value for value in said))
-    if isinstance(said, dict) and {"low", "high"} <= set(said) <= {"low", "high", "log"}:
-        low, high, log = (said.get(name, False) for name in ("low", "high", "log"))
+def _range(entry: Any, setting: str, path: Path) -> Range | Choice:
+    if isinstance(entry, list) and entry:
+        return Choice(tuple(tuple(value) if isinstance(value, list) else value for value in entry))
+    if isinstance(entry, dict) and {"low", "high"} <= set(entry) <= {"low", "high", "log"}:
+        low, high, log = (entry.get(name, False) for name in ("low", "high", "log"))
         numbers = all(isinstance(end, int | float) and not isinstance(end, bool) for end in (low, high))
         if numbers and isinstance(log, bool) and low < high and (low > 0 or not log):
             return Range(low, high, log)
     msg = (
-        f"{path}: {setting} is {said!r}, but must be a list of values, or {{low: NUMBER, high: NUMBER}} with low below "
+        f"{path}: {setting} is {entry!r}, but must be a list of values, or {{low: NUMBER, high: NUMBER}} with low below "
         "high, and log: true where factors count (low is then above 0). YAML reads 1e-4 as text: write 1.0e-4."
     )
     raise SettingsError(msg)

@@ -56,8 +56,8 @@ class Vocabulary:
 
     def places(self, condition: Condition, width: int | None = None) -> Int[np.ndarray, "parts"]:
         """Places of a condition's single perturbations, filled up with 0; those that are not known are left out."""
-        known = [self.parts.index(part) + 1 for part in condition.parts if part in self.parts]
-        return np.pad(np.array(known, dtype=np.int64), (0, max(0, (width or 1) - len(known))))
+        places = [self.parts.index(part) + 1 for part in condition.parts if part in self.parts]
+        return np.pad(np.array(places, dtype=np.int64), (0, max(0, (width or 1) - len(places))))
 
 
 @dataclass(frozen=True)

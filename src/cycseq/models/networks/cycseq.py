@@ -121,24 +121,26 @@ class CycSeq(NetworkModel[CycSeqNet], EncodingNetwork[CycSeqNet]):
     def step(self, net: CycSeqNet, batch: Batch, training: Any) -> dict[str, Tensor]:
         """One update of the generators, one of the critics."""
         perturbed, control = batch, replace(batch, x=_controls(batch))
-        made = {"perturbed": net.translator("perturb")(control), "control": net.translator("restore")(perturbed)}
+        translated = {"perturbed": net.translator("perturb")(control), "control": net.translator("restore")(perturbed)}
         with frozen(net.critics):
-            losses = self._generator_losses(net, perturbed, control, made)
+            losses = self._generator_losses(net, perturbed, control, translated)
         training.minimise("generators", losses["generators"])
         every = 1 if self.faithful else self.penalty_every
         penalised = training.step_of_epoch % every == 0
-        losses |= self._critic_losses(net, perturbed, control, made, weight=self.lambda_penalty * every * penalised)
+        losses |= self._critic_losses(
+            net, perturbed, control, translated, weight=self.lambda_penalty * every * penalised
+        )
         training.minimise("critics", losses["critics"])
         return losses
 
     def validate(self, net: CycSeqNet, feeder: Feeder) -> dict[str, float]:
         """How far the mean of translated controls is from that of the real perturbed cells, in each condition."""
-        batches, made = [], []
-        for found in feeder.all_batches():
-            batch = found.to(next(net.parameters()).device)
+        batches, translated = [], []
+        for fed in feeder.all_batches():
+            batch = fed.to(next(net.parameters()).device)
             batches.append(batch)
-            made.append(net.translator("perturb")(replace(batch, x=_controls(batch))).x)
-        errors = condition_errors(batches, made)
+            translated.append(net.translator("perturb")(replace(batch, x=_controls(batch))).x)
+        errors = condition_errors(batches, translated)
         return {**errors, "loss": errors["mean_error"]}
 
     def summarise(
@@ -147,9 +149,12 @@ class CycSeq(NetworkModel[CycSeqNet], EncodingNetwork[CycSeqNet]):
         """Mean responses of all conditions, with controls of the same batch, and mean control cells of all contexts."""
         if not self._share:
             return {}, {}
-        known = responses(data)
-        arrays = {"measured": known.delta, "control_mean": np.stack(list(known.control_mean.values()))}
-        return arrays, {"conditions": [list(c) for c in known.conditions], "control_contexts": list(known.control_mean)}
+        measured = responses(data)
+        arrays = {"measured": measured.delta, "control_mean": np.stack(list(measured.control_mean.values()))}
+        return arrays, {
+            "conditions": [list(c) for c in measured.conditions],
+            "control_contexts": list(measured.control_mean),
+        }
 
     def generate(self, net: CycSeqNet, batch: Batch, condition: Condition) -> Tensor:
         """Control cells translated, drawn to the mean response measured in near contexts; control cells as they are.
@@ -158,13 +163,13 @@ class CycSeq(NetworkModel[CycSeqNet], EncodingNetwork[CycSeqNet]):
         """
         if condition.is_control:
             return batch.x
-        made: Tensor = net.translator("perturb")(batch).x
+        translated: Tensor = net.translator("perturb")(batch).x
         response = self._measured_response(condition, batch.x.numpy()) if self._share else None
         if response is None:
-            return made
+            return translated
         cells = batch.x.numpy()
         shifted = shifted_cells(cells, cells.mean(axis=0), response)
-        return torch.lerp(made, torch.from_numpy(shifted), self._share)
+        return torch.lerp(translated, torch.from_numpy(shifted), self._share)
 
     def latents(self, net: CycSeqNet, batch: Batch) -> Tensor:
         """Means of the three latents, side by side, of cells of which nothing is told.
@@ -211,25 +216,25 @@ class CycSeq(NetworkModel[CycSeqNet], EncodingNetwork[CycSeqNet]):
     def _measured_response(self, condition: Condition, controls: Cells) -> Profile | None:
         """The weighted mean; None where a part of the perturbation was trained in combinations only."""
         arrays, facts = self.learned.arrays, self.learned.facts
-        known, contexts = [Condition(*pair) for pair in facts["conditions"]], facts["control_contexts"]
+        trained, contexts = [Condition(*pair) for pair in facts["conditions"]], facts["control_contexts"]
         places, context = arrays["control_mean"], condition.context
         here = places[contexts.index(context)] if context in contexts else controls.mean(axis=0)
-        weights = response_weights(condition, known, contexts, places, here, nearness=self.nearness)
+        weights = response_weights(condition, trained, contexts, places, here, nearness=self.nearness)
         return None if weights is None else weights @ arrays["measured"]
 
     def _generator_losses(
-        self, net: CycSeqNet, perturbed: Batch, control: Batch, made: dict[str, Translated]
+        self, net: CycSeqNet, perturbed: Batch, control: Batch, translations: dict[str, Translated]
     ) -> dict[str, Tensor]:
         n_back = len(perturbed.x) if self.faithful else max(2, round(self.cycle_share * len(perturbed.x)))
         told = perturbed.first(n_back)
         back = {
-            "perturbed": net.translator("perturb")(replace(told, x=made["control"].x[:n_back])),
-            "control": net.translator("restore")(replace(told, x=made["perturbed"].x[:n_back])),
+            "perturbed": net.translator("perturb")(replace(told, x=translations["control"].x[:n_back])),
+            "control": net.translator("restore")(replace(told, x=translations["perturbed"].x[:n_back])),
         }
         # the published heads repeat the label that they were told, in both directions
         real = {"perturbed": perturbed, "control": control if self.faithful else control.unperturbed()}
         losses = {name: torch.zeros((), device=perturbed.x.device) for name in ("gan", "cycle", "label", "kl", "mean")}
-        for side, translated in made.items():
+        for side, translated in translations.items():
             critic = net.critic(side)
             losses["gan"] = losses["gan"] + least_squares(critic(translated.x, critic.labels(perturbed)), 1.0)
             losses["cycle"] = losses["cycle"] + mse_loss(back[side].x, real[side].x[:n_back])
@@ -253,11 +258,11 @@ class CycSeq(NetworkModel[CycSeqNet], EncodingNetwork[CycSeqNet]):
         return losses
 
     def _critic_losses(
-        self, net: CycSeqNet, perturbed: Batch, control: Batch, made: dict[str, Translated], *, weight: float
+        self, net: CycSeqNet, perturbed: Batch, control: Batch, translations: dict[str, Translated], *, weight: float
     ) -> dict[str, Tensor]:
         scored, penalty = torch.zeros((), device=perturbed.x.device), torch.zeros((), device=perturbed.x.device)
         for side, real in (("perturbed", perturbed.x), ("control", control.x)):
-            critic, fake = net.critic(side), made[side].x.detach()
+            critic, fake = net.critic(side), translations[side].x.detach()
             told = critic.labels(perturbed)
             both = least_squares(critic(real, told), 1.0) + least_squares(critic(fake, told), 0.0)
             scored = scored + (0.5 * both if self.faithful else both)

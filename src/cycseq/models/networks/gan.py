@@ -88,8 +88,8 @@ class GAN(NetworkModel[GanNet]):
 
     def initialise(self, net: GanNet, cells: Encoded, rows: Codes, *, seed: int) -> None:
         """Means, spreads, zeros and highest values of the genes."""
-        some = np.sort(np.random.default_rng([seed, 4]).permutation(rows)[:START_CELLS])
-        net.start_at(torch.from_numpy(to_dense(cells.x[some])))
+        sample = np.sort(np.random.default_rng([seed, 4]).permutation(rows)[:START_CELLS])
+        net.start_at(torch.from_numpy(to_dense(cells.x[sample])))
 
     def optimisers(self, net: GanNet) -> dict[str, torch.optim.Optimizer]:
         """Adam for each player."""
@@ -106,25 +106,25 @@ class GAN(NetworkModel[GanNet]):
             # the cells of the critic's last update are those of the generator's
             with torch.set_grad_enabled(left == 0):
                 cells, share = net.generator(batch)
-            made = net.standardised(cells)
-            losses |= self._critic_losses(net, real, made.detach(), batch)
+            generated = net.standardised(cells)
+            losses |= self._critic_losses(net, real, generated.detach(), batch)
             training.minimise("critic", losses["critic"] + self.penalty * losses["penalty"])
         with frozen(net.critic):
-            score = net.critic(self._noisy(made), net.critic.told(batch)).float()
+            score = net.critic(self._noisy(generated), net.critic.told(batch)).float()
         losses["generator"] = bce(score, torch.ones_like(score))
-        losses["moments"] = self._moments(real, made, share, batch)
-        total = losses["generator"] + self.moments * losses["moments"] + self.sparsity * made.abs().mean()
+        losses["moments"] = self._moments(real, generated, share, batch)
+        total = losses["generator"] + self.moments * losses["moments"] + self.sparsity * generated.abs().mean()
         training.minimise("generator", total)
         return losses
 
     def validate(self, net: GanNet, feeder: Feeder) -> dict[str, float]:
         """How far the means and the shares of zeros of generated conditions are from the real ones."""
         pairs = []
-        for found in feeder.all_batches():
-            batch = found.to(net.generator.centre.device)
-            made = net.generator(batch)[0].clamp(min=0.0)
-            pairs.append((batch, made))
-        return condition_errors([b for b, _ in pairs], [made for _, made in pairs])
+        for fed in feeder.all_batches():
+            batch = fed.to(net.generator.centre.device)
+            generated = net.generator(batch)[0].clamp(min=0.0)
+            pairs.append((batch, generated))
+        return condition_errors([b for b, _ in pairs], [generated for _, generated in pairs])
 
     def summarise(
         self, net: GanNet, feeder: Feeder, data: PerturbationData
@@ -134,24 +134,26 @@ class GAN(NetworkModel[GanNet]):
 
     def generate(self, net: GanNet, batch: Batch, condition: Condition) -> Tensor:
         """Cells from noise, under the condition's labels."""
-        made: Tensor = net.generator(batch)[0]
-        return made
+        generated: Tensor = net.generator(batch)[0]
+        return generated
 
-    def _critic_losses(self, net: GanNet, real: Tensor, made: Tensor, batch: Batch) -> dict[str, Tensor]:
+    def _critic_losses(self, net: GanNet, real: Tensor, generated: Tensor, batch: Batch) -> dict[str, Tensor]:
         told = net.critic.told(batch)
-        of_real, of_made = net.critic(self._noisy(torch.cat([real, made])), told.repeat(2, 1)).float().chunk(2)
+        of_real, of_generated = (
+            net.critic(self._noisy(torch.cat([real, generated])), told.repeat(2, 1)).float().chunk(2)
+        )
         n = max(1, round(self.penalty_share * len(real)))  # in no order, so any part is a fair one
-        penalty = gradient_penalty(partial(net.critic, told=told[:n].detach()), real[:n], made[:n])
-        aims = torch.full_like(of_real, 1.0 - self.label_smoothing), torch.zeros_like(of_made)
-        return {"critic": bce(of_real, aims[0]) + bce(of_made, aims[1]), "penalty": penalty}
+        penalty = gradient_penalty(partial(net.critic, told=told[:n].detach()), real[:n], generated[:n])
+        aims = torch.full_like(of_real, 1.0 - self.label_smoothing), torch.zeros_like(of_generated)
+        return {"critic": bce(of_real, aims[0]) + bce(of_generated, aims[1]), "penalty": penalty}
 
-    def _moments(self, real: Tensor, made: Tensor, share: Tensor, batch: Batch) -> Tensor:
+    def _moments(self, real: Tensor, generated: Tensor, share: Tensor, batch: Batch) -> Tensor:
         whole = torch.zeros_like(batch.context), torch.tensor([len(real)], device=real.device)
         groups = [whole, condition_codes(batch)] if self.conditional else [whole]
-        found = [mean_distance(real, made, *group) for group in groups]
+        distances = [mean_distance(real, generated, *group) for group in groups]
         if self.gated:
-            found += [mean_distance((batch.x > 0).to(share.dtype), share, *group) for group in groups]
-        return torch.stack(found).sum()
+            distances += [mean_distance((batch.x > 0).to(share.dtype), share, *group) for group in groups]
+        return torch.stack(distances).sum()
 
     def _noisy(self, x: Tensor) -> Tensor:
         return x + self.instance_noise * torch.randn_like(x)

@@ -98,22 +98,22 @@ class LatentModel(NetworkModel[AutoencoderNet], EncodingNetwork[AutoencoderNet])
 
         if self.likelihood != "mse":
             _check_counts(self, cells, rows)
-        some = np.sort(np.random.default_rng([seed, 4]).permutation(rows)[:START_CELLS])
-        x = to_dense(cells.x[some])
+        sample = np.sort(np.random.default_rng([seed, 4]).permutation(rows)[:START_CELLS])
+        x = to_dense(cells.x[sample])
         spread = np.where(x.std(axis=0) > 0, x.std(axis=0), 1.0) if self.standardise else np.ones(x.shape[1])
         centre = x.mean(axis=0)
         net.centre.copy_(torch.from_numpy(centre))
         net.spread.copy_(torch.from_numpy(spread.astype(np.float32)))
         if net.log_dispersion is not None:
-            net.log_dispersion.copy_(_log_dispersion(x, cells, some))
+            net.log_dispersion.copy_(_log_dispersion(x, cells, sample))
         standard = ((x - centre) / spread).astype(np.float32)
         level = np.zeros_like(centre) if self.likelihood == "mse" else np.log(np.expm1(x).mean(axis=0) + 1e-4)
         components, deviation = np.zeros((self.latent, x.shape[1]), np.float32), np.ones(self.latent, np.float32)
         if self.shortcut:
             n = min(self.latent, *standard.shape)
-            found = PCA(n, svd_solver="randomized" if n < min(standard.shape) // 2 else "full", random_state=seed)
-            found.fit(standard)
-            components[:n], deviation[:n] = found.components_, np.sqrt(np.maximum(found.explained_variance_, 1e-6))
+            pca = PCA(n, svd_solver="randomized" if n < min(standard.shape) // 2 else "full", random_state=seed)
+            pca.fit(standard)
+            components[:n], deviation[:n] = pca.components_, np.sqrt(np.maximum(pca.explained_variance_, 1e-6))
         net.start_at(*(torch.from_numpy(np.asarray(a, np.float32)) for a in (components, deviation, level)))
 
     @final
@@ -169,9 +169,9 @@ class LatentModel(NetworkModel[AutoencoderNet], EncodingNetwork[AutoencoderNet])
         }
         arrays = {"latent_shift": np.stack(shifts), "control_latent": np.stack([mean[c] for c in controls])}
         if self.measured:
-            known = responses(data)
-            row = {condition: i for i, condition in enumerate(known.conditions)}
-            arrays["measured"] = known.delta[[row[c] for c in perturbed]]
+            measured = responses(data)
+            row = {condition: i for i, condition in enumerate(measured.conditions)}
+            arrays["measured"] = measured.delta[[row[c] for c in perturbed]]
         return {name: array.astype(np.float32) for name, array in arrays.items()}, facts
 
     @final
@@ -206,12 +206,12 @@ class LatentModel(NetworkModel[AutoencoderNet], EncodingNetwork[AutoencoderNet])
             Control cells in the latent space; their mean places a context that training did not know.
         """
         learned = self.learned
-        known = [Condition(*pair) for pair in learned.facts["shifted"]]
+        trained = [Condition(*pair) for pair in learned.facts["shifted"]]
         contexts, places = learned.facts["control_contexts"], learned.arrays["control_latent"]
         here = places[contexts.index(condition.context)] if condition.context in contexts else z.mean(dim=0).numpy()
-        weights = response_weights(condition, known, contexts, places, here, nearness=self.nearness)
+        weights = response_weights(condition, trained, contexts, places, here, nearness=self.nearness)
         if weights is None:
-            alone = next(part for part in condition.parts if part not in {c.perturbation for c in known})
+            alone = next(part for part in condition.parts if part not in {c.perturbation for c in trained})
             msg = (
                 f"{self.name} cannot add up {condition}: {alone!r} was trained in combinations only. "
                 "Use --model.prediction decoding."
@@ -244,23 +244,23 @@ def _log_dispersion(x: Cells, cells: Encoded, rows: Codes) -> Tensor:
     counts = counts_of(torch.from_numpy(x), torch.from_numpy(cells.total[rows])).numpy()
     labels = np.column_stack([cells.context[rows], cells.parts[rows]])
     groups = np.unique(labels, axis=0, return_inverse=True)[1].ravel()
-    found = group_moments(counts, groups, int(groups.max()) + 1)
-    some = found.n_cells > 1
-    excess = (found.variance - found.mean)[some].mean(axis=0).clip(min=1e-6)
-    theta = np.square(found.mean[some]).mean(axis=0) / excess
+    moments = group_moments(counts, groups, int(groups.max()) + 1)
+    repeated = moments.n_cells > 1
+    excess = (moments.variance - moments.mean)[repeated].mean(axis=0).clip(min=1e-6)
+    theta = np.square(moments.mean[repeated]).mean(axis=0) / excess
     return torch.from_numpy(np.log(theta.clip(0.1, 1e3)).astype(np.float32))
 
 
 def _check_counts(model: LatentModel, cells: Encoded, rows: Codes) -> None:
     """Raise `ModelError` if counts cannot be had back from the values and the library sizes."""
-    some = rows[:: max(1, len(rows) // 256)]
-    x, total = torch.from_numpy(to_dense(cells.x[some])), torch.from_numpy(cells.total[some])
+    sample = rows[:: max(1, len(rows) // 256)]
+    x, total = torch.from_numpy(to_dense(cells.x[sample])), torch.from_numpy(cells.total[sample])
     exact = torch.expm1(x) * (total / 1e4)[:, None]
     wrong = (exact - counts_of(x, total)).abs() > 0.05 + 1e-3 * exact
     if not cells.counted or bool(wrong.any()):
-        found = "is not in obs" if not cells.counted else "does not give whole counts"
+        problem = "is not in obs" if not cells.counted else "does not give whole counts"
         msg = (
-            f"likelihood {model.likelihood!r} needs counts, but total_counts {found}: give counts to cycseq prepare, "
+            f"likelihood {model.likelihood!r} needs counts, but total_counts {problem}: give counts to cycseq prepare, "
             "which keeps them, or use --model.likelihood mse."
         )
         raise ModelError(msg)

@@ -104,8 +104,8 @@ class NetworkModel(TrainedNetwork[Net]):
             If there is nothing to learn from, or a loss is not a number any more or explodes (the model then holds its
             last good state).
         """
-        from cycseq.models.networks.training.loop import shortage_in_words
         from cycseq.models.networks.training.loop import train as train_network
+        from cycseq.models.networks.training.loop import translate_memory_shortage
 
         self.check_settings()
         train = train.require("log1p", self.name)
@@ -123,7 +123,7 @@ class NetworkModel(TrainedNetwork[Net]):
                 *(part.fingerprint() for part in (train, validation) if part is not None),
             ]
         )
-        with shortage_in_words(self.name):
+        with translate_memory_shortage(self.name):
             feeders = self._feeders(cells, train, data, seed)
             net = self._first_net(vocabulary.sizes(len(data.genes)), feeders[0], seed)
             state = train_network(self, net, *feeders, run=run, identity=identity)

@@ -74,7 +74,7 @@ class TrainedNetwork(Model, Generic[Net]):
             rows = controls.rows(Condition(condition.context, CONTROL))
             drawn = draw(rows, n_cells, np.random.default_rng([seed, *str(condition).encode()]))
             mean = self._mean(net, feeder, rows, condition)
-            block = shifted_cells(self._made(net, feeder, drawn, condition, seed), mean, np.zeros_like(mean))
+            block = shifted_cells(self._generate_cells(net, feeder, drawn, condition, seed), mean, np.zeros_like(mean))
             blocks.append(bounded(block, HIGHEST * self.learned.facts["highest"]))
             labels.append(predicted_obs(controls, drawn, condition))
         return self._as_data(np.concatenate(blocks), pd.concat(labels), controls)
@@ -99,8 +99,8 @@ class TrainedNetwork(Model, Generic[Net]):
                 net = self.build(sizes)
             net.load_state_dict(state)
             learned.cache["network"] = net.eval()
-        found: Net = learned.cache["network"]
-        return found
+        fitted: Net = learned.cache["network"]
+        return fitted
 
     def check_known(self, condition: Condition) -> None:
         """Raise `ModelError` if a part of the condition was not among the training perturbations."""
@@ -112,14 +112,14 @@ class TrainedNetwork(Model, Generic[Net]):
     def _mean(self, net: Net, feeder: Feeder, rows: Codes, condition: Condition) -> Profile:
         """The mean of a condition, whichever cells are drawn: from all control cells of its context, in these rows."""
         unperturbed = Condition(condition.context, CONTROL)
-        change = self._made(net, feeder, rows, condition, 0).mean(axis=0, dtype=np.float64)
-        change -= self._made(net, feeder, rows, unperturbed, 0).mean(axis=0, dtype=np.float64)
+        change = self._generate_cells(net, feeder, rows, condition, 0).mean(axis=0, dtype=np.float64)
+        change -= self._generate_cells(net, feeder, rows, unperturbed, 0).mean(axis=0, dtype=np.float64)
         mean: Profile = (to_dense(take(feeder.cells.x, rows)).mean(axis=0, dtype=np.float64) + change).astype(
             np.float32
         )
         return mean
 
-    def _made(self, net: Net, feeder: Feeder, rows: Codes, condition: Condition, seed: int) -> Cells:
+    def _generate_cells(self, net: Net, feeder: Feeder, rows: Codes, condition: Condition, seed: int) -> Cells:
         """Generated cells, one from each of the rows; the same chance for every condition."""
         places = torch.from_numpy(self.vocabulary.places(condition))
         blocks = []
@@ -129,12 +129,12 @@ class TrainedNetwork(Model, Generic[Net]):
                 chosen = rows[start : start + feeder.batch_size]
                 batch = feeder.load(chosen, np.random.default_rng(seed)).perturbed(places.expand(len(chosen), -1))
                 blocks.append(self.generate(net, batch, condition).numpy())
-        made: Cells = np.concatenate(blocks).astype(np.float32)
-        if not np.isfinite(made).all():
+        cells: Cells = np.concatenate(blocks).astype(np.float32)
+        if not np.isfinite(cells).all():
             msg = f"{self.name} made values that are not numbers for {condition}: fit it again with a smaller learning rate."
             raise FitBrokeOffError(msg)
-        made[made < 0.0] = 0.0
-        return made
+        cells[cells < 0.0] = 0.0
+        return cells
 
     def _as_data(self, x: Cells, obs: pd.DataFrame, like: PerturbationData) -> PerturbationData:
         obs = obs.astype(dict.fromkeys(("context", "perturbation", "batch"), "category"))
@@ -161,8 +161,8 @@ class EncodingNetwork(TrainedNetwork[Net]):
         net = self.network()
         feeder = Feeder(encode(data, self.vocabulary), np.arange(data.n_cells), 1024, 0)
         with torch.inference_mode():
-            found: Cells = np.concatenate([self.latents(net, batch).numpy() for batch in feeder.all_batches()])
-        return found
+            places: Cells = np.concatenate([self.latents(net, batch).numpy() for batch in feeder.all_batches()])
+        return places
 
 
 def _fitting(array: np.ndarray | None, own: Tensor) -> Tensor | None:

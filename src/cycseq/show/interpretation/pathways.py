@@ -237,12 +237,12 @@ def _responses(data: PerturbationData, control: PerturbationData | None) -> list
     """Statistic and delta of every perturbed condition."""
     conditions = [condition for condition in data.conditions() if not condition.is_control]
     if CONDITIONS in data.adata.uns:
-        found = []
+        responses = []
         for condition in conditions:
             table = changes(data, condition).loc[data.genes]
             delta, sd = table["effect"].to_numpy(), table["sd"].to_numpy()
-            found.append(_Response(condition, delta / np.maximum(sd, np.finfo(np.float32).tiny), delta))
-        return found
+            responses.append(_Response(condition, delta / np.maximum(sd, np.finfo(np.float32).tiny), delta))
+        return responses
     control = (data if control is None else control).require("log1p", "pathway reading (control)")
     means = control_means(control.with_genes(data.genes))
     for condition in conditions:

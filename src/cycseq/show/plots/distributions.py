@@ -87,11 +87,11 @@ def zero_fractions(cells: Sources, *, ax: Axes | None = None) -> Axes:
     ax
         Axes to draw into.
     """
-    (_, real), *made = cells.items()
+    (_, real), *generated = cells.items()
     ax = new_axes(ax, width=4.2, height=4.2)
     ax.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
     x = _zeros(real)
-    for i, (name, data) in enumerate(made, 1):
+    for i, (name, data) in enumerate(generated, 1):
         _dots(ax, i, name, x, _zeros(data.with_genes(real.genes)))
     ax.set_xlim(-0.02, 1.02)
     ax.set_ylim(-0.02, 1.02)
@@ -112,11 +112,11 @@ def gene_means(cells: Sources, *, ax: Axes | None = None) -> Axes:
     ax
         Axes to draw into.
     """
-    (_, real), *made = cells.items()
+    (_, real), *generated = cells.items()
     ax = new_axes(ax, width=4.2, height=4.2)
     x = _mean(real)
     top = float(x.max())
-    for i, (name, data) in enumerate(made, 1):
+    for i, (name, data) in enumerate(generated, 1):
         y = _mean(data.with_genes(real.genes))
         top = max(top, float(y.max()))
         _dots(ax, i, name, x, y)

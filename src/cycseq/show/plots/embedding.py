@@ -54,8 +54,8 @@ def cells_map(
     MissingPackageError
         If UMAP is asked for and not installed.
     """
-    for given in (real, predicted, *([] if control is None else [control])):
-        given.require("log1p", "a map of cells")
+    for data in (real, predicted, *([] if control is None else [control])):
+        data.require("log1p", "a map of cells")
     sides = {
         "control": (real if control is None else control).with_genes(real.genes).controls(),
         "real": real.subset(c for c in real.conditions() if not c.is_control),
@@ -64,8 +64,8 @@ def cells_map(
     rng = np.random.default_rng(seed)
     cells = {name: to_dense(side.x[np.sort(rng.permutation(side.n_cells)[:most])]) for name, side in sides.items()}
     cells = {name: block for name, block in cells.items() if len(block)}
-    known = np.concatenate([block for name, block in cells.items() if name != "predicted"])
-    scores = _components(known, np.concatenate(list(cells.values())), seed)
+    not_predicted = np.concatenate([block for name, block in cells.items() if name != "predicted"])
+    scores = _components(not_predicted, np.concatenate(list(cells.values())), seed)
     plane = scores[:, :2] if method == "pca" else umap_plane(scores, seed=seed)
     labels = np.repeat(list(cells), [len(block) for block in cells.values()])
     return points_map(plane, labels, colours=COLOURS, axis="PC" if method == "pca" else "UMAP", seed=seed, ax=ax)
@@ -146,8 +146,8 @@ def umap_plane(points: Cells, *, seed: int = 0) -> Plane:
         raise MissingPackageError(msg) from err
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="n_jobs value")
-        found: Plane = UMAP(n_neighbors=min(15, len(points) - 1), random_state=seed).fit_transform(points)
-    return found
+        plane: Plane = UMAP(n_neighbors=min(15, len(points) - 1), random_state=seed).fit_transform(points)
+    return plane
 
 
 def pca_plane(points: Cells) -> Plane:
@@ -162,5 +162,5 @@ def _components(known: Cells, cells: Cells, seed: int) -> Cells:
     from sklearn.decomposition import PCA
 
     n = min(COMPONENTS, *known.shape)
-    found: Cells = PCA(n, svd_solver="randomized", random_state=seed).fit(known).transform(cells)
-    return found
+    scores: Cells = PCA(n, svd_solver="randomized", random_state=seed).fit(known).transform(cells)
+    return scores

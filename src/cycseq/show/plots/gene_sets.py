@@ -39,9 +39,9 @@ def _lollipops(shown: pd.DataFrame, alpha: float, ax: Axes) -> Axes:
     y = np.arange(len(shown))
     z = shown["z"].to_numpy()
     colours = [ORANGE if value > 0 else BLUE for value in z]
-    sure = shown["p_adjusted"].to_numpy() < alpha
+    significant = shown["p_adjusted"].to_numpy() < alpha
     ax.hlines(y, 0, z, color=colours, linewidth=2.2, zorder=2)
-    faces = [colour if filled else "white" for colour, filled in zip(colours, sure, strict=True)]
+    faces = [colour if filled else "white" for colour, filled in zip(colours, significant, strict=True)]
     ax.scatter(z, y, s=46, c=faces, edgecolors=colours, linewidths=1.6, zorder=3)
     ax.axvline(0, color=MUTED, linewidth=0.8, zorder=1)
     ax.set_xlabel(f"z of the set's ranks (full: adjusted p < {alpha:g})")

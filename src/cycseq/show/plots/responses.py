@@ -112,8 +112,8 @@ def top_genes(
         ax.scatter(part["effect"], y, s=34, color=colours, zorder=3)
         if real is not None:
             keys = list(zip(part["context"], part["perturbation"], part["gene"], strict=True))
-            known = real.reindex(pd.MultiIndex.from_tuples(keys)).to_numpy()
-            ax.scatter(known, y, s=30, marker="x", color=INK, linewidths=1.4, zorder=4)
+            measured = real.reindex(pd.MultiIndex.from_tuples(keys)).to_numpy()
+            ax.scatter(measured, y, s=30, marker="x", color=INK, linewidths=1.4, zorder=4)
         names += list(part["gene"])
         places += y.tolist()
         row = float(y[-1]) + 2.6
@@ -160,11 +160,11 @@ def volcano(
     halves = zip(("real", "predicted"), (real, predicted), heights, scales, (1, -1), (BLUE, VERMILION), strict=True)
     for name, table, height, scale, way, colour in halves:
         x, y = table["delta"].to_numpy(dtype=np.float64), way * height / scale
-        sure = table["p_adjusted"].to_numpy() < alpha
-        ax.scatter(x[~sure], y[~sure], s=7, color=MUTED, alpha=0.35, linewidths=0, rasterized=True)
+        significant = table["p_adjusted"].to_numpy() < alpha
+        ax.scatter(x[~significant], y[~significant], s=7, color=MUTED, alpha=0.35, linewidths=0, rasterized=True)
         ax.scatter(
-            x[sure], y[sure], s=11, color=colour, alpha=0.75, linewidths=0, rasterized=True,
-            label=f"{name}: {int(sure.sum()):,} genes below {alpha:g}",
+            x[significant], y[significant], s=11, color=colour, alpha=0.75, linewidths=0, rasterized=True,
+            label=f"{name}: {int(significant.sum()):,} genes below {alpha:g}",
         )  # fmt: skip
         name_points(
             ax, x[top], y[top], [str(gene) for gene in real.index[top]],

@@ -45,8 +45,8 @@ def retrieval_heatmap(
     DataError
         If fewer than two conditions are common to both, a context has no control cells, or cells are not log1p.
     """
-    for given in (real, predicted, *([] if control is None else [control])):
-        given.require("log1p", "a retrieval heat map")
+    for data in (real, predicted, *([] if control is None else [control])):
+        data.require("log1p", "a retrieval heat map")
     predicted = predicted.with_genes(real.genes)
     shared = [c for c in real.conditions() if not c.is_control and c in set(predicted.conditions())]
     if len(shared) < 2:
@@ -83,8 +83,8 @@ def retrieval_heatmap(
     ax.tick_params(length=0)
     ax.set_xlabel("real")
     ax.set_ylabel("predicted")
-    found = int((cosine.argmax(axis=1) == np.arange(n)).sum())
-    ax.set_title(f"own real response nearest: {found} of {n}", fontsize=9.5, loc="left")
+    n_hits = int((cosine.argmax(axis=1) == np.arange(n)).sum())
+    ax.set_title(f"own real response nearest: {n_hits} of {n}", fontsize=9.5, loc="left")
     bar = ax.figure.colorbar(drawn, ax=ax, shrink=0.5, aspect=14, pad=0.03)
     bar.set_label("cosine of responses", color=INK, fontsize=9)
     bar.outline.set_visible(False)

@@ -148,5 +148,5 @@ def loss_curves(history: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
 def _distinct(table: pd.DataFrame, columns: list[str]) -> list[str]:
     """The columns that are not zero all the time, nor the same as one before."""
-    found = table[columns].loc[:, (table[columns] != 0).any()].T.drop_duplicates().index
-    return [str(column) for column in found]
+    names = table[columns].loc[:, (table[columns] != 0).any()].T.drop_duplicates().index
+    return [str(column) for column in names]

@@ -1,4 +1,4 @@
-"""How sure a model is, and whether it may be: coverage and reliability in sentences, a table and figures."""
+"""Is the uncertainty calibrated? Coverage and reliability in sentences, a table and figures."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Certainty:
-    """What may be thought of one model's intervals and probabilities, over the splits of one kind."""
+    """Whether one model's intervals and probabilities are calibrated, over the splits of one kind."""
 
     model: str
     coverage: pd.DataFrame
@@ -76,7 +76,7 @@ class Certainty:
 
     @property
     def rows(self) -> list[tuple[str, list[Share | None]]]:
-        """Contexts, those that fall short most first after all together, with the coverage of every stratum."""
+        """Coverage of every stratum: all contexts together, then each, the worst first."""
         wrong = off_goal(self.coverage)
         order = dict.fromkeys([ALL, *wrong["context"], *self.coverage["context"]])
         wrong_places = set(zip(wrong["context"], wrong["stratum"], strict=True))
@@ -97,7 +97,7 @@ class Certainty:
         ]
 
     def sentences(self) -> list[str]:
-        """What a reader must know before using an interval or a probability of this model."""
+        """What to know before using an interval or a probability of this model."""
         return [*self._of_intervals(), *self._of_probabilities()]
 
     def panel(self) -> Panel:
@@ -108,32 +108,32 @@ class Certainty:
             width=4.2,
             height=4.4,
         )
-        note = f"how often it happens where {self.model} states a probability; the grey band is {short(NEAR, 1)} on both sides"
+        note = f"observed rate where {self.model} states a probability; the grey band is {short(NEAR, 1)} on both sides"
         return Panel("Stated probabilities", note, image)
 
     def _of_intervals(self) -> list[str]:
         top = self.coverage["context"].iloc[0]
         over_all = self.coverage[self.coverage["context"] == top].set_index("stratum")
         clauses = [CLAUSES[name].format(share=percent(over_all.loc[name, "observed"])) for name in self.strata]
-        wrong = off_goal(self.coverage)
-        said = f"The 90 % intervals of {self.model} hold {listed(clauses)}"
+        off = off_goal(self.coverage)
+        sentence = f"The 90 % intervals of {self.model} hold {listed(clauses)}"
         aim = f"{100 * GOAL[0]:.0f} to {100 * GOAL[1]:.0f} %"
-        if wrong.empty:
-            return [f"{said}; in every group that can be judged it is {aim}."]
-        places = wrong[wrong["context"] != top]
+        if off.empty:
+            return [f"{sentence}; in every group that can be judged it is {aim}."]
+        places = off[off["context"] != top]
         where = [
             f"{context} ({'; '.join(f'{name} {percent(share)}' for name, share in zip(part['stratum'], part['observed'], strict=True))})"
             for context, part in places.groupby("context", sort=False)
         ]
         short_of = f", not {aim} everywhere"
-        return [f"{said}{short_of}{'. Outside of this: ' + listed(where, 4) if where else ''}."]
+        return [f"{sentence}{short_of}{'. Outside this range: ' + listed(where, 4) if where else ''}."]
 
     def _of_probabilities(self) -> list[str]:
         if self.reliability.empty:
             return []
         wrong = off_diagonal(self.reliability)
         if wrong.empty:
-            return [f"Its stated probabilities are within {short(NEAR, 1)} of what is observed, in every tenth."]
+            return [f"Its stated probabilities are within {short(NEAR, 1)} of the observed rates in every bin."]
         parts = []
         for event, bins in wrong.groupby("event", sort=False):
             worst = bins.iloc[0]

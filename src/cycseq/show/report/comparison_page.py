@@ -1,4 +1,4 @@
-"""The page of a comparison: what the networks reconstruct and generate, in tables, sentences and figures."""
+"""The page of a comparison: reconstruction and generation in tables, sentences and figures."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from matplotlib.axes import Axes
 
 from cycseq.benchmarking.compare import LINEAR, NULL, REAL, ComparisonResult
 from cycseq.benchmarking.families import FAMILIES, HIGHEST, OF_CONDITIONS, Family, summary
-from cycseq.io.files import atomic_write, write_text
+from cycseq.io.files import write_text
 from cycseq.matrix.groups import group_moments
 from cycseq.models import describe
 from cycseq.score.verdicts import Bar, verdict_of
 from cycseq.show import plots
-from cycseq.show.report.figures import as_svg, drawn
+from cycseq.show.report.figures import as_svg, draw_figure
 from cycseq.show.report.numbers import listed, short
 from cycseq.show.report.page import render
 from cycseq.show.report.panels import Panel
@@ -98,7 +98,7 @@ def _numbers(facts: dict[str, Any]) -> dict[str, float]:
 
 def _panel(drawing: Drawing, folder: Path) -> Panel:
     """The figure for the page; its PNG is written into the folder."""
-    figure = drawn(drawing.draw, width=drawing.width, height=drawing.height)
+    figure = draw_figure(drawing.draw, width=drawing.width, height=drawing.height)
     with atomic_write(folder / f"{drawing.name}.png", overwrite=True) as part:
         figure.savefig(part, format="png", dpi=150)
     return Panel(drawing.title, drawing.note, as_svg(figure, title=drawing.title))
@@ -107,28 +107,28 @@ def _panel(drawing: Drawing, folder: Path) -> Panel:
 def sentences(result: ComparisonResult) -> list[str]:
     """What the tables say, including where the networks lose."""
     values = summary(result.metrics)
-    found = []
+    texts = []
     for model in (name for name in result.reconstructed if name != LINEAR):
         name = "reconstruction/per_gene_mse"
         ratio = float(values[model, name] / values[LINEAR, name])
-        found.append(
+        texts.append(
             f"{model} reconstructs test cells with {ratio:.3f} times the squared error of a PCA of as many "
             f"components; over conditions it {_verdict(result, model, LINEAR, name)}."
         )
     for model in (name for name in result.generated if name not in {REAL, NULL}):
         name = "generation/pearson_delta"
         auc, real = (float(values[who, "generation/c2st_auc"]) for who in (model, REAL))
-        found.append(
-            f"Cells that {model} makes of control cells have a mean response that correlates "
+        texts.append(
+            f"Cells that {model} generates from control cells have a mean response that correlates "
             f"{short(float(values[model, name]))} with the real one (mean over conditions); it "
             f"{_verdict(result, model, NULL, name)}. A classifier tells them from real cells with an area under the "
             f"curve of {short(auc)} ({short(real)} for other real cells)."
         )
-    return found
+    return texts
 
 
 def _verdict(result: ComparisonResult, model: str, baseline: str, metric: str) -> str:
-    """The verdict in words. Where other real cells are not shown to be better than control cells, the metric cannot tell."""
+    """The verdict in words. Where other real cells are not better than control cells, the metric cannot tell."""
     rows = result.differences
     rows = rows[(rows["baseline"] == baseline) & (rows["metric"] == metric)].set_index("model", drop=False)
     if model not in rows.index:
@@ -221,9 +221,9 @@ def _genes(result: ComparisonResult) -> list[Drawing]:
     real = result.test.perturbed()
     variance = group_moments(real.x, np.zeros(real.n_cells, dtype=np.int64), 1).variance[0]
     top = [real.genes[i] for i in np.argsort(-variance, kind="stable")[:GENES_SHOWN]]
-    made = {name: cells for name, cells in result.generated.items() if name not in {REAL, NULL}}
+    generated = {name: cells for name, cells in result.generated.items() if name not in {REAL, NULL}}
     return [
         Drawing(f"gene_{i}", gene, "real and generated values; a curve starts at the share of zeros",
-                _into(plots.gene_distribution, {"real": real, **made}, gene), 3.9, 3.2)
+                _into(plots.gene_distribution, {"real": real, **generated}, gene), 3.9, 3.2)
         for i, gene in enumerate(top, 1)
     ]  # fmt: skip

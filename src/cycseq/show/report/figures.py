@@ -28,10 +28,10 @@ COLOURS = {
 
 def svg(draw: Callable[[Axes], object], *, title: str, width: float = 4.4, height: float = 3.2) -> Markup:
     """What `draw` draws into axes of this size (inches), as inline SVG."""
-    return as_svg(drawn(draw, width=width, height=height), title=title)
+    return as_svg(draw_figure(draw, width=width, height=height), title=title)
 
 
-def drawn(draw: Callable[[Axes], object], *, width: float, height: float) -> Figure:
+def draw_figure(draw: Callable[[Axes], object], *, width: float, height: float) -> Figure:
     """A figure of this size (inches) with what `draw` draws into its axes.
 
     Labels are text as they stand: a ``$`` in a name starts no formula.

@@ -1,4 +1,4 @@
-"""The splits of one kind with all that may be said of them: what the page and the command line show."""
+"""The splits of one kind with their verdicts, as the page and the command line show them."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class Judged:
         metric = _telling(summary)
         contexts = by_context(metrics, judgement, table.best, metric)
         splits = [split["name"] for split in result.record["splits"] if split["kind"] == kind]
-        sure = certainties(result.coverage, result.reliability, splits)
-        return cls(metrics, summary, judgement, table, metric, contexts, sure)
+        calibrations = certainties(result.coverage, result.reliability, splits)
+        return cls(metrics, summary, judgement, table, metric, contexts, calibrations)
 
     def in_short(self) -> list[str]:
-        """The result in a few sentences; first where intervals and probabilities are not what they say."""
+        """The result in a few sentences; first where intervals and probabilities are not calibrated."""
         short_of, met = (
             [s for c in self.certainties if c.sound is sound for s in c.sentences()] for sound in (False, True)
         )
@@ -56,5 +56,5 @@ class Judged:
 
 def _telling(summary: pd.DataFrame) -> str:
     """The metric by which contexts are judged: the error beside no change's, or what there is."""
-    known = [m for m in ("mse_ratio", "pearson_delta", "edistance") if m in set(summary["metric"])]
-    return (known or [m for m in METRICS if m in set(summary["metric"])] or ["mse_ratio"])[0]
+    candidates = [m for m in ("mse_ratio", "pearson_delta", "edistance") if m in set(summary["metric"])]
+    return (candidates or [m for m in METRICS if m in set(summary["metric"])] or ["mse_ratio"])[0]

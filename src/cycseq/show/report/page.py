@@ -196,10 +196,10 @@ def _contexts(conditions: Sequence[Sequence[str | int]]) -> list[dict[str, Any]]
     """Cells and perturbations of every context."""
     table = pd.DataFrame(conditions, columns=["context", "perturbation", "cells"])
     control = table["perturbation"] == "control"
-    found = []
+    rows = []
     for context, part in table.groupby("context", sort=True):
         perturbed = part[~control.loc[part.index]]
-        found.append(
+        rows.append(
             {
                 "context": context,
                 "control": int(part["cells"].sum() - perturbed["cells"].sum()),
@@ -208,7 +208,7 @@ def _contexts(conditions: Sequence[Sequence[str | int]]) -> list[dict[str, Any]]
                 "fewest": int(perturbed["cells"].min()) if len(perturbed) else 0,
             }
         )
-    return found
+    return rows
 
 
 def _duels(judgement: Judgement, metrics: list[str], order: list[str]) -> dict[str, Any]:
@@ -226,34 +226,34 @@ def _by_condition(rows: pd.DataFrame, metrics: list[str]) -> list[dict[str, Any]
     shown = rows[rows["metric"].isin(metrics) & (is_model(rows["model"]) | (rows["model"] == SPLIT_HALF))]
     table = shown.groupby(["context", "perturbation", "model", "metric"])["value"].mean().unstack("metric")
     names = ["context", "perturbation", "model"]
-    found = table.reindex(columns=metrics).reset_index()
-    values = found[metrics].to_numpy(dtype=float).tolist()
+    scores = table.reindex(columns=metrics).reset_index()
+    values = scores[metrics].to_numpy(dtype=float).tolist()
     return [
         {**dict(zip(names, row, strict=True)), "values": v}
-        for row, v in zip(found[names].to_numpy(), values, strict=True)
+        for row, v in zip(scores[names].to_numpy(), values, strict=True)
     ]
 
 
 def _in_python(record: dict[str, Any]) -> str:
     """The command that does what a call from Python did, as far as the record says what that was."""
-    asked = record["asked"]
+    settings = record["asked"]
     kinds = sorted({split["kind"] for split in record["splits"]})
     options: dict[str, Any] = {
         "data": record["data"]["path"] or "DATA.h5ad",
         "split": kinds,
-        "models": asked["models"],
-        "seeds": asked["seeds"],
+        "models": settings["models"],
+        "seeds": settings["seeds"],
     }
     usual_split = asdict(SplitSettings())
     options |= {k: v for k, v in record["splitting"].items() if k not in {"kind", "seed"} and v != usual_split[k]}
     of_models = {
-        model: {k: _without_hash(v) for k, v in said.items()} for model, said in asked["model_settings"].items()
+        model: {k: _without_hash(v) for k, v in values.items()} for model, values in settings["model_settings"].items()
     }
-    options |= {name: value for name, value in (("model_settings", of_models), ("cells", asked["cells"])) if value}
+    options |= {name: value for name, value in (("model_settings", of_models), ("cells", settings["cells"])) if value}
     usual = json.loads(json.dumps(asdict(EvaluateSettings())))
-    options |= {name: value for name, value in asked["evaluation"].items() if value != usual.get(name)}
-    said = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", _typed(value))]
-    return shlex.join(["cycseq", "benchmark", *said, "--out", "OUT/"])
+    options |= {name: value for name, value in settings["evaluation"].items() if value != usual.get(name)}
+    arguments = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", _typed(value))]
+    return shlex.join(["cycseq", "benchmark", *arguments, "--out", "OUT/"])
 
 
 def _without_hash(value: Any) -> Any:

@@ -46,7 +46,7 @@ class Group:
 
 def metric_panels(summary: pd.DataFrame, table: Headline) -> list[Panel]:
     """Dots and intervals of every model, one figure for each headline metric."""
-    found = []
+    panels = []
     for column in table.columns:
         rows = summary[(summary["metric"] == column.metric) & summary["mean"].notna()].set_index("model")
         order = [model for model in table.order if model in rows.index][:MOST_MODELS]
@@ -61,24 +61,24 @@ def metric_panels(summary: pd.DataFrame, table: Headline) -> list[Panel]:
             plots.dot_intervals(shown, **marks, best=table.best, ax=ax)
 
         image = svg(draw, title=f"{column.metric} of every model", height=1.0 + 0.3 * len(shown))
-        found.append(Panel(column.metric, column.direction, image))
-    return found
+        panels.append(Panel(column.metric, column.direction, image))
+    return panels
 
 
 def context_groups(
     result: BenchmarkResult, kind: str, table: Headline, metric: str, verdicts: Sequence[ContextVerdict]
 ) -> tuple[list[Group], int]:
     """One group of figures for every context tested, and how many contexts were left out for want of room."""
-    asked = [
+    tested = [
         (split["name"], Condition(*pair))
         for split in result.record["splits"]
         if split["kind"] == kind
         for pair in split["test"]
     ]
-    contexts = sorted({condition.context for _, condition in asked})
+    contexts = sorted({condition.context for _, condition in tested})
     groups = []
     for context in contexts[:MOST_CONTEXTS]:
-        here = [(name, condition) for name, condition in asked if condition.context == context]
+        here = [(name, condition) for name, condition in tested if condition.context == context]
         panels = [
             panel for panel in (_scatter(result, table.best, here), _bars(result, kind, table, metric, here)) if panel
         ]

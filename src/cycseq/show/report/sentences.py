@@ -21,7 +21,7 @@ SCOPES: dict[Scope, str] = {
 BARS: dict[Bar, str] = {
     "cannot tell": "no positive control is above the negative control",
     "no scale": "its ceiling or its negative control is undefined",
-    "describes": "the metric describes a prediction and does not measure how near it is to the real one",
+    "describes": "the metric describes a prediction but does not measure how close it is to the real cells",
     "wrong target as good": "predictions for the wrong perturbation score as well",
     "wrong target not scored": "predictions for the wrong perturbation are not scored in it",
     "negative control": "the scores are those of a negative control",
@@ -39,46 +39,46 @@ def about(table: Headline) -> str:
 
 
 def clause(verdict: Verdict) -> str:
-    """What a model is beside another one: the part of a sentence after "it"."""
+    """How a model compares with another one: the part of a sentence after "it"."""
     if verdict.word == "too few conditions":
         return f"cannot be compared with {verdict.other}: fewer than {FEWEST} conditions"
     if verdict.word == "no claim":
-        return f"carries no claim beside {verdict.other}: {BARS[verdict.bar]}"
+        return f"supports no claim against {verdict.other}: {BARS[verdict.bar]}"
     word = {"better": "is better than", "worse": "is worse than"}.get(verdict.word, "is indistinguishable from")
     limits = f"difference {short(verdict.difference)}, 95 % interval {interval(verdict.low, verdict.high)}"
     return f"{word} {verdict.other} ({limits}, {SCOPES[verdict.scope]})"
 
 
 def in_short(table: Headline, judgement: Judgement, contexts: Sequence[ContextVerdict]) -> list[str]:
-    """The result in a few sentences: what is reached, in how many contexts, beside which baselines."""
+    """The result in a few sentences: how good the best model is, in how many contexts, against which baselines."""
     if not table.rows:
         return ["No model applies to this split: there is no result."]
-    sentences = doubles(judgement)
+    sentences = say_doubles(judgement)
     if table.best in judgement.controls:
         return [*sentences, "Only negative controls were tested: nothing can be claimed of a model."]
     metrics = [column.metric for column in table.columns]
-    sentences = [reached(table, judgement), *sentences]
+    sentences = [say_reached(table, judgement), *sentences]
     for paired in (True, False):
-        some = [verdict for verdict in contexts if verdict.paired == paired]
-        if some:
-            sentences.append(in_contexts(some))
-    sentences += filter(None, [beside_baselines(table.best, judgement.standings(table.best, metrics))])
-    return [*sentences, *filter(None, [beside_ceiling(table)])]
+        alike = [verdict for verdict in contexts if verdict.paired == paired]
+        if alike:
+            sentences.append(say_contexts(alike))
+    sentences += filter(None, [say_baselines(table.best, judgement.standings(table.best, metrics))])
+    return [*sentences, *filter(None, [say_ceiling(table)])]
 
 
-def doubles(judgement: Judgement) -> list[str]:
+def say_doubles(judgement: Judgement) -> list[str]:
     """Models that are a negative control under another name."""
     by_control: dict[str, list[str]] = {}
     for model, control in judgement.doubles.items():
         by_control.setdefault(control, []).append(model)
     return [
-        f"{listed(models)} {'scores' if len(models) == 1 else 'score'} here exactly as {control} does, a negative control: "
-        f"nothing is claimed for what {'it adds' if len(models) == 1 else 'they add'}."
+        f"{listed(models)} {'scores' if len(models) == 1 else 'score'} exactly as the negative control {control} here: "
+        f"nothing can be claimed for what {'it adds' if len(models) == 1 else 'they add'}."
         for control, models in by_control.items()
     ]
 
 
-def reached(table: Headline, judgement: Judgement) -> str:
+def say_reached(table: Headline, judgement: Judgement) -> str:
     """How much of what can be predicted the best model captures, by the first metric that carries the claim."""
     entries = next(entries for model, _, entries in table.rows if model == table.best)
     for column, entry in zip(table.columns, entries, strict=True):
@@ -99,7 +99,7 @@ def reached(table: Headline, judgement: Judgement) -> str:
     return f"Nothing can be claimed for {table.best}, the best model by mean rank, beyond the negative controls."
 
 
-def in_contexts(verdicts: Sequence[ContextVerdict]) -> str:
+def say_contexts(verdicts: Sequence[ContextVerdict]) -> str:
     """In how many contexts a model is better than its control, or ahead where there are too few conditions for an interval."""
     one = verdicts[0]
     of = {
@@ -130,7 +130,7 @@ def tag(verdict: ContextVerdict) -> str:
     return words if verdict.paired else f"{words}, without an interval"
 
 
-def beside_baselines(model: str, standings: Sequence[Standing]) -> str:
+def say_baselines(model: str, standings: Sequence[Standing]) -> str:
     """Which baselines a model is better than, metric by metric, by the paired intervals; empty where none was compared."""
     groups: dict[str, list[str]] = {}
     for standing in sorted(standings, key=lambda s: (bool(s.bar), not s.beats_every_baseline)):
@@ -155,15 +155,15 @@ def _beside(standing: Standing) -> str:
         if names and not (standing.bar and word != "worse than")
     ]
     claim = f"nothing good can be claimed ({BARS[standing.bar]})" if standing.bar else ""
-    said = f"it is {_joined(parts)} ({SCOPES[standing.scope]})" if parts else ""
-    return " and ".join(filter(None, [said, claim]))
+    comparison = f"it is {_joined(parts)} ({SCOPES[standing.scope]})" if parts else ""
+    return " and ".join(filter(None, [comparison, claim]))
 
 
 def _joined(parts: list[str]) -> str:
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 2 else parts)
 
 
-def beside_ceiling(table: Headline) -> str:
+def say_ceiling(table: Headline) -> str:
     """What the best model, half of the real cells and the negative control get, in the first metric that tells."""
     for i, column in enumerate(table.columns):
         entries = next(entries for model, _, entries in table.rows if model == table.best)
@@ -177,7 +177,7 @@ def beside_ceiling(table: Headline) -> str:
     return ""
 
 
-def barred(model: str, standings: Sequence[Standing]) -> list[str]:
+def list_barred_metrics(model: str, standings: Sequence[Standing]) -> list[str]:
     """In which metrics nothing may be claimed of a model though they tell, and why."""
     of: dict[Bar, list[str]] = {}
     for standing in standings:
@@ -186,12 +186,12 @@ def barred(model: str, standings: Sequence[Standing]) -> list[str]:
     return [f"Nothing good can be claimed of {model} in {listed(metrics)}: {BARS[bar]}." for bar, metrics in of.items()]
 
 
-def untelling(table: Headline, *, of_effects: bool = False) -> list[str]:
+def list_weak_metrics(table: Headline, *, of_effects: bool = False) -> list[str]:
     """Metrics of the table in which nothing may be said of any model, and why."""
     if of_effects and all(column.no_ceiling for column in table.columns):
         return [
-            "There is no ceiling, and so no score between it and the negative controls; a claim rests on paired intervals and on "
-            "the predictions for the wrong perturbation alone."
+            "There is no ceiling for effects, and so no score between it and the negative controls; claims rest on paired "
+            "intervals and on predictions for the wrong perturbation."
         ]
     return [
         f"{column.metric} has no score on these data: the ceiling is undefined."

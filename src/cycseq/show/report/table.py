@@ -130,11 +130,11 @@ def _entry(rows: pd.DataFrame, model: str) -> Entry:
 
 
 def _column(rows: pd.DataFrame, metric: str) -> Column:
-    known = METRICS.get(metric)
+    definition = METRICS.get(metric)
     return Column(
         metric=metric,
         direction=direction_words(metric),
-        formula=known.formula if known else "",
+        formula=definition.formula if definition else "",
         ceiling=short(float(rows["ceiling"].iloc[0])),
         null=short(float(rows["null"].iloc[0])),
         null_model=str(rows["null_model"].iloc[0]),
@@ -156,8 +156,8 @@ def discrimination(summary: pd.DataFrame, table: Headline) -> list[str]:
     if "discrimination" not in summary:  # older versions wrote none
         return []
     shares = summary.groupby("metric")["discrimination"].first()
-    known = [float(shares.get(column.metric, np.nan)) for column in table.columns]
-    return [short(share, 2) for share in known] if np.isfinite(known).any() else []
+    values = [float(shares.get(column.metric, np.nan)) for column in table.columns]
+    return [short(share, 2) for share in values] if np.isfinite(values).any() else []
 
 
 def unbiased(summary: pd.DataFrame, table: Headline) -> dict[str, str]:
@@ -170,10 +170,10 @@ def unbiased(summary: pd.DataFrame, table: Headline) -> dict[str, str]:
 
 def direction_words(metric: str) -> str:
     """Which way is better."""
-    known = METRICS.get(metric)
-    if known is None:
+    definition = METRICS.get(metric)
+    if definition is None:
         return ""
-    return ARROWS.get(known.direction, f"nearer to {short(known.best)} is better")
+    return ARROWS.get(definition.direction, f"nearer to {short(definition.best)} is better")
 
 
 def badness(metric: str, values: Sequence[float] | pd.Series) -> np.ndarray:

@@ -97,13 +97,13 @@ class Adapter(LightningModule):
     def configure_optimizers(self) -> list[Optimizer]:
         """Optimisers and schedules, where an earlier training left them."""
         self.by_name = self.learner.optimisers(self.net)
-        found = list(self.by_name.values())
-        self.schedulers = [_scheduler(optimiser, self.learner.schedule) for optimiser in found]
-        for optimiser, kept in zip(found, self.state.optimisers, strict=False):
-            optimiser.load_state_dict(kept)
-        for scheduler, kept in zip(self.schedulers, self.state.schedulers, strict=False):
-            scheduler.load_state_dict(kept)
-        return found
+        optimisers = list(self.by_name.values())
+        self.schedulers = [_scheduler(optimiser, self.learner.schedule) for optimiser in optimisers]
+        for optimiser, saved in zip(optimisers, self.state.optimisers, strict=False):
+            optimiser.load_state_dict(saved)
+        for scheduler, saved in zip(self.schedulers, self.state.schedulers, strict=False):
+            scheduler.load_state_dict(saved)
+        return optimisers
 
     def on_fit_start(self) -> None:
         """Each process is fed its own share; the first shows how far it is."""
@@ -126,7 +126,7 @@ class Adapter(LightningModule):
         if self.state.broken:
             return
         self.step_of_epoch = step
-        self._seeded(step, self.feeder.rank)
+        self._seed_draws(step, self.feeder.rank)
         batch = self.feeder.batch(self.state.epoch, step).to(self.device)
         for name, loss in self.learner.step(self.net, batch, self).items():
             self.sums[name] = self.sums.get(name, 0.0) + float(loss.detach())
@@ -140,7 +140,7 @@ class Adapter(LightningModule):
         self.manual_backward(loss)
         parameters = [p for group in optimiser.param_groups for p in group["params"]]
         norm = nn.utils.clip_grad_norm_(parameters, self.learner.gradient_norm or float("inf"), foreach=True)
-        value = self._of_all(loss)
+        value = self._mean_of_all(loss)
         first = self.state.first_loss.setdefault(name, abs(value))
         if not bool(torch.isfinite(norm)) or not abs(value) <= EXPLODED * max(first, 1.0):
             numbers = math.isfinite(value) and bool(torch.isfinite(norm))
@@ -159,9 +159,9 @@ class Adapter(LightningModule):
             if self.trainer.is_global_zero and self.trainer.world_size > 1:  # the process that began it reads why
                 save_state(self.folder, state, self.identity)
             return
-        losses = {name: self._of_all(torch.tensor(total / n_steps)) for name, total in self.sums.items()}
+        losses = {name: self._mean_of_all(torch.tensor(total / n_steps)) for name, total in self.sums.items()}
         self.sums = {}
-        measured = self.trainer.strategy.broadcast(self._measured() if self.trainer.is_global_zero else {})
+        measured = self.trainer.strategy.broadcast(self._validate() if self.trainer.is_global_zero else {})
         state.epoch += 1
         for scheduler in self.schedulers:
             scheduler.step(measured[MONITORED]) if isinstance(scheduler, ReduceLROnPlateau) else scheduler.step()
@@ -178,21 +178,21 @@ class Adapter(LightningModule):
         """Take the bar off the screen."""
         del self.bar
 
-    def _measured(self) -> dict[str, float]:
+    def _validate(self) -> dict[str, float]:
         """The validation losses; the first process says them to all, so that all stop together."""
         self.net.eval()
-        self._seeded(self.feeder.n_steps, 0)
+        self._seed_draws(self.feeder.n_steps, 0)
         with torch.no_grad():
-            found = self.learner.validate(self.net, self.validation)
+            losses = self.learner.validate(self.net, self.validation)
         self.net.train()
-        return found
+        return losses
 
-    def _seeded(self, step: int, rank: int) -> None:
+    def _seed_draws(self, step: int, rank: int) -> None:
         """Fix what is drawn next; on a CPU its generator alone, as torch.manual_seed asks all kinds of devices (2 ms)."""
         seed = _seed(self.feeder.seed, self.state.epoch, step, rank)
         torch.default_generator.manual_seed(seed) if self.device.type == "cpu" else torch.manual_seed(seed)
 
-    def _of_all(self, value: Float[Tensor, ""]) -> float:
+    def _mean_of_all(self, value: Float[Tensor, ""]) -> float:
         """The mean over all processes."""
         if self.trainer.world_size == 1:
             return float(value.detach())

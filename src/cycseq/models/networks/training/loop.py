@@ -21,8 +21,8 @@ from cycseq.errors import FitBrokeOffError
 from cycseq.io.interruption import Terminated
 from cycseq.models.networks.batches import Feeder
 from cycseq.models.networks.training.adapter import Adapter, Learner
-from cycseq.models.networks.training.memory import memory_kept
-from cycseq.models.networks.training.processes import death_in_words, quiet, started_outside
+from cycseq.models.networks.training.memory import keep_memory
+from cycseq.models.networks.training.processes import quiet, started_outside, translate_worker_death
 from cycseq.models.networks.training.state import State, load_state, write_history
 
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed"]] = {"32": "32-true", "fast32": "32-true", "bf16": "bf16-mixed"}
@@ -75,7 +75,7 @@ def train(
         quiet(),
         _precision(learner.precision),
         torch.random.fork_rng(),
-        memory_kept(),
+        keep_memory(),
     ):
         folder = Path(temporary) if run is None else run / "checkpoints"
         state = State() if run is None else load_state(folder, identity)
@@ -91,7 +91,7 @@ def train(
         adapter = Adapter(learner, net, feeder, validation, folder=folder, identity=resumable, state=state)
         logger = run is not None and TensorBoardLogger(run, "tensorboard", "", purge_step=state.epoch + 1)
         trainer = _trainer(learner, learner.num_epochs - (0 if outside else state.epoch), folder, logger)
-        with _interruptible(), death_in_words(processes):
+        with _interruptible(), translate_worker_death(processes):
             trainer.fit(adapter, train_dataloaders=Steps(feeder.n_steps))
         return adapter.state if outside or processes == 1 else load_state(folder, resumable)
 
@@ -114,14 +114,16 @@ def _trainer(learner: Learner, epochs: int, folder: Path, logger: Literal[False]
             default_root_dir=folder,
         )
     except (MisconfigurationException, ValueError) as err:
-        asked = f"accelerator {learner.accelerator}, devices {learner.devices}, num_nodes {learner.num_nodes}"
+        devices = f"accelerator {learner.accelerator}, devices {learner.devices}, num_nodes {learner.num_nodes}"
         why = " ".join(str(err).split())
-        msg = f"this machine cannot train with {asked} ({why}): use --model.accelerator auto, or fewer --model.devices."
+        msg = (
+            f"this machine cannot train with {devices} ({why}): use --model.accelerator auto, or fewer --model.devices."
+        )
         raise FitBrokeOffError(msg) from err
 
 
 @contextmanager
-def shortage_in_words(name: str) -> Iterator[None]:
+def translate_memory_shortage(name: str) -> Iterator[None]:
     """Say in one line that the memory of the processor or of a GPU did not suffice, and what needs less."""
     try:
         yield

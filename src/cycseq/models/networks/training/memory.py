@@ -16,7 +16,7 @@ USUAL_BYTES = 2 * LARGEST_BYTES
 
 
 @contextmanager
-def memory_kept() -> Iterator[None]:
+def keep_memory() -> Iterator[None]:
     """Let the C library keep freed memory while a network trains, and give it back in the end.
 
     Left to itself, glibc returns most of what a step frees to the system, and asks for it anew in the next one: the

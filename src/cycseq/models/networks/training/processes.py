@@ -55,7 +55,7 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
-def death_in_words(processes: int) -> Iterator[None]:
+def translate_worker_death(processes: int) -> Iterator[None]:
     """Raise `FitBrokeOffError` where one of several processes was ended, or lost the others.
 
     Raises
@@ -66,8 +66,8 @@ def death_in_words(processes: int) -> Iterator[None]:
     try:
         yield
     except (ProcessException, RuntimeError) as err:
-        said = [line.strip() for line in str(err).splitlines() if line.strip()]
-        why = said[-1] if said else type(err).__name__
+        lines = [line.strip() for line in str(err).splitlines() if line.strip()]
+        why = lines[-1] if lines else type(err).__name__
         lost = isinstance(err, ProcessException) or any(word in str(err).casefold() for word in LOST)
         if processes == 1 or not lost:
             raise

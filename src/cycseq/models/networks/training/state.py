@@ -66,20 +66,20 @@ def load_state(folder: Path, identity: str) -> State:
         if altered is not None:
             msg = f"{path} was altered ({altered}): remove it to train from the start."
             raise ModelError(msg)
-        kept: Any = torch.load(path, map_location="cpu", weights_only=True)
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except (BadZipFile, pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as err:
         msg = f"{path} is damaged ({type(err).__name__}): remove it to train from the start."
         raise ModelError(msg) from err
-    if not isinstance(kept, dict) or set(kept) != {"identity", *vars(State())}:
+    if not isinstance(content, dict) or set(content) != {"identity", *vars(State())}:
         msg = f"{path} is not a state of a training of this version: remove it to train from the start."
         raise ModelError(msg)
-    if kept.pop("identity") != identity:
+    if content.pop("identity") != identity:
         msg = (
             f"{path} was left by a training with other settings, another seed or other data: give the same to go on "
             "with it, or name another --run."
         )
         raise ModelError(msg)
-    return State(**kept)
+    return State(**content)
 
 
 def write_history(path: Path, history: list[dict[str, float]]) -> None:
