@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 
 from cycseq.benchmarking.compare import LINEAR, NULL, REAL, ComparisonResult
 from cycseq.benchmarking.families import FAMILIES, HIGHEST, OF_CONDITIONS, Family, summary
-from cycseq.io.files import write_text
+from cycseq.io.files import atomic_write, write_text
 from cycseq.matrix.groups import group_moments
 from cycseq.models import describe
 from cycseq.score.verdicts import Bar, verdict_of
