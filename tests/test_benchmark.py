@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from conftest import make_log1p
 from cycseq.benchmarking import work
 from cycseq.benchmarking.benchmark import benchmark
 from cycseq.benchmarking.result import Result
@@ -35,16 +37,15 @@ def ordered(metrics: pd.DataFrame) -> pd.DataFrame:
     return metrics.sort_values(KEYS).reset_index(drop=True)
 
 
-@pytest.fixture
-def data(small_data: PerturbationData) -> PerturbationData:
+@pytest.fixture(scope="module")
+def data() -> PerturbationData:
     """2 contexts x (control, G1, G2)."""
-    wanted = ("control", "G1", "G2")
-    return small_data.subset(c for c in small_data.conditions() if c.context != "THP1" and c.perturbation in wanted)
+    wanted, cells = ("control", "G1", "G2"), make_log1p()
+    return cells.subset(c for c in cells.conditions() if c.context != "THP1" and c.perturbation in wanted)
 
 
-@pytest.fixture
-def fitted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The name of every model that was built for fitting, in order."""
+def count_fits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The name of every model that is built for fitting from now on, in order."""
     names: list[str] = []
     build = work.build_model
 
@@ -56,13 +57,34 @@ def fitted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
+@pytest.fixture
+def fitted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """As of `count_fits`."""
+    return count_fits(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def finished(data: PerturbationData, tmp_path_factory: pytest.TempPathFactory) -> BenchmarkResult:
+    """One benchmark for all tests that only read it; others take a copy of its folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        names = count_fits(patch)
+        result = go(data, tmp_path_factory.mktemp("benchmark") / "out")
+    assert len(names) == 4 * 2 * 2
+    return result
+
+
+@pytest.fixture
+def copied(finished: BenchmarkResult, tmp_path: Path) -> Path:
+    """A copy of its folder."""
+    return shutil.copytree(finished.folder, tmp_path / "out")
+
+
 def go(data: PerturbationData, out: Path, settings: BenchmarkSettings = SETTINGS, **said: object) -> BenchmarkResult:
     return benchmark(data, settings, out, evaluation=MEANS, **said)
 
 
-def test_every_model_split_and_seed_is_scored_on_every_condition(data: PerturbationData, tmp_path: Path):
-    result = go(data, tmp_path / "out")
-    metrics = read_table(tmp_path / "out" / "metrics.csv")
+def test_every_model_split_and_seed_is_scored_on_every_condition(data: PerturbationData, finished: BenchmarkResult):
+    metrics = read_table(finished.folder / "metrics.csv")
     assert list(metrics.columns) == ["model", "split", "seed", "context", "perturbation", "metric", "value"]
     models = metrics[~metrics["model"].str.contains("SplitHalf|InterpolatedDuplicate|wrong target")]
     assert set(models["model"]) == {"NoChange", "PerturbedMean", "SmoothedControls", "ContextAdditive"}
@@ -71,12 +93,12 @@ def test_every_model_split_and_seed_is_scored_on_every_condition(data: Perturbat
     )
     assert (tested == 2 * 2).all()
     assert not models.duplicated(KEYS).any()
-    assert result.record["data"]["hash"] == data.fingerprint()
+    assert finished.record["data"]["hash"] == data.fingerprint()
     assert {"SplitHalf", "InterpolatedDuplicate", "ContextAdditive (wrong target)"} <= set(metrics["model"])
 
 
-def test_no_change_scores_what_numpy_says(data: PerturbationData, tmp_path: Path):
-    metrics = go(data, tmp_path / "out").metrics
+def test_no_change_scores_what_numpy_says(data: PerturbationData, finished: BenchmarkResult):
+    metrics = finished.metrics
     x, obs = data.x.toarray(), data.adata.obs
     held_back = {name for split in make_splits(data) for name in split.cells[REFERENCE]}
     given = ~obs.index.isin(held_back) & (obs["perturbation"] == "control").to_numpy()
@@ -90,18 +112,21 @@ def test_no_change_scores_what_numpy_says(data: PerturbationData, tmp_path: Path
         assert found == pytest.approx(np.square(real - control)[kept].mean(), rel=1e-4)
 
 
-def test_finished_cells_are_not_computed_again(data: PerturbationData, tmp_path: Path, fitted: list[str]):
-    first = go(data, tmp_path / "out")
-    assert len(fitted) == 4 * 2 * 2
-    fitted.clear()
-    again = go(data, tmp_path / "out")
+def test_finished_results_are_not_computed_again(
+    data: PerturbationData, finished: BenchmarkResult, copied: Path, fitted: list[str]
+):
+    again = go(data, copied)
     assert fitted == []
     assert again.record["computed_now"] == 0
-    pd.testing.assert_frame_equal(ordered(first.metrics), ordered(again.metrics))
+    pd.testing.assert_frame_equal(ordered(finished.metrics), ordered(again.metrics))
 
 
 def test_killed_in_the_middle_it_goes_on_where_it_stopped(
-    data: PerturbationData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fitted: list[str]
+    data: PerturbationData,
+    finished: BenchmarkResult,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fitted: list[str],
 ):
     counting = work.build_model
 
@@ -125,13 +150,12 @@ def test_killed_in_the_middle_it_goes_on_where_it_stopped(
     fitted.clear()
     resumed = go(data, tmp_path / "out")
     assert len(fitted) == 16 - 7
-    whole = go(data, tmp_path / "whole")
-    pd.testing.assert_frame_equal(ordered(resumed.metrics), ordered(whole.metrics))
-    pd.testing.assert_frame_equal(resumed.summary, whole.summary)
+    pd.testing.assert_frame_equal(ordered(resumed.metrics), ordered(finished.metrics))
+    pd.testing.assert_frame_equal(resumed.summary, finished.summary)
 
 
 def test_a_calibration_that_was_killed_loses_one_repeat(
-    data: PerturbationData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: PerturbationData, finished: BenchmarkResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     once, begun = work.split_half_once, list[int]()
 
@@ -150,30 +174,29 @@ def test_a_calibration_that_was_killed_loses_one_repeat(
     written[1].write_bytes(written[1].read_bytes()[:100])  # what is damaged is computed again
     resumed = go(data, tmp_path / "out")
     assert begun[5:] == [1, *range(4, 10), *range(10)]  # then the other split
-    whole = go(data, tmp_path / "whole")
     for name in ("metrics.csv", "summary.csv", "differences.csv"):
-        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-    assert len(resumed.metrics) == len(whole.metrics)
+        assert (tmp_path / "out" / name).read_bytes() == (finished.folder / name).read_bytes()
+    assert len(resumed.metrics) == len(finished.metrics)
     assert all(path.suffix == ".npz" for path in (tmp_path / "out" / "results").iterdir())
 
 
-def test_a_damaged_cell_is_computed_again(data: PerturbationData, tmp_path: Path, fitted: list[str]):
-    first = go(data, tmp_path / "out")
-    victim = next((tmp_path / "out" / "results").glob("ContextAdditive*.npz"))
+def test_a_damaged_result_is_computed_again(
+    data: PerturbationData, finished: BenchmarkResult, copied: Path, fitted: list[str]
+):
+    victim = next((copied / "results").glob("ContextAdditive*.npz"))
     victim.write_bytes(victim.read_bytes()[:200])
-    fitted.clear()
-    again = go(data, tmp_path / "out")
+    again = go(data, copied)
     assert fitted == ["ContextAdditive"]
-    pd.testing.assert_frame_equal(ordered(first.metrics), ordered(again.metrics))
+    pd.testing.assert_frame_equal(ordered(finished.metrics), ordered(again.metrics))
 
 
-def test_other_settings_need_another_folder_or_overwrite(data: PerturbationData, tmp_path: Path, fitted: list[str]):
-    go(data, tmp_path / "out")
+def test_other_settings_need_another_folder_or_overwrite(
+    data: PerturbationData, copied: Path, tmp_path: Path, fitted: list[str]
+):
     more = replace(SETTINGS, seeds=3)
     with pytest.raises(SettingsError, match=r"other seeds: choose another --out, or use --overwrite"):
-        go(data, tmp_path / "out", more)
-    fitted.clear()
-    result = go(data, tmp_path / "out", more, overwrite=True)
+        go(data, copied, more)
+    result = go(data, copied, more, overwrite=True)
     assert len(fitted) == 4 * 2
     assert set(result.metrics.query("model == 'NoChange'")["seed"]) == {0, 1, 2}
     (tmp_path / "mine").mkdir()
@@ -193,7 +216,7 @@ def test_a_model_that_does_not_apply_is_a_row_with_its_reason(data: Perturbation
     assert "Bilinear" not in set(result.metrics["model"])
 
 
-def test_a_model_that_breaks_costs_its_own_cells_alone(
+def test_a_model_that_breaks_costs_its_own_results_alone(
     data: PerturbationData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fitted: list[str]
 ):
     counting = work.build_model
@@ -216,10 +239,9 @@ def test_a_model_that_breaks_costs_its_own_cells_alone(
     assert not fixed.failed
 
 
-def test_two_processes_find_what_one_finds(data: PerturbationData, tmp_path: Path):
-    one = go(data, tmp_path / "one")
+def test_two_processes_find_what_one_finds(data: PerturbationData, finished: BenchmarkResult, tmp_path: Path):
     two = go(data, tmp_path / "two", replace(SETTINGS, jobs=2))
-    pd.testing.assert_frame_equal(ordered(one.metrics), ordered(two.metrics))
+    pd.testing.assert_frame_equal(ordered(finished.metrics), ordered(two.metrics))
     reopened = open_benchmark(tmp_path / "two")
     pd.testing.assert_frame_equal(ordered(reopened.metrics), ordered(two.metrics))
     assert list(reopened.summary.columns) == list(two.summary.columns)
@@ -247,7 +269,7 @@ def test_a_setting_below_one_makes_no_sense():
         BenchmarkSettings(seeds=0)
 
 
-def test_a_cell_keeps_odd_names(tmp_path: Path):
+def test_a_result_keeps_odd_names(tmp_path: Path):
     scores = pd.DataFrame(
         {"model": "M", "split": "s:CD14+ Mono", "seed": 0, "context": "CD14+ Mono", "perturbation": ["NA", 'a,"b"', "nan"],
          "metric": "mse", "value": [0.1, np.nan, -np.inf]}
