@@ -11,12 +11,12 @@ from cycseq.split.plan import count_of, join_names
 from cycseq.split.settings import Kind
 
 AMOUNTS_TO: dict[Kind, str] = {
-    "unseen-context": "nothing was measured in their context but controls",
+    "unseen-context": "only controls were measured in the context",
     "unseen-pair": "context and perturbation were each measured, but not together",
-    "unseen-perturbation": "their perturbation was never measured",
-    "unseen-combination": "their combination was never measured",
-    "unseen-dose": "their perturbation was measured at other doses",
-    "unseen-time": "their perturbation was measured at other times",
+    "unseen-perturbation": "the perturbation was never measured",
+    "unseen-combination": "the combination was never measured",
+    "unseen-dose": "the perturbation was measured at other doses",
+    "unseen-time": "the perturbation was measured at other times",
 }
 """What is predicted, by kind of condition: completes "5 conditions: ..."."""
 FEW = 6
@@ -107,7 +107,7 @@ def _captured(table: pd.DataFrame) -> str:
     if ours.median() <= 0:
         return f"the predictions were no better than no change at all (median over conditions); the plain average ({AVERAGE}) captured {theirs.median():.0%}"
     span = f" ({ours.min():.0%} to {ours.max():.0%})" if len(ours) > 1 else ""
-    return f"they captured {ours.median():.0%}{span} of {what}, the plain average of the others ({AVERAGE}) {theirs.median():.0%}"
+    return f"the predictions captured {ours.median():.0%}{span} of {what}, the plain average of the others ({AVERAGE}) {theirs.median():.0%}"
 
 
 def summary(answer: Answer) -> list[str]:

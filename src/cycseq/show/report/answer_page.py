@@ -17,10 +17,17 @@ from cycseq.run.answer.check import SURE
 from cycseq.run.answer.predict import Answer
 from cycseq.run.answer.words import cannot_tell, how_well, kinds_in_words, rests_on
 from cycseq.run.record import environment
+from cycseq.show import plots
 from cycseq.show.interpretation.pathways import GeneSets
+from cycseq.show.report.answer_data import conditions_shown, embed, known_neighbours, sources
+from cycseq.show.report.figures import svg
 from cycseq.show.report.page import render
 from cycseq.split.plan import join_names
 
+MAX_IN_SHORT = 6
+"""Conditions whose genes are named at the top of the page."""
+STATIC_ROWS = 30
+"""Of the table before a script draws it."""
 GENES, CELLS, PAGE, RECORD = "genes.csv", "cells.h5ad", "answer.html", "answer.json"
 
 
@@ -82,19 +89,41 @@ def write_answer(
 
 def answer_page(answer: Answer, record: dict[str, Any], gene_sets: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     """Everything that the page says."""
-    names = [str(condition) for condition in answer.conditions]
+    shown = conditions_shown(answer.genes)
+    names = [f"{context}:{perturbation}" for (context, perturbation), _ in shown]
+    first = shown[0][1]
+    in_short = [_in_short(*key, part) for key, part in shown[:MAX_IN_SHORT]]
     return {
-        "title": f"{names[0]}, predicted" if len(names) == 1 else f"{len(names):,} predicted conditions",
+        "title": f"{names[0]}, predicted" if len(answer.kinds) == 1 else f"{len(answer.kinds):,} predicted conditions",
         "record": record,
-        "in_short": [_in_short(str(key[0]), str(key[1]), part) for key, part in _by_condition(answer.genes)],
+        "in_short": in_short,
+        "more": len(answer.kinds) - len(in_short),
         "kinds": kinds_in_words(answer),
+        "headline": [sentence for check in answer.checks for sentence in how_well(check)[:2]],
+        "unit": "log1p of counts per 10,000" if answer.data.scale in ("counts", "log1p") else answer.data.scale,
+        "shown": _left_out(answer, shown),
+        "names": names,
+        "sets": [name for name, genes in gene_sets.items() if not set(genes).isdisjoint(first["gene"])],
+        "rows": first.head(STATIC_ROWS).to_dict("records"),
+        "top": svg(lambda ax: plots.top_genes(first, n=15, ax=ax), title=f"Surest genes of {names[0]}", height=3.4),
         "checks": [(how_well(check), check.table.to_dict("records")) for check in answer.checks],
         "rests_on": rests_on(answer),
+        "sources": sources(answer),
+        "neighbours": known_neighbours(answer),
         "cannot_tell": cannot_tell(answer),
-        "genes": answer.genes.head(50).to_dict("records"),
         "does": describe(answer.model.name),
+        "embedded": embed(shown, gene_sets),
         "versions": record["versions"],
     }
+
+
+def _left_out(answer: Answer, shown: Sequence[tuple[tuple[str, str], pd.DataFrame]]) -> str:
+    """What genes.csv has beyond the page."""
+    n_rows = sum(len(part) for _, part in shown)
+    if n_rows == len(answer.genes):
+        return f"{GENES} has the same rows with standard deviations."
+    conditions = "" if len(shown) == len(answer.kinds) else f" of {len(shown):,} of {len(answer.kinds):,} conditions"
+    return f"The page has room for {len(shown[0][1]):,} genes{conditions}, the surest first: {GENES} has all."
 
 
 def _record(answer: Answer, data_path: Path | None, command: str) -> dict[str, Any]:
@@ -111,17 +140,14 @@ def _record(answer: Answer, data_path: Path | None, command: str) -> dict[str, A
         "claim": answer.split.claim,
         "rests_on": rests_on(answer),
         "left_out": [
-            {"kind": c.kind, "why_not": c.why_not, "conditions": c.table.to_dict("records")} for c in answer.checks
+            {"kind": c.kind, "why_not": c.why_not, "conditions": json.loads(c.table.to_json(orient="records"))}
+            for c in answer.checks
         ],
         "cannot_tell": cannot_tell(answer),
         "command": command,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         **environment(),
     }
-
-
-def _by_condition(genes: pd.DataFrame) -> Any:
-    return genes.groupby(["context", "perturbation"], sort=False, observed=True)
 
 
 def _in_short(context: str, perturbation: str, genes: pd.DataFrame) -> str:

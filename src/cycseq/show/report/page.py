@@ -129,7 +129,7 @@ def render(template: str, values: dict[str, Any]) -> str:
         "percent": percent,
         "tag": sentences.tag,
     }
-    environment.globals |= {"counted": numbers.counted, "listed": numbers.listed}
+    environment.globals |= {"counted": numbers.counted, "listed": numbers.listed, "interval": numbers.interval}
     return TURNING.sub(lambda found: ascii(found[0])[1:-1], environment.get_template(template).render(values))
 
 

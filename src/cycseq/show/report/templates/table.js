@@ -1,5 +1,5 @@
 // Tables sort by their head buttons and filter by the fields above them; texts are copied; without JavaScript all stays readable.
-document.querySelectorAll("button.sort").forEach((button) => {
+document.querySelectorAll("table:not([data-rows]) button.sort").forEach((button) => {
   button.addEventListener("click", () => {
     const head = button.closest("th"), table = head.closest("table"), body = table.tBodies[0];
     const column = head.cellIndex, down = head.getAttribute("aria-sort") !== "descending" && head.dataset.first !== "up"
