@@ -35,6 +35,9 @@ from cycseq.data.usual_names import (
     CONTROL,
     DOSE_NAMES,
     PERTURBATION_NAMES,
+    RARER_BATCH_NAMES,
+    RARER_CONTEXT_NAMES,
+    RARER_PERTURBATION_NAMES,
     UNLABELLED,
     canonical_perturbation,
 )
@@ -112,7 +115,7 @@ def _contexts(
     obs: pd.DataFrame, keys: ObsKeys, labelled: np.ndarray, *, default_context: str, drop_unlabelled: bool
 ) -> tuple[pd.Series, np.ndarray, list[str]]:
     """The context of every cell, which cells are still labelled, and the notes on both."""
-    column = _column(obs, keys.context, CONTEXT_NAMES, "context")
+    column = _column(obs, keys.context, CONTEXT_NAMES, RARER_CONTEXT_NAMES, "context")
     if column is None:
         context = pd.Series(default_context, index=obs.index, dtype=str)
         notes = [f"context: no column names one, so all cells are {default_context!r} (--context-key names a column)"]
@@ -132,7 +135,7 @@ def _contexts(
 
 def _batches(obs: pd.DataFrame, keys: ObsKeys) -> tuple[pd.Series, str]:
     """The batch of every cell, and the note on it."""
-    column = _column(obs, keys.batch, BATCH_NAMES, "batch")
+    column = _column(obs, keys.batch, BATCH_NAMES, RARER_BATCH_NAMES, "batch")
     if column is None:
         note = "batch: no column names one, so all cells are one batch (--batch-key names a column)"
         return pd.Series("0", index=obs.index, dtype=str), note
@@ -143,7 +146,7 @@ def _batches(obs: pd.DataFrame, keys: ObsKeys) -> tuple[pd.Series, str]:
 def _perturbation_column(obs: pd.DataFrame, keys: ObsKeys) -> tuple[str, Controls]:
     """The column that names the perturbation, and its control labels."""
     chosen = [require_column(obs, keys.perturbation, "perturbation")] if keys.perturbation else []
-    candidates = chosen or find_columns(obs, PERTURBATION_NAMES)
+    candidates = chosen or find_columns(obs, PERTURBATION_NAMES) or find_columns(obs, RARER_PERTURBATION_NAMES)[:1]
     if not candidates:
         msg = (
             f"no obs column names the perturbation: looked for {', '.join(PERTURBATION_NAMES)}; "
@@ -211,11 +214,13 @@ def _joined_by_plus(obs: pd.DataFrame, column: str) -> tuple[pd.Series, int]:
     )
 
 
-def _column(obs: pd.DataFrame, key: str | None, names: tuple[str, ...], what: str) -> str | None:
+def _column(
+    obs: pd.DataFrame, key: str | None, names: tuple[str, ...], rarer: tuple[str, ...], what: str
+) -> str | None:
     """The column that the user named, or one of a usual name, rather one that varies; None where there is none."""
     if key:
         return require_column(obs, key, what)
-    candidates = find_columns(obs, names)
+    candidates = find_columns(obs, names) or find_columns(obs, rarer)[:1]
     varying = [column for column in candidates if obs[column].nunique(dropna=False) > 1]
     columns = varying or candidates[:1]
     return _same_or_error(obs, dict.fromkeys(columns, ()), what) if columns else None

@@ -22,10 +22,14 @@ PERTURBATION_NAMES = (
 )
 CONTEXT_NAMES = ("context", "cell_line", "cell_type", "celltype")
 BATCH_NAMES = ("batch", "gem_group", "donor", "replicate", "bio_rep")
+RARER_PERTURBATION_NAMES, RARER_CONTEXT_NAMES = ("stim", "guide_identity"), ("seurat_annotations",)
+RARER_BATCH_NAMES = ("donor_id", "patient_id", "sample_id")
+"""Names that are looked for where none of the usual ones is there, the first one alone: beside those they often say something else."""
 DOSE_NAMES = ("dose_value", "dose_val", "dose")
 TIME_NAMES = ("time", "timepoint", "time_point", "time_value", "hours", "hour", "hpi", "day", "days", "day_name")
 METADATA_NAMES = frozenset(
     (*PERTURBATION_NAMES, *CONTEXT_NAMES, *BATCH_NAMES, *DOSE_NAMES, *TIME_NAMES,
+     *RARER_PERTURBATION_NAMES, *RARER_CONTEXT_NAMES, *RARER_BATCH_NAMES,
      "n_counts", "ncounts", "n_count", "total_counts", "ncount_rna", "n_genes", "ngenes", "n_genes_by_counts",
      "leiden", "louvain", "cluster", "seurat_clusters", "s_score", "g2m_score", "s.score", "g2m.score", "pseudotime",
      "nfeature_rna", "percent_mito", "percent.mt", "pct_counts_mt", "umi_count", "guide_umi", "nperts", "dose_unit",
