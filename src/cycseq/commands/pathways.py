@@ -12,6 +12,8 @@ from cycseq.io.files import check_output, write_text
 from cycseq.show.interpretation.settings import PathwaySettings
 
 SHOWN = ("context", "perturbation", "pathway", "n_genes", "mean_delta", "z", "p_adjusted")
+MIN_SHOWN = 5
+"""Rows that are printed where none is significant."""
 MAX_SHOWN = 12
 ALPHA = 0.05
 
@@ -48,7 +50,10 @@ def run(options: Namespace) -> None:
         scores.insert(5, "real_mean_delta", set_deltas(real, scores, sets))
     write_text(options.out, scores.to_csv(index=False, float_format="%.5g"), overwrite=options.overwrite)
     sure = scores[scores["p_adjusted"] < ALPHA]
-    table(SHOWN, sure.sort_values("p", kind="stable")[list(SHOWN)].head(MAX_SHOWN).itertuples(index=False))
+    if sure.empty:
+        say(f"no set has an adjusted p below {ALPHA}; the smallest p are:")
+    shown = (scores if sure.empty else sure).sort_values("p", kind="stable")[list(SHOWN)]
+    table(SHOWN, shown.head(MIN_SHOWN if sure.empty else MAX_SHOWN).itertuples(index=False))
     say(
         f"wrote {options.out}: {len(scores):,} rows (set and condition), {len(sure):,} with an adjusted p below {ALPHA}"
     )

@@ -16,8 +16,18 @@ import scipy.sparse as sp
 
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.labels import CellLabels
+from cycseq.data.mark import mark_of
 from cycseq.data.usual_names import CONTROL
-from cycseq.data.validate import check_size, duplicated, empty_cells, float32, gene_symbols, labels_of, scale_of
+from cycseq.data.validate import (
+    AS_WRITTEN,
+    check_size,
+    duplicated,
+    empty_cells,
+    float32,
+    gene_symbols,
+    labels_of,
+    scale_of,
+)
 from cycseq.errors import DataError
 from cycseq.formats.read import default_context, load
 from cycseq.formats.readers.base import FileContents
@@ -119,6 +129,7 @@ def inspect_file(path: Path | str, settings: ReadSettings | None = None) -> Insp
     errors: list[DataError] = []
     labels_found, summary, contexts = _described(path, loaded, settings, errors)
     options = [err.option for err in errors if err.option]
+    prepared = AS_WRITTEN in labels_found and mark_of(loaded.adata).get("scale") == "log1p"
     return Inspection(
         path=path,
         headline=_headline(loaded),
@@ -126,8 +137,13 @@ def inspect_file(path: Path | str, settings: ReadSettings | None = None) -> Insp
         contexts=contexts,
         summary=tuple(summary),
         problems=tuple(_problem(path, settings, err) for err in errors),
-        command=_command(path, settings, options),
+        command=_next_command(path) if prepared and not errors else _command(path, settings, options),
     )
+
+
+def _next_command(path: Path) -> str:
+    """What a prepared file is ready for."""
+    return f"cycseq benchmark --data {shlex.quote(str(path))} --out out/ (it is prepared already)"
 
 
 def _described(
