@@ -167,10 +167,10 @@ def __getattr__(name: str) -> Any:
 
 def _with_fields(kind: type) -> type:
     """The class, its help with the text of every field, which Python itself does not show."""
-    if "\n\nParameters\n" not in (kind.__doc__ or ""):
+    if "\n\nFields::\n" not in (kind.__doc__ or ""):
         texts = import_module("cycseq.settings").field_texts(kind).items()
-        fields = "\n".join(f"{name}\n    {' '.join(text.split())}" for name, text in texts)
-        kind.__doc__ = f"{kind.__doc__}\n\nParameters\n----------\n{fields}\n"
+        fields = "\n".join(f"    {name}\n        {' '.join(text.split())}" for name, text in texts)
+        kind.__doc__ = f"{kind.__doc__}\n\nFields::\n\n{fields}\n"
     return kind
 
 
