@@ -67,7 +67,7 @@ def _columns(part: pd.DataFrame, names: pd.Index) -> list[Any]:
     return [names.get_indexer(pd.Index(part["gene"])).tolist(), *numbers, [float(f"{value:.1e}") for value in lfsr]]
 
 
-def sources(answer: Answer) -> list[dict[str, Any]]:
+def sources(answer: Answer) -> list[dict[Any, Any]]:
     """The measured conditions of the same perturbations, the most alike first: cells, and correlation of their effects with the prediction."""
     wanted = {c.perturbation for c, kind in answer.kinds.items() if kind is not None}
     same = [c for c in answer.split.train if c.perturbation in wanted]
@@ -102,7 +102,7 @@ def sources(answer: Answer) -> list[dict[str, Any]]:
     )
 
 
-def known_neighbours(answer: Answer) -> list[dict[str, Any]]:
+def known_neighbours(answer: Answer) -> list[dict[Any, Any]]:
     """By the sources of knowledge that the model holds, the measured perturbations most alike to those predicted; none without."""
     known = stored_sources(answer.model.learned.arrays, answer.model.learned.facts)
     wanted = [c for c, kind in answer.kinds.items() if kind is not None][:MAX_NEIGHBOURED]
