@@ -22,7 +22,6 @@ from cycseq.show.report.sentences import BARS, SCOPES
 from evidence_certainty import certainty_of, certainty_tables, first_lines
 from evidence_claims import LESS_DATA, claims, interval, number
 from evidence_data import SOURCES
-from evidence_variants import RESPONSE_ALONE
 
 FEW = "too few conditions"
 MAIN, WRONG_TARGET, CEILING = "ConditionKriging", " (wrong target)", "SplitHalf"
@@ -208,7 +207,7 @@ def table_of(group: Group, models: list[str]) -> list[str]:
     best = {metric: ranks.index[ranks[metric] == ranks[metric].min()].tolist() for metric in metrics}
     controls = [
         name
-        for name in (f"{MAIN} ({RESPONSE_ALONE})", f"{MAIN}{WRONG_TARGET}", f"{MAIN} (wrong context)")
+        for name in (f"{MAIN}{WRONG_TARGET}", f"{MAIN} (wrong context)")
         if name in wide.index and wide.loc[name, metrics].notna().any()
     ]
     lines = [f"| model | {' | '.join(metrics)} |", f"|{'---|' * (len(metrics) + 1)}"]

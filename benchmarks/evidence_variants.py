@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -25,9 +25,8 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.io.files import write_text
 from cycseq.matrix.arrays import to_dense
 from cycseq.models.baselines.shift import predicted_obs, shifted_cells
-from cycseq.models.kriging import covariance, field, learning
+from cycseq.models.kriging import kernels
 from cycseq.models.kriging import model as condition_kriging
-from cycseq.models.kriging.measured import Measured
 from cycseq.models.kriging.model import ConditionKriging
 from cycseq.preparation.merge import join
 from cycseq.score.certainty import certainty
@@ -40,9 +39,6 @@ from evidence_data import Case
 
 ABLATED = ("kang", "easy", "context-specific", "long-tail", "unrelated")
 """Data sets in which ablations are run: first seed, unseen-context."""
-
-RESPONSE_ALONE = "response alone, control means not smoothed"
-"""What of ConditionKriging's score is response: it predicts from the control means as they are measured."""
 
 
 @dataclass(frozen=True)
@@ -107,9 +103,9 @@ def variants_of(case: Case) -> list[str]:
     """Those that make sense for the kind of split."""
     if case.split == "few-shot":
         return ["less_data"]
-    names = ["coverage_and_wrong_context" if case.split == "unseen-context" else "coverage", "response_alone"]
+    names = ["coverage_and_wrong_context" if case.split == "unseen-context" else "coverage"]
     if case.data in ABLATED and case.split == "unseen-context" and case.seed == 0:
-        names += ["equal_noise", "no_near_contexts", "no_conserved"]
+        names += ["equal_noise", "no_near_contexts", "no_likeness", "no_learned_contexts"]
     if case.source.features and case.split == "unseen-perturbation":
         names += ["expression_features", "no_features"]
     return names
@@ -183,31 +179,19 @@ def nothing_changed() -> Iterator[None]:
 @contextmanager
 def equal_noise() -> Iterator[None]:
     """The sampling noise of every gene and condition is taken to be the mean one."""
-    known = condition_kriging.measure
-
-    def measure(data: PerturbationData) -> Measured:
-        m = known(data)
-        return replace(
-            m,
-            cell_noise=np.full_like(m.cell_noise, m.cell_noise.mean()),
-            control_noise=np.full_like(m.control_noise, m.control_noise.mean()),
-        )
-
-    with mock.patch.object(condition_kriging, "measure", measure):
+    known = condition_kriging._variance
+    with mock.patch.object(condition_kriging, "_variance", lambda se: np.full_like(se, known(se).mean())):
         yield
 
 
 @contextmanager
-def patterns(kept: Callable[[covariance.Pattern], bool]) -> Iterator[None]:
-    some = tuple(pattern for pattern in covariance.RESPONSE_PATTERNS if kept(pattern))
-    with mock.patch.object(field, "RESPONSE_PATTERNS", some), mock.patch.object(learning, "RESPONSE_PATTERNS", some):
-        yield
+def without(*names: str) -> Iterator[None]:
+    """Without the kernels whose names hold one of these words."""
 
+    def others(family: Callable[[Any], Iterator[Any]]) -> Callable[[Any], Iterator[Any]]:
+        return lambda table: (k for k in family(table) if not any(name in k.name for name in names))
 
-@contextmanager
-def no_conserved() -> Iterator[None]:
-    """Gaussian patterns of sharing alone."""
-    with mock.patch.object(learning, "learn_conserved", return_value=None):
+    with mock.patch.object(kernels, "KERNELS", tuple(others(family) for family in kernels.KERNELS)):
         yield
 
 
@@ -231,9 +215,9 @@ VARIANTS: dict[str, Callable[[Situation], Iterator[pd.DataFrame]]] = {
     "coverage_and_wrong_context": coverage_and_wrong_context,
     "less_data": less_data,
     "equal_noise": ablated("equal noise", equal_noise),
-    "no_near_contexts": ablated("near contexts count no more", lambda: patterns(lambda pattern: pattern.near == 0)),
-    "no_conserved": ablated("without conserved responses", no_conserved),
-    "response_alone": ablated(RESPONSE_ALONE, nothing_changed, smooth_controls=False),
+    "no_near_contexts": ablated("near contexts count no more", lambda: without("near contexts")),
+    "no_likeness": ablated("what does alike elsewhere counts no more", lambda: without("alike elsewhere")),
+    "no_learned_contexts": ablated("settings covary alike", lambda: without("as settings covary")),
     "expression_features": ablated("expression features", nothing_changed, features="expression"),
     "no_features": ablated("no features", nothing_changed, features=None),
 }

@@ -19,9 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cycseq.models.kriging.field import Field
-from cycseq.models.kriging.learning import learn_settings
-from speed_stages.kriging import grid
+from cycseq.models.kriging.model import ConditionKriging
+from speed_stages.kriging import everything, grid
 
 CONDITIONS = [(4, 50, 1_000), (4, 200, 1_000), (4, 800, 1_000)]
 """Contexts, perturbations, genes: more and more conditions."""
@@ -57,15 +56,14 @@ def measure_cost(sizes: tuple[int, int, int]) -> Cost:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     measured = grid(*sizes)
     started = time.process_time()
-    settings = learn_settings(measured)
+    model = ConditionKriging(features=None).fit_effects(measured, task="unseen-pair")
     learned = time.process_time()
-    field = Field(measured, settings, measured.levels.mean)
-    checksum = sum(float(field.response(name).mean.sum()) for name in settings.strength)
+    contexts, perturbations, genes = sizes
+    checksum = float(model.predict_effects(everything(contexts, perturbations)).effect.sum())
     done = time.process_time()
     assert np.isfinite(checksum)
     memory = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024**2
-    contexts, perturbations, genes = sizes
-    return Cost(contexts, perturbations, len(measured.names), genes, learned - started, done - learned, memory)
+    return Cost(contexts, perturbations, len(measured.conditions()), genes, learned - started, done - learned, memory)
 
 
 def in_own_process(sizes: tuple[int, int, int]) -> Cost:

@@ -14,7 +14,7 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import ModelError, SettingsError
 from cycseq.models import build_model
 from cycseq.models.baselines.no_change import NoChange
-from cycseq.models.kriging.design import Uncertainty, choose
+from cycseq.models.kriging.design import choose
 from cycseq.models.kriging.model import ConditionKriging
 from cycseq.run.suggest import COLUMNS, suggest
 
@@ -56,47 +56,33 @@ def fitted(data: PerturbationData, measured: list[Condition]) -> ConditionKrigin
     )
 
 
-def drawn_uncertainty(seed: int = 0, genes: int = 3, perturbations: int = 4, contexts: int = 3) -> Uncertainty:
-    rng = np.random.default_rng(seed)
-    root = rng.normal(size=(genes, perturbations + 1, contexts, contexts))
-    covariance = root @ root.swapaxes(2, 3)
-    return Uncertainty(covariance[:, 0], covariance[:, 1:], rng.uniform(0.1, 1.0, size=(genes, contexts)))
+def drawn_covariance(n: int = 12) -> np.ndarray:
+    root = np.random.default_rng(0).normal(size=(n, n))
+    return root @ root.T
 
 
 def test_the_batch_is_that_of_dense_conditioning():
-    uncertain = drawn_uncertainty()
-    _, n_p, n_c, _ = uncertain.specific.shape
-    dense = np.tile(uncertain.common, (1, n_p, n_p))
-    for p in range(n_p):
-        at = slice(p * n_c, (p + 1) * n_c)
-        dense[:, at, at] += uncertain.specific[:, p]
-    noise = np.tile(uncertain.noise, (1, n_p))
-    for choice in choose(uncertain, np.ones((n_p, n_c), dtype=bool), 5):
-        after = []
-        for k in range(n_p * n_c):
-            column = dense[:, :, k]
-            of_k = column[:, k] + noise[:, k]
-            after.append(dense - column[:, :, None] * column[:, None, :] / of_k[:, None, None])
-        left = np.array([np.trace(a, axis1=1, axis2=2).sum() for a in after])
-        best = choice.perturbation * n_c + choice.context
-        assert best == np.argmin(left)
-        assert choice.reduction == pytest.approx(np.trace(dense, axis1=1, axis2=2).sum() - left[best])
-        dense = after[best]
+    dense = drawn_covariance()
+    noise = np.random.default_rng(1).uniform(0.1, 1.0, size=len(dense))
+    for choice in choose(dense, noise, np.ones(len(dense), dtype=bool), 5):
+        after = [dense - np.outer(dense[:, k], dense[:, k]) / (dense[k, k] + noise[k]) for k in range(len(dense))]
+        left = np.array([np.trace(a) for a in after])
+        assert choice.condition == np.argmin(left)
+        assert choice.reduction == pytest.approx(np.trace(dense) - left[choice.condition])
+        dense = after[choice.condition]
 
 
 def test_what_may_not_be_measured_is_never_chosen():
-    allowed = np.zeros((4, 3), dtype=bool)
-    allowed[2, 1] = allowed[0, 0] = True
-    chosen = choose(drawn_uncertainty(), allowed, 10)
-    assert {(c.perturbation, c.context) for c in chosen} == {(2, 1), (0, 0)}
+    allowed = np.zeros(12, dtype=bool)
+    allowed[[7, 0]] = True
+    assert {c.condition for c in choose(drawn_covariance(), np.ones(12), allowed, 10)} == {7, 0}
 
 
 def test_a_batch_does_not_ask_twice_for_the_same_knowledge():
     """Two perturbations that all contexts share: one measurement of each tells more than two of the less certain one."""
-    shared = np.ones((1, 2, 3, 3)) * np.array([1.0, 0.8])[None, :, None, None]
-    uncertain = Uncertainty(np.zeros((1, 3, 3)), shared, np.full((1, 3), 0.1))
-    chosen = choose(uncertain, np.ones((2, 3), dtype=bool), 2)
-    assert [c.perturbation for c in chosen] == [0, 1]
+    shared = np.kron(np.diag([1.0, 0.8]), np.ones((3, 3)))
+    chosen = choose(shared, np.full(6, 0.1), np.ones(6, dtype=bool), 2)
+    assert [c.condition // 3 for c in chosen] == [0, 1]
     assert chosen[0].reduction == pytest.approx(3.0 / 1.1)
 
 
@@ -112,7 +98,7 @@ def test_suggested_conditions_teach_more_than_random_ones():
             true = np.stack([truth[c] for c in everything])
             return float(((np.asarray(made.adata.varm["posterior_mean"]).T - true) ** 2).mean())
 
-        chosen = suggest(fitted(data, start), 4, n_genes=GENES)
+        chosen = suggest(fitted(data, start), 4)
         batch = [Condition(c, p) for c, p in zip(chosen["context"], chosen["perturbation"], strict=True)]
         assert not set(batch) & set(start)
         rng = np.random.default_rng(seed)

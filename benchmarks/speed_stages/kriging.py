@@ -1,7 +1,7 @@
 """Kriging of responses over conditions beside scikit-learn's Gaussian process and a dense solve gene by gene.
 
 All three see the same made-up responses, with a tenth of the grid missing, and give mean and variance of every condition
-of the grid. Ours learns a mixture of 80 priors, whose noise differs by gene and condition; scikit-learn's process has one
+of the grid. Ours learns the weights of its kernels, and an amplitude and a noise for every gene; scikit-learn's process has one
 kernel and one noise for all genes, its hyperparameters fixed; the dense solve has each gene's own noise and one prior.
 """
 
@@ -40,57 +40,57 @@ def stage(limits: Limits, size: dict[str, Any]) -> tuple[list[Row], dict[str, An
 
 
 def grid(contexts: int, perturbations: int, genes: int) -> Any:
-    """Responses that contexts share by half, with a tenth of the grid missing."""
+    """Effects that contexts share by half, with a tenth of the grid missing."""
     import numpy as np
 
-    from cycseq.models.kriging.measured import ControlLevels, Measured
+    from cycseq.data.condition import Condition
+    from cycseq.data.effects import Effects
 
     rng = np.random.default_rng(0)
     kept = np.flatnonzero(rng.random(contexts * perturbations) < 0.9)
     context, perturbation = kept % contexts, kept // contexts
     shared = rng.normal(size=(perturbations, genes), scale=0.2).astype(np.float32)
-    delta = rng.normal(size=(len(kept), genes), scale=0.25).astype(np.float32)
-    delta += shared[perturbation]
-    noise = np.full(delta.shape, 0.01, dtype=np.float32)
-    levels = rng.gamma(1.0, 0.5, size=(contexts, genes))
-    return Measured(
-        names=tuple(f"P{i}" for i in perturbation),
-        context=context.astype(np.int64),
-        delta=delta,
-        cell_noise=noise,
-        control_noise=noise,
-        levels=ControlLevels(tuple(f"L{i}" for i in range(contexts)), levels, np.full_like(levels, 0.001)),
-    )
+    effect = rng.normal(size=(len(kept), genes), scale=0.25).astype(np.float32)
+    effect += shared[perturbation]
+    conditions = [Condition(f"L{c}", f"P{p}") for c, p in zip(context, perturbation, strict=True)]
+    names = [f"g{i}" for i in range(genes)]
+    se = np.full(effect.shape, 0.1, dtype=np.float32)
+    return Effects.from_arrays(effect, conditions, names, scale="log_fold_change", layers={"se": se})
+
+
+def everything(contexts: int, perturbations: int) -> list[Any]:
+    """All conditions of the grid."""
+    from cycseq.data.condition import Condition
+
+    return [Condition(f"L{c}", f"P{p}") for p in range(perturbations) for c in range(contexts)]
 
 
 def predict(contexts: int, perturbations: int, genes: int) -> Callable[[], object]:
-    """Settings are learned before the time is taken."""
-    from cycseq.models.kriging.learning import learn_settings
+    """Weights are learned before the time is taken."""
+    from cycseq.models.kriging.model import ConditionKriging
 
-    measured = grid(contexts, perturbations, genes)
-    settings = learn_settings(measured)
-    return lambda: _predicted(measured, settings)
+    model = ConditionKriging(features=None).fit_effects(grid(contexts, perturbations, genes), task="unseen-pair")
+    return lambda: _predicted(model, contexts, perturbations)
 
 
 def learn_and_predict(contexts: int, perturbations: int, genes: int) -> Callable[[], object]:
-    from cycseq.models.kriging.learning import learn_settings
+    from cycseq.models.kriging.model import ConditionKriging
 
-    measured = grid(contexts, perturbations, genes)
-    return lambda: _predicted(measured, learn_settings(measured))
+    effects = grid(contexts, perturbations, genes)
+    return lambda: _predicted(
+        ConditionKriging(features=None).fit_effects(effects, task="unseen-pair"), contexts, perturbations
+    )
 
 
-def _predicted(measured: Any, settings: Any) -> dict[str, float]:
-    from cycseq.models.kriging.field import Field
-
-    field = Field(measured, settings, measured.levels.mean)
-    return {"checksum": sum(float(field.response(name).mean.sum()) for name in settings.strength)}
+def _predicted(model: Any, contexts: int, perturbations: int) -> dict[str, float]:
+    return {"checksum": float(model.predict_effects(everything(contexts, perturbations)).effect.sum())}
 
 
 def _places(measured: Any, contexts: int, perturbations: int) -> tuple[Any, Any]:
     """Context and perturbation of the measured conditions and of the whole grid."""
     import numpy as np
 
-    known = np.column_stack([measured.context, [int(name[1:]) for name in measured.names]])
+    known = np.array([(int(c.context[1:]), int(c.perturbation[1:])) for c in measured.conditions()])
     return known, np.array([(c, p) for p in range(perturbations) for c in range(contexts)])
 
 
@@ -115,7 +115,7 @@ def scikit_learn(contexts: int, perturbations: int, genes: int) -> Callable[[], 
 
     def work() -> None:
         process = GaussianProcessRegressor(ConstantKernel(0.1) * RBF(1.0), alpha=0.02, optimizer=None)
-        process.fit(known, measured.delta).predict(asked, return_std=True)
+        process.fit(known, measured.effect).predict(asked, return_std=True)
 
     return work
 
@@ -131,10 +131,10 @@ def dense(contexts: int, perturbations: int, genes: int) -> Callable[[], object]
         prior, across = _covariance(known, known), _covariance(asked, known)
         own = np.diag(_covariance(asked, asked))
         for gene in range(genes):
-            noise = measured.cell_noise[:, gene] + measured.control_noise[:, gene]
+            noise = measured.layer("se")[:, gene] ** 2
             factor = cho_factor(prior + np.diag(noise))
             solved = cho_solve(factor, across.T)
-            mean, variance = measured.delta[:, gene] @ solved, own - np.einsum("ij,ji->i", across, solved)
+            mean, variance = measured.effect[:, gene] @ solved, own - np.einsum("ij,ji->i", across, solved)
             assert mean.shape == variance.shape
 
     return work

@@ -24,8 +24,6 @@ def configure(parser: Parser, _words: list[str]) -> None:
         "perturbation in every context where the data lack it; 'test' is every test condition of the run's split, which is "
         "measured already.",
     )
-    parser.add_argument("--genes", type=int, default=200, help="Genes, drawn at random, on which the choice is based.")
-    parser.add_argument("--seed", type=int, default=0, help="Random seed of the draw of genes.")
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the outputs if they exist.")
 
 
@@ -45,14 +43,7 @@ def run(options: Namespace) -> None:
             for word in options.conditions
             for c in (opened.split.test if word == "test" else [Condition.parse(word, opened.model.learned.contexts)])
         ]
-    chosen = suggest(
-        opened.model,
-        options.n,
-        candidates=candidates,
-        held_out=opened.split.test,
-        n_genes=options.genes,
-        seed=options.seed,
-    )
+    chosen = suggest(opened.model, options.n, candidates=candidates, held_out=opened.split.test)
     write_text(options.out, chosen.to_csv(index=False), overwrite=options.overwrite)
     table(COLUMNS, chosen.itertuples(index=False))
     left = chosen["variance_left"].iloc[-1]

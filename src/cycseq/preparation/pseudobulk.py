@@ -44,6 +44,16 @@ def control_means(data: PerturbationData) -> dict[str, Profile]:
     }
 
 
+def control_noise(data: PerturbationData) -> dict[str, Profile]:
+    """Sampling variance of that mean: variance of the cells / number of cells; 0 for a single one."""
+    n_cells = np.bincount(data.condition_codes, minlength=len(data.conditions()))
+    return {
+        condition.context: (np.nan_to_num(data.moments.variance[i]) / n_cells[i]).astype(np.float32)
+        for i, condition in enumerate(data.conditions())
+        if condition.is_control
+    }
+
+
 def effects_of(data: PerturbationData) -> Effects:
     """The effects of cells (`responses`), from one pass over them, with a row for the controls of every context.
 

@@ -11,7 +11,7 @@ import pandas as pd
 from cycseq.data.condition import Condition, as_condition
 from cycseq.errors import ModelError, SettingsError, unknown_name
 from cycseq.models.base import Model
-from cycseq.models.kriging.design import choose, uncertainty
+from cycseq.models.kriging.design import choose
 from cycseq.models.kriging.model import ConditionKriging
 from cycseq.run.folder import Run
 
@@ -26,12 +26,10 @@ def suggest(
     *,
     candidates: Sequence[Condition | str] | None = None,
     held_out: Sequence[Condition] = (),
-    n_genes: int = 200,
-    seed: int = 0,
 ) -> pd.DataFrame:
     """The conditions to measure next, best first; each is chosen as if those before it were measured.
 
-    What counts is the posterior variance summed over genes and over every single perturbation in every context with
+    What counts is the posterior variance of a gene of the mean amplitude, summed over every single perturbation in every context with
     control cells. A new measurement is taken to be as noisy as the median measured condition.
 
     Parameters
@@ -45,10 +43,6 @@ def suggest(
         they were not measured. One that was measured already stands for as many cells again.
     held_out
         Conditions that are measured in the data but were kept from the model: suggested only where `candidates` names them.
-    n_genes
-        Genes drawn at random to stand for all.
-    seed
-        Fixes which genes.
 
     Returns
     -------
@@ -77,42 +71,41 @@ def suggest(
     if not isinstance(model, ConditionKriging):
         msg = f"{model.name} does not know how sure it is: fit ConditionKriging (--model ConditionKriging) and suggest from it."
         raise ModelError(msg)
-    if n_conditions < 1 or n_genes < 1:
-        msg = f"{n_conditions} conditions by {n_genes} genes cannot be suggested: ask for at least one (--n, --genes)."
+    if n_conditions < 1:
+        msg = f"{n_conditions} conditions cannot be suggested: ask for at least one (--n)."
         raise SettingsError(msg)
-    field = model.field
-    contexts, names = list(field.measured.levels.contexts), sorted(field.settings.strength)
-    places = [contexts[i] for i in field.measured.context]
-    status = dict.fromkeys(held_out, HELD_OUT)
-    status |= {Condition(c, p): MEASURED for c, p in zip(places, field.measured.names, strict=True)}
-    if candidates is None:
-        candidates = [Condition(c, p) for c in contexts for p in names if Condition(c, p) not in status]
-    if not candidates:
+    learned, measured = model.learned, model.measured_conditions
+    contexts = sorted({*model.profiles, *learned.contexts})
+    names = sorted({c.perturbation for c in measured if len(c.parts) == 1})
+    status = dict.fromkeys(held_out, HELD_OUT) | dict.fromkeys(measured, MEASURED)
+    everything = [Condition(c, p) for c in contexts for p in names]
+    wanted = {c for c in everything if c not in status}
+    if candidates is not None:
+        wanted = {as_condition(candidate, contexts) for candidate in candidates}
+    if not wanted:
         msg = (
             "every perturbation was measured in every context already: name conditions to measure again (--conditions)."
         )
         raise SettingsError(msg)
-    allowed = np.zeros((len(names), len(contexts)), dtype=bool)
-    for context, perturbation in (as_condition(candidate, contexts) for candidate in candidates):
+    for context, perturbation in sorted(wanted):
         if context not in contexts:
             raise unknown_name(context, "context with training control cells", contexts, ModelError)
         if perturbation not in names:
             raise unknown_name(perturbation, "single perturbation of training", names, ModelError)
-        allowed[names.index(perturbation), contexts.index(context)] = True
-    n_all = field.measured.delta.shape[1]
-    genes = np.sort(np.random.default_rng(seed).choice(n_all, min(n_genes, n_all), replace=False))
-    uncertain = uncertainty(field, names, genes)
-    today = max(float(uncertain.variance.sum()), 1e-300)
-    chosen = choose(uncertain, allowed, n_conditions)
-    reduction = np.array([choice.reduction for choice in chosen]) / today
+    field, _ = model.field(everything, "pair", {})
+    covariance = field.covariance(len(measured) + np.arange(len(everything)))
+    noise = np.full(len(everything), float(np.median(field.noise[: len(measured)])))
+    chosen = choose(covariance, noise, np.array([c in wanted for c in everything]), n_conditions)
+    reduction = np.array([choice.reduction for choice in chosen]) / max(float(np.trace(covariance)), 1e-300)
+    rows = [everything[choice.condition] for choice in chosen]
     return pd.DataFrame(
         {
             "rank": np.arange(1, len(chosen) + 1),
-            "context": [contexts[choice.context] for choice in chosen],
-            "perturbation": [names[choice.perturbation] for choice in chosen],
+            "context": [c.context for c in rows],
+            "perturbation": [c.perturbation for c in rows],
             "expected_reduction": reduction,
             "variance_left": 1.0 - np.cumsum(reduction),
-            "status": [status.get(Condition(contexts[c.context], names[c.perturbation]), NEW) for c in chosen],
+            "status": [status.get(c, NEW) for c in rows],
         },
         columns=list(COLUMNS),
     )

@@ -78,7 +78,7 @@ SPACES: dict[str, Space] = {
         "n_context_components": Choice((0, 1, 2, 5, 10)),
         "leave_out": Choice((None, "context", "perturbation")),
     },
-    "ConditionKriging": {"n_components": Range(2, 50, log=True), "smooth_controls": EITHER},
+    "ConditionKriging": {"n_components": Range(2, 50, log=True)},
     "Autoencoder": _LATENT,
     "VAE": {**_LATENT, "kl_weight": Range(0.003, 1.0, log=True)},
     "GAN": {

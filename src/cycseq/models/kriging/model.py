@@ -2,134 +2,170 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
-from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.condition import Condition
+from cycseq.data.dataset import PerturbationData
+from cycseq.data.effects import Effects
 from cycseq.data.gene_mixture import GeneMixture
 from cycseq.data.posterior import GenePosterior, attach_posterior
 from cycseq.errors import ModelError
-from cycseq.knowledge.features import Features, expression_features, read_features
-from cycseq.matrix.arrays import Profiles
-from cycseq.models.base import SIZE, WEIGHT, Fitted, Model
-from cycseq.models.baselines.shift import cells_shifted_by, kept_features, known_features
-from cycseq.models.kriging.features import FEWEST_PERTURBATIONS, krige_features, learn_features
-from cycseq.models.kriging.field import Field, is_combination, parts_of
-from cycseq.models.kriging.learning import learn_settings, level_slope
-from cycseq.models.kriging.left_out import KnownFeatures, kind_of, learn_recalibrations, moved
-from cycseq.models.kriging.levels import learn_levels, smooth_levels, weight_of_known
-from cycseq.models.kriging.measured import ControlLevels, Measured, control_levels, measure
-from cycseq.models.kriging.mixture import Posterior
-from cycseq.models.kriging.recalibration import COMPONENTS
-from cycseq.models.kriging.settings import Settings
-from cycseq.models.kriging.stored import mixture_from, mixture_json, settings_from, settings_json
+from cycseq.knowledge.catalog import sources_for
+from cycseq.knowledge.features import expression_features, read_features
+from cycseq.knowledge.source import Source
+from cycseq.knowledge.stored import store_sources, stored_sources
+from cycseq.matrix.arrays import Profile
+from cycseq.models.base import SIZE, WEIGHT, Fitted
+from cycseq.models.baselines.shift import cells_shifted_by
+from cycseq.models.kriging.check import Hidden, error_of, predict_hidden, recalibrate
+from cycseq.models.kriging.elsewhere import fill
+from cycseq.models.kriging.field import Field, learn_field
+from cycseq.models.kriging.link import LEAST_SHARE, LINKS, Link, slopes, unlink
+from cycseq.models.kriging.recalibration import COMPONENTS, Recalibration
+from cycseq.models.kriging.table import Table, Values
+from cycseq.models.kriging.tasks import (
+    TASK_OF_SPLIT,
+    TASKS,
+    Task,
+    Weights,
+    draw_conditions,
+    equal_weights,
+    learn_weights_for,
+    table_for,
+    task_of,
+)
+from cycseq.models.means import MeansModel
+from cycseq.preparation.pseudobulk import control_means, control_noise
+from cycseq.split.settings import Kind
 
 SAME = 0.05
 """The prior alone gives both directions 0.5: where the probability of a rise is not further from it, the prediction is not
 informative of the gene."""
+CHUNK = 32
+"""Conditions whose distributions are held at once."""
+STATED = 3
+"""Components of a distribution before it is recalibrated."""
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What was learned for one task."""
+
+    weights: Weights
+    link: Link
+    error: float
+    """Mean squared error of left-out conditions over their mean square."""
+    recalibration: Recalibration | None
 
 
 @dataclass
-class ConditionKriging(Model):
-    """Empirical-Bayes kriging over conditions: predicts every condition's mean response with its uncertainty.
+class ConditionKriging(MeansModel):
+    """Predicts every condition's mean response, with its uncertainty, from all that was measured and from knowledge.
 
-    Per gene, the true Delta(p, c) is a response common to all perturbations of the context plus the perturbation's own;
-    each is a Gaussian process over contexts (a mixture of shared by all, shared by contexts with near control profiles,
-    and private) or, where that tells more of contexts left out, a response that most contexts have and some have not;
-    observed with the known sampling noise of the cells. The mixture is learned by marginal likelihood over all genes, its
-    intervals are checked by leaving out training contexts. The prediction is the posterior mean.
+    A Gaussian process over conditions whose kernel is a weighted sum: what all perturbations do in a context; the same
+    perturbation elsewhere, or a combination's parts; perturbations that do alike elsewhere; contexts that respond alike, with
+    signs and amplitudes learned; knowledge of genes or drugs; near doses and times. The weights are those that best predict
+    measured conditions left out as the task leaves them out (pairs, contexts, perturbations, doses, times), so that a kernel that tells nothing has weight 0.
+    Each gene has an amplitude and a noise of its own; intervals are recalibrated on the conditions left out.
 
-    It borrows from other contexts as far as the training contexts show that this helps, and predicts no change where
-    nothing can be told. A perturbation that was never measured is refused unless `features` or `unseen` say otherwise.
+    A perturbation that was never measured is refused by a model without knowledge, unless `unseen` says otherwise; one that no source
+    of knowledge lists is predicted by the response that is common to all, with an interval that is wide enough.
 
-    Reference: adaptive shrinkage over many conditions, Urbut et al. 2019 (Nature Genetics).
+    Reference: Rasmussen and Williams 2006, Gaussian Processes for Machine Learning.
     """
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"n_components": SIZE, "threshold": WEIGHT}
+    knowledge: tuple[str, ...] = ()
+    """Knowledge of what was perturbed, for perturbations that were never measured and for all others: files or names of the
+    catalogue (cycseq knowledge list), or auto for all at hand."""
     features: Literal["expression"] | Path | None = "expression"
-    """What is known of perturbations that were never measured: CSV, TSV or NPZ of features with genes as rows, or a table
-    of GO terms; "expression" takes the principal components of the perturbed genes' own expression; None refuses them."""
+    """More of the same kind: a table of features with genes as rows; "expression" takes the principal components of the
+    perturbed genes' own expression, where it is known."""
     unseen: Literal["refuse", "common"] = "refuse"
-    """What becomes of a perturbation without measurement and without features: an error, or the response that is common
-    to all perturbations, with an interval that is wide enough. The same of a combination's parts; measured ones count."""
+    """What becomes of a perturbation without measurement and without knowledge: an error, or the response that is common
+    to all perturbations, with an interval that is wide enough."""
     n_components: int = 10
-    """Principal components of the expression, or of GO terms."""
-    smooth_controls: bool = True
-    """Take sampling noise off the control mean of the context, by kriging control levels over contexts."""
+    """Principal components of the expression, or of GO terms in `features`."""
     threshold: float = 0.1
-    """A gene has changed where its true Delta is beyond this, up or down, in log1p units."""
+    """A gene has changed where its true effect is beyond this, up or down."""
 
-    def fit(
-        self,
-        train: PerturbationData,
-        validation: PerturbationData | None = None,
-        *,
-        seed: int = 0,
-        run: Path | None = None,
-    ) -> Self:
-        """Learn from the training and the validation conditions: nothing is chosen on the latter."""
-        data = self.training_cells(train, validation)
-        measured = measure(data)
-        settings = learn_settings(measured, seed=seed)
-        levels = measured.levels
-        level_mixture = None
-        if self.smooth_controls and len(levels.contexts) > 1:
-            level_mixture = learn_levels(levels.mean, levels.noise)
-            excess = levels.mean - smooth_levels(levels.mean, levels.noise, level_mixture).mean.T
-            slope = level_slope(Field(measured, settings, levels.mean), excess)
-            settings = replace(settings, level_slope=slope)
-        feature_arrays, feature_facts, told = self._learn_features(measured, settings, data.genes, seed=seed)
-        settings = replace(settings, features=None if told is None else told.stage)
-        field = Field(measured, settings, levels.mean)
-        settings = replace(settings, recalibrations=learn_recalibrations(field, told, seed=seed))
-        facts: dict[str, Any] = {
-            **feature_facts,
-            "names": list(measured.names),
-            "level_contexts": list(levels.contexts),
-            "settings": settings_json(settings),
-            "level_mixture": None if level_mixture is None else mixture_json(level_mixture),
-        }
+    def fit_effects(self, train: Effects, *, task: Kind | None = None, seed: int = 0) -> Self:
+        """Learn from the effects of the training conditions: weights for the task of the split, or for all without one."""
+        perturbed = self.training_effects(train)
+        profiles = train.control_means() if train.scale == "log1p" else {}
+        measured = np.asarray(perturbed.measured.any(axis=0))
+        sources = self._sources(perturbed, profiles, seed=seed)
+        conditions = perturbed.conditions()
+        effect, se = perturbed.effect, perturbed.layer("se")
+        variance = None if se is None or np.isnan(se).all() else _variance(se)
+        table = Table(conditions, effect, np.ones(len(conditions), dtype=bool), "context", profiles, sources)
+        wanted: tuple[Task, ...] = TASKS if task is None else (TASK_OF_SPLIT[task],)
+        learned = {one: found for one in wanted if (found := _learn(table, variance, one, seed=seed)) is not None}
+        if not learned:
+            learned = {"pair": Learned(equal_weights(table), "additive", 1.0, None)}
+        arrays: dict[str, np.ndarray] = {"effect": effect, "measured": measured}
+        if variance is not None:
+            arrays["variance"] = variance
+        if profiles:
+            arrays["profiles"] = np.stack(list(profiles.values()))
+        of_sources, facts = store_sources(sources)
         self.fitted_ = Fitted(
-            genes=tuple(data.genes),
-            scale=data.scale,
-            contexts=tuple(sorted({levels.contexts[i] for i in measured.context})),
-            perturbations=tuple(sorted(set(measured.names))),
-            arrays={
-                "context": measured.context,
-                "delta": measured.delta,
-                "cell_noise": measured.cell_noise,
-                "control_noise": measured.control_noise,
-                "level_mean": levels.mean,
-                "level_noise": levels.noise,
-                "gene_variance": settings.gene_variance,
-                **feature_arrays,
+            genes=tuple(perturbed.genes),
+            scale=perturbed.scale,
+            contexts=perturbed.contexts,
+            perturbations=perturbed.perturbations,
+            arrays={name: np.ascontiguousarray(a) for name, a in (arrays | of_sources).items()},
+            facts={
+                **facts,
+                "conditions": [list(condition) for condition in conditions],
+                "profiles_of": list(profiles),
+                "missing": ["effect"] if np.isnan(effect).any() else [],
+                "tasks": {name: _as_json(one) for name, one in learned.items()},
             },
-            facts=facts,
         )
         return self
 
-    def _learn_features(
-        self, measured: Measured, settings: Settings, genes: Sequence[str], *, seed: int
-    ) -> tuple[dict[str, np.ndarray], dict[str, Any], KnownFeatures | None]:
-        """The features as arrays and facts, and what they tell; nothing where too few perturbations have some."""
-        if self.features is None:
-            return {}, {}, None
+    def _sources(self, train: Effects, profiles: Mapping[str, Profile], *, seed: int) -> tuple[Source, ...]:
+        """Knowledge and features of the training perturbations."""
+        sources = sources_for(self.knowledge, train.perturbations) if self.knowledge else ()
         if self.features == "expression":
-            profiles = np.concatenate([measured.levels.mean, measured.levels.mean[measured.context] + measured.delta])
-            features = expression_features(profiles, genes, n_components=self.n_components, seed=seed)
-        else:
+            if not set(train.contexts) <= set(profiles) or not train.measured.all():
+                return sources
+            means = [
+                *profiles.values(),
+                *(profiles[c.context] + d for c, d in zip(train.conditions(), train.effect, strict=True)),
+            ]
+            features = expression_features(np.stack(means), train.genes, n_components=self.n_components, seed=seed)
+        elif self.features is not None:
             features = read_features(Path(self.features), n_components=self.n_components, seed=seed)
-        known = [name for name in settings.strength if not features.missing(name)]
-        if len(known) < FEWEST_PERTURBATIONS:
-            return {}, {}, None
-        field = Field(measured, settings, measured.levels.mean)
-        stage = learn_features(field, known, features.of(known), seed=seed)
-        arrays, facts = kept_features(features)
-        return arrays, {**facts, "with_features": known}, KnownFeatures(stage, known, features.of(known))
+        else:
+            return sources
+        source = Source(
+            "expression" if self.features == "expression" else "features", "features", features.names, features.values
+        )
+        return (*sources, source) if source.knows(train.perturbations).sum() > 1 else sources
+
+    def predict_effects(self, conditions: Sequence[Condition], controls: Effects | None = None) -> Effects:
+        """Posterior means, with layers `sd` and, where standard errors were unknown, `noise_sd`."""
+        conditions = self.check_conditions(conditions)
+        learned = self.learned
+        given = {} if controls is None else controls.with_genes(learned.genes).control_means()
+        shape = (len(conditions), len(learned.genes))
+        effect, sd, noise_sd = (np.zeros(shape, dtype=np.float32) for _ in range(3))
+        for rows, part, recalibration, noise in self._distributions(conditions, given):
+            effect[rows] = part.mean
+            sd[rows] = np.sqrt(part.variance if recalibration is None else recalibration.variance(part))
+            noise_sd[rows] = np.sqrt(noise)
+        unknown = ~learned.arrays["measured"]
+        for values in (effect, sd, noise_sd):
+            values[:, unknown] = np.nan
+        layers = {"sd": sd} if "variance" in learned.arrays else {"sd": sd, "noise_sd": noise_sd}
+        return self.predicted_effects(effect, conditions, **layers)
 
     def predict(
         self,
@@ -141,156 +177,158 @@ class ConditionKriging(Model):
     ) -> PerturbationData:
         """Control cells shifted to the predicted mean; the posterior of every gene is in `varm` (`GenePosterior`)."""
         conditions = self.check_conditions(conditions)
-        controls = self.check_controls(controls, conditions)
-        for condition in conditions:
-            self._check_known(condition)
-        levels = control_levels(controls.controls({c.context for c in conditions}))
-        shifts, posterior = self._posterior(conditions, levels)
-        shifted = dict(zip(conditions, shifts, strict=True))
-        predicted = cells_shifted_by(shifted, self, controls, n_cells=n_cells, seed=seed)
-        attach_posterior(predicted.adata, conditions, posterior)
-        return predicted
-
-    def _posterior(self, conditions: list[Condition], given: ControlLevels) -> tuple[Profiles, GenePosterior]:
-        """The shift of each condition's control cells, and what is believed of its genes."""
-        learned = self.learned
-        known = list(learned.facts["level_contexts"])
-        others = [context for context in given.contexts if context not in known]
-        place = {context: i for i, context in enumerate([*known, *others])}
-        levels = learned.arrays["level_mean"].astype(np.float64)
-        noise = learned.arrays["level_noise"].astype(np.float64)
-        rows = [given.contexts.index(context) for context in others]
-        field = replace(self.field, levels=np.concatenate([levels, given.mean[rows]]))
-        means, noises = field.levels.copy(), np.concatenate([noise, given.noise[rows]])
-        for i, context in enumerate(given.contexts):
-            means[place[context]], noises[place[context]] = given.mean[i], given.noise[i]
-        excess, level_variance = self._level_excess(means, noises, field.settings.level_slope)
-        perturbed = set(field.measured.context.tolist()) if field.settings.common is not None else set()
-
-        shape = (len(conditions), len(learned.genes))
-        shifts, mean, variance, of_mean = (np.zeros(shape) for _ in range(4))
+        controls = self.check_controls(controls, conditions).load(self.name)
+        means = control_means(controls)
+        shape = (len(conditions), len(self.learned.genes))
+        mean, variance = np.zeros(shape), np.zeros(shape)
         informative = np.zeros(shape, dtype=bool)
         parts = [np.zeros((*shape, COMPONENTS), dtype=np.float32) for _ in range(3)]
         parts[0][..., 0] = 1.0
-        names = list(dict.fromkeys(c.perturbation for c in conditions if not c.is_control))
-        targets = np.array(sorted({place[c.context] for c in conditions}), dtype=np.int64)
-        new = self._never_measured(field, names, targets)
-        for name in names:
-            rows = [i for i, c in enumerate(conditions) if c.perturbation == name]
-            response = field.response(name, new, targets)
-            for i in rows:
-                at = place[conditions[i].context]
-                column = int(np.searchsorted(targets, at))
-                mean[i] = response.mean[:, column]
-                mixture, informative[i] = self._stated(field, name, at, response, column)
-                variance[i] = mixture.variance
-                for part, stated in zip(parts, (mixture.weights, mixture.means, mixture.sds), strict=True):
-                    part[i, :, : stated.shape[1]] = stated
-                if at in perturbed:
-                    here = given.contexts.index(conditions[i].context)
-                    trained = weight_of_known(levels[at], noise[at], given.mean[here], given.noise[here])
-                    level = levels[at] + field.control_error.mean[:, at]
-                    error = field.control_error.variance[:, at] - field.common.variance[:, at]
-                    shifts[i] = mean[i] + trained * (level - given.mean[here])
-                    of_mean[i] = variance[i] + trained * error + (1.0 - trained) * given.noise[here]
-                else:
-                    free = 1.0 - response.own_weight[:, column]
-                    shifts[i] = mean[i] - free * excess[at]
-                    of_mean[i] = variance[i] + free**2 * level_variance[at]
-        posterior = GenePosterior(
-            mean, np.sqrt(variance), np.sqrt(np.maximum(of_mean, 0.0)), GeneMixture(*parts), informative, self.threshold
-        )
-        return shifts, posterior
+        for rows, part, recalibration, _ in self._distributions(conditions, means):
+            stated = part if recalibration is None else recalibration.applied(part)
+            mean[rows], variance[rows] = part.mean, stated.variance
+            for array, values in zip(parts, (stated.weights, stated.means, stated.sds), strict=True):
+                array[rows, :, : values.shape[-1]] = values
+            told = stated.probabilities(self.threshold).lfsr < 0.5 - SAME
+            informative[rows] = told & (recalibration is None or recalibration.tells)
+        shifts = {c: row.astype(np.float32) for c, row in zip(conditions, mean, strict=True)}
+        predicted = cells_shifted_by(shifts, self, controls, n_cells=n_cells, seed=seed)
+        of_controls = control_noise(controls)
+        of_mean = np.sqrt(variance + np.stack([of_controls[c.context] for c in conditions]))
+        posterior = GenePosterior(mean, np.sqrt(variance), of_mean, GeneMixture(*parts), informative, self.threshold)
+        attach_posterior(predicted.adata, conditions, posterior)
+        return predicted
 
-    def _stated(
-        self, field: Field, name: str, context: int, response: Posterior, column: int
-    ) -> tuple[GeneMixture, np.ndarray]:
-        """The distribution of every gene, recalibrated as leaving out such conditions has taught; and which genes it tells of."""
-        mixture = response.mixture
-        if mixture is None:
-            msg = f"{self.name} has no distribution for {name!r}."
-            raise ModelError(msg)
-        mixture = mixture.at(slice(None), column)
-        mixture = mixture.shifted(
-            response.mean[:, column] - mixture.mean
-        )  # single precision is not enough for the mean
-        kind = kind_of(field, name, context)
-        learned = None if kind is None else field.settings.recalibrations.get(kind)
-        if learned is not None:
-            mixture = learned.applied(mixture)
-        informative = mixture.probabilities(self.threshold).lfsr < 0.5 - SAME
-        return mixture, informative & (learned is None or learned.tells)
+    def _distributions(
+        self, conditions: Sequence[Condition], given: Mapping[str, Profile]
+    ) -> Iterator[tuple[np.ndarray, GeneMixture, Recalibration | None, Values]]:
+        """Rows of perturbed conditions, what is believed of their genes, how it is recalibrated, and the noise of a measurement."""
+        measured = self.measured_conditions
+        by_task: dict[Task, list[int]] = {}
+        for row, condition in enumerate(conditions):
+            if not condition.is_control:
+                self._check_known(condition)
+                by_task.setdefault(task_of(condition, measured), []).append(row)
+        for task, rows in by_task.items():
+            asked = [conditions[row] for row in rows]
+            learned = self.learned_for(task)
+            field, slope = self.field(asked, task, given)
+            for at in np.array_split(len(measured) + np.arange(len(rows)), -(-len(rows) // CHUNK)):
+                mixture, noise = field.predict(at).compressed(STATED), field.noise_of(at)
+                if slope is not None:
+                    mixture, noise = mixture.scaled(slope[at]), noise * slope[at] ** 2
+                yield np.array(rows)[at - len(measured)], mixture, learned.recalibration, noise
 
-    def _never_measured(self, field: Field, names: Sequence[str], targets: np.ndarray) -> dict[str, Posterior]:
-        """What perturbations, or parts, that were never measured are expected to do beside the common response."""
-        lacking = {part for name in names for part in self._lacking(name)}
-        if not lacking:
-            return {}
-        stage, features, typical = field.settings.features, self._features, field.typical[:, targets]
-        unknown = field.unmeasured(typical, field.settings.gene_variance, field.settings.specific)
-        new = dict.fromkeys(sorted(lacking), unknown)
-        told = [name for name in new if stage is not None and features is not None and not features.missing(name)]
-        if told and stage is not None and features is not None:
-            known = self.learned.facts["with_features"]
-            own = krige_features(field, stage, known, features.of(known), features.of(told))
-            for i, name in enumerate(told):
-                new[name] = moved(own.at(np.array([i])), typical)
-        return new
+    def field(
+        self, asked: Sequence[Condition], task: Task, given: Mapping[str, Profile]
+    ) -> tuple[Field, Values | None]:
+        """The process over the training conditions and, below them, those asked for; and the slopes of its link."""
+        measured, profiles, learned = self.measured_conditions, {**self.profiles, **given}, self.learned_for(task)
+        slope = slopes([*measured, *asked], profiles, learned.link)
+        effect = self.learned.arrays["effect"]
+        table = Table(measured, effect, np.ones(len(measured), dtype=bool), "context", profiles, self.sources)
+        table, variance = _linked(table, self.learned.arrays.get("variance"), slope)
+        return learn_field(table_for(table.with_targets(asked), task), task, learned.weights, variance), slope
 
-    @property
-    def _features(self) -> Features | None:
-        return known_features(self.learned) if "feature_names" in self.learned.facts else None
-
-    def _level_excess(self, means: Profiles, noises: Profiles, slope: float) -> tuple[Profiles, Profiles]:
-        """What smoothing takes off every control mean, and the variance of the level that is left."""
-        stored = self.learned.facts["level_mixture"]
-        if stored is None:
-            return np.zeros_like(means), noises
-        smooth = smooth_levels(means, noises, mixture_from(stored))
-        return slope * (means - smooth.mean.T), slope * smooth.variance.T + (1.0 - slope) * noises
-
-    @property
-    def field(self) -> Field:
-        """What was measured and learned, in the contexts whose control cells were in training."""
-        learned = self.learned
-        arrays = learned.arrays
-        levels = ControlLevels(tuple(learned.facts["level_contexts"]), arrays["level_mean"], arrays["level_noise"])
-        measured = Measured(
-            names=tuple(learned.facts["names"]),
-            context=arrays["context"],
-            delta=arrays["delta"],
-            cell_noise=arrays["cell_noise"],
-            control_noise=arrays["control_noise"],
-            levels=levels,
-        )
-        settings = settings_from(learned.facts["settings"], arrays["gene_variance"])
-        return Field(measured, settings, arrays["level_mean"].astype(np.float64))
-
-    def _lacking(self, name: str) -> list[str]:
-        """What features, or the common response, must tell: parts of a combination, or all of it where none is known."""
-        strength, features = self.learned.facts["settings"]["strength"], self._features
-        parts = parts_of(name)
-        lacking = [] if name in strength else [part for part in parts if part not in strength]
-        listed = features is not None and not features.missing(name) and any(map(features.missing, lacking))
-        return [name] if listed or len(lacking) == len(parts) else lacking
+    def learned_for(self, task: Task) -> Learned:
+        """What was learned for a task, or for the first one where nothing was."""
+        return self.tasks.get(task) or next(iter(self.tasks.values()))
 
     def _check_known(self, condition: Condition) -> None:
-        """Raise if a perturbation, or a part of a combination, was never measured."""
-        lacking = [] if condition.is_control or self.unseen == "common" else self._lacking(condition.perturbation)
-        features = self._features if lacking else None
-        if not lacking or (features is not None and not any(map(features.missing, lacking))):
+        """Raise `ModelError` for a perturbation of which nothing was measured, of a model that has no knowledge."""
+        seen = {part for c in self.measured_conditions for part in c.parts}
+        lacking = [part for part in condition.parts if part not in seen]
+        whole = condition.agent in {c.agent for c in self.measured_conditions}
+        if not lacking or whole or self.unseen == "common" or self.sources:
             return
-        name = condition.perturbation
-        part = next(part for part in parts_of(name) if part not in self.learned.facts["settings"]["strength"])
-        what = "it" if not is_combination(name) else f"its part {part!r}"
-        why = (
-            "too few training perturbations have features"
-            if features is None
-            else f"it has no row in {features.source}"
-        )
         msg = (
-            f"{self.name} cannot predict {name!r} in {condition.context!r}: {what} was never measured, and {why}. "
-            f"Give features with --model.features FILE, take the response common to all with --model.unseen common, or "
-            f"leave it out."
+            f"{self.name} cannot predict {str(condition)!r}: no training condition has {lacking[0]!r}, and the model has no knowledge. "
+            "Give it some (--model.knowledge), or ask for the common response (--model.unseen common)."
         )
         raise ModelError(msg)
+
+    @property
+    def measured_conditions(self) -> tuple[Condition, ...]:
+        """The training conditions."""
+        return tuple(Condition(*pair) for pair in self.learned.facts["conditions"])
+
+    @property
+    def profiles(self) -> dict[str, Profile]:
+        """Mean control profile of every training context of which it is known."""
+        return dict(zip(self.learned.facts["profiles_of"], self.learned.arrays.get("profiles", ()), strict=True))
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """The knowledge that the model holds."""
+        cache = self.learned.cache
+        if "sources" not in cache:
+            cache["sources"] = stored_sources(self.learned.arrays, self.learned.facts)
+        sources: tuple[Source, ...] = cache["sources"]
+        return sources
+
+    @property
+    def tasks(self) -> dict[Task, Learned]:
+        """What was learned for each task."""
+        return {name: _from_json(one) for name, one in self.learned.facts["tasks"].items()}
+
+
+def _learn(table: Table, variance: Values | None, task: Task, *, seed: int) -> Learned | None:
+    """Weights, link and recalibration; None where the task cannot be left out of what was measured."""
+    best: Learned | None = None
+    of_best: tuple[list[Hidden], Table] | None = None
+    measured, rows = ~np.isnan(table.effect), draw_conditions(table, seed=seed)
+    for link in LINKS:
+        slope = slopes(table.conditions, table.profiles, link)
+        if link != "additive" and (slope is None or len(np.unique(table.contexts)) < 2):
+            continue
+        linked, noise = _linked(table, variance, slope)
+        fixed = np.zeros(len(table.conditions)) if noise is None else noise.mean(axis=1)
+        part = table_for(linked.take(rows), task)
+        weights = learn_weights_for(part, task, fixed[rows])
+        if weights is None:
+            return None
+        of_part = None if noise is None else noise[rows]
+        hidden = list(predict_hidden(part, task, weights, of_part, seed=seed))
+        error = error_of(hidden, table.effect[rows], None if slope is None else slope[rows])
+        if best is None or error < best.error:
+            best, of_best = Learned(weights, link, error, None), (hidden, part)
+    if best is None or of_best is None:
+        return None
+    return replace(best, recalibration=recalibrate(*of_best, measured[rows], seed=seed))
+
+
+def _linked(table: Table, variance: Values | None, slope: Values | None) -> tuple[Table, Values | None]:
+    """The measured rows of a table on the scale of a link, with what was not measured filled, and their sampling variances."""
+    n = len(table.conditions)
+    own = None if slope is None else slope[:n]
+    filled = fill(replace(table, effect=unlink(table.effect, own)))
+    if variance is None or own is None:
+        return filled, variance
+    return filled, np.asarray(variance / np.maximum(own, LEAST_SHARE) ** 2)
+
+
+def _variance(se: Values) -> Values:
+    """Squared standard errors; the mean of a condition's where one is unknown."""
+    squares = np.square(se, dtype=np.float32)
+    with np.errstate(invalid="ignore"):
+        of_row = np.nanmean(squares, axis=1, keepdims=True)
+    of_row = np.where(np.isnan(of_row), np.nanmean(squares), of_row)
+    return np.asarray(np.where(np.isnan(squares), of_row, squares).astype(np.float32))
+
+
+def _as_json(learned: Learned) -> dict[str, Any]:
+    recalibration = None if learned.recalibration is None else asdict(learned.recalibration)
+    return {"weights": learned.weights, "link": learned.link, "error": learned.error, "recalibration": recalibration}
+
+
+def _from_json(stored: Mapping[str, Any]) -> Learned:
+    fields = stored["recalibration"]
+    recalibration = None
+    if fields is not None:
+        recalibration = Recalibration(
+            tuple(fields["log_sizes"]),
+            tuple(map(tuple, fields["changes"])),
+            tuple(map(tuple, fields["weights"])),
+            tuple(fields["agreements"]),
+        )
+    return Learned(stored["weights"], stored["link"], stored["error"], recalibration)

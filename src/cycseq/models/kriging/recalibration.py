@@ -81,6 +81,16 @@ class Recalibration:
         applied = mix([1.0] * len(parts), parts)
         return applied.shifted(mixture.mean - applied.mean)
 
+    def variance(self, mixture: GeneMixture) -> PerGene:
+        """The variance of `applied`, in closed form."""
+        shares = _near(mixture, np.array(self.log_sizes)) @ np.array(self.weights)
+        slopes, stretches = np.array(self.changes).T
+        mean = mixture.mean
+        within = (mixture.weights * mixture.sds**2).sum(axis=-1)
+        squares = (mixture.weights * mixture.means**2).sum(axis=-1)
+        variance: PerGene = (shares @ stretches**2) * within + (shares @ slopes**2) * squares - mean**2
+        return np.asarray(np.maximum(variance, 0.0))
+
 
 def learn_recalibration(left_out: LeftOut) -> Recalibration | None:
     """By likelihood, node by node; None where too little was left out."""

@@ -1,0 +1,92 @@
+"""Weights of kernels: those that best predict what is left out, in closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.optimize import minimize
+
+from cycseq.models.kriging.table import Square
+
+LOG_WEIGHTS = (-9.0, 4.0)
+"""Bounds of logarithms of weights, in units of the mean squared effect: a weight at the lower one is 0."""
+START = -1.0
+EVALUATIONS = 40
+
+Blocks = Sequence[Int[np.ndarray, "rows"]]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Conditions of which blocks are left out, one at a time."""
+
+    kernels: Float[np.ndarray, "kernels conditions conditions"]
+    gram: Square
+    """Mean products of measured effects over genes."""
+    fixed: Float[np.ndarray, "conditions"]
+    """Known sampling variance of every condition, mean over genes."""
+    blocks: Blocks
+
+
+def left_out_error(kernel: Square, gram: Square, blocks: Blocks) -> tuple[float, Square]:
+    """Summed squared error of predicting every block from the rest, and its gradient by the kernel.
+
+    With M the inverse of the kernel (noise on its diagonal) and B a block, the residual of the block is M_BB^-1 (M y)_B
+    (Rasmussen and Williams 2006, 5.4.2, for blocks), so that its squared length needs products of y alone, whatever the number of genes.
+    """
+    inverse = np.linalg.inv(kernel)
+    product = inverse @ gram
+    spread = product @ inverse
+    by_inverse, by_spread = np.zeros_like(kernel), np.zeros_like(kernel)
+    error = 0.0
+    single = np.array([block[0] for block in blocks if len(block) == 1], dtype=np.int64)
+    own, squared = np.diag(inverse)[single], np.diag(spread)[single]
+    error += float((squared / own**2).sum())
+    by_inverse[single, single] = -2.0 * squared / own**3
+    by_spread[single, single] = 1.0 / own**2
+    for block in blocks:
+        if len(block) == 1:
+            continue
+        at = np.ix_(block, block)
+        own = np.linalg.inv(inverse[at])
+        residual = own @ spread[at] @ own
+        error += float(np.trace(residual))
+        by_inverse[at] -= residual @ own + own @ residual
+        by_spread[at] += own @ own
+    through = by_spread @ product
+    return error, -inverse @ (by_inverse + through + through.T) @ inverse
+
+
+def learn_weights(
+    folds: Sequence[Fold], start: Float[np.ndarray, "kernels"] | None = None
+) -> Float[np.ndarray, "kernels"]:
+    """Weights of the kernels, each at least 0, by L-BFGS on their logarithms."""
+    n = len(folds[0].kernels)
+    total = sum(float(np.trace(fold.gram[np.ix_(block, block)])) for fold in folds for block in fold.blocks)
+    unit = sum(float(np.trace(fold.gram)) for fold in folds) / sum(len(fold.gram) for fold in folds)
+
+    def loss(logarithms: np.ndarray) -> tuple[float, np.ndarray]:
+        weights = unit * np.exp(logarithms)
+        error, gradient = 0.0, np.zeros(n)
+        for fold in folds:
+            kernel = np.tensordot(weights, fold.kernels, 1)
+            kernel[np.diag_indices_from(kernel)] += fold.fixed + 1e-6 * unit
+            part, by_kernel = left_out_error(kernel, fold.gram, fold.blocks)
+            error += part
+            gradient += np.einsum("kij,ij->k", fold.kernels, by_kernel) * weights
+        return error / total, gradient / total
+
+    x = np.full(n, START) if start is None else np.log(np.maximum(start / unit, 1e-12))
+    found = minimize(
+        loss,
+        np.clip(x, *LOG_WEIGHTS),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[LOG_WEIGHTS] * n,
+        options={"maxiter": EVALUATIONS},
+    )
+    weights = unit * np.exp(found.x)
+    return np.where(found.x <= LOG_WEIGHTS[0] + 1e-6, 0.0, weights)
