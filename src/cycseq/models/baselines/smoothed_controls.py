@@ -13,8 +13,7 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.matrix.arrays import Profile, Profiles
 from cycseq.models.base import Fitted, Model
 from cycseq.models.baselines.shift import cells_shifted_by
-from cycseq.models.kriging.kernels.base import likeness_of_profiles
-from cycseq.models.kriging.process import learn_process
+from cycseq.models.kriging.levels import smooth_levels
 from cycseq.preparation.pseudobulk import control_noise
 
 
@@ -88,21 +87,3 @@ def control_levels(controls: PerturbationData) -> tuple[tuple[str, ...], Profile
     names = tuple(controls.conditions()[i].context for i in rows)
     mean = controls.moments.mean[rows].astype(np.float32)
     return names, mean, np.stack([noise[name] for name in names]).astype(np.float32)
-
-
-def smooth_levels(mean: Profiles, noise: Profiles) -> Profiles:
-    """Posterior means of control levels, contexts x genes, log1p.
-
-    Parameters
-    ----------
-    mean, noise
-        Means of control cells and their sampling variances.
-    """
-    centre = mean.mean(axis=0)
-    differences = mean - centre
-    variance = max(float((differences**2 - noise).mean()), 1e-9)
-    kernel = variance * 0.5 * (likeness_of_profiles(mean) + np.eye(len(mean)))
-    of_context = np.maximum(noise.mean(axis=1), 1e-9)
-    process = learn_process(kernel, of_context, differences, noise)
-    smooth: Profiles = centre + process.predict(kernel, np.diag(kernel)).mean
-    return smooth

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from cycseq.data.gene_mixture import GeneMixture
 from cycseq.matrix.arrays import Mask
@@ -19,6 +19,11 @@ MAX_HIDDEN = 5
 """Times that a part of the conditions is hidden; contexts are hidden one at a time."""
 MAX_CONDITIONS, MAX_GENES = 60, 500
 """Hidden conditions, and genes of each, from which distributions are learned."""
+
+STANDINGS = (0.0, 0.5, 1.0, 2.0, 4.0)
+"""Predicted means over their standard deviations: nodes of the shrinkage."""
+PRIOR_SHARE = 0.01
+"""Of the measured rows, that say that nothing is to be shrunk."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,36 @@ def predict_hidden(
             continue
         field = learn_field(table.hide(rows), task, weights, None if variance is None else variance[kept])
         yield Hidden(rows, unit, field.predict(rows), field.noise_of(rows) if variance is None else variance[rows])
+
+
+def learn_shrinkage(hidden: Sequence[Hidden], table: Table, measured: Mask) -> tuple[float, ...]:
+    """Slopes of hidden responses on predictions, at each of `STANDINGS`: small predictions are chance more often than large ones.
+
+    Least squares over all genes of all hidden conditions; each prediction counts to the two nodes around its standing, the mean over its
+    standard deviation. Few rows say 1.
+    """
+    n = len(STANDINGS)
+    products, squares = np.zeros(n), np.zeros((n, n))
+    for part in hidden:
+        mean = part.predicted.mean
+        near = _near_nodes(part.predicted) * mean[..., None]
+        known = measured[part.rows]
+        products += near[known].T @ table.effect[part.rows][known]
+        squares += near[known].T @ near[known]
+    prior = PRIOR_SHARE * np.diag(squares) + 1e-12
+    slopes = np.linalg.solve(squares + np.diag(prior), products + prior)
+    return tuple(np.clip(slopes, 0.0, 1.5).tolist())
+
+
+def shrink(mixture: GeneMixture, slopes: Sequence[float]) -> GeneMixture:
+    """The distribution with its mean times the slope of its standing; its width stays."""
+    return mixture.shifted(mixture.mean * (_near_nodes(mixture) @ np.array(slopes) - 1.0))
+
+
+def _near_nodes(mixture: GeneMixture) -> Float[np.ndarray, "*genes nodes"]:
+    """Shares of the two nodes around every gene's standing."""
+    standing = np.abs(mixture.mean) / np.sqrt(np.maximum(mixture.variance, 1e-12))
+    return np.stack([np.interp(standing, STANDINGS, node) for node in np.eye(len(STANDINGS))], axis=-1)
 
 
 def error_of(hidden: Sequence[Hidden], real: Values, slope: Values | None = None) -> float:

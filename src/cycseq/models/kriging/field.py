@@ -66,6 +66,10 @@ def learn_field(table: Table, task: Task, weights: Weights, variance: Values | N
     if variance is not None:
         noise[measured] += variance.mean(axis=1)
     noise = np.maximum(noise, LEAST_NOISE * max(float(np.mean(table.effect[measured] ** 2)), 1e-12))
+    if variance is not None:  # what a measured condition has of its own, it has where it is predicted too
+        again = table.like([str(c) for c in table.conditions])
+        np.fill_diagonal(again, 0.0)
+        kernel = kernel + again * own[:, None]
     process = learn_process(kernel[np.ix_(measured, measured)], noise[measured], table.effect[measured], variance)
     prior = np.diag(kernel) + (0.0 if variance is None else own)
     return Field(kernel, prior, noise, measured, process)

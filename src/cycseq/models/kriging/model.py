@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,9 +23,18 @@ from cycseq.knowledge.stored import store_sources, stored_sources
 from cycseq.matrix.arrays import Profile
 from cycseq.models.base import SIZE, WEIGHT, Fitted
 from cycseq.models.baselines.shift import cells_shifted_by
-from cycseq.models.kriging.check import Hidden, error_of, predict_hidden, recalibrate
+from cycseq.models.kriging.check import (
+    STANDINGS,
+    Hidden,
+    error_of,
+    learn_shrinkage,
+    predict_hidden,
+    recalibrate,
+    shrink,
+)
 from cycseq.models.kriging.elsewhere import fill
 from cycseq.models.kriging.field import Field, learn_field
+from cycseq.models.kriging.levels import smooth_levels, weight_of_known
 from cycseq.models.kriging.link import LEAST_SHARE, LINKS, Link, slopes, unlink
 from cycseq.models.kriging.recalibration import COMPONENTS, Recalibration
 from cycseq.models.kriging.table import Table, Values
@@ -61,6 +71,8 @@ class Learned:
     error: float
     """Mean squared error of left-out conditions over their mean square."""
     recalibration: Recalibration | None
+    shrinkage: tuple[float, ...] = (1.0,) * len(STANDINGS)
+    """By how much a predicted mean is multiplied, by its standing (`check.shrink`)."""
 
 
 @dataclass
@@ -91,6 +103,8 @@ class ConditionKriging(MeansModel):
     to all perturbations, with an interval that is wide enough."""
     n_components: int = 10
     """Principal components of the expression, or of GO terms in `features`."""
+    smooth_controls: bool = True
+    """Take sampling noise off the control mean of a context in which nothing was measured, by those of the other contexts."""
     threshold: float = 0.1
     """A gene has changed where its true effect is beyond this, up or down."""
 
@@ -102,7 +116,8 @@ class ConditionKriging(MeansModel):
         sources = self._sources(perturbed, profiles, seed=seed)
         conditions = perturbed.conditions()
         effect, se = perturbed.effect, perturbed.layer("se")
-        variance = None if se is None or np.isnan(se).all() else _variance(se)
+        noise_of = dict(zip(profiles, _profile_noise(train, list(profiles)), strict=True)) if profiles else {}
+        variance = None if se is None or np.isnan(se).all() else _variance(se, conditions, noise_of)
         table = Table(conditions, effect, np.ones(len(conditions), dtype=bool), "context", profiles, sources)
         wanted: tuple[Task, ...] = TASKS if task is None else (TASK_OF_SPLIT[task],)
         learned = {one: found for one in wanted if (found := _learn(table, variance, one, seed=seed)) is not None}
@@ -113,6 +128,7 @@ class ConditionKriging(MeansModel):
             arrays["variance"] = variance
         if profiles:
             arrays["profiles"] = np.stack(list(profiles.values()))
+            arrays["profile_noise"] = np.stack(list(noise_of.values()))
         of_sources, facts = store_sources(sources)
         self.fitted_ = Fitted(
             genes=tuple(perturbed.genes),
@@ -191,13 +207,45 @@ class ConditionKriging(MeansModel):
                 array[rows, :, : values.shape[-1]] = values
             told = stated.probabilities(self.threshold).lfsr < 0.5 - SAME
             informative[rows] = told & (recalibration is None or recalibration.tells)
-        shifts = {c: row.astype(np.float32) for c, row in zip(conditions, mean, strict=True)}
+        levels, of_levels = self._level_shifts(means, control_noise(controls))
+        shifts = {
+            c: (row + levels[c.context] * (not c.is_control)).astype(np.float32)
+            for c, row in zip(conditions, mean, strict=True)
+        }
         predicted = cells_shifted_by(shifts, self, controls, n_cells=n_cells, seed=seed)
-        of_controls = control_noise(controls)
-        of_mean = np.sqrt(variance + np.stack([of_controls[c.context] for c in conditions]))
+        of_mean = np.sqrt(variance + np.stack([of_levels[c.context] for c in conditions]))
         posterior = GenePosterior(mean, np.sqrt(variance), of_mean, GeneMixture(*parts), informative, self.threshold)
         attach_posterior(predicted.adata, conditions, posterior)
         return predicted
+
+    def _level_shifts(
+        self, given: Mapping[str, Profile], noise: Mapping[str, Profile]
+    ) -> tuple[dict[str, Profile], dict[str, Profile]]:
+        """What is added to the mean of given control cells, by context, before the response; and the variance of the sum.
+
+        Responses of a training context were measured against its training controls: the perturbed mean is theirs plus the response. The
+        level of any other context is smoothed over contexts.
+        """
+        names, known = list(self.learned.facts["profiles_of"]), self.profiles
+        known_noise = dict(zip(names, self.learned.arrays.get("profile_noise", ()), strict=True))
+        shifts = {context: np.zeros_like(mean) for context, mean in given.items()}
+        variances = dict(noise)
+        for context, mean in given.items():
+            if context in self.learned.contexts and context in known:
+                weight = weight_of_known(known[context], known_noise[context], mean, noise[context])
+                shifts[context] = weight * (known[context] - mean)
+                variances[context] = (1.0 - weight) * noise[context]
+        others = [name for name in names if name not in given]
+        new = [context for context in given if context not in self.learned.contexts]
+        if self.smooth_controls and new and len(given) + len(others) > 1:
+            levels = np.stack([*given.values(), *(known[name] for name in others)])
+            smooth = smooth_levels(
+                levels, np.stack([*(noise[c] for c in given), *(known_noise[name] for name in others)])
+            )
+            for i, context in enumerate(given):
+                if context in new:
+                    shifts[context] = smooth[i] - levels[i]
+        return shifts, variances
 
     def _distributions(
         self, conditions: Sequence[Condition], given: Mapping[str, Profile]
@@ -215,6 +263,7 @@ class ConditionKriging(MeansModel):
             field, slope = self.field(asked, task, given)
             for at in np.array_split(len(measured) + np.arange(len(rows)), -(-len(rows) // CHUNK)):
                 mixture, noise = field.predict(at).compressed(STATED), field.noise_of(at)
+                mixture = shrink(mixture, learned.shrinkage)
                 if slope is not None:
                     mixture, noise = mixture.scaled(slope[at]), noise * slope[at] ** 2
                 yield np.array(rows)[at - len(measured)], mixture, learned.recalibration, noise
@@ -289,9 +338,11 @@ def _learn(table: Table, variance: Values | None, task: Task, *, seed: int) -> L
             return None
         of_part = None if noise is None else noise[rows]
         hidden = list(predict_hidden(part, task, weights, of_part, seed=seed))
+        shrinkage = learn_shrinkage(hidden, part, measured[rows])
+        hidden = [replace(one, predicted=shrink(one.predicted, shrinkage)) for one in hidden]
         error = error_of(hidden, table.effect[rows], None if slope is None else slope[rows])
         if best is None or error < best.error:
-            best, of_best = Learned(weights, link, error, None), (hidden, part)
+            best, of_best = Learned(weights, link, error, None, shrinkage), (hidden, part)
     if best is None or of_best is None:
         return None
     return replace(best, recalibration=recalibrate(*of_best, measured[rows], seed=seed))
@@ -307,18 +358,43 @@ def _linked(table: Table, variance: Values | None, slope: Values | None) -> tupl
     return filled, np.asarray(variance / np.maximum(own, LEAST_SHARE) ** 2)
 
 
-def _variance(se: Values) -> Values:
-    """Squared standard errors; the mean of a condition's where one is unknown."""
+def _variance(se: Values, conditions: Sequence[Condition], noise_of: Mapping[str, Profile]) -> Values:
+    """Sampling variances of the perturbed cells alone; the mean of a condition's where one is unknown.
+
+    The noise of the control mean is the same in all conditions of a context: it is part of what these have in common.
+    """
     squares = np.square(se, dtype=np.float32)
     with np.errstate(invalid="ignore"):
         of_row = np.nanmean(squares, axis=1, keepdims=True)
     of_row = np.where(np.isnan(of_row), np.nanmean(squares), of_row)
-    return np.asarray(np.where(np.isnan(squares), of_row, squares).astype(np.float32))
+    squares = np.where(np.isnan(squares), of_row, squares)
+    several = Counter(c.context for c in conditions)
+    for row, condition in enumerate(conditions):
+        if condition.context in noise_of and several[condition.context] > 1:
+            squares[row] -= np.minimum(noise_of[condition.context], 0.9 * squares[row])
+    return np.asarray(squares, dtype=np.float32)
+
+
+def _profile_noise(train: Effects, contexts: Sequence[str]) -> Values:
+    """Sampling variance of the mean of every context's control cells; 0 where it is unknown."""
+    variance, conditions = train.layer("variance"), train.conditions()
+    row = {c.context: i for i, c in enumerate(conditions) if c.is_control}
+    if variance is None:
+        return np.zeros((len(contexts), len(train.genes)), dtype=np.float32)
+    n_cells = train.adata.obs["n_cells"].to_numpy()
+    of_context = [np.nan_to_num(variance[row[name]] / n_cells[row[name]]) for name in contexts]
+    return np.stack(of_context).astype(np.float32)
 
 
 def _as_json(learned: Learned) -> dict[str, Any]:
     recalibration = None if learned.recalibration is None else asdict(learned.recalibration)
-    return {"weights": learned.weights, "link": learned.link, "error": learned.error, "recalibration": recalibration}
+    return {
+        "weights": learned.weights,
+        "link": learned.link,
+        "error": learned.error,
+        "recalibration": recalibration,
+        "shrinkage": list(learned.shrinkage),
+    }
 
 
 def _from_json(stored: Mapping[str, Any]) -> Learned:
@@ -331,4 +407,4 @@ def _from_json(stored: Mapping[str, Any]) -> Learned:
             tuple(map(tuple, fields["weights"])),
             tuple(fields["agreements"]),
         )
-    return Learned(stored["weights"], stored["link"], stored["error"], recalibration)
+    return Learned(stored["weights"], stored["link"], stored["error"], recalibration, tuple(stored["shrinkage"]))

@@ -16,7 +16,7 @@ from cycseq.data.effects import Effects
 from cycseq.data.either import Data
 from cycseq.errors import check_at_least
 from cycseq.formats.any_data import AnyData, as_data
-from cycseq.models import build_model, models_of_means
+from cycseq.models import build_model
 from cycseq.models.base import Model
 from cycseq.models.means import MeansModel
 from cycseq.preparation.merge import join
@@ -32,8 +32,6 @@ from cycseq.split.settings import Kind
 
 MODEL = "ConditionKriging"
 """The model of an answer, where none is named."""
-OF_EFFECTS = "ShrunkAdditive"
-"""That of a table of effects, while `MODEL` learns from cells alone."""
 MAX_CELLS, MIN_CELLS = 500, 20
 MAX_VALUES = 250_000_000
 """Values of predicted cells (1 GB): of many conditions fewer cells are drawn, never fewer than `MIN_CELLS` of each."""
@@ -138,7 +136,7 @@ def predict(
     wanted = named_conditions(conditions, data, given.contexts)
     measured = [c for c in data.conditions() if not c.is_control]
     kinds = {condition: kind_of(condition, measured) for condition in wanted}
-    name, said = model or _usual_model(data), dict(settings or {})
+    name, said = model or MODEL, dict(settings or {})
     split = hold_out_nothing(data)
     n_cells = n_cells or _room(len(wanted), len(data.genes))
 
@@ -171,10 +169,6 @@ def _groups(kinds: Mapping[Condition, Kind | None], *, apart: bool) -> dict[Kind
     for condition, kind in kinds.items():
         groups.setdefault(kind if apart else None, []).append(condition)
     return groups
-
-
-def _usual_model(data: Data) -> str:
-    return OF_EFFECTS if isinstance(data, Effects) and MODEL not in models_of_means() else MODEL
 
 
 def _controls(data: Data, more: PerturbationData | None) -> Data:
