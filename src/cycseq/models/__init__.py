@@ -18,7 +18,7 @@ from cycseq.settings import with_options
 MODELS: dict[str, str] = {
     "NoChange": "cycseq.models.baselines.no_change",
     "PerturbedMean": "cycseq.models.baselines.perturbed_mean",
-    "SmoothedControls": "cycseq.models.baselines.smoothed_controls",
+    "SmoothedControls": "cycseq.models.kriging.smoothed_controls",
     "ContextAdditive": "cycseq.models.baselines.context_additive",
     "Additive": "cycseq.models.baselines.additive",
     "MatchingMean": "cycseq.models.baselines.matching_mean",
