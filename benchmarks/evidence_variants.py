@@ -179,8 +179,10 @@ def nothing_changed() -> Iterator[None]:
 @contextmanager
 def equal_noise() -> Iterator[None]:
     """The sampling noise of every gene and condition is taken to be the mean one."""
-    known = condition_kriging._variance
-    with mock.patch.object(condition_kriging, "_variance", lambda se: np.full_like(se, known(se).mean())):
+    known = condition_kriging.cell_variance
+    with mock.patch.object(
+        condition_kriging, "cell_variance", lambda se, *rest: np.full_like(se, known(se, *rest).mean())
+    ):
         yield
 
 

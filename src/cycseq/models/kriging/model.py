@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 
@@ -24,28 +23,20 @@ from cycseq.matrix.arrays import Profile
 from cycseq.models.base import SIZE, WEIGHT, Fitted
 from cycseq.models.baselines.shift import cells_shifted_by
 from cycseq.models.kriging.check import (
-    STANDINGS,
-    Hidden,
-    error_of,
-    learn_shrinkage,
-    predict_hidden,
-    recalibrate,
     shrink,
 )
-from cycseq.models.kriging.elsewhere import fill
 from cycseq.models.kriging.field import Field, learn_field
+from cycseq.models.kriging.learned import Learned, apply_link, as_json, from_json, learn_task
 from cycseq.models.kriging.levels import smooth_levels, weight_of_known
-from cycseq.models.kriging.link import LEAST_SHARE, LINKS, Link, slopes, unlink
+from cycseq.models.kriging.link import slopes
+from cycseq.models.kriging.noise import cell_variance, profile_noise
 from cycseq.models.kriging.recalibration import COMPONENTS, Recalibration
 from cycseq.models.kriging.table import Table, Values
 from cycseq.models.kriging.tasks import (
     TASK_OF_SPLIT,
     TASKS,
     Task,
-    Weights,
-    draw_conditions,
     equal_weights,
-    learn_weights_for,
     table_for,
     task_of,
 )
@@ -60,19 +51,6 @@ CHUNK = 32
 """Conditions whose distributions are held at once."""
 STATED = 3
 """Components of a distribution before it is recalibrated."""
-
-
-@dataclass(frozen=True)
-class Learned:
-    """What was learned for one task."""
-
-    weights: Weights
-    link: Link
-    error: float
-    """Mean squared error of left-out conditions over their mean square."""
-    recalibration: Recalibration | None
-    shrinkage: tuple[float, ...] = (1.0,) * len(STANDINGS)
-    """By how much a predicted mean is multiplied, by its standing (`check.shrink`)."""
 
 
 @dataclass
@@ -116,11 +94,11 @@ class ConditionKriging(MeansModel):
         sources = self._sources(perturbed, profiles, seed=seed)
         conditions = perturbed.conditions()
         effect, se = perturbed.effect, perturbed.layer("se")
-        noise_of = dict(zip(profiles, _profile_noise(train, list(profiles)), strict=True)) if profiles else {}
-        variance = None if se is None or np.isnan(se).all() else _variance(se, conditions, noise_of)
+        noise_of = dict(zip(profiles, profile_noise(train, list(profiles)), strict=True)) if profiles else {}
+        variance = None if se is None or np.isnan(se).all() else cell_variance(se, conditions, noise_of)
         table = Table(conditions, effect, np.ones(len(conditions), dtype=bool), "context", profiles, sources)
         wanted: tuple[Task, ...] = TASKS if task is None else (TASK_OF_SPLIT[task],)
-        learned = {one: found for one in wanted if (found := _learn(table, variance, one, seed=seed)) is not None}
+        learned = {one: found for one in wanted if (found := learn_task(table, variance, one, seed=seed)) is not None}
         if not learned:
             learned = {"pair": Learned(equal_weights(table), "additive", 1.0, None)}
         arrays: dict[str, np.ndarray] = {"effect": effect, "measured": measured}
@@ -141,7 +119,7 @@ class ConditionKriging(MeansModel):
                 "conditions": [list(condition) for condition in conditions],
                 "profiles_of": list(profiles),
                 "missing": ["effect"] if np.isnan(effect).any() else [],
-                "tasks": {name: _as_json(one) for name, one in learned.items()},
+                "tasks": {name: as_json(one) for name, one in learned.items()},
             },
         )
         return self
@@ -276,7 +254,7 @@ class ConditionKriging(MeansModel):
         slope = slopes([*measured, *asked], profiles, learned.link)
         effect = self.learned.arrays["effect"]
         table = Table(measured, effect, np.ones(len(measured), dtype=bool), "context", profiles, self.sources)
-        table, variance = _linked(table, self.learned.arrays.get("variance"), slope)
+        table, variance = apply_link(table, self.learned.arrays.get("variance"), slope)
         return learn_field(table_for(table.with_targets(asked), task), task, learned.weights, variance), slope
 
     def learned_for(self, task: Task) -> Learned:
@@ -318,93 +296,4 @@ class ConditionKriging(MeansModel):
     @property
     def tasks(self) -> dict[Task, Learned]:
         """What was learned for each task."""
-        return {name: _from_json(one) for name, one in self.learned.facts["tasks"].items()}
-
-
-def _learn(table: Table, variance: Values | None, task: Task, *, seed: int) -> Learned | None:
-    """Weights, link and recalibration; None where the task cannot be left out of what was measured."""
-    best: Learned | None = None
-    of_best: tuple[list[Hidden], Table] | None = None
-    measured, rows = ~np.isnan(table.effect), draw_conditions(table, seed=seed)
-    for link in LINKS:
-        slope = slopes(table.conditions, table.profiles, link)
-        if link != "additive" and (slope is None or len(np.unique(table.contexts)) < 2):
-            continue
-        linked, noise = _linked(table, variance, slope)
-        fixed = np.zeros(len(table.conditions)) if noise is None else noise.mean(axis=1)
-        part = table_for(linked.take(rows), task)
-        weights = learn_weights_for(part, task, fixed[rows])
-        if weights is None:
-            return None
-        of_part = None if noise is None else noise[rows]
-        hidden = list(predict_hidden(part, task, weights, of_part, seed=seed))
-        shrinkage = learn_shrinkage(hidden, part, measured[rows])
-        hidden = [replace(one, predicted=shrink(one.predicted, shrinkage)) for one in hidden]
-        error = error_of(hidden, table.effect[rows], None if slope is None else slope[rows])
-        if best is None or error < best.error:
-            best, of_best = Learned(weights, link, error, None, shrinkage), (hidden, part)
-    if best is None or of_best is None:
-        return None
-    return replace(best, recalibration=recalibrate(*of_best, measured[rows], seed=seed))
-
-
-def _linked(table: Table, variance: Values | None, slope: Values | None) -> tuple[Table, Values | None]:
-    """The measured rows of a table on the scale of a link, with what was not measured filled, and their sampling variances."""
-    n = len(table.conditions)
-    own = None if slope is None else slope[:n]
-    filled = fill(replace(table, effect=unlink(table.effect, own)))
-    if variance is None or own is None:
-        return filled, variance
-    return filled, np.asarray(variance / np.maximum(own, LEAST_SHARE) ** 2)
-
-
-def _variance(se: Values, conditions: Sequence[Condition], noise_of: Mapping[str, Profile]) -> Values:
-    """Sampling variances of the perturbed cells alone; the mean of a condition's where one is unknown.
-
-    The noise of the control mean is the same in all conditions of a context: it is part of what these have in common.
-    """
-    squares = np.square(se, dtype=np.float32)
-    with np.errstate(invalid="ignore"):
-        of_row = np.nanmean(squares, axis=1, keepdims=True)
-    of_row = np.where(np.isnan(of_row), np.nanmean(squares), of_row)
-    squares = np.where(np.isnan(squares), of_row, squares)
-    several = Counter(c.context for c in conditions)
-    for row, condition in enumerate(conditions):
-        if condition.context in noise_of and several[condition.context] > 1:
-            squares[row] -= np.minimum(noise_of[condition.context], 0.9 * squares[row])
-    return np.asarray(squares, dtype=np.float32)
-
-
-def _profile_noise(train: Effects, contexts: Sequence[str]) -> Values:
-    """Sampling variance of the mean of every context's control cells; 0 where it is unknown."""
-    variance, conditions = train.layer("variance"), train.conditions()
-    row = {c.context: i for i, c in enumerate(conditions) if c.is_control}
-    if variance is None:
-        return np.zeros((len(contexts), len(train.genes)), dtype=np.float32)
-    n_cells = train.adata.obs["n_cells"].to_numpy()
-    of_context = [np.nan_to_num(variance[row[name]] / n_cells[row[name]]) for name in contexts]
-    return np.stack(of_context).astype(np.float32)
-
-
-def _as_json(learned: Learned) -> dict[str, Any]:
-    recalibration = None if learned.recalibration is None else asdict(learned.recalibration)
-    return {
-        "weights": learned.weights,
-        "link": learned.link,
-        "error": learned.error,
-        "recalibration": recalibration,
-        "shrinkage": list(learned.shrinkage),
-    }
-
-
-def _from_json(stored: Mapping[str, Any]) -> Learned:
-    fields = stored["recalibration"]
-    recalibration = None
-    if fields is not None:
-        recalibration = Recalibration(
-            tuple(fields["log_sizes"]),
-            tuple(map(tuple, fields["changes"])),
-            tuple(map(tuple, fields["weights"])),
-            tuple(fields["agreements"]),
-        )
-    return Learned(stored["weights"], stored["link"], stored["error"], recalibration, tuple(stored["shrinkage"]))
+        return {name: from_json(one) for name, one in self.learned.facts["tasks"].items()}
