@@ -129,7 +129,7 @@ def test_interrupted_within_one_command(server: Server, tmp_path: Path) -> None:
 
 def test_interrupted_command_is_resumed_by_the_next(server: Server, tmp_path: Path) -> None:
     server.plan = ["break"]
-    with pytest.raises(FileError, match=r"whole: the connection broke off\. 1,310,720 bytes have arrived.*again"):
+    with pytest.raises(FileError, match=r"completely: the connection broke off\. 1,310,720 bytes have arrived.*again"):
         download(FILE, settings(tmp_path, server))
     assert left(tmp_path) == ["set/.file.bin.part", "set/.file.bin.part.version"]
     assert not (tmp_path / LOCK).exists()

@@ -171,7 +171,7 @@ def test_sentences_follow_the_record(folder: Path):
     result = open_benchmark(folder)
     kind = result.record["splits"][0]["kind"]
     assert "perturbs were left out of its scores" in methods(result, kind)
-    assert "that the models were given too, so that noise" in methods(result, kind)  # of 30 no half is held back
+    assert "that the models were given too, so noise" in methods(result, kind)  # of 30 no half is held back
     assert "those of the test part" in methods(result, "random-cells")
     for split in result.record["splits"]:
         split["shared_controls"] = []

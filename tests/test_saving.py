@@ -34,7 +34,7 @@ def test_what_is_recorded(saved, small_data):
     told = described(saved)
     assert set(told) == set(RECORDED)
     assert told["genes"] == small_data.genes
-    assert told["settings"] == {"amplitude": 1.0, "weighting": "equal"}
+    assert told["settings"] == {"response": "log1p", "amplitude": 1.0, "weighting": "equal"}
     assert load_model(saved).settings() == told["settings"]
 
 

@@ -223,7 +223,7 @@ def test_other_data_are_refused_and_both_hashes_named() -> None:
         ({"kind": "few-shot", "k": 0}, SettingsError, "must be 1 or more"),
         ({"kind": "unseen-pair", "k": 1}, SettingsError, "belongs to few-shot"),
         ({"kind": "unseen-combination"}, SplitError, "no combinations"),
-        ({"kind": "unseen-perturbation", "context": "a"}, SettingsError, "has no meaning"),
+        ({"kind": "unseen-perturbation", "context": "a"}, SettingsError, "belongs to unseen-context"),
         ({"fraction": 1.0}, SettingsError, "between 0 and 1"),
         ({"kind": "random-cells", "fraction": 0.6, "validation": 0.5}, SettingsError, "leave nothing"),
         ({"kind": "random-cells", "fraction": 0.86}, SettingsError, "--validation 0.15 leave nothing"),

@@ -90,8 +90,8 @@ def benchmark(
     ...     splitting=cycseq.SplitSettings(context="Line3"),
     ...     evaluation=cycseq.EvaluateSettings("pearson_delta"),
     ... )
-    >>> result.table.loc["unseen-context"].index.tolist()  # with the negative controls, which are always there
-    ['NoChange', 'PerturbedMean', 'SmoothedControls', 'ContextAdditive']
+    >>> "SmoothedControls" in result.table.loc["unseen-context"].index  # a negative control, which is always there
+    True
     """
     settings = with_options(
         settings or BenchmarkSettings(), {k: _listed(k, v) for k, v in options.items()}, "benchmark"

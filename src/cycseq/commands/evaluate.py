@@ -67,7 +67,8 @@ def run(options: Namespace) -> None:
 
     check_output(options.out, overwrite=options.overwrite)
     reading = settings_of(ReadSettings, options)
-    if is_effects(options.real, reading) or is_effects(options.predicted, reading):
+    in_own_file = options.predicted.suffix in {".h5ad", ".zarr"}  # beside cells, a table of text holds means of cells
+    if is_effects(options.real, reading) or (in_own_file and is_effects(options.predicted, reading)):
         _evaluate_effects(options)
         return
     real = read(options.real, of_real(reading))

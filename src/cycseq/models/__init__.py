@@ -109,7 +109,7 @@ def build_model(name: str, settings: Mapping[str, Any] | None = None, **options:
     --------
     >>> import cycseq
     >>> cycseq.build_model("ContextAdditive", {"weighting": "equal"})
-    ContextAdditive(amplitude=None, weighting='equal')
+    ContextAdditive(response='log1p', amplitude=None, weighting='equal')
     """
     return with_options(model_class(name)(), {**(settings or {}), **options}, name)
 

@@ -266,7 +266,9 @@ class ConditionKriging(MeansModel):
         seen = {part for c in self.measured_conditions for part in c.parts}
         lacking = [part for part in condition.parts if part not in seen]
         whole = condition.agent in {c.agent for c in self.measured_conditions}
-        if not lacking or whole or self.unseen == "common" or self.sources:
+        if not lacking or whole or self.unseen == "common" or self.knowledge:
+            return
+        if any(source.knows([condition.agent])[0] for source in self.sources):
             return
         msg = (
             f"{self.name} cannot predict {str(condition)!r}: no training condition has {lacking[0]!r}, and the model has no knowledge. "
