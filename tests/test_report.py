@@ -175,7 +175,7 @@ def test_sentences_follow_the_record(folder: Path):
     assert "those of the test part" in methods(result, "random-cells")
     for split in result.record["splits"]:
         split["shared_controls"] = []
-    assert "half of the control cells of every tested context was held back" in methods(result, kind)
+    assert "half of the control cells of every tested context were held back" in methods(result, kind)
     result.record["asked"]["evaluation"]["keep_target"] = True
     assert "perturbs were scored too" in methods(result, kind)
     summary = result.summary.assign(cannot_tell=True)
