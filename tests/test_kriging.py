@@ -130,11 +130,11 @@ def test_a_task_leaves_out_what_it_will_be_asked_for():
     assert len(of["perturbation"][0]) == 5
     assert all(len(block) == 1 for block in of["pair"])
     assert of["dose"] == of["time"] == []
-    assert tasks.task_of(Condition("C9", "P1"), conditions) == "context"
-    assert tasks.task_of(Condition("C2", "P0+P1"), conditions) == "pair"
-    assert tasks.task_of(Condition("C0", "P2+P3"), conditions) == "combination"
-    assert tasks.task_of(Condition("C0", "Q"), conditions) == "perturbation"
-    assert tasks.task_of(Condition("C0", "P1@8h"), conditions) == "time"
+    assert tasks.Measured(conditions).task_of(Condition("C9", "P1")) == "context"
+    assert tasks.Measured(conditions).task_of(Condition("C2", "P0+P1")) == "pair"
+    assert tasks.Measured(conditions).task_of(Condition("C0", "P2+P3")) == "combination"
+    assert tasks.Measured(conditions).task_of(Condition("C0", "Q")) == "perturbation"
+    assert tasks.Measured(conditions).task_of(Condition("C0", "P1@8h")) == "time"
 
 
 def test_effects_of_silent_genes_tell_nothing_of_a_fold():

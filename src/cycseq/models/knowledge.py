@@ -25,7 +25,7 @@ class KnowledgeSettings:
 
     knowledge: tuple[str, ...] = ()
     """What is known of genes or drugs: files (sets, edges, tables of numbers), entries of ``cycseq knowledge list``, or
-    ``auto`` for all at hand. A perturbation that no source knows is not predicted."""
+    ``auto`` for all at hand. A perturbation that no source knows is refused, or gets the response that is common to all, as the model says."""
 
 
 @dataclass
@@ -56,7 +56,7 @@ class FeatureSettings(KnowledgeSettings):
             return coordinates(sources_for(self.knowledge, train.perturbations), train.perturbations)
         if self.features is not None:
             return read_features(self.features, seed=seed)
-        if not _has_expression(train, controls):
+        if not has_expression(train, controls):
             msg = (
                 "features made of mean expression need the control means of every context and every gene in every condition, "
                 "and these effects lack some: give --model.knowledge or --model.features."
@@ -66,13 +66,19 @@ class FeatureSettings(KnowledgeSettings):
 
     def scores_of(self, train: Effects, controls: Mapping[str, Profile], *, seed: int) -> Features:
         """Scores of the genes on the principal components of the mean expression, or of the effects where they alone are known."""
-        profiles = np.nan_to_num(train.effect)
-        if _has_expression(train, controls):
-            perturbed = np.stack([controls[c.context] for c in train.conditions()]) + train.effect
-            profiles = np.concatenate([np.stack(list(controls.values())), perturbed])
-        return expression_features(profiles, train.genes, n_components=self.n_components, seed=seed)
+        if has_expression(train, controls):
+            return expression_scores(train, controls, n_components=self.n_components, seed=seed)
+        effects = np.nan_to_num(train.effect)
+        return expression_features(effects, train.genes, n_components=self.n_components, seed=seed)
 
 
-def _has_expression(train: Effects, controls: Mapping[str, Profile]) -> bool:
+def expression_scores(train: Effects, controls: Mapping[str, Profile], *, n_components: int, seed: int) -> Features:
+    """Scores of the genes on the principal components of all mean profiles: of controls, and of training conditions."""
+    perturbed = np.stack([controls[c.context] for c in train.conditions()]) + train.effect
+    profiles = np.concatenate([np.stack(list(controls.values())), perturbed])
+    return expression_features(profiles, train.genes, n_components=n_components, seed=seed)
+
+
+def has_expression(train: Effects, controls: Mapping[str, Profile]) -> bool:
     """Whether the mean expression of every training condition is known, in every gene."""
     return set(train.contexts) <= set(controls) and bool(train.measured.all())

@@ -6,14 +6,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from cycseq.data.gene_mixture import GeneMixture
 from cycseq.matrix.arrays import Mask
 from cycseq.models.kriging.field import learn_field
-from cycseq.models.kriging.recalibration import LeftOut, Recalibration, joined, learn_recalibration
+from cycseq.models.kriging.recalibration import (
+    LeftOut,
+    Recalibration,
+    joined,
+    learn_recalibration,
+    shares_of_nodes,
+    standing,
+)
 from cycseq.models.kriging.table import Table, Values
-from cycseq.models.kriging.tasks import Task, Weights, blocks_of, table_for
+from cycseq.models.kriging.tasks import Task, Weights, blocks_of
 
 MAX_HIDDEN = 5
 """Times that a part of the conditions is hidden; contexts are hidden one at a time."""
@@ -46,7 +53,7 @@ def predict_hidden(
     Parameters
     ----------
     table
-        Measured conditions.
+        Measured conditions, with the axis of the task (`table_for`).
     task, weights
         What is asked for, and the weights learned for it.
     variance
@@ -54,7 +61,6 @@ def predict_hidden(
     seed
         Fixes which blocks are hidden together.
     """
-    table = table_for(table, task)
     blocks = blocks_of(table, task)
     rng = np.random.default_rng(seed)
     n_parts = len(blocks) if task == "context" else min(MAX_HIDDEN, len(blocks))
@@ -79,7 +85,7 @@ def learn_shrinkage(hidden: Sequence[Hidden], table: Table, measured: Mask) -> t
     products, squares = np.zeros(n), np.zeros((n, n))
     for part in hidden:
         mean = part.predicted.mean
-        near = _near_nodes(part.predicted) * mean[..., None]
+        near = shares_of_nodes(standing(part.predicted), STANDINGS) * mean[..., None]
         known = measured[part.rows]
         products += near[known].T @ table.effect[part.rows][known]
         squares += near[known].T @ near[known]
@@ -90,13 +96,7 @@ def learn_shrinkage(hidden: Sequence[Hidden], table: Table, measured: Mask) -> t
 
 def shrink(mixture: GeneMixture, slopes: Sequence[float]) -> GeneMixture:
     """The distribution with its mean times the slope of its standing; its width stays."""
-    return mixture.shifted(mixture.mean * (_near_nodes(mixture) @ np.array(slopes) - 1.0))
-
-
-def _near_nodes(mixture: GeneMixture) -> Float[np.ndarray, "*genes nodes"]:
-    """Shares of the two nodes around every gene's standing."""
-    standing = np.abs(mixture.mean) / np.sqrt(np.maximum(mixture.variance, 1e-12))
-    return np.stack([np.interp(standing, STANDINGS, node) for node in np.eye(len(STANDINGS))], axis=-1)
+    return mixture.shifted(mixture.mean * (shares_of_nodes(standing(mixture), STANDINGS) @ np.array(slopes) - 1.0))
 
 
 def error_of(hidden: Sequence[Hidden], real: Values, slope: Values | None = None) -> float:

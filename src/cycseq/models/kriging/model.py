@@ -16,15 +16,14 @@ from cycseq.data.gene_mixture import GeneMixture
 from cycseq.data.posterior import GenePosterior, attach_posterior
 from cycseq.errors import ModelError
 from cycseq.knowledge.catalog import sources_for
-from cycseq.knowledge.features import expression_features, read_features
+from cycseq.knowledge.features import read_features
 from cycseq.knowledge.source import Source
 from cycseq.knowledge.stored import store_sources, stored_sources
 from cycseq.matrix.arrays import Profile
 from cycseq.models.base import SIZE, WEIGHT, Fitted
 from cycseq.models.baselines.shift import cells_shifted_by
-from cycseq.models.kriging.check import (
-    shrink,
-)
+from cycseq.models.knowledge import KnowledgeSettings, expression_scores, has_expression
+from cycseq.models.kriging.check import shrink
 from cycseq.models.kriging.field import Field, learn_field
 from cycseq.models.kriging.learned import Learned, apply_link, as_json, from_json, learn_task
 from cycseq.models.kriging.levels import smooth_levels, weight_of_known
@@ -35,10 +34,10 @@ from cycseq.models.kriging.table import Table, Values
 from cycseq.models.kriging.tasks import (
     TASK_OF_SPLIT,
     TASKS,
+    Measured,
     Task,
     equal_weights,
     table_for,
-    task_of,
 )
 from cycseq.models.means import MeansModel
 from cycseq.preparation.pseudobulk import control_means, control_noise
@@ -54,7 +53,7 @@ STATED = 3
 
 
 @dataclass
-class ConditionKriging(MeansModel):
+class ConditionKriging(KnowledgeSettings, MeansModel):
     """Predicts every condition's mean response, with its uncertainty, from all that was measured and from knowledge.
 
     A Gaussian process over conditions whose kernel is a weighted sum: what all perturbations do in a context; the same
@@ -70,9 +69,6 @@ class ConditionKriging(MeansModel):
     """
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"n_components": SIZE, "threshold": WEIGHT}
-    knowledge: tuple[str, ...] = ()
-    """Knowledge of what was perturbed, for perturbations that were never measured and for all others: files or names of the
-    catalogue (cycseq knowledge list), or auto for all at hand."""
     features: Literal["expression"] | Path | None = "expression"
     """More of the same kind: a table of features with genes as rows; "expression" takes the principal components of the
     perturbed genes' own expression, where it is known."""
@@ -94,7 +90,7 @@ class ConditionKriging(MeansModel):
         sources = self._sources(perturbed, profiles, seed=seed)
         conditions = perturbed.conditions()
         effect, se = perturbed.effect, perturbed.layer("se")
-        noise_of = dict(zip(profiles, profile_noise(train, list(profiles)), strict=True)) if profiles else {}
+        noise_of = profile_noise(train, profiles)
         variance = None if se is None or np.isnan(se).all() else cell_variance(se, conditions, noise_of)
         table = Table(conditions, effect, np.ones(len(conditions), dtype=bool), "context", profiles, sources)
         wanted: tuple[Task, ...] = TASKS if task is None else (TASK_OF_SPLIT[task],)
@@ -128,13 +124,9 @@ class ConditionKriging(MeansModel):
         """Knowledge and features of the training perturbations."""
         sources = sources_for(self.knowledge, train.perturbations) if self.knowledge else ()
         if self.features == "expression":
-            if not set(train.contexts) <= set(profiles) or not train.measured.all():
+            if not has_expression(train, profiles):
                 return sources
-            means = [
-                *profiles.values(),
-                *(profiles[c.context] + d for c, d in zip(train.conditions(), train.effect, strict=True)),
-            ]
-            features = expression_features(np.stack(means), train.genes, n_components=self.n_components, seed=seed)
+            features = expression_scores(train, profiles, n_components=self.n_components, seed=seed)
         elif self.features is not None:
             features = read_features(Path(self.features), n_components=self.n_components, seed=seed)
         else:
@@ -229,22 +221,23 @@ class ConditionKriging(MeansModel):
         self, conditions: Sequence[Condition], given: Mapping[str, Profile]
     ) -> Iterator[tuple[np.ndarray, GeneMixture, Recalibration | None, Values]]:
         """Rows of perturbed conditions, what is believed of their genes, how it is recalibrated, and the noise of a measurement."""
-        measured = self.measured_conditions
+        measured = Measured(self.measured_conditions)
+        n_measured = len(self.measured_conditions)
         by_task: dict[Task, list[int]] = {}
         for row, condition in enumerate(conditions):
             if not condition.is_control:
-                self._check_known(condition)
-                by_task.setdefault(task_of(condition, measured), []).append(row)
+                self._check_known(condition, measured)
+                by_task.setdefault(measured.task_of(condition), []).append(row)
         for task, rows in by_task.items():
             asked = [conditions[row] for row in rows]
             learned = self.learned_for(task)
             field, slope = self.field(asked, task, given)
-            for at in np.array_split(len(measured) + np.arange(len(rows)), -(-len(rows) // CHUNK)):
+            for at in np.array_split(n_measured + np.arange(len(rows)), -(-len(rows) // CHUNK)):
                 mixture, noise = field.predict(at).compressed(STATED), field.noise_of(at)
                 mixture = shrink(mixture, learned.shrinkage)
                 if slope is not None:
                     mixture, noise = mixture.scaled(slope[at]), noise * slope[at] ** 2
-                yield np.array(rows)[at - len(measured)], mixture, learned.recalibration, noise
+                yield np.array(rows)[at - n_measured], mixture, learned.recalibration, noise
 
     def field(
         self, asked: Sequence[Condition], task: Task, given: Mapping[str, Profile]
@@ -261,12 +254,10 @@ class ConditionKriging(MeansModel):
         """What was learned for a task, or for the first one where nothing was."""
         return self.tasks.get(task) or next(iter(self.tasks.values()))
 
-    def _check_known(self, condition: Condition) -> None:
+    def _check_known(self, condition: Condition, measured: Measured) -> None:
         """Raise `ModelError` for a perturbation of which nothing was measured, of a model that has no knowledge."""
-        seen = {part for c in self.measured_conditions for part in c.parts}
-        lacking = [part for part in condition.parts if part not in seen]
-        whole = condition.agent in {c.agent for c in self.measured_conditions}
-        if not lacking or whole or self.unseen == "common" or self.knowledge:
+        lacking = measured.lacking(condition)
+        if not lacking or self.unseen == "common" or self.knowledge:
             return
         if any(source.knows([condition.agent])[0] for source in self.sources):
             return
@@ -298,4 +289,8 @@ class ConditionKriging(MeansModel):
     @property
     def tasks(self) -> dict[Task, Learned]:
         """What was learned for each task."""
-        return {name: from_json(one) for name, one in self.learned.facts["tasks"].items()}
+        cache = self.learned.cache
+        if "tasks" not in cache:
+            cache["tasks"] = {name: from_json(one) for name, one in self.learned.facts["tasks"].items()}
+        tasks: dict[Task, Learned] = cache["tasks"]
+        return tasks

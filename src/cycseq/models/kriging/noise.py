@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -30,12 +30,14 @@ def cell_variance(se: Values, conditions: Sequence[Condition], noise_of: Mapping
     return np.asarray(squares, dtype=np.float32)
 
 
-def profile_noise(train: Effects, contexts: Sequence[str]) -> Values:
+def profile_noise(train: Effects, contexts: Iterable[str]) -> dict[str, Profile]:
     """Sampling variance of the mean of every context's control cells; 0 where it is unknown."""
     variance, conditions = train.layer("variance"), train.conditions()
-    row = {c.context: i for i, c in enumerate(conditions) if c.is_control}
     if variance is None:
-        return np.zeros((len(contexts), len(train.genes)), dtype=np.float32)
+        return {context: np.zeros(len(train.genes), dtype=np.float32) for context in contexts}
+    row = {c.context: i for i, c in enumerate(conditions) if c.is_control}
     n_cells = train.adata.obs["n_cells"].to_numpy()
-    of_context = [np.nan_to_num(variance[row[name]] / n_cells[row[name]]) for name in contexts]
-    return np.stack(of_context).astype(np.float32)
+    return {
+        context: np.nan_to_num(variance[row[context]] / n_cells[row[context]]).astype(np.float32)
+        for context in contexts
+    }

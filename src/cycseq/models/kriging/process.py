@@ -80,7 +80,7 @@ def learn_process(kernel: Square, noise: PerRow, effect: Values, variance: Value
     if variance is not None:
         prior = np.clip((variance * root[:, None] ** 2).mean(axis=0), 1e-3, None)
         prior = prior / prior.mean()
-    overall = float(np.mean([(squares / (values[:, None] + 1.0)).mean()]))
+    overall = float((squares / (values[:, None] + 1.0)).mean())
     likelihood = np.empty((effect.shape[1], len(AMPLITUDES)))
     rho = np.empty_like(likelihood)
     for i, amplitude in enumerate(AMPLITUDES):

@@ -137,13 +137,22 @@ def _agreements(left_out: LeftOut) -> list[float]:
 
 def _near(mixture: GeneMixture, log_sizes: np.ndarray) -> Float[np.ndarray, "*genes nodes"]:
     """How near every gene is to each of sizes x standings; the nearest ones' shares sum to 1."""
-    standing = np.abs(mixture.mean) / np.sqrt(np.maximum(mixture.variance, 1e-12))
     by_size, by_standing = (
-        np.stack([np.interp(at, nodes, node) for node in np.eye(len(nodes))], axis=-1)
-        for at, nodes in ((np.log(_size(mixture)), log_sizes), (standing, np.array(STANDINGS)))
+        shares_of_nodes(np.log(_size(mixture)), log_sizes),
+        shares_of_nodes(standing(mixture), STANDINGS),
     )
     near: np.ndarray = by_size[..., :, None] * by_standing[..., None, :]
-    return near.reshape(*standing.shape, -1)
+    return near.reshape(*by_size.shape[:-1], -1)
+
+
+def standing(mixture: GeneMixture) -> PerGene:
+    """The size of every gene's mean, in units of its standard deviation."""
+    return np.asarray(np.abs(mixture.mean) / np.sqrt(np.maximum(mixture.variance, 1e-12)))
+
+
+def shares_of_nodes(at: PerGene, nodes: Sequence[float] | np.ndarray) -> Float[np.ndarray, "*genes nodes"]:
+    """How near every value is to each node: linear between the two around it, the nearest beyond the ends."""
+    return np.stack([np.interp(at, nodes, node) for node in np.eye(len(nodes))], axis=-1)
 
 
 def _size(mixture: GeneMixture) -> PerGene:

@@ -14,7 +14,7 @@ from cycseq.matrix.arrays import Profile, Profiles
 from cycseq.models.base import Fitted, Model
 from cycseq.models.baselines.shift import cells_shifted_by
 from cycseq.models.kriging.levels import smooth_levels
-from cycseq.preparation.pseudobulk import control_noise
+from cycseq.preparation.pseudobulk import control_means, control_noise
 
 
 @dataclass
@@ -82,8 +82,5 @@ class SmoothedControls(Model):
 
 def control_levels(controls: PerturbationData) -> tuple[tuple[str, ...], Profiles, Profiles]:
     """Contexts, the mean of their control cells, and its sampling variance."""
-    noise = control_noise(controls)
-    rows = [i for i, c in enumerate(controls.conditions()) if c.is_control]
-    names = tuple(controls.conditions()[i].context for i in rows)
-    mean = controls.moments.mean[rows].astype(np.float32)
-    return names, mean, np.stack([noise[name] for name in names]).astype(np.float32)
+    means, noise = control_means(controls), control_noise(controls)
+    return tuple(means), np.stack(list(means.values())), np.stack([noise[context] for context in means])

@@ -115,10 +115,10 @@ def _expanded(
 
 
 def combine(table: Table, task: Task, weights: Weights) -> tuple[Square, Float[np.ndarray, "conditions"]]:
-    """The weighted sum of kernels over a table's conditions, and the noise of each."""
+    """The weighted sum of kernels over the conditions of a table with the axis of the task, and the noise of each."""
     total = np.zeros((len(table.conditions), len(table.conditions)))
     noise = np.zeros(len(total))
-    for kernel in kernels_for(table_for(table, task), task):
+    for kernel in kernels_for(table, task):
         of_settings = weights.get(kernel.name)
         if of_settings is None:
             continue
@@ -190,18 +190,34 @@ def draw_conditions(table: Table, *, seed: int) -> Int[np.ndarray, "rows"]:
     return rows[kept]
 
 
-def task_of(condition: Condition, measured: Sequence[Condition]) -> Task:
-    """What predicting a condition asks for, beside what was measured."""
-    seen_parts = {part for c in measured for part in c.parts}
-    agents = {c.agent for c in measured}
-    if condition.agent not in agents:
-        combined = len(condition.parts) > 1 and set(condition.parts) <= seen_parts
-        return "combination" if combined else "perturbation"
-    if condition.context not in {c.context for c in measured}:
-        return "context"
-    here = [c for c in measured if c.context == condition.context and c.agent == condition.agent]
-    if here and condition not in here:
-        if condition.time not in {c.time for c in here}:
-            return "time"
-        return "dose"
-    return "pair"
+class Measured:
+    """What was measured, looked up by name: which task predicting a condition is, and what of it is known.
+
+    Parameters
+    ----------
+    conditions
+        The training conditions.
+    """
+
+    def __init__(self, conditions: Sequence[Condition]) -> None:
+        self._conditions = set(conditions)
+        self._contexts = {c.context for c in conditions}
+        self._parts = {part for c in conditions for part in c.parts}
+        self._times: dict[str, dict[str, set[float | None]]] = {}
+        for c in conditions:
+            self._times.setdefault(c.agent, {}).setdefault(c.context, set()).add(c.time)
+
+    def lacking(self, condition: Condition) -> list[str]:
+        """Parts of a perturbation that were measured neither alone nor in another one; none of one that was measured as it is."""
+        return [] if condition.agent in self._times else [part for part in condition.parts if part not in self._parts]
+
+    def task_of(self, condition: Condition) -> Task:
+        """What predicting a condition asks for."""
+        contexts = self._times.get(condition.agent)
+        if contexts is None:
+            return "combination" if len(condition.parts) > 1 and not self.lacking(condition) else "perturbation"
+        if condition.context not in self._contexts:
+            return "context"
+        if condition.context in contexts and condition not in self._conditions:
+            return "dose" if condition.time in contexts[condition.context] else "time"
+        return "pair"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from cycseq.models.kriging.kernels.base import Kernel
-from cycseq.models.kriging.kernels.common import common_kernels
+from cycseq.models.kriging.kernels.common_response import common_kernels
 from cycseq.models.kriging.kernels.known import knowledge_kernels
 from cycseq.models.kriging.kernels.likeness import likeness_kernels
 from cycseq.models.kriging.kernels.parts import part_kernels

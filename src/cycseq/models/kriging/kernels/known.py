@@ -14,16 +14,14 @@ from cycseq.models.kriging.table import Square, Table
 
 def knowledge_kernels(table: Table) -> Iterator[Kernel]:
     """Each source's own kernel, in all contexts and in the same one."""
-    names = [c.agent for c in table.conditions]
-    distinct = list(dict.fromkeys(names))
-    place = np.array([distinct.index(name) for name in names])
+    distinct = list(dict.fromkeys(c.agent for c in table.conditions))  # in the order of the codes
     several = len(table.settings) > 1
     for source in table.sources:
         measures = {source.name: source.kernel(distinct)}
         if isinstance(source.values, np.ndarray):
             measures[f"{source.name}, in proportion"] = proportional(source, distinct)
         for name, kernel in measures.items():
-            alike = kernel[np.ix_(place, place)]
+            alike = kernel[np.ix_(table.agents, table.agents)]
             yield Kernel(name, alike)
             if several:
                 yield Kernel(f"{name}, of the setting", alike * table.like(table.setting))

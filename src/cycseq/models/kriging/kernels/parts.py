@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import scipy.sparse as sp
 
 from cycseq.models.kriging.kernels.base import Kernel, near_contexts
 from cycseq.models.kriging.table import Square, Table
@@ -28,8 +29,10 @@ def shared_parts(table: Table) -> tuple[Square, bool]:
     """How many parts two conditions share, and whether any has several."""
     names = sorted({part for c in table.conditions for part in c.parts})
     place = {name: i for i, name in enumerate(names)}
-    has = np.zeros((len(table.conditions), len(names)))
-    for row, condition in enumerate(table.conditions):
-        for part in condition.parts:
-            has[row, place[part]] += 1.0
-    return np.asarray(has @ has.T), bool((has.sum(axis=1) > 1).any())
+    parts = [[place[part] for part in c.parts] for c in table.conditions]
+    ends = np.cumsum([0, *map(len, parts)])
+    has = sp.csr_array(
+        (np.ones(ends[-1]), np.array([i for of_condition in parts for i in of_condition], dtype=np.int64), ends),
+        (len(parts), len(names)),
+    )
+    return np.asarray((has @ has.T).toarray()), any(len(of_condition) > 1 for of_condition in parts)
