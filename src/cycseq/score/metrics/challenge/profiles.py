@@ -31,8 +31,8 @@ CELLS_AT_ONCE = 16_000
 
 
 @dataclass(frozen=True)
-class ControlProfile:
-    """The control cells of one context, ranked once for all that is tested against them."""
+class GroupProfile:
+    """A group of cells as CSC, with the moments of its counts."""
 
     bulk: Profile
     """log(1 + 50,000 x share of the counts of all cells together)."""
@@ -44,7 +44,14 @@ class ControlProfile:
     ends: Codes
     """Where the values of each gene end."""
     values: Float[np.ndarray, "entries"]
-    """Share of a cell's counts, of the cells that have the gene; sorted within each gene."""
+    """Share of a cell's counts, of the cells that have the gene, sorted within each gene: equal where the ratios of whole
+    numbers are, which no rounding blurs."""
+
+
+@dataclass(frozen=True)
+class ControlProfile(GroupProfile):
+    """The control cells of one context, ranked once for all that is tested against them."""
+
     ties: Profile
     """Sum of t^3 - t over the ties of `values`."""
 
@@ -53,9 +60,8 @@ class ControlProfile:
         """Of counts, cells x genes."""
         from cycseq.score.metrics.challenge.kernels import count_ties
 
-        group = _Group.of(counts)
-        ties = count_ties(group.ends, group.values)
-        return cls(group.bulk, group.variance, group.mean_cpm, group.n_cells, group.ends, group.values, ties)
+        group = _profile_group(counts)
+        return cls(**vars(group), ties=count_ties(group.ends, group.values))
 
     @property
     def tested(self) -> Bool[np.ndarray, "genes"]:
@@ -116,44 +122,32 @@ def load_groups(x: Matrix, rows: Sequence[Codes]) -> Iterator[InMemory]:
             at_once = []
 
 
-@dataclass(frozen=True)
-class _Group:
-    """A group of cells as CSC, with the moments of its counts."""
+def _profile_group(counts: InMemory) -> GroupProfile:
+    """Of counts, cells x genes."""
+    from cycseq.score.metrics.challenge.kernels import jackknife
 
-    bulk: Profile
-    variance: float
-    mean_cpm: Profile
-    n_cells: int
-    ends: Codes
-    values: Float[np.ndarray, "entries"]
-    """Shares of the cells' counts, sorted within each gene: equal where the ratios of whole numbers are, which no rounding blurs."""
-
-    @classmethod
-    def of(cls, counts: InMemory) -> _Group:
-        from cycseq.score.metrics.challenge.kernels import jackknife
-
-        columns = sp.csc_matrix(counts)
-        columns.sum_duplicates()
-        columns.eliminate_zeros()
-        n_cells = columns.shape[0]
-        totals = np.asarray(columns.sum(axis=1, dtype=np.float64)).ravel()
-        ends, cells = columns.indptr.astype(np.int64), columns.indices.astype(np.int32, copy=False)
-        values = columns.data.astype(np.float64)
-        sums, shares, moved = np.zeros((3, columns.shape[1]))
-        if totals.any():
-            share, once, twice = _left_out(totals)
-            sums, shares, moved = jackknife(ends, cells, values, totals, share, once, twice, BULK_TOTAL)
-        values /= totals[cells]
-        for start, end in pairwise(ends):
-            values[start:end].sort()
-        return cls(
-            bulk=np.log1p(BULK_TOTAL * sums / max(totals.sum(), np.finfo(float).tiny)),
-            variance=max((n_cells - 1) / n_cells * float(moved.sum()), 0.0),
-            mean_cpm=CPM * shares / n_cells,
-            n_cells=n_cells,
-            ends=ends,
-            values=values,
-        )
+    columns = sp.csc_matrix(counts)
+    columns.sum_duplicates()
+    columns.eliminate_zeros()
+    n_cells = columns.shape[0]
+    totals = np.asarray(columns.sum(axis=1, dtype=np.float64)).ravel()
+    ends, cells = columns.indptr.astype(np.int64), columns.indices.astype(np.int32, copy=False)
+    values = columns.data.astype(np.float64)
+    sums, shares, moved = np.zeros((3, columns.shape[1]))
+    if totals.any():
+        share, once, twice = _left_out(totals)
+        sums, shares, moved = jackknife(ends, cells, values, totals, share, once, twice, BULK_TOTAL)
+    values /= totals[cells]
+    for start, end in pairwise(ends):
+        values[start:end].sort()
+    return GroupProfile(
+        bulk=np.log1p(BULK_TOTAL * sums / max(totals.sum(), np.finfo(float).tiny)),
+        variance=max((n_cells - 1) / n_cells * float(moved.sum()), 0.0),
+        mean_cpm=CPM * shares / n_cells,
+        n_cells=n_cells,
+        ends=ends,
+        values=values,
+    )
 
 
 def _left_out(totals: Float[np.ndarray, "cells"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -169,13 +163,13 @@ def _left_out(totals: Float[np.ndarray, "cells"]) -> tuple[np.ndarray, np.ndarra
     return share, sign * powers / k, -sign * powers * squares
 
 
-def _test(counts: InMemory, control: ControlProfile) -> tuple[_Group, Profile]:
+def _test(counts: InMemory, control: ControlProfile) -> tuple[GroupProfile, Profile]:
     """The group, and p of every gene."""
     from scipy.special import ndtr
 
     from cycseq.score.metrics.challenge.kernels import rank_sums
 
-    group = _Group.of(counts)
+    group = _profile_group(counts)
     n, m = group.n_cells, control.n_cells
     u, ties = rank_sums(group.ends, group.values, n, control.ends, control.values, control.ties, m)
     correction = 1.0 - ties / (float(n + m) ** 3 - (n + m))
@@ -185,8 +179,8 @@ def _test(counts: InMemory, control: ControlProfile) -> tuple[_Group, Profile]:
 
 
 def _in_threads(
-    compute: Callable[[InMemory], tuple[_Group, Profile]], groups: Iterator[InMemory]
-) -> Iterator[tuple[_Group, Profile]]:
+    compute: Callable[[InMemory], tuple[GroupProfile, Profile]], groups: Iterator[InMemory]
+) -> Iterator[tuple[GroupProfile, Profile]]:
     """In order, with no more groups in memory than twice the threads."""
     threads = os.cpu_count() or 1
     with ThreadPoolExecutor(threads) as pool:
