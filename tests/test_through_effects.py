@@ -172,6 +172,9 @@ def test_a_benchmark_of_effects_has_the_same_tables(tmp_path: Path) -> None:
     assert all("measured in the same plate" in split["warnings"][0] for split in result.record["splits"])
     page = write_report(tmp_path / "out").read_text()
     assert "There is no ceiling" in page
+    assert "taken against the same controls before they were split" in page
+    assert "held back from the models" not in page
+    assert not any(split["shared_controls"] for split in result.record["splits"])
     assert "measured in the same plate as their perturbation in a training context" in page
     assert "The same is found in 3 of 3 splits." in page
     assert "ContextAdditive" in page

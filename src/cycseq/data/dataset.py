@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from cycseq.data.condition import Condition, as_condition
+from cycseq.data.gene_names import why_genes_differ
 from cycseq.data.mark import read_provenance
 from cycseq.data.scale import Scale
 from cycseq.data.settings import ObsKeys
@@ -276,7 +277,8 @@ class PerturbationData:
         if missing:
             msg = (
                 f"{len(missing):,} of {len(genes):,} genes are missing from the data: {', '.join(missing[:5])}"
-                f"{', ...' if len(missing) > 5 else ''}. Prepare the data with these genes."
+                f"{', ...' if len(missing) > 5 else ''}. The data have {', '.join(self.genes[:3])}, .... "
+                f"{why_genes_differ(genes, self.genes) if 2 * len(missing) > len(genes) else 'Prepare the data with these genes.'}"
             )
             raise DataError(msg)
         return type(self)(adata=self.adata[:, list(genes)].copy(), scale=self.scale, notes=self.notes)

@@ -12,6 +12,9 @@ from jaxtyping import Bool
 from cycseq.data.usual_names import CONTROL, DOSE_NAMES, TIME_NAMES, UNLABELLED
 from cycseq.errors import DataError, unknown_name
 
+POOLED = ("doses are pooled", "times are pooled")
+"""What the notes on doses and times that are not told apart begin with."""
+
 
 def find_columns(obs: pd.DataFrame, names: Iterable[str]) -> list[str]:
     """The columns whose name is one of the usual names, in the order of those names; case does not count.
@@ -79,8 +82,8 @@ def pooled_doses(obs: pd.DataFrame, perturbation: pd.Series) -> list[str]:
         levels = obs[column].astype(object).groupby(perturbation.to_numpy()).nunique().drop(CONTROL, errors="ignore")
         if (mixed := levels[levels > 1]).size:
             notes.append(
-                f"doses are pooled: {mixed.size} perturbations have several levels of obs[{column!r}] (most: "
-                f"{mixed.idxmax()}, {mixed.max()})"
+                f"doses are pooled: {mixed.size} {'perturbation has' if mixed.size == 1 else 'perturbations have'} several levels of "
+                f"obs[{column!r}] (most: {mixed.idxmax()}, {mixed.max()}); --doses separate makes a condition of each"
             )
     return notes
 
@@ -98,5 +101,8 @@ def pooled_times(obs: pd.DataFrame, context_column: str | None) -> list[str]:
 
 def split_context(context: pd.Series, obs: pd.DataFrame, column: str) -> tuple[pd.Series, pd.Series]:
     """The context of every cell with its level of a column (``K562_time_24``), and the level; empty where it has none."""
+    if column not in obs and "," in column:
+        msg = f"--split-by takes one column, not {column!r}: use --doses separate, which makes a condition of each dose and time."
+        raise DataError(msg, option="--doses separate")
     levels = translate(obs[require_column(obs, column, "levels of a context")], lambda name: name.removesuffix(".0"))
     return context + f"_{column}_" + levels, levels

@@ -15,6 +15,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.gene_names import note_perturbed_genes
 from cycseq.data.labels import CellLabels
 from cycseq.data.mark import mark_of
 from cycseq.data.usual_names import CONTROL
@@ -32,6 +33,8 @@ from cycseq.errors import DataError
 from cycseq.formats.read import default_context, load
 from cycseq.formats.readers.base import FileContents
 from cycseq.formats.settings import ReadSettings
+from cycseq.formats.treated_cells import find_treatments, name_treatments, without_pooled
+from cycseq.formats.treatments import Treatments
 from cycseq.matrix.arrays import by_block
 from cycseq.preparation.selection import check_contexts
 
@@ -150,6 +153,9 @@ def _described(
     path: Path, loaded: FileContents, settings: ReadSettings, errors: list[DataError]
 ) -> tuple[list[str], list[str], pd.DataFrame]:
     """Sentences on labels and scale, on conditions, and the table of contexts; what is wrong is added to `errors`."""
+    treatments: Treatments | None = None
+    if settings.doses == "separate":
+        loaded, settings, treatments = find_treatments(loaded, settings)
     adata, keys = loaded.adata, settings.keys()
     notes: list[str] = []
 
@@ -178,6 +184,9 @@ def _described(
         if not settings.drop_unlabelled:
             attempt(lambda: labels(drop_unlabelled=False))
         notes += found.notes
+        if treatments is not None:
+            notes = [*without_pooled(notes), *treatments.notes]
+            found = dataclasses.replace(found, obs=name_treatments(found.obs, treatments, range(len(found.obs))))
         described = _conditions(adata, found, attempt)
     empty = empty_cells(x)
     if empty.any() and (scale is None or scale.scale != "scaled") and not settings.drop_empty:
@@ -219,9 +228,10 @@ def _conditions(
             f"cells per condition: {sizes.min():,} min, {np.median(sizes):,.0f} median, {sizes.max():,} max{scarce}"
         )
         targets = sorted({part for names in parts for part in names})
-        absent = [gene for gene in targets if gene not in data.adata.var_names]
-        lines.append(f"perturbed genes among the genes: {len(targets) - len(absent)} of {len(targets)}" + (
-            f" (absent: {', '.join(absent[:5])}{', ...' if len(absent) > 5 else ''})" if absent else ""))  # fmt: skip
+        if n_measured := int(data.adata.var_names.isin(targets).sum()):
+            lines.append(f"perturbed genes among the genes: {n_measured} of {len(targets)}")
+        if note := note_perturbed_genes(targets, data.genes):
+            lines.append(note)
     if len(contexts) == 1:
         lines.append("one context: transfer to an unseen context cannot be tested; unseen perturbations can")
     return contexts, lines

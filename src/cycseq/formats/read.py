@@ -16,6 +16,7 @@ from cycseq.formats.readers.anndata_files import from_memory
 from cycseq.formats.readers.base import FileContents, with_genes
 from cycseq.formats.readers.cell_labels import with_labels
 from cycseq.formats.settings import ReadSettings
+from cycseq.formats.treated_cells import validate_treatments
 from cycseq.io.files import require_file
 from cycseq.io.special_files import refuse_special
 from cycseq.settings import with_options
@@ -58,7 +59,10 @@ def read(source: Path | str | ad.AnnData, settings: ReadSettings | None = None, 
     (900, ('Line1', 'Line2', 'Line3'), 'log1p')
     """
     settings = with_options(settings or ReadSettings(), options, "read")
-    return load(source, settings).validate(settings, default_context(source))
+    contents, context = load(source, settings), default_context(source)
+    if settings.doses == "separate":
+        return validate_treatments(contents, settings, context)
+    return contents.validate(settings, context)
 
 
 def read_anndata(path: Path | str, settings: ReadSettings | None = None) -> ad.AnnData:

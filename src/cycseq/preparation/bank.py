@@ -11,10 +11,10 @@ import pandas as pd
 
 from cycseq.data.condition import Condition, treatment_name
 from cycseq.data.effects import Effects
+from cycseq.data.gene_names import MIN_GENES, why_genes_differ
 from cycseq.data.studies import STUDY, studies_of
 from cycseq.data.treatments import UNITS, Dose, parse_dose, usual_unit
 from cycseq.errors import DataError
-from cycseq.preparation.merge import MIN_GENES, why_genes_differ
 
 MIN_SHARED = 0.05
 """Share of a study's genes that the others must have as well."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 
 import anndata as ad
@@ -12,11 +11,10 @@ import pandas as pd
 import scipy.sparse as sp
 
 from cycseq.data.dataset import PerturbationData
+from cycseq.data.gene_names import MIN_GENES, why_genes_differ
 from cycseq.data.validate import OBS
 from cycseq.errors import DataError
 from cycseq.matrix.arrays import store_alike
-
-MIN_GENES = 10
 
 
 def merge(inputs: Sequence[PerturbationData], names: Sequence[str] | None = None) -> PerturbationData:
@@ -95,27 +93,6 @@ def common_genes(inputs: Sequence[PerturbationData], names: Sequence[str]) -> li
         )
         raise DataError(msg)
     return [gene for gene in inputs[0].genes if gene in shared]
-
-
-def why_genes_differ(one: list[str], two: list[str]) -> str:
-    """A guess, as a sentence, why two lists of genes have hardly any in common."""
-
-    def folded(genes: list[str]) -> set[str]:
-        return {gene.casefold() for gene in genes}
-
-    def without_version(genes: list[str]) -> set[str]:
-        return {gene.partition(".")[0] for gene in genes}
-
-    def ensembl(genes: list[str]) -> bool:
-        return sum(bool(re.match(r"ENS[A-Z]*G\d{6}", gene)) for gene in genes[:100]) * 2 > min(100, len(genes))
-
-    if ensembl(one) != ensembl(two):
-        return "One uses Ensembl identifiers and the other symbols: name the genes alike in both files."
-    if len(without_version(one) & without_version(two)) >= MIN_GENES:
-        return "They differ in the version after the dot of the identifiers: remove it in both files."
-    if len(folded(one) & folded(two)) >= MIN_GENES:
-        return "They differ in upper and lower case (human and mouse symbols?): write them alike in both files."
-    return "Are they of one species, and named by the same kind of identifier?"
 
 
 def _check_scales(inputs: Sequence[PerturbationData], names: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.gene_names import note_perturbed_genes
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import DataError, unknown_name
 from cycseq.preparation.normalise import cells_expressing, gene_moments
@@ -97,11 +98,8 @@ def choose_genes(data: PerturbationData, rows: Bool[np.ndarray, "cells"], settin
     present = np.unique(data.condition_codes[rows])
     parts = {part for i in present for part in data.conditions()[i].parts}
     perturbed = data.adata.var_names.isin(parts)
-    absent = sorted(parts - set(data.genes))
-    notes = []
-    if absent:
-        shown = f"{', '.join(absent[:5])}{', ...' if len(absent) > 5 else ''}"
-        notes.append(f"{len(absent)} of {len(parts)} perturbations name no gene of the data ({shown})")
+    note = note_perturbed_genes(parts, data.genes)
+    notes = [note] if note else []
     keep = np.ones(len(data.genes), dtype=bool)
     if settings.genes == "all" and not settings.min_cells:
         return GeneSelection(keep, tuple(notes))

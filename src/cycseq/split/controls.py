@@ -64,7 +64,12 @@ def hold_back_controls(data: Data, plan: Plan, settings: SplitSettings) -> Plan:
 
 
 def shared_contexts(split: Split, data: Data) -> list[str]:
-    """The tested contexts in which models are given the reference of the real responses, or too little was held back."""
+    """The tested contexts in which models are given the reference of the real responses, or too little was held back.
+
+    Effects have none: they were taken against controls before they were split (`OF_EFFECTS`).
+    """
+    if isinstance(data, Effects):
+        return []
     tested = sorted({condition.context for condition in split.test})
     held_back = data.adata.obs["context"].iloc[split.rows_unchecked(data)[REFERENCE]].value_counts()
     return [context for context in tested if held_back.get(context, 0) < MIN_CONTROLS]

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
-import anndata as ad
 import numpy as np
-import pandas as pd
 
-from cycseq.data.condition import treatment_name
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.effects import Effects
-from cycseq.data.label_columns import find_columns
-from cycseq.data.usual_names import BATCH_NAMES, CONTROL, PERTURBATION_NAMES, canonical_perturbation
-from cycseq.formats.effects.treatments import Treatments, read_treatments
+from cycseq.data.usual_names import CONTROL
 from cycseq.formats.read import default_context, load
 from cycseq.formats.settings import ReadSettings
+from cycseq.formats.treated_cells import validate_treatments, without_pooled
 from cycseq.preparation.log_pseudobulk import SUMMARIES
 from cycseq.preparation.prepare import as_log1p
 from cycseq.preparation.settings import Response
 
 FEW = 5
 """Rows of a condition below which its own variance says little: that of all conditions of the context stands for it."""
-ROW = "cycseq_row"
-"""obs column that numbers the rows of the file while labels are validated, which may leave some out."""
 
 
 def summarize(path: Path | str, settings: ReadSettings | None = None, *, response: Response = "log1p") -> Effects:
@@ -59,77 +51,16 @@ def summarize(path: Path | str, settings: ReadSettings | None = None, *, respons
     ('log1p', (21, 60))
     """
     path, settings = Path(path), settings or ReadSettings()
-    contents = load(path, settings)
-    column = settings.perturbation_key or next(iter(find_columns(contents.adata.obs, PERTURBATION_NAMES)), None)
-    treatments = None
-    if column is not None and settings.doses != "pool" and settings.split_by is None:
-        obs = contents.adata.obs.copy()
-        labels = obs[column].astype(str).tolist()
-        treatments = read_treatments(obs, labels, settings)
-        obs[column] = np.where(treatments.untreated, CONTROL, np.array(labels, dtype=object))
-        obs[ROW] = np.arange(len(obs))
-        given = contents.adata
-        adata = ad.AnnData(X=given.X, obs=obs, var=given.var, uns=given.uns, obsm=given.obsm, layers=given.layers)
-        contents = replace(contents, adata=adata)
-        settings = replace(settings, perturbation_key=column)
-        batches = [name for name in find_columns(obs, BATCH_NAMES) if not name.casefold().startswith("rep")]
-        if settings.batch_key is None and batches:  # what numbers replicates is not a batch
-            settings = replace(settings, batch_key=batches[0])
-        if treatments.untreated.any() and settings.control is None:  # a label like a control's is a treatment's here
-            settings = replace(settings, control=CONTROL, other_controls="keep")
-    data = contents.validate(settings, settings.context_name or default_context(path))
-    notes = list(data.notes)
-    if treatments is not None and _several(treatments):
-        data = _by_treatment(data, treatments)
-        notes += treatments.notes
+    contents, context = load(path, settings), settings.context_name or default_context(path)
+    apart = settings.doses != "pool" and settings.split_by is None
+    data = validate_treatments(contents, settings, context) if apart else contents.validate(settings, context)
+    notes = without_pooled(data.notes)
     data = as_log1p(data) if response == "log1p" else data
     effects = SUMMARIES[response](data)
     if response == "log1p" and np.median(effects.perturbed().adata.obs["n_cells"]) < FEW:
         effects = _with_pooled_errors(effects, data)
         notes.append("standard errors rest on the spread within conditions, pooled over conditions: each has few rows")
-    return Effects(
-        effects.adata,
-        effects.scale,
-        tuple(note for note in notes if not note.startswith(("doses are pooled", "times are pooled"))),
-    )
-
-
-def _several(treatments: Treatments) -> bool:
-    """Whether an agent has several doses or times."""
-    table = pd.DataFrame({"agent": treatments.agent, "dose": treatments.dose, "time": treatments.time})
-    treated = table[~treatments.untreated]
-    return bool((treated.groupby("agent")[["dose", "time"]].nunique() > 1).any(axis=None))
-
-
-def _by_treatment(data: PerturbationData, treatments: Treatments) -> PerturbationData:
-    """The same rows with dose and time in the names of their perturbations.
-
-    Controls are matched by batch and time, and by drug where drugs have controls of their own.
-    """
-    obs = data.adata.obs.copy()
-    rows = obs[ROW].to_numpy()
-    control = (obs["perturbation"] == CONTROL).to_numpy()
-    own_controls = bool(treatments.untreated.any())
-    names, strata = [], []
-    for label, batch, is_control, row in zip(
-        obs["perturbation"].astype(str), obs["batch"].astype(str), control, rows, strict=True
-    ):
-        time = treatments.time[row]
-        agent = canonical_perturbation(treatments.agent[row], ())
-        names.append(
-            label
-            if is_control
-            else treatment_name(agent, treatments.dose[row], None if np.isnan(time) else float(time))
-        )
-        strata.append(_stratum([agent] * own_controls + [batch, "" if np.isnan(time) else f"{time:g}h"]))
-    obs["perturbation"], obs["batch"] = pd.Categorical(names), pd.Categorical(strata)
-    given = data.adata
-    adata = ad.AnnData(X=given.X, obs=obs, var=given.var, uns=given.uns)
-    return PerturbationData(adata, data.scale, data.notes)
-
-
-def _stratum(parts: Sequence[str]) -> str:
-    return "/".join(part for part in parts if part) or "all"
+    return Effects(effects.adata, effects.scale, tuple(notes))
 
 
 def _with_pooled_errors(effects: Effects, data: PerturbationData) -> Effects:

@@ -26,8 +26,8 @@ from cycseq.errors import DataError
 from cycseq.formats.effects.replicates import combine_replicates
 from cycseq.formats.effects.scales import decide_effect_scale
 from cycseq.formats.effects.table import CONTEXTS, ORIGINS, PERTURBATIONS, EffectTable
-from cycseq.formats.effects.treatments import Treatments, read_treatments
 from cycseq.formats.settings import ReadSettings
+from cycseq.formats.treatments import Treatments, read_treatments
 
 
 def effects_of_table(table: EffectTable, settings: ReadSettings, context: str) -> Effects:

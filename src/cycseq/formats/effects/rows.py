@@ -12,9 +12,9 @@ from cycseq.data.treatments import parse_dose
 from cycseq.data.usual_names import BATCH_NAMES, CONTEXT_NAMES, PERTURBATION_NAMES, kind_of_control, usual_kind
 from cycseq.formats.effects.scales import same_values_in_each_row
 from cycseq.formats.effects.table import CONTEXTS, PERTURBATIONS
-from cycseq.formats.effects.treatments import DOSES, TIMES
 from cycseq.formats.readers.base import BARCODE
 from cycseq.formats.settings import ReadSettings
+from cycseq.formats.treatments import DOSES, TIMES
 
 SAMPLE_ROWS = 20
 """Rows whose values are looked at."""

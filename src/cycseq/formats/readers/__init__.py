@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cycseq.formats.readers import anndata_files, array_files, cycseq_folder, tables, ten_x
+from cycseq.formats.readers import anndata_files, array_files, cycseq_folder, labelled_folder, tables, ten_x
 from cycseq.formats.readers.base import Reader
 
 READERS: tuple[Reader, ...] = (
@@ -12,6 +12,7 @@ READERS: tuple[Reader, ...] = (
     ten_x.H5,
     tables.TABLE,
     array_files.ARRAY,
+    labelled_folder.LABELLED,
     cycseq_folder.CYCSEQ,
 )
 """The first that fits a path reads it."""

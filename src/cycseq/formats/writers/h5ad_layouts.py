@@ -11,6 +11,7 @@ from __future__ import annotations
 import pandas as pd
 
 from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.gene_names import note_perturbed_genes
 from cycseq.data.label_columns import find_columns
 from cycseq.data.usual_names import CONTROL, DOSE_NAMES
 from cycseq.errors import DataError
@@ -39,12 +40,12 @@ def to_gears(data: PerturbationData) -> Labels:
     obs["control"] = (~paired).astype(int)
     obs["condition_name"] = obs["cell_type"] + "_" + obs["condition"] + "_" + obs["dose_val"]
     obs["batch"] = text(data, "batch")
-    absent = sorted({part for c in data.conditions() for part in c.parts} - set(data.genes))
+    unmeasured = note_perturbed_genes({part for c in data.conditions() for part in c.parts}, data.genes)
     notes = (
         *pooled_contexts(data, "GEARS takes the control cells of all of them together; --contexts NAME writes one"),
         *pooled_batches(data, "GEARS"),
         *controls_lacking(data, "GEARS"),
-        *((f"{len(absent)} perturbations name no gene of the data ({', '.join(absent[:3])})",) if absent else ()),
+        *((unmeasured,) if unmeasured else ()),
     )
     return Labels(obs, var={"gene_name": data.genes}, sparse=True, notes=notes)
 

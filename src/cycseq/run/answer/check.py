@@ -11,6 +11,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from cycseq.data.condition import Condition
+from cycseq.data.dataset import PerturbationData
 from cycseq.data.effects import Effects
 from cycseq.data.either import Data
 from cycseq.data.posterior import CONDITIONS
@@ -25,7 +26,7 @@ from cycseq.score.certainty import certainty, certainty_of_effects
 from cycseq.score.coverage import STRATA
 from cycseq.score.evaluate import evaluate
 from cycseq.score.settings import EvaluateSettings
-from cycseq.split.base import EffectParts, Split
+from cycseq.split.base import EffectParts, Split, SplitParts
 from cycseq.split.settings import Kind
 
 AVERAGE = "MatchingMean"
@@ -147,10 +148,14 @@ def _real(parts: Parts) -> Effects:
     """The effects that were left out; of cells against control cells that no model was given."""
     if isinstance(parts, EffectParts):
         return parts.test.perturbed()
+    return effects_of(_real_cells(parts)).perturbed()
+
+
+def _real_cells(parts: SplitParts) -> PerturbationData:
+    """The cells that were left out, with the control cells that no model was given, or those of training where none were held back."""
     held_back = () if parts.reference is None else parts.reference.contexts
     shared = parts.train.controls(set(parts.test.contexts) - set(held_back))
-    controls = shared if parts.reference is None else join(parts.reference, shared)
-    return effects_of(join(parts.test, controls)).perturbed()
+    return join(parts.test, shared if parts.reference is None else join(parts.reference, shared))
 
 
 def _metrics(predicted: Effects, real: Effects) -> dict[Condition, dict[str, float]]:
@@ -191,7 +196,6 @@ def _inside(made: Prediction, parts: Parts, real: Effects) -> dict[str, float]:
         coverage, _ = certainty_of_effects(made.effects, real)
     else:
         assert not isinstance(parts, EffectParts)
-        controls = parts.train.controls(parts.test.contexts) if parts.reference is None else parts.reference
-        coverage, _ = certainty([made.cells], join(parts.test, controls))
+        coverage, _ = certainty([made.cells], _real_cells(parts))
     measured = coverage[coverage["stratum"] == STRATA[0]]
     return dict(zip(measured["context"].astype(str), measured["observed"].astype(float), strict=True))

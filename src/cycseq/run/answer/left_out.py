@@ -38,6 +38,9 @@ def leave_out(data: Data, asked: Sequence[Condition], kind: Kind, most: int) -> 
         return _contexts_in_turn(data, asked, kind, most)
     else:
         settings = [SplitSettings(kind=kind, validation=0.0, seed=seed) for seed in range(most)]
+    if not settings:
+        msg = f"no {'dose' if kind == 'unseen-dose' else 'time'} was measured that could be left out."
+        raise SplitError(msg)
     return tuple(split for one in settings[:most] for split in make_splits(data, one))
 
 

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.stats import false_discovery_control, norm, rankdata
 
 from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.gene_names import why_genes_differ
 from cycseq.data.posterior import CONDITIONS, changes
 from cycseq.errors import DataError, FileError
 from cycseq.io.files import require_file
@@ -148,10 +149,10 @@ def pathway_scores(
     places = predicted.adata.var_names
     table = _Sets.of(sets, places)
     if table.members.sum(axis=1).max(initial=0) < settings.fewest:
-        given = next(iter(sets.values()), ("none",))
+        given = sorted({gene for genes in sets.values() for gene in genes}) or ["none"]
         msg = (
             f"no gene set has {settings.fewest} genes among those of the data: the data have {places[0]}, ...; the sets "
-            f"{given[0]}, .... Name genes alike in both, or use a smaller --fewest."
+            f"{given[0]}, .... {why_genes_differ(list(places), given)} A smaller --fewest takes smaller sets."
         )
         raise DataError(msg)
     tables = []

@@ -167,7 +167,7 @@ def _section(result: BenchmarkResult, kind: str) -> dict[str, Any]:
     return {
         "kind": kind,
         "held_out": words.held_out(kind),
-        "controls": words.controls(splits, kind),
+        "controls": words.controls(splits, kind, of_effects=result.of_effects),
         "claims": list(dict.fromkeys(split["claim"] for split in splits)),
         "splits": splits,
         "n_conditions": len({tuple(pair) for split in splits for pair in split["test"]}),

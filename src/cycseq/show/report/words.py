@@ -110,7 +110,7 @@ def methods(result: BenchmarkResult, kind: str) -> str:
         f"{record['versions']['cycseq']} on {_extent(data)} in {counted(len(data['contexts']), 'context')} with "
         f"{counted(len(data['perturbations']), 'perturbation')}. Splits were of the kind {kind} "
         f"({counted(len(splits), 'split')}; held out: {held_out(kind) or 'what the split file says'}), with {counted(settings['seeds'], 'seed')} each; "
-        f"{controls(splits, kind)}. Deltas are perturbed minus control means of a context; genes that a "
+        f"{controls(splits, kind, of_effects=result.of_effects)}. Deltas are perturbed minus control means of a context; genes that a "
         f"condition perturbs were {targets}. {ceiling}Intervals are 95 % intervals of means over test conditions, seeds averaged. With "
         f"{ENOUGH} contexts or more, contexts are clusters (CR2 variance, Satterthwaite degrees of freedom; Bell and McCaffrey 2002), "
         "with perturbations as a second way of clustering; with fewer, the interval is about these contexts only, and perturbations are "
@@ -125,8 +125,13 @@ def held_out(kind: str) -> str:
     return next((words for name, words in KINDS.items() if name == kind), "")
 
 
-def controls(splits: Sequence[Mapping[str, Any]], kind: str) -> str:
+OF_EFFECTS = "the effects of a context were taken against the same controls before they were split, so the noise of the control mean is in all of them"
+
+
+def controls(splits: Sequence[Mapping[str, Any]], kind: str, *, of_effects: bool = False) -> str:
     """Which control cells the models of some splits of one kind are given, and what real responses are measured against."""
+    if of_effects:
+        return OF_EFFECTS
     tested = {context for split in splits for context, _ in split["test"]}
     shared = {context for split in splits for context in split.get("shared_controls", tested)}  # older ones shared all
     cut = (
@@ -150,7 +155,7 @@ def sources(metrics: Sequence[str]) -> list[tuple[str, str, str, str, str]]:
 
 
 def _was(things: Collection[object]) -> str:
-    return "was" if len(things) == 1 else "are"
+    return "was" if len(things) == 1 else "were"
 
 
 def _why(metric: str) -> str:

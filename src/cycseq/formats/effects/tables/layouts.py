@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from cycseq.data.usual_names import BATCH_NAMES, CONTEXT_NAMES, METADATA_NAMES, PERTURBATION_NAMES
 from cycseq.errors import DataError, unknown_name
 from cycseq.formats.effects.table import CONTEXTS, ERRORS, ORIGINS, PERTURBATIONS
-from cycseq.formats.effects.treatments import DOSE_UNITS, DOSES, TIME_UNITS, TIMES
 from cycseq.formats.settings import ReadSettings
+from cycseq.formats.treatments import DOSE_UNITS, DOSES, TIME_UNITS, TIMES
 
 LOG2, NATURAL = "log2 fold change", "natural log fold change"
 
