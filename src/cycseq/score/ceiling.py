@@ -185,7 +185,7 @@ def interpolate(duplicate: Population, mean_perturbed: Profiles, kept: Mask) -> 
     distance = duplicate.mean - mean_perturbed
     size, noise = ((values * kept).sum(axis=1) for values in (distance**2, duplicate.variance_of_mean))
     weight = 1.0 - np.divide(noise, size, out=np.ones_like(size), where=size > noise)
-    return replace(duplicate, mean=mean_perturbed + weight[:, None] * distance, tested={})
+    return replace(duplicate, mean=mean_perturbed + weight[:, None] * distance, tested={}, whole=None, rows=None)
 
 
 def _mean_perturbed(real: RealContext) -> Profiles:

@@ -114,6 +114,15 @@ class Comparison:
     seed: int = 0
     cache: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
+    def of_all(self, key: str, compute: Callable[[Population], np.ndarray]) -> np.ndarray:
+        """The compared rows of an array that is computed once for all predicted conditions, also where they are shuffled."""
+        whole, rows = self.predicted.whole or self.predicted, self.predicted.rows
+        owner, values = whole.cache.get(key, (None, None))
+        if owner is not self.real:
+            values = compute(whole)
+            whole.cache[key] = self.real, values
+        return np.asarray(values if rows is None else values[rows])
+
     @property
     def n_conditions(self) -> int:
         """How many conditions are compared."""

@@ -8,6 +8,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -39,6 +40,12 @@ class Population:
     """Share of the cells in which a gene is not zero."""
     tested: dict[int, Profile] = field(default_factory=dict, compare=False, repr=False)
     """Adjusted p-values of the conditions that were tested so far."""
+    whole: Population | None = field(default=None, compare=False, repr=False)
+    """What these conditions were taken from; None where they are all."""
+    rows: Codes | None = field(default=None, compare=False, repr=False)
+    """Their places in it."""
+    cache: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
+    """What metrics computed of all conditions."""
 
     @classmethod
     def of(cls, x: Matrix, rows: Sequence[Codes], max_cells: int, seeds: Sequence[Sequence[int]]) -> Population:
@@ -67,6 +74,8 @@ class Population:
             self.mean[conditions],
             self.variance[conditions],
             self.nonzero[conditions],
+            whole=self.whole or self,
+            rows=conditions if self.rows is None else self.rows[conditions],
         )
 
     @property
