@@ -1,6 +1,6 @@
 # make demo, test, check and docs set up everything they need in .venv; make package tries a clean installation.
 PYTHON ?= python3
-PIP := -m pip install -q --disable-pip-version-check -c constraints.txt
+INSTALL := install -q --disable-pip-version-check --no-compile -c constraints.txt
 BIN := .venv/bin
 READY := .venv/ready
 
@@ -11,10 +11,10 @@ demo: $(READY)
 	$(BIN)/cycseq demo --out runs/demo --overwrite
 
 test: $(READY)
-	$(BIN)/python -m pytest -q -n auto $(COVERAGE)
+	$(BIN)/python -m pytest -q -n auto --dist worksteal $(COVERAGE)
 
 quick: $(READY) # the inner loop: unit and contract tests without networks, clusters, peers, pages and faults
-	CYCSEQ_CHECK_TYPES=0 $(BIN)/python -m pytest -q -n auto -m "not (slow or torch or cluster or peers or docs or faults)"
+	CYCSEQ_CHECK_TYPES=0 $(BIN)/python -m pytest -q -n auto --dist worksteal -m "not (slow or torch or cluster or peers or docs or faults)"
 
 check: lint test
 
@@ -28,20 +28,22 @@ lint: $(READY)
 	$(BIN)/lint-imports
 
 docs: $(READY)
-	$(BIN)/python -m sphinx -W --keep-going docs docs/_build/html
+	rm -f docs/_build/complete
+	$(BIN)/python -m sphinx -E -W --keep-going docs docs/_build/html
+	touch docs/_build/complete
 
 package: $(READY)
 	rm -rf dist
 	$(BIN)/python -m build --no-isolation --outdir dist
-	$(PYTHON) -m venv dist/venv
-	dist/venv/bin/python $(PIP) dist/*.whl
+	$(PYTHON) -m venv --without-pip dist/venv
+	$(BIN)/python -m pip --python dist/venv/bin/python $(INSTALL) dist/*.whl
 	dist/venv/bin/python -m cycseq --help
 	dist/venv/bin/cycseq demo --cells 2000 --out dist/demo --open false
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python $(PIP) --upgrade pip
-	$(BIN)/python $(PIP) -e ".[dev]"
+	$(BIN)/python -m pip $(INSTALL) --upgrade pip
+	$(BIN)/python -m pip $(INSTALL) -e ".[dev]"
 	touch $(READY)
 
 clean:

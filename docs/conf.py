@@ -33,6 +33,7 @@ myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 nb_execution_mode = "cache"  # a notebook is run again when its code has changed
 nb_execution_cache_path = str(Path(__file__).parent / "_build" / "notebooks")
+nb_execution_in_temp = True  # nothing that lies beside it helps a notebook
 nb_execution_timeout = 300  # of one cell, on a busy machine
 nb_execution_raise_on_error = True
 nb_ipywidgets_js = {}
