@@ -52,6 +52,8 @@ class Ill:
     """No file may grow beyond so many bytes, as if the disk were full; 0 sets no limit."""
     plain_user: bool = False
     """Without the right of root to write where nobody may."""
+    before: str = ""
+    """Python that it runs before the command."""
 
 
 class Typed:
@@ -87,7 +89,8 @@ def started(words: str, said: Path, **ill: Any) -> Any:
     if "--jobs" in words:
         return Typed(words, said)
     begun = server.Event()
-    process = server.Process(target=_run, args=(words.split(), str(said), Ill(**ill), begun), daemon=True)
+    alone = "--model.devices" not in words  # what starts processes of its own may be no daemon
+    process = server.Process(target=_run, args=(words.split(), str(said), Ill(**ill), begun), daemon=alone)
     process.start()
     assert begun.wait(STARTED), "the process did not begin"
     return process
@@ -163,6 +166,7 @@ def _run(words: list[str], said: str, ill: Ill, begun: Any) -> None:
 
     from cycseq.cli import main
 
+    exec(ill.before, {})
     sys.addaudithook(look)
     if ill.plain_user and os.geteuid() == 0:
         _give_up_root()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,12 +20,12 @@ from safetensors.numpy import load_file  # noqa: E402
 from cycseq.cli import BAD_INPUT, SUCCESS, main  # noqa: E402
 from cycseq.run.fitting import progress_of  # noqa: E402
 from cycseq.run.folder import Run  # noqa: E402
+from killing import started  # noqa: E402
 
 NOTHING_DRAWN = """
-import os, signal, sys
+import os, signal
 import torch
 from torch import nn
-from cycseq.cli import main
 from cycseq.models.networks.latent import LatentModel
 from cycseq.models.networks.blocks import blocks
 
@@ -36,19 +34,14 @@ torch.randn = lambda *size, **said: torch.zeros(*size, **said)
 torch.rand = lambda *size, **said: torch.zeros(*size, **said) + 0.5
 torch.bernoulli = lambda share: share
 blocks.Dropout.forward = nn.Dropout.forward = nn.BatchNorm1d.forward = lambda self, x: x
-deadly, folder, node, *fits = sys.argv[1:]
 honest = LatentModel.step
 
 def step(self, net, batch, optimisers):
-    if node == deadly and optimisers.done > 2.5 / self.num_epochs:
+    if deadly and optimisers.done > 2.5 / self.num_epochs:
         os.kill(os.getpid(), signal.SIGKILL)
     return honest(self, net, batch, optimisers)
 
 LatentModel.step = step
-for words in fits:
-    code = main(words.split())
-    if code:
-        sys.exit(code)
 """
 """Dropout, noise and batch norm are each process's own; without them the loss of two processes is that of one."""
 
@@ -75,27 +68,22 @@ def fit(folder: Path, model: str, run: str, more: str = "") -> str:
 VAE, GAN = "VAE --model.num_epochs 5 --model.latent 4 --model.hidden [16]", "GAN --model.num_epochs 4 --model.moments 0"
 
 
-def processes(folder: Path, n: int, *fits: str, deadly: str = "none") -> list[subprocess.Popen[str]]:
-    """The same commands in as many processes, as if each were a machine of its own."""
+def train(words: str, folder: Path, n: int = 1, *, dead: int | None = None) -> list[tuple[int, str, str]]:
+    """Exit code and streams of the same command in as many processes, as if each were a machine of its own."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    env = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
-    return [
-        subprocess.Popen(
-            [sys.executable, "-c", NOTHING_DRAWN, deadly, str(folder), str(node), *fits],
-            env={**env, "NODE_RANK": str(node)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for node in range(n)
-    ]
-
-
-def ended(started: list[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
-    said = [one.communicate(timeout=240) for one in started]
-    return [(one.returncode, *texts) for one, texts in zip(started, said, strict=True)]
+    begun: list[tuple[Any, Path]] = []
+    for node in range(n):
+        address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "NODE_RANK": str(node)}
+        before = f"import os; os.environ.update({address}); deadly = {node == dead}\n{NOTHING_DRAWN}"
+        said = folder / f"node{node}.out"
+        begun.append((started(words, said, before=before), said))
+    ended = []
+    for process, said in begun:
+        process.join(240)
+        ended.append((process.exitcode, said.read_text(), said.with_suffix(".err").read_text()))
+    return ended
 
 
 def weights(run: Path) -> dict[str, np.ndarray]:
@@ -103,21 +91,22 @@ def weights(run: Path) -> dict[str, np.ndarray]:
 
 
 def test_two_machines_learn_what_one_process_learns_also_where_one_was_lost(folder: Path):
-    (alone,) = ended(processes(folder, 1, fit(folder, VAE, "vae1"), fit(folder, GAN, "gan1")))
-    assert alone[0] == SUCCESS, alone
+    for words in (fit(folder, VAE, "vae1"), fit(folder, GAN, "gan1")):
+        (alone,) = train(words, folder)
+        assert alone[0] == SUCCESS, alone
     two = "--model.num_nodes 2"
-    (first, second) = ended(processes(folder, 2, fit(folder, VAE, "vae2", two), deadly="1"))
+    (first, second) = train(fit(folder, VAE, "vae2", two), folder, 2, dead=1)
     assert second[0] == -signal.SIGKILL
     assert first[0] == BAD_INPUT
     assert "one of the 2 processes that trained together was ended" in first[2]
     assert "the same command with --resume goes on from the last whole epoch" in first[2]
     assert progress_of(folder / "vae2") == "begun"
-    (first, second) = ended(
-        processes(folder, 2, fit(folder, VAE, "vae2", f"{two} --resume"), fit(folder, GAN, "gan2", two))
-    )
+    (first, second) = train(fit(folder, VAE, "vae2", f"{two} --resume"), folder, 2)
     assert (first[0], second[0]) == (SUCCESS, SUCCESS), (first, second)
     assert "its fit was interrupted: it goes on" in first[1]
     assert "process 1 has trained along" in second[1]
+    (first, second) = train(fit(folder, GAN, "gan2", two), folder, 2)
+    assert (first[0], second[0]) == (SUCCESS, SUCCESS), (first, second)
     for name in ("vae", "gan"):
         one, both = weights(folder / f"{name}1"), weights(folder / f"{name}2")
         assert one.keys() == both.keys()
@@ -134,19 +123,14 @@ def test_two_machines_learn_what_one_process_learns_also_where_one_was_lost(fold
 
 def test_a_process_that_dies_on_one_machine_is_said_and_can_be_resumed(folder: Path):
     words = fit(folder, VAE.replace("5", "30", 1), "spawned", "--model.devices 2 --model.patience 30")
-    parent = subprocess.Popen(
-        [sys.executable, "-m", "cycseq", *words.split()],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    while parent.poll() is None and not (folder / "spawned" / "history.csv").is_file():
+    parent = started(words, folder / "parent.out")
+    while parent.is_alive() and not (folder / "spawned" / "history.csv").is_file():
         time.sleep(0.01)
     children = [p for p in psutil.Process(parent.pid).children() if any("spawn_main" in word for word in p.cmdline())]
     children[-1].kill()
-    _, said = parent.communicate(timeout=120)
-    assert parent.returncode == BAD_INPUT, said
+    parent.join(120)
+    said = (folder / "parent.err").read_text()
+    assert parent.exitcode == BAD_INPUT, said
     assert said.splitlines()[-1].startswith("cycseq: one of the 2 processes that trained together was ended (process 1")
     _, alive = psutil.wait_procs(children, timeout=20)
     assert not alive
