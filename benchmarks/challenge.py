@@ -67,14 +67,14 @@ class World:
         self.share = base / base.sum()
         self.making = 0.0
 
-    def cells(self, n: int, noise: float = 0.3) -> sp.csr_matrix:
+    def cells(self, n: int, noise: float = 0.3, depth: float = 9000.0) -> sp.csr_matrix:
         """Cells of one condition: every count draws its gene."""
         started = time.thread_time()
         share = self.share * np.exp(self.rng.normal(0.0, noise, len(self.share)))
-        depth = self.rng.poisson(9000 * len(self.share) / 18_533 * np.exp(self.rng.normal(0.0, 0.3, n)))
-        gene = np.searchsorted(np.cumsum(share / share.sum()), self.rng.random(depth.sum())).clip(max=len(share) - 1)
+        total = self.rng.poisson(depth * len(self.share) / 18_533 * np.exp(self.rng.normal(0.0, 0.3, n)))
+        gene = np.searchsorted(np.cumsum(share / share.sum()), self.rng.random(total.sum())).clip(max=len(share) - 1)
         x = sp.coo_matrix(
-            (np.ones(len(gene), np.float32), (np.repeat(np.arange(n), depth), gene)), (n, len(share))
+            (np.ones(len(gene), np.float32), (np.repeat(np.arange(n), total), gene)), (n, len(share))
         ).tocsr()
         self.making += time.thread_time() - started
         return x

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Literal, Self, get_args
 
 import numpy as np
+from jaxtyping import Bool
 
 from cycseq.errors import DataError, unknown_name
-from cycseq.matrix.arrays import InMemory, Matrix, by_block
+from cycseq.matrix.arrays import InMemory, Matrix, by_block, per_cell
 from cycseq.matrix.blocks import blocks
 
 Scale = Literal["counts", "log1p", "scaled"]
@@ -42,6 +43,8 @@ class ValueSummary:
     """The first five values below zero."""
     positive: tuple[float, ...]
     """The first five values above zero."""
+    empty: Bool[np.ndarray, "cells"]
+    """Which cells have no value other than zero, where no zero is stored."""
 
     @classmethod
     def combine(cls, parts: Sequence[Self]) -> Self:
@@ -56,7 +59,10 @@ class ValueSummary:
             min((part.lowest for part in parts), default=0.0),
             max((part.highest for part in parts), default=0.0),
             sum(part.n_fractional for part in parts),
-            *(first(name) for name in ("fractional", "negative", "positive")),
+            fractional=first("fractional"),
+            negative=first("negative"),
+            positive=first("positive"),
+            empty=np.concatenate([np.zeros(0, dtype=bool), *(part.empty for part in parts)]),
         )
 
 
@@ -87,8 +93,21 @@ def _summarize(x: InMemory) -> ValueSummary:
         lowest,
         highest,
         n_fractional,
-        *(tuple(examples[k]) for k in ("fractional", "negative", "positive")),
+        fractional=tuple(examples["fractional"]),
+        negative=tuple(examples["negative"]),
+        positive=tuple(examples["positive"]),
+        empty=_empty_cells(x),
     )
+
+
+def empty_cells(x: Matrix) -> Bool[np.ndarray, "cells"]:
+    """Which cells have no value other than zero."""
+    return per_cell(x, _empty_cells).astype(bool)
+
+
+def _empty_cells(x: InMemory) -> Bool[np.ndarray, "cells"]:
+    empty = ~x.any(axis=1) if isinstance(x, np.ndarray) else np.diff(x.indptr) == 0
+    return np.asarray(empty, dtype=bool)
 
 
 def all_finite(x: Matrix) -> bool:

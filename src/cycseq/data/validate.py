@@ -21,7 +21,7 @@ from cycseq.data.settings import ObsKeys
 from cycseq.data.usual_names import CONTROL, NO_CONTROL
 from cycseq.errors import DataError, unknown_name
 from cycseq.io.untrusted import CONTROL_CHARACTERS
-from cycseq.matrix.arrays import InMemory, Matrix, in_memory, per_cell
+from cycseq.matrix.arrays import Matrix, in_memory
 
 OBS = ("context", "perturbation", "batch")
 PAIR = "true_pair"
@@ -56,10 +56,11 @@ def validate(
     check_size(adata)
     labels = labels_of(adata, keys, default_context=default_context, drop_unlabelled=drop_unlabelled)
     x = float32(adata.X)
-    decision = scale_of(adata, x, keys, user_scale=scale, layers=layers)
+    values = summarize_values(x)
+    decision = scale_of(adata, x, values, keys, user_scale=scale, layers=layers)
     x, chosen_scale = decision.converted(x), decision.scale
     notes = [f"scale: {chosen_scale} ({decision.reason})"]
-    keep = labels.labelled & ~_empty(x, adata.obs_names, chosen_scale, labels.labelled, allowed=drop_empty)
+    keep = labels.labelled & ~_empty(values, adata.obs_names, chosen_scale, labels.labelled, allowed=drop_empty)
     n_unlabelled = int((~labels.labelled).sum()) - labels.n_other_controls
     for what, n in (("label", n_unlabelled), ("single count", int((labels.labelled & ~keep).sum()))):
         notes += [f"{n:,} cells without a {what} were left out"] if n else []
@@ -99,9 +100,10 @@ def labels_of(adata: ad.AnnData, keys: ObsKeys, *, default_context: str, drop_un
     return find_labels(adata.obs, keys, default_context=default_context, drop_unlabelled=drop_unlabelled, genes=genes)
 
 
-def scale_of(adata: ad.AnnData, x: Matrix, keys: ObsKeys, *, user_scale: str | None, layers: Sequence[str]) -> Decision:
+def scale_of(
+    adata: ad.AnnData, x: Matrix, values: ValueSummary, keys: ObsKeys, *, user_scale: str | None, layers: Sequence[str]
+) -> Decision:
     """The scale and how it is known: as cycseq wrote it, as the user says, or found from the values (float32)."""
-    values = summarize_values(x)
     written, unchanged = mark_of(adata).get("scale"), values_unchanged(adata)
     if written_by_cycseq(adata, keys) and written is not None and user_scale in (None, written):
         if written not in SCALES:
@@ -196,16 +198,6 @@ def check_indices(values: Any) -> Any:
     return values
 
 
-def empty_cells(x: Matrix) -> Bool[np.ndarray, "cells"]:
-    """Which cells have no value other than zero."""
-    return per_cell(x, _empty_cells).astype(bool)
-
-
-def _empty_cells(x: InMemory) -> Bool[np.ndarray, "cells"]:
-    empty = ~x.any(axis=1) if isinstance(x, np.ndarray) else np.diff(x.indptr) == 0
-    return np.asarray(empty, dtype=bool)
-
-
 def duplicated(names: pd.Index, what: str) -> None:
     """Raise `DataError` if a name of the cells or genes occurs twice."""
     twice = names[names.duplicated()]
@@ -235,9 +227,9 @@ def symbols_or_ids(ids: pd.Index, symbols: pd.Series) -> pd.Index:
 
 
 def _empty(
-    x: Matrix, names: pd.Index, scale: Scale, labelled: np.ndarray, *, allowed: bool
+    values: ValueSummary, names: pd.Index, scale: Scale, labelled: np.ndarray, *, allowed: bool
 ) -> Bool[np.ndarray, "cells"]:
-    empty = np.zeros(x.shape[0], dtype=bool) if scale == "scaled" else empty_cells(x) & labelled
+    empty = np.zeros(len(names), dtype=bool) if scale == "scaled" else values.empty & labelled
     if empty.any() and not allowed:
         msg = (
             f"{int(empty.sum()):,} cells are empty (all values 0; first: {names[empty][0]}). "

@@ -18,17 +18,9 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.gene_names import note_perturbed_genes
 from cycseq.data.labels import CellLabels
 from cycseq.data.mark import mark_of
+from cycseq.data.scale import summarize_values
 from cycseq.data.usual_names import CONTROL
-from cycseq.data.validate import (
-    AS_WRITTEN,
-    check_size,
-    duplicated,
-    empty_cells,
-    float32,
-    gene_symbols,
-    labels_of,
-    scale_of,
-)
+from cycseq.data.validate import AS_WRITTEN, check_size, duplicated, float32, gene_symbols, labels_of, scale_of
 from cycseq.errors import DataError
 from cycseq.formats.read import default_context, load
 from cycseq.formats.readers.base import FileContents
@@ -171,7 +163,8 @@ def _described(
         return labels_of(adata, keys, default_context=name, drop_unlabelled=drop_unlabelled)
 
     x = float32(adata.X)
-    scale = attempt(lambda: scale_of(adata, x, keys, user_scale=settings.scale, layers=loaded.layers))
+    values = summarize_values(x)
+    scale = attempt(lambda: scale_of(adata, x, values, keys, user_scale=settings.scale, layers=loaded.layers))
     if scale is not None:
         notes.append(f"scale: {scale.scale} ({scale.reason})")
         if scale.scale == "scaled":
@@ -188,7 +181,7 @@ def _described(
             notes = [*without_pooled(notes), *treatments.notes]
             found = dataclasses.replace(found, obs=name_treatments(found.obs, treatments, range(len(found.obs))))
         described = _conditions(adata, found, attempt)
-    empty = empty_cells(x)
+    empty = values.empty
     if empty.any() and (scale is None or scale.scale != "scaled") and not settings.drop_empty:
         msg = f"{int(empty.sum()):,} cells are empty (all values 0; first: {adata.obs_names[empty][0]})."
         errors.append(DataError(msg, option="--drop-empty true"))

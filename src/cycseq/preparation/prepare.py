@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.scale import TARGET_SUM
-from cycseq.data.validate import PAIR, empty_cells
+from cycseq.data.scale import TARGET_SUM, empty_cells
+from cycseq.data.validate import PAIR
 from cycseq.errors import DataError
 from cycseq.matrix.blocks import submatrix
 from cycseq.preparation.batch_correction import correct_batches

@@ -13,7 +13,7 @@ from cycseq.models import build_model
 from cycseq.models.base import Model
 from cycseq.models.means import MeansModel
 from cycseq.preparation.counts import counts_of
-from cycseq.run.counts import draw_cells
+from cycseq.run.counts import CountSource
 from cycseq.run.effects import EffectsRun, effects_of_cells, effects_of_controls
 from cycseq.run.parts import learnt_from, log1p_parts
 from cycseq.run.settings import Aim
@@ -85,8 +85,9 @@ def learn_amplitude(run: AimedRun, aim: Aim, *, n_cells: int | None, seed: int) 
             effects = effects_of_cells(model.predict(controls, wanted, seed=seed), controls)
         reference = CountReference.of(real.subset([*wanted, *controls.conditions()]), context)
         metrics = [metric for metric in METRICS if metric.name in AIMS[aim]]
+        source = CountSource.of(effects, controls)
         for amplitude in AMPLITUDES:
-            made = draw_cells(effects, controls, n_cells, seed, amplitude=amplitude)
+            made = source.draw(effects.conditions(), n_cells, seed, amplitude=amplitude)
             rows = member_rows(reference, reference.compare(made), metrics)
             rows["score"] = [_score(m, v) for m, v in zip(rows["metric"], rows["value"], strict=True)]
             scores.append((amplitude, rows.groupby("metric")["score"].mean().mean()))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Self
+
 import anndata as ad
 import numpy as np
 import pandas as pd
@@ -11,11 +15,12 @@ from cycseq.data.condition import Condition
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.effects import Effects
 from cycseq.errors import ModelError
+from cycseq.matrix.threads import map_in_threads
 from cycseq.models.baselines.shift import draw, predicted_obs
 from cycseq.models.counts.draw import draw_counts
 from cycseq.models.counts.profile import ControlCounts
 from cycseq.run.effects import EffectsRun, effects_predicted
-from cycseq.run.predicting import Asked
+from cycseq.run.predicting import Asked, pieces_of
 from cycseq.run.record import with_record
 
 
@@ -23,47 +28,88 @@ def predict_counts(
     run: EffectsRun, request: Asked, n_cells: int | None, seed: int, *, amplitude: float = 1.0
 ) -> PerturbationData:
     """Cells of whole-number counts, drawn around the effects that the run predicts; see `Run.predict`."""
-    effects = effects_predicted(run, request.conditions, request.cells, seed)
-    made = draw_cells(effects, request.cells, n_cells, seed, amplitude=amplitude)
+    source = _source(run, request, request.conditions, seed)
+    made = source.draw(request.conditions, n_cells, seed, amplitude=amplitude)
+    return _recorded(made, run, request, seed, amplitude)
+
+
+def counts_in_pieces(
+    run: EffectsRun, request: Asked, n_cells: int | None, seed: int, *, amplitude: float = 1.0
+) -> Iterator[PerturbationData]:
+    """The same in pieces that fit into memory; effects and control cells are those of one context at a time."""
+    source = None
+    for conditions in pieces_of(run, request, n_cells):
+        contexts = {condition.context for condition in conditions}
+        if source is None or not contexts <= source.counts.keys():
+            source = None  # before the next one is made
+            source = _source(run, request, [c for c in request.conditions if c.context in contexts], seed)
+        made = source.draw(conditions, n_cells, seed, amplitude=amplitude)
+        yield _recorded(made, run, request, seed, amplitude)
+
+
+@dataclass(frozen=True)
+class CountSource:
+    """Predicted effects, and the control cells that counts are drawn from: these twice."""
+
+    effects: Effects
+    controls: dict[str, PerturbationData]
+    """Control cells of each context."""
+    counts: dict[str, ControlCounts]
+    """Their counts."""
+
+    @classmethod
+    def of(cls, effects: Effects, controls: PerturbationData) -> Self:
+        """Of control cells of all contexts of the effects.
+
+        Raises
+        ------
+        DataError
+            If the effects have no magnitude, or the counts of the control cells cannot be recovered.
+        ModelError
+            If an effect is unknown.
+        """
+        _check_all_genes(effects.require_magnitude("--as counts"))
+        of_context = {c.context: controls.controls([c.context]) for c in effects.conditions()}
+        counts = {name: ControlCounts.of(cells, effects.genes) for name, cells in of_context.items()}
+        return cls(effects, of_context, counts)
+
+    def draw(
+        self, conditions: Sequence[Condition], n_cells: int | None, seed: int, *, amplitude: float = 1.0
+    ) -> PerturbationData:
+        """Cells of whole-number counts around the effects of these conditions, times the amplitude.
+
+        Memory holds their sparse counts besides, and for each thread 40 bytes for each count that changes and 150 MB.
+        """
+        place = {condition: i for i, condition in enumerate(self.effects.conditions())}
+
+        def drawn(condition: Condition) -> tuple[sp.csr_matrix, pd.DataFrame]:
+            source, rng = self.counts[condition.context], np.random.default_rng([seed, *str(condition).encode()])
+            rows = draw(np.arange(len(source.total)), n_cells, rng)
+            labels = predicted_obs(self.controls[condition.context], rows, condition)
+            if condition.is_control:
+                return sp.csr_matrix(source.counts[rows], dtype=np.float32), labels
+            effect = amplitude * self.effects.effect[place[condition]]
+            return draw_counts(source, rows, source.profile(effect, self.effects.scale), rng), labels
+
+        blocks, labels = zip(*map_in_threads(drawn, conditions), strict=True)
+        adata = ad.AnnData(
+            X=sp.vstack(blocks, format="csr"),
+            obs=pd.concat(labels).astype(dict.fromkeys(("context", "perturbation", "batch"), "category")),
+            var=pd.DataFrame(index=self.effects.genes),
+            uns={"cycseq": {"scale": "counts"}},
+        )
+        return PerturbationData(adata=adata, scale="counts")
+
+
+def _source(run: EffectsRun, request: Asked, conditions: list[Condition], seed: int) -> CountSource:
+    cells = request.cells.controls({condition.context for condition in conditions})
+    return CountSource.of(effects_predicted(run, conditions, cells, seed), cells)
+
+
+def _recorded(made: PerturbationData, run: EffectsRun, request: Asked, seed: int, amplitude: float) -> PerturbationData:
     recorded = with_record(made, run.model, run.split, seed, own_cells=request.own_cells)
     recorded.adata.uns["cycseq"]["amplitude"] = amplitude
     return recorded
-
-
-def draw_cells(
-    effects: Effects, controls: PerturbationData, n_cells: int | None, seed: int, *, amplitude: float = 1.0
-) -> PerturbationData:
-    """Cells of whole-number counts around predicted effects, times the amplitude.
-
-    Besides the control cells, memory holds the sparse counts of the cells asked for, and of one condition about 40 bytes for
-    each count that changes and 150 MB.
-
-    Raises
-    ------
-    DataError
-        If the effects have no magnitude, or the counts of the control cells cannot be recovered.
-    ModelError
-        If an effect is unknown.
-    """
-    _check_all_genes(effects.require_magnitude("--as counts"))
-    contexts = {c.context: controls.controls([c.context]) for c in effects.conditions()}
-    sources = {name: ControlCounts.of(cells, effects.genes) for name, cells in contexts.items()}
-    blocks, labels = [], []
-    for condition, effect in zip(effects.conditions(), effects.effect, strict=True):
-        source, rng = sources[condition.context], np.random.default_rng([seed, *str(condition).encode()])
-        rows = draw(np.arange(len(source.total)), n_cells, rng)
-        if condition.is_control:
-            blocks.append(sp.csr_matrix(source.counts[rows], dtype=np.float32))
-        else:
-            blocks.append(draw_counts(source, rows, source.profile(amplitude * effect, effects.scale), rng))
-        labels.append(predicted_obs(contexts[condition.context], rows, condition))
-    adata = ad.AnnData(
-        X=sp.vstack(blocks, format="csr"),
-        obs=pd.concat(labels).astype(dict.fromkeys(("context", "perturbation", "batch"), "category")),
-        var=pd.DataFrame(index=effects.genes),
-        uns={"cycseq": {"scale": "counts"}},
-    )
-    return PerturbationData(adata=adata, scale="counts")
 
 
 def _check_all_genes(effects: Effects) -> None:

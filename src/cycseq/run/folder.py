@@ -20,7 +20,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -41,7 +41,7 @@ from cycseq.models.base import Model, read_description
 from cycseq.preparation.prepare import as_log1p
 from cycseq.run import predicting
 from cycseq.run.aim import learn_amplitude
-from cycseq.run.counts import predict_counts
+from cycseq.run.counts import counts_in_pieces, predict_counts
 from cycseq.run.effects import effects_predicted
 from cycseq.run.facts import (
     ENVIRONMENT,
@@ -296,7 +296,10 @@ class Run:
             If counts are to be drawn, and those of the control cells cannot be recovered.
         """
         asked = predicting.asked(self, conditions, controls, seed)
-        return self._how(form, aim, n_cells, seed)(self, asked, n_cells, seed)
+        amplitude = self._amplitude(form, aim, n_cells, seed)
+        if form == "cells":
+            return predicting.predicted(self, asked, n_cells, seed)
+        return predict_counts(self, asked, n_cells, seed, amplitude=amplitude)
 
     def predictions(
         self,
@@ -313,16 +316,18 @@ class Run:
         A cell is predicted the same in pieces as in one; `cycseq.formats.pieces.write_predictions` puts them together.
         """
         asked = predicting.asked(self, conditions, controls, seed)
-        return predicting.in_pieces(self, asked, n_cells, seed, self._how(form, aim, n_cells, seed))
+        amplitude = self._amplitude(form, aim, n_cells, seed)
+        if form == "cells":
+            return predicting.in_pieces(self, asked, n_cells, seed)
+        return counts_in_pieces(self, asked, n_cells, seed, amplitude=amplitude)
 
-    def _how(self, form: CellForm, aim: Aim | None, n_cells: int | None, seed: int) -> predicting.Predict:
-        if form == "cells" and aim is None:
-            return predicting.predicted
+    def _amplitude(self, form: CellForm, aim: Aim | None, n_cells: int | None, seed: int) -> float:
+        if aim is None:
+            return 1.0
         if form == "cells":
             msg = "an aim sets the amplitude of predicted counts: ask for these (--as counts), or leave it out (--aim)."
             raise SettingsError(msg)
-        amplitude = 1.0 if aim is None else learn_amplitude(self, aim, n_cells=n_cells, seed=seed)[0]
-        return partial(predict_counts, amplitude=amplitude)
+        return learn_amplitude(self, aim, n_cells=n_cells, seed=seed)[0]
 
     def restore(
         self,

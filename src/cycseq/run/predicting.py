@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -100,28 +100,31 @@ def predicted(run: FittedRun, what: Asked, n_cells: int | None, seed: int) -> Pe
     return with_record(made, run.model, run.split, seed, own_cells=what.own_cells)
 
 
-Predict = Callable[[Any, Asked, int | None, int], PerturbationData]
-"""`predicted`, or `counts.predict_counts`: of a run, what was asked, the cells of each condition and a seed."""
-
-
-def in_pieces(
-    run: FittedRun, what: Asked, n_cells: int | None, seed: int, predict: Predict = predicted
-) -> Iterator[PerturbationData]:
+def in_pieces(run: FittedRun, what: Asked, n_cells: int | None, seed: int) -> Iterator[PerturbationData]:
     """See `Run.predictions`."""
+    for conditions in pieces_of(run, what, n_cells):
+        yield predicted(run, replace(what, conditions=conditions), n_cells, seed)
+
+
+def pieces_of(run: FittedRun, what: Asked, n_cells: int | None) -> Iterator[list[Condition]]:
+    """All conditions, if their cells fit into the memory of the run; else some of one context after another.
+
+    Raises
+    ------
+    SettingsError
+        If the memory is too small for the control cells.
+    """
     check_prediction(what.cells, what.conditions, run.memory)
     obs = what.cells.adata.obs
     n_controls = obs.loc[obs["perturbation"] == CONTROL, "context"].value_counts()
     room = memory_bytes(run.memory) * PREDICTED / (4 * len(run.model.learned.genes))
     if sum(n_cells or int(n_controls[c.context]) for c in what.conditions) <= room:
-        yield predict(run, what, n_cells, seed)
+        yield what.conditions
         return
     for context in dict.fromkeys(c.context for c in what.conditions):
         here = [c for c in what.conditions if c.context == context]
-        beside = what.cells.controls([context])
         at_once = max(1, int(room / (n_cells or int(n_controls[context]))))
-        for start in range(0, len(here), at_once):
-            piece = replace(what, conditions=here[start : start + at_once], cells=beside)
-            yield predict(run, piece, n_cells, seed)
+        yield from (here[start : start + at_once] for start in range(0, len(here), at_once))
 
 
 def restored(

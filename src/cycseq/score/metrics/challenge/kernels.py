@@ -17,6 +17,8 @@ Ends = Int[np.ndarray, "genes+1"]
 OfGenes = Float[np.ndarray, "genes"]
 Entries = Float[np.ndarray, "entries"]
 OfCells = Float[np.ndarray, "cells"]
+STEP = 16
+"""Control values that are passed at once where none is as large: so they are read in order, two lines of the cache a step."""
 
 
 @njit(nogil=True, cache=True)
@@ -138,16 +140,11 @@ def rank_sums(
             value, run = of_gene[k], 1
             while k + run < n and of_gene[k + run] == value:
                 run += 1
-            low, high, stride = below, below, 1
-            while high < m and of_control[high] < value:
-                low, high, stride = high + 1, high + stride, stride * 2
-            high = min(high, m)
-            while low < high:
-                middle = (low + high) // 2
-                if of_control[middle] < value:
-                    low = middle + 1
-                else:
-                    high = middle
+            low = below
+            while low + STEP <= m and of_control[low + STEP - 1] < value:
+                low += STEP
+            while low < m and of_control[low] < value:
+                low += 1
             equal = 0
             while low + equal < m and of_control[low + equal] == value:
                 equal += 1

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -14,6 +12,7 @@ import scipy.sparse as sp
 from jaxtyping import Bool, Float
 
 from cycseq.matrix.arrays import Codes, InMemory, Matrix, Profile, Profiles, take
+from cycseq.matrix.threads import map_in_threads
 
 BULK_TOTAL = 5e4
 """Sums of counts are scaled to this total before their logarithm."""
@@ -96,7 +95,7 @@ class CountProfiles:
         bulk, lfc, p, adjusted = (np.full((n_groups, n_genes), np.nan) for _ in range(4))
         variance = np.zeros(n_groups)
         tested = control.tested
-        for i, (group, of_group) in enumerate(_in_threads(partial(_test, control=control), groups)):
+        for i, (group, of_group) in enumerate(map_in_threads(partial(_test, control=control), groups)):
             bulk[i], variance[i] = group.bulk, group.variance
             lfc[i, tested] = np.log2((group.mean_cpm[tested] + EPSILON) / (control.mean_cpm[tested] + EPSILON))
             p[i, tested] = of_group[tested]
@@ -176,17 +175,3 @@ def _test(counts: InMemory, control: ControlProfile) -> tuple[GroupProfile, Prof
     with np.errstate(invalid="ignore", divide="ignore"):
         z = (u - n * m / 2.0) / np.sqrt(correction * n * m * (n + m + 1) / 12.0)
     return group, 2.0 * ndtr(-np.abs(np.nan_to_num(z, nan=0.0)))
-
-
-def _in_threads(
-    compute: Callable[[InMemory], tuple[GroupProfile, Profile]], groups: Iterator[InMemory]
-) -> Iterator[tuple[GroupProfile, Profile]]:
-    """In order, with no more groups in memory than twice the threads."""
-    threads = os.cpu_count() or 1
-    with ThreadPoolExecutor(threads) as pool:
-        waiting = []
-        for group in groups:
-            waiting.append(pool.submit(compute, group))
-            if len(waiting) >= 2 * threads:
-                yield waiting.pop(0).result()
-        yield from (one.result() for one in waiting)
