@@ -1,9 +1,9 @@
-"""The evidence: all models on real data and simulated worlds, with every split that fits each, in one command.
+"""The evidence: all models on real data and simulated worlds, cells and effects, with every split that fits each, in one command.
 
-    python benchmarks/evidence.py --out DIR [--shared ../shared] [--models baselines,ConditionKriging] [--data kang,easy|foreign]
-                                  [--jobs 2] [--quick] [--page docs/evidence.md]
+    python benchmarks/evidence.py --out DIR [--shared ../shared] [--models baselines,ConditionKriging] [--data kang,easy|foreign|effects]
+                                  [--jobs 2] [--seeds 3] [--folds 99] [--quick] [--page docs/evidence.md]
 
-An interrupted run goes on when the command is given again. The results are `DIR/metrics.csv.gz`, one row for each data
+An interrupted run goes on when the command is given again; `--seeds 1 --folds 1` is the least that has every case, and the page says so. The results are `DIR/metrics.csv.gz`, one row for each data
 set, split, model, seed, condition and metric; the page and the CSV files beside it are made from that table alone
 (`--page-only` makes them again). Models that must be trained by gradient steps are slow: `NETWORK_CASES` says where they
 take part, with three seeds on real data, one in a simulated world, and `NETWORK_SETTINGS`.
@@ -12,6 +12,7 @@ take part, with three seeds on real data, one in a simulated world, and `NETWORK
 from __future__ import annotations
 
 import argparse
+import resource
 import sys
 import time
 from collections.abc import Mapping
@@ -22,13 +23,15 @@ import pandas as pd
 from cycseq.benchmarking.benchmark import benchmark
 from cycseq.benchmarking.choices import BASELINES
 from cycseq.benchmarking.settings import BenchmarkSettings
-from cycseq.data.dataset import PerturbationData
+from cycseq.data.effects import Effects
+from cycseq.data.either import Data
 from cycseq.errors import CycseqError
 from cycseq.models import MODELS
 from cycseq.score.ceiling import POSITIVE_CONTROLS
 from cycseq.score.settings import EvaluateSettings
 from cycseq.split.base import Split
-from evidence_data import FOREIGN, SOURCES, Case, cases, load, of_world, splits_of
+from evidence_data import ALL, FOREIGN, SEEDS, SOURCES, Case, cases, load, of_world, splits_of
+from evidence_effects import METRICS_OF_EFFECTS, certainty_rows, leave_out_kernels, warnings_in
 from evidence_page import write_page
 from evidence_variants import compute_variants, variants_of
 
@@ -38,7 +41,6 @@ METRICS = (
 )
 MAIN = "ConditionKriging"
 FAST = (*BASELINES, MAIN)
-ALL = 99
 NETWORK_CASES = {"kang": ALL, "norman": ALL, "context-specific": 1, "unrelated": 1}
 """Data sets where networks take part, with the first seed, in unseen-context and unseen-combination (2 parts seen); and
 in how many of the splits (contexts held out)."""
@@ -52,21 +54,46 @@ def main() -> None:
     options = parsed(sys.argv[1:])
     if not options.page_only:
         started = time.perf_counter()
-        wanted = {name for word in options.data for name in {"all": SOURCES, "foreign": FOREIGN}.get(word, [word])}
+        of_effects = [name for name, source in SOURCES.items() if source.of_effects]
+        some = {"all": SOURCES, "foreign": FOREIGN, "effects": of_effects}
+        wanted = {name for word in options.data for name in some.get(word, [word])}
         if wanted - set(SOURCES):
             sys.exit(
-                f"--data: unknown {', '.join(sorted(wanted - set(SOURCES)))}; there are all, foreign, {', '.join(SOURCES)}."
+                f"--data: unknown {', '.join(sorted(wanted - set(SOURCES)))}; there are {', '.join([*some, *SOURCES])}."
             )
         names = [name for name in SOURCES if name in wanted]
-        todo = [case for case in cases(names, quick=options.quick) if present(case, options.shared)]
+        of_all = cases(names, quick=options.quick, seeds=options.seeds, folds=options.folds)
+        todo = [case for case in of_all if present(case, options.shared)]
         todo.sort(key=lambda case: (case.slow, case.seed))  # so that every data set has something to show early
         for i, case in enumerate(todo, 1):
             run_case(case, options)
-            print(f"{i} of {len(todo)}: {case.folder}, {time.perf_counter() - started:.0f} s so far", flush=True)
+            times = f"{time.perf_counter() - started:.0f} s so far, {processor_seconds():.0f} of processor"
+            print(f"{i} of {len(todo)}: {case.folder}, {times}", flush=True)
         collected(options.out).to_csv(options.out / "metrics.csv.gz", index=False, float_format="%.6g")
     table = pd.read_csv(options.out / "metrics.csv.gz", keep_default_na=False, na_values={"value": [""]})
-    write_page(table, options.page, quick=options.quick, network_rule=network_rule())
+    write_page(
+        table,
+        options.page,
+        quick=options.quick,
+        network_rule=f"{extent(options)}{network_rule()}",
+        warnings=collected_warnings(options.out),
+    )
     print(f"wrote {options.page}")
+
+
+def processor_seconds() -> float:
+    """Of this process and of those that it started."""
+    return sum(
+        used.ru_utime + used.ru_stime
+        for used in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    )
+
+
+def extent(options: argparse.Namespace) -> str:
+    """How much less than everything was asked for, in words."""
+    less = [f"at most {options.seeds} seed{'s' * (options.seeds > 1)}"] if options.seeds < SEEDS else []
+    less += [f"at most {options.folds} split{'s' * (options.folds > 1)} of each kind"] if options.folds < ALL else []
+    return f"**This run is a reduced one: {' and '.join(less)} of each data set.** " if less else ""
 
 
 def network_rule() -> str:
@@ -85,6 +112,10 @@ def parsed(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--models", default="all")
     parser.add_argument("--data", default="all", type=lambda text: text.split(","))
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="Worlds and draws of splits, at most.")
+    parser.add_argument(
+        "--folds", type=int, default=ALL, help="Splits of each kind (contexts or folds held out), at most."
+    )
     parser.add_argument("--quick", action="store_true", help="Tiny worlds, one seed: to see that it works.")
     parser.add_argument("--page", type=Path, default=Path("docs/evidence.md"))
     parser.add_argument("--page-only", action="store_true")
@@ -105,13 +136,21 @@ def run_case(case: Case, options: argparse.Namespace) -> None:
     wanted = choose_models(options.models)
     fast = [name for name in wanted if name in FAST]
     slow = [name for name in wanted if name not in FAST]
-    features = {"features": str(options.shared / "data" / case.source.features)} if case.source.features else {}
+    features: dict[str, object] = {}
+    if case.source.features:
+        features = {"features": str(options.shared / "data" / case.source.features)}
+    if case.source.knowledge:
+        features = {"knowledge": [str(options.shared / "data" / name) for name in case.source.knowledge]}
     settings = {name: features for name in ("Bilinear", "NearestPerturbation", "Ridge") if features}
     settings[MAIN] = {"unseen": "common", **features}
     if fast:
         _benchmark(case, data, splits, fast, settings, case.model_seeds, options, "fast")
     n_splits = NETWORK_CASES.get(case.data, 0)
     variants, folder = variants_of(case), options.out / "variants"
+    if isinstance(data, Effects):
+        if MAIN in wanted and case.seed == 0:
+            leave_out_kernels(case, data, splits[0], settings[MAIN], folder)
+        return
     if MAIN in wanted:
         compute_variants(case, data, splits, folder, features, METRICS, variants)
     if slow and n_splits and case.seed == 0 and case.split in NETWORK_SPLITS:
@@ -126,7 +165,7 @@ def choose_models(text: str) -> list[str]:
 
 def _benchmark(
     case: Case,
-    data: PerturbationData,
+    data: Data,
     splits: list[Split],
     models: list[str],
     settings: Mapping[str, dict[str, object]],
@@ -147,7 +186,7 @@ def _benchmark(
             model_settings={name: said for name, said in settings.items() if name in models},
         ),
         options.out / "benchmarks" / f"{case.folder}_{part}",
-        evaluation=EvaluateSettings(metrics=METRICS),
+        evaluation=EvaluateSettings(metrics=METRICS_OF_EFFECTS if case.source.of_effects else METRICS),
         overwrite=True,
     )
     if result.failed:
@@ -165,8 +204,20 @@ def collected(out: Path) -> pd.DataFrame:
             if part != "fast":
                 rows = rows[rows["model"].str.split(" (", regex=False).str[0] == part]
             tables.append(_labelled(rows, case))
+            if case.source.of_effects:
+                tables += [_labelled(rows, case) for rows in certainty_rows(path.parent)]
         tables += [_labelled(_read(path), case) for path in sorted((out / "variants" / case.folder).glob("*.csv"))]
     return pd.concat(tables, ignore_index=True)[COLUMNS]
+
+
+def collected_warnings(out: Path) -> dict[tuple[str, str], list[str]]:
+    """What the tool itself says against the splits of each data set."""
+    found = {}
+    for case in cases(list(SOURCES), quick=False, seeds=1):
+        folder = out / "benchmarks" / f"{case.folder}_fast"
+        if (folder / "benchmark.json").exists():
+            found[case.data, case.split] = warnings_in(folder)
+    return found
 
 
 def _read(path: Path) -> pd.DataFrame:

@@ -6,12 +6,16 @@ from typing import Any
 
 import numpy as np
 
+from cycseq.score.metrics import HEADLINE_OF_EFFECTS
 from cycseq.score.verdicts import OF_METRIC
 from cycseq.show.report.sentences import BARS, SCOPES
 from evidence_data import SOURCES
+from evidence_effects import asked_table
 
 MAIN = "ConditionKriging"
 WORLDS = ("easy", "context-specific", "long-tail")
+NO_CLAIM = ("tahoe", "virus")
+"""Effects from which nothing may be claimed, whatever their scores."""
 WANTED = ("pearson_delta_specific", "mse_ratio", "retrieval_cosine")
 LESS_DATA = {
     "own data alone": "ConditionKriging (own data alone)",
@@ -54,7 +58,11 @@ def claims(groups: Groups) -> list[str]:
     for metric in ("mse", "mse_ratio"):
         for split in ("unseen-context", "unseen-pair"):
             lines += no_worse(f"GBM lines, {split}: no worse than NoChange", groups, "gbm", split, metric, "NoChange")
-    return [*lines, *kang_without_mk(groups), *long_tail(groups)]
+    for data, source in SOURCES.items():
+        for split in source.splits if source.of_effects and data not in NO_CLAIM else ():
+            for metric in HEADLINE_OF_EFFECTS:
+                lines += better(f"{source.title}, {split}: better than every baseline", groups, data, split, metric)
+    return [*lines, *asked_table(groups), *kang_without_mk(groups), *long_tail(groups)]
 
 
 def better(claim: str, groups: Groups, data: str, split: str, metric: str) -> list[str]:

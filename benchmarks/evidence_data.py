@@ -9,8 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from cycseq import PrepareSettings, SimulateSettings, SplitSettings, make_splits, prepare, read, simulate
-from cycseq.data.dataset import Condition, PerturbationData
+from cycseq import PrepareSettings, ReadSettings, SimulateSettings, SplitSettings, make_splits, prepare, read, simulate
+from cycseq.data.dataset import Condition
+from cycseq.data.either import Data
+from cycseq.formats.any_data import as_data
+from cycseq.formats.effects.from_cells import summarize
 from cycseq.simulation.settings import WORLDS
 from cycseq.split.base import Split
 from cycseq.split.perturbations import unseen_perturbation
@@ -23,6 +26,7 @@ SIZES = {"contexts": 6, "perturbations": 20, "cells": 7_200, "genes": 500}
 FOREIGN_SIZES = {"contexts": 6, "perturbations": 24, "cells": 12_240, "genes": 1_000}
 """60 cells a condition, but where there are doubles."""
 QUICK_SIZES = {"contexts": 3, "perturbations": 7, "cells": 1_300, "genes": 60}
+DEPMAP = "knowledge/depmap_gene_effect_3465genes_121lines.csv.gz"
 GO_TERMS = "gene2go_human_withancestors_5to500.csv.gz"
 COMBINATIONS = (
     "unseen-combination, 2 parts seen",
@@ -30,6 +34,11 @@ COMBINATIONS = (
     "unseen-combination, 0 parts seen",
 )
 OF_CONTEXTS = ("unseen-pair", "unseen-context", "few-shot")
+TREATMENTS = {
+    "unseen-time, 24 h": SplitSettings(kind="unseen-time", time=24.0),
+    "unseen-dose, Middle": SplitSettings(kind="unseen-dose", dose="Middle"),
+}
+ALL = 99
 
 
 FOREIGN = tuple(name for name, of_world in WORLDS.items() if "shared" not in of_world)
@@ -50,6 +59,13 @@ class Source:
     features: str = ""
     """What is known of genes, for perturbations never measured."""
     doubles: int = 0
+    knowledge: tuple[str, ...] = ()
+    """Files below `data/`: what is known of genes or drugs, for models that take knowledge."""
+
+    @property
+    def of_effects(self) -> bool:
+        """Whether it is a table of responses, and no cells."""
+        return self.file.startswith("effects/")
 
 
 SOURCES = {
@@ -106,6 +122,51 @@ SOURCES = {
         )
         for name in FOREIGN
     },
+    "replogle": Source(
+        "Replogle 2022",
+        "381 knock-downs in K562 and RPE1, 7,225 genes; ranks of the genes that rise most (effects). A fifth is hidden at a time",
+        ("unseen-pair", "unseen-perturbation", "unseen-context"),
+        file="effects/replogle2022_k562_rpe1_uprank.h5ad",
+        knowledge=(GO_TERMS, "knowledge/genesets_corum_gobp_pathway.csv.gz", DEPMAP),
+    ),
+    "op3": Source(
+        "OP3",
+        "94 drugs in B, NK, T and myeloid cells, 6,349 genes; ranks (effects)",
+        ("unseen-pair", "unseen-context", "unseen-perturbation"),
+        file="effects/op3_pbmc_drugs_rank.h5ad",
+        knowledge=("knowledge/drug_features_smiles_targets_moa.csv",),
+    ),
+    "sciplex": Source(
+        "sci-Plex 3",
+        "drugs at their top dose that two or three lines have, 6,299 genes; ranks (effects)",
+        ("unseen-pair", "unseen-context"),
+        file="effects/sciplex3_lines_drugs_rank.h5ad",
+    ),
+    "tggates": Source(
+        "Open TG-GATEs",
+        "90 drugs in human hepatocytes at three doses and three times, 196 genes; bulk log2 fold changes from replicates (effects)",
+        ("unseen-time, 24 h", "unseen-dose, Middle"),
+        file="effects/tggates_hepatocyte_dose_time.h5ad",
+    ),
+    "l1000": Source(
+        "L1000",
+        "three drugs in up to 61 lines, 978 genes; z-scores (effects)",
+        ("unseen-context",),
+        file="effects/l1000_drugs_lines_modz.h5ad",
+    ),
+    "virus": Source(
+        "GSE147507",
+        "viruses in several kinds of cells, 19,931 genes; log fold changes (effects). Too small for any claim",
+        ("unseen-context",),
+        file="effects/gse147507_virus_lines_lfc.h5ad",
+    ),
+    "tahoe": Source(
+        "Tahoe-100M: a trap",
+        "110 drugs in 47 lines, 800 genes; ranks (effects). All lines of a drug shared one well, and drugs that do nothing are among the most "
+        "reproducible: a good score here is no evidence of transfer, and the tool has to say so",
+        ("unseen-pair", "unseen-context"),
+        file="effects/tahoe_drugs_lines_rank_TRAP.h5ad",
+    ),
 }
 
 
@@ -117,6 +178,8 @@ class Case:
     split: str
     seed: int
     quick: bool = False
+    folds: int = ALL
+    """How many of its splits are run, at most."""
 
     @property
     def folder(self) -> str:
@@ -136,23 +199,29 @@ class Case:
     @property
     def model_seeds(self) -> int:
         """Where neither data nor split depend on the seed, the models' own seeds are varied."""
+        if self.source.of_effects:  # models of means say the same with every seed
+            return 1
         fixed = self.source.file and self.split in ("unseen-context", COMBINATIONS[0])
         return SEEDS if fixed and not self.quick else 1
 
 
-def cases(names: list[str], *, quick: bool) -> Iterator[Case]:
+def cases(names: list[str], *, quick: bool, seeds: int = SEEDS, folds: int = ALL) -> Iterator[Case]:
     """Data sets x splits x seeds; what depends on no seed stands once."""
     for name in names:
         for split in SOURCES[name].splits:
-            once = quick or Case(name, split, 0).model_seeds > 1 or (name, split) in ONE_DRAW
-            yield from (Case(name, split, seed, quick) for seed in range(1 if once else SEEDS))
+            fixed = SOURCES[name].of_effects and split in ("unseen-context", *TREATMENTS)
+            once = quick or fixed or Case(name, split, 0).model_seeds > 1 or (name, split) in ONE_DRAW
+            yield from (Case(name, split, seed, quick, 1 if quick else folds) for seed in range(1 if once else seeds))
 
 
 @lru_cache(maxsize=1)
-def load(name: str, seed: int, shared: Path, *, quick: bool) -> PerturbationData:
-    """All cells, log1p; the seed is that of a world."""
+def load(name: str, seed: int, shared: Path, *, quick: bool) -> Data:
+    """All cells, log1p, or effects; the seed is that of a world."""
     source = SOURCES[name]
     settings = PrepareSettings(genes="all")
+    if source.of_effects:
+        path = shared / "data" / source.file
+        return summarize(path, ReadSettings(scale="log2")) if name == "tggates" else told_elsewhere(as_data(path))
     if source.file:
         data = prepare([read(shared / "data" / source.file)], settings)
         return data.subset(c for c in data.conditions() if not source.contexts or c.context in source.contexts)
@@ -162,8 +231,22 @@ def load(name: str, seed: int, shared: Path, *, quick: bool) -> PerturbationData
     return prepare([simulate(SimulateSettings(world=world, seed=seed, doubles=doubles, **sizes))], settings)
 
 
-def splits_of(data: PerturbationData, case: Case) -> list[Split]:
-    """The splits of a case, in turn for every context or fold."""
+def told_elsewhere(data: Data) -> Data:
+    """Conditions whose perturbation was measured in another context too: of the others no simple model can say anything."""
+    contexts: dict[str, set[str]] = {}
+    for c in data.conditions():
+        contexts.setdefault(c.agent, set()).add(c.context)
+    return data.subset(c for c in data.conditions() if len(contexts[c.agent]) > 1)
+
+
+def splits_of(data: Data, case: Case) -> list[Split]:
+    """The splits of a case, in turn for every context or fold, as many as it runs."""
+    return _all_splits(data, case)[: case.folds]
+
+
+def _all_splits(data: Data, case: Case) -> list[Split]:
+    if case.split in TREATMENTS:
+        return list(make_splits(data, TREATMENTS[case.split]))
     if case.split in COMBINATIONS:
         seen = 2 - COMBINATIONS.index(case.split)
         fraction = 0.99 if case.source.file and seen == 2 else None
@@ -171,11 +254,10 @@ def splits_of(data: PerturbationData, case: Case) -> list[Split]:
         return [replace(split, name=case.split) for split in make_splits(data, settings)]
     if case.split == "unseen-perturbation" and case.source.file:
         return folds(data, case.seed)
-    made = make_splits(data, SplitSettings(kind=case.split, seed=case.seed))  # type: ignore[arg-type]
-    return list(made[:1] if case.quick else made)
+    return list(make_splits(data, SplitSettings(kind=case.split, seed=case.seed)))  # type: ignore[arg-type]
 
 
-def folds(data: PerturbationData, seed: int) -> list[Split]:
+def folds(data: Data, seed: int) -> list[Split]:
     """Every single perturbation held out once; combinations that contain it are left out."""
     singles = sorted({c.perturbation for c in data.conditions() if not c.is_control and "+" not in c.perturbation})
     order = np.random.default_rng(seed).permutation(singles)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from cycseq.io.files import write_text
 from cycseq.models import MODELS
 from cycseq.score.ceiling import POSITIVE_CONTROLS
 from cycseq.score.intervals import ENOUGH
-from cycseq.score.metrics import HEADLINE, METRICS
+from cycseq.score.metrics import HEADLINE, HEADLINE_OF_EFFECTS, METRICS, headline_of
 from cycseq.score.summary import FEWEST, paired_differences, summarize_scores
 from cycseq.score.verdicts import Judgement, Verdict, judge
 from cycseq.show.report.certainty import Certainty
@@ -24,6 +24,8 @@ from evidence_claims import LESS_DATA, claims, interval, number
 from evidence_data import SOURCES
 
 FEW = "too few conditions"
+OF_CELLS = ("mse_ratio", "pearson_delta", "retrieval_cosine", "edistance")
+"""Metrics of the ablations on cells."""
 MAIN, WRONG_TARGET, CEILING = "ConditionKriging", " (wrong target)", "SplitHalf"
 
 
@@ -40,6 +42,11 @@ class Group:
     seeds: int
     """Of the baselines."""
     judgement: Judgement
+
+    @property
+    def headline(self) -> tuple[str, ...]:
+        """What a table shows."""
+        return headline_of(self.summary["metric"].unique())
 
     def mean(self, model: str, metric: str) -> float:
         """Over test conditions."""
@@ -67,7 +74,14 @@ class Group:
         return rows.iloc[0] if len(rows) else pd.Series({"mean": np.nan, "low": np.nan, "high": np.nan})
 
 
-def write_page(table: pd.DataFrame, page: Path, *, quick: bool, network_rule: str) -> None:
+def write_page(
+    table: pd.DataFrame,
+    page: Path,
+    *,
+    quick: bool,
+    network_rule: str,
+    warnings: Mapping[tuple[str, str], Sequence[str]] | None = None,
+) -> None:
     """The page, and beside it in a folder of its name the summary as CSV."""
     groups = {key: grouped(rows) for key, rows in table.groupby(["data", "split"], sort=False)}
     sure = {key: group.certainty for key, group in groups.items() if group.certainty is not None}
@@ -77,7 +91,8 @@ def write_page(table: pd.DataFrame, page: Path, *, quick: bool, network_rule: st
         if kinds:
             lines += ["", f"## {source.title}", "", f"{source.about[0].upper()}{source.about[1:]}."]
         for split in kinds:
-            lines += ["", f"### {split}", "", *section(groups[name, split])]
+            lines += ["", f"### {split}", "", *(warnings or {}).get((name, split), ())]
+            lines += section(groups[name, split])
     lines += ["", "## Coverage and reliability", "", *certainty_tables(sure)]
     lines += ["", "## Ablations", "", *ablation_table(groups)]
     write_text(page, "\n".join(lines) + "\n", overwrite=True)
@@ -85,7 +100,7 @@ def write_page(table: pd.DataFrame, page: Path, *, quick: bool, network_rule: st
     kept = ["data", "split", "model", "metric", "mean", "low", "high", "n_conditions"]
     summary = pd.concat(summaries)[kept]
     wrong = summary["model"].str.endswith(WRONG_TARGET) & ~summary["model"].str.startswith(MAIN)
-    shown = summary["metric"].isin(["mse", *HEADLINE])
+    shown = summary["metric"].isin(["mse", *HEADLINE, *HEADLINE_OF_EFFECTS])
     text = summary[shown & ~wrong].to_csv(index=False, float_format="%.4g")
     write_text(page.with_suffix("") / "summary.csv", text, overwrite=True)
 
@@ -191,14 +206,14 @@ def _beats(group: Group, model: str, baseline: str, metric: str) -> bool:
 
 
 def untellable(group: Group) -> list[str]:
-    rows = group.summary[group.summary["cannot_tell"].astype(bool) & group.summary["metric"].isin(HEADLINE)]
-    return [metric for metric in HEADLINE if metric in set(rows["metric"])]
+    rows = group.summary[group.summary["cannot_tell"].astype(bool) & group.summary["metric"].isin(group.headline)]
+    return [metric for metric in group.headline if metric in set(rows["metric"])]
 
 
 def table_of(group: Group, models: list[str]) -> list[str]:
     """Headline metrics of the ceiling, the models and the controls; the best of the models with all conditions is bold."""
     wide = group.summary.pivot_table(index="model", columns="metric", values="mean", aggfunc="first", sort=False)
-    metrics = [name for name in ("mse", *HEADLINE) if name in wide and wide.loc[models, name].notna().any()]
+    metrics = [name for name in ("mse", *group.headline) if name in wide and wide.loc[models, name].notna().any()]
     n = group.summary.groupby("model")["n_conditions"].max()
     whole = [model for model in models if n[model] == n[models].max()]
     ranks = group.summary[group.summary["model"].isin(whole)].pivot_table(
@@ -221,7 +236,7 @@ def table_of(group: Group, models: list[str]) -> list[str]:
 def sentence(group: Group, model: str) -> str:
     """Better than all baselines, indistinguishable, worse, or no claim, metric by metric."""
     said: dict[str, list[str]] = {"better": [], "tied": [], "worse": [], "no claim": []}
-    metrics = [name for name in HEADLINE if not np.isnan(group.mean(model, name))]
+    metrics = [name for name in group.headline if not np.isnan(group.mean(model, name))]
     n = group.summary[group.summary["model"] == model]["n_conditions"].max()
     if n < FEWEST:
         first = [
@@ -266,22 +281,23 @@ def ablation_table(groups: dict[tuple[str, str], Group]) -> list[str]:
     """Every form of a model that was run, against the model itself."""
     lines = [
         "Each form against the model itself, paired: with the difference and its 95 % interval, form minus model. An "
-        "increase of mse_ratio means that the part that was taken out helps.",
-        "",
-        "| data | split | form | conditions | mse_ratio | pearson_delta | retrieval_cosine | edistance |",
-        "|---|---|---|---|---|---|---|---|",
+        "increase of mse_ratio means that the part that was taken out helps. Kernels are left out one at a time, of effects, in the first split.",
     ]
-    for (data, split), group in groups.items():
-        names = [name for name in group.summary["model"].unique() if " (" in name and WRONG_TARGET not in name]
-        for name in [name for name in names if name not in LESS_DATA.values()]:
-            of = name.split(" (")[0]
-            cells = [
-                group.difference(name, of, m) for m in ("mse_ratio", "pearson_delta", "retrieval_cosine", "edistance")
-            ]
-            if cells[0] is None:
+    for metrics in (OF_CELLS, HEADLINE_OF_EFFECTS):
+        lines += [
+            "",
+            f"| data | split | form | conditions | {' | '.join(metrics)} |",
+            f"|{'---|' * (len(metrics) + 4)}",
+        ]
+        for (data, split), group in groups.items():
+            if (group.headline == HEADLINE_OF_EFFECTS) is not (metrics == HEADLINE_OF_EFFECTS):
                 continue
-            texts = ["" if row is None or np.isnan(row["difference"]) else interval(row) for row in cells]
-            lines.append(
-                f"| {SOURCES[data].title} | {split} | {name} | {int(cells[0]['n_conditions'])} | {' | '.join(texts)} |"
-            )
+            names = [name for name in group.summary["model"].unique() if " (" in name and WRONG_TARGET not in name]
+            for name in [name for name in names if name not in LESS_DATA.values()]:
+                differences = [group.difference(name, name.split(" (")[0], metric) for metric in metrics]
+                if differences[0] is None:
+                    continue
+                texts = ["" if row is None or np.isnan(row["difference"]) else interval(row) for row in differences]
+                n = int(differences[0]["n_conditions"])
+                lines.append(f"| {SOURCES[data].title} | {split} | {name} | {n} | {' | '.join(texts)} |")
     return lines

@@ -25,7 +25,6 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.io.files import write_text
 from cycseq.matrix.arrays import to_dense
 from cycseq.models.baselines.shift import predicted_obs, shifted_cells
-from cycseq.models.kriging import kernels
 from cycseq.models.kriging import model as condition_kriging
 from cycseq.models.kriging.model import ConditionKriging
 from cycseq.preparation.merge import join
@@ -36,6 +35,7 @@ from cycseq.score.settings import EvaluateSettings
 from cycseq.split.base import Split, SplitParts
 from evidence_certainty import tidy_coverage, tidy_reliability
 from evidence_data import Case
+from evidence_effects import without_kernels
 
 ABLATED = ("kang", "easy", "context-specific", "long-tail", "unrelated")
 """Data sets in which ablations are run: first seed, unseen-context."""
@@ -186,17 +186,6 @@ def equal_noise() -> Iterator[None]:
         yield
 
 
-@contextmanager
-def without(*names: str) -> Iterator[None]:
-    """Without the kernels whose names hold one of these words."""
-
-    def others(family: Callable[[Any], Iterator[Any]]) -> Callable[[Any], Iterator[Any]]:
-        return lambda table: (k for k in family(table) if not any(name in k.name for name in names))
-
-    with mock.patch.object(kernels, "KERNELS", tuple(others(family) for family in kernels.KERNELS)):
-        yield
-
-
 def shifted(controls: PerturbationData, condition: Condition, delta: np.ndarray) -> PerturbationData:
     """Control cells of a context with a Delta added."""
     cells = shifted_cells(to_dense(controls.x), mean_of(controls), delta)
@@ -217,9 +206,15 @@ VARIANTS: dict[str, Callable[[Situation], Iterator[pd.DataFrame]]] = {
     "coverage_and_wrong_context": coverage_and_wrong_context,
     "less_data": less_data,
     "equal_noise": ablated("equal noise", equal_noise),
-    "no_near_contexts": ablated("near contexts count no more", lambda: without("near contexts")),
-    "no_likeness": ablated("what does alike elsewhere counts no more", lambda: without("alike elsewhere")),
-    "no_learned_contexts": ablated("settings covary alike", lambda: without("as settings covary")),
+    "no_near_contexts": ablated(
+        "near contexts count no more", lambda: without_kernels(lambda name: "near contexts" in name)
+    ),
+    "no_likeness": ablated(
+        "what does alike elsewhere counts no more", lambda: without_kernels(lambda name: "alike elsewhere" in name)
+    ),
+    "no_learned_contexts": ablated(
+        "settings covary alike", lambda: without_kernels(lambda name: "as settings covary" in name)
+    ),
     "expression_features": ablated("expression features", nothing_changed, features="expression"),
     "no_features": ablated("no features", nothing_changed, features=None),
 }

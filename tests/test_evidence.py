@@ -173,3 +173,38 @@ def test_an_unknown_data_set_is_refused(tmp_path: Path):
     done = subprocess.run([sys.executable, *words], capture_output=True, text=True, cwd=BENCHMARKS.parent, check=False)
     assert done.returncode == 1
     assert "unknown sings-hidden" in done.stderr
+
+
+def test_each_kernel_that_has_a_weight_is_left_out_once_and_again_is_not_computed(tmp_path: Path, monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from cycseq import SplitSettings, make_splits
+    from cycseq.data.condition import Condition
+    from cycseq.data.effects import Effects
+    from evidence_data import Case
+    from evidence_effects import leave_out_kernels
+
+    rng = np.random.default_rng(0)
+    programs, loadings = rng.normal(size=(10, 3)), rng.normal(size=(3, 3, 30))
+    effect = np.concatenate([programs @ loadings[0] + 0.3 * programs @ own for own in loadings[1:]])
+    conditions = [Condition(context, f"P{p}") for context in "ab" for p in range(10)]
+    effects = Effects.from_arrays(effect, conditions, [f"G{g}" for g in range(30)], scale="log_fold_change")
+    (split, *_) = make_splits(effects, SplitSettings(kind="unseen-pair"))
+    case = Case("op3", "unseen-pair", 0)
+    leave_out_kernels(case, effects, split, {}, tmp_path)
+    tables = {path: path.stat().st_mtime_ns for path in (tmp_path / case.folder).glob("*.csv")}
+    models = {pd.read_csv(path)["model"].unique().item() for path in tables}
+    assert "ConditionKriging (without same perturbation)" in models
+    assert len(models) == len(tables)
+    leave_out_kernels(case, effects, split, {}, tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in tables} == tables
+
+
+def test_figures_that_were_asked_for_stand_beside_the_best_baseline(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from evidence_effects import asked_table
+    from evidence_page import grouped
+
+    table = simulated_table(0.1).assign(data="op3", split="unseen-pair")
+    (row,) = [line for line in asked_table({("op3", "unseen-pair"): grouped(table)}) if "OP3" in line]
+    assert "| <= 0.75 | 0." in row
+    assert "| Ridge 0." in row
