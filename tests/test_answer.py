@@ -14,11 +14,13 @@ from conftest import make_counts
 from cycseq.cli import BAD_INPUT, SUCCESS, main
 from cycseq.data.condition import Condition
 from cycseq.data.dataset import PerturbationData
+from cycseq.data.effects import Effects
 from cycseq.data.posterior import COLUMNS
 from cycseq.data.settings import ObsKeys
 from cycseq.preparation.prepare import as_log1p
 from cycseq.preparation.pseudobulk import effects_of
 from cycseq.run.answer.conditions import kind_of, missing_conditions
+from cycseq.run.answer.left_out import leave_out
 from cycseq.run.answer.predict import Answer, predict
 from cycseq.run.folder import Run
 from cycseq.split.base import Split
@@ -145,6 +147,11 @@ def test_fit_without_a_split_then_predict_a_new_patient(absent, tmp_path, capsys
     assert ad.read_h5ad(tmp_path / "new_out.h5ad").obs["context"].tolist() == ["p7"] * 9
     assert "no test conditions" in refused(words.replace("new_out", "other"), capsys)
     assert "did you mean 'G2'" in refused(f"{words.replace('new_out', 'other')} --conditions p7:g2", capsys)
+    page = f"{words.replace('new_out.h5ad', 'page')} --conditions p7:G2"
+    assert "Use --leave-out 3" in refused(page, capsys)
+    assert main(f"{page} --leave-out 1".split()) == SUCCESS
+    assert set(pd.read_csv(tmp_path / "page" / "genes.csv")["context"]) == {"p7"}
+    assert ad.read_h5ad(tmp_path / "page" / "cells.h5ad").n_obs == 9
 
 
 @pytest.mark.parametrize(
@@ -154,7 +161,7 @@ def test_fit_without_a_split_then_predict_a_new_patient(absent, tmp_path, capsys
         ("--conditions THP2:G1", "did you mean 'THP1'"),
         ("--conditions THP1", "expected CONTEXT:PERTURBATION"),
         ("", "say what to predict"),
-        ("--conditions THP1:G1 --genes-out g.csv", "--genes-out goes with --run"),
+        ("--conditions THP1:G1 --genes-out g.csv", "--genes-out goes with --run and an --out that names a file"),
         ("--conditions THP1:G1 --run there", "use --data FILE"),
         ("--conditions THP1:G1 --model ContextAditive", "did you mean 'ContextAdditive'"),
         ("--conditions THP1:G1 --model ContextAdditive --leave-out 0", "does not say how sure it is"),
@@ -170,7 +177,10 @@ def test_a_file_is_no_folder(absent, tmp_path, capsys):
     assert "must be a folder" in refused(words, capsys)
 
 
-MEASURED = [Condition(*pair) for pair in [("a", "X"), ("a", "Y@1uM"), ("b", "X"), ("b", "Z")]]
+MEASURED = [
+    Condition(*pair)
+    for pair in [("a", "X"), ("a", "Y@1uM"), ("b", "X"), ("b", "Z"), ("a", "V@1uM@2h"), ("a", "V@3uM@8h")]
+]
 
 
 @pytest.mark.parametrize(
@@ -183,6 +193,7 @@ MEASURED = [Condition(*pair) for pair in [("a", "X"), ("a", "Y@1uM"), ("b", "X")
         (("a", "X+Z"), "unseen-combination"),
         (("a", "Y@2uM"), "unseen-dose"),
         (("a", "Y@1uM@24h"), "unseen-time"),
+        (("a", "V@1uM@8h"), "unseen-dose"),
     ],
 )
 def test_what_a_condition_amounts_to(condition, kind):
@@ -191,4 +202,20 @@ def test_what_a_condition_amounts_to(condition, kind):
 
 def test_missing_conditions_of_known_contexts():
     missing = missing_conditions(MEASURED, ["a", "b", "c"])
-    assert [str(c) for c in missing] == ["a:Z", "b:Y@1uM", "c:X", "c:Y@1uM", "c:Z"]
+    assert [str(c) for c in missing if c.agent != "V"] == ["a:Z", "b:Y@1uM", "c:X", "c:Y@1uM", "c:Z"]
+
+
+def test_a_dose_is_checked_on_the_same_dose_of_other_drugs():
+    names = [
+        f"{drug}@{dose}" for drug in "uvwxyz" for dose in ("Low", "Middle", "High") if (drug, dose) != ("z", "Middle")
+    ]
+    effects = np.random.default_rng(0).normal(size=(len(names), 9))
+    data = Effects.from_arrays(
+        effects, [Condition("a", name) for name in names], [f"G{i}" for i in range(9)], scale="z"
+    )
+    splits = leave_out(data, [Condition("a", "z@Middle")], "unseen-dose", 2)
+    assert [[c.perturbation for c in split.test] for split in splits] == [
+        ["u@Middle", "x@Middle"],
+        ["v@Middle", "y@Middle"],
+    ]
+    assert all({"z@Low", "w@Middle"} <= {c.perturbation for c in split.train} for split in splits)

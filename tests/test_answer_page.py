@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 
 from conftest import make_log1p
+from cycseq.data.condition import Condition
+from cycseq.data.effects import Effects
 from cycseq.data.posterior import COLUMNS
 from cycseq.run.answer.predict import Answer, predict
 from cycseq.show.report.answer_data import MIN_GENES, conditions_shown, embed
@@ -45,6 +47,25 @@ def test_the_page_holds_every_gene_of_every_condition(page, answer):
     assert lfsr == pytest.approx(first["lfsr"], rel=0.06)
     assert all(low <= middle <= high for low, middle, high in zip(lower, effect, upper, strict=True))
     assert all(0 <= share <= 1 for share in up)
+
+
+def test_the_page_holds_what_was_measured_of_the_same_perturbation(page, answer):
+    data = embedded(page)
+    assert data["conditions"][0] == ["THP1", "G1", None, "G1"]
+    assert [measured[0] for measured in data["measured"][0]] == ["K562", "RPE1"]
+    *_, values = data["measured"][0][0]
+    assert len(values) == len(data["tables"][0][0]) == 60
+
+
+def test_doses_stand_in_their_order():
+    conditions = [("liver", f"drug@{dose}@24h") for dose in ("1uM", "10uM")]
+    one = pd.DataFrame(dict.fromkeys(COLUMNS, 0.1), index=range(3)).assign(gene=["A", "B", "C"])
+    measured = Effects.from_arrays(
+        np.array([[0.5, np.nan, -1.0]]), [Condition("liver", "drug@100nM@24h")], ["A", "B", "C"], scale="z"
+    )
+    data = json.loads(embed([(key, one) for key in conditions], {}, measured))
+    assert [label[2] for label in data["conditions"]] == [-6.0, -5.0]
+    assert data["measured"][1] == [["liver", "drug@100nM@24h", -7.0, "drug@24h", [50, None, -100]]]
 
 
 def test_gene_sets_that_the_data_have(page):
@@ -90,16 +111,22 @@ def test_tags_are_closed(page):
     assert open_tags == []
 
 
-@pytest.mark.parametrize("n_conditions", [1, 300, 3000])
+@pytest.mark.parametrize("n_conditions", [1, 300, 1200])
 def test_it_stays_small(n_conditions):
     rng = np.random.default_rng(0)
-    n_genes = 2000 if n_conditions <= 300 else 150
+    n_genes = {1: 2000, 300: 400, 1200: 110}[n_conditions]
     one = pd.DataFrame(dict.fromkeys(COLUMNS, 0.123456), index=range(n_genes))
     one["gene"] = [f"GENE{i}" for i in range(n_genes)]
     one[["effect", "lower", "upper"]] = rng.normal(size=(n_genes, 3))
     one["lfsr"] = np.sort(rng.uniform(0, 0.5, n_genes))
     genes = pd.concat([one.assign(context="context", perturbation=f"P{i}") for i in range(n_conditions)])
     shown = conditions_shown(genes)
-    assert len(embed(shown, {})) < 4.5e6
+    effects = Effects.from_arrays(
+        rng.normal(size=(50, n_genes)),
+        [Condition(f"context {i}", "P0") for i in range(50)],
+        [f"GENE{i}" for i in range(n_genes)],
+        scale="z",
+    )
+    assert len(embed(shown, {}, effects)) < 4.5e6
     assert len(shown) == min(n_conditions, 900) or n_conditions > 300
     assert all(len(part) >= min(MIN_GENES, n_genes) for _, part in shown)

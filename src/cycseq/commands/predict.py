@@ -1,4 +1,4 @@
-"""`cycseq predict --data FILE --conditions NK:stim --out answer/`, and `--run RUN --out PREDICTED.h5ad`."""
+"""`cycseq predict --data FILE --conditions NK:stim --out answer/`, `--run RUN --out answer/`, and `--run RUN --out PREDICTED.h5ad`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def configure(parser: Parser, words: list[str]) -> None:
         "--out",
         required=True,
         type=Path,
-        help="With --data, a folder: genes.csv, cells.h5ad, answer.html. With --run, a file: .h5ad or .zarr.",
+        help="A folder: genes.csv, cells.h5ad and answer.html, the page of genes. With --run also a file: .h5ad or .zarr.",
     )
     parser.add_argument(
         "--conditions",
@@ -60,12 +60,12 @@ def configure(parser: Parser, words: list[str]) -> None:
     )
     parser.add_argument(
         "--leave_out",
-        type=int,
-        default=3,
-        help="With --data: how often measured conditions are left out to see how well they are predicted (a fit each; 0: never).",
+        type=int | None,
+        help="With a folder: how often measured conditions are left out to see how well they are predicted (a fit each). Left out, "
+        "3 with --data, and 0 with --run.",
     )
     parser.add_argument(
-        "--gmt", type=Path | None, help="With --data: gene sets (.gmt) by which the page can be filtered."
+        "--gmt", type=Path | None, help="With a folder: gene sets (.gmt) by which the page can be filtered."
     )
     parser.add_argument(
         "--controls",
@@ -104,10 +104,10 @@ def run(options: Namespace) -> None:
     if (options.data is None) == (options.run is None):
         msg = "use --data FILE to fit on all of it and predict, or --run RUN to predict from a fitted model."
         raise SettingsError(msg)
-    if options.data is not None:
-        from cycseq.commands.answers import predict_without_split
+    if options.data is not None or not options.out.suffix:
+        from cycseq.commands.answers import write_folder
 
-        predict_without_split(options)
+        write_folder(options)
     else:
         _predict_from_run(options)
 

@@ -15,6 +15,8 @@ from cycseq.knowledge.source import Source
 from cycseq.matrix.arrays import Profiles
 
 COLUMNS = ("context", "perturbation", "source", "neighbour", "similarity", "agreement")
+RESPONSES = "responses in other contexts"
+"""What such neighbours are told by, in the column `source`."""
 
 
 def neighbours(
@@ -73,6 +75,45 @@ def neighbours(
             ]
     order = {condition: i for i, condition in enumerate(dict.fromkeys(conditions))}
     rows.sort(key=lambda row: order[Condition(str(row[0]), str(row[1]))])
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def neighbours_by_response(train: Effects, conditions: Sequence[Condition], *, n_neighbours: int = 5) -> pd.DataFrame:
+    """The perturbations measured in a condition's context that respond most like it in other contexts, and whether they agree here.
+
+    Columns and agreement as of `neighbours`; ``similarity`` is the cosine of the specific responses, averaged over the
+    other contexts. None of a condition whose perturbation was measured nowhere else, or in whose context fewer than two were.
+
+    Examples
+    --------
+    >>> measured = [Condition("A", name) for name in "xyz"] + [Condition("B", name) for name in "xyzw"]
+    >>> effect = np.array([[2, 0], [2, 1], [-1, 1], [2, 0], [2, 1], [-1, 1], [2, 0.5]], dtype=float)
+    >>> train = Effects.from_arrays(effect, measured, ["G1", "G2"], scale="z")
+    >>> neighbours_by_response(train, [Condition("A", "w")], n_neighbours=2)["neighbour"].tolist()
+    ['x', 'y']
+    """
+    rows: list[tuple[object, ...]] = []
+    everything = list(train.perturbations)
+    for context in dict.fromkeys(c.context for c in conditions):
+        here = sorted({c.perturbation for c in train.conditions() if c.context == context})
+        elsewhere = [c for c in train.conditions() if c.context != context]
+        names = sorted({c.perturbation for c in elsewhere})
+        place = {name: i for i, name in enumerate(names)}
+        candidates = [name for name in here if name in place]
+        asked = [c for c in conditions if c.context == context and c.perturbation in place]
+        if len(candidates) < 2 or not asked:
+            continue
+        other = _responses(train.subset(elsewhere), names, "")
+        own = _responses(train, everything, context)[[everything.index(name) for name in candidates]]
+        likeness = other[[place[c.perturbation] for c in asked]] @ other[[place[name] for name in candidates]].T
+        for condition, row in zip(asked, likeness, strict=True):
+            order = [int(i) for i in np.argsort(-row, kind="stable") if candidates[i] != condition.perturbation]
+            nearest = [i for i in order if row[i] > 0][:n_neighbours]
+            agreement = _agreement(own[nearest])
+            rows += [
+                (condition.context, condition.perturbation, RESPONSES, candidates[i], float(row[i]), agreement[k])
+                for k, i in enumerate(nearest)
+            ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

@@ -65,7 +65,7 @@ class Check:
     def error_sd(self) -> Float[np.ndarray, "genes"]:
         """The standard deviation of each gene's errors, drawn towards that of all genes; raises `ModelError` without errors."""
         if not len(self.errors):
-            msg = f"the model does not say how sure it is, and nothing could be left out to see: {self.why_not} Choose --model ConditionKriging."
+            msg = f"the model does not say how sure it is, and nothing could be left out to see: {self.why_not} Use --leave-out 3, or --model ConditionKriging."
             raise ModelError(msg)
         squares = self.errors.astype(np.float64) ** 2
         n, total = (~np.isnan(squares)).sum(axis=0), np.nansum(squares, axis=0)
@@ -74,7 +74,7 @@ class Check:
 
 
 def check_kind(
-    data: Data, asked: Sequence[Condition], kind: Kind, model: str, settings: dict[str, Any], *, most: int, seed: int
+    data: Data, asked: Sequence[Condition], kind: Kind, *, model: str, settings: dict[str, Any], most: int, seed: int
 ) -> Check:
     """Leave out, fit, predict and compare; at most `most` fits of the model.
 
@@ -95,7 +95,11 @@ def check_kind(
     """
     rows: list[dict[str, Any]] = []
     errors: list[np.ndarray] = []
-    why_not = "" if most else "It was not asked for (--leave-out 0)."
+    why_not = (
+        ""
+        if most
+        else "no condition was left out (--leave-out 3 leaves some out; each time the model is fitted once more)."
+    )
     try:
         for split in leave_out(data, asked, kind, most) if most else ():
             scores, difference = _score(data, split, kind, model, settings, seed=seed)

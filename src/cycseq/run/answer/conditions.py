@@ -68,8 +68,8 @@ def kind_of(condition: Condition, measured: Sequence[Condition]) -> Kind | None:
     if same:
         here = any(c.context == condition.context for c in measured)
         return "unseen-pair" if here else "unseen-context"
-    agents = {c.agent for c in measured}
-    if condition.agent in agents:
-        other_dose = condition.dose not in {c.dose for c in measured if c.agent == condition.agent}
-        return "unseen-dose" if other_dose else "unseen-time"
+    treatments = [c for c in measured if c.agent == condition.agent]
+    if treatments:
+        new_time = condition.time not in {c.time for c in treatments}
+        return "unseen-time" if new_time and condition.dose in {c.dose for c in treatments} else "unseen-dose"
     return "unseen-combination" if len(condition.parts) > 1 else "unseen-perturbation"

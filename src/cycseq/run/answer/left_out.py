@@ -8,12 +8,14 @@ from dataclasses import replace
 from cycseq.data.condition import Condition
 from cycseq.data.either import Data
 from cycseq.errors import SplitError
+from cycseq.run.answer.conditions import kind_of
 from cycseq.split.base import Split
 from cycseq.split.controls import hold_back_controls
 from cycseq.split.make import make_splits
 from cycseq.split.plan import Plan, assign, perturbed_conditions
 from cycseq.split.settings import Kind, SplitSettings
 
+THIRDS = 3
 CLAIM = "A good score shows how predictions of this kind do in the contexts left out."
 
 
@@ -21,25 +23,54 @@ def leave_out(data: Data, asked: Sequence[Condition], kind: Kind, most: int) -> 
     """At most so many splits that leave measured conditions out of which the asked ones are a further case.
 
     An unseen context leaves out whole contexts in turn, an unseen pair the asked perturbations in one context after
-    another; both test those of the asked perturbations that are measured there. Other kinds are split as `make_splits` does.
+    another; both test those of the asked perturbations that are measured there. An unseen dose or time leaves out the asked
+    doses and times of other perturbations. Other kinds are split as `make_splits` does.
 
     Raises
     ------
     SplitError
         If too little is measured to leave anything out.
     """
-    if kind == "unseen-dose":
-        doses = sorted({c.dose for c in perturbed_conditions(data) if c.dose is not None})
-        settings = [SplitSettings(kind=kind, dose=dose, validation=0.0) for dose in doses]
-    elif kind == "unseen-time":
-        times = sorted({c.time for c in perturbed_conditions(data) if c.time is not None})
-        settings = [SplitSettings(kind=kind, time=time, validation=0.0) for time in times]
-    elif kind in ("unseen-context", "unseen-pair"):
+    if kind in ("unseen-dose", "unseen-time"):
+        return _treatments_in_turn(data, asked, kind, most)
+    if kind in ("unseen-context", "unseen-pair"):
         return _contexts_in_turn(data, asked, kind, most)
+    settings = [SplitSettings(kind=kind, validation=0.0, seed=seed) for seed in range(most)]
+    return tuple(split for one in settings for split in make_splits(data, one))
+
+
+def _treatments_in_turn(data: Data, asked: Sequence[Condition], kind: Kind, most: int) -> tuple[Split, ...]:
+    """The asked doses and times of measured perturbations, a third of the perturbations at a time."""
+    conditions = perturbed_conditions(data)
+    wanted = {(c.dose, c.time) for c in asked}
+    alike = [c for c in conditions if (c.dose, c.time) in wanted]
+    candidates = [
+        c for c in alike if kind_of(c, [one for one in conditions if one.perturbation != c.perturbation]) == kind
+    ]
+    agents = sorted({c.agent for c in candidates})
+    splits = []
+    for turn in range(min(most, THIRDS)):
+        chosen = set(agents[turn::THIRDS])
+        test = tuple(c for c in candidates if c.agent in chosen)
+        rest = tuple(c for c in conditions if c not in set(test))
+        if test and len(agents) >= THIRDS:
+            plan = Plan(f"{kind}:{turn + 1}", CLAIM, rest, (), test, ())
+            plan = hold_back_controls(data, plan, SplitSettings(kind=kind))
+            splits.append(Split(kind=kind, seed=0, data_hash=data.fingerprint(), **vars(plan)))
+    return tuple(splits) or _levels_in_turn(data, kind, most)
+
+
+def _levels_in_turn(data: Data, kind: Kind, most: int) -> tuple[Split, ...]:
+    """One measured dose or time after another, of all perturbations."""
+    conditions = perturbed_conditions(data)
+    if kind == "unseen-dose":
+        doses = sorted({c.dose for c in conditions if c.dose is not None})
+        settings = [SplitSettings(kind=kind, dose=dose, validation=0.0) for dose in doses]
     else:
-        settings = [SplitSettings(kind=kind, validation=0.0, seed=seed) for seed in range(most)]
+        times = sorted({c.time for c in conditions if c.time is not None})
+        settings = [SplitSettings(kind=kind, time=time, validation=0.0) for time in times]
     if not settings:
-        msg = f"no {'dose' if kind == 'unseen-dose' else 'time'} was measured that could be left out."
+        msg = f"no {kind.removeprefix('unseen-')} was measured that could be left out."
         raise SplitError(msg)
     return tuple(split for one in settings[:most] for split in make_splits(data, one))
 

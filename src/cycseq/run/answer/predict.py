@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import anndata as ad
@@ -32,6 +33,8 @@ from cycseq.split.settings import Kind
 
 MODEL = "ConditionKriging"
 """The model of an answer, where none is named."""
+FITS = 3
+"""How often measured conditions are left out, where nothing is said."""
 MAX_CELLS, MIN_CELLS = 500, 20
 MAX_VALUES = 250_000_000
 """Values of predicted cells (1 GB): of many conditions fewer cells are drawn, never fewer than `MIN_CELLS` of each."""
@@ -83,7 +86,7 @@ def predict(
     settings: Mapping[str, Any] | None = None,
     controls: PerturbationData | None = None,
     n_cells: int | None = None,
-    leave_out: int = 3,
+    leave_out: int = FITS,
     seed: int = 0,
 ) -> Answer:
     """Fit on all that was measured, predict what was not, and leave out measured conditions to see how that goes.
@@ -132,33 +135,83 @@ def predict(
     data = as_data(data)
     check_at_least(0, seed=seed, leave_out=leave_out)
     check_at_least(1, n_cells=n_cells)
-    given = _controls(data, controls)
+    given = starting_controls(data, controls)
     wanted = named_conditions(conditions, data, given.contexts)
     measured = [c for c in data.conditions() if not c.is_control]
     kinds = {condition: kind_of(condition, measured) for condition in wanted}
     name, said = model or MODEL, dict(settings or {})
     split = hold_out_nothing(data)
-    n_cells = n_cells or _room(len(wanted), len(data.genes))
-
     parts = parts_of(split, data)
-    groups = _groups(kinds, apart=isinstance(build_model(name, said), MeansModel))
+
+    def fit(kind: Kind | None) -> Model:
+        return fit_parts(build_model(name, said), parts, split, seed=seed, task=kind)
+
+    apart = isinstance(build_model(name, said), MeansModel)
+    checked = partial(check_kind, data, model=name, settings=said, most=leave_out, seed=seed)
+    made = predict_kinds(kinds, fit, checked, given, n_cells=n_cells, seed=seed, apart=apart)
+    return make_answer(made, data, split, seed=seed, own_controls=controls is not None)
+
+
+@dataclass(frozen=True)
+class PredictedKinds:
+    """Predictions of conditions, kind by kind, with how well such predictions did."""
+
+    kinds: dict[Condition, Kind | None]
+    model: Model
+    predictions: list[Prediction]
+    checks: dict[Kind | None, Check]
+
+
+def predict_kinds(
+    kinds: dict[Condition, Kind | None],
+    fit: Callable[[Kind | None], Model],
+    check: Callable[[Sequence[Condition], Kind], Check],
+    controls: Data,
+    *,
+    n_cells: int | None,
+    seed: int,
+    apart: bool,
+) -> PredictedKinds:
+    """Predict each kind of condition, and leave out measured ones of its like.
+
+    Parameters
+    ----------
+    kinds
+        What is asked for, and what predicting it amounts to.
+    fit
+        The model for a kind.
+    check
+        How well predictions of a kind do.
+    controls
+        What predictions start from.
+    n_cells
+        Cells of each condition; None takes 500, fewer of many conditions.
+    seed
+        Of the cells that are drawn.
+    apart
+        Whether the model chooses settings for each kind; else one serves all.
+    """
+    n_cells = n_cells or _room(len(kinds), len(controls.genes))
     predictions: list[Prediction] = []
-    for kind, group in groups.items():
-        fitted = fit_parts(build_model(name, said), parts, split, seed=seed, task=kind)
-        predictions.append(Prediction.of(fitted, given, group, n_cells=n_cells, seed=seed))
-    checks: dict[Kind | None, Check] = {
-        kind: check_kind(data, group, kind, name, said, most=leave_out, seed=seed)
-        for kind, group in _groups(kinds, apart=True).items()
-        if kind is not None
-    }
+    for kind, group in _groups(kinds, apart=apart).items():
+        model = fit(kind)
+        predictions.append(Prediction.of(model, controls, group, n_cells=n_cells, seed=seed))
+    groups = _groups(kinds, apart=True).items()
+    return PredictedKinds(
+        kinds, model, predictions, {kind: check(group, kind) for kind, group in groups if kind is not None}
+    )
+
+
+def make_answer(made: PredictedKinds, data: Data, split: Split, *, seed: int, own_controls: bool) -> Answer:
+    """The answer that predictions and checks amount to."""
     return Answer(
-        genes=pd.concat([_genes(made, kinds, checks) for made in predictions], ignore_index=True),
-        cells=_cells(predictions, fitted, split, seed, own=controls is not None),
-        checks=tuple(checks.values()),
-        kinds=kinds,
+        genes=pd.concat([_genes(one, made.kinds, made.checks) for one in made.predictions], ignore_index=True),
+        cells=_cells(made.predictions, made.model, split, seed, own=own_controls),
+        checks=tuple(made.checks.values()),
+        kinds=made.kinds,
         split=split,
-        model=fitted,
-        own_uncertainty=all(made.effects.layer("sd") is not None for made in predictions),
+        model=made.model,
+        own_uncertainty=all(one.effects.layer("sd") is not None for one in made.predictions),
         data=data,
     )
 
@@ -171,12 +224,17 @@ def _groups(kinds: Mapping[Condition, Kind | None], *, apart: bool) -> dict[Kind
     return groups
 
 
-def _controls(data: Data, more: PerturbationData | None) -> Data:
+def starting_controls(data: Data, more: PerturbationData | None) -> Data:
     """What a prediction starts from: the controls of the data and further ones. Effects need no rows of controls."""
     if isinstance(data, Effects):
         return data
     own = data.controls()
-    return own if more is None else join(as_log1p(own), as_log1p(more.controls()))
+    if more is None:
+        return own
+    further = as_log1p(more.controls())
+    given = further.adata
+    obs = given.obs.set_axis([f"further/{name}" for name in given.obs_names])  # two experiments may share barcodes
+    return join(as_log1p(own), PerturbationData(ad.AnnData(X=given.X, obs=obs, var=given.var), further.scale))
 
 
 def _room(n_conditions: int, n_genes: int) -> int:

@@ -11,14 +11,16 @@ from cycseq.split.plan import count_of, join_names
 from cycseq.split.settings import Kind
 
 AMOUNTS_TO: dict[Kind, str] = {
-    "unseen-context": "only controls were measured in the context",
-    "unseen-pair": "context and perturbation were each measured, but not together",
-    "unseen-perturbation": "the perturbation was never measured",
-    "unseen-combination": "the combination was never measured",
-    "unseen-dose": "the perturbation was measured at other doses",
-    "unseen-time": "the perturbation was measured at other times",
+    "unseen-context": "Only control cells were measured in the context",
+    "unseen-pair": "Context and perturbation were each measured, but not together",
+    "unseen-perturbation": "The perturbation was never measured",
+    "unseen-combination": "The combination was never measured",
+    "unseen-dose": "The perturbation was measured, but not at this dose",
+    "unseen-time": "The perturbation was measured, but not at this time",
 }
-"""What is predicted, by kind of condition: completes "5 conditions: ..."."""
+"""What is predicted, by kind of condition."""
+MANY = 10
+"""Above so many conditions left out, their middle half is told instead of the extremes."""
 FEW = 6
 """Below so many conditions left out, their average says little of a further one."""
 
@@ -29,9 +31,12 @@ def rests_on(answer: Answer) -> list[str]:
     contexts = sorted({c.context for c in learned})
     names = {c.perturbation for c in answer.conditions}
     sharing = sorted({c.context for c in learned if c.perturbation in names})
+    held_out = count_of(len(answer.split.test), "condition")
+    what = "all that was measured: " if not answer.split.test else ""
+    rest = "Nothing was held out for a test" if not answer.split.test else f"Its split held out {held_out} for a test"
     said = [
-        f"{answer.model.name} was fitted on all that was measured: {count_of(len(learned), 'condition')} in {count_of(len(contexts), 'context')} "
-        f"({join_names(contexts)}). Nothing was held out for a test."
+        f"{answer.model.name} was fitted on {what}{count_of(len(learned), 'condition')} in {count_of(len(contexts), 'context')} "
+        f"({join_names(contexts)}). {rest}."
     ]
     if sharing:
         said.append(
@@ -94,20 +99,33 @@ def cannot_tell(answer: Answer) -> list[str]:
     return said
 
 
+def with_captured(table: pd.DataFrame) -> pd.DataFrame:
+    """The table of a `Check` with `captured` and `average_captured`: shares of the response that model and plain average predicted."""
+    metric = _metric(table)
+    return table.assign(
+        captured=1.0 - table[metric].astype(float), average_captured=1.0 - table[f"average_{metric}"].astype(float)
+    )
+
+
+def _metric(table: pd.DataFrame) -> str:
+    """The error beyond measurement noise where noise is known, else the whole error."""
+    return "mse_unbiased_norm" if table["mse_unbiased_norm"].notna().any() else "mse_ratio"
+
+
 def _captured(table: pd.DataFrame) -> str:
     """The share of the response that was predicted, beside that of the plain average."""
-    unbiased = table["mse_unbiased_norm"].astype(float)
-    metric = "mse_unbiased_norm" if unbiased.notna().any() else "mse_ratio"
-    ours, theirs = (1.0 - table[name].astype(float).dropna() for name in (metric, f"average_{metric}"))
-    what = (
-        "the response beyond measurement noise"
-        if metric == "mse_unbiased_norm"
-        else "the measured response, its noise included"
+    noise = ", its noise included" if _metric(table) == "mse_ratio" else " beyond measurement noise"
+    ours, theirs = (with_captured(table)[name].dropna() for name in ("captured", "average_captured"))
+    average = f"the plain average of the others ({AVERAGE})"
+    other = (
+        f"{average} captured {theirs.median():.0%}" if theirs.median() > 0 else f"{average} was worse than no change"
     )
     if ours.median() <= 0:
-        return f"the predictions were no better than no change at all (median over conditions); the plain average ({AVERAGE}) captured {theirs.median():.0%}"
-    span = f" ({ours.min():.0%} to {ours.max():.0%})" if len(ours) > 1 else ""
-    return f"the predictions captured {ours.median():.0%}{span} of {what}, the plain average of the others ({AVERAGE}) {theirs.median():.0%}"
+        return f"the predictions were no better than no change at all (median over conditions); {other}"
+    few = len(ours) <= MANY
+    low, high = (ours.min(), ours.max()) if few else ours.quantile([0.25, 0.75])
+    span = f" ({'' if few else 'median; half of them '}{low:.0%} to {high:.0%})" if len(ours) > 1 else ""
+    return f"the predictions captured {ours.median():.0%}{span} of the response{noise}; {other}"
 
 
 def summary(answer: Answer) -> list[str]:
@@ -121,4 +139,4 @@ def kinds_in_words(answer: Answer) -> list[str]:
     for kind in answer.kinds.values():
         if kind is not None:
             counts[kind] = counts.get(kind, 0) + 1
-    return [f"{count_of(n, 'condition')}: {AMOUNTS_TO[kind]}." for kind, n in counts.items()]
+    return [f"{AMOUNTS_TO[kind]}: {count_of(n, 'condition')}." for kind, n in counts.items()]

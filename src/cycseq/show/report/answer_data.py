@@ -1,4 +1,4 @@
-"""What the page of an answer draws from: the genes of every condition, in few bytes, and the measured conditions beside them."""
+"""What the page of an answer draws from, in few bytes: the genes of every predicted condition, and what was measured of them."""
 
 from __future__ import annotations
 
@@ -10,26 +10,24 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from cycseq.data.condition import Condition, treatment_name
 from cycseq.data.effects import Effects
+from cycseq.data.treatments import place_of_dose
 from cycseq.errors import printable
-from cycseq.knowledge.neighbours import neighbours
-from cycseq.knowledge.stored import stored_sources
-from cycseq.preparation.prepare import as_log1p
-from cycseq.preparation.pseudobulk import effects_of
-from cycseq.run.answer.predict import Answer
 
-MAX_BYTES = 3_600_000
+MAX_BYTES = 3_500_000
 """Of the genes in the page: 300 conditions fit into one of 5 MB."""
 BYTES_PER_GENE = 38
 """Measured on pages of several conditions."""
 MIN_GENES = 100
 """Genes of each condition, at least; beyond so many conditions as then fit, those with the fewest sure genes are left out."""
-MAX_SET_BYTES = 700_000
+MAX_SET_BYTES = 500_000
 """Of the gene sets in the page; those that come after are left out."""
-MAX_SOURCES = 300
-"""Rows of measured conditions."""
-MAX_NEIGHBOURED = 60
-"""Conditions whose neighbours are named."""
+MAX_MEASURED_BYTES = 500_000
+"""Of the measured effects in the page: of many conditions, only those of the surest genes have room."""
+BYTES_PER_EFFECT = 4
+MAX_BESIDE = 40
+"""Measured conditions beside each predicted one, those of its own context first."""
 
 
 def conditions_shown(genes: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFrame]]:
@@ -41,10 +39,37 @@ def conditions_shown(genes: pd.DataFrame) -> list[tuple[tuple[str, str], pd.Data
     return [(key, part.head(room // len(parts))) for key, part in parts]
 
 
-def embed(shown: Sequence[tuple[tuple[str, str], pd.DataFrame]], gene_sets: Mapping[str, Sequence[str]]) -> Markup:
-    """The genes as JSON that stands in a page: names once, numbers by condition, gene sets as far as there is room."""
+def embed(
+    shown: Sequence[tuple[tuple[str, str], pd.DataFrame]],
+    gene_sets: Mapping[str, Sequence[str]],
+    measured: Effects | None = None,
+) -> Markup:
+    """What the page draws, as JSON that stands in it: names once, numbers by condition, as far as there is room.
+
+    Parameters
+    ----------
+    shown
+        The genes of every condition, as `conditions_shown` gives them.
+    gene_sets
+        By which the genes can be filtered.
+    measured
+        Measured effects of the same perturbations, at any dose and time, to be drawn beside the predicted ones.
+    """
     names = pd.Index(pd.concat([part["gene"] for _, part in shown]).unique())
-    tables = [_columns(part, names) for _, part in shown]
+    conditions = [Condition(*key) for key, _ in shown]
+    data = {
+        "genes": [printable(name) for name in names],
+        "tables": [_columns(part, names) for _, part in shown],
+        "conditions": [_label(condition) for condition in conditions],
+        "measured": [[] for _ in shown] if measured is None else _measured(conditions, shown, measured),
+        "sets": _sets(gene_sets, names),
+    }
+    text = json.dumps(data, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+def _sets(gene_sets: Mapping[str, Sequence[str]], names: pd.Index) -> dict[str, list[int]]:
+    """The places of their genes, of sets that have some."""
     sets, room = {}, MAX_SET_BYTES
     for name, genes in gene_sets.items():
         members = names.get_indexer(pd.Index(genes))
@@ -52,10 +77,36 @@ def embed(shown: Sequence[tuple[tuple[str, str], pd.DataFrame]], gene_sets: Mapp
         room -= len(name) + 6 * len(members)
         if len(members) and room > 0:
             sets[printable(name)] = members.tolist()
-    text = json.dumps(
-        {"genes": [printable(name) for name in names], "tables": tables, "sets": sets}, separators=(",", ":")
-    )
-    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+    return sets
+
+
+def _label(condition: Condition) -> list[Any]:
+    """Context; what was done; the logarithm of its dose, None without; the agent at this time."""
+    place = place_of_dose(condition.dose)
+    series = treatment_name(condition.agent, None, condition.time)
+    return [printable(condition.context), printable(condition.perturbation), place and place[1], printable(series)]
+
+
+def _measured(
+    conditions: Sequence[Condition], shown: Sequence[tuple[tuple[str, str], pd.DataFrame]], measured: Effects
+) -> list[list[Any]]:
+    """For each condition, the measured ones of the same agent: their labels, and effects of its surest genes in hundredths."""
+    of_agent: dict[str, list[tuple[int, Condition]]] = {}
+    for row, condition in enumerate(measured.conditions()):
+        of_agent.setdefault(condition.agent, []).append((row, condition))
+    beside = [
+        sorted(of_agent.get(one.agent, ()), key=lambda other: other[1].context != one.context)[:MAX_BESIDE]
+        for one in conditions
+    ]
+    n_genes = MAX_MEASURED_BYTES // BYTES_PER_EFFECT // max(sum(map(len, beside)), 1)
+    columns = pd.Index(measured.genes)
+    found = []
+    for others, (_, part) in zip(beside, shown, strict=True):
+        places = columns.get_indexer(pd.Index(part["gene"].head(n_genes)))
+        hundredths = np.round(100.0 * measured.effect[[row for row, _ in others]][:, places].astype(np.float64))
+        values = [[int(v) if np.isfinite(v) else None for v in row] for row in hundredths]
+        found.append([[*_label(one), row] for (_, one), row in zip(others, values, strict=True)])
+    return found
 
 
 def _columns(part: pd.DataFrame, names: pd.Index) -> list[Any]:
@@ -65,56 +116,3 @@ def _columns(part: pd.DataFrame, names: pd.Index) -> list[Any]:
     up, lfsr = (part[name].fillna(0.5).to_numpy(dtype=np.float64) for name in ("probability_up", "lfsr"))
     numbers = [np.round(values, 3).tolist() for values in (effect, lower, upper, up)]
     return [names.get_indexer(pd.Index(part["gene"])).tolist(), *numbers, [float(f"{value:.1e}") for value in lfsr]]
-
-
-def sources(answer: Answer) -> list[dict[Any, Any]]:
-    """The measured conditions of the same perturbations, the most alike first: cells, and correlation of their effects with the prediction."""
-    wanted = {c.perturbation for c, kind in answer.kinds.items() if kind is not None}
-    same = [c for c in answer.split.train if c.perturbation in wanted]
-    if not same:
-        return []
-    measured = _measured(answer, same)
-    place = {c: row for row, c in enumerate(measured.conditions())}
-    n_cells = measured.obs["n_cells"].to_numpy(dtype=np.float64)
-    rows = []
-    for (context, perturbation), part in answer.genes.groupby(["context", "perturbation"], sort=False):
-        predicted = part.set_index("gene")["effect"].reindex(measured.genes).to_numpy(dtype=np.float64)
-        for other in (c for c in same if c.perturbation == perturbation and c.context != context):
-            real = measured.effect[place[other]]
-            both = np.isfinite(predicted) & np.isfinite(real)
-            flat = both.sum() < 3 or not (predicted[both].std() and real[both].std())
-            correlation = np.nan if flat else float(np.corrcoef(predicted[both], real[both])[0, 1])
-            rows.append(
-                {
-                    "predicted": f"{context}:{perturbation}",
-                    "measured": str(other),
-                    "cells": float(n_cells[place[other]]),
-                    "correlation": correlation,
-                }
-            )
-        if len(rows) > MAX_SOURCES:
-            break
-    table = pd.DataFrame(rows, columns=["predicted", "measured", "cells", "correlation"])
-    return (
-        table.sort_values(["predicted", "correlation"], ascending=[True, False], kind="stable")
-        .head(MAX_SOURCES)
-        .to_dict("records")
-    )
-
-
-def known_neighbours(answer: Answer) -> list[dict[Any, Any]]:
-    """By the sources of knowledge that the model holds, the measured perturbations most alike to those predicted; none without."""
-    known = stored_sources(answer.model.learned.arrays, answer.model.learned.facts)
-    wanted = [c for c, kind in answer.kinds.items() if kind is not None][:MAX_NEIGHBOURED]
-    if not known or not wanted:
-        return []
-    return neighbours(known, _measured(answer, answer.split.train), wanted).to_dict("records")
-
-
-def _measured(answer: Answer, conditions: Sequence[Any]) -> Effects:
-    """The measured effects of these conditions."""
-    data = answer.data
-    if isinstance(data, Effects):
-        return data.subset(conditions)
-    controls = [c for c in data.conditions() if c.is_control and c.context in {one.context for one in conditions}]
-    return effects_of(as_log1p(data.subset([*conditions, *controls]))).perturbed()

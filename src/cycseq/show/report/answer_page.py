@@ -10,16 +10,18 @@ from typing import Any
 
 import pandas as pd
 
+from cycseq.data.effects import Effects
 from cycseq.io.files import atomic_write, text_of_path
 from cycseq.io.hdf5 import write_h5ad
 from cycseq.models import describe
 from cycseq.run.answer.check import SURE
 from cycseq.run.answer.predict import Answer
-from cycseq.run.answer.words import cannot_tell, how_well, kinds_in_words, rests_on
+from cycseq.run.answer.words import cannot_tell, how_well, kinds_in_words, rests_on, with_captured
 from cycseq.run.record import environment
 from cycseq.show import plots
 from cycseq.show.interpretation.pathways import GeneSets
-from cycseq.show.report.answer_data import conditions_shown, embed, known_neighbours, sources
+from cycseq.show.report.answer_data import conditions_shown, embed
+from cycseq.show.report.answer_measured import measured_effects, near_perturbations, sources
 from cycseq.show.report.figures import svg
 from cycseq.show.report.page import render
 from cycseq.split.plan import join_names
@@ -92,6 +94,7 @@ def answer_page(answer: Answer, record: dict[str, Any], gene_sets: Mapping[str, 
     shown = conditions_shown(answer.genes)
     names = [f"{context}:{perturbation}" for (context, perturbation), _ in shown]
     first = shown[0][1]
+    measured = measured_effects(answer)
     in_short = [_in_short(*key, part) for key, part in shown[:MAX_IN_SHORT]]
     return {
         "title": f"{names[0]}, predicted" if len(answer.kinds) == 1 else f"{len(answer.kinds):,} predicted conditions",
@@ -100,19 +103,19 @@ def answer_page(answer: Answer, record: dict[str, Any], gene_sets: Mapping[str, 
         "more": len(answer.kinds) - len(in_short),
         "kinds": kinds_in_words(answer),
         "headline": [sentence for check in answer.checks for sentence in how_well(check)[:2]],
-        "unit": "log1p of counts per 10,000" if answer.data.scale in ("counts", "log1p") else answer.data.scale,
+        "unit": f"{answer.data.scale} scale" if isinstance(answer.data, Effects) else "log1p of counts per 10,000",
         "shown": _left_out(answer, shown),
         "names": names,
         "sets": [name for name, genes in gene_sets.items() if not set(genes).isdisjoint(first["gene"])],
         "rows": first.head(STATIC_ROWS).to_dict("records"),
         "top": svg(lambda ax: plots.top_genes(first, n=15, ax=ax), title=f"Surest genes of {names[0]}", height=3.4),
-        "checks": [(how_well(check), check.table.to_dict("records")) for check in answer.checks],
+        "checks": [(how_well(check), with_captured(check.table).to_dict("records")) for check in answer.checks],
         "rests_on": rests_on(answer),
-        "sources": sources(answer),
-        "neighbours": known_neighbours(answer),
+        "sources": sources(answer, measured),
+        "neighbours": near_perturbations(answer, measured),
         "cannot_tell": cannot_tell(answer),
         "does": describe(answer.model.name),
-        "embedded": embed(shown, gene_sets),
+        "embedded": embed(shown, gene_sets, measured),
         "versions": record["versions"],
     }
 

@@ -1,0 +1,66 @@
+"""An answer from a model that is fitted already."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from cycseq.data.condition import Condition
+from cycseq.data.dataset import PerturbationData
+from cycseq.errors import check_at_least
+from cycseq.run.answer.check import check_kind
+from cycseq.run.answer.conditions import kind_of, named_conditions
+from cycseq.run.answer.predict import Answer, make_answer, predict_kinds, starting_controls
+from cycseq.run.folder import Run
+from cycseq.run.parts import learnt_from, parts_of
+from cycseq.run.predicting import named
+from cycseq.split.base import EffectParts
+
+TEST = "test"
+"""Stands for the test conditions of the run's split."""
+
+
+def predict_from_run(
+    run: Run,
+    conditions: Sequence[str | Condition] | str = TEST,
+    *,
+    controls: PerturbationData | None = None,
+    n_cells: int | None = None,
+    leave_out: int = 0,
+    seed: int = 0,
+) -> Answer:
+    """What a run predicts, with what it rests on: as `cycseq.predict`, without fitting.
+
+    Parameters
+    ----------
+    run
+        With its data where they were.
+    conditions
+        As of `cycseq.predict`, or ``"test"``.
+    controls, n_cells, seed
+        As of `cycseq.predict`.
+    leave_out
+        How often training conditions are left out to see how well they are predicted; each time the model is fitted anew.
+
+    Raises
+    ------
+    FileError
+        If the data of the run are gone.
+    DataError
+        If they have changed, or a context has no control cells.
+    ModelError
+        If the model cannot know a condition, or does not say how sure it is and nothing was left out to see.
+    """
+    check_at_least(0, seed=seed, leave_out=leave_out)
+    whole = run.effects() if run.of_effects else run.as_written()
+    split, model = run.split, run.model
+    parts = parts_of(split, whole)
+    data = parts.learnt if isinstance(parts, EffectParts) else learnt_from(parts)
+    given = starting_controls(data, controls)
+    of_split = conditions == TEST or list(conditions) == [TEST]
+    asked = named(run, TEST, given.contexts) if of_split else named_conditions(conditions, data, given.contexts)
+    learned = [c for c in data.conditions() if not c.is_control]
+    kinds = {condition: kind_of(condition, learned) for condition in asked}
+    checked = partial(check_kind, data, model=model.name, settings=model.settings(), most=leave_out, seed=seed)
+    made = predict_kinds(kinds, lambda _: model, checked, given, n_cells=n_cells, seed=seed, apart=False)
+    return make_answer(made, data, split, seed=seed, own_controls=controls is not None)
