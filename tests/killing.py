@@ -11,7 +11,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,13 @@ IMPORTED = (
         "cycseq.formats.pieces",
         "cycseq.models.baselines.ridge",
     ),
-    *("cycseq.preparation.prepare", "cycseq.run.fitting", "cycseq.show.report.page", "cycseq.split.make"),
+    *(
+        "cycseq.benchmarking.on_cluster",
+        "cycseq.preparation.prepare",
+        "cycseq.run.fitting",
+        "cycseq.show.report.page",
+        "cycseq.split.make",
+    ),
     *("anndata.experimental", "rich.table", "zarr"),
 )
 CHANGES = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate"}
@@ -94,6 +102,16 @@ def started(words: str, said: Path, **ill: Any) -> Any:
     process.start()
     assert begun.wait(STARTED), "the process did not begin"
     return process
+
+
+@contextlib.contextmanager
+def forked_workers() -> Iterator[None]:
+    """Dask's worker processes are forked from the server too: each begins at once, where a Python of its own takes seconds."""
+    import dask
+
+    forkserver.ensure_running()  # with our imports, before Dask asks for its own
+    with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
+        yield
 
 
 def run(words: str, said: Path, *, timeout: float = 120.0, **ill: Any) -> int:

@@ -34,6 +34,7 @@ from cycseq.errors import CycseqError, MissingPackageError, SettingsError
 from cycseq.matrix.cluster import cluster
 from cycseq.score.settings import EvaluateSettings
 from cycseq.split.settings import SplitSettings
+from killing import forked_workers
 
 MEANS = EvaluateSettings(metrics="mse,mse_ratio,pearson_delta,retrieval_cosine")
 TABLES = ("metrics.csv", "summary.csv", "differences.csv", "skipped.csv", "coverage.csv", "reliability.csv")
@@ -74,7 +75,8 @@ def deadly(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def address(deadly: Path) -> Iterator[str]:
     """A running cluster of two worker processes."""
-    with dask.config.set({"distributed.worker.preload": [str(deadly)]}), cluster("local", jobs=2) as client:
+    preload = dask.config.set({"distributed.worker.preload": [str(deadly)]})
+    with forked_workers(), preload, cluster("local", jobs=2) as client:
         yield client.scheduler.address
 
 
@@ -181,6 +183,7 @@ def test_a_scheduler_that_goes_away_leaves_what_was_finished(
 ):
     honest = on_cluster.write_result
     with (
+        forked_workers(),
         dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
         LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None, silence_logs=50) as own,
     ):

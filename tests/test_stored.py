@@ -42,6 +42,7 @@ from cycseq.simulation.settings import SimulateSettings
 from cycseq.split.leakage import check_leakage
 from cycseq.split.make import make_splits
 from cycseq.split.settings import SplitSettings
+from killing import forked_workers
 
 pytest.importorskip("dask")
 NETWORKS = {"Autoencoder", "VAE", "GAN", "CycSeq"}
@@ -303,7 +304,7 @@ def test_prepared_alike_on_a_cluster(counts: Path) -> None:
     pytest.importorskip("distributed")
     held, left = both(counts)
     settings = PrepareSettings(genes=40)
-    with cluster("local", jobs=2):
+    with forked_workers(), cluster("local", jobs=2):
         assert prepare([left], settings).fingerprint() == prepare([held], settings).fingerprint()
 
 
