@@ -50,8 +50,8 @@ NETWORK_SETTINGS: dict[str, dict[str, object]] = {}
 COLUMNS = ["data", "split", "model", "seed", "context", "perturbation", "metric", "value"]
 
 
-def main() -> None:
-    options = parsed(sys.argv[1:])
+def main(words: list[str] | None = None) -> None:
+    options = parsed(sys.argv[1:] if words is None else words)
     if not options.page_only:
         started = time.perf_counter()
         of_effects = [name for name, source in SOURCES.items() if source.of_effects]

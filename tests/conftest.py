@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is there: child processes compute the same bits
@@ -59,6 +59,15 @@ def shared_data() -> Callable[[str], Path]:
         return SHARED / name
 
     return path_or_skip
+
+
+@pytest.fixture(scope="module")
+def empty_figures() -> Iterator[None]:
+    """For files of tests whose benchmarks need no figure in their pages."""
+    from empty_figures import draw_nothing
+
+    with draw_nothing():
+        yield
 
 
 def make_counts(

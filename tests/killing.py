@@ -183,6 +183,7 @@ def _run(words: list[str], said: str, ill: Ill, begun: Any) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     from cycseq.cli import main
+    from empty_figures import draw_nothing
 
     exec(ill.before, {})
     sys.addaudithook(look)
@@ -191,9 +192,10 @@ def _run(words: list[str], said: str, ill: Ill, begun: Any) -> None:
     if ill.largest:
         resource.setrlimit(resource.RLIMIT_FSIZE, (ill.largest, ill.largest))
     try:
-        begun.set()
-        code = main(words)
-    except KeyboardInterrupt:  # between the two lines above
+        with draw_nothing():
+            begun.set()
+            code = main(words)
+    except KeyboardInterrupt:  # between the lines above
         code = 130
     if not ill.largest:
         Path(said).with_suffix(".changes").write_text(str(seen))

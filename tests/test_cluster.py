@@ -24,6 +24,7 @@ from distributed import LocalCluster
 from distributed.client import default_client
 
 import cycseq.matrix.cluster
+from conftest import make_log1p
 from cycseq.benchmarking import on_cluster
 from cycseq.benchmarking.benchmark import benchmark
 from cycseq.benchmarking.result import Result
@@ -35,6 +36,8 @@ from cycseq.matrix.cluster import cluster
 from cycseq.score.settings import EvaluateSettings
 from cycseq.split.settings import SplitSettings
 from killing import forked_workers
+
+pytestmark = pytest.mark.usefixtures("empty_figures")
 
 MEANS = EvaluateSettings(metrics="mse,mse_ratio,pearson_delta,retrieval_cosine")
 TABLES = ("metrics.csv", "summary.csv", "differences.csv", "skipped.csv", "coverage.csv", "reliability.csv")
@@ -58,11 +61,11 @@ work.build_model, build_model.honest = build_model, honest
 """Workers load this: a model named by a file kills its worker, or the next Additive does so once."""
 
 
-@pytest.fixture
-def data(small_data: PerturbationData) -> PerturbationData:
+@pytest.fixture(scope="module")
+def data() -> PerturbationData:
     """2 contexts x (control, G1, G2)."""
-    wanted = ("control", "G1", "G2")
-    return small_data.subset(c for c in small_data.conditions() if c.context != "THP1" and c.perturbation in wanted)
+    whole, wanted = make_log1p(), ("control", "G1", "G2")
+    return whole.subset(c for c in whole.conditions() if c.context != "THP1" and c.perturbation in wanted)
 
 
 @pytest.fixture(scope="module")
@@ -87,15 +90,21 @@ def tables(data: PerturbationData, out: Path, **said: object) -> dict[str, bytes
     return {name: (out / name).read_bytes() for name in TABLES}
 
 
-def test_a_cluster_makes_the_table_of_one_process(data: PerturbationData, tmp_path: Path, address: str):
-    one = tables(data, tmp_path / "one")
+@pytest.fixture(scope="module")
+def one(data: PerturbationData, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The tables that one process makes."""
+    return tables(data, tmp_path_factory.mktemp("one") / "out")
+
+
+def test_a_cluster_makes_the_table_of_one_process(
+    data: PerturbationData, tmp_path: Path, address: str, one: dict[str, bytes]
+):
     assert tables(data, tmp_path / "cluster", scheduler=address) == one
 
 
 def test_a_worker_killed_in_the_middle_costs_one_cell(
-    data: PerturbationData, tmp_path: Path, address: str, deadly: Path
+    data: PerturbationData, tmp_path: Path, address: str, deadly: Path, one: dict[str, bytes]
 ):
-    one = tables(data, tmp_path / "one")
     (deadly.parent / "once").touch()
     assert tables(data, tmp_path / "cluster", scheduler=address) == one
     assert (deadly.parent / "deaths").read_text() == "x"

@@ -11,6 +11,8 @@ from cycseq.cli import SUCCESS, main
 from cycseq.data.gene_names import why_genes_differ
 from cycseq.errors import DataError
 
+pytestmark = pytest.mark.usefixtures("empty_figures")
+
 
 @pytest.mark.parametrize("perturbation", ["treatment", "stim", "guide_identity"])
 @pytest.mark.parametrize("context", ["seurat_annotations"])

@@ -1,8 +1,6 @@
 """The evidence: its command on a tiny world, and sentences that follow the numbers."""
 
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,23 +10,21 @@ import pytest
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
 
-def run(folder: Path, *words: str) -> str:
-    command = [
-        sys.executable,
-        "benchmarks/evidence.py",
-        "--out",
-        str(folder),
-        "--page",
-        str(folder / "evidence.md"),
-        *words,
-    ]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, cwd=BENCHMARKS.parent, env=environment, check=False)
-    assert done.returncode == 0, done.stderr
-    return (folder / "evidence.md").read_text()
+@pytest.fixture
+def evidence(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """The command, as typed in the checkout."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    monkeypatch.chdir(BENCHMARKS.parent)
+    from evidence import main
+
+    return lambda *words: main([str(word) for word in words])
 
 
-def test_one_command_makes_the_page_and_again_the_same(tmp_path: Path):
+def test_one_command_makes_the_page_and_again_the_same(tmp_path: Path, evidence: Callable[..., None]):
+    def run(folder: Path, *words: str) -> str:
+        evidence("--out", folder, "--page", folder / "evidence.md", *words)
+        return (folder / "evidence.md").read_text()
+
     words = ("--quick", "--data", "doubles", "--models", "NoChange,Additive,ConditionKriging", "--jobs", "1")
     page = run(tmp_path, *words)
     assert "quick run on tiny worlds" in page
@@ -168,11 +164,9 @@ def test_foreign_worlds_stand_beside_ours_with_six_contexts_held_out_in_turn(mon
     assert len({c.context for split in splits_of(data, case) for c in split.test}) == 6
 
 
-def test_an_unknown_data_set_is_refused(tmp_path: Path):
-    words = ["benchmarks/evidence.py", "--out", str(tmp_path), "--data", "sings-hidden"]
-    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, cwd=BENCHMARKS.parent, check=False)
-    assert done.returncode == 1
-    assert "unknown sings-hidden" in done.stderr
+def test_an_unknown_data_set_is_refused(tmp_path: Path, evidence: Callable[..., None]):
+    with pytest.raises(SystemExit, match="unknown sings-hidden"):
+        evidence("--out", tmp_path, "--data", "sings-hidden")
 
 
 def test_each_kernel_that_has_a_weight_is_left_out_once_and_again_is_not_computed(tmp_path: Path, monkeypatch):

@@ -18,6 +18,8 @@ from cycseq.cli import BAD_INPUT, SUCCESS, main
 from cycseq.run.folder import Run
 from killing import killed_after, leftovers, run, started
 
+pytestmark = pytest.mark.usefixtures("empty_figures")
+
 VAE = "--model VAE --model.num_epochs 2 --model.latent 4 --model.batch_size 64 --model.hidden [16]"
 METRICS = "--metrics mse,mse_ratio,pearson_delta"
 

@@ -12,6 +12,8 @@ import cycseq
 from cycseq.cli import BAD_INPUT, SUCCESS, main
 from cycseq.formats.inspect import inspect_file
 
+pytestmark = pytest.mark.usefixtures("empty_figures")
+
 
 @pytest.fixture
 def two_controls(small_counts: ad.AnnData, tmp_path: Path) -> Path:

@@ -21,6 +21,8 @@ from cycseq.io.checksums import sha256, write_checksums
 from cycseq.models import MODELS
 from cycseq.models.base import DESCRIPTION, TENSORS
 
+pytestmark = pytest.mark.usefixtures("empty_figures")
+
 FIT_ALL = """
 import sys
 from pathlib import Path

@@ -17,6 +17,8 @@ from cycseq.split.base import Split
 from cycseq.split.make import make_splits
 from cycseq.split.settings import SplitSettings
 
+pytestmark = pytest.mark.usefixtures("empty_figures")
+
 CONDITIONS = [(context, perturbation) for context in "ab" for perturbation in ("control", "A", "B", "C")]
 
 
