@@ -308,7 +308,9 @@ def test_real_tests_are_done_once_for_many_models(monkeypatch: pytest.MonkeyPatc
     side = Reference.of(labelled(real), labelled(control), settings=EvaluateSettings(metrics="deg_direction"))
     calls = []
     original = population._wilcoxon
-    monkeypatch.setattr(population, "_wilcoxon", lambda *a: calls.append(len(a[0])) or original(*a))
+    monkeypatch.setattr(
+        population, "_wilcoxon", lambda *a: calls.append(len(groups := list(a[0]))) or original(groups, a[1])
+    )
     first, second = evaluate(labelled(predicted, who="model"), side), evaluate(labelled(predicted, who="model"), side)
     assert calls == [len(real)]
     pd.testing.assert_frame_equal(first, second)

@@ -26,7 +26,7 @@ from cycseq.models.base import Model
 from cycseq.preparation.merge import join
 from cycseq.preparation.pseudobulk import responses
 from cycseq.run.parts import Parts, fit_parts, learnt_from, parts_of, with_others
-from cycseq.score.ceiling import REPEATS, SPLIT_HALF, split_half_once, wrong_target
+from cycseq.score.ceiling import REPEATS, SPLIT_HALF, choose_repeats, split_half_once, wrong_target
 from cycseq.score.certainty import certainty
 from cycseq.score.evaluate import COLUMNS, evaluate, match_conditions
 from cycseq.score.reference import Reference
@@ -209,7 +209,7 @@ def reference_controls(parts: SplitParts, context: str) -> PerturbationData:
 def _calibration(real: Reference, parts: SplitParts, unit: Unit, task: Task, *, in_pieces: bool) -> Result:
     """The split-half ceiling, with the real means and those of the controls that they are compared with."""
     tables = []
-    for repeat, path in enumerate(pieces(task)):
+    for repeat, path in enumerate(pieces(task)[: choose_repeats(len(unit.split.test))]):
         piece = Result.read(path) if in_pieces else None
         if piece is None:
             started, split = time.perf_counter(), unit.split.name

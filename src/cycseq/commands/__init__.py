@@ -51,7 +51,7 @@ def run_command(words: Sequence[str]) -> int:
     name, *options = words
     if name not in COMMANDS:
         raise unknown_name(name, "command", COMMANDS)
-    warnings.filterwarnings("ignore", module=r"(anndata|zarr|sklearn|inmoose|illico)\b.*")
+    warnings.filterwarnings("ignore", module=r"(anndata|zarr|sklearn|inmoose)\b.*")
     from cycseq.commands.parser import parse
 
     command = import_module(f"cycseq.commands.{name}")

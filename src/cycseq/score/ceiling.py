@@ -26,8 +26,8 @@ SPLIT_HALF = "SplitHalf"
 INTERPOLATED = "InterpolatedDuplicate"
 POSITIVE_CONTROLS = (SPLIT_HALF, INTERPOLATED)
 WRONG_TARGET = " (wrong target)"
-REPEATS = 10
-"""How often cells are halved."""
+REPEATS, MIN_REPEATS, ENOUGH_HALVES = 10, 3, 1_000
+"""How often cells are halved: so often that so many conditions are halved in all, within these limits."""
 MIN_CELLS = 4
 """A condition with fewer cells has no halves worth comparing."""
 
@@ -72,6 +72,11 @@ def split_half(
     """
     tables = [split_half_once(real, repeat, split=split, conditions=conditions) for repeat in range(repeats)]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
+
+
+def choose_repeats(n_conditions: int) -> int:
+    """How often the cells of so many tested conditions are halved."""
+    return min(REPEATS, max(MIN_REPEATS, -(-ENOUGH_HALVES // max(n_conditions, 1))))
 
 
 def split_half_once(

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import os
-import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from jaxtyping import Float, Int
 
 from cycseq.matrix.arrays import Cells, Codes, InMemory, Matrix, Profile, Profiles, take, take_parts, to_dense
 from cycseq.matrix.groups import group_totals, moments_of
-
-TESTED_VALUES = 64_000_000
-"""Values (cells x genes) that one round of tests holds dense: 256 MB."""
-
-THREADS_PAY = 8_000_000
-"""With fewer values, threads cost more than they save."""
 
 
 @dataclass(frozen=True)
@@ -99,53 +88,22 @@ def adjusted_p(
 ) -> Float[np.ndarray, "conditions genes"]:
     """Benjamini-Hochberg adjusted p-values of Wilcoxon's rank-sum test of each condition's drawn cells against controls.
 
-    Two-sided, with correction for ties and continuity (`illico`, which agrees with
-    `scipy.stats.mannwhitneyu`); adjusted over the genes of a condition. What was tested once is kept in `cells.tested`.
+    Two-sided, with correction for ties and continuity (`rank_tests`); adjusted over the genes of a condition. What was tested
+    once is kept in `cells.tested`.
     """
     missing = [i for i in dict.fromkeys(conditions) if i not in cells.tested]
-    while missing:
-        room = TESTED_VALUES // control.x.shape[1] - len(control.drawn[0])
-        sizes = np.cumsum([len(cells.drawn[i]) for i in missing])
-        count = max(1, int(np.searchsorted(sizes, room, side="right")))
-        block, missing = missing[:count], missing[count:]
-        groups = [take(cells.x, cells.drawn[i]) for i in block]
-        cells.tested.update(zip(block, _wilcoxon(groups, take(control.x, control.drawn[0])), strict=True))
+    if missing:
+        groups = (take(cells.x, cells.drawn[i]) for i in missing)
+        cells.tested.update(zip(missing, _wilcoxon(groups, take(control.x, control.drawn[0])), strict=True))
     return np.stack([cells.tested[i] for i in conditions])
 
 
-def _wilcoxon(groups: Sequence[InMemory], control: InMemory) -> Float[np.ndarray, "conditions genes"]:
-    import anndata as ad
-    import pandas as pd
-
-    with warnings.catch_warnings():  # in a notebook without widgets, its progress bar is warned of when it is imported
-        warnings.simplefilter("ignore")
-        from illico import asymptotic_wilcoxon
-    from loguru import logger
+def _wilcoxon(groups: Iterable[InMemory], control: InMemory) -> Iterator[Profile]:
     from scipy.stats import false_discovery_control
 
-    names = [f"{i:06d}" for i in range(len(groups))]
-    labels = np.repeat([*names, "control"], [group.shape[0] for group in (*groups, control)])
-    adata = ad.AnnData(_stacked([*groups, control]))
-    adata.obs["group"] = pd.Categorical(labels)
-    logger.disable("illico")
-    with contextlib.redirect_stderr(io.StringIO()):  # it draws a progress bar
-        found = asymptotic_wilcoxon(
-            adata,
-            is_log1p=True,
-            group_keys="group",
-            reference="control",
-            n_threads=(os.cpu_count() or 1) if np.prod(adata.shape) > THREADS_PAY else 1,
-        )
-    tested = list(found.index.get_level_values("pert")[:: adata.n_vars])
-    p = found["p_value"].to_numpy().reshape(len(tested), adata.n_vars)[[tested.index(name) for name in names]]
-    return np.asarray(false_discovery_control(np.nan_to_num(p, nan=1.0).clip(0.0, 1.0), axis=1))
+    from cycseq.score.metrics.rank_test import rank_tests
 
-
-def _stacked(groups: Sequence[InMemory]) -> np.ndarray | sp.csc_matrix:
-    """All cells, by columns if they are sparse: the test then skips zeros, which must be the smallest values for that."""
-    if all(sp.issparse(group) and np.min(group.data, initial=0.0) >= 0.0 for group in groups):
-        return sp.csc_matrix(sp.vstack(groups))
-    return np.concatenate([to_dense(group) for group in groups])
+    return (np.asarray(false_discovery_control(p)) for p in rank_tests(groups, control))
 
 
 def log2_fold_change(mean: Profiles, control_mean: Profile) -> Profiles:

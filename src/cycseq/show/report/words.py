@@ -80,10 +80,10 @@ def not_applicable(result: BenchmarkResult, kind: str) -> list[tuple[str, str, s
 NO_CEILING = "There is no ceiling, as effects without standard errors cannot be halved. "
 HALVED_EFFECTS = (
     "The ceiling is the score that half of a measurement gets for predicting the other half, both drawn from the real effects "
-    "and their standard errors (10 repeats); scores are (value - negative control) / (ceiling - negative control), not clipped. "
+    "and their standard errors (10 repeats; fewer, 3 at least, where over 100 conditions are tested); scores are (value - negative control) / (ceiling - negative control), not clipped. "
 )
 CEILING = (
-    "The ceiling is the score that a random half of the real cells gets for predicting the other half (10 repeats); scores are "
+    "The ceiling is the score that a random half of the real cells gets for predicting the other half (10 repeats; fewer, 3 at least, where over 100 conditions are tested); scores are "
     "(value - negative control) / (ceiling - negative control), not clipped. "
 )
 

@@ -57,7 +57,7 @@ class ControlProfile(GroupProfile):
     @classmethod
     def of(cls, counts: InMemory) -> ControlProfile:
         """Of counts, cells x genes."""
-        from cycseq.score.metrics.challenge.kernels import count_ties
+        from cycseq.score.metrics.rank_test import count_ties
 
         group = _profile_group(counts)
         return cls(**vars(group), ties=count_ties(group.ends, group.values))
@@ -164,14 +164,9 @@ def _left_out(totals: Float[np.ndarray, "cells"]) -> tuple[np.ndarray, np.ndarra
 
 def _test(counts: InMemory, control: ControlProfile) -> tuple[GroupProfile, Profile]:
     """The group, and p of every gene."""
-    from scipy.special import ndtr
-
-    from cycseq.score.metrics.challenge.kernels import rank_sums
+    from cycseq.score.metrics.rank_test import rank_sums, two_sided_p
 
     group = _profile_group(counts)
     n, m = group.n_cells, control.n_cells
     u, ties = rank_sums(group.ends, group.values, n, control.ends, control.values, control.ties, m)
-    correction = 1.0 - ties / (float(n + m) ** 3 - (n + m))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        z = (u - n * m / 2.0) / np.sqrt(correction * n * m * (n + m + 1) / 12.0)
-    return group, 2.0 * ndtr(-np.abs(np.nan_to_num(z, nan=0.0)))
+    return group, two_sided_p(u, ties, n, m)
