@@ -12,6 +12,7 @@ from cycseq.models.kriging.kernels import kernels_of
 from cycseq.models.kriging.leave_out import Fold, learn_weights, left_out_error
 from cycseq.models.kriging.link import slopes, unlink
 from cycseq.models.kriging.model import ConditionKriging
+from cycseq.models.kriging.nearby import near_conditions
 from cycseq.models.kriging.process import AMPLITUDES, learn_process
 from cycseq.models.kriging.table import Table
 
@@ -163,3 +164,20 @@ def test_knowledge_predicts_perturbations_that_were_measured_nowhere():
     assert weights["known"][tasks.ANY] > 5 * weights["idle"][tasks.ANY]
     sd = np.sqrt(made.layer("sd") ** 2 + made.layer("noise_sd") ** 2)
     assert 0.85 < (np.abs(made.effect - effect[45:]) < 1.645 * sd).mean() < 0.97
+
+
+def test_of_too_many_measured_conditions_those_of_the_context_and_of_the_perturbation_are_there():
+    measured = [Condition(f"c{c}", f"P{p}") for c in range(6) for p in range(50) if (c, p % 5) != (0, 0)]
+    asked = [Condition("c0", f"P{p}") for p in range(0, 50, 5)]
+    ((rows, seen),) = near_conditions(measured, asked)
+    assert rows.tolist() == list(range(10))
+    assert seen.tolist() == list(range(len(measured)))
+    parts = list(near_conditions(measured, asked, limit=90))
+    assert len(parts) > 1
+    assert sorted(np.concatenate([rows for rows, _ in parts]).tolist()) == list(range(10))
+    for rows, seen in parts:
+        near = [measured[row] for row in seen]
+        assert len(near) == len(set(near)) == 90
+        assert sum(c.context == "c0" for c in near) >= 30
+        for row in rows:
+            assert sum(c.perturbation == asked[row].perturbation for c in near) == 5

@@ -28,6 +28,7 @@ from cycseq.models.kriging.field import Field, learn_field
 from cycseq.models.kriging.learned import Learned, apply_link, as_json, from_json, learn_task
 from cycseq.models.kriging.levels import smooth_levels, weight_of_known
 from cycseq.models.kriging.link import slopes
+from cycseq.models.kriging.nearby import Rows, near_conditions
 from cycseq.models.kriging.noise import cell_variance, profile_noise
 from cycseq.models.kriging.recalibration import COMPONENTS, Recalibration
 from cycseq.models.kriging.table import Table, Values
@@ -221,33 +222,37 @@ class ConditionKriging(KnowledgeSettings, MeansModel):
         self, conditions: Sequence[Condition], given: Mapping[str, Profile]
     ) -> Iterator[tuple[np.ndarray, GeneMixture, Recalibration | None, Values]]:
         """Rows of perturbed conditions, what is believed of their genes, how it is recalibrated, and the noise of a measurement."""
-        measured = Measured(self.measured_conditions)
-        n_measured = len(self.measured_conditions)
+        known = self.measured_conditions
+        measured = Measured(known)
         by_task: dict[Task, list[int]] = {}
         for row, condition in enumerate(conditions):
             if not condition.is_control:
                 self._check_known(condition, measured)
                 by_task.setdefault(measured.task_of(condition), []).append(row)
-        for task, rows in by_task.items():
-            asked = [conditions[row] for row in rows]
-            learned = self.learned_for(task)
-            field, slope = self.field(asked, task, given)
-            for at in np.array_split(n_measured + np.arange(len(rows)), -(-len(rows) // CHUNK)):
-                mixture, noise = field.predict(at).compressed(STATED), field.noise_of(at)
-                mixture = shrink(mixture, learned.shrinkage)
-                if slope is not None:
-                    mixture, noise = mixture.scaled(slope[at]), noise * slope[at] ** 2
-                yield np.array(rows)[at - n_measured], mixture, learned.recalibration, noise
+        for task, rows_of_task in by_task.items():
+            of_task, learned = np.array(rows_of_task), self.learned_for(task)
+            for part, seen in near_conditions(known, [conditions[row] for row in of_task]):
+                rows, n_seen = of_task[part], len(seen)
+                field, slope = self.field([conditions[row] for row in rows], task, given, seen)
+                for at in np.array_split(n_seen + np.arange(len(rows)), -(-len(rows) // CHUNK)):
+                    mixture, noise = field.predict(at).compressed(STATED), field.noise_of(at)
+                    mixture = shrink(mixture, learned.shrinkage)
+                    if slope is not None:
+                        mixture, noise = mixture.scaled(slope[at]), noise * slope[at] ** 2
+                    yield rows[at - n_seen], mixture, learned.recalibration, noise
 
     def field(
-        self, asked: Sequence[Condition], task: Task, given: Mapping[str, Profile]
+        self, asked: Sequence[Condition], task: Task, given: Mapping[str, Profile], seen: Rows | None = None
     ) -> tuple[Field, Values | None]:
-        """The process over the training conditions and, below them, those asked for; and the slopes of its link."""
-        measured, profiles, learned = self.measured_conditions, {**self.profiles, **given}, self.learned_for(task)
+        """The process over training conditions (all, or these rows) and, below them, those asked for; and the slopes of its link."""
+        known = self.measured_conditions
+        rows = np.arange(len(known)) if seen is None else seen
+        measured = tuple(known[row] for row in rows)
+        profiles, learned = {**self.profiles, **given}, self.learned_for(task)
         slope = slopes([*measured, *asked], profiles, learned.link)
-        effect = self.learned.arrays["effect"]
-        table = Table(measured, effect, np.ones(len(measured), dtype=bool), "context", profiles, self.sources)
-        table, variance = apply_link(table, self.learned.arrays.get("variance"), slope)
+        effect, variance = self.learned.arrays["effect"][rows], self.learned.arrays.get("variance")
+        table = Table(measured, effect, np.ones(len(rows), dtype=bool), "context", profiles, self.sources)
+        table, variance = apply_link(table, None if variance is None else variance[rows], slope)
         return learn_field(table_for(table.with_targets(asked), task), task, learned.weights, variance), slope
 
     def learned_for(self, task: Task) -> Learned:
