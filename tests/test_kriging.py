@@ -9,6 +9,7 @@ from cycseq.knowledge.source import Source
 from cycseq.models.kriging import tasks
 from cycseq.models.kriging.elsewhere import fill, tell_elsewhere
 from cycseq.models.kriging.kernels import kernels_of
+from cycseq.models.kriging.kernels.known import proportional
 from cycseq.models.kriging.leave_out import Fold, learn_weights, left_out_error
 from cycseq.models.kriging.link import slopes, unlink
 from cycseq.models.kriging.model import ConditionKriging
@@ -181,3 +182,12 @@ def test_of_too_many_measured_conditions_those_of_the_context_and_of_the_perturb
         assert sum(c.context == "c0" for c in near) >= 30
         for row in rows:
             assert sum(c.perturbation == asked[row].perturbation for c in near) == 5
+
+
+def test_features_in_proportion_are_found_by_other_names_of_a_gene():
+    values = np.random.default_rng(0).normal(size=(3, 4))
+    source = Source("embedding", "features", ("MYC", "TP53", "KLF1"), values, aliases={"p53": "tp53", "eklf": "klf1"})
+    expected = proportional(source, ["MYC", "TP53", "TP53+KLF1"])
+    assert expected.any(axis=1).all()
+    np.testing.assert_array_equal(proportional(source, ["myc", "P53", "TP53+EKLF"]), expected)
+    assert not proportional(source, ["GATA1", "MYC"])[0].any()

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from cycseq.data.usual_names import parts_of
+from cycseq.knowledge.names import places_of_names, rows_of_parts
 from cycseq.knowledge.source import Source
 from cycseq.models.kriging.kernels.base import Kernel
 from cycseq.models.kriging.table import Square, Table
@@ -30,14 +30,11 @@ def knowledge_kernels(table: Table) -> Iterator[Kernel]:
 def proportional(source: Source, names: Sequence[str]) -> Square:
     """Products of features, columns in units of their standard deviation: responses are linear in features.
 
-    A combination has the sum of its parts'; what the source does not list is 0.
+    A combination has the sum of its parts'; what the source does not list, by whatever name, is 0.
     """
     values = np.asarray(source.values, dtype=np.float64)
     values = np.nan_to_num((values - np.nanmean(values, axis=0)) / np.maximum(np.nanstd(values, axis=0), 1e-12))
-    row = {name: i for i, name in enumerate(source.names)}
-    rows = np.zeros((len(names), values.shape[1]))
-    for i, name in enumerate(names):
-        known = [row[part] for part in parts_of(name) if part in row]
-        rows[i] = values[known].sum(axis=0)
+    places = places_of_names(source.names, source.aliases)
+    rows = np.stack([values[rows_of_parts(name, places, source.aliases)].sum(axis=0) for name in names])
     kernel = rows @ rows.T
     return np.asarray(kernel / max(float(np.diag(kernel).mean()), 1e-12))
