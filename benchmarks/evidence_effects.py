@@ -60,7 +60,7 @@ def without_kernels(leave_out: Callable[[str], bool]) -> Iterator[None]:
 
 
 def leave_out_kernels(case: Case, data: Effects, split: Split, settings: Mapping[str, Any], folder: Path) -> None:
-    """Fit again without each kernel that has a weight, and write a CSV for each; those that are there stay."""
+    """Fit again without each kernel that has a weight (of a source, without all of its own), and write a CSV for each; those that are there stay."""
     parts = parts_of(split, data)
     assert isinstance(parts, EffectParts)
     listed = folder / case.folder / "kernels.json"
@@ -69,11 +69,11 @@ def leave_out_kernels(case: Case, data: Effects, split: Split, settings: Mapping
         assert isinstance(fitted, ConditionKriging)
         write_text(listed, json.dumps(weighing(fitted)))
     real = reference_of_effects(parts, EvaluateSettings(metrics=METRICS_OF_EFFECTS))
-    for name in json.loads(listed.read_text()):
+    for name, own in json.loads(listed.read_text()).items():
         path = folder / case.folder / f"without_{slug(name)}_0.csv"
         if path.exists():
             continue
-        with without_kernels(lambda other, name=name: other == name):
+        with without_kernels(lambda kernel, own=own: kernel in own):
             scores = model_result(real, parts, split, MAIN, dict(settings), seed=case.seed).scores
         scores = scores[scores["model"] == MAIN].assign(model=f"{MAIN} ({LEFT_OUT} {name})")
         write_text(path, scores.to_csv(index=False))
@@ -84,12 +84,15 @@ def slug(name: str) -> str:
     return re.sub(r"\W+", "-", name)
 
 
-def weighing(model: ConditionKriging) -> list[str]:
-    """The kernels that any task gives a weight."""
+def weighing(model: ConditionKriging) -> dict[str, list[str]]:
+    """The kernels that any task gives a weight, those of one source of knowledge together."""
     weights = [learned.weights for learned in model.tasks.values()]
-    return list(
-        dict.fromkeys(name for one in weights for name, w in one.items() if name != NOISE and max(w.values()) > 0)
-    )
+    names = dict.fromkeys(name for one in weights for name, w in one.items() if name != NOISE and max(w.values()) > 0)
+    together: dict[str, list[str]] = {}
+    for name in names:
+        source = next((s.name for s in model.sources if name == s.name or name.startswith(f"{s.name}, ")), name)
+        together.setdefault(source, []).append(name)
+    return together
 
 
 def certainty_rows(folder: Path) -> Iterator[pd.DataFrame]:
