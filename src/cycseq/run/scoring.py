@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -66,46 +67,34 @@ def evaluate_prediction(
     settings = settings or EvaluateSettings()
     metrics = chosen(settings.metrics)
     of_counts = [metric for metric in metrics if "counts" in metric.needs]
-    record = predicted.provenance()
-    said = dict(record.get("split") or {})
-    if of_counts:
-        _refuse_real_cells(predicted, real)
-        labels = {"model": str(record.get("model", "predicted")), "split": str(said.get("name", ""))}
-        challenge = evaluate_counts(predicted, real, of_counts, scale=scale, **labels, seed=int(record.get("seed", 0)))
-        challenge.attrs["notes"] = ()
-        if len(of_counts) == len(metrics):
-            return challenge
-        others = replace(settings, metrics=[metric.name for metric in metrics if metric not in of_counts])
-        rest = evaluate_prediction(predicted, real, split=split, settings=others, memory=memory)
-        both = pd.concat([rest, challenge], ignore_index=True)
-        both.attrs["notes"] = rest.attrs["notes"]
-        return both
+    if not of_counts:
+        return _evaluate_cells(predicted, real, split, settings, memory)
+    _refuse_real_cells(predicted, real)
+    challenge = evaluate_counts(predicted, real, of_counts, scale=scale, **_labels(predicted))
+    challenge.attrs["notes"] = ()
+    if len(of_counts) == len(metrics):
+        return challenge
+    others = replace(settings, metrics=[metric.name for metric in metrics if metric not in of_counts])
+    rest = _evaluate_cells(predicted, real, split, others, memory)
+    both = pd.concat([rest, challenge], ignore_index=True)
+    both.attrs["notes"] = rest.attrs["notes"]
+    return both
+
+
+def _evaluate_cells(
+    predicted: PerturbationData,
+    real: PerturbationData,
+    split: Split | Path | None,
+    settings: EvaluateSettings,
+    memory: str | None,
+) -> pd.DataFrame:
+    """The metrics of log1p values."""
     check_comparison(predicted, real, settings, memory)
     _refuse_real_cells(predicted, real)
-    if split is None and (said.get("cuts_conditions") or said.get("kind") == "random-cells"):
-        msg = (
-            "the model was trained on cells of the conditions that it predicts: name the split with --split SPLIT.json."
-        )
-        raise DataError(msg)
     split = Split.read(split) if isinstance(split, Path) else split
-    if split is not None:
-        parts = log1p_parts(split, real)
-        learnt = learnt_from(parts)
-        train: PerturbationData | None = learnt
-        test = with_others(parts.test, learnt)
-        controls, reference = parts.train.controls(), parts.reference
-        if record.get("controls") == GIVEN:  # the user's own, among which the reference may be
-            controls, reference = join(controls, reference), None
-    else:
-        real = as_log1p(real)
-        held_back = find_held_back_controls(predicted, real)
-        reference = real.take(held_back) if held_back.any() else None
-        test = real.take(~held_back) if held_back.any() else real
-        controls = test.controls()
-        known = {Condition(*pair) for pair in record.get("training", ())} & set(real.conditions())
-        train = test.subset([*known, *controls.conditions()]) if known else None
+    sides = _real_sides(predicted, real) if split is None else _sides_of_split(predicted, real, split)
     contexts = set(predicted.contexts)
-    asked = [c for c in test.conditions() if c.context in contexts and (split is not None or not c.is_control)]
+    asked = [c for c in sides.test.conditions() if c.context in contexts and (split is not None or not c.is_control)]
     if not asked:
         msg = (
             f"predicted contexts ({', '.join(predicted.contexts)}) and real ones ({', '.join(real.contexts)}) do not "
@@ -114,16 +103,61 @@ def evaluate_prediction(
         raise DataError(msg)
     return evaluate(
         as_log1p(predicted),
-        test.subset(asked),
-        controls,
-        reference=reference,
-        training=None if train is None else responses(train),
+        sides.test.subset(asked),
+        sides.controls,
+        reference=sides.reference,
+        training=None if sides.training is None else responses(sides.training),
         settings=settings,
-        model=str(record.get("model", "predicted")),
-        split=split.name if split is not None else str(said.get("name", "")),
-        seed=int(record.get("seed", 0)),
+        **_labels(predicted, split),
         dense_values=dense_values(memory),
     )
+
+
+class _Sides(NamedTuple):
+    """The real cells, log1p, by what they are for."""
+
+    test: PerturbationData
+    """Of the predicted conditions, and of others in the same contexts."""
+    controls: PerturbationData
+    """Those that the model was given."""
+    reference: PerturbationData | None
+    """Controls that were held back from it, of which real responses are taken."""
+    training: PerturbationData | None
+    """What it learned from, as far as that is known."""
+
+
+def _sides_of_split(predicted: PerturbationData, real: PerturbationData, split: Split) -> _Sides:
+    parts = log1p_parts(split, real)
+    learnt = learnt_from(parts)
+    controls, reference = parts.train.controls(), parts.reference
+    if predicted.provenance().get("controls") == GIVEN:  # the user's own, among which the reference may be
+        controls, reference = join(controls, reference), None
+    return _Sides(with_others(parts.test, learnt), controls, reference, learnt)
+
+
+def _real_sides(predicted: PerturbationData, real: PerturbationData) -> _Sides:
+    """As the prediction's own record says it."""
+    record = predicted.provenance()
+    of_split = dict(record.get("split") or {})
+    if of_split.get("cuts_conditions") or of_split.get("kind") == "random-cells":
+        msg = (
+            "the model was trained on cells of the conditions that it predicts: name the split with --split SPLIT.json."
+        )
+        raise DataError(msg)
+    real = as_log1p(real)
+    held_back = find_held_back_controls(predicted, real)
+    reference = real.take(held_back) if held_back.any() else None
+    test = real.take(~held_back) if held_back.any() else real
+    controls = test.controls()
+    known = {Condition(*pair) for pair in record.get("training", ())} & set(real.conditions())
+    return _Sides(test, controls, reference, test.subset([*known, *controls.conditions()]) if known else None)
+
+
+def _labels(predicted: PerturbationData | Effects, split: Split | None = None) -> dict[str, Any]:
+    """Model, split and seed of a table of scores, as the split or the prediction's record names them."""
+    record = predicted.provenance()
+    name = split.name if split is not None else str(dict(record.get("split") or {}).get("name", ""))
+    return {"model": str(record.get("model", "predicted")), "split": name, "seed": int(record.get("seed", 0))}
 
 
 def evaluate_effects(
@@ -163,9 +197,7 @@ def evaluate_effects(
         real.subset(asked | (beside & learnt) if learnt else beside),
         training=training,
         settings=settings,
-        model=str(record.get("model", "predicted")),
-        split=split.name if split is not None else str(dict(record.get("split") or {}).get("name", "")),
-        seed=int(record.get("seed", 0)),
+        **_labels(predicted, split),
     )
 
 

@@ -13,8 +13,8 @@ from cycseq.data.effects import Effects
 from cycseq.matrix.arrays import Profile, Profiles
 from cycseq.models.base import SIZE
 from cycseq.models.baselines.shift import ShiftModel, remembered
-from cycseq.models.elsewhere import Elsewhere
 from cycseq.models.linear import Rows, kernel_ridge
+from cycseq.models.other_contexts import OtherContexts
 from cycseq.split.settings import Kind
 
 FEWEST = 3
@@ -72,7 +72,7 @@ class ComponentRidge(ShiftModel):
         return shift.astype(np.float32)
 
 
-def _regression(there: Elsewhere, context: str, n_components: int) -> Regression | None:
+def _regression(there: OtherContexts, context: str, n_components: int) -> Regression | None:
     """None where too little was measured in the context."""
     names = [name for name in there.inside(context) if there.has(name, context)]
     if len(names) < FEWEST:

@@ -11,7 +11,7 @@ from cycseq.data.condition import Condition
 from cycseq.data.effects import Effects
 from cycseq.matrix.arrays import Profile
 from cycseq.models.baselines.shift import ShiftModel, remembered
-from cycseq.models.elsewhere import Elsewhere
+from cycseq.models.other_contexts import OtherContexts
 from cycseq.split.settings import Kind
 
 FEWEST = 3
@@ -56,7 +56,7 @@ class ContextRidge(ShiftModel):
         return shift.astype(np.float32)
 
 
-def _weights(there: Elsewhere, context: str) -> np.ndarray | None:
+def _weights(there: OtherContexts, context: str) -> np.ndarray | None:
     """One for each other context; None where too little was measured here."""
     names = [name for name in there.inside(context) if there.has(name, context)]
     if len(names) < FEWEST:

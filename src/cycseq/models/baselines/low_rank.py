@@ -15,7 +15,7 @@ from cycseq.data.effects import Effects
 from cycseq.matrix.arrays import Profile
 from cycseq.models.base import SIZE
 from cycseq.models.baselines.shift import ShiftModel, remembered
-from cycseq.models.elsewhere import Elsewhere, Features, components
+from cycseq.models.other_contexts import Features, OtherContexts, components
 from cycseq.split.settings import Kind
 
 Parts = Float[np.ndarray, "parts perturbations genes"]
@@ -44,7 +44,7 @@ class LowRank(ShiftModel):
     ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         """The training Deltas and the three weights."""
         arrays, facts = remembered(train)
-        weights = _weights(Elsewhere(train.effect, train.conditions()), self.n_components)
+        weights = _weights(OtherContexts(train.effect, train.conditions()), self.n_components)
         return arrays, {**facts, "weights": weights}
 
     def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
@@ -61,7 +61,7 @@ class LowRank(ShiftModel):
         return shift.astype(np.float32)
 
 
-def _parts(there: Elsewhere, names: list[str], context: str, n_components: int) -> Parts:
+def _parts(there: OtherContexts, names: list[str], context: str, n_components: int) -> Parts:
     """Common, low rank and rest of the mean responses in other contexts; NaN where none measured a gene."""
     mean: Features = there.mean(names, context)
     common = mean_of_measured(mean)
@@ -70,7 +70,7 @@ def _parts(there: Elsewhere, names: list[str], context: str, n_components: int) 
     return np.stack([np.broadcast_to(common, mean.shape), low, specific - low])
 
 
-def _weights(there: Elsewhere, n_components: int) -> list[float]:
+def _weights(there: OtherContexts, n_components: int) -> list[float]:
     """Of the three parts, by leaving out every training context in turn; 1 where no perturbation has two contexts."""
     products, target = np.zeros((3, 3)), np.zeros(3)
     for context in there.contexts:

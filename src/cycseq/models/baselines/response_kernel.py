@@ -11,8 +11,8 @@ from cycseq.data.condition import Condition
 from cycseq.data.effects import Effects
 from cycseq.matrix.arrays import Profile
 from cycseq.models.baselines.shift import ShiftModel, remembered
-from cycseq.models.elsewhere import Elsewhere, Features, cosines
 from cycseq.models.linear import Rows, kernel_ridge
+from cycseq.models.other_contexts import Features, OtherContexts, cosines
 from cycseq.split.settings import Kind
 
 FEWEST = 3
@@ -69,7 +69,7 @@ class ResponseKernel(ShiftModel):
         return shift.astype(np.float32)
 
 
-def _regression(there: Elsewhere, context: str) -> Regression | None:
+def _regression(there: OtherContexts, context: str) -> Regression | None:
     """None where too little was measured in the context."""
     names = [name for name in there.inside(context) if there.has(name, context)]
     if len(names) < FEWEST:

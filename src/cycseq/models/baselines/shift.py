@@ -21,8 +21,8 @@ from cycseq.knowledge.names import aliases_of
 from cycseq.knowledge.stored import store_aliases, stored_aliases
 from cycseq.matrix.arrays import Cells, Codes, InMemory, Matrix, Profile, take, to_dense
 from cycseq.models.base import Fitted, Model
-from cycseq.models.elsewhere import Elsewhere
 from cycseq.models.means import MISSING, MeansModel
+from cycseq.models.other_contexts import OtherContexts
 from cycseq.preparation.pseudobulk import control_means
 from cycseq.split.settings import Kind
 
@@ -156,16 +156,16 @@ class ShiftModel(MeansModel):
         return places
 
     @property
-    def elsewhere(self) -> Elsewhere:
+    def elsewhere(self) -> OtherContexts:
         """The training Deltas by perturbation and context. Needs `remembered` in `learn`."""
         cache = self.learned.cache
         if "elsewhere" not in cache:
             conditions = tuple(Condition(*pair) for pair in self.learned.facts["conditions"])
-            cache["elsewhere"] = Elsewhere(self.learned.arrays["delta"], conditions)
-        there: Elsewhere = cache["elsewhere"]
+            cache["elsewhere"] = OtherContexts(self.learned.arrays["delta"], conditions)
+        there: OtherContexts = cache["elsewhere"]
         return there
 
-    def measured_elsewhere(self, condition: Condition) -> Elsewhere:
+    def measured_elsewhere(self, condition: Condition) -> OtherContexts:
         """The same; raises `ModelError` if no other context has the perturbation."""
         there = self.elsewhere
         if not there.has(condition.perturbation, condition.context):

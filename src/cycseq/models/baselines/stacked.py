@@ -13,7 +13,7 @@ from cycseq.data.effect_means import mean_of_measured
 from cycseq.data.effects import Effects
 from cycseq.matrix.arrays import Profile
 from cycseq.models.baselines.shift import ShiftModel, remembered
-from cycseq.models.elsewhere import Elsewhere, components
+from cycseq.models.other_contexts import OtherContexts, components
 from cycseq.split.settings import Kind
 
 N_COMPONENTS = 20
@@ -40,7 +40,7 @@ class Stacked(ShiftModel):
     ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         """The training Deltas and both sets of weights."""
         arrays, facts = remembered(train)
-        there = Elsewhere(train.effect, train.conditions())
+        there = OtherContexts(train.effect, train.conditions())
         products, target = np.zeros((len(INPUTS), len(INPUTS))), np.zeros(len(INPUTS))
         for context in there.contexts:
             names = [name for name in there.inside(context) if there.has(name, context)]
@@ -72,7 +72,7 @@ class Stacked(ShiftModel):
         return shift
 
 
-def _inputs(there: Elsewhere, names: list[str], context: str, *, left_out: bool) -> Inputs:
+def _inputs(there: OtherContexts, names: list[str], context: str, *, left_out: bool) -> Inputs:
     """The simple predictions of these perturbations in a context; left out: as if each had not been measured there."""
     mean = there.mean(names, context)
     common = mean_of_measured(mean)

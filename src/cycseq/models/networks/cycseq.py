@@ -143,7 +143,7 @@ class CycSeq(NetworkModel[CycSeqNet], EncodingNetwork[CycSeqNet]):
         errors = condition_errors(batches, translated)
         return {**errors, "loss": errors["mean_error"]}
 
-    def summarise(
+    def summarize(
         self, net: CycSeqNet, feeder: Feeder, data: PerturbationData
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Mean responses of all conditions, with controls of the same batch, and mean control cells of all contexts."""

@@ -126,7 +126,7 @@ class GAN(NetworkModel[GanNet]):
             pairs.append((batch, generated))
         return condition_errors([b for b, _ in pairs], [generated for _, generated in pairs])
 
-    def summarise(
+    def summarize(
         self, net: GanNet, feeder: Feeder, data: PerturbationData
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Nothing beside the weights."""

@@ -145,7 +145,7 @@ class LatentModel(NetworkModel[AutoencoderNet], EncodingNetwork[AutoencoderNet])
         return {"loss": sums["reconstruction"] + self.kl_share(len(net.centre)) * sums["kl"], **sums}
 
     @final
-    def summarise(
+    def summarize(
         self, net: AutoencoderNet, feeder: Feeder, data: PerturbationData
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Mean differences of every perturbed condition, the controls' place in every context, units in use.

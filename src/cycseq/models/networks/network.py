@@ -80,7 +80,7 @@ class NetworkModel(TrainedNetwork[Net]):
         """Losses on the cells kept for validation; the one named ``loss`` decides."""
 
     @abstractmethod
-    def summarise(
+    def summarize(
         self, net: Net, feeder: Feeder, data: PerturbationData
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Arrays and facts that prediction needs beside the weights, from all cells of the trained conditions."""
@@ -174,7 +174,7 @@ class NetworkModel(TrainedNetwork[Net]):
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Weights and what else prediction needs, from all cells of the trained conditions."""
         with torch.inference_mode():
-            arrays, facts = self.summarise(net, Feeder(cells, np.arange(data.n_cells), 1024, seed), data)
+            arrays, facts = self.summarize(net, Feeder(cells, np.arange(data.n_cells), 1024, seed), data)
         weights = {WEIGHTS + name: tensor.numpy() for name, tensor in net.state_dict().items()}
         return {name: np.array(a, order="C", ndmin=1) for name, a in {**weights, **arrays}.items()}, facts
 

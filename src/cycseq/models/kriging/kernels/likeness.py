@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from cycseq.models.elsewhere import cosines
 from cycseq.models.kriging.elsewhere import tell_elsewhere
 from cycseq.models.kriging.kernels.base import Kernel
 from cycseq.models.kriging.table import Table
+from cycseq.models.other_contexts import cosines
 
 
 def likeness_kernels(table: Table) -> Iterator[Kernel]:

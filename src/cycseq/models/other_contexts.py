@@ -17,7 +17,7 @@ Features = Float[np.ndarray, "perturbations genes"]
 
 
 @dataclass(frozen=True)
-class Elsewhere:
+class OtherContexts:
     """Training effects by perturbation and context; NaN where a gene was not measured."""
 
     effect: Profiles
