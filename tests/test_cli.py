@@ -22,6 +22,8 @@ from cycseq.cli import BAD_INPUT, SUCCESS, main
 from cycseq.commands import COMMANDS
 from cycseq.data.dataset import PerturbationData
 
+pytestmark = pytest.mark.usefixtures("empty_figures")
+
 COLUMNS = ["model", "split", "seed", "context", "perturbation", "metric", "value"]
 
 
@@ -106,9 +108,24 @@ def test_evaluate_writes_a_tidy_table(folder, tmp_path):
     assert scores["value"].notna().all()
 
 
+def scores(table: Path) -> pd.Series:
+    return pd.read_csv(table).set_index(["context", "perturbation", "metric"])["value"].sort_index()
+
+
+@pytest.fixture(scope="module")
+def scores_of_shared(folder: Path) -> pd.Series:
+    """Of our prediction, as of a split that holds no controls back."""
+    shared = ad.read_h5ad(folder / "predicted.h5ad")
+    shared.uns["cycseq"]["reference"] = "[]"
+    shared.write_h5ad(folder / "shared.h5ad")
+    words = f"evaluate --predicted {folder}/shared.h5ad --real {folder}/data.h5ad --metrics pearson_delta --out {folder}/n.csv"
+    assert run(words) == SUCCESS
+    return scores(folder / "n.csv")
+
+
 @pytest.mark.parametrize("control", ["", "--control control,mock", "--control mock"])
 @pytest.mark.parametrize("holds", ["none", "control"])
-def test_evaluate_predictions_of_another_tool(folder, tmp_path, holds, control, capsys):
+def test_evaluate_predictions_of_another_tool(folder, tmp_path, holds, control, capsys, scores_of_shared):
     """Its cells need no controls; those of the real file are asked for, and serve both sides, which is said."""
     other, real = ad.read_h5ad(folder / "predicted.h5ad"), ad.read_h5ad(folder / "data.h5ad")
     del other.uns["cycseq"], real.uns["cycseq"]
@@ -126,14 +143,7 @@ def test_evaluate_predictions_of_another_tool(folder, tmp_path, holds, control, 
     words = f"evaluate --predicted {tmp_path}/other.h5ad --real {tmp_path}/real.h5ad --metrics pearson_delta --out {tmp_path}/m.csv"
     assert run(f"{words} {control}") == SUCCESS
     assert "note: controls are shared in Line3" in capsys.readouterr().out
-    shared = ad.read_h5ad(folder / "predicted.h5ad")
-    shared.uns["cycseq"]["reference"] = "[]"  # as of a split that holds no controls back
-    shared.write_h5ad(tmp_path / "shared.h5ad")
-    ours = f"evaluate --predicted {tmp_path}/shared.h5ad --real {folder}/data.h5ad --metrics pearson_delta --out {tmp_path}/n.csv"
-    assert run(ours) == SUCCESS
-    keys = ["context", "perturbation", "metric"]
-    got, expected = (pd.read_csv(tmp_path / name).set_index(keys)["value"].sort_index() for name in ("m.csv", "n.csv"))
-    pd.testing.assert_series_equal(got, expected, check_exact=False, rtol=1e-5)
+    pd.testing.assert_series_equal(scores(tmp_path / "m.csv"), scores_of_shared, check_exact=False, rtol=1e-5)
     (tmp_path / "m.csv").unlink()
     if control == "--control mock":
         assert "real.h5ad has no control cells" in refused(f"{words} --control none", capsys)

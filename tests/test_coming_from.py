@@ -16,6 +16,8 @@ import pytest
 from cycseq.cli import SUCCESS, main
 from cycseq.formats.writers import LAYOUTS
 
+pytestmark = pytest.mark.usefixtures("empty_figures")
+
 PAGES = sorted((Path(__file__).parents[1] / "docs" / "coming_from").glob("*.md"))
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 

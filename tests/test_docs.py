@@ -23,6 +23,8 @@ from cycseq.score.metrics import METRICS
 from cycseq.split.settings import KINDS
 from pages import ROOT, run_page
 
+pytestmark = pytest.mark.usefixtures("empty_figures")
+
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(page for page in DOCS.rglob("*.md") if "_build" not in page.parts)]
 

@@ -14,6 +14,8 @@ from cycseq.data import condition, treatments
 from cycseq.formats.effects.tables import layouts, long
 from cycseq.knowledge import neighbours, source, stored
 
+pytestmark = pytest.mark.usefixtures("empty_figures")
+
 NAMES = [name for name in cycseq.__all__ if not name.endswith("Settings")]
 TOO_LONG = {"compare", "tune"}
 """They train many models."""

@@ -33,6 +33,8 @@ from cycseq.split.base import Split
 from cycseq.split.make import make_splits
 from cycseq.split.settings import SplitSettings
 
+pytestmark = pytest.mark.usefixtures("empty_figures")
+
 GENES = ["G1", "G2", "G3"]
 COUNTS = np.arange(1, 19, dtype=np.float32).reshape(6, 3)
 OBS = pd.DataFrame({"perturbation": ["control", "G1"] * 3}, index=[f"c{i}" for i in range(6)])

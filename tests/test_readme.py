@@ -14,6 +14,8 @@ from conftest import make_counts
 from cycseq.cli import SUCCESS, main
 from cycseq.commands import COMMANDS
 
+pytestmark = pytest.mark.usefixtures("empty_figures")
+
 README = (Path(__file__).parents[1] / "README.md").read_text()
 SESSION = re.search(r"### One model, step by step\n+```sh\n(.*?)```", README, re.DOTALL)
 
