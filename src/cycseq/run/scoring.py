@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -113,7 +113,8 @@ def _evaluate_cells(
     )
 
 
-class _Sides(NamedTuple):
+@dataclass(frozen=True)
+class _Sides:
     """The real cells, log1p, by what they are for."""
 
     test: PerturbationData
