@@ -41,11 +41,9 @@ ASKED: tuple[tuple[str, str, str, str, float], ...] = (
     ("op3", "unseen-pair", "", RETRIEVAL, 0.89),
     ("op3", "unseen-context", "", "mse_ratio", 0.88),
     ("sciplex", "unseen-pair", "", "mse_ratio", 0.59),
-    ("tggates", "unseen-time, 24 h", "", "mse_ratio", 0.45),
-    ("tggates", "unseen-dose, Middle", "", "mse_ratio", 0.50),
 )
-"""Data, split, context ("" for all), metric, and what was to be reached. Those of time and dose were asked for as one error over all
-conditions together; the table has the mean over conditions."""
+"""Data, split, context ("" for all), metric, and what was to be reached. What was asked for of times and doses is not here: it is one error
+over all conditions of the high dose together, and the table of results has means over conditions."""
 
 
 @contextmanager
