@@ -32,6 +32,8 @@ LINES = ("K562", "RPE1")
 TRAIN_CELLS = 20
 KEPT = 0.7
 """Share of the counts of a deeper cell that a cell without an effect has."""
+POOL = 2_000
+"""Deeper cells of a context."""
 
 
 class Panel:
@@ -51,10 +53,9 @@ class Panel:
         rng = np.random.default_rng([seed, *context.encode(), target or 0])
         if context != self.pool_of:
             world = World(len(self.names), sum(context.encode()))
-            blocks = [world.cells(400, 0.0, depth=9000 / KEPT) for _ in range(-(-self.n_controls // 400))]
-            self.pool, self.pool_of = sp.vstack(blocks, "csr")[: self.n_controls], context
-        rows = np.arange(n) % self.n_controls if target is None else rng.integers(0, self.n_controls, n)
-        x = self.pool[rows]
+            blocks = [world.cells(400, 0.0, depth=9000 / KEPT) for _ in range(POOL // 400)]
+            self.pool, self.pool_of = sp.vstack(blocks, "csr"), context
+        x = self.pool[rng.integers(0, POOL, n)]
         effect = np.zeros(len(self.names)) if target is None else like * self.effect[target]
         kept = (KEPT * np.exp(effect)).astype(np.float32)[x.indices]
         x.data = np.floor(x.data * kept + rng.random(x.nnz, dtype=np.float32))

@@ -1,4 +1,4 @@
-"""`cycseq split --data DATA.h5ad --kind KIND --out SPLIT.json`, or `--check SPLIT.json [--out CHECKED.json]`."""
+"""`cycseq split --data DATA.h5ad --kind KIND --out SPLIT.json`, or `--check SPLIT.json` or `--from THEIRS` `[--out CHECKED.json]`."""
 
 from __future__ import annotations
 
@@ -26,6 +26,11 @@ def configure(parser: Parser, _words: list[str]) -> None:
         help="Look for mistakes and leakage in this split instead of making one; with --out, write it with the hash of the "
         "data: this makes a split that you wrote yourself (kind, train, test) usable.",
     )
+    parser.add_argument(
+        "--from",
+        type=Path | None,
+        help="Take the split that another tool wrote, and check it: PIE's JSON of the test conditions, State's TOML, GEARS' or TxPert's lists (.pkl or .json).",
+    )
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the output if it exists.")
     parser.add_settings(SplitSettings)
 
@@ -36,7 +41,7 @@ def run(options: Namespace) -> None:
     from cycseq.split.leakage import condense_warnings, warnings_of
     from cycseq.split.make import make_splits
 
-    if options.check:
+    if options.check or getattr(options, "from"):
         _check(options)
         return
     data = read_data_plainly(options.data, options)
@@ -59,15 +64,23 @@ def _check(options: Namespace) -> None:
     from cycseq.commands.cells import read_data_plainly, say_choices
     from cycseq.split.base import Split
     from cycseq.split.leakage import check_leakage
+    from cycseq.split.peers.read import read_peer_split
 
     data = read_data_plainly(options.data, options)
     say_choices(options.data, data)
     if options.out is not None:
         check_output(options.out, overwrite=options.overwrite, endings=(".json",))
-    read_split = Split.read(options.check, by_hand=True)
-    if read_split.data_hash and options.out is None:
-        read_split.check_data(data)
-    split = replace(read_split, data_hash=data.fingerprint())
+    if other := getattr(options, "from"):
+        split = read_peer_split(other, data)
+        table(
+            ("train", "validation", "test", "left out"),
+            [tuple(map(len, (split.train, split.validation, split.test, split.left_out)))],
+        )
+    else:
+        read_split = Split.read(options.check, by_hand=True)
+        if read_split.data_hash and options.out is None:
+            read_split.check_data(data)
+        split = replace(read_split, data_hash=data.fingerprint())
     if problems := split.problems(data):
         msg = f"{split.name}: {'; '.join(problems)}. Fix it, or make it again with cycseq split."
         raise SplitError(msg)
@@ -78,7 +91,8 @@ def _check(options: Namespace) -> None:
         raise SplitError("; ".join(leaks))
     say(f"{split.name}: no leakage found between train, validation and test.")
     if options.out is None:
-        Split.read(options.check).check_data(data)
+        if options.check:
+            Split.read(options.check).check_data(data)
         return
     split.write(options.out, overwrite=options.overwrite)
     say(f"wrote {options.out}")

@@ -1,0 +1,1 @@
+"""Splits that other tools wrote, one format a file."""

@@ -1,0 +1,91 @@
+"""What another tool's split says: perturbations of contexts by part; and the split of our data that it makes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cycseq.data.condition import Condition
+from cycseq.data.either import Data
+from cycseq.data.usual_names import canonical_perturbation
+from cycseq.errors import SplitError
+from cycseq.split.base import PARTS, Split
+from cycseq.split.plan import perturbed_conditions
+from cycseq.split.settings import Kind
+
+Names = frozenset[str]
+EVERY_CONTEXT = ""
+"""Stands for all contexts, in files that name none."""
+
+
+@dataclass(frozen=True)
+class PeerSplit:
+    """The perturbations of each part."""
+
+    tool: str
+    """Whose file it is."""
+    parts: Mapping[str, Mapping[str, Names | None]]
+    """For train, validation and test, the perturbations of contexts as the file names them; None where all of a context are meant."""
+    rest_trains: bool
+    """Whether a condition of no part is for training; it is left out otherwise."""
+
+
+def split_of(peer: PeerSplit, data: Data, path: Path) -> Split:
+    """The split of these data that another tool's file asks for.
+
+    Contexts are found whatever their case (``hepg2`` is ``HepG2``), perturbations by their plain names (``A+ctrl`` is ``A``). A
+    condition that is listed for test and for another part is tested. Control cells are shared by model and reference, as in all of these tools.
+
+    Raises
+    ------
+    SplitError
+        If no condition of the data is tested.
+    """
+    conditions = perturbed_conditions(data)
+    wanted = {part: _matched(peer.parts.get(part, {}), conditions) for part in PARTS}
+    wanted["validation"] -= wanted["test"]
+    wanted["train"] -= wanted["test"] | wanted["validation"]
+    rest = {*conditions} - set().union(*wanted.values())
+    if peer.rest_trains:
+        wanted["train"] |= rest
+    if not wanted["test"]:
+        contexts = ", ".join(sorted({c.context for c in conditions})[:5])
+        named = ", ".join([*peer.parts.get("test", {})][:5])
+        msg = f"{path} tests no condition of these data, whose contexts are {contexts}: it names {named or 'nothing'}. Give the data that it is for."
+        raise SplitError(msg)
+    listed = {part: tuple(sorted(wanted[part])) for part in PARTS}
+    return Split(
+        name=path.stem,
+        kind=_kind(wanted["train"], wanted["test"]),
+        claim=f"As a file of {peer.tool} says ({path.name}). Control cells are shared by the model and the reference of the real responses, as there.",
+        **listed,
+        seed=0,
+        data_hash=data.fingerprint(),
+        left_out=() if peer.rest_trains else tuple(sorted(rest)),
+    )
+
+
+def _matched(named: Mapping[str, Names | None], conditions: Collection[Condition]) -> set[Condition]:
+    """The conditions that contexts and perturbations name."""
+    plain = {
+        context.casefold(): None if names is None else {canonical_perturbation(name, ()) for name in names}
+        for context, names in named.items()
+    }
+    matched = set()
+    for condition in conditions:
+        for context in (condition.context.casefold(), EVERY_CONTEXT):
+            names = plain.get(context, set())
+            if names is None or condition.perturbation in names or condition.agent in names:
+                matched.add(condition)
+    return matched
+
+
+def _kind(train: set[Condition], test: set[Condition]) -> Kind:
+    """What is held out, for models that choose their settings by leaving out the like."""
+    trained, tested = ({condition.agent for condition in part} for part in (train, test))
+    if not tested & trained:
+        return "unseen-combination" if all("+" in agent for agent in tested) else "unseen-perturbation"
+    if not {c.context for c in test} & {c.context for c in train}:
+        return "unseen-context"
+    return "unseen-pair"

@@ -1,0 +1,56 @@
+"""GEARS' and TxPert's splits: the conditions of ``train``, ``val`` and ``test``, as both tools pickle them or as JSON."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any, NoReturn
+
+from cycseq.errors import FileError
+from cycseq.io.files import require_file
+from cycseq.split.peers.base import EVERY_CONTEXT, Names, PeerSplit
+
+PARTS = {"train": "train", "val": "validation", "test": "test"}
+MAX_BYTES = 1 << 26
+"""Of a pickle: names of conditions take less."""
+
+
+class _Plain(pickle.Unpickler):
+    """Makes dictionaries, lists and texts, and nothing else: no function is looked up, so that none can run."""
+
+    def find_class(self, module: str, name: str) -> NoReturn:
+        msg = f"it holds {module}.{name}"
+        raise pickle.UnpicklingError(msg)
+
+
+def is_gears(record: Any) -> bool:
+    """Whether JSON is of this format."""
+    return isinstance(record, dict) and "test" in record and record.keys() <= PARTS.keys()
+
+
+def read_pickled(path: Path) -> PeerSplit:
+    """As `read_gears`, of a pickle of plain lists; raises `FileError` for any other, without running what it holds."""
+    try:
+        if require_file(path).stat().st_size > MAX_BYTES:
+            msg = "it is too large"
+            raise pickle.UnpicklingError(msg)
+        with path.open("rb") as file:
+            record = _Plain(file).load()
+    except Exception as err:  # a damaged pickle raises anything
+        msg = f"{path} is no pickle of plain lists of conditions ({err}): in the tool that wrote it, write the lists as JSON."
+        raise FileError(msg) from err
+    return read_gears(path, record)
+
+
+def read_gears(path: Path, record: Any) -> PeerSplit:
+    """What the lists say, of every context; conditions of no list are left out."""
+    if not is_gears(record):
+        msg = f"{path} has not the lists train, val and test of GEARS and TxPert: give set2conditions, or train_test_split.pkl."
+        raise FileError(msg)
+    parts: dict[str, dict[str, Names | None]] = {}
+    for name, conditions in record.items():
+        if not isinstance(conditions, list | tuple | set) or not all(isinstance(one, str) for one in conditions):
+            msg = f"{path}: {name} is not a list of conditions. Write the lists as JSON in the tool that wrote them."
+            raise FileError(msg)
+        parts[PARTS[name]] = {EVERY_CONTEXT: frozenset(conditions)}
+    return PeerSplit("GEARS or TxPert", parts, rest_trains=False)

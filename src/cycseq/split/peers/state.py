@@ -1,0 +1,49 @@
+"""State's and cell-load's splits: TOML with whole cell types under `zeroshot`, and perturbations of cell types under `fewshot`."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from cycseq.errors import FileError
+from cycseq.io.files import require_file
+from cycseq.split.peers.base import Names, PeerSplit
+
+PARTS = {"train": "train", "val": "validation", "test": "test"}
+
+
+def read_state(path: Path) -> PeerSplit:
+    """What the file says; all that it does not hold out is for training."""
+    try:
+        record = tomllib.loads(require_file(path).read_text(encoding="utf-8"))
+    except ValueError as err:
+        msg = f"{path} is no TOML ({err}): give the file that State's toml_config_path names."
+        raise FileError(msg) from err
+    parts: dict[str, dict[str, Names | None]] = {part: {} for part in PARTS.values()}
+    for key, part in _table(path, record, "zeroshot").items():
+        parts[_part(path, key, part)][_context(key)] = None
+    for key, lists in _table(path, record, "fewshot").items():
+        for part, names in lists.items() if isinstance(lists, dict) else [(str(lists), [])]:
+            parts[_part(path, key, part)][_context(key)] = frozenset(map(str, names))
+    return PeerSplit("State", parts, rest_trains=True)
+
+
+def _table(path: Path, record: dict[str, Any], name: str) -> dict[str, Any]:
+    table = record.get(name, {})
+    if not isinstance(table, dict):
+        msg = f"{path}: {name} is no table of TOML. Give the file that State's toml_config_path names."
+        raise FileError(msg)
+    return table
+
+
+def _part(path: Path, key: str, part: Any) -> str:
+    if part not in PARTS:
+        msg = f"{path}: {key!r} is in part {part!r}, and State's parts are {', '.join(PARTS)}: correct it."
+        raise FileError(msg)
+    return PARTS[part]
+
+
+def _context(key: str) -> str:
+    """The cell type of ``"dataset.cell_type"``."""
+    return key.partition(".")[2] or key
