@@ -51,6 +51,8 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         }
         obs = pd.DataFrame(labels).reset_index(drop=True).rename(index=str)
         ad.AnnData(real.X, obs=obs).write_h5ad("adata_real.h5ad")
+        tested = predicted.obs[["context", "perturbation"]].drop_duplicates()
+        tested.set_axis(["cell_type", "sm_name"], axis=1).iloc[::-1].to_csv("id_map.csv", index_label="id")
         Path("genes.txt").write_text("\n".join(predicted.var_names))
         cpa = real[real.obs["perturbation"] != "control"].copy()
         cpa.obsm["CPA_pred"] = 0.9 * cpa.X.toarray()  # the cells themselves would be refused
