@@ -22,6 +22,8 @@ MAX_VALUE = 1e9
 """No gene has so many counts, not even in all cells of a pseudobulk; single precision holds whole numbers up to 1.7e7."""
 TARGET_SUM = 1e4
 """log1p values are natural logarithms of 1 + counts per this many counts of a cell."""
+EXAMPLES = 5
+"""Values of each kind that an error shows."""
 PSEUDOBULK_SUM = 5e4
 """Log pseudobulk profiles are natural logarithms of 1 + counts per this many of a condition's summed counts."""
 
@@ -51,7 +53,7 @@ class ValueSummary:
         """What the parts of a matrix show together."""
 
         def first(name: str) -> tuple[float, ...]:
-            return tuple(value for part in parts for value in getattr(part, name))[:5]
+            return tuple(value for part in parts for value in getattr(part, name))[:EXAMPLES]
 
         return cls(
             sum(part.n for part in parts),
@@ -71,22 +73,31 @@ def summarize_values(x: Matrix) -> ValueSummary:
     return ValueSummary.combine([part for _, part in by_block(x, _summarize)])
 
 
+def _add_examples(examples: list[float], values: np.ndarray, which: np.ndarray) -> None:
+    """Some of these values, until there are `EXAMPLES`."""
+    examples += values[which][: EXAMPLES - len(examples)].tolist()
+
+
 def _summarize(x: InMemory) -> ValueSummary:
     n = n_broken = n_fractional = 0
     lowest = highest = 0.0
     examples: dict[str, list[float]] = {"fractional": [], "negative": [], "positive": []}
     for block in (part.values for part in blocks(x)):
-        finite = np.isfinite(block)
-        n, n_broken = n + block.size, n_broken + int(block.size - finite.sum())
-        values = block if finite.all() else block[finite]
+        n, values = n + block.size, block
+        if block.size and not np.isfinite([block.min(), block.max()]).all():  # NaN would be both of them
+            values = block[np.isfinite(block)]
+            n_broken += block.size - values.size
         if not values.size:
             continue
         lowest, highest = min(lowest, float(values.min())), max(highest, float(values.max()))
         fractional = values != np.rint(values)
-        n_fractional += int(fractional.sum())
-        for name, which in (("fractional", fractional), ("negative", values < 0), ("positive", values > 0)):
-            if len(examples[name]) < 5:
-                examples[name] += values[which][: 5 - len(examples[name])].tolist()
+        n_fractional += int(np.count_nonzero(fractional))
+        if n_fractional:
+            _add_examples(examples["fractional"], values, fractional)
+        if lowest < 0:
+            _add_examples(examples["negative"], values, values < 0)
+        if len(examples["positive"]) < EXAMPLES:
+            _add_examples(examples["positive"], values, values > 0)
     return ValueSummary(
         n,
         n_broken,
