@@ -1,6 +1,6 @@
 """Do the tools themselves take the splits that `cycseq split --from` reads, and mean the same by them?
 
-    pip install --no-deps --ignore-requires-python --target PEERS arc-pie==1.0.0 cell-load==0.10.4 cell-gears==0.1.2 cz-benchmarks==0.15.1 toml==0.10.2 dcor==0.7
+    pip install --no-deps --ignore-requires-python --target PEERS arc-pie==1.0.0 cell-load==0.10.4 cell-gears==0.1.2 toml==0.10.2
     python benchmarks/splits_of_peers.py --peers PEERS
 
 PIE's and cell-load's own readers read a file each; GEARS' own splitter makes one. Nothing is trained, and torch_geometric is not needed.
@@ -82,6 +82,7 @@ def gears(data: PerturbationData, folder: Path) -> bool:
     graph, module = types.ModuleType("torch_geometric"), types.ModuleType("torch_geometric.data")
     module.Data = module.DataLoader = object
     sys.modules |= {"torch_geometric": graph, "torch_geometric.data": module}
+    sys.modules["dcor"] = types.SimpleNamespace(distance_correlation=None)  # not used by the splitter
     splitter = importlib.import_module("gears.data_utils").DataSplitter
     one = data.subset(c for c in data.conditions() if c.context == "Line1")
     write_as(one, "gears", folder / "gears.h5ad")
