@@ -54,12 +54,14 @@ def split_of(peer: PeerSplit, data: Data, path: Path) -> Split:
         named = ", ".join([*peer.parts.get("test", {})][:5])
         msg = f"{path} tests no condition of these data, whose contexts are {contexts}: it names {named or 'nothing'}. Give the data that it is for."
         raise SplitError(msg)
-    listed = {part: tuple(sorted(wanted[part])) for part in PARTS}
+    train, validation, test = (tuple(sorted(wanted[part])) for part in PARTS)
     return Split(
         name=path.stem,
         kind=_kind(wanted["train"], wanted["test"]),
         claim=f"As a file of {peer.tool} says ({path.name}). Control cells are shared by the model and the reference of the real responses, as there.",
-        **listed,
+        train=train,
+        validation=validation,
+        test=test,
         seed=0,
         data_hash=data.fingerprint(),
         left_out=() if peer.rest_trains else tuple(sorted(rest)),

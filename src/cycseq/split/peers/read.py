@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
+from typing import Any
 
 from cycseq.data.either import Data
 from cycseq.errors import FileError
@@ -33,10 +35,9 @@ def _read(path: Path) -> PeerSplit:
         return read_state(path)
     if path.suffix in {".pkl", ".pickle"}:
         return read_pickled(path)
-    try:
+    record: Any = None
+    with contextlib.suppress(ValueError):
         record = parse_json(require_file(path).read_text(encoding="utf-8"))
-    except ValueError:
-        record = None
     if is_gears(record):
         return read_gears(path, record)
     if is_pie(record):
