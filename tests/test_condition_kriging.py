@@ -106,8 +106,8 @@ def test_it_beats_the_means_and_knows_how_sure_it_is(kind: str):
         mean_covered.append(miss < HALF * np.sqrt(sd_of_mean**2 + 1.0 / n_cells))
     kriging, additive, no_change = np.array(errors).T
     for baseline in (additive, no_change):
-        assert ttest_rel(kriging, baseline, alternative="less").pvalue < 0.005
-    assert 0.85 < np.mean(covered) < 0.96
+        assert ttest_rel(kriging, baseline, alternative="less").pvalue < 0.001
+    assert 0.85 < np.mean(covered) < 0.95
     assert 0.85 < np.mean(mean_covered) < 0.95
 
 
@@ -172,7 +172,7 @@ def test_other_control_cells_are_not_shifted_by_the_chance_error_of_those_in_tra
     made = model.predict(given, test)
     true = control_of(data, test) + np.stack([truth[c] for c in test])
     error = ((means(made, test) - true) ** 2).mean()
-    assert error < 0.08  # the mean of ten cells alone errs by 0.1
+    assert error < 0.03  # the mean of ten cells alone errs by 0.1
 
 
 def test_a_perturbation_never_seen_needs_features(tmp_path: Path):
@@ -241,7 +241,7 @@ def test_which_genes_change_with_what_probability(tmp_path: Path):
     table = changes(made, test[0])
     assert table["lfsr"].is_monotonic_increasing
     true = pd.Series(truth[test[0]], index=made.genes)[table.index].to_numpy()
-    assert (np.sign(true) == np.sign(table["effect"]))[table["lfsr"] < 0.05].mean() > 0.7
+    assert (np.sign(true) == np.sign(table["effect"]))[table["lfsr"] < 0.05].mean() > 0.9
     changed = np.abs(true) > 0.2
     sure = table["probability_beyond"].to_numpy() > 0.9
     assert sure.sum() >= 5
@@ -289,7 +289,7 @@ def test_kang_natural_killer_cells_from_the_other_types(shared_data):
     control, real = control_of(data, test)[0], means(data, test)[0]
     mean = means(made, test)[0]
     assert np.corrcoef(mean - control, real - control)[0, 1] > 0.82
-    assert ((mean - real) ** 2).mean() < 0.0112
+    assert ((mean - real) ** 2).mean() < 0.0105
     cells = data.cells(test[0])
     noise = cells.var(axis=0, ddof=1) / len(cells)
     covered = np.abs(mean - real) < HALF * np.sqrt(made.adata.varm["posterior_mean_sd"][:, 0] ** 2 + noise)
@@ -304,7 +304,7 @@ def test_true_responses_are_covered_and_the_prior_alone_is_no_information():
     made = predicted(model, data, test)
     covered = coverage_by_stratum(made, data, truth=truth).set_index("stratum")["observed"]
     assert 0.85 <= covered["true response"] <= 0.97
-    assert changes(made, test[0])["informative"].mean() > 0.15
+    assert changes(made, test[0])["informative"].mean() > 0.2
     unknown = trained(data, [c for c in truth if c.perturbation == "P0"], features=None, unseen="common")
     told = changes(predicted(unknown, data, [Condition("L2", "P0")]), Condition("L2", "P0"))
     assert told["informative"].mean() < 0.05

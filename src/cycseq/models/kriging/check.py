@@ -10,7 +10,9 @@ from jaxtyping import Int
 
 from cycseq.data.gene_mixture import GeneMixture
 from cycseq.matrix.arrays import Mask
+from cycseq.models.kriging.amplitudes import AmplitudeOf
 from cycseq.models.kriging.field import learn_field
+from cycseq.models.kriging.noise import Sampling
 from cycseq.models.kriging.recalibration import (
     LeftOut,
     Recalibration,
@@ -46,7 +48,7 @@ class Hidden:
 
 
 def predict_hidden(
-    table: Table, task: Task, weights: Weights, variance: Values | None, *, seed: int
+    table: Table, task: Task, weights: Weights, sampling: Sampling | None, *, amplitude_of: AmplitudeOf, seed: int
 ) -> Iterator[Hidden]:
     """Hide what the task hides, a part at a time; what was learned of all stays.
 
@@ -56,8 +58,10 @@ def predict_hidden(
         Measured conditions, with the axis of the task (`table_for`).
     task, weights
         What is asked for, and the weights learned for it.
-    variance
-        Known sampling variances; None where they are unknown.
+    sampling
+        Sampling variances; None where they are unknown.
+    amplitude_of
+        What has an amplitude of its own.
     seed
         Fixes which blocks are hidden together.
     """
@@ -71,8 +75,11 @@ def predict_hidden(
         kept = np.setdiff1d(np.arange(len(table.conditions)), rows)
         if not len(kept):
             continue
-        field = learn_field(table.hide(rows), task, weights, None if variance is None else variance[kept])
-        yield Hidden(rows, unit, field.predict(rows), field.noise_of(rows) if variance is None else variance[rows])
+        of_kept = None if sampling is None else sampling.take(kept)
+        field = learn_field(table.hide(rows), task, weights, of_kept, amplitude_of=amplitude_of)
+        yield Hidden(
+            rows, unit, field.predict(rows), field.noise_of(rows) if sampling is None else sampling.total[rows]
+        )
 
 
 def learn_shrinkage(hidden: Sequence[Hidden], table: Table, measured: Mask) -> tuple[float, ...]:
@@ -96,7 +103,8 @@ def learn_shrinkage(hidden: Sequence[Hidden], table: Table, measured: Mask) -> t
 
 def shrink(mixture: GeneMixture, slopes: Sequence[float]) -> GeneMixture:
     """The distribution with its mean times the slope of its standing; its width stays."""
-    return mixture.shifted(mixture.mean * (shares_of_nodes(standing(mixture), STANDINGS) @ np.array(slopes) - 1.0))
+    slope = shares_of_nodes(standing(mixture), STANDINGS) @ np.array(slopes)
+    return GeneMixture(mixture.weights, mixture.means * slope[..., None], mixture.sds)
 
 
 def error_of(hidden: Sequence[Hidden], real: Values, slope: Values | None = None) -> float:

@@ -8,12 +8,20 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from cycseq.data.gene_mixture import GeneMixture
+from cycseq.models.kriging.amplitudes import AmplitudeOf
+from cycseq.models.kriging.noise import Sampling
 from cycseq.models.kriging.process import Process, learn_process
 from cycseq.models.kriging.table import Square, Table, Values
 from cycseq.models.kriging.tasks import Task, Weights, combine
 
 LEAST_NOISE = 1e-6
 """In units of the mean squared effect."""
+
+MEDIAN = np.pi / 2
+"""Variance of a median of normal values over that of their mean."""
+
+
+PerCondition = Float[np.ndarray, "conditions"]
 
 
 @dataclass(frozen=True)
@@ -24,28 +32,36 @@ class Field:
     prior: Float[np.ndarray, "conditions"]
     """Variance of every condition's response."""
     noise: Float[np.ndarray, "conditions"]
-    """Of a measurement, mean over genes."""
+    """What a measurement has of its own, mean over genes."""
     measured: Int[np.ndarray, "measured"]
+    units: Int[np.ndarray, "conditions"]
+    """Conditions with the same code share their amplitudes."""
     process: Process
+    offset: Process
+    """Of the median gene: where strong genes rise, all others fall in share."""
 
     def predict(self, targets: Int[np.ndarray, "targets"]) -> GeneMixture:
         """The distribution of every gene of some conditions: targets x genes x components."""
-        return self.process.predict(self.kernel[np.ix_(targets, self.measured)], self.prior[targets])
+        between, prior, units = self.kernel[np.ix_(targets, self.measured)], self.prior[targets], self.units[targets]
+        genes, median = (process.predict(between, prior, units) for process in (self.process, self.offset))
+        sds = np.sqrt(genes.sds**2 + median.variance[..., None].astype(np.float32))
+        return GeneMixture(genes.weights, genes.means + median.mean[..., None].astype(np.float32), sds)
 
     def noise_of(self, targets: Int[np.ndarray, "targets"]) -> Values:
         """Variance of a measurement around the response, as far as kernels cannot tell it from noise."""
-        rho = (self.process.shares * self.process.noise).sum(axis=1)
-        return np.asarray(self.noise[targets][:, None] * rho[None], dtype=np.float32)
+        return np.asarray(self.noise[targets][:, None] * self.process.amplitudes.noise[None], dtype=np.float32)
 
     def covariance(self, targets: Int[np.ndarray, "targets"]) -> Square:
         """What is uncertain of the responses of some conditions, for a gene of the mean amplitude."""
         between = self.kernel[np.ix_(targets, self.measured)]
-        seen = self.kernel[np.ix_(self.measured, self.measured)] + np.diag(self.noise[self.measured])
+        seen = self.kernel[np.ix_(self.measured, self.measured)] + self.process.amplitudes.noise_of_conditions
         left = self.kernel[np.ix_(targets, targets)] - between @ np.linalg.solve(seen, between.T)
-        return np.asarray(left + np.diag(self.prior[targets] - np.diag(self.kernel)[targets]))
+        return np.asarray(left)
 
 
-def learn_field(table: Table, task: Task, weights: Weights, variance: Values | None) -> Field:
+def learn_field(
+    table: Table, task: Task, weights: Weights, sampling: Sampling | None, *, amplitude_of: AmplitudeOf
+) -> Field:
     """Combine the kernels, and learn every gene's amplitude and noise.
 
     Where sampling variances are known, what a condition has beyond its kernels is part of its response; where they are
@@ -57,19 +73,26 @@ def learn_field(table: Table, task: Task, weights: Weights, variance: Values | N
         Measured conditions, and conditions to predict.
     task, weights
         What is asked for, and what was learned for it.
-    variance
-        Sampling variances of the measured conditions, measured x genes; None where they are unknown.
+    sampling
+        Sampling variances of the measured conditions; None where they are unknown.
+    amplitude_of
+        What has an amplitude of its own.
     """
     kernel, own = combine(table, task, weights)
     measured = np.flatnonzero(table.seen)
-    noise = own.copy()
-    if variance is not None:
-        noise[measured] += variance.mean(axis=1)
-    noise = np.maximum(noise, LEAST_NOISE * max(float(np.mean(table.effect[measured] ** 2)), 1e-12))
-    if variance is not None:  # what a measured condition has of its own, it has where it is predicted too
-        again = table.like([str(c) for c in table.conditions])
-        np.fill_diagonal(again, 0.0)
-        kernel = kernel + again * own[:, None]
-    process = learn_process(kernel[np.ix_(measured, measured)], noise[measured], table.effect[measured], variance)
-    prior = np.diag(kernel) + (0.0 if variance is None else own)
-    return Field(kernel, prior, noise, measured, process)
+    units = table.agents if amplitude_of == "gene and perturbation" else np.zeros_like(table.agents)
+    at = np.ix_(measured, measured)
+    errors = np.eye(len(measured)) * LEAST_NOISE * max(float(np.mean(table.effect[measured] ** 2)), 1e-12)
+    cells = None
+    if sampling is None:
+        errors += np.diag(own[measured])
+        prior = np.diag(kernel)
+    else:
+        errors += sampling.covariance(table.contexts[measured])
+        # what a condition has of its own, it has where it is predicted too
+        kernel = kernel + table.like([str(c) for c in table.conditions]) * own[:, None]
+        prior, own, cells = np.diag(kernel), np.zeros_like(own), sampling.cells
+    median = np.median(table.effect[measured], axis=1, keepdims=True)
+    process = learn_process(kernel[at], errors, table.effect[measured] - median, units[measured], cells)
+    offset = learn_process(kernel[at], errors * (MEDIAN / table.effect.shape[1]), median, units[measured])
+    return Field(kernel, prior, own, measured, units, process, offset)

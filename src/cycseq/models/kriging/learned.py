@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from cycseq.models.kriging.amplitudes import AMPLITUDE_OF, AmplitudeOf
 from cycseq.models.kriging.check import (
     STANDINGS,
     Hidden,
@@ -19,9 +20,13 @@ from cycseq.models.kriging.check import (
 )
 from cycseq.models.kriging.elsewhere import fill
 from cycseq.models.kriging.link import LEAST_SHARE, LINKS, Link, slopes, unlink
+from cycseq.models.kriging.noise import Sampling
 from cycseq.models.kriging.recalibration import Recalibration
 from cycseq.models.kriging.table import Table, Values
 from cycseq.models.kriging.tasks import Task, Weights, draw_conditions, learn_weights_for, table_for
+
+CLEARLY = 0.01
+"""By which share another link must be better than the additive one."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +40,10 @@ class Learned:
     recalibration: Recalibration | None
     shrinkage: tuple[float, ...] = (1.0,) * len(STANDINGS)
     """By how much a predicted mean is multiplied, by its standing (`check.shrink`)."""
+    amplitude_of: AmplitudeOf = "gene and perturbation"
 
 
-def learn_task(table: Table, variance: Values | None, task: Task, *, seed: int) -> Learned | None:
+def learn_task(table: Table, sampling: Sampling | None, task: Task, *, seed: int) -> Learned | None:
     """Weights, link and recalibration; None where the task cannot be left out of what was measured."""
     best: Learned | None = None
     of_best: tuple[list[Hidden], Table] | None = None
@@ -46,32 +52,32 @@ def learn_task(table: Table, variance: Values | None, task: Task, *, seed: int) 
         slope = slopes(table.conditions, table.profiles, link)
         if link != "additive" and (slope is None or len(np.unique(table.contexts)) < 2):
             continue
-        linked, noise = apply_link(table, variance, slope)
-        fixed = np.zeros(len(table.conditions)) if noise is None else noise.mean(axis=1)
+        linked, noise = apply_link(table, sampling, slope)
+        of_part = None if noise is None else noise.take(rows)
         part = table_for(linked.take(rows), task)
-        weights = learn_weights_for(part, task, fixed[rows])
+        weights = learn_weights_for(part, task, of_part)
         if weights is None:
             return None
-        of_part = None if noise is None else noise[rows]
-        hidden = list(predict_hidden(part, task, weights, of_part, seed=seed))
-        shrinkage = learn_shrinkage(hidden, part, measured[rows])
-        hidden = [replace(one, predicted=shrink(one.predicted, shrinkage)) for one in hidden]
-        error = error_of(hidden, table.effect[rows], None if slope is None else slope[rows])
-        if best is None or error < best.error:
-            best, of_best = Learned(weights, link, error, None, shrinkage), (hidden, part)
+        for amplitude_of in AMPLITUDE_OF:
+            hidden = list(predict_hidden(part, task, weights, of_part, amplitude_of=amplitude_of, seed=seed))
+            shrinkage = learn_shrinkage(hidden, part, measured[rows])
+            hidden = [replace(one, predicted=shrink(one.predicted, shrinkage)) for one in hidden]
+            error = error_of(hidden, table.effect[rows], None if slope is None else slope[rows])
+            if best is None or error < best.error * (1.0 if link == best.link else 1.0 - CLEARLY):
+                best, of_best = Learned(weights, link, error, None, shrinkage, amplitude_of), (hidden, part)
     if best is None or of_best is None:
         return None
     return replace(best, recalibration=recalibrate(*of_best, measured[rows], seed=seed))
 
 
-def apply_link(table: Table, variance: Values | None, slope: Values | None) -> tuple[Table, Values | None]:
+def apply_link(table: Table, sampling: Sampling | None, slope: Values | None) -> tuple[Table, Sampling | None]:
     """The measured rows of a table on the scale of a link, with what was not measured filled, and their sampling variances."""
     n = len(table.conditions)
     own = None if slope is None else slope[:n]
     filled = fill(replace(table, effect=unlink(table.effect, own)))
-    if variance is None or own is None:
-        return filled, variance
-    return filled, np.asarray(variance / np.maximum(own, LEAST_SHARE) ** 2)
+    if sampling is None or own is None:
+        return filled, sampling
+    return filled, sampling.divided(np.maximum(own, LEAST_SHARE))
 
 
 def as_json(learned: Learned) -> dict[str, Any]:
@@ -83,6 +89,7 @@ def as_json(learned: Learned) -> dict[str, Any]:
         "error": learned.error,
         "recalibration": recalibration,
         "shrinkage": list(learned.shrinkage),
+        "amplitude_of": learned.amplitude_of,
     }
 
 
@@ -97,4 +104,5 @@ def from_json(stored: Mapping[str, Any]) -> Learned:
             tuple(map(tuple, fields["weights"])),
             tuple(fields["agreements"]),
         )
-    return Learned(stored["weights"], stored["link"], stored["error"], recalibration, tuple(stored["shrinkage"]))
+    shrinkage, amplitude_of = tuple(stored["shrinkage"]), stored["amplitude_of"]
+    return Learned(stored["weights"], stored["link"], stored["error"], recalibration, shrinkage, amplitude_of)

@@ -13,6 +13,10 @@ from cycseq.models.kriging.table import Square
 
 LOG_WEIGHTS = (-9.0, 4.0)
 """Bounds of logarithms of weights, in units of the mean squared effect: a weight at the lower one is 0."""
+MOST_KNOWN = 0.0
+"""Upper bound where errors of measurements are known: no part of the responses is larger than what was measured."""
+LOG_SCALES = (-7.0, 4.0)
+"""Bounds of logarithms of the scale and of what is own, around a start of half and a quarter of the mean square."""
 START = -1.0
 EVALUATIONS = 40
 
@@ -26,8 +30,8 @@ class Fold:
     kernels: Float[np.ndarray, "kernels conditions conditions"]
     gram: Square
     """Mean products of measured effects over genes."""
-    fixed: Float[np.ndarray, "conditions"]
-    """Known sampling variance of every condition, mean over genes."""
+    fixed: Square
+    """Covariances of the errors of measurements, as far as they are known; mean over genes."""
     blocks: Blocks
 
 
@@ -72,21 +76,55 @@ def learn_weights(
         weights = unit * np.exp(logarithms)
         error, gradient = 0.0, np.zeros(n)
         for fold in folds:
-            kernel = np.tensordot(weights, fold.kernels, 1)
-            kernel[np.diag_indices_from(kernel)] += fold.fixed + 1e-6 * unit
+            kernel = np.tensordot(weights, fold.kernels, 1) + fold.fixed
+            kernel[np.diag_indices_from(kernel)] += 1e-6 * unit
             part, by_kernel = left_out_error(kernel, fold.gram, fold.blocks)
             error += part
             gradient += np.einsum("kij,ij->k", fold.kernels, by_kernel) * weights
         return error / total, gradient / total
 
+    bounds = (LOG_WEIGHTS[0], MOST_KNOWN if any(fold.fixed.any() for fold in folds) else LOG_WEIGHTS[1])
     x = np.full(n, START) if start is None else np.log(np.maximum(start / unit, 1e-12))
     found = minimize(
         loss,
-        np.clip(x, *LOG_WEIGHTS),
+        np.clip(x, *bounds),
         jac=True,
         method="L-BFGS-B",
-        bounds=[LOG_WEIGHTS] * n,
+        bounds=[bounds] * n,
         options={"maxiter": EVALUATIONS},
     )
     weights = unit * np.exp(found.x)
     return np.where(found.x <= LOG_WEIGHTS[0] + 1e-6, 0.0, weights)
+
+
+def find_scale(kernel: Square, gram: Square, fixed: Square) -> tuple[float, float]:
+    """By how much a kernel is multiplied, and what each condition has of its own: by likelihood, beside known errors.
+
+    Predictions tell the ratios of weights alone; how large responses are beside known errors is told by their likelihood, here that of
+    the mean gene (Rasmussen and Williams 2006, 5.4.1).
+
+    Parameters
+    ----------
+    kernel
+        Weighted sum of kernels.
+    gram, fixed
+        As of `Fold`.
+    """
+    unit = max(float(np.trace(gram)) / len(gram), 1e-12)
+    start = np.array([unit / max(2.0 * float(np.diag(kernel).mean()), 1e-12), 0.25 * unit])
+
+    def loss(logarithms: np.ndarray) -> tuple[float, np.ndarray]:
+        scale, own = start * np.exp(logarithms)
+        total = scale * kernel + fixed
+        total[np.diag_indices_from(total)] += own + 1e-6 * unit
+        inverse = np.linalg.inv(total)
+        product = inverse @ gram
+        by_total = inverse - product @ inverse
+        value = float(np.linalg.slogdet(total)[1]) + float(np.trace(product))
+        return value, np.array([scale * (by_total * kernel).sum(), own * float(np.trace(by_total))])
+
+    found = minimize(
+        loss, np.zeros(2), jac=True, method="L-BFGS-B", bounds=[LOG_SCALES] * 2, options={"maxiter": EVALUATIONS}
+    )
+    scale, own = start * np.exp(found.x)
+    return float(scale), float(own)

@@ -22,8 +22,9 @@ def smooth_levels(mean: Profiles, noise: Profiles) -> Profiles:
     variance = max(float((differences**2 - noise).mean()), 1e-9)
     kernel = variance * 0.5 * (likeness_of_profiles(mean) + np.eye(len(mean)))
     of_context = np.maximum(noise.mean(axis=1), 1e-9)
-    process = learn_process(kernel, of_context, differences, noise)
-    smooth: Profiles = centre + process.predict(kernel, np.diag(kernel)).mean
+    one = np.zeros(len(mean), dtype=np.int64)
+    process = learn_process(kernel, np.diag(of_context), differences, one, noise)
+    smooth: Profiles = centre + process.predict(kernel, np.diag(kernel), one).mean
     return smooth
 
 

@@ -29,7 +29,7 @@ from cycseq.models.kriging.learned import Learned, apply_link, as_json, from_jso
 from cycseq.models.kriging.levels import smooth_levels, weight_of_known
 from cycseq.models.kriging.link import slopes
 from cycseq.models.kriging.nearby import Rows, near_conditions
-from cycseq.models.kriging.noise import cell_variance, profile_noise
+from cycseq.models.kriging.noise import Sampling, profile_noise
 from cycseq.models.kriging.recalibration import COMPONENTS, Recalibration
 from cycseq.models.kriging.table import Table, Values
 from cycseq.models.kriging.tasks import (
@@ -49,7 +49,7 @@ SAME = 0.05
 informative of the gene."""
 CHUNK = 32
 """Conditions whose distributions are held at once."""
-STATED = 3
+STATED = 8
 """Components of a distribution before it is recalibrated."""
 
 
@@ -92,15 +92,15 @@ class ConditionKriging(KnowledgeSettings, MeansModel):
         conditions = perturbed.conditions()
         effect, se = perturbed.effect, perturbed.layer("se")
         noise_of = profile_noise(train, profiles)
-        variance = None if se is None or np.isnan(se).all() else cell_variance(se, conditions, noise_of)
+        sampling = None if se is None or np.isnan(se).all() else Sampling.of(se, conditions, noise_of)
         table = Table(conditions, effect, np.ones(len(conditions), dtype=bool), "context", profiles, sources)
         wanted: tuple[Task, ...] = TASKS if task is None else (TASK_OF_SPLIT[task],)
-        learned = {one: found for one in wanted if (found := learn_task(table, variance, one, seed=seed)) is not None}
+        learned = {one: found for one in wanted if (found := learn_task(table, sampling, one, seed=seed)) is not None}
         if not learned:
             learned = {"pair": Learned(equal_weights(table), "additive", 1.0, None)}
         arrays: dict[str, np.ndarray] = {"effect": effect, "measured": measured}
-        if variance is not None:
-            arrays["variance"] = variance
+        if sampling is not None:
+            arrays |= {"cells_noise": sampling.cells, "control_noise": sampling.control}
         if profiles:
             arrays["profiles"] = np.stack(list(profiles.values()))
             arrays["profile_noise"] = np.stack(list(noise_of.values()))
@@ -151,7 +151,7 @@ class ConditionKriging(KnowledgeSettings, MeansModel):
         unknown = ~learned.arrays["measured"]
         for values in (effect, sd, noise_sd):
             values[:, unknown] = np.nan
-        layers = {"sd": sd} if "variance" in learned.arrays else {"sd": sd, "noise_sd": noise_sd}
+        layers = {"sd": sd} if "cells_noise" in learned.arrays else {"sd": sd, "noise_sd": noise_sd}
         return self.predicted_effects(effect, conditions, **layers)
 
     def predict(
@@ -250,10 +250,13 @@ class ConditionKriging(KnowledgeSettings, MeansModel):
         measured = tuple(known[row] for row in rows)
         profiles, learned = {**self.profiles, **given}, self.learned_for(task)
         slope = slopes([*measured, *asked], profiles, learned.link)
-        effect, variance = self.learned.arrays["effect"][rows], self.learned.arrays.get("variance")
-        table = Table(measured, effect, np.ones(len(rows), dtype=bool), "context", profiles, self.sources)
-        table, variance = apply_link(table, None if variance is None else variance[rows], slope)
-        return learn_field(table_for(table.with_targets(asked), task), task, learned.weights, variance), slope
+        arrays = self.learned.arrays
+        table = Table(measured, arrays["effect"][rows], np.ones(len(rows), dtype=bool), "context", profiles, self.sources)
+        known_noise = "cells_noise" in arrays
+        sampling = Sampling(arrays["cells_noise"][rows], arrays["control_noise"][rows]) if known_noise else None
+        table, sampling = apply_link(table, sampling, slope)
+        table = table_for(table.with_targets(asked), task)
+        return learn_field(table, task, learned.weights, sampling, amplitude_of=learned.amplitude_of), slope
 
     def learned_for(self, task: Task) -> Learned:
         """What was learned for a task, or for the first one where nothing was."""

@@ -35,6 +35,9 @@ RESPONDING = 3.0
 SURE = 0.95
 """That left-out units agree with predicted directions, for directions to be believed."""
 
+CHANCE = 0.1
+"""Agreement that is no evidence: conditions of a context share the error of their control mean, and the fall of what does not respond."""
+
 
 @dataclass(frozen=True)
 class LeftOut:
@@ -62,12 +65,12 @@ class Recalibration:
 
     @property
     def tells(self) -> bool:
-        """Whether left-out conditions show that predictions have the right direction: units' mean agreement, t test against 0."""
+        """Whether left-out conditions show that predictions have the right direction: units' mean agreement, t test against `CHANCE`."""
         n = len(self.agreements)
         if n < 2:
-            return bool(sum(self.agreements) > 0)
+            return bool(sum(self.agreements) > CHANCE)
         error = np.std(self.agreements, ddof=1) / np.sqrt(n)
-        return bool(np.mean(self.agreements) > student.ppf(SURE, n - 1) * error)
+        return bool(np.mean(self.agreements) - CHANCE > student.ppf(SURE, n - 1) * error)
 
     def applied(self, mixture: GeneMixture) -> GeneMixture:
         """The recalibrated distribution, of the same mean."""

@@ -21,6 +21,8 @@ CHANGES = tuple(product(SLOPES, STRETCHES))
 UNCHANGED = CHANGES.index((1.0, 1.0))
 PRIOR_ROWS = 10.0
 """Rows that say that nothing is to be changed: caution against overfitting."""
+START_UNCHANGED = 0.9
+"""Share from which EM starts: where measurements tell nothing, it stays."""
 LEAST = 0.002
 """Components of less weight are dropped."""
 ROUNDS = 100
@@ -46,7 +48,8 @@ def likeliest(density: Densities, importance: Rows) -> Weights:
     """Weights that make the measurements likeliest among those of mean slope 1: EM, with that constraint in its M step."""
     near = importance > 0
     density, importance = density[near], importance[near]
-    weights: Weights = np.full(len(CHANGES), 1.0 / len(CHANGES))
+    weights: Weights = np.full(len(CHANGES), (1.0 - START_UNCHANGED) / (len(CHANGES) - 1))
+    weights[UNCHANGED] = START_UNCHANGED
     for _ in range(ROUNDS):
         counts = weights * ((importance / np.maximum(density @ weights, 1e-30)) @ density)
         counts[UNCHANGED] += PRIOR_ROWS

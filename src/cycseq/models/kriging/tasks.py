@@ -14,7 +14,8 @@ from cycseq.data.usual_names import parts_of
 from cycseq.models.kriging.elsewhere import fill
 from cycseq.models.kriging.kernels import kernels_of
 from cycseq.models.kriging.kernels.base import Kernel
-from cycseq.models.kriging.leave_out import Blocks, Fold, learn_weights
+from cycseq.models.kriging.leave_out import Blocks, Fold, find_scale, learn_weights
+from cycseq.models.kriging.noise import Sampling
 from cycseq.models.kriging.table import Axis, Square, Table
 from cycseq.split.settings import Kind
 
@@ -59,7 +60,7 @@ def kernels_for(table: Table, task: Task) -> list[Kernel]:
     return [*serving, Kernel(NOISE, np.eye(len(table.conditions)), own=True)]
 
 
-def learn_weights_for(table: Table, task: Task, fixed: Float[np.ndarray, "conditions"]) -> Weights | None:
+def learn_weights_for(table: Table, task: Task, sampling: Sampling | None) -> Weights | None:
     """The weights that best predict what a task leaves out; None where that cannot be left out.
 
     Parameters
@@ -68,12 +69,14 @@ def learn_weights_for(table: Table, task: Task, fixed: Float[np.ndarray, "condit
         Measured conditions alone, with the axis of the task (`table_for`).
     task
         What is asked for.
-    fixed
-        Known sampling variance of every condition, mean over genes.
+    sampling
+        Sampling variances; None where they are unknown.
     """
     blocks = blocks_of(table, task)
     if len(blocks) < 2:
         return None
+    n = len(table.conditions)
+    fixed = np.zeros((n, n)) if sampling is None else sampling.covariance(table.contexts)
     gram = (table.effect @ table.effect.T).astype(np.float64) / table.effect.shape[1]
     if task == "context":  # likeness is told anew without each context
         expanded = [_expanded(table, kernels_for(table.hide(block), task), own=False) for block in blocks]
@@ -87,7 +90,14 @@ def learn_weights_for(table: Table, task: Task, fixed: Float[np.ndarray, "condit
         weights.setdefault(name, {})[setting] = value
     for of_settings in weights.values():
         of_settings.setdefault(ANY, float(np.mean(list(of_settings.values()))))
-    return weights
+    if sampling is None:
+        return weights
+    kernel, own_of = combine(table, task, weights)
+    scale, more = find_scale(kernel + np.diag(own_of), gram, fixed)
+    return {
+        name: {setting: scale * weight + (more if name == NOISE else 0.0) for setting, weight in of_settings.items()}
+        for name, of_settings in weights.items()
+    }
 
 
 def equal_weights(table: Table) -> Weights:
