@@ -25,8 +25,8 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.io.files import write_text
 from cycseq.matrix.arrays import to_dense
 from cycseq.models.baselines.shift import predicted_obs, shifted_cells
-from cycseq.models.kriging import model as condition_kriging
 from cycseq.models.kriging.model import ConditionKriging
+from cycseq.models.kriging.noise import Sampling
 from cycseq.preparation.merge import join
 from cycseq.score.certainty import certainty
 from cycseq.score.evaluate import evaluate
@@ -179,10 +179,13 @@ def nothing_changed() -> Iterator[None]:
 @contextmanager
 def equal_noise() -> Iterator[None]:
     """The sampling noise of every gene and condition is taken to be the mean one."""
-    known = condition_kriging.cell_variance
-    with mock.patch.object(
-        condition_kriging, "cell_variance", lambda se, *rest: np.full_like(se, known(se, *rest).mean())
-    ):
+    split = Sampling.of
+
+    def mean_noise(*args: Any) -> Sampling:
+        known = split(*args)
+        return Sampling(*(np.full_like(part, part.mean()) for part in (known.cells, known.control)))
+
+    with mock.patch.object(Sampling, "of", mean_noise):
         yield
 
 

@@ -7,14 +7,15 @@ from cycseq.data.condition import Condition
 from cycseq.data.effects import Effects
 from cycseq.knowledge.source import Source
 from cycseq.models.kriging import tasks
+from cycseq.models.kriging.amplitudes import AMPLITUDES, learn_amplitudes
 from cycseq.models.kriging.elsewhere import fill, tell_elsewhere
 from cycseq.models.kriging.kernels import kernels_of
 from cycseq.models.kriging.kernels.known import proportional
-from cycseq.models.kriging.leave_out import Fold, learn_weights, left_out_error
+from cycseq.models.kriging.leave_out import Fold, find_scale, learn_weights, left_out_error
 from cycseq.models.kriging.link import slopes, unlink
 from cycseq.models.kriging.model import ConditionKriging
 from cycseq.models.kriging.nearby import near_conditions
-from cycseq.models.kriging.process import AMPLITUDES, learn_process
+from cycseq.models.kriging.process import learn_process
 from cycseq.models.kriging.table import Table
 
 GENES = 40
@@ -56,7 +57,7 @@ def test_a_kernel_that_tells_nothing_weighs_nothing():
     y = np.linalg.cholesky(true) @ rng.normal(size=(60, 400))
     y += 0.3 * rng.normal(size=y.shape)
     kernels = np.stack([true, idle, np.eye(60)])
-    weights = learn_weights([Fold(kernels, y @ y.T / 400, np.zeros(60), [np.array([i]) for i in range(60)])])
+    weights = learn_weights([Fold(kernels, y @ y.T / 400, np.zeros((60, 60)), [np.array([i]) for i in range(60)])])
     assert weights[1] < 0.05 * weights[0]
     assert weights[2] / weights[0] == pytest.approx(0.09, rel=0.5)
 
@@ -64,17 +65,45 @@ def test_a_kernel_that_tells_nothing_weighs_nothing():
 def test_the_process_is_dense_algebra_for_every_gene():
     rng = np.random.default_rng(0)
     kernel, y = drawn_kernel(9), rng.normal(size=(6, GENES))
-    noise = rng.uniform(0.2, 1.0, size=6)
-    process = learn_process(kernel[:6, :6], noise, y)
-    mixture = process.predict(kernel[6:, :6], np.diag(kernel)[6:])
+    shared = rng.uniform(0.1, 0.5, size=6)
+    noise = np.diag(rng.uniform(0.2, 1.0, size=6)) + np.outer(
+        shared, shared
+    )  # errors of conditions that share a control mean
+    process = learn_process(kernel[:6, :6], noise, y, np.arange(6))
+    mixture = process.predict(kernel[6:, :6], np.diag(kernel)[6:], np.array([6, 7, 8]))
     for i, amplitude in enumerate(AMPLITUDES):
-        seen = amplitude * kernel[:6, :6] + np.diag(noise)
+        seen = amplitude * kernel[:6, :6] + noise
         mean = amplitude * kernel[6:, :6] @ np.linalg.solve(seen, y)
         np.testing.assert_allclose(mixture.means[..., i], mean, atol=1e-4)
         left = amplitude * kernel[6:, 6:] - amplitude**2 * kernel[6:, :6] @ np.linalg.solve(seen, kernel[:6, 6:])
-        expected = np.sqrt(np.diag(left)[:, None] * process.noise[None, :, i])
+        expected = np.sqrt(np.diag(left)[:, None] * process.amplitudes.noise[None])
         np.testing.assert_allclose(mixture.sds[..., i], expected, rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(mixture.weights.sum(axis=-1), 1.0, atol=1e-5)
+
+
+def test_a_gene_that_moved_elsewhere_is_believed_to_move_here_and_no_other_gene():
+    rng = np.random.default_rng(0)
+    units = np.repeat(np.arange(20), 4)
+    same = (units[:, None] == units[None]).astype(float)
+    moves = rng.random((20, GENES)) < 0.1
+    y = (moves * rng.normal(size=(20, GENES)) * 2.0)[units] + 0.3 * rng.normal(size=(80, GENES))
+    amplitudes = learn_amplitudes(0.4 * same, 0.09 * np.eye(80), y, units, np.full(y.shape, 0.09))
+    believed = np.stack([amplitudes.of(unit) @ np.array(AMPLITUDES) for unit in range(20)])
+    clear = moves & (np.abs(y.reshape(20, 4, GENES).mean(axis=1)) > 1.0)
+    assert believed[clear].min() > 10 * np.median(believed[~moves])
+    np.testing.assert_array_equal(amplitudes.of(99), amplitudes.usual)
+
+
+def test_scale_and_own_responses_are_found_beside_known_errors():
+    rng = np.random.default_rng(0)
+    shared = rng.normal(size=(15, 2000))
+    own, errors = rng.normal(size=(60, 2000)), rng.normal(size=(60, 2000))
+    units = np.repeat(np.arange(15), 4)
+    y = np.sqrt(0.5) * shared[units] + np.sqrt(0.3) * own + np.sqrt(0.2) * errors
+    same = (units[:, None] == units[None]).astype(float)
+    scale, of_own = find_scale(7.0 * same, y @ y.T / 2000, 0.2 * np.eye(60))
+    assert abs(7.0 * scale - 0.5) < 0.1
+    assert abs(of_own - 0.3) < 0.03
 
 
 def test_contexts_that_answer_with_the_opposite_sign_are_told_so():
