@@ -250,10 +250,11 @@ class ConditionKriging(KnowledgeSettings, MeansModel):
         measured = tuple(known[row] for row in rows)
         profiles, learned = {**self.profiles, **given}, self.learned_for(task)
         slope = slopes([*measured, *asked], profiles, learned.link)
-        arrays = self.learned.arrays
-        table = Table(measured, arrays["effect"][rows], np.ones(len(rows), dtype=bool), "context", profiles, self.sources)
-        known_noise = "cells_noise" in arrays
-        sampling = Sampling(arrays["cells_noise"][rows], arrays["control_noise"][rows]) if known_noise else None
+        arrays, seen_rows = self.learned.arrays, np.ones(len(rows), dtype=bool)
+        table = Table(measured, arrays["effect"][rows], seen_rows, "context", profiles, self.sources)
+        sampling = None
+        if "cells_noise" in arrays:
+            sampling = Sampling(arrays["cells_noise"][rows], arrays["control_noise"][rows])
         table, sampling = apply_link(table, sampling, slope)
         table = table_for(table.with_targets(asked), task)
         return learn_field(table, task, learned.weights, sampling, amplitude_of=learned.amplitude_of), slope
