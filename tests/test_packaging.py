@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import yaml
 
 from built import is_fresh
 from pages import ROOT
@@ -105,3 +106,21 @@ def test_the_citation_has_this_version():
     cited = (ROOT / "CITATION.cff").read_text()
     assert f"version: {PROJECT['version']}\n" in cited
     assert "IJCAI 2025" in cited
+
+
+def test_the_conda_recipe_needs_what_the_wheel_needs():
+    recipe = yaml.safe_load((ROOT / "conda" / "recipe.yaml").read_text())
+    python, *needed = recipe["requirements"]["run"]
+    assert [name.replace(" ", "") for name in needed] == [name.lower() for name in PROJECT["dependencies"]]
+    assert recipe["context"]["version"] == PROJECT["version"]
+    assert PROJECT["requires-python"].endswith(recipe["context"]["python_min"])
+    (command,) = recipe["build"]["python"]["entry_points"]
+    assert command == f"cycseq = {PROJECT['scripts']['cycseq']}"
+
+
+def test_the_container_is_given_what_it_copies():
+    copied = re.findall(r"^COPY (.+) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    names = {name for line in copied for name in line.split()}
+    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert names == allowed
+    assert all((ROOT / name).exists() for name in names)
