@@ -110,7 +110,7 @@ def test_the_citation_has_this_version():
 
 def test_the_conda_recipe_needs_what_the_wheel_needs():
     recipe = yaml.safe_load((ROOT / "conda" / "recipe.yaml").read_text())
-    python, *needed = recipe["requirements"]["run"]
+    _, *needed = recipe["requirements"]["run"]
     assert [name.replace(" ", "") for name in needed] == [name.lower() for name in PROJECT["dependencies"]]
     assert recipe["context"]["version"] == PROJECT["version"]
     assert PROJECT["requires-python"].endswith(recipe["context"]["python_min"])

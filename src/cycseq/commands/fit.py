@@ -46,6 +46,7 @@ def run(options: Namespace) -> None:
     if options.resume:
         words = {"none": "there is no fit in it yet: it begins", "begun": "its fit was interrupted: it goes on"}
         say([f"{options.run}: {words[progress]}"] if progress in words else [])
+    say(f"fitting {model.name} on {len(split.train)} conditions")
     try:
         fitted = fit_run(
             data,

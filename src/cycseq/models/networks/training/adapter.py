@@ -22,13 +22,15 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
 
-from cycseq.io.progress import track
+from cycseq.io.progress import show_steps
 from cycseq.models.networks.batches import Feeder
 from cycseq.models.networks.blocks.batch import Batch
 from cycseq.models.networks.training.state import State, save_state, write_history
 
 MONITORED = "loss"
 """Which of the validation losses decides on the best epoch, and when to stop."""
+SHOWN = 2
+"""Losses of a step that the terminal shows."""
 EXPLODED = 1e6
 """A loss this many times its first value (or 1) has left the world."""
 
@@ -109,10 +111,10 @@ class Adapter(LightningModule):
         """Each process is fed its own share; the first shows how far it is."""
         if self.trainer.world_size > 1:
             self.feeder = replace(self.feeder, rank=self.trainer.global_rank, n_ranks=self.trainer.world_size)
-        shown = range(self.learner.num_epochs) if self.trainer.is_global_zero else ()
-        self.bar = track(shown, "Training", total=len(shown))
-        for _ in range(self.state.epoch + 1):
-            next(self.bar, None)
+        self.bar = show_steps(self.learner.num_epochs * self.feeder.n_steps)
+        if self.trainer.is_global_zero:
+            next(self.bar)
+            self._show("starting")
 
     def on_train_start(self) -> None:
         """SIGTERM means what it did before: Lightning's own answer ends the process with exit code 0."""
@@ -128,8 +130,17 @@ class Adapter(LightningModule):
         self.step_of_epoch = step
         self._seed_draws(step, self.feeder.rank)
         batch = self.feeder.batch(self.state.epoch, step).to(self.device)
-        for name, loss in self.learner.step(self.net, batch, self).items():
-            self.sums[name] = self.sums.get(name, 0.0) + float(loss.detach())
+        losses = {name: float(loss.detach()) for name, loss in self.learner.step(self.net, batch, self).items()}
+        for name, loss in losses.items():
+            self.sums[name] = self.sums.get(name, 0.0) + loss
+        if self.trainer.is_global_zero:
+            self._show(", ".join(f"{name} {loss:.3g}" for name, loss in [*losses.items()][:SHOWN]))
+
+    def _show(self, last: str) -> None:
+        """Say on the terminal how far the training is, and what the last step came to."""
+        epoch, step, n_steps = self.state.epoch, self.step_of_epoch, self.feeder.n_steps
+        where = f"epoch {epoch + 1} of {self.learner.num_epochs}, batch {step + 1} of {n_steps}"
+        self.bar.send((epoch * n_steps + step, f"{where}, {last}"))
 
     def minimise(self, name: str, loss: Float[Tensor, ""]) -> None:
         """One step of an optimiser on a loss, its gradient clipped; no step where loss or gradient is not a number."""
@@ -171,7 +182,6 @@ class Adapter(LightningModule):
             state.best_net = _copy(self.net.state_dict())
         if state.ended(self.learner.num_epochs, self.learner.patience):
             self.trainer.should_stop = True
-        next(self.bar, None)
         self._write()
 
     def on_fit_end(self) -> None:
