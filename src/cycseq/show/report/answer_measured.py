@@ -42,7 +42,7 @@ def sources(answer: Answer, measured: Effects) -> list[dict[Any, Any]]:
                 rows.append(
                     {
                         "predicted": f"{context}:{perturbation}",
-                        "measured": str(other),
+                        "measured": other.context,
                         "cells": float(n_cells[row]),
                         "correlation": _correlation(predicted, measured.effect[row]),
                     }
