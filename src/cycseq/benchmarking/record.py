@@ -51,6 +51,7 @@ def describe_data(data: Data) -> dict[str, Any]:
         "cells": int(n_cells.sum()),
         "genes": len(data.genes),
         "scale": data.scale,
+        "simulated": "true_delta" in data.adata.varm,
         "contexts": list(data.contexts),
         "perturbations": list(data.perturbations),
         "conditions": [[*condition, int(n)] for condition, n in zip(conditions, n_cells, strict=True)],

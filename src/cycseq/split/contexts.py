@@ -51,9 +51,9 @@ def unseen_context(data: Data, settings: SplitSettings, context: str) -> Plan:
         raise _lonely(context, "every one of its responses would be held out, and nothing learnt")
     validating = _validation_context(test, others, settings)
     claim = (
-        f"A good score shows that the responses of {context} to {count_of(len(test), 'perturbation')} can be told from its "
+        f"A good score shows that the responses of {context} to {count_of(len(test), 'perturbation')} can be predicted from its "
         f"control cells and the responses of {_contexts(others)}. It says nothing of perturbations measured in no "
-        f"other context, and, being one context, little of further ones."
+        "other context. One held-out context says little about others."
     )
     return Plan(
         name=f"unseen-context:{context}",
@@ -139,7 +139,7 @@ def few_shot(data: Data, settings: SplitSettings, context: str) -> Plan:
         cells = {part: (*cells.get(part, ()), *more.get(part, ())) for part in {**cells, **more}}
         what, unsaid = f"{count_of(n_cells, 'cell')} of each of its perturbed conditions", ""
     claim = (
-        f"A good score shows that the responses of {context}, a long-tail context, can be told from {what}, its control "
+        f"A good score shows that the responses of {context}, a long-tail context, can be predicted from {what}, its control "
         f"cells and the responses of {_contexts(others)}. It says nothing of a context in which nothing was perturbed."
     )
     train_conditions = (*outside, *also, *train)

@@ -91,7 +91,7 @@ def _plan(
     )
     claim = (
         f"A good score shows that the responses to {count_of(len(agents), 'perturbation')} ({join_names(agents)}) at the {what} "
-        f"{name.partition(':')[2]} can be told from their other {what}s{also}. It says nothing of perturbations that were never "
+        f"{name.partition(':')[2]} can be predicted from their other {what}s{also}. It says nothing of perturbations that were never "
         f"measured, nor of other unseen {what}s."
     )
     claim += _extrapolation(held, train, axis)

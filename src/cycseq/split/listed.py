@@ -96,7 +96,7 @@ def listed_pairs(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
     validated = set(options[: min(n_validated(len(options), settings), len(options) - 1)] if len(options) > 1 else [])
     claim = (
         f"A good score shows that the responses to {count_of(len(test), 'pair')} of a perturbation and a context "
-        f"({join_names(contexts)}) can be told from the contexts' responses to other perturbations and the perturbations' in other "
+        f"({join_names(contexts)}) can be predicted from the contexts' responses to other perturbations and the perturbations' in other "
         "contexts. It says nothing of a context without any perturbed cells, nor of perturbations measured nowhere."
     )
     if nowhere:

@@ -56,7 +56,7 @@ def unseen_perturbation(data: Data, settings: SplitSettings) -> tuple[Plan, ...]
     validation = assign(assignment.rest, perturbations_of(assignment.rest, singles[n_test : n_test + n_validation]))
     claim = (
         f"A good score shows that the responses to {count_of(n_test, 'perturbation')} ({join_names(sorted(tested))}), which "
-        f"training has seen in no context, alone or combined, can be told from {len(singles) - n_test} other ones and "
+        f"training has seen in no context, alone or combined, can be predicted from {len(singles) - n_test} other ones and "
         "what is known of the perturbed genes. It says nothing of unseen contexts."
     )
     plan = Plan(
@@ -103,7 +103,7 @@ def unseen_combination(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
     }
     claim = (
         f"A good score shows that the responses to {count_of(len(held.names), 'combination')} "
-        f"({join_names(sorted(held.names))}), of which {seen_words[seen]} in training, can be told from what training has "
+        f"({join_names(sorted(held.names))}), of which {seen_words[seen]} in training, can be predicted from what training has "
         "seen. It says nothing of unseen contexts"
         + (", nor of combinations with parts never measured." if seen == 2 else ".")
     )

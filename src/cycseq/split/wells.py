@@ -29,7 +29,7 @@ def shared_wells(split: Split, effects: Effects) -> Iterator[SharedWells]:
     """By column with several labels, the tested conditions that share theirs with the same perturbation elsewhere.
 
     Where all contexts of a drug were treated in one well, whatever is the well's (its dose, its position, its depth) is alike
-    in all of them, and transfer between contexts cannot be told from it.
+    in all of them, and it looks like transfer between contexts.
     """
     place = {condition: row for row, condition in enumerate(effects.conditions())}
     learnt = [c for c in (*split.train, *split.validation) if c in place]

@@ -31,7 +31,8 @@ def cannot_tell(result: BenchmarkResult, kind: str, table: Headline, judgement: 
     tested = [split for split in result.record["splits"] if split["kind"] == kind]
     conditions = {tuple(c) for split in tested for c in split["test"]}
     contexts, perturbations = ({str(condition[k]) for condition in conditions} for k in (0, 1))
-    limits = condense_warnings([split.get("warnings", []) for split in tested])
+    limits = [SIMULATED] if result.record["data"].get("simulated") else []
+    limits += condense_warnings([split.get("warnings", []) for split in tested])
     if len(contexts) < ENOUGH:
         limits.append(
             f"Only {counted(len(contexts), 'context')} ({listed(sorted(contexts))}) {_was(contexts)} tested: the results hold "
@@ -77,6 +78,9 @@ def not_applicable(result: BenchmarkResult, kind: str) -> list[tuple[str, str, s
     return refusals
 
 
+SIMULATED = (
+    "The data are simulated: the page shows what such a benchmark tells, not how well any model does on real cells."
+)
 NO_CEILING = "There is no ceiling, as effects without standard errors cannot be halved. "
 HALVED_EFFECTS = (
     "The ceiling is the score that half of a measurement gets for predicting the other half, both drawn from the real effects "
