@@ -78,8 +78,10 @@ class ConditionKriging(KnowledgeSettings, MeansModel):
     to all perturbations, with an interval that is wide enough."""
     n_components: int = 10
     """Principal components of the expression, or of GO terms in `features`."""
-    smooth_controls: bool = True
-    """Take sampling noise off the control mean of a context in which nothing was measured, by those of the other contexts."""
+    smooth_controls: bool = False
+    """Take sampling noise off the control mean of a context in which nothing was measured, by those of the other contexts.
+    Predicted means are nearer the truth where control cells are few, but what is taken off looks like a response beside these
+    controls."""
     threshold: float = 0.1
     """A gene has changed where its true effect is beyond this, up or down."""
 
