@@ -148,7 +148,7 @@ def test_few_shot_does_not_learn_from_combinations_that_contain_what_is_tested(s
     assert not any(set(t.parts) <= set(c.parts) for t in split.test for c in inside)
     assert all(any(set(t.parts) < set(c.parts) for t in split.test) for c in split.left_out)
     assert (len(inside) + len(split.left_out), len(split.test)) == (3, 3)
-    assert f"told from {len(inside)} measured condition" in split.claim
+    assert f"predicted from {len(inside)} measured condition" in split.claim
     assert check_leakage(split, data) == ()
     found = check_leakage(replace(split, train=(*split.train, *split.left_out), left_out=()), data)
     assert [leak.kind for leak in found] == ["hidden perturbations"] * bool(split.left_out)
