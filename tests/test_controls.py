@@ -122,7 +122,7 @@ def test_denoised_controls_are_no_response(noise: PerturbationData, model: str, 
     """The audit's case: where nothing responds, all that a score shows is noise that both sides share."""
     shared = mean_score(noise, splits_of(noise, shared_controls=True)[:n], model)
     halved = mean_score(noise, splits_of(noise)[:n], model)
-    assert shared > 0.3
+    assert (shared > 0.3) == (model == "SmoothedControls")  # ConditionKriging does not smooth them unless asked
     assert abs(halved) < 0.1
 
 

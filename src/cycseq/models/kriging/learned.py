@@ -58,7 +58,7 @@ def learn_task(table: Table, sampling: Sampling | None, task: Task, *, seed: int
         weights = learn_weights_for(part, task, of_part)
         if weights is None:
             return None
-        for amplitude_of in AMPLITUDE_OF:
+        for amplitude_of in AMPLITUDE_OF if best is None else (best.amplitude_of,):
             hidden = list(predict_hidden(part, task, weights, of_part, amplitude_of=amplitude_of, seed=seed))
             shrinkage = learn_shrinkage(hidden, part, measured[rows])
             hidden = [replace(one, predicted=shrink(one.predicted, shrinkage)) for one in hidden]
