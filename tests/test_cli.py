@@ -209,7 +209,7 @@ TYPOS = {
     "predict --run nowhere --out o.h5ad": "nowhere",
     "prepare missing.h5ad --out b.h5ad": "missing.h5ad",
     "prepare DATA --out prepared.csv": ".h5ad or .zarr",
-    "predict --run RUN --out predicted": ".h5ad or .zarr",
+    "predict --run RUN --out predicted": "--leave-out",
     "predict --run RUN --seed -1 --out o.h5ad": "--seed",
     "fit --data DATA --split SPLIT --model NoChange --seed -1 --run o": "--seed",
     "evaluate --predicted PREDICTED --real DATA --seed -1 --out o": "--seed",
