@@ -1,5 +1,6 @@
 """Which conditions to measure next: the greedy batch against dense algebra, and against random choice."""
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -86,6 +87,25 @@ def test_a_batch_does_not_ask_twice_for_the_same_knowledge():
     assert chosen[0].reduction == pytest.approx(3.0 / 1.1)
 
 
+@pytest.mark.parametrize("errors_known", [True, False])
+def test_a_new_measurement_is_as_noisy_as_the_median_measured_condition(errors_known: bool):
+    data, _ = world()
+    model = fitted(data, uneven())
+    noise = 1.0 / 20  # of the mean of twenty cells, each of variance 1
+    if not errors_known:
+        arrays = {name: values for name, values in model.learned.arrays.items() if name != "cells_noise"}
+        model.fitted_ = replace(model.learned, arrays=arrays, cache={})
+        own = model.learned_for("pair").weights["noise"]
+        noise = float(np.median([own[str((c.context, None, None))] for c in model.measured_conditions]))
+    everything = [Condition(f"L{i}", f"P{j}") for i in range(LINES) for j in range(PERTURBATIONS)]
+    field, _ = model.field(everything, "pair", {})
+    covariance = field.covariance(len(uneven()) + np.arange(len(everything)))
+    best = suggest(model, 1).iloc[0]
+    column = everything.index(Condition(best["context"], best["perturbation"]))
+    gain = (covariance[column] ** 2).sum() / (covariance[column, column] + noise)
+    assert best["expected_reduction"] == pytest.approx(gain / np.trace(covariance), rel=0.05)
+
+
 def test_suggested_conditions_teach_more_than_random_ones():
     """Paired over worlds: the error of all conditions after fitting again with the batch measured."""
     won = []
@@ -103,7 +123,7 @@ def test_suggested_conditions_teach_more_than_random_ones():
         assert not set(batch) & set(start)
         rng = np.random.default_rng(seed)
         left = [c for c in everything if c not in start]
-        random = [error([*start, *(left[i] for i in rng.choice(len(left), 4, replace=False))]) for _ in range(1)]
+        random = [error([*start, *(left[i] for i in rng.choice(len(left), 4, replace=False))]) for _ in range(3)]
         won.append(np.mean(random) - error([*start, *batch]))
     assert ttest_1samp(won, 0.0, alternative="greater").pvalue < 0.05
 

@@ -94,7 +94,7 @@ def suggest(
             raise unknown_name(perturbation, "single perturbation of training", names, ModelError)
     field, _ = model.field(everything, "pair", {})
     covariance = field.covariance(len(measured) + np.arange(len(everything)))
-    noise = np.full(len(everything), float(np.median(field.noise[: len(measured)])))
+    noise = np.full(len(everything), float(np.median(field.errors)))
     chosen = choose(covariance, noise, np.array([c in wanted for c in everything]), n_conditions)
     reduction = np.array([choice.reduction for choice in chosen]) / max(float(np.trace(covariance)), 1e-300)
     rows = [everything[choice.condition] for choice in chosen]

@@ -33,6 +33,8 @@ class Field:
     """Variance of every condition's response."""
     noise: Float[np.ndarray, "conditions"]
     """What a measurement has of its own, mean over genes."""
+    errors: Float[np.ndarray, "measured"]
+    """Variance of the error that each measurement shares with no other, mean over genes."""
     measured: Int[np.ndarray, "measured"]
     units: Int[np.ndarray, "conditions"]
     """Conditions with the same code share their amplitudes."""
@@ -82,17 +84,19 @@ def learn_field(
     measured = np.flatnonzero(table.seen)
     units = table.agents if amplitude_of == "gene and perturbation" else np.zeros_like(table.agents)
     at = np.ix_(measured, measured)
-    errors = np.eye(len(measured)) * LEAST_NOISE * max(float(np.mean(table.effect[measured] ** 2)), 1e-12)
+    noise = np.eye(len(measured)) * LEAST_NOISE * max(float(np.mean(table.effect[measured] ** 2)), 1e-12)
     cells = None
     if sampling is None:
-        errors += np.diag(own[measured])
+        errors = own[measured]
+        noise += np.diag(errors)
         prior = np.diag(kernel)
     else:
-        errors += sampling.covariance(table.contexts[measured])
+        errors = sampling.cells.mean(axis=1, dtype=np.float64)
+        noise += sampling.covariance(table.contexts[measured])
         # what a condition has of its own, it has where it is predicted too
         kernel = kernel + table.like([str(c) for c in table.conditions]) * own[:, None]
         prior, own, cells = np.diag(kernel), np.zeros_like(own), sampling.cells
     median = np.median(table.effect[measured], axis=1, keepdims=True)
-    process = learn_process(kernel[at], errors, table.effect[measured] - median, units[measured], cells)
-    offset = learn_process(kernel[at], errors * (MEDIAN / table.effect.shape[1]), median, units[measured])
-    return Field(kernel, prior, own, measured, units, process, offset)
+    process = learn_process(kernel[at], noise, table.effect[measured] - median, units[measured], cells)
+    offset = learn_process(kernel[at], noise * (MEDIAN / table.effect.shape[1]), median, units[measured])
+    return Field(kernel, prior, own, errors, measured, units, process, offset)
