@@ -90,8 +90,9 @@ def benchmark(
     ...     splitting=cycseq.SplitSettings(context="Line3"),
     ...     evaluation=cycseq.EvaluateSettings("pearson_delta"),
     ... )
-    >>> "SmoothedControls" in result.table.loc["unseen-context"].index  # a negative control, which is always there
-    True
+    >>> result.table.loc["unseen-context"].index.tolist()  # with ceilings, negative controls and wrong targets, which are always there
+    ['SplitHalf', 'InterpolatedDuplicate', 'NoChange', 'NoChange (wrong target)', 'PerturbedMean', 'PerturbedMean (wrong target)',
+     'SmoothedControls', 'SmoothedControls (wrong target)', 'ContextAdditive', 'ContextAdditive (wrong target)']
     """
     settings = with_options(
         settings or BenchmarkSettings(), {k: _listed(k, v) for k, v in options.items()}, "benchmark"
