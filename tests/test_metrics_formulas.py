@@ -17,9 +17,11 @@ from sklearn.metrics import average_precision_score, r2_score, roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 
 from cycseq.data.dataset import PerturbationData
+from cycseq.score.axes import principal_axes
 from cycseq.score.evaluate import evaluate
 from cycseq.score.metrics import GROUPS, HEADLINE, METRICS
 from cycseq.score.metrics.cells import _folds, _held_out_auc
+from cycseq.score.metrics.ranks import false_discovery_rate, mean_ranks
 from cycseq.score.reference import Reference
 from cycseq.score.settings import EvaluateSettings
 from cycseq.score.summary import summarize_scores
@@ -417,3 +419,20 @@ def test_the_classifier_of_all_folds_at_once_is_that_of_sklearn(n: int, shift: f
         exact = LogisticRegression(max_iter=5000, tol=1e-9).fit(x[train], y[train])
         areas.append(roc_auc_score(y[test], exact.decision_function(x[test])))
     np.testing.assert_allclose(_held_out_auc(x, n, held_out), np.mean(areas), atol=1e-12)
+
+
+@pytest.mark.parametrize("n", [0, 1, 7, 1000])
+def test_ranks_and_false_discovery_rates_are_those_of_scipy(n: int):
+    p = np.random.default_rng(n).random(n).round(2)
+    np.testing.assert_array_equal(mean_ranks(p), stats.rankdata(p))
+    np.testing.assert_array_equal(false_discovery_rate(p), stats.false_discovery_control(p) if n else p)
+
+
+@pytest.mark.parametrize("shape", [(600, 300), (300, 700), (50, 900), (60, 40), (5000, 100)])
+def test_cells_are_as_far_apart_on_our_axes_as_on_those_of_sklearn(shape: tuple[int, int]):
+    rng = np.random.default_rng(0)
+    x = np.log1p(rng.poisson(rng.gamma(1, 1, shape[1]), shape)).astype(np.float32)
+    k = min(50, min(shape) - 1)
+    ours, theirs = principal_axes(x, k, 3), PCA(k, random_state=3).fit(x)
+    ours_apart = pdist(((x - ours.mean) @ ours.directions)[:100].astype(np.float64))
+    np.testing.assert_allclose(ours_apart, pdist(theirs.transform(x[:100]).astype(np.float64)), rtol=2e-3)

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from jaxtyping import Bool, Float, Int
-from scipy.sparse.csgraph import connected_components
 
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.validate import PAIR
@@ -114,6 +113,8 @@ def correct_batches(data: PerturbationData, *, spread: bool = False) -> Perturba
 
 def _comparable(batch: Codes, context: Codes, n_batches: int, n_contexts: int) -> Int[np.ndarray, "batches"]:
     """The group of every batch that control cells connect; -1 for a batch with none beside it or too few cells."""
+    from scipy.sparse.csgraph import connected_components
+
     enough = np.bincount(batch, minlength=n_batches) >= MIN_CONTROLS
     used = enough[batch]
     edges = sp.coo_matrix(

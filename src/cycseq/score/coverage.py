@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 from scipy.special import ndtr
-from scipy.stats import false_discovery_control
 
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.effects import WITH_MAGNITUDE, Effects
@@ -17,6 +16,7 @@ from cycseq.data.gene_mixture import GeneMixture
 from cycseq.data.posterior import LEVEL, read_posterior
 from cycseq.errors import DataError
 from cycseq.preparation.pseudobulk import responses
+from cycseq.score.metrics.ranks import false_discovery_rate
 from cycseq.split.controls import take_reference
 
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
@@ -60,7 +60,7 @@ class Compared:
         """Genes whose measured delta is significant: chosen by their noise too, so that fewer of them are covered."""
         z = np.abs(self.real[self.varies]) / np.sqrt(self.noise[self.varies])
         responding = np.zeros(len(self.real), dtype=bool)
-        responding[self.varies] = false_discovery_control(2.0 * ndtr(-z)) <= SIGNIFICANT if len(z) else False
+        responding[self.varies] = false_discovery_rate(2.0 * ndtr(-z)) <= SIGNIFICANT
         return responding
 
 

@@ -16,6 +16,7 @@ from cycseq.data.either import Data
 from cycseq.errors import DataError
 from cycseq.matrix.arrays import Codes, Matrix, Profile, Profiles, take, to_dense
 from cycseq.preparation.pseudobulk import Responses
+from cycseq.score.axes import principal_axes
 from cycseq.score.effects import MEAN_OF_OTHERS, metrics_of_effects, real_contexts
 from cycseq.score.metrics import chosen
 from cycseq.score.metrics.base import Axes, Metric, RealContext
@@ -202,8 +203,6 @@ def _check(
 def _fit_axes(control: PerturbationData, settings: EvaluateSettings, *, needed: bool) -> Axes:
     if not needed:
         return Axes(np.zeros(len(control.genes)), np.zeros((len(control.genes), 0)))
-    from sklearn.decomposition import PCA
-
     rng = np.random.default_rng(settings.seed)
     rows = rng.permutation(control.n_cells)[: CONTROLS_PER_CELL * settings.max_cells]
     cells = to_dense(take(control.x, rows))
@@ -211,8 +210,7 @@ def _fit_axes(control: PerturbationData, settings: EvaluateSettings, *, needed: 
     if components < 1:
         return Axes(cells.mean(axis=0, dtype=np.float64), np.eye(cells.shape[1], 1))
     with threadpool_limits(1, "blas"):  # threads make this slower wherever another process runs
-        fitted = PCA(components, random_state=settings.seed).fit(cells)
-    return Axes(fitted.mean_, np.ascontiguousarray(fitted.components_.T))
+        return principal_axes(cells, components, settings.seed)
 
 
 def _real_context(

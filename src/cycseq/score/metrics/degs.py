@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from cycseq.score.metrics.base import Comparison, Metric, Scores
+from cycseq.score.metrics.ranks import mean_ranks
 
 
 def _with_degs(comparison: Comparison, value: Scores) -> Scores:
@@ -34,15 +35,13 @@ def deg_direction(comparison: Comparison) -> Scores:
 
 def deg_lfc_spearman(comparison: Comparison) -> Scores:
     """Rank correlation of the fold changes of the real DEGs; 0 where all are predicted alike."""
-    from scipy.stats import rankdata
-
     predicted, real = comparison.fold_changes
 
     def one(i: int) -> float:
         degs = comparison.degs[i]
         if degs.sum() < 2:
             return np.nan
-        a, b = (rankdata(side[i, degs]) for side in (predicted, real))
+        a, b = (mean_ranks(side[i, degs]) for side in (predicted, real))
         a, b = a - a.mean(), b - b.mean()
         size = np.sqrt((a**2).sum() * (b**2).sum())
         return float(a @ b / size) if size > 0 else (np.nan if not b.any() else 0.0)

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 
 from cycseq.matrix.arrays import Cells, Codes, InMemory, Matrix, Profile, Profiles, take, take_parts, to_dense
 from cycseq.matrix.groups import group_totals, moments_of
+from cycseq.score.metrics.ranks import false_discovery_rate
 
 
 @dataclass(frozen=True)
@@ -99,11 +100,9 @@ def adjusted_p(
 
 
 def _wilcoxon(groups: Iterable[InMemory], control: InMemory) -> Iterator[Profile]:
-    from scipy.stats import false_discovery_control
-
     from cycseq.score.metrics.rank_test import rank_tests
 
-    return (np.asarray(false_discovery_control(p)) for p in rank_tests(groups, control))
+    return (false_discovery_rate(p) for p in rank_tests(groups, control))
 
 
 def log2_fold_change(mean: Profiles, control_mean: Profile) -> Profiles:

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 
 from cycseq.matrix.arrays import Codes, InMemory, Matrix, Profile, Profiles, take
 from cycseq.matrix.threads import map_in_threads
+from cycseq.score.metrics.ranks import false_discovery_rate
 
 BULK_TOTAL = 5e4
 """Sums of counts are scaled to this total before their logarithm."""
@@ -89,8 +90,6 @@ class CountProfiles:
 
         Two-sided rank-sum tests with correction for ties, without continuity, by the normal distribution, as scanpy has it.
         """
-        from scipy.stats import false_discovery_control
-
         n_genes = len(control.bulk)
         bulk, lfc, p, adjusted = (np.full((n_groups, n_genes), np.nan) for _ in range(4))
         variance = np.zeros(n_groups)
@@ -99,7 +98,7 @@ class CountProfiles:
             bulk[i], variance[i] = group.bulk, group.variance
             lfc[i, tested] = np.log2((group.mean_cpm[tested] + EPSILON) / (control.mean_cpm[tested] + EPSILON))
             p[i, tested] = of_group[tested]
-            adjusted[i, tested] = false_discovery_control(of_group[tested]) if tested.any() else np.nan
+            adjusted[i, tested] = false_discovery_rate(of_group[tested])
         return cls(bulk, variance, lfc, p, adjusted)
 
     def take(self, conditions: Codes) -> CountProfiles:
