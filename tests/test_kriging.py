@@ -7,7 +7,8 @@ from cycseq.data.condition import Condition
 from cycseq.data.effects import Effects
 from cycseq.knowledge.source import Source
 from cycseq.models.kriging import tasks
-from cycseq.models.kriging.amplitudes import AMPLITUDES, learn_amplitudes
+from cycseq.models.kriging.amplitudes import AMPLITUDES
+from cycseq.models.kriging.directions import Measurements
 from cycseq.models.kriging.elsewhere import fill, tell_elsewhere
 from cycseq.models.kriging.kernels import kernels_of
 from cycseq.models.kriging.kernels.known import proportional
@@ -69,7 +70,7 @@ def test_the_process_is_dense_algebra_for_every_gene():
     noise = np.diag(rng.uniform(0.2, 1.0, size=6)) + np.outer(
         shared, shared
     )  # errors of conditions that share a control mean
-    process = learn_process(kernel[:6, :6], noise, y, np.arange(6))
+    process = learn_process(Measurements.of(kernel[:6, :6], noise, y), np.arange(6))
     mixture = process.predict(kernel[6:, :6], np.diag(kernel)[6:], np.array([6, 7, 8]))
     for i, amplitude in enumerate(AMPLITUDES):
         seen = amplitude * kernel[:6, :6] + noise
@@ -87,11 +88,11 @@ def test_a_gene_that_moved_elsewhere_is_believed_to_move_here_and_no_other_gene(
     same = (units[:, None] == units[None]).astype(float)
     moves = rng.random((20, GENES)) < 0.1
     y = (moves * rng.normal(size=(20, GENES)) * 2.0)[units] + 0.3 * rng.normal(size=(80, GENES))
-    amplitudes = learn_amplitudes(0.4 * same, 0.09 * np.eye(80), y, units, np.full(y.shape, 0.09))
-    believed = np.stack([amplitudes.of(unit) @ np.array(AMPLITUDES) for unit in range(20)])
+    process = learn_process(Measurements.of(0.4 * same, 0.09 * np.eye(80), y), units, np.full(y.shape, 0.09))
+    believed = np.stack([process.amplitudes_of(unit) @ np.array(AMPLITUDES) for unit in range(20)])
     clear = moves & (np.abs(y.reshape(20, 4, GENES).mean(axis=1)) > 1.0)
     assert believed[clear].min() > 10 * np.median(believed[~moves])
-    np.testing.assert_array_equal(amplitudes.of(99), amplitudes.usual)
+    np.testing.assert_array_equal(process.amplitudes_of(99), process.amplitudes.usual)
 
 
 def test_scale_and_own_responses_are_found_beside_known_errors():

@@ -173,10 +173,3 @@ def mix(shares: Sequence[PerGene | float], mixtures: Sequence[GeneMixture]) -> G
     weights = [np.asarray(share)[..., None] * part.weights for share, part in zip(shares, mixtures, strict=True)]
     means, sds = ([getattr(part, name) for part in mixtures] for name in ("means", "sds"))
     return GeneMixture(*(np.concatenate(parts, axis=-1) for parts in (weights, means, sds)))
-
-
-def stack(mixtures: Sequence[GeneMixture]) -> GeneMixture:
-    """Mixtures with as many components each, one for each place of a new axis before that of the components."""
-    return GeneMixture(
-        *(np.stack([getattr(part, name) for part in mixtures], axis=-2) for name in ("weights", "means", "sds"))
-    )

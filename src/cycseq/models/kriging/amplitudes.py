@@ -7,13 +7,15 @@ a gene that nothing moved is shrunk to nothing, and one that moved in other cont
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from cycseq.models.kriging.table import Square, Values
+from cycseq.models.kriging.directions import Measurements
+from cycseq.models.kriging.table import Values
 
 AMPLITUDES = (0.0, 1 / 64, 1 / 16, 1 / 4, 1.0, 4.0, 16.0, 64.0)
 """Of a gene's variance of responses, in units of that of all genes."""
@@ -35,78 +37,67 @@ Shares = Float[np.ndarray, "genes amplitudes"]
 
 
 @dataclass(frozen=True)
-class Amplitudes:
-    """What was learned of all perturbations, and the measurements that tell of single ones."""
+class Blocks:
+    """What the measurements of some perturbations tell of every gene's amplitude under each."""
 
-    kernel: Square
-    noise_of_conditions: Square
-    effect: Values
-    units: Int[np.ndarray, "conditions"]
+    squares: Float[np.ndarray, "units genes amplitudes"]
+    """Squared lengths of the measurements, in units of what each amplitude expects."""
+    determinants: Float[np.ndarray, "units amplitudes"]
+    """Log determinants of the covariances."""
+
+    @classmethod
+    def of(cls, parts: Iterable[Measurements]) -> Self:
+        """One for each part."""
+        squares, determinants = [], []
+        for part in parts:
+            scaled = np.outer(AMPLITUDES, part.directions.values) + 1.0
+            squares.append((part.turned**2).T @ (1.0 / scaled).T.astype(np.float32))
+            determinants.append(np.log(scaled).sum(axis=1))
+        return cls(np.stack(squares), np.stack(determinants))
+
+    def believed(self, usual: Shares, rho: Float[np.ndarray, "genes"]) -> Float[np.ndarray, "units genes amplitudes"]:
+        """How likely each amplitude is of a gene that has it as often as `usual` says, and the noise `rho`."""
+        logs = -0.5 * self.squares / np.maximum(rho, 1e-9)[:, None].astype(np.float32)
+        logs -= 0.5 * self.determinants[:, None, :].astype(np.float32)
+        weights = np.exp(logs - logs.max(axis=-1, keepdims=True)) * np.maximum(usual, LEAST_SHARE)
+        return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
+
+
+@dataclass(frozen=True)
+class Amplitudes:
+    """What was learned of all perturbations."""
+
     usual: Shares
     """How often each amplitude occurs, by gene."""
     noise: Float[np.ndarray, "genes"]
     """rho_g."""
 
-    def of(self, unit: int | np.integer) -> Shares:
-        """What is believed of every gene's amplitude under a perturbation: by what was measured of it; the usual, if nothing was or all is one unit."""
-        rows = np.flatnonzero(self.units == unit)
-        if len(rows) in (0, len(self.units)):
-            return self.usual
-        at = np.ix_(rows, rows)
-        squares, determinants = block_terms(self.kernel[at], self.noise_of_conditions[at], self.effect[rows])
-        return _believed(squares, determinants, self.usual, self.noise)
-
-
-def block_terms(kernel: Square, noise: Square, effect: Values) -> tuple[Shares, Float[np.ndarray, "amplitudes"]]:
-    """Squared lengths of every gene's measurements under each amplitude, and log determinants."""
-    root = np.linalg.inv(np.linalg.cholesky(noise))
-    values, vectors = np.linalg.eigh(root @ kernel @ root.T)
-    scaled = np.outer(AMPLITUDES, np.maximum(values, 0.0)) + 1.0
-    squares = ((root.T @ vectors).T.astype(np.float32) @ effect.astype(np.float32)) ** 2
-    return squares.T @ (1.0 / scaled).T.astype(np.float32), np.log(scaled).sum(axis=1)
-
-
-def _believed(squares: np.ndarray, determinants: np.ndarray, prior: np.ndarray, rho: np.ndarray) -> np.ndarray:
-    logs = -0.5 * squares / np.maximum(rho, 1e-9)[:, None].astype(np.float32) - 0.5 * determinants[..., None, :].astype(
-        np.float32
-    )
-    weights = np.exp(logs - logs.max(axis=-1, keepdims=True)) * np.maximum(prior, LEAST_SHARE)
-    return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
-
 
 def learn_amplitudes(
-    kernel: Square, noise: Square, effect: Values, units: Int[np.ndarray, "conditions"], variance: Values | None
+    measurements: Measurements, units: Int[np.ndarray, "conditions"], variance: Values | None
 ) -> Amplitudes:
     """By EM, over at most `MAX_UNITS` perturbations.
 
     Parameters
     ----------
-    kernel, noise, effect, units, variance
+    measurements, units, variance
         As of `learn_process`.
     """
     names = np.unique(units)
     drawn = names[np.linspace(0, len(names) - 1, min(len(names), MAX_UNITS)).round().astype(int)]
-    squares, determinants, n_rows = [], [], 0
-    for unit in drawn:
-        rows = np.flatnonzero(units == unit)
-        at = np.ix_(rows, rows)
-        of_unit = block_terms(kernel[at], noise[at], effect[rows])
-        squares.append(of_unit[0])
-        determinants.append(of_unit[1])
-        n_rows += len(rows)
-    square, determinant = np.stack(squares), np.stack(determinants)
-    n_genes = effect.shape[1]
+    blocks = Blocks.of(measurements.take(np.flatnonzero(units == unit)) for unit in drawn)
+    n_rows, n_genes = int(np.isin(units, drawn).sum()), measurements.effect.shape[1]
     prior = np.ones(n_genes)
     if variance is not None:
-        prior = np.clip((variance / np.diag(noise)[:, None]).mean(axis=0), 1e-3, None)
+        prior = np.clip((variance / np.diag(measurements.noise)[:, None]).mean(axis=0), 1e-3, None)
         prior = prior / prior.mean()
-    usual, rho = _of_genes(square.sum(axis=0), determinant.sum(axis=0), n_rows, prior)
+    usual, rho = _of_genes(blocks.squares.sum(axis=0), blocks.determinants.sum(axis=0), n_rows, prior)
     for _ in range(ROUNDS if len(drawn) > 1 else 0):
-        believed = _believed(square, determinant, usual, rho)
+        believed = blocks.believed(usual, rho)
         usual = (believed.sum(axis=0) + PRIOR_UNITS * usual.mean(axis=0)) / (len(drawn) + PRIOR_UNITS)
-        total = (believed * square).sum(axis=(0, 2))
+        total = (believed * blocks.squares).sum(axis=(0, 2))
         rho = (total + PRIOR_CONDITIONS * prior * total.sum() / (n_rows * n_genes)) / (n_rows + PRIOR_CONDITIONS)
-    return Amplitudes(kernel, noise, effect, units, usual, rho)
+    return Amplitudes(usual, rho)
 
 
 def _of_genes(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from jaxtyping import Int
 from cycseq.data.gene_mixture import GeneMixture
 from cycseq.matrix.arrays import Mask
 from cycseq.models.kriging.amplitudes import AmplitudeOf
-from cycseq.models.kriging.field import learn_field
+from cycseq.models.kriging.field import learn_fields
 from cycseq.models.kriging.noise import Sampling
 from cycseq.models.kriging.recalibration import (
     LeftOut,
@@ -48,9 +48,9 @@ class Hidden:
 
 
 def predict_hidden(
-    table: Table, task: Task, weights: Weights, sampling: Sampling | None, *, amplitude_of: AmplitudeOf, seed: int
-) -> Iterator[Hidden]:
-    """Hide what the task hides, a part at a time; what was learned of all stays.
+    table: Table, task: Task, weights: Weights, sampling: Sampling | None, ways: Sequence[AmplitudeOf], *, seed: int
+) -> list[list[Hidden]]:
+    """Hide what the task hides, a part at a time; what was learned of all stays. The parts for each way.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def predict_hidden(
         What is asked for, and the weights learned for it.
     sampling
         Sampling variances; None where they are unknown.
-    amplitude_of
+    ways
         What has an amplitude of its own.
     seed
         Fixes which blocks are hidden together.
@@ -69,6 +69,7 @@ def predict_hidden(
     rng = np.random.default_rng(seed)
     n_parts = len(blocks) if task == "context" else min(MAX_HIDDEN, len(blocks))
     order = rng.permutation(len(blocks))
+    hidden: list[list[Hidden]] = [[] for _ in ways]
     for part in np.array_split(order, n_parts):
         rows = np.concatenate([blocks[i] for i in part])
         unit = np.concatenate([np.full(len(blocks[i]), i) for i in part])
@@ -76,10 +77,10 @@ def predict_hidden(
         if not len(kept):
             continue
         of_kept = None if sampling is None else sampling.take(kept)
-        field = learn_field(table.hide(rows), task, weights, of_kept, amplitude_of=amplitude_of)
-        yield Hidden(
-            rows, unit, field.predict(rows), field.noise_of(rows) if sampling is None else sampling.total[rows]
-        )
+        for field, of_way in zip(learn_fields(table.hide(rows), task, weights, of_kept, ways), hidden, strict=True):
+            noise = field.noise_of(rows) if sampling is None else sampling.total[rows]
+            of_way.append(Hidden(rows, unit, field.predict(rows), noise))
+    return hidden
 
 
 def learn_shrinkage(hidden: Sequence[Hidden], table: Table, measured: Mask) -> tuple[float, ...]:

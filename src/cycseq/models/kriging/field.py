@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ from jaxtyping import Float, Int
 
 from cycseq.data.gene_mixture import GeneMixture
 from cycseq.models.kriging.amplitudes import AmplitudeOf
+from cycseq.models.kriging.directions import Measurements
 from cycseq.models.kriging.noise import Sampling
 from cycseq.models.kriging.process import Process, learn_process
 from cycseq.models.kriging.table import Square, Table, Values
@@ -21,16 +23,11 @@ MEDIAN = np.pi / 2
 """Variance of a median of normal values over that of their mean."""
 
 
-PerCondition = Float[np.ndarray, "conditions"]
-
-
 @dataclass(frozen=True)
 class Field:
     """A table's kernel with the process of what was measured."""
 
     kernel: Square
-    prior: Float[np.ndarray, "conditions"]
-    """Variance of every condition's response."""
     noise: Float[np.ndarray, "conditions"]
     """What a measurement has of its own, mean over genes."""
     errors: Float[np.ndarray, "measured"]
@@ -44,7 +41,8 @@ class Field:
 
     def predict(self, targets: Int[np.ndarray, "targets"]) -> GeneMixture:
         """The distribution of every gene of some conditions: targets x genes x components."""
-        between, prior, units = self.kernel[np.ix_(targets, self.measured)], self.prior[targets], self.units[targets]
+        between, units = self.kernel[np.ix_(targets, self.measured)], self.units[targets]
+        prior = np.diag(self.kernel)[targets]
         genes, median = (process.predict(between, prior, units) for process in (self.process, self.offset))
         sds = np.sqrt(genes.sds**2 + median.variance[..., None].astype(np.float32))
         return GeneMixture(genes.weights, genes.means + median.mean[..., None].astype(np.float32), sds)
@@ -56,15 +54,15 @@ class Field:
     def covariance(self, targets: Int[np.ndarray, "targets"]) -> Square:
         """What is uncertain of the responses of some conditions, for a gene of the mean amplitude."""
         between = self.kernel[np.ix_(targets, self.measured)]
-        seen = self.kernel[np.ix_(self.measured, self.measured)] + self.process.amplitudes.noise_of_conditions
+        seen = self.process.measurements.kernel + self.process.measurements.noise
         left = self.kernel[np.ix_(targets, targets)] - between @ np.linalg.solve(seen, between.T)
         return np.asarray(left)
 
 
-def learn_field(
-    table: Table, task: Task, weights: Weights, sampling: Sampling | None, *, amplitude_of: AmplitudeOf
-) -> Field:
-    """Combine the kernels, and learn every gene's amplitude and noise.
+def learn_fields(
+    table: Table, task: Task, weights: Weights, sampling: Sampling | None, ways: Sequence[AmplitudeOf]
+) -> list[Field]:
+    """Combine the kernels, and learn every gene's amplitude and noise, once for each way.
 
     Where sampling variances are known, what a condition has beyond its kernels is part of its response; where they are
     not, nothing tells it from noise.
@@ -77,26 +75,30 @@ def learn_field(
         What is asked for, and what was learned for it.
     sampling
         Sampling variances of the measured conditions; None where they are unknown.
-    amplitude_of
+    ways
         What has an amplitude of its own.
     """
     kernel, own = combine(table, task, weights)
     measured = np.flatnonzero(table.seen)
-    units = table.agents if amplitude_of == "gene and perturbation" else np.zeros_like(table.agents)
-    at = np.ix_(measured, measured)
-    noise = np.eye(len(measured)) * LEAST_NOISE * max(float(np.mean(table.effect[measured] ** 2)), 1e-12)
+    effect = table.effect[measured]
+    noise = np.eye(len(measured)) * LEAST_NOISE * max(float(np.mean(effect**2)), 1e-12)
     cells = None
     if sampling is None:
         errors = own[measured]
         noise += np.diag(errors)
-        prior = np.diag(kernel)
     else:
         errors = sampling.cells.mean(axis=1, dtype=np.float64)
         noise += sampling.covariance(table.contexts[measured])
         # what a condition has of its own, it has where it is predicted too
         kernel = kernel + table.like([str(c) for c in table.conditions]) * own[:, None]
-        prior, own, cells = np.diag(kernel), np.zeros_like(own), sampling.cells
-    median = np.median(table.effect[measured], axis=1, keepdims=True)
-    process = learn_process(kernel[at], noise, table.effect[measured] - median, units[measured], cells)
-    offset = learn_process(kernel[at], noise * (MEDIAN / table.effect.shape[1]), median, units[measured])
-    return Field(kernel, prior, own, errors, measured, units, process, offset)
+        own, cells = np.zeros_like(own), sampling.cells
+    median = np.median(effect, axis=1, keepdims=True)
+    of_genes = Measurements.of(kernel[np.ix_(measured, measured)], noise, effect - median)
+    of_median = of_genes.beside(median, MEDIAN / effect.shape[1])
+    fields = []
+    for way in ways:
+        units = table.agents if way == "gene and perturbation" else np.zeros_like(table.agents)
+        process = learn_process(of_genes, units[measured], cells)
+        offset = learn_process(of_median, units[measured])
+        fields.append(Field(kernel, own, errors, measured, units, process, offset))
+    return fields

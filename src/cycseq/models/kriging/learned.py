@@ -58,10 +58,12 @@ def learn_task(table: Table, sampling: Sampling | None, task: Task, *, seed: int
         weights = learn_weights_for(part, task, of_part)
         if weights is None:
             return None
-        for amplitude_of in AMPLITUDE_OF if best is None else (best.amplitude_of,):
-            hidden = list(predict_hidden(part, task, weights, of_part, amplitude_of=amplitude_of, seed=seed))
-            shrinkage = learn_shrinkage(hidden, part, measured[rows])
-            hidden = [replace(one, predicted=shrink(one.predicted, shrinkage)) for one in hidden]
+        ways = AMPLITUDE_OF if best is None else (best.amplitude_of,)
+        for amplitude_of, as_predicted in zip(
+            ways, predict_hidden(part, task, weights, of_part, ways, seed=seed), strict=True
+        ):
+            shrinkage = learn_shrinkage(as_predicted, part, measured[rows])
+            hidden = [replace(one, predicted=shrink(one.predicted, shrinkage)) for one in as_predicted]
             error = error_of(hidden, table.effect[rows], None if slope is None else slope[rows])
             if best is None or error < best.error * (1.0 if link == best.link else 1.0 - CLEARLY):
                 best, of_best = Learned(weights, link, error, None, shrinkage, amplitude_of), (hidden, part)

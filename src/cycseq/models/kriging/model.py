@@ -24,9 +24,9 @@ from cycseq.models.base import SIZE, WEIGHT, Fitted
 from cycseq.models.baselines.shift import cells_shifted_by
 from cycseq.models.knowledge import KnowledgeSettings, expression_scores, has_expression
 from cycseq.models.kriging.check import shrink
-from cycseq.models.kriging.field import Field, learn_field
+from cycseq.models.kriging.field import Field, learn_fields
 from cycseq.models.kriging.learned import Learned, apply_link, as_json, from_json, learn_task
-from cycseq.models.kriging.levels import smooth_levels, weight_of_known
+from cycseq.models.kriging.levels import Levels
 from cycseq.models.kriging.link import slopes
 from cycseq.models.kriging.nearby import Rows, near_conditions
 from cycseq.models.kriging.noise import Sampling, profile_noise
@@ -49,8 +49,6 @@ SAME = 0.05
 informative of the gene."""
 CHUNK = 32
 """Conditions whose distributions are held at once."""
-STATED = 8
-"""Components of a distribution before it is recalibrated."""
 
 
 @dataclass
@@ -126,17 +124,13 @@ class ConditionKriging(KnowledgeSettings, MeansModel):
     def _sources(self, train: Effects, profiles: Mapping[str, Profile], *, seed: int) -> tuple[Source, ...]:
         """Knowledge and features of the training perturbations."""
         sources = sources_for(self.knowledge, train.perturbations) if self.knowledge else ()
-        if self.features == "expression":
-            if not has_expression(train, profiles):
-                return sources
-            features = expression_scores(train, profiles, n_components=self.n_components, seed=seed)
-        elif self.features is not None:
-            features = read_features(Path(self.features), n_components=self.n_components, seed=seed)
-        else:
+        if self.features is None or (self.features == "expression" and not has_expression(train, profiles)):
             return sources
-        source = Source(
-            "expression" if self.features == "expression" else "features", "features", features.names, features.values
-        )
+        if self.features == "expression":
+            name, features = "expression", expression_scores(train, profiles, n_components=self.n_components, seed=seed)
+        else:
+            name, features = "features", read_features(Path(self.features), n_components=self.n_components, seed=seed)
+        source = Source(name, "features", features.names, features.values)
         return (*sources, source) if source.knows(train.perturbations).sum() > 1 else sources
 
     def predict_effects(self, conditions: Sequence[Condition], controls: Effects | None = None) -> Effects:
@@ -180,7 +174,7 @@ class ConditionKriging(KnowledgeSettings, MeansModel):
                 array[rows, :, : values.shape[-1]] = values
             told = stated.probabilities(self.threshold).lfsr < 0.5 - SAME
             informative[rows] = told & (recalibration is None or recalibration.tells)
-        levels, of_levels = self._level_shifts(means, control_noise(controls))
+        levels, of_levels = self.levels.shifts(means, control_noise(controls), smooth=self.smooth_controls)
         shifts = {
             c: (row + levels[c.context] * (not c.is_control)).astype(np.float32)
             for c, row in zip(conditions, mean, strict=True)
@@ -190,35 +184,6 @@ class ConditionKriging(KnowledgeSettings, MeansModel):
         posterior = GenePosterior(mean, np.sqrt(variance), of_mean, GeneMixture(*parts), informative, self.threshold)
         attach_posterior(predicted.adata, conditions, posterior)
         return predicted
-
-    def _level_shifts(
-        self, given: Mapping[str, Profile], noise: Mapping[str, Profile]
-    ) -> tuple[dict[str, Profile], dict[str, Profile]]:
-        """What is added to the mean of given control cells, by context, before the response; and the variance of the sum.
-
-        Responses of a training context were measured against its training controls: the perturbed mean is theirs plus the response. The
-        level of any other context is smoothed over contexts.
-        """
-        names, known = list(self.learned.facts["profiles_of"]), self.profiles
-        known_noise = dict(zip(names, self.learned.arrays.get("profile_noise", ()), strict=True))
-        shifts = {context: np.zeros_like(mean) for context, mean in given.items()}
-        variances = dict(noise)
-        for context, mean in given.items():
-            if context in self.learned.contexts and context in known:
-                weight = weight_of_known(known[context], known_noise[context], mean, noise[context])
-                shifts[context] = weight * (known[context] - mean)
-                variances[context] = (1.0 - weight) * noise[context]
-        others = [name for name in names if name not in given]
-        new = [context for context in given if context not in self.learned.contexts]
-        if self.smooth_controls and new and len(given) + len(others) > 1:
-            levels = np.stack([*given.values(), *(known[name] for name in others)])
-            smooth = smooth_levels(
-                levels, np.stack([*(noise[c] for c in given), *(known_noise[name] for name in others)])
-            )
-            for i, context in enumerate(given):
-                if context in new:
-                    shifts[context] = smooth[i] - levels[i]
-        return shifts, variances
 
     def _distributions(
         self, conditions: Sequence[Condition], given: Mapping[str, Profile]
@@ -237,8 +202,7 @@ class ConditionKriging(KnowledgeSettings, MeansModel):
                 rows, n_seen = of_task[part], len(seen)
                 field, slope = self.field([conditions[row] for row in rows], task, given, seen)
                 for at in np.array_split(n_seen + np.arange(len(rows)), -(-len(rows) // CHUNK)):
-                    mixture, noise = field.predict(at).compressed(STATED), field.noise_of(at)
-                    mixture = shrink(mixture, learned.shrinkage)
+                    mixture, noise = shrink(field.predict(at), learned.shrinkage), field.noise_of(at)
                     if slope is not None:
                         mixture, noise = mixture.scaled(slope[at]), noise * slope[at] ** 2
                     yield rows[at - n_seen], mixture, learned.recalibration, noise
@@ -259,7 +223,8 @@ class ConditionKriging(KnowledgeSettings, MeansModel):
             sampling = Sampling(arrays["cells_noise"][rows], arrays["control_noise"][rows])
         table, sampling = apply_link(table, sampling, slope)
         table = table_for(table.with_targets(asked), task)
-        return learn_field(table, task, learned.weights, sampling, amplitude_of=learned.amplitude_of), slope
+        (field,) = learn_fields(table, task, learned.weights, sampling, [learned.amplitude_of])
+        return field, slope
 
     def learned_for(self, task: Task) -> Learned:
         """What was learned for a task, or for the first one where nothing was."""
@@ -287,6 +252,12 @@ class ConditionKriging(KnowledgeSettings, MeansModel):
     def profiles(self) -> dict[str, Profile]:
         """Mean control profile of every training context of which it is known."""
         return dict(zip(self.learned.facts["profiles_of"], self.learned.arrays.get("profiles", ()), strict=True))
+
+    @property
+    def levels(self) -> Levels:
+        """Control levels of the training contexts."""
+        noise = dict(zip(self.profiles, self.learned.arrays.get("profile_noise", ()), strict=True))
+        return Levels(self.profiles, noise, self.learned.contexts)
 
     @property
     def sources(self) -> tuple[Source, ...]:

@@ -1,4 +1,4 @@
-"""The Gaussian process over conditions, all genes at once: one eigendecomposition, an amplitude for every gene of every perturbation."""
+"""The Gaussian process over conditions, all genes at once, with an amplitude for every gene of every perturbation."""
 
 from __future__ import annotations
 
@@ -8,27 +8,32 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from cycseq.data.gene_mixture import GeneMixture
-from cycseq.models.kriging.amplitudes import AMPLITUDES, Amplitudes, learn_amplitudes
-from cycseq.models.kriging.table import Square, Values
-
-PerRow = Float[np.ndarray, "conditions"]
+from cycseq.models.kriging.amplitudes import AMPLITUDES, Amplitudes, Blocks, Shares, learn_amplitudes
+from cycseq.models.kriging.directions import Measurements
+from cycseq.models.kriging.table import Values
 
 
 @dataclass(frozen=True)
 class Process:
-    """What was measured, turned into the directions of the kernel.
+    """What was measured, and the amplitudes of its genes.
 
     Gene g of condition i: y_ig ~ N(0, rho_g (a K + D)), with K the kernel, D the noise of measurements, and a the gene's
-    amplitude under the perturbation. One eigendecomposition of D^-1/2 K D^-1/2 serves all genes and amplitudes.
+    amplitude under the perturbation.
     """
 
-    values: PerRow
-    """Eigenvalues."""
-    directions: Square
-    """D^-1/2 times the eigenvectors."""
-    turned: Values
-    """Measured effects in these directions."""
+    measurements: Measurements
+    units: Int[np.ndarray, "conditions"]
+    """The perturbation of every condition, as a code."""
     amplitudes: Amplitudes
+
+    def amplitudes_of(self, unit: int | np.integer) -> Shares:
+        """What is believed of every gene's amplitude under a perturbation: by what was measured of it; the usual, if nothing was or all is one unit."""
+        rows = np.flatnonzero(self.units == unit)
+        if len(rows) in (0, len(self.units)):
+            return self.amplitudes.usual
+        block = Blocks.of([self.measurements.take(rows)])
+        shares: Shares = block.believed(self.amplitudes.usual, self.amplitudes.noise)[0]
+        return shares
 
     def predict(
         self,
@@ -37,44 +42,32 @@ class Process:
         units: Int[np.ndarray, "targets"],
     ) -> GeneMixture:
         """The responses of targets, given their kernel with what was measured and with themselves: targets x genes x amplitudes."""
-        of_unit = {unit: self.amplitudes.of(unit) for unit in np.unique(units)}
+        of_unit = {unit: self.amplitudes_of(unit) for unit in np.unique(units)}
         shares = np.stack([of_unit[unit] for unit in units])
-        across = between @ self.directions
+        directions = self.measurements.directions
+        across = between @ directions.vectors
         rho = self.amplitudes.noise
         means, sds = [], []
         for amplitude in AMPLITUDES:
-            shrink = amplitude / (amplitude * self.values + 1.0)
-            means.append((across * shrink).astype(np.float32) @ self.turned)
+            shrink = amplitude / (amplitude * directions.values + 1.0)
+            means.append((across * shrink).astype(np.float32) @ self.measurements.turned)
             left = np.maximum(amplitude * prior - amplitude * (across**2 * shrink).sum(axis=1), 0.0)
             sds.append(np.sqrt(left[:, None] * rho[None]).astype(np.float32))
         return GeneMixture(shares, np.stack(means, axis=-1), np.stack(sds, axis=-1))
 
 
 def learn_process(
-    kernel: Square,
-    noise: Square,
-    effect: Values,
-    units: Int[np.ndarray, "conditions"],
-    variance: Values | None = None,
+    measurements: Measurements, units: Int[np.ndarray, "conditions"], variance: Values | None = None
 ) -> Process:
     """Learn every gene's amplitude and noise.
 
     Parameters
     ----------
-    kernel
-        Of the measured conditions.
-    noise
-        Covariances of their measurements' errors, mean over genes.
-    effect
-        Conditions x genes, without NaN.
+    measurements
+        Of the measured conditions; their noise is the mean over genes.
     units
         The perturbation of every condition, as a code.
     variance
         Known sampling variances; None where they are unknown.
     """
-    root = np.linalg.inv(np.linalg.cholesky(noise))
-    values, vectors = np.linalg.eigh(root @ kernel @ root.T)
-    values = np.maximum(values, 0.0)
-    directions = root.T @ vectors
-    turned = directions.T.astype(np.float32) @ effect.astype(np.float32)
-    return Process(values, directions, turned, learn_amplitudes(kernel, noise, effect, units, variance))
+    return Process(measurements, units, learn_amplitudes(measurements, units, variance))
