@@ -111,3 +111,8 @@ def test_what_is_no_split_is_said(data: PerturbationData, tmp_path: Path) -> Non
     path.write_text(json.dumps({"train": ["A+ctrl"], "test": ["Z+ctrl"]}))
     with pytest.raises(SplitError, match="tests no condition"):
         read_peer_split(path, data)
+    toml = tmp_path / "other.toml"
+    for part in ('"hidden"', '["test"]'):
+        toml.write_text(f'[zeroshot]\n"replogle.rpe1" = {part}\n')
+        with pytest.raises(FileError, match="State's parts are train, val, test"):
+            read_peer_split(toml, data)

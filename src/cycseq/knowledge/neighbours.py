@@ -12,7 +12,7 @@ from cycseq.data.condition import Condition
 from cycseq.data.effect_means import mean_of_measured
 from cycseq.data.effects import Effects
 from cycseq.knowledge.source import Source
-from cycseq.matrix.arrays import Profiles
+from cycseq.matrix.arrays import Profiles, unit_rows
 
 COLUMNS = ("context", "perturbation", "source", "neighbour", "similarity", "agreement")
 RESPONSES = "responses in other contexts"
@@ -63,16 +63,9 @@ def neighbours(
     for source in sources:
         likeness = source.kernel([c.perturbation for c in conditions], measured)
         for condition, row in zip(conditions, likeness, strict=True):
-            nearest = [
-                int(i)
-                for i in np.argsort(-row, kind="stable")[: n_neighbours + 1]
-                if row[i] > 0 and measured[i] != condition.perturbation
-            ][:n_neighbours]
-            agreement = _agreement(responses[condition.context][nearest])
-            rows += [
-                (condition.context, condition.perturbation, source.name, measured[i], float(row[i]), agreement[k])
-                for k, i in enumerate(nearest)
-            ]
+            rows += _nearest(
+                condition, source.name, measured, row, responses[condition.context], n_neighbours=n_neighbours
+            )
     order = {condition: i for i, condition in enumerate(dict.fromkeys(conditions))}
     rows.sort(key=lambda row: order[Condition(str(row[0]), str(row[1]))])
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -107,13 +100,7 @@ def neighbours_by_response(train: Effects, conditions: Sequence[Condition], *, n
         own = _responses(train, everything, context)[[everything.index(name) for name in candidates]]
         likeness = other[[place[c.perturbation] for c in asked]] @ other[[place[name] for name in candidates]].T
         for condition, row in zip(asked, likeness, strict=True):
-            order = [int(i) for i in np.argsort(-row, kind="stable") if candidates[i] != condition.perturbation]
-            nearest = [i for i in order if row[i] > 0][:n_neighbours]
-            agreement = _agreement(own[nearest])
-            rows += [
-                (condition.context, condition.perturbation, RESPONSES, candidates[i], float(row[i]), agreement[k])
-                for k, i in enumerate(nearest)
-            ]
+            rows += _nearest(condition, RESPONSES, candidates, row, own, n_neighbours=n_neighbours)
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -132,9 +119,29 @@ def _responses(train: Effects, names: Sequence[str], context: str) -> Profiles:
     np.add.at(count, of_all, 1.0)
     here = contexts == context
     total[of_all[here]], count[of_all[here]] = specific[here], 1.0
-    mean = total / count[:, None]
-    length = np.linalg.norm(mean, axis=1, keepdims=True)
-    return np.asarray(mean / np.where(length > 0, length, np.inf))
+    return unit_rows(total / count[:, None])
+
+
+def _nearest(
+    condition: Condition,
+    source: str,
+    names: Sequence[str],
+    likeness: Float[np.ndarray, "names"],
+    responses: Profiles,
+    *,
+    n_neighbours: int,
+) -> list[tuple[object, ...]]:
+    """Rows of the table: the other names that are most like a condition, and how far their responses (at length 1) agree."""
+    nearest = [
+        int(i)
+        for i in np.argsort(-likeness, kind="stable")[: n_neighbours + 1]
+        if likeness[i] > 0 and names[i] != condition.perturbation
+    ][:n_neighbours]
+    agreement = _agreement(responses[nearest])
+    return [
+        (condition.context, condition.perturbation, source, names[i], float(likeness[i]), float(agreement[k]))
+        for k, i in enumerate(nearest)
+    ]
 
 
 def _agreement(responses: Profiles) -> Float[np.ndarray, "neighbours"]:

@@ -34,6 +34,12 @@ Matrix: TypeAlias = InMemory | StoredMatrix
 """Cells x genes in memory, or on the disk in blocks of cells."""
 
 
+def unit_rows(values: Profiles) -> Profiles:
+    """The rows at length 1; rows of 0 stay so."""
+    length = np.linalg.norm(values, axis=1, keepdims=True)
+    return np.asarray(values / np.where(length > 0, length, np.inf))
+
+
 def in_memory(x: Any) -> bool:
     """Whether the values are in memory, not on the disk."""
     return not isinstance(x, StoredMatrix)

@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from cycseq.data.condition import Condition
 from cycseq.data.effect_means import mean_of_measured
-from cycseq.matrix.arrays import Profile, Profiles
+from cycseq.matrix.arrays import Profile, Profiles, unit_rows
 
 Features = Float[np.ndarray, "perturbations genes"]
 
@@ -90,5 +90,4 @@ def components(features: Features, n_components: int) -> Features:
 
 def cosines(one: Features, other: Features) -> Float[np.ndarray, "perturbations others"]:
     """Cosines between rows; 0 with a row of zeros."""
-    units = [side / np.maximum(np.linalg.norm(side, axis=1, keepdims=True), 1e-12) for side in (one, other)]
-    return np.asarray(units[0] @ units[1].T)
+    return np.asarray(unit_rows(one) @ unit_rows(other).T)

@@ -10,7 +10,7 @@ from matplotlib.patches import Rectangle
 
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import DataError
-from cycseq.matrix.arrays import Profiles
+from cycseq.matrix.arrays import Profiles, unit_rows
 from cycseq.preparation.pseudobulk import control_means
 from cycseq.show.plots.base import DIVERGING, INK, MUTED, new_axes, plain
 
@@ -60,7 +60,7 @@ def retrieval_heatmap(
     perturbed = sorted({column for c in shared for column in real.targets(c)})
     base = np.stack([means[c.context] for c in shared])
     of_real, of_predicted = (
-        _unit(np.delete(_means(side, shared) - base, perturbed, axis=1)) for side in (real, predicted)
+        unit_rows(np.delete(_means(side, shared) - base, perturbed, axis=1)) for side in (real, predicted)
     )
     order = _order(of_real)
     cosine = (of_predicted @ of_real.T)[np.ix_(order, order)]
@@ -100,11 +100,6 @@ def _means(data: PerturbationData, conditions: Sequence[Condition]) -> Profiles:
     rows = {condition: i for i, condition in enumerate(data.conditions())}
     means: Profiles = data.moments.mean[[rows[c] for c in conditions]]
     return means
-
-
-def _unit(delta: Profiles) -> Profiles:
-    size = np.linalg.norm(delta, axis=1, keepdims=True)
-    return np.asarray(np.divide(delta, size, out=np.zeros_like(delta), where=size > 0))
 
 
 def _order(responses: Profiles) -> list[int]:

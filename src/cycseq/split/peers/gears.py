@@ -8,9 +8,8 @@ from typing import Any, NoReturn
 
 from cycseq.errors import FileError
 from cycseq.io.files import require_file
-from cycseq.split.peers.base import EVERY_CONTEXT, Names, PeerSplit
+from cycseq.split.peers.base import EVERY_CONTEXT, PART_NAMES, Names, PeerSplit, is_list_of_names
 
-PARTS = {"train": "train", "val": "validation", "test": "test"}
 MAX_BYTES = 1 << 26
 """Of a pickle: names of conditions take less."""
 
@@ -25,7 +24,7 @@ class _Plain(pickle.Unpickler):
 
 def is_gears(record: Any) -> bool:
     """Whether JSON is of this format."""
-    return isinstance(record, dict) and "test" in record and record.keys() <= PARTS.keys()
+    return isinstance(record, dict) and "test" in record and record.keys() <= PART_NAMES.keys()
 
 
 def read_pickled(path: Path) -> PeerSplit:
@@ -49,8 +48,8 @@ def read_gears(path: Path, record: Any) -> PeerSplit:
         raise FileError(msg)
     parts: dict[str, dict[str, Names | None]] = {}
     for name, conditions in record.items():
-        if not isinstance(conditions, list | tuple | set) or not all(isinstance(one, str) for one in conditions):
+        if not is_list_of_names(conditions):
             msg = f"{path}: {name} is not a list of conditions. Write the lists as JSON in the tool that wrote them."
             raise FileError(msg)
-        parts[PARTS[name]] = {EVERY_CONTEXT: frozenset(conditions)}
+        parts[PART_NAMES[name]] = {EVERY_CONTEXT: frozenset(conditions)}
     return PeerSplit("GEARS or TxPert", parts, rest_trains=False)

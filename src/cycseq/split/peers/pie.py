@@ -8,9 +8,7 @@ from typing import Any
 from cycseq.errors import FileError
 from cycseq.io.files import require_file
 from cycseq.io.untrusted import parse_json
-from cycseq.split.peers.base import Names, PeerSplit
-
-FILES = {"train": "train.json", "validation": "val.json"}
+from cycseq.split.peers.base import PART_NAMES, Names, PeerSplit, is_list_of_names
 
 
 def is_pie(record: Any) -> bool:
@@ -21,9 +19,9 @@ def is_pie(record: Any) -> bool:
 def read_pie(path: Path, record: dict[str, Any]) -> PeerSplit:
     """What the file of the test conditions says, with `train.json` and `val.json` beside it; without the first, the rest is training."""
     parts = {"test": _contexts(path, record)}
-    for part, name in FILES.items():
-        beside = path.with_name(name)
-        if beside != path and beside.is_file():
+    for name, part in PART_NAMES.items():
+        beside = path.with_name(f"{name}.json")
+        if part != "test" and beside != path and beside.is_file():
             parts[part] = _contexts(beside, parse_json(require_file(beside).read_text(encoding="utf-8")))
     return PeerSplit("PIE", parts, rest_trains="train" not in parts)
 
@@ -35,7 +33,7 @@ def _contexts(path: Path, record: Any) -> dict[str, Names | None]:
         raise FileError(msg)
     contexts: dict[str, Names | None] = {}
     for key, names in record.items():
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        if not is_list_of_names(names):
             msg = f"{path}: the value of {key!r} is not a list of perturbations. Give PIE's file as it wrote it."
             raise FileError(msg)
         context = key.partition(".")[2]

@@ -8,9 +8,7 @@ from typing import Any
 
 from cycseq.errors import FileError
 from cycseq.io.files import require_file
-from cycseq.split.peers.base import Names, PeerSplit
-
-PARTS = {"train": "train", "val": "validation", "test": "test"}
+from cycseq.split.peers.base import PART_NAMES, Names, PeerSplit
 
 
 def read_state(path: Path) -> PeerSplit:
@@ -20,7 +18,7 @@ def read_state(path: Path) -> PeerSplit:
     except ValueError as err:
         msg = f"{path} is no TOML ({err}): give the file that State's toml_config_path names."
         raise FileError(msg) from err
-    parts: dict[str, dict[str, Names | None]] = {part: {} for part in PARTS.values()}
+    parts: dict[str, dict[str, Names | None]] = {part: {} for part in PART_NAMES.values()}
     for key, part in _table(path, record, "zeroshot").items():
         parts[_part(path, key, part)][_context(key)] = None
     for key, lists in _table(path, record, "fewshot").items():
@@ -38,10 +36,10 @@ def _table(path: Path, record: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _part(path: Path, key: str, part: Any) -> str:
-    if part not in PARTS:
-        msg = f"{path}: {key!r} is in part {part!r}, and State's parts are {', '.join(PARTS)}: correct it."
+    if not isinstance(part, str) or part not in PART_NAMES:
+        msg = f"{path}: {key!r} is in part {part!r}, and State's parts are {', '.join(PART_NAMES)}: correct it."
         raise FileError(msg)
-    return PARTS[part]
+    return PART_NAMES[part]
 
 
 def _context(key: str) -> str:
