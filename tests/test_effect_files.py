@@ -14,6 +14,7 @@ from cycseq.data.condition import Condition
 from cycseq.errors import DataError
 from cycseq.formats.effects.kind import is_effects
 from cycseq.formats.effects.read import read_effects
+from cycseq.formats.read import read
 from cycseq.formats.settings import ReadSettings
 
 LOG2 = "log2 fold change vs vehicle"
@@ -62,6 +63,15 @@ def test_real_tables_are_read_without_an_option(shared_data, name, scale, shape,
 )
 def test_cells_and_samples_are_no_effects(shared_data, name) -> None:
     assert not is_effects(shared_data(f"{name}.h5ad"))
+
+
+def test_who_reads_effects_as_cells_is_told_what_reads_them(tmp_path: Path) -> None:
+    stranger().write_h5ad(tmp_path / "effects.h5ad")
+    with pytest.raises(DataError, match=r"holds effects of conditions, not cells.*read_effects"):
+        read(tmp_path / "effects.h5ad")
+    read_effects(tmp_path / "effects.h5ad").write(tmp_path / "ours.h5ad")
+    with pytest.raises(DataError, match="this AnnData holds effects"):
+        read(ad.read_h5ad(tmp_path / "ours.h5ad"))
 
 
 def test_what_the_file_does_not_say_its_values_may_tell(tmp_path: Path) -> None:

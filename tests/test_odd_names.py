@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cycseq.cli import SUCCESS, main
-from cycseq.formats.read import default_context
+from cycseq.formats.load import default_context
 from cycseq.io.files import path_of_text, text_of_path
 from cycseq.show.report.page import render
 

@@ -12,8 +12,9 @@ import pytest
 from cycseq.cli import BAD_INPUT, SUCCESS, main
 from cycseq.data.dataset import PerturbationData
 from cycseq.errors import DataError
+from cycseq.formats.load import load
 from cycseq.formats.predicted import read_predicted
-from cycseq.formats.read import load, read
+from cycseq.formats.read import read
 from cycseq.formats.settings import ReadSettings
 from cycseq.formats.write import write_as
 from cycseq.score.evaluate import evaluate

@@ -13,7 +13,8 @@ import scipy.sparse as sp
 from cycseq.cli import main
 from cycseq.data.dataset import PerturbationData
 from cycseq.errors import DataError, FileError
-from cycseq.formats.read import default_context, load, read, read_anndata
+from cycseq.formats.load import default_context, load, read_anndata
+from cycseq.formats.read import read
 from cycseq.formats.readers import READERS
 from cycseq.formats.settings import ReadSettings
 

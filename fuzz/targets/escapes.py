@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 from target import Take, Target, attempt, read_soundly
 
-from cycseq.formats.read import read_anndata
+from cycseq.formats.load import read_anndata
 from cycseq.formats.settings import ReadSettings
 from targets.h5 import _nodes, originals
 

@@ -19,7 +19,8 @@ from cycseq.data.validate import AS_WRITTEN, CHANGED
 from cycseq.errors import DataError
 from cycseq.formats.effects.kind import is_effects
 from cycseq.formats.effects.read import read_effects
-from cycseq.formats.read import default_context, load, read
+from cycseq.formats.load import default_context, load
+from cycseq.formats.read import read
 from cycseq.formats.settings import ReadSettings
 from cycseq.preparation.prepare import as_log1p
 

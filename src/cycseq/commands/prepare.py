@@ -41,7 +41,8 @@ def run(options: Namespace) -> None:
 
 
 def _prepare(options: Namespace, reading: ReadSettings) -> None:
-    from cycseq.formats.read import default_context, read
+    from cycseq.formats.load import default_context
+    from cycseq.formats.read import read
     from cycseq.preparation.prepare import prepare
 
     inputs = [read(file, reading) for file in options.files]

@@ -38,7 +38,7 @@ def run(options: Namespace) -> None:
     from cycseq.formats.effects.from_cells import summarize
     from cycseq.formats.effects.kind import is_effects
     from cycseq.formats.effects.read import read_effects
-    from cycseq.formats.read import default_context
+    from cycseq.formats.load import default_context
     from cycseq.preparation.bank import join_studies
 
     check_output(options.out, overwrite=options.overwrite, endings=DATA_ENDINGS)

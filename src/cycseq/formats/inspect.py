@@ -22,7 +22,7 @@ from cycseq.data.scale import summarize_values
 from cycseq.data.usual_names import CONTROL
 from cycseq.data.validate import AS_WRITTEN, check_size, duplicated, float32, gene_symbols, labels_of, scale_of
 from cycseq.errors import DataError
-from cycseq.formats.read import default_context, load
+from cycseq.formats.load import default_context, load
 from cycseq.formats.readers.base import FileContents
 from cycseq.formats.settings import ReadSettings
 from cycseq.formats.treated_cells import find_treatments, name_treatments, without_pooled

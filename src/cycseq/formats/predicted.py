@@ -18,7 +18,7 @@ from cycseq.data.scale import HIGHEST_LOG1P, summarize_values
 from cycseq.data.usual_names import NO_CONTROL
 from cycseq.data.validate import float32
 from cycseq.errors import DataError
-from cycseq.formats.read import default_context, load
+from cycseq.formats.load import default_context, load
 from cycseq.formats.readers.base import FileContents, are_numbers
 from cycseq.formats.settings import ReadSettings
 from cycseq.matrix.arrays import in_memory

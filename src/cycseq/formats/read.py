@@ -1,28 +1,20 @@
-"""Files of any known format -> `PerturbationData`: the reader that fits, labels and gene names beside it, validation."""
+"""Cells of any known format -> `PerturbationData`, checked."""
 
 from __future__ import annotations
 
-import os
-import warnings
 from pathlib import Path
 from typing import Any
 
 import anndata as ad
 
 from cycseq.data.dataset import PerturbationData
-from cycseq.errors import FileError
-from cycseq.formats.readers import READERS, ten_x
-from cycseq.formats.readers.anndata_files import from_memory
-from cycseq.formats.readers.base import FileContents, with_genes
-from cycseq.formats.readers.cell_labels import with_labels
+from cycseq.errors import DataError
+from cycseq.formats.effects.anndata_files import written_by_cycseq
+from cycseq.formats.effects.kind import is_effects
+from cycseq.formats.load import default_context, load
 from cycseq.formats.settings import ReadSettings
 from cycseq.formats.treated_cells import validate_treatments
-from cycseq.io.files import require_file
-from cycseq.io.special_files import refuse_special
 from cycseq.settings import with_options
-
-ENDINGS = {".gz", ".csv", ".tsv", ".txt", ".h5ad", ".h5mu", ".zarr", ".h5", ".npy", ".npz", ".parquet", ".gct"}
-"""What a context that is named by its file does not end in."""
 
 
 def read(source: Path | str | ad.AnnData, settings: ReadSettings | None = None, **options: Any) -> PerturbationData:
@@ -49,7 +41,7 @@ def read(source: Path | str | ad.AnnData, settings: ReadSettings | None = None, 
     FileError
         If the file is missing, damaged, or of no known format.
     DataError
-        If labels, names or values are not what they must be.
+        If labels, names or values are not what they must be, or the data are effects (`cycseq.read_effects`).
 
     Examples
     --------
@@ -60,45 +52,19 @@ def read(source: Path | str | ad.AnnData, settings: ReadSettings | None = None, 
     """
     settings = with_options(settings or ReadSettings(), options, "read")
     contents, context = load(source, settings), default_context(source)
-    if settings.doses == "separate":
-        return validate_treatments(contents, settings, context)
-    return contents.validate(settings, context)
-
-
-def read_anndata(path: Path | str, settings: ReadSettings | None = None) -> ad.AnnData:
-    """Read any known format as it is, without validation. Raises as `read` does."""
-    return load(path, settings).adata
-
-
-def load(source: Path | str | ad.AnnData, settings: ReadSettings | None = None) -> FileContents:
-    """Read any known format, with the cells' labels that lie in a table beside it; an AnnData is taken as it is."""
-    if isinstance(source, ad.AnnData):
-        return from_memory(source, settings or ReadSettings())
-    path, settings = refuse_special(Path(source)), settings or ReadSettings()
-    reader = next((reader for reader in READERS if reader.fits(path)), None)
-    if reader is not ten_x.FOLDER:
-        require_file(path)
-    if reader is None:
-        what = (
-            "a folder without a known layout"
-            if path.is_dir()
-            else f"a file of unknown kind ({path.suffix or 'no suffix'})"
+    try:
+        if settings.doses == "separate":
+            return validate_treatments(contents, settings, context)
+        return contents.validate(settings, context)
+    except DataError as err:
+        if not _holds_effects(source, settings):
+            raise
+        msg = (
+            f"{'this AnnData' if isinstance(source, ad.AnnData) else source} holds effects of conditions, not cells: commands that work on "
+            "effects take it as it is, and cycseq.read_effects reads it in Python."
         )
-        msg = f"{path} is {what}. Known formats: {'; '.join(reader.looks_like for reader in READERS)}."
-        raise FileError(msg)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*names are not unique")  # validation refuses them, with a cure
-        contents = with_genes(reader.read(path, settings), settings)
-        table = settings.labels_file or contents.labels
-        return contents if table is None else with_labels(contents, table)
+        raise DataError(msg) from err
 
 
-def default_context(source: Path | str | ad.AnnData) -> str:
-    """``all`` for cells in memory; else the name of a file or folder without its endings, or of the beginning of 10x files' names; all of it UTF-8."""
-    if isinstance(source, ad.AnnData):
-        return "all"
-    path = Path(source)
-    name = ten_x.MATRIX.sub("", path.name) or path.resolve().parent.name
-    while (shorter := Path(name)).suffix.lower() in ENDINGS:
-        name = shorter.stem
-    return os.fsencode(name).decode("utf-8", "replace").strip("_.-") or "all"
+def _holds_effects(source: Path | str | ad.AnnData, settings: ReadSettings) -> bool:
+    return written_by_cycseq(source) if isinstance(source, ad.AnnData) else is_effects(source, settings)

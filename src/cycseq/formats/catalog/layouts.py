@@ -17,7 +17,7 @@ import numpy as np
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import FileError
 from cycseq.formats.catalog.base import Read, Sources, column, label_cells, lanes
-from cycseq.formats.read import load, read_anndata
+from cycseq.formats.load import load, read_anndata
 from cycseq.formats.readers.base import FileContents, as_read_error
 from cycseq.formats.readers.contained import check_h5
 from cycseq.io.download import RemoteFile

@@ -10,7 +10,7 @@ import pandas as pd
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import FileError
 from cycseq.formats.catalog.base import UNASSIGNED, Sources, column, label_cells
-from cycseq.formats.read import read_anndata
+from cycseq.formats.load import read_anndata
 from cycseq.formats.readers.base import FileContents, as_read_error, read_csv, read_labels
 from cycseq.io.download import RemoteFile
 

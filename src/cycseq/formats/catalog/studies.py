@@ -7,7 +7,7 @@ import pandas as pd
 from cycseq.data.usual_names import CONTROL
 from cycseq.formats.catalog.base import UNASSIGNED, Sources, column, drop_plus, label_cells
 from cycseq.formats.catalog.layouts import read_geo
-from cycseq.formats.read import read_anndata
+from cycseq.formats.load import read_anndata
 from cycseq.formats.readers.base import FileContents
 
 CONTEXTS = {

@@ -15,7 +15,7 @@ from cycseq.data.mark import mark_of
 from cycseq.data.validate import check_size, float32, gene_symbols
 from cycseq.errors import DataError, FileError, unknown_name
 from cycseq.formats.effects.table import ERRORS, EffectTable
-from cycseq.formats.read import load
+from cycseq.formats.load import load
 from cycseq.formats.settings import ReadSettings
 from cycseq.matrix.arrays import to_dense
 

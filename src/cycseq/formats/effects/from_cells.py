@@ -9,7 +9,7 @@ import numpy as np
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.effects import Effects
 from cycseq.data.usual_names import CONTROL
-from cycseq.formats.read import default_context, load
+from cycseq.formats.load import default_context, load
 from cycseq.formats.settings import ReadSettings
 from cycseq.formats.treated_cells import validate_treatments, without_pooled
 from cycseq.preparation.log_pseudobulk import SUMMARIES

@@ -10,7 +10,7 @@ from cycseq.data.effects import Effects
 from cycseq.formats.effects.anndata_files import load_anndata, read_ours, table_of_anndata, written_by_cycseq
 from cycseq.formats.effects.from_table import effects_of_table
 from cycseq.formats.effects.tables.files import fits_table, load_table
-from cycseq.formats.read import default_context
+from cycseq.formats.load import default_context
 from cycseq.formats.settings import ReadSettings
 from cycseq.io.special_files import refuse_special
 

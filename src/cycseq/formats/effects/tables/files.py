@@ -20,7 +20,7 @@ from cycseq.formats.effects.tables import wide
 from cycseq.formats.effects.tables.gct import read_gct
 from cycseq.formats.effects.tables.layouts import WIDE_LAYOUTS, is_label, layout_of, long_columns
 from cycseq.formats.effects.tables.long import label_columns, lay_out
-from cycseq.formats.read import default_context
+from cycseq.formats.load import default_context
 from cycseq.formats.readers import tables
 from cycseq.formats.readers.base import FileContents, as_read_error, first_line, read_csv, separator, without_gz
 from cycseq.formats.readers.cell_labels import with_labels
