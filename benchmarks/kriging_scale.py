@@ -27,6 +27,8 @@ CONDITIONS = [(4, 50, 1_000), (4, 200, 1_000), (4, 800, 1_000)]
 GENES = [(4, 50, 1_000), (4, 50, 4_000), (4, 50, 16_000)]
 CONTEXTS = [(20, 40, 1_000), (50, 16, 1_000)]
 """As many conditions as the second of `CONDITIONS`, in more contexts."""
+SCREEN = (4, 278, 6_000)
+"""About 1,000 conditions of a whole transcriptome."""
 LARGEST = (4, 2_500, 10_000)
 
 
@@ -116,7 +118,7 @@ def main() -> None:
     print("| contexts | perturbations | conditions | genes | learn, s | predict all, s | memory, GiB |")
     print("|---|---|---|---|---|---|---|")
     known: dict[tuple[int, int, int], Cost] = {}
-    for sizes in [*CONDITIONS, *GENES, *CONTEXTS, *([LARGEST] if options.largest else [])]:
+    for sizes in [*CONDITIONS, *GENES, *CONTEXTS, SCREEN, *([LARGEST] if options.largest else [])]:
         if sizes not in known:
             known[sizes] = in_own_process(sizes)
             print(known[sizes].row, flush=True)

@@ -89,7 +89,7 @@ def test_a_gene_that_moved_elsewhere_is_believed_to_move_here_and_no_other_gene(
     moves = rng.random((20, GENES)) < 0.1
     y = (moves * rng.normal(size=(20, GENES)) * 2.0)[units] + 0.3 * rng.normal(size=(80, GENES))
     process = learn_process(Measurements.of(0.4 * same, 0.09 * np.eye(80), y), units, np.full(y.shape, 0.09))
-    believed = np.stack([process.amplitudes_of(unit) @ np.array(AMPLITUDES) for unit in range(20)])
+    believed = np.stack([np.array(AMPLITUDES) @ process.amplitudes_of(unit) for unit in range(20)])
     clear = moves & (np.abs(y.reshape(20, 4, GENES).mean(axis=1)) > 1.0)
     assert believed[clear].min() > 10 * np.median(believed[~moves])
     np.testing.assert_array_equal(process.amplitudes_of(99), process.amplitudes.usual)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -50,13 +51,13 @@ class GeneMixture:
         mean, sd = np.broadcast_arrays(mean, sd)
         return cls(np.ones((*mean.shape, 1)), mean[..., None], sd[..., None])
 
-    @property
+    @cached_property
     def mean(self) -> PerGene:
         """Expectation."""
         mean: PerGene = (self.weights * self.means).sum(axis=-1)
         return mean
 
-    @property
+    @cached_property
     def variance(self) -> PerGene:
         """Variance, between and within components."""
         apart = self.means - self.mean[..., None]

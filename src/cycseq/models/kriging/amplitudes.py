@@ -7,7 +7,7 @@ a gene that nothing moved is shrunk to nothing, and one that moved in other cont
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, Self, get_args
 
@@ -33,14 +33,15 @@ AmplitudeOf = Literal["gene", "gene and perturbation"]
 """What has an amplitude of its own: where few genes answer to each perturbation, every gene of each; where all genes answer to all, a gene."""
 AMPLITUDE_OF: tuple[AmplitudeOf, ...] = get_args(AmplitudeOf)
 
-Shares = Float[np.ndarray, "genes amplitudes"]
+Shares = Float[np.ndarray, "amplitudes genes"]
+PerGene = Float[np.ndarray, "genes"]
 
 
 @dataclass(frozen=True)
 class Blocks:
     """What the measurements of some perturbations tell of every gene's amplitude under each."""
 
-    squares: Float[np.ndarray, "units genes amplitudes"]
+    squares: Float[np.ndarray, "units amplitudes genes"]
     """Squared lengths of the measurements, in units of what each amplitude expects."""
     determinants: Float[np.ndarray, "units amplitudes"]
     """Log determinants of the covariances."""
@@ -51,16 +52,20 @@ class Blocks:
         squares, determinants = [], []
         for part in parts:
             scaled = np.outer(AMPLITUDES, part.directions.values) + 1.0
-            squares.append((part.turned**2).T @ (1.0 / scaled).T.astype(np.float32))
+            squares.append((1.0 / scaled).astype(np.float32) @ part.turned**2)
             determinants.append(np.log(scaled).sum(axis=1))
         return cls(np.stack(squares), np.stack(determinants))
 
-    def believed(self, usual: Shares, rho: Float[np.ndarray, "genes"]) -> Float[np.ndarray, "units genes amplitudes"]:
-        """How likely each amplitude is of a gene that has it as often as `usual` says, and the noise `rho`."""
-        logs = -0.5 * self.squares / np.maximum(rho, 1e-9)[:, None].astype(np.float32)
-        logs -= 0.5 * self.determinants[:, None, :].astype(np.float32)
-        weights = np.exp(logs - logs.max(axis=-1, keepdims=True)) * np.maximum(usual, LEAST_SHARE)
-        return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
+    def believed(self, usual: Shares, rho: PerGene) -> Iterator[Shares]:
+        """For each unit, how likely each amplitude is of a gene that has it as often as `usual` says, and the noise `rho`."""
+        prior = np.maximum(usual, LEAST_SHARE).astype(np.float32)
+        by = (-0.5 / np.maximum(rho, 1e-9)).astype(np.float32)
+        for squares, determinants in zip(self.squares, self.determinants.astype(np.float32), strict=True):
+            shares = squares * by - 0.5 * determinants[:, None]
+            np.exp(shares - shares.max(axis=0), out=shares)
+            shares *= prior
+            shares /= shares.sum(axis=0)
+            yield shares
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ class Amplitudes:
 
     usual: Shares
     """How often each amplitude occurs, by gene."""
-    noise: Float[np.ndarray, "genes"]
+    noise: PerGene
     """rho_g."""
 
 
@@ -93,23 +98,25 @@ def learn_amplitudes(
         prior = prior / prior.mean()
     usual, rho = _of_genes(blocks.squares.sum(axis=0), blocks.determinants.sum(axis=0), n_rows, prior)
     for _ in range(ROUNDS if len(drawn) > 1 else 0):
-        believed = blocks.believed(usual, rho)
-        usual = (believed.sum(axis=0) + PRIOR_UNITS * usual.mean(axis=0)) / (len(drawn) + PRIOR_UNITS)
-        total = (believed * blocks.squares).sum(axis=(0, 2))
+        counts, total = PRIOR_UNITS * usual.mean(axis=1, keepdims=True) + np.zeros_like(usual), np.zeros(n_genes)
+        for shares, squares in zip(blocks.believed(usual, rho), blocks.squares, strict=True):
+            counts += shares
+            total += (shares * squares).sum(axis=0)
+        usual = counts / (len(drawn) + PRIOR_UNITS)
         rho = (total + PRIOR_CONDITIONS * prior * total.sum() / (n_rows * n_genes)) / (n_rows + PRIOR_CONDITIONS)
     return Amplitudes(usual, rho)
 
 
 def _of_genes(
-    squares: Shares, determinants: Float[np.ndarray, "amplitudes"], n_rows: int, prior: Float[np.ndarray, "genes"]
-) -> tuple[Shares, Float[np.ndarray, "genes"]]:
+    squares: Shares, determinants: Float[np.ndarray, "amplitudes"], n_rows: int, prior: PerGene
+) -> tuple[Shares, PerGene]:
     """One amplitude for all conditions of a gene: what is believed of it, and of the gene's noise, which has an inverse-gamma prior."""
-    overall = float(squares[:, AMPLITUDES.index(1.0)].mean()) / n_rows
-    total = squares.astype(np.float64) + PRIOR_CONDITIONS * overall * prior[:, None]
-    logs = -0.5 * determinants - 0.5 * (n_rows + PRIOR_CONDITIONS) * np.log(np.maximum(total, 1e-300))
-    likelihood = np.exp(logs - logs.max(axis=1, keepdims=True))
+    overall = float(squares[AMPLITUDES.index(1.0)].mean()) / n_rows
+    total = squares.astype(np.float64) + PRIOR_CONDITIONS * overall * prior
+    logs = -0.5 * (n_rows + PRIOR_CONDITIONS) * np.log(np.maximum(total, 1e-300)) - 0.5 * determinants[:, None]
+    likelihood = np.exp(logs - logs.max(axis=0))
     shares = np.full_like(likelihood, 1.0 / len(AMPLITUDES))
     for _ in range(ROUNDS):
-        shares = likelihood * shares.mean(axis=0)
-        shares /= shares.sum(axis=1, keepdims=True)
-    return shares, (shares * total).sum(axis=1) / (n_rows + PRIOR_CONDITIONS)
+        shares = likelihood * shares.mean(axis=1, keepdims=True)
+        shares /= shares.sum(axis=0)
+    return shares, (shares * total).sum(axis=0) / (n_rows + PRIOR_CONDITIONS)

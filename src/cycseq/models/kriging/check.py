@@ -92,11 +92,10 @@ def learn_shrinkage(hidden: Sequence[Hidden], table: Table, measured: Mask) -> t
     n = len(STANDINGS)
     products, squares = np.zeros(n), np.zeros((n, n))
     for part in hidden:
-        mean = part.predicted.mean
-        near = shares_of_nodes(standing(part.predicted), STANDINGS) * mean[..., None]
-        known = measured[part.rows]
-        products += near[known].T @ table.effect[part.rows][known]
-        squares += near[known].T @ near[known]
+        mean = part.predicted.mean * measured[part.rows]
+        near = shares_of_nodes(standing(part.predicted), STANDINGS).reshape(n, -1).astype(np.float64) * mean.ravel()
+        products += near @ table.effect[part.rows].ravel()
+        squares += near @ near.T
     prior = PRIOR_SHARE * np.diag(squares) + 1e-12
     slopes = np.linalg.solve(squares + np.diag(prior), products + prior)
     return tuple(np.clip(slopes, 0.0, 1.5).tolist())
@@ -104,7 +103,7 @@ def learn_shrinkage(hidden: Sequence[Hidden], table: Table, measured: Mask) -> t
 
 def shrink(mixture: GeneMixture, slopes: Sequence[float]) -> GeneMixture:
     """The distribution with its mean times the slope of its standing; its width stays."""
-    slope = shares_of_nodes(standing(mixture), STANDINGS) @ np.array(slopes)
+    slope = np.tensordot(np.array(slopes, dtype=np.float32), shares_of_nodes(standing(mixture), STANDINGS), 1)
     return GeneMixture(mixture.weights, mixture.means * slope[..., None], mixture.sds)
 
 

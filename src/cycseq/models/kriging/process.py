@@ -32,8 +32,7 @@ class Process:
         if len(rows) in (0, len(self.units)):
             return self.amplitudes.usual
         block = Blocks.of([self.measurements.take(rows)])
-        shares: Shares = block.believed(self.amplitudes.usual, self.amplitudes.noise)[0]
-        return shares
+        return next(block.believed(self.amplitudes.usual, self.amplitudes.noise))
 
     def predict(
         self,
@@ -42,18 +41,17 @@ class Process:
         units: Int[np.ndarray, "targets"],
     ) -> GeneMixture:
         """The responses of targets, given their kernel with what was measured and with themselves: targets x genes x amplitudes."""
-        of_unit = {unit: self.amplitudes_of(unit) for unit in np.unique(units)}
-        shares = np.stack([of_unit[unit] for unit in units])
+        of_unit = {unit: self.amplitudes_of(unit).astype(np.float32) for unit in np.unique(units)}
         directions = self.measurements.directions
         across = between @ directions.vectors
-        rho = self.amplitudes.noise
-        means, sds = [], []
-        for amplitude in AMPLITUDES:
-            shrink = amplitude / (amplitude * directions.values + 1.0)
-            means.append((across * shrink).astype(np.float32) @ self.measurements.turned)
-            left = np.maximum(amplitude * prior - amplitude * (across**2 * shrink).sum(axis=1), 0.0)
-            sds.append(np.sqrt(left[:, None] * rho[None]).astype(np.float32))
-        return GeneMixture(shares, np.stack(means, axis=-1), np.stack(sds, axis=-1))
+        amplitudes = np.array(AMPLITUDES)[:, None]
+        shrink = amplitudes / (amplitudes * directions.values + 1.0)
+        means = (across[:, None] * shrink).astype(np.float32) @ self.measurements.turned
+        left = amplitudes[:, 0] * (prior[:, None] - across**2 @ shrink.T)
+        of_targets = np.sqrt(np.maximum(left, 0.0)).astype(np.float32)
+        sds = of_targets[..., None] * np.sqrt(self.amplitudes.noise).astype(np.float32)
+        shares = np.stack([of_unit[unit] for unit in units])
+        return GeneMixture(*(np.moveaxis(part, 1, -1) for part in (shares, means, sds)))
 
 
 def learn_process(

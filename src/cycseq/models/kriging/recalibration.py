@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float
@@ -74,7 +75,7 @@ class Recalibration:
 
     def applied(self, mixture: GeneMixture) -> GeneMixture:
         """The recalibrated distribution, of the same mean."""
-        shares = _near(mixture, np.array(self.log_sizes)) @ np.array(self.weights)
+        shares = _near(mixture, self.log_sizes) @ np.array(self.weights)
         slopes = np.array(self.changes)[:, 0]
         parts = []  # slopes are kept apart, so that what may go up or down has no peak between
         for slope in np.unique(slopes):
@@ -86,12 +87,15 @@ class Recalibration:
 
     def variance(self, mixture: GeneMixture) -> PerGene:
         """The variance of `applied`, in closed form."""
-        shares = _near(mixture, np.array(self.log_sizes)) @ np.array(self.weights)
-        slopes, stretches = np.array(self.changes).T
-        mean = mixture.mean
+        by_size, by_standing = _near_each(mixture, self.log_sizes)
+        more = np.array(self.weights) @ (np.array(self.changes) ** 2 - 1.0)
+        slope, stretch = (
+            (np.tensordot(nodes.reshape(len(by_size), -1).T.astype(np.float32), by_size, 1) * by_standing).sum(axis=0)
+            for nodes in more.T
+        )
         within = (mixture.weights * mixture.sds**2).sum(axis=-1)
-        squares = (mixture.weights * mixture.means**2).sum(axis=-1)
-        variance: PerGene = (shares @ stretches**2) * within + (shares @ slopes**2) * squares - mean**2
+        squares = mixture.mean**2 + mixture.variance - within
+        variance: PerGene = mixture.variance + slope * squares + stretch * within
         return np.asarray(np.maximum(variance, 0.0))
 
 
@@ -100,12 +104,12 @@ def learn_recalibration(left_out: LeftOut) -> Recalibration | None:
     if len(left_out.y) < FEWEST:
         return None
     low, high = np.quantile(np.log(_size(left_out.mixture)), AT_SHARES)
-    log_sizes = np.linspace(low, max(high, low + 0.1), SIZES)
+    log_sizes = np.linspace(low, max(high, low + 0.1), SIZES).tolist()
     density = densities(left_out.mixture, left_out.y, left_out.noise)
     weights = np.stack([likeliest(density, near) for near in _near(left_out.mixture, log_sizes).T])
     used = np.flatnonzero(weights.any(axis=0))
     return Recalibration(
-        tuple(log_sizes.tolist()),
+        tuple(log_sizes),
         tuple(CHANGES[i] for i in used),
         tuple(map(tuple, weights[:, used].tolist())),
         tuple(_agreements(left_out)),
@@ -138,14 +142,18 @@ def _agreements(left_out: LeftOut) -> list[float]:
     return [float(of_unit.mean()) for of_unit in joined_signs if len(of_unit)]
 
 
-def _near(mixture: GeneMixture, log_sizes: np.ndarray) -> Float[np.ndarray, "*genes nodes"]:
+def _near(mixture: GeneMixture, log_sizes: Sequence[float]) -> Float[np.ndarray, "*genes nodes"]:
     """How near every gene is to each of sizes x standings; the nearest ones' shares sum to 1."""
-    by_size, by_standing = (
-        shares_of_nodes(np.log(_size(mixture)), log_sizes),
-        shares_of_nodes(standing(mixture), STANDINGS),
-    )
-    near: np.ndarray = by_size[..., :, None] * by_standing[..., None, :]
-    return near.reshape(*by_size.shape[:-1], -1)
+    by_size, by_standing = _near_each(mixture, log_sizes)
+    near = by_size[:, None] * by_standing[None]
+    return np.moveaxis(near.reshape(-1, *near.shape[2:]), 0, -1)
+
+
+def _near_each(
+    mixture: GeneMixture, log_sizes: Sequence[float]
+) -> tuple[Float[np.ndarray, "sizes *genes"], Float[np.ndarray, "standings *genes"]]:
+    """How near every gene is to each size, and to each standing."""
+    return shares_of_nodes(np.log(_size(mixture)), log_sizes), shares_of_nodes(standing(mixture), STANDINGS)
 
 
 def standing(mixture: GeneMixture) -> PerGene:
@@ -153,9 +161,10 @@ def standing(mixture: GeneMixture) -> PerGene:
     return np.asarray(np.abs(mixture.mean) / np.sqrt(np.maximum(mixture.variance, 1e-12)))
 
 
-def shares_of_nodes(at: PerGene, nodes: Sequence[float] | np.ndarray) -> Float[np.ndarray, "*genes nodes"]:
+def shares_of_nodes(at: PerGene, nodes: Sequence[float]) -> Float[np.ndarray, "nodes *genes"]:
     """How near every value is to each node: linear between the two around it, the nearest beyond the ends."""
-    return np.stack([np.interp(at, nodes, node) for node in np.eye(len(nodes))], axis=-1)
+    passed = [np.ones_like(at), *(np.clip((at - low) / (high - low), 0.0, 1.0) for low, high in pairwise(nodes))]
+    return np.stack([here - beyond for here, beyond in zip(passed, [*passed[1:], np.zeros_like(at)], strict=True)])
 
 
 def _size(mixture: GeneMixture) -> PerGene:

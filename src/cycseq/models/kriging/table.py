@@ -101,8 +101,11 @@ class Table:
 
     @cached_property
     def products(self) -> Square:
-        """Mean products of specific responses over genes."""
-        return np.asarray((self.specific @ self.specific.T).astype(np.float64) / self.effect.shape[1])
+        """Mean products of specific responses over genes; 0 where nothing was measured."""
+        products, rows = np.zeros((len(self.seen), len(self.seen))), np.flatnonzero(self.seen)
+        specific = self.specific[rows]
+        products[np.ix_(rows, rows)] = (specific @ specific.T).astype(np.float64) / self.effect.shape[1]
+        return products
 
     def like(self, first: Sequence[object] | np.ndarray) -> Square:
         """1 where two conditions have the same value, else 0."""
