@@ -8,19 +8,27 @@ from typing import Literal
 
 from cycseq.commands.options import add_model_option
 from cycseq.commands.parser import Parser
-from cycseq.commands.terminal import say
 from cycseq.errors import SettingsError
 from cycseq.formats.settings import ReadSettings
-from cycseq.io.files import check_output, write_text
 from cycseq.run.settings import Aim, Form
 
 Direction = Literal["forward", "reverse"]
-SURE = 0.05
-"""Local false sign rate up to which a gene is counted in what is said at the end."""
 
 
 def configure(parser: Parser, words: list[str]) -> None:
     """Add the options of this command."""
+    _add_request(parser)
+    _add_folder_options(parser)
+    _add_cells_options(parser)
+    _add_table_options(parser)
+    parser.add_argument("--seed", type=int, default=0, help="Random seed of the draw of control cells.")
+    parser.add_argument("--overwrite", type=bool, default=False, help="Replace the output if it exists.")
+    add_model_option(parser, words, required=False)
+    parser.add_settings(ReadSettings)
+
+
+def _add_request(parser: Parser) -> None:
+    """Add what to predict, from what, in which form, and where to write it."""
     parser.add_argument(
         "--data",
         type=Path | None,
@@ -58,6 +66,10 @@ def configure(parser: Parser, words: list[str]) -> None:
         type=int | None,
         help="Cells of each condition; 500 if left out, with --data fewer of many conditions.",
     )
+
+
+def _add_folder_options(parser: Parser) -> None:
+    """Add the options of a folder with its page of genes."""
     parser.add_argument(
         "--leave_out",
         type=int | None,
@@ -67,6 +79,10 @@ def configure(parser: Parser, words: list[str]) -> None:
     parser.add_argument(
         "--gmt", type=Path | None, help="With a folder: gene sets (.gmt) by which the page can be filtered."
     )
+
+
+def _add_cells_options(parser: Parser) -> None:
+    """Add which cells the predicted ones are made from."""
     parser.add_argument(
         "--controls",
         type=Path,
@@ -83,6 +99,10 @@ def configure(parser: Parser, words: list[str]) -> None:
         type=Path,
         help="With --direction reverse: perturbed cells of your own, prepared or counts; else those of the run's data.",
     )
+
+
+def _add_table_options(parser: Parser) -> None:
+    """Add the tables beside a file of predicted cells."""
     parser.add_argument(
         "--pairs",
         type=Path,
@@ -93,10 +113,6 @@ def configure(parser: Parser, words: list[str]) -> None:
         type=Path,
         help="Where to write each gene's effect, interval and probabilities of its direction (.csv), from a model that knows its uncertainty.",
     )
-    parser.add_argument("--seed", type=int, default=0, help="Random seed of the draw of control cells.")
-    parser.add_argument("--overwrite", type=bool, default=False, help="Replace the output if it exists.")
-    add_model_option(parser, words, required=False)
-    parser.add_settings(ReadSettings)
 
 
 def run(options: Namespace) -> None:
@@ -109,49 +125,6 @@ def run(options: Namespace) -> None:
 
         write_folder(options)
     else:
-        _predict_from_run(options)
+        from cycseq.commands.predictions import write_file
 
-
-def _predict_from_run(options: Namespace) -> None:
-    import pandas as pd
-
-    from cycseq.commands.predictions import Tables, check_form, predicted_pieces, write_effects
-    from cycseq.data.dataset import DATA_ENDINGS
-    from cycseq.formats.pieces import write_predictions
-    from cycseq.run.folder import Run
-
-    check_output(options.out, overwrite=options.overwrite, endings=DATA_ENDINGS)
-    for table in (options.genes_out, options.pairs):
-        if table is not None:
-            check_output(table, overwrite=options.overwrite, endings=(".csv",))
-    opened = Run.open(options.run, memory=options.memory)
-    if opened.broken:
-        say(f"note: {opened.broken}")
-    form: Form = getattr(options, "as") or ("effects" if opened.of_effects else "cells")
-    check_form(form, options)
-    if form == "effects":
-        write_effects(opened, options)
-        return
-    tables = Tables()
-    written = write_predictions(
-        tables.noted(predicted_pieces(opened, form, options), options), options.out, overwrite=options.overwrite
-    )
-    conditions = ", ".join(map(str, tables.conditions[:8])) + (", ..." if len(tables.conditions) > 8 else "")
-    scale = written.uns["cycseq"]["scale"]
-    say(f"wrote {options.out}: {written.n_obs:,} predicted cells x {written.n_vars:,} genes, {scale} ({conditions})")
-    if options.aim is not None:
-        say(
-            f"effects are multiplied by {written.uns['cycseq']['amplitude']:g}, as training contexts that were left out ask for (--aim {options.aim})"
-        )
-    if options.pairs is not None:
-        pairs = pd.concat(tables.pairs)
-        write_text(options.pairs, pairs.to_csv(index=False), overwrite=options.overwrite)
-        say(f"wrote {options.pairs}: {len(pairs):,} pseudo-pairs of a predicted cell and the cell it was made from")
-    if options.genes_out is not None:
-        genes = pd.concat(tables.genes)
-        write_text(options.genes_out, genes.to_csv(index=False, float_format="%.5g"), overwrite=options.overwrite)
-        sure = int(((genes["lfsr"] <= SURE) & genes["informative"]).sum())
-        say(
-            f"wrote {options.genes_out}: {len(genes):,} rows (gene and condition), {sure:,} with a local false sign rate "
-            f"(lfsr) of at most {SURE}; nothing can be told of {int((~genes['informative'].astype(bool)).sum()):,}"
-        )
+        write_file(options)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
 
 from cycseq.commands.cells import read_cells, read_controls, read_data, reading_of
 from cycseq.commands.terminal import say
-from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.dataset import DATA_ENDINGS, Condition, PerturbationData
 from cycseq.data.either import Data
 from cycseq.data.posterior import all_changes
 from cycseq.errors import SettingsError
 from cycseq.formats.effects.kind import is_effects
+from cycseq.formats.pieces import write_predictions
+from cycseq.io.files import check_output, write_text
+from cycseq.run.answer.check import SURE
 from cycseq.run.folder import Run
 from cycseq.run.pairs import pairs_of
 from cycseq.run.settings import CellForm, Form
@@ -30,6 +33,39 @@ CELLS = 500
 """Of each condition, where nothing is said."""
 
 
+def write_file(options: Namespace) -> None:
+    """Predict from a run and write one file, with the tables that were asked for."""
+    check_output(options.out, overwrite=options.overwrite, endings=DATA_ENDINGS)
+    for table in (options.genes_out, options.pairs):
+        if table is not None:
+            check_output(table, overwrite=options.overwrite, endings=(".csv",))
+    opened = Run.open(options.run, memory=options.memory)
+    if opened.broken:
+        say(f"note: {opened.broken}")
+    form: Form = getattr(options, "as") or ("effects" if opened.of_effects else "cells")
+    check_form(form, options)
+    if form == "effects":
+        write_effects(opened, options)
+    else:
+        write_cells(opened, form, options)
+
+
+def write_cells(opened: Run, form: CellForm, options: Namespace) -> None:
+    """Predict cells and write them, with the tables beside them."""
+    tables = Tables()
+    pieces = tables.collect(predict_pieces(opened, form, options), options)
+    written = write_predictions(pieces, options.out, overwrite=options.overwrite)
+    scale = written.uns["cycseq"]["scale"]
+    say(
+        f"wrote {options.out}: {written.n_obs:,} predicted cells x {written.n_vars:,} genes, {scale} ({_first(tables.conditions)})"
+    )
+    if options.aim is not None:
+        say(
+            f"effects are multiplied by {written.uns['cycseq']['amplitude']:g}, as training contexts that were left out ask for (--aim {options.aim})"
+        )
+    tables.write(options)
+
+
 @dataclass
 class Tables:
     """What is written beside the predicted cells, piece by piece."""
@@ -38,7 +74,7 @@ class Tables:
     genes: list[pd.DataFrame] = field(default_factory=list)
     pairs: list[pd.DataFrame] = field(default_factory=list)
 
-    def noted(self, pieces: Iterable[PerturbationData], options: Namespace) -> Iterator[PerturbationData]:
+    def collect(self, pieces: Iterable[PerturbationData], options: Namespace) -> Iterator[PerturbationData]:
         """The same pieces, of which the tables that were asked for are made."""
         for piece in pieces:
             self.conditions += piece.conditions()
@@ -47,6 +83,21 @@ class Tables:
             if options.pairs is not None:
                 self.pairs.append(pairs_of(piece))
             yield piece
+
+    def write(self, options: Namespace) -> None:
+        """Write the tables that were asked for."""
+        if options.pairs is not None:
+            pairs = pd.concat(self.pairs)
+            write_text(options.pairs, pairs.to_csv(index=False), overwrite=options.overwrite)
+            say(f"wrote {options.pairs}: {len(pairs):,} pseudo-pairs of a predicted cell and the cell it was made from")
+        if options.genes_out is not None:
+            genes = pd.concat(self.genes)
+            write_text(options.genes_out, genes.to_csv(index=False, float_format="%.5g"), overwrite=options.overwrite)
+            sure = int(((genes["lfsr"] <= SURE) & genes["informative"]).sum())
+            say(
+                f"wrote {options.genes_out}: {len(genes):,} rows (gene and condition), {sure:,} with a local false sign rate "
+                f"(lfsr) of at most {SURE}; nothing can be told of {int((~genes['informative'].astype(bool)).sum()):,}"
+            )
 
 
 def check_form(form: Form, options: Namespace) -> None:
@@ -65,7 +116,7 @@ def check_form(form: Form, options: Namespace) -> None:
         raise SettingsError(msg)
 
 
-def predicted_pieces(opened: Run, form: CellForm, options: Namespace) -> Iterable[PerturbationData]:
+def predict_pieces(opened: Run, form: CellForm, options: Namespace) -> Iterable[PerturbationData]:
     """The cells that were asked for, in either direction."""
     if options.direction == "forward" and options.perturbed is not None:
         msg = "--perturbed cells need --direction reverse: use it, or give control cells with --controls."
@@ -87,11 +138,15 @@ def write_effects(opened: Run, options: Namespace) -> None:
     effects = opened.predict_effects(options.conditions, controls=controls, seed=options.seed)
     effects.write(options.out, overwrite=options.overwrite)
     conditions = effects.conditions()
-    names = ", ".join(map(str, conditions[:8])) + (", ..." if len(conditions) > 8 else "")
     with_sd = ", with standard deviations" if effects.layer("sd") is not None else ""
     unknown = int((~effects.measured).sum())
     say(
-        f"wrote {options.out}: effects of {len(conditions):,} conditions x {len(effects.genes):,} genes, {effects.scale}{with_sd} ({names})"
+        f"wrote {options.out}: effects of {len(conditions):,} conditions x {len(effects.genes):,} genes, {effects.scale}{with_sd} ({_first(conditions)})"
     )
     if unknown:
         say(f"note: {unknown:,} values are missing (NaN): no training condition measured these genes")
+
+
+def _first(conditions: Sequence[Condition]) -> str:
+    """The first conditions by name."""
+    return ", ".join(map(str, conditions[:8])) + (", ..." if len(conditions) > 8 else "")
