@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -24,7 +25,7 @@ from cycseq.preparation.prepare import as_log1p, refuse_scaled
 from cycseq.run.fitting import fit_run
 from cycseq.run.folder import Run
 from cycseq.run.parts import log1p_parts
-from cycseq.split.base import Split
+from cycseq.split.base import Split, SplitParts
 from cycseq.split.make import make_splits
 from cycseq.split.settings import SplitSettings
 
@@ -107,9 +108,7 @@ def compare(
     """
     started, seed, models = time.monotonic(), settings.seed, build_models(settings)
     refuse_scaled(data)
-    if out.exists() and not (out / RUNS).is_dir() and (not out.is_dir() or any(out.iterdir())):
-        msg = f"{out} holds something else than a comparison: name another folder with --out."
-        raise FileError(msg)
+    _check_folder(out)
     if settings.published:
         data, data_path = published_data(as_log1p(data)), (out / DATA).resolve()
     (split,) = make_splits(data, SplitSettings(kind="random-cells", seed=seed))
@@ -124,19 +123,12 @@ def compare(
     split.write(out / SPLIT, overwrite=True)
 
     parts = log1p_parts(split, data)
-    test, control = parts.test, parts.train.controls()
+    test = parts.test
     decoders: dict[str, Autoencoding] = {LINEAR: PCA(parts.train, settings.latent, seed=seed)}
     decoders |= {name: run.model for name, run in runs.items() if isinstance(run.model, Autoencoding)}
     reconstructed = {name: model.reconstruct(test) for name, model in decoders.items()}
-    null = {} if NULL in runs else {NULL: build_model(NULL).fit(parts.train, seed=seed)}
-    generated = {REAL: draw_as_many(parts.train, test, seed=seed)}
-    for name, model in {**null, **{name: run.model for name, run in runs.items()}}.items():
-        generated[name] = _generate(model, control, test, seed=seed)
-    tables = [
-        score(family, cells, test, control, split=split.name, seed=seed)
-        for family, cells in zip(FAMILIES, (reconstructed, generated), strict=True)
-    ]
-    paired = [differences(table, baseline) for table, baseline in zip(tables, (LINEAR, NULL), strict=True)]
+    generated = _generate_all(runs, parts, seed=seed)
+    metrics, paired = _score_all(reconstructed, generated, parts, split=split.name, seed=seed)
     result = ComparisonResult(
         folder=out,
         record=record
@@ -145,17 +137,51 @@ def compare(
             "settings": {name: run.facts["settings"] for name, run in runs.items()},
             "differs": describe_form(settings),
         },
-        metrics=pd.concat(tables, ignore_index=True),
-        differences=pd.concat([table for table in paired if len(table)] or paired[:1], ignore_index=True),
+        metrics=metrics,
+        differences=paired,
         test=test,
         reconstructed=reconstructed,
         generated=generated,
         latent={name: model.embed(test) for name, model in decoders.items()},
         runs=runs,
     )
-    tables_ = {"metrics": result.metrics, "differences": result.differences}
-    write_tables(out / RECORD, result.record, tables_, started=started)
+    write_tables(out / RECORD, result.record, {"metrics": metrics, "differences": paired}, started=started)
     return result
+
+
+def _score_all(
+    reconstructed: Mapping[str, PerturbationData],
+    generated: Mapping[str, PerturbationData],
+    parts: SplitParts,
+    *,
+    split: str,
+    seed: int,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """`metrics` and `differences` of a `ComparisonResult`."""
+    tables = [
+        score(family, cells, parts.test, parts.train.controls(), split=split, seed=seed)
+        for family, cells in zip(FAMILIES, (reconstructed, generated), strict=True)
+    ]
+    paired = [differences(table, baseline) for table, baseline in zip(tables, (LINEAR, NULL), strict=True)]
+    differing = [table for table in paired if len(table)] or paired[:1]
+    return pd.concat(tables, ignore_index=True), pd.concat(differing, ignore_index=True)
+
+
+def _check_folder(out: Path) -> None:
+    if out.exists() and not (out / RUNS).is_dir() and (not out.is_dir() or any(out.iterdir())):
+        msg = f"{out} holds something else than a comparison: name another folder with --out."
+        raise FileError(msg)
+
+
+def _generate_all(runs: dict[str, Run], parts: SplitParts, *, seed: int) -> dict[str, PerturbationData]:
+    """Generated cells by model, beside real training cells (the ceiling) and control cells (the null)."""
+    models = {} if NULL in runs else {NULL: build_model(NULL).fit(parts.train, seed=seed)}
+    models |= {name: run.model for name, run in runs.items()}
+    control = parts.train.controls()
+    return {
+        REAL: draw_as_many(parts.train, parts.test, seed=seed),
+        **{name: _generate(model, control, parts.test, seed=seed) for name, model in models.items()},
+    }
 
 
 def _fit(data: PerturbationData, split: Split, model: Model, folder: Path, *, overwrite: bool, **noted: Any) -> Run:

@@ -6,6 +6,7 @@ import dataclasses
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.gene_names import note_perturbed_genes
 from cycseq.data.labels import CellLabels
 from cycseq.data.mark import mark_of
-from cycseq.data.scale import summarize_values
+from cycseq.data.scale import Scale, summarize_values
 from cycseq.data.usual_names import CONTROL
 from cycseq.data.validate import AS_WRITTEN, check_size, duplicated, float32, gene_symbols, labels_of, scale_of
 from cycseq.errors import DataError
@@ -122,13 +123,13 @@ def inspect_file(path: Path | str, settings: ReadSettings | None = None) -> Insp
             path, "cannot be laid out as cells x genes", (), pd.DataFrame(), (), (problem,), problem.command
         )
     errors: list[DataError] = []
-    labels_found, summary, contexts = _described(path, loaded, settings, errors)
+    notes, summary, contexts = _describe(path, loaded, settings, errors)
     options = [err.option for err in errors if err.option]
-    prepared = AS_WRITTEN in labels_found and mark_of(loaded.adata).get("scale") == "log1p"
+    prepared = AS_WRITTEN in notes and mark_of(loaded.adata).get("scale") == "log1p"
     return Inspection(
         path=path,
         headline=_headline(loaded),
-        found=(*loaded.notes, *labels_found),
+        found=(*loaded.notes, *notes),
         contexts=contexts,
         summary=tuple(summary),
         problems=tuple(_problem(path, settings, err) for err in errors),
@@ -141,7 +142,7 @@ def _next_command(path: Path) -> str:
     return f"cycseq benchmark --data {shlex.quote(str(path))} --out out/ (it is prepared already)"
 
 
-def _described(
+def _describe(
     path: Path, loaded: FileContents, settings: ReadSettings, errors: list[DataError]
 ) -> tuple[list[str], list[str], pd.DataFrame]:
     """Sentences on labels and scale, on conditions, and the table of contexts; what is wrong is added to `errors`."""
@@ -151,12 +152,7 @@ def _described(
     adata, keys = loaded.adata, settings.keys()
     notes: list[str] = []
 
-    def attempt(check: Callable[[], Any]) -> Any:
-        try:
-            return check()
-        except DataError as err:
-            errors.append(err)
-            return None
+    attempt = partial(_attempt, errors)
 
     def labels(*, drop_unlabelled: bool) -> CellLabels:
         name = settings.context_name or default_context(path)
@@ -167,35 +163,54 @@ def _described(
     scale = attempt(lambda: scale_of(adata, x, values, keys, user_scale=settings.scale, layers=loaded.layers))
     if scale is not None:
         notes.append(f"scale: {scale.scale} ({scale.reason})")
-        if scale.scale == "scaled":
-            msg = "the values are scaled (standardised genes), which cannot be undone: give counts or log1p values."
-            errors.append(DataError(msg))
-    found = attempt(lambda: labels(drop_unlabelled=True))
-    if found is None:
-        described = pd.DataFrame(), [f"obs columns: {', '.join(map(str, adata.obs.columns[:12])) or 'none'}"]
+        attempt(lambda: _check_invertible(scale.scale))
+    cell_labels = attempt(lambda: labels(drop_unlabelled=True))
+    if cell_labels is None:
+        contexts = pd.DataFrame()
+        summary = [f"obs columns: {', '.join(map(str, adata.obs.columns[:12])) or 'none'}"]
     else:
         if not settings.drop_unlabelled:
             attempt(lambda: labels(drop_unlabelled=False))
-        notes += found.notes
+        notes += cell_labels.notes
         if treatments is not None:
             notes = [*without_pooled(notes), *treatments.notes]
-            found = dataclasses.replace(found, obs=name_treatments(found.obs, treatments, range(len(found.obs))))
-        described = _conditions(adata, found, attempt)
-    empty = values.empty
-    if empty.any() and (scale is None or scale.scale != "scaled") and not settings.drop_empty:
-        msg = f"{int(empty.sum()):,} cells are empty (all values 0; first: {adata.obs_names[empty][0]})."
-        errors.append(DataError(msg, option="--drop-empty true"))
+            obs = name_treatments(cell_labels.obs, treatments, range(len(cell_labels.obs)))
+            cell_labels = dataclasses.replace(cell_labels, obs=obs)
+        contexts, summary = _conditions(adata, cell_labels, attempt)
+    if (scale is None or scale.scale != "scaled") and not settings.drop_empty:
+        attempt(lambda: _check_empty(adata.obs_names[values.empty]))
     if not settings.make_unique:
         attempt(lambda: duplicated(adata.obs_names, "cells"))
         attempt(lambda: duplicated(adata.var_names, "genes"))
-    return notes, described[1], described[0]
+    return notes, summary, contexts
+
+
+def _attempt(errors: list[DataError], check: Callable[[], Any]) -> Any:
+    """What the check returns, or None where it raises, which is added to the errors."""
+    try:
+        return check()
+    except DataError as err:
+        errors.append(err)
+        return None
+
+
+def _check_invertible(scale: Scale) -> None:
+    if scale == "scaled":
+        msg = "the values are scaled (standardised genes), which cannot be undone: give counts or log1p values."
+        raise DataError(msg)
+
+
+def _check_empty(empty: pd.Index) -> None:
+    if len(empty):
+        msg = f"{len(empty):,} cells are empty (all values 0; first: {empty[0]})."
+        raise DataError(msg, option="--drop-empty true")
 
 
 def _conditions(
-    adata: ad.AnnData, found: CellLabels, attempt: Callable[[Callable[[], Any]], Any]
+    adata: ad.AnnData, cell_labels: CellLabels, attempt: Callable[[Callable[[], Any]], Any]
 ) -> tuple[pd.DataFrame, list[str]]:
     """Contexts, perturbations and cells of each, and what is scarce among them."""
-    labels = found.obs[found.labelled]
+    labels = cell_labels.obs[cell_labels.labelled]
     unvalued = ad.AnnData(obs=labels, var=pd.DataFrame(index=_symbols(adata)))
     data = PerturbationData(adata=unvalued, scale="counts")
     attempt(lambda: check_contexts(data, np.ones(data.n_cells, dtype=bool)))

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.validate import PAIR
 from cycseq.errors import DataError, MissingPackageError
-from cycseq.matrix.arrays import Cells, Codes, in_memory, to_dense
+from cycseq.matrix.arrays import Cells, Codes, Matrix, in_memory, to_dense
 
 MIN_CONTROLS = 2
 """ComBat estimates a spread in every batch."""
@@ -83,12 +83,7 @@ def correct_batches(data: PerturbationData, *, spread: bool = False) -> Perturba
             "times as much with --memory, keep fewer genes, or leave out --combat."
         )
         raise DataError(msg)
-    n_genes = data.x.shape[1]
-    shape = (len(batches), n_genes)
-    effect = BatchEffect(np.zeros(shape), np.ones(shape), np.zeros((len(contexts), n_genes)))
-    for group in range(groups.max(initial=-1) + 1):
-        cells = np.flatnonzero(control & (groups[batch] == group))
-        _learn(effect, to_dense(data.x[cells]).astype(np.float64), batch[cells], context[cells])
+    effect = _learn_all(data.x, batch, context, control, groups)
     source, stretch = data.adata, effect.stretch if spread else None
     x = data.x.copy() if isinstance(data.x, np.ndarray) else to_dense(data.x)
     _remove(effect, x, batch, context, stretch)
@@ -97,18 +92,36 @@ def correct_batches(data: PerturbationData, *, spread: bool = False) -> Perturba
     adata.varm.update(source.varm)
     if PAIR in source.layers:
         adata.layers[PAIR] = _paired(effect, source.layers[PAIR], batch, context, stretch)
+    notes = _notes(batch, groups, spread=spread)
+    return PerturbationData(adata=adata, scale=data.scale, notes=(*data.notes, *notes))
+
+
+def _notes(batch: Codes, groups: Int[np.ndarray, "batches"], *, spread: bool) -> list[str]:
+    """How many batches were corrected, and why the others were not."""
     unchanged = groups[batch] < 0
     n_corrected = len(np.unique(batch[~unchanged]))
     notes = [
-        f"ComBat, fitted on control cells, shifted {n_corrected} of {len(batches)} batches"
+        f"ComBat, fitted on control cells, shifted {n_corrected} of {len(groups)} batches"
         f"{' and equalised their spread' if spread else ''}; values may lie a little below zero"
     ]
     if unchanged.any():
         notes.append(
-            f"{int(unchanged.sum()):,} cells of {len(batches) - n_corrected} batches stayed as they were: their batch is the "
+            f"{int(unchanged.sum()):,} cells of {len(groups) - n_corrected} batches stayed as they were: their batch is the "
             f"only one of its contexts, or has fewer than {MIN_CONTROLS} control cells"
         )
-    return PerturbationData(adata=adata, scale=data.scale, notes=(*data.notes, *notes))
+    return notes
+
+
+def _learn_all(
+    x: Matrix, batch: Codes, context: Codes, control: Bool[np.ndarray, "cells"], groups: Int[np.ndarray, "batches"]
+) -> BatchEffect:
+    """The effect of every batch, learned group by group; none of a batch that has no other to be compared with."""
+    shape = (len(groups), x.shape[1])
+    effect = BatchEffect(np.zeros(shape), np.ones(shape), np.zeros((int(context.max()) + 1, x.shape[1])))
+    for group in range(groups.max(initial=-1) + 1):
+        cells = np.flatnonzero(control & (groups[batch] == group))
+        _learn(effect, to_dense(x[cells]).astype(np.float64), batch[cells], context[cells])
+    return effect
 
 
 def _comparable(batch: Codes, context: Codes, n_batches: int, n_contexts: int) -> Int[np.ndarray, "batches"]:

@@ -58,28 +58,19 @@ def metacells(data: PerturbationData, k: int = 50, draws: int = 50, seed: int = 
     if k < 1 or draws < 1:
         msg = f"metacells need at least one cell and one draw, but got {k} cells and {draws} draws: use --metacell-cells 50 --metacell-draws 50."
         raise SettingsError(msg)
-    rng = np.random.default_rng(seed)
-    batch, batches = pd.factorize(data.adata.obs["batch"].astype(str), sort=True)
-    conditions = data.conditions()
-    members, batch_of = [], []
-    for condition in track(conditions, "Drawing metacells"):
-        rows = data.rows(condition)
-        draw_rows, of = _draw(rows, batch[rows], k, draws, rng)
-        members.append(draw_rows)
-        batch_of.append(of)
-    membership = _membership(np.concatenate(members), data.n_cells)
+    membership, batches = _draw_all(data, k, draws, seed)
     source = sp.csr_matrix(membership, dtype=bool)
+    conditions = data.conditions()
     owner = np.repeat(np.arange(len(conditions)), draws)
     obs = pd.DataFrame(
         {
             "context": pd.Categorical([conditions[i].context for i in owner]),
             "perturbation": pd.Categorical([conditions[i].perturbation for i in owner]),
-            "batch": pd.Categorical(batches[np.concatenate(batch_of)].astype(object)),
+            "batch": pd.Categorical(batches),
             "n_cells": np.diff(source.indptr).astype(np.int64),
         },
         index=[f"{conditions[i]}#{j % draws}" for j, i in enumerate(owner)],
     )
-    record = {"k": k, "draws": draws, "seed": seed, "cells": data.n_cells}
     adata = ad.AnnData(
         X=_sums(data.x, membership) / np.float32(k),
         obs=obs,
@@ -88,6 +79,7 @@ def metacells(data: PerturbationData, k: int = 50, draws: int = 50, seed: int = 
         varm=data.adata.varm,
     )
     adata.obsm["source_cells"] = source
+    record = {"k": k, "draws": draws, "seed": seed, "cells": data.n_cells}
     adata.uns["cycseq"] = {
         **data.adata.uns.get("cycseq", {}),
         "scale": data.scale,
@@ -98,6 +90,19 @@ def metacells(data: PerturbationData, k: int = 50, draws: int = 50, seed: int = 
     notes += [f"{few} conditions or batches of one have fewer than {k} cells: drawn with replacement"] if few else []
     notes.append("metacells of a condition share cells: hold out whole conditions, not metacells at random")
     return PerturbationData(adata=adata, scale=data.scale, notes=(*data.notes, *notes))
+
+
+def _draw_all(data: PerturbationData, k: int, draws: int, seed: int) -> tuple[sp.csr_matrix, np.ndarray]:
+    """How often each cell was drawn for each metacell, condition after condition, and the metacells' batches."""
+    rng = np.random.default_rng(seed)
+    batch, batches = pd.factorize(data.adata.obs["batch"].astype(str), sort=True)
+    members, batch_of = [], []
+    for condition in track(data.conditions(), "Drawing metacells"):
+        rows = data.rows(condition)
+        draw_rows, of = _draw(rows, batch[rows], k, draws, rng)
+        members.append(draw_rows)
+        batch_of.append(of)
+    return _membership(np.concatenate(members), data.n_cells), batches[np.concatenate(batch_of)].astype(object)
 
 
 def _draw(

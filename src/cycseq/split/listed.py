@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from cycseq.data.condition import Condition
@@ -75,25 +75,41 @@ def listed_pairs(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
         msg = "--test-conditions names the tested conditions of all contexts: leave out --context."
         raise SettingsError(msg)
     conditions = perturbed_conditions(data)
-    test = set(tested_conditions(path, conditions))
-    by_context: dict[str, list[Condition]] = {}
-    for condition in conditions:
-        by_context.setdefault(condition.context, []).append(condition)
-    rest: list[Condition] = []
-    touched: list[Condition] = []
-    for inside in by_context.values():
-        assignment = assign(inside, [c.perturbation for c in inside if c in test])
-        rest += assignment.rest
-        touched += assignment.touched
+    tested = tested_conditions(path, conditions)
+    test = set(tested)
+    assignments = [assign(inside, [c.perturbation for c in inside if c in test]) for inside in _by_context(conditions)]
+    rest = [condition for assignment in assignments for condition in assignment.rest]
+    touched = [condition for assignment in assignments for condition in assignment.touched]
     if not rest:
         msg = f"{path} names every condition, so that nothing is left to learn from: name fewer."
         raise SplitError(msg)
-    contexts = sorted({c.context for c in test})
-    seen_agents = {c.agent for c in rest}
-    nowhere = sorted({c.agent for c in test} - seen_agents)
-    other_doses = {(c.context, c.agent) for c in test} & {(c.context, c.agent) for c in rest}
+    contexts = {c.context for c in test}
     options = shuffle((str(c) for c in rest if c.context in contexts), settings.seed, "pair", path.stem)
     validated = set(options[: min(n_validated(len(options), settings), len(options) - 1)] if len(options) > 1 else [])
+    left_out = f" Left out as they contain what is tested: {join_names(sorted(map(str, touched)))}." if touched else ""
+    plan = Plan(
+        name=f"unseen-pair:{path.stem}",
+        claim=_claim(tested, rest) + left_out,
+        train=tuple(c for c in rest if str(c) not in validated),
+        validation=tuple(c for c in rest if str(c) in validated),
+        test=tested,
+        left_out=tuple(touched),
+    )
+    return (plan,)
+
+
+def _by_context(conditions: Iterable[Condition]) -> list[list[Condition]]:
+    groups: dict[str, list[Condition]] = {}
+    for condition in conditions:
+        groups.setdefault(condition.context, []).append(condition)
+    return list(groups.values())
+
+
+def _claim(test: Collection[Condition], rest: Collection[Condition]) -> str:
+    """What a good score shows, and what makes the tested pairs harder or easier than that."""
+    contexts = sorted({c.context for c in test})
+    nowhere = sorted({c.agent for c in test} - {c.agent for c in rest})
+    other_doses = {(c.context, c.agent) for c in test} & {(c.context, c.agent) for c in rest}
     claim = (
         f"A good score shows that the responses to {count_of(len(test), 'pair')} of a perturbation and a context "
         f"({join_names(contexts)}) can be predicted from the contexts' responses to other perturbations and the perturbations' in other "
@@ -103,13 +119,4 @@ def listed_pairs(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
         claim += f" {count_of(len(nowhere), 'tested perturbation')} ({join_names(nowhere)}) are measured in no other context, and need a model that knows unseen perturbations."
     if other_doses:
         claim += f" Of {count_of(len(other_doses), 'tested pair')}, training has other doses or times."
-    plan = Plan(
-        name=f"unseen-pair:{path.stem}",
-        claim=claim
-        + (f" Left out as they contain what is tested: {join_names(sorted(map(str, touched)))}." if touched else ""),
-        train=tuple(c for c in rest if str(c) not in validated),
-        validation=tuple(c for c in rest if str(c) in validated),
-        test=tuple(sorted(test)),
-        left_out=tuple(touched),
-    )
-    return (plan,)
+    return claim

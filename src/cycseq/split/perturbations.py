@@ -10,6 +10,7 @@ from cycseq.data.either import Data
 from cycseq.errors import SplitError
 from cycseq.split.listed import tested_perturbations
 from cycseq.split.plan import (
+    Assignment,
     Plan,
     assign,
     count_of,
@@ -21,6 +22,13 @@ from cycseq.split.plan import (
     shuffle,
 )
 from cycseq.split.settings import SplitSettings
+
+SEEN_PARTS = {
+    2: "both parts are measured alone",
+    1: "one part is measured alone, the other never",
+    0: "no part is ever measured",
+}
+"""In a claim, by how many parts of the tested combinations are seen."""
 
 
 @dataclass(frozen=True)
@@ -90,20 +98,10 @@ def unseen_combination(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
             f"as single perturbations and something left to learn from: choose {few} with --seen-parts."
         )
         raise SplitError(msg)
-    needed = frozenset(part for name in held.names for part in Condition("", name).parts)
-    n_validation = n_validated(len(doubles), settings)
-    validated = _hold_out(assignment.rest, seen, n_validation, settings.seed, purpose="validation", needed=needed)
-    validation = assign(assignment.rest, validated.names, validated.hidden)
-    if not validation.rest:
-        validation = assign(assignment.rest, ())
-    seen_words = {
-        2: "both parts are measured alone",
-        1: "one part is measured alone, the other never",
-        0: "no part is ever measured",
-    }
+    validation = _validating(assignment.rest, held, n_validated(len(doubles), settings), settings)
     claim = (
         f"A good score shows that the responses to {count_of(len(held.names), 'combination')} "
-        f"({join_names(sorted(held.names))}), of which {seen_words[seen]} in training, can be predicted from what training has "
+        f"({join_names(sorted(held.names))}), of which {SEEN_PARTS[seen]} in training, can be predicted from what training has "
         "seen. It says nothing of unseen contexts"
         + (", nor of combinations with parts never measured." if seen == 2 else ".")
     )
@@ -117,6 +115,14 @@ def unseen_combination(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
         seen_parts=seen,
     )
     return (plan,)
+
+
+def _validating(rest: tuple[Condition, ...], held: HeldOut, n: int, settings: SplitSettings) -> Assignment:
+    """About n further combinations to validate on, by the rule of the test; none where nothing would be left to learn from."""
+    needed = frozenset(part for name in held.names for part in Condition("", name).parts)
+    validated = _hold_out(rest, settings.seen_parts, n, settings.seed, purpose="validation", needed=needed)
+    validation = assign(rest, validated.names, validated.hidden)
+    return validation if validation.rest else assign(rest, ())
 
 
 def _hold_out(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
@@ -45,6 +46,37 @@ def retrieval_heatmap(
     DataError
         If fewer than two conditions are common to both, a context has no control cells, or cells are not log1p.
     """
+    cosine, conditions = _cosines(predicted, real, control)
+    n = len(conditions)
+    ax = new_axes(ax, width=max(4.6, 2.6 + 0.24 * min(n, 30)), height=max(3.4, 1.7 + 0.24 * min(n, 30)))
+    drawn = ax.imshow(cosine, cmap=DIVERGING, vmin=-1, vmax=1, aspect="equal", interpolation="nearest")
+    side = float(np.clip(250.0 / n, 3.0, 26.0))
+    ax.scatter(cosine.argmax(axis=1), np.arange(n), s=side, color=INK, zorder=3)
+    for i in range(n):
+        ax.add_patch(_square(i))
+    plain(ax)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    size = 8.5 if n <= 30 else 6
+    labels = _names(conditions) if n <= MOST_LABELS else [""] * n
+    ax.set_xticks(np.arange(n), labels, rotation=90, fontsize=size)
+    ax.set_yticks(np.arange(n), labels, fontsize=size)
+    ax.tick_params(length=0)
+    ax.set_xlabel("real")
+    ax.set_ylabel("predicted")
+    n_hits = int((cosine.argmax(axis=1) == np.arange(n)).sum())
+    ax.set_title(f"own real response nearest: {n_hits} of {n}", fontsize=9.5, loc="left")
+    bar = ax.figure.colorbar(drawn, ax=ax, shrink=0.5, aspect=14, pad=0.03)
+    bar.set_label("cosine of responses", color=INK, fontsize=9)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(colors=MUTED, labelcolor=INK, labelsize=8.5)
+    return ax
+
+
+def _cosines(
+    predicted: PerturbationData, real: PerturbationData, control: PerturbationData | None
+) -> tuple[Float[np.ndarray, "predicted real"], list[Condition]]:
+    """The cosines, and the conditions in the order of their rows and columns; raises as `retrieval_heatmap`."""
     for data in (real, predicted, *([] if control is None else [control])):
         data.require("log1p", "a retrieval heat map")
     predicted = predicted.with_genes(real.genes)
@@ -63,33 +95,7 @@ def retrieval_heatmap(
         unit_rows(np.delete(_means(side, shared) - base, perturbed, axis=1)) for side in (real, predicted)
     )
     order = _order(of_real)
-    cosine = (of_predicted @ of_real.T)[np.ix_(order, order)]
-    names = _names([shared[i] for i in order])
-
-    n = len(shared)
-    ax = new_axes(ax, width=max(4.6, 2.6 + 0.24 * min(n, 30)), height=max(3.4, 1.7 + 0.24 * min(n, 30)))
-    drawn = ax.imshow(cosine, cmap=DIVERGING, vmin=-1, vmax=1, aspect="equal", interpolation="nearest")
-    side = float(np.clip(250.0 / n, 3.0, 26.0))
-    ax.scatter(cosine.argmax(axis=1), np.arange(n), s=side, color=INK, zorder=3)
-    for i in range(n):
-        ax.add_patch(_square(i))
-    plain(ax)
-    for spine in ax.spines.values():
-        spine.set_visible(False)
-    size = 8.5 if n <= 30 else 6
-    labels = names if n <= MOST_LABELS else [""] * n
-    ax.set_xticks(np.arange(n), labels, rotation=90, fontsize=size)
-    ax.set_yticks(np.arange(n), labels, fontsize=size)
-    ax.tick_params(length=0)
-    ax.set_xlabel("real")
-    ax.set_ylabel("predicted")
-    n_hits = int((cosine.argmax(axis=1) == np.arange(n)).sum())
-    ax.set_title(f"own real response nearest: {n_hits} of {n}", fontsize=9.5, loc="left")
-    bar = ax.figure.colorbar(drawn, ax=ax, shrink=0.5, aspect=14, pad=0.03)
-    bar.set_label("cosine of responses", color=INK, fontsize=9)
-    bar.outline.set_visible(False)
-    bar.ax.tick_params(colors=MUTED, labelcolor=INK, labelsize=8.5)
-    return ax
+    return (of_predicted @ of_real.T)[np.ix_(order, order)], [shared[i] for i in order]
 
 
 def _square(i: int) -> Rectangle:
