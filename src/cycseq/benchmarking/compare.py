@@ -123,10 +123,9 @@ def compare(
     split.write(out / SPLIT, overwrite=True)
 
     parts = log1p_parts(split, data)
-    test = parts.test
     decoders: dict[str, Autoencoding] = {LINEAR: PCA(parts.train, settings.latent, seed=seed)}
     decoders |= {name: run.model for name, run in runs.items() if isinstance(run.model, Autoencoding)}
-    reconstructed = {name: model.reconstruct(test) for name, model in decoders.items()}
+    reconstructed = {name: model.reconstruct(parts.test) for name, model in decoders.items()}
     generated = _generate_all(runs, parts, seed=seed)
     metrics, paired = _score_all(reconstructed, generated, parts, split=split.name, seed=seed)
     result = ComparisonResult(
@@ -139,10 +138,10 @@ def compare(
         },
         metrics=metrics,
         differences=paired,
-        test=test,
+        test=parts.test,
         reconstructed=reconstructed,
         generated=generated,
-        latent={name: model.embed(test) for name, model in decoders.items()},
+        latent={name: model.embed(parts.test) for name, model in decoders.items()},
         runs=runs,
     )
     write_tables(out / RECORD, result.record, {"metrics": metrics, "differences": paired}, started=started)

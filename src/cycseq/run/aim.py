@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import numpy as np
 import pandas as pd
 
@@ -14,7 +12,8 @@ from cycseq.models.base import Model
 from cycseq.models.means import MeansModel
 from cycseq.preparation.counts import counts_of
 from cycseq.run.counts import CountSource
-from cycseq.run.effects import EffectsRun, effects_of_cells, effects_of_controls
+from cycseq.run.effects import effects_of_cells, effects_of_controls
+from cycseq.run.fitted import FittedRun
 from cycseq.run.parts import learnt_from, log1p_parts
 from cycseq.run.settings import Aim
 from cycseq.score.challenge.reference import CountReference
@@ -41,14 +40,7 @@ AIMS: dict[Aim, tuple[str, ...]] = {
 """The members that an aim looks at."""
 
 
-class AimedRun(EffectsRun, Protocol):
-    """What of a `Run` an amplitude is learned from."""
-
-    def as_written(self) -> PerturbationData:
-        """The data that it was fitted on."""
-
-
-def learn_amplitude(run: AimedRun, aim: Aim, *, n_cells: int | None, seed: int) -> tuple[float, pd.Series]:
+def learn_amplitude(run: FittedRun, aim: Aim, *, n_cells: int | None, seed: int) -> tuple[float, pd.Series]:
     """The amplitude at which contexts that were left out are predicted best, and the mean score at each that was tried.
 
     The model is fitted again without the perturbed cells of a training context, predicts them from its controls, and counts are

@@ -19,13 +19,14 @@ from cycseq.matrix.threads import map_in_threads
 from cycseq.models.baselines.shift import draw, predicted_obs
 from cycseq.models.counts.draw import draw_counts
 from cycseq.models.counts.profile import ControlCounts
-from cycseq.run.effects import EffectsRun, effects_predicted
-from cycseq.run.predicting import Asked, pieces_of
+from cycseq.run.effects import predict_effects
+from cycseq.run.fitted import FittedRun
+from cycseq.run.predicting import Request, pieces_of
 from cycseq.run.record import with_record
 
 
 def predict_counts(
-    run: EffectsRun, request: Asked, n_cells: int | None, seed: int, *, amplitude: float = 1.0
+    run: FittedRun, request: Request, n_cells: int | None, seed: int, *, amplitude: float = 1.0
 ) -> PerturbationData:
     """Cells of whole-number counts, drawn around the effects that the run predicts; see `Run.predict`."""
     source = _source(run, request, request.conditions, seed)
@@ -34,7 +35,7 @@ def predict_counts(
 
 
 def counts_in_pieces(
-    run: EffectsRun, request: Asked, n_cells: int | None, seed: int, *, amplitude: float = 1.0
+    run: FittedRun, request: Request, n_cells: int | None, seed: int, *, amplitude: float = 1.0
 ) -> Iterator[PerturbationData]:
     """The same in pieces that fit into memory; effects and control cells are those of one context at a time."""
     source = None
@@ -101,12 +102,14 @@ class CountSource:
         return PerturbationData(adata=adata, scale="counts")
 
 
-def _source(run: EffectsRun, request: Asked, conditions: list[Condition], seed: int) -> CountSource:
+def _source(run: FittedRun, request: Request, conditions: list[Condition], seed: int) -> CountSource:
     cells = request.cells.controls({condition.context for condition in conditions})
-    return CountSource.of(effects_predicted(run, conditions, cells, seed), cells)
+    return CountSource.of(predict_effects(run, conditions, cells, seed), cells)
 
 
-def _recorded(made: PerturbationData, run: EffectsRun, request: Asked, seed: int, amplitude: float) -> PerturbationData:
+def _recorded(
+    made: PerturbationData, run: FittedRun, request: Request, seed: int, amplitude: float
+) -> PerturbationData:
     recorded = with_record(made, run.model, run.split, seed, own_cells=request.own_cells)
     recorded.adata.uns["cycseq"]["amplitude"] = amplitude
     return recorded

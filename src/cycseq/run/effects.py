@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
-from typing import Protocol
 
 import numpy as np
 
@@ -24,23 +23,13 @@ from cycseq.preparation.prepare import as_log1p
 from cycseq.preparation.pseudobulk import control_means, effects_of
 from cycseq.run import predicting
 from cycseq.run.facts import MODEL
+from cycseq.run.fitted import FittedRun
 from cycseq.run.parts import means_model, predict_on_effects
 from cycseq.run.record import record_of
 
 
-class EffectsRun(predicting.FittedRun, Protocol):
-    """What of a `Run` a prediction of effects needs."""
-
-    @property
-    def of_effects(self) -> bool:
-        """Whether it was fitted on a table of effects."""
-
-    def effects(self) -> Effects:
-        """That table."""
-
-
-def effects_predicted(
-    run: EffectsRun, conditions: Sequence[Condition | str] | str, controls: Data | None, seed: int
+def predict_effects(
+    run: FittedRun, conditions: Sequence[Condition | str] | str, controls: Data | None, seed: int
 ) -> Effects:
     """See `Run.predict_effects`."""
     check_at_least(0, seed=seed)
@@ -55,13 +44,13 @@ def effects_predicted(
     return effects
 
 
-def _from_effects(run: EffectsRun, conditions: Sequence[Condition | str] | str, controls: Data | None) -> Effects:
+def _from_effects(run: FittedRun, conditions: Sequence[Condition | str] | str, controls: Data | None) -> Effects:
     """Of a run that was fitted on effects: no cells are looked at, save control cells that the user gives."""
     if controls is None:
         data = run.effects()
     else:
         data = controls if isinstance(controls, Effects) else effects_of_controls(run.model, controls.controls())
-    wanted = predicting.named(run, conditions, data.contexts)
+    wanted = predicting.parse_conditions(run, conditions, data.contexts)
     for context in {c.context: None for c in wanted}:
         if context not in data.contexts:
             raise unknown_name(context, "context among the effects", data.contexts, ModelError)
@@ -70,21 +59,21 @@ def _from_effects(run: EffectsRun, conditions: Sequence[Condition | str] | str, 
 
 
 def _from_cells(
-    run: EffectsRun, conditions: Sequence[Condition | str] | str, controls: Data | None, seed: int
+    run: FittedRun, conditions: Sequence[Condition | str] | str, controls: Data | None, seed: int
 ) -> Effects:
     """Of a run that was fitted on cells: a model of means says its effects, cells of other models are summarized."""
     if isinstance(controls, Effects):
         msg = f"{run.folder} was fitted on cells: give control cells with --controls, not a table of effects."
         raise ModelError(msg)
-    what = predicting.asked(run, conditions, controls, seed)
-    cells = as_log1p(what.cells.controls({c.context for c in what.conditions}))
+    request = predicting.check_request(run, conditions, controls, seed)
+    cells = as_log1p(request.cells.controls({c.context for c in request.conditions}))
     model = run.model
     if isinstance(model, MeansModel):
         with as_file_error(run.folder / MODEL, AGAIN):
             return model.predict_effects(
-                what.conditions, effects_of_controls(model, cells.with_genes(model.learned.genes))
+                request.conditions, effects_of_controls(model, cells.with_genes(model.learned.genes))
             )
-    pieces = predicting.in_pieces(run, what, None, seed)
+    pieces = predicting.predict_in_pieces(run, request, None, seed)
     return reduce(Effects.with_rows, (effects_of_cells(piece, cells) for piece in pieces))
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -15,48 +13,20 @@ from cycseq.errors import ModelError, SettingsError, check_at_least, unknown_nam
 from cycseq.formats.readers.stored import memory_bytes
 from cycseq.io.untrusted import as_file_error
 from cycseq.matrix.arrays import Codes
-from cycseq.models.base import AGAIN, Model, Restores
+from cycseq.models.base import AGAIN, Restores
 from cycseq.preparation.prepare import as_log1p
 from cycseq.preparation.same_scale import check_totals, target_sum
 from cycseq.run.budget import check_prediction
 from cycseq.run.facts import MODEL
+from cycseq.run.fitted import FittedRun
 from cycseq.run.record import with_record
-from cycseq.split.base import Split
 
 PREDICTED = 1 / 16
 """Share of the memory that the predicted cells of a piece take; they are dense."""
 
 
-@runtime_checkable
-class FittedRun(Protocol):
-    """What of a `Run` a prediction needs."""
-
-    @property
-    def folder(self) -> Path:
-        """Where it lies."""
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """What was asked."""
-
-    @property
-    def memory(self) -> str | None:
-        """How much memory may be used."""
-
-    @property
-    def split(self) -> Split:
-        """The split that it was fitted on."""
-
-    @property
-    def model(self) -> Model:
-        """The fitted model."""
-
-    def as_written(self) -> PerturbationData:
-        """The data that it was fitted on."""
-
-
 @dataclass(frozen=True)
-class Asked:
+class Request:
     """What is to be predicted."""
 
     conditions: list[Condition]
@@ -66,12 +36,12 @@ class Asked:
     """Whether they are the user's, and not those of the run's data."""
 
 
-def asked(
+def check_request(
     run: FittedRun,
     conditions: Sequence[Condition | str] | str,
     controls: PerturbationData | None,
     seed: int,
-) -> Asked:
+) -> Request:
     """Checked arguments of `Run.predict`; raises as it does."""
     check_at_least(0, seed=seed)
     if controls is None and run.facts["data"].get("kind") == "effects":
@@ -82,31 +52,31 @@ def asked(
         raise ModelError(msg)
     cells = controls if controls is not None else run.as_written()
     check_totals(target_sum(cells), run.facts["data"].get("target_sum"), "the control cells", "the data of the run")
-    wanted = named(run, conditions, cells.contexts)
+    wanted = parse_conditions(run, conditions, cells.contexts)
     known = [c.context for c in cells.conditions() if c.is_control]
     for context in {c.context: None for c in wanted}:
         if context not in known:
             raise unknown_name(context, "context with control cells", known, ModelError)
     if controls is None:
         cells = _model_controls(run, cells, {c.context for c in wanted})
-    return Asked(wanted, cells, own_cells=controls is not None)
+    return Request(wanted, cells, own_cells=controls is not None)
 
 
-def predicted(run: FittedRun, what: Asked, n_cells: int | None, seed: int) -> PerturbationData:
+def predict_cells(run: FittedRun, request: Request, n_cells: int | None, seed: int) -> PerturbationData:
     """All that was asked for; see `Run.predict`."""
-    controls = as_log1p(what.cells.controls({c.context for c in what.conditions}))
+    controls = as_log1p(request.cells.controls({c.context for c in request.conditions}))
     with as_file_error(run.folder / MODEL, AGAIN):
-        made = run.model.predict(controls, what.conditions, n_cells=n_cells, seed=seed)
-    return with_record(made, run.model, run.split, seed, own_cells=what.own_cells)
+        made = run.model.predict(controls, request.conditions, n_cells=n_cells, seed=seed)
+    return with_record(made, run.model, run.split, seed, own_cells=request.own_cells)
 
 
-def in_pieces(run: FittedRun, what: Asked, n_cells: int | None, seed: int) -> Iterator[PerturbationData]:
+def predict_in_pieces(run: FittedRun, request: Request, n_cells: int | None, seed: int) -> Iterator[PerturbationData]:
     """See `Run.predictions`."""
-    for conditions in pieces_of(run, what, n_cells):
-        yield predicted(run, replace(what, conditions=conditions), n_cells, seed)
+    for conditions in pieces_of(run, request, n_cells):
+        yield predict_cells(run, replace(request, conditions=conditions), n_cells, seed)
 
 
-def pieces_of(run: FittedRun, what: Asked, n_cells: int | None) -> Iterator[list[Condition]]:
+def pieces_of(run: FittedRun, request: Request, n_cells: int | None) -> Iterator[list[Condition]]:
     """All conditions, if their cells fit into the memory of the run; else some of one context after another.
 
     Raises
@@ -114,20 +84,20 @@ def pieces_of(run: FittedRun, what: Asked, n_cells: int | None) -> Iterator[list
     SettingsError
         If the memory is too small for the control cells.
     """
-    check_prediction(what.cells, what.conditions, run.memory)
-    obs = what.cells.adata.obs
+    check_prediction(request.cells, request.conditions, run.memory)
+    obs = request.cells.adata.obs
     n_controls = obs.loc[obs["perturbation"] == CONTROL, "context"].value_counts()
     room = memory_bytes(run.memory) * PREDICTED / (4 * len(run.model.learned.genes))
-    if sum(n_cells or int(n_controls[c.context]) for c in what.conditions) <= room:
-        yield what.conditions
+    if sum(n_cells or int(n_controls[c.context]) for c in request.conditions) <= room:
+        yield request.conditions
         return
-    for context in dict.fromkeys(c.context for c in what.conditions):
-        here = [c for c in what.conditions if c.context == context]
+    for context in dict.fromkeys(c.context for c in request.conditions):
+        here = [c for c in request.conditions if c.context == context]
         at_once = max(1, int(room / (n_cells or int(n_controls[context]))))
         yield from (here[start : start + at_once] for start in range(0, len(here), at_once))
 
 
-def restored(
+def restore_cells(
     run: FittedRun,
     conditions: Sequence[Condition | str] | str,
     perturbed: PerturbationData | None,
@@ -144,7 +114,7 @@ def restored(
         raise ModelError(msg)
     cells = perturbed if perturbed is not None else run.as_written()
     rows: list[Codes] = []
-    for condition in named(run, conditions, cells.contexts):
+    for condition in parse_conditions(run, conditions, cells.contexts):
         found = cells.rows(condition)
         rng = np.random.default_rng([seed, *str(condition).encode()])
         rows.append(np.sort(rng.permutation(found)[:n_cells]))
@@ -170,7 +140,9 @@ def _model_controls(run: FittedRun, data: PerturbationData, contexts: set[str]) 
     return data.take(train[np.array(is_control, dtype=bool)[data.condition_codes[train]]])
 
 
-def named(run: FittedRun, conditions: Sequence[Condition | str] | str, contexts: Sequence[str]) -> list[Condition]:
+def parse_conditions(
+    run: FittedRun, conditions: Sequence[Condition | str] | str, contexts: Sequence[str]
+) -> list[Condition]:
     """Conditions by name; ``"test"`` is every test condition of the split."""
     wanted: list[Condition] = []
     for one in [conditions] if isinstance(conditions, str) else conditions:

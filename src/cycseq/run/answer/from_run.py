@@ -13,7 +13,7 @@ from cycseq.run.answer.conditions import kind_of, named_conditions
 from cycseq.run.answer.predict import Answer, make_answer, predict_kinds, starting_controls
 from cycseq.run.folder import Run
 from cycseq.run.parts import learnt_from, parts_of
-from cycseq.run.predicting import named
+from cycseq.run.predicting import parse_conditions
 from cycseq.split.base import EffectParts
 
 TEST = "test"
@@ -58,7 +58,9 @@ def predict_from_run(
     data = parts.learnt if isinstance(parts, EffectParts) else learnt_from(parts)
     given = starting_controls(data, controls)
     of_split = conditions == TEST or list(conditions) == [TEST]
-    asked = named(run, TEST, given.contexts) if of_split else named_conditions(conditions, data, given.contexts)
+    asked = (
+        parse_conditions(run, TEST, given.contexts) if of_split else named_conditions(conditions, data, given.contexts)
+    )
     learned = [c for c in data.conditions() if not c.is_control]
     kinds = {condition: kind_of(condition, learned) for condition in asked}
     checked = partial(check_kind, data, model=model.name, settings=model.settings(), most=leave_out, seed=seed)
