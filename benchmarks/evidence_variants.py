@@ -24,7 +24,7 @@ from cycseq.benchmarking.work import (
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.io.files import write_text
 from cycseq.matrix.arrays import to_dense
-from cycseq.models.baselines.shift import predicted_obs, shifted_cells
+from cycseq.models.cells import predicted_obs, shifted_cells
 from cycseq.models.kriging.model import ConditionKriging
 from cycseq.models.kriging.noise import Sampling
 from cycseq.preparation.merge import join

@@ -15,7 +15,7 @@ from cycseq.errors import ModelError, SettingsError
 from cycseq.models import build_model
 from cycseq.models.baselines.bilinear import Bilinear
 from cycseq.models.baselines.ridge import RELATIVE_PENALTIES, Ridge, _fitted
-from cycseq.models.baselines.shift import draw, rescaled, shifted_cells
+from cycseq.models.cells import draw, rescaled, shifted_cells
 from cycseq.preparation.pseudobulk import Responses
 
 GENES = [f"G{i}" for i in range(1, 31)]

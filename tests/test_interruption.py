@@ -83,8 +83,8 @@ def test_in_a_training(number: int, tmp_path: Path, capsys, monkeypatch) -> None
     pytest.importorskip("lightning", reason="training needs lightning: pip install 'cycseq[networks]'")
     from safetensors.numpy import load_file
 
-    from cycseq.models.base import TENSORS
     from cycseq.models.networks.latent import LatentModel
+    from cycseq.models.saved import TENSORS
 
     f = tmp_path
     for words in (

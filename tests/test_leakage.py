@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import SplitError
 from cycseq.split.base import Split
-from cycseq.split.leakage import barcodes, check_leakage, row_hashes
+from cycseq.split.leakage import check_leakage
 from cycseq.split.make import make_splits
 from cycseq.split.settings import SplitSettings
+from cycseq.split.shared_cells import barcodes, row_hashes
 
 PERTURBATIONS = ("control", "A", "B", "C", "A+B")
 CELLS = 5

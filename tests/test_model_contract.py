@@ -17,8 +17,9 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import CycseqError, DataError, FileError, ModelError, SettingsError
 from cycseq.io.checksums import CHECKSUMS
 from cycseq.models import MODELS, build_model, describe, load_model, model_class
-from cycseq.models.base import DESCRIPTION, TENSORS, Model
+from cycseq.models.base import Model
 from cycseq.models.card import CARD
+from cycseq.models.saved import DESCRIPTION, TENSORS
 from cycseq.settings import field_texts
 
 SEEN_ELSEWHERE = [Condition("RPE1", "G1"), Condition("RPE1", "G1+G2")]

@@ -14,7 +14,7 @@ pytest.importorskip("lightning", reason="training needs lightning: pip install '
 from cycseq.data.dataset import Condition, PerturbationData  # noqa: E402
 from cycseq.errors import MissingPackageError, ModelError  # noqa: E402
 from cycseq.models import load_model  # noqa: E402
-from cycseq.models.baselines.shift import bounded  # noqa: E402
+from cycseq.models.cells import bounded  # noqa: E402
 from cycseq.models.networks.autoencoder import Autoencoder  # noqa: E402
 from cycseq.models.networks.blocks.likelihood import counts_of  # noqa: E402
 from cycseq.models.networks.vae import VAE  # noqa: E402

@@ -19,7 +19,7 @@ from cycseq.cli import BAD_INPUT, SUCCESS, main
 from cycseq.commands.repeat import DIFFERENT
 from cycseq.io.checksums import sha256, write_checksums
 from cycseq.models import MODELS
-from cycseq.models.base import DESCRIPTION, TENSORS
+from cycseq.models.saved import DESCRIPTION, TENSORS
 
 pytestmark = pytest.mark.usefixtures("empty_figures")
 

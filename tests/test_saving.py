@@ -10,7 +10,7 @@ from cycseq.data.dataset import PerturbationData
 from cycseq.errors import CycseqError, FileError, SettingsError
 from cycseq.io.checksums import CHECKSUMS, write_checksums
 from cycseq.models import build_model, describe, load_model, model_class
-from cycseq.models.base import DESCRIPTION, PICKLED, RECORDED, TENSORS
+from cycseq.models.saved import DESCRIPTION, PICKLED, RECORDED, TENSORS
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pandas as pd
 
 from cycseq.data.dataset import PerturbationData
 from cycseq.matrix.arrays import InMemory
-from cycseq.models.baselines.shift import draw
+from cycseq.models.cells import draw
 from cycseq.models.counts.draw import draw_counts
 from cycseq.models.counts.profile import ControlCounts
 from cycseq.preparation.counts import counts_of

@@ -15,7 +15,8 @@ from cycseq.models import build_model
 from cycseq.run.parts import fit_parts, means_model, predict_on_effects
 from cycseq.score.ceiling import SPLIT_HALF, split_half, wrong_target
 from cycseq.score.certainty import certainty_of_effects
-from cycseq.score.evaluate import COLUMNS, evaluate, match_conditions
+from cycseq.score.evaluate import COLUMNS, evaluate
+from cycseq.score.match import match_conditions
 from cycseq.score.reference import Reference, effect_reference
 from cycseq.score.settings import EvaluateSettings
 from cycseq.split.base import EffectParts, Split

@@ -28,7 +28,8 @@ from cycseq.preparation.pseudobulk import responses
 from cycseq.run.parts import Parts, fit_parts, learnt_from, parts_of, with_others
 from cycseq.score.ceiling import REPEATS, SPLIT_HALF, choose_repeats, split_half_once, wrong_target
 from cycseq.score.certainty import certainty
-from cycseq.score.evaluate import COLUMNS, evaluate, match_conditions
+from cycseq.score.evaluate import COLUMNS, evaluate
+from cycseq.score.match import match_conditions
 from cycseq.score.reference import Reference
 from cycseq.score.settings import EvaluateSettings
 from cycseq.split.base import EffectParts, Split, SplitParts

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import anndata as ad
 import numpy as np
 import pandas as pd
 
+from cycseq.data.by_condition import ByCondition
 from cycseq.data.condition import Condition, as_condition
 from cycseq.data.gene_names import why_genes_differ
-from cycseq.data.mark import read_provenance
 from cycseq.data.scale import Scale
 from cycseq.data.settings import ObsKeys
 from cycseq.data.usual_names import CONTROL
@@ -38,7 +38,7 @@ DATA_ENDINGS = (".h5ad", ".zarr")
 
 
 @dataclass(frozen=True)
-class PerturbationData:
+class PerturbationData(ByCondition):
     """Cells x genes with a context, a perturbation and a batch for every cell, on a stated scale.
 
     Made by `from_anndata` (any labels) or `cycseq.read` (any file); real and predicted cells have this one type.
@@ -136,12 +136,6 @@ class PerturbationData:
         """Cells, genes."""
         return self.n_cells, int(self.adata.n_vars)
 
-    @property
-    def obs(self) -> pd.DataFrame:
-        """The labels of the cells: `context`, `perturbation`, `batch`, and what else the file had."""
-        obs: pd.DataFrame = self.adata.obs
-        return obs
-
     def __repr__(self) -> str:
         n_conditions = sum(not c.is_control for c in self.conditions())
         return (
@@ -166,24 +160,9 @@ class PerturbationData:
         return x
 
     @property
-    def genes(self) -> list[str]:
-        """Gene names, in the order of the columns."""
-        return list(self.adata.var_names)
-
-    @property
     def n_cells(self) -> int:
         """How many cells there are."""
         return int(self.adata.n_obs)
-
-    @cached_property
-    def contexts(self) -> tuple[str, ...]:
-        """The contexts, sorted."""
-        return tuple(sorted(self.adata.obs["context"].unique()))
-
-    @cached_property
-    def perturbations(self) -> tuple[str, ...]:
-        """The perturbations, sorted, without control."""
-        return tuple(sorted(set(self.adata.obs["perturbation"].unique()) - {CONTROL}))
 
     @cached_property
     def _codes(self) -> tuple[tuple[Condition, ...], Codes]:
@@ -254,15 +233,6 @@ class PerturbationData:
             np.flatnonzero(np.array([c in selected for c in self.conditions()], dtype=bool)[self.condition_codes])
         )
 
-    def controls(self, contexts: Iterable[str] | None = None) -> Self:
-        """The control cells, of these contexts or of all."""
-        selected = set(self.contexts if contexts is None else contexts)
-        return self.subset(c for c in self.conditions() if c.is_control and c.context in selected)
-
-    def perturbed(self) -> Self:
-        """The perturbed cells."""
-        return self.subset(c for c in self.conditions() if not c.is_control)
-
     def with_genes(self, genes: Sequence[str]) -> Self:
         """The same cells with these genes in this order.
 
@@ -283,10 +253,6 @@ class PerturbationData:
             raise DataError(msg)
         return type(self)(adata=self.adata[:, list(genes)].copy(), scale=self.scale, notes=self.notes)
 
-    def targets(self, condition: Condition) -> list[int]:
-        """The columns of the genes that the condition perturbs; empty where its parts are not genes (drugs, cytokines)."""
-        return [int(i) for i in self.adata.var_names.get_indexer(list(condition.parts)) if i >= 0]
-
     def fingerprint(self) -> str:
         """A hash of cells, labels, genes and values: the same data have the same one on every machine."""
         return self._hashed() if in_memory(self.x) else self._fingerprint
@@ -303,10 +269,6 @@ class PerturbationData:
         for of_part in digests(self.x):
             digest.update(of_part)
         return digest.hexdigest()
-
-    def provenance(self) -> dict[str, Any]:
-        """What is known of how these data came about: `uns["cycseq"]`, with JSON texts read."""
-        return read_provenance(self.adata)
 
     def require_controls(self) -> Self:
         """The same data; raises `DataError` if a context has no control cells.

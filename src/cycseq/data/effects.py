@@ -15,8 +15,8 @@ import pandas as pd
 import scipy.sparse as sp
 from jaxtyping import Bool, Float, Int
 
+from cycseq.data.by_condition import ByCondition
 from cycseq.data.condition import Condition, as_condition, treatment_name
-from cycseq.data.mark import read_provenance
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import DataError
 from cycseq.io.checksums import write_checksums
@@ -38,7 +38,7 @@ EffectValues = Float[np.ndarray, "conditions genes"]
 
 
 @dataclass(frozen=True)
-class Effects:
+class Effects(ByCondition):
     """Conditions x genes: perturbed minus control, with standard errors and the means behind them where they are known.
 
     Models of means learn from these alone, whether they came from cells (`cycseq.preparation.summarize`) or from a table
@@ -152,12 +152,6 @@ class Effects:
         return self.effect.shape[0], self.effect.shape[1]
 
     @property
-    def obs(self) -> pd.DataFrame:
-        """What is known of the conditions."""
-        obs: pd.DataFrame = self.adata.obs
-        return obs
-
-    @property
     def effect(self) -> EffectValues:
         """Conditions x genes, NaN where a gene was not measured; in the order of `conditions()`."""
         effect: EffectValues = self.adata.X
@@ -167,11 +161,6 @@ class Effects:
         """One of the layers (`se`, `mean`, `variance`, `sd`), or None where the data do not have it."""
         values: EffectValues | None = self.adata.layers.get(name)
         return values
-
-    @property
-    def genes(self) -> list[str]:
-        """Gene names, in the order of the columns."""
-        return list(self.adata.var_names)
 
     @cached_property
     def _conditions(self) -> tuple[Condition, ...]:
@@ -192,16 +181,6 @@ class Effects:
         return np.arange(len(self._conditions))
 
     @property
-    def contexts(self) -> tuple[str, ...]:
-        """The contexts, sorted."""
-        return tuple(sorted({c.context for c in self._conditions}))
-
-    @property
-    def perturbations(self) -> tuple[str, ...]:
-        """The perturbations with their doses and times, sorted, without control."""
-        return tuple(sorted({c.perturbation for c in self._conditions if not c.is_control}))
-
-    @property
     def measured(self) -> Bool[np.ndarray, "conditions genes"]:
         """Where a value was measured."""
         measured: np.ndarray = ~np.isnan(self.effect)
@@ -220,15 +199,6 @@ class Effects:
         """These rows and those of data with the same genes and scale."""
         adata = ad.concat([self.adata, other.adata], join="outer", merge="same", uns_merge="first")
         return type(self)(adata, self.scale, self.notes)
-
-    def controls(self, contexts: Iterable[str] | None = None) -> Self:
-        """The rows of controls, of these contexts or of all; there may be none."""
-        selected = set(self.contexts if contexts is None else contexts)
-        return self.subset(c for c in self._conditions if c.is_control and c.context in selected)
-
-    def perturbed(self) -> Self:
-        """The rows that are not controls."""
-        return self.subset(c for c in self._conditions if not c.is_control)
 
     def with_genes(self, genes: Sequence[str]) -> Self:
         """The same rows with these genes in this order; a gene that the data lack was not measured: NaN."""
@@ -266,14 +236,6 @@ class Effects:
         mean = self.layer("mean")
         rows = [] if mean is None else [i for i, c in enumerate(self._conditions) if c.is_control]
         return {self._conditions[i].context: mean[i] for i in rows if mean is not None and not np.isnan(mean[i]).all()}
-
-    def provenance(self) -> dict[str, Any]:
-        """What is known of how these effects came about: ``uns["cycseq"]``, with JSON texts read."""
-        return read_provenance(self.adata)
-
-    def targets(self, condition: Condition) -> list[int]:
-        """The columns of the genes that the condition perturbs; empty where its parts are not genes."""
-        return [int(i) for i in self.adata.var_names.get_indexer(list(condition.parts)) if i >= 0]
 
     def require_magnitude(self, what: str) -> Self:
         """The same effects; raises `DataError` for z-scores and ranks, where twice the value is not twice the effect."""

@@ -12,7 +12,8 @@ from typing import Any
 import pandas as pd
 
 from cycseq.errors import MissingPackageError, SettingsError, unknown_name
-from cycseq.models.base import Model, read_description
+from cycseq.models.base import Model
+from cycseq.models.saved import read_description
 from cycseq.settings import with_options
 
 MODELS: dict[str, str] = {

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import json
 import math
-import platform
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
@@ -19,29 +15,17 @@ import numpy as np
 
 from cycseq.data.condition import Condition, as_condition
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.effects import EFFECT_SCALES, WITH_MAGNITUDE, EffectScale
+from cycseq.data.effects import WITH_MAGNITUDE, EffectScale
 from cycseq.data.scale import SCALES, Scale
-from cycseq.errors import FileError, ModelError, SettingsError, check_at_least
-from cycseq.io.checksums import check_checksum, write_checksums
-from cycseq.io.files import atomic_write
-from cycseq.io.untrusted import as_file_error, read_json, wrong_kinds
+from cycseq.errors import ModelError, SettingsError, check_at_least
 from cycseq.matrix.arrays import Cells
-from cycseq.models.card import CARD, model_card
+from cycseq.models.saved import PACKAGES, read_arrays, read_description, versions_of, write_model
 from cycseq.preparation.merge import join
 
-TENSORS, DESCRIPTION = "model.safetensors", "model.json"
-TEXTS = (list, str)
-RECORDED: dict[str, type | tuple[type, ...]] = {"model": str, "settings": dict, "genes": TEXTS, "scale": str, "contexts": TEXTS, "perturbations": TEXTS,
-            "facts": dict, "versions": dict}  # fmt: skip
-PACKAGES: tuple[str, ...] = ("cycseq", "numpy", "scipy", "scikit-learn")
-"""Whose versions any saved model names; networks add theirs (`Model.packages`)."""
-AGAIN = "Fit the model again, or copy its folder anew from where it came."
 SIZE, WEIGHT, SHARE, BELOW_1 = (1, math.inf), (0, math.inf), (0, 1), (0, 0.9999)
 """Limits of settings that are numbers of things, weights, shares, and shares of less than all."""
 STEP_SIZE, KEPT = (1e-12, math.inf), (0.001, 0.999)
 """Limits of step sizes, and of shares of neither nothing nor all."""
-PICKLED = {".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".bin", ".joblib", ".dill"}
-"""Files that can run code when they are loaded: no saved model of ours holds one."""
 
 
 @dataclass
@@ -219,8 +203,6 @@ class Model(ABC):
         facts
             What the model does not know of itself (the hash of its split), written among its facts; the model itself stays as it is.
         """
-        from safetensors.numpy import save
-
         learned = self.learned
         description = {
             "model": self.name,
@@ -232,40 +214,17 @@ class Model(ABC):
             "facts": {**learned.facts, **(facts or {})},
             "versions": versions_of(self.packages),
         }
-        with atomic_write(folder, overwrite=overwrite) as part:
-            part.mkdir()
-            (part / TENSORS).write_bytes(save({k: np.ascontiguousarray(v) for k, v in learned.arrays.items()}))
-            (part / DESCRIPTION).write_text(json.dumps(description, indent=1), encoding="utf-8")
-            write_checksums(part, (TENSORS, DESCRIPTION))
-            (part / CARD).write_text(model_card(description, inspect.getdoc(self) or ""), encoding="utf-8")
+        write_model(folder, description, learned.arrays, inspect.getdoc(self) or "", overwrite=overwrite)
 
     def restore(self, folder: Path) -> Self:
         """Read what `save` wrote into this model (use `cycseq.models.load_model` to find the class by itself)."""
-        from safetensors.numpy import load_file
-
         description = read_description(folder)
-        try:
-            check_checksum(folder / TENSORS, AGAIN)
-            with as_file_error(folder / TENSORS, AGAIN):
-                arrays = load_file(folder / TENSORS)
-        except OSError as err:
-            msg = f"{folder / TENSORS} is missing, damaged or no safetensors file ({err}). {AGAIN}"
-            raise FileError(msg) from err
-        odd = [
-            name
-            for name, array in arrays.items()
-            if _damaged(array, missing=name in description["facts"].get("missing", ()))
-        ]
-        if odd or len(set(description["genes"])) < len(description["genes"]):
-            what = f"{odd[0]!r} holds values that are not numbers" if odd else "a gene is named twice"
-            msg = f"{folder} holds a damaged model: {what}. {AGAIN}"
-            raise FileError(msg)
         self.fitted_ = Fitted(
             genes=tuple(description["genes"]),
             scale=description["scale"],
             contexts=tuple(description["contexts"]),
             perturbations=tuple(description["perturbations"]),
-            arrays=arrays,
+            arrays=read_arrays(folder, description),
             facts=description["facts"],
         )
         return self
@@ -288,52 +247,3 @@ class Restores(Protocol):
 
         `controls` are control cells of their contexts, which a model may need or not.
         """
-
-
-def versions_of(packages: Iterable[str]) -> dict[str, str]:
-    """The versions of Python and of these packages; what an extra brings may be absent."""
-    versions = {"python": platform.python_version()}
-    for name in packages:
-        with suppress(PackageNotFoundError):
-            versions[name] = version(name)
-    return versions
-
-
-def read_description(folder: Path) -> dict[str, Any]:
-    """The JSON half of a saved model.
-
-    Raises
-    ------
-    FileError
-        If there is none, it is damaged or was altered, or a pickle lies beside it.
-    """
-    path = folder / DESCRIPTION
-    pickled = sorted(p.name for p in folder.glob("*") if p.suffix in PICKLED)
-    if pickled:
-        msg = (
-            f"{folder} holds {pickled[0]}, which can run code when it is loaded: a saved model is {DESCRIPTION} and "
-            f"{TENSORS} alone. Remove it if you know where it comes from."
-        )
-        raise FileError(msg)
-    try:
-        check_checksum(path, AGAIN)
-        description = read_json(path, AGAIN)
-    except (FileNotFoundError, NotADirectoryError) as err:
-        msg = f"{folder} holds no saved model: {DESCRIPTION} is missing. Name the folder that cycseq fit wrote."
-        raise FileError(msg) from err
-    lacking = wrong_kinds(description, RECORDED)
-    if lacking:
-        msg = f"{path} is damaged: it does not say {', '.join(lacking)}. {AGAIN}"
-        raise FileError(msg)
-    scales = dict.fromkeys((*SCALES, *EFFECT_SCALES))
-    if description["scale"] not in scales:
-        msg = (
-            f"{path} is damaged: its scale is {description['scale']!r}, but must be one of {', '.join(scales)}. {AGAIN}"
-        )
-        raise FileError(msg)
-    return description
-
-
-def _damaged(array: np.ndarray, *, missing: bool) -> bool:
-    """Whether an array holds what no model learns: infinite values, and NaN where it does not stand for what was not measured."""
-    return array.dtype.kind == "f" and bool(np.isinf(array).any() if missing else not np.isfinite(array).all())

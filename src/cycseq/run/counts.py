@@ -16,7 +16,7 @@ from cycseq.data.dataset import PerturbationData
 from cycseq.data.effects import Effects
 from cycseq.errors import ModelError
 from cycseq.matrix.threads import map_in_threads
-from cycseq.models.baselines.shift import draw, predicted_obs
+from cycseq.models.cells import draw, predicted_obs
 from cycseq.models.counts.draw import draw_counts
 from cycseq.models.counts.profile import ControlCounts
 from cycseq.run.effects import predict_effects

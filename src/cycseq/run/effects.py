@@ -15,8 +15,9 @@ from cycseq.data.posterior import CONDITIONS, read_posterior
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import ModelError, check_at_least, unknown_name
 from cycseq.io.untrusted import as_file_error
-from cycseq.models.base import AGAIN, Model
+from cycseq.models.base import Model
 from cycseq.models.means import MeansModel
+from cycseq.models.saved import AGAIN
 from cycseq.preparation.log_pseudobulk import log_pseudobulk_effects
 from cycseq.preparation.merge import join
 from cycseq.preparation.prepare import as_log1p

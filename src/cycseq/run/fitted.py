@@ -35,7 +35,8 @@ from cycseq.formats.settings import ReadSettings
 from cycseq.io.files import atomic_write, path_of_text, text_of_path, write_text
 from cycseq.io.untrusted import cycseq_command
 from cycseq.models import build_model, load_model
-from cycseq.models.base import Model, read_description
+from cycseq.models.base import Model
+from cycseq.models.saved import read_description
 from cycseq.preparation.prepare import as_log1p
 from cycseq.run.facts import (
     ENVIRONMENT,

@@ -13,7 +13,8 @@ from cycseq.errors import ModelError, SettingsError, check_at_least, unknown_nam
 from cycseq.formats.readers.stored import memory_bytes
 from cycseq.io.untrusted import as_file_error
 from cycseq.matrix.arrays import Codes
-from cycseq.models.base import AGAIN, Restores
+from cycseq.models.base import Restores
+from cycseq.models.saved import AGAIN
 from cycseq.preparation.prepare import as_log1p
 from cycseq.preparation.same_scale import check_totals, target_sum
 from cycseq.run.budget import check_prediction

@@ -18,7 +18,8 @@ from threadpoolctl import threadpool_info
 
 from cycseq.data.dataset import PerturbationData
 from cycseq.errors import ModelError
-from cycseq.models.base import Model, versions_of
+from cycseq.models.base import Model
+from cycseq.models.saved import versions_of
 from cycseq.split.base import REFERENCE, Split
 from cycseq.split.controls import GIVEN
 

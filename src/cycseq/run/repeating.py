@@ -18,7 +18,7 @@ from cycseq.errors import DataError, FileError, FitBrokeOffError, ModelError
 from cycseq.formats.read import read
 from cycseq.matrix.arrays import to_dense
 from cycseq.models import build_model
-from cycseq.models.base import DESCRIPTION, TENSORS, read_description
+from cycseq.models.saved import DESCRIPTION, TENSORS, read_description
 from cycseq.preparation.merge import join
 from cycseq.run.facts import HISTORY, MODEL, PREDICTIONS
 from cycseq.run.facts import METRICS as SCORES

@@ -16,7 +16,8 @@ from cycseq.data.effects import Effects
 from cycseq.data.either import Data
 from cycseq.matrix.arrays import Codes, Mask, Profiles
 from cycseq.score.effects import population as effect_population
-from cycseq.score.evaluate import COLUMNS, ContextMatch, match_conditions, scores, table
+from cycseq.score.evaluate import COLUMNS, scores, table
+from cycseq.score.match import ContextMatch, match_conditions
 from cycseq.score.metrics import HEADLINE
 from cycseq.score.metrics.base import Metric, RealContext
 from cycseq.score.metrics.population import Population

@@ -13,7 +13,7 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.knowledge.nearness import response_weights
 from cycseq.matrix.arrays import Cells, Codes, Profile
 from cycseq.models.base import BELOW_1, SHARE, SIZE, WEIGHT
-from cycseq.models.baselines.shift import shifted_cells
+from cycseq.models.cells import shifted_cells
 from cycseq.models.networks.batches import Encoded, Feeder, encode
 from cycseq.models.networks.blocks.batch import Batch, Sizes
 from cycseq.models.networks.blocks.cycseq import CycSeqNet, Form, Translated, label_loss

@@ -14,8 +14,9 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import FitBrokeOffError, MissingPackageError, ModelError, unknown_name
 from cycseq.matrix.arrays import Cells, Codes, Profile, take, to_dense
-from cycseq.models.base import PACKAGES, Model
-from cycseq.models.baselines.shift import bounded, draw, predicted_obs, shifted_cells
+from cycseq.models.base import Model
+from cycseq.models.cells import bounded, draw, predicted_obs, shifted_cells
+from cycseq.models.saved import PACKAGES
 
 try:
     import torch

@@ -11,7 +11,7 @@ from cycseq.errors import DataError
 from cycseq.score.challenge.reference import CountReference
 from cycseq.score.challenge.rows import labelled, member_rows
 from cycseq.score.challenge.scale import ChallengeScale
-from cycseq.score.evaluate import check_match
+from cycseq.score.match import check_match
 from cycseq.score.metrics.base import Metric
 from cycseq.score.metrics.challenge import METRICS
 

@@ -7,7 +7,8 @@ from functools import partial
 import numpy as np
 
 from cycseq.matrix.arrays import Mask, Profiles
-from cycseq.score.metrics.base import FLAT, Comparison, Metric, Scores, is_flat, pearson, quotient, r_squared
+from cycseq.score.metrics.base import Comparison, Metric, Scores
+from cycseq.score.metrics.formulas import FLAT, is_flat, pearson, quotient, r_squared
 
 
 def r2_delta(comparison: Comparison) -> Scores:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from cycseq.score.metrics.base import FLAT, Comparison, Metric, Scores, is_flat, pearson, quotient, r_squared
+from cycseq.score.metrics.base import Comparison, Metric, Scores
+from cycseq.score.metrics.formulas import FLAT, is_flat, pearson, quotient, r_squared
 
 
 def _mean_over_kept(values: np.ndarray, comparison: Comparison) -> Scores:

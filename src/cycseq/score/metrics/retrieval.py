@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Float32
 
-from cycseq.score.metrics.base import FLAT, Comparison, Metric, Scores
+from cycseq.score.metrics.base import Comparison, Metric, Scores
+from cycseq.score.metrics.formulas import FLAT
 from cycseq.score.metrics.population import Population
 
 Nearness = Float32[np.ndarray, "conditions perturbations"]

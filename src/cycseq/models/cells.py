@@ -1,0 +1,82 @@
+"""Control cells as predicted cells: drawn, shifted so that their mean is the predicted one, and labelled."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.errors import SettingsError
+from cycseq.matrix.arrays import Cells, Codes, InMemory, Profile
+
+
+def draw(rows: Codes, n_cells: int | None, rng: np.random.Generator) -> Codes:
+    """Rows of control cells: each once where there are enough, else each equally often, the rest at random."""
+    if n_cells is None:
+        return rows
+    if n_cells < 1:
+        msg = f"{n_cells} cells of each condition cannot be predicted: ask for at least one (--cells)."
+        raise SettingsError(msg)
+    whole_rounds, rest = divmod(n_cells, len(rows))
+    drawn: Codes = np.concatenate([np.tile(rows, whole_rounds), rng.choice(rows, rest, replace=False)])
+    return drawn
+
+
+def shifted_cells(cells: Cells, control_mean: Profile, delta: Profile) -> Cells:
+    """The cells with Delta^ added, cut at zero, and scaled so that their mean is max(control mean + Delta^, 0).
+
+    Cutting at zero raises the mean of a gene; scaling its values brings it back and leaves zeros at zero. A gene
+    that is zero in all cells after the cut, but should not be, is given its whole mean by one cell.
+    """
+    target = np.maximum(control_mean.astype(np.float64) + delta, 0.0)
+    out = cells + delta.astype(np.float32)
+    np.maximum(out, 0.0, out=out)
+    factor, absent = _restoring(out.mean(axis=0, dtype=np.float64), target)
+    out *= factor
+    out[np.arange(len(absent)) % len(out), absent] = target[absent] * len(out)
+    result: Cells = out.astype(np.float32, copy=False)
+    return result
+
+
+def bounded(cells: Cells, highest: float) -> Cells:
+    """The cells with no value above the highest; what is cut from a gene is given to its first cells that have room."""
+    for gene in np.flatnonzero(cells.max(axis=0) > highest):
+        values = cells[:, gene].astype(np.float64)
+        room = np.maximum(highest - values, 0.0)
+        missing = np.maximum(values - highest, 0.0).sum()
+        cells[:, gene] = np.minimum(values, highest) + np.clip(missing - (room.cumsum() - room), 0.0, room)
+    return cells
+
+
+def rescaled(cells: InMemory, control_mean: Profile) -> InMemory:
+    """Sparse control cells, scaled so that their mean is that of all control cells; all of them stay as they are."""
+    target = control_mean.astype(np.float64)
+    factor, absent = _restoring(np.asarray(cells.mean(axis=0, dtype=np.float64)).ravel(), target)
+    n_cells = cells.shape[0]
+    given = sp.csr_matrix(
+        ((target[absent] * n_cells).astype(np.float32), (np.arange(len(absent)) % n_cells, absent)), shape=cells.shape
+    )
+    return sp.csr_matrix(sp.csr_matrix(cells).multiply(factor), dtype=np.float32) + given
+
+
+def _restoring(mean: Profile, target: Profile) -> tuple[Profile, Codes]:
+    """Factors that bring a mean to its target (1 where it is there but for rounding), and the genes that none can."""
+    least = 1e-30  # a quotient by less may be no number in single precision
+    factor = np.divide(target, mean, out=np.ones_like(target), where=mean > least)
+    factor[np.isclose(mean, target, rtol=1e-6, atol=0.0)] = 1.0
+    return factor.astype(np.float32), np.flatnonzero((mean <= least) & (target > least))
+
+
+def predicted_obs(controls: PerturbationData, drawn: Codes, condition: Condition) -> pd.DataFrame:
+    """Labels of predicted cells; `source_cell` is the control cell that each was made from."""
+    source = controls.adata.obs.iloc[drawn]
+    return pd.DataFrame(
+        {
+            "context": condition.context,
+            "perturbation": condition.perturbation,
+            "batch": source["batch"].astype(str).to_numpy(),
+            "source_cell": source.index.to_numpy(),
+        },
+        index=[f"{condition}/{i}" for i in range(len(drawn))],
+    )
