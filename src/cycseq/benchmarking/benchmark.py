@@ -12,18 +12,19 @@ from typing import Any
 
 import pandas as pd
 
-from cycseq.benchmarking.choices import BASELINES, choose_models, choose_splits, describe_inputs
-from cycseq.benchmarking.engines import compute_units
+from cycseq.benchmarking.choices import BASELINES, choose_models, describe_inputs
+from cycseq.benchmarking.engines import PROGRESS, compute_in_parallel
 from cycseq.benchmarking.record import begin_record, write_tables
 from cycseq.benchmarking.result import Result, result_path
 from cycseq.benchmarking.settings import BenchmarkSettings
 from cycseq.benchmarking.tables import KEYS, OF_REPRODUCIBLE, RECORD, RESULTS, SKIPPED, TABLES, BenchmarkResult
-from cycseq.benchmarking.work import PIECE, Failure, Task, Unit
+from cycseq.benchmarking.work import PIECE, Failure, Task, Unit, compute
 from cycseq.data.effects import Effects
 from cycseq.data.either import Data
 from cycseq.errors import FileError, SettingsError
 from cycseq.formats.any_data import AnyData, as_data
 from cycseq.io.files import clear, lock_folder, write_text
+from cycseq.io.progress import track
 from cycseq.preparation.prepare import as_log1p, refuse_scaled
 from cycseq.run.facts import changed_settings
 from cycseq.score.ceiling import SPLIT_HALF
@@ -36,6 +37,7 @@ from cycseq.score.settings import EvaluateSettings
 from cycseq.score.summary import paired_differences, summarize_scores
 from cycseq.settings import with_options
 from cycseq.split.base import Split
+from cycseq.split.make import find_splits
 from cycseq.split.settings import SplitSettings
 
 
@@ -106,7 +108,7 @@ def benchmark(
         refuse_scaled(data)
     evaluation = evaluation or EvaluateSettings()
     chosen(evaluation.metrics)  # an unknown metric is refused before anything is written
-    splits = choose_splits(data, settings, splitting)
+    splits = find_splits(data, settings.split, splitting)
     models = choose_models(settings, splits)
     inputs = describe_inputs(data, settings, evaluation, models, splits)
     with lock_folder(out):
@@ -182,7 +184,11 @@ def _complete(
         for unit in units
         if (tasks := tuple(task for task in unit.tasks if results[task.path] is None))
     ]
-    failed = compute_units(data, missing, settings.jobs, settings.scheduler)
+    if settings.jobs == 1 and settings.scheduler is None:
+        computing = track((compute(data, unit) for unit in missing), PROGRESS, len(missing))
+        failed = tuple(failure for failures in computing for failure in failures)
+    else:
+        failed = compute_in_parallel(data, missing, settings.jobs, settings.scheduler)
     results |= {task.path: Result.read(task.path) for unit in missing for task in unit.tasks}
     for stale in {*folder.glob("*.npz"), *folder.glob(f"*{PIECE}")} - set(paths):
         stale.unlink()

@@ -1,10 +1,10 @@
-"""What a benchmark compares: the models and splits that its settings name."""
+"""Which models a benchmark compares, and all that its tables depend on."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
@@ -12,13 +12,11 @@ from typing import Any
 
 from cycseq.benchmarking.settings import BenchmarkSettings
 from cycseq.data.either import Data
-from cycseq.errors import FileError, SplitError, unknown_name
+from cycseq.errors import unknown_name
 from cycseq.models import MODELS, build_model
 from cycseq.score.settings import EvaluateSettings
 from cycseq.score.verdicts import NEGATIVE_CONTROLS
 from cycseq.split.base import Split
-from cycseq.split.make import make_splits
-from cycseq.split.settings import KINDS, SplitSettings
 
 BASELINES = (
     *NEGATIVE_CONTROLS,
@@ -66,41 +64,6 @@ def choose_models(settings: BenchmarkSettings, splits: Sequence[Split] = ()) -> 
             raise unknown_name(name, "model among those compared", chosen)
         build_model(name, values)
     return chosen
-
-
-def choose_splits(data: Data, settings: BenchmarkSettings, splitting: SplitSettings | None) -> tuple[Split, ...]:
-    """The splits: made from the data where a kind is named, read where a file is.
-
-    Raises
-    ------
-    SettingsError
-        If a name is neither a kind nor a file.
-    SplitError
-        If a split cannot be made, was made from other data, or occurs twice.
-    """
-    splits: list[Split] = []
-    for name in settings.split:
-        if name in KINDS:
-            splits += make_splits(data, replace(splitting or SplitSettings(), kind=name))
-        elif Path(name).is_dir():
-            splits += [Split.read(path) for path in sorted(Path(name).glob("*.json"))]
-        elif name.endswith(".json"):
-            splits.append(Split.read(Path(name)))
-        else:
-            raise unknown_name(name, "kind of split (and no JSON file)", KINDS)
-    if not splits:
-        msg = f"no split in {', '.join(settings.split) or 'nothing'}: name a kind or a JSON file with --split."
-        raise FileError(msg)
-    untested = next((split.name for split in splits if not split.test), None)
-    if untested is not None:
-        msg = f"split {untested} holds nothing out (test has no condition), so nothing can be scored: name one that cycseq split made."
-        raise SplitError(msg)
-    names = [split.name for split in splits]
-    twice = [name for name in names if names.count(name) > 1]
-    if twice:
-        msg = f"two splits are named {twice[0]!r}: name each split once."
-        raise SplitError(msg)
-    return tuple(splits)
 
 
 def describe_inputs(

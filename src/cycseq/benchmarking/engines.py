@@ -1,4 +1,4 @@
-"""Who computes the missing results: this process, several of this machine, or the workers of a Dask cluster.
+"""Who computes the missing results where one process does not do it all: several of this machine, or workers of a Dask cluster.
 
 An engine takes units of work and yields the failures of each as they end; what was computed is written by then.
 """
@@ -18,11 +18,13 @@ from cycseq.errors import CycseqError
 from cycseq.io.progress import track
 from cycseq.matrix.cluster import cluster
 
+PROGRESS = "Models on splits"
+"""What a progress bar calls the work."""
 WATCH = "cycseq-watch"
 """Name of the thread that looks whether the starter lives."""
 
 
-def compute_units(data: Data, units: Sequence[Unit], jobs: int, scheduler: str | None) -> tuple[Failure, ...]:
+def compute_in_parallel(data: Data, units: Sequence[Unit], jobs: int, scheduler: str | None) -> tuple[Failure, ...]:
     """Compute and write every result of the units; failures are returned.
 
     Parameters
@@ -49,7 +51,7 @@ def compute_units(data: Data, units: Sequence[Unit], jobs: int, scheduler: str |
             shares = [share for unit in units for share in _share_out(unit, -(-jobs // len(units)))]
             several = min(jobs, len(shares)) > 1
             engine = _compute_in_processes(data, shares, jobs) if several else (compute(data, unit) for unit in shares)
-        return tuple(f for failures in track(engine, "Models on splits", len(shares)) for f in failures)
+        return tuple(f for failures in track(engine, PROGRESS, len(shares)) for f in failures)
 
 
 def _share_out(unit: Unit, wanted: int) -> list[Unit]:

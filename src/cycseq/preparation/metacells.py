@@ -92,7 +92,7 @@ def metacells(data: PerturbationData, k: int = 50, draws: int = 50, seed: int = 
     return PerturbationData(adata=adata, scale=data.scale, notes=(*data.notes, *notes))
 
 
-def _draw_all(data: PerturbationData, k: int, draws: int, seed: int) -> tuple[sp.csr_matrix, np.ndarray]:
+def _draw_all(data: PerturbationData, k: int, draws: int, seed: int) -> tuple[sp.csr_matrix, pd.Index]:
     """How often each cell was drawn for each metacell, condition after condition, and the metacells' batches."""
     rng = np.random.default_rng(seed)
     batch, batches = pd.factorize(data.adata.obs["batch"].astype(str), sort=True)

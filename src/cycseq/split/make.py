@@ -1,12 +1,15 @@
-"""`make_splits`: from settings to splits."""
+"""Splits, made from settings or found by name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from cycseq.data.either import Data
-from cycseq.errors import SettingsError, check_at_least, unknown_name
+from cycseq.errors import FileError, SettingsError, SplitError, check_at_least, unknown_name
 from cycseq.split.base import Split
 from cycseq.split.cells import SHARE, random_cells
 from cycseq.split.contexts import few_shot, in_turn, unseen_context, unseen_pair
@@ -75,6 +78,40 @@ def make_splits(data: Data, settings: SplitSettings | None = None) -> tuple[Spli
     plans = [hold_back_controls(data, plan, settings) for plan in build(data, settings)]
     data_hash = data.fingerprint()
     return tuple(Split(kind=settings.kind, seed=settings.seed, data_hash=data_hash, **vars(plan)) for plan in plans)
+
+
+def find_splits(data: Data, names: Sequence[str], settings: SplitSettings | None = None) -> tuple[Split, ...]:
+    """The splits of a benchmark: made from the data where a kind is named, read where a file or folder is.
+
+    Raises
+    ------
+    SettingsError
+        If a name is neither a kind nor a file.
+    SplitError
+        If a split cannot be made, was made from other data, or occurs twice.
+    """
+    splits: list[Split] = []
+    for name in names:
+        if name in KINDS:
+            splits += make_splits(data, replace(settings or SplitSettings(), kind=name))
+        elif Path(name).is_dir():
+            splits += [Split.read(path) for path in sorted(Path(name).glob("*.json"))]
+        elif name.endswith(".json"):
+            splits.append(Split.read(Path(name)))
+        else:
+            raise unknown_name(name, "kind of split (and no JSON file)", KINDS)
+    if not splits:
+        msg = f"no split in {', '.join(names) or 'nothing'}: name a kind or a JSON file with --split."
+        raise FileError(msg)
+    untested = next((split.name for split in splits if not split.test), None)
+    if untested is not None:
+        msg = f"split {untested} holds nothing out (test has no condition), so nothing can be scored: name one that cycseq split made."
+        raise SplitError(msg)
+    twice = [name for name, n in Counter(split.name for split in splits).items() if n > 1]
+    if twice:
+        msg = f"two splits are named {twice[0]!r}: name each split once."
+        raise SplitError(msg)
+    return tuple(splits)
 
 
 def _check(settings: SplitSettings) -> None:
