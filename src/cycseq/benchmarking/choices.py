@@ -74,18 +74,18 @@ def describe_inputs(
     splits: Sequence[Split],
 ) -> dict[str, Any]:
     """Everything that the tables depend on, in JSON's types."""
-    asked = {
+    inputs = {
         "data": data.fingerprint(),
         "splits": {split.name: split.digest() for split in splits},
         "models": list(models),
-        "model_settings": {model: _with_contents(said) for model, said in settings.model_settings.items()},
+        "model_settings": {model: _with_contents(plain) for model, plain in settings.model_settings.items()},
         "seeds": settings.seeds,
         "cells": settings.cells,
         "evaluation": asdict(evaluation),
         "cycseq": version("cycseq"),
     }
-    said: dict[str, Any] = json.loads(json.dumps(asked, default=str))
-    return said
+    plain: dict[str, Any] = json.loads(json.dumps(inputs, default=str))
+    return plain
 
 
 def _with_contents(settings: dict[str, Any]) -> dict[str, Any]:

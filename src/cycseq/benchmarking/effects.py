@@ -60,8 +60,10 @@ def real_result(real: Reference, parts: EffectParts, split: Split) -> Result:
     """The real effects, for figures, and the ceiling where standard errors tell how far they can be predicted."""
     conditions, means = _with_controls(parts.test)
     se = parts.test.layer("se")
-    known = se is not None and np.isfinite(se).any()
-    scores = split_half(real, split=split.name, conditions=split.test) if known else pd.DataFrame(columns=list(COLUMNS))
+    has_errors = se is not None and np.isfinite(se).any()
+    scores = (
+        split_half(real, split=split.name, conditions=split.test) if has_errors else pd.DataFrame(columns=list(COLUMNS))
+    )
     return Result(SPLIT_HALF, split.name, 0, scores, 0.0, conditions=conditions, means=means)
 
 

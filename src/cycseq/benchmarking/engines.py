@@ -54,9 +54,9 @@ def compute_in_parallel(data: Data, units: Sequence[Unit], jobs: int, scheduler:
         return tuple(f for failures in track(engine, PROGRESS, len(shares)) for f in failures)
 
 
-def _share_out(unit: Unit, wanted: int) -> list[Unit]:
+def _share_out(unit: Unit, n_shares_at_most: int) -> list[Unit]:
     """The unit in so many parts, or in fewer where it has fewer tasks: no part is empty."""
-    n_shares = min(wanted, len(unit.tasks))
+    n_shares = min(n_shares_at_most, len(unit.tasks))
     return [replace(unit, tasks=unit.tasks[i::n_shares]) for i in range(n_shares)]
 
 

@@ -139,8 +139,8 @@ def open_benchmark(folder: Path) -> BenchmarkResult:
         msg = f"the benchmark in {folder} has not ended: resume it with {cycseq_command(record.get('command')) or 'the same command'}"
         raise FileError(msg)
     with as_file_error(path, "Run the same command again; finished results are kept."):
-        for name, known in record.get("checksums", {}).items():  # older versions wrote none
-            if not (folder / name).is_file() or sha256(folder / name) != known:
+        for name, expected in record.get("checksums", {}).items():  # older versions wrote none
+            if not (folder / name).is_file() or sha256(folder / name) != expected:
                 msg = f"{folder / name} is missing, truncated or was altered: run the same command again; finished results are kept."
                 raise FileError(msg)
         names = [name for name in TABLES if name not in LATER or (folder / f"{name}.csv").is_file()]

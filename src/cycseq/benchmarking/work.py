@@ -251,11 +251,11 @@ def predict_conditions(
     """
     conditions, n_controls = real.conditions(), controls.n_cells
     room = MAX_VALUES // (len(conditions) * len(real.genes))
-    wanted: dict[int, list[Condition]] = {}
+    by_number: dict[int, list[Condition]] = {}
     for condition, n_real in zip(conditions, real.moments.n_cells, strict=True):
         n_cells = cells or min(n_controls, MAX_CELLS, max(int(n_real), room))
-        wanted.setdefault(n_cells, []).append(condition)
-    return [model.predict(controls, conditions, n_cells=n, seed=seed) for n, conditions in wanted.items()]
+        by_number.setdefault(n_cells, []).append(condition)
+    return [model.predict(controls, conditions, n_cells=n, seed=seed) for n, conditions in by_number.items()]
 
 
 def concatenate(predicted: Sequence[PerturbationData]) -> PerturbationData:

@@ -45,8 +45,10 @@ def run(options: Namespace) -> None:
     reading = settings_of(ReadSettings, options)
     studies = []
     for file in options.files:
-        known = is_effects(file, reading)
-        effects = read_effects(file, reading) if known else summarize(file, reading, response=options.response)
+        effects_in_file = is_effects(file, reading)
+        effects = (
+            read_effects(file, reading) if effects_in_file else summarize(file, reading, response=options.response)
+        )
         say([f"{file.name}:", *(f"  {note}" for note in effects.notes)])
         studies.append(effects)
     bank = join_studies(studies, [default_context(file) for file in options.files])

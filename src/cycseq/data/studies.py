@@ -61,9 +61,9 @@ def learn_amplitudes(effects: Effects) -> dict[str, float]:
     means = {study: _mean_effects(effects, [c for c, s in of_context.items() if s == study]) for study in studies}
     rows, ratios = [], []
     for one, other in combinations(range(len(studies)), 2):
-        told = _log_ratio(means[studies[one]], means[studies[other]])
-        if told is not None:
-            ratio, weight = told
+        log_ratio = _log_ratio(means[studies[one]], means[studies[other]])
+        if log_ratio is not None:
+            ratio, weight = log_ratio
             row = np.zeros(len(studies))
             row[one], row[other] = -weight, weight
             rows.append(row)

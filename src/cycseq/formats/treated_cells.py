@@ -42,9 +42,9 @@ def validate_treatments(contents: FileContents, settings: ReadSettings, context:
     data = labelled.validate(settings, context)
     if treatments is None:
         return data
-    given = data.adata
-    obs = name_treatments(given.obs, treatments, given.obs[ROW].to_numpy()).drop(columns=ROW)
-    adata = ad.AnnData(X=given.X, obs=obs, var=given.var, uns=given.uns, obsm=given.obsm)
+    source = data.adata
+    obs = name_treatments(source.obs, treatments, source.obs[ROW].to_numpy()).drop(columns=ROW)
+    adata = ad.AnnData(X=source.X, obs=obs, var=source.var, uns=source.uns, obsm=source.obsm)
     return PerturbationData(adata, data.scale, (*without_pooled(data.notes), *treatments.notes))
 
 
@@ -67,8 +67,8 @@ def find_treatments(
     several = _several(treatments)
     names = np.where(treatments.untreated, CONTROL, np.array(labels, dtype=object))
     obs = obs.assign(**{column: names}, **({ROW: np.arange(len(obs))} if several else {}))
-    given = contents.adata
-    adata = ad.AnnData(X=given.X, obs=obs, var=given.var, uns=given.uns, obsm=given.obsm, layers=given.layers)
+    source = contents.adata
+    adata = ad.AnnData(X=source.X, obs=obs, var=source.var, uns=source.uns, obsm=source.obsm, layers=source.layers)
     return replace(contents, adata=adata), settings, treatments if several else None
 
 

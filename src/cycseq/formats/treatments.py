@@ -106,8 +106,8 @@ def _texts(values: pd.Series) -> list[str]:
     """Labels without blanks around them; empty where there is none."""
     codes, names = pd.factorize(values)
     texts = [f"{name:g}" if isinstance(name, float) else str(name).strip() for name in names]
-    known = ["" if text.casefold() in UNLABELLED else text for text in texts]
-    return np.array([*known, ""], dtype=object)[codes].tolist()  # type: ignore[no-any-return]
+    labels = ["" if text.casefold() in UNLABELLED else text for text in texts]
+    return np.array([*labels, ""], dtype=object)[codes].tolist()  # type: ignore[no-any-return]
 
 
 def _doses(

@@ -50,9 +50,9 @@ def check_store(folder: Path, cure: str) -> None:
     if outside is not None:
         msg = f"{folder / CHECKSUMS} was altered: it names {outside}, which lies elsewhere. {cure}"
         raise FileError(msg)
-    gone = next((name for name in checksums if not (folder / name).is_file()), None)
-    if gone is not None:
-        msg = f"{folder} is not whole: {gone} is missing. {cure}"
+    missing = next((name for name in checksums if not (folder / name).is_file()), None)
+    if missing is not None:
+        msg = f"{folder} is not whole: {missing} is missing. {cure}"
         raise FileError(msg)
     if sum((folder / name).stat().st_size for name in checksums) <= HASHED:
         for name, digest in checksums.items():

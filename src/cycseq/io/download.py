@@ -177,8 +177,8 @@ class _Resuming:
             self.part.unlink(missing_ok=True)
             msg = f"{url}: the server sent another part of the file than it was asked for. Run the same command again."
             raise _Interrupted(msg)
-        said = answer.headers.get("Content-Length", "")
-        length = said if said.isdecimal() else None
+        header = answer.headers.get("Content-Length", "")
+        length = header if header.isdecimal() else None
         self.part.parent.mkdir(parents=True, exist_ok=True)
         self._version.write_text(_version_of(answer.headers), encoding="utf-8")
         with self.part.open("ab" if resumed else "wb") as out:

@@ -64,17 +64,17 @@ class _Disk(io.RawIOBase):
 
     def write(self, data: Any) -> int:
         with memoryview(data).cast("B") as view:
-            done = 0
-            while self.refused is None and done < len(view):
+            n_written = 0
+            while self.refused is None and n_written < len(view):
                 try:
-                    done += self.file.write(view[done:]) or 0
+                    n_written += self.file.write(view[n_written:]) or 0
                 except OSError as err:
                     self.refused = err
             return len(view)
 
     def readinto(self, buffer: Any) -> int:
-        found = self.file.readinto(buffer)
-        return int(found or 0)
+        n_read = self.file.readinto(buffer)
+        return int(n_read or 0)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         return self.file.seek(offset, whence)

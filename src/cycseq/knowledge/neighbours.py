@@ -93,13 +93,13 @@ def neighbours_by_response(train: Effects, conditions: Sequence[Condition], *, n
         names = sorted({c.perturbation for c in elsewhere})
         place = {name: i for i, name in enumerate(names)}
         candidates = [name for name in here if name in place]
-        asked = [c for c in conditions if c.context == context and c.perturbation in place]
-        if len(candidates) < 2 or not asked:
+        predicted = [c for c in conditions if c.context == context and c.perturbation in place]
+        if len(candidates) < 2 or not predicted:
             continue
         other = _responses(train.subset(elsewhere), names, "")
         own = _responses(train, everything, context)[[everything.index(name) for name in candidates]]
-        likeness = other[[place[c.perturbation] for c in asked]] @ other[[place[name] for name in candidates]].T
-        for condition, row in zip(asked, likeness, strict=True):
+        likeness = other[[place[c.perturbation] for c in predicted]] @ other[[place[name] for name in candidates]].T
+        for condition, row in zip(predicted, likeness, strict=True):
             rows += _nearest(condition, RESPONSES, candidates, row, own, n_neighbours=n_neighbours)
     return pd.DataFrame(rows, columns=list(COLUMNS))
 

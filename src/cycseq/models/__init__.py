@@ -60,13 +60,13 @@ def model_class(name: str) -> type[Model]:
     if name not in MODELS:
         raise unknown_name(name, "model", MODELS)
     try:
-        found: type[Model] = getattr(import_module(MODELS[name]), name)
+        kind: type[Model] = getattr(import_module(MODELS[name]), name)
     except ModuleNotFoundError as err:
         if err.name not in NETWORK_PACKAGES:
             raise
         msg = f"{name} is a network and needs {err.name}, which is not installed: pip install 'cycseq[networks]'."
         raise MissingPackageError(msg) from err
-    return found
+    return kind
 
 
 def models_of_means() -> tuple[str, ...]:
@@ -160,5 +160,5 @@ def _docstring(name: str) -> str:
         msg = f"cycseq is damaged: {MODELS[name]} is missing. Install it again."
         raise SettingsError(msg)
     tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
-    found = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
-    return ast.get_docstring(found) or ""
+    definition = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
+    return ast.get_docstring(definition) or ""

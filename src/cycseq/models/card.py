@@ -42,19 +42,19 @@ def model_card(description: Mapping[str, Any], about: str) -> str:
 
 
 def _trained_on(description: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
-    said = [
+    lines = [
         f"- contexts with perturbed cells: {_listed(description['contexts'])}",
         f"- perturbations: {_listed(description['perturbations'])}",
         f"- genes: {len(description['genes']):,}, in the order of `model.json`",
         f"- scale of the values: {description['scale']}"
         + (" (natural logarithm of 1 + counts per 10,000)" if description["scale"] == "log1p" else ""),
     ]
-    said += [
+    lines += [
         f"- {label}: `{facts[name]}`"
         for name, label in (("split", "split"), ("data_hash", "hash of the data"))
         if name in facts
     ]
-    return said
+    return lines
 
 
 def _knowledge(facts: Mapping[str, Any]) -> dict[str, list[str]]:

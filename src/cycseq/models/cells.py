@@ -54,10 +54,10 @@ def rescaled(cells: InMemory, control_mean: Profile) -> InMemory:
     target = control_mean.astype(np.float64)
     factor, absent = _restoring(np.asarray(cells.mean(axis=0, dtype=np.float64)).ravel(), target)
     n_cells = cells.shape[0]
-    given = sp.csr_matrix(
+    raised = sp.csr_matrix(
         ((target[absent] * n_cells).astype(np.float32), (np.arange(len(absent)) % n_cells, absent)), shape=cells.shape
     )
-    return sp.csr_matrix(sp.csr_matrix(cells).multiply(factor), dtype=np.float32) + given
+    return sp.csr_matrix(sp.csr_matrix(cells).multiply(factor), dtype=np.float32) + raised
 
 
 def _restoring(mean: Profile, target: Profile) -> tuple[Profile, Codes]:

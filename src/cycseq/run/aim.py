@@ -70,12 +70,12 @@ def learn_amplitude(run: FittedRun, aim: Aim, *, n_cells: int | None, seed: int)
         shared = [c for c in data.conditions() if c.context == context and c.perturbation in kept.perturbations]
         chosen = np.random.default_rng([seed, *context.encode()]).permutation(len(shared))[:MAX_CONDITIONS]
         model = _fitted_again(run.model, kept, seed)
-        controls, wanted = kept.controls([context]), [shared[i] for i in np.sort(chosen)]
+        controls, conditions = kept.controls([context]), [shared[i] for i in np.sort(chosen)]
         if isinstance(model, MeansModel):
-            effects = model.predict_effects(wanted, effects_of_controls(model, controls))
+            effects = model.predict_effects(conditions, effects_of_controls(model, controls))
         else:
-            effects = effects_of_cells(model.predict(controls, wanted, seed=seed), controls)
-        reference = CountReference.of(real.subset([*wanted, *controls.conditions()]), context)
+            effects = effects_of_cells(model.predict(controls, conditions, seed=seed), controls)
+        reference = CountReference.of(real.subset([*conditions, *controls.conditions()]), context)
         metrics = [metric for metric in METRICS if metric.name in AIMS[aim]]
         source = CountSource.of(effects, controls)
         for amplitude in AMPLITUDES:

@@ -39,16 +39,16 @@ def embed(model: Model, data: PerturbationData) -> PerturbationData:
         raise ModelError(msg)
     whole, names = model.embed(as_log1p(data)), getattr(model, "latent_names", ())
     parts = np.split(whole, len(names), axis=1) if names else []
-    found = {f"X_{model.name}": whole} | {f"X_{model.name}_{n}": part for n, part in zip(names, parts, strict=True)}
-    given = data.adata
+    places = {f"X_{model.name}": whole} | {f"X_{model.name}_{n}": part for n, part in zip(names, parts, strict=True)}
+    source = data.adata
     adata = ad.AnnData(
-        X=given.X,
-        obs=given.obs,
-        var=given.var,
-        uns=dict(given.uns),
-        obsm={**given.obsm, **found},
-        varm=dict(given.varm),
-        layers=dict(given.layers),
+        X=source.X,
+        obs=source.obs,
+        var=source.var,
+        uns=dict(source.uns),
+        obsm={**source.obsm, **places},
+        varm=dict(source.varm),
+        layers=dict(source.layers),
     )
     return PerturbationData(adata=adata, scale=data.scale, notes=data.notes)
 
@@ -98,5 +98,5 @@ def _codes(labels: pd.Series) -> Codes:
 def _principal(x: Cells, units: int) -> Cells:
     from sklearn.decomposition import PCA
 
-    found: Cells = PCA(min(units, *x.shape), random_state=0).fit_transform(x).astype(np.float32)
-    return found
+    places: Cells = PCA(min(units, *x.shape), random_state=0).fit_transform(x).astype(np.float32)
+    return places

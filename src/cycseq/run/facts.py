@@ -43,13 +43,13 @@ def read_facts(folder: Path) -> dict[str, Any]:
     return facts
 
 
-def changed_settings(record: Path, asked: dict[str, Any]) -> list[str]:
+def changed_settings(record: Path, settings: dict[str, Any]) -> list[str]:
     """The settings in which a benchmark or a search was begun otherwise; all of them where its record is damaged."""
     try:
         before = dict(parse_json(record.read_text(encoding="utf-8"))["asked"])
     except (ValueError, KeyError, TypeError):
         before = {}
-    return [name for name in asked if before.get(name) != asked[name]]
+    return [name for name in settings if before.get(name) != settings[name]]
 
 
 def read_environment(folder: Path) -> dict[str, Any]:

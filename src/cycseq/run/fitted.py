@@ -90,7 +90,7 @@ class FittedRun:
         FileError
             If the folder exists, or cannot be written.
         """
-        said = {
+        record = {
             "data": {
                 "path": text_of_path(data_path) if data_path else None,
                 "hash": data_hash,
@@ -104,7 +104,7 @@ class FittedRun:
             "command": command,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        facts: dict[str, Any] = json.loads(json.dumps(said, default=str))
+        facts: dict[str, Any] = json.loads(json.dumps(record, default=str))
         hashes = {"data": data_hash, "split": split.digest(), "settings": digest_of(facts)}
         with atomic_write(folder) as part:
             write_text(part / RUN, json.dumps(facts, indent=1))

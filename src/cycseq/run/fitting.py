@@ -154,32 +154,32 @@ def _begun(folder: Path, split: Split, model: Model, seed: int, *, overwrite: bo
     if resume and overwrite:
         msg = f"--resume goes on with {folder} and --overwrite replaces it: say one of them."
         raise SettingsError(msg)
-    found = "none" if overwrite else progress_of(folder)
-    if found == "begun" and not resume:
+    progress = "none" if overwrite else progress_of(folder)
+    if progress == "begun" and not resume:
         msg = f"the fit of {folder} was interrupted: go on with it by --resume, or replace it by --overwrite true."
         raise FileError(msg)
-    if resume and found != "none":
+    if resume and progress != "none":
         _check_same(folder, split, model, seed)
-        return found
+        return progress
     check_output(folder, overwrite=overwrite or (resume and folder.is_dir() and not any(folder.iterdir())))
     return "none"
 
 
 def _fit(model: Model, parts: Parts, folder: Path, split: Split, seed: int) -> None:
     """Fit and save; the last good state too, where the training breaks."""
-    known, before = {"split": split.name, "claim": split.claim, "data_hash": split.data_hash}, model.fitted_
+    facts, before = {"split": split.name, "claim": split.claim, "data_hash": split.data_hash}, model.fitted_
     try:
         fit_parts(model, parts, split, seed=seed, run=folder)
     except FitBrokeOffError as err:
         if model.fitted_ is before:
             raise
-        model.save(folder / MODEL, facts=known | {"broken": str(err)})
+        model.save(folder / MODEL, facts=facts | {"broken": str(err)})
         where = (
             "is what it was before" if _replaced(folder).exists() else "holds that state, and cycseq predict takes it"
         )
         msg = f"{err} {folder} {where}."
         raise FitBrokeOffError(msg) from err
-    model.save(folder / MODEL, facts=known)
+    model.save(folder / MODEL, facts=facts)
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
 
 
@@ -227,41 +227,41 @@ def _note_resumption(folder: Path) -> None:
 
 def _mend(folder: Path) -> None:
     """Where an earlier replacement was killed: what it finished stays, else what it was to replace comes back."""
-    kept = _replaced(folder)
-    if not kept.exists():
+    replaced = _replaced(folder)
+    if not replaced.exists():
         return
     try:
-        found = progress_of(folder)
+        progress = progress_of(folder)
     except FileError:
-        found = "none"
-    if found == "ended":
-        shutil.rmtree(kept)
-    elif found != "begun":  # which can be resumed, or replaced once more
-        _bring_back(kept, folder)
+        progress = "none"
+    if progress == "ended":
+        shutil.rmtree(replaced)
+    elif progress != "begun":  # which can be resumed, or replaced once more
+        _bring_back(replaced, folder)
 
 
-def _bring_back(kept: Path, folder: Path) -> None:
+def _bring_back(replaced: Path, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-    kept.rename(folder)
+    replaced.rename(folder)
 
 
 @contextmanager
 def _in_place(folder: Path) -> Iterator[None]:
     """A new run: when the block fails, what stood at ``folder`` comes back, and else what can be used stays."""
-    kept = _replaced(folder)
-    if kept.exists():  # a killed replacement had begun: it is replaced itself
-        _bring_back(kept, folder)
+    replaced = _replaced(folder)
+    if replaced.exists():  # a killed replacement had begun: it is replaced itself
+        _bring_back(replaced, folder)
     if folder.exists():
-        folder.rename(kept)
+        folder.rename(replaced)
     try:
         yield
     except BaseException:
-        if kept.exists():
-            _bring_back(kept, folder)
+        if replaced.exists():
+            _bring_back(replaced, folder)
         elif not ((folder / CHECKPOINTS).is_dir() or (folder / MODEL).is_dir()):
             shutil.rmtree(folder, ignore_errors=True)
         raise
-    shutil.rmtree(kept, ignore_errors=True)
+    shutil.rmtree(replaced, ignore_errors=True)
 
 
 @contextmanager

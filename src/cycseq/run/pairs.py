@@ -56,8 +56,8 @@ def evaluate_pairs(predicted: PerturbationData, real: PerturbationData) -> pd.Da
     DataError
         If the real data have no true pairs, or none of them fits the predicted cells.
     """
-    given = real.adata
-    if PAIR not in given.layers or TRUE_PERTURBATION not in given.obs:
+    source = real.adata
+    if PAIR not in source.layers or TRUE_PERTURBATION not in source.obs:
         msg = f"the real data have no true pairs (layer {PAIR!r}): only data of cycseq simulate have, as single cells."
         raise DataError(msg)
     real, predicted = as_log1p(real), as_log1p(predicted).with_genes(real.genes)
@@ -65,14 +65,14 @@ def evaluate_pairs(predicted: PerturbationData, real: PerturbationData) -> pd.Da
     place = real.adata.obs_names.get_indexer(pairs[SOURCE])
     truth = real.adata.obs[TRUE_PERTURBATION].astype(str).to_numpy()
     fits = (place >= 0) & (truth[place] == pairs["perturbation"].to_numpy())
-    known = pairs.assign(row=np.arange(len(pairs)), place=place)[fits]
-    known = known.drop_duplicates(["context", "perturbation", SOURCE])
-    if known.empty:
+    with_true_pair = pairs.assign(row=np.arange(len(pairs)), place=place)[fits]
+    with_true_pair = with_true_pair.drop_duplicates(["context", "perturbation", SOURCE])
+    if with_true_pair.empty:
         msg = "no predicted cell was made from a control cell whose true pair is known: predict from these data, with more --cells."
         raise DataError(msg)
     tables = [
-        _scored(predicted, real, Condition(str(context), str(perturbation)), found)
-        for (context, perturbation), found in known.groupby(["context", "perturbation"])
+        _scored(predicted, real, Condition(str(context), str(perturbation)), rows)
+        for (context, perturbation), rows in with_true_pair.groupby(["context", "perturbation"])
     ]
     record = predicted.provenance()
     return pd.concat(tables, ignore_index=True).assign(
@@ -83,7 +83,7 @@ def evaluate_pairs(predicted: PerturbationData, real: PerturbationData) -> pd.Da
 
 
 def _scored(
-    predicted: PerturbationData, real: PerturbationData, condition: Condition, found: pd.DataFrame
+    predicted: PerturbationData, real: PerturbationData, condition: Condition, of_pairs: pd.DataFrame
 ) -> pd.DataFrame:
     kept = np.ones(len(real.genes), dtype=bool)
     kept[real.targets(condition)] = False
@@ -91,7 +91,7 @@ def _scored(
     def cells(x: Cells) -> Cells:
         return np.ascontiguousarray(x[:, kept])
 
-    rows, places = found["row"].to_numpy(), found["place"].to_numpy()
+    rows, places = of_pairs["row"].to_numpy(), of_pairs["place"].to_numpy()
     measured = real.cells(condition) if condition in real.conditions() else np.zeros((0, len(kept)), np.float32)
     scores = pair_scores(
         cells(to_dense(predicted.x[rows])),

@@ -107,6 +107,6 @@ def learnt_from(parts: SplitParts) -> PerturbationData:
 
 def with_others(test: PerturbationData, learnt: PerturbationData) -> PerturbationData:
     """The test cells with the other real perturbations of their contexts, from which retrieval has to tell them."""
-    contexts, asked = set(test.contexts), set(test.conditions())
-    beside = [c for c in learnt.conditions() if c.context in contexts and not c.is_control and c not in asked]
+    contexts, tested = set(test.contexts), set(test.conditions())
+    beside = [c for c in learnt.conditions() if c.context in contexts and not c.is_control and c not in tested]
     return join(test, learnt.subset(beside)) if beside else test

@@ -54,10 +54,10 @@ def check_request(
     cells = controls if controls is not None else run.as_written()
     check_totals(target_sum(cells), run.facts["data"].get("target_sum"), "the control cells", "the data of the run")
     wanted = parse_conditions(run, conditions, cells.contexts)
-    known = [c.context for c in cells.conditions() if c.is_control]
+    contexts_with_controls = [c.context for c in cells.conditions() if c.is_control]
     for context in {c.context: None for c in wanted}:
-        if context not in known:
-            raise unknown_name(context, "context with control cells", known, ModelError)
+        if context not in contexts_with_controls:
+            raise unknown_name(context, "context with control cells", contexts_with_controls, ModelError)
     if controls is None:
         cells = _model_controls(run, cells, {c.context for c in wanted})
     return Request(wanted, cells, own_cells=controls is not None)
@@ -116,9 +116,9 @@ def restore_cells(
     cells = perturbed if perturbed is not None else run.as_written()
     rows: list[Codes] = []
     for condition in parse_conditions(run, conditions, cells.contexts):
-        found = cells.rows(condition)
+        rows_of_condition = cells.rows(condition)
         rng = np.random.default_rng([seed, *str(condition).encode()])
-        rows.append(np.sort(rng.permutation(found)[:n_cells]))
+        rows.append(np.sort(rng.permutation(rows_of_condition)[:n_cells]))
     chosen = as_log1p(cells.take(np.concatenate(rows))).load(model.name)
     if controls is not None or perturbed is not None:
         beside = (cells if controls is None else controls).controls(chosen.contexts)

@@ -30,7 +30,7 @@ DEPENDED_ON = (
 """The packages that numbers depend on."""
 MACHINE = ("platform", "processor", "threads", "gpu")
 """Of the machine, what the last bits of a result can depend on."""
-SAID = ("name", "kind", "claim", "seed")
+OF_SPLIT = ("name", "kind", "claim", "seed")
 """Of a split, in a prediction's record; with it stands whether it cuts conditions."""
 
 
@@ -56,8 +56,10 @@ def with_record(
         **record_of(model, split, seed),
         "controls": GIVEN if own_cells else "of the data",
     }
-    given = predicted.adata
-    adata = ad.AnnData(X=given.X, obs=given.obs, var=given.var, varm=given.varm, uns={**given.uns, "cycseq": record})
+    source = predicted.adata
+    adata = ad.AnnData(
+        X=source.X, obs=source.obs, var=source.var, varm=source.varm, uns={**source.uns, "cycseq": record}
+    )
     return PerturbationData(adata=adata, scale=predicted.scale, notes=predicted.notes)
 
 
@@ -67,7 +69,9 @@ def record_of(model: Model, split: Split, seed: int) -> dict[str, Any]:
         "model": model.name,
         "settings": json.dumps(model.settings(), default=str),
         "seed": seed,
-        "split": json.dumps({name: getattr(split, name) for name in SAID} | {"cuts_conditions": split.cuts_conditions}),
+        "split": json.dumps(
+            {name: getattr(split, name) for name in OF_SPLIT} | {"cuts_conditions": split.cuts_conditions}
+        ),
         "data_hash": split.data_hash,
         "training": json.dumps([list(c) for c in (*split.train, *split.validation)]),
         REFERENCE: json.dumps(split.cells.get(REFERENCE, ())),
@@ -100,12 +104,12 @@ def environment() -> dict[str, Any]:
 
 def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
     """What differs between two environments, by name: as it was, and as it is. What one does not say is left out."""
-    was, known = ({**said.get("versions", {}), **said} for said in (before, now))
+    was, is_now = ({**said.get("versions", {}), **said} for said in (before, now))
     names = [*before.get("versions", {}), *MACHINE]
     return {
-        name: (str(was[name]), str(known[name]))
+        name: (str(was[name]), str(is_now[name]))
         for name in names
-        if name in was and name in known and was[name] != known[name]
+        if name in was and name in is_now and was[name] != is_now[name]
     }
 
 

@@ -94,8 +94,10 @@ def _evaluate_cells(
     split = Split.read(split) if isinstance(split, Path) else split
     sides = _real_sides(predicted, real) if split is None else _sides_of_split(predicted, real, split)
     contexts = set(predicted.contexts)
-    asked = [c for c in sides.test.conditions() if c.context in contexts and (split is not None or not c.is_control)]
-    if not asked:
+    predicted_conditions = [
+        c for c in sides.test.conditions() if c.context in contexts and (split is not None or not c.is_control)
+    ]
+    if not predicted_conditions:
         msg = (
             f"predicted contexts ({', '.join(predicted.contexts)}) and real ones ({', '.join(real.contexts)}) do not "
             f"overlap: give predictions and real cells of the same conditions."
@@ -103,7 +105,7 @@ def _evaluate_cells(
         raise DataError(msg)
     return evaluate(
         as_log1p(predicted),
-        sides.test.subset(asked),
+        sides.test.subset(predicted_conditions),
         sides.controls,
         reference=sides.reference,
         training=None if sides.training is None else responses(sides.training),
@@ -150,8 +152,8 @@ def _real_sides(predicted: PerturbationData, real: PerturbationData) -> _Sides:
     reference = real.take(held_back) if held_back.any() else None
     test = real.take(~held_back) if held_back.any() else real
     controls = test.controls()
-    known = {Condition(*pair) for pair in record.get("training", ())} & set(real.conditions())
-    return _Sides(test, controls, reference, test.subset([*known, *controls.conditions()]) if known else None)
+    learnt = {Condition(*pair) for pair in record.get("training", ())} & set(real.conditions())
+    return _Sides(test, controls, reference, test.subset([*learnt, *controls.conditions()]) if learnt else None)
 
 
 def _labels(predicted: PerturbationData | Effects, split: Split | None = None) -> dict[str, Any]:
@@ -188,14 +190,14 @@ def evaluate_effects(
         split.check_data(real)
     learnt = {*split.train, *split.validation} if split else {Condition(*pair) for pair in record.get("training", ())}
     present = set(real.conditions())
-    asked = {c for c in predicted.conditions() if not c.is_control}
-    contexts = {c.context for c in asked}
+    predicted_conditions = {c for c in predicted.conditions() if not c.is_control}
+    contexts = {c.context for c in predicted_conditions}
     beside = {c for c in present if c.context in contexts and not c.is_control}
     training = real.subset(learnt) if learnt & present else None
-    _refuse_real_effects(predicted, real, asked & present)
+    _refuse_real_effects(predicted, real, predicted_conditions & present)
     return evaluate(
         predicted,
-        real.subset(asked | (beside & learnt) if learnt else beside),
+        real.subset(predicted_conditions | (beside & learnt) if learnt else beside),
         training=training,
         settings=settings,
         **_labels(predicted, split),

@@ -97,13 +97,13 @@ def split_half_once(
 
 
 def _halved(
-    real: Reference, context: str, repeat: int, metrics: Sequence[Metric], wanted: Collection[Condition] | None
+    real: Reference, context: str, repeat: int, metrics: Sequence[Metric], tested: Collection[Condition] | None
 ) -> dict[str, pd.DataFrame]:
     """The scores of both positive controls, by name."""
     whole = real.contexts[context]
     conditions_here = [Condition(context, perturbation) for perturbation in whole.perturbations]
     selected = np.array(
-        [i for i, condition in enumerate(conditions_here) if wanted is None or condition in wanted], dtype=np.int64
+        [i for i, condition in enumerate(conditions_here) if tested is None or condition in tested], dtype=np.int64
     )
     cut = _cut_effects if isinstance(real.data, Effects) else _cut_cells
     halves = cut(real, context, repeat, selected)
@@ -158,17 +158,17 @@ def _cut_effects(real: Reference, context: str, repeat: int, selected: Codes) ->
     """
     whole = real.contexts[context]
     mean, variance = whole.cells.mean, whole.cells.variance_of_mean
-    known = np.isfinite(variance) & whole.kept
-    places = selected[known[selected].any(axis=1)]
+    finite = np.isfinite(variance) & whole.kept
+    places = selected[finite[selected].any(axis=1)]
     second, noise = mean.copy(), np.zeros_like(mean)
     for i in places:
         rng = np.random.default_rng([repeat, *seed_of(Condition(context, whole.perturbations[i]), real.settings.seed)])
-        noise[i] = np.sqrt(np.where(known[i], variance[i], 0.0)) * rng.normal(size=mean.shape[1])
+        noise[i] = np.sqrt(np.where(finite[i], variance[i], 0.0)) * rng.normal(size=mean.shape[1])
     second[places] -= noise[places]
     kept = whole.kept.copy()
-    kept[places] = known[places]
+    kept[places] = finite[places]
     twice = np.where(np.isin(np.arange(len(mean)), places)[:, None], 2.0, 1.0) * variance
-    first = effect_population(mean[places] + noise[places], np.where(known[places], 2.0 * variance[places], 0.0))
+    first = effect_population(mean[places] + noise[places], np.where(finite[places], 2.0 * variance[places], 0.0))
     return _Halves(places, first, replace(whole, cells=effect_population(second, twice), kept=kept, cache={}))
 
 

@@ -100,19 +100,19 @@ def _check_genes(predicted: Data, genes: list[str]) -> None:
 def check_match(predicted: Data, genes: list[str], there: Sequence[Condition]) -> None:
     """Raise `DataError` if predicted genes are missing, or predicted conditions are not among the real ones."""
     _check_genes(predicted, genes)
-    asked = [condition for condition in predicted.conditions() if not condition.is_control]
-    if not asked:
+    conditions = [condition for condition in predicted.conditions() if not condition.is_control]
+    if not conditions:
         msg = "there are only control cells among the predicted ones: nothing can be compared."
         raise DataError(msg)
-    known = set(there)
-    if not known.intersection(asked):
+    real_conditions = set(there)
+    if not real_conditions.intersection(conditions):
         msg = (
-            f"predicted and real cells have no condition in common: predicted are {_some(asked)}; real are {_some(there)}. "
+            f"predicted and real cells have no condition in common: predicted are {_some(conditions)}; real are {_some(there)}. "
             f"Give both the same labels, or name the columns with --context-key and --perturbation-key."
         )
         raise DataError(msg)
-    for condition in asked:
-        if condition not in known:
+    for condition in conditions:
+        if condition not in real_conditions:
             raise unknown_name(str(condition), "real condition for the predicted", map(str, there), DataError)
 
 

@@ -280,8 +280,8 @@ def _restored(record: dict[str, Any]) -> dict[str, Any]:
     return record
 
 
-def _among(conditions: tuple[Condition, ...], wanted: tuple[Condition, ...]) -> Bool[np.ndarray, "conditions"]:
-    chosen = set(wanted)
+def _among(conditions: tuple[Condition, ...], selected: tuple[Condition, ...]) -> Bool[np.ndarray, "conditions"]:
+    chosen = set(selected)
     return np.array([c in chosen for c in conditions], dtype=bool)
 
 

@@ -139,8 +139,8 @@ def as_text(value: Any) -> str:
 
 def describe_space(space: Space) -> dict[str, Any]:
     """The ranges in JSON's types, for the record."""
-    said: dict[str, Any] = json.loads(json.dumps({name: asdict(range_) for name, range_ in space.items()}))
-    return said
+    plain: dict[str, Any] = json.loads(json.dumps({name: asdict(range_) for name, range_ in space.items()}))
+    return plain
 
 
 def defaults_in(model: str, space: Space) -> dict[str, Any]:

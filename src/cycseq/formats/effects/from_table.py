@@ -54,18 +54,18 @@ def effects_of_table(table: EffectTable, settings: ReadSettings, context: str) -
     agents = [CONTROL if usual_kind(name) else canonical_perturbation(name, ()) for name in treatments.agent]
     notes = [*table.notes, f"perturbation <- {where} ({len(set(agents) - {CONTROL})})"]
     notes.append(f"context <- {context_where} ({len(set(contexts))})")
-    taken, left_out = _rows(table, agents, contexts, treatments, settings)
-    names, more = treatment_names([agents[i] for i in taken], treatments, taken, pool=settings.doses == "pool")
-    conditions = [Condition(contexts[i], name) for i, name in zip(taken, names, strict=True)]
+    rows_used, left_out = _rows(table, agents, contexts, treatments, settings)
+    names, more = treatment_names([agents[i] for i in rows_used], treatments, rows_used, pool=settings.doses == "pool")
+    conditions = [Condition(contexts[i], name) for i, name in zip(rows_used, names, strict=True)]
     for kind, each in (("perturbations", {c.perturbation for c in conditions}), ("contexts", {*contexts})):
         check_names(pd.Index(sorted(each)), kind)
-    decision = decide_effect_scale(table.values[taken], settings.scale, table.uns, source=table.source)
+    decision = decide_effect_scale(table.values[rows_used], settings.scale, table.uns, source=table.source)
     distinct = list(dict.fromkeys(conditions))
     place = {condition: i for i, condition in enumerate(distinct)}
     groups = np.array([place[condition] for condition in conditions], dtype=np.int64)
     of_context = np.unique([condition.context for condition in distinct], return_inverse=True)[1].astype(np.int64)
-    se = None if table.se is None else decision.convert(table.se[taken])
-    combined = combine_replicates(decision.convert(table.values[taken]), se, groups, of_context)
+    se = None if table.se is None else decision.convert(table.se[rows_used])
+    combined = combine_replicates(decision.convert(table.values[rows_used]), se, groups, of_context)
     effects = Effects.from_arrays(
         combined.effect,
         distinct,
@@ -74,7 +74,7 @@ def effects_of_table(table: EffectTable, settings: ReadSettings, context: str) -
         layers={} if combined.se is None else {"se": combined.se},
         notes=(*notes, *treatments.notes, *more, *left_out, decision.note(), *combined.notes),
     )
-    return add_columns(effects, table.obs.iloc[taken], groups, treatments.dose_number[taken], treatments.levels)
+    return add_columns(effects, table.obs.iloc[rows_used], groups, treatments.dose_number[rows_used], treatments.levels)
 
 
 def add_columns(
@@ -184,15 +184,15 @@ def _rows(
         raise DataError(msg, option="--drop-unlabelled true")
     control = labelled & (np.array([agent == CONTROL for agent in agents]) | treatments.untreated)
     empty = np.isnan(table.values).all(axis=1) & labelled & ~control
-    taken = labelled & ~control & ~empty
+    rows_used = labelled & ~control & ~empty
     names = np.asarray(contexts, dtype=object)
-    lacking = sorted(set(names[empty]) - set(names[taken]))
+    lacking = sorted(set(names[empty]) - set(names[rows_used]))
     if lacking:
         msg = f"nothing was measured in context {lacking[0]!r}: all of its values are NaN. Leave its rows out of the file."
         raise DataError(msg)
-    if not taken.any():
+    if not rows_used.any():
         msg = "no row holds an effect of a perturbation: all are controls or without a label."
         raise DataError(msg)
     what = ((~labelled, "without a label"), (control, "of controls"), (empty, "in which no gene was measured"))
     notes = [f"{int(rows.sum()):,} rows {words} were left out" for rows, words in what if rows.any()]
-    return np.flatnonzero(taken), notes
+    return np.flatnonzero(rows_used), notes

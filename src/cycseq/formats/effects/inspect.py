@@ -73,10 +73,10 @@ def _missing(effects: Effects) -> str:
 
 def _errors(effects: Effects) -> str:
     se = effects.layer("se")
-    known = 0 if se is None else int(np.isfinite(se).any(axis=1).sum())
-    if not known:
+    n_with_errors = 0 if se is None else int(np.isfinite(se).any(axis=1).sum())
+    if not n_with_errors:
         return "standard errors: unknown (metrics and intervals that need them rest on what a model learns)"
-    return f"standard errors: of {known:,} of {len(effects.conditions()):,} conditions"
+    return f"standard errors: of {n_with_errors:,} of {len(effects.conditions()):,} conditions"
 
 
 def _listed(names: Sequence[str]) -> str:

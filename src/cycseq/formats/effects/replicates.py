@@ -90,20 +90,20 @@ def _from_spread(
     """Standard errors from the spread, in the contexts that have replicates enough."""
     se = np.full(n.shape, np.nan, dtype=np.float32)
     spare = np.maximum(n - 1.0, 0.0)
-    told = 0
+    n_columns = 0
     for context in np.unique(context_of_group):
         here = context_of_group == context
         if spare[here].max(axis=1).sum() >= FEWEST_SPARE:
             with np.errstate(divide="ignore", invalid="ignore"):
                 errors = np.sqrt(pooled_variance(squares[here], spare[here]) / n[here])
             se[here] = np.where(n[here] > 0, errors, np.nan)
-            told += 1
-    if not told:
+            n_columns += 1
+    if not n_columns:
         return None, f"too few rows are replicates for a standard error (at least {FEWEST_SPARE} in a context)"
     n_contexts = len(np.unique(context_of_group))
     return (
         se,
-        f"standard errors come from the spread of replicates, pooled over conditions ({told} of {n_contexts} contexts)",
+        f"standard errors come from the spread of replicates, pooled over conditions ({n_columns} of {n_contexts} contexts)",
     )
 
 

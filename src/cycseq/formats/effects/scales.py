@@ -35,7 +35,7 @@ BASES = (
     (re.compile(r"natural|\bln|log[ _]?e\b|base e", re.I), 1.0),
 )
 """Of fold changes: what a file may say of the base, and what makes natural logarithms of it."""
-SAID: dict[str, tuple[EffectScale, float]] = {
+USER_SCALES: dict[str, tuple[EffectScale, float]] = {
     "log1p": ("log1p", 1.0),
     "log_pseudobulk": ("log_pseudobulk", 1.0),
     "log_fold_change": ("log_fold_change", 1.0),
@@ -75,7 +75,7 @@ class ScaleDecision:
 
 
 def decide_effect_scale(
-    values: EffectValues, said: str | None, uns: Mapping[str, Any], *, source: str = ""
+    values: EffectValues, user_scale: str | None, uns: Mapping[str, Any], *, source: str = ""
 ) -> ScaleDecision:
     """The scale of a table of effects.
 
@@ -84,7 +84,7 @@ def decide_effect_scale(
     values
         Conditions x genes, NaN where nothing was measured.
     said
-        A key of `SAID`, or None to find out.
+        A key of `USER_SCALES`, or None to find out.
     uns
         What the file says, under any of `TEXT_NAMES`.
     source
@@ -95,11 +95,11 @@ def decide_effect_scale(
     DataError
         If neither the file nor the values tell, or if both are at odds with what was said.
     """
-    if said is not None:
-        if said not in SAID:
-            msg = f"--scale {said} is not a scale of effects: say {', '.join(SAID)}."
+    if user_scale is not None:
+        if user_scale not in USER_SCALES:
+            msg = f"--scale {user_scale} is not a scale of effects: say {', '.join(USER_SCALES)}."
             raise DataError(msg)
-        return ScaleDecision(*SAID[said], "as given")
+        return ScaleDecision(*USER_SCALES[user_scale], "as given")
     for name, text in _texts(uns, source):
         if (decision := scale_in_text(text)) is not None:
             return ScaleDecision(*decision, f"{name} says {_short(text)!r}")
@@ -108,7 +108,7 @@ def decide_effect_scale(
     shown = next((f"; {name} says {_short(text)!r}" for name, text in _texts(uns, source)), "")
     msg = (
         f"the file does not tell what its effects are (values from {np.nanmin(values):.3g} to {np.nanmax(values):.3g}{shown}): "
-        f"use --scale {', --scale '.join([*SAID][:-1])} or --scale rank."
+        f"use --scale {', --scale '.join([*USER_SCALES][:-1])} or --scale rank."
     )
     raise DataError(msg, option="--scale log2_fold_change")
 
@@ -133,8 +133,8 @@ def names_expression(text: str) -> bool:
 def texts_of(uns: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The sentences under names that may tell the scale, with those names."""
     folded = {str(name).casefold(): name for name in reversed([*uns])}
-    found = [(folded[name], uns[folded[name]]) for name in TEXT_NAMES if name in folded]
-    return [(f"uns[{name!r}]", text) for name, text in found if isinstance(text, str) and len(text) <= LONGEST]
+    texts = [(folded[name], uns[folded[name]]) for name in TEXT_NAMES if name in folded]
+    return [(f"uns[{name!r}]", text) for name, text in texts if isinstance(text, str) and len(text) <= LONGEST]
 
 
 def same_values_in_each_row(values: EffectValues) -> bool:

@@ -78,10 +78,10 @@ def _check_files(path: Path) -> int:
             if file.is_symlink() and not file.resolve().is_relative_to(inside):
                 raise refused(path, f"{file.relative_to(path)} leads out of it")
         for name in files:
-            found = os.stat(Path(folder, name))  # noqa: PTH116  (a store has many)
-            if not stat.S_ISREG(found.st_mode):
+            status = os.stat(Path(folder, name))  # noqa: PTH116  (a store has many)
+            if not stat.S_ISREG(status.st_mode):
                 raise refused(path, f"{Path(folder, name).relative_to(path)} is not a file of data")
-            n_bytes += found.st_size
+            n_bytes += status.st_size
     return n_bytes
 
 

@@ -112,12 +112,12 @@ def _batch_and_gene(stem: str, marked: list[str]) -> tuple[str, str]:
     without_draw = re.sub(r"(?<=._)(.+)_\d+$", r"\1", stem)
     gene = "+".join(marked)
     if gene:
-        found = re.search(rf"(^|_){re.escape(gene)}(_\d+)?$", stem)
-        return (stem[: found.start()] if found else re.sub(r"_\d+$", "", stem)), gene
+        match = re.search(rf"(^|_){re.escape(gene)}(_\d+)?$", stem)
+        return (stem[: match.start()] if match else re.sub(r"_\d+$", "", stem)), gene
     for control in sorted(CONTROL_NAMES, key=len, reverse=True):
-        found = re.search(rf"(?i)(^|_){re.escape(control)}(_\d+)?$", stem)
-        if found:
-            return stem[: found.start()], CONTROL
+        match = re.search(rf"(?i)(^|_){re.escape(control)}(_\d+)?$", stem)
+        if match:
+            return stem[: match.start()], CONTROL
     batch, _, gene = without_draw.rpartition("_")
     return batch, gene
 

@@ -59,12 +59,12 @@ def repeated_columns(header_line: str, sep: str, columns: pd.Index) -> dict[str,
 
 
 def _bad_table(path: Path, err: Exception) -> FileError:
-    said = " ".join(str(err).split())[:300] or type(err).__name__
-    ragged = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", said)
+    reason = " ".join(str(err).split())[:300] or type(err).__name__
+    ragged = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", reason)
     if ragged:
         expected, line, seen = ragged.groups()
         return FileError(f"{path}, line {line}: {seen} fields, but {expected} were expected: the table is ragged.")
-    return FileError(f"{path} cannot be read as a table of numbers: {said}. Every gene needs a number in every cell.")
+    return FileError(f"{path} cannot be read as a table of numbers: {reason}. Every gene needs a number in every cell.")
 
 
 def _parsed(path: Path, sep: str, dtypes: dict[str, str] | None, nrows: int | None = None) -> pd.DataFrame:

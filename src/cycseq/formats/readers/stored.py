@@ -32,7 +32,7 @@ MIN_CELLS = 100
 MEMORY_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
-def memory_bytes(said: str | None) -> int:
+def memory_bytes(text: str | None) -> int:
     """``"4GiB"`` (also 4GB, 4g, 512 MiB) in bytes; what the machine, or the job's limit, has where nothing is said.
 
     Raises
@@ -40,13 +40,13 @@ def memory_bytes(said: str | None) -> int:
     SettingsError
         If the text is not an amount of memory.
     """
-    if said is None:
+    if text is None:
         return _memory_here()
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?\s*", said, re.IGNORECASE)
-    if found is None or float(found[1]) <= 0:
-        msg = f"--memory {said} is not an amount of memory: use for example --memory 4GiB."
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?\s*", text, re.IGNORECASE)
+    if match is None or float(match[1]) <= 0:
+        msg = f"--memory {text} is not an amount of memory: use for example --memory 4GiB."
         raise SettingsError(msg)
-    return int(float(found[1]) * UNITS[found[2].upper()])
+    return int(float(match[1]) * UNITS[match[2].upper()])
 
 
 def fits(n_bytes: float, n_cells: int, memory: str | None) -> bool:

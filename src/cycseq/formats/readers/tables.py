@@ -87,14 +87,14 @@ def _label_columns(columns: list[str], head_texts: pd.DataFrame, settings: ReadS
 
 
 def _usual(column: str, settings: ReadSettings) -> bool:
-    asked = {
+    columns = {
         settings.perturbation_key,
         settings.context_key,
         settings.batch_key,
         settings.split_by,
         *settings.label_columns,
     }
-    return column in asked or column.casefold() in METADATA_NAMES
+    return column in columns or column.casefold() in METADATA_NAMES
 
 
 def _named_unlike_genes(columns: list[str], labels: set[str], texts: set[str]) -> set[str]:

@@ -139,8 +139,8 @@ def _matrices(path: Path) -> Iterator[Path]:
     elif path.is_file():
         yield from [path] if MATRIX.search(path.name) else []
     elif path.parent.is_dir():
-        wanted = re.compile(re.escape(path.name) + r"[_.-]?" + MATRIX.pattern)
-        yield from (file for file in path.parent.iterdir() if wanted.match(file.name))
+        pattern = re.compile(re.escape(path.name) + r"[_.-]?" + MATRIX.pattern)
+        yield from (file for file in path.parent.iterdir() if pattern.match(file.name))
 
 
 def _beside(matrix: Path, prefix: str, names: tuple[str, ...]) -> Path:

@@ -85,8 +85,8 @@ class Panel:
             msg = f"{targets} names no target: give the challenge's pert_counts.csv."
             raise DataError(msg)
         manifest = _manifest(genes_file, targets)
-        said = tuple(manifest.get("contexts", ())) or tuple(context for context in by_context if context)
-        return cls(tuple(genes), by_context, said, manifest.get("panel_id"))
+        panel_contexts = tuple(manifest.get("contexts", ())) or tuple(context for context in by_context if context)
+        return cls(tuple(genes), by_context, panel_contexts, manifest.get("panel_id"))
 
     def fingerprint(self) -> str:
         """Of the list of targets, as `vcc prep` makes it."""
@@ -178,8 +178,11 @@ def _check_conditions(data: PerturbationData, panel: Panel) -> None:
         raise DataError(msg)
     sizes = dict(zip(data.conditions(), np.bincount(data.condition_codes).tolist(), strict=True))
     for context in sorted(contexts):
-        wanted, there = panel.targets_in(context), {c.perturbation: n for c, n in sizes.items() if c.context == context}
-        missing, others = wanted.keys() - there.keys(), there.keys() - wanted.keys()
+        targets, there = (
+            panel.targets_in(context),
+            {c.perturbation: n for c, n in sizes.items() if c.context == context},
+        )
+        missing, others = targets.keys() - there.keys(), there.keys() - targets.keys()
         if missing or others:
             cause = (
                 f"{len(missing)} targets are missing ({_list(missing)})"
@@ -188,7 +191,7 @@ def _check_conditions(data: PerturbationData, panel: Panel) -> None:
             )
             msg = f"context {context}: {cause}. Predict exactly the listed targets, by gene symbol, in every context."
             raise DataError(msg)
-        if wrong := sorted(f"{name} has {there[name]} of {n}" for name, n in wanted.items() if there[name] != n):
+        if wrong := sorted(f"{name} has {there[name]} of {n}" for name, n in targets.items() if there[name] != n):
             msg = f"context {context}: {len(wrong)} targets have another number of cells than they must ({_list(wrong)}): cycseq predict --cells {CELLS}."
             raise DataError(msg)
 

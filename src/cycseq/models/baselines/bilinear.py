@@ -54,12 +54,12 @@ class Bilinear(FeatureSettings, ShiftModel):
         """G K, b and the features."""
         scores = self.scores_of(train, controls, seed=seed)
         features = self.features_of(train, controls, seed=seed)
-        known = np.flatnonzero(with_features(train, features, self.name))
-        p = features.of([train.conditions()[i].perturbation for i in known])
+        with_row = np.flatnonzero(with_features(train, features, self.name))
+        p = features.of([train.conditions()[i].perturbation for i in with_row])
         g = scores.values.astype(np.float64)
-        penalty = _chosen_penalty(train, known, g, p, seed) if self.penalty is None else self.penalty
+        penalty = _chosen_penalty(train, with_row, g, p, seed) if self.penalty is None else self.penalty
         offsets = _offsets(train, np.ones(len(train.effect), dtype=bool))
-        k = _solve(np.nan_to_num(train.effect[known] - offsets[known]), g, p, self._gene_penalty, penalty)
+        k = _solve(np.nan_to_num(train.effect[with_row] - offsets[with_row]), g, p, self._gene_penalty, penalty)
         arrays, facts = kept_features(features)
         of_means, keys = perturbed_means(train)
         arrays |= {"map": (g @ k).astype(np.float32), **of_means}
@@ -87,17 +87,17 @@ def _solve(
     return k
 
 
-def _chosen_penalty(train: Effects, known: Int[np.ndarray, "known"], g: Scores, p: FeatureRows, seed: int) -> float:
+def _chosen_penalty(train: Effects, with_row: Int[np.ndarray, "known"], g: Scores, p: FeatureRows, seed: int) -> float:
     """The penalty of P with the least squared error on perturbations that were left out, in every context at once."""
     perturbations = np.array([c.perturbation for c in train.conditions()])
-    names = np.unique(perturbations[known])
+    names = np.unique(perturbations[with_row])
     fold_of = dict(zip(np.random.default_rng(seed).permutation(names), np.arange(len(names)) % N_FOLDS, strict=True))
     folds = np.array([fold_of.get(name, -1) for name in perturbations])
     penalties = RELATIVE_PENALTIES * max(float(np.square(p).sum() / p.shape[1]), np.finfo(np.float64).tiny)
     errors = np.zeros(len(penalties))
-    for fold in np.unique(folds[known]):
-        kept, left_out = folds != fold, folds[known] == fold
-        y = train.effect[known] - _offsets(train, kept)[known]
+    for fold in np.unique(folds[with_row]):
+        kept, left_out = folds != fold, folds[with_row] == fold
+        y = train.effect[with_row] - _offsets(train, kept)[with_row]
         for i, penalty in enumerate(penalties):
             k = _solve(np.nan_to_num(y[~left_out]), g, p[~left_out], PUBLISHED_PENALTY, penalty)
             errors[i] += np.nansum(np.square(y[left_out] - p[left_out] @ k.T @ g.T))

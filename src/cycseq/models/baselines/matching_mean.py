@@ -39,8 +39,8 @@ class MatchingMean(ShiftModel):
     def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
         """The mean of the parts."""
         names = [treatment_name(part, condition.dose, condition.time) for part in condition.parts]
-        known = [self.known_delta(name, condition.context) for name in names]
+        deltas = [self.known_delta(name, condition.context) for name in names]
         typical = self.perturbed_mean(condition)
-        parts = [typical if delta is None else np.where(np.isnan(delta), typical, delta) for delta in known]
+        parts = [typical if delta is None else np.where(np.isnan(delta), typical, delta) for delta in deltas]
         mean: Profile = np.mean(parts, axis=0)
         return mean

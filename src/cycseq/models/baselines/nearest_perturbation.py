@@ -46,8 +46,8 @@ class NearestPerturbation(FeatureSettings, ShiftModel):
     ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         """The training Deltas, the features and k."""
         features = self.features_of(train, controls, seed=seed)
-        known = with_features(train, features, self.name)
-        names = sorted({c.perturbation for c, has in zip(train.conditions(), known, strict=True) if has})
+        with_row = with_features(train, features, self.name)
+        names = sorted({c.perturbation for c, has in zip(train.conditions(), with_row, strict=True) if has})
         k = self.k or _chosen_number(train, names, features.of(names))
         arrays, facts = remembered(train)
         feature_arrays, feature_facts = kept_features(features)

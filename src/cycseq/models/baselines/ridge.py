@@ -62,14 +62,14 @@ class Ridge(FeatureSettings, ShiftModel):
         self, train: Effects, controls: Mapping[str, Profile], *, task: Kind | None = None, seed: int
     ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         """W, b and what turns a condition into inputs."""
-        features, known = self._features(train, controls, seed)
-        conditions = [c for c, has in zip(train.conditions(), known, strict=True) if has]
+        features, with_row = self._features(train, controls, seed)
+        conditions = [c for c, has in zip(train.conditions(), with_row, strict=True) if has]
         contexts = self._contexts(conditions, controls)
         profiles = np.stack([_place(c.context, contexts) if contexts else controls[c.context] for c in conditions])
         parts = () if self.encoding == "features" else tuple(sorted({part for c in conditions for part in c.parts}))
         n_components = len(contexts) if contexts and self.n_context_components else self.n_context_components
         encoder = _encoder(conditions, profiles, parts, features, n_components)
-        z, delta = encoder.inputs(conditions, profiles), train.effect[known].astype(np.float64)
+        z, delta = encoder.inputs(conditions, profiles), train.effect[with_row].astype(np.float64)
         groups = self._groups(conditions, waiting=set(controls) - {c.context for c in conditions}, task=task)
         missing = np.isnan(delta)
         delta = np.where(missing, np.nan_to_num(mean_of_measured(delta)), delta)
@@ -119,8 +119,8 @@ class Ridge(FeatureSettings, ShiftModel):
         everything = np.ones(len(train.effect), dtype=bool)
         if self.encoding == "one-hot":
             return NO_FEATURES, everything
-        given = self.knowledge or self.features
-        if not given and self.encoding == "both" and not controls:
+        source = self.knowledge or self.features
+        if not source and self.encoding == "both" and not controls:
             return NO_FEATURES, everything
         features = self.features_of(train, controls, seed=seed)
         if self.encoding == "features":

@@ -232,7 +232,7 @@ def with_features(train: Effects, features: Features, name: str) -> np.ndarray:
     ModelError
         If fewer than two training perturbations have features.
     """
-    known = np.array([not features.missing(c.perturbation) for c in train.conditions()])
+    with_row = np.array([not features.missing(c.perturbation) for c in train.conditions()])
     perturbations = set(train.perturbations)
     having = {p for p in perturbations if not features.missing(p)}
     if len(having) < 2:
@@ -242,7 +242,7 @@ def with_features(train: Effects, features: Features, name: str) -> np.ndarray:
             f"{features.source}, and two are needed (without: {', '.join(lacking[:5])}). Give --model.knowledge or --model.features."
         )
         raise ModelError(msg)
-    return known
+    return with_row
 
 
 def kept_features(features: Features) -> tuple[dict[str, np.ndarray], dict[str, object]]:

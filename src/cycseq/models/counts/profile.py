@@ -49,8 +49,8 @@ class ControlCounts:
     def of(cls, controls: PerturbationData, genes: Sequence[str]) -> Self:
         """The counts of these genes; raises `DataError` as `counts_of`."""
         counts, total = counts_of(controls.load("--as counts"))
-        given = ad.AnnData(counts, controls.adata.obs, controls.adata.var)
-        chosen = PerturbationData(given, "counts").with_genes(genes)
+        adata = ad.AnnData(counts, controls.adata.obs, controls.adata.var)
+        chosen = PerturbationData(adata, "counts").with_genes(genes)
         return cls(sp.csr_matrix(chosen.x, dtype=np.float64), total)
 
     @cached_property

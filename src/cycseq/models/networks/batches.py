@@ -222,6 +222,6 @@ def _dense_if_small(x: InMemory) -> InMemory:
     return np.asarray(x.toarray()) if x.shape[0] * x.shape[1] * 4 <= DENSE_BYTES else x
 
 
-def _places(labels: pd.Series, known: tuple[str, ...]) -> Codes:
-    codes = pd.Categorical(labels.astype(str), categories=list(known)).codes.astype(np.int64)
+def _places(labels: pd.Series, names: tuple[str, ...]) -> Codes:
+    codes = pd.Categorical(labels.astype(str), categories=list(names)).codes.astype(np.int64)
     return np.where(codes < 0, OPEN, codes + 1)

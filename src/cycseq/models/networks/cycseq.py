@@ -226,10 +226,10 @@ class CycSeq(NetworkModel[CycSeqNet], EncodingNetwork[CycSeqNet]):
         self, net: CycSeqNet, perturbed: Batch, control: Batch, translations: dict[str, Translated]
     ) -> dict[str, Tensor]:
         n_back = len(perturbed.x) if self.faithful else max(2, round(self.cycle_share * len(perturbed.x)))
-        told = perturbed.first(n_back)
+        conditioning = perturbed.first(n_back)
         back = {
-            "perturbed": net.translator("perturb")(replace(told, x=translations["control"].x[:n_back])),
-            "control": net.translator("restore")(replace(told, x=translations["perturbed"].x[:n_back])),
+            "perturbed": net.translator("perturb")(replace(conditioning, x=translations["control"].x[:n_back])),
+            "control": net.translator("restore")(replace(conditioning, x=translations["perturbed"].x[:n_back])),
         }
         # the published heads repeat the label that they were told, in both directions
         real = {"perturbed": perturbed, "control": control if self.faithful else control.unperturbed()}
@@ -263,11 +263,11 @@ class CycSeq(NetworkModel[CycSeqNet], EncodingNetwork[CycSeqNet]):
         scored, penalty = torch.zeros((), device=perturbed.x.device), torch.zeros((), device=perturbed.x.device)
         for side, real in (("perturbed", perturbed.x), ("control", control.x)):
             critic, fake = net.critic(side), translations[side].x.detach()
-            told = critic.labels(perturbed)
-            both = least_squares(critic(real, told), 1.0) + least_squares(critic(fake, told), 0.0)
+            conditioning = critic.labels(perturbed)
+            both = least_squares(critic(real, conditioning), 1.0) + least_squares(critic(fake, conditioning), 0.0)
             scored = scored + (0.5 * both if self.faithful else both)
             if weight:
-                penalty = penalty + _penalty(critic, told.detach(), real, fake)
+                penalty = penalty + _penalty(critic, conditioning.detach(), real, fake)
         return {"critic": scored, "penalty": penalty, "critics": scored + weight * penalty}
 
 
@@ -276,9 +276,9 @@ def _controls(batch: Batch) -> Tensor:
     return batch.control
 
 
-def _penalty(critic: Any, told: Tensor, real: Tensor, fake: Tensor) -> Tensor:
+def _penalty(critic: Any, conditioning: Tensor, real: Tensor, fake: Tensor) -> Tensor:
     def score(x: Tensor) -> Tensor:
-        scores: Tensor = critic(x, told)
+        scores: Tensor = critic(x, conditioning)
         return scores
 
     return gradient_penalty(score, real, fake)

@@ -74,7 +74,14 @@ class Check:
 
 
 def check_kind(
-    data: Data, asked: Sequence[Condition], kind: Kind, *, model: str, settings: dict[str, Any], most: int, seed: int
+    data: Data,
+    conditions: Sequence[Condition],
+    kind: Kind,
+    *,
+    model: str,
+    settings: dict[str, Any],
+    most: int,
+    seed: int,
 ) -> Check:
     """Leave out, fit, predict and compare; at most `most` fits of the model.
 
@@ -101,7 +108,7 @@ def check_kind(
         else "no condition was left out (--leave-out 3 leaves some out; each time the model is fitted once more)."
     )
     try:
-        for split in leave_out(data, asked, kind, most) if most else ():
+        for split in leave_out(data, conditions, kind, most) if most else ():
             scores, difference = _score(data, split, kind, model, settings, seed=seed)
             rows += scores
             errors.append(difference)
@@ -119,19 +126,19 @@ def _score(
     real = _real(parts)
     made, average = (
         Prediction.of(
-            fit_parts(build_model(name, said), parts, split, seed=seed),
+            fit_parts(build_model(name, model_settings), parts, split, seed=seed),
             parts.train.controls(),
             conditions,
             n_cells=2,
             seed=seed,
         )
-        for name, said in ((model, settings), (AVERAGE, {}))
+        for name, model_settings in ((model, settings), (AVERAGE, {}))
     )
     ours, theirs = (_metrics(one.effects, real) for one in (made, average))
     predicted, measured = _aligned(made.effects, conditions), _aligned(real.with_genes(made.effects.genes), conditions)
-    known = made.effects.layer("sd") is not None
-    calls = _calls(made, conditions, measured) if known else {}
-    inside = _inside(made, parts, real) if known else {}
+    has_sd = made.effects.layer("sd") is not None
+    calls = _calls(made, conditions, measured) if has_sd else {}
+    inside = _inside(made, parts, real) if has_sd else {}
     rows = [
         {
             "kind": kind,

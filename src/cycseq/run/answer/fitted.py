@@ -45,8 +45,8 @@ class Prediction:
         if CONDITIONS in cells.adata.uns:
             return cls(_of_posterior(cells), cells)
         if isinstance(model, MeansModel):
-            given = effects_of_controls(model, controls.with_genes(model.learned.genes))
-            return cls(model.predict_effects(conditions, given), cells)
+            control_effects = effects_of_controls(model, controls.with_genes(model.learned.genes))
+            return cls(model.predict_effects(conditions, control_effects), cells)
         return cls(effects_of_cells(cells, controls), cells)
 
     def genes(self, sd: np.ndarray | None = None) -> pd.DataFrame:
@@ -60,8 +60,8 @@ class Prediction:
         if self.cells is not None and CONDITIONS in self.cells.adata.uns:
             return all_changes(self.cells)
         mean = self.effects.effect.astype(np.float64)
-        known = self.effects.layer("sd")
-        spread = np.broadcast_to(np.nan if sd is None else sd, mean.shape) if known is None else known
+        of_model = self.effects.layer("sd")
+        spread = np.broadcast_to(np.nan if sd is None else sd, mean.shape) if of_model is None else of_model
         spread = spread.astype(np.float64)
         mixture = GeneMixture.normal(mean, spread)
         informative = mixture.probabilities(0.0).lfsr < INFORMATIVE

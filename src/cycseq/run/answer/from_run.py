@@ -56,13 +56,13 @@ def predict_from_run(
     split, model = run.split, run.model
     parts = parts_of(split, whole)
     data = parts.learnt if isinstance(parts, EffectParts) else learnt_from(parts)
-    given = starting_controls(data, controls)
+    start = starting_controls(data, controls)
     of_split = conditions == TEST or list(conditions) == [TEST]
-    asked = (
-        parse_conditions(run, TEST, given.contexts) if of_split else named_conditions(conditions, data, given.contexts)
+    predicted = (
+        parse_conditions(run, TEST, start.contexts) if of_split else named_conditions(conditions, data, start.contexts)
     )
     learned = [c for c in data.conditions() if not c.is_control]
-    kinds = {condition: kind_of(condition, learned) for condition in asked}
+    kinds = {condition: kind_of(condition, learned) for condition in predicted}
     checked = partial(check_kind, data, model=model.name, settings=model.settings(), most=leave_out, seed=seed)
-    made = predict_kinds(kinds, lambda _: model, checked, given, n_cells=n_cells, seed=seed, apart=False)
+    made = predict_kinds(kinds, lambda _: model, checked, start, n_cells=n_cells, seed=seed, apart=False)
     return make_answer(made, data, split, seed=seed, own_controls=controls is not None)

@@ -19,7 +19,7 @@ THIRDS = 3
 CLAIM = "A good score shows how predictions of this kind do in the contexts left out."
 
 
-def leave_out(data: Data, asked: Sequence[Condition], kind: Kind, most: int) -> tuple[Split, ...]:
+def leave_out(data: Data, predicted: Sequence[Condition], kind: Kind, most: int) -> tuple[Split, ...]:
     """At most so many splits that leave measured conditions out of which the asked ones are a further case.
 
     An unseen context leaves out whole contexts in turn, an unseen pair the asked perturbations in one context after
@@ -32,18 +32,18 @@ def leave_out(data: Data, asked: Sequence[Condition], kind: Kind, most: int) -> 
         If too little is measured to leave anything out.
     """
     if kind in ("unseen-dose", "unseen-time"):
-        return _treatments_in_turn(data, asked, kind, most)
+        return _treatments_in_turn(data, predicted, kind, most)
     if kind in ("unseen-context", "unseen-pair"):
-        return _contexts_in_turn(data, asked, kind, most)
+        return _contexts_in_turn(data, predicted, kind, most)
     settings = [SplitSettings(kind=kind, validation=0.0, seed=seed) for seed in range(most)]
     return tuple(split for one in settings for split in make_splits(data, one))
 
 
-def _treatments_in_turn(data: Data, asked: Sequence[Condition], kind: Kind, most: int) -> tuple[Split, ...]:
+def _treatments_in_turn(data: Data, predicted: Sequence[Condition], kind: Kind, most: int) -> tuple[Split, ...]:
     """The asked doses and times of measured perturbations, a third of the perturbations at a time."""
     conditions = perturbed_conditions(data)
-    wanted = {(c.dose, c.time) for c in asked}
-    alike = [c for c in conditions if (c.dose, c.time) in wanted]
+    treatments = {(c.dose, c.time) for c in predicted}
+    alike = [c for c in conditions if (c.dose, c.time) in treatments]
     candidates = [
         c for c in alike if kind_of(c, [one for one in conditions if one.perturbation != c.perturbation]) == kind
     ]
@@ -75,9 +75,9 @@ def _levels_in_turn(data: Data, kind: Kind, most: int) -> tuple[Split, ...]:
     return tuple(split for one in settings[:most] for split in make_splits(data, one))
 
 
-def _contexts_in_turn(data: Data, asked: Sequence[Condition], kind: Kind, most: int) -> tuple[Split, ...]:
+def _contexts_in_turn(data: Data, predicted: Sequence[Condition], kind: Kind, most: int) -> tuple[Split, ...]:
     conditions = perturbed_conditions(data)
-    names = {c.perturbation for c in asked}
+    names = {c.perturbation for c in predicted}
     data_hash = data.fingerprint()
     splits = []
     for context in dict.fromkeys(c.context for c in conditions):

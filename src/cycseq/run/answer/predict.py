@@ -135,8 +135,8 @@ def predict(
     data = as_data(data)
     check_at_least(0, seed=seed, leave_out=leave_out)
     check_at_least(1, n_cells=n_cells)
-    given = starting_controls(data, controls)
-    wanted = named_conditions(conditions, data, given.contexts)
+    start = starting_controls(data, controls)
+    wanted = named_conditions(conditions, data, start.contexts)
     measured = [c for c in data.conditions() if not c.is_control]
     kinds = {condition: kind_of(condition, measured) for condition in wanted}
     name, said = model or MODEL, dict(settings or {})
@@ -148,7 +148,7 @@ def predict(
 
     apart = isinstance(build_model(name, said), MeansModel)
     checked = partial(check_kind, data, model=name, settings=said, most=leave_out, seed=seed)
-    made = predict_kinds(kinds, fit, checked, given, n_cells=n_cells, seed=seed, apart=apart)
+    made = predict_kinds(kinds, fit, checked, start, n_cells=n_cells, seed=seed, apart=apart)
     return make_answer(made, data, split, seed=seed, own_controls=controls is not None)
 
 
@@ -232,9 +232,9 @@ def starting_controls(data: Data, more: PerturbationData | None) -> Data:
     if more is None:
         return own
     further = as_log1p(more.controls())
-    given = further.adata
-    obs = given.obs.set_axis([f"further/{name}" for name in given.obs_names])  # two experiments may share barcodes
-    return join(as_log1p(own), PerturbationData(ad.AnnData(X=given.X, obs=obs, var=given.var), further.scale))
+    start = further.adata
+    obs = start.obs.set_axis([f"further/{name}" for name in start.obs_names])  # two experiments may share barcodes
+    return join(as_log1p(own), PerturbationData(ad.AnnData(X=start.X, obs=obs, var=start.var), further.scale))
 
 
 def _room(n_conditions: int, n_genes: int) -> int:

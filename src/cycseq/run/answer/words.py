@@ -34,18 +34,18 @@ def rests_on(answer: Answer) -> list[str]:
     held_out = count_of(len(answer.split.test), "condition")
     what = "all that was measured: " if not answer.split.test else ""
     rest = "Nothing was held out for a test" if not answer.split.test else f"Its split held out {held_out} for a test"
-    said = [
+    lines = [
         f"{answer.model.name} was fitted on {what}{count_of(len(learned), 'condition')} in {count_of(len(contexts), 'context')} "
         f"({join_names(contexts)}). {rest}."
     ]
     if sharing:
-        said.append(
+        lines.append(
             f"{'The same perturbation was' if len(names) == 1 else 'The same perturbations were'} measured in {join_names(sharing)}."
         )
     own = "the spread of the errors that it made where measured conditions were left out"
     if answer.own_uncertainty:
         own = "the model's own posterior: on how far measured conditions differ from each other, and on the noise of their measurement"
-    return [*said, f"Its standard deviations, intervals and probabilities rest on {own}."]
+    return [*lines, f"Its standard deviations, intervals and probabilities rest on {own}."]
 
 
 def how_well(check: Check) -> list[str]:
@@ -56,47 +56,47 @@ def how_well(check: Check) -> list[str]:
     places = list(dict.fromkeys(table["left_out"]))
     in_turn = check.kind in ("unseen-context", "unseen-pair")
     where = f" of {count_of(len(places), 'context')} ({join_names(places)})" if in_turn else ""
-    said = [
+    lines = [
         f"{count_of(len(table), 'measured condition')}{where} {'was' if len(table) == 1 else 'were'} left out, predicted by the same "
         f"model from the rest, and compared: {_captured(table)}."
     ]
     called, right = int(table["called"].sum()), int(table["right"].sum())
     if called:
-        said.append(
+        lines.append(
             f"Of {count_of(called, 'gene')} called there (lfsr at most {SURE}), {right / called:.1%} moved as predicted."
         )
     inside = table["inside"].astype(float).mean()
     if np.isfinite(inside):
-        said.append(f"{inside:.0%} of all measured effects were inside their 90 % intervals.")
+        lines.append(f"{inside:.0%} of all measured effects were inside their 90 % intervals.")
     if len(table) < FEW:
-        said.append(
+        lines.append(
             f"{count_of(len(table), 'condition').capitalize()} left out {'is' if len(table) == 1 else 'are'} few: the next may do better or worse."
         )
-    return said
+    return lines
 
 
 def cannot_tell(answer: Answer) -> list[str]:
     """What must not be read into the table."""
-    genes, said = answer.genes, []
+    genes, lines = answer.genes, []
     measured = [str(c) for c, kind in answer.kinds.items() if kind is None]
     if measured:
-        said.append(
+        lines.append(
             f"{join_names(measured)}: measured already. The model has seen its cells, so this is an estimate, not a prediction."
         )
     silent = int((~genes["informative"].astype(bool)).sum())
-    said.append(
+    lines.append(
         f"Of {count_of(len(genes), 'row')} (gene and condition), {silent:,} have no direction that could be told: an effect near 0 there "
         "means that nothing is known, not that nothing changes."
     )
-    said.append(
+    lines.append(
         "Effects are changes of mean expression within a context: not of its composition, nor of what single cells do, nor of "
         "anything that the measured conditions do not share (another dose, time, protocol or species)."
     )
     if answer.cells is not None:
-        said.append(
+        lines.append(
             "The predicted cells are control cells moved by the predicted effect; their spread is that of controls."
         )
-    return said
+    return lines
 
 
 def with_captured(table: pd.DataFrame) -> pd.DataFrame:

@@ -51,12 +51,12 @@ def chosen(names: str | Sequence[str]) -> tuple[Metric, ...]:
     SettingsError
         If there is no metric or group of a name.
     """
-    wanted: set[str] = set()
+    members: set[str] = set()
     for name in map(str.strip, names.split(",") if isinstance(names, str) else names):
         if name not in METRICS and name not in GROUPS:
             raise unknown_name(name, "metric", [*GROUPS, *METRICS])
-        wanted.update(GROUPS.get(name, (name,)))
-    if not wanted:
+        members.update(GROUPS.get(name, (name,)))
+    if not members:
         msg = f"no metric was named: use --metrics {', '.join(GROUPS)}, or names (cycseq list metrics)."
         raise SettingsError(msg)
-    return tuple(metric for name, metric in METRICS.items() if name in wanted)
+    return tuple(metric for name, metric in METRICS.items() if name in members)

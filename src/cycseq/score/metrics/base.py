@@ -198,8 +198,8 @@ class Comparison:
             if perturbed.size:
                 predicted[:, perturbed], real[:, perturbed] = 0.0, 0.0
             self.cache[i] = predicted, real
-        found: Pair = self.cache[i]
-        return found
+        pair: Pair = self.cache[i]
+        return pair
 
     def projected(self, i: int) -> Pair:
         """All drawn cells of both sides in principal components."""
@@ -212,8 +212,8 @@ class Comparison:
             predicted, real = self.all_cells(i)
             projected = self.real.remember(("axes", int(self.places[i])), lambda: project(real))
             self.cache["axes", i] = project(predicted), projected
-        found: Pair = self.cache["axes", i]
-        return found
+        pair: Pair = self.cache["axes", i]
+        return pair
 
     def each(self, compute: Callable[[int], float], fewest: int = 2) -> Scores:
         """A metric of cells, condition by condition; NaN where a side has fewer cells than this."""

@@ -111,6 +111,6 @@ def _weights(distance: Float[np.ndarray, "cells near"], perplexity: float) -> Fl
     return np.asarray(weights)
 
 
-def _scaled(found: PerCell, label: Codes) -> float:
+def _scaled(distances: PerCell, label: Codes) -> float:
     n = len(np.unique(label))
-    return float("nan") if n < 2 else (float(np.median(found)) - 1.0) / (n - 1)
+    return float("nan") if n < 2 else (float(np.median(distances)) - 1.0) / (n - 1)

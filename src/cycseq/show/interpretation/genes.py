@@ -69,8 +69,8 @@ def differential(
     control = (data if control is None else control).require("log1p", "differential (control)").with_genes(data.genes)
     unperturbed = Condition(condition.context, CONTROL)
     cells, controls = (
-        Population.of(side.x, [side.rows(asked)], most, [[seed, *str(asked).encode()]])
-        for side, asked, most in ((data, condition, max_cells), (control, unperturbed, 10 * max_cells))
+        Population.of(side.x, [side.rows(one)], most, [[seed, *str(one).encode()]])
+        for side, one, most in ((data, condition, max_cells), (control, unperturbed, 10 * max_cells))
     )
     return pd.DataFrame(
         {

@@ -149,10 +149,10 @@ def pathway_scores(
     places = predicted.adata.var_names
     table = _Sets.of(sets, places)
     if table.members.sum(axis=1).max(initial=0) < settings.fewest:
-        given = sorted({gene for genes in sets.values() for gene in genes}) or ["none"]
+        named = sorted({gene for genes in sets.values() for gene in genes}) or ["none"]
         msg = (
             f"no gene set has {settings.fewest} genes among those of the data: the data have {places[0]}, ...; the sets "
-            f"{given[0]}, .... {why_genes_differ(list(places), given)} A smaller --fewest takes smaller sets."
+            f"{named[0]}, .... {why_genes_differ(list(places), named)} A smaller --fewest takes smaller sets."
         )
         raise DataError(msg)
     tables = []

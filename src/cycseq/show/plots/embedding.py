@@ -103,9 +103,9 @@ def points_map(
     ax = new_axes(ax, width=4.6, height=4.4)
     labels = np.asarray(labels, dtype=str)
     if colours is None:
-        found, counts = np.unique(labels, return_counts=True)
-        top = [str(name) for name in found[np.argsort(-counts, kind="stable")] if name != CONTROL][:named]
-        colours = {**({CONTROL: MUTED} if CONTROL in found else {}), **dict(zip(top, PALETTE, strict=False))}
+        names, counts = np.unique(labels, return_counts=True)
+        top = [str(name) for name in names[np.argsort(-counts, kind="stable")] if name != CONTROL][:named]
+        colours = {**({CONTROL: MUTED} if CONTROL in names else {}), **dict(zip(top, PALETTE, strict=False))}
     others = ~np.isin(labels, list(colours))
     size = float(np.clip(9000 / max(len(labels), 1), 3.0, 14.0))
     if others.any():
@@ -158,9 +158,9 @@ def pca_plane(points: Cells) -> Plane:
     return plane
 
 
-def _components(known: Cells, cells: Cells, seed: int) -> Cells:
+def _components(fitted_on: Cells, cells: Cells, seed: int) -> Cells:
     from sklearn.decomposition import PCA
 
-    n = min(COMPONENTS, *known.shape)
-    scores: Cells = PCA(n, svd_solver="randomized", random_state=seed).fit(known).transform(cells)
+    n = min(COMPONENTS, *fitted_on.shape)
+    scores: Cells = PCA(n, svd_solver="randomized", random_state=seed).fit(fitted_on).transform(cells)
     return scores

@@ -66,7 +66,10 @@ def _correlation(predicted: np.ndarray, real: np.ndarray) -> float:
 
 def near_perturbations(answer: Answer, measured: Effects) -> list[dict[Any, Any]]:
     """The measured perturbations most alike to those predicted: by their responses in other contexts, and by what the model knows."""
-    wanted = [c for c, kind in answer.kinds.items() if kind is not None][:MAX_NEIGHBOURED]
-    known = stored_sources(answer.model.learned.arrays, answer.model.learned.facts)
-    tables = [neighbours_by_response(measured, wanted), *([neighbours(known, measured, wanted)] if known else [])]
+    predicted = [c for c, kind in answer.kinds.items() if kind is not None][:MAX_NEIGHBOURED]
+    sources = stored_sources(answer.model.learned.arrays, answer.model.learned.facts)
+    tables = [
+        neighbours_by_response(measured, predicted),
+        *([neighbours(sources, measured, predicted)] if sources else []),
+    ]
     return pd.concat([table for table in tables if len(table)] or tables[:1]).to_dict("records")

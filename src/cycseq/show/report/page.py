@@ -130,7 +130,7 @@ def render(template: str, values: dict[str, Any]) -> str:
         "tag": sentences.tag,
     }
     environment.globals |= {"counted": numbers.counted, "listed": numbers.listed, "interval": numbers.interval}
-    return TURNING.sub(lambda found: ascii(found[0])[1:-1], environment.get_template(template).render(values))
+    return TURNING.sub(lambda match: ascii(match[0])[1:-1], environment.get_template(template).render(values))
 
 
 def benchmark_page(result: BenchmarkResult) -> dict[str, Any]:

@@ -102,7 +102,7 @@ def _scatter(result: BenchmarkResult, model: str, here: list[tuple[str, Conditio
             deltas.append((float(np.linalg.norm(np.nan_to_num(delta))), condition, delta, guess))
     if not deltas:
         return None
-    _, condition, delta, guess = max(deltas, key=lambda found: found[0])
+    _, condition, delta, guess = max(deltas, key=lambda row: row[0])
     measured = ~(np.isnan(delta) | np.isnan(guess))
     delta, guess = delta[measured], guess[measured]
     genes = list(compress(result.record["data"]["gene_names"], measured))

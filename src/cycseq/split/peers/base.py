@@ -51,21 +51,21 @@ def split_of(peer: PeerSplit, data: Data, path: Path) -> Split:
         If no condition of the data is tested.
     """
     conditions = perturbed_conditions(data)
-    wanted = {part: _matched(peer.parts.get(part, {}), conditions) for part in PARTS}
-    wanted["validation"] -= wanted["test"]
-    wanted["train"] -= wanted["test"] | wanted["validation"]
-    rest = {*conditions} - set().union(*wanted.values())
+    by_part = {part: _matched(peer.parts.get(part, {}), conditions) for part in PARTS}
+    by_part["validation"] -= by_part["test"]
+    by_part["train"] -= by_part["test"] | by_part["validation"]
+    rest = {*conditions} - set().union(*by_part.values())
     if peer.rest_trains:
-        wanted["train"] |= rest
-    if not wanted["test"]:
+        by_part["train"] |= rest
+    if not by_part["test"]:
         contexts = ", ".join(sorted({c.context for c in conditions})[:5])
         named = ", ".join([*peer.parts.get("test", {})][:5])
         msg = f"{path} tests no condition of these data, whose contexts are {contexts}: it names {named or 'nothing'}. Give the data that it is for."
         raise SplitError(msg)
-    train, validation, test = (tuple(sorted(wanted[part])) for part in PARTS)
+    train, validation, test = (tuple(sorted(by_part[part])) for part in PARTS)
     return Split(
         name=path.stem,
-        kind=_kind(wanted["train"], wanted["test"]),
+        kind=_kind(by_part["train"], by_part["test"]),
         claim=f"As a file of {peer.tool} says ({path.name}). Control cells are shared by the model and the reference of the real responses, as there.",
         train=train,
         validation=validation,

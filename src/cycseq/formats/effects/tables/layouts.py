@@ -142,10 +142,10 @@ def layout_of(columns: Iterable[str], layouts: Iterable[Layout]) -> Layout | Non
 
 def is_label(column: str, settings: ReadSettings) -> bool:
     """Whether a column of a wide table is not a gene, by its name."""
-    return column in _said(settings) or column.casefold() in _LABELS
+    return column in _named_columns(settings) or column.casefold() in _LABELS
 
 
-def _said(settings: ReadSettings) -> Collection[str | None]:
+def _named_columns(settings: ReadSettings) -> Collection[str | None]:
     keys = (settings.perturbation_key, settings.context_key, settings.batch_key, settings.dose_key, settings.time_key)
     return {*keys, *settings.label_columns}
 

@@ -26,8 +26,8 @@ def label_columns(columns: pd.Index, where: LongColumns, settings: ReadSettings)
     """The columns that tell one condition from another."""
     empty = pd.DataFrame(columns=columns.drop([where.gene, where.value]), dtype=str)
     keys = (settings.perturbation_key, settings.context_key, settings.batch_key, settings.dose_key, settings.time_key)
-    said = [key for key in (*keys, *settings.label_columns) if key is not None and key in empty]
-    return list(dict.fromkeys([*said, *find_columns(empty, (*LABELS, *GROUPS))]))
+    named = [key for key in (*keys, *settings.label_columns) if key is not None and key in empty]
+    return list(dict.fromkeys([*named, *find_columns(empty, (*LABELS, *GROUPS))]))
 
 
 def lay_out(

@@ -55,11 +55,11 @@ class AutoencoderNet(nn.Module):
         self.register_buffer("centre", torch.zeros(sizes.genes))
         self.register_buffer("spread", torch.ones(sizes.genes))
         self.labels = Labels(sizes, LABEL_WIDTH) if conditional else None
-        told = self.labels.width if self.labels is not None else 0
+        conditioning = self.labels.width if self.labels is not None else 0
         self.encoder = mlp([sizes.genes, *hidden], dropout=dropout[0])
         self.mean = nn.Linear(hidden[-1], latent)
         self.log_variance = nn.Linear(hidden[-1], latent) if variational else None
-        back = [latent + told, *reversed(hidden)]
+        back = [latent + conditioning, *reversed(hidden)]
         self.decoder = mlp(back, dropout=dropout[1])
         self.output = nn.Linear(back[-1], sizes.genes)
         self.zero_logit = nn.Linear(back[-1], sizes.genes) if likelihood == "zinb" else None
@@ -134,7 +134,7 @@ class AutoencoderNet(nn.Module):
     def _decoded(
         self, z: Float[Tensor, "cells units"], batch: Batch
     ) -> tuple[Float[Tensor, "cells genes"], Float[Tensor, "cells hidden"]]:
-        told = z if self.labels is None else torch.cat([z, self.labels(batch)], dim=1)
-        hidden = self.decoder(told)
+        conditioning = z if self.labels is None else torch.cat([z, self.labels(batch)], dim=1)
+        hidden = self.decoder(conditioning)
         output = self.output(hidden)
         return (output if self.loadings is None else output + self.loadings(z)).float(), hidden

@@ -47,8 +47,8 @@ class Batch:
 
     def first(self, n_cells: int) -> Self:
         """Its first cells: a sample, as the order of a training batch is random."""
-        found = {f.name: getattr(self, f.name) for f in fields(self)}
-        return replace(self, **{k: v[:n_cells] for k, v in found.items() if v is not None})
+        tensors = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{k: v[:n_cells] for k, v in tensors.items() if v is not None})
 
     def perturbed(self, parts: Int[Tensor, "cells parts"]) -> Self:
         """The same cells under other perturbation labels."""

@@ -37,8 +37,8 @@ def nb_loss(
     zero_logit
         Logit of the share of cells whose count is zero whatever the mean; None for no excess of zeros.
     """
-    found: Tensor = _LogLikelihood.apply(counts, log_mean, log_dispersion, zero_logit)  # type: ignore[no-untyped-call]
-    return -found / counts.numel()
+    log_likelihood: Tensor = _LogLikelihood.apply(counts, log_mean, log_dispersion, zero_logit)  # type: ignore[no-untyped-call]
+    return -log_likelihood / counts.numel()
 
 
 class _LogLikelihood(torch.autograd.Function):
@@ -97,10 +97,10 @@ def _gammas(
     """
     flat = counts.reshape(-1)
     if flat.device.type == "cpu":  # NumPy finds them four times as fast
-        found = torch.from_numpy(np.flatnonzero(flat.numpy() > 1))
+        above_1 = torch.from_numpy(np.flatnonzero(flat.numpy() > 1))
     else:
-        found = (flat > 1).nonzero().squeeze(1)
-    k, gene = flat.index_select(0, found), found % counts.shape[1]
+        above_1 = (flat > 1).nonzero().squeeze(1)
+    k, gene = flat.index_select(0, above_1), above_1 % counts.shape[1]
     n, sums = (torch.zeros_like(theta).index_add_(0, gene, each) for each in (torch.ones_like(k), k))
     shifted = theta.index_select(0, gene).add_(k)
     total = torch.lgamma(shifted).sum() - _log_factorial(k).sum() - (n * torch.lgamma(theta) + sums * log_theta).sum()
