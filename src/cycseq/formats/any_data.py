@@ -10,10 +10,8 @@ import anndata as ad
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.effects import Effects
 from cycseq.data.either import Data
-from cycseq.formats.effects.anndata_files import written_by_cycseq
-from cycseq.formats.effects.kind import is_effects
 from cycseq.formats.effects.read import read_effects
-from cycseq.formats.read import read
+from cycseq.formats.read import holds_effects, read
 from cycseq.formats.settings import ReadSettings
 from cycseq.settings import with_options
 
@@ -25,5 +23,4 @@ def as_data(source: AnyData, **options: Any) -> Data:
     if isinstance(source, PerturbationData | Effects):
         return source
     settings = with_options(ReadSettings(), options, "read")
-    effects = written_by_cycseq(source) if isinstance(source, ad.AnnData) else is_effects(source, settings)
-    return read_effects(source, settings) if effects else read(source, settings)
+    return read_effects(source, settings) if holds_effects(source, settings) else read(source, settings)

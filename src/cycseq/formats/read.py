@@ -57,7 +57,7 @@ def read(source: Path | str | ad.AnnData, settings: ReadSettings | None = None, 
             return validate_treatments(contents, settings, context)
         return contents.validate(settings, context)
     except DataError as err:
-        if not _holds_effects(source, settings):
+        if not holds_effects(source, settings):
             raise
         msg = (
             f"{'this AnnData' if isinstance(source, ad.AnnData) else source} holds effects of conditions, not cells: commands that work on "
@@ -66,5 +66,6 @@ def read(source: Path | str | ad.AnnData, settings: ReadSettings | None = None, 
         raise DataError(msg) from err
 
 
-def _holds_effects(source: Path | str | ad.AnnData, settings: ReadSettings) -> bool:
+def holds_effects(source: Path | str | ad.AnnData, settings: ReadSettings) -> bool:
+    """Whether a file or an AnnData holds effects of conditions rather than cells."""
     return written_by_cycseq(source) if isinstance(source, ad.AnnData) else is_effects(source, settings)
