@@ -8,6 +8,7 @@ from cycseq.data.effects import Effects
 from cycseq.knowledge.source import Source
 from cycseq.models.kriging import tasks
 from cycseq.models.kriging.amplitudes import AMPLITUDES
+from cycseq.models.kriging.context_amplitudes import learn_context_amplitudes
 from cycseq.models.kriging.directions import Measurements
 from cycseq.models.kriging.elsewhere import fill, tell_elsewhere
 from cycseq.models.kriging.kernels import kernels_of
@@ -167,6 +168,47 @@ def test_a_task_leaves_out_what_it_will_be_asked_for():
     assert tasks.Measured(conditions).task_of(Condition("C0", "P2+P3")) == "combination"
     assert tasks.Measured(conditions).task_of(Condition("C0", "Q")) == "perturbation"
     assert tasks.Measured(conditions).task_of(Condition("C0", "P1@8h")) == "time"
+
+
+AMPLITUDES_OF_CONTEXTS = {"C0": 4.0, "C1": 1.0, "C2": 0.5, "C3": 0.5}
+
+
+def of_strong_and_weak_contexts(noise: float) -> Table:
+    """Contexts that answer alike, each with its own amplitude, to a twelfth of the variance."""
+    rng, conditions = np.random.default_rng(0), grid()
+    shared = dict(zip([f"P{p}" for p in range(12)], rng.normal(size=(12, GENES)), strict=True))
+    effect = [
+        AMPLITUDES_OF_CONTEXTS[c.context] * (shared[c.perturbation] + 0.3 * rng.normal(size=GENES)) for c in conditions
+    ]
+    return table_of(np.stack(effect) + noise * rng.normal(size=(len(conditions), GENES)), conditions)
+
+
+@pytest.mark.parametrize("noise", [0.1, 1.0])
+def test_how_strongly_contexts_answer_is_told_beside_noise_larger_than_weak_responses(noise: float):
+    told = learn_context_amplitudes(of_strong_and_weak_contexts(noise))
+    assert told == {context: pytest.approx(a, rel=0.25) for context, a in AMPLITUDES_OF_CONTEXTS.items()}
+
+
+def test_contexts_that_share_nothing_or_are_two_have_no_amplitudes():
+    rng = np.random.default_rng(0)
+    assert not learn_context_amplitudes(table_of(rng.normal(size=(48, GENES)) * 1.0, grid(2, 24)))
+    shared = np.tile(rng.normal(size=(12, GENES)), (4, 1))
+    assert not learn_context_amplitudes(table_of(shared, grid()))
+
+
+def test_strong_contexts_do_not_decide_what_weak_ones_do():
+    """Beside the mean of the other contexts, times the best slope that these know."""
+    table = of_strong_and_weak_contexts(0.05)
+    for context in ("C1", "C2"):
+        hidden = [Condition(context, f"P{p}") for p in range(4)]
+        kept = [i for i, c in enumerate(table.conditions) if c not in hidden]
+        train = Effects.from_arrays(
+            table.effect[kept], [table.conditions[i] for i in kept], [f"g{i}" for i in range(GENES)], scale="z"
+        )
+        model = ConditionKriging(features=None).fit_effects(train, task="unseen-pair")
+        real = table.effect[[table.conditions.index(c) for c in hidden]]
+        error = ((model.predict_effects(hidden).effect - real) ** 2).sum() / (real**2).sum()
+        assert error < 0.2  # 0.09 of it is the condition's own
 
 
 def test_effects_of_silent_genes_tell_nothing_of_a_fold():

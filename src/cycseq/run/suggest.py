@@ -92,9 +92,10 @@ def suggest(
             raise unknown_name(context, "context with training control cells", contexts, ModelError)
         if perturbation not in names:
             raise unknown_name(perturbation, "single perturbation of training", names, ModelError)
-    field, _ = model.field(everything, "pair", {})
-    covariance = field.covariance(len(measured) + np.arange(len(everything)))
-    noise = np.full(len(everything), float(np.median(field.errors)))
+    field, scale = model.field(everything, "pair", {})
+    n, of_mean_gene = len(measured), scale.mean(axis=1)
+    covariance = field.covariance(n + np.arange(len(everything))) * np.outer(of_mean_gene[n:], of_mean_gene[n:])
+    noise = np.full(len(everything), float(np.median(field.errors * of_mean_gene[:n] ** 2)))
     chosen = choose(covariance, noise, np.array([c in wanted for c in everything]), n_conditions)
     reduction = np.array([choice.reduction for choice in chosen]) / max(float(np.trace(covariance)), 1e-300)
     rows = [everything[choice.condition] for choice in chosen]

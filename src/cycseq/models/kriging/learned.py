@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from cycseq.models.kriging.amplitudes import AMPLITUDE_OF, AmplitudeOf
 from cycseq.models.kriging.check import (
@@ -17,6 +18,11 @@ from cycseq.models.kriging.check import (
     predict_hidden,
     recalibrate,
     shrink,
+)
+from cycseq.models.kriging.context_amplitudes import (
+    amplitudes_left_out,
+    amplitudes_of,
+    learn_context_amplitudes,
 )
 from cycseq.models.kriging.elsewhere import fill
 from cycseq.models.kriging.link import LEAST_SHARE, LINKS, Link, slopes, unlink
@@ -41,6 +47,8 @@ class Learned:
     shrinkage: tuple[float, ...] = (1.0,) * len(STANDINGS)
     """By how much a predicted mean is multiplied, by its standing (`check.shrink`)."""
     amplitude_of: AmplitudeOf = "gene and perturbation"
+    context_amplitudes: Mapping[str, float] = field(default_factory=dict)
+    """How strongly each context answers (`learn_context_amplitudes`); 1 where there is none."""
 
 
 def learn_task(table: Table, sampling: Sampling | None, task: Task, *, seed: int) -> Learned | None:
@@ -48,38 +56,72 @@ def learn_task(table: Table, sampling: Sampling | None, task: Task, *, seed: int
     best: Learned | None = None
     of_best: tuple[list[Hidden], Table] | None = None
     measured, rows = ~np.isnan(table.effect), draw_conditions(table, seed=seed)
-    for link in LINKS:
+    n_contexts, told = len(np.unique(table.contexts)), learn_context_amplitudes(fill(table))
+    for link, of_context in _scales(told):
         slope = slopes(table.conditions, table.profiles, link)
-        if link != "additive" and (slope is None or len(np.unique(table.contexts)) < 2):
+        if link != "additive" and (slope is None or n_contexts < 2):
             continue
-        linked, noise = apply_link(table, sampling, slope)
+        if link != "additive" and best is not None and of_context != best.context_amplitudes:
+            continue
+        amplitude = amplitudes_of(table.conditions, of_context)
+        scale = (amplitude if slope is None else slope * amplitude)[rows]
+        linked, noise = apply_link(table, sampling, slope, amplitude)
         of_part = None if noise is None else noise.take(rows)
         part = table_for(linked.take(rows), task)
         weights = learn_weights_for(part, task, of_part)
         if weights is None:
             return None
         ways = AMPLITUDE_OF if best is None else (best.amplitude_of,)
-        for amplitude_of, as_predicted in zip(
+        for amplitude_of, predicted in zip(
             ways, predict_hidden(part, task, weights, of_part, ways, seed=seed), strict=True
         ):
-            shrinkage = learn_shrinkage(as_predicted, part, measured[rows])
-            hidden = [replace(one, predicted=shrink(one.predicted, shrinkage)) for one in as_predicted]
-            error = error_of(hidden, table.effect[rows], None if slope is None else slope[rows])
-            if best is None or error < best.error * (1.0 if link == best.link else 1.0 - CLEARLY):
-                best, of_best = Learned(weights, link, error, None, shrinkage, amplitude_of), (hidden, part)
+            shrinkage = learn_shrinkage(predicted, part, measured[rows])
+            hidden = [replace(one, predicted=shrink(one.predicted, shrinkage)) for one in predicted]
+            error = error_of(hidden, table.effect[rows], scale)
+            alike = best is not None and (link, of_context) == (best.link, best.context_amplitudes)
+            if best is None or error < best.error * (1.0 if alike else 1.0 - CLEARLY):
+                best = Learned(weights, link, error, None, shrinkage, amplitude_of, of_context)
+                of_best = hidden, part
     if best is None or of_best is None:
         return None
+    if task == "context":  # how strongly a new context answers is not known: the intervals must hold that too
+        of_best = _with_unknown_amplitudes(*of_best, best.context_amplitudes)
     return replace(best, recalibration=recalibrate(*of_best, measured[rows], seed=seed))
 
 
-def apply_link(table: Table, sampling: Sampling | None, slope: Values | None) -> tuple[Table, Sampling | None]:
-    """The measured rows of a table on the scale of a link, with what was not measured filled, and their sampling variances."""
-    n = len(table.conditions)
-    own = None if slope is None else slope[:n]
-    filled = fill(replace(table, effect=unlink(table.effect, own)))
-    if sampling is None or own is None:
-        return filled, sampling
-    return filled, sampling.divided(np.maximum(own, LEAST_SHARE))
+def _with_unknown_amplitudes(
+    hidden: Sequence[Hidden], table: Table, amplitudes: Mapping[str, float]
+) -> tuple[list[Hidden], Table]:
+    """Measurements of contexts that were left out, on the scale on which they are predicted without their amplitude."""
+    excess = amplitudes_of(table.conditions, amplitudes) / amplitudes_left_out(table.conditions, amplitudes)
+    noisy = [replace(one, noise=one.noise * excess[one.rows] ** 2) for one in hidden]
+    return noisy, replace(table, effect=table.effect * excess)
+
+
+def _scales(amplitudes: Mapping[str, float]) -> Iterator[tuple[Link, Mapping[str, float]]]:
+    """Links, each without and with amplitudes of contexts: the additive ones first."""
+    for link in LINKS:
+        yield link, {}
+        if amplitudes:
+            yield link, amplitudes
+
+
+def apply_link(
+    table: Table, sampling: Sampling | None, slope: Values | None, amplitude: Float[np.ndarray, "conditions 1"]
+) -> tuple[Table, Sampling | None]:
+    """The measured rows of a table on one scale, with what was not measured filled, and their sampling variances.
+
+    Parameters
+    ----------
+    table, sampling
+        Measured conditions.
+    slope, amplitude
+        What the link multiplies effects by, and the amplitudes of contexts: of these conditions.
+    """
+    filled = fill(replace(table, effect=unlink(table.effect / amplitude, slope)))
+    if sampling is None:
+        return filled, None
+    return filled, sampling.divided(amplitude if slope is None else np.maximum(slope, LEAST_SHARE) * amplitude)
 
 
 def as_json(learned: Learned) -> dict[str, Any]:
@@ -92,6 +134,7 @@ def as_json(learned: Learned) -> dict[str, Any]:
         "recalibration": recalibration,
         "shrinkage": list(learned.shrinkage),
         "amplitude_of": learned.amplitude_of,
+        "context_amplitudes": dict(learned.context_amplitudes),
     }
 
 
@@ -106,5 +149,12 @@ def from_json(stored: Mapping[str, Any]) -> Learned:
             tuple(map(tuple, fields["weights"])),
             tuple(fields["agreements"]),
         )
-    shrinkage, amplitude_of = tuple(stored["shrinkage"]), stored["amplitude_of"]
-    return Learned(stored["weights"], stored["link"], stored["error"], recalibration, shrinkage, amplitude_of)
+    return Learned(
+        stored["weights"],
+        stored["link"],
+        stored["error"],
+        recalibration,
+        tuple(stored["shrinkage"]),
+        stored["amplitude_of"],
+        stored["context_amplitudes"],
+    )

@@ -24,6 +24,7 @@ from cycseq.models.base import SIZE, WEIGHT, Fitted
 from cycseq.models.baselines.shift import cells_shifted_by
 from cycseq.models.knowledge import KnowledgeSettings, expression_scores, has_expression
 from cycseq.models.kriging.check import shrink
+from cycseq.models.kriging.context_amplitudes import amplitudes_of
 from cycseq.models.kriging.field import Field, learn_fields
 from cycseq.models.kriging.learned import Learned, apply_link, as_json, from_json, learn_task
 from cycseq.models.kriging.levels import Levels
@@ -200,17 +201,15 @@ class ConditionKriging(KnowledgeSettings, MeansModel):
             of_task, learned = np.array(rows_of_task), self.learned_for(task)
             for part, seen in near_conditions(known, [conditions[row] for row in of_task]):
                 rows, n_seen = of_task[part], len(seen)
-                field, slope = self.field([conditions[row] for row in rows], task, given, seen)
+                field, scale = self.field([conditions[row] for row in rows], task, given, seen)
                 for at in np.array_split(n_seen + np.arange(len(rows)), -(-len(rows) // CHUNK)):
                     mixture, noise = shrink(field.predict(at), learned.shrinkage), field.noise_of(at)
-                    if slope is not None:
-                        mixture, noise = mixture.scaled(slope[at]), noise * slope[at] ** 2
-                    yield rows[at - n_seen], mixture, learned.recalibration, noise
+                    yield rows[at - n_seen], mixture.scaled(scale[at]), learned.recalibration, noise * scale[at] ** 2
 
     def field(
         self, asked: Sequence[Condition], task: Task, given: Mapping[str, Profile], seen: Rows | None = None
-    ) -> tuple[Field, Values | None]:
-        """The process over training conditions (all, or these rows) and, below them, those asked for; and the slopes of its link."""
+    ) -> tuple[Field, Values]:
+        """The process over training conditions (all, or these rows) and, below them, those asked for; and what brings it to their scale."""
         known = self.measured_conditions
         rows = np.arange(len(known)) if seen is None else seen
         measured = tuple(known[row] for row in rows)
@@ -221,10 +220,12 @@ class ConditionKriging(KnowledgeSettings, MeansModel):
         sampling = None
         if "cells_noise" in arrays:
             sampling = Sampling(arrays["cells_noise"][rows], arrays["control_noise"][rows])
-        table, sampling = apply_link(table, sampling, slope)
+        amplitude = amplitudes_of([*measured, *asked], learned.context_amplitudes)
+        n = len(measured)
+        table, sampling = apply_link(table, sampling, None if slope is None else slope[:n], amplitude[:n])
         table = table_for(table.with_targets(asked), task)
         (field,) = learn_fields(table, task, learned.weights, sampling, [learned.amplitude_of])
-        return field, slope
+        return field, amplitude if slope is None else slope * amplitude
 
     def learned_for(self, task: Task) -> Learned:
         """What was learned for a task, or for the first one where nothing was."""
