@@ -33,8 +33,9 @@ MARKS: dict[str, tuple[str, ...]] = {
     "docs": ("coming_from", "docs", "examples", "notebooks", "readme", "speed_benchmark"),
     "faults": ("faults", "faults_killed", "hostile_corpus", "hostile_escapes", "hostile_files", "hostile_limits", "hostile_mutations", "hostile_records", "interruption"),
     "slow": (
-        *("certainty", "challenge", "condition_kriging", "controls", "convert", "evidence", "logarithms", "mark", "packaging", "pathways"),
-        *("plain_installation", "repeat", "report", "stored", "suggest", "through_effects"),
+        *("baselines_on_real_data", "budget", "calibration", "certainty", "challenge", "condition_kriging", "controls", "convert"),
+        *("evidence", "logarithms", "mark", "packaging", "pathways", "plain_installation", "repeat", "report", "stored", "suggest"),
+        "through_effects",
     ),
 }  # fmt: skip
 """What a file of tests needs, or is: `make quick` leaves all of these out."""

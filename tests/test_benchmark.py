@@ -239,6 +239,7 @@ def test_a_model_that_breaks_costs_its_own_results_alone(
     assert not fixed.failed
 
 
+@pytest.mark.cluster
 def test_two_processes_find_what_one_finds(data: PerturbationData, finished: BenchmarkResult, tmp_path: Path):
     two = go(data, tmp_path / "two", replace(SETTINGS, jobs=2))
     pd.testing.assert_frame_equal(ordered(finished.metrics), ordered(two.metrics))

@@ -148,8 +148,8 @@ def children(pid: int) -> list[int]:
 
 
 def workers_of(pid: int) -> list[int]:
-    """The processes of a benchmark that compute."""
-    for _ in range(600):
+    """The processes of a benchmark that compute; on a busy machine they begin late."""
+    for _ in range(2400):
         found = [p for p in children(pid) if b"LokyProcess" in Path(f"/proc/{p}/cmdline").read_bytes()]
         if len(found) == 2:
             return found
