@@ -63,14 +63,16 @@ def _centred(weights: Weights) -> Weights:
 
     Empirical likelihood under a constraint (Owen 1988); the multiplier by halving the interval in which all p are positive.
     """
-    away = np.array([slope - 1.0 for slope, _ in CHANGES])
-    used = weights > 0
-    if away[used].min() >= 0 or away[used].max() <= 0:
-        return np.asarray(np.eye(len(weights))[UNCHANGED]) if away[used].any() else weights
-    low, high = -1.0 / away[used].max(), -1.0 / away[used].min()
+    by_slope = weights.reshape(len(SLOPES), -1).sum(axis=1).tolist()
+    used = [(weight, slope - 1.0) for weight, slope in zip(by_slope, SLOPES, strict=True) if weight > 0]
+    least, most = used[0][1], used[-1][1]
+    if least >= 0 or most <= 0:
+        return np.asarray(np.eye(len(weights))[UNCHANGED]) if least or most else weights
+    low, high = -1.0 / most, -1.0 / least
     for _ in range(50):
         middle = 0.5 * (low + high)
-        above = (weights[used] / (1.0 + middle * away[used])) @ away[used] > 0
+        above = sum(weight * away / (1.0 + middle * away) for weight, away in used) > 0
         low, high = (middle, high) if above else (low, middle)
-    centred = weights / np.where(used, 1.0 + 0.5 * (low + high) * away, 1.0)
+    away = np.repeat(SLOPES, len(STRETCHES)) - 1.0
+    centred = weights / np.where(weights > 0, 1.0 + 0.5 * (low + high) * away, 1.0)
     return np.asarray(centred / centred.sum())
