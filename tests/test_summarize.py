@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import cycseq
 from cycseq.cli import BAD_INPUT, SUCCESS, main
 from cycseq.formats.effects.from_cells import summarize
 from cycseq.formats.effects.read import read_effects
@@ -80,6 +81,16 @@ def test_effects_stay_as_they_are(tmp_path: Path, small_data) -> None:
     made.write(tmp_path / "effects.h5ad")
     assert main(f"summarize {tmp_path}/effects.h5ad --out {tmp_path}/again.h5ad".split()) == SUCCESS
     assert read_effects(tmp_path / "again.h5ad").fingerprint() == made.fingerprint()
+
+
+def test_files_anndata_and_cells_that_were_read_have_the_same_effects(tmp_path: Path) -> None:
+    adata, _ = bulk()
+    adata.write_h5ad(tmp_path / "bulk.h5ad")
+    expected = summarize(tmp_path / "bulk.h5ad", ReadSettings(scale="log2", context_name="liver"))
+    made = summarize(adata, scale="log2", context_name="liver")
+    assert made.fingerprint() == expected.fingerprint()
+    cells = cycseq.read(adata, scale="log2", context_name="liver", doses="separate")
+    assert summarize(cells).fingerprint() == expected.fingerprint()
 
 
 def test_a_table_is_written_with_the_scale_that_was_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import anndata as ad
 import numpy as np
 
 from cycseq.data.dataset import PerturbationData
@@ -15,13 +17,20 @@ from cycseq.formats.treated_cells import validate_treatments, without_pooled
 from cycseq.preparation.log_pseudobulk import SUMMARIES
 from cycseq.preparation.prepare import as_log1p
 from cycseq.preparation.settings import Response
+from cycseq.settings import with_options
 
 FEW = 5
 """Rows of a condition below which its own variance says little: that of all conditions of the context stands for it."""
 
 
-def summarize(path: Path | str, settings: ReadSettings | None = None, *, response: Response = "log1p") -> Effects:
-    """Effects of every condition of a file, with standard errors, means and variances.
+def summarize(
+    source: PerturbationData | ad.AnnData | Path | str,
+    settings: ReadSettings | None = None,
+    *,
+    response: Response = "log1p",
+    **options: Any,
+) -> Effects:
+    """Effects of every condition of cells, with standard errors, means and variances.
 
     Where perturbations were measured at several doses or times, each is a condition of its own (unless ``doses="pool"``), and
     is compared with controls of the same time as far as there are any. Rows whose dose is none (0, or a level that is called
@@ -29,12 +38,14 @@ def summarize(path: Path | str, settings: ReadSettings | None = None, *, respons
 
     Parameters
     ----------
-    path
-        Cells, or bulk samples with replicates: counts, log1p or log2 values.
+    source
+        Cells, or bulk samples with replicates: counts, log1p or log2 values; a file, an AnnData, or cells that were read already.
     settings
         What is not to be found by itself.
     response
         ``"log1p"``: differences of means of log1p values. ``"log_pseudobulk"``: of log profiles of the summed counts.
+    options
+        Fields of `ReadSettings` by name, as of `cycseq.read`.
 
     Raises
     ------
@@ -50,10 +61,11 @@ def summarize(path: Path | str, settings: ReadSettings | None = None, *, respons
     >>> effects.scale, effects.effect.shape
     ('log1p', (21, 60))
     """
-    path, settings = Path(path), settings or ReadSettings()
-    contents, context = load(path, settings), settings.context_name or default_context(path)
-    apart = settings.doses != "pool" and settings.split_by is None
-    data = validate_treatments(contents, settings, context) if apart else contents.validate(settings, context)
+    data = (
+        source
+        if isinstance(source, PerturbationData)
+        else _read(source, with_options(settings or ReadSettings(), options, "summarize"))
+    )
     notes = without_pooled(data.notes)
     data = as_log1p(data) if response == "log1p" else data
     effects = SUMMARIES[response](data)
@@ -61,6 +73,12 @@ def summarize(path: Path | str, settings: ReadSettings | None = None, *, respons
         effects = _with_pooled_errors(effects, data)
         notes.append("standard errors rest on the spread within conditions, pooled over conditions: each has few rows")
     return Effects(effects.adata, effects.scale, tuple(notes))
+
+
+def _read(source: ad.AnnData | Path | str, settings: ReadSettings) -> PerturbationData:
+    contents, context = load(source, settings), settings.context_name or default_context(source)
+    apart = settings.doses != "pool" and settings.split_by is None
+    return validate_treatments(contents, settings, context) if apart else contents.validate(settings, context)
 
 
 def _with_pooled_errors(effects: Effects, data: PerturbationData) -> Effects:
