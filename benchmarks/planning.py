@@ -36,7 +36,15 @@ LABELS = {
     "ConditionKriging": "fit `ConditionKriging`",
     "predict": "predict 50 conditions x 500 cells",
     "evaluate": "evaluate them, all metrics",
+    "summarize": "`summarize` the counts as effects",
+    "split, effects": "split the effects",
+    "Ridge, effects": "fit `Ridge` on the effects",
+    "ConditionKriging, effects": "fit `ConditionKriging` on the effects",
+    "predict, effects": "predict 50 conditions as effects",
+    "evaluate, effects": "evaluate them, all metrics of effects",
 }
+THROUGH_EFFECTS = tuple(LABELS)[-6:]
+"""Only the first of these reads the cells."""
 HERE = Path(__file__).resolve().parent
 RECORD, PAGE = HERE / "planning.json", HERE.parent / "docs" / "many_machines.md"
 
@@ -60,6 +68,7 @@ def measure(work: Path) -> None:
         f.mkdir(parents=True, exist_ok=True)
         said = f"--contexts {CONTEXTS} --perturbations {PERTURBATIONS} --cells {cells} --genes {GENES}"
         fit = f"fit --data {f}/p.h5ad --split {f}/s.json --overwrite"
+        fit_effects = f"fit --data {f}/e.h5ad --split {f}/es.json --overwrite"
         steps = {
             "simulate": f"simulate {said} --out {f}/sim.h5ad --overwrite",
             "prepare": f"prepare {f}/sim.h5ad --genes all --out {f}/p.h5ad --overwrite",
@@ -68,6 +77,12 @@ def measure(work: Path) -> None:
             "ConditionKriging": f"{fit} --model ConditionKriging --run {f}/kriging",
             "predict": f"predict --run {f}/kriging --cells 500 --out {f}/pred.h5ad --overwrite",
             "evaluate": f"evaluate --predicted {f}/pred.h5ad --real {f}/p.h5ad --out {f}/m.csv --overwrite",
+            "summarize": f"summarize {f}/sim.h5ad --out {f}/e.h5ad --overwrite",
+            "split, effects": f"split --data {f}/e.h5ad --kind unseen-context --context Line4 --out {f}/es.json --overwrite",
+            "Ridge, effects": f"{fit_effects} --model Ridge --run {f}/eridge",
+            "ConditionKriging, effects": f"{fit_effects} --model ConditionKriging --run {f}/ekriging",
+            "predict, effects": f"predict --run {f}/ekriging --conditions test --out {f}/ep.h5ad --overwrite",
+            "evaluate, effects": f"evaluate --predicted {f}/ep.h5ad --real {f}/e.h5ad --out {f}/em.csv --overwrite",
         }
         for model, several in SEVERAL.items() if cells in TRAINED else ():
             for epochs in (1, several):
@@ -112,7 +127,7 @@ def write() -> None:
 
     planned = ["| step | " + " | ".join(f"{n:,} cells" for n in PLANNED) + " |", "|---|" + "---|" * len(PLANNED)]
     hours: dict[str, list[float]] = {}
-    for name in ("prepare", "Ridge", "ConditionKriging", "predict", "evaluate"):
+    for name in ("prepare", "Ridge", "ConditionKriging", "predict", "evaluate", *THROUGH_EFFECTS):
         hours[name] = [at(found, name, "seconds", n) / 3600 for n in PLANNED]
     for model in SEVERAL:
         hours[model] = [epoch_seconds(found, model) * n * EPOCHS[n] / 3600 for n in PLANNED]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import anndata as ad
 import numpy as np
 import pandas as pd
 
 from cycseq.data.dataset import PerturbationData
+from cycseq.data.effects import Effects
 from cycseq.matrix.arrays import InMemory
+from cycseq.matrix.threads import map_in_threads
 from cycseq.models.cells import draw
 from cycseq.models.counts.draw import draw_counts
 from cycseq.models.counts.profile import ControlCounts
@@ -50,7 +52,7 @@ def calibration(
 def scores_of_counts(
     context: RealContext,
     parts: SplitParts,
-    predicted: PerturbationData,
+    effects: Effects,
     metrics: Sequence[Metric],
     *,
     model: str,
@@ -65,30 +67,26 @@ def scores_of_counts(
         Keeps the real profiles for the other models.
     parts
         Of the split.
-    predicted
-        Predicted cells, log1p. As many counts are drawn around each mean as there are real cells of the condition, so that both
-        sides' tests have the same power.
+    effects
+        What the model predicts of the context. As many counts are drawn around each as there are real cells of the condition, so
+        that both sides' tests have the same power.
     metrics
         Members of the challenge.
     model, split, seed
         What the columns say.
     """
-    if not metrics:
-        return []
     reference, real = _reference(context, parts)
-    conditions = [c for c in predicted.conditions() if not c.is_control]
+    conditions = effects.conditions()
     controls = parts.train.controls([context.context])
-    source = ControlCounts.of(controls, predicted.genes)
-    control_mean = controls.moments.mean[0]
-    effects = predicted.moments.mean - control_mean
+    source: ControlCounts = context.remember("control counts", lambda: ControlCounts.of(controls, effects.genes))
 
-    def cells() -> Iterator[InMemory]:
-        for condition, effect in zip(conditions, effects, strict=True):
-            rng = np.random.default_rng([seed, *str(condition).encode()])
-            rows = draw(np.arange(len(source.total)), len(real.rows(condition)), rng)
-            yield draw_counts(source, rows, source.profile(effect, "log1p"), rng)
+    def drawn(row: int) -> InMemory:
+        rng = np.random.default_rng([seed, *str(conditions[row]).encode()])
+        rows = draw(np.arange(len(source.total)), len(real.rows(conditions[row])), rng)
+        return draw_counts(source, rows, source.profile(effects.effect[row], effects.scale), rng)
 
-    profiles = CountProfiles.of(cells(), len(conditions), reference.control)
+    cells = map_in_threads(drawn, range(len(conditions)))
+    profiles = CountProfiles.of(cells, len(conditions), reference.control)
     places = np.array([reference.perturbations.index(condition.perturbation) for condition in conditions])
     tables = [
         labelled(

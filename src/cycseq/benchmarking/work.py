@@ -17,14 +17,17 @@ from cycseq.benchmarking.challenge import calibration, members_wanted, scores_of
 from cycseq.benchmarking.effects import model_result, real_result, reference_of_effects
 from cycseq.benchmarking.result import NO_MEANS, Result
 from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.effects import Effects
 from cycseq.data.either import Data
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import FitBrokeOffError, MissingPackageError, ModelError
 from cycseq.matrix.arrays import Profiles
 from cycseq.models import build_model
 from cycseq.models.base import Model
+from cycseq.models.means import MeansModel
 from cycseq.preparation.merge import join
 from cycseq.preparation.pseudobulk import responses
+from cycseq.run.effects import effects_of_cells, effects_of_controls
 from cycseq.run.parts import Parts, fit_parts, learnt_from, parts_of, with_others
 from cycseq.score.ceiling import REPEATS, SPLIT_HALF, choose_repeats, split_half_once, wrong_target
 from cycseq.score.certainty import certainty
@@ -36,6 +39,8 @@ from cycseq.split.base import EffectParts, Split, SplitParts
 
 MAX_CELLS = 500
 """Cells predicted for a condition, at most, where nothing else is said."""
+FEW_CELLS = 10
+"""Cells of a model of means where no metric looks at cells: their mean is exactly what it predicts."""
 PIECE = ".piece"
 """Ending of a file that holds one repeat of a calibration."""
 MAX_VALUES = 64_000_000
@@ -159,19 +164,22 @@ def _model_result(real: Reference, parts: SplitParts, unit: Unit, task: Task) ->
     for context in parts.test.contexts:
         controls = parts.train.controls([context])
         real_cells = _perturbed(parts.test, context)
-        predicted_parts = predict_conditions(model, controls, real_cells, cells=unit.cells, seed=task.seed)
+        n_cells = unit.cells if real.metrics or not isinstance(model, MeansModel) else FEW_CELLS
+        predicted_parts = predict_conditions(model, controls, real_cells, cells=n_cells, seed=task.seed)
         predicted = concatenate(predicted_parts)
         of_strata, of_bins = certainty(
             predicted_parts, join(real_cells, reference_controls(parts, context)), truth=truth
         )
         coverage.append(of_strata)
         reliability.append(of_bins)
-        match = match_conditions(predicted, real)
-        tables.append(evaluate(predicted, real, match=match, **labels))
-        if len(predicted.perturbations) > 1:
-            tables.append(wrong_target(predicted, real, match=match, **labels))
-        members = members_wanted(unit.evaluation)
-        tables += scores_of_counts(real.contexts[context], parts, predicted, members, **labels)
+        if real.metrics:
+            match = match_conditions(predicted, real)
+            tables.append(evaluate(predicted, real, match=match, **labels))
+            if len(predicted.perturbations) > 1:
+                tables.append(wrong_target(predicted, real, match=match, **labels))
+        if members := members_wanted(unit.evaluation):
+            effects = _effects(model, predicted, controls)
+            tables += scores_of_counts(real.contexts[context], parts, effects, members, **labels)
         if task.seed == 0:
             for cells in (predicted, controls):
                 conditions += cells.conditions()
@@ -185,6 +193,13 @@ def _model_result(real: Reference, parts: SplitParts, unit: Unit, task: Task) ->
         coverage=pd.concat(coverage, ignore_index=True),
         reliability=pd.concat(reliability, ignore_index=True),
     )
+
+
+def _effects(model: Model, predicted: PerturbationData, controls: PerturbationData) -> Effects:
+    """What counts are drawn around, as `Run.predict` draws them."""
+    if isinstance(model, MeansModel):
+        return model.predict_effects(predicted.conditions(), effects_of_controls(model, controls))
+    return effects_of_cells(predicted, controls)
 
 
 def true_responses(data: PerturbationData) -> dict[Condition, np.ndarray] | None:
