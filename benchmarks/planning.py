@@ -102,7 +102,7 @@ def at(found: dict[tuple[str, int], dict[str, float]], name: str, what: str, cel
     """The straight line through the two largest sizes that were measured (through one of them where it is nearer)."""
     known = sorted(n for step_name, n in found if step_name == name)[-2:]
     low, high = (found[name, n][what] for n in known)
-    slope = max(0.0, (high - low) / (known[1] - known[0]))
+    slope = 0.0 if name in THROUGH_EFFECTS[1:] else max(0.0, (high - low) / (known[1] - known[0]))
     return high + slope * (cells - known[1])
 
 
