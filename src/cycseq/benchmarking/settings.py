@@ -18,15 +18,15 @@ class BenchmarkSettings:
     split: list[str] = field(default_factory=lambda: ["unseen-context"])
     """Kinds of split, or JSON files that cycseq split wrote."""
     seeds: int = 3
-    """How many times each model is fitted and predicts, with seeds 0, 1, 2, ..."""
+    """How many times each model is fitted and used for prediction, with seeds 0, 1, 2, ..."""
     jobs: int = 1
-    """Processes; they share one copy of the cells, and each needs the memory of one model and one split besides."""
+    """Processes; they share one copy of the cells, and each also needs memory for one model and one split."""
     scheduler: str | None = None
-    """Compute on a Dask cluster: the address of its scheduler (tcp://host:8786), or local, which starts as many worker
-    processes as --jobs says. Workers that are lost cost what they were computing, which others compute again."""
+    """Compute on a Dask cluster: the address of its scheduler (tcp://host:8786), or local, which starts --jobs worker
+    processes. If a worker is lost, others repeat what it was computing."""
     cells: int | None = None
-    """Cells to predict for each condition; if not given, one of each control cell, 500 at most (of many conditions fewer,
-    though as many as are real)."""
+    """Cells to predict for each condition; by default one for each control cell, at most 500 (fewer if there are many
+    conditions, but as many as real cells)."""
     model_settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Settings of models, by model and setting; those left out keep their defaults."""
 

@@ -18,9 +18,12 @@ def configure(parser: Parser, _words: list[str]) -> None:
     """Add the options of this command."""
     add_data_option(parser)
     parser.add_argument(
-        "--out", required=True, type=Path, help="Folder of the tables and the report; an interrupted one is resumed."
+        "--out",
+        required=True,
+        type=Path,
+        help="Folder for the tables and the report; an interrupted benchmark is resumed.",
     )
-    parser.add_argument("--overwrite", type=bool, default=False, help="Replace a benchmark with other settings.")
+    parser.add_argument("--overwrite", type=bool, default=False, help="Replace a benchmark that has other settings.")
     parser.add_settings(BenchmarkSettings)
     parser.add_settings(SplitSettings, skip={"kind", "seed"})
     parser.add_settings(EvaluateSettings)

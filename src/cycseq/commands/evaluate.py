@@ -22,7 +22,7 @@ def configure(parser: Parser, _words: list[str]) -> None:
         "--out", required=True, type=Path, help="CSV: model, split, seed, context, perturbation, metric, value."
     )
     parser.add_argument(
-        "--split", type=Path, help="The split that the model was fitted on, if the prediction does not say."
+        "--split", type=Path, help="The split that the model was fitted on, if the prediction does not record it."
     )
     parser.add_argument(
         "--pairs",
@@ -38,7 +38,7 @@ def configure(parser: Parser, _words: list[str]) -> None:
     parser.add_argument(
         "--challenge_scale",
         type=Path,
-        help="JSON of the challenge's scale for these real cells: read if it is there, else computed and written (five times the work of a score).",
+        help="JSON file with the challenge's scale for these real cells: read if it exists, otherwise computed and written (five times the work of a score).",
     )
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the output if it exists.")
     parser.add_settings(EvaluateSettings)

@@ -28,8 +28,8 @@ def add_memory_option(parser: Parser) -> None:
     parser.add_argument(
         "--memory",
         type=str | None,
-        help="Memory to use, for example 4GiB: values of an h5ad or zarr file that take more than a quarter of "
-        "it stay in the file and are read in parts. All of the machine's memory if left out.",
+        help="Memory to use, for example 4GiB: if the values of an h5ad or zarr file need more than a quarter of "
+        "it, they stay in the file and are read in parts. By default all memory of the machine.",
     )
 
 

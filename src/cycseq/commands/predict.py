@@ -32,7 +32,7 @@ def _add_request(parser: Parser) -> None:
     parser.add_argument(
         "--data",
         type=Path | None,
-        help="Cells or effects: fit on all of it, and predict what was not measured. No split is needed.",
+        help="Cells or effects: fit a model on all of them, and predict what was not measured. No split is needed.",
     )
     parser.add_argument("--run", type=Path | None, help="Instead of --data: folder that cycseq fit wrote.")
     parser.add_argument(
@@ -58,13 +58,13 @@ def _add_request(parser: Parser) -> None:
     parser.add_argument(
         "--aim",
         type=Aim | None,
-        help="With --as counts: how strong effects shall be is learned by leaving out training contexts, for the score of the Virtual "
-        "Cell Challenge, or for its error (mse) or retrieval (pds) alone. Left out, effects are as predicted.",
+        help="With --as counts: scale the effects by an amplitude that is learned by holding out training contexts, for the score of the Virtual "
+        "Cell Challenge, or for its error (mse) or retrieval (pds) alone. By default, effects are not scaled.",
     )
     parser.add_argument(
         "--cells",
         type=int | None,
-        help="Cells of each condition; 500 if left out, with --data fewer of many conditions.",
+        help="Cells of each condition; by default 500, and fewer with --data if there are many conditions.",
     )
 
 
@@ -73,7 +73,7 @@ def _add_folder_options(parser: Parser) -> None:
     parser.add_argument(
         "--leave_out",
         type=int | None,
-        help="With a folder: how often measured conditions are left out to see how well they are predicted (a fit each). Left out, "
+        help="With a folder: how often measured conditions are held out to measure how well they are predicted (one fit each). By default "
         "3 with --data, and 0 with --run.",
     )
     parser.add_argument(
@@ -86,7 +86,7 @@ def _add_cells_options(parser: Parser) -> None:
     parser.add_argument(
         "--controls",
         type=Path,
-        help="Control cells of your own, of contexts that the data lack; else those of the data.",
+        help="Your own control cells, of contexts that are not in the data; by default those of the data.",
     )
     parser.add_argument(
         "--direction",
@@ -97,7 +97,7 @@ def _add_cells_options(parser: Parser) -> None:
     parser.add_argument(
         "--perturbed",
         type=Path,
-        help="With --direction reverse: perturbed cells of your own, prepared or counts; else those of the run's data.",
+        help="With --direction reverse: your own perturbed cells, prepared or counts; by default those of the run's data.",
     )
 
 
