@@ -57,7 +57,7 @@ def folder(absent: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def simple(screen: PerturbationData) -> Answer:
-    """By a model that does not say how sure it is."""
+    """By a model that gives no uncertainty."""
     return predict(screen, "missing", model="ContextAdditive", leave_out=2)
 
 
@@ -160,11 +160,11 @@ def test_fit_without_a_split_then_predict_a_new_patient(absent, tmp_path, capsys
         ("--conditions THP1:g1", "did you mean 'G1'"),
         ("--conditions THP2:G1", "did you mean 'THP1'"),
         ("--conditions THP1", "expected CONTEXT:PERTURBATION"),
-        ("", "say what to predict"),
+        ("", "name what to predict"),
         ("--conditions THP1:G1 --genes-out g.csv", "--genes-out goes with --run and an --out that names a file"),
         ("--conditions THP1:G1 --run there", "use --data FILE"),
         ("--conditions THP1:G1 --model ContextAditive", "did you mean 'ContextAdditive'"),
-        ("--conditions THP1:G1 --model ContextAdditive --leave-out 0", "does not say how sure it is"),
+        ("--conditions THP1:G1 --model ContextAdditive --leave-out 0", "gives no uncertainty"),
     ],
 )
 def test_bad_input_gets_one_line(absent, tmp_path, capsys, words, said):

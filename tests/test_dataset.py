@@ -111,7 +111,7 @@ def test_duplicated_names(small_counts: ad.AnnData, what: str) -> None:
         small_counts.obs_names = twice
     else:
         small_counts.var_names = twice
-    with pytest.raises(DataError, match=f"1 {what} have a name that occurred before.*{names[0]}.*--make-unique true"):
+    with pytest.raises(DataError, match=f"1 {what} have a name that already occurred.*{names[0]}.*--make-unique true"):
         PerturbationData.from_anndata(small_counts)
     data = PerturbationData.from_anndata(small_counts, make_unique=True)
     assert data.adata.obs_names.is_unique

@@ -109,7 +109,7 @@ def test_cells_stay_cells_whatever_is_said_of_them(tmp_path: Path, name, text) -
 def test_a_description_of_effects_tells_no_scale() -> None:
     adata = stranger(scale=None)
     adata.uns["description"] = "Frank et al. 2021; genes ranked by variance"
-    with pytest.raises(DataError, match="does not tell what its effects are"):
+    with pytest.raises(DataError, match="scale of the effects cannot be determined"):
         read_effects(adata)
 
 

@@ -101,11 +101,11 @@ def test_a_log_fold_change_of_unknown_base_is_asked_for(tmp_path: Path) -> None:
     frame = long("gene", "logFC", perturbation=["KLF1"] * 4 + ["GATA1"] * 4)
     frame.to_csv(tmp_path / "x.csv", index=False)
     assert is_effects(tmp_path / "x.csv")
-    with pytest.raises(DataError, match=r"does not tell what its effects are.*--scale log2_fold_change"):
+    with pytest.raises(DataError, match=r"scale of the effects cannot be determined.*--scale log2_fold_change"):
         read_effects(tmp_path / "x.csv")
     statsmodels = long("variable", "log_fc", p_value=P, adj_p_value=P, t_value=1.0, contrast=["a"] * 4 + ["b"] * 4)
     statsmodels.to_csv(tmp_path / "y.csv", index=False)
-    with pytest.raises(DataError, match="does not tell"):
+    with pytest.raises(DataError, match="cannot be determined"):
         read_effects(tmp_path / "y.csv")
 
 
@@ -140,7 +140,7 @@ def test_wide_tables_are_told_from_cells_and_their_scale_is_asked_for(tmp_path: 
     frame.loc[2, "G3"] = np.nan
     frame.to_csv(tmp_path / "x.csv", index=index)
     assert is_effects(tmp_path / "x.csv")
-    with pytest.raises(DataError, match="does not tell what its effects are"):
+    with pytest.raises(DataError, match="scale of the effects cannot be determined"):
         read_effects(tmp_path / "x.csv")
     effects = read_effects(tmp_path / "x.csv", ReadSettings(scale="z"))
     np.testing.assert_allclose(effects.effect, frame.iloc[:, 3:].to_numpy(), rtol=1e-6)

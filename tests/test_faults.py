@@ -103,7 +103,7 @@ def test_two_fits_in_one_folder(lab: Path, tmp_path: Path, capsys: pytest.Captur
         assert "another cycseq process is working in" in refused(words + more, capsys)
     first.kill()
     first.join(10)
-    assert "was interrupted: go on with it by --resume" in refused(words, capsys)
+    assert "was interrupted: continue it with --resume" in refused(words, capsys)
     with pytest.raises(Exception, match="has not ended"):
         Run.open(tmp_path / "run")
     assert not (tmp_path / ".run.lock").exists()

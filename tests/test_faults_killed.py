@@ -174,7 +174,7 @@ def test_death_among_the_processes_of_a_benchmark(victim: str, lab: Path, tmp_pa
         assert process.exitcode == 2
         lines = [line for line in said.with_suffix(".err").read_text().splitlines() if line.startswith("cycseq: ")]
         assert len(lines) == 1
-        assert "a process of the benchmark was ended from outside" in lines[0]
+        assert "a process of the benchmark was killed" in lines[0]
         assert "Finished results are kept" in lines[0]
     elif victim == "all by Ctrl-C":
         check_interrupted(process.exitcode or 0, said, tmp_path)

@@ -83,14 +83,14 @@ def test_a_killed_training_goes_on_to_the_same_file(folder: Path, killed: Path, 
     with pytest.raises(FileError, match=r"has not ended.* --resume$"):
         Run.open(killed)
     assert main(fit(folder, "killed").split()) == BAD_INPUT
-    assert "was interrupted: go on with it by --resume" in capsys.readouterr().err
+    assert "was interrupted: continue it with --resume" in capsys.readouterr().err
     for words, differing in (
         (fit(folder, "killed", "--resume --seed 5"), "the seed was 0 and is 5"),
         (fit(folder, "killed", "--resume --model.learning_rate 0.5"), "learning_rate was 0.001 and is 0.5"),
         (fit(folder, "killed", "--resume").replace("VAE", "Autoencoder"), "the model was VAE and is Autoencoder"),
     ):
         assert main(words.split()) == BAD_INPUT
-        assert f"begun otherwise: {differing}. Say the same" in capsys.readouterr().err
+        assert f"started differently: {differing}. Use the same" in capsys.readouterr().err
     assert main(fit(folder, "killed", "--resume").split()) == SUCCESS
     assert "its fit was interrupted: it goes on" in capsys.readouterr().out
     assert main(fit(folder, "whole").split()) == SUCCESS
@@ -115,7 +115,7 @@ def test_resume_begins_where_there_is_nothing_and_needs_no_checkpoints(
     assert "there is no fit in it yet: it begins" in capsys.readouterr().out
     assert progress_of(folder / "simple") == "ended"
     assert main([*words.split(), "--overwrite"]) == BAD_INPUT
-    assert "say one of them" in capsys.readouterr().err
+    assert "use one of them" in capsys.readouterr().err
 
 
 def test_another_split_of_the_same_data_is_refused(folder: Path):

@@ -231,7 +231,7 @@ def test_commands_that_need_cells_say_so_of_effects(
     )
     tuned = f"tune --data {path} --split {tmp_path}/s.json --model Ridge --trials 1 --out {tmp_path}/t"
     assert main(tuned.split()) == BAD_INPUT
-    assert "holds effects of whole conditions, and this command needs cells" in capsys.readouterr().err
+    assert "contains effects of conditions, but this command needs cells" in capsys.readouterr().err
 
 
 def test_inspect_says_what_a_table_holds(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

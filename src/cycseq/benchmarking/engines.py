@@ -72,7 +72,7 @@ def _compute_in_processes(data: Data, units: Sequence[Unit], jobs: int) -> Itera
         yield from workers(delayed(_compute_on_worker)(os.getpid(), data, unit) for unit in units)
     except TerminatedWorkerError as err:
         msg = (
-            f"a process of the benchmark was ended from outside, most often for want of memory: say fewer than --jobs "
+            f"a process of the benchmark was killed, most often because memory ran out: use fewer than --jobs "
             f"{jobs}. Finished results are kept."
         )
         raise CycseqError(msg) from err

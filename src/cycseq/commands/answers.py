@@ -79,14 +79,16 @@ def _shared(options: Namespace) -> dict[str, Any]:
 def _check(options: Namespace) -> None:
     """Raise for options that have no meaning here, and for an output that cannot be a folder."""
     if options.run is None and options.conditions == ["test"]:
-        msg = "say what to predict: --conditions CONTEXT:PERTURBATION, or missing for all that was not measured."
+        msg = (
+            "name what to predict: --conditions CONTEXT:PERTURBATION, or missing for everything that was not measured."
+        )
         raise SettingsError(msg)
     for name in OF_RUNS:
         if getattr(options, name) is not None:
-            msg = f"--{name.replace('_', '-')} goes with --run and an --out that names a file: leave it out, as a folder holds {GENES}, {CELLS} and {PAGE}."
+            msg = f"--{name.replace('_', '-')} needs --run and an --out that is a file: leave it out, because a folder contains {GENES}, {CELLS} and {PAGE}."
             raise SettingsError(msg)
     if options.direction == "reverse":
-        msg = "--direction reverse goes with --run: fit a model that translates both ways first (cycseq fit)."
+        msg = "--direction reverse needs --run: first fit a model that translates both ways (cycseq fit)."
         raise SettingsError(msg)
     if options.out.suffix in {".h5ad", ".zarr", ".csv", ".html"}:
         msg = f"--out {options.out} must be a folder here: {GENES}, {CELLS} and {PAGE} are written into it."

@@ -64,7 +64,7 @@ def read_cells(path: Path, options: Namespace) -> PerturbationData:
 def read_plainly(path: Path, options: Namespace) -> PerturbationData:
     """As `read_cells`, without printing anything."""
     if is_effects(path, reading_of(options)):
-        msg = f"{path} holds effects of whole conditions, and this command needs cells: give the cells that they were made of."
+        msg = f"{path} contains effects of conditions, but this command needs cells: give the cells from which they were made."
         raise DataError(msg)
     return _cells_as_they_are(path, options)
 

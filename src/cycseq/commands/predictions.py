@@ -61,7 +61,7 @@ def write_cells(opened: Run, form: CellForm, options: Namespace) -> None:
     )
     if options.aim is not None:
         say(
-            f"effects are multiplied by {written.uns['cycseq']['amplitude']:g}, as training contexts that were left out ask for (--aim {options.aim})"
+            f"effects are multiplied by {written.uns['cycseq']['amplitude']:g}, the amplitude that is best for held-out training contexts (--aim {options.aim})"
         )
     tables.write(options)
 
@@ -96,7 +96,7 @@ class Tables:
             sure = int(((genes["lfsr"] <= SURE) & genes["informative"]).sum())
             say(
                 f"wrote {options.genes_out}: {len(genes):,} rows (gene and condition), {sure:,} with a local false sign rate "
-                f"(lfsr) of at most {SURE}; nothing can be told of {int((~genes['informative'].astype(bool)).sum()):,}"
+                f"(lfsr) of at most {SURE}; nothing is known of {int((~genes['informative'].astype(bool)).sum()):,}"
             )
 
 
@@ -104,7 +104,7 @@ def check_form(form: Form, options: Namespace) -> None:
     """Raise `SettingsError` for an option that does not go with what is predicted."""
     for name in NOT_WITH[form]:
         if getattr(options, name) is not None:
-            msg = f"--{name.replace('_', '-')} goes with predicted cells, and {form} are predicted: leave it out, or use --as cells."
+            msg = f"--{name.replace('_', '-')} needs predicted cells, but {form} are predicted: leave it out, or use --as cells."
             raise SettingsError(msg)
     if options.aim is not None and form != "counts":
         msg = (

@@ -79,7 +79,7 @@ def genes_of_guides(labels: Iterable[str], suffix: str, genes: Collection[str]) 
     if not guides:
         msg = (
             f"--guide-suffix {suffix} fits none of the {len(labels):,} perturbations ({', '.join(labels[:3])}"
-            f"{', ...' if len(labels) > 3 else ''}): leave it out, or say what guides end in, for KLF1_g1 '_g\\d+'."
+            f"{', ...' if len(labels) > 3 else ''}): leave it out, or give the ending of the guides, for KLF1_g1 '_g\\d+'."
         )
         raise DataError(msg)
     return guides

@@ -187,8 +187,8 @@ def check_finite(values: ValueSummary) -> None:
         raise DataError(msg)
     if (largest := max(values.highest, -values.lowest)) > MAX_VALUE:
         msg = (
-            f"the largest value is {largest:.4g}, and no cell has so many counts of a gene (2^63 - 1 and the like stand for "
-            f"what is missing): every value must be below {MAX_VALUE:,.0f}. Remove or correct it."
+            f"the largest value is {largest:.4g}, and no cell has so many counts of a gene (values such as 2^63 - 1 stand for "
+            f"missing data): every value must be below {MAX_VALUE:,.0f}. Remove or correct it."
         )
         raise DataError(msg)
 

@@ -203,8 +203,8 @@ def duplicated(names: pd.Index, what: str) -> None:
     twice = names[names.duplicated()]
     if len(twice):
         msg = (
-            f"{len(twice):,} {what} have a name that occurred before (first: {twice[0]}). "
-            "Remove the duplicates, or let them have a suffix with --make-unique true."
+            f"{len(twice):,} {what} have a name that already occurred (first: {twice[0]}). "
+            "Remove the duplicates, or add a suffix to them with --make-unique true."
         )
         raise DataError(msg, option="--make-unique true")
 

@@ -175,7 +175,7 @@ class _Resuming:
         resumed = answer.status_code == 206
         if resumed and not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
             self.part.unlink(missing_ok=True)
-            msg = f"{url}: the server sent another part of the file than it was asked for. Run the same command again."
+            msg = f"{url}: the server sent a different part of the file than requested. Run the same command again."
             raise _Interrupted(msg)
         header = answer.headers.get("Content-Length", "")
         length = header if header.isdecimal() else None

@@ -84,7 +84,7 @@ def learn_amplitude(run: FittedRun, aim: Aim, *, n_cells: int | None, seed: int)
             rows["score"] = [_score(m, v) for m, v in zip(rows["metric"], rows["value"], strict=True)]
             scores.append((amplitude, rows.groupby("metric")["score"].mean().mean()))
     if not scores:
-        msg = "--aim learns by leaving out training contexts, and no perturbation was measured in two of them: leave it out."
+        msg = "--aim holds out training contexts, but no perturbation was measured in two of them: leave out --aim."
         raise ModelError(msg)
     mean = pd.DataFrame(scores, columns=["amplitude", "score"]).groupby("amplitude")["score"].mean()
     return AMPLITUDES[int(mean.to_numpy().argmax())], mean

@@ -121,7 +121,7 @@ def _check_all_genes(effects: Effects) -> None:
     if unknown.any():
         condition: Condition = effects.conditions()[int(np.flatnonzero(unknown)[0])]
         msg = (
-            f"nothing is known of {int(unknown.max()):,} genes of {str(condition)!r}, as no training condition measured "
+            f"there is no prediction for {int(unknown.max()):,} genes of {str(condition)!r}, as no training condition measured "
             "them there, and cells have every gene: predict effects (--as effects)."
         )
         raise ModelError(msg)

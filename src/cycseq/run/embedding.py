@@ -79,7 +79,7 @@ def score_embeddings(
     mixed = _codes(obs[settings.mixed])
     kept = cells.condition_codes if settings.kept == "condition" else _codes(obs[settings.kept])
     if mixed.max() == 0:
-        msg = f"the cells are all of one {settings.mixed}, so nothing can be mixed: say another --mixed, or no --score."
+        msg = f"the cells are all of one {settings.mixed}, so nothing can be mixed: use another --mixed, or leave out --score."
         raise DataError(msg)
     spaces = {name: np.asarray(cells.adata.obsm[name], dtype=np.float32) for name in names}
     spaces[PCA_NAME] = _principal(to_dense(as_log1p(cells).x), spaces[names[0]].shape[1])

@@ -36,7 +36,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
         raise FileError(msg)
     if digest_of(facts) != read_environment(folder).get("hashes", {}).get("settings", digest_of(facts)):
         msg = (
-            f"{path} was altered: it does not say any more what the model was fitted with. Put back what it said, or fit "
+            f"{path} was altered: it no longer says what the model was fitted with. Restore the original, or fit "
             "the model again with cycseq fit --overwrite true."
         )
         raise FileError(msg)

@@ -124,7 +124,7 @@ class FittedRun:
         folder = Path(folder)
         run = cls(folder=folder, facts=read_facts(folder), memory=memory)
         if not (folder / MODEL).is_dir():
-            msg = f"the fit of {folder} has not ended: it has no {MODEL} folder. Go on with it: {run.resume_command()}"
+            msg = f"the fit of {folder} has not ended: it has no {MODEL} folder. Continue it: {run.resume_command()}"
             raise FileError(msg)
         return run
 
@@ -200,7 +200,7 @@ class FittedRun:
         """Where its data lie: there, or where they were when it was fitted."""
         noted = self.facts["data"]["path"]
         if path is None and noted is None:
-            msg = f"{self.folder} does not say where its data lie: {cure}."
+            msg = f"{self.folder} does not record where its data are: {cure}."
             raise FileError(msg)
         path = path or path_of_text(noted)
         if not path.exists():

@@ -152,11 +152,11 @@ def _place(model: Model) -> int:
 def _begun(folder: Path, split: Split, model: Model, seed: int, *, overwrite: bool, resume: bool) -> Progress:
     """How far the fit to go on with has come; ``"none"`` for one that is to begin."""
     if resume and overwrite:
-        msg = f"--resume goes on with {folder} and --overwrite replaces it: say one of them."
+        msg = f"--resume continues {folder} and --overwrite replaces it: use one of them."
         raise SettingsError(msg)
     progress = "none" if overwrite else progress_of(folder)
     if progress == "begun" and not resume:
-        msg = f"the fit of {folder} was interrupted: go on with it by --resume, or replace it by --overwrite true."
+        msg = f"the fit of {folder} was interrupted: continue it with --resume, or replace it with --overwrite true."
         raise FileError(msg)
     if resume and progress != "none":
         _check_same(folder, split, model, seed)
@@ -197,7 +197,7 @@ def _check_same(folder: Path, split: Split, model: Model, seed: int) -> None:
         differing.append("the split is another")
     if differing:
         msg = (
-            f"{folder} cannot be resumed, as it was begun otherwise: {'; '.join(differing)}. Say the same as then, or "
+            f"{folder} cannot be resumed, because it was started differently: {'; '.join(differing)}. Use the same settings, or "
             "fit into another --run."
         )
         raise SettingsError(msg)

@@ -29,9 +29,7 @@ def pairs_of(predicted: PerturbationData) -> pd.DataFrame:
     """
     obs = predicted.adata.obs
     if SOURCE not in obs:
-        msg = (
-            f"the predicted cells do not say from which cell each was made (obs {SOURCE!r}): this model makes no pairs."
-        )
+        msg = f"the predicted cells do not record from which cell each was made (obs {SOURCE!r}): this model makes no pairs."
         raise DataError(msg)
     done = obs[SOURCE_PERTURBATION] if SOURCE_PERTURBATION in obs else obs["perturbation"]
     columns = {"predicted_cell": obs.index, SOURCE: obs[SOURCE], "context": obs["context"], "perturbation": done}

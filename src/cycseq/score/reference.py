@@ -162,7 +162,7 @@ def _controls(real: PerturbationData, control: PerturbationData | None) -> Pertu
         if not any(condition.is_control for condition in real.conditions()):
             msg = (
                 "there are no control cells among the real ones, and every delta needs them: give a --real file that "
-                "holds them, or say which label marks them with --control."
+                "contains them, or name their label with --control."
             )
             raise DataError(msg)
         return real.controls()

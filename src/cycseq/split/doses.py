@@ -74,7 +74,7 @@ def _plan(
     tested = set(held)
     train = tuple(c for c in conditions if c not in tested)
     if not train:
-        msg = f"every condition has the tested {what}, so that nothing is left to learn from: choose another."
+        msg = f"every condition has the tested {what}, so nothing is left for training: choose another."
         raise SplitError(msg)
     seen_agents = {c.agent for c in train}
     left_out = tuple(c for c in held if c.agent not in seen_agents)

@@ -81,7 +81,7 @@ def listed_pairs(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
     rest = [condition for assignment in assignments for condition in assignment.rest]
     touched = [condition for assignment in assignments for condition in assignment.touched]
     if not rest:
-        msg = f"{path} names every condition, so that nothing is left to learn from: name fewer."
+        msg = f"{path} names every condition, so nothing is left for training: name fewer."
         raise SplitError(msg)
     contexts = {c.context for c in test}
     options = shuffle((str(c) for c in rest if c.context in contexts), settings.seed, "pair", path.stem)

@@ -59,7 +59,7 @@ def unseen_perturbation(data: Data, settings: SplitSettings) -> tuple[Plan, ...]
     tested = singles[:n_test]
     assignment = assign(conditions, perturbations_of(conditions, tested))
     if not assignment.rest:
-        msg = f"all perturbations are named in {settings.test_perturbations}, so that nothing is left to learn from: name fewer."
+        msg = f"all perturbations are named in {settings.test_perturbations}, so nothing is left for training: name fewer."
         raise SplitError(msg)
     validation = assign(assignment.rest, perturbations_of(assignment.rest, singles[n_test : n_test + n_validation]))
     claim = (

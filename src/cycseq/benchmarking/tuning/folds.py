@@ -127,6 +127,6 @@ def _make_fold(inner: Split, learning: PerturbationData) -> Fold | None:
 def _task(split: Split) -> Kind:
     """What the split holds out; raises `SplitError` if that is nothing."""
     if split.task is None:
-        msg = "settings are chosen by leaving out what the split leaves out, and nothing is held out here: make one with cycseq split."
+        msg = "settings are chosen by holding out what the split holds out, but this split holds out nothing: make one with cycseq split."
         raise SplitError(msg)
     return split.task

@@ -107,7 +107,7 @@ def decide_effect_scale(
         return ScaleDecision("rank", 1.0, "every row holds the same values in another order")
     shown = next((f"; {name} says {_short(text)!r}" for name, text in _texts(uns, source)), "")
     msg = (
-        f"the file does not tell what its effects are (values from {np.nanmin(values):.3g} to {np.nanmax(values):.3g}{shown}): "
+        f"the scale of the effects cannot be determined (values from {np.nanmin(values):.3g} to {np.nanmax(values):.3g}{shown}): "
         f"use --scale {', --scale '.join([*USER_SCALES][:-1])} or --scale rank."
     )
     raise DataError(msg, option="--scale log2_fold_change")

@@ -149,7 +149,7 @@ def _orientation(
             ("cells-by-genes", "the rows bear barcodes") if in_rows else ("genes-by-cells", "the header bears barcodes")
         )
     msg = (
-        "the header does not tell whether rows are cells or genes: no column of labels, no barcodes. "
+        "the header does not show whether rows are cells or genes: there is no column of labels, and there are no barcodes. "
         "Use --orientation cells-by-genes or --orientation genes-by-cells, and give the labels with --labels-file FILE."
     )
     raise DataError(msg, option="--orientation genes-by-cells")

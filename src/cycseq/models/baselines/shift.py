@@ -198,7 +198,7 @@ def cells_shifted_by(
     means = control_means(controls)
     if unknown := [c for c in conditions if np.isnan(shifts[c]).any()]:
         msg = (
-            f"{model.name} knows nothing of {int(np.isnan(shifts[unknown[0]]).sum()):,} genes of {str(unknown[0])!r}, as no "
+            f"{model.name} has no prediction for {int(np.isnan(shifts[unknown[0]]).sum()):,} genes of {str(unknown[0])!r}, as no "
             "training condition measured them there, and cells have every gene: predict effects (--as effects)."
         )
         raise ModelError(msg)

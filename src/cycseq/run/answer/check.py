@@ -65,7 +65,7 @@ class Check:
     def error_sd(self) -> Float[np.ndarray, "genes"]:
         """The standard deviation of each gene's errors, drawn towards that of all genes; raises `ModelError` without errors."""
         if not len(self.errors):
-            msg = f"the model does not say how sure it is, and nothing could be left out to see: {self.why_not} Use --leave-out 3, or --model ConditionKriging."
+            msg = f"the model gives no uncertainty, and no condition could be held out to measure it: {self.why_not} Use --leave-out 3, or --model ConditionKriging."
             raise ModelError(msg)
         squares = self.errors.astype(np.float64) ** 2
         n, total = (~np.isnan(squares)).sum(axis=0), np.nansum(squares, axis=0)

@@ -71,7 +71,7 @@ def control_rows(data: PerturbationData, context: str) -> np.ndarray:
     if control not in data.conditions():
         msg = (
             f"no control cells in context {context!r}: the challenge tests predicted and real cells against the real ones. Add "
-            "them to the real cells, or say which label marks them with --control."
+            "them to the real cells, or name their label with --control."
         )
         raise DataError(msg, option="--control LABEL")
     return data.rows(control)

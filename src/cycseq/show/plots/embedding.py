@@ -142,7 +142,7 @@ def umap_plane(points: Cells, *, seed: int = 0) -> Plane:
     try:
         from umap import UMAP
     except ModuleNotFoundError as err:
-        msg = "UMAP needs umap-learn, which is not installed: pip install 'cycseq[umap]', or say method pca."
+        msg = "UMAP needs umap-learn, which is not installed: pip install 'cycseq[umap]', or use method pca."
         raise MissingPackageError(msg) from err
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="n_jobs value")

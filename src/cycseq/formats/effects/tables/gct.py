@@ -46,7 +46,7 @@ def read_gct(path: Path) -> ad.AnnData:
     try:
         values = rows.iloc[:, first:].to_numpy().astype(np.float32).T
     except ValueError as err:
-        msg = f"{path} holds what is not a number among its values ({err})."
+        msg = f"{path} has a value that is not a number ({err})."
         raise FileError(msg) from err
     obs = pd.DataFrame(
         labels.iloc[:, first:].T.to_numpy(), index=pd.Index(header[first:]), columns=labels[0].astype(str).tolist()
