@@ -142,7 +142,7 @@ def test_real_knock_downs_are_told_by_complexes_and_pathways(shared_data):
     model = build_model("NearestPerturbation", {"knowledge": (str(sets),), "k": 8})
     model.fit_effects(train)
     known = [
-        c for c in real.conditions() if c.perturbation in hidden and not model.known_features.missing(c.perturbation)
+        c for c in real.conditions() if c.perturbation in hidden and not model.stored_features.missing(c.perturbation)
     ]
     predicted, wanted = model.predict_effects(known).effect, real.subset(known).effect
     for context in real.contexts:

@@ -31,7 +31,6 @@ WITH_MAGNITUDE = ("log1p", "log_pseudobulk", "log_fold_change")
 """Scales on which twice the value is twice the effect."""
 KIND = "effects"
 """What ``uns["cycseq"]["kind"]`` says of a file of effects."""
-EFFECT_OBS = ("context", "perturbation", "dose", "time", "n_cells")
 EFFECT_LAYERS = ("se", "mean", "variance")
 
 EffectValues = Float[np.ndarray, "conditions genes"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -45,10 +45,6 @@ class Treatments:
     untreated: Bool[np.ndarray, "rows"]
     """Rows whose dose is none at all: 0, or a level that is called control."""
     notes: tuple[str, ...]
-
-    def without_doses(self) -> Treatments:
-        """The same rows, their doses not told apart."""
-        return replace(self, dose=("",) * len(self.dose), dose_number=np.full(len(self.dose), np.nan), levels=())
 
 
 def read_treatments(obs: pd.DataFrame, labels: Sequence[str], settings: ReadSettings) -> Treatments:

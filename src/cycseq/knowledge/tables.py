@@ -17,7 +17,6 @@ from cycseq.knowledge.sparse import sets_source, sparse_rows
 GENE_COLUMNS = ("symbol", "gene", "genesymbol", "gene_symbol", "gene_name", "db_object_symbol")
 SET_COLUMNS = ("go_id", "term", "geneset", "gene_set", "set", "pathway", "complex")
 MEMBER_COLUMNS = ("genes", "subunits_gene_name", "subunits(gene name)", "members")
-SET_NAMES = ("id", "name", "complex_id", "complexid", "complex_name", "complexname")
 DIRECTED = (("source_genesymbol", "target_genesymbol"), ("source", "target"), ("tf", "target"), ("regulator", "target"))
 UNDIRECTED = (("protein1", "protein2"), ("gene1", "gene2"), ("gene_a", "gene_b"), ("node1", "node2"), ("a", "b"))
 WEIGHT_COLUMNS = ("weight", "mor", "combined_score", "score", "fident")

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from cycseq.data.condition import Condition, treatment_name
-from cycseq.data.effects import Effects
 from cycseq.errors import ModelError
 from cycseq.matrix.arrays import Profile
-from cycseq.models.baselines.shift import ShiftModel, remembered
-from cycseq.split.settings import Kind
+from cycseq.models.baselines.shift import DeltaModel
 
 
 @dataclass
-class Additive(ShiftModel):
+class Additive(DeltaModel):
     """Control cells plus the sum of the Deltas of a combination's parts, each measured alone.
 
     Formula: Delta^(A+B, c*) = Delta(A, c*) + Delta(B, c*); a part that was not measured in c* is the mean of its
@@ -29,17 +26,11 @@ class Additive(ShiftModel):
     measured alone.
     """
 
-    def learn(
-        self, train: Effects, controls: Mapping[str, Profile], *, task: Kind | None = None, seed: int
-    ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
-        """The training Deltas."""
-        return remembered(train)
-
     def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
         """The sum of the parts."""
         total = np.zeros(len(self.learned.genes), dtype=np.float32)
         for part in condition.parts:
-            delta = self.known_delta(treatment_name(part, condition.dose, condition.time), condition.context)
+            delta = self.measured_delta(treatment_name(part, condition.dose, condition.time), condition.context)
             if delta is None:
                 msg = (
                     f"Additive cannot predict {str(condition)!r}: {part!r} was measured alone in no training context. "

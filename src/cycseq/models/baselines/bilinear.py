@@ -15,7 +15,7 @@ from cycseq.data.effects import Effects
 from cycseq.knowledge.features import FeatureRows
 from cycseq.matrix.arrays import Profile, Profiles
 from cycseq.models.base import WEIGHT
-from cycseq.models.baselines.shift import ShiftModel, kept_features, perturbed_means, with_features
+from cycseq.models.baselines.shift import ShiftModel, perturbed_means, store_features, with_features
 from cycseq.models.knowledge import FeatureSettings
 from cycseq.split.settings import Kind
 
@@ -60,14 +60,14 @@ class Bilinear(FeatureSettings, ShiftModel):
         penalty = _chosen_penalty(train, with_row, g, p, seed) if self.penalty is None else self.penalty
         offsets = _offsets(train, np.ones(len(train.effect), dtype=bool))
         k = _solve(np.nan_to_num(train.effect[with_row] - offsets[with_row]), g, p, self._gene_penalty, penalty)
-        arrays, facts = kept_features(features)
+        arrays, facts = store_features(features)
         of_means, keys = perturbed_means(train)
         arrays |= {"map": (g @ k).astype(np.float32), **of_means}
         return arrays, {**facts, **keys, "penalty": penalty}
 
     def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
         """G K p + b."""
-        p = self.known_features.of([condition.perturbation])[0]
+        p = self.stored_features.of([condition.perturbation])[0]
         shift: Profile = self.learned.arrays["map"].astype(np.float64) @ p + self.perturbed_mean(
             Condition(condition.context, "")
         )

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from cycseq.data.condition import Condition
-from cycseq.data.effects import Effects
 from cycseq.matrix.arrays import Profile, Profiles
 from cycseq.models.base import SIZE
-from cycseq.models.baselines.shift import ShiftModel, remembered
+from cycseq.models.baselines.shift import DeltaModel
 from cycseq.models.linear import Rows, kernel_ridge
 from cycseq.models.other_contexts import OtherContexts
-from cycseq.split.settings import Kind
 
 FEWEST = 3
 """Perturbations measured both here and elsewhere, from which on something is learned of this context."""
@@ -33,7 +30,7 @@ class Regression:
 
 
 @dataclass
-class ComponentRidge(ShiftModel):
+class ComponentRidge(DeltaModel):
     """Control cells plus the context's mean Delta and a ridge regression on principal components of the responses elsewhere.
 
     Formula: Delta^(p, c*) = m(c*) + W^T z(p), with m the mean Delta of the context and z(p) the scores, on 20 principal
@@ -50,12 +47,6 @@ class ComponentRidge(ShiftModel):
     limits: ClassVar[dict[str, tuple[float, float]]] = {"n_components": SIZE}
     n_components: int = 20
     """Principal components of the responses elsewhere."""
-
-    def learn(
-        self, train: Effects, controls: Mapping[str, Profile], *, task: Kind | None = None, seed: int
-    ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
-        """The training Deltas; what is learned of a context follows from them when it is first asked for."""
-        return remembered(train)
 
     def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
         """The regression at the responses elsewhere."""

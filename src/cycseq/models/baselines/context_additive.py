@@ -15,7 +15,7 @@ from cycseq.data.effects import Effects
 from cycseq.errors import ModelError
 from cycseq.matrix.arrays import Profile, Profiles
 from cycseq.models.base import WEIGHT
-from cycseq.models.baselines.shift import ShiftModel, remembered
+from cycseq.models.baselines.shift import ShiftModel, store_deltas
 from cycseq.split.settings import Kind
 
 Weighting = Literal["equal", "cells", "nearness"]
@@ -46,7 +46,7 @@ class ContextAdditive(ShiftModel):
         self, train: Effects, controls: Mapping[str, Profile], *, task: Kind | None = None, seed: int
     ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         """The training Deltas, the control profiles of their contexts, and the amplitude."""
-        arrays, facts = remembered(train)
+        arrays, facts = store_deltas(train)
         arrays |= self._weighed_by(train, controls)
         width = _median_distance(arrays["profiles"]) if self.weighting == "nearness" else 0.0
         amplitude = (

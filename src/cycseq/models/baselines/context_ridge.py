@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from cycseq.data.condition import Condition
-from cycseq.data.effects import Effects
 from cycseq.matrix.arrays import Profile
-from cycseq.models.baselines.shift import ShiftModel, remembered
+from cycseq.models.baselines.shift import DeltaModel
 from cycseq.models.other_contexts import OtherContexts
-from cycseq.split.settings import Kind
 
 FEWEST = 3
 """Perturbations measured both here and elsewhere, from which on something is learned of this context."""
@@ -21,7 +18,7 @@ PENALTIES = (0.001, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 
 
 @dataclass
-class ContextRidge(ShiftModel):
+class ContextRidge(DeltaModel):
     """Control cells plus the context's mean Delta and a weighted sum of what is specific to the perturbation in each other context.
 
     Formula: Delta^(p, c*) = m(c*) + sum_c b_c (Delta(p, c) - m(c)), with m the mean Delta of a context and b, one number for each
@@ -34,12 +31,6 @@ class ContextRidge(ShiftModel):
     Strong for an unseen pair where contexts differ in strength or sign of all their responses. It refuses a perturbation that no other
     context has, and knows nothing of a context in which nothing was measured.
     """
-
-    def learn(
-        self, train: Effects, controls: Mapping[str, Profile], *, task: Kind | None = None, seed: int
-    ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
-        """The training Deltas; what is learned of a context follows from them when it is first asked for."""
-        return remembered(train)
 
     def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
         """The weighted sum."""

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from cycseq.data.condition import Condition
-from cycseq.data.effects import Effects
-from cycseq.errors import ModelError
 from cycseq.matrix.arrays import Profile
-from cycseq.models.baselines.shift import ShiftModel, remembered
-from cycseq.models.doses import interpolated, series_of
-from cycseq.split.settings import Kind
+from cycseq.models.baselines.shift import DeltaModel
+from cycseq.models.doses import interpolated
 
 
 @dataclass
-class DoseInterpolation(ShiftModel):
+class DoseInterpolation(DeltaModel):
     """Control cells plus the Delta of the same perturbation, linear in the logarithm of the dose, or else of the time.
 
     Formula: Delta^(p, d*) = (1 - s) Delta(p, d1) + s Delta(p, d2), s = log(d* / d1) / log(d2 / d1), d1 and d2 the training doses around
@@ -30,17 +26,6 @@ class DoseInterpolation(ShiftModel):
     The rule to beat for a dose between two measured ones. It refuses a perturbation that was never measured.
     """
 
-    def learn(
-        self, train: Effects, controls: Mapping[str, Profile], *, task: Kind | None = None, seed: int
-    ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
-        """The training Deltas."""
-        return remembered(train)
-
     def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
         """What the other doses or times tell."""
-        conditions = [Condition(*pair) for pair in self.learned.facts["conditions"]]
-        series = series_of(condition, conditions, self.learned.arrays["delta"])
-        if series is None:
-            msg = f"{self.name} cannot predict {str(condition)!r}: training has no dose, time or context of {condition.agent!r}."
-            raise ModelError(msg)
-        return interpolated(series).astype(np.float32)
+        return interpolated(self.series_of(condition)).astype(np.float32)

@@ -11,7 +11,7 @@ from cycseq.data.condition import Condition
 from cycseq.data.effects import Effects
 from cycseq.errors import ModelError
 from cycseq.matrix.arrays import Profile
-from cycseq.models.baselines.shift import ShiftModel, remembered
+from cycseq.models.baselines.shift import ShiftModel, store_deltas
 from cycseq.split.settings import Kind
 
 LEAST = 0.05
@@ -44,7 +44,7 @@ class FoldChange(ShiftModel):
                 "leave it out, or take ContextAdditive."
             )
             raise ModelError(msg)
-        arrays, facts = remembered(train)
+        arrays, facts = store_deltas(train)
         return {**arrays, "profiles": np.stack([controls[context] for context in train.contexts])}, facts
 
     def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:

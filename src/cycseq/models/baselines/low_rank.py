@@ -14,7 +14,7 @@ from cycseq.data.effect_means import mean_of_measured
 from cycseq.data.effects import Effects
 from cycseq.matrix.arrays import Profile
 from cycseq.models.base import SIZE
-from cycseq.models.baselines.shift import ShiftModel, remembered
+from cycseq.models.baselines.shift import ShiftModel, store_deltas
 from cycseq.models.other_contexts import Features, OtherContexts, components
 from cycseq.split.settings import Kind
 
@@ -43,7 +43,7 @@ class LowRank(ShiftModel):
         self, train: Effects, controls: Mapping[str, Profile], *, task: Kind | None = None, seed: int
     ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         """The training Deltas and the three weights."""
-        arrays, facts = remembered(train)
+        arrays, facts = store_deltas(train)
         weights = _weights(OtherContexts(train.effect, train.conditions()), self.n_components)
         return arrays, {**facts, "weights": weights}
 

@@ -10,7 +10,7 @@ import numpy as np
 from cycseq.data.condition import Condition, treatment_name
 from cycseq.data.effects import Effects
 from cycseq.matrix.arrays import Profile
-from cycseq.models.baselines.shift import ShiftModel, perturbed_means, remembered
+from cycseq.models.baselines.shift import ShiftModel, perturbed_means, store_deltas
 from cycseq.split.settings import Kind
 
 
@@ -32,14 +32,14 @@ class MatchingMean(ShiftModel):
         self, train: Effects, controls: Mapping[str, Profile], *, task: Kind | None = None, seed: int
     ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         """The training Deltas and their means."""
-        arrays, facts = remembered(train)
+        arrays, facts = store_deltas(train)
         of_means, keys = perturbed_means(train)
         return {**arrays, **of_means}, {**facts, **keys}
 
     def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
         """The mean of the parts."""
         names = [treatment_name(part, condition.dose, condition.time) for part in condition.parts]
-        deltas = [self.known_delta(name, condition.context) for name in names]
+        deltas = [self.measured_delta(name, condition.context) for name in names]
         typical = self.perturbed_mean(condition)
         parts = [typical if delta is None else np.where(np.isnan(delta), typical, delta) for delta in deltas]
         mean: Profile = np.mean(parts, axis=0)

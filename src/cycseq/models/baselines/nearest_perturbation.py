@@ -15,7 +15,7 @@ from cycseq.data.effects import Effects
 from cycseq.knowledge.features import FeatureRows
 from cycseq.matrix.arrays import Profile
 from cycseq.models.base import SIZE
-from cycseq.models.baselines.shift import ShiftModel, kept_features, remembered, with_features
+from cycseq.models.baselines.shift import ShiftModel, store_deltas, store_features, with_features
 from cycseq.models.knowledge import FeatureSettings
 from cycseq.split.settings import Kind
 
@@ -49,17 +49,17 @@ class NearestPerturbation(FeatureSettings, ShiftModel):
         with_row = with_features(train, features, self.name)
         names = sorted({c.perturbation for c, has in zip(train.conditions(), with_row, strict=True) if has})
         k = self.k or _chosen_number(train, names, features.of(names))
-        arrays, facts = remembered(train)
-        feature_arrays, feature_facts = kept_features(features)
+        arrays, facts = store_deltas(train)
+        feature_arrays, feature_facts = store_features(features)
         return {**arrays, **feature_arrays}, {**facts, **feature_facts, "k": k, "neighbours": names}
 
     def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
         """The mean of the nearest."""
         cache, names = self.learned.cache, self.learned.facts["neighbours"]
         if "rows" not in cache:
-            cache["rows"] = self.known_features.of(names)
-        nearest = _by_distance(self.known_features.of([condition.perturbation]), cache["rows"])[0]
-        deltas = [self.known_delta(names[i], condition.context) for i in nearest[: self.learned.facts["k"]]]
+            cache["rows"] = self.stored_features.of(names)
+        nearest = _by_distance(self.stored_features.of([condition.perturbation]), cache["rows"])[0]
+        deltas = [self.measured_delta(names[i], condition.context) for i in nearest[: self.learned.facts["k"]]]
         return mean_of_measured(np.stack([delta for delta in deltas if delta is not None]))
 
 

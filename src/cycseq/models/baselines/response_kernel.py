@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from cycseq.data.condition import Condition
-from cycseq.data.effects import Effects
 from cycseq.matrix.arrays import Profile
-from cycseq.models.baselines.shift import ShiftModel, remembered
+from cycseq.models.baselines.shift import DeltaModel
 from cycseq.models.linear import Rows, kernel_ridge
 from cycseq.models.other_contexts import Features, OtherContexts, cosines
-from cycseq.split.settings import Kind
 
 FEWEST = 3
 """Perturbations measured both here and elsewhere, from which on something is learned of this context."""
@@ -32,7 +29,7 @@ class Regression:
 
 
 @dataclass
-class ResponseKernel(ShiftModel):
+class ResponseKernel(DeltaModel):
     """Control cells plus the context's mean Delta, a kernel regression on the responses elsewhere, and these themselves.
 
     Formula: Delta^(p, c*) = m(c*) + u k(p)^T (K + l I)^-1 R + v s(p), with m the mean Delta of the context, R its training
@@ -46,12 +43,6 @@ class ResponseKernel(ShiftModel):
     Strong for an unseen pair in a screen of many perturbations. It refuses a perturbation that no other context has, and
     knows nothing of a context in which nothing was measured.
     """
-
-    def learn(
-        self, train: Effects, controls: Mapping[str, Profile], *, task: Kind | None = None, seed: int
-    ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
-        """The training Deltas; what is learned of a context follows from them when it is first asked for."""
-        return remembered(train)
 
     def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
         """The regression at the responses elsewhere."""

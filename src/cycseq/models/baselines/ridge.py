@@ -16,7 +16,7 @@ from cycseq.errors import ModelError
 from cycseq.knowledge.features import Features
 from cycseq.matrix.arrays import Profile, Profiles
 from cycseq.models.base import WEIGHT
-from cycseq.models.baselines.shift import ShiftModel, kept_features, with_features
+from cycseq.models.baselines.shift import ShiftModel, store_features, with_features
 from cycseq.models.knowledge import FeatureSettings
 from cycseq.split.settings import Kind
 
@@ -78,7 +78,7 @@ class Ridge(FeatureSettings, ShiftModel):
         for _ in range(ROUNDS if missing.any() else 0):
             delta[missing] = (delta.mean(axis=0) + centred @ weights)[missing]
             weights = _fitted(centred, delta, groups, penalty)[1]
-        arrays, facts = kept_features(features)
+        arrays, facts = store_features(features)
         arrays |= {
             "weights": weights.astype(np.float32),
             "intercept": (delta.mean(axis=0) - z.mean(axis=0) @ weights).astype(np.float32),
@@ -93,7 +93,7 @@ class Ridge(FeatureSettings, ShiftModel):
         learned = self.learned
         encoder = _Encoder(
             tuple(learned.facts["parts"]),
-            self.known_features,
+            self.stored_features,
             learned.facts["feature_scale"],
             learned.arrays["centre"],
             learned.arrays["directions"],

@@ -22,6 +22,7 @@ from cycseq.knowledge.stored import store_aliases, stored_aliases
 from cycseq.matrix.arrays import Matrix, Profile, take, to_dense
 from cycseq.models.base import Fitted, Model
 from cycseq.models.cells import draw, predicted_obs, rescaled, shifted_cells
+from cycseq.models.doses import Series, series_of
 from cycseq.models.means import MISSING, MeansModel
 from cycseq.models.other_contexts import OtherContexts
 from cycseq.preparation.pseudobulk import control_means
@@ -131,10 +132,10 @@ class ShiftModel(MeansModel):
         mean: Profile = mean_response_of(cache["perturbed_means"], condition)
         return mean
 
-    def known_delta(self, perturbation: str, context: str) -> Profile | None:
+    def measured_delta(self, perturbation: str, context: str) -> Profile | None:
         """Delta of a perturbation as measured in the context, or else its mean over the contexts that have it, gene by gene.
 
-        None where no training context has it. Needs `remembered` in `learn`.
+        None where no training context has it. Needs `store_deltas` in `learn`.
         """
         places = self.places_of(perturbation)
         if not places:
@@ -158,7 +159,7 @@ class ShiftModel(MeansModel):
 
     @property
     def elsewhere(self) -> OtherContexts:
-        """The training Deltas by perturbation and context. Needs `remembered` in `learn`."""
+        """The training Deltas by perturbation and context. Needs `store_deltas` in `learn`."""
         cache = self.learned.cache
         if "elsewhere" not in cache:
             conditions = tuple(Condition(*pair) for pair in self.learned.facts["conditions"])
@@ -178,9 +179,29 @@ class ShiftModel(MeansModel):
         return there
 
     @property
-    def known_features(self) -> Features:
-        """The features that `kept_features` kept in `learn`."""
-        return known_features(self.learned)
+    def stored_features(self) -> Features:
+        """The features that `store_features` kept in `learn`."""
+        return stored_features(self.learned)
+
+
+class DeltaModel(ShiftModel):
+    """Keeps the training Deltas; what it learns of them follows when a condition is predicted."""
+
+    @final
+    def learn(
+        self, train: Effects, controls: Mapping[str, Profile], *, task: Kind | None = None, seed: int
+    ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+        """The training Deltas with their conditions."""
+        return store_deltas(train)
+
+    def series_of(self, condition: Condition) -> Series:
+        """The training Deltas at other doses or times; raises `ModelError` if there are none."""
+        conditions = [Condition(*pair) for pair in self.learned.facts["conditions"]]
+        series = series_of(condition, conditions, self.learned.arrays["delta"])
+        if series is None:
+            msg = f"{self.name} cannot predict {str(condition)!r}: training has no dose, time or context of {condition.agent!r}."
+            raise ModelError(msg)
+        return series
 
 
 def cells_shifted_by(
@@ -245,8 +266,8 @@ def with_features(train: Effects, features: Features, name: str) -> np.ndarray:
     return with_row
 
 
-def kept_features(features: Features) -> tuple[dict[str, np.ndarray], dict[str, object]]:
-    """Arrays and facts from which `known_features` makes the same features again."""
+def store_features(features: Features) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+    """Arrays and facts from which `stored_features` makes the same features again."""
     arrays, aliases = {"features": features.values}, aliases_of(features.names, features.aliases)
     if aliases:
         arrays["feature_aliases"] = store_aliases(aliases)
@@ -254,8 +275,8 @@ def kept_features(features: Features) -> tuple[dict[str, np.ndarray], dict[str, 
     return arrays, facts | ({"sources": list(features.origins)} if features.origins else {})
 
 
-def known_features(learned: Fitted) -> Features:
-    """What `kept_features` kept."""
+def stored_features(learned: Fitted) -> Features:
+    """What `store_features` kept."""
     if "features" not in learned.cache:
         arrays, facts = learned.arrays, learned.facts
         aliases = stored_aliases(arrays.get("feature_aliases"))
@@ -272,6 +293,6 @@ def perturbed_means(train: Effects) -> tuple[dict[str, np.ndarray], dict[str, ob
     return {"perturbed_mean": np.stack(list(means.values()))}, {"mean_of": [list(key) for key in means]}
 
 
-def remembered(train: Effects) -> tuple[dict[str, np.ndarray], dict[str, object]]:
-    """The training Deltas with their conditions, as `ShiftModel.known_delta` reads them."""
+def store_deltas(train: Effects) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+    """The training Deltas with their conditions, as `ShiftModel.measured_delta` reads them."""
     return {"delta": train.effect}, {"conditions": [list(condition) for condition in train.conditions()]}

@@ -12,7 +12,7 @@ from cycseq.data.condition import Condition
 from cycseq.data.effect_means import mean_of_measured
 from cycseq.data.effects import Effects
 from cycseq.matrix.arrays import Profile
-from cycseq.models.baselines.shift import ShiftModel, remembered
+from cycseq.models.baselines.shift import ShiftModel, store_deltas
 from cycseq.models.other_contexts import OtherContexts, components
 from cycseq.split.settings import Kind
 
@@ -39,7 +39,7 @@ class Stacked(ShiftModel):
         self, train: Effects, controls: Mapping[str, Profile], *, task: Kind | None = None, seed: int
     ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
         """The training Deltas and both sets of weights."""
-        arrays, facts = remembered(train)
+        arrays, facts = store_deltas(train)
         there = OtherContexts(train.effect, train.conditions())
         products, target = np.zeros((len(INPUTS), len(INPUTS))), np.zeros(len(INPUTS))
         for context in there.contexts:
