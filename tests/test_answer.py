@@ -161,7 +161,7 @@ def test_fit_without_a_split_then_predict_a_new_patient(absent, tmp_path, capsys
         ("--conditions THP2:G1", "did you mean 'THP1'"),
         ("--conditions THP1", "expected CONTEXT:PERTURBATION"),
         ("", "name what to predict"),
-        ("--conditions THP1:G1 --genes-out g.csv", "--genes-out goes with --run and an --out that names a file"),
+        ("--conditions THP1:G1 --genes-out g.csv", "--genes-out needs --run and an --out that is a file"),
         ("--conditions THP1:G1 --run there", "use --data FILE"),
         ("--conditions THP1:G1 --model ContextAditive", "did you mean 'ContextAdditive'"),
         ("--conditions THP1:G1 --model ContextAdditive --leave-out 0", "gives no uncertainty"),

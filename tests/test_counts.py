@@ -217,7 +217,7 @@ def test_without_counts_it_says_so_in_one_line(run, data, tmp_path, capsys) -> N
     assert "the counts behind these values cannot be recovered" in error
     assert "--controls FILE" in error
     assert main([*words.split(), "--genes_out", f"{tmp_path}/genes.csv"]) == BAD_INPUT
-    assert "--genes-out goes with predicted cells, and counts are predicted" in capsys.readouterr().err
+    assert "--genes-out needs predicted cells, but counts are predicted" in capsys.readouterr().err
 
 
 def test_genes_of_which_nothing_is_known_are_refused(data) -> None:
@@ -304,6 +304,9 @@ def test_an_amplitude_is_learned_from_contexts_that_are_left_out(data, tmp_path,
     assert main([*words.split(), "--aim", "mse"]) == SUCCESS
     amplitude = cycseq.read(tmp_path / "counts.h5ad").provenance()["amplitude"]
     assert amplitude > 1.0
-    assert f"effects are multiplied by {amplitude:g}, as training contexts" in capsys.readouterr().out
+    assert (
+        f"effects are multiplied by {amplitude:g}, the amplitude that is best for held-out training contexts"
+        in capsys.readouterr().out
+    )
     assert main([*words.replace("counts", "effects").split(), "--aim", "mse"]) == BAD_INPUT
     assert "--aim sets the amplitude of predicted counts" in capsys.readouterr().err

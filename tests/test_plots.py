@@ -181,7 +181,7 @@ def test_cells_map_draws_so_many_cells_of_each_side(small_data):
 
 def test_umap_that_is_absent_is_named_with_its_cure(small_data, monkeypatch):
     monkeypatch.setitem(sys.modules, "umap", None)
-    with pytest.raises(CycseqError, match=r"pip install 'cycseq\[umap\]', or say method pca"):
+    with pytest.raises(CycseqError, match=r"pip install 'cycseq\[umap\]', or use method pca"):
         plots.umap_plane(np.zeros((5, 2), dtype=np.float32))
 
 

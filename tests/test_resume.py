@@ -127,7 +127,7 @@ def test_another_split_of_the_same_data_is_refused(folder: Path):
     data = read(folder / "sim.h5ad")
     one, other = (make_splits(data, SplitSettings(context=name))[0] for name in ("Line1", "Line2"))
     run = fit_run(data, one, build_model("NoChange"), folder / "one")
-    with pytest.raises(SettingsError, match="begun otherwise: the split is another"):
+    with pytest.raises(SettingsError, match="started differently: the split is another"):
         fit_run(data, other, build_model("NoChange"), run.folder, resume=True)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import anndata as ad
 
 from cycseq.data.dataset import PerturbationData
-from cycseq.errors import DataError
+from cycseq.errors import DataError, FileError
 from cycseq.formats.effects.anndata_files import written_by_cycseq
 from cycseq.formats.effects.kind import is_effects
 from cycseq.formats.load import default_context, load
@@ -57,13 +58,15 @@ def read(source: Path | str | ad.AnnData, settings: ReadSettings | None = None, 
             return validate_treatments(contents, settings, context)
         return contents.validate(settings, context)
     except DataError as err:
-        if not holds_effects(source, settings):
-            raise
-        msg = (
-            f"{'this AnnData' if isinstance(source, ad.AnnData) else source} holds effects of conditions, not cells: commands that work on "
-            "effects take it as it is, and cycseq.read_effects reads it in Python."
-        )
-        raise DataError(msg) from err
+        with suppress(FileError):  # of a table that is empty nobody can tell
+            if holds_effects(source, settings):
+                what = "this AnnData" if isinstance(source, ad.AnnData) else source
+                msg = (
+                    f"{what} holds effects of conditions, not cells: commands that work on effects take it as it is, and "
+                    "cycseq.read_effects reads it in Python."
+                )
+                raise DataError(msg) from err
+        raise
 
 
 def holds_effects(source: Path | str | ad.AnnData, settings: ReadSettings) -> bool:
