@@ -29,10 +29,12 @@ from cycseq.models.kriging.link import LEAST_SHARE, LINKS, Link, slopes, unlink
 from cycseq.models.kriging.noise import Sampling
 from cycseq.models.kriging.recalibration import Recalibration
 from cycseq.models.kriging.table import Table, Values
-from cycseq.models.kriging.tasks import Task, Weights, draw_conditions, learn_weights_for, table_for
+from cycseq.models.kriging.tasks import Task, Weights, draw_conditions, equal_weights, learn_weights_for, table_for
 
 CLEARLY = 0.01
 """By which share another link must be better than the additive one."""
+CARRIED_OVER = 0.5
+"""Of the response of the only context that was measured, to another."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,11 @@ def learn_task(table: Table, sampling: Sampling | None, task: Task, *, seed: int
     if task == "context":  # how strongly a new context answers is not known: the intervals must hold that too
         of_best = _with_unknown_amplitudes(*of_best, best.context_amplitudes)
     return replace(best, recalibration=recalibrate(*of_best, measured[rows], seed=seed))
+
+
+def unlearned_context(table: Table) -> Learned:
+    """What serves an unseen context where no context could be left out: half of a response is taken to be shared, and gene by gene."""
+    return Learned(equal_weights(table), "additive", 1.0, None, (CARRIED_OVER,) * len(STANDINGS), "gene")
 
 
 def _with_unknown_amplitudes(

@@ -26,7 +26,7 @@ from cycseq.models.knowledge import KnowledgeSettings, expression_scores, has_ex
 from cycseq.models.kriging.check import shrink
 from cycseq.models.kriging.context_amplitudes import amplitudes_of
 from cycseq.models.kriging.field import Field, learn_fields
-from cycseq.models.kriging.learned import Learned, apply_link, as_json, from_json, learn_task
+from cycseq.models.kriging.learned import Learned, apply_link, as_json, from_json, learn_task, unlearned_context
 from cycseq.models.kriging.levels import Levels
 from cycseq.models.kriging.link import slopes
 from cycseq.models.kriging.nearby import Rows, near_conditions
@@ -97,6 +97,8 @@ class ConditionKriging(KnowledgeSettings, MeansModel):
         table = Table(conditions, effect, np.ones(len(conditions), dtype=bool), "context", profiles, sources)
         wanted: tuple[Task, ...] = TASKS if task is None else (TASK_OF_SPLIT[task],)
         learned = {one: found for one in wanted if (found := learn_task(table, sampling, one, seed=seed)) is not None}
+        if "context" in wanted and "context" not in learned:
+            learned["context"] = unlearned_context(table)
         if not learned:
             learned = {"pair": Learned(equal_weights(table), "additive", 1.0, None)}
         arrays: dict[str, np.ndarray] = {"effect": effect, "measured": measured}
@@ -204,7 +206,9 @@ class ConditionKriging(KnowledgeSettings, MeansModel):
                 field, scale = self.field([conditions[row] for row in rows], task, given, seen)
                 for at in np.array_split(n_seen + np.arange(len(rows)), -(-len(rows) // CHUNK)):
                     mixture, noise = shrink(field.predict(at), learned.shrinkage), field.noise_of(at)
-                    yield rows[at - n_seen], mixture.scaled(scale[at]), learned.recalibration, noise * scale[at] ** 2
+                    if (scale[at] != 1.0).any():
+                        mixture, noise = mixture.scaled(scale[at]), noise * scale[at] ** 2
+                    yield rows[at - n_seen], mixture, learned.recalibration, noise
 
     def field(
         self, asked: Sequence[Condition], task: Task, given: Mapping[str, Profile], seen: Rows | None = None
