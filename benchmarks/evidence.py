@@ -147,8 +147,7 @@ def run_case(case: Case, options: argparse.Namespace) -> None:
         features = {"features": str(options.shared / "data" / case.source.features)}
     if case.source.knowledge:
         features = {"knowledge": [str(options.shared / "data" / name) for name in case.source.knowledge]}
-    settings = {name: features for name in ("Bilinear", "NearestPerturbation", "Ridge") if features}
-    settings[MAIN] = {"unseen": "common", **features}
+    settings = {name: {"unseen": "common", **features} for name in ("Bilinear", "NearestPerturbation", "Ridge", MAIN)}
     if fast:
         _benchmark(case, data, splits, fast, settings, case.model_seeds, options, "fast")
     n_splits = NETWORK_CASES.get(case.data, 0)

@@ -6,9 +6,10 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from cycseq.cli import main
+from cycseq.cli import BAD_INPUT, SUCCESS, main
 from cycseq.data.condition import Condition
 from cycseq.data.effects import Effects
 from cycseq.errors import CycseqError, ModelError
@@ -151,3 +152,35 @@ def test_real_knock_downs_are_told_by_complexes_and_pathways(shared_data):
         a, b = predicted[rows] - common, wanted[rows] - common
         cosine = (a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
         assert cosine.mean() > 0.24
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_perturbation_without_knowledge_gets_the_common_response_where_that_is_asked_for(name, complexes):
+    train = effects_of(list(GROUPS)[:16])
+    model = build_model(name, {"knowledge": (str(complexes),), "unseen": "common"}).fit_effects(train)
+    unknown = [Condition(context, "unknown") for context in ("c0", "c1")]
+    mean = build_model("PerturbedMean").fit_effects(train).predict_effects(unknown)
+    np.testing.assert_allclose(model.predict_effects(unknown).effect, mean.effect, atol=0.1)
+
+
+def test_a_benchmark_gives_knowledge_to_every_model_that_takes_it(complexes, tmp_path, capsys):
+    effects_of([*GROUPS]).write(tmp_path / "effects.h5ad")
+    lines = [line for line in complexes.read_text().splitlines() if not line.endswith((",P3", ",P5"))]
+    complexes.write_text("\n".join(lines))
+    words = (
+        f"benchmark --data {tmp_path}/effects.h5ad --split unseen-perturbation --models Ridge,Bilinear,NearestPerturbation,ContextAdditive,"
+        f"ConditionKriging --knowledge {complexes} --seeds 1 --metrics mse_ratio --out {tmp_path}/out"
+    ).split()
+    assert main(words) == SUCCESS
+    table = pd.read_csv(tmp_path / "out" / "summary.csv", index_col="model")["mean"]
+    assert (
+        table[["Ridge", "Bilinear", "NearestPerturbation", "ConditionKriging"]] < 0.9 * table["PerturbedMean"]
+    ).all()
+    assert "ContextAdditive" not in table.index
+    capsys.readouterr()
+    complexes.write_text("\n".join([*lines, "c3,P3"]))
+    assert main(words) == BAD_INPUT
+    assert "holds a benchmark with other model_settings" in capsys.readouterr().err
+    complexes.write_text("set,gene\na,X1\na,X2")
+    assert main(words) == BAD_INPUT
+    assert "complexes" in capsys.readouterr().err

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from cycseq.benchmarking.choices import BASELINES, choose_models, describe_inputs
+from cycseq.benchmarking.choices import BASELINES, choose_models, describe_inputs, with_knowledge
 from cycseq.benchmarking.engines import PROGRESS, compute_in_parallel
 from cycseq.benchmarking.record import begin_record, write_tables
 from cycseq.benchmarking.result import Result, result_path
@@ -110,6 +110,7 @@ def benchmark(
     chosen(evaluation.metrics)  # an unknown metric is refused before anything is written
     splits = find_splits(data, settings.split, splitting)
     models = choose_models(settings, splits)
+    settings = with_knowledge(settings, models, data.perturbations)
     inputs = describe_inputs(data, settings, evaluation, models, splits)
     with lock_folder(out):
         clear(out / RESULTS)
@@ -137,7 +138,7 @@ def benchmark(
 
 def _listed(name: str, value: Any) -> Any:
     """One split or model as a list of one."""
-    return [value] if name in ("split", "models") and isinstance(value, str) else value
+    return [value] if name in ("split", "models", "knowledge") and isinstance(value, str) else value
 
 
 def _check_folder(out: Path, inputs: dict[str, Any], *, overwrite: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 from cycseq.benchmarking.settings import BenchmarkSettings
 from cycseq.data.either import Data
 from cycseq.errors import unknown_name
+from cycseq.knowledge.catalog import sources_for
 from cycseq.models import MODELS, build_model
 from cycseq.score.settings import EvaluateSettings
 from cycseq.score.verdicts import NEGATIVE_CONTROLS
@@ -66,6 +67,28 @@ def choose_models(settings: BenchmarkSettings, splits: Sequence[Split] = ()) -> 
     return chosen
 
 
+def with_knowledge(
+    settings: BenchmarkSettings, models: Sequence[str], perturbations: Sequence[str]
+) -> BenchmarkSettings:
+    """The same, with the knowledge among the settings of every model that takes it.
+
+    Raises
+    ------
+    FileError, DataError
+        If a source is missing, damaged, or knows none of the perturbations.
+    """
+    if not settings.knowledge:
+        return settings
+    sources_for(settings.knowledge, perturbations)
+    shared = {"knowledge": settings.knowledge, "unseen": "common"}
+    of_models = {
+        name: shared | settings.model_settings.get(name, {})
+        for name in models
+        if hasattr(build_model(name), "knowledge")
+    }
+    return replace(settings, knowledge=[], model_settings=settings.model_settings | of_models)
+
+
 def describe_inputs(
     data: Data,
     settings: BenchmarkSettings,
@@ -90,8 +113,12 @@ def describe_inputs(
 
 def _with_contents(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings in which a file stands with a hash of what it holds: a changed file is another setting."""
-    paths = {name: Path(value) for name, value in settings.items() if isinstance(value, str | Path)}
-    hashes = {
-        name: blake2b(path.read_bytes(), digest_size=8).hexdigest() for name, path in paths.items() if path.is_file()
-    }
-    return {name: [str(value), hashes[name]] if name in hashes else value for name, value in settings.items()}
+    return {name: _with_hash(value) for name, value in settings.items()}
+
+
+def _with_hash(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_with_hash(one) for one in value]
+    if isinstance(value, str | Path) and Path(value).is_file():
+        return [str(value), blake2b(Path(value).read_bytes(), digest_size=8).hexdigest()]
+    return value

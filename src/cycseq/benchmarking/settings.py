@@ -27,6 +27,9 @@ class BenchmarkSettings:
     cells: int | None = None
     """Cells to predict for each condition; by default one for each control cell, at most 500 (fewer if there are many
     conditions, but as many as real cells)."""
+    knowledge: list[str] = field(default_factory=list)
+    """What is known of genes or drugs, for every model that takes it: files, or names of cycseq knowledge list. A perturbation
+    that it does not list gets the response that is common to all."""
     model_settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Settings of models, by model and setting; those left out keep their defaults."""
 

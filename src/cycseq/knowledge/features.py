@@ -77,7 +77,8 @@ class Features:
             if missing:
                 msg = (
                     f"{perturbation!r} cannot be predicted: {missing[0]!r} has no row in {self.source}. "
-                    f"Give knowledge or features that have it (--model.knowledge, --model.features), or leave it out."
+                    "Give knowledge or features that have it (--model.knowledge, --model.features), leave it out, or ask for the common response "
+                    "(--model.unseen common)."
                 )
                 raise ModelError(msg)
             rows[i] = self.values[[row for row in places.values() if row is not None]].sum(axis=0, dtype=np.float64)

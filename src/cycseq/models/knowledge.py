@@ -6,7 +6,7 @@ Annotations are types here, not text: the models that inherit these fields lie i
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -25,7 +25,10 @@ class KnowledgeSettings:
 
     knowledge: tuple[str, ...] = ()
     """What is known of genes or drugs: files (sets, edges, tables of numbers), entries of ``cycseq knowledge list``, or
-    ``auto`` for all at hand. A perturbation that no source knows is refused, or gets the response that is common to all, as the model says."""
+    ``auto`` for all at hand."""
+    unseen: Literal["refuse", "common"] = "refuse"
+    """What becomes of a perturbation without measurement and without knowledge or features: an error, or the response that is common
+    to all perturbations."""
 
 
 @dataclass

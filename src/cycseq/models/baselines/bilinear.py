@@ -40,7 +40,7 @@ class Bilinear(FeatureSettings, ShiftModel):
     components; their code counts control as one more training condition with Delta = 0 and P = 0.
 
     Strong for unseen perturbations whose features say something; where they say nothing, a chosen penalty brings it
-    back to `PerturbedMean`. Beyond b it predicts the same in all contexts. It refuses perturbations without features;
+    back to `PerturbedMean`. Beyond b it predicts the same in all contexts. It refuses perturbations without features, unless ``unseen`` says otherwise;
     training perturbations without them only help b. A value that was not measured counts as b.
     """
 
@@ -67,10 +67,10 @@ class Bilinear(FeatureSettings, ShiftModel):
 
     def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
         """G K p + b."""
-        p = self.stored_features.of([condition.perturbation])[0]
-        shift: Profile = self.learned.arrays["map"].astype(np.float64) @ p + self.perturbed_mean(
-            Condition(condition.context, "")
-        )
+        mean, features = self.perturbed_mean(Condition(condition.context, "")), self.stored_features
+        if self.unseen == "common" and features.missing(condition.perturbation):
+            return mean
+        shift: Profile = self.learned.arrays["map"].astype(np.float64) @ features.of([condition.perturbation])[0] + mean
         return shift.astype(np.float32)
 
     @property

@@ -34,7 +34,7 @@ class NearestPerturbation(FeatureSettings, ShiftModel):
     Reference: the k-nearest-neighbour baseline of Csendes et al. 2025 (BMC Genomics).
 
     Strong for unseen perturbations where features group genes of one pathway, or where an embedding is good; with k
-    as large as the screen it is the mean of all. It refuses perturbations without features.
+    as large as the screen it is the mean of all. It refuses perturbations without features, unless ``unseen`` says otherwise.
     """
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"k": SIZE}
@@ -58,8 +58,11 @@ class NearestPerturbation(FeatureSettings, ShiftModel):
         cache, names = self.learned.cache, self.learned.facts["neighbours"]
         if "rows" not in cache:
             cache["rows"] = self.stored_features.of(names)
-        nearest = _by_distance(self.stored_features.of([condition.perturbation]), cache["rows"])[0]
-        deltas = [self.measured_delta(names[i], condition.context) for i in nearest[: self.learned.facts["k"]]]
+        features, nearest = self.stored_features, np.arange(len(names))
+        if self.unseen == "refuse" or not features.missing(condition.perturbation):
+            order = _by_distance(features.of([condition.perturbation]), cache["rows"])[0]
+            nearest = order[: self.learned.facts["k"]]
+        deltas = [self.measured_delta(names[i], condition.context) for i in nearest]
         return mean_of_measured(np.stack([delta for delta in deltas if delta is not None]))
 
 

@@ -43,7 +43,7 @@ class Ridge(FeatureSettings, ShiftModel):
     Reference: Kernfeld et al. 2025 (Genome Biology) compare such regressions with networks.
 
     Strong where many conditions are seen in several contexts, or features are good. Perturbation and context add up
-    and do not interact. It refuses a part that was neither seen nor has features. It works on a matrix of
+    and do not interact. It refuses a part that was neither seen nor has features, unless ``unseen`` says otherwise. It works on a matrix of
     conditions x conditions: ten seconds of one core for 2,000 conditions, and a hundred times that for 10,000.
     """
 
@@ -79,7 +79,9 @@ class Ridge(FeatureSettings, ShiftModel):
             delta[missing] = (delta.mean(axis=0) + centred @ weights)[missing]
             weights = _fitted(centred, delta, groups, penalty)[1]
         arrays, facts = store_features(features)
+        of_features = z[:, len(parts) : len(parts) + features.values.shape[1]]
         arrays |= {
+            "mean_features": (of_features.mean(axis=0) / (encoder.feature_scale or 1.0)).astype(np.float32),
             "weights": weights.astype(np.float32),
             "intercept": (delta.mean(axis=0) - z.mean(axis=0) @ weights).astype(np.float32),
             "centre": encoder.centre,
@@ -97,6 +99,7 @@ class Ridge(FeatureSettings, ShiftModel):
             learned.facts["feature_scale"],
             learned.arrays["centre"],
             learned.arrays["directions"],
+            learned.arrays["mean_features"] if self.unseen == "common" else None,
         )
         if contexts := learned.facts["places"]:
             profile = _place(condition.context, contexts) if condition.context in contexts else encoder.centre
@@ -150,6 +153,8 @@ class _Encoder:
     feature_scale: float
     centre: Profile
     directions: Float[np.ndarray, "genes components"]
+    otherwise: Float[np.ndarray, "features"] | None = None
+    """What a part without features gets; None refuses it."""
 
     def inputs(self, conditions: Sequence[Condition], profiles: Profiles) -> Inputs:
         """One row for each; raises `ModelError` for a part that was neither seen nor has features."""
@@ -160,8 +165,10 @@ class _Encoder:
             for part in condition.parts:
                 if part in place:
                     seen[row, place[part]] = 1.0
-                if part not in place or not self.features.missing(part):
+                if not self.features.missing(part):
                     features[row] += self.features.of([part])[0]
+                elif part not in place:
+                    features[row] += self.features.of([part])[0] if self.otherwise is None else self.otherwise
         return np.hstack([seen, features * self.feature_scale, (profiles - self.centre) @ self.directions])
 
 

@@ -72,9 +72,6 @@ class ConditionKriging(KnowledgeSettings, MeansModel):
     features: Literal["expression"] | Path | None = "expression"
     """More of the same kind: a table of features with genes as rows; "expression" takes the principal components of the
     perturbed genes' own expression, where it is known."""
-    unseen: Literal["refuse", "common"] = "refuse"
-    """What becomes of a perturbation without measurement and without knowledge: an error, or the response that is common
-    to all perturbations, with an interval that is wide enough."""
     n_components: int = 10
     """Principal components of the expression, or of GO terms in `features`."""
     smooth_controls: bool = False

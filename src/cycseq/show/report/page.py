@@ -258,8 +258,10 @@ def _in_python(record: dict[str, Any]) -> str:
 
 def _without_hash(value: Any) -> Any:
     """The record names a file together with a hash of what it holds."""
-    is_file = isinstance(value, list) and len(value) == 2 and re.fullmatch("[0-9a-f]{16}", str(value[1]))
-    return value[0] if is_file else value
+    if not isinstance(value, list):
+        return value
+    is_file = len(value) == 2 and re.fullmatch("[0-9a-f]{16}", str(value[1]))
+    return value[0] if is_file else [_without_hash(one) for one in value]
 
 
 def _typed(value: Any) -> str:
