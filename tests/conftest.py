@@ -18,6 +18,7 @@ from beartype import BeartypeConf
 from beartype.claw import beartype_package
 
 if os.environ.get("CYCSEQ_CHECK_TYPES", "1") != "0":  # `make quick` goes without
+    sys.dont_write_bytecode = True  # beartype keeps compiled modules at times without its settings
     compiled = ("cycseq.score.metrics.challenge.kernels",)  # by numba, which takes no wrapped function
     beartype_package("cycseq", conf=BeartypeConf(is_pep484_tower=True, claw_skip_package_names=compiled))
 

@@ -256,7 +256,7 @@ def test_a_clock_that_jumps(lab: Path, tmp_path: Path, monkeypatch: pytest.Monke
         f"benchmark --data {lab}/sim.h5ad --split {lab}/s.json --models NoChange --seeds 1 {METRICS} --out {tmp_path}/b"
     )
     network = WRITING["network"][1].format(f=lab, out=tmp_path)
-    for module in ("cycseq.run.folder", "cycseq.run.fitting", "cycseq.benchmarking.record"):
+    for module in ("cycseq.run.fitted", "cycseq.run.fitting", "cycseq.benchmarking.record"):
         monkeypatch.setattr(f"{module}.datetime", Jumping)
     monkeypatch.setattr("time.time", lambda: Jumping.now().timestamp())
     killed_after(network, tmp_path / "said", 0.5)
