@@ -182,7 +182,9 @@ def _run(words: list[str], said: str, ill: Ill, begun: Any) -> None:
             if seen == ill.die_before:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    sys.dont_write_bytecode = True  # what Python compiles is no change of ours, and is cut off where files may not be large
+    sys.dont_write_bytecode = (
+        True  # what Python compiles is no change of ours, and is cut off where files may not be large
+    )
 
     from cycseq.cli import main
     from empty_figures import draw_nothing
