@@ -66,6 +66,17 @@ def test_without_context_and_batch_there_is_one_of_each() -> None:
     assert any("--context-key" in note for note in found.notes)
 
 
+def test_a_column_that_is_named_as_context_is_no_batch() -> None:
+    obs = pd.DataFrame({"condition": ["ctrl", "a"] * 4, "patient_id": ["p1", "p1", "p2", "p2"] * 2})
+    labels = find_labels(obs, ObsKeys(context="patient_id"), default_context="all")
+    assert labels.obs["context"].nunique() == 2
+    assert labels.obs["batch"].nunique() == 1
+    grouped = obs.assign(gem_group=[1, 2] * 4)
+    assert find_labels(grouped, ObsKeys(context="patient_id"), default_context="all").obs[
+        "batch"
+    ].unique().tolist() == ["1", "2"]
+
+
 def test_columns_that_differ_are_refused_and_named() -> None:
     obs = {"condition": ["ctrl", "A", "B"], "perturbation": ["control", "A", "A"]}
     with pytest.raises(DataError, match=r"'perturbation' and 'condition'.*--perturbation-key perturbation") as err:
