@@ -1,5 +1,8 @@
   // One gene: what is predicted, beside what was measured of the same perturbation in other contexts, or at other doses.
-  const shownName = (label, here) => (label[1] === here[1] ? label[0] : `${label[0]}:${label[1]}`);
+  const shownName = (label, here, oneContext) => {
+    if (oneContext) return label[1].split("@").slice(1).join(" ") || label[1]; // dose and time tell the rows apart
+    return label[1] === here[1] ? label[0] : `${label[0]}:${label[1]}`;
+  };
   const points = (gene, condition) => {
     const here = data.conditions[condition], found = [];
     data.tables.forEach(([genes, effect, lower, upper], i) => {
@@ -23,8 +26,9 @@
     const x = (v) => left + ((v - first) / span) * (W - left - 14);
     for (const tick of ticks(first, first + span)) drawing.append(text(x(tick), H - 4, plain(tick)));
     drawing.append(line(x(0), 4, x(0), H - 18, "var(--muted)"));
+    const oneContext = rows.every((point) => point.label[0] === here[0]);
     rows.forEach((point, i) => {
-      const y = 12 + 17 * i, name = shownName(point.label, here);
+      const y = 12 + 17 * i, name = shownName(point.label, here, oneContext);
       drawing.append(text(left - 8, y + 4, name.length > 19 ? `${name.slice(0, 18)}\u2026` : name, "end"));
       if (point.predicted) drawing.append(line(x(point.lower), y, x(point.upper), y, colour(point), { "stroke-width": 2.4 }));
       drawing.append(dot(x(point.effect), y, point));
