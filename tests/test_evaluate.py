@@ -11,12 +11,15 @@ import pytest
 
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import DataError, SettingsError
+from cycseq.preparation.prepare import as_log1p
 from cycseq.preparation.pseudobulk import responses
 from cycseq.score import evaluate as evaluation_module
 from cycseq.score.evaluate import COLUMNS, evaluate
 from cycseq.score.metrics import GROUPS, HEADLINE, chosen
 from cycseq.score.reference import Reference
 from cycseq.score.settings import EvaluateSettings
+from cycseq.simulation.generate import simulate
+from cycseq.simulation.settings import SimulateSettings
 
 MEANS = EvaluateSettings(metrics="means")
 SOME = EvaluateSettings(metrics="mse,r2_delta_top20,retrieval_cosine,edistance,edistance_genes,mmd,deg_auprc")
@@ -151,15 +154,25 @@ def without(data: PerturbationData, **changes: object) -> PerturbationData:
     return replace(data, **changes)  # type: ignore[arg-type]
 
 
+def test_counts_are_taken_as_log1p_on_either_side() -> None:
+    counts = simulate(SimulateSettings(contexts=2, perturbations=3, cells=400, genes=50))
+    assert counts.scale == "counts"
+    log1p = as_log1p(counts)
+    expected = evaluate(predicted_from(log1p), log1p, log1p.controls(), settings=MEANS)
+    pd.testing.assert_frame_equal(evaluate(predicted_from(log1p), counts, counts.controls(), settings=MEANS), expected)
+    same = evaluate(counts, log1p, settings=MEANS)
+    pd.testing.assert_frame_equal(same, evaluate(log1p, log1p, settings=MEANS))
+
+
 def test_bad_input_is_named(small_data: PerturbationData) -> None:
     predicted = predicted_from(small_data)
     perturbed = small_data.subset(c for c in small_data.conditions() if not c.is_control)
     with pytest.raises(DataError, match=r"lack 2 of the 60 real genes \(G1, G2\)"):
         evaluate(predicted.with_genes(predicted.genes[2:]), small_data)
-    with pytest.raises(DataError, match=r"predicted cells\) needs log1p values, but the data are counts"):
-        evaluate(without(predicted, scale="counts"), small_data)
+    with pytest.raises(DataError, match=r"predicted cells\) needs log1p values, but the data are scaled"):
+        evaluate(without(predicted, scale="scaled"), small_data)
     with pytest.raises(DataError, match=r"real cells\) needs log1p"):
-        evaluate(predicted, without(small_data, scale="counts"))
+        evaluate(predicted, without(small_data, scale="scaled"))
     with pytest.raises(DataError, match="no control cells among the real ones"):
         evaluate(predicted, perturbed)
     with pytest.raises(DataError, match="no control cells in context 'RPE1'"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import anndata as ad
 import numpy as np
@@ -25,6 +26,7 @@ from cycseq.score.metrics.population import Population
 from cycseq.score.reference import Reference, effect_reference
 from cycseq.score.settings import EvaluateSettings
 
+T = TypeVar("T")
 COLUMNS = ("model", "split", "seed", "context", "perturbation", "metric", "value")
 DENSE_VALUES = 64_000_000
 """Values of cells that are dense at once: 256 MB. Conditions are compared in blocks of so many."""
@@ -95,14 +97,15 @@ def evaluate(
     >>> bool(scores.groupby("metric")["value"].mean()["pearson_delta"] > 0)
     True
     """
-    if isinstance(real, ad.AnnData):
-        real = as_log1p(read(real))
+    real = _log1p_of(read(real) if isinstance(real, ad.AnnData) else real)
+    control, reference = _log1p_of(control), _log1p_of(reference)
     if isinstance(predicted, ad.AnnData):
         beside = real.data if isinstance(real, Reference) else real
         if isinstance(beside, Effects):
             predicted = read_effects(predicted)
         else:
-            predicted = as_log1p(read_predicted(predicted, ReadSettings(), beside))
+            predicted = read_predicted(predicted, ReadSettings(), beside)
+    predicted = _log1p_of(predicted)
     side = real if isinstance(real, Reference) else _side(real, control, reference, training, settings)
     match = match_conditions(predicted, side) if match is None else match
     tables = [
@@ -120,6 +123,11 @@ def evaluate(
     result = table(tables, model=model, split=split, seed=seed)
     result.attrs["notes"] = (*side.notes, *_notes(predicted, side, match))
     return result
+
+
+def _log1p_of(data: T) -> T:
+    """Counts as log1p of counts per 10,000; anything else as it is."""
+    return as_log1p(data) if isinstance(data, PerturbationData) and data.scale == "counts" else data  # type: ignore[return-value]
 
 
 def _side(
