@@ -17,7 +17,6 @@ from cycseq.benchmarking.challenge import calibration, members_wanted, scores_of
 from cycseq.benchmarking.effects import model_result, real_result, reference_of_effects
 from cycseq.benchmarking.result import NO_MEANS, Result
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.effects import Effects
 from cycseq.data.either import Data
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import FitBrokeOffError, MissingPackageError, ModelError
@@ -27,7 +26,7 @@ from cycseq.models.base import Model
 from cycseq.models.means import MeansModel
 from cycseq.preparation.merge import join
 from cycseq.preparation.pseudobulk import responses
-from cycseq.run.effects import effects_of_cells, effects_of_controls
+from cycseq.run.effects import effects_behind
 from cycseq.run.parts import Parts, fit_parts, learnt_from, parts_of, with_others
 from cycseq.score.ceiling import REPEATS, SPLIT_HALF, choose_repeats, split_half_once, wrong_target
 from cycseq.score.certainty import certainty
@@ -178,7 +177,7 @@ def _model_result(real: Reference, parts: SplitParts, unit: Unit, task: Task) ->
             if len(predicted.perturbations) > 1:
                 tables.append(wrong_target(predicted, real, match=match, **labels))
         if members := members_wanted(unit.evaluation):
-            effects = _effects(model, predicted, controls)
+            effects = effects_behind(model, predicted.conditions(), controls, seed=task.seed, predicted=predicted)
             tables += scores_of_counts(real.contexts[context], parts, effects, members, **labels)
         if task.seed == 0:
             for cells in (predicted, controls):
@@ -193,13 +192,6 @@ def _model_result(real: Reference, parts: SplitParts, unit: Unit, task: Task) ->
         coverage=pd.concat(coverage, ignore_index=True),
         reliability=pd.concat(reliability, ignore_index=True),
     )
-
-
-def _effects(model: Model, predicted: PerturbationData, controls: PerturbationData) -> Effects:
-    """What counts are drawn around, as `Run.predict` draws them."""
-    if isinstance(model, MeansModel):
-        return model.predict_effects(predicted.conditions(), effects_of_controls(model, controls))
-    return effects_of_cells(predicted, controls)
 
 
 def true_responses(data: PerturbationData) -> dict[Condition, np.ndarray] | None:

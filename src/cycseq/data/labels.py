@@ -135,10 +135,9 @@ def _contexts(
 
 def _batches(obs: pd.DataFrame, keys: ObsKeys) -> tuple[pd.Series, str]:
     """The batch of every cell, and the note on it."""
-    others = (
-        obs.drop(columns=[keys.context]) if keys.context in obs and keys.batch is None else obs
-    )  # a context is no batch of itself
-    column = _column(others, keys.batch, BATCH_NAMES, RARER_BATCH_NAMES, "batch")
+    if keys.batch is None and keys.context in obs:  # a context is no batch of itself
+        obs = obs.drop(columns=[keys.context])
+    column = _column(obs, keys.batch, BATCH_NAMES, RARER_BATCH_NAMES, "batch")
     if column is None:
         note = "batch: no column names one, so all cells are one batch (--batch-key names a column)"
         return pd.Series("0", index=obs.index, dtype=str), note

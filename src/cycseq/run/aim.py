@@ -12,7 +12,7 @@ from cycseq.models.base import Model
 from cycseq.models.means import MeansModel
 from cycseq.preparation.counts import counts_of
 from cycseq.run.counts import CountSource
-from cycseq.run.effects import effects_of_cells, effects_of_controls
+from cycseq.run.effects import effects_behind
 from cycseq.run.fitted import FittedRun
 from cycseq.run.parts import learnt_from, log1p_parts
 from cycseq.run.settings import Aim
@@ -71,10 +71,7 @@ def learn_amplitude(run: FittedRun, aim: Aim, *, n_cells: int | None, seed: int)
         chosen = np.random.default_rng([seed, *context.encode()]).permutation(len(shared))[:MAX_CONDITIONS]
         model = _fitted_again(run.model, kept, seed)
         controls, conditions = kept.controls([context]), [shared[i] for i in np.sort(chosen)]
-        if isinstance(model, MeansModel):
-            effects = model.predict_effects(conditions, effects_of_controls(model, controls))
-        else:
-            effects = effects_of_cells(model.predict(controls, conditions, seed=seed), controls)
+        effects = effects_behind(model, conditions, controls, seed=seed)
         reference = CountReference.of(real.subset([*conditions, *controls.conditions()]), context)
         metrics = [metric for metric in METRICS if metric.name in AIMS[aim]]
         source = CountSource.of(effects, controls)

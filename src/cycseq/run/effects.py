@@ -78,6 +78,22 @@ def _from_cells(
     return reduce(Effects.with_rows, (effects_of_cells(piece, cells) for piece in pieces))
 
 
+def effects_behind(
+    model: Model,
+    conditions: Sequence[Condition],
+    controls: PerturbationData,
+    *,
+    seed: int,
+    predicted: PerturbationData | None = None,
+) -> Effects:
+    """What counts are drawn around: of a model of means its effects, of any other those of its cells (`predicted`, if they are at hand)."""
+    if isinstance(model, MeansModel):
+        return model.predict_effects(conditions, effects_of_controls(model, controls))
+    return effects_of_cells(
+        model.predict(controls, conditions, seed=seed) if predicted is None else predicted, controls
+    )
+
+
 def effects_of_cells(made: PerturbationData, controls: PerturbationData) -> Effects:
     """What predicted cells say: their posterior, or else their means against those of the control cells."""
     if CONDITIONS in made.adata.uns:

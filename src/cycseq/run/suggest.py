@@ -79,24 +79,19 @@ def suggest(
     names = sorted({c.perturbation for c in measured if len(c.parts) == 1})
     status = dict.fromkeys(held_out, HELD_OUT) | dict.fromkeys(measured, MEASURED)
     everything = [Condition(c, p) for c in contexts for p in names]
-    wanted = {c for c in everything if c not in status}
+    allowed = {c for c in everything if c not in status}
     if candidates is not None:
-        wanted = {as_condition(candidate, contexts) for candidate in candidates}
-    if not wanted:
+        allowed = _parse_candidates(candidates, contexts, names)
+    if not allowed:
         msg = (
             "every perturbation was measured in every context already: name conditions to measure again (--conditions)."
         )
         raise SettingsError(msg)
-    for context, perturbation in sorted(wanted):
-        if context not in contexts:
-            raise unknown_name(context, "context with training control cells", contexts, ModelError)
-        if perturbation not in names:
-            raise unknown_name(perturbation, "single perturbation of training", names, ModelError)
     field, scale = model.field(everything, "pair", {})
     n, of_mean_gene = len(measured), scale.mean(axis=1)
     covariance = field.covariance(n + np.arange(len(everything))) * np.outer(of_mean_gene[n:], of_mean_gene[n:])
     noise = np.full(len(everything), float(np.median(field.errors * of_mean_gene[:n] ** 2)))
-    chosen = choose(covariance, noise, np.array([c in wanted for c in everything]), n_conditions)
+    chosen = choose(covariance, noise, np.array([c in allowed for c in everything]), n_conditions)
     reduction = np.array([choice.reduction for choice in chosen]) / max(float(np.trace(covariance)), 1e-300)
     rows = [everything[choice.condition] for choice in chosen]
     return pd.DataFrame(
@@ -110,3 +105,16 @@ def suggest(
         },
         columns=list(COLUMNS),
     )
+
+
+def _parse_candidates(
+    candidates: Sequence[Condition | str], contexts: Sequence[str], names: Sequence[str]
+) -> set[Condition]:
+    """The conditions that may be measured; raises `ModelError` for one that the model cannot judge."""
+    conditions = {as_condition(candidate, contexts) for candidate in candidates}
+    for context, perturbation in sorted(conditions):
+        if context not in contexts:
+            raise unknown_name(context, "context with training control cells", contexts, ModelError)
+        if perturbation not in names:
+            raise unknown_name(perturbation, "single perturbation of training", names, ModelError)
+    return conditions

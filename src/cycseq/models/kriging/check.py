@@ -107,22 +107,21 @@ def shrink(mixture: GeneMixture, slopes: Sequence[float]) -> GeneMixture:
     return GeneMixture(mixture.weights, mixture.means * slope[..., None], mixture.sds)
 
 
-def error_of(hidden: Sequence[Hidden], real: Values, slope: Values | None = None) -> float:
+def error_of(hidden: Sequence[Hidden], real: Values, scale: Values) -> float:
     """Mean over hidden conditions of squared error over squared effect, over the genes that were measured.
 
     Parameters
     ----------
     hidden
-        Predictions, on the scale of a link.
+        Predictions, on the scale on which they were learned.
     real
         Effects as they were measured; NaN where they were not.
-    slope
-        What brings predictions back from that scale; None for the additive link.
+    scale
+        What brings predictions back from that scale, by condition.
     """
     ratios = []
     for part in hidden:
-        predicted = part.predicted.mean if slope is None else part.predicted.mean * slope[part.rows]
-        error = np.nansum((predicted - real[part.rows]) ** 2, axis=1)
+        error = np.nansum((part.predicted.mean * scale[part.rows] - real[part.rows]) ** 2, axis=1)
         ratios.append(error / np.maximum(np.nansum(real[part.rows] ** 2, axis=1), 1e-12))
     return float(np.concatenate(ratios).mean())
 

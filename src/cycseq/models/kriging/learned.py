@@ -19,11 +19,7 @@ from cycseq.models.kriging.check import (
     recalibrate,
     shrink,
 )
-from cycseq.models.kriging.context_amplitudes import (
-    amplitudes_left_out,
-    amplitudes_of,
-    learn_context_amplitudes,
-)
+from cycseq.models.kriging.context_amplitudes import amplitudes_left_out, amplitudes_of
 from cycseq.models.kriging.elsewhere import fill
 from cycseq.models.kriging.link import LEAST_SHARE, LINKS, Link, slopes, unlink
 from cycseq.models.kriging.noise import Sampling
@@ -53,13 +49,27 @@ class Learned:
     """How strongly each context answers (`learn_context_amplitudes`); 1 where there is none."""
 
 
-def learn_task(table: Table, sampling: Sampling | None, task: Task, *, seed: int) -> Learned | None:
-    """Weights, link and recalibration; None where the task cannot be left out of what was measured."""
+def learn_task(
+    table: Table, sampling: Sampling | None, task: Task, amplitudes: Mapping[str, float], *, seed: int
+) -> Learned | None:
+    """Weights, link and recalibration; None where the task cannot be left out of what was measured.
+
+    Parameters
+    ----------
+    table, sampling
+        Measured conditions; NaN where a gene was not measured.
+    task
+        What is left out.
+    amplitudes
+        How strongly each context answers (`learn_context_amplitudes`), tried beside none.
+    seed
+        Fixes which conditions are drawn, and which are left out together.
+    """
     best: Learned | None = None
     of_best: tuple[list[Hidden], Table] | None = None
     measured, rows = ~np.isnan(table.effect), draw_conditions(table, seed=seed)
-    n_contexts, told = len(np.unique(table.contexts)), learn_context_amplitudes(fill(table))
-    for link, of_context in _scales(told):
+    n_contexts = len(np.unique(table.contexts))
+    for link, of_context in _scales(amplitudes):
         slope = slopes(table.conditions, table.profiles, link)
         if link != "additive" and (slope is None or n_contexts < 2):
             continue

@@ -24,7 +24,8 @@ from cycseq.models.base import SIZE, WEIGHT, Fitted
 from cycseq.models.baselines.shift import cells_shifted_by
 from cycseq.models.knowledge import KnowledgeSettings, expression_scores, has_expression
 from cycseq.models.kriging.check import shrink
-from cycseq.models.kriging.context_amplitudes import amplitudes_of
+from cycseq.models.kriging.context_amplitudes import amplitudes_of, learn_context_amplitudes
+from cycseq.models.kriging.elsewhere import fill
 from cycseq.models.kriging.field import Field, learn_fields
 from cycseq.models.kriging.learned import Learned, apply_link, as_json, from_json, learn_task, unlearned_context
 from cycseq.models.kriging.levels import Levels
@@ -93,7 +94,12 @@ class ConditionKriging(KnowledgeSettings, MeansModel):
         sampling = None if se is None or np.isnan(se).all() else Sampling.of(se, conditions, noise_of)
         table = Table(conditions, effect, np.ones(len(conditions), dtype=bool), "context", profiles, sources)
         wanted: tuple[Task, ...] = TASKS if task is None else (TASK_OF_SPLIT[task],)
-        learned = {one: found for one in wanted if (found := learn_task(table, sampling, one, seed=seed)) is not None}
+        amplitudes = learn_context_amplitudes(fill(table))
+        learned = {
+            one: result
+            for one in wanted
+            if (result := learn_task(table, sampling, one, amplitudes, seed=seed)) is not None
+        }
         if "context" in wanted and "context" not in learned:
             learned["context"] = unlearned_context(table)
         if not learned:

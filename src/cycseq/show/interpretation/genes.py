@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy.stats import false_discovery_control
 
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.posterior import CONDITIONS, changes
 from cycseq.data.usual_names import CONTROL
 from cycseq.score.metrics.population import Population, adjusted_p
+from cycseq.score.metrics.ranks import false_discovery_rate
 
 MOST_CELLS = 500
 """Cells of the condition that are tested, and ten times as many controls: p-values depend on how many there are."""
@@ -64,7 +64,7 @@ def differential(
     data = data.require("log1p", "differential")
     if CONDITIONS in data.adata.uns:
         believed = changes(data, condition).loc[data.genes]
-        p_adjusted = false_discovery_control(np.clip(2.0 * believed["lfsr"], 0.0, 1.0))
+        p_adjusted = false_discovery_rate(np.clip(2.0 * believed["lfsr"].to_numpy(dtype=np.float64), 0.0, 1.0))
         return pd.DataFrame({"delta": believed["effect"].astype(np.float64), "p_adjusted": p_adjusted})
     control = (data if control is None else control).require("log1p", "differential (control)").with_genes(data.genes)
     unperturbed = Condition(condition.context, CONTROL)

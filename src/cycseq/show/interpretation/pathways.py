@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from jaxtyping import Bool, Float, Int
-from scipy.stats import false_discovery_control, norm, rankdata
+from scipy.stats import norm
 
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.gene_names import why_genes_differ
@@ -21,6 +21,7 @@ from cycseq.errors import DataError, FileError
 from cycseq.io.files import require_file
 from cycseq.matrix.arrays import Profile
 from cycseq.preparation.pseudobulk import control_means
+from cycseq.score.metrics.ranks import false_discovery_rate, mean_ranks
 from cycseq.show.interpretation.settings import PathwaySettings
 
 COLUMNS = ("context", "perturbation", "pathway", "n_genes", "mean_delta", "z", "p", "p_adjusted", "leading_genes")
@@ -262,7 +263,7 @@ def _tested(
     tested = np.flatnonzero((size >= settings.fewest) & (size <= min(settings.most, int(ranked.sum()) - 1)))
     members, size = sets.members[tested], size[tested]
     ranks = np.zeros(len(ranked))
-    ranks[ranked] = rankdata(response.statistic[ranked])
+    ranks[ranked] = mean_ranks(response.statistic[ranked])
     z, p = rank_test(members @ ranks, size, ranks[ranked], settings.correlation)
     delta = np.where(ranked, response.delta, 0.0).astype(np.float64)
     table = pd.DataFrame(
@@ -274,7 +275,7 @@ def _tested(
             "mean_delta": (members @ delta) / size,
             "z": z,
             "p": p,
-            "p_adjusted": false_discovery_control(p) if len(p) else p,
+            "p_adjusted": false_discovery_rate(p),
             "leading_genes": _leading(response.delta, ranked, z, members, sets.genes),
         }
     )
