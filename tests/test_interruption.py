@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from cycseq.cli import SUCCESS, main
+from cycseq.io.files import atomic_write, lock_folder, write_text
 from cycseq.io.interruption import catch_signals
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are sent as POSIX does")
@@ -75,6 +79,56 @@ def test_signals_mean_what_they_did_before(monkeypatch) -> None:
         assert signal.getsignal(signal.SIGTERM) == before[1]
     finally:
         signal.signal(signal.SIGINT, before[0])
+
+
+@pytest.mark.parametrize("writer", ["file", "folder", "lock"])
+def test_before_or_after_any_call_to_the_system(writer: str, tmp_path: Path, monkeypatch) -> None:
+    """A signal while a temporary folder or a lock is made, or is removed, leaves neither of them behind."""
+
+    def write(out: Path) -> None:
+        if writer == "file":
+            write_text(out / "text", "whole", overwrite=True)
+            return
+        with atomic_write(out / "made", overwrite=True) if writer == "folder" else lock_folder(out / "made") as part:
+            if part is not None:
+                part.mkdir()
+                (part / "run.json").write_text("{}")
+
+    calls, moment = 0, -1
+
+    def sending(call):
+        def called(*args, **kwargs):
+            nonlocal calls
+            calls += 2
+            for n in (calls - 1, calls):
+                if n == moment:
+                    os.kill(os.getpid(), signal.SIGINT)
+                result = call(*args, **kwargs) if n % 2 else result
+            return result
+
+        return called
+
+    for module, name in (
+        *((os, name) for name in ("open", "close", "replace", "rename", "unlink", "rmdir")),
+        *((tempfile, "mkdtemp"), (shutil, "rmtree")),
+    ):
+        monkeypatch.setattr(module, name, sending(getattr(module, name)))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with catch_signals():
+            for out in (tmp_path / "once", tmp_path / "twice"):
+                write(out)
+            many, interrupted = calls // 2, 0
+            for i in range(1, many + 1):
+                calls, moment = 0, i
+                with contextlib.suppress(KeyboardInterrupt):
+                    write(tmp_path / "once")
+                    interrupted -= 1
+                interrupted += 1
+                assert not [p for p in tmp_path.rglob("*") if p.name.startswith(".")], i
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert interrupted == many > 4
 
 
 @pytest.mark.parametrize("number", list(LINES))

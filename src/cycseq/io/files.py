@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cycseq.errors import FileError
+from cycseq.io.interruption import postpone_signals
 from cycseq.io.special_files import refuse_special
 
 OURS = ("run.json", "answer.json", "benchmark.json", "model.json", "convert.json", "zarr.json", ".zgroup")
@@ -112,29 +113,31 @@ def atomic_write(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     FileError
         If the path exists (see `check_output`), cannot be written, or the disk is full.
     """
-    try:
-        _check_parents(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        check_output(path, overwrite=overwrite)
-        folder, lock = _workplace(path)
-    except OSError as err:
-        raise _unwritable(path, err) from err
-    part, replaced = folder / path.name, folder / REPLACED
-    try:
-        yield part
-        check_output(path, overwrite=overwrite)  # another process may have written it meanwhile
-        if path.is_dir() and not path.is_symlink():
-            path.rename(replaced)
-        os.replace(part, path)  # noqa: PTH105  (Path.replace is the same call; os.replace says that it is atomic)
-    except OSError as err:
-        if err.errno in FULL or err.errno in {errno.EACCES, errno.EPERM, errno.EROFS} or "write" in str(err):
+    with postpone_signals():
+        try:
+            _check_parents(path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            check_output(path, overwrite=overwrite)
+            folder, lock = _workplace(path)
+        except OSError as err:
             raise _unwritable(path, err) from err
-        raise
-    finally:
-        if replaced.exists() and not path.exists():
-            replaced.rename(path)
-        os.close(lock)
-        shutil.rmtree(folder, ignore_errors=True)
+        part, replaced = folder / path.name, folder / REPLACED
+        try:
+            with postpone_signals(postponed=False):
+                yield part
+            check_output(path, overwrite=overwrite)  # another process may have written it meanwhile
+            if path.is_dir() and not path.is_symlink():
+                path.rename(replaced)
+            os.replace(part, path)  # noqa: PTH105  (Path.replace is the same call; os.replace says that it is atomic)
+        except OSError as err:
+            if err.errno in FULL or err.errno in {errno.EACCES, errno.EPERM, errno.EROFS} or "write" in str(err):
+                raise _unwritable(path, err) from err
+            raise
+        finally:
+            if replaced.exists() and not path.exists():
+                replaced.rename(path)
+            os.close(lock)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -148,21 +151,23 @@ def lock_folder(path: Path) -> Iterator[None]:
     """
     _check_parents(path)
     file = path.absolute().parent / f".{path.absolute().name}.lock"
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        clear(file.parent)
-        lock = _opened(file)
-    except OSError as err:
-        raise _unwritable(path, err) from err
-    if lock is None:
-        msg = f"another cycseq process is working in {path}: wait until it has ended, or name another folder."
-        raise FileError(msg)
-    try:
-        yield
-    finally:
-        with suppress(OSError):  # on Windows, where it is still open
-            file.unlink()
-        os.close(lock)
+    with postpone_signals():
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            clear(file.parent)
+            lock = _opened(file)
+        except OSError as err:
+            raise _unwritable(path, err) from err
+        if lock is None:
+            msg = f"another cycseq process is working in {path}: wait until it has ended, or name another folder."
+            raise FileError(msg)
+        try:
+            with postpone_signals(postponed=False):
+                yield
+        finally:
+            with suppress(OSError):  # on Windows, where it is still open
+                file.unlink()
+            os.close(lock)
 
 
 def write_text(path: Path, text: str, *, overwrite: bool = False) -> None:

@@ -7,9 +7,20 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
-_received: list[int] = []
+
+@dataclass
+class _Signals:
+    """What came, what of it was not raised yet, and whether signals wait until a block ends."""
+
+    received: list[int] = field(default_factory=list)
+    pending: list[int] = field(default_factory=list)
+    postponed: bool = False
+
+
+_signals = _Signals()
 
 
 class Terminated(KeyboardInterrupt):
@@ -32,12 +43,30 @@ def catch_signals() -> Iterator[list[int]]:
             if signal.getsignal(number) == usual:  # what is ignored stays ignored
                 before[number] = signal.signal(number, _raise)
     try:
-        yield _received
+        yield _signals.received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
         if before:
-            _received.clear()
+            _signals.received.clear()
+
+
+@contextmanager
+def postpone_signals(*, postponed: bool = True) -> Iterator[None]:
+    """A signal that comes while the block runs is raised when it ends: nothing is cut off between its lines.
+
+    With ``postponed=False``, inside such a block, signals are raised at once again.
+    """
+    if threading.current_thread() is not threading.main_thread():  # signals are raised in the main thread alone
+        yield
+        return
+    before, _signals.postponed = _signals.postponed, postponed
+    try:
+        _raise_pending()
+        yield
+    finally:
+        _signals.postponed = before
+        _raise_pending()
 
 
 def report_signal(received: list[int]) -> int:
@@ -53,5 +82,13 @@ def report_signal(received: list[int]) -> int:
 
 
 def _raise(number: int, _frame: Any) -> None:
-    _received.append(number)
-    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+    _signals.received.append(number)
+    _signals.pending.append(number)
+    _raise_pending()
+
+
+def _raise_pending() -> None:
+    if _signals.pending and not _signals.postponed:
+        number = _signals.pending[0]
+        _signals.pending.clear()
+        raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
