@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from difflib import get_close_matches
 
 
@@ -99,5 +99,21 @@ def unknown_name(name: str, kind: str, options: Iterable[str], error: type[Cycse
     folded = {option.casefold(): option for option in options}
     near = get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.5)
     guess = f"did you mean {folded[near[0]]!r}? " if near else ""
-    shown = ", ".join(options[:12]) + (f", ... ({len(options)} in all)" if len(options) > 12 else "")
-    return error(f"no {kind} {name!r}: {guess}There are: {shown or 'none'}.")
+    return error(f"no {kind} {name!r}: {guess}There are: {join_names(options, 12) or 'none'}.")
+
+
+def join_names(names: Iterable[object], most: int = 10) -> str:
+    """The names, comma by comma (a set's sorted); of many the first ones, and how many more there are.
+
+    Examples
+    --------
+    >>> join_names("ABCDE", 3)
+    'A, B, C and 2 more'
+    """
+    texts = [str(name) for name in (sorted(names, key=str) if isinstance(names, Set) else names)]
+    return ", ".join(texts[:most]) + (f" and {len(texts) - most:,} more" if len(texts) > most else "")
+
+
+def count_of(n: int, thing: str) -> str:
+    """``"1 context"``, ``"2 contexts"``."""
+    return f"{n:,} {thing}{'' if n == 1 else 's'}"

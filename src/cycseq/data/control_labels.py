@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from itertools import chain, takewhile
 
 from cycseq.data.usual_names import CONTROL_NAMES, DOUBTFUL_KINDS, LIKELY_CONTROL, NO_CONTROL, kind_of_control
-from cycseq.errors import CycseqError, DataError, unknown_name
+from cycseq.errors import CycseqError, DataError, join_names, unknown_name
 
 SHOWN = 3
 """Labels of a kind that a message names."""
@@ -86,9 +86,8 @@ def no_control_error(column: str, labels: Sequence[str], named: str | Sequence[s
     if named:
         unknown = next(name for name in split_names(named, labels) if not _matching(name, labels))
         return unknown_name(unknown, f"control label in obs[{column!r}]", sorted(labels), DataError)
-    first = ", ".join(labels[:6]) + (", ..." if len(labels) > 6 else "")
     msg = (
-        f"no control cells found in obs[{column!r}]: none of its {len(labels)} labels ({first}) usually means control. "
+        f"no control cells found in obs[{column!r}]: none of its {len(labels)} labels ({join_names(labels)}) usually means control. "
         f"Use --control LABEL, or --control {NO_CONTROL} if the file holds perturbed cells only."
     )
     alike = [label for label in labels if kind_of_control(label)]
@@ -175,9 +174,7 @@ def control_notes(column: str, controls: Controls, n_control: int, n_left_out: i
 
 
 def _quoted(labels: Sequence[str]) -> str:
-    """The first labels in quotes, and how many there are."""
-    more = f", ... ({len(labels)} labels)" if len(labels) > SHOWN else ""
-    return ", ".join(map(repr, labels[:SHOWN])) + more
+    return join_names(map(repr, labels), SHOWN)
 
 
 def _by_kind(labels: Sequence[str]) -> dict[str, list[str]]:

@@ -23,7 +23,7 @@ from cycseq.data.settings import ObsKeys
 from cycseq.data.usual_names import CONTROL
 from cycseq.data.validate import OBS, validate
 from cycseq.data.values import digests, load_adata, max_bytes, write_adata
-from cycseq.errors import DataError, unknown_name
+from cycseq.errors import DataError, join_names, unknown_name
 from cycseq.io.files import atomic_write, check_output, check_space
 from cycseq.matrix.arrays import Cells, Codes, Matrix, in_memory, max_rows, take, to_dense
 from cycseq.matrix.groups import GroupMoments, group_moments, pairs_of_labels
@@ -246,8 +246,8 @@ class PerturbationData(ByCondition):
         missing = [gene for gene in genes if gene not in self.adata.var_names]
         if missing:
             msg = (
-                f"{len(missing):,} of {len(genes):,} genes are missing from the data: {', '.join(missing[:5])}"
-                f"{', ...' if len(missing) > 5 else ''}. The data have {', '.join(self.genes[:3])}, .... "
+                f"{len(missing):,} of {len(genes):,} genes are missing from the data: {join_names(missing, 5)}. "
+                f"The data have {join_names(self.genes, 3)}. "
                 f"{why_genes_differ(genes, self.genes) if 2 * len(missing) > len(genes) else 'Prepare the data with these genes.'}"
             )
             raise DataError(msg)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Sequence
 
+from cycseq.errors import join_names
+
 MIN_GENES = 10
 """So many genes in common, at least, once a difference in spelling is removed, tell that it is the cause."""
 SHOWN = 5
@@ -65,8 +67,7 @@ def note_perturbed_genes(perturbed: Collection[str], genes: Sequence[str]) -> st
         )
     if len(absent) == len(perturbed) and not _are_identifiers(genes):
         return ""
-    shown = ", ".join(absent[:SHOWN]) + (", ..." if len(absent) > SHOWN else "")
-    return f"{len(absent)} {of_all} {'names' if len(absent) == 1 else 'name'} no gene of the data ({shown})"
+    return f"{len(absent)} {of_all} {'names' if len(absent) == 1 else 'name'} no gene of the data ({join_names(absent, SHOWN)})"
 
 
 def _are_identifiers(genes: Sequence[str]) -> bool:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 
 from cycseq.data.usual_names import kind_of_control
-from cycseq.errors import DataError, SettingsError
+from cycseq.errors import DataError, SettingsError, count_of, join_names
 
 AUTO = "auto"
 STRONG = (
@@ -78,8 +78,8 @@ def genes_of_guides(labels: Iterable[str], suffix: str, genes: Collection[str]) 
         guides = _genes_of((ending,), labels)
     if not guides:
         msg = (
-            f"--guide-suffix {suffix} fits none of the {len(labels):,} perturbations ({', '.join(labels[:3])}"
-            f"{', ...' if len(labels) > 3 else ''}): leave it out, or give the ending of the guides, for KLF1_g1 '_g\\d+'."
+            f"--guide-suffix {suffix} fits none of the {len(labels):,} perturbations ({join_names(labels, 3)}): "
+            f"leave it out, or give the ending of the guides, for KLF1_g1 '_g\\d+'."
         )
         raise DataError(msg)
     return guides
@@ -105,20 +105,16 @@ def join_guides(labels: Iterable[str], suffix: str | None, genes: Collection[str
     if not guides:
         return {}, ""
     n_genes = len(set(guides.values()))
-    extent = f"{len(guides):,} {_noun('label', len(guides))}, {n_genes:,} {_noun('gene', n_genes)}"
+    extent = f"{count_of(len(guides), 'label')}, {count_of(n_genes, 'gene')}"
     gene = next(iter(guides.values()))
     of_gene = [label for label, target in guides.items() if target == gene]
-    example = f"{', '.join(of_gene[:3])}{', ...' if len(of_gene) > 3 else ''}"
+    example = join_names(of_gene, 3)
     if suffix is not None:
         return guides, f"guides were joined to their genes: {example} -> {gene} ({extent})"
     return {}, (
         f"labels look like guides: {example} of {gene} ({extent}). Each is a perturbation of its own here; "
         "--guide-suffix auto joins the guides of a gene"
     )
-
-
-def _noun(noun: str, n: int) -> str:
-    return noun if n == 1 else f"{noun}s"
 
 
 def _genes_of(forms: Iterable[re.Pattern[str]], labels: Iterable[str]) -> dict[str, str]:

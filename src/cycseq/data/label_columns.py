@@ -10,7 +10,7 @@ import pandas as pd
 from jaxtyping import Bool
 
 from cycseq.data.usual_names import CONTROL, DOSE_NAMES, TIME_NAMES, UNLABELLED
-from cycseq.errors import DataError, unknown_name
+from cycseq.errors import DataError, join_names, unknown_name
 
 POOLED = ("doses are pooled", "times are pooled")
 """What the notes on doses and times that are not told apart begin with."""
@@ -92,8 +92,8 @@ def pooled_times(obs: pd.DataFrame, context_column: str | None) -> list[str]:
     """What to say of columns of times with several levels, which are pooled unless contexts are split by them."""
     levels = {c: obs[c].dropna().unique() for c in find_columns(obs, TIME_NAMES) if c != context_column}
     return [
-        f"times are pooled: obs[{column!r}] has {len(times)} levels ({', '.join(str(time) for time in times[:5])}"
-        f"{', ...' if len(times) > 5 else ''}); --split-by {shlex.quote(column)} makes a context of each"
+        f"times are pooled: obs[{column!r}] has {len(times)} levels ({join_names(times, 5)}); "
+        f"--split-by {shlex.quote(column)} makes a context of each"
         for column, times in levels.items()
         if len(times) > 1
     ]

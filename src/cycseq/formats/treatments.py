@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from cycseq.data.label_columns import find_columns, require_column
 from cycseq.data.treatments import Dose, hours_in, parse_dose, parse_hours, parse_treatment, unit_of_dose, usual_unit
 from cycseq.data.usual_names import DOSE_NAMES, TIME_NAMES, UNLABELLED, kind_of_control
-from cycseq.errors import DataError
+from cycseq.errors import DataError, join_names
 from cycseq.formats.settings import ReadSettings
 
 DOSES = (*dict.fromkeys(("dose", *DOSE_NAMES)), "pert_idose", "pert_dose", "dose_level", "concentration", "conc")
@@ -157,9 +157,9 @@ def _check_units(doses: Sequence[Dose], where: str) -> None:
     for dose in doses:
         examples.setdefault(dose.quantity, dose)
     if "" in examples:
-        some = ", ".join(list(dict.fromkeys(str(dose) for dose in doses if not dose.unit))[:SHOWN])
+        bare = join_names(dict.fromkeys(str(dose) for dose in doses if not dose.unit), SHOWN)
         msg = (
-            f"the doses in {_place(where)} have no unit ({some}): use --dose-unit uM (or nM, ug/mL, mg/kg, ...), or write it behind "
+            f"the doses in {_place(where)} have no unit ({bare}): use --dose-unit uM (or nM, ug/mL, mg/kg, ...), or write it behind "
             "each number."
         )
         raise DataError(msg, option="--dose-unit uM")
@@ -191,7 +191,7 @@ def _levels(
         order = f", in the order of obs[{column!r}]"
     elif order_of_levels := _usual_order(names):
         names = order_of_levels
-    return doses, number, untreated, tuple(names), [f"dose <- {_place(where)} ({', '.join(names[:6])}{order})"]
+    return doses, number, untreated, tuple(names), [f"dose <- {_place(where)} ({join_names(names)}{order})"]
 
 
 USUAL_LEVELS = ("lowest", "very low", "low", "middle", "medium", "mid", "moderate", "high", "very high", "highest")
@@ -214,11 +214,11 @@ def _times(obs: pd.DataFrame, texts: Sequence[str], column: str | None) -> tuple
     unclear = sorted({text for text, value in zip(texts, hours, strict=True) if text and np.isnan(value)})
     levels = np.unique(hours[np.isfinite(hours)])
     notes = (
-        [f"time <- {_place(column or LABELS)} ({', '.join(f'{level:g} h' for level in levels[:6])})"]
+        [f"time <- {_place(column or LABELS)} ({join_names(f'{level:g} h' for level in levels)})"]
         if len(levels)
         else []
     )
     if unclear:
         n = sum(text in set(unclear) for text in texts)
-        notes.append(f"{n:,} rows have no single time ({', '.join(map(repr, unclear[:SHOWN]))}): theirs is left open")
+        notes.append(f"{n:,} rows have no single time ({join_names(map(repr, unclear), SHOWN)}): theirs is left open")
     return hours, notes

@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Bool, Float
 
-from cycseq.errors import DataError
+from cycseq.errors import DataError, join_names
 from cycseq.knowledge.names import Aliases, naming_in_words, places_of_names, rows_of_parts
 
 Kind = Literal["sets", "edges", "features", "fingerprints"]
@@ -67,7 +67,7 @@ class Source:
 
     def in_words(self) -> str:
         """What it holds, in one line."""
-        names = f"{len(self.names):,} names ({', '.join(self.names[:3])}, ...)"
+        names = f"{len(self.names):,} names ({join_names(self.names, 3)})"
         return f"{self.name}: {self.kind} of {names}, sha256 {self.facts.get('sha256', 'unknown')[:12]}"
 
     def knows(self, perturbations: Sequence[str]) -> Bool[np.ndarray, "perturbations"]:
@@ -111,7 +111,7 @@ class Source:
         )
         msg = (
             f"{self.name} knows none of the {len(perturbations):,} perturbations: they seem to be {theirs} "
-            f"({', '.join(perturbations[:3])}), and it has {ours} ({', '.join(self.names[:3])}). {cure}"
+            f"({join_names(perturbations, 3)}), and it has {ours} ({join_names(self.names, 3)}). {cure}"
         )
         raise DataError(msg)
 

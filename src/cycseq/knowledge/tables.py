@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from cycseq.errors import DataError
+from cycseq.errors import DataError, join_names
 from cycseq.knowledge.drugs import DRUG_COLUMNS, drug_sources
 from cycseq.knowledge.source import Source
 from cycseq.knowledge.sparse import sets_source, sparse_rows
@@ -179,10 +179,9 @@ def numbers(frame: pd.DataFrame, file: str) -> np.ndarray:
     bad = (values.isna() & frame.notna()).to_numpy()
     if bad.any():
         row, column = (int(i) for i in np.argwhere(bad)[0])
-        shown = ", ".join(map(str, frame.columns[:5]))
         msg = (
             f"{file}: {str(frame.iloc[row, column])[:40]!r} in column {str(frame.columns[column])!r} is not a number. Known layouts of "
-            f"knowledge: features, gene and set, sets with members, edges, drugs (docs: knowledge); its columns are {shown}."
+            f"knowledge: features, gene and set, sets with members, edges, drugs (docs: knowledge); its columns are {join_names(frame.columns, 5)}."
         )
         raise DataError(msg)
     return np.asarray(values.to_numpy(dtype=np.float64))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
+
+from cycseq.errors import count_of, join_names
 
 CARD = "README.md"
 SHOWN = 40
@@ -43,8 +45,8 @@ def model_card(description: Mapping[str, Any], about: str) -> str:
 
 def _trained_on(description: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
     lines = [
-        f"- contexts with perturbed cells: {_listed(description['contexts'])}",
-        f"- perturbations: {_listed(description['perturbations'])}",
+        f"- contexts with perturbed cells: {join_names(description['contexts'], SHOWN) or 'none'}",
+        f"- perturbations: {join_names(description['perturbations'], SHOWN) or 'none'}",
         f"- genes: {len(description['genes']):,}, in the order of `model.json`",
         f"- scale of the values: {description['scale']}"
         + (" (natural logarithm of 1 + counts per 10,000)" if description["scale"] == "log1p" else ""),
@@ -72,19 +74,10 @@ def _limits(description: Mapping[str, Any], facts: Mapping[str, Any]) -> list[st
     limits = [
         "- It takes control cells of every context that it is asked for, with these genes and on this scale.",
         "- What it cannot know it refuses by name; what it knows of is listed above.",
-        f"- It has seen {_counted(description['contexts'], 'context')} with perturbed cells; other doses, times, protocols and "
+        f"- It has seen {count_of(len(description['contexts']), 'context')} with perturbed cells; other doses, times, protocols and "
         "species than those of its data are beyond what any score here can show.",
         "- Its scores are not part of this folder. A score means little without baselines and ceiling: `cycseq benchmark`.",
     ]
     if "broken" in facts:
         limits.insert(0, f"- **Its training broke off, and this is the last good state:** {facts['broken']}")
     return limits
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - SHOWN
-    return ", ".join(names[:SHOWN]) + (f" and {more:,} more" if more > 0 else "") or "none"
-
-
-def _counted(things: Sequence[str], noun: str) -> str:
-    return f"{len(things):,} {noun}" + ("" if len(things) == 1 else "s")

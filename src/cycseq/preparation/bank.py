@@ -14,7 +14,7 @@ from cycseq.data.effects import Effects
 from cycseq.data.gene_names import MIN_GENES, why_genes_differ
 from cycseq.data.studies import STUDY, studies_of
 from cycseq.data.treatments import UNITS, Dose, parse_dose, usual_unit
-from cycseq.errors import DataError
+from cycseq.errors import DataError, join_names
 
 MIN_SHARED = 0.05
 """Share of a study's genes that the others must have as well."""
@@ -121,7 +121,7 @@ def _check_genes(inputs: Sequence[Effects], names: Sequence[str]) -> None:
             beside = inputs[1 if i == 0 else 0].genes
             msg = (
                 f"{name} shares {shared:,} of its {len(effects.genes):,} genes with the other studies: it has "
-                f"{', '.join(effects.genes[:3])}, ...; they have {', '.join(beside[:3])}, .... {why_genes_differ(effects.genes, beside)}"
+                f"{join_names(effects.genes, 3)}; they have {join_names(beside, 3)}. {why_genes_differ(effects.genes, beside)}"
             )
             raise DataError(msg)
 

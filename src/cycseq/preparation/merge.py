@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.gene_names import MIN_GENES, why_genes_differ
 from cycseq.data.validate import OBS
-from cycseq.errors import DataError
+from cycseq.errors import DataError, join_names
 from cycseq.matrix.arrays import store_alike
 
 
@@ -88,8 +88,8 @@ def common_genes(inputs: Sequence[PerturbationData], names: Sequence[str]) -> li
         other = min(range(1, len(inputs)), key=lambda i: len(first.intersection(inputs[i].genes)))
         one, two = inputs[0].genes, inputs[other].genes
         msg = (
-            f"the inputs have {len(shared)} genes in common: {names[0]} has {', '.join(one[:3])}, ...; "
-            f"{names[other]} has {', '.join(two[:3])}, .... {why_genes_differ(one, two)}"
+            f"the inputs have {len(shared)} genes in common: {names[0]} has {join_names(one, 3)}; "
+            f"{names[other]} has {join_names(two, 3)}. {why_genes_differ(one, two)}"
         )
         raise DataError(msg)
     return [gene for gene in inputs[0].genes if gene in shared]

@@ -12,7 +12,7 @@ import pandas as pd
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.effects import Effects
 from cycseq.data.real_cells import conditions_of_real_cells
-from cycseq.errors import DataError
+from cycseq.errors import DataError, join_names
 from cycseq.preparation.merge import join
 from cycseq.preparation.prepare import as_log1p
 from cycseq.preparation.pseudobulk import responses
@@ -227,7 +227,7 @@ def _refuse_real_cells(predicted: PerturbationData, real: PerturbationData) -> N
     sides = (predicted, real) if predicted.scale == real.scale else (as_log1p(predicted), as_log1p(real))
     if real_ones := conditions_of_real_cells(*sides):
         msg = (
-            f"the predicted cells are real cells: those of {', '.join(map(str, real_ones[:3]))}{', ...' * (len(real_ones) > 3)} "
+            f"the predicted cells are real cells: those of {join_names(real_ones, 3)} "
             "have exactly the values of real cells of the same condition, and whoever copies scores best. Give what the model "
             "predicted, and leave out what it did not."
         )

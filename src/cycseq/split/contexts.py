@@ -7,14 +7,12 @@ from collections.abc import Callable
 from cycseq.data.dataset import Condition
 from cycseq.data.effects import Effects
 from cycseq.data.either import Data
-from cycseq.errors import SplitError, unknown_name
+from cycseq.errors import SplitError, count_of, join_names, unknown_name
 from cycseq.split.cells import cells_to_cut, cut
 from cycseq.split.plan import (
     Assignment,
     Plan,
     assign,
-    count_of,
-    join_names,
     n_tested,
     n_validated,
     perturbations_of,

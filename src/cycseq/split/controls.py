@@ -17,9 +17,10 @@ from cycseq.data.dataset import PerturbationData
 from cycseq.data.effects import Effects
 from cycseq.data.either import Data
 from cycseq.data.usual_names import CONTROL
+from cycseq.errors import join_names
 from cycseq.split.base import REFERENCE, Split
 from cycseq.split.cells import share_cells
-from cycseq.split.plan import Plan, join_names
+from cycseq.split.plan import Plan
 from cycseq.split.settings import SplitSettings
 
 GIVEN = "given"

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from cycseq.data.condition import Condition
 from cycseq.data.either import Data
 from cycseq.data.treatments import place_of_dose
-from cycseq.errors import SettingsError, SplitError
+from cycseq.errors import SettingsError, SplitError, count_of, join_names
 from cycseq.split.listed import tested_perturbations
-from cycseq.split.plan import Plan, count_of, join_names, perturbed_conditions
+from cycseq.split.plan import Plan, perturbed_conditions
 from cycseq.split.settings import SplitSettings
 
 Place = tuple[str, float]

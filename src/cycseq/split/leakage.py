@@ -144,14 +144,12 @@ def _chosen_genes(split: Split, data: PerturbationData) -> Iterable[Leak]:
     if consulted:
         contexts_kept = {c.context for c in (*split.train, *split.validation, *split.left_out)}
         names = list(dict.fromkeys(str(c) if c.context in contexts_kept else c.context for c in consulted))
-        names_given = shlex.quote(",".join([*held_out, *names[:10]])) + (
-            f" and {len(names) - 10} more" if names[10:] else ""
-        )
+        more = f" and {len(names) - 10} more" if names[10:] else ""
         yield Leak(
             "chosen genes",
             f"the variable genes were chosen with the tested cells of {len(consulted)} conditions (first: {consulted[0]})",
             len(consulted),
-            f"Prepare again with --hold-out {names_given}.",
+            f"Prepare again with --hold-out {shlex.quote(','.join([*held_out, *names[:10]]))}{more}.",
             "warning",
         )
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from cycseq.data.condition import Condition
 from cycseq.data.either import Data
 from cycseq.data.usual_names import canonical_perturbation
-from cycseq.errors import FileError, SettingsError, SplitError, unknown_name
+from cycseq.errors import FileError, SettingsError, SplitError, count_of, join_names, unknown_name
 from cycseq.io.files import require_file
-from cycseq.split.plan import Plan, assign, count_of, join_names, n_validated, perturbed_conditions, shuffle
+from cycseq.split.plan import Plan, assign, n_validated, perturbed_conditions, shuffle
 from cycseq.split.settings import SplitSettings
 
 

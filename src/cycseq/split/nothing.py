@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from cycseq.data.either import Data
+from cycseq.errors import count_of
 from cycseq.split.base import Split
-from cycseq.split.plan import count_of, perturbed_conditions
+from cycseq.split.plan import perturbed_conditions
 from cycseq.split.settings import NOTHING
 
 

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 
 from cycseq.data.dataset import Condition
 from cycseq.data.either import Data
-from cycseq.errors import SplitError
+from cycseq.errors import SplitError, count_of, join_names
 from cycseq.split.listed import tested_perturbations
 from cycseq.split.plan import (
     Assignment,
     Plan,
     assign,
-    count_of,
-    join_names,
     n_tested,
     n_validated,
     perturbations_of,

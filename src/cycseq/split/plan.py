@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -95,14 +95,3 @@ def n_tested(n: int, settings: SplitSettings) -> int:
 def n_validated(n: int, settings: SplitSettings) -> int:
     """How many of n perturbations or conditions are kept for validation."""
     return share(n, 0.1 if settings.validation is None else settings.validation)
-
-
-def join_names(names: Sequence[str], most: int = 10) -> str:
-    """The names, comma by comma; the first ones alone where there are many."""
-    rest = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + rest
-
-
-def count_of(n: int, thing: str) -> str:
-    """``"1 context"``, ``"2 contexts"``."""
-    return f"{n:,} {thing}{'' if n == 1 else 's'}"

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.usual_names import CONTROL
+from cycseq.errors import join_names
 from cycseq.formats.catalog.base import DataSet
 from cycseq.formats.settings import CorpusSettings
 from cycseq.preparation.prepare import prepare
@@ -58,8 +59,7 @@ def _with_controls(data: PerturbationData) -> PerturbationData:
     if not len(few):
         return data
     others = data.take((~obs["context"].astype(str).isin(few)).to_numpy())
-    shown = ", ".join(few[:5]) + (", ..." if len(few) > 5 else "")
-    note = f"{len(few)} contexts with fewer than {MIN_CONTROLS} control cells were dropped ({shown})"
+    note = f"{len(few)} contexts with fewer than {MIN_CONTROLS} control cells were dropped ({join_names(few)})"
     return replace(others, notes=(*others.notes, note))
 
 

@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 
 from cycseq.data.usual_names import CONTROL
-from cycseq.errors import FileError
+from cycseq.errors import FileError, join_names
 from cycseq.formats.catalog.base import Read, Sources, column, label_cells, lanes
 from cycseq.formats.load import load, read_anndata
 from cycseq.formats.readers.base import FileContents, as_read_error
@@ -117,7 +117,7 @@ def _unzipped(path: Path) -> ad.AnnData:
             inside = next((name for name in packed.namelist() if Path(name).name == PROCESSED), None)
             if inside is None:
                 msg = (
-                    f"{path} holds no {PROCESSED} (found: {', '.join(packed.namelist()[:5])}): its layout has changed."
+                    f"{path} holds no {PROCESSED} (it has {join_names(packed.namelist(), 5)}): its layout has changed."
                 )
                 raise FileError(msg)
             check_members(path, [packed.getinfo(inside)])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +10,9 @@ import numpy as np
 from cycseq.data.effects import WITH_MAGNITUDE, Effects
 from cycseq.data.treatments import place_of_dose
 from cycseq.data.wells import measured_together
+from cycseq.errors import count_of, join_names
 from cycseq.formats.effects.read import read_effects
 from cycseq.formats.settings import ReadSettings
-
-SHOWN = 8
-"""Names that are listed."""
 
 
 def inspect_effects(path: Path, settings: ReadSettings | None = None) -> str:
@@ -29,8 +26,8 @@ def inspect_effects(path: Path, settings: ReadSettings | None = None) -> str:
     )
     lines = [
         f"{path.name}: effects of {len(conditions):,} conditions x {len(effects.genes):,} genes, {effects.scale} values{magnitude}",
-        f"  {_counted(contexts, 'context')}: {_listed([f'{name} ({n})' for name, n in sorted(contexts.items())])}",
-        f"  {_counted(agents, 'perturbation')}: {_listed(sorted(agents))}",
+        f"  {count_of(len(contexts), 'context')}: {join_names(f'{name} ({n})' for name, n in sorted(contexts.items()))}",
+        f"  {count_of(len(agents), 'perturbation')}: {join_names(sorted(agents))}",
         f"  {_overlap(perturbed)}",
     ]
     doses, times = (
@@ -38,9 +35,9 @@ def inspect_effects(path: Path, settings: ReadSettings | None = None) -> str:
         sorted({c.time for c in conditions if c.time is not None}),
     )
     if doses:
-        lines.append(f"  {_counted(doses, 'dose')}: {_listed(doses)}")
+        lines.append(f"  {count_of(len(doses), 'dose')}: {join_names(doses)}")
     if times:
-        lines.append(f"  {_counted(times, 'time')}: {_listed([f'{time:g} h' for time in times])}")
+        lines.append(f"  {count_of(len(times), 'time')}: {join_names(f'{time:g} h' for time in times)}")
     lines.append(f"  {_missing(perturbed)}")
     lines.append(f"  {_errors(perturbed)}")
     means = effects.control_means()
@@ -77,14 +74,6 @@ def _errors(effects: Effects) -> str:
     if not n_with_errors:
         return "standard errors: unknown (metrics and intervals that need them rest on what a model learns)"
     return f"standard errors: of {n_with_errors:,} of {len(effects.conditions()):,} conditions"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
-
-
-def _counted(names: Collection[object], thing: str) -> str:
-    return f"{len(names):,} {thing}{'' if len(names) == 1 else 's'}"
 
 
 def _in_order(dose: str) -> tuple[str, float, str]:

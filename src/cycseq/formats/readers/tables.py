@@ -10,7 +10,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from cycseq.data.usual_names import METADATA_NAMES
-from cycseq.errors import DataError, FileError, unknown_name
+from cycseq.errors import DataError, FileError, join_names, unknown_name
 from cycseq.formats.readers.base import (
     BARCODE,
     FileContents,
@@ -67,8 +67,8 @@ def read_table(path: Path, settings: ReadSettings) -> FileContents:
         obs, genes, x = pd.DataFrame(index=genes), obs.index, x.T
     elif labels:
         notes.append(
-            f"{len(labels)} columns are labels ({', '.join(labels[:6])}), {len(genes):,} are genes ({', '.join(genes[:3])}"
-            f"{', ...' if len(genes) > 3 else ''}); --label-columns names further labels"
+            f"{len(labels)} columns are labels ({join_names(labels)}), {len(genes):,} are genes ({join_names(genes, 3)}); "
+            "--label-columns names further labels"
         )
     obs.index = obs.index.astype(str)
     adata = ad.AnnData(X=_compact(x), obs=obs, var=pd.DataFrame(index=genes.astype(str)))

@@ -16,7 +16,7 @@ import scipy.io
 import scipy.sparse as sp
 
 from cycseq.data.validate import symbols_or_ids
-from cycseq.errors import FileError
+from cycseq.errors import FileError, join_names
 from cycseq.formats.readers.base import FileContents, Reader, as_read_error, read_csv
 from cycseq.formats.readers.contained import check_h5, holds
 from cycseq.formats.settings import ReadSettings
@@ -47,8 +47,7 @@ def read_folder(path: Path, settings: ReadSettings) -> FileContents:
     matrices = sorted(_matrices(path))
     if len(matrices) > 1:
         prefixes = [str(m.parent / MATRIX.sub("", m.name)) for m in matrices]
-        shown = ", ".join(prefixes[:6]) + (", ..." if len(prefixes) > 6 else "")
-        msg = f"{path} holds {len(matrices)} matrices: name one of them by how its files begin: {shown}."
+        msg = f"{path} holds {len(matrices)} matrices: name one of them by how its files begin: {join_names(prefixes)}."
         raise FileError(msg)
     matrix = matrices[0]
     prefix = MATRIX.sub("", matrix.name)

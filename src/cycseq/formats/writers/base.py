@@ -20,7 +20,7 @@ from cycseq.data.mark import with_sample
 from cycseq.data.settings import ObsKeys
 from cycseq.data.usual_names import BATCH_NAMES, CONTEXT_NAMES, CONTROL, NO_CONTROL, PERTURBATION_NAMES
 from cycseq.data.validate import OBS
-from cycseq.errors import DataError
+from cycseq.errors import DataError, join_names
 from cycseq.io.hdf5 import write_h5ad
 
 USUAL = {name.casefold() for name in (*PERTURBATION_NAMES, *CONTEXT_NAMES, *BATCH_NAMES)}
@@ -144,7 +144,7 @@ def check_round_trip(data: PerturbationData, obs: pd.DataFrame, tool: str) -> No
 def pooled_contexts(data: PerturbationData, sentence: str) -> tuple[str, ...]:
     """A note for tools that do not tell contexts apart, where there are several."""
     n = len(data.contexts)
-    return (f"{n} contexts ({', '.join(data.contexts[:3])}{', ...' * (n > 3)}): {sentence}",) if n > 1 else ()
+    return (f"{n} contexts ({join_names(data.contexts, 3)}): {sentence}",) if n > 1 else ()
 
 
 def pooled_batches(data: PerturbationData, tool: str) -> tuple[str, ...]:
@@ -168,7 +168,7 @@ def write_marker(folder: Path, layout: str, data: PerturbationData) -> None:
 def controls_lacking(data: PerturbationData, tool: str) -> tuple[str, ...]:
     """A note for data without control cells, such as predictions."""
     lacking = [c for c in data.contexts if Condition(c, CONTROL) not in data.conditions()]
-    return (f"no control cells in {', '.join(lacking[:3])}: {tool} needs some to train",) if lacking else ()
+    return (f"no control cells in {join_names(lacking, 3)}: {tool} needs some to train",) if lacking else ()
 
 
 def _others(obs: pd.DataFrame, taken: set[str]) -> pd.DataFrame:

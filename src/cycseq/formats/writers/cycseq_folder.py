@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.errors import DataError
+from cycseq.errors import DataError, join_names
 from cycseq.formats.writers.base import Layout, check_round_trip, obs_of, write_marker
 from cycseq.io.progress import track
 from cycseq.matrix.arrays import to_dense
@@ -54,8 +54,9 @@ def write_folder(data: PerturbationData, _real: PerturbationData | None, folder:
         "obs columns other than context, perturbation and batch have no place there and were left out",
     ]
     if unmarked:
-        shown = ", ".join(sorted(unmarked)[:3])
-        notes.append(f"{len(unmarked)} perturbations name no gene of the data, so cls is 0 ({shown})")
+        notes.append(
+            f"{len(unmarked)} perturbations name no gene of the data, so cls is 0 ({join_names(sorted(unmarked), 3)})"
+        )
     return tuple(notes)
 
 

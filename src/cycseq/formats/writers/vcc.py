@@ -19,7 +19,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from cycseq.data.dataset import PerturbationData
-from cycseq.errors import DataError, FileError
+from cycseq.errors import DataError, FileError, join_names
 from cycseq.formats.readers.base import as_read_error, read_csv, read_genes
 from cycseq.io.files import atomic_write, check_output, check_space, require_file
 from cycseq.io.hdf5 import write_h5ad
@@ -67,12 +67,12 @@ class Panel:
         names = [str(name).strip() for name in read_genes(require_file(genes_file))]
         genes = names[1:] if names and names[0].lower() in HEADERS else names
         if twice := pd.Index(genes)[pd.Index(genes).duplicated()].unique().tolist():
-            msg = f"{genes_file} names {_list(twice)} twice: give the challenge's gene_names.csv."
+            msg = f"{genes_file} names {join_names(twice)} twice: give the challenge's gene_names.csv."
             raise DataError(msg)
         with as_read_error(require_file(targets), "a list of targets"):
             frame = read_csv(targets, dtype=str)
         if "target_gene" not in frame:
-            msg = f"{targets} has no column target_gene, but {_list(frame.columns)}: give the challenge's pert_counts.csv."
+            msg = f"{targets} has no column target_gene, but {join_names(frame.columns)}: give the challenge's pert_counts.csv."
             raise FileError(msg)
         frame = frame[frame["target_gene"].notna() & (frame["target_gene"] != CONTROL_LABEL)]
         cells = pd.to_numeric(frame["n_cells"]).astype(int) if "n_cells" in frame else pd.Series(CELLS, frame.index)
@@ -159,8 +159,8 @@ def write_entry(data: PerturbationData, panel: Panel, path: Path, *, overwrite: 
 def _check_genes(data: PerturbationData, panel: Panel) -> None:
     missing, others = set(panel.genes) - set(data.genes), set(data.genes) - set(panel.genes)
     if missing or others:
-        lacking = f"{len(missing):,} of its {len(panel.genes):,} are missing ({_list(missing)})" if missing else ""
-        more = f"{len(others):,} are not in it ({_list(others)})" if others else ""
+        lacking = f"{len(missing):,} of its {len(panel.genes):,} are missing ({join_names(missing)})" if missing else ""
+        more = f"{len(others):,} are not in it ({join_names(others)})" if others else ""
         msg = f"the genes are not those of the list: {'; '.join(filter(None, (lacking, more)))}. Predict exactly the listed genes."
         raise DataError(msg)
 
@@ -171,7 +171,7 @@ def _check_conditions(data: PerturbationData, panel: Panel) -> None:
         raise DataError(msg)
     contexts = set(data.contexts)
     if panel.contexts and contexts != set(panel.contexts):
-        msg = f"the contexts are {_list(contexts)}, but the entry must cover {_list(panel.contexts)}: predict all of these and no others."
+        msg = f"the contexts are {join_names(contexts)}, but the entry must cover {join_names(panel.contexts)}: predict all of these and no others."
         raise DataError(msg)
     if data.n_cells > MAX_CELLS:
         msg = f"there are {data.n_cells:,} cells, and an entry has {MAX_CELLS:,} at most: give one prediction of each target."
@@ -185,14 +185,14 @@ def _check_conditions(data: PerturbationData, panel: Panel) -> None:
         missing, others = targets.keys() - there.keys(), there.keys() - targets.keys()
         if missing or others:
             cause = (
-                f"{len(missing)} targets are missing ({_list(missing)})"
+                f"{len(missing)} targets are missing ({join_names(missing)})"
                 if missing
-                else f"{len(others)} are not targets ({_list(others)})"
+                else f"{len(others)} are not targets ({join_names(others)})"
             )
             msg = f"context {context}: {cause}. Predict exactly the listed targets, by gene symbol, in every context."
             raise DataError(msg)
         if wrong := sorted(f"{name} has {there[name]} of {n}" for name, n in targets.items() if there[name] != n):
-            msg = f"context {context}: {len(wrong)} targets have another number of cells than they must ({_list(wrong)}): cycseq predict --cells {CELLS}."
+            msg = f"context {context}: {len(wrong)} targets have another number of cells than they must ({join_names(wrong)}): cycseq predict --cells {CELLS}."
             raise DataError(msg)
 
 
@@ -209,7 +209,7 @@ def _check_values(data: PerturbationData) -> int:
     empty = np.bincount(data.condition_codes, totals) == 0
     if empty.any():
         names = [str(condition) for condition, is_empty in zip(data.conditions(), empty, strict=True) if is_empty]
-        msg = f"all cells of {_list(names)} are empty: the model did not predict them."
+        msg = f"all cells of {join_names(names)} are empty: the model did not predict them."
         raise DataError(msg)
     return int(stored)
 
@@ -235,9 +235,3 @@ def _nameless(member: tarfile.TarInfo) -> tarfile.TarInfo:
     member.uid = member.gid = member.mtime = 0
     member.uname = member.gname = ""
     return member
-
-
-def _list(names: Any) -> str:
-    """The first few, sorted."""
-    names = sorted(map(str, names))
-    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")

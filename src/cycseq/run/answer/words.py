@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from cycseq.errors import count_of, join_names
 from cycseq.run.answer.check import AVERAGE, SURE, Check
 from cycseq.run.answer.predict import Answer
-from cycseq.split.plan import count_of, join_names
 from cycseq.split.settings import Kind
 
 AMOUNTS_TO: dict[Kind, str] = {

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from cycseq.data.effects import Effects
+from cycseq.errors import join_names
 from cycseq.io.files import atomic_write, text_of_path
 from cycseq.io.hdf5 import write_h5ad
 from cycseq.models import describe
@@ -24,7 +25,6 @@ from cycseq.show.report.answer_data import conditions_shown, embed
 from cycseq.show.report.answer_measured import measured_effects, near_perturbations, sources
 from cycseq.show.report.figures import svg
 from cycseq.show.report.page import render
-from cycseq.split.plan import join_names
 
 MAX_IN_SHORT = 6
 """Conditions whose genes are named at the top of the page."""

@@ -10,7 +10,7 @@ from typing import Any, TypeGuard
 from cycseq.data.condition import Condition
 from cycseq.data.either import Data
 from cycseq.data.usual_names import canonical_perturbation
-from cycseq.errors import SplitError
+from cycseq.errors import SplitError, join_names
 from cycseq.split.base import PARTS, Split
 from cycseq.split.plan import perturbed_conditions
 from cycseq.split.settings import Kind
@@ -58,9 +58,8 @@ def split_of(peer: PeerSplit, data: Data, path: Path) -> Split:
     if peer.rest_trains:
         by_part["train"] |= rest
     if not by_part["test"]:
-        contexts = ", ".join(sorted({c.context for c in conditions})[:5])
-        named = ", ".join([*peer.parts.get("test", {})][:5])
-        msg = f"{path} tests no condition of these data, whose contexts are {contexts}: it names {named or 'nothing'}. Give the data that it is for."
+        contexts, tested = {c.context for c in conditions}, peer.parts.get("test", {})
+        msg = f"{path} tests no condition of these data, whose contexts are {join_names(contexts)}: it names {join_names(tested) or 'nothing'}. Give the data that it is for."
         raise SplitError(msg)
     train, validation, test = (tuple(sorted(by_part[part])) for part in PARTS)
     return Split(
