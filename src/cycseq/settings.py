@@ -29,6 +29,8 @@ MAX_SHOWN = 80
 def with_options(settings: T, options: Mapping[str, Any], owner: str) -> T:
     """The settings with these fields changed, each checked.
 
+    Raises `SettingsError` if there is no such setting (the nearest name is given), or a value is of the wrong kind.
+
     Parameters
     ----------
     settings
@@ -37,11 +39,6 @@ def with_options(settings: T, options: Mapping[str, Any], owner: str) -> T:
         By name, as Python or JSON has them (a path may be text, a tuple a list).
     owner
         Whose settings they are, for the message.
-
-    Raises
-    ------
-    SettingsError
-        If there is no such setting (the nearest name is given), or a value is of the wrong kind.
     """
     names = [field.name for field in dataclasses.fields(settings) if field.init]  # type: ignore[arg-type]
     hints, values = get_type_hints(type(settings)), {}
@@ -105,6 +102,8 @@ def type_in_words(hint: Any) -> str:
 def parse_value(text: str, hint: Any, name: str) -> Any:
     """What a word of the command line stands for.
 
+    Raises `SettingsError` if the text fits none of the types that are allowed.
+
     Parameters
     ----------
     text
@@ -113,11 +112,6 @@ def parse_value(text: str, hint: Any, name: str) -> Any:
         The type of the setting.
     name
         How a message names the setting.
-
-    Raises
-    ------
-    SettingsError
-        If the text fits none of the types that are allowed.
     """
     parts = alternatives(hint)
     if text == "null" and types.NoneType in parts:
@@ -167,6 +161,8 @@ def _parse(text: str, part: Any) -> Any:
 def check_value(value: Any, hint: Any, name: str) -> Any:
     """A value of Python, JSON or YAML as one of the types that the hint allows.
 
+    Raises `SettingsError` if the value is of another kind; of several choices the nearest is named.
+
     Parameters
     ----------
     value
@@ -175,11 +171,6 @@ def check_value(value: Any, hint: Any, name: str) -> Any:
         The type of the setting.
     name
         How a message names the setting.
-
-    Raises
-    ------
-    SettingsError
-        If the value is of another kind; of several choices the nearest is named.
     """
     for part in alternatives(hint):
         origin = get_origin(part)

@@ -51,10 +51,8 @@ def _effects_as_they_are(path: Path, options: Namespace) -> Effects:
 def read_cells(path: Path, options: Namespace) -> PerturbationData:
     """The cells of a file, within the memory that was given; the terminal is told how they were read, and where they are counts.
 
-    Raises
-    ------
-    DataError
-        If the labels or values are not what they must be; where an option of `cycseq prepare` fixes that, it is named.
+    Raises `DataError` if the labels or values are not what they must be; where an option of `cycseq prepare` fixes that, it is
+    named.
     """
     cells = read_plainly(path, options)
     say_counts(path, cells)

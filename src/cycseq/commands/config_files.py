@@ -13,10 +13,7 @@ from cycseq.io.untrusted import parse_yaml
 def flat_config(config: str) -> dict[str, Any]:
     """A `--config` file as one value for each option; a model with its settings becomes ``model`` and ``model.SETTING``.
 
-    Raises
-    ------
-    SettingsError
-        If the file cannot be read, is not a mapping, is empty, or has a key that stands for nothing.
+    Raises `SettingsError` if the file cannot be read, is not a mapping, is empty, or has a key that stands for nothing.
     """
     path = Path(config)
     try:

@@ -16,13 +16,7 @@ from cycseq.io.download import DownloadSettings
 def read_parts(
     parts: list[DataSet], downloading: DownloadSettings, file: Path | None
 ) -> Iterator[tuple[DataSet, PerturbationData]]:
-    """The cells of these data sets, each as it is asked for.
-
-    Raises
-    ------
-    SettingsError
-        If one needs a file of the user's and none is given.
-    """
+    """The cells of these data sets, each as it is asked for; raises `SettingsError` if one needs a file of the user's and none is given."""
     for part in parts:
         if part.file_needed and file is None:
             others = ",".join(other.name for other in parts if not other.file_needed)

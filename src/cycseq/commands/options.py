@@ -36,10 +36,7 @@ def add_memory_option(parser: Parser) -> None:
 def add_model_option(parser: Parser, words: list[str], *, required: bool = True) -> None:
     """Add `--model`, and the settings of the model that the words (or a `--config` file) name.
 
-    Raises
-    ------
-    SettingsError
-        If there is no such model; the nearest name is given.
+    Raises `SettingsError` if there is no such model; the nearest name is given.
     """
     parser.add_argument(
         "--model",

@@ -128,10 +128,7 @@ class Parser:
     def read(self, words: list[str]) -> Namespace:
         """The value of every option: as typed, else of the `--config` files (the last one first), else its default.
 
-        Raises
-        ------
-        SettingsError
-            If an option is unknown (the nearest is named), lacks, or has a value of another type.
+        Raises `SettingsError` if an option is unknown (the nearest is named), lacks, or has a value of another type.
         """
         try:
             typed, unknown = self.argparse.parse_known_args(_with_switches_closed(self.hints, words))

@@ -48,6 +48,8 @@ def find_guides(labels: Iterable[str], genes: Collection[str]) -> dict[str, str]
 def genes_of_guides(labels: Iterable[str], suffix: str, genes: Collection[str]) -> dict[str, str]:
     r"""The gene of every label that names a guide, by the ending of guides that the user gave.
 
+    Raises `SettingsError` if the suffix is not a regular expression, and `DataError` if no label names a guide.
+
     Parameters
     ----------
     labels
@@ -56,13 +58,6 @@ def genes_of_guides(labels: Iterable[str], suffix: str, genes: Collection[str]) 
         A regular expression that fits the end of a label (``_g\\d+``), or ``auto`` to find guides by their usual forms.
     genes
         As of `find_guides`.
-
-    Raises
-    ------
-    SettingsError
-        If the suffix is not a regular expression.
-    DataError
-        If no label names a guide.
     """
     labels = list(labels)
     if suffix == AUTO:

@@ -19,12 +19,7 @@ POOLED = ("doses are pooled", "times are pooled")
 def find_columns(obs: pd.DataFrame, names: Iterable[str]) -> list[str]:
     """The columns whose name is one of the usual names, in the order of those names; case does not count.
 
-    `Condition` and `condition` are two.
-
-    Raises
-    ------
-    DataError
-        If one of them holds lists or records, of which no labels can be made.
+    `Condition` and `condition` are two. Raises `DataError` if one of them holds lists or records, of which no labels can be made.
     """
     folded: dict[str, list[str]] = {}
     for column in map(str, obs.columns):

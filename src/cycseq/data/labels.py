@@ -68,6 +68,9 @@ def find_labels(
 ) -> CellLabels:
     """Choose the columns of perturbation, context and batch, and translate their labels.
 
+    Raises `DataError` if no column or two different columns fit, a named column is absent, no control label is found or several
+    of different kinds are, or cells have no label.
+
     Parameters
     ----------
     obs
@@ -80,12 +83,6 @@ def find_labels(
         Whether cells without a label may be there; `labelled` says which they are.
     genes
         The genes of the data, by which symbols are told from guides.
-
-    Raises
-    ------
-    DataError
-        If no column or two different columns fit, a named column is absent, no control label is found or several of
-        different kinds are, or cells have no label.
     """
     column, controls = _perturbation_column(obs, keys)
     perturbation, notes = _perturbations(obs, column, controls.labels, keys, genes)

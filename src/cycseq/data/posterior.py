@@ -69,10 +69,7 @@ def attach_posterior(adata: ad.AnnData, conditions: Sequence[Condition], posteri
 def read_posterior(predicted: PerturbationData) -> tuple[list[str], GenePosterior]:
     """The conditions that have a posterior, and what is believed of them.
 
-    Raises
-    ------
-    DataError
-        If the cells were predicted by a model without uncertainty, or the posterior is damaged.
+    Raises `DataError` if the cells were predicted by a model without uncertainty, or the posterior is damaged.
     """
     if CONDITIONS not in predicted.adata.uns:
         made_by = predicted.adata.uns.get("cycseq", {}).get("model")

@@ -133,6 +133,8 @@ def _all_finite(x: InMemory) -> bool:
 def decide_scale(x: Matrix | ValueSummary, user_scale: str | None = None, *, layers: Sequence[str] = ()) -> Scale:
     """The scale of the values, from integrality and range, or as given if the values allow it.
 
+    Raises `DataError` if values are NaN or infinite, or are not what was said, or fit neither counts nor log1p (five are shown).
+
     Parameters
     ----------
     x
@@ -141,11 +143,6 @@ def decide_scale(x: Matrix | ValueSummary, user_scale: str | None = None, *, lay
         ``"counts"``, ``"log1p"``, ``"scaled"`` or None to find out.
     layers
         Other layers of the file: an error names the one that may hold counts.
-
-    Raises
-    ------
-    DataError
-        If values are NaN or infinite, or are not what was said, or fit neither counts nor log1p (five are shown).
     """
     if user_scale is not None and user_scale not in SCALES:
         raise unknown_name(user_scale, "scale", SCALES)

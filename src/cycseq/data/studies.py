@@ -37,7 +37,8 @@ def learn_amplitudes(effects: Effects) -> dict[str, float]:
     have: the geometric mean of the slopes of each on the other. Each study's effect of a perturbation is its mean over the
     study's contexts, less the common response there. The sampling variance that `se` names is taken off, and values that it
     calls noisy count less. Logarithms of the ratios of all pairs are reconciled by least squares, weighted by the number of
-    shared perturbations and the squared correlation; pairs that do not correlate are left out.
+    shared perturbations and the squared correlation; pairs that do not correlate are left out. Raises `DataError` if twice the
+    value is not twice the effect (z-scores, ranks).
 
     Parameters
     ----------
@@ -47,11 +48,6 @@ def learn_amplitudes(effects: Effects) -> dict[str, float]:
     Returns
     -------
     Amplitudes by study; empty where there are not several studies.
-
-    Raises
-    ------
-    DataError
-        If twice the value is not twice the effect (z-scores, ranks).
     """
     of_context = studies_of(effects)
     studies = sorted(set(of_context.values()))

@@ -145,10 +145,7 @@ def check_size(adata: ad.AnnData) -> None:
 def float32(x: Any) -> Matrix:
     """CSR or dense float32 without duplicated or stored zero entries; the same memory where it was so already.
 
-    Raises
-    ------
-    DataError
-        If the values are not real numbers, or a sparse matrix is damaged.
+    Raises `DataError` if the values are not real numbers, or a sparse matrix is damaged.
     """
     if not in_memory(x):  # its reader has seen to it
         return x
@@ -169,12 +166,7 @@ def float32(x: Any) -> Matrix:
 def check_indices(values: Any) -> Any:
     """The values, if every sparse matrix among them (also inside of tables) says where its entries lie, and they lie inside.
 
-    SciPy's compiled loops trust the index arrays and would read outside of them.
-
-    Raises
-    ------
-    DataError
-        If an index array is damaged.
+    SciPy's compiled loops trust the index arrays and would read outside of them. Raises `DataError` if an index array is damaged.
     """
     if isinstance(values, Mapping):
         for value in values.values():

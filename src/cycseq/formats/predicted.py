@@ -38,7 +38,9 @@ def read_predicted(path: Path | ad.AnnData, settings: ReadSettings, real: Pertur
 
     Control cells among them may bear other labels than the real ones, or be absent; where no column names the
     context, it is that of the real cells, if they have one alone; values slightly below 0, as a linear last layer
-    makes them, are kept and said.
+    makes them, are kept and said. Raises `FileError` if the file is missing, damaged, or of no known format, and `DataError` if
+    labels, names or values are not what they must be; or if the predicted cells are on another scale than the real ones
+    (`check_same_scale`), unless the settings say that they are log1p.
 
     Parameters
     ----------
@@ -48,14 +50,6 @@ def read_predicted(path: Path | ad.AnnData, settings: ReadSettings, real: Pertur
         What is not to be found by itself.
     real
         The real cells.
-
-    Raises
-    ------
-    FileError
-        If the file is missing, damaged, or of no known format.
-    DataError
-        If labels, names or values are not what they must be; or if the predicted cells are on another scale than the real
-        ones (`check_same_scale`), unless the settings say that they are log1p.
     """
     data = _read(path, settings, real)
     if settings.scale != "log1p":

@@ -24,6 +24,8 @@ ROW = "cycseq_row"
 def validate_treatments(contents: FileContents, settings: ReadSettings, context: str) -> PerturbationData:
     """The rows of a file with dose and time in the names of their perturbations, where these have several.
 
+    Raises `DataError` if labels, doses or values are not what they must be.
+
     Parameters
     ----------
     contents
@@ -32,11 +34,6 @@ def validate_treatments(contents: FileContents, settings: ReadSettings, context:
         What is not to be found by itself.
     context
         The context of all rows where no column and no setting names one.
-
-    Raises
-    ------
-    DataError
-        If labels, doses or values are not what they must be.
     """
     labelled, settings, treatments = find_treatments(contents, settings)
     data = labelled.validate(settings, context)

@@ -50,6 +50,8 @@ class Treatments:
 def read_treatments(obs: pd.DataFrame, labels: Sequence[str], settings: ReadSettings) -> Treatments:
     """Dose and time of every row.
 
+    Raises `DataError` if doses have no unit, or units that measure different things.
+
     Parameters
     ----------
     obs
@@ -58,11 +60,6 @@ def read_treatments(obs: pd.DataFrame, labels: Sequence[str], settings: ReadSett
         The perturbation of each row.
     settings
         `dose_key`, `dose_unit` and `time_key`, where they are not to be found.
-
-    Raises
-    ------
-    DataError
-        If doses have no unit, or units that measure different things.
     """
     dose_column = _column(obs, settings.dose_key, DOSES, "dose")
     time_column = _column(obs, settings.time_key, TIMES, "time")

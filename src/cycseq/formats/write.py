@@ -44,6 +44,9 @@ def write_as(
 ) -> tuple[str, ...]:
     """Write data in another tool's layout, whole or not at all.
 
+    Raises `SettingsError` if the layout has an unknown name, or real cells are missing or not wanted, `DataError` if a label or
+    value has no place in the layout, and `FileError` if the output exists or cannot be written.
+
     Parameters
     ----------
     data
@@ -61,15 +64,6 @@ def write_as(
     Returns
     -------
     What the layout cannot hold and what its tool expects, in sentences.
-
-    Raises
-    ------
-    SettingsError
-        If the layout has an unknown name, or real cells are missing or not wanted.
-    DataError
-        If a label or value has no place in the layout.
-    FileError
-        If the output exists or cannot be written.
     """
     chosen = find_layout(layout)
     if chosen.needs_real != (real is not None):

@@ -74,12 +74,8 @@ def download(file: RemoteFile, settings: DownloadSettings | None = None) -> Path
 
     The hash that it is checked against is the published one, where one is known; otherwise the SHA-256 that was
     written to `catalog.lock.json` in the cache at the first download. What has arrived of a download that broke off
-    is kept beside (`.part`) and resumed by HTTP Range, if the server says that the file is still the same one.
-
-    Raises
-    ------
-    FileError
-        If the file cannot be had, is not whole, or is not what it was.
+    is kept beside (`.part`) and resumed by HTTP Range, if the server says that the file is still the same one. Raises `FileError`
+    if the file cannot be had, is not whole, or is not what it was.
     """
     import pooch
     import requests

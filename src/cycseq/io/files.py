@@ -55,11 +55,8 @@ def clear(folder: Path) -> None:
 def check_output(path: Path, *, overwrite: bool = False, endings: tuple[str, ...] = ()) -> Path:
     """The path, if something may be written there; what killed processes left beside it is removed.
 
-    Raises
-    ------
-    FileError
-        If it exists and ``overwrite`` is false, is a folder of something else, its folder is a file, or its name has
-        none of the endings.
+    Raises `FileError` if it exists and ``overwrite`` is false, is a folder of something else, its folder is a file, or its name
+    has none of the endings.
     """
     clear(path.parent)
     if endings and path.suffix not in endings:
@@ -106,12 +103,8 @@ def require_file(path: Path) -> Path:
 def atomic_write(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its place when the block ends well, and vanishes when it does not.
 
-    Works for files and for folders (a zarr store, a saved model).
-
-    Raises
-    ------
-    FileError
-        If the path exists (see `check_output`), cannot be written, or the disk is full.
+    Works for files and for folders (a zarr store, a saved model). Raises `FileError` if the path exists (see `check_output`),
+    cannot be written, or the disk is full.
     """
     with postpone_signals():
         try:
@@ -144,10 +137,7 @@ def atomic_write(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
 def lock_folder(path: Path) -> Iterator[None]:
     """Keep other processes from working at ``path`` while the block runs; the lock vanishes with its process.
 
-    Raises
-    ------
-    FileError
-        If another process works there, or nothing can be written beside it.
+    Raises `FileError` if another process works there, or nothing can be written beside it.
     """
     _check_parents(path)
     file = path.absolute().parent / f".{path.absolute().name}.lock"

@@ -19,10 +19,7 @@ NUMBERS = frozenset("fiub")
 def write_h5ad(adata: ad.AnnData, path: Path, *, compression: str | None = "lzf") -> None:
     """Write an AnnData as h5ad; every block of numbers bears a checksum (Fletcher's) that HDF5 verifies at reading.
 
-    Raises
-    ------
-    OSError
-        If the disk is full or cannot be written.
+    Raises `OSError` if the disk is full or cannot be written.
     """
 
     def with_checksums(

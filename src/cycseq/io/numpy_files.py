@@ -28,12 +28,8 @@ def read_npy(path: Path) -> np.ndarray:
 def open_npz(path: Path) -> Iterator[Any]:
     """The arrays of an NPZ file, as `numpy.load` gives them, all of their headers checked.
 
-    Raises
-    ------
-    ValueError, OSError, zipfile.BadZipFile
-        If it is not an NPZ file, holds pickled objects, or a header does not fit what follows it.
-    FileError
-        If it would unpack to far more than its size.
+    Raises `ValueError`, `OSError`, `zipfile.BadZipFile` if it is not an NPZ file, holds pickled objects, or a header does not fit
+    what follows it, and `FileError` if it would unpack to far more than its size.
     """
     with zipfile.ZipFile(refuse_special(path)) as packed:
         check_members(path, packed.infolist())

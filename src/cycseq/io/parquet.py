@@ -16,12 +16,8 @@ BYTES_OF_VALUE = 8
 def read_parquet(path: Path) -> pd.DataFrame:
     """A Parquet file with its rows' names as a column.
 
-    Raises
-    ------
-    MissingPackageError
-        If PyArrow is not installed.
-    FileError
-        If the file is damaged, or claims to hold far more than its size.
+    Raises `MissingPackageError` if PyArrow is not installed, and `FileError` if the file is damaged, or claims to hold far more
+    than its size.
     """
     try:
         import pyarrow.parquet as pq

@@ -16,13 +16,7 @@ KINDS = {
 
 
 def refuse_special(path: Path) -> Path:
-    """The path, if a file or a folder is there, or nothing.
-
-    Raises
-    ------
-    FileError
-        If it is a pipe, a device or a socket.
-    """
+    """The path, if a file or a folder is there, or nothing; raises `FileError` if it is a pipe, a device or a socket."""
     try:
         kind = KINDS.get(stat.S_IFMT(path.stat().st_mode))
     except (OSError, ValueError):  # whoever reads it says what is wrong

@@ -33,10 +33,7 @@ CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 def max_bytes(packed: int) -> float:
     """How many bytes a file of this size may unpack to.
 
-    Raises
-    ------
-    SettingsError
-        If `CYCSEQ_UNPACK` is set to something else than a number above 0 or ``none``.
+    Raises `SettingsError` if `CYCSEQ_UNPACK` is set to something else than a number above 0 or ``none``.
     """
     setting = os.environ.get(UNPACK, "").strip().lower()
     if setting == "none":
@@ -101,10 +98,8 @@ class _Counted(io.RawIOBase):
 def parse_json(text: str) -> dict[str, Any]:
     """A JSON object, as `json.loads` reads it.
 
-    Raises
-    ------
-    ValueError
-        If the text is not JSON, is not an object, is nested beyond reason, names a key twice, or holds what is not a character.
+    Raises `ValueError` if the text is not JSON, is not an object, is nested beyond reason, names a key twice, or holds what is
+    not a character.
     """
     try:
         content = json.loads(text, object_pairs_hook=_each_key_once)
@@ -123,13 +118,7 @@ def parse_json(text: str) -> dict[str, Any]:
 
 
 def read_json(path: Path, cure: str) -> dict[str, Any]:
-    """The JSON object in a file.
-
-    Raises
-    ------
-    FileError
-        If `parse_json` refuses it; ``cure`` is a sentence that says what to do.
-    """
+    """The JSON object in a file; raises `FileError` if `parse_json` refuses it; ``cure`` is a sentence that says what to do."""
     try:
         return parse_json(refuse_special(path).read_text(encoding="utf-8"))
     except ValueError as err:
@@ -140,11 +129,8 @@ def read_json(path: Path, cure: str) -> dict[str, Any]:
 def parse_yaml(text: str) -> Any:
     """What a YAML (or JSON) text says: plain values, lists and tables.
 
-    Raises
-    ------
-    ValueError
-        If it is not YAML, is nested beyond reason, names a key twice (YAML's readers take the last one in silence), or
-        repeats parts by ``*name``: a few lines of that grow without limit.
+    Raises `ValueError` if it is not YAML, is nested beyond reason, names a key twice (YAML's readers take the last one in
+    silence), or repeats parts by ``*name``: a few lines of that grow without limit.
     """
     import yaml  # type: ignore[import-untyped]
 

@@ -19,12 +19,8 @@ OTHER_SYMBOLS = ("prev_symbol", "alias_symbol")
 def read_aliases(path: Path) -> dict[str, str]:
     """Other name -> current symbol, both in lower case.
 
-    A name that is the current symbol of a gene stays that gene's; one that two genes share is nobody's.
-
-    Raises
-    ------
-    FileError
-        If the file is missing, cannot be read, or is not a table of HGNC.
+    A name that is the current symbol of a gene stays that gene's; one that two genes share is nobody's. Raises `FileError` if the
+    file is missing, cannot be read, or is not a table of HGNC.
     """
     return dict(_read_once(path, require_file(path).stat().st_mtime_ns))
 

@@ -158,10 +158,8 @@ def sources_for(
 ) -> tuple[Source, ...]:
     """Of these sources, by `load_sources`, those that know at least one of the perturbations.
 
-    Raises
-    ------
-    DataError
-        If an entry or file that is named, or all at hand together, knows none; it says which naming both seem to follow.
+    Raises `DataError` if an entry or file that is named, or all at hand together, knows none; it says which naming both seem to
+    follow.
     """
     chosen: list[Source] = []
     for sources in _sources_by_name(names, settings):
@@ -195,12 +193,8 @@ def _sources_by_name(names: Sequence[str], settings: DownloadSettings | None) ->
 def add_file(path: Path, settings: DownloadSettings | None = None, *, overwrite: bool = False) -> str:
     """Copy a file of knowledge into the cache, and say by which name it is loaded from now on.
 
-    Raises
-    ------
-    FileError
-        If the file is missing, cannot be read, is called like another source, or is there already.
-    DataError
-        If it holds no knowledge.
+    Raises `FileError` if the file is missing, cannot be read, is called like another source, or is there already, and `DataError`
+    if it holds no knowledge.
     """
     name, cache = path.name.partition(".")[0], (settings or DownloadSettings()).folder()
     target = cache / FOLDER / ADDED / path.name

@@ -72,6 +72,8 @@ def _listed(frame: pd.DataFrame, drug: str, column: str) -> pd.Series:
 def structures(names: Sequence[str], smiles: Sequence[str], facts: dict[str, str]) -> Source:
     """Morgan fingerprints of drugs.
 
+    Raises `MissingPackageError` if RDKit is not installed, and `DataError` if no structure can be read.
+
     Parameters
     ----------
     names
@@ -80,13 +82,6 @@ def structures(names: Sequence[str], smiles: Sequence[str], facts: dict[str, str
         Their structures; of salts and mixtures the whole is taken.
     facts
         What is known of the file.
-
-    Raises
-    ------
-    MissingPackageError
-        If RDKit is not installed.
-    DataError
-        If no structure can be read.
     """
     try:
         from rdkit import Chem, rdBase

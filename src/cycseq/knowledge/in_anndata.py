@@ -23,12 +23,8 @@ NamedRows = tuple[list[str], np.ndarray]
 def tables_in_anndata(path: Path) -> dict[str, NamedRows]:
     """Names and values of every table of perturbations in the file, by its key; expression is not read.
 
-    A table of `uns` is a data frame of numbers, or vectors of one length by name.
-
-    Raises
-    ------
-    DataError
-        If there is none, or cells of one perturbation differ in it.
+    A table of `uns` is a data frame of numbers, or vectors of one length by name. Raises `DataError` if there is none, or cells
+    of one perturbation differ in it.
     """
     with h5py.File(path) as file:
         check_h5(file, path)

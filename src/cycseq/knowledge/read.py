@@ -37,16 +37,10 @@ def read_sources(path: Path) -> tuple[Source, ...]:
     """All that a file knows, each kind of knowledge as a source of its own.
 
     The file's ending tells tables (CSV, TSV, TXT, Parquet), gene sets (GMT), annotations (GAF), arrays (NPZ) and AnnData
-    (h5ad) apart; what a table holds is told from its columns (`cycseq.knowledge.tables`). It may be packed (gz, zip).
-
-    Raises
-    ------
-    FileError
-        If the file is missing or cannot be read.
-    DataError
-        If it holds no knowledge, a name twice, or what is not a number where one is expected.
-    MissingPackageError
-        If it needs RDKit (structures) or PyArrow (Parquet), and that is not installed.
+    (h5ad) apart; what a table holds is told from its columns (`cycseq.knowledge.tables`). It may be packed (gz, zip). Raises
+    `FileError` if the file is missing or cannot be read, `DataError` if it holds no knowledge, a name twice, or what is not a
+    number where one is expected, and `MissingPackageError` if it needs RDKit (structures) or PyArrow (Parquet), and that is not
+    installed.
     """
     stat = require_file(path).stat()
     return _read_once(path, stat.st_mtime_ns, stat.st_size)

@@ -49,10 +49,7 @@ class Table:
 def sources_of_table(table: Table) -> tuple[Source, ...]:
     """The sources that a table holds, by the first layout whose columns it has.
 
-    Raises
-    ------
-    DataError
-        If no row of it says anything, or its numbers are not numbers.
+    Raises `DataError` if no row of it says anything, or its numbers are not numbers.
     """
     for reads in LAYOUTS:
         sources = reads(table)
@@ -153,10 +150,7 @@ def _features(table: Table) -> Source:
 def features_source(name: str, names: Sequence[str], values: np.ndarray, facts: dict[str, str]) -> Source:
     """A source of numbers, names x columns; columns without any number are left out.
 
-    Raises
-    ------
-    DataError
-        If a name occurs twice, a value is infinite, or there is no number.
+    Raises `DataError` if a name occurs twice, a value is infinite, or there is no number.
     """
     twice = pd.Index(names)[pd.Index(names).duplicated()]
     if len(twice):

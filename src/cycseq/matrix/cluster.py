@@ -39,6 +39,9 @@ SAME_EVERYWHERE = ("cycseq", "anndata", "numpy", "pandas", "scipy", "scikit-lear
 def cluster(scheduler: str | None, *, jobs: int = 1, memory: int | None = None) -> Iterator[Any]:
     """A `distributed.Client` of the cluster, Dask's default while the block lasts; None where no scheduler is named.
 
+    Raises `MissingPackageError` if the package ``distributed`` is not installed, and `SettingsError` if nobody answers at the
+    address, the cluster has no workers, or its workers have other versions.
+
     Parameters
     ----------
     scheduler
@@ -51,14 +54,6 @@ def cluster(scheduler: str | None, *, jobs: int = 1, memory: int | None = None) 
         Bytes that the worker processes of ``"local"`` may take together: near it their results go to disk, beyond it
         a worker is ended and begun anew. None lets each take its share of the machine's memory. A running cluster has
         its own limits.
-
-    Raises
-    ------
-    MissingPackageError
-        If the package ``distributed`` is not installed.
-    SettingsError
-        If nobody answers at the address, the cluster has no workers, or
-        its workers have other versions.
     """
     if scheduler is None:
         yield None

@@ -50,12 +50,8 @@ NETWORK_PACKAGES = ("torch", "lightning")
 def model_class(name: str) -> type[Model]:
     """The class of a model.
 
-    Raises
-    ------
-    SettingsError
-        If there is no such model (the nearest name is given).
-    MissingPackageError
-        If it is a network and PyTorch is absent.
+    Raises `SettingsError` if there is no such model (the nearest name is given), and `MissingPackageError` if it is a network and
+    PyTorch is absent.
     """
     if name not in MODELS:
         raise unknown_name(name, "model", MODELS)

@@ -89,13 +89,7 @@ def versions_of(packages: Iterable[str]) -> dict[str, str]:
 
 
 def read_description(folder: Path) -> dict[str, Any]:
-    """The JSON half of a saved model.
-
-    Raises
-    ------
-    FileError
-        If there is none, it is damaged or was altered, or a pickle lies beside it.
-    """
+    """The JSON half of a saved model; raises `FileError` if there is none, it is damaged or was altered, or a pickle lies beside it."""
     path = folder / DESCRIPTION
     pickled = sorted(p.name for p in folder.glob("*") if p.suffix in PICKLED)
     if pickled:

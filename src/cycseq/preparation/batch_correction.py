@@ -42,7 +42,8 @@ def correct_batches(data: PerturbationData, *, spread: bool = False) -> Perturba
 
     Batches are compared where control cells connect them: two batches with a common context, directly or through
     others. Where every context has batches of its own (one file per cell line), batches are compared within a context,
-    because what differs between contexts with no batch in common may be biology.
+    because what differs between contexts with no batch in common may be biology. Raises `DataError` if the data are not log1p, or
+    a context has no control cells, and `MissingPackageError` if inmoose is not installed.
 
     Parameters
     ----------
@@ -58,13 +59,6 @@ def correct_batches(data: PerturbationData, *, spread: bool = False) -> Perturba
     PerturbationData
         Dense (as it was, where no batches can be compared). Corrected values may lie a little below zero, as shifts go both ways; they are not clipped, which would
         move means. A layer `true_pair` is shifted alike.
-
-    Raises
-    ------
-    DataError
-        If the data are not log1p, or a context has no control cells.
-    MissingPackageError
-        If inmoose is not installed.
     """
     data.require("log1p", "ComBat").require_controls()
     batch, batches = pd.factorize(data.adata.obs["batch"].astype(str), sort=True)

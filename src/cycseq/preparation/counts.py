@@ -23,12 +23,8 @@ def counts_of(data: PerturbationData) -> tuple[Matrix, Float[np.ndarray, "cells"
 
     Counts are given back as they are. Log1p values are turned into expm1(x) x library size / 10,000; library sizes are obs
     `total_counts`, or else follow from the smallest value of each cell, which stands for 1 count (or 2, or 3, where the others
-    are whole multiples so). What is stored is converted when it is read.
-
-    Raises
-    ------
-    DataError
-        If values are not those of whole counts (after ComBat, of metacells, of predictions); of stored ones when they are read.
+    are whole multiples so). What is stored is converted when it is read. Raises `DataError` if values are not those of whole
+    counts (after ComBat, of metacells, of predictions); of stored ones when they are read.
     """
     if data.scale == "counts":
         return data.x, library_sizes(data.x)

@@ -31,7 +31,7 @@ def log_pseudobulk_effects(data: PerturbationData) -> Effects:
     """b(p) - b(control) of every perturbed condition, with b = log(1 + 50,000 P / sum P) and P the counts summed over its cells.
 
     Controls are matched as in `effects_of`: the profile of the control is the mean of the profiles of the batches, each weighed
-    by its share of the condition's cells.
+    by its share of the condition's cells. Raises `DataError` if counts cannot be recovered, or a context has no control cells.
 
     Parameters
     ----------
@@ -43,11 +43,6 @@ def log_pseudobulk_effects(data: PerturbationData) -> Effects:
     Effects
         On the scale ``"log_pseudobulk"``. Layers `mean` (b) and `se`: the infinitesimal jackknife over cells, at which the variance of
         P is at least that of a Poisson law with one count more, so that a gene without counts is not certain.
-
-    Raises
-    ------
-    DataError
-        If counts cannot be recovered, or a context has no control cells.
 
     References
     ----------

@@ -23,7 +23,8 @@ def merge(inputs: Sequence[PerturbationData], names: Sequence[str] | None = None
     The genes are those that all inputs have, in the order of the first. Batches are prefixed with the input's name
     (``a/rep1``), because equal labels in two files are two batches; cells only where names collide. Contexts and
     perturbations keep their names: the same label in two files is the same condition. Members of metacells
-    (``obsm["source_cells"]``) are kept; those of two inputs are taken for different cells.
+    (``obsm["source_cells"]``) are kept; those of two inputs are taken for different cells. Raises `DataError` if the scales
+    differ, two inputs are the same, or hardly any genes are common (with a guess why).
 
     Parameters
     ----------
@@ -31,11 +32,6 @@ def merge(inputs: Sequence[PerturbationData], names: Sequence[str] | None = None
         On one scale. A single one is returned as it is.
     names
         What each input is called, for messages and prefixes; ``input1``, ``input2``, ... if left out.
-
-    Raises
-    ------
-    DataError
-        If the scales differ, two inputs are the same, or hardly any genes are common (with a guess why).
     """
     if not inputs:
         msg = "there is nothing to merge: give at least one input."

@@ -31,7 +31,7 @@ def metacells(data: PerturbationData, k: int = 50, draws: int = 50, seed: int = 
 
     Metacells of one condition SHARE CELLS. A split at random of metacells (`random-cells`) therefore leaks: part whole
     conditions, or part the cells first. `obsm["source_cells"]` (CSR bool, metacells x cells of `data`) keeps the
-    members, and `cycseq split --check` looks at it.
+    members, and `cycseq split --check` looks at it. Raises `SettingsError` if k or draws is not positive.
 
     Parameters
     ----------
@@ -49,11 +49,6 @@ def metacells(data: PerturbationData, k: int = 50, draws: int = 50, seed: int = 
     PerturbationData
         Dense float32, on the scale of `data`; obs `context`, `perturbation`, `batch` and `n_cells` (different cells
         in the average). Layers are left behind; `varm` stays.
-
-    Raises
-    ------
-    SettingsError
-        If k or draws is not positive.
     """
     if k < 1 or draws < 1:
         msg = f"metacells need at least one cell and one draw, but got {k} cells and {draws} draws: use --metacell-cells 50 --metacell-draws 50."

@@ -85,17 +85,13 @@ def responses(data: PerturbationData) -> Responses:
     Each perturbed cell is compared with the control mean of its own context and batch; a batch without control
     cells falls back on all controls of the context. So Delta(p, c) = mean_p - sum_b w_b mean_control,b with
     w_b the share of the condition's cells in batch b, and its noise is var_p/n_p + sum_b w_b^2 var_control/n_control,b
-    with one control variance per context (and the control variance for a condition of a single cell).
+    with one control variance per context (and the control variance for a condition of a single cell). Raises `DataError` if a
+    context has perturbed cells but no control cells.
 
     Parameters
     ----------
     data
         Perturbed and control cells, log1p.
-
-    Raises
-    ------
-    DataError
-        If a context has perturbed cells but no control cells.
     """
     matched = match_controls(data)
     n_perturbed, contexts = len(matched.conditions), matched.contexts
@@ -146,10 +142,7 @@ class MatchedControls:
 def match_controls(data: PerturbationData) -> MatchedControls:
     """Perturbed cells are compared with control cells of their context and batch; those of a batch without, with all of the context.
 
-    Raises
-    ------
-    DataError
-        If a context has perturbed cells but no control cells.
+    Raises `DataError` if a context has perturbed cells but no control cells.
     """
     obs = data.adata.obs
     strata, stratum_of_cell = pairs_of_labels(obs["context"], obs["batch"])

@@ -30,6 +30,9 @@ def check_cells(
 ) -> CellSelection:
     """Which cells keep within the limits; a cell is counted at the first limit that it fails.
 
+    Raises `SettingsError` if a limit needs counts and there are none, or the mitochondrial share is asked of data without such
+    genes.
+
     Parameters
     ----------
     x
@@ -40,11 +43,6 @@ def check_cells(
         Counts of every cell; None where the values are not counts.
     limits
         What is asked for.
-
-    Raises
-    ------
-    SettingsError
-        If a limit needs counts and there are none, or the mitochondrial share is asked of data without such genes.
     """
     if sizes is None and limits.need_counts:
         msg = f"{limits.need_counts} needs counts, but the data are log1p: leave it out, or give the file with the counts."

@@ -44,7 +44,8 @@ def learn_amplitude(run: FittedRun, aim: Aim, *, n_cells: int | None, seed: int)
     """The amplitude at which contexts that were left out are predicted best, and the mean score at each that was tried.
 
     The model is fitted again without the perturbed cells of a training context, predicts them from its controls, and counts are
-    drawn with its effects times each of `AMPLITUDES`. No test condition is looked at.
+    drawn with its effects times each of `AMPLITUDES`. No test condition is looked at. Raises `ModelError` if no perturbation was
+    measured in two training contexts, and `DataError` if counts cannot be recovered.
 
     Parameters
     ----------
@@ -54,13 +55,6 @@ def learn_amplitude(run: FittedRun, aim: Aim, *, n_cells: int | None, seed: int)
         The members whose mean score counts (`AIMS`).
     n_cells, seed
         As of `Run.predict`.
-
-    Raises
-    ------
-    ModelError
-        If no perturbation was measured in two training contexts.
-    DataError
-        If counts cannot be recovered.
     """
     data = learnt_from(log1p_parts(run.split, run.as_written()))
     real = _counts(data)

@@ -62,12 +62,8 @@ class CountSource:
     def of(cls, effects: Effects, controls: PerturbationData) -> Self:
         """Of control cells of all contexts of the effects.
 
-        Raises
-        ------
-        DataError
-            If the effects have no magnitude, or the counts of the control cells cannot be recovered.
-        ModelError
-            If an effect is unknown.
+        Raises `DataError` if the effects have no magnitude, or the counts of the control cells cannot be recovered, and
+        `ModelError` if an effect is unknown.
         """
         _check_all_genes(effects.require_magnitude("--as counts"))
         of_context = {c.context: controls.controls([c.context]) for c in effects.conditions()}

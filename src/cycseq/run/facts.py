@@ -18,13 +18,7 @@ FIT_AGAIN = "Fit the model again with cycseq fit --overwrite true."
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
-    """What a run's `run.json` says.
-
-    Raises
-    ------
-    FileError
-        If the folder is not a run, or its record is damaged.
-    """
+    """What a run's `run.json` says; raises `FileError` if the folder is not a run, or its record is damaged."""
     path = folder / RUN
     if not path.is_file():
         msg = f"{folder} is not a run: it has no {RUN}. Name the folder that cycseq fit --run wrote."

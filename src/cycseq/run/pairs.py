@@ -22,10 +22,7 @@ TRUE_PERTURBATION = "pair_perturbation"
 def pairs_of(predicted: PerturbationData) -> pd.DataFrame:
     """The pseudo-pairs: predicted_cell, source_cell, context, perturbation (the one that lies between the two).
 
-    Raises
-    ------
-    DataError
-        If the cells do not say what they were made from.
+    Raises `DataError` if the cells do not say what they were made from.
     """
     obs = predicted.adata.obs
     if SOURCE not in obs:
@@ -40,7 +37,8 @@ def evaluate_pairs(predicted: PerturbationData, real: PerturbationData) -> pd.Da
     """How near pseudo-pairs come to the true pairs, condition by condition: a table with the columns `COLUMNS`.
 
     A true pair is known of those source cells alone whose pair was simulated under the very perturbation; one
-    predicted cell of each is compared. Genes that the condition perturbs are left out.
+    predicted cell of each is compared. Genes that the condition perturbs are left out. Raises `DataError` if the real data have
+    no true pairs, or none of them fits the predicted cells.
 
     Parameters
     ----------
@@ -48,11 +46,6 @@ def evaluate_pairs(predicted: PerturbationData, real: PerturbationData) -> pd.Da
         Cells made from control cells of the simulated data, with obs ``source_cell``.
     real
         What `cycseq simulate` wrote, counts or log1p (also prepared, as long as the cells are single ones).
-
-    Raises
-    ------
-    DataError
-        If the real data have no true pairs, or none of them fits the predicted cells.
     """
     source = real.adata
     if PAIR not in source.layers or TRUE_PERTURBATION not in source.obs:

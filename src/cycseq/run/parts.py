@@ -35,10 +35,7 @@ def fit_parts(
 ) -> Model:
     """Fit a model on the training and validation parts; one of means is told what the split will ask of it, or else the `task`.
 
-    Raises
-    ------
-    ModelError
-        If the parts are effects and the model learns from cells, or it cannot learn from them.
+    Raises `ModelError` if the parts are effects and the model learns from cells, or it cannot learn from them.
     """
     task = split.task or task
     if isinstance(parts, EffectParts):
@@ -79,7 +76,8 @@ def log1p_parts(split: Split, data: PerturbationData) -> SplitParts:
     """The split's parts as log1p.
 
     The split knows its data by a hash of their values, so that counts are parted before they are normalised: the hash
-    of counts is the same on every machine, which their logarithms need not be to the last bit.
+    of counts is the same on every machine, which their logarithms need not be to the last bit. Raises `SplitError` if the split
+    was made from other data, and `DataError` if the values are scaled.
 
     Parameters
     ----------
@@ -87,13 +85,6 @@ def log1p_parts(split: Split, data: PerturbationData) -> SplitParts:
         Made from these data.
     data
         Counts or log1p values.
-
-    Raises
-    ------
-    SplitError
-        If the split was made from other data.
-    DataError
-        If the values are scaled.
     """
     parts = split.parts(data)
     validation, reference = (None if part is None else as_log1p(part) for part in (parts.validation, parts.reference))

@@ -80,10 +80,7 @@ def predict_in_pieces(run: FittedRun, request: Request, n_cells: int | None, see
 def pieces_of(run: FittedRun, request: Request, n_cells: int | None) -> Iterator[list[Condition]]:
     """All conditions, if their cells fit into the memory of the run; else some of one context after another.
 
-    Raises
-    ------
-    SettingsError
-        If the memory is too small for the control cells.
+    Raises `SettingsError` if the memory is too small for the control cells.
     """
     check_prediction(request.cells, request.conditions, run.memory)
     obs = request.cells.adata.obs

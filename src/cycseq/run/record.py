@@ -39,12 +39,8 @@ def with_record(
 ) -> PerturbationData:
     """The predicted cells with a record of model, settings, seed, split, training conditions, held-back controls and whose cells they came from.
 
-    `PerturbationData.provenance` reads it; whoever evaluates the file later knows from it what was trained on.
-
-    Raises
-    ------
-    ModelError
-        If a predicted value is not a number.
+    `PerturbationData.provenance` reads it; whoever evaluates the file later knows from it what was trained on. Raises
+    `ModelError` if a predicted value is not a number.
     """
     x: Any = predicted.x
     values = x.data if sp.issparse(x) else x

@@ -67,6 +67,9 @@ class Repetition:
 def repeat_run(folder: Path, out: Path, *, data_path: Path | None = None, overwrite: bool = False) -> Repetition:
     """Fit again what a run folder says (data, split, model, settings, seed), and compare with what it holds.
 
+    Raises `FileError` if the run is damaged, its data are gone, or ``out`` is the run itself, and `DataError` if the data have
+    changed.
+
     Parameters
     ----------
     folder
@@ -77,13 +80,6 @@ def repeat_run(folder: Path, out: Path, *, data_path: Path | None = None, overwr
         Where the data lie now, if not where they were.
     overwrite
         Whether ``out`` may be replaced.
-
-    Raises
-    ------
-    FileError
-        If the run is damaged, its data are gone, or ``out`` is the run itself.
-    DataError
-        If the data have changed.
     """
     run = Run.open(folder)
     if out.resolve() == folder.resolve():

@@ -38,6 +38,10 @@ def evaluate_prediction(
 ) -> pd.DataFrame:
     """`evaluate`, told by the prediction's own record (or by a split) what the model was trained on.
 
+    Raises `SettingsError` if that is too little; the least that would do is named, `DataError` if nothing predicted is among the
+    real conditions, the predicted cells are real ones, or conditions are cut and no split is given, and `SplitError` if the split
+    was made from other data.
+
     Parameters
     ----------
     predicted
@@ -53,16 +57,6 @@ def evaluate_prediction(
         How much may be used, as of `ReadSettings`.
     scale
         The challenge's, which is completed where its metrics are asked for.
-
-    Raises
-    ------
-    SettingsError
-        If that is too little; the least that would do is named.
-    DataError
-        If nothing predicted is among the real conditions, the predicted cells are real ones, or conditions are cut and
-        no split is given.
-    SplitError
-        If the split was made from other data.
     """
     settings = settings or EvaluateSettings()
     metrics = chosen(settings.metrics)
@@ -168,6 +162,9 @@ def evaluate_effects(
 ) -> pd.DataFrame:
     """As `evaluate_prediction`, of effects of whole conditions.
 
+    Raises `DataError` if the two sides do not match, or a predicted condition has exactly the real values, and `SplitError` if
+    the split was made from other data.
+
     Parameters
     ----------
     predicted
@@ -176,13 +173,6 @@ def evaluate_effects(
         All real effects, training conditions among them, on the same scale.
     split, settings
         As in `evaluate_prediction`.
-
-    Raises
-    ------
-    DataError
-        If the two sides do not match, or a predicted condition has exactly the real values.
-    SplitError
-        If the split was made from other data.
     """
     record = predicted.provenance()
     split = Split.read(split) if isinstance(split, Path) else split

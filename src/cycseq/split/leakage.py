@@ -23,7 +23,7 @@ def check_leakage(split: Split, data: Data) -> tuple[Leak, ...]:
     profiles differ, as 10x barcodes recur across lanes by chance), metacells that share cells
     (``obsm["source_cells"]``), tested perturbations hidden in combinations, and missing controls of tested contexts;
     and variable genes that `prepare` chose with the tested cells (a ``"warning"``; not of ``random-cells``, where
-    every condition is tested and trained on alike).
+    every condition is tested and trained on alike). Raises `SplitError` if the split was made from other data.
 
     Parameters
     ----------
@@ -31,11 +31,6 @@ def check_leakage(split: Split, data: Data) -> tuple[Leak, ...]:
         The split.
     data
         The data that it was made from.
-
-    Raises
-    ------
-    SplitError
-        If the split was made from other data.
     """
     split.check_data(data)
     rows = split.rows_unchecked(data)

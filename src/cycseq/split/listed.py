@@ -17,14 +17,9 @@ from cycseq.split.settings import SplitSettings
 def tested_conditions(path: Path, conditions: Collection[Condition]) -> tuple[Condition, ...]:
     """The conditions that a file names, ``CONTEXT:PERTURBATION`` a line.
 
-    A perturbation without dose and time stands for all doses and times that were measured of it in the context.
-
-    Raises
-    ------
-    FileError
-        If the file is missing, no text, or names nothing.
-    SplitError
-        If a context or perturbation is not in the data; the nearest name is given.
+    A perturbation without dose and time stands for all doses and times that were measured of it in the context. Raises
+    `FileError` if the file is missing, no text, or names nothing, and `SplitError` if a context or perturbation is not in the
+    data; the nearest name is given.
     """
     contexts = sorted({c.context for c in conditions})
     tested: dict[Condition, None] = {}

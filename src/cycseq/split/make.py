@@ -83,12 +83,8 @@ def make_splits(data: Data, settings: SplitSettings | None = None) -> tuple[Spli
 def find_splits(data: Data, names: Sequence[str], settings: SplitSettings | None = None) -> tuple[Split, ...]:
     """The splits of a benchmark: made from the data where a kind is named, read where a file or folder is.
 
-    Raises
-    ------
-    SettingsError
-        If a name is neither a kind nor a file.
-    SplitError
-        If a split cannot be made, was made from other data, or occurs twice.
+    Raises `SettingsError` if a name is neither a kind nor a file, and `SplitError` if a split cannot be made, was made from other
+    data, or occurs twice.
     """
     splits: list[Split] = []
     for name in names:

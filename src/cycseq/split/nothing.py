@@ -10,13 +10,7 @@ from cycseq.split.settings import NOTHING
 
 
 def hold_out_nothing(data: Data) -> Split:
-    """A split with all conditions in training.
-
-    Raises
-    ------
-    SplitError
-        If there are no perturbed conditions.
-    """
+    """A split with all conditions in training; raises `SplitError` if there are no perturbed conditions."""
     conditions = perturbed_conditions(data)
     n_contexts, n_perturbations = (len({c[part] for c in conditions}) for part in (0, 1))
     claim = (

@@ -20,7 +20,8 @@ def join(parts: Iterable[tuple[DataSet, PerturbationData]], settings: CorpusSett
 
     Every data set is normalised by the library sizes of its own cells over all of its genes; then they are merged on
     their common genes. Contexts carry the method (`K562_CRISPRi`, `K562_CRISPRa`), because activation and knock-down
-    of one gene are not one perturbation. Contexts with fewer than two control cells are dropped.
+    of one gene are not one perturbation. Contexts with fewer than two control cells are dropped. Raises `DataError` if they have
+    hardly any genes in common, or a part has no control cells.
 
     Parameters
     ----------
@@ -28,11 +29,6 @@ def join(parts: Iterable[tuple[DataSet, PerturbationData]], settings: CorpusSett
         Data sets with their cells; one at a time is held as it was, so that an iterator saves memory.
     settings
         What to do.
-
-    Raises
-    ------
-    DataError
-        If they have hardly any genes in common, or a part has no control cells.
     """
     settings = settings or CorpusSettings()
     logged, names = [], []

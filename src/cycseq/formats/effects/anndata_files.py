@@ -30,10 +30,7 @@ def written_by_cycseq(adata: ad.AnnData) -> bool:
 def read_ours(adata: ad.AnnData) -> Effects:
     """Effects that cycseq wrote.
 
-    Raises
-    ------
-    DataError
-        If columns lack, the scale is none, or values are what no effects can be: the file was altered.
+    Raises `DataError` if columns lack, the scale is none, or values are what no effects can be: the file was altered.
     """
     lacking = [name for name in OUR_OBS if name not in adata.obs]
     if lacking:

@@ -79,6 +79,8 @@ def decide_effect_scale(
 ) -> ScaleDecision:
     """The scale of a table of effects.
 
+    Raises `DataError` if neither the file nor the values tell, or if both are at odds with what was said.
+
     Parameters
     ----------
     values
@@ -89,11 +91,6 @@ def decide_effect_scale(
         What the file says, under any of `TEXT_NAMES`.
     source
         A text beside the values that may tell, such as the name of their column.
-
-    Raises
-    ------
-    DataError
-        If neither the file nor the values tell, or if both are at odds with what was said.
     """
     if user_scale is not None:
         if user_scale not in USER_SCALES:

@@ -26,12 +26,9 @@ FEW = 64
 def check_h5(file: h5py.File, path: Path) -> None:
     """Look at all members of an HDF5 file before their values are read.
 
-    Raises
-    ------
-    FileError
-        If a member lies in another file (an external link, external or virtual values), a group lies inside itself or
-        in two places, a reference leads to what no name leads to, values are packed in ways whose size cannot be told,
-        or they would unpack to far more than the file.
+    Raises `FileError` if a member lies in another file (an external link, external or virtual values), a group lies inside itself
+    or in two places, a reference leads to what no name leads to, values are packed in ways whose size cannot be told, or they
+    would unpack to far more than the file.
     """
     places: set[tuple[int, int]] = set()
     references: list[tuple[str, Any]] = []

@@ -34,13 +34,8 @@ def open_zarr(path: Path) -> Any:
     """A zarr store, all of whose files and members were looked at before a value is read.
 
     What a store says of its members in one place (consolidated metadata) is not used: it may say something else than
-    they do.
-
-    Raises
-    ------
-    FileError
-        If a file leads out of the store or is not a file, values are pickled or packed in ways whose size cannot be told,
-        there are too many members, or the values would unpack to far more than the files.
+    they do. Raises `FileError` if a file leads out of the store or is not a file, values are pickled or packed in ways whose size
+    cannot be told, there are too many members, or the values would unpack to far more than the files.
     """
     import zarr
 

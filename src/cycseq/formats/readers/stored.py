@@ -35,10 +35,7 @@ MEMORY_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/
 def memory_bytes(text: str | None) -> int:
     """``"4GiB"`` (also 4GB, 4g, 512 MiB) in bytes; what the machine, or the job's limit, has where nothing is said.
 
-    Raises
-    ------
-    SettingsError
-        If the text is not an amount of memory.
+    Raises `SettingsError` if the text is not an amount of memory.
     """
     if text is None:
         return _memory_here()
@@ -57,21 +54,15 @@ def fits(n_bytes: float, n_cells: int, memory: str | None) -> bool:
 def values_of(element: Any, memory: str | None) -> Matrix:
     """The values of an element of an h5ad or zarr file, float32: in memory where they fit, or else stored.
 
+    Raises `DataError` if the values do not fit and lie gene by gene (CSC), so that no cells can be read alone, `SettingsError` if
+    not even a few cells fit, and `MissingPackageError` if Dask, which reads a part at a time, is not installed.
+
     Parameters
     ----------
     element
         The group of a sparse matrix, or the array of a dense one.
     memory
         As of `memory_bytes`.
-
-    Raises
-    ------
-    DataError
-        If the values do not fit and lie gene by gene (CSC), so that no cells can be read alone.
-    SettingsError
-        If not even a few cells fit.
-    MissingPackageError
-        If Dask, which reads a part at a time, is not installed.
     """
     import anndata as ad
     import pandas as pd

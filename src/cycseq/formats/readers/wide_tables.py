@@ -30,6 +30,8 @@ class NotPlainError(Exception):
 def wide_head(path: Path, sep: str, n_rows: int) -> tuple[pd.Index, pd.DataFrame]:
     """The names of all columns, and those columns that hold more than numbers in the first rows.
 
+    Raises `NotPlainError` if pandas should judge.
+
     Parameters
     ----------
     path
@@ -38,11 +40,6 @@ def wide_head(path: Path, sep: str, n_rows: int) -> tuple[pd.Index, pd.DataFrame
         What parts its fields.
     n_rows
         How many rows are looked at.
-
-    Raises
-    ------
-    NotPlainError
-        If pandas should judge.
     """
     header = _header(path, sep)
     head = [[name, *rest.split("\n")] for name, rest in islice(_rows(path, sep, len(header), 1), n_rows)]
@@ -65,6 +62,8 @@ def beyond_numbers(frame: pd.DataFrame) -> pd.DataFrame:
 def wide_body(path: Path, sep: str, labels: Collection[str], dtypes: dict[str, str]) -> tuple[pd.DataFrame, Cells]:
     """The label columns, indexed by the names of the rows, and all other columns as numbers.
 
+    Raises `ValueError` if a value is not a number, and `NotPlainError` if pandas should judge.
+
     Parameters
     ----------
     path, sep
@@ -80,13 +79,6 @@ def wide_body(path: Path, sep: str, labels: Collection[str], dtypes: dict[str, s
         Rows x labels, in the order of the file.
     values
         Rows x other columns, as pandas parses them into float32; NaN where a field is empty.
-
-    Raises
-    ------
-    ValueError
-        If a value is not a number.
-    NotPlainError
-        If pandas should judge.
     """
     header = _header(path, sep)
     is_label = [True, *map(set(labels).__contains__, header[1:])]

@@ -14,7 +14,8 @@ def check_chunks(group: Any, path: Path, name: str = "") -> tuple[str, ...]:
     """Look whether the arrays of a store, of which zeros mean something, have all of their parts.
 
     Zarr leaves out parts that are zero throughout, so that a missing part of labels may be as it was written: it is said.
-    Labels of several names that are missing as a whole, and values of sparse matrices (which hold no zeros), are not.
+    Labels of several names that are missing as a whole, and values of sparse matrices (which hold no zeros), are not. Raises
+    `FileError` if a part is missing that cannot have been left out.
 
     Parameters
     ----------
@@ -29,11 +30,6 @@ def check_chunks(group: Any, path: Path, name: str = "") -> tuple[str, ...]:
     -------
     tuple of str
         Sentences to print.
-
-    Raises
-    ------
-    FileError
-        If a part is missing that cannot have been left out.
     """
     encoding = group.attrs.get("encoding-type")
     if encoding == "categorical" and "codes" in group and "categories" in group:

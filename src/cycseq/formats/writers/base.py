@@ -106,12 +106,8 @@ def in_layout(data: PerturbationData, labels: Labels, name: str, tool: str) -> a
     """The same values under a layout's labels.
 
     Other obs columns stay; those that a reader could take for the perturbation, context or batch are called
-    ``NAME_in_file``, or are dropped where they say what the layout's own say.
-
-    Raises
-    ------
-    DataError
-        If a label would be read back as another one.
+    ``NAME_in_file``, or are dropped where they say what the layout's own say. Raises `DataError` if a label would be read back as
+    another one.
     """
     obs = labels.obs.assign(**{str(c): labels.obs[c].astype("category") for c in labels.obs.select_dtypes("object")})
     obs = obs.join(_others(data.adata.obs, taken=set(obs.columns)))

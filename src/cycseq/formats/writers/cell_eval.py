@@ -22,10 +22,7 @@ from cycseq.preparation.prepare import as_log1p
 def write_pair(predicted: PerturbationData, real: PerturbationData | None, folder: Path) -> tuple[str, ...]:
     """Predicted cells and the real ones of the same conditions, each with the real control cells of their contexts.
 
-    Raises
-    ------
-    DataError
-        If the two sides do not match, control cells are missing, or cell-eval would refuse the values.
+    Raises `DataError` if the two sides do not match, control cells are missing, or cell-eval would refuse the values.
     """
     if real is None:
         msg = "cell-eval compares two files: give the real cells, too."

@@ -21,10 +21,7 @@ UNSAFE = re.compile(r"[/\\\0]|^\.|\.csv$", re.IGNORECASE)
 def write_folder(data: PerturbationData, _real: PerturbationData | None, folder: Path) -> tuple[str, ...]:
     """One CSV for each context, batch and perturbation; `cls` is all 0 where a perturbation names no gene.
 
-    Raises
-    ------
-    DataError
-        If a name cannot be the name of a file, or would be read back as another.
+    Raises `DataError` if a name cannot be the name of a file, or would be read back as another.
     """
     names = obs_of(data, perturbation="perturbation", context="context", batch="batch")
     check_round_trip(data, names, "CycSeq")

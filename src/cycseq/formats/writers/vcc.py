@@ -57,12 +57,7 @@ class Panel:
     def read(cls, genes_file: Path, targets: Path) -> Panel:
         """The challenge's `gene_names.csv` and `pert_counts.csv`, and its `manifest.json` where it lies beside them.
 
-        Raises
-        ------
-        FileError
-            If a file is missing or no such list.
-        DataError
-            If a gene occurs twice, or no target is named.
+        Raises `FileError` if a file is missing or no such list, and `DataError` if a gene occurs twice, or no target is named.
         """
         names = [str(name).strip() for name in read_genes(require_file(genes_file))]
         genes = names[1:] if names and names[0].lower() in HEADERS else names
@@ -97,6 +92,8 @@ class Panel:
 def write_entry(data: PerturbationData, panel: Panel, path: Path, *, overwrite: bool = False) -> tuple[str, ...]:
     """Write predicted counts as an entry, whole or not at all; stored counts are written block by block.
 
+    Raises `DataError` if the challenge would refuse the entry, and `FileError` if the file exists or cannot be written.
+
     Parameters
     ----------
     data
@@ -111,13 +108,6 @@ def write_entry(data: PerturbationData, panel: Panel, path: Path, *, overwrite: 
     Returns
     -------
     What a user should know, in sentences.
-
-    Raises
-    ------
-    DataError
-        If the challenge would refuse the entry.
-    FileError
-        If the file exists or cannot be written.
     """
     import zstandard
 

@@ -96,13 +96,9 @@ class NetworkModel(TrainedNetwork[Net]):
     ) -> Self:
         """Train, keep the weights of the epoch that was best on validation, and say how it went in `learned.facts`.
 
-        Where ``run`` holds the checkpoint of an interrupted training with the same settings, seed and data, it goes on.
-
-        Raises
-        ------
-        ModelError
-            If there is nothing to learn from, or a loss is not a number any more or explodes (the model then holds its
-            last good state).
+        Where ``run`` holds the checkpoint of an interrupted training with the same settings, seed and data, it goes on. Raises
+        `ModelError` if there is nothing to learn from, or a loss is not a number any more or explodes (the model then holds its
+        last good state).
         """
         from cycseq.models.networks.training.loop import train as train_network
         from cycseq.models.networks.training.loop import translate_memory_shortage

@@ -24,12 +24,8 @@ def leave_out(data: Data, predicted: Sequence[Condition], kind: Kind, most: int)
 
     An unseen context leaves out whole contexts in turn, an unseen pair the asked perturbations in one context after
     another; both test those of the asked perturbations that are measured there. An unseen dose or time leaves out the asked
-    doses and times of other perturbations. Other kinds are split as `make_splits` does.
-
-    Raises
-    ------
-    SplitError
-        If too little is measured to leave anything out.
+    doses and times of other perturbations. Other kinds are split as `make_splits` does. Raises `SplitError` if too little is
+    measured to leave anything out.
     """
     if kind in ("unseen-dose", "unseen-time"):
         return _treatments_in_turn(data, predicted, kind, most)

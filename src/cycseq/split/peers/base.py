@@ -43,12 +43,8 @@ def split_of(peer: PeerSplit, data: Data, path: Path) -> Split:
     """The split of these data that another tool's file asks for.
 
     Contexts are found whatever their case (``hepg2`` is ``HepG2``), perturbations by their plain names (``A+ctrl`` is ``A``). A
-    condition that is listed for test and for another part is tested. Control cells are shared by model and reference, as in all of these tools.
-
-    Raises
-    ------
-    SplitError
-        If no condition of the data is tested.
+    condition that is listed for test and for another part is tested. Control cells are shared by model and reference, as in all
+    of these tools. Raises `SplitError` if no condition of the data is tested.
     """
     conditions = perturbed_conditions(data)
     by_part = {part: _matched(peer.parts.get(part, {}), conditions) for part in PARTS}

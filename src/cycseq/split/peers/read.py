@@ -20,12 +20,7 @@ from cycseq.split.peers.state import read_state
 def read_peer_split(path: Path, data: Data) -> Split:
     """The split of these data that a file of PIE (.json), State (.toml), GEARS or TxPert (.pkl, .json) asks for.
 
-    Raises
-    ------
-    FileError
-        If the file is none of these.
-    SplitError
-        If it tests no condition of the data.
+    Raises `FileError` if the file is none of these, and `SplitError` if it tests no condition of the data.
     """
     return split_of(_read(path), data, path)
 

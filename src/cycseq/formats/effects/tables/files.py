@@ -41,19 +41,15 @@ def fits_table(path: Path) -> bool:
 def load_table(path: Path, settings: ReadSettings) -> EffectTable:
     """The table as it stands in a file.
 
+    Raises `FileError` if the file is missing, damaged or empty, and `DataError` if a value is not a number, or a gene stands
+    twice in a condition.
+
     Parameters
     ----------
     path
         CSV, TSV or TXT (plain or gzipped), Parquet, or GCT.
     settings
         `layer` names the column of the values of a long table.
-
-    Raises
-    ------
-    FileError
-        If the file is missing, damaged or empty.
-    DataError
-        If a value is not a number, or a gene stands twice in a condition.
     """
     name, existing = without_gz(path), require_file(path)
     if name.endswith(GCTX):

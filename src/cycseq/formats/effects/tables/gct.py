@@ -21,10 +21,7 @@ BYTES_OF_VALUE = 64
 def read_gct(path: Path) -> ad.AnnData:
     """Signatures x genes, with the labels of both; versions 1.2 (no labels of signatures) and 1.3.
 
-    Raises
-    ------
-    FileError
-        If the file is not a GCT, or its size is not what it says.
+    Raises `FileError` if the file is not a GCT, or its size is not what it says.
     """
     with open_unpacked(path) as lines:
         version, counts = (lines.readline().decode("utf-8", "replace").strip() for _ in range(2))

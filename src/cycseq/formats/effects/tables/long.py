@@ -35,6 +35,8 @@ def lay_out(
 ) -> tuple[ad.AnnData, tuple[str, ...]]:
     """Conditions x genes, NaN where a gene has no row, with standard errors as layer ``se``; and sentences.
 
+    Raises `DataError` if a value is not a number, a gene stands twice in a condition, or conditions hardly share genes.
+
     Parameters
     ----------
     frame
@@ -45,11 +47,6 @@ def lay_out(
         Which columns are labels; `make_unique` if a gene may occur twice in a condition.
     name
         Names the perturbation where no column does.
-
-    Raises
-    ------
-    DataError
-        If a value is not a number, a gene stands twice in a condition, or conditions hardly share genes.
     """
     notes = (
         [f"columns of {where.tool}: genes <- {where.gene or 'row names'}, effects <- {where.value}"]

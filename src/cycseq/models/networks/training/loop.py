@@ -52,6 +52,9 @@ def train(
 ) -> State:
     """Train a network in place to the end, or on from where an interrupted training of the same identity stopped.
 
+    Raises `ModelError` if the run holds a checkpoint of another training, or this machine has not the devices that were asked
+    for.
+
     Parameters
     ----------
     learner
@@ -64,11 +67,6 @@ def train(
         Folder for checkpoints, `history.csv` and TensorBoard's files; None keeps none.
     identity
         Text that is the same for the same settings, seed and data: a checkpoint of another identity is refused.
-
-    Raises
-    ------
-    ModelError
-        If the run holds a checkpoint of another training, or this machine has not the devices that were asked for.
     """
     with (
         tempfile.TemporaryDirectory() as temporary,

@@ -51,10 +51,7 @@ def save_state(folder: Path, state: State, identity: str) -> None:
 def load_state(folder: Path, identity: str) -> State:
     """The state that an interrupted training left in a folder, or a new one.
 
-    Raises
-    ------
-    ModelError
-        If it is the state of a training with other settings, another seed or other data, or is damaged.
+    Raises `ModelError` if it is the state of a training with other settings, another seed or other data, or is damaged.
     """
     path = folder / "last.ckpt"
     if not path.exists():
