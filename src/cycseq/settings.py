@@ -29,16 +29,8 @@ MAX_SHOWN = 80
 def with_options(settings: T, options: Mapping[str, Any], owner: str) -> T:
     """The settings with these fields changed, each checked.
 
-    Raises `SettingsError` if there is no such setting (the nearest name is given), or a value is of the wrong kind.
-
-    Parameters
-    ----------
-    settings
-        An instance of a dataclass of settings.
-    options
-        By name, as Python or JSON has them (a path may be text, a tuple a list).
-    owner
-        Whose settings they are, for the message.
+    Values are as Python or JSON has them (a path may be text, a tuple a list); `owner` names in the message whose settings they
+    are. Raises `SettingsError` if there is no such setting (the nearest name is given), or a value is of the wrong kind.
     """
     names = [field.name for field in dataclasses.fields(settings) if field.init]  # type: ignore[arg-type]
     hints, values = get_type_hints(type(settings)), {}
@@ -50,13 +42,7 @@ def with_options(settings: T, options: Mapping[str, Any], owner: str) -> T:
 
 
 def field_texts(kind: type) -> dict[str, str]:
-    """The text below each field of a dataclass, its base classes' fields included.
-
-    Parameters
-    ----------
-    kind
-        A dataclass whose fields are each followed by a string.
-    """
+    """The text below each field of a dataclass, its base classes' fields included."""
     texts: dict[str, str] = {}
     for owner in reversed(kind.__mro__):
         if not dataclasses.is_dataclass(owner):
@@ -102,16 +88,8 @@ def type_in_words(hint: Any) -> str:
 def parse_value(text: str, hint: Any, name: str) -> Any:
     """What a word of the command line stands for.
 
-    Raises `SettingsError` if the text fits none of the types that are allowed.
-
-    Parameters
-    ----------
-    text
-        As typed; ``null`` is None where that is allowed, lists are separated by commas or written as in JSON.
-    hint
-        The type of the setting.
-    name
-        How a message names the setting.
+    ``null`` is None where that is allowed; lists are separated by commas or written as in JSON. A message calls the setting
+    `name`. Raises `SettingsError` if the text fits none of the types that are allowed.
     """
     parts = alternatives(hint)
     if text == "null" and types.NoneType in parts:
@@ -161,16 +139,8 @@ def _parse(text: str, part: Any) -> Any:
 def check_value(value: Any, hint: Any, name: str) -> Any:
     """A value of Python, JSON or YAML as one of the types that the hint allows.
 
-    Raises `SettingsError` if the value is of another kind; of several choices the nearest is named.
-
-    Parameters
-    ----------
-    value
-        A path may be text, a tuple a list, and a whole number stand for a number.
-    hint
-        The type of the setting.
-    name
-        How a message names the setting.
+    A path may be text, a tuple a list, and a whole number stand for a number. A message calls the setting `name`. Raises
+    `SettingsError` if the value is of another kind; of several choices the nearest is named.
     """
     for part in alternatives(hint):
         origin = get_origin(part)

@@ -39,11 +39,6 @@ def run_command(words: Sequence[str]) -> int:
     """Run one command; 0 if all went well.
 
     Raises `CycseqError` if the input or a setting is at fault.
-
-    Parameters
-    ----------
-    words
-        Its name and its options.
     """
     name, *options = words
     if name not in COMMANDS:

@@ -83,16 +83,7 @@ def check_plot(path: Path | None, *, overwrite: bool) -> None:
 def write_plot(draw: Callable[[Any], object], path: Path, *, width: float, height: float, overwrite: bool) -> None:
     """Write a figure in the format that the file's name ends in, and say so.
 
-    Parameters
-    ----------
-    draw
-        Draws into the matplotlib axes that it is given.
-    path
-        Where to write.
-    width, height
-        Inches.
-    overwrite
-        Whether the file may be replaced.
+    `draw` draws into the axes that it is given; width and height are inches.
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure

@@ -99,16 +99,7 @@ class Parser:
     def add_settings(self, kind: type, *, skip: Iterable[str] = (), prefix: str = "", title: str = "") -> None:
         """Add an option for every field of a settings dataclass.
 
-        Parameters
-        ----------
-        kind
-            Its field's texts become the help.
-        skip
-            Fields that are not options here.
-        prefix
-            Before the names: ``model.``.
-        title
-            Stands above them in the help.
+        The text of each field becomes its help; `prefix` stands before the names (``model.``), `title` above them in the help.
         """
         texts, hints = field_texts(kind), get_type_hints(kind)
         group = self.argparse.add_argument_group(title) if title else None
@@ -180,18 +171,8 @@ def parse(
 ) -> Namespace | None:
     """Parse the words after a command's name; None where only help or the configuration was asked for.
 
-    The whole command line, as it was typed, is kept as `typed`, for records of how a file came about.
-
-    Parameters
-    ----------
-    name
-        The command.
-    summary
-        What it does, in one sentence.
-    configure
-        Adds the command's options to the parser; it sees the words, as some options depend on others.
-    words
-        What the user typed.
+    The whole command line, as it was typed, is kept as `typed`, for records of how a file came about. `configure` adds the
+    options of the command; it sees the words, as some options depend on others.
     """
     typed = shlex.join(["cycseq", name, *words])
     words = [_with_dashes(word) for word in words]

@@ -11,17 +11,7 @@ from cycseq.score.metrics import METRICS, headline_of
 
 
 def headline(scores: pd.DataFrame, index: Sequence[str], *, title: str | None = None) -> None:
-    """Print the headline metrics of a table of scores: a row for each value of the index columns.
-
-    Parameters
-    ----------
-    scores
-        With the index columns, `metric` and `value`.
-    index
-        What a row stands for: `model`, or `context` and `perturbation`.
-    title
-        Stands above.
-    """
+    """Print the headline metrics of a table of scores: a row for each value of the index columns."""
     first = headline_of(scores["metric"].unique())
     scores = scores[scores["metric"].isin(first)] if scores["metric"].isin(first).any() else scores
     undefined = [str(m) for m, values in scores.groupby("metric", sort=False)["value"] if values.isna().all()]

@@ -85,14 +85,7 @@ def as_condition(condition: Condition | str, contexts: Iterable[str] = ()) -> Co
 def treatment_name(agent: str, dose: str | None = None, time: float | None = None) -> str:
     """The name of a perturbation with its dose and its time, as `Condition.perturbation` holds it.
 
-    Parameters
-    ----------
-    agent
-        Drug, gene or combination.
-    dose
-        A number with its unit, or the name of a level; None or an empty text where there is none.
-    time
-        Hours; None where there is none.
+    A dose is a number with its unit or the name of a level; a time is in hours.
 
     Examples
     --------

@@ -32,13 +32,8 @@ class Controls:
 def match_controls(labels: Sequence[str], named: str | Sequence[str]) -> Controls | None:
     """The controls that the user named; None where a name fits no label.
 
-    Parameters
-    ----------
-    labels
-        All labels of the column.
-    named
-        A label; or several, as a sequence or joined by commas, each of which may be a pattern (``non-targeting*``);
-        ``none`` says that there are no controls.
+    They are one label, or several as a sequence or joined by commas, each of which may be a pattern (``non-targeting*``);
+    ``none`` says that there are no controls.
     """
     names = split_names(named, labels)
     if names == [NO_CONTROL] and NO_CONTROL not in labels:
@@ -96,17 +91,7 @@ def no_control_error(column: str, labels: Sequence[str], named: str | Sequence[s
 
 
 def several_kinds_error(column: str, labels: Sequence[str], n_cells: Mapping[Hashable, int]) -> DataError:
-    """The error for labels that look like controls of several kinds: what there is, and each way to choose.
-
-    Parameters
-    ----------
-    column
-        The obs column.
-    labels
-        Its labels.
-    n_cells
-        Cells of each label.
-    """
+    """The error for labels that look like controls of several kinds: what there is, and each way to choose."""
     by_kind = _by_kind(labels)
     kinds = "; ".join(
         f"{kind}: {_quoted(of_kind)} ({sum(n_cells[label] for label in of_kind):,} cells)"
@@ -141,16 +126,7 @@ def _short(group: Sequence[str], labels: Iterable[str]) -> Sequence[str]:
 def control_notes(column: str, controls: Controls, n_control: int, n_left_out: int) -> list[str]:
     """Notes on what is taken for control, and on what becomes of other labels that look like it.
 
-    Parameters
-    ----------
-    column
-        The obs column.
-    controls
-        Its control labels.
-    n_control
-        Cells of control.
-    n_left_out
-        Cells of other labels that look like controls, which are left out.
+    `n_left_out` counts the cells of other labels that look like controls, which are left out.
     """
     pooled = ""
     if len(controls.labels) > 1:

@@ -56,12 +56,7 @@ def mean_response_of(means: Mapping[Series, Any], condition: Condition) -> Any:
 def weighted_mean(weights: Float[np.ndarray, "means rows"], values: EffectValues) -> EffectValues:
     """Weighted means of rows, gene by gene over the rows in which it was measured; NaN where it was in none.
 
-    Parameters
-    ----------
-    weights
-        A row for each mean; its sum is kept, so that weights that sum to 1 stand for those measured.
-    values
-        Rows x genes.
+    `weights` has a row for each mean, whose sum is kept, so that weights that sum to 1 stand for those measured.
     """
     measured = ~np.isnan(values)
     if measured.all():

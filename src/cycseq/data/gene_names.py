@@ -38,12 +38,7 @@ def why_genes_differ(one: Sequence[str], two: Sequence[str]) -> str:
 def note_perturbed_genes(perturbed: Collection[str], genes: Sequence[str]) -> str:
     """What to say where perturbed genes are not among the genes; empty where all are, or none is (drugs, cytokines).
 
-    Parameters
-    ----------
-    perturbed
-        What was perturbed: parts of combinations apart, without doses and times.
-    genes
-        Of the data.
+    Parts of combinations stand apart in `perturbed`, without doses and times.
 
     Examples
     --------

@@ -29,12 +29,7 @@ MIN_GENES = 2
 def find_guides(labels: Iterable[str], genes: Collection[str]) -> dict[str, str]:
     """The gene of every label that names a guide; labels that are a gene's symbol themselves are none.
 
-    Parameters
-    ----------
-    labels
-        Single perturbations, no combinations.
-    genes
-        The genes of the data, by which ``NKX2-1`` (a gene) is told from ``KLF1-1`` (a guide).
+    No label is a combination; the genes of the data tell ``NKX2-1`` (a gene) from ``KLF1-1`` (a guide).
     """
     labels, symbols = list(labels), set(genes)
     strong = _genes_of(STRONG, (label for label in labels if label not in symbols))
@@ -48,16 +43,8 @@ def find_guides(labels: Iterable[str], genes: Collection[str]) -> dict[str, str]
 def genes_of_guides(labels: Iterable[str], suffix: str, genes: Collection[str]) -> dict[str, str]:
     r"""The gene of every label that names a guide, by the ending of guides that the user gave.
 
-    Raises `SettingsError` if the suffix is not a regular expression, and `DataError` if no label names a guide.
-
-    Parameters
-    ----------
-    labels
-        Single perturbations, no combinations.
-    suffix
-        A regular expression that fits the end of a label (``_g\\d+``), or ``auto`` to find guides by their usual forms.
-    genes
-        As of `find_guides`.
+    The suffix is a regular expression that fits the end of a label (``_g\\d+``), or ``auto`` for the usual forms of guides
+    (`find_guides`). Raises `SettingsError` if the suffix is not a regular expression, and `DataError` if no label names a guide.
     """
     labels = list(labels)
     if suffix == AUTO:
@@ -84,13 +71,6 @@ def join_guides(labels: Iterable[str], suffix: str | None, genes: Collection[str
     """The gene of each label, or part of a combination, that is to become one; and the note on guides.
 
     Without a suffix no guides are joined, and the note says that labels look like guides.
-
-    Parameters
-    ----------
-    labels
-        Perturbations; combinations are joined by ``+``.
-    suffix, genes
-        As of `genes_of_guides`.
     """
     labels = list(labels)
     uncut = {label for label in labels if STRONG[0].fullmatch(label)}  # KLF1_+_12996.23 is not a combination

@@ -96,13 +96,7 @@ class Logarithm:
 
 
 def recognise(x: Matrix) -> Logarithm:
-    """What the values are, from a few of the cells.
-
-    Parameters
-    ----------
-    x
-        Cells x genes, none below 0.
-    """
+    """What the values are, from a few of the cells."""
     cells = [values for values in _positive(x, sample_rows(x)) if values.size]
     if len(cells) < FEWEST:
         return Logarithm()
@@ -125,13 +119,6 @@ def to_ln_per_10k(x: Matrix, logarithm: Logarithm) -> Matrix:
     """The values as ln(1 + counts per 10,000), in new memory; stored ones are converted whenever they are read.
 
     Where the total is not known, the base alone is changed.
-
-    Parameters
-    ----------
-    x
-        Cells x genes, float32.
-    logarithm
-        What the values are.
     """
     return map_blocks(x, partial(_to_ln_per_10k, logarithm=logarithm))
 

@@ -17,10 +17,7 @@ MOSTLY = 0.5
 def conditions_of_real_cells(predicted: PerturbationData, real: PerturbationData) -> tuple[Condition, ...]:
     """The perturbed conditions whose predicted cells are mostly real cells of the same condition.
 
-    Parameters
-    ----------
-    predicted, real
-        Cells on the same scale; genes that both have are compared.
+    Both are on the same scale; the genes that both have are compared.
     """
     real_conditions = set(real.conditions())
     shared_conditions = [c for c in predicted.conditions() if not c.is_control and c in real_conditions]

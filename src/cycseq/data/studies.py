@@ -40,11 +40,6 @@ def learn_amplitudes(effects: Effects) -> dict[str, float]:
     shared perturbations and the squared correlation; pairs that do not correlate are left out. Raises `DataError` if twice the
     value is not twice the effect (z-scores, ranks).
 
-    Parameters
-    ----------
-    effects
-        Training conditions of several studies, on a scale with a magnitude.
-
     Returns
     -------
     Amplitudes by study; empty where there are not several studies.

@@ -113,12 +113,7 @@ def usual_unit(doses: Iterable[Dose]) -> str:
 def parse_hours(text: str, unit: str = "") -> float | None:
     """A time in hours; None for what is not a time.
 
-    Parameters
-    ----------
-    text
-        A number with or without a unit.
-    unit
-        Of a bare number; hours if empty.
+    `unit` is that of a bare number: hours, if empty.
 
     Examples
     --------

@@ -41,15 +41,6 @@ def read_predicted(path: Path | ad.AnnData, settings: ReadSettings, real: Pertur
     makes them, are kept and said. Raises `FileError` if the file is missing, damaged, or of no known format, and `DataError` if
     labels, names or values are not what they must be; or if the predicted cells are on another scale than the real ones
     (`check_same_scale`), unless the settings say that they are log1p.
-
-    Parameters
-    ----------
-    path
-        Any format that cycseq reads.
-    settings
-        What is not to be found by itself.
-    real
-        The real cells.
     """
     data = _read(path, settings, real)
     if settings.scale != "log1p":

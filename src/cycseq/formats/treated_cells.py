@@ -24,16 +24,8 @@ ROW = "cycseq_row"
 def validate_treatments(contents: FileContents, settings: ReadSettings, context: str) -> PerturbationData:
     """The rows of a file with dose and time in the names of their perturbations, where these have several.
 
-    Raises `DataError` if labels, doses or values are not what they must be.
-
-    Parameters
-    ----------
-    contents
-        As a reader returned them.
-    settings
-        What is not to be found by itself.
-    context
-        The context of all rows where no column and no setting names one.
+    `context` is that of all rows where no column and no setting names one. Raises `DataError` if labels, doses or values are not
+    what they must be.
     """
     labelled, settings, treatments = find_treatments(contents, settings)
     data = labelled.validate(settings, context)
@@ -72,16 +64,8 @@ def find_treatments(
 def name_treatments(obs: pd.DataFrame, treatments: Treatments, rows: Sequence[int] | np.ndarray) -> pd.DataFrame:
     """Canonical labels with dose and time in `perturbation`, and in `batch` what controls are matched by.
 
-    That is batch and time, and the drug where drugs have controls of their own.
-
-    Parameters
-    ----------
-    obs
-        Columns `perturbation` and `batch`.
-    treatments
-        Of all rows of the file.
-    rows
-        Which of them each row of `obs` is.
+    That is batch and time, and the drug where drugs have controls of their own. `rows` says which row of the file, of which
+    treatments are known, each row of `obs` is.
     """
     own_controls = bool(treatments.untreated.any())
     names, strata = [], []

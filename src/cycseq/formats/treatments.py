@@ -51,15 +51,6 @@ def read_treatments(obs: pd.DataFrame, labels: Sequence[str], settings: ReadSett
     """Dose and time of every row.
 
     Raises `DataError` if doses have no unit, or units that measure different things.
-
-    Parameters
-    ----------
-    obs
-        One row for each row of the data.
-    labels
-        The perturbation of each row.
-    settings
-        `dose_key`, `dose_unit` and `time_key`, where they are not to be found.
     """
     dose_column = _column(obs, settings.dose_key, DOSES, "dose")
     time_column = _column(obs, settings.time_key, TIMES, "time")

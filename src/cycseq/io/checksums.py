@@ -24,12 +24,7 @@ def write_checksums(folder: Path, names: Iterable[str]) -> None:
 def check_checksum(path: Path, cure: str) -> None:
     """Raise `FileError` if a file is not what the checksums beside it say; a folder without checksums is older than they.
 
-    Parameters
-    ----------
-    path
-        A file that is there.
-    cure
-        What to do about it, as a sentence.
+    `cure` says in a sentence what to do about it.
     """
     checksums = _read_checksums(path.parent)
     if checksums is None:

@@ -9,17 +9,7 @@ T = TypeVar("T")
 
 
 def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
-    """The items, one by one, while a bar says how far they are; no bar where stderr is not a terminal.
-
-    Parameters
-    ----------
-    items
-        What is worked through.
-    what
-        What is being done, in a few words.
-    total
-        How many items there are, where `items` cannot tell.
-    """
+    """The items, one by one, while a bar says how far they are; no bar where stderr is not a terminal."""
     from rich.console import Console
     from rich.progress import track as rich_track
 
@@ -31,11 +21,6 @@ def show_steps(total: int) -> Generator[None, tuple[int, str], None]:
     """A bar that is sent how many steps are done and what the last one was, in a few words; it shows the time left.
 
     Start it with `next`; it goes when it is closed or deleted. No bar where stderr is not a terminal.
-
-    Parameters
-    ----------
-    total
-        How many steps there are.
     """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn

@@ -45,17 +45,7 @@ def max_bytes(packed: int) -> float:
 
 
 def check_unpacked(path: Path, n_bytes: int, packed: int | None = None) -> None:
-    """Raise `FileError` if a file claims to hold, or was found to hold, far more than its size.
-
-    Parameters
-    ----------
-    path
-        The file.
-    n_bytes
-        What it unpacks to.
-    packed
-        Bytes on the disk; None looks.
-    """
+    """Raise `FileError` if a file claims to hold, or was found to hold, far more than its size."""
     packed = path.stat().st_size if packed is None else packed
     if n_bytes > max_bytes(packed):
         msg = (
@@ -177,14 +167,8 @@ def _each_key_once(pairs: list[tuple[str, Any]], lines: Sequence[int] = ()) -> d
 def as_file_error(path: Path, cure: str) -> Iterator[None]:
     """Raise any error of the block as one `FileError`: for records whose form cannot be checked before they are used.
 
-    Checksums tell of accidents; whoever means harm has made them anew.
-
-    Parameters
-    ----------
-    path
-        The file or folder that would be at fault.
-    cure
-        What to do, as a sentence.
+    Checksums tell of accidents; whoever means harm has made them anew. `path` would be at fault; `cure` says in a sentence what
+    to do.
     """
     try:
         yield

@@ -13,12 +13,7 @@ SYMBOL, QUALIFIER, TERM = 2, 3, 4
 def annotation_table(gaf: str, obo: str | None) -> pd.DataFrame:
     """Columns `symbol` and `go_id`, a row for each gene and term; with an ontology also for all terms above.
 
-    Parameters
-    ----------
-    gaf
-        Lines of GAF 2.1 or 2.2; what is annotated as NOT is left out.
-    obo
-        The ontology; None keeps annotations as they are.
+    The lines are GAF 2.1 or 2.2; what is annotated as NOT is left out.
     """
     columns = [SYMBOL, QUALIFIER, TERM]
     frame = pd.read_csv(StringIO(gaf), sep="\t", comment="!", header=None, usecols=columns, dtype=str)

@@ -27,16 +27,8 @@ CHEMISTRY = "pip install 'cycseq[chemistry]'"
 def drug_sources(frame: pd.DataFrame, drug: str, facts: dict[str, str]) -> tuple[Source, ...] | None:
     """Structures, targets and mechanisms of a table of drugs, each a source; None where it has no such column.
 
-    Without RDKit, structures are refused; where targets or mechanisms are there, they alone are taken, and their facts say so (``note``).
-
-    Parameters
-    ----------
-    frame
-        One row for each drug.
-    drug
-        The column with their names.
-    facts
-        What is known of the file.
+    Without RDKit, structures are refused; where targets or mechanisms are there, they alone are taken, and their facts say so
+    (``note``). The frame has a row for each drug, and the column `drug` their names.
     """
     frame = frame.dropna(subset=[drug])
     folded = {str(column).casefold(): str(column) for column in frame.columns if column != drug}
@@ -72,16 +64,8 @@ def _listed(frame: pd.DataFrame, drug: str, column: str) -> pd.Series:
 def structures(names: Sequence[str], smiles: Sequence[str], facts: dict[str, str]) -> Source:
     """Morgan fingerprints of drugs.
 
-    Raises `MissingPackageError` if RDKit is not installed, and `DataError` if no structure can be read.
-
-    Parameters
-    ----------
-    names
-        Of the drugs.
-    smiles
-        Their structures; of salts and mixtures the whole is taken.
-    facts
-        What is known of the file.
+    Of salts and mixtures the whole is taken. Raises `MissingPackageError` if RDKit is not installed, and `DataError` if no
+    structure can be read.
     """
     try:
         from rdkit import Chem, rdBase

@@ -136,16 +136,7 @@ def _read_once(path: Path, _changed: int, n_components: int, seed: int) -> Featu
 def go_features(table: pd.DataFrame, *, n_components: int = GO_COMPONENTS, seed: int = 0, source: str) -> Features:
     """Principal directions of a table of genes and GO terms: truncated SVD of the 0/1 matrix genes x terms.
 
-    Parameters
-    ----------
-    table
-        Columns `symbol` and `go_id`.
-    n_components
-        At most so many directions.
-    seed
-        Fixes the random start.
-    source
-        Where the table comes from, in words.
+    The table has the columns `symbol` and `go_id`; `source` says in words where it comes from.
     """
     from sklearn.decomposition import TruncatedSVD
 
@@ -165,17 +156,8 @@ def go_features(table: pd.DataFrame, *, n_components: int = GO_COMPONENTS, seed:
 def expression_features(profiles: Profiles, genes: Sequence[str], *, n_components: int, seed: int = 0) -> Features:
     """Scores of the genes on the principal components of mean expression profiles (Ahlmann-Eltze 2025's G).
 
-    Parameters
-    ----------
-    profiles
-        Mean of every training condition, controls among them, log1p. Genes are the observations of the PCA, so every
-        profile is centred over genes.
-    genes
-        Names of the columns of `profiles`.
-    n_components
-        At most so many; never more than profiles.
-    seed
-        Fixes the random start where there are many profiles.
+    The profiles are means of all training conditions, controls among them, log1p. Genes are the observations of the PCA, so every
+    profile is centred over genes.
     """
     from sklearn.decomposition import PCA
 

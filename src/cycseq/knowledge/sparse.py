@@ -15,12 +15,7 @@ from cycseq.knowledge.source import Source
 def sparse_rows(names: Any, columns: Any, values: np.ndarray | None = None) -> tuple[tuple[str, ...], sp.csr_array]:
     """Distinct names, sorted, and their rows. Of a pair that is listed several times the strongest value counts.
 
-    Parameters
-    ----------
-    names, columns
-        One of each for every entry, text; entries whose name is empty are left out.
-    values
-        Of every entry; None gives all the value 1.
+    Entries whose name is empty are left out; without values, all are 1.
     """
     codes, distinct = pd.factorize(np.asarray(names, dtype=object))
     of_code, of_rows = pd.factorize(np.array([str(name).strip() for name in distinct], dtype=object), sort=True)

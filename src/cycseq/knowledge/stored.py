@@ -25,11 +25,6 @@ def store_sources(sources: Sequence[Source]) -> tuple[Arrays, dict[str, Any]]:
     Every gene or drug of a source is stored, whether the model has seen it or not: sets as lists of the columns of each row
     (1.5 MB for 600,000 annotations), edges with their weights, features in single precision.
 
-    Parameters
-    ----------
-    sources
-        Each with its aliases; aliases of names that no source has are left out.
-
     Examples
     --------
     >>> source = Source("complexes", "sets", ("A", "B", "C"), sp.csr_array(np.array([[1, 0], [1, 1], [0, 1]], np.float32)))

@@ -75,16 +75,8 @@ def take_parts(x: Matrix, parts: Sequence[Codes]) -> tuple[InMemory, tuple[Codes
 def by_block(x: Matrix, f: Callable[..., T], *along: np.ndarray, **fixed: Any) -> Iterator[tuple[slice, T]]:
     """A function of every block of cells, in order, with the slice of cells in the block; in memory, all cells are one block.
 
-    Parameters
-    ----------
-    x
-        The cells.
-    f
-        Called with a block in memory, and its part of each of `along`; where a cluster is open, on a worker.
-    along
-        Arrays with an entry for every cell.
-    fixed
-        Further arguments of `f`, the same for all blocks.
+    `f` is called with a block in memory, its part of each of `along` (arrays with an entry for every cell) and `fixed`; where a
+    cluster is open, on a worker.
     """
     if isinstance(x, StoredMatrix):
         yield from each_block(x, f, *along, **fixed)

@@ -53,12 +53,7 @@ def blocks(x: InMemory) -> Iterator[Block]:
 def submatrix(x: Matrix, rows: Bool[np.ndarray, "cells"], columns: Bool[np.ndarray, "genes"]) -> Matrix:
     """A copy of some cells and genes; CSR stays CSR. No copy of all genes is made on the way. What is stored stays so.
 
-    Parameters
-    ----------
-    x
-        Cells x genes.
-    rows, columns
-        Those to take, as masks; their order is kept.
+    Rows and columns are masks.
     """
     if isinstance(x, StoredMatrix):
         cells = x if rows.all() else x[np.flatnonzero(rows)]

@@ -41,16 +41,7 @@ def pairs_of_labels(first: pd.Series, second: pd.Series) -> tuple[list[tuple[str
 def group_sums(x: Matrix, groups: Codes, n_groups: int, power: int = 1) -> Float[np.ndarray, "groups genes"]:
     """Sum over the cells of every group, in float64; cells of group -1 take no part.
 
-    Parameters
-    ----------
-    x
-        Cells x genes.
-    groups
-        The group of every cell, from 0.
-    n_groups
-        How many groups there are.
-    power
-        What is summed: the values (1), their squares (2), or 1 for every value that is not zero (0).
+    What is summed is the values (`power` 1), their squares (2), or 1 for every value that is not zero (0).
     """
     return _sums(x, groups, n_groups, (power,))[power]
 
@@ -58,14 +49,7 @@ def group_sums(x: Matrix, groups: Codes, n_groups: int, power: int = 1) -> Float
 def group_moments(x: Matrix, groups: Codes, n_groups: int) -> GroupMoments:
     """Mean and unbiased variance of every gene in every group; sparse input stays sparse.
 
-    Parameters
-    ----------
-    x
-        Cells x genes; what is stored is read once.
-    groups
-        The group of every cell, from 0; cells of group -1 take no part.
-    n_groups
-        How many groups there are.
+    Cells of group -1 take no part; what is stored is read once.
     """
     sums = _sums(x, groups, n_groups, (1, 2))
     return moments_of(np.bincount(groups[groups >= 0], minlength=n_groups), sums[1], sums[2])

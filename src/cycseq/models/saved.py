@@ -36,18 +36,7 @@ def write_model(
 ) -> None:
     """Write the files into a folder, whole or not at all.
 
-    Parameters
-    ----------
-    folder
-        Must not exist, or ``overwrite`` must be true.
-    description
-        The JSON half (`RECORDED` says of what).
-    arrays
-        All learned numbers, by name.
-    about
-        What the model is, for the card.
-    overwrite
-        Replace what is there.
+    `description` is the JSON half (`RECORDED` says of what), `about` says on the card what the model is.
     """
     from safetensors.numpy import save
 

@@ -25,13 +25,6 @@ def merge(inputs: Sequence[PerturbationData], names: Sequence[str] | None = None
     perturbations keep their names: the same label in two files is the same condition. Members of metacells
     (``obsm["source_cells"]``) are kept; those of two inputs are taken for different cells. Raises `DataError` if the scales
     differ, two inputs are the same, or hardly any genes are common (with a guess why).
-
-    Parameters
-    ----------
-    inputs
-        On one scale. A single one is returned as it is.
-    names
-        What each input is called, for messages and prefixes; ``input1``, ``input2``, ... if left out.
     """
     if not inputs:
         msg = "there is nothing to merge: give at least one input."

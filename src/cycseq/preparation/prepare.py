@@ -115,13 +115,8 @@ def prepare(
 def as_log1p(data: PerturbationData) -> PerturbationData:
     """The same cells and genes as log1p of counts per 10,000: what `prepare` does to values, and nothing else.
 
-    Raises `DataError` if the values are scaled.
-
-    Parameters
-    ----------
-    data
-        Counts; log1p values are returned as they are. A split knows its data by a hash of their values, so counts are
-        parted first and normalised after (`cycseq.run.parts.log1p_parts`).
+    log1p values are returned as they are. A split knows its data by a hash of their values, so counts are parted first and
+    normalised after (`cycseq.run.parts.log1p_parts`). Raises `DataError` if the values are scaled.
     """
     refuse_scaled(data)
     if data.scale == "log1p":

@@ -87,11 +87,6 @@ def responses(data: PerturbationData) -> Responses:
     w_b the share of the condition's cells in batch b, and its noise is var_p/n_p + sum_b w_b^2 var_control/n_control,b
     with one control variance per context (and the control variance for a condition of a single cell). Raises `DataError` if a
     context has perturbed cells but no control cells.
-
-    Parameters
-    ----------
-    data
-        Perturbed and control cells, log1p.
     """
     matched = match_controls(data)
     n_perturbed, contexts = len(matched.conditions), matched.contexts

@@ -30,19 +30,8 @@ def check_cells(
 ) -> CellSelection:
     """Which cells keep within the limits; a cell is counted at the first limit that it fails.
 
-    Raises `SettingsError` if a limit needs counts and there are none, or the mitochondrial share is asked of data without such
-    genes.
-
-    Parameters
-    ----------
-    x
-        Cells x genes; all genes of the file, before any are dropped.
-    genes
-        Their names.
-    sizes
-        Counts of every cell; None where the values are not counts.
-    limits
-        What is asked for.
+    All genes of the file are given, before any are dropped; `sizes` is None where the values are not counts. Raises
+    `SettingsError` if a limit needs counts and there are none, or the mitochondrial share is asked of data without such genes.
     """
     if sizes is None and limits.need_counts:
         msg = f"{limits.need_counts} needs counts, but the data are log1p: leave it out, or give the file with the counts."

@@ -41,12 +41,7 @@ def target_sum(data: PerturbationData) -> float | None:
 def check_totals(one: float | None, other: float | None, what_one: str, what_other: str) -> None:
     """Raise `DataError` if one total is known to be 10,000 and the other not to be.
 
-    Parameters
-    ----------
-    one, other
-        As of `target_sum`.
-    what_one, what_other
-        What each side is called.
+    Both are as of `target_sum`.
     """
     if None not in {one, other} and (one == OTHER_TOTAL) != (other == OTHER_TOTAL):
         per_10k, per_other = (what_other, what_one) if one == OTHER_TOTAL else (what_one, what_other)
@@ -62,11 +57,6 @@ def check_same_scale(predicted: PerturbationData, real: PerturbationData) -> Non
 
     The mean of predicted cells is held against that of real ones as they are, as log2 and log10, and as logarithms of
     counts per other totals; genes that both have count.
-
-    Parameters
-    ----------
-    predicted, real
-        log1p or counts.
     """
     check_totals(target_sum(predicted), target_sum(real), "the predicted cells", "the real ones")
     real_genes = set(real.genes)

@@ -14,12 +14,7 @@ N_BINS = 20
 def variable_genes(mean: Profile, variance: Profile, n: int) -> Bool[np.ndarray, "genes"]:
     """The n genes of highest normalised dispersion; fewer where fewer genes vary.
 
-    Parameters
-    ----------
-    mean, variance
-        Of counts per 10,000 (no logarithm) over the cells that may be looked at.
-    n
-        How many genes are wanted.
+    Mean and variance are of counts per 10,000 (no logarithm) over the cells that may be looked at.
 
     Notes
     -----

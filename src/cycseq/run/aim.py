@@ -46,15 +46,6 @@ def learn_amplitude(run: FittedRun, aim: Aim, *, n_cells: int | None, seed: int)
     The model is fitted again without the perturbed cells of a training context, predicts them from its controls, and counts are
     drawn with its effects times each of `AMPLITUDES`. No test condition is looked at. Raises `ModelError` if no perturbation was
     measured in two training contexts, and `DataError` if counts cannot be recovered.
-
-    Parameters
-    ----------
-    run
-        Fitted on cells whose counts are known.
-    aim
-        The members whose mean score counts (`AIMS`).
-    n_cells, seed
-        As of `Run.predict`.
     """
     data = learnt_from(log1p_parts(run.split, run.as_written()))
     real = _counts(data)

@@ -33,17 +33,7 @@ def dense_values(memory: str | None) -> int:
 def check_comparison(
     predicted: PerturbationData, real: PerturbationData, settings: EvaluateSettings, memory: str | None
 ) -> None:
-    """Raise `SettingsError`, with the least that would do, if a comparison needs more memory than was said.
-
-    Parameters
-    ----------
-    predicted, real
-        The cells of both sides.
-    settings
-        Says how many cells of each condition are drawn.
-    memory
-        As of `memory_bytes`; None allows all that there is.
-    """
+    """Raise `SettingsError`, with the least that would do, if a comparison needs more memory than was said."""
     if memory is None:
         return
     contexts, costly = set(predicted.contexts), any(metric.costly for metric in chosen(settings.metrics))
@@ -58,14 +48,7 @@ def check_comparison(
 def check_prediction(cells: PerturbationData, conditions: Sequence[Condition], memory: str | None) -> None:
     """Raise `SettingsError`, with the least that would do, if a prediction needs more memory than was said.
 
-    Parameters
-    ----------
-    cells
-        With the control cells to predict from.
-    conditions
-        What is to be predicted: the control cells of one context at a time are held.
-    memory
-        As of `memory_bytes`; None allows all that there is.
+    The control cells of one context at a time are held.
     """
     if memory is None:
         return

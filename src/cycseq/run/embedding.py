@@ -22,14 +22,8 @@ SCORES = ("embedding", "units", "mixed", "kept", "metric", "value")
 def embed(model: Model, data: PerturbationData) -> PerturbationData:
     """The same cells, with their places in the model's latent space in ``obsm["X_<model>"]`` (and parts of it).
 
-    Raises `ModelError` if the model has no latent space, or its latent space depends on a perturbation that it does not know.
-
-    Parameters
-    ----------
-    model
-        A fitted one with a latent space.
-    data
-        Cells with the model's genes, counts or log1p; their values stay as they are.
+    Their values stay as they are, counts or log1p. Raises `ModelError` if the model has no latent space, or its latent space
+    depends on a perturbation that it does not know.
     """
     if not isinstance(model, Embeds):
         msg = f"{model.name} has no latent space, so it cannot embed cells: Autoencoder, VAE and CycSeq have one."
@@ -56,15 +50,6 @@ def score_embeddings(
     """Integration scores of embeddings in `obsm`, and of PCA with as many units as the first: the columns `SCORES`.
 
     Raises `DataError` if there is nothing to mix.
-
-    Parameters
-    ----------
-    embedded
-        Cells, counts or log1p.
-    names
-        Keys of `obsm`.
-    settings
-        What to mix and to keep.
     """
     settings = settings or IntegrationSettings()
     drawn = np.random.default_rng(settings.score_seed).permutation(embedded.n_cells)[: settings.score_cells]

@@ -78,13 +78,6 @@ def log1p_parts(split: Split, data: PerturbationData) -> SplitParts:
     The split knows its data by a hash of their values, so that counts are parted before they are normalised: the hash
     of counts is the same on every machine, which their logarithms need not be to the last bit. Raises `SplitError` if the split
     was made from other data, and `DataError` if the values are scaled.
-
-    Parameters
-    ----------
-    split
-        Made from these data.
-    data
-        Counts or log1p values.
     """
     parts = split.parts(data)
     validation, reference = (None if part is None else as_log1p(part) for part in (parts.validation, parts.reference))

@@ -67,19 +67,8 @@ class Repetition:
 def repeat_run(folder: Path, out: Path, *, data_path: Path | None = None, overwrite: bool = False) -> Repetition:
     """Fit again what a run folder says (data, split, model, settings, seed), and compare with what it holds.
 
-    Raises `FileError` if the run is damaged, its data are gone, or ``out`` is the run itself, and `DataError` if the data have
-    changed.
-
-    Parameters
-    ----------
-    folder
-        A run.
-    out
-        The folder of the new fit.
-    data_path
-        Where the data lie now, if not where they were.
-    overwrite
-        Whether ``out`` may be replaced.
+    `data_path` is where the data lie now, if not where they were. Raises `FileError` if the run is damaged, its data are gone, or
+    ``out`` is the run itself, and `DataError` if the data have changed.
     """
     run = Run.open(folder)
     if out.resolve() == folder.resolve():

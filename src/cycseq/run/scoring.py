@@ -38,7 +38,7 @@ def evaluate_prediction(
 ) -> pd.DataFrame:
     """`evaluate`, told by the prediction's own record (or by a split) what the model was trained on.
 
-    Raises `SettingsError` if that is too little; the least that would do is named, `DataError` if nothing predicted is among the
+    Raises `SettingsError` if the memory is too little (the least that would do is named), `DataError` if nothing predicted is among the
     real conditions, the predicted cells are real ones, or conditions are cut and no split is given, and `SplitError` if the split
     was made from other data.
 
@@ -162,17 +162,9 @@ def evaluate_effects(
 ) -> pd.DataFrame:
     """As `evaluate_prediction`, of effects of whole conditions.
 
-    Raises `DataError` if the two sides do not match, or a predicted condition has exactly the real values, and `SplitError` if
-    the split was made from other data.
-
-    Parameters
-    ----------
-    predicted
-        Effects that `Run.predict_effects` or another tool made.
-    real
-        All real effects, training conditions among them, on the same scale.
-    split, settings
-        As in `evaluate_prediction`.
+    All real effects are given, training conditions among them, on the scale of the predicted ones. Raises `DataError` if the two
+    sides do not match, or a predicted condition has exactly the real values, and `SplitError` if the split was made from other
+    data.
     """
     record = predicted.provenance()
     split = Split.read(split) if isinstance(split, Path) else split

@@ -24,13 +24,6 @@ def check_leakage(split: Split, data: Data) -> tuple[Leak, ...]:
     (``obsm["source_cells"]``), tested perturbations hidden in combinations, and missing controls of tested contexts;
     and variable genes that `prepare` chose with the tested cells (a ``"warning"``; not of ``random-cells``, where
     every condition is tested and trained on alike). Raises `SplitError` if the split was made from other data.
-
-    Parameters
-    ----------
-    split
-        The split.
-    data
-        The data that it was made from.
     """
     split.check_data(data)
     rows = split.rows_unchecked(data)

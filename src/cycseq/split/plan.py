@@ -56,14 +56,7 @@ def perturbations_of(conditions: Iterable[Condition], agents: Collection[str]) -
 def assign(conditions: Iterable[Condition], held: Collection[str], hidden: Collection[str] = ()) -> Assignment:
     """Part conditions where perturbations are held out, and single perturbations are to be seen nowhere.
 
-    Parameters
-    ----------
-    conditions
-        What is parted.
-    held
-        Names of perturbations.
-    hidden
-        Parts that no condition of the rest may contain.
+    `held` are names of perturbations, `hidden` parts that no condition of the rest may contain.
     """
     names, unseen = set(held), set(hidden)
     parts_held = [set(Condition("", name).parts) for name in names]

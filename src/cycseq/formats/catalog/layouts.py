@@ -86,10 +86,7 @@ def h5ad(
 def gears_zip(context: str | None) -> Read:
     """Read a zip of GEARS: `NAME/perturb_processed.h5ad`, obs `condition` (`A+ctrl`) and `cell_type`.
 
-    Parameters
-    ----------
-    context
-        The cell line, where what the file says of it is wrong or marked as doubtful; None takes `cell_type`.
+    `context` is the cell line, where the file names a wrong or doubtful one.
     """
 
     def read(sources: Sources) -> FileContents:

@@ -33,16 +33,8 @@ from cycseq.formats.treatments import Treatments, read_treatments
 def effects_of_table(table: EffectTable, settings: ReadSettings, context: str) -> Effects:
     """Effects with one row for each condition.
 
-    Raises `DataError` if labels, doses, scale or values are not what they must be.
-
-    Parameters
-    ----------
-    table
-        As a reader gave it.
-    settings
-        What is not to be found.
-    context
-        The context of all rows where no column names one.
+    `context` is that of all rows where no column names one. Raises `DataError` if labels, doses, scale or values are not what
+    they must be.
     """
     labels, where = _labels(table.obs, settings.perturbation_key, (*PERTURBATION_NAMES, *PERTURBATIONS), "perturbation")
     contexts, context_where = _labels(table.obs, settings.context_key, (*CONTEXT_NAMES, *CONTEXTS), "context", context)

@@ -71,12 +71,7 @@ def combine_replicates(
 def pooled_variance(squares: Float[np.ndarray, "groups genes"], spare: Float[np.ndarray, "groups genes"]) -> PerGene:
     """Variance within groups, pooled over them for each gene, as if `FEWEST_SPARE` values of the mean gene stood beside.
 
-    Parameters
-    ----------
-    squares
-        Sum of squared distances from the group's mean.
-    spare
-        Values in the group beyond one.
+    `squares` sums squared distances from the group's mean; `spare` counts the values in the group beyond one.
     """
     total, freedom = squares.sum(axis=0), spare.sum(axis=0)
     typical = total.sum() / max(freedom.sum(), 1.0)

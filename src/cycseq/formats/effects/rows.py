@@ -37,12 +37,7 @@ def label_names(columns: Iterable[str], settings: ReadSettings) -> list[str]:
 def rows_are_conditions(labels: pd.DataFrame, row_names: Iterable[str]) -> bool:
     """Whether no row is a control, and nearly every row is a condition of its own.
 
-    Parameters
-    ----------
-    labels
-        The columns of `label_names`, as text.
-    row_names
-        Columns besides that of the perturbation that only repeat these, or hold barcodes, do not count.
+    `row_names` are columns that only repeat the perturbation, or hold barcodes: they do not count.
     """
     if labels.empty:
         return False

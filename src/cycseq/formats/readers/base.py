@@ -56,12 +56,7 @@ class FileContents:
     def validate(self, settings: ReadSettings, context: str = "all") -> PerturbationData:
         """The cells as `PerturbationData`; raises `DataError` if labels, names or values are not what they must be.
 
-        Parameters
-        ----------
-        settings
-            Which columns and labels to take, and what to leave out.
-        context
-            The context of all cells where no column and no setting names one.
+        `context` is that of all cells where no column and no setting names one.
         """
         data = PerturbationData.from_anndata(
             self.adata,
@@ -135,12 +130,7 @@ def read_csv(path: Path, sep: str | None = None, **settings: Any) -> pd.DataFram
 def read_labels(path: Path, cells: pd.Index | None = None) -> pd.DataFrame:
     """A table of labels: the index, called ``cell``, holds the cells' names; without a name, the table names no cells.
 
-    Parameters
-    ----------
-    path
-        CSV with one row per cell.
-    cells
-        The names to look for: the column that holds most of them names the cells, wherever it stands.
+    The column that holds most of `cells` names the cells, wherever it stands.
     """
     if not refuse_special(path).is_file():
         msg = f"{path} does not exist: --labels-file names a CSV with one row per cell."

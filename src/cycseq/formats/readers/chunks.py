@@ -19,14 +19,7 @@ Bytes = bytes | memoryview
 def unpacked_size(codec: str, chunk: Bytes, most: float = inf) -> int:
     """How many bytes a chunk unpacks to at most, by its headers; 0 where it has none, so that its codec refuses it.
 
-    Parameters
-    ----------
-    codec
-        One of `SIZES`.
-    chunk
-        As it is stored.
-    most
-        What is allowed: of gzip, which has no header to tell, no more is unpacked than shows that it is exceeded.
+    Of gzip, which has no header to tell, no more is unpacked than shows that `most` is exceeded.
     """
     return SIZES[codec](chunk, most)
 

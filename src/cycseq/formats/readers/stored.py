@@ -56,13 +56,6 @@ def values_of(element: Any, memory: str | None) -> Matrix:
 
     Raises `DataError` if the values do not fit and lie gene by gene (CSC), so that no cells can be read alone, `SettingsError` if
     not even a few cells fit, and `MissingPackageError` if Dask, which reads a part at a time, is not installed.
-
-    Parameters
-    ----------
-    element
-        The group of a sparse matrix, or the array of a dense one.
-    memory
-        As of `memory_bytes`.
     """
     import anndata as ad
     import pandas as pd

@@ -25,14 +25,7 @@ MISSING = frozenset(("", "na", "nan", "n/a", "null", "none", "<na>", "#n/a"))
 def first_mistake(path: Path, sep: str, columns: Sequence[str]) -> FileError | None:
     """The error for the first value of these columns that is not a number; None where all are, or are missing.
 
-    Parameters
-    ----------
-    path
-        A text file, plain or gzipped.
-    sep
-        What parts its fields.
-    columns
-        Those that hold numbers; of two of one name (``TP53``, ``TP53.1``) the first is meant.
+    Of two columns of one name (``TP53``, ``TP53.1``) the first is meant.
     """
     columns_set = set(columns)
     with open_unpacked(path) as lines:

@@ -30,16 +30,8 @@ class NotPlainError(Exception):
 def wide_head(path: Path, sep: str, n_rows: int) -> tuple[pd.Index, pd.DataFrame]:
     """The names of all columns, and those columns that hold more than numbers in the first rows.
 
-    Raises `NotPlainError` if pandas should judge.
-
-    Parameters
-    ----------
-    path
-        A text file, plain or gzipped: a header, then the name of the row at the start of each line.
-    sep
-        What parts its fields.
-    n_rows
-        How many rows are looked at.
+    The file is text, plain or gzipped: a header, then the name of the row at the start of each line. Raises `NotPlainError` if
+    pandas should judge.
     """
     header = _header(path, sep)
     head = [[name, *rest.split("\n")] for name, rest in islice(_rows(path, sep, len(header), 1), n_rows)]

@@ -92,18 +92,8 @@ class Panel:
 def write_entry(data: PerturbationData, panel: Panel, path: Path, *, overwrite: bool = False) -> tuple[str, ...]:
     """Write predicted counts as an entry, whole or not at all; stored counts are written block by block.
 
-    Raises `DataError` if the challenge would refuse the entry, and `FileError` if the file exists or cannot be written.
-
-    Parameters
-    ----------
-    data
-        Predicted counts. Control cells are left out: the challenge has its own.
-    panel
-        What the entry must hold.
-    path
-        Ends in ``.vcc``.
-    overwrite
-        Replace what is there.
+    Control cells are left out, as the challenge has its own. Raises `DataError` if the challenge would refuse the entry, and
+    `FileError` if the file exists or cannot be written.
 
     Returns
     -------

@@ -25,16 +25,7 @@ DENSE = 4_000_000
 def draw_counts(controls: ControlCounts, rows: Codes, profile: Profile, rng: np.random.Generator) -> sp.csr_matrix:
     """Counts of new cells, one from each of these control cells, whose sum over the cells has this profile.
 
-    Parameters
-    ----------
-    controls
-        Control cells of the context.
-    rows
-        Which of them; one may come more than once.
-    profile
-        The share of every gene in the sum; sums to 1.
-    rng
-        Draws.
+    `rows` are the control cells, of which one may come more than once; `profile` is the share of every gene in the sum.
 
     Returns
     -------

@@ -184,12 +184,7 @@ class CycSeq(NetworkModel[CycSeqNet], EncodingNetwork[CycSeqNet]):
     ) -> PerturbationData:
         """Perturbed cells translated back to control cells (direction reverse); obs `source_cell` says from which.
 
-        Parameters
-        ----------
-        perturbed
-            Perturbed cells of known perturbations, log1p; control cells among them stay as they are.
-        controls, seed
-            Not needed here: every cell is translated by itself, and nothing is drawn.
+        Every cell is translated by itself, and nothing is drawn; control cells stay as they are.
         """
         perturbed = perturbed.require(self.learned.scale, self.name).with_genes(self.learned.genes)
         for condition in perturbed.conditions():

@@ -196,14 +196,8 @@ class LatentModel(NetworkModel[AutoencoderNet], EncodingNetwork[AutoencoderNet])
     def context_weights(self, condition: Condition, z: Tensor) -> Float[np.ndarray, "trained"]:
         """How much each trained condition counts for this one: those of its perturbation, near contexts first.
 
-        Near in the latent space of control cells; see `data.nearness.response_weights`.
-
-        Parameters
-        ----------
-        condition
-            What is predicted.
-        z
-            Control cells in the latent space; their mean places a context that training did not know.
+        Near in the latent space of control cells; see `data.nearness.response_weights`. The mean of the control cells `z` places
+        a context that training did not know.
         """
         learned = self.learned
         trained = [Condition(*pair) for pair in learned.facts["shifted"]]

@@ -85,20 +85,7 @@ def check_kind(
 ) -> Check:
     """Leave out, fit, predict and compare; at most `most` fits of the model.
 
-    Parameters
-    ----------
-    data
-        All that was measured.
-    asked
-        The conditions of this kind that are to be predicted.
-    kind
-        What predicting them amounts to.
-    model, settings
-        As of `cycseq.build_model`: the same that makes the prediction.
-    most
-        How often something is left out; 0 checks nothing.
-    seed
-        Of the fits.
+    Model and settings are those of the prediction; `most` 0 checks nothing.
     """
     rows: list[dict[str, Any]] = []
     errors: list[np.ndarray] = []

@@ -19,17 +19,9 @@ def named_conditions(
 ) -> list[Condition]:
     """The conditions that were asked for, each once.
 
-    Raises `DataError` if a word names no condition, or a context has no control cells, `SettingsError` if nothing is missing, and
+    A word is ``"NK:stim"``, a `Condition` or ``"missing"``; without controls in its context, nothing can be predicted. Raises
+    `DataError` if a word names no condition, or a context has no control cells, `SettingsError` if nothing is missing, and
     `ModelError` if a perturbation differs from a measured one by case alone.
-
-    Parameters
-    ----------
-    words
-        ``"NK:stim"``, `Condition`, or ``"missing"``.
-    data
-        What was measured.
-    control_contexts
-        The contexts with controls: elsewhere nothing can be predicted.
     """
     measured, known = [c for c in data.conditions() if not c.is_control], list(control_contexts)
     wanted: list[Condition] = []

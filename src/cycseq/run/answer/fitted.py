@@ -52,10 +52,7 @@ class Prediction:
     def genes(self, sd: np.ndarray | None = None) -> pd.DataFrame:
         """The table of genes, columns of `cycseq.data.posterior.COLUMNS`.
 
-        Parameters
-        ----------
-        sd
-            Standard deviations, conditions x genes (or genes), for a model that does not know its own.
+        `sd` holds standard deviations, conditions x genes (or genes), for a model that does not know its own.
         """
         if self.cells is not None and CONDITIONS in self.cells.adata.uns:
             return all_changes(self.cells)

@@ -31,19 +31,10 @@ def predict_from_run(
 ) -> Answer:
     """What a run predicts, with what it rests on: as `cycseq.predict`, without fitting.
 
-    Raises `FileError` if the data of the run are gone, `DataError` if they have changed, or a context has no control cells, and
-    `ModelError` if the model cannot know a condition, or does not say how sure it is and nothing was left out to see.
-
-    Parameters
-    ----------
-    run
-        With its data where they were.
-    conditions
-        As of `cycseq.predict`, or ``"test"``.
-    controls, n_cells, seed
-        As of `cycseq.predict`.
-    leave_out
-        How often training conditions are left out to see how well they are predicted; each time the model is fitted anew.
+    The data of the run must lie where they were. Conditions are as of `cycseq.predict`, or ``"test"``; each time that training
+    conditions are left out, the model is fitted anew. Raises `FileError` if the data of the run are gone, `DataError` if they
+    have changed, or a context has no control cells, and `ModelError` if the model cannot know a condition, or does not say how
+    sure it is and nothing was left out to see.
     """
     check_at_least(0, seed=seed, leave_out=leave_out)
     whole = run.effects() if run.of_effects else run.as_written()

@@ -174,22 +174,8 @@ def predict_kinds(
 ) -> PredictedKinds:
     """Predict each kind of condition, and leave out measured ones of its like.
 
-    Parameters
-    ----------
-    kinds
-        What is asked for, and what predicting it amounts to.
-    fit
-        The model for a kind.
-    check
-        How well predictions of a kind do.
-    controls
-        What predictions start from.
-    n_cells
-        Cells of each condition; None takes 500, fewer of many conditions.
-    seed
-        Of the cells that are drawn.
-    apart
-        Whether the model chooses settings for each kind; else one serves all.
+    `fit` gives the model for a kind, `check` says how well predictions of a kind do, and `apart` whether the model chooses
+    settings for each kind; else one serves all.
     """
     n_cells = n_cells or _room(len(kinds), len(controls.genes))
     predictions: list[Prediction] = []

@@ -41,15 +41,9 @@ def fits_table(path: Path) -> bool:
 def load_table(path: Path, settings: ReadSettings) -> EffectTable:
     """The table as it stands in a file.
 
+    It is CSV, TSV or TXT (plain or gzipped), Parquet, or GCT; of a long table, the setting `layer` names the column of values.
     Raises `FileError` if the file is missing, damaged or empty, and `DataError` if a value is not a number, or a gene stands
     twice in a condition.
-
-    Parameters
-    ----------
-    path
-        CSV, TSV or TXT (plain or gzipped), Parquet, or GCT.
-    settings
-        `layer` names the column of the values of a long table.
     """
     name, existing = without_gz(path), require_file(path)
     if name.endswith(GCTX):

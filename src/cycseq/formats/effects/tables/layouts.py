@@ -91,14 +91,8 @@ class LongColumns:
 def long_columns(columns: Iterable[str], settings: ReadSettings) -> LongColumns | None:
     """The columns of a long table, one row for each gene of a condition; None where it is no such table.
 
+    The setting `layer` names the column of effects, `perturbation_key` and `context_key` columns that are not those of genes.
     Raises `DataError` if the column that was named is not there.
-
-    Parameters
-    ----------
-    columns
-        The header, in its order.
-    settings
-        `layer` names the column of effects, `perturbation_key` and `context_key` columns that are not those of genes.
 
     Examples
     --------

@@ -35,18 +35,8 @@ def lay_out(
 ) -> tuple[ad.AnnData, tuple[str, ...]]:
     """Conditions x genes, NaN where a gene has no row, with standard errors as layer ``se``; and sentences.
 
+    `name` names the perturbation where no column does; the setting `make_unique` allows that a gene occurs twice in a condition.
     Raises `DataError` if a value is not a number, a gene stands twice in a condition, or conditions hardly share genes.
-
-    Parameters
-    ----------
-    frame
-        The table, or those of its columns that are needed.
-    where
-        Its columns.
-    settings
-        Which columns are labels; `make_unique` if a gene may occur twice in a condition.
-    name
-        Names the perturbation where no column does.
     """
     notes = (
         [f"columns of {where.tool}: genes <- {where.gene or 'row names'}, effects <- {where.value}"]
