@@ -128,9 +128,7 @@ def test_conditions_that_are_cut_are_not_scored_without_their_split(small_data, 
 def test_what_is_no_finished_run_is_refused(run: Run, small_data: PerturbationData, tmp_path: Path):
     with pytest.raises(FileError, match=r"not a run: it has no run\.json"):
         Run.open(tmp_path)
-    Run.create(
-        tmp_path / "begun", data_path=None, data_hash="0", split=run.split, model_name="NoChange", settings={}, seed=0
-    )
+    Run.create(tmp_path / "begun", small_data, run.split, build_model("NoChange"), 0)
     with pytest.raises(FileError, match="has not ended"):
         Run.open(tmp_path / "begun")
     with pytest.raises(FileError, match="--overwrite"):

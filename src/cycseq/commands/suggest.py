@@ -29,21 +29,16 @@ def configure(parser: Parser, _words: list[str]) -> None:
 
 def run(options: Namespace) -> None:
     """Choose, write, draw."""
-    from cycseq.data.dataset import Condition
     from cycseq.run.folder import Run
+    from cycseq.run.predicting import conditions_of_words
     from cycseq.run.suggest import COLUMNS, suggest
 
     check_output(options.out, overwrite=options.overwrite, endings=(".csv",))
     check_plot(options.plot, overwrite=options.overwrite)
     opened = Run.open(options.run)
-    candidates: list[Condition] | None = None
-    if options.conditions is not None:
-        candidates = [
-            c
-            for word in options.conditions
-            for c in (opened.split.test if word == "test" else [Condition.parse(word, opened.model.learned.contexts)])
-        ]
-    chosen = suggest(opened.model, options.n, candidates=candidates, held_out=opened.split.test)
+    contexts, test = opened.model.learned.contexts, opened.split.test
+    candidates = options.conditions and conditions_of_words(options.conditions, contexts, (), test=lambda: test)
+    chosen = suggest(opened.model, options.n, candidates=candidates, held_out=test)
     write_text(options.out, chosen.to_csv(index=False), overwrite=options.overwrite)
     table(COLUMNS, chosen.itertuples(index=False))
     left = chosen["variance_left"].iloc[-1]

@@ -18,6 +18,7 @@ import pandas as pd
 from cycseq.data.by_condition import ByCondition
 from cycseq.data.condition import Condition, as_condition
 from cycseq.data.gene_names import why_genes_differ
+from cycseq.data.mark import with_sample
 from cycseq.data.scale import Scale
 from cycseq.data.settings import ObsKeys
 from cycseq.data.usual_names import CONTROL
@@ -125,7 +126,7 @@ class PerturbationData(ByCondition):
         check_output(path, overwrite=overwrite, endings=DATA_ENDINGS)
         check_space(path, max_bytes(self.adata))
         with atomic_write(path, overwrite=overwrite) as part:
-            write_adata(self.adata, part)
+            write_adata(with_sample(self.adata), part)
 
     def __len__(self) -> int:
         """How many cells there are."""

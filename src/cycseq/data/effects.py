@@ -18,10 +18,9 @@ from jaxtyping import Bool, Float, Int
 from cycseq.data.by_condition import ByCondition
 from cycseq.data.condition import Condition, as_condition, treatment_name
 from cycseq.data.usual_names import CONTROL
+from cycseq.data.values import write_adata
 from cycseq.errors import DataError
-from cycseq.io.checksums import write_checksums
 from cycseq.io.files import atomic_write, check_output
-from cycseq.io.hdf5 import write_h5ad
 
 EffectScale = Literal["log1p", "log_pseudobulk", "log_fold_change", "z", "rank"]
 """`log1p`: difference of means of log1p counts per 10,000. `log_pseudobulk`: difference of log(1 + summed counts per 50,000).
@@ -135,11 +134,7 @@ class Effects(ByCondition):
         path = Path(path)
         check_output(path, overwrite=overwrite, endings=(".h5ad", ".zarr"))
         with atomic_write(path, overwrite=overwrite) as part:
-            if path.suffix == ".zarr":
-                self.adata.write_zarr(part)
-                write_checksums(part, sorted(p.relative_to(part).as_posix() for p in part.rglob("*") if p.is_file()))
-            else:
-                write_h5ad(self.adata, part)
+            write_adata(self.adata, part)
 
     def __len__(self) -> int:
         """How many rows (conditions) there are."""

@@ -26,7 +26,7 @@ def why_genes_differ(one: Sequence[str], two: Sequence[str]) -> str:
     def agree(spelling: Callable[[str], str]) -> bool:
         return len({*map(spelling, one)} & {*map(spelling, two)}) - common >= min(MIN_GENES, len(one), len(two))
 
-    if _are_identifiers(one) != _are_identifiers(two):
+    if are_identifiers(one) != are_identifiers(two):
         return "One uses Ensembl identifiers and the other symbols: name the genes alike in both files."
     if agree(lambda name: name.partition(".")[0]):
         return "They differ in the version after the dot of the identifiers: remove it in both files."
@@ -60,12 +60,12 @@ def note_perturbed_genes(perturbed: Collection[str], genes: Sequence[str]) -> st
             f"{len(respelled)} {of_all} {'differs from a gene' if len(respelled) == 1 else 'differ from genes'} of the data in upper and lower "
             f"case alone ({pairs}): write both alike, or the perturbed gene is scored like any other"
         )
-    if len(absent) == len(perturbed) and not _are_identifiers(genes):
+    if len(absent) == len(perturbed) and not are_identifiers(genes):
         return ""
     return f"{len(absent)} {of_all} {'names' if len(absent) == 1 else 'name'} no gene of the data ({join_names(absent, SHOWN)})"
 
 
-def _are_identifiers(genes: Sequence[str]) -> bool:
+def are_identifiers(genes: Sequence[str]) -> bool:
     """Whether most of the first genes are named by Ensembl identifiers."""
     first = list(genes)[:100]
     return sum(bool(re.match(r"ENS[A-Z]*G\d{6}", gene)) for gene in first) * 2 > len(first)

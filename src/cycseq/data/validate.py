@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,6 +12,7 @@ import pandas as pd
 import scipy.sparse as sp
 from jaxtyping import Bool
 
+from cycseq.data.gene_names import are_identifiers
 from cycseq.data.labels import CellLabels, find_labels
 from cycseq.data.mark import labels_as_written, mark_of, values_unchanged
 from cycseq.data.scale import SCALES, TARGET_SUM, Scale, ValueSummary, check_finite, summarize_values
@@ -252,9 +252,8 @@ def gene_symbols(var: pd.DataFrame) -> tuple[pd.Index, str | None]:
     Symbols take the place of Ensembl identifiers where the file has them (GEARS' var `gene_name`).
     """
     names = pd.Index(var.index.astype(str), name=None)
-    ensembl = sum(bool(re.match(r"ENS[A-Z]*G\d{6}", name)) for name in names[:100])
     column = next((name for name in SYMBOL_COLUMNS if name in var), None)
-    if column is None or ensembl <= min(100, len(names)) / 2:
+    if column is None or not are_identifiers(names):
         return names, None
     return symbols_or_ids(names, var[column]), column
 

@@ -11,15 +11,13 @@ import anndata as ad
 import numpy as np
 import scipy.sparse as sp
 
-from cycseq.data.mark import with_sample
 from cycseq.io.checksums import write_checksums
 from cycseq.io.hdf5 import write_h5ad
 from cycseq.matrix.arrays import Matrix, by_block, in_memory, load
 
 
 def write_adata(adata: ad.AnnData, path: Path) -> None:
-    """Write to h5ad, or zarr if the path ends so, with a sample of the values in its mark; stored values block by block."""
-    adata = with_sample(adata)
+    """Write to h5ad, or zarr if the path ends so, with checksums; stored values block by block."""
     if path.suffix == ".zarr":
         adata.write_zarr(path)
         write_checksums(path, sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file()))

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from cycseq.data.dataset import DATA_ENDINGS, PerturbationData
+from cycseq.data.mark import with_sample
 from cycseq.data.posterior import CONDITIONS
 from cycseq.data.validate import OBS
 from cycseq.data.values import write_adata
@@ -72,7 +73,7 @@ def write_pieces(
             },
         )
         finish(adata)
-        write_adata(adata, part)
+        write_adata(with_sample(adata), part)
     return ad.AnnData(obs=adata.obs, var=adata.var, uns=adata.uns, varm=adata.varm)
 
 

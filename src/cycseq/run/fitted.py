@@ -21,13 +21,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import pandas as pd
 
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.effects import Effects, EffectScale
-from cycseq.data.scale import Scale
+from cycseq.data.effects import Effects
+from cycseq.data.either import Data
 from cycseq.errors import DataError, FileError
 from cycseq.formats.effects.read import read_effects
 from cycseq.formats.read import read
@@ -38,6 +38,7 @@ from cycseq.models import build_model, load_model
 from cycseq.models.base import Model
 from cycseq.models.saved import read_description
 from cycseq.preparation.prepare import as_log1p
+from cycseq.preparation.same_scale import target_sum
 from cycseq.run.facts import (
     ENVIRONMENT,
     HISTORY,
@@ -71,16 +72,12 @@ class FittedRun:
     def create(
         cls,
         folder: Path,
-        *,
-        data_path: Path | None,
-        data_hash: str,
-        data_scale: Scale | EffectScale = "log1p",
-        target_sum: float | None = None,
-        kind: Literal["cells", "effects"] = "cells",
+        data: Data,
         split: Split,
-        model_name: str,
-        settings: dict[str, Any],
+        model: Model,
         seed: int,
+        *,
+        data_path: Path | None = None,
         command: str = "",
     ) -> Self:
         """Make the folder with all but the model, which is still to be fitted; whole or not at all.
@@ -93,19 +90,19 @@ class FittedRun:
         record = {
             "data": {
                 "path": text_of_path(data_path) if data_path else None,
-                "hash": data_hash,
-                "scale": data_scale,
-                "target_sum": target_sum,
-                "kind": kind,
+                "hash": split.data_hash,
+                "scale": data.scale,
+                "target_sum": None if isinstance(data, Effects) else target_sum(data),
+                "kind": "effects" if isinstance(data, Effects) else "cells",
             },
-            "model": model_name,
-            "settings": settings,
+            "model": model.name,
+            "settings": model.settings(),
             "seed": seed,
             "command": command,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         facts: dict[str, Any] = json.loads(json.dumps(record, default=str))
-        hashes = {"data": data_hash, "split": split.digest(), "settings": digest_of(facts)}
+        hashes = {"data": split.data_hash, "split": split.digest(), "settings": digest_of(facts)}
         with atomic_write(folder) as part:
             write_text(part / RUN, json.dumps(facts, indent=1))
             split.write(part / SPLIT)

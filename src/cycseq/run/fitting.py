@@ -10,12 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from cycseq.data.effects import Effects
 from cycseq.data.either import Data
 from cycseq.errors import FileError, FitBrokeOffError, SettingsError, check_at_least
 from cycseq.io.files import check_output, clear, lock_folder, write_text
 from cycseq.models.base import Model
-from cycseq.preparation.same_scale import target_sum
 from cycseq.run.facts import MODEL, RUN, SPLIT, read_facts
 from cycseq.run.folder import Run
 from cycseq.run.parts import Parts, fit_parts, parts_of
@@ -122,19 +120,7 @@ def fit_run(
             if begun == "begun":
                 _note_resumption(folder)
             else:
-                Run.create(
-                    folder,
-                    data_path=data_path,
-                    data_hash=split.data_hash,
-                    data_scale=data.scale,
-                    target_sum=None if isinstance(data, Effects) else target_sum(data),
-                    kind="effects" if isinstance(data, Effects) else "cells",
-                    split=split,
-                    model_name=model.name,
-                    settings=model.settings(),
-                    seed=seed,
-                    command=command,
-                )
+                Run.create(folder, data, split, model, seed, data_path=data_path, command=command)
             _fit(model, parts, folder, split, seed)
         return Run.open(folder)
 

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.effects import Effects
 from cycseq.data.either import Data
-from cycseq.errors import SettingsError
+from cycseq.errors import ModelError, SettingsError, check_at_least
+from cycseq.io.untrusted import as_file_error
+from cycseq.models.base import Restores
+from cycseq.models.saved import AGAIN
+from cycseq.preparation.prepare import as_log1p
 from cycseq.run import predicting
 from cycseq.run.aim import learn_amplitude
 from cycseq.run.counts import counts_in_pieces, predict_counts
 from cycseq.run.effects import predict_effects
+from cycseq.run.facts import MODEL
 from cycseq.run.fitted import FittedRun
+from cycseq.run.record import with_record
 from cycseq.run.settings import Aim, CellForm
 
 
@@ -161,4 +169,25 @@ class Run(FittedRun):
         DataError
             If there are no cells of a condition.
         """
-        return predicting.restore_cells(self, conditions, perturbed, controls, n_cells=n_cells, seed=seed)
+        check_at_least(0, seed=seed)
+        model = self.model
+        if not isinstance(model, Restores):
+            msg = f"{model.name} predicts perturbed cells from control cells, not the reverse: CycSeq does both."
+            raise ModelError(msg)
+        cells = perturbed if perturbed is not None else self.as_written()
+        rows = []
+        for condition in predicting.parse_conditions(self, conditions, cells.contexts):
+            rng = np.random.default_rng([seed, *str(condition).encode()])
+            rows.append(np.sort(rng.permutation(cells.rows(condition))[:n_cells]))
+        drawn = as_log1p(cells.take(np.concatenate(rows))).load(model.name)
+        own_cells = perturbed is not None or controls is not None
+        if own_cells:
+            beside = (cells if controls is None else controls).controls(drawn.contexts)
+        else:
+            beside = predicting.model_controls(self, cells, set(drawn.contexts))
+        with as_file_error(self.folder / MODEL, AGAIN):
+            restored = model.restored(drawn, as_log1p(beside).load(model.name), seed=seed)
+        record = with_record(restored, model, self.split, seed, own_cells=own_cells)
+        names = drawn.adata.obs["perturbation"].astype(str)
+        record.adata.obs["source_perturbation"] = names.loc[record.adata.obs["source_cell"]].to_numpy()
+        return record

@@ -10,6 +10,7 @@ from cycseq.data.validate import PAIR
 from cycseq.errors import DataError
 from cycseq.matrix.arrays import Cells, to_dense
 from cycseq.preparation.prepare import as_log1p
+from cycseq.run.scoring import labels_of
 from cycseq.score.evaluate import COLUMNS
 from cycseq.score.metrics.pairs import PAIR_METRICS, pair_scores
 
@@ -65,12 +66,7 @@ def evaluate_pairs(predicted: PerturbationData, real: PerturbationData) -> pd.Da
         _scored(predicted, real, Condition(str(context), str(perturbation)), rows)
         for (context, perturbation), rows in with_true_pair.groupby(["context", "perturbation"])
     ]
-    record = predicted.provenance()
-    return pd.concat(tables, ignore_index=True).assign(
-        model=str(record.get("model", "predicted")),
-        split=str(dict(record.get("split") or {}).get("name", "")),
-        seed=int(record.get("seed", 0)),
-    )[list(COLUMNS)]
+    return pd.concat(tables, ignore_index=True).assign(**labels_of(predicted))[list(COLUMNS)]
 
 
 def _scored(

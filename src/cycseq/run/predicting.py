@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.condition import Condition, as_condition
+from cycseq.data.dataset import PerturbationData
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import ModelError, SettingsError, check_at_least, unknown_name
 from cycseq.formats.readers.stored import memory_bytes
 from cycseq.io.untrusted import as_file_error
-from cycseq.matrix.arrays import Codes
-from cycseq.models.base import Restores
 from cycseq.models.saved import AGAIN
 from cycseq.preparation.prepare import as_log1p
 from cycseq.preparation.same_scale import check_totals, target_sum
@@ -59,7 +58,7 @@ def check_request(
         if context not in contexts_with_controls:
             raise unknown_name(context, "context with control cells", contexts_with_controls, ModelError)
     if controls is None:
-        cells = _model_controls(run, cells, {c.context for c in wanted})
+        cells = model_controls(run, cells, {c.context for c in wanted})
     return Request(wanted, cells, own_cells=controls is not None)
 
 
@@ -95,43 +94,7 @@ def pieces_of(run: FittedRun, request: Request, n_cells: int | None) -> Iterator
         yield from (here[start : start + at_once] for start in range(0, len(here), at_once))
 
 
-def restore_cells(
-    run: FittedRun,
-    conditions: Sequence[Condition | str] | str,
-    perturbed: PerturbationData | None,
-    controls: PerturbationData | None,
-    *,
-    n_cells: int | None,
-    seed: int,
-) -> PerturbationData:
-    """See `Run.restore`."""
-    check_at_least(0, seed=seed)
-    model = run.model
-    if not isinstance(model, Restores):
-        msg = f"{model.name} predicts perturbed cells from control cells, not the reverse: CycSeq does both."
-        raise ModelError(msg)
-    cells = perturbed if perturbed is not None else run.as_written()
-    rows: list[Codes] = []
-    for condition in parse_conditions(run, conditions, cells.contexts):
-        rows_of_condition = cells.rows(condition)
-        rng = np.random.default_rng([seed, *str(condition).encode()])
-        rows.append(np.sort(rng.permutation(rows_of_condition)[:n_cells]))
-    chosen = as_log1p(cells.take(np.concatenate(rows))).load(model.name)
-    if controls is not None or perturbed is not None:
-        beside = (cells if controls is None else controls).controls(chosen.contexts)
-    else:
-        beside = _model_controls(run, cells, set(chosen.contexts))
-    beside = as_log1p(beside).load(model.name)
-    own = perturbed is not None or controls is not None
-    with as_file_error(run.folder / MODEL, AGAIN):
-        made = model.restored(chosen, beside, seed=seed)
-    back = with_record(made, model, run.split, seed, own_cells=own)
-    done = chosen.adata.obs["perturbation"].astype(str)
-    back.adata.obs["source_perturbation"] = done.loc[back.adata.obs["source_cell"]].to_numpy()
-    return back
-
-
-def _model_controls(run: FittedRun, data: PerturbationData, contexts: set[str]) -> PerturbationData:
+def model_controls(run: FittedRun, data: PerturbationData, contexts: set[str]) -> PerturbationData:
     """The control cells of these contexts in the run's data, without those that its split holds back."""
     is_control = [c.is_control and c.context in contexts for c in data.conditions()]
     train = run.split.rows_unchecked(data)["train"]
@@ -142,21 +105,27 @@ def parse_conditions(
     run: FittedRun, conditions: Sequence[Condition | str] | str, contexts: Sequence[str]
 ) -> list[Condition]:
     """Conditions by name; ``"test"`` is every test condition of the split."""
-    wanted: list[Condition] = []
-    for one in [conditions] if isinstance(conditions, str) else conditions:
-        if isinstance(one, Condition):
-            wanted.append(one)
-        else:
-            wanted += _tested(run) if one == "test" else [Condition.parse(one, contexts)]
-    for condition in wanted:
-        check_case(condition.perturbation, run.model.learned.perturbations)
-    return list(dict.fromkeys(wanted))
+    return conditions_of_words(conditions, contexts, run.model.learned.perturbations, test=lambda: _tested(run))
 
 
-def check_case(perturbation: str, known: Sequence[str]) -> None:
-    """Raise `ModelError` for a name that a known perturbation has in another case (``STIM`` for ``stim``)."""
-    if perturbation not in known and perturbation.casefold() in {name.casefold() for name in known}:
-        raise unknown_name(perturbation, "perturbation", known, ModelError)
+def conditions_of_words(
+    words: Sequence[Condition | str] | str,
+    contexts: Sequence[str],
+    perturbations: Sequence[str],
+    **groups: Callable[[], Iterable[Condition]],
+) -> list[Condition]:
+    """Conditions by name, each once; a word may stand for a group of them.
+
+    Raises `ModelError` for a perturbation whose name one of these has in another case (``STIM`` for ``stim``).
+    """
+    conditions: list[Condition] = []
+    for word in [words] if isinstance(words, str | Condition) else words:
+        conditions += groups[word]() if word in groups else [as_condition(word, contexts)]
+    folded = {name.casefold() for name in perturbations}
+    for c in conditions:
+        if c.perturbation not in perturbations and c.perturbation.casefold() in folded:
+            raise unknown_name(c.perturbation, "perturbation", perturbations, ModelError)
+    return list(dict.fromkeys(conditions))
 
 
 def _tested(run: FittedRun) -> tuple[Condition, ...]:

@@ -64,7 +64,7 @@ def evaluate_prediction(
     if not of_counts:
         return _evaluate_cells(predicted, real, split, settings, memory)
     _refuse_real_cells(predicted, real)
-    challenge = evaluate_counts(predicted, real, of_counts, scale=scale, **_labels(predicted))
+    challenge = evaluate_counts(predicted, real, of_counts, scale=scale, **labels_of(predicted))
     challenge.attrs["notes"] = ()
     if len(of_counts) == len(metrics):
         return challenge
@@ -104,7 +104,7 @@ def _evaluate_cells(
         reference=sides.reference,
         training=None if sides.training is None else responses(sides.training),
         settings=settings,
-        **_labels(predicted, split),
+        **labels_of(predicted, split),
         dense_values=dense_values(memory),
     )
 
@@ -150,7 +150,7 @@ def _real_sides(predicted: PerturbationData, real: PerturbationData) -> _Sides:
     return _Sides(test, controls, reference, test.subset([*learnt, *controls.conditions()]) if learnt else None)
 
 
-def _labels(predicted: PerturbationData | Effects, split: Split | None = None) -> dict[str, Any]:
+def labels_of(predicted: PerturbationData | Effects, split: Split | None = None) -> dict[str, Any]:
     """Model, split and seed of a table of scores, as the split or the prediction's record names them."""
     record = predicted.provenance()
     name = split.name if split is not None else str(dict(record.get("split") or {}).get("name", ""))
@@ -182,7 +182,7 @@ def evaluate_effects(
         real.subset(predicted_conditions | (beside & learnt) if learnt else beside),
         training=training,
         settings=settings,
-        **_labels(predicted, split),
+        **labels_of(predicted, split),
     )
 
 

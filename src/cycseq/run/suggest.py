@@ -74,8 +74,8 @@ def suggest(
     if n_conditions < 1:
         msg = f"{n_conditions} conditions cannot be suggested: ask for at least one (--n)."
         raise SettingsError(msg)
-    learned, measured = model.learned, model.measured_conditions
-    contexts = sorted({*model.profiles, *learned.contexts})
+    measured = model.measured_conditions
+    contexts = sorted({*model.profiles, *model.learned.contexts})
     names = sorted({c.perturbation for c in measured if len(c.parts) == 1})
     status = dict.fromkeys(held_out, HELD_OUT) | dict.fromkeys(measured, MEASURED)
     everything = [Condition(c, p) for c in contexts for p in names]
@@ -87,24 +87,26 @@ def suggest(
             "every perturbation was measured in every context already: name conditions to measure again (--conditions)."
         )
         raise SettingsError(msg)
-    field, scale = model.field(everything, "pair", {})
-    n, of_mean_gene = len(measured), scale.mean(axis=1)
-    covariance = field.covariance(n + np.arange(len(everything))) * np.outer(of_mean_gene[n:], of_mean_gene[n:])
-    noise = np.full(len(everything), float(np.median(field.errors * of_mean_gene[:n] ** 2)))
-    chosen = choose(covariance, noise, np.array([c in allowed for c in everything]), n_conditions)
-    reduction = np.array([choice.reduction for choice in chosen]) / max(float(np.trace(covariance)), 1e-300)
-    rows = [everything[choice.condition] for choice in chosen]
-    return pd.DataFrame(
-        {
-            "rank": np.arange(1, len(chosen) + 1),
-            "context": [c.context for c in rows],
-            "perturbation": [c.perturbation for c in rows],
-            "expected_reduction": reduction,
-            "variance_left": 1.0 - np.cumsum(reduction),
-            "status": [status.get(c, NEW) for c in rows],
-        },
-        columns=list(COLUMNS),
-    )
+    batch, reduction = _choose_batch(model, everything, allowed, n_conditions)
+    ranks, left = range(1, len(batch) + 1), 1.0 - np.cumsum(reduction)
+    rows = [
+        (rank, *c, share, rest, status.get(c, NEW))
+        for rank, c, share, rest in zip(ranks, batch, reduction, left, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _choose_batch(
+    model: ConditionKriging, conditions: Sequence[Condition], allowed: set[Condition], n_conditions: int
+) -> tuple[list[Condition], np.ndarray]:
+    """The best of these conditions, and the share of their variance that each takes."""
+    field, scale = model.field(conditions, "pair", {})
+    n, of_mean_gene = len(model.measured_conditions), scale.mean(axis=1)
+    covariance = field.covariance(n + np.arange(len(conditions))) * np.outer(of_mean_gene[n:], of_mean_gene[n:])
+    noise = np.full(len(conditions), float(np.median(field.errors * of_mean_gene[:n] ** 2)))
+    choices = choose(covariance, noise, np.array([c in allowed for c in conditions]), n_conditions)
+    reduction = np.array([choice.reduction for choice in choices]) / max(float(np.trace(covariance)), 1e-300)
+    return [conditions[choice.condition] for choice in choices], reduction
 
 
 def _parse_candidates(

@@ -7,11 +7,8 @@ from collections.abc import Iterable, Sequence
 from cycseq.data.condition import Condition
 from cycseq.data.either import Data
 from cycseq.errors import DataError, SettingsError, unknown_name
-from cycseq.run.predicting import check_case
+from cycseq.run.predicting import conditions_of_words
 from cycseq.split.settings import Kind
-
-MISSING = "missing"
-"""Stands for every perturbation in every context where it was not measured."""
 
 
 def named_conditions(
@@ -19,25 +16,21 @@ def named_conditions(
 ) -> list[Condition]:
     """The conditions that were asked for, each once.
 
-    A word is ``"NK:stim"``, a `Condition` or ``"missing"``; without controls in its context, nothing can be predicted. Raises
+    A word is ``"NK:stim"``, a `Condition`, or ``"missing"`` (every perturbation in every context where it was not measured); without controls in its context, nothing can be predicted. Raises
     `DataError` if a word names no condition, or a context has no control cells, `SettingsError` if nothing is missing, and
     `ModelError` if a perturbation differs from a measured one by case alone.
     """
-    measured, known = [c for c in data.conditions() if not c.is_control], list(control_contexts)
-    wanted: list[Condition] = []
-    for word in [words] if isinstance(words, str | Condition) else words:
-        if word == MISSING:
-            wanted += missing_conditions(measured, known)
-        else:
-            wanted.append(word if isinstance(word, Condition) else Condition.parse(word, known))
-    for condition in wanted:
-        if condition.context not in known:
-            raise unknown_name(condition.context, "context with control cells", known, DataError)
-        check_case(condition.perturbation, data.perturbations)
-    if not wanted:
+    measured, contexts = [c for c in data.conditions() if not c.is_control], list(control_contexts)
+    conditions = conditions_of_words(
+        words, contexts, data.perturbations, missing=lambda: missing_conditions(measured, contexts)
+    )
+    for condition in conditions:
+        if condition.context not in contexts:
+            raise unknown_name(condition.context, "context with control cells", contexts, DataError)
+    if not conditions:
         msg = "every perturbation was measured in every context: name conditions to predict all the same, as NK:stim."
         raise SettingsError(msg)
-    return list(dict.fromkeys(wanted))
+    return conditions
 
 
 def missing_conditions(measured: Sequence[Condition], contexts: Iterable[str]) -> list[Condition]:

@@ -13,7 +13,7 @@ from cycseq.data.dataset import PerturbationData
 from cycseq.data.effects import Effects
 from cycseq.data.either import Data
 from cycseq.data.gene_mixture import GeneMixture
-from cycseq.data.posterior import CONDITIONS, GenePosterior, all_changes, changes_of_posterior, read_posterior
+from cycseq.data.posterior import CONDITIONS, GenePosterior, all_changes, changes_of_posterior
 from cycseq.models.base import Model
 from cycseq.models.means import MeansModel
 from cycseq.preparation.prepare import as_log1p
@@ -42,9 +42,7 @@ class Prediction:
             return cls(predict_on_effects(means_model(model), conditions, controls), None)
         controls = as_log1p(controls.controls({c.context for c in conditions}))
         cells = model.predict(controls, conditions, n_cells=n_cells, seed=seed)
-        if CONDITIONS in cells.adata.uns:
-            return cls(_of_posterior(cells), cells)
-        if isinstance(model, MeansModel):
+        if isinstance(model, MeansModel) and CONDITIONS not in cells.adata.uns:
             control_effects = effects_of_controls(model, controls.with_genes(model.learned.genes))
             return cls(model.predict_effects(conditions, control_effects), cells)
         return cls(effects_of_cells(cells, controls), cells)
@@ -64,11 +62,3 @@ class Prediction:
         informative = mixture.probabilities(0.0).lfsr < INFORMATIVE
         posterior = GenePosterior(mean, spread, spread, mixture, informative)
         return changes_of_posterior(posterior, self.effects.conditions(), self.effects.genes)
-
-
-def _of_posterior(cells: PerturbationData) -> Effects:
-    """The effects that predicted cells carry, with their standard deviations."""
-    names, posterior = read_posterior(cells)
-    by_name = {str(condition): condition for condition in cells.conditions()}
-    rows = [by_name[name] for name in names]
-    return Effects.from_arrays(posterior.mean, rows, cells.genes, scale="log1p", layers={"sd": posterior.sd})
