@@ -22,8 +22,8 @@ def flat_config(config: str) -> dict[str, Any]:
         msg = f"--config {config[:200]} cannot be read ({err}): give a YAML file with options of this command."
         raise SettingsError(msg) from err
     if not isinstance(content, dict) or not content:
-        held = "nothing" if content in (None, {}) else f"a {type(content).__name__}"
-        msg = f"--config {config} holds {held}: give a YAML file with options of this command, one per line (seed: 1)."
+        kind = "nothing" if content in (None, {}) else f"a {type(content).__name__}"
+        msg = f"--config {config} holds {kind}: give a YAML file with options of this command, one per line (seed: 1)."
         raise SettingsError(msg)
     if "config" in content:
         msg = f"--config {config} names another config: use --config for each of them."

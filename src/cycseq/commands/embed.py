@@ -38,13 +38,13 @@ def run(options: Namespace) -> None:
     check_output(options.out, overwrite=options.overwrite, endings=DATA_ENDINGS)
     if options.score:
         check_output(scores_path, overwrite=options.overwrite)
-    opened = Run.open(options.run)
-    if opened.broken:
-        say(f"note: {opened.broken}")
+    model_run = Run.open(options.run)
+    if model_run.broken:
+        say(f"note: {model_run.broken}")
     data = read(options.data).load("cycseq embed")
     say_counts(options.data, data)
-    embedded = embed(opened.model, data)
-    names = tuple(name for name in embedded.adata.obsm if name.startswith(f"X_{opened.model.name}"))
+    embedded = embed(model_run.model, data)
+    names = tuple(name for name in embedded.adata.obsm if name.startswith(f"X_{model_run.model.name}"))
     scores = score_embeddings(embedded, names, settings_of(IntegrationSettings, options)) if options.score else None
     embedded.write(options.out, overwrite=options.overwrite)
     shapes = ", ".join(f"{name} ({embedded.adata.obsm[name].shape[1]})" for name in names)

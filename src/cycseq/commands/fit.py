@@ -48,7 +48,7 @@ def run(options: Namespace) -> None:
         say([f"{options.run}: {words[progress]}"] if progress in words else [])
     say(f"fitting {model.name} on {len(split.train)} conditions")
     try:
-        fitted = fit_run(
+        result = fit_run(
             data,
             split,
             model,
@@ -63,9 +63,9 @@ def run(options: Namespace) -> None:
         if progress_of(options.run) == "begun":
             say(f"{options.run} keeps the last whole epoch: the same command with --resume goes on from there")
         raise
-    if "process" in fitted.facts:
-        say(f"process {fitted.facts['process']} has trained along; the first one writes {fitted.folder}")
+    if "process" in result.facts:
+        say(f"process {result.facts['process']} has trained along; the first one writes {result.folder}")
         return
-    learnt = f"{len(split.train)} training and {len(split.validation)} validation conditions"
-    outcome = f"{fitted.folder} had ended already:" if progress == "ended" else f"wrote {fitted.folder}:"
-    say([f"claim: {split.claim}", f"{outcome} {model.name} fitted on {learnt}"])
+    sizes = f"{len(split.train)} training and {len(split.validation)} validation conditions"
+    outcome = f"{result.folder} had ended already:" if progress == "ended" else f"wrote {result.folder}:"
+    say([f"claim: {split.claim}", f"{outcome} {model.name} fitted on {sizes}"])

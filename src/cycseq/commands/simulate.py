@@ -34,9 +34,9 @@ def run(options: Namespace) -> None:
     if fits(settings.max_bytes(), settings.cells, options.memory):
         data = simulate(settings)
         data.write(options.out, overwrite=options.overwrite)
-        written, notes = data.adata, data.notes
+        adata, notes = data.adata, data.notes
     else:
-        written, notes = simulate_to(options.out, settings, overwrite=options.overwrite)
-    n_conditions = len(written.obs[["context", "perturbation"]].drop_duplicates())
+        adata, notes = simulate_to(options.out, settings, overwrite=options.overwrite)
+    n_conditions = len(adata.obs[["context", "perturbation"]].drop_duplicates())
     say(notes)
-    say(f"wrote {options.out}: {written.n_obs:,} cells x {written.n_vars:,} genes, {n_conditions} conditions, counts")
+    say(f"wrote {options.out}: {adata.n_obs:,} cells x {adata.n_vars:,} genes, {n_conditions} conditions, counts")

@@ -35,20 +35,20 @@ def run(options: Namespace) -> None:
 
     check_output(options.out, overwrite=options.overwrite, endings=(".csv",))
     check_plot(options.plot, overwrite=options.overwrite)
-    opened = Run.open(options.run)
-    contexts, test = opened.model.learned.contexts, opened.split.test
+    model_run = Run.open(options.run)
+    contexts, test = model_run.model.learned.contexts, model_run.split.test
     candidates = options.conditions and conditions_of_words(options.conditions, contexts, (), test=lambda: test)
-    chosen = suggest(opened.model, options.n, candidates=candidates, held_out=test)
-    write_text(options.out, chosen.to_csv(index=False), overwrite=options.overwrite)
-    table(COLUMNS, chosen.itertuples(index=False))
-    left = chosen["variance_left"].iloc[-1]
-    say(f"wrote {options.out}: the batch of {len(chosen)} is expected to leave {left:.0%} of the posterior variance")
+    batch = suggest(model_run.model, options.n, candidates=candidates, held_out=test)
+    write_text(options.out, batch.to_csv(index=False), overwrite=options.overwrite)
+    table(COLUMNS, batch.itertuples(index=False))
+    variance = batch["variance_left"].iloc[-1]
+    say(f"wrote {options.out}: the batch of {len(batch)} is expected to leave {variance:.0%} of the posterior variance")
     if options.plot is not None:
         from cycseq.show.plots import variance_left
 
-        height = 0.9 + 0.28 * len(chosen)
+        height = 0.9 + 0.28 * len(batch)
         write_plot(
-            lambda ax: variance_left(chosen, ax=ax),
+            lambda ax: variance_left(batch, ax=ax),
             options.plot,
             width=5.6,
             height=height,

@@ -29,13 +29,13 @@ class Controls:
     """The kind of several labels that were put together because they are of one; empty where the user named them."""
 
 
-def match_controls(labels: Sequence[str], named: str | Sequence[str]) -> Controls | None:
+def match_controls(labels: Sequence[str], user_names: str | Sequence[str]) -> Controls | None:
     """The controls that the user named; None where a name fits no label.
 
     They are one label, or several as a sequence or joined by commas, each of which may be a pattern (``non-targeting*``);
     ``none`` says that there are no controls.
     """
-    names = split_names(named, labels)
+    names = split_names(user_names, labels)
     if names == [NO_CONTROL] and NO_CONTROL not in labels:
         return Controls(())
     matches = [_matching(name, labels) for name in names]
@@ -45,20 +45,20 @@ def match_controls(labels: Sequence[str], named: str | Sequence[str]) -> Control
     return Controls(controls, tuple(label for label in labels if label not in controls and kind_of_control(label)))
 
 
-def split_names(named: str | Sequence[str], labels: Sequence[str] = ()) -> list[str]:
+def split_names(user_names: str | Sequence[str], labels: Sequence[str] = ()) -> list[str]:
     """The names in ``"DMSO,untreated"``, in a JSON list (for names with commas), or in a sequence of texts."""
-    if not isinstance(named, str):
-        names = [str(name).strip() for name in named]
+    if not isinstance(user_names, str):
+        names = [str(name).strip() for name in user_names]
         joined_label = next((text for text in (",".join(names), ", ".join(names)) if text in labels), None)
         return names if joined_label is None else [joined_label]  # a command line parts a label at its commas
-    if named in labels:
-        return [named]
-    if named.startswith("["):
+    if user_names in labels:
+        return [user_names]
+    if user_names.startswith("["):
         try:
-            return [str(name) for name in json.loads(named)]
+            return [str(name) for name in json.loads(user_names)]
         except ValueError:
             pass  # a label may begin so
-    return [name.strip() for name in named.split(",")]
+    return [name.strip() for name in user_names.split(",")]
 
 
 def guess_controls(labels: Sequence[str]) -> Controls | None:
@@ -76,10 +76,10 @@ def guess_controls(labels: Sequence[str]) -> Controls | None:
     return Controls(tuple(controls), others, pooled_as=kind if len(controls) > 1 else "")
 
 
-def no_control_error(column: str, labels: Sequence[str], named: str | Sequence[str] | None) -> CycseqError:
+def no_control_error(column: str, labels: Sequence[str], user_names: str | Sequence[str] | None) -> CycseqError:
     """The error for a column (its labels, most frequent first) none of whose labels is a control, or not the one named."""
-    if named:
-        unknown = next(name for name in split_names(named, labels) if not _matching(name, labels))
+    if user_names:
+        unknown = next(name for name in split_names(user_names, labels) if not _matching(name, labels))
         return unknown_name(unknown, f"control label in obs[{column!r}]", sorted(labels), DataError)
     msg = (
         f"no control cells found in obs[{column!r}]: none of its {len(labels)} labels ({join_names(labels)}) usually means control. "

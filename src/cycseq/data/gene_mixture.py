@@ -100,8 +100,8 @@ class GeneMixture:
         weights = self.weights[..., :, None] * other.weights[..., None, :]
         means = self.means[..., :, None] + other.means[..., None, :]
         variances = self.sds[..., :, None] ** 2 + other.sds[..., None, :] ** 2
-        both = GeneMixture(weights.reshape(shape), means.reshape(shape), np.sqrt(variances).reshape(shape))
-        return both.compressed(n_components)
+        product = GeneMixture(weights.reshape(shape), means.reshape(shape), np.sqrt(variances).reshape(shape))
+        return product.compressed(n_components)
 
     def noisy(self, noise: PerGene) -> GeneMixture:
         """What a measurement with this sampling variance will show."""

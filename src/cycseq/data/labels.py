@@ -144,8 +144,10 @@ def _batches(obs: pd.DataFrame, keys: ObsKeys) -> tuple[pd.Series, str]:
 
 def _perturbation_column(obs: pd.DataFrame, keys: ObsKeys) -> tuple[str, Controls]:
     """The column that names the perturbation, and its control labels."""
-    chosen = [require_column(obs, keys.perturbation, "perturbation")] if keys.perturbation else []
-    candidates = chosen or find_columns(obs, PERTURBATION_NAMES) or find_columns(obs, RARER_PERTURBATION_NAMES)[:1]
+    user_columns = [require_column(obs, keys.perturbation, "perturbation")] if keys.perturbation else []
+    candidates = (
+        user_columns or find_columns(obs, PERTURBATION_NAMES) or find_columns(obs, RARER_PERTURBATION_NAMES)[:1]
+    )
     if not candidates:
         msg = (
             f"no obs column names the perturbation: looked for {', '.join(PERTURBATION_NAMES)}; "

@@ -118,10 +118,10 @@ def _log_ratio(one: _Means, other: _Means) -> tuple[float, float] | None:
     if len(shared) < MIN_SHARED:
         return None
     sides = [(side.effect[at], side.variance[at]) for side in (one, other) for at in (side.names.get_indexer(shared),)]
-    both = np.isfinite(sides[0][0]) & np.isfinite(sides[1][0])
-    if not both.any():
+    finite = np.isfinite(sides[0][0]) & np.isfinite(sides[1][0])
+    if not finite.any():
         return None
-    (a, noise_a), (b, noise_b) = ((effect[both], variance[both]) for effect, variance in sides)
+    (a, noise_a), (b, noise_b) = ((effect[finite], variance[finite]) for effect, variance in sides)
     weights = 1 / (noise_a + noise_b + np.median(a**2 + b**2) + 1e-12)
     power_a, power_b = (weights @ (a**2 - noise_a), weights @ (b**2 - noise_b))
     together = weights @ (a * b)

@@ -104,13 +104,13 @@ def scale_of(
     adata: ad.AnnData, x: Matrix, values: ValueSummary, keys: ObsKeys, *, user_scale: str | None, layers: Sequence[str]
 ) -> Decision:
     """The scale and how it is known: as cycseq wrote it, as the user says, or found from the values (float32)."""
-    written, unchanged = mark_of(adata).get("scale"), values_unchanged(adata)
-    if written_by_cycseq(adata, keys) and written is not None and user_scale in (None, written):
-        if written not in SCALES:
-            raise unknown_name(str(written), "scale", SCALES, DataError)
-        if (unchanged or (unchanged is None and user_scale)) and _may_be(written, values):
+    mark_scale, unchanged = mark_of(adata).get("scale"), values_unchanged(adata)
+    if written_by_cycseq(adata, keys) and mark_scale is not None and user_scale in (None, mark_scale):
+        if mark_scale not in SCALES:
+            raise unknown_name(str(mark_scale), "scale", SCALES, DataError)
+        if (unchanged or (unchanged is None and user_scale)) and _may_be(mark_scale, values):
             check_finite(values)
-            return Decision(written, "as cycseq wrote it")
+            return Decision(mark_scale, "as cycseq wrote it")
     if unchanged is not False:
         return decide(x, values, user_scale, layers=layers)
     try:
@@ -118,7 +118,7 @@ def scale_of(
     except DataError as err:
         msg = f"{CHANGED}: {err}"
         raise DataError(msg, option=err.option) from err
-    if user_scale is None and decision.scale == written == "log1p" and decision.target_sum is None:
+    if user_scale is None and decision.scale == mark_scale == "log1p" and decision.target_sum is None:
         msg = (
             f"{CHANGED}, and what fractional values are now they do not tell: give the file as cycseq wrote it, or use "
             f"--scale log1p if they are still ln(1 + counts per {TARGET_SUM:,.0f})."

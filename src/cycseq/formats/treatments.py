@@ -68,10 +68,10 @@ def read_treatments(obs: pd.DataFrame, labels: Sequence[str], settings: ReadSett
     return Treatments(tuple(agent), tuple(doses), number, levels, time, untreated, (*notes, *time_notes))
 
 
-def _column(obs: pd.DataFrame, named: str | None, names: Sequence[str], what: str) -> str | None:
+def _column(obs: pd.DataFrame, key: str | None, names: Sequence[str], what: str) -> str | None:
     """The column that was named, or the first of the usual ones that says something."""
-    if named is not None:
-        return require_column(obs, named, what)
+    if key is not None:
+        return require_column(obs, key, what)
     by_unit = [c for c in map(str, obs.columns) if what == "dose" and _unit_in_name(c)]
     return next((c for c in (*find_columns(obs, names), *by_unit) if any(_texts(obs[c]))), None)
 
@@ -99,14 +99,16 @@ def _doses(
 ) -> tuple[list[str], np.ndarray, np.ndarray, tuple[str, ...], list[str]]:
     """Canonical doses, their numbers, which rows are untreated, the order of the doses, and sentences."""
     units = _units(obs, where, settings, len(texts))
-    each = {pair: _dose(*pair) for pair in set(zip(texts, units, strict=True))}
-    parsed = [each[pair] for pair in zip(texts, units, strict=True)]
+    by_pair = {pair: _dose(*pair) for pair in set(zip(texts, units, strict=True))}
+    parsed = [by_pair[pair] for pair in zip(texts, units, strict=True)]
     untreated = np.array([_is_untreated(text, dose) for text, dose in zip(texts, parsed, strict=True)], dtype=bool)
     numbered = [dose for dose, none in zip(parsed, untreated, strict=True) if dose is not None and not none]
-    named = any(text and dose is None for text, dose, none in zip(texts, parsed, untreated, strict=True) if not none)
+    has_levels = any(
+        text and dose is None for text, dose, none in zip(texts, parsed, untreated, strict=True) if not none
+    )
     if not numbered or where.casefold() == "dose_level":
         return _levels(obs, texts, untreated, where)
-    if named:
+    if has_levels:
         odd = next(text for text, dose in zip(texts, parsed, strict=True) if text and dose is None)
         msg = f"{_place(where)} holds doses such as {numbered[0]} and also {odd!r}, which is not a dose: write a number with its unit."
         raise DataError(msg)
@@ -197,8 +199,8 @@ def _times(obs: pd.DataFrame, texts: Sequence[str], column: str | None) -> tuple
     usual = "day" if column is not None and column.casefold() in DAYS else ""
     units = _texts(obs[unit_column]) if unit_column else [usual] * len(texts)
     units = [unit if hours_in(unit) else usual for unit in units]
-    each = {pair: parse_hours(*pair) for pair in set(zip(texts, units, strict=True))}
-    hours = np.array([each[pair] for pair in zip(texts, units, strict=True)], dtype=np.float64)
+    by_pair = {pair: parse_hours(*pair) for pair in set(zip(texts, units, strict=True))}
+    hours = np.array([by_pair[pair] for pair in zip(texts, units, strict=True)], dtype=np.float64)
     unclear = sorted({text for text, value in zip(texts, hours, strict=True) if text and np.isnan(value)})
     levels = np.unique(hours[np.isfinite(hours)])
     notes = (

@@ -65,14 +65,14 @@ def write_as(
     -------
     What the layout cannot hold and what its tool expects, in sentences.
     """
-    chosen = find_layout(layout)
-    if chosen.needs_real != (real is not None):
+    target = find_layout(layout)
+    if target.needs_real != (real is not None):
         cure = "use --real REAL.h5ad." if real is None else "leave --real out."
-        msg = f"{chosen.name} is {chosen.what}: {cure}"
+        msg = f"{target.name} is {target.what}: {cure}"
         raise SettingsError(msg, option="--real REAL.h5ad" if real is None else "")
-    check_output(path, overwrite=overwrite, endings=chosen.endings)
+    check_output(path, overwrite=overwrite, endings=target.endings)
     check_space(path, sys.getsizeof(data.adata))
     with atomic_write(path, overwrite=overwrite) as part:
-        notes = chosen.write(data, real, part)
-    scale = "log1p" if chosen.needs_real else data.scale
-    return (VALUES[scale], *notes, *([chosen.advice[scale]] if scale in chosen.advice else []))
+        notes = target.write(data, real, part)
+    scale = "log1p" if target.needs_real else data.scale
+    return (VALUES[scale], *notes, *([target.advice[scale]] if scale in target.advice else []))

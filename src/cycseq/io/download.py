@@ -155,8 +155,8 @@ class _Resuming:
                 raise
             why = f"no answer for {self.settings.timeout:g} seconds" if _timed_out(err) else "the connection broke off"
             arrived = self.part.stat().st_size if self.part.exists() else 0
-            kept = f" {arrived:,} bytes have arrived and are kept." if arrived else ""
-            msg = f"{url} could not be downloaded completely: {why}.{kept} {RESUMES}"
+            progress = f" {arrived:,} bytes have arrived and are kept." if arrived else ""
+            msg = f"{url} could not be downloaded completely: {why}.{progress} {RESUMES}"
             raise _Interrupted(msg) from err
 
     def _receive(self, answer: Any, have: int, url: str) -> None:
@@ -209,7 +209,7 @@ def _version_of(headers: Any) -> str:
     return str(etag if etag and not etag.startswith("W/") else headers.get("Last-Modified", ""))
 
 
-def _changed(path: Path, expected: str, found: str, *, pinned: bool, url: str | None) -> FileError:
+def _changed(path: Path, expected: str, actual: str, *, pinned: bool, url: str | None) -> FileError:
     where = "the published hash is" if pinned else f"{path.parent.parent / LOCK} has"
     if url is None:
         cure = "Delete the file, and it is downloaded again."
@@ -218,7 +218,7 @@ def _changed(path: Path, expected: str, found: str, *, pinned: bool, url: str | 
     else:
         cure = f"If its publisher replaced it and you want the new one, delete its line in {LOCK}."
     what = f"{path} was altered" if url is None else f"{url} is not what it was"
-    return FileError(f"{what}: {where} {expected}, but its own is {found}. {cure}")
+    return FileError(f"{what}: {where} {expected}, but its own is {actual}. {cure}")
 
 
 def _hash(path: Path, like: str) -> str:
@@ -243,8 +243,8 @@ def _locked(cache: Path) -> dict[str, str]:
         raise FileError(msg) from err
 
 
-def _lock(cache: Path, name: str, known: str) -> None:
-    table = dict(sorted({**_locked(cache), name: known}.items()))
+def _lock(cache: Path, name: str, digest: str) -> None:
+    table = dict(sorted({**_locked(cache), name: digest}.items()))
     write_text(cache / LOCK, json.dumps(table, indent=1) + "\n", overwrite=True)
 
 

@@ -23,7 +23,13 @@ def write_h5ad(adata: ad.AnnData, path: Path, *, compression: str | None = "lzf"
     """
 
     def with_checksums(
-        write: Callable[..., None], group: Any, name: str, values: Any, *, dataset_kwargs: dict[str, Any], **_said: Any
+        write: Callable[..., None],
+        group: Any,
+        name: str,
+        values: Any,
+        *,
+        dataset_kwargs: dict[str, Any],
+        **_options: Any,
     ) -> None:
         if values is None and name.strip("/") == "raw":  # an older anndata does not know the kind of nothing
             return

@@ -46,8 +46,8 @@ def _check_header(file: Any, size: int) -> None:
     if version not in {(1, 0), (2, 0)}:
         msg = f"version {version} of the NPY format is not read"
         raise ValueError(msg)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(file)
+    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read_header(file)
     if dtype.hasobject:
         msg = "it holds pickled objects, which are refused"
         raise ValueError(msg)

@@ -37,10 +37,10 @@ def _read_once(path: Path, _changed: int) -> dict[str, str]:
         msg = f"{path} is not a table of gene names ({why}): expected HGNC's complete set, tab separated, with symbol and {', '.join(IDENTIFIERS[:1] + OTHER_SYMBOLS)}."
         raise FileError(msg) from err
     aliases: dict[str, str] = {}
-    taken = set(symbols)
+    names_in_use = set(symbols)
     for column in columns.values():
         names = column.str.split("|", regex=False).explode().str.strip()
-        single = names[~names.isin(taken) & ~names.duplicated(keep=False)]
+        single = names[~names.isin(names_in_use) & ~names.duplicated(keep=False)]
         aliases |= dict(zip(single, symbols[single.index], strict=True))
-        taken |= set(names)
+        names_in_use |= set(names)
     return aliases

@@ -210,8 +210,8 @@ def add_file(path: Path, settings: DownloadSettings | None = None, *, overwrite:
 def at_hand(cache: Path) -> dict[str, Path]:
     """Name -> the file that is read, of all entries and added tables that are in the cache."""
     fetched = {row.name: row.paths(cache) for row in ROWS}
-    added = sorted(path for path in (cache / FOLDER / ADDED).glob("*") if not path.name.startswith("."))
-    return {path.name.partition(".")[0]: path for path in added} | {
+    files = sorted(path for path in (cache / FOLDER / ADDED).glob("*") if not path.name.startswith("."))
+    return {path.name.partition(".")[0]: path for path in files} | {
         name: paths[0] for name, paths in fetched.items() if all(path.exists() for path in paths)
     }
 

@@ -55,8 +55,8 @@ class Features:
     def _rows(self, perturbation: str) -> dict[str, int | None]:
         """Part -> row; the whole name counts as a part where it is listed. Dose and time are not part of a name."""
         condition = Condition("", perturbation)
-        whole = self._row(condition.agent)
-        return {condition.agent: whole} if whole is not None else {part: self._row(part) for part in condition.parts}
+        row = self._row(condition.agent)
+        return {condition.agent: row} if row is not None else {part: self._row(part) for part in condition.parts}
 
     def missing(self, perturbation: str) -> tuple[str, ...]:
         """The parts of a perturbation that have no features."""

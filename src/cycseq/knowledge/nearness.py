@@ -13,7 +13,7 @@ from cycseq.matrix.arrays import Profile, Profiles
 
 def response_weights(
     condition: Condition,
-    known: Sequence[Condition],
+    conditions: Sequence[Condition],
     contexts: Sequence[str],
     places: Profiles,
     here: Profile,
@@ -39,17 +39,17 @@ def response_weights(
     nearness
         0: all contexts count alike.
     """
-    perturbations = {c.perturbation for c in known}
+    perturbations = {c.perturbation for c in conditions}
     names = [condition.perturbation] if condition.perturbation in perturbations else condition.parts
     if not perturbations.issuperset(names):
         return None
     apart = np.square(places[:, None] - places[None]).sum(axis=2)[np.triu_indices(len(places), 1)]
     scale = float(np.median(apart)) if len(apart) else 1.0
     row = {context: i for i, context in enumerate(contexts)}
-    weights = np.zeros(len(known), dtype=np.float32)
+    weights = np.zeros(len(conditions), dtype=np.float32)
     for name in names:
-        rows = [i for i, c in enumerate(known) if c.perturbation == name]
-        distance = np.square(places[[row[known[i].context] for i in rows]] - here).sum(axis=1)
+        rows = [i for i, c in enumerate(conditions) if c.perturbation == name]
+        distance = np.square(places[[row[conditions[i].context] for i in rows]] - here).sum(axis=1)
         weight = np.exp(-nearness * (distance - distance.min()) / scale)
         weights[rows] += weight / weight.sum()
     return weights

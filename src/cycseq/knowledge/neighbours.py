@@ -97,10 +97,10 @@ def neighbours_by_response(train: Effects, conditions: Sequence[Condition], *, n
         if len(candidates) < 2 or not predicted:
             continue
         other = _responses(train.subset(elsewhere), names, "")
-        own = _responses(train, everything, context)[[everything.index(name) for name in candidates]]
+        responses = _responses(train, everything, context)[[everything.index(name) for name in candidates]]
         likeness = other[[place[c.perturbation] for c in predicted]] @ other[[place[name] for name in candidates]].T
         for condition, row in zip(predicted, likeness, strict=True):
-            rows += _nearest(condition, RESPONSES, candidates, row, own, n_neighbours=n_neighbours)
+            rows += _nearest(condition, RESPONSES, candidates, row, responses, n_neighbours=n_neighbours)
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

@@ -103,15 +103,15 @@ class Source:
         """Raise `DataError` if it knows none of the perturbations; the message says which naming both seem to follow."""
         if self.knows(perturbations).any():
             return
-        theirs, ours = naming_in_words(perturbations), naming_in_words(self.names)
+        of_perturbations, of_source = naming_in_words(perturbations), naming_in_words(self.names)
         cure = (
             "Fetch the table of gene names: cycseq knowledge fetch hgnc."
-            if "dentifiers" in theirs + ours and not self.aliases
+            if "dentifiers" in of_perturbations + of_source and not self.aliases
             else "Give knowledge of what was perturbed (cycseq knowledge list)."
         )
         msg = (
-            f"{self.name} knows none of the {len(perturbations):,} perturbations: they seem to be {theirs} "
-            f"({join_names(perturbations, 3)}), and it has {ours} ({join_names(self.names, 3)}). {cure}"
+            f"{self.name} knows none of the {len(perturbations):,} perturbations: they seem to be {of_perturbations} "
+            f"({join_names(perturbations, 3)}), and it has {of_source} ({join_names(self.names, 3)}). {cure}"
         )
         raise DataError(msg)
 
@@ -155,14 +155,16 @@ class Source:
         """Perturbations x parts, where the sum of a combination's parts has length 1, and the row of every part."""
         of_each = self._rows(perturbations)
         flat = np.array([row for rows in of_each for row in rows], dtype=np.int64)
-        used, columns = np.unique(flat, return_inverse=True)
+        unique_rows, columns = np.unique(flat, return_inverse=True)
         ends = np.cumsum([0, *map(len, of_each)])
-        parts = sp.csr_array((np.ones(len(flat)), columns, ends), shape=(len(of_each), len(used)))
+        parts = sp.csr_array((np.ones(len(flat)), columns, ends), shape=(len(of_each), len(unique_rows)))
         squared = np.ones(len(of_each))
         for i, rows in enumerate(of_each):
             if len(rows) > 1:
                 squared[i] = self._likeness(np.array(rows), np.array(rows)).sum()
-        return sp.csr_array(sp.diags_array(1.0 / np.sqrt(np.where(squared > 1e-9, squared, np.inf))) @ parts), used
+        return sp.csr_array(
+            sp.diags_array(1.0 / np.sqrt(np.where(squared > 1e-9, squared, np.inf))) @ parts
+        ), unique_rows
 
     def _likeness(self, left: np.ndarray, right: np.ndarray) -> Kernel:
         """The measure of this kind between rows."""

@@ -25,8 +25,8 @@ def sparse_rows(names: Any, columns: Any, values: np.ndarray | None = None) -> t
     order = np.lexsort((-np.abs(numbers), places, rows))
     rows, places, numbers = rows[order], places[order], numbers[order]
     strongest = np.r_[True, (np.diff(rows) != 0) | (np.diff(places) != 0)][: len(rows)] & (numbers != 0)
-    kept = strongest & np.array([bool(name) for name in of_rows], dtype=bool)[rows]
-    matrix = sp.csr_array((numbers[kept], (rows[kept], places[kept])), shape=(len(of_rows), len(of_columns)))
+    mask = strongest & np.array([bool(name) for name in of_rows], dtype=bool)[rows]
+    matrix = sp.csr_array((numbers[mask], (rows[mask], places[mask])), shape=(len(of_rows), len(of_columns)))
     listed = np.flatnonzero(np.diff(matrix.indptr))
     return tuple(str(of_rows[row]) for row in listed), sp.csr_array(matrix[listed])
 

@@ -42,8 +42,8 @@ class Table:
 
     def pair(self, pairs: Iterable[tuple[str, str]]) -> tuple[str, str] | None:
         """The first of these pairs of columns that the table has."""
-        both = ((self.column((first,)), self.column((second,))) for first, second in pairs)
-        return next(((first, second) for first, second in both if first and second), None)
+        columns = ((self.column((first,)), self.column((second,))) for first, second in pairs)
+        return next(((first, second) for first, second in columns if first and second), None)
 
 
 def sources_of_table(table: Table) -> tuple[Source, ...]:
@@ -113,11 +113,11 @@ def _edges(table: Table) -> tuple[Source, ...] | None:
     values = values / max(np.abs(values).max(initial=0.0), np.finfo(float).tiny)
     codes, nodes = pd.factorize(np.concatenate([first, second]))
     first, second = np.split(codes, 2)
-    itself = np.arange(len(nodes))
+    diagonal = np.arange(len(nodes))
     if directed:  # who regulates the same targets is alike, and who is regulated by the same
         rows, columns, values = codes, np.concatenate([second, first + len(nodes)]), np.concatenate([values, values])
     else:  # neighbours are alike, as each is its own neighbour too
-        rows, columns = np.concatenate([codes, itself]), np.concatenate([second, first, itself])
+        rows, columns = np.concatenate([codes, diagonal]), np.concatenate([second, first, diagonal])
         values = np.concatenate([values, values, np.ones(len(nodes))])
     names, matrix = sparse_rows(nodes[rows], columns, values)
     return (Source(table.name, "edges", names, matrix, table.facts),)

@@ -109,8 +109,8 @@ def rows_read_fast(x: Matrix, n: int) -> Codes:
     if not isinstance(x, StoredMatrix):
         return np.arange(x.shape[0])
     ends = block_ends(x)
-    chosen = {0, len(ends) // 2, len(ends) - 1}
-    return np.unique(np.concatenate([np.arange(ends[i] - min(x.chunks[0][i], n // 3), ends[i]) for i in chosen]))
+    sample = {0, len(ends) // 2, len(ends) - 1}
+    return np.unique(np.concatenate([np.arange(ends[i] - min(x.chunks[0][i], n // 3), ends[i]) for i in sample]))
 
 
 def store_alike(matrices: Sequence[Matrix]) -> list[Matrix]:

@@ -86,8 +86,10 @@ def join_studies(inputs: Sequence[Effects], names: Sequence[str]) -> Effects:
 
 def _in_study(effects: Effects, name: str) -> list[Condition]:
     """The conditions under the names that they have in a bank."""
-    own = studies_of(effects)
-    return [c if c.context in own else Condition(f"{name}/{c.context}", c.perturbation) for c in effects.conditions()]
+    studies = studies_of(effects)
+    return [
+        c if c.context in studies else Condition(f"{name}/{c.context}", c.perturbation) for c in effects.conditions()
+    ]
 
 
 def _layer(effects: Effects, name: str) -> np.ndarray:
@@ -99,11 +101,11 @@ def _add_labels(adata: ad.AnnData, inputs: Sequence[Effects], names: Sequence[st
     """`study`, and the columns of the inputs that a bank does not have yet."""
     parts = []
     for effects, name in zip(inputs, names, strict=True):
-        own = studies_of(effects)
+        studies = studies_of(effects)
         more = effects.adata.obs.drop(columns=[c for c in adata.obs if c in effects.adata.obs]).drop(
             columns=STUDY, errors="ignore"
         )
-        parts.append(more.assign(**{STUDY: [own.get(c.context, name) for c in effects.conditions()]}))
+        parts.append(more.assign(**{STUDY: [studies.get(c.context, name) for c in effects.conditions()]}))
     labels = pd.concat(parts, ignore_index=True)
     for column in labels:
         numeric = pd.api.types.is_numeric_dtype(labels[column]) and not pd.api.types.is_bool_dtype(labels[column])

@@ -123,9 +123,10 @@ def _comparable(batch: Codes, context: Codes, n_batches: int, n_contexts: int) -
     from scipy.sparse.csgraph import connected_components
 
     enough = np.bincount(batch, minlength=n_batches) >= MIN_CONTROLS
-    used = enough[batch]
+    batches = enough[batch]
     edges = sp.coo_matrix(
-        (np.ones(int(used.sum())), (batch[used], n_batches + context[used])), shape=(n_batches + n_contexts,) * 2
+        (np.ones(int(batches.sum())), (batch[batches], n_batches + context[batches])),
+        shape=(n_batches + n_contexts,) * 2,
     )
     labels = connected_components(edges, directed=False)[1][:n_batches]
     isolated = np.bincount(labels[enough], minlength=labels.max(initial=0) + 1)[labels] < 2

@@ -55,16 +55,16 @@ def _sizes(x: InMemory) -> Float[np.ndarray, "cells"]:
     x = sp.csr_matrix(x, dtype=np.float64)
     x.eliminate_zeros()
     values, n_values = np.expm1(x.data), np.diff(x.indptr)
-    some = np.flatnonzero(n_values)
-    sizes, least = np.zeros(len(n_values)), np.minimum.reduceat(values, x.indptr[some])
-    sizes[some] = np.nan
+    nonempty = np.flatnonzero(n_values)
+    sizes, least = np.zeros(len(n_values)), np.minimum.reduceat(values, x.indptr[nonempty])
+    sizes[nonempty] = np.nan
     for smallest in reversed(SMALLEST):
-        multiples = values / np.repeat(least / smallest, n_values[some])
-        fits = np.logical_and.reduceat(_are_whole(multiples), x.indptr[some])
-        sizes[some[fits]] = smallest * TARGET_SUM / least[fits]
+        multiples = values / np.repeat(least / smallest, n_values[nonempty])
+        fits = np.logical_and.reduceat(_are_whole(multiples), x.indptr[nonempty])
+        sizes[nonempty[fits]] = smallest * TARGET_SUM / least[fits]
     return sizes
 
 
 def _are_whole(values: Float[np.ndarray, "values"]) -> Bool[np.ndarray, "values"]:
-    whole = np.rint(values)
-    return np.asarray(np.abs(values - whole) <= WHOLE * np.maximum(1.0, whole))
+    rounded = np.rint(values)
+    return np.asarray(np.abs(values - rounded) <= WHOLE * np.maximum(1.0, rounded))

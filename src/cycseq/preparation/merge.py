@@ -53,9 +53,9 @@ def merge(inputs: Sequence[PerturbationData], names: Sequence[str] | None = None
         merged.obsm["source_cells"] = _source_cells(inputs)
     origin = [{"name": name, **data.provenance()} for data, name in zip(inputs, names_used, strict=True)]
     merged.uns["cycseq"] = {"scale": inputs[0].scale, "merged": json.dumps(origin)}
-    lost = max(len(data.genes) for data in inputs) - len(genes)
+    n_lost = max(len(data.genes) for data in inputs) - len(genes)
     notes = [f"{len(inputs)} inputs were merged ({', '.join(names_used)}): {len(genes):,} genes are common to all"]
-    notes += [f"up to {lost:,} genes of an input are not in all others and were dropped"] if lost else []
+    notes += [f"up to {n_lost:,} genes of an input are not in all others and were dropped"] if n_lost else []
     notes.append("batches were prefixed with the input's name")
     notes += ["cells were prefixed with the input's name, because some are called alike"] if collide else []
     input_notes = [f"{name}: {note}" for data, name in zip(inputs, names_used, strict=True) for note in data.notes]

@@ -144,9 +144,9 @@ def _sums(x: Matrix, counted: sp.csr_matrix) -> Float[np.ndarray, "metacells gen
     return sums
 
 
-def _membership(drawn: Int[np.ndarray, "metacells k"], n_cells: int) -> sp.csr_matrix:
+def _membership(members: Int[np.ndarray, "metacells k"], n_cells: int) -> sp.csr_matrix:
     """How often each cell was drawn for each metacell."""
-    metacell = np.repeat(np.arange(len(drawn)), drawn.shape[1])
-    counted = sp.csr_matrix((np.ones(drawn.size), (metacell, drawn.ravel())), shape=(len(drawn), n_cells))
+    metacell = np.repeat(np.arange(len(members)), members.shape[1])
+    counted = sp.csr_matrix((np.ones(members.size), (metacell, members.ravel())), shape=(len(members), n_cells))
     counted.sort_indices()
     return counted

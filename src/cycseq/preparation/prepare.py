@@ -136,7 +136,7 @@ def refuse_scaled(data: PerturbationData) -> None:
 
 
 def _with_sizes(
-    data: PerturbationData, sizes: Float[np.ndarray, "cells"] | None, chosen: CellSelection
+    data: PerturbationData, sizes: Float[np.ndarray, "cells"] | None, selection: CellSelection
 ) -> PerturbationData:
     """The same data with the library sizes as obs columns; the matrix is shared, not copied."""
     obs = data.adata.obs.copy()
@@ -154,7 +154,7 @@ def _with_sizes(
         varm=dict(source.varm),
         layers=dict(source.layers),
     )
-    return PerturbationData(adata=adata, scale=data.scale, notes=(*data.notes, *chosen.notes))
+    return PerturbationData(adata=adata, scale=data.scale, notes=(*data.notes, *selection.notes))
 
 
 def _normalised(

@@ -92,8 +92,8 @@ def _cells(data: PerturbationData, genes: list[str], contexts: Sequence[str]) ->
     in_contexts |= not in_contexts.any()
     rows = rows_read_fast(data.x, SAMPLE)
     rows = rows[in_contexts[rows]] if in_contexts[rows].any() else rows
-    chosen = as_log1p(data.take(rows[:: max(1, len(rows) // CELLS)]))
-    return to_dense(chosen.with_genes(genes).x).astype(np.float64)
+    cells = as_log1p(data.take(rows[:: max(1, len(rows) // CELLS)]))
+    return to_dense(cells.with_genes(genes).x).astype(np.float64)
 
 
 def _distance(one: Profile, other: Profile) -> float:

@@ -22,9 +22,9 @@ def variable_genes(mean: Profile, variance: Profile, n: int) -> Bool[np.ndarray,
     """
     normalised = normalised_dispersion(mean, variance)
     order = np.argsort(-np.where(np.isfinite(normalised), normalised, -np.inf), kind="stable")
-    chosen = np.zeros(len(mean), dtype=bool)
-    chosen[order[: min(n, int(np.isfinite(normalised).sum()))]] = True
-    return chosen
+    mask = np.zeros(len(mean), dtype=bool)
+    mask[order[: min(n, int(np.isfinite(normalised).sum()))]] = True
+    return mask
 
 
 def normalised_dispersion(mean: Profile, variance: Profile) -> Profile:

@@ -51,18 +51,18 @@ def learn_amplitude(run: FittedRun, aim: Aim, *, n_cells: int | None, seed: int)
     real = _counts(data)
     scores = []
     for context in _left_out(data, seed):
-        kept = data.subset(c for c in data.conditions() if c.is_control or c.context != context)
-        shared = [c for c in data.conditions() if c.context == context and c.perturbation in kept.perturbations]
+        training = data.subset(c for c in data.conditions() if c.is_control or c.context != context)
+        shared = [c for c in data.conditions() if c.context == context and c.perturbation in training.perturbations]
         chosen = np.random.default_rng([seed, *context.encode()]).permutation(len(shared))[:MAX_CONDITIONS]
-        model = _fitted_again(run.model, kept, seed)
-        controls, conditions = kept.controls([context]), [shared[i] for i in np.sort(chosen)]
+        model = _fitted_again(run.model, training, seed)
+        controls, conditions = training.controls([context]), [shared[i] for i in np.sort(chosen)]
         effects = effects_behind(model, conditions, controls, seed=seed)
         reference = CountReference.of(real.subset([*conditions, *controls.conditions()]), context)
         metrics = [metric for metric in METRICS if metric.name in AIMS[aim]]
         source = CountSource.of(effects, controls)
         for amplitude in AMPLITUDES:
-            made = source.draw(effects.conditions(), n_cells, seed, amplitude=amplitude)
-            rows = member_rows(reference, reference.compare(made), metrics)
+            cells = source.draw(effects.conditions(), n_cells, seed, amplitude=amplitude)
+            rows = member_rows(reference, reference.compare(cells), metrics)
             rows["score"] = [_score(m, v) for m, v in zip(rows["metric"], rows["value"], strict=True)]
             scores.append((amplitude, rows.groupby("metric")["score"].mean().mean()))
     if not scores:

@@ -30,8 +30,8 @@ def predict_counts(
 ) -> PerturbationData:
     """Cells of whole-number counts, drawn around the effects that the run predicts; see `Run.predict`."""
     source = _source(run, request, request.conditions, seed)
-    made = source.draw(request.conditions, n_cells, seed, amplitude=amplitude)
-    return _recorded(made, run, request, seed, amplitude)
+    cells = source.draw(request.conditions, n_cells, seed, amplitude=amplitude)
+    return _recorded(cells, run, request, seed, amplitude)
 
 
 def counts_in_pieces(
@@ -44,8 +44,8 @@ def counts_in_pieces(
         if source is None or not contexts <= source.counts.keys():
             source = None  # before the next one is made
             source = _source(run, request, [c for c in request.conditions if c.context in contexts], seed)
-        made = source.draw(conditions, n_cells, seed, amplitude=amplitude)
-        yield _recorded(made, run, request, seed, amplitude)
+        cells = source.draw(conditions, n_cells, seed, amplitude=amplitude)
+        yield _recorded(cells, run, request, seed, amplitude)
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,9 @@ def _source(run: FittedRun, request: Request, conditions: list[Condition], seed:
 
 
 def _recorded(
-    made: PerturbationData, run: FittedRun, request: Request, seed: int, amplitude: float
+    cells: PerturbationData, run: FittedRun, request: Request, seed: int, amplitude: float
 ) -> PerturbationData:
-    recorded = with_record(made, run.model, run.split, seed, own_cells=request.own_cells)
+    recorded = with_record(cells, run.model, run.split, seed, own_cells=request.own_cells)
     recorded.adata.uns["cycseq"]["amplitude"] = amplitude
     return recorded
 

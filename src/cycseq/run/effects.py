@@ -94,15 +94,15 @@ def effects_behind(
     )
 
 
-def effects_of_cells(made: PerturbationData, controls: PerturbationData) -> Effects:
+def effects_of_cells(cells: PerturbationData, controls: PerturbationData) -> Effects:
     """What predicted cells say: their posterior, or else their means against those of the control cells."""
-    if CONDITIONS in made.adata.uns:
-        names, posterior = read_posterior(made)
-        by_name = {str(condition): condition for condition in made.conditions()}
+    if CONDITIONS in cells.adata.uns:
+        names, posterior = read_posterior(cells)
+        by_name = {str(condition): condition for condition in cells.conditions()}
         rows = [by_name[name] for name in names]
-        return Effects.from_arrays(posterior.mean, rows, made.genes, scale="log1p", layers={"sd": posterior.sd})
-    perturbed = [c for c in made.conditions() if not c.is_control]
-    return effects_of(join(made.subset(perturbed), controls.with_genes(made.genes))).subset(made.conditions())
+        return Effects.from_arrays(posterior.mean, rows, cells.genes, scale="log1p", layers={"sd": posterior.sd})
+    perturbed = [c for c in cells.conditions() if not c.is_control]
+    return effects_of(join(cells.subset(perturbed), controls.with_genes(cells.genes))).subset(cells.conditions())
 
 
 def effects_of_controls(model: Model, cells: PerturbationData) -> Effects:

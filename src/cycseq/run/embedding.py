@@ -28,9 +28,9 @@ def embed(model: Model, data: PerturbationData) -> PerturbationData:
     if not isinstance(model, Embeds):
         msg = f"{model.name} has no latent space, so it cannot embed cells: Autoencoder, VAE and CycSeq have one."
         raise ModelError(msg)
-    whole, names = model.embed(as_log1p(data)), getattr(model, "latent_names", ())
-    parts = np.split(whole, len(names), axis=1) if names else []
-    places = {f"X_{model.name}": whole} | {f"X_{model.name}_{n}": part for n, part in zip(names, parts, strict=True)}
+    latent, names = model.embed(as_log1p(data)), getattr(model, "latent_names", ())
+    parts = np.split(latent, len(names), axis=1) if names else []
+    places = {f"X_{model.name}": latent} | {f"X_{model.name}_{n}": part for n, part in zip(names, parts, strict=True)}
     source = data.adata
     adata = ad.AnnData(
         X=source.X,
@@ -52,8 +52,8 @@ def score_embeddings(
     Raises `DataError` if there is nothing to mix.
     """
     settings = settings or IntegrationSettings()
-    drawn = np.random.default_rng(settings.score_seed).permutation(embedded.n_cells)[: settings.score_cells]
-    cells = embedded.take(np.sort(drawn))
+    sample = np.random.default_rng(settings.score_seed).permutation(embedded.n_cells)[: settings.score_cells]
+    cells = embedded.take(np.sort(sample))
     obs = cells.adata.obs
     mixed = _codes(obs[settings.mixed])
     kept = cells.condition_codes if settings.kept == "condition" else _codes(obs[settings.kept])

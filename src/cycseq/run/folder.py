@@ -179,15 +179,15 @@ class Run(FittedRun):
         for condition in predicting.parse_conditions(self, conditions, cells.contexts):
             rng = np.random.default_rng([seed, *str(condition).encode()])
             rows.append(np.sort(rng.permutation(cells.rows(condition))[:n_cells]))
-        drawn = as_log1p(cells.take(np.concatenate(rows))).load(model.name)
+        source_cells = as_log1p(cells.take(np.concatenate(rows))).load(model.name)
         own_cells = perturbed is not None or controls is not None
         if own_cells:
-            beside = (cells if controls is None else controls).controls(drawn.contexts)
+            beside = (cells if controls is None else controls).controls(source_cells.contexts)
         else:
-            beside = predicting.model_controls(self, cells, set(drawn.contexts))
+            beside = predicting.model_controls(self, cells, set(source_cells.contexts))
         with as_file_error(self.folder / MODEL, AGAIN):
-            restored = model.restored(drawn, as_log1p(beside).load(model.name), seed=seed)
+            restored = model.restored(source_cells, as_log1p(beside).load(model.name), seed=seed)
         record = with_record(restored, model, self.split, seed, own_cells=own_cells)
-        names = drawn.adata.obs["perturbation"].astype(str)
+        names = source_cells.adata.obs["perturbation"].astype(str)
         record.adata.obs["source_perturbation"] = names.loc[record.adata.obs["source_cell"]].to_numpy()
         return record

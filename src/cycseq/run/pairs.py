@@ -29,8 +29,8 @@ def pairs_of(predicted: PerturbationData) -> pd.DataFrame:
     if SOURCE not in obs:
         msg = f"the predicted cells do not record from which cell each was made (obs {SOURCE!r}): this model makes no pairs."
         raise DataError(msg)
-    done = obs[SOURCE_PERTURBATION] if SOURCE_PERTURBATION in obs else obs["perturbation"]
-    columns = {"predicted_cell": obs.index, SOURCE: obs[SOURCE], "context": obs["context"], "perturbation": done}
+    treatment = obs[SOURCE_PERTURBATION] if SOURCE_PERTURBATION in obs else obs["perturbation"]
+    columns = {"predicted_cell": obs.index, SOURCE: obs[SOURCE], "context": obs["context"], "perturbation": treatment}
     return pd.DataFrame({name: np.asarray(values, dtype=str) for name, values in columns.items()})
 
 
@@ -72,14 +72,14 @@ def evaluate_pairs(predicted: PerturbationData, real: PerturbationData) -> pd.Da
 def _scored(
     predicted: PerturbationData, real: PerturbationData, condition: Condition, of_pairs: pd.DataFrame
 ) -> pd.DataFrame:
-    kept = np.ones(len(real.genes), dtype=bool)
-    kept[real.targets(condition)] = False
+    mask = np.ones(len(real.genes), dtype=bool)
+    mask[real.targets(condition)] = False
 
     def cells(x: Cells) -> Cells:
-        return np.ascontiguousarray(x[:, kept])
+        return np.ascontiguousarray(x[:, mask])
 
     rows, places = of_pairs["row"].to_numpy(), of_pairs["place"].to_numpy()
-    measured = real.cells(condition) if condition in real.conditions() else np.zeros((0, len(kept)), np.float32)
+    measured = real.cells(condition) if condition in real.conditions() else np.zeros((0, len(mask)), np.float32)
     scores = pair_scores(
         cells(to_dense(predicted.x[rows])),
         cells(to_dense(real.adata.layers[PAIR][places])),

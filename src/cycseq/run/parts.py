@@ -89,8 +89,8 @@ def learnt_from(parts: SplitParts) -> PerturbationData:
     return join(parts.train, parts.validation)
 
 
-def with_others(test: PerturbationData, learnt: PerturbationData) -> PerturbationData:
+def with_others(test: PerturbationData, training: PerturbationData) -> PerturbationData:
     """The test cells with the other real perturbations of their contexts, from which retrieval has to tell them."""
     contexts, tested = set(test.contexts), set(test.conditions())
-    beside = [c for c in learnt.conditions() if c.context in contexts and not c.is_control and c not in tested]
-    return join(test, learnt.subset(beside)) if beside else test
+    beside = [c for c in training.conditions() if c.context in contexts and not c.is_control and c not in tested]
+    return join(test, training.subset(beside)) if beside else test

@@ -100,7 +100,7 @@ def environment() -> dict[str, Any]:
 
 def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
     """What differs between two environments, by name: as it was, and as it is. What one does not say is left out."""
-    was, is_now = ({**said.get("versions", {}), **said} for said in (before, now))
+    was, is_now = ({**record.get("versions", {}), **record} for record in (before, now))
     names = [*before.get("versions", {}), *MACHINE]
     return {
         name: (str(was[name]), str(is_now[name]))
@@ -113,5 +113,5 @@ def _processor() -> str:
     """The processor's name; on Linux Python knows its kind alone."""
     path = Path("/proc/cpuinfo")
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor() or platform.machine())
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())

@@ -138,7 +138,7 @@ def _histories(run: Run, again: Run) -> Iterator[Check]:
 
 def _predictions(run: Run, again: Run, data: PerturbationData) -> Iterator[Check]:
     """Predictions of the run that this run's own cells were enough for, and the scores of one of them."""
-    scored = run.metrics()
+    table = run.metrics()
     scores: Check | None = None
     for path in sorted((run.folder / PREDICTIONS).glob("*")):
         if path.suffix not in DATA_ENDINGS:
@@ -153,11 +153,11 @@ def _predictions(run: Run, again: Run, data: PerturbationData) -> Iterator[Check
         now = _predict_again(again, before)
         check = _compare_cells(name, before, now)
         yield check
-        if scored is not None and (scores is None or not scores.same):
-            scores = _compare_scores(run, scored, now, data)
+        if table is not None and (scores is None or not scores.same):
+            scores = _compare_scores(run, table, now, data)
             if not scores.same and check.same:  # the same cells have the same scores: they were asked for otherwise
                 scores = None
-    if scored is not None:
+    if table is not None:
         why = "none of the predictions kept in the run has these scores with the usual settings"
         yield scores or Check(SCORES, same=None, result=why)
 
@@ -185,18 +185,18 @@ def _compare_cells(name: str, before: PerturbationData, now: PerturbationData) -
     return _spread(name, *(np.concatenate(cells) for cells in zip(*pairs, strict=True)))
 
 
-def _compare_scores(run: Run, scored: pd.DataFrame, predicted: PerturbationData, data: PerturbationData) -> Check:
+def _compare_scores(run: Run, table: pd.DataFrame, predicted: PerturbationData, data: PerturbationData) -> Check:
     """The table, and what `cycseq evaluate` says of the repeated cells, with --split or without."""
     keys = ["context", "perturbation", "metric"]
-    before = scored[scored["metric"].isin(METRICS)]
+    before = table[table["metric"].isin(METRICS)]
     settings = EvaluateSettings(metrics=",".join(before["metric"].unique()))
     check = Check(SCORES, same=False, result=NOT_COMPARABLE)
     for split in (None, run.split):
         with suppress(DataError):  # where the prediction alone does not say what it was trained on
             now = evaluate_prediction(predicted, data, split=split, settings=settings)
-            both = before.merge(now, on=keys, suffixes=("", "_now"), how="left")
-            if len(both) == len(before):
-                check = _spread(SCORES, *(both[name].to_numpy(dtype=float) for name in ("value", "value_now")))
+            pairs = before.merge(now, on=keys, suffixes=("", "_now"), how="left")
+            if len(pairs) == len(before):
+                check = _spread(SCORES, *(pairs[name].to_numpy(dtype=float) for name in ("value", "value_now")))
             if check.same:
                 break
     return check

@@ -70,9 +70,9 @@ def evaluate_prediction(
         return challenge
     others = replace(settings, metrics=[metric.name for metric in metrics if metric not in of_counts])
     rest = _evaluate_cells(predicted, real, split, others, memory)
-    both = pd.concat([rest, challenge], ignore_index=True)
-    both.attrs["notes"] = rest.attrs["notes"]
-    return both
+    table = pd.concat([rest, challenge], ignore_index=True)
+    table.attrs["notes"] = rest.attrs["notes"]
+    return table
 
 
 def _evaluate_cells(
@@ -125,11 +125,11 @@ class _Sides:
 
 def _sides_of_split(predicted: PerturbationData, real: PerturbationData, split: Split) -> _Sides:
     parts = log1p_parts(split, real)
-    learnt = learnt_from(parts)
+    training = learnt_from(parts)
     controls, reference = parts.train.controls(), parts.reference
     if predicted.provenance().get("controls") == GIVEN:  # the user's own, among which the reference may be
         controls, reference = join(controls, reference), None
-    return _Sides(with_others(parts.test, learnt), controls, reference, learnt)
+    return _Sides(with_others(parts.test, training), controls, reference, training)
 
 
 def _real_sides(predicted: PerturbationData, real: PerturbationData) -> _Sides:
@@ -146,8 +146,8 @@ def _real_sides(predicted: PerturbationData, real: PerturbationData) -> _Sides:
     reference = real.take(held_back) if held_back.any() else None
     test = real.take(~held_back) if held_back.any() else real
     controls = test.controls()
-    learnt = {Condition(*pair) for pair in record.get("training", ())} & set(real.conditions())
-    return _Sides(test, controls, reference, test.subset([*learnt, *controls.conditions()]) if learnt else None)
+    training = {Condition(*pair) for pair in record.get("training", ())} & set(real.conditions())
+    return _Sides(test, controls, reference, test.subset([*training, *controls.conditions()]) if training else None)
 
 
 def labels_of(predicted: PerturbationData | Effects, split: Split | None = None) -> dict[str, Any]:
@@ -170,16 +170,18 @@ def evaluate_effects(
     split = Split.read(split) if isinstance(split, Path) else split
     if split is not None:
         split.check_data(real)
-    learnt = {*split.train, *split.validation} if split else {Condition(*pair) for pair in record.get("training", ())}
+    training_conditions = (
+        {*split.train, *split.validation} if split else {Condition(*pair) for pair in record.get("training", ())}
+    )
     present = set(real.conditions())
     predicted_conditions = {c for c in predicted.conditions() if not c.is_control}
     contexts = {c.context for c in predicted_conditions}
     beside = {c for c in present if c.context in contexts and not c.is_control}
-    training = real.subset(learnt) if learnt & present else None
+    training = real.subset(training_conditions) if training_conditions & present else None
     _refuse_real_effects(predicted, real, predicted_conditions & present)
     return evaluate(
         predicted,
-        real.subset(predicted_conditions | (beside & learnt) if learnt else beside),
+        real.subset(predicted_conditions | (beside & training_conditions) if training_conditions else beside),
         training=training,
         settings=settings,
         **labels_of(predicted, split),
@@ -194,9 +196,9 @@ def _refuse_real_effects(predicted: Effects, real: Effects, shared: set[Conditio
     rows = {condition: row for row, condition in enumerate(real.conditions())}
     for row, condition in enumerate(predicted.conditions()):
         if condition in shared:
-            made, measured = predicted.effect[row], real.effect[rows[condition]]
-            both = ~np.isnan(made) & ~np.isnan(measured)
-            if both.sum() > 1 and np.ptp(made[both]) > 0 and np.array_equal(made[both], measured[both]):
+            values, truth = predicted.effect[row], real.effect[rows[condition]]
+            mask = ~np.isnan(values) & ~np.isnan(truth)
+            if mask.sum() > 1 and np.ptp(values[mask]) > 0 and np.array_equal(values[mask], truth[mask]):
                 msg = (
                     f"the predicted effects of {str(condition)!r} are exactly the real ones, and whoever copies scores best: give what "
                     "the model predicted."

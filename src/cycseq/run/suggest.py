@@ -88,10 +88,10 @@ def suggest(
         )
         raise SettingsError(msg)
     batch, reduction = _choose_batch(model, everything, allowed, n_conditions)
-    ranks, left = range(1, len(batch) + 1), 1.0 - np.cumsum(reduction)
+    ranks, variance_left = range(1, len(batch) + 1), 1.0 - np.cumsum(reduction)
     rows = [
         (rank, *c, share, rest, status.get(c, NEW))
-        for rank, c, share, rest in zip(ranks, batch, reduction, left, strict=True)
+        for rank, c, share, rest in zip(ranks, batch, reduction, variance_left, strict=True)
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 

@@ -58,11 +58,11 @@ class CountLaw:
         for start in range(0, len(mean), BLOCK):
             one, other = mean[start : start + BLOCK], paired[start : start + BLOCK]
             noise = self._noise(one, rng)
-            both = rng.poisson(noise * np.minimum(one, other))
+            shared = rng.poisson(noise * np.minimum(one, other))
             more = rng.poisson(noise * np.abs(one - other))
             mask = self._kept(np.ones(one.shape, dtype=np.int8), rng)
-            first.append(sp.csr_matrix((both + more * (one > other)) * mask, dtype=np.float32))
-            second.append(sp.csr_matrix((both + more * (other > one)) * mask, dtype=np.float32))
+            first.append(sp.csr_matrix((shared + more * (one > other)) * mask, dtype=np.float32))
+            second.append(sp.csr_matrix((shared + more * (other > one)) * mask, dtype=np.float32))
         return Pairs(sp.vstack(first, format="csr"), sp.vstack(second, format="csr"))
 
     def share_above_zero(self, rate: np.ndarray) -> np.ndarray:

@@ -98,8 +98,8 @@ def simulate_to(
             n_values += piece.X.nnz
             yield piece
 
-    written = write_pieces(counted(), path, overwrite=overwrite, finish=world.add_truth)
-    return written, _notes(world.settings, 1.0 - n_values / (written.n_obs * written.n_vars))
+    adata = write_pieces(counted(), path, overwrite=overwrite, finish=world.add_truth)
+    return adata, _notes(world.settings, 1.0 - n_values / (adata.n_obs * adata.n_vars))
 
 
 @dataclass(frozen=True)
@@ -210,32 +210,32 @@ def _pieces(world: _World) -> Iterator[ad.AnnData]:
             yield _adata(world, name, blocks)
 
 
-def _adata(world: _World, context: str, drawn: Sequence[_CellBlock]) -> ad.AnnData:
-    counts = sp.vstack([block.counts for block in drawn], format="csr")
+def _adata(world: _World, context: str, blocks: Sequence[_CellBlock]) -> ad.AnnData:
+    counts = sp.vstack([block.counts for block in blocks], format="csr")
     _refuse_empty_cells(counts)
     return ad.AnnData(
         X=counts,
-        obs=_obs(world, context, drawn),
+        obs=_obs(world, context, blocks),
         var=world.var,
-        layers={"true_pair": sp.vstack([block.pairs for block in drawn], format="csr")},
-        obsm={"cell_state": np.concatenate([block.states for block in drawn])},
+        layers={"true_pair": sp.vstack([block.pairs for block in blocks], format="csr")},
+        obsm={"cell_state": np.concatenate([block.states for block in blocks])},
         uns={"cycseq": {"scale": "counts", "simulation": world.record}},
     )
 
 
-def _obs(world: _World, context: str, drawn: Sequence[_CellBlock]) -> pd.DataFrame:
+def _obs(world: _World, context: str, blocks: Sequence[_CellBlock]) -> pd.DataFrame:
     labels = np.array([*world.perturbations, CONTROL], dtype=object)
     partners = np.array([*world.perturbations, None], dtype=object)
-    batch = np.concatenate([block.batch for block in drawn])
+    batch = np.concatenate([block.batch for block in blocks])
     return pd.DataFrame(
         {
             "context": context,
-            "perturbation": labels[np.concatenate([block.perturbation for block in drawn])],
+            "perturbation": labels[np.concatenate([block.perturbation for block in blocks])],
             "batch": [f"batch{i + 1}" for i in batch],
-            "pair_perturbation": partners[np.concatenate([block.pair for block in drawn])],
-            "library_size": np.concatenate([block.library for block in drawn]),
+            "pair_perturbation": partners[np.concatenate([block.pair for block in blocks])],
+            "library_size": np.concatenate([block.library for block in blocks]),
         },
-        index=[f"{context}_{i}" for i in range(drawn[0].first, drawn[0].first + len(batch))],
+        index=[f"{context}_{i}" for i in range(blocks[0].first, blocks[0].first + len(batch))],
     )
 
 

@@ -199,8 +199,8 @@ def _own_effects(
     singles = np.zeros((n, n_regulators), dtype=np.float32)
     singles[np.arange(n), perturbed] = np.where(over, np.log(FOLD_OF_OVEREXPRESSION), np.log(LEFT_OF_KNOCK_OUT))
     first, second = np.triu_indices(n, 1)
-    drawn = np.sort(rng.choice(len(first), int(settings.doubles or 0), replace=False))
-    return np.concatenate([singles, singles[first[drawn]] + singles[second[drawn]]])
+    doubles = np.sort(rng.choice(len(first), int(settings.doubles or 0), replace=False))
+    return np.concatenate([singles, singles[first[doubles]] + singles[second[doubles]]])
 
 
 def _interactions(

@@ -182,7 +182,7 @@ class Split:
         in_part["train"] &= ~held_back
         is_control = np.array([c.is_control for c in conditions], dtype=bool)[codes]
         in_part[REFERENCE] = is_control & (held_back | in_part["test"])
-        return {part: np.flatnonzero(chosen) for part, chosen in in_part.items()}
+        return {part: np.flatnonzero(mask) for part, mask in in_part.items()}
 
     @property
     def cuts_conditions(self) -> bool:
@@ -281,8 +281,8 @@ def _restored(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _among(conditions: tuple[Condition, ...], selected: tuple[Condition, ...]) -> Bool[np.ndarray, "conditions"]:
-    chosen = set(selected)
-    return np.array([c in chosen for c in conditions], dtype=bool)
+    names = set(selected)
+    return np.array([c in names for c in conditions], dtype=bool)
 
 
 def _damaged(path: Path, what: str) -> FileError:

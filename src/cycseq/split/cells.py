@@ -25,11 +25,11 @@ def random_cells(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
     parts: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
     inside: dict[str, list[Condition]] = {"train": [], "validation": [], "test": []}
     for condition, names in cells_of.items():
-        drawn = _permuted(names, settings.seed, condition)
-        n_test, n_validation = round(len(drawn) * tested), round(len(drawn) * validated)
-        ends = (len(drawn) - n_test - n_validation, len(drawn) - n_test, len(drawn))
+        order = _permuted(names, settings.seed, condition)
+        n_test, n_validation = round(len(order) * tested), round(len(order) * validated)
+        ends = (len(order) - n_test - n_validation, len(order) - n_test, len(order))
         for part, start, end in zip(parts, (0, *ends), ends, strict=False):
-            parts[part] += drawn[start:end].tolist()
+            parts[part] += order[start:end].tolist()
             inside[part] += [condition] if end > start else []
     if not parts["test"]:
         msg = (
@@ -63,8 +63,8 @@ def cut(
     halves = {}
     for condition, names in cell_names(data).items():
         if condition in conditions and len(names) > n_cells:
-            drawn = _permuted(names, seed, condition).tolist()
-            halves[condition] = (sorted(drawn[:n_cells]), sorted(drawn[n_cells:]))
+            order = _permuted(names, seed, condition).tolist()
+            halves[condition] = (sorted(order[:n_cells]), sorted(order[n_cells:]))
     return halves
 
 

@@ -185,11 +185,11 @@ def _validation_context(test: tuple[Condition, ...], others: tuple[Condition, ..
 
 def _some(inside: tuple[Condition, ...], options: list[str], n: int) -> list[str]:
     """Up to n of the options (agents, each with all doses and times), such that a condition remains that gives none away."""
-    chosen: list[str] = []
+    contexts: list[str] = []
     for option in options:
-        if len(chosen) < n and assign(inside, perturbations_of(inside, [*chosen, option])).rest:
-            chosen.append(option)
-    return chosen
+        if len(contexts) < n and assign(inside, perturbations_of(inside, [*contexts, option])).rest:
+            contexts.append(option)
+    return contexts
 
 
 def _k_conditions(inside: tuple[Condition, ...], k: int, seed: int, context: str) -> Assignment:

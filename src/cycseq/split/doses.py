@@ -36,11 +36,11 @@ def unseen_dose(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
         msg = f"--kind unseen-dose needs the dose that is tested: use --dose, one of {join_names(doses)}."
         raise SettingsError(msg)
     dose = settings.dose.replace(" ", "").casefold()
-    held = [c for c in conditions if c.dose is not None and c.dose.casefold() == dose]
-    if not held:
+    test = [c for c in conditions if c.dose is not None and c.dose.casefold() == dose]
+    if not test:
         msg = f"no perturbation has the dose {settings.dose!r}: the data have {join_names(doses)}."
         raise SplitError(msg)
-    return (_plan(conditions, held, settings, f"unseen-dose:{held[0].dose}", DOSE),)
+    return (_plan(conditions, test, settings, f"unseen-dose:{test[0].dose}", DOSE),)
 
 
 def unseen_time(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
@@ -53,11 +53,11 @@ def unseen_time(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
     if settings.time is None:
         msg = f"--kind unseen-time needs the time that is tested, in hours: use --time, one of {join_names(hours)}."
         raise SettingsError(msg)
-    held = [c for c in conditions if c.time == settings.time]
-    if not held:
+    test = [c for c in conditions if c.time == settings.time]
+    if not test:
         msg = f"nothing was measured at {settings.time:g} h: the data have {join_names(hours)} h."
         raise SplitError(msg)
-    return (_plan(conditions, held, settings, f"unseen-time:{settings.time:g}h", TIME),)
+    return (_plan(conditions, test, settings, f"unseen-time:{settings.time:g}h", TIME),)
 
 
 def _plan(
@@ -101,14 +101,14 @@ def _plan(
     return Plan(name=name, claim=claim, train=train, validation=(), test=tuple(held), left_out=left_out)
 
 
-def _extrapolation(held: Sequence[Condition], train: Sequence[Condition], axis: Axis) -> str:
+def _extrapolation(test: Sequence[Condition], train: Sequence[Condition], axis: Axis) -> str:
     """What a reader must know where training has only smaller, or only larger, doses or times of a tested condition."""
     what, place = axis.name, axis.place
     places_seen: dict[tuple[str, str], set[Place | None]] = {}
     for condition in train:
         places_seen.setdefault((condition.context, condition.agent), set()).add(place(condition))
     counts = dict.fromkeys(("below", "above", "unknown", "none"), 0)
-    for condition in held:
+    for condition in test:
         places, own_place = places_seen.get((condition.context, condition.agent), set()), place(condition)
         comparable = [
             other[1] for other in places if other is not None and own_place is not None and other[0] == own_place[0]
@@ -127,7 +127,7 @@ def _extrapolation(held: Sequence[Condition], train: Sequence[Condition], axis: 
         "unknown": f"it cannot be told whether the {what}s in training lie on both sides, as their names have no order",
         "none": f"training has no other {what} in their context",
     }
-    total = len(held)
+    total = len(test)
     return "".join(
         f" For {n:,} of {count_of(total, 'tested condition')} {words[key]}." for key, n in counts.items() if n
     )

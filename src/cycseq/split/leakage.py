@@ -88,19 +88,19 @@ def _shared_wells(split: Split, effects: Effects) -> Iterable[Leak]:
 
 def _hidden_perturbations(split: Split) -> Iterable[Leak]:
     """Tested perturbations that training has seen inside of combinations."""
-    learnt = (*split.train, *split.validation)
+    training = (*split.train, *split.validation)
     if split.kind == "unseen-combination":
-        seen_parts = {part for c in learnt for part in c.parts}
+        seen_parts = {part for c in training for part in c.parts}
         allowed = 2 if split.seen_parts is None else split.seen_parts
         hidden = [
             c
             for c in split.test
-            if len(seen_parts & set(c.parts)) > allowed or any(set(c.parts) <= set(o.parts) for o in learnt)
+            if len(seen_parts & set(c.parts)) > allowed or any(set(c.parts) <= set(o.parts) for o in training)
         ]
     elif split.kind == "unseen-perturbation":
-        hidden = [c for c in split.test if any(set(c.parts) <= set(other.parts) for other in learnt)]
+        hidden = [c for c in split.test if any(set(c.parts) <= set(other.parts) for other in training)]
     elif split.kind in {"unseen-pair", "unseen-context", "few-shot"} and not split.cuts_conditions:
-        hidden = [c for c in split.test if any(_contains(other, c) for other in learnt)]
+        hidden = [c for c in split.test if any(_contains(other, c) for other in training)]
     else:
         hidden = []
     if hidden:

@@ -49,8 +49,8 @@ def perturbed_conditions(data: Data) -> tuple[Condition, ...]:
 
 def perturbations_of(conditions: Iterable[Condition], agents: Collection[str]) -> list[str]:
     """The perturbations of these agents, with all their doses and times."""
-    chosen = set(agents)
-    return list(dict.fromkeys(c.perturbation for c in conditions if c.agent in chosen))
+    names = set(agents)
+    return list(dict.fromkeys(c.perturbation for c in conditions if c.agent in names))
 
 
 def assign(conditions: Iterable[Condition], held: Collection[str], hidden: Collection[str] = ()) -> Assignment:

@@ -124,9 +124,9 @@ def shared_metacells(data: PerturbationData, rows: dict[str, Codes]) -> Iterable
     if sources is None:
         return
     sources = sp.csr_array(sources)
-    used = {part: np.unique(sources[rows[part]].indices) for part in rows}
+    cells = {part: np.unique(sources[rows[part]].indices) for part in rows}
     for first, second in PAIRS_OF_CELLS:
-        n = len(np.intersect1d(used[first], used[second]))
+        n = len(np.intersect1d(cells[first], cells[second]))
         if n:
             yield Leak(
                 "shared metacells",

@@ -32,10 +32,10 @@ def shared_wells(split: Split, effects: Effects) -> Iterator[SharedWells]:
     in all of them, and it looks like transfer between contexts.
     """
     place = {condition: row for row, condition in enumerate(effects.conditions())}
-    learnt = [c for c in (*split.train, *split.validation) if c in place]
+    training = [c for c in (*split.train, *split.validation) if c in place]
     for column, labels in labels_of_wells(effects):
         contexts: dict[tuple[str, str], set[str]] = {}
-        for c in learnt:
+        for c in training:
             if labels[place[c]] not in NO_LABEL:
                 contexts.setdefault((c.agent, labels[place[c]]), set()).add(c.context)
         shared = [c for c in split.test if contexts.get((c.agent, labels[place[c]]), set()) - {c.context}]

@@ -33,10 +33,10 @@ def join(parts: Iterable[tuple[DataSet, PerturbationData]], settings: CorpusSett
     settings = settings or CorpusSettings()
     logged, names = [], []
     for dataset, data in parts:
-        named = _with_method(_with_controls(data), dataset.method)
-        logged.append(prepare([named], PrepareSettings(genes="all")))
+        part = _with_method(_with_controls(data), dataset.method)
+        logged.append(prepare([part], PrepareSettings(genes="all")))
         names.append(dataset.name)
-    chosen = PrepareSettings(
+    common_settings = PrepareSettings(
         genes=settings.genes,
         combat=settings.combat,
         metacells=settings.metacells,
@@ -44,7 +44,7 @@ def join(parts: Iterable[tuple[DataSet, PerturbationData]], settings: CorpusSett
         metacell_draws=settings.metacell_draws,
         seed=settings.seed,
     )
-    return prepare(logged, chosen, names)
+    return prepare(logged, common_settings, names)
 
 
 def _with_controls(data: PerturbationData) -> PerturbationData:

@@ -34,7 +34,7 @@ PROCESSED = "perturb_processed.h5ad"
 def geo_files(dataset: str, accession: str, names: dict[str, str | None]) -> tuple[RemoteFile, ...]:
     """Supplementary files of a GEO series, with their hashes where known."""
     where = f"{GEO}/{accession[:-3]}nnn/{accession}/suppl"
-    return tuple(RemoteFile(f"{where}/{name}", f"{dataset}/{name}", known) for name, known in names.items())
+    return tuple(RemoteFile(f"{where}/{name}", f"{dataset}/{name}", known_hash) for name, known_hash in names.items())
 
 
 def one_file(name: str, url: str, known_hash: str | None = None) -> tuple[RemoteFile, ...]:

@@ -39,10 +39,10 @@ def read_ours(adata: ad.AnnData) -> Effects:
     scale = str(mark_of(adata).get("scale"))
     if scale not in EFFECT_SCALES:
         raise unknown_name(scale, "scale of effects", EFFECT_SCALES, DataError)
-    made = Effects(adata, scale, (f"scale: {scale} (as cycseq wrote it)",))  # type: ignore[arg-type]
-    again = Effects.from_arrays(made.effect, made.conditions(), made.genes, scale=made.scale)
+    effects = Effects(adata, scale, (f"scale: {scale} (as cycseq wrote it)",))  # type: ignore[arg-type]
+    again = Effects.from_arrays(effects.effect, effects.conditions(), effects.genes, scale=effects.scale)
     adata.obs_names = again.adata.obs_names
-    return made
+    return effects
 
 
 def load_anndata(path: Path, settings: ReadSettings) -> tuple[ad.AnnData, EffectTable]:
@@ -54,8 +54,8 @@ def load_anndata(path: Path, settings: ReadSettings) -> tuple[ad.AnnData, Effect
     here = settings.layer
     layers = {name: _dense(load(path, replace(settings, layer=name)).adata) for name in names if name != here}
     values = _dense(adata)
-    whole = ad.AnnData(X=values, obs=adata.obs, var=adata.var, uns=adata.uns, layers=layers)
-    return whole, table_of_anndata(whole, here or "", loaded.format)
+    dense = ad.AnnData(X=values, obs=adata.obs, var=adata.var, uns=adata.uns, layers=layers)
+    return dense, table_of_anndata(dense, here or "", loaded.format)
 
 
 def table_of_anndata(adata: ad.AnnData, source: str, words: str) -> EffectTable:
@@ -78,11 +78,11 @@ def table_of_anndata(adata: ad.AnnData, source: str, words: str) -> EffectTable:
 
 def to_float32(values: object) -> EffectValues:
     """Rows x genes, dense; what a sparse matrix leaves out is 0."""
-    whole = float32(values)
-    if sp.issparse(whole) and np.prod(whole.shape, dtype=np.int64) > 1 << 33:
-        msg = f"the table is too large to hold in memory: {whole.shape[0]:,} rows x {whole.shape[1]:,} genes."
+    matrix = float32(values)
+    if sp.issparse(matrix) and np.prod(matrix.shape, dtype=np.int64) > 1 << 33:
+        msg = f"the table is too large to hold in memory: {matrix.shape[0]:,} rows x {matrix.shape[1]:,} genes."
         raise FileError(msg)
-    return to_dense(whole)
+    return to_dense(matrix)
 
 
 def _dense(adata: ad.AnnData) -> EffectValues:

@@ -133,10 +133,10 @@ def treatment_names(
 
 
 def _labels(
-    obs: pd.DataFrame, named: str | None, usual: Sequence[str], what: str, default: str | None = None
+    obs: pd.DataFrame, key: str | None, usual: Sequence[str], what: str, default: str | None = None
 ) -> tuple[list[str], str]:
     """The label of every row, empty where there is none, and where it stands."""
-    column = require_column(obs, named, what) if named else next(iter(find_columns(obs, usual)), None)
+    column = require_column(obs, key, what) if key else next(iter(find_columns(obs, usual)), None)
     if column is None:
         if default is not None:
             return [default] * len(obs), f"{default!r}, as no column names one (--context-key does)"

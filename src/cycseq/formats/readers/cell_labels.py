@@ -22,7 +22,7 @@ def with_labels(loaded: FileContents, path: Path) -> FileContents:
     table = read_labels(path, None if loaded.unnamed else adata.obs_names)
     if loaded.unnamed or table.index.name is None:
         _check_order(path, table, adata.obs_names, unnamed=loaded.unnamed)
-        kept = np.ones(adata.n_obs, dtype=bool)
+        mask = np.ones(adata.n_obs, dtype=bool)
         if table.index.name is not None:
             adata.obs_names = pd.Index(table.index, name=None)
         lacking = "the cells have no names" if loaded.unnamed else "it does not name the cells"
@@ -32,7 +32,7 @@ def with_labels(loaded: FileContents, path: Path) -> FileContents:
         if len(twice):
             msg = f"{path} names {len(twice):,} cells twice (first: {twice[0]}): give one row for each cell."
             raise DataError(msg)
-        kept = adata.obs_names.isin(table.index[_single_cells(table)])
+        mask = adata.obs_names.isin(table.index[_single_cells(table)])
         if not adata.obs_names.isin(table.index).any():
             raise _names_no_cell(path, table.index, adata.obs_names)
         table = table.reindex(adata.obs_names)
@@ -42,11 +42,11 @@ def with_labels(loaded: FileContents, path: Path) -> FileContents:
     old = adata.obs.drop(columns=[*lanes, *adata.obs.columns.intersection(table.columns)])
     adata.obs = pd.concat([old, table.set_axis(adata.obs_names)], axis=1)
     notes = [*loaded.notes, f"labels <- {path.name}, {how}"]
-    if not kept.all():
+    if not mask.all():
         notes.append(
-            f"{int((~kept).sum()):,} of {len(kept):,} cells are assigned to no perturbation there and were left out"
+            f"{int((~mask).sum()):,} of {len(mask):,} cells are assigned to no perturbation there and were left out"
         )
-        adata = adata[kept].copy()
+        adata = adata[mask].copy()
     return FileContents(adata, loaded.format, tuple(notes), loaded.layers, path, loaded.unnamed)
 
 

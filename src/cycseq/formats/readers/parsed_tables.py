@@ -62,8 +62,8 @@ def _bad_table(path: Path, err: Exception) -> FileError:
     reason = " ".join(str(err).split())[:300] or type(err).__name__
     ragged = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", reason)
     if ragged:
-        expected, line, seen = ragged.groups()
-        return FileError(f"{path}, line {line}: {seen} fields, but {expected} were expected: the table is ragged.")
+        expected, line, count = ragged.groups()
+        return FileError(f"{path}, line {line}: {count} fields, but {expected} were expected: the table is ragged.")
     return FileError(f"{path} cannot be read as a table of numbers: {reason}. Every gene needs a number in every cell.")
 
 

@@ -111,24 +111,24 @@ class Texts:
     def _longest(self) -> int:
         """Bytes of the largest collection of values in the file."""
         longest, place = 0, -1
-        with self.path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole:
-            while (place := whole.find(HEAP, place + 1)) >= 0:
-                claimed = int.from_bytes(whole[place + 8 : place + 16], "little")
-                longest = max(longest, min(claimed, len(whole) - place))
+        with self.path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            while (place := content.find(HEAP, place + 1)) >= 0:
+                claimed = int.from_bytes(content[place + 8 : place + 16], "little")
+                longest = max(longest, min(claimed, len(content) - place))
         return longest
 
     def _stored(self, array: h5py.Dataset, width: int) -> Iterator[bytes]:
         """The entries of an array as they are on the disk, a chunk at a time."""
         if array.chunks is None:
-            start, left = array.id.get_offset(), array.id.get_storage_size()
+            start, remaining = array.id.get_offset(), array.id.get_storage_size()
             with self.path.open("rb") as file:
-                while start is not None and left > 0:
-                    n = min(left, (1 << 20) // width * width or width)
+                while start is not None and remaining > 0:
+                    n = min(remaining, (1 << 20) // width * width or width)
                     entries = os.pread(file.fileno(), n, start)
                     if not entries:
                         return
                     yield entries
-                    start, left = start + len(entries), left - len(entries)
+                    start, remaining = start + len(entries), remaining - len(entries)
             return
         chunks: list[Any] = []
         array.id.chunk_iter(chunks.append)

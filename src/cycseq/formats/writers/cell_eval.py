@@ -71,17 +71,17 @@ def _named_apart(cells: PerturbationData, controls: PerturbationData) -> Perturb
     return PerturbationData(adata, cells.scale)
 
 
-def _notes(predicted: PerturbationData, real: PerturbationData, written: PerturbationData) -> tuple[str, ...]:
-    n_controls = written.controls().n_cells
-    n_left_out = sum(not c.is_control and c not in written.conditions() for c in real.conditions())
+def _notes(predicted: PerturbationData, real: PerturbationData, output: PerturbationData) -> tuple[str, ...]:
+    n_controls = output.controls().n_cells
+    n_left_out = sum(not c.is_control and c not in output.conditions() for c in real.conditions())
     not_used = " (not the predicted ones)" if any(c.is_control for c in predicted.conditions()) else ""
     notes = [f"both sides share the {n_controls:,} real control cells{not_used}"]
     if "counts" in {predicted.scale, real.scale}:
         notes.append(f"counts were taken as log1p of counts per {TARGET_SUM:,.0f}")
     if n_left_out:
         notes.append(f"{n_left_out} real conditions were not predicted and were left out")
-    if len(written.contexts) > 1:
-        notes.append(f"{len(written.contexts)} contexts: use --celltype-col celltype, or cell-eval pools them")
+    if len(output.contexts) > 1:
+        notes.append(f"{len(output.contexts)} contexts: use --celltype-col celltype, or cell-eval pools them")
     return tuple(notes)
 
 

@@ -42,12 +42,12 @@ def draw_counts(controls: ControlCounts, rows: Codes, profile: Profile, rng: np.
 def _thin(source: sp.csc_matrix, now: Profile, goal: Profile, rng: np.random.Generator) -> sp.csc_matrix:
     """The counts of which as many as the goal says are left of every gene, each count with the same chance."""
     few_left = 2 * goal < now  # then those that stay are chosen, and not those that go
-    chosen = _choose(now.astype(np.int64), np.where(few_left, goal, now - goal).astype(np.int64), rng)
+    picks = _choose(now.astype(np.int64), np.where(few_left, goal, now - goal).astype(np.int64), rng)
     starts = np.cumsum(source.data, dtype=np.int64) - source.data.astype(np.int64)
-    of_value = np.add.reduceat(chosen, starts, dtype=np.int64) if source.nnz else source.data
+    of_value = np.add.reduceat(picks, starts, dtype=np.int64) if source.nnz else source.data
     stays = np.repeat(few_left, np.diff(source.indptr))
-    left = np.where(stays, of_value, source.data - of_value)
-    thinned = sp.csc_matrix((left, source.indices, source.indptr), source.shape)
+    remaining = np.where(stays, of_value, source.data - of_value)
+    thinned = sp.csc_matrix((remaining, source.indices, source.indptr), source.shape)
     thinned.eliminate_zeros()
     return thinned
 
@@ -57,14 +57,14 @@ def _choose(
 ) -> Bool[np.ndarray, "places"]:
     """Of as many places as the sizes say, laid end to end, so many of every gene: all choices are equally likely."""
     ends = np.cumsum(sizes)
-    chosen, missing = np.zeros(sizes.sum(), dtype=bool), n_chosen
+    picks, missing = np.zeros(sizes.sum(), dtype=bool), n_chosen
     while missing.any():
         gene = np.repeat(np.arange(len(sizes)), missing)
-        drawn = (ends - sizes)[gene] + (rng.random(len(gene)) * sizes[gene]).astype(np.int64)
-        fresh = pd.unique(drawn[~chosen[drawn]])
-        chosen[fresh] = True
+        draws = (ends - sizes)[gene] + (rng.random(len(gene)) * sizes[gene]).astype(np.int64)
+        fresh = pd.unique(draws[~picks[draws]])
+        picks[fresh] = True
         missing = missing - np.bincount(np.searchsorted(ends, fresh, side="right"), minlength=len(sizes))
-    return chosen
+    return picks
 
 
 def _add(

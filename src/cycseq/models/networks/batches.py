@@ -173,8 +173,8 @@ class Feeder:
         """The cells of one training step, in random order of the epoch."""
         order = self._order(epoch)
         start, end = (len(order) * place // self.n_steps for place in (step, step + 1))
-        chosen = order[start:end][self.rank :: self.n_ranks]
-        return self.load(chosen, np.random.default_rng([self.seed, 2, epoch, step, self.rank]))
+        order_of_rank = order[start:end][self.rank :: self.n_ranks]
+        return self.load(order_of_rank, np.random.default_rng([self.seed, 2, epoch, step, self.rank]))
 
     def _order(self, epoch: int) -> Codes:
         """The rows in the order of the epoch; the last one asked for is remembered."""
@@ -211,9 +211,9 @@ def _pool(controls: Codes) -> Codes:
 def _tensor(x: InMemory, rows: Codes) -> torch.Tensor:
     if not isinstance(x, np.ndarray):
         return aligned(x[rows].toarray())
-    gathered = torch.empty(len(rows), x.shape[1])  # `aligned`, in one copy
-    np.take(x, rows, axis=0, out=gathered.numpy(), mode="clip")  # any other mode makes a copy between
-    return gathered
+    tensor = torch.empty(len(rows), x.shape[1])  # `aligned`, in one copy
+    np.take(x, rows, axis=0, out=tensor.numpy(), mode="clip")  # any other mode makes a copy between
+    return tensor
 
 
 def _dense_if_small(x: InMemory) -> InMemory:

@@ -239,8 +239,8 @@ class CycSeq(NetworkModel[CycSeqNet], EncodingNetwork[CycSeqNet]):
                 )
                 losses["kl"] = losses["kl"] + translated.kl / net.latent
                 continue
-            read = [label_loss(*net.read(x), real[side], net.sizes) for x in (translated.x, real[side].x)]
-            losses["label"] = losses["label"] + (read[0] + read[1]) / 2
+            label_losses = [label_loss(*net.read(x), real[side], net.sizes) for x in (translated.x, real[side].x)]
+            losses["label"] = losses["label"] + (label_losses[0] + label_losses[1]) / 2
             losses["kl"] = losses["kl"] + (translated.kl + back[side].kl) / perturbed.x.shape[1]
             means = condition_means(perturbed, [translated.x, real[side].x])
             losses["mean"] = losses["mean"] + mse_loss(means[0], means[1])
@@ -255,15 +255,15 @@ class CycSeq(NetworkModel[CycSeqNet], EncodingNetwork[CycSeqNet]):
     def _critic_losses(
         self, net: CycSeqNet, perturbed: Batch, control: Batch, translations: dict[str, Translated], *, weight: float
     ) -> dict[str, Tensor]:
-        scored, penalty = torch.zeros((), device=perturbed.x.device), torch.zeros((), device=perturbed.x.device)
+        score, penalty = torch.zeros((), device=perturbed.x.device), torch.zeros((), device=perturbed.x.device)
         for side, real in (("perturbed", perturbed.x), ("control", control.x)):
             critic, fake = net.critic(side), translations[side].x.detach()
             conditioning = critic.labels(perturbed)
-            both = least_squares(critic(real, conditioning), 1.0) + least_squares(critic(fake, conditioning), 0.0)
-            scored = scored + (0.5 * both if self.faithful else both)
+            loss = least_squares(critic(real, conditioning), 1.0) + least_squares(critic(fake, conditioning), 0.0)
+            score = score + (0.5 * loss if self.faithful else loss)
             if weight:
                 penalty = penalty + _penalty(critic, conditioning.detach(), real, fake)
-        return {"critic": scored, "penalty": penalty, "critics": scored + weight * penalty}
+        return {"critic": score, "penalty": penalty, "critics": score + weight * penalty}
 
 
 def _controls(batch: Batch) -> Tensor:

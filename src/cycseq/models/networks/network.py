@@ -136,8 +136,8 @@ class NetworkModel(TrainedNetwork[Net]):
             facts=json.loads(json.dumps({**self._training_facts(state, vocabulary, train, data), **facts})),
         )
         if state.broken:
-            kept = f"the state of epoch {state.best_epoch} is kept in the model"
-            raise FitBrokeOffError(self._say_broken(state, kept))
+            state_text = f"the state of epoch {state.best_epoch} is kept in the model"
+            raise FitBrokeOffError(self._say_broken(state, state_text))
         return self
 
     def _feeders(
@@ -190,6 +190,6 @@ class NetworkModel(TrainedNetwork[Net]):
             else "the validation conditions",
         }
 
-    def _say_broken(self, state: Any, kept: str) -> str:
+    def _say_broken(self, state: Any, state_text: str) -> str:
         cure = f"Use a smaller --model.learning_rate (now {self.learning_rate:g})."
-        return f"the training of {self.name} broke: {state.broken}; {kept}. {cure}"
+        return f"the training of {self.name} broke: {state.broken}; {state_text}. {cure}"

@@ -73,11 +73,11 @@ class TrainedNetwork(Model, Generic[Net]):
         for condition in conditions:
             self.check_known(condition)
             rows = controls.rows(Condition(condition.context, CONTROL))
-            drawn = draw(rows, n_cells, np.random.default_rng([seed, *str(condition).encode()]))
+            sample = draw(rows, n_cells, np.random.default_rng([seed, *str(condition).encode()]))
             mean = self._mean(net, feeder, rows, condition)
-            block = shifted_cells(self._generate_cells(net, feeder, drawn, condition, seed), mean, np.zeros_like(mean))
+            block = shifted_cells(self._generate_cells(net, feeder, sample, condition, seed), mean, np.zeros_like(mean))
             blocks.append(bounded(block, HIGHEST * self.learned.facts["highest"]))
-            labels.append(predicted_obs(controls, drawn, condition))
+            labels.append(predicted_obs(controls, sample, condition))
         return self._as_data(np.concatenate(blocks), pd.concat(labels), controls)
 
     @property
@@ -92,7 +92,7 @@ class TrainedNetwork(Model, Generic[Net]):
             sizes = self.vocabulary.sizes(len(learned.genes))
             with torch.device("meta"):  # shapes without memory: settings that were altered may claim any size
                 shapes = self.build(sizes).state_dict()
-            state = {name: _fitting(learned.arrays.get(WEIGHTS + name), own) for name, own in shapes.items()}
+            state = {name: _fitting(learned.arrays.get(WEIGHTS + name), like) for name, like in shapes.items()}
             if any(array is None for array in state.values()):
                 msg = f"the weights do not fit {self.name}: another version of cycseq saved them. Fit it again."
                 raise ModelError(msg)
@@ -127,8 +127,8 @@ class TrainedNetwork(Model, Generic[Net]):
         with torch.inference_mode(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             for start in range(0, len(rows), feeder.batch_size):
-                chosen = rows[start : start + feeder.batch_size]
-                batch = feeder.load(chosen, np.random.default_rng(seed)).perturbed(places.expand(len(chosen), -1))
+                part = rows[start : start + feeder.batch_size]
+                batch = feeder.load(part, np.random.default_rng(seed)).perturbed(places.expand(len(part), -1))
                 blocks.append(self.generate(net, batch, condition).numpy())
         cells: Cells = np.concatenate(blocks).astype(np.float32)
         if not np.isfinite(cells).all():
@@ -166,6 +166,6 @@ class EncodingNetwork(TrainedNetwork[Net]):
         return places
 
 
-def _fitting(array: np.ndarray | None, own: Tensor) -> Tensor | None:
+def _fitting(array: np.ndarray | None, like: Tensor) -> Tensor | None:
     """The saved weights in the shape of the network's own (numbers were saved as arrays of one); None if they differ."""
-    return None if array is None or array.size != own.numel() else torch.from_numpy(array).reshape(own.shape)
+    return None if array is None or array.size != like.numel() else torch.from_numpy(array).reshape(like.shape)

@@ -111,7 +111,7 @@ def _score(
     parts = parts_of(split, data)
     conditions = [c for c in parts.test.conditions() if not c.is_control]
     real = _real(parts)
-    made, average = (
+    prediction, average = (
         Prediction.of(
             fit_parts(build_model(name, model_settings), parts, split, seed=seed),
             parts.train.controls(),
@@ -121,11 +121,14 @@ def _score(
         )
         for name, model_settings in ((model, settings), (AVERAGE, {}))
     )
-    ours, theirs = (_metrics(one.effects, real) for one in (made, average))
-    predicted, measured = _aligned(made.effects, conditions), _aligned(real.with_genes(made.effects.genes), conditions)
-    has_sd = made.effects.layer("sd") is not None
-    calls = _calls(made, conditions, measured) if has_sd else {}
-    inside = _inside(made, parts, real) if has_sd else {}
+    scores, average_scores = (_metrics(one.effects, real) for one in (prediction, average))
+    predicted, measured = (
+        _aligned(prediction.effects, conditions),
+        _aligned(real.with_genes(prediction.effects.genes), conditions),
+    )
+    has_sd = prediction.effects.layer("sd") is not None
+    calls = _calls(prediction, conditions, measured) if has_sd else {}
+    inside = _inside(prediction, parts, real) if has_sd else {}
     rows = [
         {
             "kind": kind,
@@ -133,8 +136,8 @@ def _score(
             "context": c.context,
             "perturbation": c.perturbation,
         }
-        | ours.get(c, {})
-        | {f"average_{name}": value for name, value in theirs.get(c, {}).items()}
+        | scores.get(c, {})
+        | {f"average_{name}": value for name, value in average_scores.get(c, {}).items()}
         | calls.get(c, {"called": 0, "right": 0})
         | {"inside": inside.get(c.context, np.nan)}
         for c in conditions
@@ -160,11 +163,11 @@ def _metrics(predicted: Effects, real: Effects) -> dict[Condition, dict[str, flo
     has_noise = real.layer("se") is not None
     metrics = METRICS if has_noise else METRICS[1:]
     table = evaluate(predicted, real, settings=EvaluateSettings(metrics=list(metrics)))
-    found: dict[Condition, dict[str, float]] = {}
+    by_condition: dict[Condition, dict[str, float]] = {}
     columns = (table[name] for name in ("context", "perturbation", "metric", "value"))
     for context, perturbation, metric, value in zip(*columns, strict=True):
-        found.setdefault(Condition(context, perturbation), {})[metric] = float(value)
-    return found
+        by_condition.setdefault(Condition(context, perturbation), {})[metric] = float(value)
+    return by_condition
 
 
 def _aligned(effects: Effects, conditions: Sequence[Condition]) -> np.ndarray:
@@ -172,28 +175,30 @@ def _aligned(effects: Effects, conditions: Sequence[Condition]) -> np.ndarray:
     return effects.effect[[place[condition] for condition in conditions]]
 
 
-def _calls(made: Prediction, conditions: Sequence[Condition], measured: np.ndarray) -> dict[Condition, dict[str, int]]:
+def _calls(
+    prediction: Prediction, conditions: Sequence[Condition], measured: np.ndarray
+) -> dict[Condition, dict[str, int]]:
     """How many genes of each condition were called, and how many of them moved as was predicted."""
-    genes = made.genes()
-    called = genes[genes["lfsr"] <= SURE]
+    genes = prediction.genes()
+    calls = genes[genes["lfsr"] <= SURE]
     rows = {condition: row for row, condition in enumerate(conditions)}
-    columns = pd.Index(made.effects.genes)
-    found = {}
-    for (context, perturbation), part in called.groupby(["context", "perturbation"], observed=True):
+    columns = pd.Index(prediction.effects.genes)
+    counts = {}
+    for (context, perturbation), part in calls.groupby(["context", "perturbation"], observed=True):
         condition = Condition(str(context), str(perturbation))
         real = measured[rows[condition]][columns.get_indexer(pd.Index(part["gene"]))]
-        seen = ~np.isnan(real)
-        right = np.sign(real[seen]) == np.sign(part["effect"].to_numpy()[seen])
-        found[condition] = {"called": int(seen.sum()), "right": int(right.sum())}
-    return found
+        finite = ~np.isnan(real)
+        right = np.sign(real[finite]) == np.sign(part["effect"].to_numpy()[finite])
+        counts[condition] = {"called": int(finite.sum()), "right": int(right.sum())}
+    return counts
 
 
-def _inside(made: Prediction, parts: Parts, real: Effects) -> dict[str, float]:
+def _inside(prediction: Prediction, parts: Parts, real: Effects) -> dict[str, float]:
     """By context, the share of measured effects inside their 90 % interval, which allows for the noise of the measurement."""
-    if made.cells is None or CONDITIONS not in made.cells.adata.uns:
-        coverage, _ = certainty_of_effects(made.effects, real)
+    if prediction.cells is None or CONDITIONS not in prediction.cells.adata.uns:
+        coverage, _ = certainty_of_effects(prediction.effects, real)
     else:
         assert not isinstance(parts, EffectParts)
-        coverage, _ = certainty([made.cells], _real_cells(parts))
+        coverage, _ = certainty([prediction.cells], _real_cells(parts))
     measured = coverage[coverage["stratum"] == STRATA[0]]
     return dict(zip(measured["context"].astype(str), measured["observed"].astype(float), strict=True))

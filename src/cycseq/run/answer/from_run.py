@@ -37,9 +37,9 @@ def predict_from_run(
     sure it is and nothing was left out to see.
     """
     check_at_least(0, seed=seed, leave_out=leave_out)
-    whole = run.effects() if run.of_effects else run.as_written()
+    source = run.effects() if run.of_effects else run.as_written()
     split, model = run.split, run.model
-    parts = parts_of(split, whole)
+    parts = parts_of(split, source)
     data = parts.learnt if isinstance(parts, EffectParts) else learnt_from(parts)
     start = starting_controls(data, controls)
     of_split = conditions == TEST or list(conditions) == [TEST]
@@ -48,6 +48,6 @@ def predict_from_run(
     )
     learned = [c for c in data.conditions() if not c.is_control]
     kinds = {condition: kind_of(condition, learned) for condition in predicted}
-    checked = partial(check_kind, data, model=model.name, settings=model.settings(), most=leave_out, seed=seed)
-    made = predict_kinds(kinds, lambda _: model, checked, start, n_cells=n_cells, seed=seed, apart=False)
-    return make_answer(made, data, split, seed=seed, own_controls=controls is not None)
+    check = partial(check_kind, data, model=model.name, settings=model.settings(), most=leave_out, seed=seed)
+    by_kind = predict_kinds(kinds, lambda _: model, check, start, n_cells=n_cells, seed=seed, apart=False)
+    return make_answer(by_kind, data, split, seed=seed, own_controls=controls is not None)

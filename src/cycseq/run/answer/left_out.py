@@ -46,8 +46,8 @@ def _treatments_in_turn(data: Data, predicted: Sequence[Condition], kind: Kind, 
     agents = sorted({c.agent for c in candidates})
     splits = []
     for turn in range(min(most, THIRDS)):
-        chosen = set(agents[turn::THIRDS])
-        test = tuple(c for c in candidates if c.agent in chosen)
+        group = set(agents[turn::THIRDS])
+        test = tuple(c for c in candidates if c.agent in group)
         rest = tuple(c for c in conditions if c not in set(test))
         if test and len(agents) >= THIRDS:
             plan = Plan(f"{kind}:{turn + 1}", CLAIM, rest, (), test, ())

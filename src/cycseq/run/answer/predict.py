@@ -139,17 +139,17 @@ def predict(
     wanted = named_conditions(conditions, data, start.contexts)
     measured = [c for c in data.conditions() if not c.is_control]
     kinds = {condition: kind_of(condition, measured) for condition in wanted}
-    name, said = model or MODEL, dict(settings or {})
+    name, options = model or MODEL, dict(settings or {})
     split = hold_out_nothing(data)
     parts = parts_of(split, data)
 
     def fit(kind: Kind | None) -> Model:
-        return fit_parts(build_model(name, said), parts, split, seed=seed, task=kind)
+        return fit_parts(build_model(name, options), parts, split, seed=seed, task=kind)
 
-    apart = isinstance(build_model(name, said), MeansModel)
-    checked = partial(check_kind, data, model=name, settings=said, most=leave_out, seed=seed)
-    made = predict_kinds(kinds, fit, checked, start, n_cells=n_cells, seed=seed, apart=apart)
-    return make_answer(made, data, split, seed=seed, own_controls=controls is not None)
+    apart = isinstance(build_model(name, options), MeansModel)
+    check = partial(check_kind, data, model=name, settings=options, most=leave_out, seed=seed)
+    by_kind = predict_kinds(kinds, fit, check, start, n_cells=n_cells, seed=seed, apart=apart)
+    return make_answer(by_kind, data, split, seed=seed, own_controls=controls is not None)
 
 
 @dataclass(frozen=True)
@@ -188,16 +188,16 @@ def predict_kinds(
     )
 
 
-def make_answer(made: PredictedKinds, data: Data, split: Split, *, seed: int, own_controls: bool) -> Answer:
+def make_answer(by_kind: PredictedKinds, data: Data, split: Split, *, seed: int, own_controls: bool) -> Answer:
     """The answer that predictions and checks amount to."""
     return Answer(
-        genes=pd.concat([_genes(one, made.kinds, made.checks) for one in made.predictions], ignore_index=True),
-        cells=_cells(made.predictions, made.model, split, seed, own=own_controls),
-        checks=tuple(made.checks.values()),
-        kinds=made.kinds,
+        genes=pd.concat([_genes(one, by_kind.kinds, by_kind.checks) for one in by_kind.predictions], ignore_index=True),
+        cells=_cells(by_kind.predictions, by_kind.model, split, seed, own=own_controls),
+        checks=tuple(by_kind.checks.values()),
+        kinds=by_kind.kinds,
         split=split,
-        model=made.model,
-        own_uncertainty=all(one.effects.layer("sd") is not None for one in made.predictions),
+        model=by_kind.model,
+        own_uncertainty=all(one.effects.layer("sd") is not None for one in by_kind.predictions),
         data=data,
     )
 
@@ -228,21 +228,21 @@ def _room(n_conditions: int, n_genes: int) -> int:
 
 
 def _genes(
-    made: Prediction, kinds: Mapping[Condition, Kind | None], checks: Mapping[Kind | None, Check]
+    prediction: Prediction, kinds: Mapping[Condition, Kind | None], checks: Mapping[Kind | None, Check]
 ) -> pd.DataFrame:
     """The table of genes; what a model does not know of its uncertainty is taken from its errors in conditions left out."""
-    if made.effects.layer("sd") is not None:
-        return made.genes()
-    unknown = np.full(len(made.effects.genes), np.nan)
-    rows = [kinds[condition] for condition in made.effects.conditions()]
-    return made.genes(np.stack([unknown if kind is None else checks[kind].error_sd() for kind in rows]))
+    if prediction.effects.layer("sd") is not None:
+        return prediction.genes()
+    unknown = np.full(len(prediction.effects.genes), np.nan)
+    rows = [kinds[condition] for condition in prediction.effects.conditions()]
+    return prediction.genes(np.stack([unknown if kind is None else checks[kind].error_sd() for kind in rows]))
 
 
 def _cells(predictions: Sequence[Prediction], model: Model, split: Split, seed: int, *, own: bool) -> ad.AnnData | None:
-    cells = [made.cells for made in predictions if made.cells is not None]
+    cells = [prediction.cells for prediction in predictions if prediction.cells is not None]
     if not cells:
         return None
-    whole = cells[0]
+    all_cells = cells[0]
     if len(cells) > 1:
-        whole = PerturbationData(ad.concat([part.adata for part in cells], merge="same"), cells[0].scale)
-    return with_record(whole, model, split, seed, own_cells=own).adata
+        all_cells = PerturbationData(ad.concat([part.adata for part in cells], merge="same"), cells[0].scale)
+    return with_record(all_cells, model, split, seed, own_cells=own).adata

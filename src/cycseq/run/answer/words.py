@@ -42,10 +42,10 @@ def rests_on(answer: Answer) -> list[str]:
         lines.append(
             f"{'The same perturbation was' if len(names) == 1 else 'The same perturbations were'} measured in {join_names(sharing)}."
         )
-    own = "the spread of the errors that it made where measured conditions were left out"
+    source = "the spread of the errors that it made where measured conditions were left out"
     if answer.own_uncertainty:
-        own = "the model's own posterior: on how far measured conditions differ from each other, and on the noise of their measurement"
-    return [*lines, f"Its standard deviations, intervals and probabilities rest on {own}."]
+        source = "the model's own posterior: on how far measured conditions differ from each other, and on the noise of their measurement"
+    return [*lines, f"Its standard deviations, intervals and probabilities rest on {source}."]
 
 
 def how_well(check: Check) -> list[str]:
@@ -60,10 +60,10 @@ def how_well(check: Check) -> list[str]:
         f"{count_of(len(table), 'measured condition')}{where} {'was' if len(table) == 1 else 'were'} left out, predicted by the same "
         f"model from the rest, and compared: {_captured(table)}."
     ]
-    called, right = int(table["called"].sum()), int(table["right"].sum())
-    if called:
+    calls, correct = int(table["called"].sum()), int(table["right"].sum())
+    if calls:
         lines.append(
-            f"Of {count_of(called, 'gene')} called there (lfsr at most {SURE}), {right / called:.1%} moved as predicted."
+            f"Of {count_of(calls, 'gene')} called there (lfsr at most {SURE}), {correct / calls:.1%} moved as predicted."
         )
     inside = table["inside"].astype(float).mean()
     if np.isfinite(inside):
@@ -115,17 +115,19 @@ def _metric(table: pd.DataFrame) -> str:
 def _captured(table: pd.DataFrame) -> str:
     """The share of the response that was predicted, beside that of the plain average."""
     noise = ", its noise included" if _metric(table) == "mse_ratio" else " beyond measurement noise"
-    ours, theirs = (with_captured(table)[name].dropna() for name in ("captured", "average_captured"))
+    shares, average_shares = (with_captured(table)[name].dropna() for name in ("captured", "average_captured"))
     average = f"the plain average of the others ({AVERAGE})"
     other = (
-        f"{average} captured {theirs.median():.0%}" if theirs.median() > 0 else f"{average} was worse than no change"
+        f"{average} captured {average_shares.median():.0%}"
+        if average_shares.median() > 0
+        else f"{average} was worse than no change"
     )
-    if ours.median() <= 0:
+    if shares.median() <= 0:
         return f"the predictions were no better than no change at all (median over conditions); {other}"
-    few = len(ours) <= MANY
-    low, high = (ours.min(), ours.max()) if few else ours.quantile([0.25, 0.75])
-    span = f" ({'' if few else 'median; half of them '}{low:.0%} to {high:.0%})" if len(ours) > 1 else ""
-    return f"the predictions captured {ours.median():.0%}{span} of the response{noise}; {other}"
+    few = len(shares) <= MANY
+    low, high = (shares.min(), shares.max()) if few else shares.quantile([0.25, 0.75])
+    span = f" ({'' if few else 'median; half of them '}{low:.0%} to {high:.0%})" if len(shares) > 1 else ""
+    return f"the predictions captured {shares.median():.0%}{span} of the response{noise}; {other}"
 
 
 def summary(answer: Answer) -> list[str]:

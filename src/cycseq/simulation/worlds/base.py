@@ -88,8 +88,8 @@ def draw_targets(
     expressed = np.argsort(-basal.min(axis=0), kind="stable")[: max(settings.genes // 2, settings.perturbations)]
     targets = np.sort(rng.choice(expressed, settings.perturbations, replace=False))
     first, second = np.triu_indices(settings.perturbations, 1)
-    drawn = np.sort(rng.choice(len(first), int(settings.doubles or 0), replace=False))
-    return targets, [(int(first[i]), int(second[i])) for i in drawn]
+    doubles = np.sort(rng.choice(len(first), int(settings.doubles or 0), replace=False))
+    return targets, [(int(first[i]), int(second[i])) for i in doubles]
 
 
 def add(one: np.ndarray, other: np.ndarray, _rng: np.random.Generator) -> np.ndarray:
@@ -126,10 +126,10 @@ def fixed_effects(
     targets, doubles = draw_targets(settings, basal, rng)
     singles = settings.effect * effects
     singles[:, np.arange(len(targets)), targets] = np.log(LEFT_OF_TARGET)
-    both = [combine(singles[:, i], singles[:, j], rng) for i, j in doubles]
-    for double, (i, j) in zip(both, doubles, strict=True):
+    combined = [combine(singles[:, i], singles[:, j], rng) for i, j in doubles]
+    for double, (i, j) in zip(combined, doubles, strict=True):
         double[:, targets[[i, j]]] = np.log(LEFT_OF_TARGET)
-    all_effects = np.concatenate([singles, *[double[:, None] for double in both]], axis=1)
+    all_effects = np.concatenate([singles, *[double[:, None] for double in combined]], axis=1)
     loadings = draw_loadings(settings, rng)
     return Biology(
         contexts=[

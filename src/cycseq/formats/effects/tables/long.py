@@ -26,8 +26,8 @@ def label_columns(columns: pd.Index, where: LongColumns, settings: ReadSettings)
     """The columns that tell one condition from another."""
     empty = pd.DataFrame(columns=columns.drop([where.gene, where.value]), dtype=str)
     keys = (settings.perturbation_key, settings.context_key, settings.batch_key, settings.dose_key, settings.time_key)
-    named = [key for key in (*keys, *settings.label_columns) if key is not None and key in empty]
-    return list(dict.fromkeys([*named, *find_columns(empty, (*LABELS, *GROUPS))]))
+    user_columns = [key for key in (*keys, *settings.label_columns) if key is not None and key in empty]
+    return list(dict.fromkeys([*user_columns, *find_columns(empty, (*LABELS, *GROUPS))]))
 
 
 def lay_out(
@@ -43,10 +43,10 @@ def lay_out(
         if where.tool
         else []
     )
-    named = frame[where.gene].notna() & ~frame[where.gene].astype(str).str.strip().str.casefold().isin(UNLABELLED)
-    if not named.all():
-        notes.append(f"{int((~named).sum()):,} rows name no gene and were left out")
-        frame = frame[named]
+    has_gene = frame[where.gene].notna() & ~frame[where.gene].astype(str).str.strip().str.casefold().isin(UNLABELLED)
+    if not has_gene.all():
+        notes.append(f"{int((~has_gene).sum()):,} rows name no gene and were left out")
+        frame = frame[has_gene]
     if not len(frame):
         msg = "the table has no row with a gene."
         raise DataError(msg)

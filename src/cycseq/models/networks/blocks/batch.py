@@ -42,8 +42,8 @@ class Batch:
 
     def to(self, device: torch.device) -> Self:
         """The same cells on a device."""
-        moved = {f.name: getattr(self, f.name) for f in fields(self)}
-        return replace(self, **{k: v.to(device, non_blocking=True) for k, v in moved.items() if v is not None})
+        tensors = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{k: v.to(device, non_blocking=True) for k, v in tensors.items() if v is not None})
 
     def first(self, n_cells: int) -> Self:
         """Its first cells: a sample, as the order of a training batch is random."""
@@ -57,7 +57,7 @@ class Batch:
     def unlabelled(self) -> Self:
         """The same cells with nothing told of them: the label control, the open context and the open batch."""
         places = (self.parts, self.context, self.batch)
-        parts, context, batch = (torch.full_like(known, OPEN) for known in places)
+        parts, context, batch = (torch.full_like(like, OPEN) for like in places)
         return replace(self, parts=parts, context=context, batch=batch)
 
     def unperturbed(self) -> Self:

@@ -63,10 +63,10 @@ class Dropout(nn.Module):
             return x
         if x.device.type != "cpu":
             return dropout(x, self.below / 256)
-        drawn = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(1 << 63), None)
+        bits = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(1 << 63), None)
         # the scale where a byte is not below, else 0: a comparison to booleans would take longer than all of this
-        kept = drawn.view(torch.uint8)[: x.numel()].view(x.shape).to(x.dtype).sub_(self.below - 1).clamp_(0, 1)
-        return x * kept.mul_(256 / (256 - self.below))
+        mask = bits.view(torch.uint8)[: x.numel()].view(x.shape).to(x.dtype).sub_(self.below - 1).clamp_(0, 1)
+        return x * mask.mul_(256 / (256 - self.below))
 
 
 class SpectralLinear(nn.Linear):

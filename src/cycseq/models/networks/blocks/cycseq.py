@@ -95,9 +95,9 @@ def label_loss(
 
     Softplus of every logit, minus the logits that should be high: vectors of zeros and ones need not be made.
     """
-    known = (batch.parts > 0).to(parts.dtype)
+    mask = (batch.parts > 0).to(parts.dtype)
     where = torch.stack([batch.context, sizes.contexts + batch.batch], dim=1)
-    of_parts = softplus(parts).sum() - (parts.gather(1, batch.parts) * known).sum()
+    of_parts = softplus(parts).sum() - (parts.gather(1, batch.parts) * mask).sum()
     of_places = softplus(places).sum() - places.gather(1, where).sum()
     return of_parts / parts.numel() + of_places / places.numel()
 
@@ -194,20 +194,20 @@ class CycSeqNet(nn.Module):
 
     def translator(self, name: Literal["perturb", "restore"]) -> Translator:
         """The generator from control to perturbed, or back."""
-        found = self.generators[name]
-        assert isinstance(found, Translator)
-        return found
+        module = self.generators[name]
+        assert isinstance(module, Translator)
+        return module
 
     def critic(self, side: str) -> CycCritic:
         """The critic of perturbed or of control cells."""
-        found = self.critics[side]
-        assert isinstance(found, CycCritic)
-        return found
+        module = self.critics[side]
+        assert isinstance(module, CycCritic)
+        return module
 
     def read(self, x: Float[Tensor, "cells genes"]) -> tuple[Tensor, Tensor]:
         """Logits of the labels of cells, read from their expression; the published form has none but its own heads."""
-        found: tuple[Tensor, Tensor] = self.generators["reader"](x)
-        return found
+        heads: tuple[Tensor, Tensor] = self.generators["reader"](x)
+        return heads
 
 
 def _labels(sizes: Sizes, form: Form) -> Labels | OneHotLabels:

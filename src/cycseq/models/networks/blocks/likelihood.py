@@ -101,7 +101,7 @@ def _gammas(
     else:
         above_1 = (flat > 1).nonzero().squeeze(1)
     k, gene = flat.index_select(0, above_1), above_1 % counts.shape[1]
-    n, sums = (torch.zeros_like(theta).index_add_(0, gene, each) for each in (torch.ones_like(k), k))
+    n, sums = (torch.zeros_like(theta).index_add_(0, gene, values) for values in (torch.ones_like(k), k))
     shifted = theta.index_select(0, gene).add_(k)
     total = torch.lgamma(shifted).sum() - _log_factorial(k).sum() - (n * torch.lgamma(theta) + sums * log_theta).sum()
     slope = torch.zeros_like(theta).index_add_(0, gene, torch.digamma(shifted)) - n * torch.digamma(theta)

@@ -27,17 +27,17 @@ def sampled(
     return mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
 
 
-def annealed(done: float, highest: float) -> float:
-    """A weight that rises linearly to its highest value over the first half of training (``done`` 0 to 0.5), and stays."""
-    return highest * min(1.0, 2.0 * done)
+def annealed(progress: float, highest: float) -> float:
+    """A weight that rises linearly to its highest value over the first half of training (``progress`` 0 to 0.5), and stays."""
+    return highest * min(1.0, 2.0 * progress)
 
 
 def gradient_penalty(
-    critic: Callable[[Tensor], Tensor], real: Float[Tensor, "cells genes"], made: Float[Tensor, "cells genes"]
+    critic: Callable[[Tensor], Tensor], real: Float[Tensor, "cells genes"], generated: Float[Tensor, "cells genes"]
 ) -> Float[Tensor, ""]:
     """Mean of (|gradient| - 1)^2 of the critic at points between real and generated cells (Gulrajani 2017)."""
     share = torch.rand(len(real), 1, device=real.device, dtype=real.dtype)
-    between = (share * real + (1.0 - share) * made).requires_grad_(True)  # noqa: FBT003
+    between = (share * real + (1.0 - share) * generated).requires_grad_(True)  # noqa: FBT003
     with torch.autocast(device_type=real.device.type, enabled=False):
         score = critic(between)
         (gradient,) = torch.autograd.grad(score.sum(), between, create_graph=True)
@@ -85,7 +85,7 @@ def _sums(x: Tensor, codes: Int[Tensor, "cells"], n_groups: int) -> Tensor:
 
 def mean_distance(
     real: Float[Tensor, "cells genes"],
-    made: Float[Tensor, "cells genes"],
+    generated: Float[Tensor, "cells genes"],
     codes: Int[Tensor, "cells"],
     counts: Int[Tensor, "groups"],
 ) -> Float[Tensor, ""]:
@@ -102,9 +102,9 @@ def mean_distance(
         products: Tensor = (total.square().sum(dim=1) - _sums(x.square().sum(dim=1), codes, len(n))) / pairs
         return products
 
-    of_real, of_made = (_sums(x, codes, len(n)) for x in (real, made))
+    of_real, of_made = (_sums(x, codes, len(n)) for x in (real, generated))
     across = (of_real * of_made).sum(dim=1) / n.square()
-    apart = between_cells(real, of_real) + between_cells(made, of_made) - 2.0 * across
+    apart = between_cells(real, of_real) + between_cells(generated, of_made) - 2.0 * across
     counted = n * (n > 1.0)
     return (counted * apart).sum() / counted.sum().clamp(min=1.0) / real.shape[1]
 

@@ -68,8 +68,8 @@ def translate_worker_death(processes: int) -> Iterator[None]:
     except (ProcessException, RuntimeError) as err:
         lines = [line.strip() for line in str(err).splitlines() if line.strip()]
         why = lines[-1] if lines else type(err).__name__
-        lost = isinstance(err, ProcessException) or any(word in str(err).casefold() for word in LOST)
-        if processes == 1 or not lost:
+        worker_died = isinstance(err, ProcessException) or any(word in str(err).casefold() for word in LOST)
+        if processes == 1 or not worker_died:
             raise
         msg = (
             f"one of the {processes} processes that trained together was ended ({why[:200]}): the same command with "
