@@ -278,7 +278,7 @@ def test_knowledge_of_other_names_is_refused_in_words(tmp_path):
     source = one(written(tmp_path / "go.csv", GENE2GO))
     with pytest.raises(DataError, match=r"go knows none of the 2 perturbations: they seem to be Ensembl .*fetch hgnc"):
         source.check_knows_some(["ENSG00000105610", "ENSG00000105619"])
-    with pytest.raises(DataError, match=r"seem to be names of drugs.*it has human gene symbols \(A, B, C\)"):
+    with pytest.raises(DataError, match=r"seem to be names of drugs.*it has human gene symbols \(A, B, C and 2 more\)"):
         source.check_knows_some(["g(+)-JQ1"])
 
 

@@ -30,7 +30,7 @@ def response_weights(
     ----------
     condition
         What is predicted.
-    known
+    conditions
         Conditions with a measured response.
     contexts, places
         Where the control cells of each context lie, in any space.

@@ -85,7 +85,7 @@ def decide_effect_scale(
     ----------
     values
         Conditions x genes, NaN where nothing was measured.
-    said
+    user_scale
         A key of `USER_SCALES`, or None to find out.
     uns
         What the file says, under any of `TEXT_NAMES`.
