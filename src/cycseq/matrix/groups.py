@@ -13,6 +13,8 @@ from cycseq.matrix.arrays import Codes, InMemory, Matrix, by_block, in_memory
 
 BLOCK = 1 << 23
 """Values that are summed together: 64 MB as float64."""
+SPARSE_BLOCK = 1 << 17
+"""Stored values of sparse cells that are counted together: they stay in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def _sums_of_sparse(
     shape = (n_groups + 1, n_genes)  # the last are the cells of no group
     group_offset = np.where(groups < 0, n_groups, groups).astype(np.int64) * n_genes
     totals = {power: np.zeros(shape[0] * shape[1]) for power in powers}
-    room, start = max(BLOCK, shape[0] * shape[1]), 0
+    room, start = max(SPARSE_BLOCK, shape[0] * shape[1]), 0
     while start < x.shape[0]:
         end = max(start + 1, int(np.searchsorted(x.indptr, x.indptr[start] + room, side="right")) - 1)
         values_slice = slice(x.indptr[start], x.indptr[end])
