@@ -5,6 +5,7 @@ import pytest
 
 from cycseq.data.condition import Condition
 from cycseq.data.effects import Effects
+from cycseq.data.gene_mixture import GeneMixture
 from cycseq.knowledge.source import Source
 from cycseq.models.kriging import tasks
 from cycseq.models.kriging.amplitudes import AMPLITUDES
@@ -14,7 +15,7 @@ from cycseq.models.kriging.elsewhere import fill, tell_elsewhere
 from cycseq.models.kriging.kernels import kernels_of
 from cycseq.models.kriging.kernels.known import proportional
 from cycseq.models.kriging.leave_out import Fold, find_scale, learn_weights, left_out_error
-from cycseq.models.kriging.link import slopes, unlink
+from cycseq.models.kriging.link import ResponseScale
 from cycseq.models.kriging.model import ConditionKriging
 from cycseq.models.kriging.nearby import near_conditions
 from cycseq.models.kriging.process import learn_process
@@ -232,14 +233,24 @@ def test_from_the_only_context_measured_no_more_is_carried_over_than_serves(
     )
 
 
-def test_effects_of_silent_genes_tell_nothing_of_a_fold():
-    profiles = {"on": np.array([2.0, 2.0]), "off": np.array([2.0, 0.01])}
-    conditions = [Condition("on", "P"), Condition("off", "P")]
-    slope = slopes(conditions, profiles, "multiplicative")
-    assert slope is not None
-    assert slope[0] == pytest.approx([1.0, 1.0])
-    assert np.isnan(unlink(np.ones((2, 2), np.float32), slope)).tolist() == [[False, False], [False, True]]
-    assert slopes(conditions, {}, "multiplicative") is None
+def test_fold_changes_carry_over_as_such_and_silent_genes_tell_nothing_of_them():
+    """A fold of 4 of 1 and of 100 counts per 10,000: unlike effects, one value on the scale, and back."""
+    levels = np.array([[1.0, 1.0], [100.0, 0.0]])
+    profiles = dict(zip(["low", "high"], np.log1p(levels), strict=True))
+    conditions = [Condition("low", "P"), Condition("high", "P")]
+    effect = (np.log1p(4.0 * levels) - np.log1p(levels)).astype(np.float32)
+    scale = ResponseScale.of(conditions, profiles, "multiplicative", {"low": 2.0})
+    values = scale.from_effects(effect)
+    top = np.array([100 / 101, 0.5])
+    assert values[:, 0] == pytest.approx(top[0] * np.log(4.0) / np.array([2.0, 1.0]), rel=0.04)  # of 1 + 0.05 counts
+    assert np.isnan(values).tolist() == [[False, False], [False, True]]
+    on_scale = GeneMixture.normal(top * np.log(4.0) / np.array([[2.0], [1.0]]), np.full((2, 2), 0.01))
+    back = scale.to_effects(on_scale)
+    assert back.mean == pytest.approx(effect, abs=1e-6)
+    assert back.sds[..., 0] == pytest.approx(
+        np.array([[0.02, 0.04], [0.01, 0.0]]) * (4 * levels / (1 + 4 * levels)) / top * [[1, 0.5], [1, 1]], rel=0.01
+    )
+    assert ResponseScale.of(conditions, {}, "multiplicative", {}).level is None
 
 
 def test_knowledge_predicts_perturbations_that_were_measured_nowhere():

@@ -101,7 +101,7 @@ def _choose_batch(
 ) -> tuple[list[Condition], np.ndarray]:
     """The best of these conditions, and the share of their variance that each takes."""
     field, scale = model.field(conditions, "pair", {})
-    n, of_mean_gene = len(model.measured_conditions), scale.mean(axis=1)
+    n, of_mean_gene = len(model.measured_conditions), scale.slope.mean(axis=1)
     covariance = field.covariance(n + np.arange(len(conditions))) * np.outer(of_mean_gene[n:], of_mean_gene[n:])
     noise = np.full(len(conditions), float(np.median(field.errors * of_mean_gene[:n] ** 2)))
     choices = choose(covariance, noise, np.array([c in allowed for c in conditions]), n_conditions)

@@ -12,6 +12,7 @@ from cycseq.data.gene_mixture import GeneMixture
 from cycseq.matrix.arrays import Mask
 from cycseq.models.kriging.amplitudes import AmplitudeOf
 from cycseq.models.kriging.field import learn_fields
+from cycseq.models.kriging.link import ResponseScale
 from cycseq.models.kriging.noise import Sampling
 from cycseq.models.kriging.recalibration import (
     LeftOut,
@@ -107,7 +108,7 @@ def shrink(mixture: GeneMixture, slopes: Sequence[float]) -> GeneMixture:
     return GeneMixture(mixture.weights, mixture.means * slope[..., None], mixture.sds)
 
 
-def error_of(hidden: Sequence[Hidden], real: Values, scale: Values) -> float:
+def error_of(hidden: Sequence[Hidden], real: Values, scale: ResponseScale) -> float:
     """Mean over hidden conditions of squared error over squared effect, over the genes that were measured.
 
     Parameters
@@ -117,11 +118,12 @@ def error_of(hidden: Sequence[Hidden], real: Values, scale: Values) -> float:
     real
         Effects as they were measured; NaN where they were not.
     scale
-        What brings predictions back from that scale, by condition.
+        That scale, by condition.
     """
     ratios = []
     for part in hidden:
-        error = np.nansum((part.predicted.mean * scale[part.rows] - real[part.rows]) ** 2, axis=1)
+        predicted = scale.take(part.rows).to_effects(part.predicted).mean
+        error = np.nansum((predicted - real[part.rows]) ** 2, axis=1)
         ratios.append(error / np.maximum(np.nansum(real[part.rows] ** 2, axis=1), 1e-12))
     return float(np.concatenate(ratios).mean())
 

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
 from cycseq.models.kriging.amplitudes import AMPLITUDE_OF, AmplitudeOf
 from cycseq.models.kriging.check import (
@@ -21,10 +20,10 @@ from cycseq.models.kriging.check import (
 )
 from cycseq.models.kriging.context_amplitudes import amplitudes_left_out, amplitudes_of
 from cycseq.models.kriging.elsewhere import fill
-from cycseq.models.kriging.link import LEAST_SHARE, LINKS, Link, slopes, unlink
+from cycseq.models.kriging.link import LINKS, Link, ResponseScale
 from cycseq.models.kriging.noise import Sampling
 from cycseq.models.kriging.recalibration import Recalibration
-from cycseq.models.kriging.table import Table, Values
+from cycseq.models.kriging.table import Table
 from cycseq.models.kriging.tasks import Task, Weights, draw_conditions, equal_weights, learn_weights_for, table_for
 
 CLEARLY = 0.01
@@ -70,14 +69,12 @@ def learn_task(
     measured, rows = ~np.isnan(table.effect), draw_conditions(table, seed=seed)
     n_contexts = len(np.unique(table.contexts))
     for link, of_context in _scales(amplitudes):
-        slope = slopes(table.conditions, table.profiles, link)
-        if link != "additive" and (slope is None or n_contexts < 2):
+        scale = ResponseScale.of(table.conditions, table.profiles, link, of_context)
+        if link != "additive" and (scale.level is None or n_contexts < 2):
             continue
         if link != "additive" and best is not None and of_context != best.context_amplitudes:
             continue
-        amplitude = amplitudes_of(table.conditions, of_context)
-        scale = (amplitude if slope is None else slope * amplitude)[rows]
-        linked, noise = apply_link(table, sampling, slope, amplitude)
+        linked, noise = apply_link(table, sampling, scale)
         of_part = None if noise is None else noise.take(rows)
         part = table_for(linked.take(rows), task)
         weights = learn_weights_for(part, task, of_part)
@@ -89,7 +86,7 @@ def learn_task(
         ):
             shrinkage = learn_shrinkage(predicted, part, measured[rows])
             hidden = [replace(one, predicted=shrink(one.predicted, shrinkage)) for one in predicted]
-            error = error_of(hidden, table.effect[rows], scale)
+            error = error_of(hidden, table.effect[rows], scale.take(rows))
             alike = best is not None and (link, of_context) == (best.link, best.context_amplitudes)
             if best is None or error < best.error * (1.0 if alike else 1.0 - CLEARLY):
                 best = Learned(weights, link, error, None, shrinkage, amplitude_of, of_context)
@@ -123,22 +120,10 @@ def _scales(amplitudes: Mapping[str, float]) -> Iterator[tuple[Link, Mapping[str
             yield link, amplitudes
 
 
-def apply_link(
-    table: Table, sampling: Sampling | None, slope: Values | None, amplitude: Float[np.ndarray, "conditions 1"]
-) -> tuple[Table, Sampling | None]:
-    """The measured rows of a table on one scale, with what was not measured filled, and their sampling variances.
-
-    Parameters
-    ----------
-    table, sampling
-        Measured conditions.
-    slope, amplitude
-        What the link multiplies effects by, and the amplitudes of contexts: of these conditions.
-    """
-    filled = fill(replace(table, effect=unlink(table.effect / amplitude, slope)))
-    if sampling is None:
-        return filled, None
-    return filled, sampling.divided(amplitude if slope is None else np.maximum(slope, LEAST_SHARE) * amplitude)
+def apply_link(table: Table, sampling: Sampling | None, scale: ResponseScale) -> tuple[Table, Sampling | None]:
+    """The measured rows of a table on one scale, with what was not measured filled, and their sampling variances."""
+    filled = fill(replace(table, effect=scale.from_effects(table.effect)))
+    return filled, None if sampling is None else scale.sampling(sampling)
 
 
 def as_json(learned: Learned) -> dict[str, Any]:

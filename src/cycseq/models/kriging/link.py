@@ -1,44 +1,97 @@
-"""How effects carry over between contexts: as they are, or in proportion to how strongly a context expresses the gene."""
+"""How effects carry over between contexts: as they are, or as fold changes; and how strongly each context answers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, get_args
+from dataclasses import dataclass
+from typing import Literal, Self, get_args
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from cycseq.data.condition import Condition
-from cycseq.data.effects import EffectValues
+from cycseq.data.gene_mixture import GeneMixture
 from cycseq.matrix.arrays import Profile
+from cycseq.models.baselines.fold_change import LEAST
+from cycseq.models.kriging.context_amplitudes import amplitudes_of
+from cycseq.models.kriging.noise import Sampling
+from cycseq.models.kriging.table import Values
 
 Link = Literal["additive", "multiplicative"]
 LINKS: tuple[Link, ...] = get_args(Link)
-LEAST_SHARE = 0.2
+LEAST_SHARE = 0.1
 """Of a gene's highest slope: in contexts below, its effect tells nothing of a fold change."""
+MAX_LOG_FOLD = 7.0
+"""A thousand times as much, or as little."""
 
 
-def slopes(conditions: Sequence[Condition], profiles: Mapping[str, Profile], link: Link) -> EffectValues | None:
-    """By how much an effect is larger in each condition's context than in the context that expresses the gene most.
+@dataclass(frozen=True)
+class ResponseScale:
+    """Effects of some conditions on the scale on which contexts are alike: the same for all, or fold changes, over amplitudes.
 
-    A fold change f of a mean of x counts per 10,000 changes log1p(x) by x / (1 + x) log f, to first order. None for the additive
-    link, or where a context's control profile is unknown.
-
-    Returns
-    -------
-    Conditions x genes, in [0, 1].
+    A fold change f of a mean of x counts per 10,000 is an effect of log1p(f x) - log1p(x); on the scale it is s log f, with s = x / (1 + x)
+    in the context that expresses the gene most, so that to first order it is the effect there.
     """
-    if link == "additive" or not {c.context for c in conditions} <= set(profiles):
-        return None
-    names = list(profiles)
-    counts = np.expm1(np.maximum(np.stack([profiles[name] for name in names]).astype(np.float64), 0.0))
-    of_context = counts / (1.0 + counts)
-    of_context /= np.maximum(of_context.max(axis=0), 1e-12)
-    place = {name: i for i, name in enumerate(names)}
-    return np.asarray(of_context[[place[c.context] for c in conditions]], dtype=np.float32)
+
+    amplitude: Float[np.ndarray, "conditions 1"]
+    """How strongly each condition's context answers."""
+    level: Values | None = None
+    """Mean counts per 10,000 of the control cells; None where effects are the same for all contexts."""
+    top: Float[np.ndarray, "genes"] | None = None
+    """s of every gene."""
+
+    @classmethod
+    def of(
+        cls,
+        conditions: Sequence[Condition],
+        profiles: Mapping[str, Profile],
+        link: Link,
+        amplitudes: Mapping[str, float],
+    ) -> Self:
+        """The scale of some conditions; that of the additive link where a context's control profile is unknown."""
+        amplitude = amplitudes_of(conditions, amplitudes)
+        if link == "additive" or not {c.context for c in conditions} <= set(profiles):
+            return cls(amplitude)
+        counts = np.expm1(np.maximum(np.stack(list(profiles.values())), 0.0)).astype(np.float32)
+        place = {name: i for i, name in enumerate(profiles)}
+        level = counts[[place[c.context] for c in conditions]]
+        return cls(amplitude, level, np.maximum(_slope(counts).max(axis=0), 1e-12))
+
+    def take(self, rows: Int[np.ndarray, "rows"] | slice) -> ResponseScale:
+        """Of some of the conditions."""
+        return ResponseScale(self.amplitude[rows], None if self.level is None else self.level[rows], self.top)
+
+    @property
+    def slope(self) -> Values:
+        """By how much an effect changes with its value on the scale, where it is small."""
+        if self.level is None or self.top is None:
+            return self.amplitude
+        return np.asarray(self.amplitude * np.maximum(_slope(self.level) / self.top, LEAST_SHARE))
+
+    def from_effects(self, effect: Values) -> Values:
+        """Effects on the scale; NaN where a context hardly expresses the gene."""
+        if self.level is None or self.top is None:
+            return np.asarray(effect / self.amplitude, dtype=np.float32)
+        counts = np.maximum((1.0 + self.level) * np.exp(effect) - 1.0, 0.0)
+        values = self.top * np.log((counts + LEAST) / (self.level + LEAST)) / self.amplitude
+        return np.where(_slope(self.level) < LEAST_SHARE * self.top, np.nan, values).astype(np.float32)
+
+    def to_effects(self, mixture: GeneMixture) -> GeneMixture:
+        """What is believed of effects, by what is believed on the scale."""
+        mixture = mixture.scaled(self.amplitude)
+        if self.level is None or self.top is None:
+            return mixture
+        level, top = self.level[..., None], self.top[:, None]
+        low, middle, high = (
+            np.log1p(level * np.exp(np.clip((mixture.means + away * mixture.sds) / top, -MAX_LOG_FOLD, MAX_LOG_FOLD)))
+            for away in (-1.0, 0.0, 1.0)
+        )
+        return GeneMixture(mixture.weights, middle - np.log1p(level), 0.5 * (high - low))
+
+    def sampling(self, sampling: Sampling) -> Sampling:
+        """Sampling variances of effects on the scale, to first order."""
+        return sampling.divided(self.slope)
 
 
-def unlink(effect: EffectValues, slope: EffectValues | None) -> EffectValues:
-    """Effects as they would be where the gene is expressed most; NaN where a context hardly expresses it."""
-    if slope is None:
-        return effect
-    return np.where(slope < LEAST_SHARE, np.nan, effect / np.maximum(slope, LEAST_SHARE)).astype(np.float32)
+def _slope(level: Values) -> Values:
+    return np.asarray(level / (1.0 + level))

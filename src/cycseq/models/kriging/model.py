@@ -24,12 +24,12 @@ from cycseq.models.base import SIZE, WEIGHT, Fitted
 from cycseq.models.baselines.shift import cells_shifted_by
 from cycseq.models.knowledge import KnowledgeSettings, expression_scores, has_expression
 from cycseq.models.kriging.check import shrink
-from cycseq.models.kriging.context_amplitudes import amplitudes_of, learn_context_amplitudes
+from cycseq.models.kriging.context_amplitudes import learn_context_amplitudes
 from cycseq.models.kriging.elsewhere import fill
 from cycseq.models.kriging.field import Field, learn_fields
 from cycseq.models.kriging.learned import Learned, apply_link, as_json, from_json, learn_task, unlearned_context
 from cycseq.models.kriging.levels import Levels
-from cycseq.models.kriging.link import slopes
+from cycseq.models.kriging.link import ResponseScale
 from cycseq.models.kriging.nearby import Rows, near_conditions
 from cycseq.models.kriging.noise import Sampling, profile_noise
 from cycseq.models.kriging.recalibration import COMPONENTS, Recalibration
@@ -208,31 +208,30 @@ class ConditionKriging(KnowledgeSettings, MeansModel):
                 rows, n_seen = of_task[part], len(seen)
                 field, scale = self.field([conditions[row] for row in rows], task, given, seen)
                 for at in np.array_split(n_seen + np.arange(len(rows)), -(-len(rows) // CHUNK)):
-                    mixture, noise = shrink(field.predict(at), learned.shrinkage), field.noise_of(at)
-                    if (scale[at] != 1.0).any():
-                        mixture, noise = mixture.scaled(scale[at]), noise * scale[at] ** 2
+                    of_part = scale.take(at)
+                    mixture = of_part.to_effects(shrink(field.predict(at), learned.shrinkage))
+                    noise = field.noise_of(at) * of_part.slope**2
                     yield rows[at - n_seen], mixture, learned.recalibration, noise
 
     def field(
         self, asked: Sequence[Condition], task: Task, given: Mapping[str, Profile], seen: Rows | None = None
-    ) -> tuple[Field, Values]:
-        """The process over training conditions (all, or these rows) and, below them, those asked for; and what brings it to their scale."""
+    ) -> tuple[Field, ResponseScale]:
+        """The process over training conditions (all, or these rows) and, below them, those asked for; and the scale on which it is."""
         known = self.measured_conditions
         rows = np.arange(len(known)) if seen is None else seen
         measured = tuple(known[row] for row in rows)
         profiles, learned = {**self.profiles, **given}, self.learned_for(task)
-        slope = slopes([*measured, *asked], profiles, learned.link)
+        conditions = [*measured, *asked]
+        scale = ResponseScale.of(conditions, profiles, learned.link, learned.context_amplitudes)
         arrays, seen_rows = self.learned.arrays, np.ones(len(rows), dtype=bool)
         table = Table(measured, arrays["effect"][rows], seen_rows, "context", profiles, self.sources)
         sampling = None
         if "cells_noise" in arrays:
             sampling = Sampling(arrays["cells_noise"][rows], arrays["control_noise"][rows])
-        amplitude = amplitudes_of([*measured, *asked], learned.context_amplitudes)
-        n = len(measured)
-        table, sampling = apply_link(table, sampling, None if slope is None else slope[:n], amplitude[:n])
+        table, sampling = apply_link(table, sampling, scale.take(slice(len(measured))))
         table = table_for(table.with_targets(asked), task)
         (field,) = learn_fields(table, task, learned.weights, sampling, [learned.amplitude_of])
-        return field, amplitude if slope is None else slope * amplitude
+        return field, scale
 
     def learned_for(self, task: Task) -> Learned:
         """What was learned for a task, or for the first one where nothing was."""
