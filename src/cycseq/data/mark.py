@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from cycseq.data.usual_names import UNLABELLED, canonical_perturbation
+from cycseq.data.values import with_parts
 from cycseq.errors import DataError
 from cycseq.matrix.arrays import load
 
@@ -34,9 +35,7 @@ def with_sample(adata: ad.AnnData) -> ad.AnnData:
     if not (mark := mark_of(adata)):
         return adata
     uns = {**adata.uns, MARK: {**mark, SAMPLE: sample_of(adata.X, adata.obs_names, adata.var_names)}}
-    return ad.AnnData(
-        X=adata.X, obs=adata.obs, var=adata.var, uns=uns, obsm=adata.obsm, varm=adata.varm, layers=adata.layers
-    )
+    return with_parts(adata, uns=uns)
 
 
 def sample_of(x: Any, cells: pd.Index, genes: pd.Index) -> str:

@@ -25,6 +25,12 @@ def write_adata(adata: ad.AnnData, path: Path) -> None:
         write_h5ad(adata, path)
 
 
+def with_parts(adata: ad.AnnData, **parts: Any) -> ad.AnnData:
+    """The same data with some of its parts (`obs`, `uns`, ...) replaced; nothing is copied."""
+    same = {name: dict(getattr(adata, name)) for name in ("uns", "obsm", "varm", "layers")}
+    return ad.AnnData(**({"X": adata.X, "obs": adata.obs, "var": adata.var} | same | parts))
+
+
 def load_adata(adata: ad.AnnData) -> ad.AnnData:
     """The same object with its values in memory: it is changed."""
     if not in_memory(adata.X):

@@ -33,17 +33,6 @@ def metacells(data: PerturbationData, k: int = 50, draws: int = 50, seed: int = 
     conditions, or part the cells first. `obsm["source_cells"]` (CSR bool, metacells x cells of `data`) keeps the
     members, and `cycseq split --check` looks at it. Raises `SettingsError` if k or draws is not positive.
 
-    Parameters
-    ----------
-    data
-        Cells on any scale.
-    k
-        Cells of a metacell.
-    draws
-        Metacells of every condition.
-    seed
-        Fixes the draws.
-
     Returns
     -------
     PerturbationData

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.scale import TARGET_SUM, empty_cells
 from cycseq.data.validate import PAIR
+from cycseq.data.values import with_parts
 from cycseq.errors import DataError
 from cycseq.matrix.blocks import submatrix
 from cycseq.preparation.batch_correction import correct_batches
@@ -77,25 +78,7 @@ def prepare(
     for data in inputs:
         refuse_scaled(data)
     check_names(inputs, (*settings.leave_out, *settings.hold_out))
-    sizes = [library_sizes(data.x) if data.scale == "counts" else None for data in inputs]
-    selections = [choose_cells(data, size, settings) for data, size in zip(inputs, sizes, strict=True)]
-    inputs_with_sizes = [
-        _with_sizes(data, size, cells) for data, size, cells in zip(inputs, sizes, selections, strict=True)
-    ]
-    nonempty = [i for i, cells in enumerate(selections) if cells.cells.any()]
-    if not nonempty:
-        msg = f"no cells are left: {'; '.join(note for cells in selections for note in cells.notes)}. Leave out less (--leave-out)."
-        raise DataError(msg)
-    if len(nonempty) == 1:
-        data, rows = inputs_with_sizes[nonempty[0]], selections[nonempty[0]].cells
-    else:
-        cells = [
-            inputs_with_sizes[i] if selections[i].cells.all() else inputs_with_sizes[i].take(selections[i].cells)
-            for i in nonempty
-        ]
-        data = merge(cells, [names[i] for i in nonempty] if names else None)
-        rows = np.ones(data.n_cells, dtype=bool)
-    empty_notes = tuple(note for i, cells in enumerate(selections) if i not in nonempty for note in cells.notes)
+    data, rows, empty_notes = _merge_inputs(inputs, settings, names)
     check_contexts(data, rows)
     large = drop_small_conditions(data, rows, settings.min_cells_per_condition)
     genes = choose_genes(data, large.cells, settings)
@@ -110,6 +93,32 @@ def prepare(
     new = [note for note in prepared.notes if all(note not in source.notes for source in inputs)]
     prepared.adata.uns["cycseq"] |= {"prepare": json.dumps(asdict(settings)), "prepare_notes": json.dumps(new)}
     return prepared
+
+
+def _merge_inputs(
+    inputs: Sequence[PerturbationData], settings: PrepareSettings, names: Sequence[str] | None
+) -> tuple[PerturbationData, Bool[np.ndarray, "cells"], tuple[str, ...]]:
+    """The inputs as one, which of its cells are taken, and notes on inputs of which none are."""
+    parts: list[PerturbationData] = []
+    rows: list[Bool[np.ndarray, "cells"]] = []
+    part_names: list[str] = []
+    notes: list[str] = []
+    for i, data in enumerate(inputs):
+        sizes = library_sizes(data.x) if data.scale == "counts" else None
+        selection = choose_cells(data, sizes, settings)
+        if selection.cells.any():
+            parts.append(_with_sizes(data, sizes, selection))
+            rows.append(selection.cells)
+            part_names += [names[i]] if names else []
+        else:
+            notes += selection.notes
+    if not parts:
+        msg = f"no cells are left: {'; '.join(notes)}. Leave out less (--leave-out)."
+        raise DataError(msg)
+    if len(parts) == 1:
+        return parts[0], rows[0], tuple(notes)
+    merged = merge([part if r.all() else part.take(r) for part, r in zip(parts, rows, strict=True)], part_names or None)
+    return merged, np.ones(merged.n_cells, dtype=bool), tuple(notes)
 
 
 def as_log1p(data: PerturbationData) -> PerturbationData:
@@ -144,17 +153,7 @@ def _with_sizes(
         obs["total_counts"] = sizes
         if PAIR in data.adata.layers:
             obs["pair_total_counts"] = library_sizes(data.adata.layers[PAIR])
-    source = data.adata
-    adata = ad.AnnData(
-        X=source.X,
-        obs=obs,
-        var=source.var,
-        uns=dict(source.uns),
-        obsm=dict(source.obsm),
-        varm=dict(source.varm),
-        layers=dict(source.layers),
-    )
-    return PerturbationData(adata=adata, scale=data.scale, notes=(*data.notes, *selection.notes))
+    return PerturbationData(with_parts(data.adata, obs=obs), data.scale, (*data.notes, *selection.notes))
 
 
 def _normalised(

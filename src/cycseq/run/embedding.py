@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import anndata as ad
 import numpy as np
 import pandas as pd
 
 from cycseq.data.dataset import PerturbationData
+from cycseq.data.values import with_parts
 from cycseq.errors import DataError, ModelError
 from cycseq.matrix.arrays import Cells, Codes, to_dense
 from cycseq.models.base import Embeds, Model
@@ -31,16 +31,7 @@ def embed(model: Model, data: PerturbationData) -> PerturbationData:
     latent, names = model.embed(as_log1p(data)), getattr(model, "latent_names", ())
     parts = np.split(latent, len(names), axis=1) if names else []
     places = {f"X_{model.name}": latent} | {f"X_{model.name}_{n}": part for n, part in zip(names, parts, strict=True)}
-    source = data.adata
-    adata = ad.AnnData(
-        X=source.X,
-        obs=source.obs,
-        var=source.var,
-        uns=dict(source.uns),
-        obsm={**source.obsm, **places},
-        varm=dict(source.varm),
-        layers=dict(source.layers),
-    )
+    adata = with_parts(data.adata, obsm={**data.adata.obsm, **places})
     return PerturbationData(adata=adata, scale=data.scale, notes=data.notes)
 
 
