@@ -61,19 +61,8 @@ def scores_of_counts(
 ) -> list[pd.DataFrame]:
     """Rows of a model in one context, and of its wrong targets; raises `DataError` as `counts_of`.
 
-    Parameters
-    ----------
-    context
-        Keeps the real profiles for the other models.
-    parts
-        Of the split.
-    effects
-        What the model predicts of the context. As many counts are drawn around each as there are real cells of the condition, so
-        that both sides' tests have the same power.
-    metrics
-        Members of the challenge.
-    model, split, seed
-        What the columns say.
+    As many counts are drawn around each effect as there are real cells of the condition, so that the tests of both sides have the
+    same power; `context` keeps the real profiles for the other models.
     """
     reference, real = _reference(context, parts)
     conditions = effects.conditions()

@@ -72,10 +72,7 @@ def with_knowledge(
 ) -> BenchmarkSettings:
     """The same, with the knowledge among the settings of every model that takes it.
 
-    Raises
-    ------
-    FileError, DataError
-        If a source is missing, damaged, or knows none of the perturbations.
+    Raises `FileError`, `DataError` if a source is missing, damaged, or knows none of the perturbations.
     """
     if not settings.knowledge:
         return settings

@@ -27,21 +27,9 @@ WATCH = "cycseq-watch"
 def compute_in_parallel(data: Data, units: Sequence[Unit], jobs: int, scheduler: str | None) -> tuple[Failure, ...]:
     """Compute and write every result of the units; failures are returned.
 
-    Parameters
-    ----------
-    data
-        What the splits were made from.
-    units
-        What is missing: one for each split.
-    jobs
-        Processes of this machine; without a scheduler they share one copy of the cells.
-    scheduler
-        As of `cluster`; its workers need not see the folder of the tables.
-
-    Raises
-    ------
-    CycseqError
-        If the processes or the cluster were ended from outside; what had been computed is kept.
+    Without a scheduler, the processes (`jobs`) of this machine share one copy of the cells; the workers of a scheduler need not
+    see the folder of the tables. Raises `CycseqError` if the processes or the cluster were ended from outside; what had been
+    computed is kept.
     """
     with cluster(scheduler if units else None, jobs=jobs) as client:
         if client is not None:

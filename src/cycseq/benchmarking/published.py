@@ -55,10 +55,7 @@ NOT_RESTORED = (
 def published_data(data: PerturbationData) -> PerturbationData:
     """Control cells and single perturbations, in the 1,000 genes of highest variance over these cells.
 
-    Raises
-    ------
-    DataError
-        If there are no single perturbations.
+    Raises `DataError` if there are no single perturbations.
     """
     singles = data.subset(c for c in data.conditions() if len(c.parts) < 2)
     if not singles.perturbations:
@@ -85,10 +82,7 @@ def describe_form(settings: CompareSettings) -> list[str]:
 def build_models(settings: CompareSettings) -> dict[str, Model]:
     """The models with their settings, by name, each once.
 
-    Raises
-    ------
-    SettingsError
-        If a model or a setting does not exist; the nearest name is given.
+    Raises `SettingsError` if a model or a setting does not exist; the nearest name is given.
     """
     for name in settings.model_settings:
         if name not in settings.models:

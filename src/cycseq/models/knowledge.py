@@ -45,12 +45,8 @@ class FeatureSettings(KnowledgeSettings):
     def features_of(self, train: Effects, controls: Mapping[str, Profile], *, seed: int) -> Features:
         """The rows of numbers that the settings name.
 
-        Raises
-        ------
-        SettingsError
-            If both features and knowledge are given.
-        ModelError
-            If neither is, and effects alone are known.
+        Raises `SettingsError` if both features and knowledge are given, and `ModelError` if neither is, and effects alone are
+        known.
         """
         if self.knowledge and self.features is not None:
             msg = "--model.features and --model.knowledge were both given: give one of them."

@@ -37,16 +37,8 @@ def kernel_ridge(
     """Fit and choose the penalty.
 
     With G = (K + l I)^-1 the residual of a row that is left out is (G Y)_i / G_ii (Rasmussen and Williams 2006, 5.12), and its
-    squared length needs Y Y^T alone: the choice does not cost more for more outputs.
-
-    Parameters
-    ----------
-    kernel
-        Positive semi-definite.
-    y
-        NaN where nothing was measured.
-    penalties
-        In units of the mean of the kernel's diagonal.
+    squared length needs Y Y^T alone: the choice does not cost more for more outputs. `y` is NaN where nothing was measured;
+    penalties are in units of the mean of the kernel's diagonal.
     """
     missing = np.isnan(y)
     y = np.where(missing, np.nan_to_num(mean_of_measured(y)), y).astype(np.float64)

@@ -175,18 +175,9 @@ def _cut_effects(real: Reference, context: str, repeat: int, selected: Codes) ->
 def interpolate(duplicate: Population, mean_perturbed: Profiles, kept: Mask) -> Population:
     """The duplicate with its means moved to m + w (mu' - m), as near to the true means as one weight may bring them.
 
-    The expected |m + w (mu' - m) - mu|^2 is least at w = 1 - noise / E|mu' - m|^2 (James and Stein 1961), noise the
-    sampling variance of mu' in all genes; both come from the duplicate's own cells, so that the cells which it is
-    compared with play no part.
-
-    Parameters
-    ----------
-    duplicate
-        Other real cells of the same conditions.
-    mean_perturbed
-        m: the mean of all perturbations, for each condition.
-    kept
-        The genes that count.
+    The expected |m + w (mu' - m) - mu|^2 is least at w = 1 - noise / E|mu' - m|^2 (James and Stein 1961), noise the sampling
+    variance of mu' in all genes; both come from the duplicate's own cells, so that the cells which it is compared with play no
+    part. `mean_perturbed` is m of each condition, `kept` the genes that count.
     """
     distance = duplicate.mean - mean_perturbed
     size, noise = ((values * kept).sum(axis=1) for values in (distance**2, duplicate.variance_of_mean))

@@ -35,14 +35,7 @@ def certainty(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Coverage by stratum, and reliability in every bin, of the conditions of one context.
 
-    Parameters
-    ----------
-    predictions
-        Predicted cells of one context, no condition twice; those without a posterior are passed over.
-    real
-        Real cells of the same conditions, and control cells.
-    truth
-        As of `cycseq.coverage_by_stratum`.
+    No condition comes twice; predictions without a posterior are passed over. `truth` is as of `cycseq.coverage_by_stratum`.
 
     Returns
     -------

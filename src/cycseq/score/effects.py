@@ -23,10 +23,7 @@ MEAN_OF_OTHERS = "mu_all is the mean of the other real perturbations of a contex
 def metrics_of_effects(metrics: Sequence[Metric], effects: Effects) -> tuple[tuple[Metric, ...], str]:
     """The metrics that these effects can be scored with, and a sentence that names the others; empty where there are none.
 
-    Raises
-    ------
-    DataError
-        If none is left.
+    Raises `DataError` if none is left.
     """
     absent: set[Need] = {"cells", "mean expression", "counts"}
     if effects.scale not in WITH_MAGNITUDE:
@@ -54,19 +51,7 @@ def _first(metric: Metric, absent: set[Need]) -> Need:
 def real_contexts(real: Effects, training: Effects | None, settings: EvaluateSettings) -> dict[str, RealContext]:
     """The real conditions of every context with what is computed from them alone.
 
-    Parameters
-    ----------
-    real
-        Effects of the test conditions (of more, where retrieval is to tell from more).
-    training
-        Effects that models learnt from, over the genes of `real`.
-    settings
-        Whether genes that a condition perturbs are looked at.
-
-    Raises
-    ------
-    DataError
-        If there are only controls.
+    `real` may hold more conditions than are tested, for retrieval to tell from. Raises `DataError` if there are only controls.
     """
     conditions = real.conditions()
     contexts = list(dict.fromkeys(c.context for c in conditions if not c.is_control))

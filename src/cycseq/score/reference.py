@@ -62,6 +62,9 @@ class Reference:
     ) -> Self:
         """Prepare the real side.
 
+        Raises `DataError` if values are not log1p, or control cells or perturbed cells are missing, and `SettingsError` if a
+        metric has an unknown name.
+
         Parameters
         ----------
         real
@@ -78,13 +81,6 @@ class Reference:
             mean of the other real perturbations stands in, and a note says so.
         settings
             Which metrics, and how.
-
-        Raises
-        ------
-        DataError
-            If values are not log1p, or control cells or perturbed cells are missing.
-        SettingsError
-            If a metric has an unknown name.
         """
         settings = settings or EvaluateSettings()
         metrics = tuple(metric for metric in chosen(settings.metrics) if "counts" not in metric.needs)
@@ -125,19 +121,8 @@ def effect_reference(
 ) -> Reference:
     """As `Reference.of`, of effects: metrics that need more than these are left out, and a note names them.
 
-    Parameters
-    ----------
-    real
-        Effects of the test conditions (of more, where retrieval is to tell from more).
-    training
-        Effects of everything that models learnt from; see `Reference.of`.
-    settings
-        Which metrics, and how.
-
-    Raises
-    ------
-    DataError
-        If there is nothing to compare, or no metric is left.
+    `training` holds the effects of everything that models learnt from (`Reference.of`). Raises `DataError` if there is nothing to
+    compare, or no metric is left.
     """
     settings = settings or EvaluateSettings()
     metrics, left_out = metrics_of_effects(chosen(settings.metrics), real)

@@ -26,28 +26,17 @@ MIN_CONTROLS = 20
 def reproducibility(data: PerturbationData, *, seed: int = 0) -> pd.DataFrame:
     """How reliable the measured response of every condition is, and whether that is more than chance.
 
-    Reliability is the share of the squared response that is not sampling noise, 1 - sum v / sum delta^2 over genes (those
-    that the condition perturbs left out), v the sampling variance of delta. It is the correlation (through the origin)
-    that the responses of two experiments of this size are expected to have. Pure noise lies around 0 or below; how far
-    it scatters depends on how genes vary together, and is learnt from halves of the control cells, between which there is
-    no response. A condition above the 95 % quantile of theirs is reproducible: 1 of 20 without a response is called so.
-
-    Parameters
-    ----------
-    data
-        All real cells with their controls, log1p.
-    seed
-        Fixes how control cells are halved.
+    Reliability is the share of the squared response that is not sampling noise, 1 - sum v / sum delta^2 over genes (those that
+    the condition perturbs left out), v the sampling variance of delta. It is the correlation (through the origin) that the
+    responses of two experiments of this size are expected to have. Pure noise lies around 0 or below; how far it scatters depends
+    on how genes vary together, and is learnt from halves of the control cells, between which there is no response. A condition
+    above the 95 % quantile of theirs is reproducible: 1 of 20 without a response is called so. `seed` fixes how control cells are
+    halved. Raises `DataError` if values are not log1p, or a context has no control cells.
 
     Returns
     -------
     Columns context, perturbation, n_cells, n_controls, reliability, chance (that quantile; NaN with fewer than 20
     control cells) and reproducible.
-
-    Raises
-    ------
-    DataError
-        If values are not log1p, or a context has no control cells.
     """
     effects = responses(data.require("log1p", "reproducibility"))
     controls = {context: data.rows(Condition(context, CONTROL)) for context in effects.control_mean}

@@ -55,12 +55,7 @@ def inner_folds(data: PerturbationData, split: Split, settings: TuneSettings) ->
 
     Where a context is held out, every context that training may see is held out in turn; else there are three draws.
     A tested condition with a part that the fold's training part has nowhere is left out: no model without features
-    could know it.
-
-    Raises
-    ------
-    SplitError
-        If the split was made from other data, or its training part cannot be split again.
+    could know it. Raises `SplitError` if the split was made from other data, or its training part cannot be split again.
     """
     rows = split.rows(data)
     learning = as_log1p(data.take(np.sort(np.concatenate([rows["train"], rows["validation"]]))))

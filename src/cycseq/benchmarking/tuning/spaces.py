@@ -105,12 +105,8 @@ SPACES: dict[str, Space] = {
 def space_of(model: str, path: Path | None = None) -> Space:
     """The ranges of a model, with those of a user's file in their place; every value is one that the model takes.
 
-    Raises
-    ------
-    SettingsError
-        If the model, or a setting in the file, does not exist, a range makes no sense, or there is nothing to tune.
-    FileError
-        If the file is absent or is not YAML or JSON.
+    Raises `SettingsError` if the model, or a setting in the file, does not exist, a range makes no sense, or there is nothing to
+    tune, and `FileError` if the file is absent or is not YAML or JSON.
     """
     build_model(model)
     space = dict(SPACES.get(model, {}))

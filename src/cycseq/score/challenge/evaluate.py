@@ -29,10 +29,7 @@ def require_counts(data: PerturbationData, which: str) -> None:
 def references(predicted: PerturbationData, real: PerturbationData) -> Iterator[CountReference]:
     """The real side of every predicted context, one at a time; both sides are checked first.
 
-    Raises
-    ------
-    DataError
-        If a side is not counts, genes or real conditions are missing, or a context has no control cells.
+    Raises `DataError` if a side is not counts, genes or real conditions are missing, or a context has no control cells.
     """
     for data, which in ((predicted, "predicted"), (real, "real")):
         require_counts(data, which)

@@ -31,10 +31,7 @@ class CountReference:
     def of(cls, real: PerturbationData, context: str) -> CountReference:
         """Of real counts; about the memory of the control cells, and 48 bytes for each condition and gene.
 
-        Raises
-        ------
-        DataError
-            If the context has no control cells or no others.
+        Raises `DataError` if the context has no control cells or no others.
         """
         conditions = [c for c in real.conditions() if c.context == context and not c.is_control]
         if not conditions:

@@ -22,17 +22,8 @@ def member_rows(
 ) -> pd.DataFrame:
     """Context, perturbation, metric and value.
 
-    Parameters
-    ----------
-    reference
-        Names the conditions.
-    comparison
-        What is compared.
-    metrics
-        Those of the challenge that are wanted.
-    pool
-        Whether `expr_mse_unbiased_capped_norm` is one row with perturbation ``*``, in place of its share of each perturbation:
-        the mean of the shares is the same, and they may be paired.
+    With `pool`, `expr_mse_unbiased_capped_norm` is one row with perturbation ``*`` in place of its share of each perturbation:
+    the mean of the shares is the same, and they may be paired.
     """
     names = [reference.perturbations[i] for i in comparison.places]
     rows = []

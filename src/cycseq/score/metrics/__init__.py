@@ -46,10 +46,7 @@ def headline_of(names: Collection[str]) -> tuple[str, ...]:
 def chosen(names: str | Sequence[str]) -> tuple[Metric, ...]:
     """The metrics of these names and groups (text: separated by commas), each once, in the order of the table.
 
-    Raises
-    ------
-    SettingsError
-        If there is no metric or group of a name.
+    Raises `SettingsError` if there is no metric or group of a name.
     """
     members: set[str] = set()
     for name in map(str.strip, names.split(",") if isinstance(names, str) else names):

@@ -32,14 +32,7 @@ INTEGRATION: dict[IntegrationName, str] = {
 def integration(embedding: Embedding, batch: Codes, label: Codes) -> dict[IntegrationName, float]:
     """All scores of an embedding; NaN where there is one batch, or one label.
 
-    Parameters
-    ----------
-    embedding
-        Where cells lie.
-    batch
-        What is to be mixed, as whole numbers from 0: batches, data sets, contexts.
-    label
-        What is to be kept apart: conditions, perturbations.
+    Batches, to be mixed, and labels, to be kept apart, are whole numbers from 0.
     """
     neighbours = _Neighbours(embedding)
     return {

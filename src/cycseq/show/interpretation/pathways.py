@@ -167,17 +167,7 @@ def pathway_scores(
 def set_deltas(
     data: PerturbationData, scores: pd.DataFrame, sets: Mapping[str, Sequence[str]]
 ) -> Float[np.ndarray, "rows"]:
-    """For every row of `pathway_scores`, the mean delta of the set in other cells (real ones); NaN where not measured.
-
-    Parameters
-    ----------
-    data
-        Real cells with controls, log1p.
-    scores
-        What `pathway_scores` returned.
-    sets
-        The same sets.
-    """
+    """For every row of `pathway_scores`, the mean delta of the set in other cells (real ones); NaN where not measured."""
     measured = {c.condition: c.delta for c in _responses(data.require("log1p", "pathway reading (real)"), None)}
     table = _Sets.of({name: sets[name] for name in scores["pathway"].unique()}, data.adata.var_names)
     place = {name: i for i, name in enumerate(table.names)}
@@ -204,17 +194,9 @@ def rank_test(
 ) -> tuple[Float[np.ndarray, "sets"], Float[np.ndarray, "sets"]]:
     """The z (positive: higher ranks) and two-sided p of every set of genes among all, its members correlated.
 
-    The variance of the rank sum is that of Wu and Smyth 2012, section "Accounting for inter-gene correlation" (as in
-    limma's rankSumTestWithCorrelation), with correction for ties and continuity.
-
-    Parameters
-    ----------
-    rank_sum, size
-        Sum of the ranks of a set's genes, and how many they are.
-    ranks
-        Ranks of all genes; ties have their mean rank.
-    correlation
-        Of the ranks of any two genes of a set.
+    The variance of the rank sum is that of Wu and Smyth 2012, section "Accounting for inter-gene correlation" (as in limma's
+    rankSumTestWithCorrelation), with correction for ties and continuity. Ties have their mean rank; `correlation` is that of the
+    ranks of any two genes of a set.
     """
     n, n1 = len(ranks), np.asarray(size, dtype=np.float64)
     n2 = n - n1

@@ -48,22 +48,12 @@ class Drawing:
 def write_comparison(result: ComparisonResult, *, latent_map: Map = "pca") -> Path:
     """Write ``comparison.html`` and ``figures/*.png`` into the folder of a comparison, replacing earlier ones.
 
-    Parameters
-    ----------
-    result
-        What `cycseq.benchmarking.compare` returned.
-    latent_map
-        How latent spaces are drawn in two dimensions.
+    Raises `MissingPackageError` if UMAP is asked for and not installed.
 
     Returns
     -------
     Path
         Where the page is.
-
-    Raises
-    ------
-    MissingPackageError
-        If UMAP is asked for and not installed.
     """
     drawings = {
         "Training": _losses(result),
