@@ -106,10 +106,10 @@ def test_a_spectral_layer_and_the_gradient_of_its_gradient_are_torchs():
 def test_a_critic_can_be_handed_to_another_process():
     net = GanNet(SIZES, (8,), (8, 4), noise=3, conditional=True, gated=True)
     many = batch([[1, 0], [1, 2]])
-    net.critic(many.x, net.critic.told(many))  # moves what spectral normalisation remembers
+    net.critic(many.x, net.critic.labels_of(many))  # moves what spectral normalisation remembers
     handed = pickle.loads(pickle.dumps(net)).eval()
     assert torch.equal(
-        handed.critic(many.x, handed.critic.told(many)), net.eval().critic(many.x, net.critic.told(many))
+        handed.critic(many.x, handed.critic.labels_of(many)), net.eval().critic(many.x, net.critic.labels_of(many))
     )
 
 

@@ -161,13 +161,13 @@ def sources_for(
     Raises `DataError` if an entry or file that is named, or all at hand together, knows none; it says which naming both seem to
     follow.
     """
-    chosen: list[Source] = []
+    selection: list[Source] = []
     for sources in _sources_by_name(names, settings):
         useful = [source for source in sources if source.knows(perturbations).any()]
         if not useful:
             sources[0].check_knows_some(perturbations)
-        chosen += useful
-    return tuple(chosen)
+        selection += useful
+    return tuple(selection)
 
 
 def _sources_by_name(names: Sequence[str], settings: DownloadSettings | None) -> list[list[Source]]:

@@ -54,13 +54,13 @@ def rows_of_parts(perturbation: str, places: Mapping[str, int], aliases: Aliases
 
     A name that is listed whole is one part, whatever it holds.
     """
-    whole = places.get(canonical(perturbation, aliases))
-    if whole is not None:
-        return [whole]
+    place = places.get(canonical(perturbation, aliases))
+    if place is not None:
+        return [place]
     condition = Condition("", perturbation)
-    whole = places.get(canonical(condition.agent, aliases))
-    if whole is not None:
-        return [whole]
+    place = places.get(canonical(condition.agent, aliases))
+    if place is not None:
+        return [place]
     rows = [places.get(canonical(part, aliases)) for part in condition.parts]
     return [] if None in rows else [row for row in rows if row is not None]
 

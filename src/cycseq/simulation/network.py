@@ -204,12 +204,12 @@ def _own_effects(
 
 
 def _interactions(
-    settings: SimulateSettings, drawn: np.ndarray, own: np.ndarray, weights: sp.csr_array
+    settings: SimulateSettings, pairs: np.ndarray, own: np.ndarray, weights: sp.csr_array
 ) -> Float[np.ndarray, "doubles genes"]:
     """Drawn log fold changes, of the genes that either part of the double regulates."""
     doubles = own[settings.perturbations :] != 0
     regulated = np.asarray((abs(weights) @ doubles.T.astype(np.float32)).T) > 0
-    return (settings.interaction * drawn * regulated).astype(np.float32)
+    return (settings.interaction * pairs * regulated).astype(np.float32)
 
 
 def _effect(log_level: np.ndarray, half: np.ndarray) -> np.ndarray:

@@ -48,7 +48,7 @@ def check_chunks(group: Any, path: Path, name: str = "") -> tuple[str, ...]:
                 raise _not_whole(path, f"{name}/{part}", what)
         return ()
     notes = (check_chunks(member, path, f"{name}/{key}".lstrip("/")) for key, member in sorted(group.groups()))
-    return tuple(note for some in notes for note in some)
+    return tuple(note for member_notes in notes for note in member_notes)
 
 
 def _n_chunks(array: Any) -> int:

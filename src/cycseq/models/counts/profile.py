@@ -50,8 +50,8 @@ class ControlCounts:
         """The counts of these genes; raises `DataError` as `counts_of`."""
         counts, total = counts_of(controls.load("--as counts"))
         adata = ad.AnnData(counts, controls.adata.obs, controls.adata.var)
-        chosen = PerturbationData(adata, "counts").with_genes(genes)
-        return cls(sp.csr_matrix(chosen.x, dtype=np.float64), total)
+        count_data = PerturbationData(adata, "counts").with_genes(genes)
+        return cls(sp.csr_matrix(count_data.x, dtype=np.float64), total)
 
     @cached_property
     def pooled(self) -> Profile:

@@ -51,7 +51,7 @@ class CycSeq(NetworkModel[CycSeqNet], EncodingNetwork[CycSeqNet]):
     use_attention: bool = True
     """Self-attention over parts of the vector as tokens (published: over one token, which does nothing)."""
     use_embedding: bool = False
-    """Published form only: look labels up instead of multiplying vectors of zeros and ones; mended always looks up."""
+    """Published form only: look labels up instead of multiplying vectors of zeros and ones; the fixed form always looks up."""
     use_batch_norm: bool = False
     """Normalise every layer over the batch."""
     use_dropout: bool = True
@@ -109,7 +109,7 @@ class CycSeq(NetworkModel[CycSeqNet], EncodingNetwork[CycSeqNet]):
         return CycSeqNet(sizes, form)
 
     def initialise(self, net: CycSeqNet, cells: Encoded, rows: Codes, *, seed: int) -> None:
-        """Nothing: the mended generators begin as no change."""
+        """Nothing: the fixed generators begin as no change."""
 
     def optimisers(self, net: CycSeqNet) -> dict[str, torch.optim.Optimizer]:
         """Adam for the generators together, and for the critics together."""
@@ -172,9 +172,9 @@ class CycSeq(NetworkModel[CycSeqNet], EncodingNetwork[CycSeqNet]):
         return torch.lerp(translated, torch.from_numpy(shifted), self._share)
 
     def latents(self, net: CycSeqNet, batch: Batch) -> Tensor:
-        """Means of the three latents, side by side, of cells of which nothing is told.
+        """Means of the three latents, side by side, of cells without their labels.
 
-        An encoder that is told the batch of every cell keeps batches apart; in the open place it mixes them.
+        An encoder that is given the batch of every cell keeps batches apart; in the open place it mixes them.
         """
         mean: Tensor = net.translator("perturb").encode(batch.unlabelled())[0]
         return mean
@@ -226,7 +226,7 @@ class CycSeq(NetworkModel[CycSeqNet], EncodingNetwork[CycSeqNet]):
             "perturbed": net.translator("perturb")(replace(conditioning, x=translations["control"].x[:n_back])),
             "control": net.translator("restore")(replace(conditioning, x=translations["perturbed"].x[:n_back])),
         }
-        # the published heads repeat the label that they were told, in both directions
+        # the published heads repeat the label that they were given, in both directions
         real = {"perturbed": perturbed, "control": control if self.faithful else control.unperturbed()}
         losses = {name: torch.zeros((), device=perturbed.x.device) for name in ("gan", "cycle", "label", "kl", "mean")}
         for side, translated in translations.items():

@@ -110,7 +110,7 @@ class GAN(NetworkModel[GanNet]):
             losses |= self._critic_losses(net, real, generated.detach(), batch)
             training.minimise("critic", losses["critic"] + self.penalty * losses["penalty"])
         with frozen(net.critic):
-            score = net.critic(self._noisy(generated), net.critic.told(batch)).float()
+            score = net.critic(self._noisy(generated), net.critic.labels_of(batch)).float()
         losses["generator"] = bce(score, torch.ones_like(score))
         losses["moments"] = self._moments(real, generated, share, batch)
         total = losses["generator"] + self.moments * losses["moments"] + self.sparsity * generated.abs().mean()
@@ -138,12 +138,12 @@ class GAN(NetworkModel[GanNet]):
         return generated
 
     def _critic_losses(self, net: GanNet, real: Tensor, generated: Tensor, batch: Batch) -> dict[str, Tensor]:
-        told = net.critic.told(batch)
+        labels = net.critic.labels_of(batch)
         of_real, of_generated = (
-            net.critic(self._noisy(torch.cat([real, generated])), told.repeat(2, 1)).float().chunk(2)
+            net.critic(self._noisy(torch.cat([real, generated])), labels.repeat(2, 1)).float().chunk(2)
         )
         n = max(1, round(self.penalty_share * len(real)))  # in no order, so any part is a fair one
-        penalty = gradient_penalty(partial(net.critic, told=told[:n].detach()), real[:n], generated[:n])
+        penalty = gradient_penalty(partial(net.critic, labels=labels[:n].detach()), real[:n], generated[:n])
         aims = torch.full_like(of_real, 1.0 - self.label_smoothing), torch.zeros_like(of_generated)
         return {"critic": bce(of_real, aims[0]) + bce(of_generated, aims[1]), "penalty": penalty}
 

@@ -71,11 +71,11 @@ def split_of(peer: PeerSplit, data: Data, path: Path) -> Split:
     )
 
 
-def _matched(named: Mapping[str, Names | None], conditions: Collection[Condition]) -> set[Condition]:
+def _matched(listed_names: Mapping[str, Names | None], conditions: Collection[Condition]) -> set[Condition]:
     """The conditions that contexts and perturbations name."""
     plain = {
         context.casefold(): None if names is None else {canonical_perturbation(name, ()) for name in names}
-        for context, names in named.items()
+        for context, names in listed_names.items()
     }
     matched = set()
     for condition in conditions:

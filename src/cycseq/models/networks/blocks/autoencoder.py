@@ -32,7 +32,7 @@ class Posterior:
 
 
 class AutoencoderNet(nn.Module):
-    """Cells -> latent space -> cells; the decoder is told perturbation and context where it is conditional."""
+    """Cells -> latent space -> cells; the decoder is given perturbation and context where it is conditional."""
 
     centre: Tensor
     spread: Tensor

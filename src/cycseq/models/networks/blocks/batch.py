@@ -55,7 +55,7 @@ class Batch:
         return replace(self, parts=parts)
 
     def unlabelled(self) -> Self:
-        """The same cells with nothing told of them: the label control, the open context and the open batch."""
+        """The same cells without their labels: the label control, the open context and the open batch."""
         places = (self.parts, self.context, self.batch)
         parts, context, batch = (torch.full_like(like, OPEN) for like in places)
         return replace(self, parts=parts, context=context, batch=batch)

@@ -1,4 +1,4 @@
-"""Generators and critics of `CycSeq`, in the published form and mended."""
+"""Generators and critics of `CycSeq`, in the published form and in the fixed one."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Translated:
 
 
 class OneHotLabels(nn.Module):
-    """Labels as the published generators are told them: vectors of zeros and ones times a matrix."""
+    """Labels as the published generators take them: vectors of zeros and ones times a matrix."""
 
     def __init__(self, sizes: Sizes, width: int) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class OneHotLabels(nn.Module):
 
 
 class RawLabels(nn.Module):
-    """Labels as the published critics are told them: the vectors of zeros and ones themselves."""
+    """Labels as the published critics take them: the vectors of zeros and ones themselves."""
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ class Translator(nn.Module):
     """A generator: encoder, three Gaussian latents, decoder, heads.
 
     Mended, its expression head gives a change that is added to the cell, zero at the start; published, a tanh gives the
-    cell itself. Mended, labels are read from the translated cell (`LabelReader`); published, the decoder, which was told
+    cell itself. In the fixed form, labels are read from the translated cell (`LabelReader`); published, the decoder, which was given
     the labels, repeats them through a tanh.
     """
 
@@ -145,7 +145,7 @@ class Translator(nn.Module):
 
 
 class LabelReader(nn.Module):
-    """Perturbation, context and batch as read from expression alone: it is not told what it has to say."""
+    """Perturbation, context and batch as read from expression alone: it is not given what it must predict."""
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
@@ -160,7 +160,7 @@ class LabelReader(nn.Module):
 
 
 class CycCritic(nn.Module):
-    """Real or translated? One score for each cell, told its labels; published, a probability, with dropout."""
+    """Real or translated? One score for each cell, given its labels; published, a probability, with dropout."""
 
     def __init__(self, sizes: Sizes, form: Form) -> None:
         super().__init__()
@@ -174,9 +174,9 @@ class CycCritic(nn.Module):
             trunk = mlp(widths, activation=nn.LeakyReLU, slope=0.2, batch_norm=False)
             self.layers = nn.Sequential(*trunk, last)
 
-    def forward(self, x: Float[Tensor, "cells genes"], told: Float[Tensor, "cells labels"]) -> Float[Tensor, "cells"]:
+    def forward(self, x: Float[Tensor, "cells genes"], labels: Float[Tensor, "cells labels"]) -> Float[Tensor, "cells"]:
         """Scores."""
-        score: Tensor = self.layers(torch.cat([x, told], dim=1)).squeeze(1).float()
+        score: Tensor = self.layers(torch.cat([x, labels], dim=1)).squeeze(1).float()
         return score
 
 

@@ -32,8 +32,8 @@ class Generator(nn.Module):
         for name in ("centre", "spread", "highest"):
             self.register_buffer(name, torch.ones(sizes.genes))
         self.labels = Labels(sizes, LABEL_WIDTH) if conditional else None
-        told = 0 if self.labels is None else self.labels.width
-        self.trunk = mlp([noise + told, *hidden], activation=nn.LeakyReLU, slope=0.2, dropout=0.1)
+        n_labels = 0 if self.labels is None else self.labels.width
+        self.trunk = mlp([noise + n_labels, *hidden], activation=nn.LeakyReLU, slope=0.2, dropout=0.1)
         self.value = nn.Linear(hidden[-1], sizes.genes)
         self.gate = nn.Linear(hidden[-1], sizes.genes) if gated else None
 
@@ -51,25 +51,25 @@ class Generator(nn.Module):
 
 
 class Critic(nn.Module):
-    """Real or generated? One score for each cell, told its labels where it is conditional."""
+    """Real or generated? One score for each cell, given its labels where it is conditional."""
 
     def __init__(self, sizes: Sizes, hidden: Sequence[int], *, conditional: bool) -> None:
         super().__init__()
         self.labels = Labels(sizes, LABEL_WIDTH) if conditional else None
-        told = 0 if self.labels is None else self.labels.width
-        widths = [sizes.genes + told, *hidden]
+        n_labels = 0 if self.labels is None else self.labels.width
+        widths = [sizes.genes + n_labels, *hidden]
         layers: list[nn.Module] = []
         for width_in, width_out in pairwise(widths):
             layers += [SpectralLinear(width_in, width_out), nn.LeakyReLU(0.2), nn.Dropout(0.1)]
         self.layers = nn.Sequential(*layers, SpectralLinear(hidden[-1], 1))
 
-    def told(self, batch: Batch) -> Float[Tensor, "cells labels"]:
-        """What the critic is told of each cell: vectors of its labels, or nothing."""
+    def labels_of(self, batch: Batch) -> Float[Tensor, "cells labels"]:
+        """The labels of each cell as vectors, for `forward`; without columns where it is not conditional."""
         return batch.x[:, :0] if self.labels is None else self.labels(batch)
 
-    def forward(self, x: Float[Tensor, "cells genes"], told: Float[Tensor, "cells labels"]) -> Float[Tensor, "cells"]:
+    def forward(self, x: Float[Tensor, "cells genes"], labels: Float[Tensor, "cells labels"]) -> Float[Tensor, "cells"]:
         """Scores of standardised cells."""
-        score: Tensor = self.layers(torch.cat([x, told], dim=1)).squeeze(1)
+        score: Tensor = self.layers(torch.cat([x, labels], dim=1)).squeeze(1)
         return score
 
 

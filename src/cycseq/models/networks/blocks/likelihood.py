@@ -60,9 +60,9 @@ class _LogLikelihood(torch.autograd.Function):
         away = odds.div_(odds + 1.0)  # mean / (theta + mean)
         total = _inner(counts, log_mean)
         if zero_logit is None:
-            both = counts + theta
-            total -= _inner(both, share)
-            pull, slope_logit = away.mul_(both), None
+            n_and_theta = counts + theta
+            total -= _inner(n_and_theta, share)
+            pull, slope_logit = away.mul_(n_and_theta), None
             slope_dispersion = pull.sum(dim=0) - theta * share.sum(dim=0)
         else:
             total -= _inner(counts, share)

@@ -109,7 +109,7 @@ def mean_distance(
     return (counted * apart).sum() / counted.sum().clamp(min=1.0) / real.shape[1]
 
 
-def condition_errors(batches: Sequence[Batch], made: Sequence[Float[Tensor, "cells genes"]]) -> dict[str, float]:
+def condition_errors(batches: Sequence[Batch], cells: Sequence[Float[Tensor, "cells genes"]]) -> dict[str, float]:
     """How far generated conditions are from real ones: squared error of gene means and of shares of zeros.
 
     ``loss`` is their sum; each condition counts once, however many cells it has.
@@ -117,7 +117,7 @@ def condition_errors(batches: Sequence[Batch], made: Sequence[Float[Tensor, "cel
     together = Batch(
         *(torch.cat([getattr(b, name) for b in batches]) for name in ("x", "parts", "context", "batch", "total"))
     )
-    real, generated = together.x, torch.cat(list(made))
+    real, generated = together.x, torch.cat(list(cells))
     off = [(x <= 0).to(real.dtype) for x in (real, generated)]
     means = condition_means(together, [real, generated, *off])
     mean, zeros = (means[1] - means[0]).square().mean(), (means[3] - means[2]).square().mean()
