@@ -17,6 +17,7 @@ from cycseq.benchmarking.challenge import calibration, members_wanted, scores_of
 from cycseq.benchmarking.effects import model_result, real_result, reference_of_effects
 from cycseq.benchmarking.result import NO_MEANS, Result
 from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.effects import Effects
 from cycseq.data.either import Data
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import FitBrokeOffError, MissingPackageError, ModelError
@@ -26,6 +27,7 @@ from cycseq.models.base import Model
 from cycseq.models.means import MeansModel
 from cycseq.preparation.merge import join
 from cycseq.preparation.pseudobulk import responses
+from cycseq.preparation.settings import Response
 from cycseq.run.effects import effects_behind
 from cycseq.run.parts import Parts, fit_parts, learnt_from, parts_of, with_others
 from cycseq.score.ceiling import REPEATS, SPLIT_HALF, choose_repeats, split_half_once, wrong_target
@@ -104,13 +106,14 @@ def compute_tasks(real: Reference, parts: Parts, unit: Unit, *, in_pieces: bool 
     In pieces, every repeat of a calibration is written beside its result as it ends, and is not computed again.
     """
     refused: dict[str, str] = {}
+    summaries: dict[Response, Effects] = {}
     for task in unit.tasks:
         started = time.perf_counter()
         if task.model in refused:
             yield _not_applicable(unit, task, refused[task.model])
             continue
         try:
-            result = _result(real, parts, unit, task, in_pieces=in_pieces)
+            result = _result(real, parts, unit, task, summaries, in_pieces=in_pieces)
         except (FitBrokeOffError, MissingPackageError) as err:
             yield failure(unit, task, str(err))
             continue
@@ -125,14 +128,16 @@ def compute_tasks(real: Reference, parts: Parts, unit: Unit, *, in_pieces: bool 
         yield replace(result, seconds=time.perf_counter() - started)
 
 
-def _result(real: Reference, parts: Parts, unit: Unit, task: Task, *, in_pieces: bool) -> Result:
+def _result(
+    real: Reference, parts: Parts, unit: Unit, task: Task, summaries: dict[Response, Effects], *, in_pieces: bool
+) -> Result:
     if isinstance(parts, EffectParts):
         if task.model == SPLIT_HALF:
             return real_result(real, parts, unit.split)
         return model_result(real, parts, unit.split, task.model, task.settings, seed=task.seed)
     if task.model == SPLIT_HALF:
         return _calibration(real, parts, unit, task, in_pieces=in_pieces)
-    return _model_result(real, parts, unit, task)
+    return _model_result(real, parts, unit, task, summaries)
 
 
 def failure(unit: Unit, task: Task, error: str) -> Failure:
@@ -151,8 +156,11 @@ def prepare_split(data: Data, unit: Unit) -> tuple[Reference, Parts]:
     return Reference.of(real, controls, reference=reference, training=training, settings=unit.evaluation), parts
 
 
-def _model_result(real: Reference, parts: SplitParts, unit: Unit, task: Task) -> Result:
-    model = fit_parts(build_model(task.model, task.settings), parts, unit.split, seed=task.seed)
+def _model_result(
+    real: Reference, parts: SplitParts, unit: Unit, task: Task, summaries: dict[Response, Effects]
+) -> Result:
+    model = build_model(task.model, task.settings)
+    model = fit_parts(model, parts, unit.split, seed=task.seed, summaries=summaries)
     tables: list[pd.DataFrame] = []
     conditions: list[Condition] = []
     means: list[np.ndarray] = []
@@ -171,8 +179,8 @@ def _model_result(real: Reference, parts: SplitParts, unit: Unit, task: Task) ->
         )
         coverage.append(of_strata)
         reliability.append(of_bins)
-        if real.metrics:
-            match = match_conditions(predicted, real)
+        match = match_conditions(predicted, real) if real.metrics else None
+        if match is not None:
             tables.append(evaluate(predicted, real, match=match, **labels))
             if len(predicted.perturbations) > 1:
                 tables.append(wrong_target(predicted, real, match=match, **labels))

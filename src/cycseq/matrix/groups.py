@@ -13,8 +13,8 @@ from cycseq.matrix.arrays import Codes, InMemory, Matrix, by_block, in_memory
 
 BLOCK = 1 << 23
 """Values that are summed together: 64 MB as float64."""
-SPARSE_BLOCK = 1 << 17
-"""Stored values of sparse cells that are counted together: they stay in the processor's cache."""
+SPARSE_BLOCK, DENSE_BLOCK = 1 << 17, 1 << 16
+"""Stored values of sparse cells, and values of dense ones, that are counted together: they stay in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _sums_in_memory(
 ) -> dict[int, Float[np.ndarray, "groups genes"]]:
     if sp.issparse(x):
         return _sums_of_sparse(sp.csr_array(x), groups, n_groups, powers)
-    return {power: _sum_of_dense(x, groups, n_groups, power) for power in powers}
+    return _sums_of_dense(x, groups, n_groups, powers)
 
 
 def _sums_of_sparse(
@@ -125,13 +125,20 @@ def _sums_of_sparse(
     return {power: total.reshape(shape)[:-1] for power, total in totals.items()}
 
 
-def _sum_of_dense(x: np.ndarray, groups: Codes, n_groups: int, power: int) -> Float[np.ndarray, "groups genes"]:
-    rows = np.flatnonzero(groups >= 0)
-    membership = sp.csc_array((np.ones(len(rows)), (groups[rows], rows)), shape=(n_groups, x.shape[0]))
-    sums = np.zeros((n_groups, x.shape[1]))
-    step = max(1, BLOCK // max(1, x.shape[1]))
-    for start in range(0, x.shape[0], step):  # float64 of all cells at once would take twice the memory of the data
-        block = x[start : start + step].astype(np.float64)
-        block = block if power == 1 else (block != 0).astype(np.float64) if power == 0 else np.square(block, out=block)
-        sums += membership[:, start : start + step] @ block
-    return sums
+def _sums_of_dense(
+    x: np.ndarray, groups: Codes, n_groups: int, powers: tuple[int, ...]
+) -> dict[int, Float[np.ndarray, "groups genes"]]:
+    """Cells in blocks that stay in the processor's cache, each added to the sums of its own groups alone."""
+    totals = {power: np.zeros((n_groups, x.shape[1])) for power in powers}
+    step = max(1, DENSE_BLOCK // max(1, x.shape[1]))
+    for start in range(0, x.shape[0], step):
+        rows = start + np.flatnonzero(groups[start : start + step] >= 0)
+        if not len(rows):
+            continue
+        present, place = np.unique(groups[rows], return_inverse=True)
+        membership = sp.csc_array((np.ones(len(rows)), (place, np.arange(len(rows)))), shape=(len(present), len(rows)))
+        block = x[rows].astype(np.float64)
+        for power, total in totals.items():
+            values = block if power == 1 else (block != 0).astype(np.float64) if power == 0 else np.square(block)
+            total[present] += membership @ values
+    return totals

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
@@ -64,19 +66,19 @@ def _restoring(mean: Profile, target: Profile) -> tuple[Profile, Codes]:
     """Factors that bring a mean to its target (1 where it is there but for rounding), and the genes that none can."""
     least = 1e-30  # a quotient by less may be no number in single precision
     factor = np.divide(target, mean, out=np.ones_like(target), where=mean > least)
-    factor[np.isclose(mean, target, rtol=1e-6, atol=0.0)] = 1.0
+    factor[np.abs(mean - target) <= 1e-6 * np.abs(target)] = 1.0
     return factor.astype(np.float32), np.flatnonzero((mean <= least) & (target > least))
 
 
-def predicted_obs(controls: PerturbationData, drawn: Codes, condition: Condition) -> pd.DataFrame:
-    """Labels of predicted cells; `source_cell` is the control cell that each was made from."""
-    source = controls.adata.obs.iloc[drawn]
+def predicted_obs(controls: PerturbationData, drawn: Sequence[Codes], conditions: Sequence[Condition]) -> pd.DataFrame:
+    """Labels of the predicted cells of each condition; `source_cell` is the control cell that each was made from."""
+    rows, n_cells = np.concatenate(drawn), [len(of_one) for of_one in drawn]
     return pd.DataFrame(
         {
-            "context": condition.context,
-            "perturbation": condition.perturbation,
-            "batch": source["batch"].astype(str).to_numpy(),
-            "source_cell": source.index.to_numpy(),
+            "context": np.repeat(np.array([c.context for c in conditions], dtype=object), n_cells),
+            "perturbation": np.repeat(np.array([c.perturbation for c in conditions], dtype=object), n_cells),
+            "batch": controls.adata.obs["batch"].astype(str).to_numpy()[rows],
+            "source_cell": controls.adata.obs_names.to_numpy()[rows],
         },
-        index=[f"{condition}/{i}" for i in range(len(drawn))],
+        index=[f"{name}/{i}" for name, n in zip(map(str, conditions), n_cells, strict=True) for i in range(n)],
     )

@@ -90,8 +90,11 @@ class MeansModel(Model):
         run: Path | None = None,
     ) -> Self:
         """Learn from the effects of the training and the validation conditions: nothing is chosen on the latter."""
-        effects = SUMMARIES[self.response](self.training_cells(train, validation))
-        return self.fit_effects(effects, task=task, seed=seed)
+        return self.fit_effects(self.summarize(train, validation), task=task, seed=seed)
+
+    def summarize(self, train: PerturbationData, validation: PerturbationData | None = None) -> Effects:
+        """What `fit` learns from, of both parts together; raises as `training_cells`."""
+        return SUMMARIES[self.response](self.training_cells(train, validation))
 
     def training_effects(self, train: Effects) -> Effects:
         """The rows of perturbed conditions, settings checked; raises `ModelError` if there are none."""

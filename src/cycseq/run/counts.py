@@ -82,7 +82,7 @@ class CountSource:
         def drawn(condition: Condition) -> tuple[sp.csr_matrix, pd.DataFrame]:
             source, rng = self.counts[condition.context], np.random.default_rng([seed, *str(condition).encode()])
             rows = draw(np.arange(len(source.total)), n_cells, rng)
-            labels = predicted_obs(self.controls[condition.context], rows, condition)
+            labels = predicted_obs(self.controls[condition.context], [rows], [condition])
             if condition.is_control:
                 return sp.csr_matrix(source.counts[rows], dtype=np.float32), labels
             effect = amplitude * self.effects.effect[place[condition]]

@@ -17,6 +17,7 @@ from cycseq.models.base import Model
 from cycseq.models.means import MeansModel
 from cycseq.preparation.merge import join
 from cycseq.preparation.prepare import as_log1p
+from cycseq.preparation.settings import Response
 from cycseq.split.base import EffectParts, Split, SplitParts
 from cycseq.split.settings import Kind
 
@@ -31,9 +32,19 @@ def parts_of(split: Split, data: Data) -> Parts:
 
 
 def fit_parts(
-    model: Model, parts: Parts, split: Split, *, seed: int, run: Path | None = None, task: Kind | None = None
+    model: Model,
+    parts: Parts,
+    split: Split,
+    *,
+    seed: int,
+    run: Path | None = None,
+    task: Kind | None = None,
+    summaries: dict[Response, Effects] | None = None,
 ) -> Model:
     """Fit a model on the training and validation parts; one of means is told what the split will ask of it, or else the `task`.
+
+    `summaries` are those of these parts' cells, by the response that models of means learn: what is missing is added, so that
+    models that are fitted on the same parts share them.
 
     Raises `ModelError` if the parts are effects and the model learns from cells, or it cannot learn from them.
     """
@@ -41,7 +52,10 @@ def fit_parts(
     if isinstance(parts, EffectParts):
         return fit_on_effects(means_model(model), parts.learnt, task=task, seed=seed)
     if isinstance(model, MeansModel):
-        return model.fit(parts.train, parts.validation, task=task, seed=seed, run=run)
+        summaries = {} if summaries is None else summaries
+        if model.response not in summaries:
+            summaries[model.response] = model.summarize(parts.train, parts.validation)
+        return model.fit_effects(summaries[model.response], task=task, seed=seed)
     return model.fit(parts.train, parts.validation, seed=seed, run=run)
 
 

@@ -29,7 +29,9 @@ from cycseq.score.settings import EvaluateSettings
 T = TypeVar("T")
 COLUMNS = ("model", "split", "seed", "context", "perturbation", "metric", "value")
 DENSE_VALUES = 64_000_000
-"""Values of cells that are dense at once: 256 MB. Conditions are compared in blocks of so many."""
+"""Values of cells that are dense at once, at most: 256 MB. Conditions are compared in blocks of so many."""
+MEAN_VALUES = 1 << 18
+"""Means (conditions x genes) of a block, at most: 2 MB each, which stay in the processor's cache while metrics go over them."""
 
 
 def evaluate(
@@ -183,9 +185,9 @@ def table(tables: Sequence[pd.DataFrame], *, model: str, split: str, seed: int) 
 
 
 def _blocks(real: RealContext, places: Codes, predicted: Population, dense_values: int) -> Iterator[Codes]:
-    """As many conditions at a time as may be dense at once."""
+    """As many conditions at a time as may be dense at once, and as have their means in the processor's cache."""
     most = sum(max((len(drawn) for drawn in side.drawn), default=1) for side in (predicted, real.cells))
-    size = max(1, dense_values // (max(most, 1) * len(real.genes)))
+    size = max(1, min(dense_values // max(most, 1), MEAN_VALUES) // len(real.genes))
     for start in range(0, len(places), size):
         yield np.arange(start, min(start + size, len(places)))
 

@@ -235,7 +235,7 @@ def cells_shifted_by(
         for c, r, end in zip(conditions, drawn, ends, strict=True):
             shift = np.zeros_like(means[c.context]) if c.is_control else shifts[c]
             x[end - len(r) : end] = shifted_cells(to_dense(take(controls.x, r)), means[c.context], shift)
-    obs = pd.concat([predicted_obs(controls, r, c) for c, r in zip(conditions, drawn, strict=True)])
+    obs = predicted_obs(controls, drawn, conditions)
     adata = ad.AnnData(
         X=x,
         obs=obs.astype(dict.fromkeys(("context", "perturbation", "batch"), "category")),

@@ -68,7 +68,7 @@ class TrainedNetwork(Model, Generic[Net]):
         """
         conditions = self.check_conditions(conditions)
         controls = self.check_controls(controls, conditions).load(self.name)
-        net, blocks, labels = self.network(), [], []
+        net, blocks, all_drawn = self.network(), [], []
         feeder = Feeder(encode(controls, self.vocabulary), np.arange(controls.n_cells), 1024, seed)
         for condition in conditions:
             self.check_known(condition)
@@ -77,8 +77,8 @@ class TrainedNetwork(Model, Generic[Net]):
             mean = self._mean(net, feeder, rows, condition)
             block = shifted_cells(self._generate_cells(net, feeder, sample, condition, seed), mean, np.zeros_like(mean))
             blocks.append(bounded(block, HIGHEST * self.learned.facts["highest"]))
-            labels.append(predicted_obs(controls, sample, condition))
-        return self._as_data(np.concatenate(blocks), pd.concat(labels), controls)
+            all_drawn.append(sample)
+        return self._as_data(np.concatenate(blocks), predicted_obs(controls, all_drawn, conditions), controls)
 
     @property
     def vocabulary(self) -> Vocabulary:

@@ -26,6 +26,15 @@ class Axes:
     mean: Profile
     directions: Float[np.ndarray, "genes components"]
 
+    def project(self, cells: Cells) -> Float[np.ndarray, "cells components"]:
+        """Where cells lie on them, in single precision."""
+        mean, directions = self._single
+        return np.asarray((cells - mean) @ directions)
+
+    @cached_property
+    def _single(self) -> tuple[Profile, Float[np.ndarray, "genes components"]]:
+        return self.mean.astype(np.float32), self.directions.astype(np.float32)
+
 
 @dataclass(frozen=True)
 class RealContext:
@@ -192,24 +201,20 @@ class Comparison:
 
     def all_cells(self, i: int) -> Pair:
         """All drawn cells of both sides, dense, often more on one side; kept while the comparison lives."""
-        if i not in self.cache:
-            predicted, real = self.predicted.cells(i), self.real.cells.cells(int(self.places[i]))
-            perturbed = np.flatnonzero(~self.kept[i])
-            if perturbed.size:
-                predicted[:, perturbed], real[:, perturbed] = 0.0, 0.0
-            self.cache[i] = predicted, real
-        pair: Pair = self.cache[i]
-        return pair
+        return self._all_cells[i]
+
+    @cached_property
+    def _all_cells(self) -> list[Pair]:
+        pairs = list(zip(self.predicted.cells(), self.real.cells.take(self.places).cells(), strict=True))
+        for (predicted, real), kept in zip(pairs, self.kept, strict=True):
+            perturbed = np.flatnonzero(~kept)
+            predicted[:, perturbed], real[:, perturbed] = 0.0, 0.0
+        return pairs
 
     def projected(self, i: int) -> Pair:
         """All drawn cells of both sides in principal components."""
-        axes = self.real.axes
-
-        def project(cells: Cells) -> Cells:
-            return (cells - axes.mean.astype(np.float32)) @ axes.directions.astype(np.float32)
-
         if ("axes", i) not in self.cache:
-            predicted, real = self.all_cells(i)
+            (predicted, real), project = self.all_cells(i), self.real.axes.project
             projected = self.real.remember(("axes", int(self.places[i])), lambda: project(real))
             self.cache["axes", i] = project(predicted), projected
         pair: Pair = self.cache["axes", i]

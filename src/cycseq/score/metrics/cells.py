@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.special import expit
 
-from cycseq.matrix.arrays import Cells
+from cycseq.matrix.arrays import Cells, Codes
 from cycseq.score.metrics.base import Comparison, Metric, Scores
 
 VARIABLE_GENES = 200
@@ -46,12 +46,16 @@ def _correlation(cells: Cells) -> np.ndarray:
 
 def gene_correlation_error(comparison: Comparison) -> Scores:
     """Difference of the correlation matrices of the genes that vary most in the real cells."""
+    real = comparison.real
+
+    def most_variable(place: int) -> Codes:
+        variance = np.where(real.kept[place], real.cells.variance[place], -1.0)
+        return np.argsort(-variance, kind="stable")[: min(VARIABLE_GENES, int(real.kept[place].sum()))].copy()
 
     def one(i: int) -> float:
         predicted, measured = comparison.pair(i)
         place = int(comparison.places[i])
-        variance = np.where(comparison.kept[i], comparison.real.cells.variance[place], -1.0)
-        top = np.argsort(-variance, kind="stable")[: min(VARIABLE_GENES, int(comparison.kept[i].sum()))]
+        top = real.remember(("most variable genes", place), lambda: most_variable(place))
         off = _correlation(predicted[:, top]) - _correlation(measured[:, top])
         np.fill_diagonal(off, 0.0)
         return float(np.linalg.norm(off) / len(top))

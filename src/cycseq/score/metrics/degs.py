@@ -17,13 +17,13 @@ def deg_overlap(comparison: Comparison) -> Scores:
     """Share of the real DEGs among as many predicted DEGs."""
     predicted_lfc, _ = comparison.fold_changes
     called = (comparison.predicted_p < comparison.real.deg_alpha) & comparison.kept
-    strength = np.where(called, np.abs(predicted_lfc), -1.0)
-    order = np.argsort(-strength, axis=1, kind="stable")
-    rank = np.empty_like(order)
-    np.put_along_axis(rank, order, np.broadcast_to(np.arange(order.shape[1]), order.shape), axis=1)
-    size = comparison.degs.sum(axis=1)
-    chosen = called & (rank < size[:, None])
-    return _with_degs(comparison, (chosen & comparison.degs).sum(axis=1) / np.maximum(size, 1))
+
+    def one(i: int) -> float:
+        degs, genes = comparison.degs[i], np.flatnonzero(called[i])
+        strongest = genes[np.argsort(-np.abs(predicted_lfc[i, genes]), kind="stable")[: degs.sum()]]
+        return float(degs[strongest].sum() / degs.sum()) if degs.any() else np.nan
+
+    return np.array([one(i) for i in range(comparison.n_conditions)])
 
 
 def deg_direction(comparison: Comparison) -> Scores:

@@ -73,9 +73,10 @@ class Population:
         """Sampling variance of each mean; NaN for a condition of one cell."""
         return np.asarray(self.variance / self.n_cells[:, None])
 
-    def cells(self, condition: int) -> Cells:
-        """A dense copy of the drawn cells of a condition."""
-        return to_dense(take(self.x, self.drawn[condition]))
+    def cells(self) -> list[Cells]:
+        """A dense copy of the drawn cells of every condition."""
+        rows = np.concatenate([*self.drawn, np.zeros(0, dtype=np.int64)])
+        return np.split(to_dense(take(self.x, rows)), np.cumsum([len(drawn) for drawn in self.drawn])[:-1])
 
 
 def rows_of_groups(codes: Codes, n_groups: int) -> list[Codes]:
@@ -95,14 +96,16 @@ def adjusted_p(
     missing = [i for i in dict.fromkeys(conditions) if i not in cells.tested]
     if missing:
         groups = (take(cells.x, cells.drawn[i]) for i in missing)
-        cells.tested.update(zip(missing, _wilcoxon(groups, take(control.x, control.drawn[0])), strict=True))
+        cells.tested.update(zip(missing, _wilcoxon(groups, control), strict=True))
     return np.stack([cells.tested[i] for i in conditions])
 
 
-def _wilcoxon(groups: Iterable[InMemory], control: InMemory) -> Iterator[Profile]:
-    from cycseq.score.metrics.rank_test import rank_tests
+def _wilcoxon(groups: Iterable[InMemory], control: Population) -> Iterator[Profile]:
+    from cycseq.score.metrics.rank_test import RankedControl, rank_tests
 
-    return (false_discovery_rate(p) for p in rank_tests(groups, control))
+    if "ranked" not in control.cache:
+        control.cache["ranked"] = RankedControl(take(control.x, control.drawn[0]))
+    return (false_discovery_rate(p) for p in rank_tests(groups, control.cache["ranked"]))
 
 
 def log2_fold_change(mean: Profiles, control_mean: Profile) -> Profiles:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from jaxtyping import Float, Int
 from numba import njit
 
-from cycseq.matrix.arrays import InMemory, Profile, to_dense
+from cycseq.matrix.arrays import Cells, InMemory, Profile, to_dense
 from cycseq.matrix.threads import map_in_threads
+from cycseq.score.metrics.sort_cells import sort_cells
 
 Ends = Int[np.ndarray, "genes+1"]
 """Where the entries of each gene end."""
@@ -33,29 +33,38 @@ class RankedCells:
     values: Entries
 
     @classmethod
-    def of(cls, values: Float[np.ndarray, "genes cells"], *, without_zeros: bool) -> RankedCells:
-        """Of sorted values."""
-        there = values != 0 if without_zeros else np.ones_like(values, dtype=bool)
-        ends = np.concatenate([[0], np.cumsum(there.sum(axis=1))])
-        return cls(values.shape[1], ends, values[there].astype(np.float64))
+    def of(cls, cells: Cells, *, without_zeros: bool) -> RankedCells:
+        """Of cells in which the values of every gene ascend."""
+        return cls(len(cells), *_entries(cells, without_zeros))
 
 
-def rank_tests(groups: Iterable[InMemory], control: InMemory) -> Iterator[Profile]:
+class RankedControl:
+    """Control cells, ranked once for all groups that are tested against them."""
+
+    def __init__(self, cells: InMemory) -> None:
+        self._cells = cells
+        self._ranked: dict[bool, tuple[RankedCells, OfGenes]] = {}
+        self.lowest = float(cells.min())
+
+    def ranked(self, *, without_zeros: bool) -> tuple[RankedCells, OfGenes]:
+        """Their sorted values, and `count_ties` of these."""
+        if without_zeros not in self._ranked:
+            ranked = RankedCells.of(sort_cells(to_dense(self._cells)), without_zeros=without_zeros)
+            self._ranked[without_zeros] = ranked, count_ties(ranked.ends, ranked.values)
+        return self._ranked[without_zeros]
+
+
+def rank_tests(groups: Iterable[InMemory], control: RankedControl) -> Iterator[Profile]:
     """P of every gene, for one group after another: two-sided, corrected for ties and continuity, by the normal distribution.
 
     As `scipy.stats.mannwhitneyu(group, control, method="asymptotic")`; 1 where all values are alike.
     """
-    of_control = _sorted_by_gene(control)
-
-    @cache
-    def against(without_zeros: bool) -> tuple[RankedCells, OfGenes]:  # noqa: FBT001
-        ranked = RankedCells.of(of_control, without_zeros=without_zeros)
-        return ranked, count_ties(ranked.ends, ranked.values)
 
     def one(group: InMemory) -> Profile:
-        values = _sorted_by_gene(group)
-        without_zeros = bool(min(values[:, 0].min(), of_control[:, 0].min()) >= 0.0)
-        ranked, (others, ties_of_others) = RankedCells.of(values, without_zeros=without_zeros), against(without_zeros)
+        values = sort_cells(to_dense(group))
+        without_zeros = bool(min(values[0].min(), control.lowest) >= 0.0)
+        ranked = RankedCells.of(values, without_zeros=without_zeros)
+        others, ties_of_others = control.ranked(without_zeros=without_zeros)
         n, m = ranked.n_cells, others.n_cells
         u, ties = rank_sums(ranked.ends, ranked.values, n, others.ends, others.values, ties_of_others, m)
         return two_sided_p(u, ties, n, m, continuity=0.5)
@@ -73,8 +82,18 @@ def two_sided_p(u: OfGenes, ties: OfGenes, n: int, m: int, *, continuity: float 
     return np.asarray(np.minimum(2.0 * ndtr(-np.where(correction > 0, z, 0.0)), 1.0))
 
 
-def _sorted_by_gene(cells: InMemory) -> Float[np.ndarray, "genes cells"]:
-    return np.sort(np.ascontiguousarray(to_dense(cells).T), axis=1)
+@njit(nogil=True, cache=True)
+def _entries(cells: np.ndarray, without_zeros: bool) -> tuple[Ends, Entries]:  # noqa: FBT001
+    """The values of one gene after another, and where those of each end."""
+    n_cells, n_genes = cells.shape
+    ends, values, n = np.zeros(n_genes + 1, dtype=np.int64), np.empty(cells.size), 0
+    for gene in range(n_genes):
+        for cell in range(n_cells):
+            if not without_zeros or cells[cell, gene] != 0:
+                values[n] = cells[cell, gene]
+                n += 1
+        ends[gene + 1] = n
+    return ends, values[:n]
 
 
 @njit(nogil=True, cache=True)
