@@ -2,6 +2,7 @@
 
 # No postponed annotations: see `network.py`.
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, Literal, final
 
 import numpy as np
@@ -262,18 +263,10 @@ class CycSeq(NetworkModel[CycSeqNet], EncodingNetwork[CycSeqNet]):
             loss = least_squares(critic(real, conditioning), 1.0) + least_squares(critic(fake, conditioning), 0.0)
             score = score + (0.5 * loss if self.faithful else loss)
             if weight:
-                penalty = penalty + _penalty(critic, conditioning.detach(), real, fake)
+                penalty = penalty + gradient_penalty(partial(critic, labels=conditioning.detach()), real, fake)
         return {"critic": score, "penalty": penalty, "critics": score + weight * penalty}
 
 
 def _controls(batch: Batch) -> Tensor:
     assert batch.control is not None, "the feeder was made without controls"
     return batch.control
-
-
-def _penalty(critic: Any, conditioning: Tensor, real: Tensor, fake: Tensor) -> Tensor:
-    def score(x: Tensor) -> Tensor:
-        scores: Tensor = critic(x, conditioning)
-        return scores
-
-    return gradient_penalty(score, real, fake)

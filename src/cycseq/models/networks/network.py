@@ -8,24 +8,18 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, final
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.scale import summarize_values
-from cycseq.errors import FitBrokeOffError, MissingPackageError, ModelError
+from cycseq.errors import FitBrokeOffError, ModelError
 from cycseq.matrix.arrays import Codes
 from cycseq.models.base import KEPT, SIZE, STEP_SIZE, WEIGHT, Fitted
-from cycseq.models.networks.trained_network import WEIGHTS, Net, TrainedNetwork
-from cycseq.preparation.merge import join
-
-try:
-    import torch
-    from torch import Tensor
-except ModuleNotFoundError as err:
-    missing = "this model is a network and needs torch, which is not installed: pip install 'cycseq[networks]'."
-    raise MissingPackageError(missing) from err
-
 from cycseq.models.networks.batches import Encoded, Feeder, Vocabulary, encode
 from cycseq.models.networks.blocks.batch import Batch, Sizes
+from cycseq.models.networks.trained_network import WEIGHTS, Net, TrainedNetwork
+from cycseq.preparation.merge import join
 
 
 @dataclass

@@ -9,24 +9,18 @@ from typing import ClassVar, Generic, TypeVar, final
 import anndata as ad
 import numpy as np
 import pandas as pd
+import torch
+from torch import Tensor, nn
 
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.usual_names import CONTROL
-from cycseq.errors import FitBrokeOffError, MissingPackageError, ModelError, unknown_name
+from cycseq.errors import FitBrokeOffError, ModelError, unknown_name
 from cycseq.matrix.arrays import Cells, Codes, Profile, take, to_dense
 from cycseq.models.base import Model
 from cycseq.models.cells import bounded, draw, predicted_obs, shifted_cells
-from cycseq.models.saved import PACKAGES
-
-try:
-    import torch
-    from torch import Tensor, nn
-except ModuleNotFoundError as err:
-    missing = "this model is a network and needs torch, which is not installed: pip install 'cycseq[networks]'."
-    raise MissingPackageError(missing) from err
-
 from cycseq.models.networks.batches import Feeder, Vocabulary, encode
 from cycseq.models.networks.blocks.batch import Batch, Sizes
+from cycseq.models.saved import PACKAGES
 
 HIGHEST = 1.5
 """No predicted value exceeds this many times the highest value of the training cells."""

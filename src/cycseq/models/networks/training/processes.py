@@ -56,13 +56,7 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def translate_worker_death(processes: int) -> Iterator[None]:
-    """Raise `FitBrokeOffError` where one of several processes was ended, or lost the others.
-
-    Raises
-    ------
-    FitBrokeOffError
-        With what was said of it, and that the training can be resumed.
-    """
+    """Raise `FitBrokeOffError`, which says that the training can be resumed, where one of several processes was ended or lost the others."""
     try:
         yield
     except (ProcessException, RuntimeError) as err:
