@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -22,12 +23,13 @@ from cycseq.models import build_model
 from cycseq.run.fitting import fit_run
 from cycseq.run.scoring import evaluate_prediction
 from cycseq.score.contexts import by_context
+from cycseq.score.metrics import METRICS
 from cycseq.score.settings import EvaluateSettings
 from cycseq.score.summary import paired_differences, summarize_scores
 from cycseq.score.verdicts import judge
 from cycseq.show.report.numbers import interval, listed, short
 from cycseq.show.report.page import _in_python, benchmark_page, write_benchmark, write_report
-from cycseq.show.report.table import headline
+from cycseq.show.report.table import explain, headline
 from cycseq.show.report.words import cannot_tell, methods
 from cycseq.split.make import make_splits
 from cycseq.split.settings import SplitSettings
@@ -279,3 +281,48 @@ def test_lists_and_intervals_read_well():
     assert listed(list("ABCDEFGHIJ"), 3) == "A, B, C, ... (10 in all)"
     assert interval(0.1, 0.2) == "0.100 to 0.200"
     assert interval(np.nan, 0.2) == ""
+
+
+def test_metric_names_say_what_they_are_to_pointer_and_keyboard(folder: Path):
+    page = Page(write_report(folder, folder / "tips.html", overwrite=True))
+    told = {a["title"] for a in page.named("button") if a.get("class") == "sort" and "title" in a}
+    assert explain("mse_ratio") in told
+    metric = METRICS["mse_ratio"]
+    assert all(words in explain("mse_ratio") for words in (metric.formula, "Lower is better", metric.caution))
+    terms = [a for a in page.named("span") if a.get("class") == "term"]
+    assert terms
+    assert all(a["tabindex"] == "0" and a["title"] for a in terms)
+    assert explain("model") == ""
+
+
+def test_contexts_beyond_the_first_are_folded(folder: Path):
+    page = Page(write_report(folder, folder / "folded.html", overwrite=True))
+    assert ["open" in a for a in page.named("details") if a.get("class") == "group"] == [True, False, False]
+
+
+def test_where_no_model_is_better_than_the_negative_control_it_is_said():
+    rows = [
+        {"metric": "mse_ratio", "model": model, "mean": value, "low": value, "high": value, "rank": 1.0, "ceiling": 0.2, "null": 1.0,
+         "null_model": "NoChange", "score": (1 - value) / 0.8, "cannot_tell": False, "n_conditions": 8, "scope": ""}
+        for model, value in (("NoChange", 1.0), ("Ridge", 1.2), ("VAE", 1.0))
+    ]  # fmt: skip
+    (column,) = headline(pd.DataFrame(rows)).columns
+    assert column.note == "lower is better; none better than the negative control"
+    rows[1] |= {"mean": 0.9, "score": 0.125}
+    (column,) = headline(pd.DataFrame(rows)).columns
+    assert column.note == "lower is better"
+
+
+def test_the_bars_of_a_context_say_that_none_is_better_than_the_negative_control(folder: Path):
+    result = open_benchmark(folder)
+    worse = result.metrics["metric"].eq("mse_ratio") & result.metrics["model"].isin(
+        ["ContextAdditive", "PerturbedMean"]
+    )
+    worse &= result.metrics["context"].eq("RPE1")
+    metrics = result.metrics.assign(value=result.metrics["value"].mask(worse, 1.5))
+    (section,) = benchmark_page(replace(result, metrics=metrics))["sections"]
+    said = {
+        group.context: any("none better than the negative" in p.note for p in group.panels)
+        for group in section["groups"]
+    }
+    assert said == {"K562": False, "RPE1": True, "THP1": False}

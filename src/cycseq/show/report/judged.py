@@ -47,11 +47,12 @@ class Judged:
         return cls(metrics, summary, judgement, table, metric, contexts, calibrations)
 
     def in_short(self) -> list[str]:
-        """The result in a few sentences; first where intervals and probabilities are not calibrated."""
+        """The result in a few sentences: the finding, then where intervals and probabilities are not calibrated, then the rest."""
         short_of, met = (
             [s for c in self.certainties if c.sound is sound for s in c.sentences()] for sound in (False, True)
         )
-        return [*short_of, *sentences.in_short(self.table, self.judgement, self.contexts), *met]
+        finding, *more = sentences.in_short(self.table, self.judgement, self.contexts)
+        return [finding, *short_of, *more, *met]
 
 
 def _telling(summary: pd.DataFrame) -> str:

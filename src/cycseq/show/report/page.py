@@ -28,7 +28,7 @@ from cycseq.show.report.judged import Judged
 from cycseq.show.report.panels import context_groups, metric_panels
 from cycseq.show.report.run_page import run_page
 from cycseq.show.report.settings import Stratum
-from cycseq.show.report.table import discrimination, is_model, unbiased, wrong_target
+from cycseq.show.report.table import discrimination, explain, is_model, unbiased, wrong_target
 from cycseq.split.settings import SplitSettings
 
 MAX_ROWS = 3000
@@ -126,6 +126,7 @@ def render(template: str, values: dict[str, Any]) -> str:
         "short": numbers.short,
         "interval": numbers.interval,
         "breakable": numbers.breakable,
+        "explain": explain,
         "percent": percent,
         "tag": sentences.tag,
     }

@@ -21,7 +21,7 @@ from cycseq.score.contexts import ContextVerdict
 from cycseq.show import plots
 from cycseq.show.report.figures import svg
 from cycseq.show.report.numbers import clipped, counted
-from cycseq.show.report.table import Headline, badness, direction_words
+from cycseq.show.report.table import Headline, badness, direction_words, with_none_better
 
 MOST_CONTEXTS, MOST_BARS, MOST_MODELS = 30, 25, 12
 
@@ -61,7 +61,7 @@ def metric_panels(summary: pd.DataFrame, table: Headline) -> list[Panel]:
             plots.dot_intervals(shown, **marks, best=table.best, ax=ax)
 
         image = svg(draw, title=f"{column.metric} of every model", height=1.0 + 0.3 * len(shown))
-        panels.append(Panel(column.metric, column.direction, image))
+        panels.append(Panel(column.metric, with_none_better(column.direction, none=column.none_better), image))
     return panels
 
 
@@ -130,6 +130,7 @@ def _bars(
     if values.empty or not values.notna().to_numpy().any():
         return None
     models = [model for model in table.order if model in values][:MOST_MODELS]
+    direction = with_none_better(direction_words(metric), none=_none_better(metric, values, table))
     if len(values) == 1:
         ceiling = [float(values[SPLIT_HALF].iloc[0])] * len(models) if SPLIT_HALF in values else None
         bars, labels = {"": [float(v) for v in values[models].iloc[0]]}, models
@@ -146,4 +147,14 @@ def _bars(
         title=f"{metric} in {here[0][1].context}",
         height=0.9 + 0.29 * len(labels) * (1 if len(bars) == 1 else 1.25),
     )
-    return Panel(metric, f"{direction_words(metric)}; the line is the split-half ceiling", image)
+    return Panel(metric, f"{direction}; the line is the split-half ceiling", image)
+
+
+def _none_better(metric: str, values: pd.DataFrame, table: Headline) -> bool:
+    """Whether no model is better than every negative control for any of the perturbations."""
+    bad = values.apply(lambda column: badness(metric, column))
+    controls = bad[[model for model in table.controls if model in bad]]
+    models = bad[[model for model in table.order if model in bad and model not in table.controls]]
+    return bool(controls.shape[1] and models.shape[1]) and not bool(
+        models.lt(controls.min(axis=1), axis=0).to_numpy().any()
+    )

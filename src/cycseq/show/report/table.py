@@ -46,15 +46,21 @@ class Column:
 
     metric: str
     direction: str
-    formula: str
     ceiling: str
     null: str
     null_model: str
     cannot_tell: bool
     no_ceiling: bool
     """Whether the ceiling is undefined."""
+    none_better: bool
+    """Whether the metric tells, and no model has a better mean than the negative control."""
     scope: Scope
     """What the intervals are about."""
+
+    @property
+    def note(self) -> str:
+        """Which way is better, or why no bar is drawn."""
+        return "cannot tell here" if self.cannot_tell else with_none_better(self.direction, none=self.none_better)
 
 
 @dataclass(frozen=True)
@@ -110,7 +116,7 @@ def headline(summary: pd.DataFrame, controls: Sequence[str] = NEGATIVE_CONTROLS)
         (model, float(ranks.get(model, np.nan)), tuple(_entry(of_metric[metric], model) for metric in metrics))
         for model in order
     )
-    columns = tuple(_column(of_metric[metric], metric) for metric in metrics)
+    columns = tuple(_column(of_metric[metric], metric, controls) for metric in metrics)
     return Headline(columns, rows, tuple(undefined), partial, tuple(controls))
 
 
@@ -129,17 +135,17 @@ def _entry(rows: pd.DataFrame, model: str) -> Entry:
     )
 
 
-def _column(rows: pd.DataFrame, metric: str) -> Column:
-    definition = METRICS.get(metric)
+def _column(rows: pd.DataFrame, metric: str, controls: Sequence[str]) -> Column:
+    scores = rows.loc[~rows["model"].isin(controls) & ~rows["cannot_tell"].astype(bool), "score"].dropna()
     return Column(
         metric=metric,
         direction=direction_words(metric),
-        formula=definition.formula if definition else "",
         ceiling=short(float(rows["ceiling"].iloc[0])),
         null=short(float(rows["null"].iloc[0])),
         null_model=str(rows["null_model"].iloc[0]),
         cannot_tell=bool(rows["cannot_tell"].all()),
         no_ceiling=bool(rows["ceiling"].isna().all()),
+        none_better=bool(len(scores)) and not bool((scores > 0).any()),
         scope=next((scope for scope in (THESE, FURTHER) if (rows["scope"] == scope).any()), ""),
     )
 
@@ -174,6 +180,19 @@ def direction_words(metric: str) -> str:
     if definition is None:
         return ""
     return ARROWS.get(definition.direction, f"nearer to {short(definition.best)} is better")
+
+
+def explain(metric: str) -> str:
+    """What a metric is, which way is better, and how it can be gamed, as its definition says; empty for any other text."""
+    definition = METRICS.get(metric)
+    if definition is None:
+        return ""
+    return f"{definition.formula}. {direction_words(metric).capitalize()}. Beware: {definition.caution}."
+
+
+def with_none_better(note: str, *, none: bool) -> str:
+    """The note; where no bar reaches beyond the negative control's, that it is so."""
+    return f"{note}; none better than the negative control" if none else note
 
 
 def badness(metric: str, values: Sequence[float] | pd.Series) -> np.ndarray:

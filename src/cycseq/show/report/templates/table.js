@@ -27,6 +27,34 @@ document.querySelectorAll("input[data-filters]").forEach((field) => {
     }
   });
 });
+// What a metric is, beside the one that the keyboard or a finger is on; a pointer and screen readers have the title itself.
+{
+  const tip = document.createElement("div");
+  let owner = null;
+  tip.className = "tip";
+  tip.setAttribute("aria-hidden", "true");
+  const place = () => {
+    if (!owner) return;
+    const at = owner.getBoundingClientRect(), below = at.bottom + 6;
+    tip.style.left = `${Math.max(8, Math.min(at.left, innerWidth - tip.offsetWidth - 8))}px`;
+    tip.style.top = `${below + tip.offsetHeight < innerHeight ? below : at.top - tip.offsetHeight - 6}px`;
+  };
+  const hide = () => { owner = null; tip.remove(); };
+  document.addEventListener("focusin", ({ target }) => {
+    hide();
+    if (!target.matches("button[title], .term[title]") || !(target.matches(":focus-visible") || matchMedia("(hover: none)").matches)) return;
+    owner = target;
+    tip.textContent = owner.title;
+    document.body.append(tip);
+    place();
+  });
+  document.addEventListener("focusout", hide);
+  document.addEventListener("scroll", place, { capture: true, passive: true });
+  document.addEventListener("keydown", (event) => { if (event.key === "Escape") hide(); });
+}
+// What is folded is printed too.
+addEventListener("beforeprint", () => document.querySelectorAll("details.group:not([open])").forEach((group) => { group.open = true; group.dataset.folded = ""; }));
+addEventListener("afterprint", () => document.querySelectorAll("details[data-folded]").forEach((group) => { group.open = false; delete group.dataset.folded; }));
 document.querySelectorAll("button.copy").forEach((button) => {
   button.addEventListener("click", async () => {
     const place = document.getElementById(button.dataset.copies), said = button.textContent;
