@@ -105,7 +105,9 @@ def test_the_page_has_coverage_of_every_context_the_curve_and_what_a_metric_tell
     (one,) = Certainty.of(result.coverage, result.reliability)
     short = page[page.index("In short") : page.index("Question</h2>")]
     leads = short.split('<p class="lead">')[1:]
-    assert ("intervals of ConditionKriging" in leads[1]) == (not one.sound)  # right after the finding where they fall short
+    assert ("intervals of ConditionKriging" in leads[1]) == (
+        not one.sound
+    )  # right after the finding where they fall short
     assert "intervals of ConditionKriging" not in leads[0]
     assert "intervals of ConditionKriging" in short
     sure = page[page.index("Is the uncertainty calibrated?</h2>") :]

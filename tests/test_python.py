@@ -97,6 +97,51 @@ def test_a_file_is_as_good_as_its_cells(adata, tmp_path):
     assert [str(c) for c in answer.conditions] == ["PW034:etoposide", "PW034:panobinostat"]
 
 
+READING = {"perturbation_key": "arm", "context_key": "patient", "control": "ctrl"}
+
+
+@pytest.fixture(scope="module")
+def unusual(adata) -> ad.AnnData:
+    """The same under labels that nobody would find."""
+    renamed = adata.copy()
+    renamed.obs = renamed.obs.rename(columns={"patient_id": "patient", "condition": "arm"})
+    return renamed
+
+
+def test_predict_takes_the_options_of_read(unusual, data):
+    how = {"model": "ContextAdditive", "leave_out": 0}
+    read = cycseq.predict(data, "PW030:etoposide", **how)
+    pd.testing.assert_frame_equal(cycseq.predict(unusual, "PW030:etoposide", **how, **READING).genes, read.genes)
+    with pytest.raises(SettingsError, match="did you mean 'context_key'"):
+        cycseq.predict(unusual, "PW030:etoposide", contextkey="patient")
+    with pytest.raises(SettingsError, match="context_key would do nothing here"):
+        cycseq.predict(data, "PW030:etoposide", context_key="patient")
+    with pytest.raises(SettingsError, match="context_key would do nothing here"):
+        cycseq.summarize(data, context_key="patient")
+
+
+def test_predict_takes_the_controls_of_a_new_patient_as_an_anndata(unusual):
+    known, new = (unusual[(unusual.obs["patient"] == "PW034") == here].copy() for here in (False, True))
+    del new.obs["arm"]
+    answer = cycseq.predict(
+        known,
+        "PW034:panobinostat",
+        controls=new,
+        model="ContextAdditive",
+        leave_out=1,
+        context_key="patient",
+        perturbation_key="arm",
+    )
+    assert set(answer.cells.obs["context"]) == {"PW034"}
+    assert "arm" not in new.obs
+    assert "perturbation" not in new.obs
+
+
+def test_benchmark_takes_the_options_of_read(unusual):
+    result = cycseq.benchmark(unusual, split="unseen-pair", models="ContextAdditive", seeds=1, **READING)
+    assert ("unseen-pair", "ContextAdditive") in result.table.index
+
+
 def test_benchmark_of_an_anndata(data):
     result = cycseq.benchmark(data, split="unseen-context", models=["ContextAdditive"], seeds=1)
     assert ("unseen-context", "ContextAdditive") in result.table.index

@@ -22,7 +22,7 @@ from cycseq.benchmarking.work import PIECE, Failure, Task, Unit, compute
 from cycseq.data.effects import Effects
 from cycseq.data.either import Data
 from cycseq.errors import FileError, SettingsError
-from cycseq.formats.any_data import AnyData, as_data
+from cycseq.formats.any_data import AnyData, as_data, reading_apart
 from cycseq.io.files import clear, lock_folder, write_text
 from cycseq.io.progress import track
 from cycseq.preparation.prepare import as_log1p, refuse_scaled
@@ -59,7 +59,7 @@ def benchmark(
     ----------
     data
         Prepared cells, log1p, or counts, which every split's parts are normalised from; or effects of whole conditions, which
-        models of means alone learn from. An AnnData or a file, if its labels bear usual names.
+        models of means alone learn from. Or an AnnData or a file.
     settings
         Which models and splits, and how many seeds.
     out
@@ -73,7 +73,8 @@ def benchmark(
     overwrite
         Whether a benchmark with other settings may be replaced; its results that still hold are kept.
     options
-        Fields of the settings: ``split="unseen-context"``, ``models=["baselines", "ConditionKriging"]``, ``seeds=1``.
+        Fields of the settings: ``split="unseen-context"``, ``models=["baselines", "ConditionKriging"]``, ``seeds=1``; and how an
+        AnnData or a file is read, as of `cycseq.read`: ``perturbation_key="condition"``, ``context_key="patient"``.
 
     Raises
     ------
@@ -96,13 +97,13 @@ def benchmark(
     ['SplitHalf', 'InterpolatedDuplicate', 'NoChange', 'NoChange (wrong target)', 'PerturbedMean', 'PerturbedMean (wrong target)',
      'SmoothedControls', 'SmoothedControls (wrong target)', 'ContextAdditive', 'ContextAdditive (wrong target)']
     """
-    settings = with_options(
-        settings or BenchmarkSettings(), {k: _listed(k, v) for k, v in options.items()}, "benchmark"
-    )
+    reading, others = reading_apart(options)
+    settings = with_options(settings or BenchmarkSettings(), {k: _listed(k, v) for k, v in others.items()}, "benchmark")
+    data = as_data(data, **reading)
     if out is None:
         with TemporaryDirectory(prefix="cycseq-") as folder:
             return benchmark(data, settings, folder, splitting=splitting, evaluation=evaluation, data_path=data_path)
-    data, out = as_data(data), Path(out)
+    out = Path(out)
     started = time.monotonic()  # which no clock that is put right can turn back
     if not isinstance(data, Effects):
         refuse_scaled(data)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from argparse import Namespace
-from dataclasses import replace
 from pathlib import Path
 
 from cycseq.commands.parser import settings_of
@@ -12,14 +11,12 @@ from cycseq.commands.terminal import say
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.effects import Effects
 from cycseq.data.either import Data
-from cycseq.data.label_columns import find_columns
 from cycseq.data.scale import TARGET_SUM
-from cycseq.data.usual_names import CONTROL, PERTURBATION_NAMES
 from cycseq.data.validate import AS_WRITTEN, CHANGED
 from cycseq.errors import DataError
+from cycseq.formats.any_data import as_controls
 from cycseq.formats.effects.kind import is_effects
 from cycseq.formats.effects.read import read_effects
-from cycseq.formats.load import default_context, load
 from cycseq.formats.read import read
 from cycseq.formats.settings import ReadSettings
 from cycseq.preparation.prepare import as_log1p
@@ -69,17 +66,8 @@ def read_plainly(path: Path, options: Namespace) -> PerturbationData:
 
 def read_controls(path: Path, options: Namespace) -> PerturbationData:
     """Control cells of the user's own; where no column names a perturbation, all of them are controls. Raises as `read_cells`."""
-    reading = reading_of(options)
-    contents = load(path, reading)
-    obs = contents.adata.obs
-    if reading.perturbation_key not in obs and not find_columns(obs, PERTURBATION_NAMES):
-        obs["perturbation"] = CONTROL
-        reading = replace(reading, perturbation_key="perturbation", control=CONTROL)
-    cells = contents.validate(reading, default_context(path))
+    cells = as_controls(path, reading_of(options))
     say_counts(path, cells)
-    if CONTROL not in cells.adata.obs["perturbation"].unique():
-        msg = f"{path} has no control cells: name their label with --control."
-        raise DataError(msg)
     return cells
 
 

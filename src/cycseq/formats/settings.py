@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from cycseq.data.settings import ObsKeys, OtherControls, SaidEffectScale, SaidScale
+from cycseq.errors import SettingsError
 
 Orientation = Literal["cells-by-genes", "genes-by-cells"]
 CORPUS = (
@@ -93,6 +95,13 @@ class ReadSettings:
             guide_suffix=self.guide_suffix,
             split_by=self.split_by,
         )
+
+
+def refuse_reading(options: Iterable[str]) -> None:
+    """Raise `SettingsError` where options of reading are given for data that were read already, on which they would do nothing."""
+    if names := list(options):
+        msg = f"{', '.join(names)} would do nothing here, because these data were read already: give {'it' if len(names) == 1 else 'them'} to cycseq.read."
+        raise SettingsError(msg)
 
 
 @dataclass(frozen=True)

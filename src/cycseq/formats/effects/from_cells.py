@@ -12,7 +12,7 @@ from cycseq.data.dataset import PerturbationData
 from cycseq.data.effects import Effects
 from cycseq.data.usual_names import CONTROL
 from cycseq.formats.load import default_context, load
-from cycseq.formats.settings import ReadSettings
+from cycseq.formats.settings import ReadSettings, refuse_reading
 from cycseq.formats.treated_cells import validate_treatments, without_pooled
 from cycseq.preparation.log_pseudobulk import SUMMARIES
 from cycseq.preparation.prepare import as_log1p
@@ -61,11 +61,11 @@ def summarize(
     >>> effects.scale, effects.effect.shape
     ('log1p', (21, 60))
     """
-    data = (
-        source
-        if isinstance(source, PerturbationData)
-        else _read(source, with_options(settings or ReadSettings(), options, "summarize"))
-    )
+    if isinstance(source, PerturbationData):
+        refuse_reading([*options, *(["settings"] if settings else [])])
+        data = source
+    else:
+        data = _read(source, with_options(settings or ReadSettings(), options, "summarize"))
     notes = without_pooled(data.notes)
     data = as_log1p(data) if response == "log1p" else data
     effects = SUMMARIES[response](data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import anndata as ad
@@ -16,7 +17,8 @@ from cycseq.data.dataset import PerturbationData
 from cycseq.data.effects import Effects
 from cycseq.data.either import Data
 from cycseq.errors import check_at_least
-from cycseq.formats.any_data import AnyData, as_data
+from cycseq.formats.any_data import AnyData, as_controls, as_data
+from cycseq.formats.settings import ReadSettings
 from cycseq.models import build_model
 from cycseq.models.base import Model
 from cycseq.models.means import MeansModel
@@ -27,6 +29,7 @@ from cycseq.run.answer.conditions import kind_of, named_conditions
 from cycseq.run.answer.fitted import Prediction
 from cycseq.run.parts import fit_parts, parts_of
 from cycseq.run.record import with_record
+from cycseq.settings import with_options
 from cycseq.split.base import Split
 from cycseq.split.nothing import hold_out_nothing
 from cycseq.split.settings import Kind
@@ -84,10 +87,11 @@ def predict(
     *,
     model: str | None = None,
     settings: Mapping[str, Any] | None = None,
-    controls: PerturbationData | None = None,
+    controls: PerturbationData | ad.AnnData | Path | str | None = None,
     n_cells: int | None = None,
     leave_out: int = FITS,
     seed: int = 0,
+    **options: Any,
 ) -> Answer:
     """Fit on all that was measured, predict what was not, and leave out measured conditions to see how that goes.
 
@@ -95,7 +99,7 @@ def predict(
     ----------
     data
         Cells (log1p or counts) or effects, with control cells of every context that is asked for: as `cycseq.read` gives
-        them, an AnnData or a file whose labels bear usual names.
+        them, or an AnnData or a file.
     conditions
         ``"PW034:panobinostat"``, several of them, or ``"missing"``: every perturbation in every context where it was not
         measured.
@@ -104,7 +108,7 @@ def predict(
     settings
         Of the model.
     controls
-        Control cells of further contexts.
+        Control cells of further contexts: in an AnnData or a file without a column of perturbations, all cells.
     n_cells
         Cells of each condition; None takes 500, fewer of many conditions.
     leave_out
@@ -112,11 +116,16 @@ def predict(
         more. 0 does not check.
     seed
         Fixes everything random.
+    options
+        How an AnnData or a file is read, as of `cycseq.read`: ``perturbation_key="condition"``, ``context_key="patient"``,
+        ``control="ctrl"`` and all other fields of `ReadSettings`.
 
     Raises
     ------
     DataError
-        If a context has no control cells.
+        If a context has no control cells, or labels or values are not what they must be.
+    SettingsError
+        If an option is unknown, or says how to read data that were read already.
     ModelError
         If the model cannot know a condition, or does not say how sure it is and nothing could be left out to see.
 
@@ -131,8 +140,18 @@ def predict(
     (60, 5)
     >>> answer.cells.n_obs
     500
+
+    Of an AnnData with labels of one's own:
+
+    >>> adata = screen.adata
+    >>> adata.obs = adata.obs.rename(columns={"context": "patient", "perturbation": "arm"})
+    >>> keys = {"context_key": "patient", "perturbation_key": "arm", "control": "control"}
+    >>> cycseq.predict(adata, name, leave_out=0, **keys).genes.equals(answer.genes)
+    True
     """
-    data = as_data(data)
+    data = as_data(data, **options)
+    if controls is not None and not isinstance(controls, PerturbationData):
+        controls = as_controls(controls, with_options(ReadSettings(), options, "predict"))
     check_at_least(0, seed=seed, leave_out=leave_out)
     check_at_least(1, n_cells=n_cells)
     start = starting_controls(data, controls)
