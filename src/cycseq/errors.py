@@ -114,6 +114,11 @@ def join_names(names: Iterable[object], most: int = 10) -> str:
     return ", ".join(texts[:most]) + (f" and {len(texts) - most:,} more" if len(texts) > most else "")
 
 
-def count_of(n: int, thing: str) -> str:
-    """``"1 context"``, ``"2 contexts"``."""
-    return f"{n:,} {thing}{'' if n == 1 else 's'}"
+def count_of(n: int, thing: str, plural: str = "") -> str:
+    """``"1 context"``, ``"2 contexts"``, ``"3 batches"``."""
+    return f"{n:,} {thing if n == 1 else plural or thing + 's'}"
+
+
+def was(n: int) -> str:
+    """The verb after a number of things."""
+    return "was" if n == 1 else "were"

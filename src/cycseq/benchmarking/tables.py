@@ -10,7 +10,7 @@ import pandas as pd
 
 from cycseq.benchmarking.result import Result
 from cycseq.benchmarking.work import Failure
-from cycseq.errors import DataError, FileError
+from cycseq.errors import DataError, FileError, count_of
 from cycseq.io.checksums import sha256
 from cycseq.io.untrusted import as_file_error, cycseq_command, read_json
 from cycseq.run.tables import read_table
@@ -97,7 +97,7 @@ class BenchmarkResult:
         left = set(zip(metrics["context"], metrics["perturbation"], strict=True))
         if not left:
             msg = (
-                f"none of {len(tested)} tested conditions of {self.folder} has a reproducible response "
+                f"none of {count_of(len(tested), 'tested condition')} of {self.folder} has a reproducible response "
                 "(reproducibility.csv): leave out --stratum, or run the benchmark again if it has no such file."
             )
             raise DataError(msg)
@@ -112,7 +112,7 @@ class BenchmarkResult:
             record={
                 **self.record,
                 "splits": [split for split in splits if split["test"]],
-                "stratum": f"{len(left)} of {len(tested)} tested conditions, whose response is reproducible",
+                "stratum": f"{len(left)} of {count_of(len(tested), 'tested condition')}, whose response is reproducible",
             },
             metrics=metrics,
             summary=summarize_scores(metrics, baselines=baselines, differences=differences),

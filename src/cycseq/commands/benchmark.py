@@ -9,7 +9,7 @@ from cycseq.benchmarking.settings import BenchmarkSettings
 from cycseq.commands.options import add_data_option
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say
-from cycseq.errors import ModelError
+from cycseq.errors import ModelError, count_of
 from cycseq.score.settings import EvaluateSettings
 from cycseq.split.settings import SplitSettings
 
@@ -51,5 +51,5 @@ def run(options: Namespace) -> None:
     say(f"wrote {options.out}: metrics.csv ({len(result.metrics):,} values), summary.csv, {page.name}")
     if result.failed:
         first = result.failed[0]
-        msg = f"{len(result.failed)} results broke (first: {first.model} on {first.split}: {first.error}); run the same command to try them again."
+        msg = f"{count_of(len(result.failed), 'result')} broke (first: {first.model} on {first.split}: {first.error}); run the same command to try them again."
         raise ModelError(msg)

@@ -10,7 +10,7 @@ from typing import Any
 
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say
-from cycseq.errors import DataError, SettingsError
+from cycseq.errors import DataError, SettingsError, count_of
 from cycseq.formats.settings import ReadSettings
 from cycseq.io.files import check_output
 
@@ -72,7 +72,7 @@ def _write_entry(options: Namespace, reading: ReadSettings) -> None:
 
 def _say_written(options: Namespace, data: Any, tool: str, notes: Sequence[str]) -> None:
     """Say what was read and written."""
-    size = f"{data.n_cells:,} cells x {len(data.genes):,} genes, {len(data.conditions())} conditions"
+    size = f"{data.n_cells:,} cells x {len(data.genes):,} genes, {count_of(len(data.conditions()), 'condition')}"
     say(
         [
             f"{options.file.name}: {size}",

@@ -8,7 +8,7 @@ from typing import Literal
 
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say, table
-from cycseq.errors import SettingsError
+from cycseq.errors import SettingsError, count_of
 from cycseq.formats.settings import CorpusSettings
 from cycseq.io.download import DownloadSettings
 from cycseq.io.files import check_output
@@ -63,5 +63,5 @@ def run(options: Namespace) -> None:
     else:
         data = fetch(dataset(name), downloading, options.file)
     data.write(options.out, overwrite=options.overwrite)
-    size = f"{data.n_cells:,} cells x {len(data.genes):,} genes, {len(data.conditions())} conditions"
+    size = f"{data.n_cells:,} cells x {len(data.genes):,} genes, {count_of(len(data.conditions()), 'condition')}"
     say([f"{name}:", *(f"  {note}" for note in data.notes), f"wrote {options.out}: {size}, {data.scale}"])

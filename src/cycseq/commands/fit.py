@@ -8,6 +8,7 @@ from pathlib import Path
 from cycseq.commands.options import add_data_option, add_model_option, short_name
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say
+from cycseq.errors import count_of
 
 
 def configure(parser: Parser, words: list[str]) -> None:
@@ -46,7 +47,7 @@ def run(options: Namespace) -> None:
     if options.resume:
         words = {"none": "there is no fit in it yet: it begins", "begun": "its fit was interrupted: it goes on"}
         say([f"{options.run}: {words[progress]}"] if progress in words else [])
-    say(f"fitting {model.name} on {len(split.train)} conditions")
+    say(f"fitting {model.name} on {count_of(len(split.train), 'condition')}")
     try:
         result = fit_run(
             data,
@@ -66,6 +67,6 @@ def run(options: Namespace) -> None:
     if "process" in result.facts:
         say(f"process {result.facts['process']} has trained along; the first one writes {result.folder}")
         return
-    sizes = f"{len(split.train)} training and {len(split.validation)} validation conditions"
+    sizes = f"{len(split.train)} training and {count_of(len(split.validation), 'validation condition')}"
     outcome = f"{result.folder} had ended already:" if progress == "ended" else f"wrote {result.folder}:"
     say([f"claim: {split.claim}", f"{outcome} {model.name} fitted on {sizes}"])

@@ -13,7 +13,7 @@ from cycseq.commands.terminal import say
 from cycseq.data.dataset import DATA_ENDINGS, Condition, PerturbationData
 from cycseq.data.either import Data
 from cycseq.data.posterior import all_changes
-from cycseq.errors import SettingsError
+from cycseq.errors import SettingsError, count_of
 from cycseq.formats.effects.kind import is_effects
 from cycseq.formats.pieces import write_predictions
 from cycseq.io.files import check_output, write_text
@@ -141,7 +141,7 @@ def write_effects(opened: Run, options: Namespace) -> None:
     with_sd = ", with standard deviations" if effects.layer("sd") is not None else ""
     unknown = int((~effects.measured).sum())
     say(
-        f"wrote {options.out}: effects of {len(conditions):,} conditions x {len(effects.genes):,} genes, {effects.scale}{with_sd} ({_first(conditions)})"
+        f"wrote {options.out}: effects of {count_of(len(conditions), 'condition')} x {len(effects.genes):,} genes, {effects.scale}{with_sd} ({_first(conditions)})"
     )
     if unknown:
         say(f"note: {unknown:,} values are missing (NaN): no training condition measured these genes")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say
+from cycseq.errors import count_of
 from cycseq.formats.settings import ReadSettings
 from cycseq.io.files import check_output
 from cycseq.preparation.settings import PrepareSettings
@@ -52,5 +53,5 @@ def _prepare(options: Namespace, reading: ReadSettings) -> None:
     prepared = prepare(inputs, settings_of(PrepareSettings, options), names)
     prepared.write(options.out, overwrite=options.overwrite)
     new = [note for note in prepared.notes if all(note not in data.notes for data in inputs)]
-    size = f"{prepared.n_cells:,} cells x {len(prepared.genes):,} genes, {len(prepared.conditions())} conditions"
+    size = f"{prepared.n_cells:,} cells x {len(prepared.genes):,} genes, {count_of(len(prepared.conditions()), 'condition')}"
     say(["prepared:", *(f"  {note}" for note in new), f"wrote {options.out}: {size}, {prepared.scale}"])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say
+from cycseq.errors import count_of
 from cycseq.io.files import check_output
 from cycseq.simulation.settings import SimulateSettings
 
@@ -39,4 +40,6 @@ def run(options: Namespace) -> None:
         adata, notes = simulate_to(options.out, settings, overwrite=options.overwrite)
     n_conditions = len(adata.obs[["context", "perturbation"]].drop_duplicates())
     say(notes)
-    say(f"wrote {options.out}: {adata.n_obs:,} cells x {adata.n_vars:,} genes, {n_conditions} conditions, counts")
+    say(
+        f"wrote {options.out}: {adata.n_obs:,} cells x {adata.n_vars:,} genes, {count_of(n_conditions, 'condition')}, counts"
+    )

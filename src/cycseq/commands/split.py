@@ -9,7 +9,7 @@ from pathlib import Path
 from cycseq.commands.options import add_data_option
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say, table
-from cycseq.errors import SplitError
+from cycseq.errors import SplitError, count_of
 from cycseq.io.files import check_output
 from cycseq.split.settings import SplitSettings
 
@@ -104,6 +104,6 @@ def _paths(names: list[str], out: Path | None) -> list[Path]:
     if len(names) == 1 and out.suffix == ".json":
         return [out]
     if out.suffix == ".json":
-        msg = f"{len(names)} splits are made, but --out {out} is one file: name a folder, or choose one with --context."
+        msg = f"{count_of(len(names), 'split is', 'splits are')} made, but --out {out} is one file: name a folder, or choose one with --context."
         raise SplitError(msg)
     return [out / f"{name.replace(':', '-').replace('/', '-')}.json" for name in names]

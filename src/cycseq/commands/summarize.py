@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say
+from cycseq.errors import count_of
 from cycseq.formats.settings import ReadSettings
 from cycseq.io.files import check_output
 from cycseq.preparation.settings import Response
@@ -58,7 +59,7 @@ def run(options: Namespace) -> None:
     say(
         [
             *(["bank:", *(f"  {note}" for note in bank.notes)] if len(studies) > 1 else []),
-            f"wrote {options.out}: effects of {len(bank.conditions()) - n_controls:,} conditions x {len(bank.genes):,} genes"
+            f"wrote {options.out}: effects of {count_of(len(bank.conditions()) - n_controls, 'condition')} x {len(bank.genes):,} genes"
             f"{f' with {layers}' if layers else ''}"
             f"{f', and the controls of {n_controls} contexts' if n_controls else ''}; {bank.scale}",
         ]

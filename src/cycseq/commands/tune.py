@@ -10,6 +10,7 @@ from cycseq.benchmarking.tuning.settings import TuneSettings
 from cycseq.commands.options import add_data_option
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say, table
+from cycseq.errors import count_of
 
 BEST, FIGURE = "best.yaml", "trials.png"
 
@@ -42,7 +43,7 @@ def run(options: Namespace) -> None:
     )
     states = result.trials["state"].value_counts()
     counts = ", ".join(f"{states.get(state, 0)} {state}" for state in ("complete", "pruned", "failed"))
-    say(f"{len(result.trials)} trials: {counts}")
+    say(f"{count_of(len(result.trials), 'trial')}: {counts}")
     failed = result.trials[result.trials["state"] == "failed"]
     if len(failed):
         say(f"the last failure: {failed['reason'].iloc[-1]}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from cycseq.benchmarking.tables import BenchmarkResult
 from cycseq.commands.scores import headline, say_challenge, with_coverage
 from cycseq.commands.terminal import say
+from cycseq.errors import count_of
 from cycseq.score.ceiling import WRONG_TARGET
 from cycseq.score.challenge.scale import MEAN_RESPONSE, ChallengeScale
 from cycseq.score.reference import shared_controls
@@ -42,7 +43,7 @@ def _say_cautions(result: BenchmarkResult) -> None:
     tested = result.metrics[["context", "perturbation"]].drop_duplicates()
     if len(result.reproducibility):
         say(
-            f"{len(reproducible_rows(tested, result.reproducibility))} of {len(tested)} tested conditions have a reproducible "
+            f"{len(reproducible_rows(tested, result.reproducibility))} of {count_of(len(tested), 'tested condition')} have a reproducible "
             f"response (reproducibility.csv); for these alone, see summary_reproducible.csv or cycseq report {result.folder} --stratum "
             "reproducible"
         )

@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from itertools import chain, takewhile
 
 from cycseq.data.usual_names import CONTROL_NAMES, DOUBTFUL_KINDS, LIKELY_CONTROL, NO_CONTROL, kind_of_control
-from cycseq.errors import CycseqError, DataError, join_names, unknown_name
+from cycseq.errors import CycseqError, DataError, count_of, join_names, unknown_name
 
 SHOWN = 3
 """Labels of a kind that a message names."""
@@ -82,7 +82,7 @@ def no_control_error(column: str, labels: Sequence[str], user_names: str | Seque
         unknown = next(name for name in split_names(user_names, labels) if not _matching(name, labels))
         return unknown_name(unknown, f"control label in obs[{column!r}]", sorted(labels), DataError)
     msg = (
-        f"no control cells found in obs[{column!r}]: none of its {len(labels)} labels ({join_names(labels)}) usually means control. "
+        f"no control cells found in obs[{column!r}]: none of its {count_of(len(labels), 'label')} ({join_names(labels)}) usually means control. "
         f"Use --control LABEL, or --control {NO_CONTROL} if the file holds perturbed cells only."
     )
     alike = [label for label in labels if kind_of_control(label)]
@@ -131,7 +131,7 @@ def control_notes(column: str, controls: Controls, n_control: int, n_left_out: i
     pooled = ""
     if len(controls.labels) > 1:
         why = f"all are {controls.pooled_as}; --control LABEL takes one alone" if controls.pooled_as else "as named"
-        pooled = f", {len(controls.labels)} labels pooled ({why})"
+        pooled = f", {count_of(len(controls.labels), 'label')} pooled ({why})"
     notes = [
         f"perturbation <- obs[{column!r}]; control = {_quoted(controls.labels) or 'none'} ({n_control:,} cells){pooled}"
     ]
@@ -141,7 +141,7 @@ def control_notes(column: str, controls: Controls, n_control: int, n_left_out: i
     if n_left_out:
         pool_option = control_option([controls.labels, controls.others], (*controls.labels, *controls.others))
         notes.append(
-            f"{look}, and not named: {n_left_out:,} cells were left out ({pool_option} pools them; --other-controls keep makes "
+            f"{look}, and not named: {count_of(n_left_out, 'cell was', 'cells were')} left out ({pool_option} pools them; --other-controls keep makes "
             "them perturbations)"
         )
     elif controls.others:

@@ -24,7 +24,7 @@ from cycseq.data.settings import ObsKeys
 from cycseq.data.usual_names import CONTROL
 from cycseq.data.validate import OBS, validate
 from cycseq.data.values import digests, load_adata, max_bytes, write_adata
-from cycseq.errors import DataError, join_names, unknown_name
+from cycseq.errors import DataError, count_of, join_names, unknown_name
 from cycseq.io.files import atomic_write, check_output, check_space
 from cycseq.matrix.arrays import Cells, Codes, Matrix, in_memory, max_rows, take, to_dense
 from cycseq.matrix.groups import GroupMoments, group_moments, pairs_of_labels
@@ -140,8 +140,8 @@ class PerturbationData(ByCondition):
     def __repr__(self) -> str:
         n_conditions = sum(not c.is_control for c in self.conditions())
         return (
-            f"PerturbationData: {self.n_cells:,} cells x {len(self.genes):,} genes, {self.scale}; {len(self.contexts)} contexts, "
-            f"{len(self.perturbations)} perturbations, {n_conditions} perturbed conditions"
+            f"PerturbationData: {self.n_cells:,} cells x {len(self.genes):,} genes, {self.scale}; {count_of(len(self.contexts), 'context')}, "
+            f"{count_of(len(self.perturbations), 'perturbation')}, {count_of(n_conditions, 'perturbed condition')}"
         )
 
     def _repr_html_(self) -> str:

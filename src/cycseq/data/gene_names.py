@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Sequence
 
-from cycseq.errors import join_names
+from cycseq.errors import count_of, join_names
 
 MIN_GENES = 10
 """So many genes in common, at least, once a difference in spelling is removed, tell that it is the cause."""
@@ -52,7 +52,7 @@ def note_perturbed_genes(perturbed: Collection[str], genes: Sequence[str]) -> st
     absent = sorted(set(perturbed) - set(genes))
     if not absent:
         return ""
-    of_all = f"of {len(perturbed)} perturbations"
+    of_all = f"of {count_of(len(perturbed), 'perturbation')}"
     folded = {gene.casefold(): gene for gene in genes}
     if respelled := [name for name in absent if name.casefold() in folded]:
         pairs = ", ".join(f"{name} is {folded[name.casefold()]} there" for name in respelled[:SHOWN])

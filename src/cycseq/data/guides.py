@@ -60,7 +60,7 @@ def genes_of_guides(labels: Iterable[str], suffix: str, genes: Collection[str]) 
         guides = _genes_of((ending,), labels)
     if not guides:
         msg = (
-            f"--guide-suffix {suffix} fits none of the {len(labels):,} perturbations ({join_names(labels, 3)}): "
+            f"--guide-suffix {suffix} fits none of the {count_of(len(labels), 'perturbation')} ({join_names(labels, 3)}): "
             f"leave it out, or give the ending of the guides, for KLF1_g1 '_g\\d+'."
         )
         raise DataError(msg)

@@ -10,7 +10,7 @@ import pandas as pd
 from jaxtyping import Bool
 
 from cycseq.data.usual_names import CONTROL, DOSE_NAMES, TIME_NAMES, UNLABELLED
-from cycseq.errors import DataError, join_names, unknown_name
+from cycseq.errors import DataError, count_of, join_names, unknown_name
 
 POOLED = ("doses are pooled", "times are pooled")
 """What the notes on doses and times that are not told apart begin with."""
@@ -50,7 +50,7 @@ def has_label(values: pd.Series, column: str, what: str, *, allowed: bool) -> Bo
     labelled: np.ndarray = (values != "").to_numpy(dtype=bool)
     if not allowed and not labelled.all():
         msg = (
-            f"{int((~labelled).sum()):,} of {len(values):,} cells have no {what} in obs[{column!r}] "
+            f"{int((~labelled).sum()):,} of {count_of(len(values), 'cell')} have no {what} in obs[{column!r}] "
             f"(first: {values.index[~labelled][0]}). Label them, or leave them out with --drop-unlabelled true."
         )
         raise DataError(msg, option="--drop-unlabelled true")

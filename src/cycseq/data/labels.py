@@ -41,7 +41,7 @@ from cycseq.data.usual_names import (
     UNLABELLED,
     canonical_perturbation,
 )
-from cycseq.errors import DataError
+from cycseq.errors import DataError, count_of
 
 
 @dataclass(frozen=True)
@@ -119,13 +119,13 @@ def _contexts(
     else:
         context = translate(obs[column], str)
         labelled = labelled & has_label(context, column, "context", allowed=drop_unlabelled)
-        notes = [f"context <- obs[{column!r}] ({context[labelled].nunique()} contexts)"]
+        notes = [f"context <- obs[{column!r}] ({count_of(context[labelled].nunique(), 'context')})"]
     if not keys.split_by:
         return context, labelled, notes + pooled_times(obs, column)
     context, levels = split_context(context, obs, keys.split_by)
     labelled = labelled & has_label(levels, keys.split_by, "level", allowed=drop_unlabelled)
     notes.append(
-        f"contexts are split by obs[{keys.split_by!r}] ({context[labelled].nunique()} contexts, such as {context.iloc[0]!r})"
+        f"contexts are split by obs[{keys.split_by!r}] ({count_of(context[labelled].nunique(), 'context')}, such as {context.iloc[0]!r})"
     )
     return context, labelled, notes
 
@@ -139,7 +139,7 @@ def _batches(obs: pd.DataFrame, keys: ObsKeys) -> tuple[pd.Series, str]:
         note = "batch: no column names one, so all cells are one batch (--batch-key names a column)"
         return pd.Series("0", index=obs.index, dtype=str), note
     batch = translate(obs[column], str, missing="unknown")
-    return batch, f"batch <- obs[{column!r}] ({batch.nunique()} batches)"
+    return batch, f"batch <- obs[{column!r}] ({count_of(batch.nunique(), 'batch', 'batches')})"
 
 
 def _perturbation_column(obs: pd.DataFrame, keys: ObsKeys) -> tuple[str, Controls]:

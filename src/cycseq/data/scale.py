@@ -10,7 +10,7 @@ from typing import Literal, Self, get_args
 import numpy as np
 from jaxtyping import Bool
 
-from cycseq.errors import DataError, unknown_name
+from cycseq.errors import DataError, count_of, unknown_name
 from cycseq.matrix.arrays import InMemory, Matrix, by_block, per_cell
 from cycseq.matrix.blocks import blocks
 
@@ -180,7 +180,7 @@ def decide_scale(x: Matrix | ValueSummary, user_scale: str | None = None, *, lay
 def check_finite(values: ValueSummary) -> None:
     """Raise `DataError` if a value is NaN, infinite, or beyond any count."""
     if values.n_broken:
-        msg = f"{values.n_broken:,} values are NaN or infinite; every value must be a number. Remove or fill them."
+        msg = f"{count_of(values.n_broken, 'value is', 'values are')} NaN or infinite; every value must be a number. Remove or fill them."
         raise DataError(msg)
     if (largest := max(values.highest, -values.lowest)) > MAX_VALUE:
         msg = (

@@ -19,7 +19,7 @@ from cycseq.data.scale import SCALES, TARGET_SUM, Scale, ValueSummary, check_fin
 from cycseq.data.scale_decision import Decision, decide
 from cycseq.data.settings import ObsKeys
 from cycseq.data.usual_names import CONTROL, NO_CONTROL
-from cycseq.errors import DataError, unknown_name
+from cycseq.errors import DataError, count_of, unknown_name, was
 from cycseq.io.untrusted import CONTROL_CHARACTERS
 from cycseq.matrix.arrays import Matrix, in_memory
 
@@ -63,7 +63,7 @@ def validate(
     keep = labels.labelled & ~_empty(values, adata.obs_names, chosen_scale, labels.labelled, allowed=drop_empty)
     n_unlabelled = int((~labels.labelled).sum()) - labels.n_other_controls
     for what, n in (("label", n_unlabelled), ("single count", int((labels.labelled & ~keep).sum()))):
-        notes += [f"{n:,} cells without a {what} were left out"] if n else []
+        notes += [f"{count_of(n, 'cell')} without a {what} {was(n)} left out"] if n else []
     if not keep.any():
         msg = "no cells are left: all are without a label or empty. Look at the file with cycseq inspect."
         raise DataError(msg)
@@ -135,7 +135,7 @@ def _may_be(scale: str, values: ValueSummary) -> bool:
 def check_size(adata: ad.AnnData) -> None:
     """Raise `DataError` if there are no cells, no genes or no values."""
     if adata.n_obs == 0 or adata.n_vars == 0:
-        msg = f"the data are empty: {adata.n_obs} cells x {adata.n_vars} genes."
+        msg = f"the data are empty: {count_of(adata.n_obs, 'cell')} x {count_of(adata.n_vars, 'gene')}."
         raise DataError(msg)
     if adata.X is None:
         msg = "the file has no X. Use --layer NAME to take the values from a layer."
@@ -224,7 +224,7 @@ def _empty(
     empty = np.zeros(len(names), dtype=bool) if scale == "scaled" else values.empty & labelled
     if empty.any() and not allowed:
         msg = (
-            f"{int(empty.sum()):,} cells are empty (all values 0; first: {names[empty][0]}). "
+            f"{count_of(int(empty.sum()), 'cell is', 'cells are')} empty (all values 0; first: {names[empty][0]}). "
             "Remove them from the file, or leave them out with --drop-empty true."
         )
         raise DataError(msg, option="--drop-empty true")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from cycseq.data.effects import Effects
+from cycseq.errors import count_of
 
 WELLS = re.compile(r"(well|plate|batch|lane|library|pool)s?(_?(id|name|barcode))?", re.IGNORECASE)
 """Columns of effects that say what was measured together."""
@@ -36,7 +37,7 @@ def measured_together(effects: Effects) -> list[str]:
         if n:
             total = sum(not c.is_control for c in conditions)
             sentences.append(
-                f"{n:,} of {total:,} conditions share their {column} with the same perturbation in another context: what is alike "
+                f"{n:,} of {count_of(total, 'condition')} share their {column} with the same perturbation in another context: what is alike "
                 f"there may be the {column}'s and no biology, and transfer between contexts cannot be told from it"
             )
     return sentences

@@ -22,7 +22,7 @@ from cycseq.data.mark import mark_of
 from cycseq.data.scale import Scale, summarize_values
 from cycseq.data.usual_names import CONTROL
 from cycseq.data.validate import AS_WRITTEN, check_size, duplicated, float32, gene_symbols, labels_of, scale_of
-from cycseq.errors import DataError
+from cycseq.errors import DataError, count_of
 from cycseq.formats.load import default_context, load
 from cycseq.formats.readers.base import FileContents
 from cycseq.formats.settings import ReadSettings
@@ -202,7 +202,7 @@ def _check_invertible(scale: Scale) -> None:
 
 def _check_empty(empty: pd.Index) -> None:
     if len(empty):
-        msg = f"{len(empty):,} cells are empty (all values 0; first: {empty[0]})."
+        msg = f"{count_of(len(empty), 'cell is', 'cells are')} empty (all values 0; first: {empty[0]})."
         raise DataError(msg, option="--drop-empty true")
 
 

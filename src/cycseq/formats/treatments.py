@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from cycseq.data.label_columns import find_columns, require_column
 from cycseq.data.treatments import Dose, hours_in, parse_dose, parse_hours, parse_treatment, unit_of_dose, usual_unit
 from cycseq.data.usual_names import DOSE_NAMES, TIME_NAMES, UNLABELLED, kind_of_control
-from cycseq.errors import DataError, join_names
+from cycseq.errors import DataError, count_of, join_names
 from cycseq.formats.settings import ReadSettings
 
 DOSES = (*dict.fromkeys(("dose", *DOSE_NAMES)), "pert_idose", "pert_dose", "dose_level", "concentration", "conc")
@@ -119,7 +119,7 @@ def _doses(
     ordered = sorted({dose for dose in same if dose is not None}, key=lambda dose: dose.number)
     levels = tuple(map(str, ordered))
     others = sorted({dose.unit for dose in numbered} - {unit})
-    notes = [f"dose <- {_place(where)} ({len(levels)} doses, {levels[0]} to {levels[-1]}" + (
+    notes = [f"dose <- {_place(where)} ({count_of(len(levels), 'dose')}, {levels[0]} to {levels[-1]}" + (
         f"; {', '.join(others)} written as {unit})" if others else ")")]  # fmt: skip
     return ["" if dose is None else str(dose) for dose in same], number, untreated, levels, notes
 
@@ -210,5 +210,7 @@ def _times(obs: pd.DataFrame, texts: Sequence[str], column: str | None) -> tuple
     )
     if unclear:
         n = sum(text in set(unclear) for text in texts)
-        notes.append(f"{n:,} rows have no single time ({join_names(map(repr, unclear), SHOWN)}): theirs is left open")
+        notes.append(
+            f"{count_of(n, 'row has', 'rows have')} no single time ({join_names(map(repr, unclear), SHOWN)}): theirs is left open"
+        )
     return hours, notes

@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from jaxtyping import Float
 
 from cycseq.data.condition import Condition
-from cycseq.errors import CycseqError, DataError, FileError, ModelError
+from cycseq.errors import CycseqError, DataError, FileError, ModelError, count_of
 from cycseq.io.files import require_file
 from cycseq.io.numpy_files import open_npz
 from cycseq.io.untrusted import open_unpacked
@@ -184,7 +184,7 @@ def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
 def _checked(names: np.ndarray, values: np.ndarray, source: str) -> Features:
     twice = names[pd.Index(names).duplicated()]
     if len(twice):
-        msg = f"{source} name {len(twice):,} genes twice (first: {twice[0]}). Keep one row of each."
+        msg = f"{source} name {count_of(len(twice), 'gene')} twice (first: {twice[0]}). Keep one row of each."
         raise DataError(msg)
     bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
     if bad.size or values.shape[1] == 0:

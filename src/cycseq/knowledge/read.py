@@ -13,7 +13,7 @@ from zipfile import ZipFile
 import numpy as np
 import pandas as pd
 
-from cycseq.errors import CycseqError, DataError, FileError, MissingPackageError
+from cycseq.errors import CycseqError, DataError, FileError, MissingPackageError, count_of
 from cycseq.io.checksums import sha256
 from cycseq.io.files import require_file
 from cycseq.io.numpy_files import open_npz
@@ -148,7 +148,9 @@ def text_of(path: Path) -> Iterator[Any]:
         members = packed.infolist()
         check_members(path, members)
         if len(members) != 1:
-            msg = f"{path} holds {len(members)} files, but one table is expected: unpack it and name the one."
+            msg = (
+                f"{path} holds {count_of(len(members), 'file')}, but one table is expected: unpack it and name the one."
+            )
             raise FileError(msg)
         with packed.open(members[0]) as lines:
             yield lines

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from cycseq.errors import DataError, join_names
+from cycseq.errors import DataError, count_of, join_names
 from cycseq.knowledge.drugs import DRUG_COLUMNS, drug_sources
 from cycseq.knowledge.source import Source
 from cycseq.knowledge.sparse import sets_source, sparse_rows
@@ -154,7 +154,7 @@ def features_source(name: str, names: Sequence[str], values: np.ndarray, facts: 
     """
     twice = pd.Index(names)[pd.Index(names).duplicated()]
     if len(twice):
-        msg = f"{facts['file']} names {len(twice):,} genes twice (first: {twice[0]}). Keep one row of each."
+        msg = f"{facts['file']} names {count_of(len(twice), 'gene')} twice (first: {twice[0]}). Keep one row of each."
         raise DataError(msg)
     if np.isinf(values).any():
         row = int(np.flatnonzero(np.isinf(values).any(axis=1))[0])

@@ -14,7 +14,7 @@ from cycseq.data.effects import Effects
 from cycseq.data.gene_names import MIN_GENES, why_genes_differ
 from cycseq.data.studies import STUDY, studies_of
 from cycseq.data.treatments import UNITS, Dose, parse_dose, usual_unit
-from cycseq.errors import DataError, join_names
+from cycseq.errors import DataError, count_of, join_names
 
 MIN_SHARED = 0.05
 """Share of a study's genes that the others must have as well."""
@@ -177,12 +177,14 @@ def _notes(inputs: Sequence[Effects], names: Sequence[str], genes: Sequence[str]
         for perturbation in perturbed.perturbations:
             where.setdefault(perturbation, set()).add(name)
         n_conditions, n_contexts = len(perturbed.conditions()), len(perturbed.contexts)
-        notes.append(f"{name}: {n_conditions:,} conditions in {n_contexts:,} contexts, {len(effects.genes):,} genes")
+        notes.append(
+            f"{name}: {count_of(n_conditions, 'condition')} in {count_of(n_contexts, 'context')}, {len(effects.genes):,} genes"
+        )
     everywhere = set(genes).intersection(*(effects.genes for effects in inputs))
     several = sum(len(studies) > 1 for studies in where.values())
     return [
         *notes,
-        f"{len(genes):,} genes in all, {len(everywhere):,} in every study; those that a study did not measure are NaN there",
-        f"{several:,} of {len(where):,} perturbations are in two studies or more",
+        f"{count_of(len(genes), 'gene')} in all, {len(everywhere):,} in every study; those that a study did not measure are NaN there",
+        f"{several:,} of {count_of(len(where), 'perturbation')} are in two studies or more",
         "contexts are named study/context",
     ]

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.validate import PAIR
-from cycseq.errors import DataError, MissingPackageError
+from cycseq.errors import DataError, MissingPackageError, count_of
 from cycseq.matrix.arrays import Cells, Codes, Matrix, in_memory, to_dense
 
 MIN_CONTROLS = 2
@@ -67,7 +67,7 @@ def correct_batches(data: PerturbationData, *, spread: bool = False) -> Perturba
     groups = _comparable(batch[control], context[control], len(batches), len(contexts))
     if (groups < 0).all():
         note = (
-            f"ComBat changed nothing: of {len(batches)} batches no two share a context in which both have at least "
+            f"ComBat changed nothing: of {count_of(len(batches), 'batch', 'batches')} no two share a context in which both have at least "
             f"{MIN_CONTROLS} control cells (--batch-key names the column of the batches)"
         )
         return PerturbationData(adata=data.adata, scale=data.scale, notes=(*data.notes, note))
@@ -95,12 +95,12 @@ def _notes(batch: Codes, groups: Int[np.ndarray, "batches"], *, spread: bool) ->
     unchanged = groups[batch] < 0
     n_corrected = len(np.unique(batch[~unchanged]))
     notes = [
-        f"ComBat, fitted on control cells, shifted {n_corrected} of {len(groups)} batches"
+        f"ComBat, fitted on control cells, shifted {n_corrected} of {count_of(len(groups), 'batch', 'batches')}"
         f"{' and equalised their spread' if spread else ''}; values may lie a little below zero"
     ]
     if unchanged.any():
         notes.append(
-            f"{int(unchanged.sum()):,} cells of {len(groups) - n_corrected} batches stayed as they were: their batch is the "
+            f"{count_of(int(unchanged.sum()), 'cell')} of {count_of(len(groups) - n_corrected, 'batch', 'batches')} stayed as they were: their batch is the "
             f"only one of its contexts, or has fewer than {MIN_CONTROLS} control cells"
         )
     return notes

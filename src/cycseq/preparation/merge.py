@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.gene_names import MIN_GENES, why_genes_differ
 from cycseq.data.validate import OBS
-from cycseq.errors import DataError, join_names
+from cycseq.errors import DataError, count_of, join_names, was
 from cycseq.matrix.arrays import store_alike
 
 
@@ -54,8 +54,14 @@ def merge(inputs: Sequence[PerturbationData], names: Sequence[str] | None = None
     origin = [{"name": name, **data.provenance()} for data, name in zip(inputs, names_used, strict=True)]
     merged.uns["cycseq"] = {"scale": inputs[0].scale, "merged": json.dumps(origin)}
     n_lost = max(len(data.genes) for data in inputs) - len(genes)
-    notes = [f"{len(inputs)} inputs were merged ({', '.join(names_used)}): {len(genes):,} genes are common to all"]
-    notes += [f"up to {n_lost:,} genes of an input are not in all others and were dropped"] if n_lost else []
+    notes = [
+        f"{len(inputs)} inputs were merged ({', '.join(names_used)}): {count_of(len(genes), 'gene is', 'genes are')} common to all"
+    ]
+    notes += (
+        [f"up to {count_of(n_lost, 'gene')} of an input are not in all others and {was(n_lost)} dropped"]
+        if n_lost
+        else []
+    )
     notes.append("batches were prefixed with the input's name")
     notes += ["cells were prefixed with the input's name, because some are called alike"] if collide else []
     input_notes = [f"{name}: {note}" for data, name in zip(inputs, names_used, strict=True) for note in data.notes]

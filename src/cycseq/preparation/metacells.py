@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from jaxtyping import Float, Int
 
 from cycseq.data.dataset import PerturbationData
-from cycseq.errors import SettingsError
+from cycseq.errors import SettingsError, count_of
 from cycseq.io.progress import track
 from cycseq.matrix.arrays import Matrix, by_block, load, to_dense
 
@@ -69,7 +69,9 @@ def metacells(data: PerturbationData, k: int = 50, draws: int = 50, seed: int = 
         "scale": data.scale,
         "metacells": json.dumps(record),
     }
-    notes = [f"{len(obs):,} metacells: {draws} averages of {k} cells for each of {len(conditions)} conditions"]
+    notes = [
+        f"{len(obs):,} metacells: {draws} averages of {k} cells for each of {count_of(len(conditions), 'condition')}"
+    ]
     few = _strata_below(data, k)
     notes += [f"{few} conditions or batches of one have fewer than {k} cells: drawn with replacement"] if few else []
     notes.append("metacells of a condition share cells: hold out whole conditions, not metacells at random")

@@ -14,7 +14,7 @@ from cycseq.data.dataset import PerturbationData
 from cycseq.data.scale import TARGET_SUM, empty_cells
 from cycseq.data.validate import PAIR
 from cycseq.data.values import with_parts
-from cycseq.errors import DataError
+from cycseq.errors import DataError, count_of, was
 from cycseq.matrix.blocks import submatrix
 from cycseq.preparation.batch_correction import correct_batches
 from cycseq.preparation.merge import merge
@@ -185,7 +185,7 @@ def _normalised(
     if empty.all():
         msg = "no cell has a count in the genes that were kept: keep more with --genes all."
         raise DataError(msg, option="--genes all")
-    if empty.any():
+    if n_empty := int(empty.sum()):
         adata = adata[~empty].copy()
-        notes += (f"{int(empty.sum()):,} cells without a count in the genes that were kept were dropped",)
+        notes += (f"{count_of(n_empty, 'cell')} without a count in the genes that were kept {was(n_empty)} dropped",)
     return PerturbationData(adata=adata, scale="log1p", notes=notes)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from cycseq.errors import SettingsError
+from cycseq.errors import SettingsError, count_of, was
 from cycseq.matrix.arrays import InMemory, Matrix, per_cell
 from cycseq.preparation.normalise import library_sizes
 from cycseq.preparation.settings import CellLimits
@@ -52,7 +52,7 @@ def check_cells(
     for why, fails in failing:
         n = int((passing & fails).sum())
         passing &= ~fails
-        notes += [f"{n:,} cells with {why} were dropped"] if n else []
+        notes += [f"{count_of(n, 'cell')} with {why} {was(n)} dropped"] if n else []
     return CellSelection(passing, tuple(notes))
 
 

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.gene_names import note_perturbed_genes
 from cycseq.data.usual_names import CONTROL
-from cycseq.errors import DataError, unknown_name
+from cycseq.errors import DataError, count_of, unknown_name, was
 from cycseq.preparation.normalise import cells_expressing, gene_moments
 from cycseq.preparation.quality import CellSelection, check_cells
 from cycseq.preparation.settings import PrepareSettings
@@ -41,7 +41,11 @@ def choose_cells(
     notes = list(quality.notes)
     for why, which in (("left out by name", left_out), ("combinations", combined & ~left_out)):
         n = int(which[data.condition_codes].sum())
-        notes += [f"{n:,} cells of {int(which.sum())} conditions ({why}) were dropped"] if n else []
+        notes += (
+            [f"{count_of(n, 'cell')} of {count_of(int(which.sum()), 'condition')} ({why}) {was(n)} dropped"]
+            if n
+            else []
+        )
     if not keep.any() and not left_out.all():
         msg = f"no cells are left of {', '.join(data.contexts)}: {'; '.join(notes)}. Loosen the limits."
         raise DataError(msg)
@@ -89,7 +93,10 @@ def drop_small_conditions(data: PerturbationData, rows: Bool[np.ndarray, "cells"
     dropped = rows & small[data.condition_codes]
     if not small.any():
         return CellSelection(rows, ())
-    note = f"{int(small.sum())} conditions with fewer than {least} cells ({int(dropped.sum()):,} cells) were dropped"
+    n, n_cells_lost = int(small.sum()), int(dropped.sum())
+    note = (
+        f"{count_of(n, 'condition')} with fewer than {least} cells ({count_of(n_cells_lost, 'cell')}) {was(n)} dropped"
+    )
     return CellSelection(rows & ~dropped, (note,))
 
 
@@ -107,7 +114,8 @@ def choose_genes(data: PerturbationData, rows: Bool[np.ndarray, "cells"], settin
     consulted = rows & ~held_out[data.condition_codes]
     if settings.min_cells:
         keep = (cells_expressing(data.x, consulted) >= settings.min_cells) | perturbed
-        notes.append(f"{int((~keep).sum()):,} genes in fewer than {settings.min_cells} cells were dropped")
+        n = int((~keep).sum())
+        notes.append(f"{count_of(n, 'gene')} in fewer than {settings.min_cells} cells {was(n)} dropped")
     if settings.genes != "all" and settings.genes < keep.sum():
         sizes = data.adata.obs["total_counts"].to_numpy(np.float64) if data.scale == "counts" else None
         moments = gene_moments(data.x, data.scale, sizes, consulted)
@@ -118,9 +126,11 @@ def choose_genes(data: PerturbationData, rows: Bool[np.ndarray, "cells"], settin
         keep = variable | perturbed
         held_out = ", without the perturbed cells held out" if held_out.any() else ""
         notes.append(
-            f"{int(variable.sum()):,} highly variable genes were chosen on {int(consulted.sum()):,} cells{held_out}; "
-            f"{n_besides} perturbed genes were kept besides"
+            f"{int(variable.sum()):,} highly variable genes were chosen on {count_of(int(consulted.sum()), 'cell')}{held_out}; "
+            f"{count_of(n_besides, 'perturbed gene was', 'perturbed genes were')} kept besides"
         )
     elif settings.genes != "all":
-        notes.append(f"all {int(keep.sum()):,} genes were kept: no more than the {settings.genes:,} asked for")
+        notes.append(
+            f"all {count_of(int(keep.sum()), 'gene was', 'genes were')} kept: no more than the {settings.genes:,} asked for"
+        )
     return GeneSelection(keep, tuple(notes))

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cycseq.data.condition import Condition, as_condition
-from cycseq.errors import ModelError, SettingsError, unknown_name
+from cycseq.errors import ModelError, SettingsError, count_of, unknown_name
 from cycseq.models.base import Model
 from cycseq.models.kriging.design import choose
 from cycseq.models.kriging.model import ConditionKriging
@@ -72,7 +72,7 @@ def suggest(
         msg = f"{model.name} does not know how sure it is: fit ConditionKriging (--model ConditionKriging) and suggest from it."
         raise ModelError(msg)
     if n_conditions < 1:
-        msg = f"{n_conditions} conditions cannot be suggested: ask for at least one (--n)."
+        msg = f"{count_of(n_conditions, 'condition')} cannot be suggested: ask for at least one (--n)."
         raise SettingsError(msg)
     measured = model.measured_conditions
     contexts = sorted({*model.profiles, *model.learned.contexts})

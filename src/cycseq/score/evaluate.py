@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.effects import Effects
 from cycseq.data.either import Data
+from cycseq.errors import count_of, was
 from cycseq.formats.effects.read import read_effects
 from cycseq.formats.predicted import read_predicted
 from cycseq.formats.read import read
@@ -199,7 +200,11 @@ def _notes(predicted: Data, real: Reference, matches: Sequence[ContextMatch]) ->
     extra = len(predicted.genes) - len(real.data.genes)
     notes = []
     if n_compared < n_real:
-        notes.append(f"{n_real - n_compared:,} of {n_real:,} real conditions were not predicted and are not scored")
+        notes.append(
+            f"{n_real - n_compared:,} of {count_of(n_real, 'real condition')} were not predicted and are not scored"
+        )
     if extra > 0:
-        notes.append(f"{extra:,} predicted genes are not among the real ones and were left out")
+        notes.append(
+            f"{count_of(extra, 'predicted gene is', 'predicted genes are')} not among the real ones and {was(extra)} left out"
+        )
     return notes

@@ -230,7 +230,7 @@ def _nowhere_else(test: tuple[Condition, ...], others: tuple[Condition, ...]) ->
     if not only_here:
         return ""
     return (
-        f" {len(only_here)} of the {len(test)} tested perturbations are in no other context, and need a model that knows "
+        f" {len(only_here)} of the {count_of(len(test), 'tested perturbation')} are in no other context, and need a model that knows "
         f"unseen perturbations: {', '.join(only_here)}."
     )
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.effects import Effects
 from cycseq.data.either import Data
+from cycseq.errors import count_of
 from cycseq.matrix.arrays import Codes
 from cycseq.split.base import REFERENCE, Split
 from cycseq.split.leak import PAIRS, Leak
@@ -67,7 +68,7 @@ def _shared_conditions(split: Split) -> Iterable[Leak]:
         if shared and not cut:
             yield Leak(
                 "shared conditions",
-                f"{len(shared)} conditions are in {first} and in {second} (first: {shared[0]})",
+                f"{count_of(len(shared), 'condition is', 'conditions are')} in {first} and in {second} (first: {shared[0]})",
                 len(shared),
                 "Let each condition be in one part: make the split again with cycseq split.",
             )
@@ -77,7 +78,7 @@ def _shared_wells(split: Split, effects: Effects) -> Iterable[Leak]:
     for shared in shared_wells(split, effects):
         yield Leak(
             "shared wells",
-            f"{shared.n:,} of {len(split.test):,} tested conditions were measured in the same {shared.column} as their perturbation in a "
+            f"{shared.n:,} of {count_of(len(split.test), 'tested condition')} were measured in the same {shared.column} as their perturbation in a "
             f"training context (first: {shared.tested} and {shared.other}, {shared.column} {shared.label!r}), so that likeness may be "
             f"the {shared.column}'s and no biology",
             shared.n,
@@ -106,7 +107,7 @@ def _hidden_perturbations(split: Split) -> Iterable[Leak]:
     if hidden:
         yield Leak(
             "hidden perturbations",
-            f"{len(hidden)} tested conditions are given away by training or validation conditions that contain them "
+            f"{count_of(len(hidden), 'tested condition is', 'tested conditions are')} given away by training or validation conditions that contain them "
             f"(first: {min(hidden)})",
             len(hidden),
             "Leave those conditions out: make the split again with cycseq split.",
@@ -135,7 +136,7 @@ def _chosen_genes(split: Split, data: PerturbationData) -> Iterable[Leak]:
         more = f" and {len(names) - 10} more" if names[10:] else ""
         yield Leak(
             "chosen genes",
-            f"the variable genes were chosen with the tested cells of {len(consulted)} conditions (first: {consulted[0]})",
+            f"the variable genes were chosen with the tested cells of {count_of(len(consulted), 'condition')} (first: {consulted[0]})",
             len(consulted),
             f"Prepare again with --hold-out {shlex.quote(','.join([*held_out, *names[:10]]))}{more}.",
             "warning",

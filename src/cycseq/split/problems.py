@@ -9,6 +9,7 @@ from itertools import combinations
 import pandas as pd
 
 from cycseq.data.dataset import Condition
+from cycseq.errors import count_of
 
 
 def condition_problems(
@@ -68,7 +69,7 @@ def reference_problems(cells_by_part: Mapping[str, Sequence[str]], control: pd.I
     control_names = set(control)
     others = [name for name in cells_by_part.get("reference", ()) if name not in control_names]
     if others:
-        yield f"{len(others):,} cells of the reference are not control cells (first: {others[0]!r})"
+        yield f"{count_of(len(others), 'cell of the reference is no control cell', 'cells of the reference are not control cells')} (first: {others[0]!r})"
 
 
 def _amount(n: int) -> str:

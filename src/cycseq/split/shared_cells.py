@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from jaxtyping import UInt64
 
 from cycseq.data.dataset import PerturbationData
+from cycseq.errors import count_of
 from cycseq.matrix.arrays import Codes, InMemory, Matrix, per_cell, take
 from cycseq.split.leak import PAIRS_OF_CELLS, Leak
 
@@ -103,7 +104,7 @@ def _barcode_leak(level: Literal["leak", "warning"], pairs: pd.DataFrame, first:
     )
     return Leak(
         "shared barcodes",
-        f"{n:,} cells of {second} share barcode and batch with a cell of {first} (first: {pairs['barcode'].iloc[0]}), {same}",
+        f"{count_of(n, 'cell')} of {second} share{'s' if n == 1 else ''} barcode and batch with a cell of {first} (first: {pairs['barcode'].iloc[0]}), {same}",
         n,
         "Remove the duplicated cells from the data."
         if level == "leak"

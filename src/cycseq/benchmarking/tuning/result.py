@@ -15,7 +15,7 @@ from cycseq.benchmarking.tuning.folds import METRICS
 from cycseq.benchmarking.tuning.settings import TuneSettings
 from cycseq.benchmarking.tuning.spaces import Range, Space, defaults_in
 from cycseq.benchmarking.tuning.trials import Trial
-from cycseq.errors import ModelError
+from cycseq.errors import ModelError, count_of
 from cycseq.io.files import atomic_write, write_text
 from cycseq.models import MODELS
 
@@ -84,7 +84,7 @@ def result_of(
     table = pd.DataFrame([_row(number, trial, settings) for number, trial in enumerate(trials)])
     complete = table[table["state"] == "complete"]
     if complete.empty:
-        msg = f"all {len(table)} trials of {settings.model} failed: {table['reason'].iloc[-1]}"
+        msg = f"all {count_of(len(table), 'trial')} of {settings.model} failed: {table['reason'].iloc[-1]}"
         raise ModelError(msg)
     sign = -1.0 if settings.direction == "maximize" else 1.0
     best = int(complete["trial"].iloc[int(np.argmin(sign * complete["objective"]))])

@@ -20,7 +20,7 @@ from cycseq.benchmarking.tuning.settings import TuneSettings
 from cycseq.benchmarking.tuning.spaces import Range, Space, defaults_in, describe_space, space_of
 from cycseq.benchmarking.tuning.trials import State, Trial, propose, running_means
 from cycseq.data.dataset import PerturbationData
-from cycseq.errors import CycseqError, FileError, ModelError, SettingsError
+from cycseq.errors import CycseqError, FileError, ModelError, SettingsError, count_of
 from cycseq.io.files import lock_folder, write_text
 from cycseq.io.progress import track
 from cycseq.io.untrusted import as_file_error, read_json
@@ -80,9 +80,7 @@ def tune(
             kept = {**record, "trials": [asdict(trial) for trial in trials]}
             write_text(out / RECORD, json.dumps(kept, indent=1), overwrite=True)
             if number + 1 >= HOPELESS and all(trial.reason for trial in trials):
-                msg = (
-                    f"all {len(trials)} trials of {settings.model} failed, the last one as follows: {trials[-1].reason}"
-                )
+                msg = f"all {count_of(len(trials), 'trial')} of {settings.model} failed, the last one as follows: {trials[-1].reason}"
                 raise ModelError(msg)
         result = result_of(trials, settings, space, [fold.split.name for fold in folds], out)
         for name, table in ((TRIALS, result.trials), (FOLDS, result.folds)):

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.usual_names import CONTROL
-from cycseq.errors import join_names
+from cycseq.errors import count_of, join_names, was
 from cycseq.formats.catalog.base import DataSet
 from cycseq.formats.settings import CorpusSettings
 from cycseq.preparation.prepare import prepare
@@ -55,7 +55,7 @@ def _with_controls(data: PerturbationData) -> PerturbationData:
     if not len(few):
         return data
     others = data.take((~obs["context"].astype(str).isin(few)).to_numpy())
-    note = f"{len(few)} contexts with fewer than {MIN_CONTROLS} control cells were dropped ({join_names(few)})"
+    note = f"{count_of(len(few), 'context')} with fewer than {MIN_CONTROLS} control cells {was(len(few))} dropped ({join_names(few)})"
     return replace(others, notes=(*others.notes, note))
 
 

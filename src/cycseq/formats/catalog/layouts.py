@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 
 from cycseq.data.usual_names import CONTROL
-from cycseq.errors import FileError, join_names
+from cycseq.errors import FileError, count_of, join_names, was
 from cycseq.formats.catalog.base import Read, Sources, column, label_cells, lanes
 from cycseq.formats.load import load, read_anndata
 from cycseq.formats.readers.base import FileContents, as_read_error
@@ -159,7 +159,8 @@ def finite_h5ad(path: Path) -> FileContents:
     """An h5ad of standardised values: a gene without spread in the controls of a lane was divided by zero, and is left out."""
     adata = read_anndata(path)
     finite = np.isfinite(adata.X).all(axis=0)
-    note = f"{int((~finite).sum()):,} genes with values that are not numbers were left out"
+    n = int((~finite).sum())
+    note = f"{count_of(n, 'gene')} with values that are not numbers {was(n)} left out"
     return FileContents(adata[:, finite].copy(), notes=(note,))
 
 

@@ -8,7 +8,7 @@ import anndata as ad
 import pandas as pd
 
 from cycseq.data.usual_names import CONTROL
-from cycseq.errors import FileError
+from cycseq.errors import FileError, count_of
 from cycseq.formats.catalog.base import UNASSIGNED, Sources, column, label_cells
 from cycseq.formats.load import read_anndata
 from cycseq.formats.readers.base import FileContents, as_read_error, read_csv, read_labels
@@ -88,7 +88,7 @@ def read(sources: Sources) -> FileContents:
         perturbation=perturbation,
         context=column(complete, "context"),
         batch=column(complete, "sample"),
-        notes=[f"{len(parts)} samples; {n:,} of {len(perturbation):,} cells have no guide, or several"],
+        notes=[f"{len(parts)} samples; {n:,} of {count_of(len(perturbation), 'cell')} have no guide, or several"],
     )
 
 

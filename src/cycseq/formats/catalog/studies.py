@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from cycseq.data.usual_names import CONTROL
+from cycseq.errors import count_of
 from cycseq.formats.catalog.base import UNASSIGNED, Sources, column, drop_plus, label_cells
 from cycseq.formats.catalog.layouts import read_geo
 from cycseq.formats.load import read_anndata
@@ -40,7 +41,7 @@ def frangieh(sources: Sources) -> FileContents:
     if "MOI" in adata.obs:
         several = pd.to_numeric(adata.obs["MOI"].astype(str), errors="coerce") > 1
         perturbation = perturbation.where(~several, UNASSIGNED)
-        notes.append(f"{int(several.sum()):,} cells have several guides (obs MOI)")
+        notes.append(f"{count_of(int(several.sum()), 'cell has', 'cells have')} several guides (obs MOI)")
     adata.obs["guide"] = guide
     condition = column(adata, "condition").astype(str)
     return label_cells(
@@ -112,7 +113,11 @@ def sciplex3(sources: Sources) -> FileContents:
         late = pd.to_numeric(adata.obs["time"].astype(str), errors="coerce") == LATE
     if "dose" in adata.obs and "dose_value" not in adata.obs:
         adata.obs["dose_value"] = adata.obs["dose"]
-    notes = [f"{int(late.sum()):,} cells were treated for {LATE:g} h: their contexts end in _72h"] if late.any() else []
+    notes = (
+        [f"{count_of(int(late.sum()), 'cell was', 'cells were')} treated for {LATE:g} h: their contexts end in _72h"]
+        if late.any()
+        else []
+    )
     return label_cells(
         adata,
         perturbation=drop_plus(drug).where(~control, CONTROL),

@@ -22,7 +22,7 @@ from cycseq.data.usual_names import (
     usual_kind,
 )
 from cycseq.data.validate import check_names
-from cycseq.errors import DataError
+from cycseq.errors import DataError, count_of, was
 from cycseq.formats.effects.replicates import combine_replicates
 from cycseq.formats.effects.scales import decide_effect_scale
 from cycseq.formats.effects.table import CONTEXTS, ORIGINS, PERTURBATIONS, EffectTable
@@ -167,7 +167,7 @@ def _rows(
     if not labelled.all() and not settings.drop_unlabelled:
         first = table.obs.index[~labelled][0]
         msg = (
-            f"{int((~labelled).sum()):,} of {len(agents):,} rows have no perturbation or no context (first: {first}). Label "
+            f"{int((~labelled).sum()):,} of {count_of(len(agents), 'row')} have no perturbation or no context (first: {first}). Label "
             "them, or leave them out with --drop-unlabelled true."
         )
         raise DataError(msg, option="--drop-unlabelled true")
@@ -183,5 +183,5 @@ def _rows(
         msg = "no row holds an effect of a perturbation: all are controls or without a label."
         raise DataError(msg)
     what = ((~labelled, "without a label"), (control, "of controls"), (empty, "in which no gene was measured"))
-    notes = [f"{int(rows.sum()):,} rows {words} were left out" for rows, words in what if rows.any()]
+    notes = [f"{count_of(n, 'row')} {words} {was(n)} left out" for rows, words in what if (n := int(rows.sum()))]
     return np.flatnonzero(rows_used), notes

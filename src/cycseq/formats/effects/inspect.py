@@ -25,7 +25,7 @@ def inspect_effects(path: Path, settings: ReadSettings | None = None) -> str:
         "" if effects.scale in WITH_MAGNITUDE else " (without magnitude: twice the value is not twice the effect)"
     )
     lines = [
-        f"{path.name}: effects of {len(conditions):,} conditions x {len(effects.genes):,} genes, {effects.scale} values{magnitude}",
+        f"{path.name}: effects of {count_of(len(conditions), 'condition')} x {len(effects.genes):,} genes, {effects.scale} values{magnitude}",
         f"  {count_of(len(contexts), 'context')}: {join_names(f'{name} ({n})' for name, n in sorted(contexts.items()))}",
         f"  {count_of(len(agents), 'perturbation')}: {join_names(sorted(agents))}",
         f"  {_overlap(perturbed)}",
@@ -73,7 +73,7 @@ def _errors(effects: Effects) -> str:
     n_with_errors = 0 if se is None else int(np.isfinite(se).any(axis=1).sum())
     if not n_with_errors:
         return "standard errors: unknown (metrics and intervals that need them rest on what a model learns)"
-    return f"standard errors: of {n_with_errors:,} of {len(effects.conditions()):,} conditions"
+    return f"standard errors: of {n_with_errors:,} of {count_of(len(effects.conditions()), 'condition')}"
 
 
 def _in_order(dose: str) -> tuple[str, float, str]:

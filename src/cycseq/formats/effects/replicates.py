@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from cycseq.data.effects import EffectValues
+from cycseq.errors import count_of
 
 FEWEST_SPARE = 3
 """Replicates of a context, beyond one for each condition, from which on their spread tells a standard error."""
@@ -58,7 +59,7 @@ def combine_replicates(
         mean /= n
     several = n_rows[n_rows > 1]
     extent = f"{several.min()}" if several.min() == several.max() else f"{several.min()} to {several.max()}"
-    notes = [f"{len(several):,} conditions have {extent} rows each: their mean is taken"]
+    notes = [f"{count_of(len(several), 'condition has', 'conditions have')} {extent} rows each: their mean is taken"]
     squares = _sums(np.nan_to_num(values - mean[groups]) ** 2, groups, n_groups)
     combined, note = (
         _from_spread(squares, n, context_of_group)
@@ -98,7 +99,7 @@ def _from_spread(
     n_contexts = len(np.unique(context_of_group))
     return (
         se,
-        f"standard errors come from the spread of replicates, pooled over conditions ({n_columns} of {n_contexts} contexts)",
+        f"standard errors come from the spread of replicates, pooled over conditions ({n_columns} of {count_of(n_contexts, 'context')})",
     )
 
 

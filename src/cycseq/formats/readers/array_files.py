@@ -11,7 +11,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from cycseq.data.validate import check_indices
-from cycseq.errors import DataError
+from cycseq.errors import DataError, count_of
 from cycseq.formats.readers.base import FileContents, Reader, as_read_error, read_genes
 from cycseq.formats.settings import ReadSettings
 from cycseq.io.numpy_files import open_npz, read_npy
@@ -114,7 +114,9 @@ def _cycseq_labels(indicators: Any, genes: pd.Index) -> tuple[pd.DataFrame, tupl
     labels = np.array(["+".join(sorted(genes[pattern])) or "control" for pattern in patterns], dtype=object)
     batches = np.where(batch.any(axis=1), batch.argmax(axis=1).astype(str), "unknown") if batch.shape[1] else "0"
     obs = pd.DataFrame({"perturbation": labels[of_cell.ravel()], "batch": batches})
-    return obs, (f"CycSeq's layout: {len(genes):,} genes, their 0/1 indicators, {batch.shape[1]} batches",)
+    return obs, (
+        f"CycSeq's layout: {len(genes):,} genes, their 0/1 indicators, {count_of(batch.shape[1], 'batch', 'batches')}",
+    )
 
 
 ARRAY = Reader("array", "FILE.npy or .npz with --genes-file FILE", fits, read_array)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from cycseq.data.label_columns import find_columns
 from cycseq.data.usual_names import BATCH_NAMES, PERTURBATION_NAMES, perturbation_of_guides
-from cycseq.errors import DataError
+from cycseq.errors import DataError, count_of
 from cycseq.formats.readers.base import BARCODE, FileContents, read_labels
 
 MOSTLY = 0.5
@@ -30,7 +30,7 @@ def with_labels(loaded: FileContents, path: Path) -> FileContents:
     else:
         twice = table.index[table.index.duplicated()]
         if len(twice):
-            msg = f"{path} names {len(twice):,} cells twice (first: {twice[0]}): give one row for each cell."
+            msg = f"{path} names {count_of(len(twice), 'cell')} twice (first: {twice[0]}): give one row for each cell."
             raise DataError(msg)
         mask = adata.obs_names.isin(table.index[_single_cells(table)])
         if not adata.obs_names.isin(table.index).any():
@@ -64,7 +64,7 @@ def _names_no_cell(path: Path, names: pd.Index, cells: pd.Index) -> DataError:
     """The error for a table whose names are others than those of the cells."""
     if not len(cells) or not len(names):
         return DataError(
-            f"{path} names none of the {len(cells):,} cells: {'there are none' if len(names) else 'it has no rows'}."
+            f"{path} names none of the {count_of(len(cells), 'cell')}: {'there are none' if len(names) else 'it has no rows'}."
         )
     bare = [pd.Index(part.astype(str)).str.replace(r"-\d+$", "", regex=True) for part in (names, cells)]
     alike = int(bare[1].isin(bare[0]).sum())

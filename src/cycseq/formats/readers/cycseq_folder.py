@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from cycseq.data.usual_names import CONTROL, CONTROL_NAMES, canonical_perturbation, usual_kind
-from cycseq.errors import DataError, FileError
+from cycseq.errors import DataError, FileError, count_of
 from cycseq.formats.readers.base import FileContents, Reader, as_read_error, read_csv, without_gz
 from cycseq.formats.settings import ReadSettings
 from cycseq.io.progress import track
@@ -59,7 +59,8 @@ def read_cycseq(path: Path, settings: ReadSettings) -> FileContents:
         raise DataError(msg)
     most = max(len(part.cells) for part in parts)
     notes = [
-        f"{len(files):,} files with {len(genes):,} genes in all of them" + (f" (of {most:,})" * (most > len(genes)))
+        f"{count_of(len(files), 'file')} with {len(genes):,} genes in all of them"
+        + (f" (of {most:,})" * (most > len(genes)))
     ]
     names = pd.Index(np.concatenate([part.cells.columns for part in parts]))
     if names.has_duplicates:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.scale import HIGHEST_LOG1P, TARGET_SUM, summarize_values
-from cycseq.errors import DataError, unknown_name
+from cycseq.errors import DataError, count_of, unknown_name, was
 from cycseq.formats.writers.base import Labels, Layout, in_layout, obs_of, renamed, write_marker
 from cycseq.io.hdf5 import write_h5ad
 from cycseq.preparation.merge import join
@@ -79,7 +79,9 @@ def _notes(predicted: PerturbationData, real: PerturbationData, output: Perturba
     if "counts" in {predicted.scale, real.scale}:
         notes.append(f"counts were taken as log1p of counts per {TARGET_SUM:,.0f}")
     if n_left_out:
-        notes.append(f"{n_left_out} real conditions were not predicted and were left out")
+        notes.append(
+            f"{count_of(n_left_out, 'real condition was', 'real conditions were')} not predicted and {was(n_left_out)} left out"
+        )
     if len(output.contexts) > 1:
         notes.append(f"{len(output.contexts)} contexts: use --celltype-col celltype, or cell-eval pools them")
     return tuple(notes)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.errors import DataError, join_names
+from cycseq.errors import DataError, count_of, join_names
 from cycseq.formats.writers.base import Layout, check_round_trip, obs_of, write_marker
 from cycseq.io.progress import track
 from cycseq.matrix.arrays import to_dense
@@ -47,12 +47,12 @@ def write_folder(data: PerturbationData, _real: PerturbationData | None, folder:
         frame.to_csv(path)
     write_marker(folder, "cycseq", data)
     notes = [
-        f"{len(groups):,} files CONTEXT/BATCH/PERTURBATION.csv; the first CycSeq reads one CONTEXT at a time",
+        f"{count_of(len(groups), 'file')} CONTEXT/BATCH/PERTURBATION.csv; the first CycSeq reads one CONTEXT at a time",
         "obs columns other than context, perturbation and batch have no place there and were left out",
     ]
     if unmarked:
         notes.append(
-            f"{len(unmarked)} perturbations name no gene of the data, so cls is 0 ({join_names(sorted(unmarked), 3)})"
+            f"{count_of(len(unmarked), 'perturbation names', 'perturbations name')} no gene of the data, so cls is 0 ({join_names(sorted(unmarked), 3)})"
         )
     return tuple(notes)
 

@@ -19,7 +19,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from cycseq.data.dataset import PerturbationData
-from cycseq.errors import DataError, FileError, join_names
+from cycseq.errors import DataError, FileError, count_of, join_names
 from cycseq.formats.readers.base import as_read_error, read_csv, read_genes
 from cycseq.io.files import atomic_write, check_output, check_space, require_file
 from cycseq.io.hdf5 import write_h5ad
@@ -165,14 +165,14 @@ def _check_conditions(data: PerturbationData, panel: Panel) -> None:
         missing, others = targets.keys() - there.keys(), there.keys() - targets.keys()
         if missing or others:
             cause = (
-                f"{len(missing)} targets are missing ({join_names(missing)})"
+                f"{count_of(len(missing), 'target is', 'targets are')} missing ({join_names(missing)})"
                 if missing
                 else f"{len(others)} are not targets ({join_names(others)})"
             )
             msg = f"context {context}: {cause}. Predict exactly the listed targets, by gene symbol, in every context."
             raise DataError(msg)
         if wrong := sorted(f"{name} has {there[name]} of {n}" for name, n in targets.items() if there[name] != n):
-            msg = f"context {context}: {len(wrong)} targets have another number of cells than they must ({join_names(wrong)}): cycseq predict --cells {CELLS}."
+            msg = f"context {context}: {count_of(len(wrong), 'target has', 'targets have')} another number of cells than they must ({join_names(wrong)}): cycseq predict --cells {CELLS}."
             raise DataError(msg)
 
 

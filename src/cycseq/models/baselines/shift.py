@@ -15,7 +15,7 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.effect_means import mean_of_measured, mean_response_of, mean_responses
 from cycseq.data.effects import Effects
 from cycseq.data.usual_names import CONTROL
-from cycseq.errors import ModelError
+from cycseq.errors import ModelError, count_of
 from cycseq.knowledge.features import Features
 from cycseq.knowledge.names import aliases_of
 from cycseq.knowledge.stored import store_aliases, stored_aliases
@@ -219,7 +219,7 @@ def cells_shifted_by(
     means = control_means(controls)
     if unknown := [c for c in conditions if np.isnan(shifts[c]).any()]:
         msg = (
-            f"{model.name} has no prediction for {int(np.isnan(shifts[unknown[0]]).sum()):,} genes of {str(unknown[0])!r}, as no "
+            f"{model.name} has no prediction for {count_of(int(np.isnan(shifts[unknown[0]]).sum()), 'gene')} of {str(unknown[0])!r}, as no "
             "training condition measured them there, and cells have every gene: predict effects (--as effects)."
         )
         raise ModelError(msg)
@@ -259,7 +259,7 @@ def with_features(train: Effects, features: Features, name: str) -> np.ndarray:
     if len(having) < 2:
         lacking = sorted(perturbations - having)
         msg = (
-            f"{name} cannot learn: of {len(perturbations)} training perturbations {len(having)} have a row in "
+            f"{name} cannot learn: of {count_of(len(perturbations), 'training perturbation')} {len(having)} have a row in "
             f"{features.source}, and two are needed (without: {', '.join(lacking[:5])}). Give --model.knowledge or --model.features."
         )
         raise ModelError(msg)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from cycseq.errors import count_of, join_names
+from cycseq.errors import count_of, join_names, was
 from cycseq.run.answer.check import AVERAGE, SURE, Check
 from cycseq.run.answer.predict import Answer
 from cycseq.split.settings import Kind
@@ -57,7 +57,7 @@ def how_well(check: Check) -> list[str]:
     in_turn = check.kind in ("unseen-context", "unseen-pair")
     where = f" of {count_of(len(places), 'context')} ({join_names(places)})" if in_turn else ""
     lines = [
-        f"{count_of(len(table), 'measured condition')}{where} {'was' if len(table) == 1 else 'were'} left out, predicted by the same "
+        f"{count_of(len(table), 'measured condition')}{where} {was(len(table))} left out, predicted by the same "
         f"model from the rest, and compared: {_captured(table)}."
     ]
     calls, correct = int(table["called"].sum()), int(table["right"].sum())

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.errors import DataError
+from cycseq.errors import DataError, count_of
 from cycseq.matrix.arrays import Profiles, unit_rows
 from cycseq.preparation.pseudobulk import control_means
 from cycseq.show.plots.base import DIVERGING, INK, MUTED, new_axes, plain
@@ -82,7 +82,7 @@ def _cosines(
     predicted = predicted.with_genes(real.genes)
     shared = [c for c in real.conditions() if not c.is_control and c in set(predicted.conditions())]
     if len(shared) < 2:
-        msg = f"{len(shared)} conditions are both predicted and real: a retrieval heat map needs at least two."
+        msg = f"{count_of(len(shared), 'condition is', 'conditions are')} both predicted and real: a retrieval heat map needs at least two."
         raise DataError(msg)
     means = control_means((real if control is None else control).with_genes(real.genes))
     lacking = sorted({c.context for c in shared} - set(means))

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from cycseq.data.effects import Effects
-from cycseq.errors import join_names
+from cycseq.errors import count_of, join_names
 from cycseq.io.files import atomic_write, text_of_path
 from cycseq.io.hdf5 import write_h5ad
 from cycseq.models import describe
@@ -97,7 +97,9 @@ def answer_page(answer: Answer, record: dict[str, Any], gene_sets: Mapping[str, 
     measured = measured_effects(answer)
     in_short = [_in_short(*key, part) for key, part in shown[:MAX_IN_SHORT]]
     return {
-        "title": f"{names[0]}, predicted" if len(answer.kinds) == 1 else f"{len(answer.kinds):,} predicted conditions",
+        "title": f"{names[0]}, predicted"
+        if len(answer.kinds) == 1
+        else f"{count_of(len(answer.kinds), 'predicted condition')}",
         "record": record,
         "in_short": in_short,
         "more": len(answer.kinds) - len(in_short),
@@ -125,7 +127,9 @@ def _left_out(answer: Answer, shown: Sequence[tuple[tuple[str, str], pd.DataFram
     n_rows = sum(len(part) for _, part in shown)
     if n_rows == len(answer.genes):
         return f"{GENES} has the same rows with standard deviations."
-    conditions = "" if len(shown) == len(answer.kinds) else f" of {len(shown):,} of {len(answer.kinds):,} conditions"
+    conditions = (
+        "" if len(shown) == len(answer.kinds) else f" of {len(shown):,} of {count_of(len(answer.kinds), 'condition')}"
+    )
     return f"The page has room for {len(shown[0][1]):,} genes{conditions}, the surest first: {GENES} has all."
 
 

@@ -43,8 +43,3 @@ def clipped(name: str, most: int = 26) -> str:
 def breakable(name: str) -> Markup:
     """The name with places where a narrow column may break it."""
     return Markup("_<wbr>").join(name.split("_"))
-
-
-def counted(number: int, what: str, plural: str = "") -> str:
-    """``1 context``, ``8 contexts``."""
-    return f"{number:,} {what if number == 1 else plural or what + 's'}"

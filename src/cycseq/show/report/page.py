@@ -15,7 +15,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from cycseq.benchmarking.tables import BenchmarkResult, open_benchmark
-from cycseq.errors import FileError, SettingsError
+from cycseq.errors import FileError, SettingsError, count_of
 from cycseq.io.files import check_output, require_file, write_text
 from cycseq.io.untrusted import as_file_error, cycseq_command
 from cycseq.models import describe
@@ -130,7 +130,7 @@ def render(template: str, values: dict[str, Any]) -> str:
         "percent": percent,
         "tag": sentences.tag,
     }
-    environment.globals |= {"counted": numbers.counted, "listed": numbers.listed, "interval": numbers.interval}
+    environment.globals |= {"count_of": count_of, "listed": numbers.listed, "interval": numbers.interval}
     return TURNING.sub(lambda match: ascii(match[0])[1:-1], environment.get_template(template).render(values))
 
 

@@ -15,12 +15,13 @@ from matplotlib.axes import Axes
 from cycseq.benchmarking.tables import BenchmarkResult
 from cycseq.data.dataset import Condition
 from cycseq.data.usual_names import CONTROL
+from cycseq.errors import count_of
 from cycseq.matrix.arrays import Profile
 from cycseq.score.ceiling import SPLIT_HALF
 from cycseq.score.contexts import ContextVerdict
 from cycseq.show import plots
 from cycseq.show.report.figures import svg
-from cycseq.show.report.numbers import clipped, counted
+from cycseq.show.report.numbers import clipped
 from cycseq.show.report.table import Headline, badness, direction_words, with_none_better
 
 MOST_CONTEXTS, MOST_BARS, MOST_MODELS = 30, 25, 12
@@ -112,7 +113,7 @@ def _scatter(result: BenchmarkResult, model: str, here: list[tuple[str, Conditio
         width=4.2,
         height=3.9,
     )
-    few = "" if len(here) == 1 else f", the largest real response of {counted(len(here), 'condition')}"
+    few = "" if len(here) == 1 else f", the largest real response of {count_of(len(here), 'condition')}"
     return Panel(str(condition.perturbation), f"{model}, every gene a dot{few}", image)
 
 

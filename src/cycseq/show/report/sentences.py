@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from cycseq.errors import count_of
 from cycseq.score.contexts import ContextVerdict
 from cycseq.score.intervals import FURTHER, THESE, Scope
 from cycseq.score.metrics import METRICS
 from cycseq.score.summary import FEWEST
 from cycseq.score.verdicts import OF_METRIC, Bar, Judgement, Standing, Verdict
-from cycseq.show.report.numbers import counted, interval, listed, short
+from cycseq.show.report.numbers import interval, listed, short
 from cycseq.show.report.table import Headline
 
 SCOPES: dict[Scope, str] = {
@@ -106,7 +107,7 @@ def say_contexts(verdicts: Sequence[ContextVerdict]) -> str:
         word: [v.context for v in verdicts if v.word == word]
         for word in ("not better", "indistinguishable", "cannot tell")
     }
-    n, won = counted(len(verdicts), "context"), sum(v.word in ("better", "ahead") for v in verdicts)
+    n, won = count_of(len(verdicts), "context"), sum(v.word in ("better", "ahead") for v in verdicts)
     if one.paired:
         sentence = (
             f"{one.model} is better than {one.other} in {won} of {n} ({one.metric}, paired 95 % interval in each)"

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cycseq.benchmarking.tables import BenchmarkResult
+from cycseq.errors import count_of, was
 from cycseq.models import MODELS, reference
 from cycseq.score.intervals import ENOUGH
 from cycseq.score.metrics import METRICS
 from cycseq.score.summary import FEWEST
 from cycseq.score.verdicts import Judgement
 from cycseq.show.report import sentences
-from cycseq.show.report.numbers import counted, listed, short
+from cycseq.show.report.numbers import listed, short
 from cycseq.show.report.table import Headline, is_model
 from cycseq.split.leakage import condense_warnings
 from cycseq.split.settings import KINDS
@@ -35,17 +36,17 @@ def cannot_tell(result: BenchmarkResult, kind: str, table: Headline, judgement: 
     limits += condense_warnings([split.get("warnings", []) for split in tested])
     if len(contexts) < ENOUGH:
         limits.append(
-            f"Only {counted(len(contexts), 'context')} ({listed(sorted(contexts))}) {_was(contexts)} tested: the results hold "
+            f"Only {count_of(len(contexts), 'context')} ({listed(sorted(contexts))}) {was(len(contexts))} tested: the results hold "
             "for these contexts and say little about others."
         )
     if len(perturbations) < ENOUGH:
         limits.append(
-            f"Only {counted(len(perturbations), 'perturbation')} {_was(perturbations)} tested: the results say little about "
+            f"Only {count_of(len(perturbations), 'perturbation')} {was(len(perturbations))} tested: the results say little about "
             "other perturbations."
         )
     if len(conditions) < FEWEST:
         limits.append(
-            f"{counted(len(conditions), 'test condition')} {'is' if len(conditions) == 1 else 'are'} too few to call one model better than another."
+            f"{count_of(len(conditions), 'test condition')} {'is' if len(conditions) == 1 else 'are'} too few to call one model better than another."
         )
     limits += sentences.list_barred_metrics(
         table.best, judgement.standings(table.best, [column.metric for column in table.columns])
@@ -62,7 +63,7 @@ def cannot_tell(result: BenchmarkResult, kind: str, table: Headline, judgement: 
     settings: dict[str, Any] = result.record["asked"]
     if settings["seeds"] < 3:
         limits.append(
-            f"{counted(settings['seeds'], 'seed')}: how much the results vary between fits is unknown; use at least 3."
+            f"{count_of(settings['seeds'], 'seed')}: how much the results vary between fits is unknown; use at least 3."
         )
     return limits
 
@@ -95,8 +96,8 @@ CEILING = (
 def _extent(data: Mapping[str, Any]) -> str:
     """How much the data are, and on which scale."""
     if data.get("kind") == "effects":
-        return f"effects of {counted(len(data['conditions']), 'condition')} x {counted(data['genes'], 'gene')} ({data['scale']} values)"
-    return f"{counted(data['cells'], 'cell')} x {counted(data['genes'], 'gene')} (log1p of counts per 10,000)"
+        return f"effects of {count_of(len(data['conditions']), 'condition')} x {count_of(data['genes'], 'gene')} ({data['scale']} values)"
+    return f"{count_of(data['cells'], 'cell')} x {count_of(data['genes'], 'gene')} (log1p of counts per 10,000)"
 
 
 def methods(result: BenchmarkResult, kind: str) -> str:
@@ -110,10 +111,10 @@ def methods(result: BenchmarkResult, kind: str) -> str:
     keep_target = settings["evaluation"]["keep_target"]
     targets = "scored too" if keep_target else "left out of its scores"
     return (
-        f"{counted(len(record['models']), 'model')} ({listed(record['models'], 12)}) were compared with CycSeq "
-        f"{record['versions']['cycseq']} on {_extent(data)} in {counted(len(data['contexts']), 'context')} with "
-        f"{counted(len(data['perturbations']), 'perturbation')}. Splits were of the kind {kind} "
-        f"({counted(len(splits), 'split')}; held out: {held_out(kind) or 'what the split file says'}), with {counted(settings['seeds'], 'seed')} each; "
+        f"{count_of(len(record['models']), 'model')} ({listed(record['models'], 12)}) were compared with CycSeq "
+        f"{record['versions']['cycseq']} on {_extent(data)} in {count_of(len(data['contexts']), 'context')} with "
+        f"{count_of(len(data['perturbations']), 'perturbation')}. Splits were of the kind {kind} "
+        f"({count_of(len(splits), 'split')}; held out: {held_out(kind) or 'what the split file says'}), with {count_of(settings['seeds'], 'seed')} each; "
         f"{controls(splits, kind, of_effects=result.of_effects)}. Deltas are perturbed minus control means of a context; genes that a "
         f"condition perturbs were {targets}. {ceiling}Intervals are 95 % intervals of means over test conditions, seeds averaged. With "
         f"{ENOUGH} contexts or more, contexts are clusters (CR2 variance, Satterthwaite degrees of freedom; Bell and McCaffrey 2002), "
@@ -156,10 +157,6 @@ def sources(metrics: Sequence[str]) -> list[tuple[str, str, str, str, str]]:
     """Metric, formula, source, direction's best value, caution."""
     used = [METRICS[name] for name in metrics if name in METRICS]
     return [(m.name, m.formula, m.source, short(m.best), m.caution) for m in used]
-
-
-def _was(things: Collection[object]) -> str:
-    return "was" if len(things) == 1 else "were"
 
 
 def _why(metric: str) -> str:

@@ -8,7 +8,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
-from cycseq.errors import FileError
+from cycseq.errors import FileError, count_of
 from cycseq.formats.readers.base import read_csv
 from cycseq.io.untrusted import check_unpacked, open_unpacked
 
@@ -35,7 +35,7 @@ def read_gct(path: Path) -> ad.AnnData:
     first = 1 + n_gene_labels
     if frame.shape != (1 + n_labels + n_genes, first + n_signatures):
         msg = (
-            f"{path} says {n_genes} genes x {n_signatures} signatures with {n_gene_labels} and {n_labels} labels, but holds "
+            f"{path} says {n_genes} genes x {n_signatures} signatures with {n_gene_labels} and {count_of(n_labels, 'label')}, but holds "
             f"{len(frame)} lines of {frame.shape[1]} fields: it is truncated or was altered."
         )
         raise FileError(msg)

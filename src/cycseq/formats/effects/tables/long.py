@@ -11,7 +11,7 @@ import pandas as pd
 from cycseq.data.effects import EffectValues
 from cycseq.data.label_columns import find_columns
 from cycseq.data.usual_names import PERTURBATION_NAMES, UNLABELLED, kind_of_control
-from cycseq.errors import DataError
+from cycseq.errors import DataError, count_of, was
 from cycseq.formats.effects.table import PERTURBATIONS
 from cycseq.formats.effects.tables.layouts import GROUPS, LABELS, LongColumns
 from cycseq.formats.settings import ReadSettings
@@ -44,8 +44,8 @@ def lay_out(
         else []
     )
     has_gene = frame[where.gene].notna() & ~frame[where.gene].astype(str).str.strip().str.casefold().isin(UNLABELLED)
-    if not has_gene.all():
-        notes.append(f"{int((~has_gene).sum()):,} rows name no gene and were left out")
+    if n_unnamed := int((~has_gene).sum()):
+        notes.append(f"{count_of(n_unnamed, 'row names', 'rows name')} no gene and {was(n_unnamed)} left out")
         frame = frame[has_gene]
     if not len(frame):
         msg = "the table has no row with a gene."
@@ -63,7 +63,7 @@ def lay_out(
     shape = (len(obs), len(columns))
     if np.prod(shape, dtype=np.int64) > max(MAX_VALUES, MAX_EMPTY * len(frame)):
         msg = (
-            f"{len(frame):,} rows name {shape[0]:,} conditions and {shape[1]:,} genes, hardly one of which stands in two rows: "
+            f"{len(frame):,} rows name {count_of(shape[0], 'condition')} and {shape[1]:,} genes, hardly one of which stands in two rows: "
             f"is {where.gene!r} the column of genes? Conditions are told apart by {', '.join(labels.columns)}."
         )
         raise DataError(msg)
@@ -86,7 +86,7 @@ def _columns(names: pd.Series, groups: np.ndarray, *, make_unique: bool) -> tupl
         if not make_unique:
             n = int((again > 0).sum())
             msg = (
-                f"the gene {names[again > 0].iloc[0]!r} stands twice in a condition (so do {n:,} rows): leave one of them out, say "
+                f"the gene {names[again > 0].iloc[0]!r} stands twice in a condition (so do {count_of(n, 'row')}): leave one of them out, say "
                 "which columns tell conditions apart (--label-columns), or give genes a suffix with --make-unique true."
             )
             raise DataError(msg, option="--make-unique true")

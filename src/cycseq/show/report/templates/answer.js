@@ -36,7 +36,7 @@
       return tr;
     }));
     at("more").hidden = rows.length <= state.shown;
-    at("count").textContent = `${rows.length.toLocaleString("en")} genes`
+    at("count").textContent = `${rows.length.toLocaleString("en")} gene${rows.length === 1 ? "" : "s"}`
       + (rows.length > state.shown ? `, ${state.shown} of them shown` : "");
   };
   const volcano = (rows, kept) => {
