@@ -118,6 +118,47 @@ def test_the_conda_recipe_needs_what_the_wheel_needs():
     assert command == f"cycseq = {PROJECT['scripts']['cycseq']}"
 
 
+def test_the_conda_recipe_keeps_the_rules_of_conda_forge():
+    """Those of conda-smithy's LINTER.md that a recipe beside its source can keep; a feedstock adds the rest, as the recipe says.
+
+    The linter itself is not on the package index.
+    """
+    text = (ROOT / "conda" / "recipe.yaml").read_text()
+    recipe = yaml.safe_load(text)
+    order = ["schema_version", "context", "package", "source", "build", "requirements", "tests", "about", "extra"]
+    assert list(recipe) == [section for section in order if section in recipe]  # R-000, R-001
+    assert {"summary", "license", "license_file"} <= set(recipe["about"])  # R-002, R-013
+    assert (recipe["about"]["license"], recipe["about"]["license_file"]) == (
+        PROJECT["license"],
+        "LICENSE",
+    )  # R-007, R-010, R-044
+    assert recipe["tests"]  # R-005
+    assert isinstance(recipe["build"]["number"], int)  # R-008
+    assert list(recipe["requirements"]) == ["host", "run"]  # R-009
+    assert text.endswith("LICENSE\n")  # R-011, R-012
+    assert re.fullmatch("[a-z0-9_.-]+", recipe["package"]["name"])  # R-014
+    assert isinstance(recipe["context"]["version"], str)  # R-015, R-040
+    assert isinstance(recipe["context"]["python_min"], str)
+    assert recipe["build"]["noarch"] == "python"  # R-020, R-041
+    for spec in (*recipe["requirements"]["host"], *recipe["requirements"]["run"]):
+        assert re.fullmatch(r"[a-z0-9-]+( (>=|<|=|\$)\S.*)?", spec), spec  # R-021, R-022, R-048
+        assert "> " not in spec
+    assert not re.search(r"\$\{\{(?! )|(?<! )\}\}", text)  # R-025
+    host, run = (recipe["requirements"][part][0] for part in ("host", "run"))
+    assert (host, run) == ("python ${{ python_min }}.*", "python >=${{ python_min }}")  # R-023, R-026, R-047
+    assert recipe["tests"][0]["python"]["python_version"] == "${{ python_min }}.*"
+    assert "hatchling" in recipe["requirements"]["host"]  # R-046
+    assert "pip install" in recipe["build"]["script"]  # R-050
+
+
+def test_the_conda_recipe_is_rendered_by_the_tool_that_builds_it():
+    rattler_build = pytest.importorskip("rattler_build", reason="pip install 'cycseq[dev]' brings py-rattler-build")
+    recipe = rattler_build.Stage0Recipe.from_file(str(ROOT / "conda" / "recipe.yaml"))
+    (package,) = recipe.render(rattler_build.VariantConfig())
+    assert "cycseq" in repr(package)
+    assert PROJECT["version"] in repr(package)
+
+
 def test_the_container_is_given_what_it_copies():
     copied = re.findall(r"^COPY (.+) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     names = {name for line in copied for name in line.split()}

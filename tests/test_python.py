@@ -45,6 +45,10 @@ def test_read_takes_an_anndata_and_leaves_it_alone(adata, data):
     assert "cycseq" not in adata.uns
     assert repr(data).startswith("PerturbationData: 210 cells x 60 genes, counts; 3 contexts, 2 perturbations")
     assert "<td>30</td>" in data._repr_html_()
+    assert repr(cycseq.summarize(data)).startswith("Effects: 7 conditions x 60 genes, log1p, with ")
+    assert "1 context, 2 perturbations, 2 perturbed conditions" in repr(
+        data.subset(c for c in data.conditions() if c.context == "PW030")
+    )
 
 
 def test_read_of_a_layer(adata):
@@ -66,6 +70,8 @@ def test_an_answer_has_genes_and_cells(answer):
     assert {"context", "perturbation", "gene", "effect", "sd", "lower", "upper", "lfsr"} <= set(answer.genes)
     assert {"probability_up", "probability_down"} <= set(answer.genes)
     assert set(answer.genes["context"]) == set(answer.cells.obs["context"]) == {"PW034"}
+    assert repr(answer).startswith("Answer of ConditionKriging: PW034:panobinostat; .genes has 60 rows")
+    assert "\n" not in repr(answer)
 
 
 def test_changes_of_predicted_cells(answer):
@@ -146,6 +152,7 @@ def test_benchmark_of_an_anndata(data):
     result = cycseq.benchmark(data, split="unseen-context", models=["ContextAdditive"], seeds=1)
     assert ("unseen-context", "ContextAdditive") in result.table.index
     assert "ContextAdditive" in result._repr_html_()
+    assert repr(result).startswith("BenchmarkResult: 4 models on 2 splits\n")
     with pytest.raises(SettingsError, match="did you mean 'models'"):
         cycseq.benchmark(data, model="ContextAdditive")
 

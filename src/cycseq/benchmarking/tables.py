@@ -69,6 +69,10 @@ class BenchmarkResult:
         wide = rows.pivot_table(index=["split", "model"], columns="metric", values="mean", sort=False)
         return wide.rename_axis(columns=None)
 
+    def __repr__(self) -> str:
+        splits, models = len(self.record["splits"]), len(self.record["models"])
+        return f"BenchmarkResult: {count_of(models, 'model')} on {count_of(splits, 'split')}\n{self.table.round(3)}"
+
     def _repr_html_(self) -> str:
         """As a notebook shows it."""
         shown: str = self.table.round(3).to_html()

@@ -19,7 +19,7 @@ from cycseq.data.by_condition import ByCondition
 from cycseq.data.condition import Condition, as_condition, treatment_name
 from cycseq.data.usual_names import CONTROL
 from cycseq.data.values import write_adata
-from cycseq.errors import DataError
+from cycseq.errors import DataError, count_of, join_names
 from cycseq.io.files import atomic_write, check_output
 
 EffectScale = Literal["log1p", "log_pseudobulk", "log_fold_change", "z", "rank"]
@@ -139,6 +139,13 @@ class Effects(ByCondition):
     def __len__(self) -> int:
         """How many rows (conditions) there are."""
         return len(self._conditions)
+
+    def __repr__(self) -> str:
+        layers = f", with {join_names(self.adata.layers)}" if len(self.adata.layers) else ""
+        return (
+            f"Effects: {count_of(len(self), 'condition')} x {len(self.genes):,} genes, {self.scale}{layers}; "
+            f"{count_of(len(self.contexts), 'context')}, {count_of(len(self.perturbations), 'perturbation')}"
+        )
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from cycseq.data.condition import Condition
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.effects import Effects
 from cycseq.data.either import Data
-from cycseq.errors import check_at_least
+from cycseq.errors import check_at_least, count_of, join_names
 from cycseq.formats.any_data import AnyData, as_controls, as_data
 from cycseq.formats.settings import ReadSettings
 from cycseq.models import build_model
@@ -24,7 +24,7 @@ from cycseq.models.base import Model
 from cycseq.models.means import MeansModel
 from cycseq.preparation.merge import join
 from cycseq.preparation.prepare import as_log1p
-from cycseq.run.answer.check import Check, check_kind
+from cycseq.run.answer.check import SURE, Check, check_kind
 from cycseq.run.answer.conditions import kind_of, named_conditions
 from cycseq.run.answer.fitted import Prediction
 from cycseq.run.parts import fit_parts, parts_of
@@ -74,6 +74,14 @@ class Answer:
     """Whether the model says how sure it is; else that comes from its errors in the conditions left out."""
     data: Data = field(repr=False)
     """What it was fitted on."""
+
+    def __repr__(self) -> str:
+        sure = int((self.genes["lfsr"] <= SURE).sum())
+        return (
+            f"Answer of {self.model.name}: {join_names(self.kinds, 3)}; .genes has {count_of(len(self.genes), 'row')} (gene and "
+            f"condition), {sure:,} with an lfsr of at most {SURE}; "
+            + (".cells is None" if self.cells is None else f".cells has {count_of(self.cells.n_obs, 'predicted cell')}")
+        )
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
