@@ -22,6 +22,7 @@ from cycseq.preparation.pseudobulk import effects_of
 from cycseq.run.answer.conditions import kind_of, missing_conditions
 from cycseq.run.answer.left_out import leave_out
 from cycseq.run.answer.predict import Answer, predict
+from cycseq.run.answer.words import how_well
 from cycseq.run.folder import Run
 from cycseq.split.base import Split
 
@@ -219,3 +220,16 @@ def test_a_dose_is_checked_on_the_same_dose_of_other_drugs():
         ["v@Middle", "y@Middle"],
     ]
     assert all({"z@Low", "w@Middle"} <= {c.perturbation for c in split.train} for split in splits)
+
+
+def test_pairs_measured_in_one_context_are_checked_on_others_of_the_asked_context():
+    data = as_log1p(
+        PerturbationData.from_anndata(make_counts(perturbations=("control", *(f"G{i}" for i in range(1, 6)))))
+    )
+    asked = [c for c in data.conditions() if c.context == "RPE1" and c.perturbation in {"G4", "G5"}]
+    screen = data.subset(c for c in data.conditions() if c.context != "THP1" and c not in asked)
+    splits = leave_out(screen, asked, "unseen-pair", 3)
+    assert sorted(str(c) for split in splits for c in split.test) == ["RPE1:G1", "RPE1:G2", "RPE1:G3"]
+    answer = predict(screen, asked, model="ContextAdditive", leave_out=1)
+    assert answer.checks[0].why_not == ""
+    assert how_well(answer.checks[0])[0].startswith("1 measured condition of 1 context (RPE1) was left out")

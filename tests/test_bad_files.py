@@ -122,7 +122,7 @@ def test_a_table_with_words_among_its_numbers(tmp_path) -> None:
 def test_a_gene_twice_in_the_header(tmp_path, named_rows: bool) -> None:
     text = TABLE.rename(columns={"G3": "G1"}).to_csv()
     (tmp_path / "a.csv").write_text(text if named_rows else text.removeprefix(","))
-    refused(tmp_path / "a.csv", DataError, r"1 genes have a name that already occurred \(first: G1\)")
+    refused(tmp_path / "a.csv", DataError, r"1 gene has a name that already occurred \(first: G1\)")
     data = read(tmp_path / "a.csv", ReadSettings(make_unique=True))
     assert data.genes == ["G1", "G2", "G1-1"]
     np.testing.assert_array_equal(data.x, COUNTS)
@@ -133,7 +133,7 @@ def test_a_barcode_twice_in_the_header(tmp_path) -> None:
     pd.DataFrame(COUNTS.T, index=GENES, columns=cells).to_csv(tmp_path / "a.csv")
     OBS[OBS.index != "c2"].to_csv(tmp_path / "labels.csv")
     said = {"labels_file": tmp_path / "labels.csv", "orientation": "genes-by-cells"}
-    refused(tmp_path / "a.csv", DataError, r"1 cells have a name that already occurred \(first: c1\)", **said)
+    refused(tmp_path / "a.csv", DataError, r"1 cell has a name that already occurred \(first: c1\)", **said)
 
 
 def test_an_empty_table_and_a_broken_gz(tmp_path) -> None:
@@ -249,12 +249,12 @@ def test_cycseq_folders_that_contradict_themselves(tmp_path) -> None:
         (lambda a: a.obs.__setitem__("perturbation", "G1"), "no control cells found"),
         (lambda a: a.obs.pop("perturbation"), "no obs column names the perturbation"),
         (lambda a: setattr(a, "obs", a.obs.assign(perturbation=a.obs["perturbation"].astype(str).mask(a.obs_names == "c0"))), "1 of 300 cells have no perturbation"),
-        (lambda a: setattr(a, "obs_names", ["c1", *a.obs_names[1:]]), "1 cells have a name that already occurred"),
-        (lambda a: setattr(a, "var_names", ["G1", "G1", "G3"]), "1 genes have a name that already occurred"),
+        (lambda a: setattr(a, "obs_names", ["c1", *a.obs_names[1:]]), "1 cell has a name that already occurred"),
+        (lambda a: setattr(a, "var_names", ["G1", "G1", "G3"]), "1 gene has a name that already occurred"),
         (lambda a: setattr(a, "X", -a.X), "negative"),
         (lambda a: setattr(a, "X", a.X * 1.3), "neither counts nor log1p"),
         (lambda a: a.X.data.__setitem__(0, np.nan), "NaN or infinite"),
-        (lambda a: a.X.data.__setitem__(slice(0, 3), 0), "1 cells are empty"),
+        (lambda a: a.X.data.__setitem__(slice(0, 3), 0), "1 cell is empty"),
     ],
 )  # fmt: skip
 @pytest.mark.filterwarnings("ignore:.*names are not unique")

@@ -120,7 +120,7 @@ def test_batches_are_compared_where_contexts_connect_them():
     means = [[d.x[(context == c) & controls(data)].mean(axis=0) for c in "ABC"] for d in (data, corrected)]
     np.testing.assert_allclose(means[0], means[1], atol=0.05)  # contexts are not pulled together
     np.testing.assert_array_equal(corrected.x[context == "C"], data.x[context == "C"])
-    assert any("50 cells of 1 batches stayed" in note for note in corrected.notes)
+    assert any("50 cells of 1 batch stayed" in note for note in corrected.notes)
 
 
 def test_nothing_to_compare_is_said():

@@ -222,7 +222,7 @@ def test_jost(mirror: Mirror) -> None:
     assert data.adata.obs["guide"].tolist() == list(JOST)
     assert data.adata.obs["guide_mismatched"].tolist() == [False, False, True, True, False]
     assert any("2 cells have a mismatched guide" in note for note in data.notes)
-    assert any("1 cells without a label were left out" in note for note in data.notes)
+    assert any("1 cell without a label was left out" in note for note in data.notes)
 
 
 def test_replogle_counts_and_standardised(mirror: Mirror) -> None:
@@ -354,7 +354,7 @@ def test_pancancer(mirror: Mirror, tmp_path: Path, values: str) -> None:
     expected = x[:5] if values[0] == "U" else np.log1p(x / x.sum(axis=1, keepdims=True) * 1e4)[:5]
     np.testing.assert_allclose(data.x.toarray(), expected, rtol=1e-4)
     assert data.scale == ("counts" if values[0] == "U" else "log1p")
-    assert any("1 cells without a label were left out" in note for note in data.notes)
+    assert any("1 cell without a label was left out" in note for note in data.notes)
     with pytest.raises(FileError, match="cannot be downloaded without a log-in: use --file FOLDER"):
         mirror.fetch("pancancer")
     with pytest.raises(FileError, match=r"does not hold Metadata\.txt"):
@@ -420,7 +420,7 @@ def test_frangieh(mirror: Mirror) -> None:
         ("melanoma", "control", "0"), ("melanoma", "IFNGR2", "0"), ("melanoma_IFNg", "HLA-A", "0"),
         ("melanoma_IFNg", "control", "0"), ("melanoma_co-culture", "JAK1", "0"),
     ]  # fmt: skip
-    assert any("1 cells have several guides" in note for note in data.notes)
+    assert any("1 cell has several guides" in note for note in data.notes)
     assert any("2 cells without a label were left out" in note for note in data.notes)
 
 
@@ -468,7 +468,7 @@ def test_mcfarland(mirror: Mirror) -> None:
     ]  # fmt: skip
     np.testing.assert_array_equal(data.x.toarray(), counts(8)[:6])
     assert any("3 cells of a time course" in note for note in data.notes)
-    assert any("1 cells are not of normal quality" in note for note in data.notes)
+    assert any("1 cell is not of normal quality" in note for note in data.notes)
 
 
 def test_hagai(mirror: Mirror) -> None:
@@ -569,7 +569,7 @@ def test_the_first_seeds_corpus(mirror: Mirror, tmp_path: Path, capsys: pytest.C
     words = f"datasets fetch --all-cycseq --datasets jost2020,pancancer --file {folder} --metacell-cells 3 --metacell-draws 4"
     assert fetch_by_command(mirror, words, tmp_path / "corpus.h5ad") == SUCCESS
     said = capsys.readouterr().out
-    assert "1 contexts with fewer than 2 control cells were dropped (LONE)" in said
+    assert "1 context with fewer than 2 control cells was dropped (LONE)" in said
     assert "metacells: 4 averages of 3 cells" in said
     data = read(tmp_path / "corpus.h5ad")
     assert data.contexts == ("K562_CRISPRi", "L1", "L2")

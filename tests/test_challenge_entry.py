@@ -41,7 +41,7 @@ REFUSED = {
     "log1p": (lambda a: ad.AnnData(np.log1p(a.X), obs=a.obs, var=a.var), "takes counts"),
     "genes": (lambda a: a[:, :-1].copy(), "1 of its 30 are missing"),
     "contexts": (lambda a: a[(a.obs["context"] == "A").to_numpy()].copy(), "must cover A, B"),
-    "targets": (lambda a: a[(a.obs["target_gene"] != "G2").to_numpy()].copy(), r"1 targets are missing \(G2\)"),
+    "targets": (lambda a: a[(a.obs["target_gene"] != "G2").to_numpy()].copy(), r"1 target is missing \(G2\)"),
     "cells": (lambda a: a[1:].copy(), "G1 has 399 of 400"),
     "depth": (lambda a: ad.AnnData(a.X * np.float32(1e5), obs=a.obs, var=a.var), "1,000,000 are allowed"),
 }

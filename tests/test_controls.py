@@ -198,5 +198,5 @@ def test_a_reference_that_is_no_control_cell_is_refused(noise: PerturbationData)
     (split,) = splits_of(noise, context="c1")
     perturbed = str(noise.adata.obs_names[noise.rows(split.test[0])[0]])
     wrong = replace(split, cells={REFERENCE: (*split.cells[REFERENCE], perturbed)})
-    with pytest.raises(SplitError, match=f"1 cells of the reference are not control cells .first: '{perturbed}'"):
+    with pytest.raises(SplitError, match=f"1 cell of the reference is no control cell .first: '{perturbed}'"):
         wrong.parts(noise)

@@ -111,7 +111,9 @@ def test_duplicated_names(small_counts: ad.AnnData, what: str) -> None:
         small_counts.obs_names = twice
     else:
         small_counts.var_names = twice
-    with pytest.raises(DataError, match=f"1 {what} have a name that already occurred.*{names[0]}.*--make-unique true"):
+    with pytest.raises(
+        DataError, match=f"1 {what[:-1]} has a name that already occurred.*{names[0]}.*--make-unique true"
+    ):
         PerturbationData.from_anndata(small_counts)
     data = PerturbationData.from_anndata(small_counts, make_unique=True)
     assert data.adata.obs_names.is_unique
@@ -140,7 +142,7 @@ def test_unlabelled_and_empty_cells_leave_together(small_counts: ad.AnnData) -> 
     data = PerturbationData.from_anndata(small_counts, drop_unlabelled=True, drop_empty=True)
     assert data.n_cells == small_counts.n_obs - 6
     assert any("5 cells without a label" in note for note in data.notes)
-    assert any("1 cells without a single count" in note for note in data.notes)
+    assert any("1 cell without a single count" in note for note in data.notes)
     np.testing.assert_array_equal(data.x.toarray(), small_counts[data.adata.obs_names].X.toarray())
 
 

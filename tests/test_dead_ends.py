@@ -9,7 +9,7 @@ import cycseq
 from conftest import make_counts, make_log1p
 from cycseq.cli import SUCCESS, main
 from cycseq.data.gene_names import why_genes_differ
-from cycseq.errors import DataError
+from cycseq.errors import DataError, SettingsError
 
 pytestmark = pytest.mark.usefixtures("empty_figures")
 
@@ -98,3 +98,14 @@ def test_mouse_genes_are_told_from_human_ones():
 def test_a_few_names_in_common_do_not_hide_why_the_others_differ():
     one = [f"GENE{i}" for i in range(20)] + [f"X{i}.1" for i in range(12)]
     assert "upper and lower case" in why_genes_differ(one, [name.replace("GENE", "Gene") for name in one])
+
+
+def test_a_command_without_options_of_reading_says_which_has_them(capsys):
+    assert main(["fit", "--data", "x.h5ad", "--context-key", "patient", "--run", "run"]) != SUCCESS
+    assert "without --context-key: cycseq prepare has it" in capsys.readouterr().err
+
+
+def test_a_single_context_in_which_all_was_measured_says_what_to_name():
+    data = make_log1p()
+    with pytest.raises(SettingsError, match=r"'K562' is the only context.*--context-key"):
+        cycseq.predict(data.subset(c for c in data.conditions() if c.context == "K562"), "missing")

@@ -231,9 +231,7 @@ def test_rows_of_controls_and_rows_without_values_are_left_out() -> None:
     adata.X[3] = np.nan
     effects = read_effects(adata)
     assert [str(c) for c in effects.conditions()] == ["x:a@1nM", "y:a@2nM", "z:a@2nM", "z:b@1nM"]
-    assert {"1 rows of controls were left out", "1 rows in which no gene was measured were left out"} <= {
-        *effects.notes
-    }
+    assert {"1 row of controls was left out", "1 row in which no gene was measured was left out"} <= {*effects.notes}
     adata.X[2:4] = np.nan
     with pytest.raises(DataError, match="nothing was measured in context 'y'"):
         read_effects(adata)

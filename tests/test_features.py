@@ -57,7 +57,7 @@ def test_a_name_with_a_plus_may_be_listed_whole():
 @pytest.mark.parametrize(
     ("text", "error", "match"),
     [
-        ("gene,a\nKLF1,1\nKLF1,2\n", DataError, "1 genes twice .first: KLF1"),
+        ("gene,a\nKLF1,1\nKLF1,2\n", DataError, "1 gene twice .first: KLF1"),
         ("gene,a\nKLF1,1\nBAK1,\n", DataError, "1 genes .first: BAK1.*no finite number"),
         ("gene,a\nKLF1,big\n", DataError, "first: KLF1"),
         ("gene\nKLF1\n", DataError, "all columns are no finite number"),

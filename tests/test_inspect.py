@@ -96,7 +96,7 @@ def test_problems_are_told_together(small_counts: ad.AnnData, tmp_path) -> None:
     inspection = inspect_file(tmp_path / "a.h5ad")
     text = "\n".join(lines_of(inspection))
     assert len(inspection.problems) == 2
-    assert "1 cells have a name that already occurred" in text
+    assert "1 cell has a name that already occurred" in text
     assert "two obs columns" in text
     assert "not ready; all at once: cycseq prepare" in text
     assert inspection.contexts.empty

@@ -287,7 +287,7 @@ def test_knowledge_of_other_names_is_refused_in_words(tmp_path):
     [
         ("x.csv", "", "cannot be read as knowledge"),
         ("x.csv", "gene\nA\n", "holds no table of knowledge"),
-        ("x.csv", "gene,a\nA,1\nA,2\n", "names 1 genes twice .first: A"),
+        ("x.csv", "gene,a\nA,1\nA,2\n", "names 1 gene twice .first: A"),
         ("x.csv", "symbol,go_id\n,\n", "no line names a gene and a set"),
         ("x.csv", "gene,a\nA,inf\nB,1\n", "A has an infinite value"),
         ("x.gmt", "s1 A B\n", "line 1: expected name"),

@@ -194,7 +194,7 @@ def test_numbered_controls_of_one_kind_are_one_control_and_that_is_said() -> Non
 
 def test_controls_of_different_kinds_are_asked_for() -> None:
     obs = {"drug": ["DMSO", "DMSO", "untreated", "A"]}
-    with pytest.raises(DataError, match=r"vehicle: 'DMSO' \(2 cells\); untreated: 'untreated' \(1 cells\)") as err:
+    with pytest.raises(DataError, match=r"vehicle: 'DMSO' \(2 cells\); untreated: 'untreated' \(1 cell\)") as err:
         labels(obs)
     for command in ("--control DMSO,", "--control untreated;", "--control DMSO,untreated to pool"):
         assert command in str(err.value)

@@ -106,7 +106,7 @@ def test_a_model_with_holes_is_saved_and_makes_no_cells(tmp_path: Path, small_da
     again = load_model(tmp_path / "m")
     assert isinstance(again, MeansModel)
     np.testing.assert_array_equal(again.predict_effects(wanted).effect, model.predict_effects(wanted).effect)
-    with pytest.raises(ModelError, match=r"has no prediction for 1 genes of 'K562:G1'.*--as effects"):
+    with pytest.raises(ModelError, match=r"has no prediction for 1 gene of 'K562:G1'.*--as effects"):
         model.predict(small_data.controls(), wanted)
 
 

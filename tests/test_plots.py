@@ -137,7 +137,7 @@ def test_volcano_mirrors_predicted_genes_each_half_on_its_own_scale():
     np.testing.assert_allclose(down, [[1.0, -1.0]])
     assert [text.get_text() for text in ax.get_legend().get_texts()] == [
         "real: 2 genes below 0.05",
-        "predicted: 1 genes below 0.05",
+        "predicted: 1 gene below 0.05",
     ]
     assert sorted(text.get_text() for text in ax.texts) == ["a", "a", "b", "b"]
     with pytest.raises(DataError, match="no column 'p_adjusted'"):
@@ -160,7 +160,7 @@ def test_a_prediction_that_is_the_real_response_is_its_own_nearest(small_data):
 
 def test_retrieval_needs_two_conditions(small_data):
     one = small_data.subset([Condition("K562", "G1")])
-    with pytest.raises(DataError, match="1 conditions are both predicted and real"):
+    with pytest.raises(DataError, match="1 condition is both predicted and real"):
         plots.retrieval_heatmap(one, small_data)
 
 

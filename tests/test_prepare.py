@@ -279,7 +279,7 @@ def test_cells_that_lose_all_their_counts_are_dropped_and_said(small_counts):
     prepared = prepare([data], PrepareSettings(genes="all", min_cells=2))
     assert "G60" not in prepared.genes
     assert "cell3" not in prepared.adata.obs_names
-    assert any("1 cells without a count" in note for note in prepared.notes)
+    assert any("1 cell without a count" in note for note in prepared.notes)
 
 
 def test_real_counts_keep_all_cells_and_genes(shared_data):

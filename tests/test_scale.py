@@ -42,7 +42,7 @@ def test_blocks_do_not_change_what_is_seen(x: np.ndarray, block: int) -> None:
 def test_nan_and_infinity_are_refused_on_every_scale(broken: float, said: str | None) -> None:
     x = COUNTS.copy()
     x[0, 0] = broken
-    with pytest.raises(DataError, match="1 values are NaN or infinite"):
+    with pytest.raises(DataError, match="1 value is NaN or infinite"):
         decide_scale(x, said)
 
 

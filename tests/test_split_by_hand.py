@@ -52,8 +52,8 @@ PLANTED = {
     "train has 1 condition of control cells, which": lambda said: said["train"].append(["a", "control"]),
     "train has no condition": lambda said: said.update(train=[]),
     "test has no condition": lambda said: said.update(test=[]),
-    "1 named cells are not in the data (first: 'cell99')": lambda said: said.update(cells={"test": ["cell99"]}),
-    "1 named cells are named more than once (first: 'cell1')": lambda said: said.update(
+    "1 named cell is not in the data (first: 'cell99')": lambda said: said.update(cells={"test": ["cell99"]}),
+    "1 named cell is named more than once (first: 'cell1')": lambda said: said.update(
         cells={"test": ["cell1"], "train": ["cell1"]}
     ),
 }

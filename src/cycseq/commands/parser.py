@@ -12,6 +12,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from cycseq.commands.config_files import flat_config
 from cycseq.errors import SettingsError, unknown_name
+from cycseq.formats.settings import READING
 from cycseq.io.files import text_of_path
 from cycseq.settings import SWITCH, as_plain, check_value, field_texts, is_list, parse_value, type_in_words
 
@@ -127,8 +128,12 @@ class Parser:
             msg = f"{err}; see {self.name} --help."
             raise SettingsError(msg) from err
         for word in unknown:
+            option = word.partition("=")[0]
+            if option.removeprefix("--").replace("-", "_") in READING:
+                msg = f"{self.name} takes files as they are, without {option}: cycseq prepare has it, and writes a file that every command takes."
+                raise SettingsError(msg)
             if word.startswith("--"):
-                raise unknown_name(word.partition("=")[0], "option", [dashed(f"--{name}") for name in self.hints])
+                raise unknown_name(option, "option", [dashed(f"--{name}") for name in self.hints])
             msg = f"{word!r} does not belong to an option; see {self.name} --help."
             raise SettingsError(msg)
         values = dict(self.defaults)

@@ -94,7 +94,7 @@ def several_kinds_error(column: str, labels: Sequence[str], n_cells: Mapping[Has
     """The error for labels that look like controls of several kinds: what there is, and each way to choose."""
     by_kind = _by_kind(labels)
     kinds = "; ".join(
-        f"{kind}: {_quoted(of_kind)} ({sum(n_cells[label] for label in of_kind):,} cells)"
+        f"{kind}: {_quoted(of_kind)} ({count_of(sum(n_cells[label] for label in of_kind), 'cell')})"
         for kind, of_kind in by_kind.items()
     )
     options = [control_option([of_kind], labels) for of_kind in by_kind.values()]

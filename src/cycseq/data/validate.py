@@ -195,7 +195,7 @@ def duplicated(names: pd.Index, what: str) -> None:
     twice = names[names.duplicated()]
     if len(twice):
         msg = (
-            f"{len(twice):,} {what} have a name that already occurred (first: {twice[0]}). "
+            f"{count_of(len(twice), f'{what[:-1]} has', f'{what} have')} a name that already occurred (first: {twice[0]}). "
             "Remove the duplicates, or add a suffix to them with --make-unique true."
         )
         raise DataError(msg, option="--make-unique true")
@@ -207,7 +207,7 @@ def check_names(names: pd.Index, what: str) -> None:
     if "" not in names and (all_names.isprintable() or CONTROL_CHARACTERS.search(all_names) is None):
         return
     bad = [name for name in names if not name or CONTROL_CHARACTERS.search(name)]
-    msg = f"{len(bad):,} {what} have a name that is empty or holds control characters (first: {bad[0]!r}): rename them."
+    msg = f"{count_of(len(bad), f'{what[:-1]} has', f'{what} have')} a name that is empty or holds control characters (first: {bad[0]!r}): rename them."
     raise DataError(msg)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,12 +18,10 @@ from cycseq.errors import DataError
 from cycseq.formats.effects.read import read_effects
 from cycseq.formats.load import default_context, load
 from cycseq.formats.read import holds_effects, read
-from cycseq.formats.settings import ReadSettings, refuse_reading
+from cycseq.formats.settings import READING, ReadSettings, refuse_reading
 from cycseq.settings import with_options
 
 AnyData: TypeAlias = PerturbationData | Effects | ad.AnnData | Path | str
-READING = tuple(field.name for field in fields(ReadSettings))
-"""Options that say how data are read."""
 
 
 def as_data(source: AnyData, **options: Any) -> Data:

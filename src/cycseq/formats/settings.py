@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
@@ -95,6 +95,10 @@ class ReadSettings:
             guide_suffix=self.guide_suffix,
             split_by=self.split_by,
         )
+
+
+READING = tuple(field.name for field in fields(ReadSettings))
+"""Names of the options that say how data are read."""
 
 
 def refuse_reading(options: Iterable[str]) -> None:

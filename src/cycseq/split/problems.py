@@ -61,7 +61,7 @@ def cell_problems(cells_by_part: Mapping[str, Sequence[str]], present: pd.Index)
     names = pd.Index([name for part in cells_by_part.values() for name in part], dtype=object)
     for which, why in ((~names.isin(present), "not in the data"), (names.duplicated(), "named more than once")):
         if which.any():
-            yield f"{int(which.sum()):,} named cells are {why} (first: {names[which][0]!r})"
+            yield f"{count_of(int(which.sum()), 'named cell is', 'named cells are')} {why} (first: {names[which][0]!r})"
 
 
 def reference_problems(cells_by_part: Mapping[str, Sequence[str]], control: pd.Index) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from cycseq.data.usual_names import CONTROL
-from cycseq.errors import count_of
+from cycseq.errors import count_of, was
 from cycseq.formats.catalog.base import UNASSIGNED, Sources, column, drop_plus, label_cells
 from cycseq.formats.catalog.layouts import read_geo
 from cycseq.formats.load import read_anndata
@@ -94,7 +94,9 @@ def mcfarland(sources: Sources) -> FileContents:
     if "cell_quality" in adata.obs:
         poor = adata.obs["cell_quality"].astype(str) != "normal"
         perturbation = perturbation.where(~poor, UNASSIGNED)
-        notes.append(f"{int(poor.sum()):,} cells are not of normal quality (doublets, low quality) and were left out")
+        n = int(poor.sum())
+        what = count_of(n, "cell is", "cells are")
+        notes.append(f"{what} not of normal quality (doublets, low quality) and {was(n)} left out")
     no_guide = pd.Series(pd.NA, index=adata.obs_names, dtype=object)
     adata.obs["guide"] = no_guide.where(~perturbation.str.startswith("sg"), perturbation)
     return label_cells(adata, perturbation=perturbation, context=column(adata, "cell_line"), batch=time, notes=notes)

@@ -23,7 +23,8 @@ def leave_out(data: Data, predicted: Sequence[Condition], kind: Kind, most: int)
     """At most so many splits that leave measured conditions out of which the asked ones are a further case.
 
     An unseen context leaves out whole contexts in turn, an unseen pair the asked perturbations in one context after
-    another; both test those of the asked perturbations that are measured there. An unseen dose or time leaves out the asked
+    another; both test those of the asked perturbations that are measured there. Where the asked perturbations of a pair are
+    measured in one context only, others are left out in the asked contexts, a third of them at a time. An unseen dose or time leaves out the asked
     doses and times of other perturbations. Other kinds are split as `make_splits` does. Raises `SplitError` if too little is
     measured to leave anything out.
     """
@@ -43,17 +44,21 @@ def _treatments_in_turn(data: Data, predicted: Sequence[Condition], kind: Kind, 
     candidates = [
         c for c in alike if kind_of(c, [one for one in conditions if one.perturbation != c.perturbation]) == kind
     ]
+    return _in_thirds(data, candidates, kind, most) or _levels_in_turn(data, kind, most)
+
+
+def _in_thirds(data: Data, candidates: Sequence[Condition], kind: Kind, most: int) -> tuple[Split, ...]:
+    """A third of the perturbations of these conditions at a time; none where they are fewer than three."""
     agents = sorted({c.agent for c in candidates})
     splits = []
-    for turn in range(min(most, THIRDS)):
+    for turn in range(min(most, THIRDS) if len(agents) >= THIRDS else 0):
         group = set(agents[turn::THIRDS])
         test = tuple(c for c in candidates if c.agent in group)
-        rest = tuple(c for c in conditions if c not in set(test))
-        if test and len(agents) >= THIRDS:
-            plan = Plan(f"{kind}:{turn + 1}", CLAIM, rest, (), test, ())
-            plan = hold_back_controls(data, plan, SplitSettings(kind=kind))
-            splits.append(Split(kind=kind, seed=0, data_hash=data.fingerprint(), **vars(plan)))
-    return tuple(splits) or _levels_in_turn(data, kind, most)
+        rest = tuple(c for c in perturbed_conditions(data) if c not in set(test))
+        plan = Plan(f"{kind}:{turn + 1}", CLAIM, rest, (), test, ())
+        plan = hold_back_controls(data, plan, SplitSettings(kind=kind))
+        splits.append(Split(kind=kind, seed=0, data_hash=data.fingerprint(), **vars(plan)))
+    return tuple(splits)
 
 
 def _levels_in_turn(data: Data, kind: Kind, most: int) -> tuple[Split, ...]:
@@ -88,6 +93,13 @@ def _contexts_in_turn(data: Data, predicted: Sequence[Condition], kind: Kind, mo
         plan = Plan(f"{kind}:{context}", CLAIM, (*others, *rest), (), parted.held, left_out)
         plan = hold_back_controls(data, plan, SplitSettings(kind=kind))
         splits.append(Split(kind=kind, seed=0, data_hash=data_hash, **vars(plan)))
+    if not splits and kind == "unseen-pair":
+        here = {c.context for c in predicted}
+        candidates = [
+            c for c in conditions if c.context in here and kind_of(c, [o for o in conditions if o != c]) == kind
+        ]
+        if thirds := _in_thirds(data, candidates, kind, most):
+            return thirds
     if not splits:
         what = "another context" if kind == "unseen-context" else "another context beside further perturbations"
         msg = f"no asked perturbation is measured in {what} that could be left out while a third still shows it."

@@ -53,7 +53,7 @@ def how_well(check: Check) -> list[str]:
     if check.why_not:
         return [f"How well such predictions do could not be checked: {check.why_not}"]
     table = check.table
-    places = list(dict.fromkeys(table["left_out"]))
+    places = list(dict.fromkeys(table["context"]))
     in_turn = check.kind in ("unseen-context", "unseen-pair")
     where = f" of {count_of(len(places), 'context')} ({join_names(places)})" if in_turn else ""
     lines = [

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from cycseq.errors import DataError
+from cycseq.errors import DataError, count_of
 from cycseq.matrix.arrays import Profile
 from cycseq.show.plots.base import (
     BLUE,
@@ -164,7 +164,7 @@ def volcano(
         ax.scatter(x[~significant], y[~significant], s=7, color=MUTED, alpha=0.35, linewidths=0, rasterized=True)
         ax.scatter(
             x[significant], y[significant], s=11, color=colour, alpha=0.75, linewidths=0, rasterized=True,
-            label=f"{name}: {int(significant.sum()):,} genes below {alpha:g}",
+            label=f"{name}: {count_of(int(significant.sum()), 'gene')} below {alpha:g}",
         )  # fmt: skip
         name_points(
             ax, x[top], y[top], [str(gene) for gene in real.index[top]],

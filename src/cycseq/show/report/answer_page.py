@@ -164,7 +164,7 @@ def _in_short(context: str, perturbation: str, genes: pd.DataFrame) -> str:
     if sure.empty:
         return f"{context}:{perturbation}: no gene's direction is sure (lfsr at most {SURE})."
     parts = [
-        f"{len(part):,} {word} ({join_names(list(part['gene'].head(8)), 8)})"
+        f"{count_of(len(part), 'gene')} {word} ({join_names(list(part['gene'].head(8)), 8)})"
         for part, word in ((up, "up"), (down, "down"))
         if len(part)
     ]
