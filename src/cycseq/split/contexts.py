@@ -13,8 +13,10 @@ from cycseq.split.plan import (
     Assignment,
     Plan,
     assign,
+    assigned_plan,
     n_tested,
     n_validated,
+    note_left_out,
     perturbations_of,
     perturbed_conditions,
     shuffle,
@@ -91,14 +93,8 @@ def unseen_pair(data: Data, settings: SplitSettings, context: str) -> Plan:
         f"from other contexts, where each tested perturbation is measured. It says nothing of a context without any "
         "perturbed cells, nor of perturbations measured nowhere."
     )
-    return Plan(
-        name=f"unseen-pair:{context}",
-        claim=claim + _left_out(assignment.touched, f"in {context} "),
-        train=(*others, *validation.rest),
-        validation=validation.held + validation.touched,
-        test=assignment.held,
-        left_out=assignment.touched,
-    )
+    name = f"unseen-pair:{context}"
+    return assigned_plan(name, claim, assignment, validation, where=f"in {context} ", others=others)
 
 
 def few_shot(data: Data, settings: SplitSettings, context: str) -> Plan:
@@ -122,7 +118,7 @@ def few_shot(data: Data, settings: SplitSettings, context: str) -> Plan:
         also, validation = spared.rest, spared.held + spared.touched
         cells: dict[str, tuple[str, ...]] = {}
         what = f"{count_of(len(train), 'measured condition')} of it"
-        unsaid = _nowhere_else(test, others) + _left_out(left_out, f"in {context} ")
+        unsaid = _nowhere_else(test, others) + note_left_out((c.perturbation for c in left_out), f"in {context} ")
     else:
         left_out = ()
         n_cells = LONG_TAIL_CELLS if settings.n_cells is None else settings.n_cells
@@ -233,8 +229,3 @@ def _nowhere_else(test: tuple[Condition, ...], others: tuple[Condition, ...]) ->
         f" {len(only_here)} of the {count_of(len(test), 'tested perturbation')} are in no other context, and need a model that knows "
         f"unseen perturbations: {', '.join(only_here)}."
     )
-
-
-def _left_out(touched: tuple[Condition, ...], where: str = "") -> str:
-    names = sorted({c.perturbation for c in touched})
-    return f" Left out {where}as they contain what is tested: {join_names(names)}." if names else ""

@@ -10,7 +10,7 @@ from cycseq.data.either import Data
 from cycseq.data.usual_names import canonical_perturbation
 from cycseq.errors import FileError, SettingsError, SplitError, count_of, join_names, unknown_name
 from cycseq.io.files import require_file
-from cycseq.split.plan import Plan, assign, n_validated, perturbed_conditions, shuffle
+from cycseq.split.plan import Plan, assign, n_validated, note_left_out, perturbed_conditions, shuffle
 from cycseq.split.settings import SplitSettings
 
 
@@ -81,10 +81,9 @@ def listed_pairs(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
     contexts = {c.context for c in test}
     options = shuffle((str(c) for c in rest if c.context in contexts), settings.seed, "pair", path.stem)
     validated = set(options[: min(n_validated(len(options), settings), len(options) - 1)] if len(options) > 1 else [])
-    left_out = f" Left out as they contain what is tested: {join_names(sorted(map(str, touched)))}." if touched else ""
     plan = Plan(
         name=f"unseen-pair:{path.stem}",
-        claim=_claim(tested, rest) + left_out,
+        claim=_claim(tested, rest) + note_left_out(map(str, touched)),
         train=tuple(c for c in rest if str(c) not in validated),
         validation=tuple(c for c in rest if str(c) in validated),
         test=tested,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from cycseq.data.dataset import Condition
@@ -13,6 +12,7 @@ from cycseq.split.plan import (
     Assignment,
     Plan,
     assign,
+    assigned_plan,
     n_tested,
     n_validated,
     perturbations_of,
@@ -65,15 +65,7 @@ def unseen_perturbation(data: Data, settings: SplitSettings) -> tuple[Plan, ...]
         f"training has seen in no context, alone or combined, can be predicted from {len(singles) - n_test} other ones and "
         "what is known of the perturbed genes. It says nothing of unseen contexts."
     )
-    plan = Plan(
-        name="unseen-perturbation",
-        claim=claim + _left_out(assignment.touched),
-        train=validation.rest,
-        validation=validation.held + validation.touched,
-        test=assignment.held,
-        left_out=assignment.touched,
-    )
-    return (plan,)
+    return (assigned_plan("unseen-perturbation", claim, assignment, validation),)
 
 
 def unseen_combination(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
@@ -103,16 +95,7 @@ def unseen_combination(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
         "seen. It says nothing of unseen contexts"
         + (", nor of combinations with parts never measured." if seen == 2 else ".")
     )
-    plan = Plan(
-        name=f"unseen-combination:seen-{seen}",
-        claim=claim + _left_out(assignment.touched),
-        train=validation.rest,
-        validation=validation.held + validation.touched,
-        test=assignment.held,
-        left_out=assignment.touched,
-        seen_parts=seen,
-    )
-    return (plan,)
+    return (assigned_plan(f"unseen-combination:seen-{seen}", claim, assignment, validation, seen_parts=seen),)
 
 
 def _validating(rest: tuple[Condition, ...], held: HeldOut, n: int, settings: SplitSettings) -> Assignment:
@@ -184,8 +167,3 @@ def _both_parts_hidden(
         if assign(conditions, names, hidden).rest:
             best = HeldOut(names, frozenset(hidden))
     return best
-
-
-def _left_out(touched: Collection[Condition]) -> str:
-    names = sorted({c.perturbation for c in touched})
-    return f" Left out of all parts, as they contain what is tested: {join_names(names)}." if names else ""

@@ -9,7 +9,7 @@ import numpy as np
 
 from cycseq.data.dataset import Condition
 from cycseq.data.either import Data
-from cycseq.errors import SplitError
+from cycseq.errors import SplitError, join_names
 from cycseq.split.settings import SplitSettings
 
 
@@ -36,6 +36,34 @@ class Assignment:
     touched: tuple[Condition, ...]
     """Combinations that contain what is held out, and so would give it away."""
     rest: tuple[Condition, ...]
+
+
+def assigned_plan(
+    name: str,
+    claim: str,
+    test: Assignment,
+    validation: Assignment,
+    *,
+    where: str = "of all parts, ",
+    others: tuple[Condition, ...] = (),
+    seen_parts: int | None = None,
+) -> Plan:
+    """The plan that tests what one assignment holds out and validates on what another does; the claim says what is left out."""
+    return Plan(
+        name=name,
+        claim=claim + note_left_out((c.perturbation for c in test.touched), where),
+        train=(*others, *validation.rest),
+        validation=validation.held + validation.touched,
+        test=test.held,
+        left_out=test.touched,
+        seen_parts=seen_parts,
+    )
+
+
+def note_left_out(names: Iterable[str], where: str = "") -> str:
+    """A sentence for a claim; empty where nothing is left out."""
+    distinct = sorted(set(names))
+    return f" Left out {where}as they contain what is tested: {join_names(distinct)}." if distinct else ""
 
 
 def perturbed_conditions(data: Data) -> tuple[Condition, ...]:
