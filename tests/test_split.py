@@ -70,13 +70,24 @@ def test_each_context_in_turn_and_none_without_perturbed_cells() -> None:
     assert "c" in make_splits(data)[0].parts(data).train.contexts
 
 
-def test_perturbations_of_no_other_context_are_listed_in_the_claim() -> None:
-    cells = {("a", "control"): 3, ("a", "A"): 3, ("a", "Q"): 3, ("b", "control"): 3, ("b", "A"): 3}
-    assert (
-        "in no other context, and need a model that knows unseen perturbations: Q."
-        in make_splits(data_of(cells))[0].claim
+def test_perturbations_of_no_other_context_are_not_tested_and_listed_in_the_claim() -> None:
+    """Most models refuse them, and one refusal would cost the whole split; where nothing can be told from elsewhere, all is tested."""
+    data = data_of(
+        dict.fromkeys(
+            [*[("a", p) for p in ("control", "A", "B", "A+B", "Q")], *[("b", p) for p in ("control", "A", "B")]], 3
+        )
     )
-    assert "unseen perturbations: " not in make_splits(data_of(cells))[1].claim
+    first, second = make_splits(data)
+    assert names(first.test) == {"A", "B"}
+    assert names(first.left_out) == {"A+B", "Q"}
+    assert "Not tested, as no other context has them: A+B, Q." in first.claim
+    assert "Q" not in second.claim
+    assert not second.left_out
+    few = only(data, kind="few-shot", context="a", k=1, seed=1)
+    assert "Q" not in names(few.test)
+    apart = data_of(dict.fromkeys([("a", "control"), ("a", "A"), ("b", "control"), ("b", "B")], 3))
+    assert names(make_splits(apart)[0].test) == {"A"}
+    assert "No other context has A: a model must know" in make_splits(apart)[0].claim
 
 
 def test_a_validation_context_never_takes_what_is_tested_out_of_training() -> None:

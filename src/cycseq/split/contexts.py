@@ -49,6 +49,7 @@ def unseen_context(data: Data, settings: SplitSettings, context: str) -> Plan:
     test, others = _inside_and_outside(data, context)
     if not others:
         raise _lonely(context, "every one of its responses would be held out, and nothing learnt")
+    test, nowhere = _told_elsewhere(test, others)
     validating = _validation_context(test, others, settings)
     claim = (
         f"A good score shows that the responses of {context} to {count_of(len(test), 'perturbation')} can be predicted from its "
@@ -57,10 +58,11 @@ def unseen_context(data: Data, settings: SplitSettings, context: str) -> Plan:
     )
     return Plan(
         name=f"unseen-context:{context}",
-        claim=claim + _nowhere_else(test, others),
+        claim=claim + _nowhere_else(test, others) + _not_tested(nowhere),
         train=tuple(c for c in others if c.context != validating),
         validation=tuple(c for c in others if c.context == validating),
         test=test,
+        left_out=nowhere,
     )
 
 
@@ -107,7 +109,8 @@ def few_shot(data: Data, settings: SplitSettings, context: str) -> Plan:
         if not others:
             raise _lonely(context, "its other perturbations would be measured nowhere")
         assignment = _k_conditions(inside, settings.k, settings.seed, context)
-        train, test, left_out = assignment.rest, assignment.held, assignment.touched
+        train, left_out = assignment.rest, assignment.touched
+        test, nowhere = _told_elsewhere(assignment.held, others)
         if not train:
             msg = (
                 f"k = {settings.k}: every condition drawn of {context} contains a tested one, so none is "
@@ -118,7 +121,9 @@ def few_shot(data: Data, settings: SplitSettings, context: str) -> Plan:
         also, validation = spared.rest, spared.held + spared.touched
         cells: dict[str, tuple[str, ...]] = {}
         what = f"{count_of(len(train), 'measured condition')} of it"
-        unsaid = _nowhere_else(test, others) + note_left_out((c.perturbation for c in left_out), f"in {context} ")
+        note = note_left_out((c.perturbation for c in left_out), f"in {context} ")
+        unsaid = _nowhere_else(test, others) + _not_tested(nowhere) + note
+        left_out += nowhere
     else:
         left_out = ()
         n_cells = LONG_TAIL_CELLS if settings.n_cells is None else settings.n_cells
@@ -221,11 +226,22 @@ def _contexts(others: tuple[Condition, ...]) -> str:
     return f"{count_of(len(names), 'other context')} ({join_names(names)})" if names else "no other context"
 
 
+def _told_elsewhere(
+    inside: tuple[Condition, ...], others: tuple[Condition, ...]
+) -> tuple[tuple[Condition, ...], tuple[Condition, ...]]:
+    """Conditions whose perturbation other contexts have, and the rest; all of them where none is so."""
+    measured = {c.agent for c in others}
+    told = tuple(c for c in inside if c.agent in measured)
+    return (told, tuple(c for c in inside if c.agent not in measured)) if told else (inside, ())
+
+
 def _nowhere_else(test: tuple[Condition, ...], others: tuple[Condition, ...]) -> str:
-    only_here = sorted({c.perturbation for c in test} - {c.perturbation for c in others})
+    only_here = sorted({c.agent for c in test} - {c.agent for c in others})
     if not only_here:
         return ""
-    return (
-        f" {len(only_here)} of the {count_of(len(test), 'tested perturbation')} are in no other context, and need a model that knows "
-        f"unseen perturbations: {', '.join(only_here)}."
-    )
+    return f" No other context has {join_names(only_here)}: a model must know combinations or unseen perturbations."
+
+
+def _not_tested(nowhere: tuple[Condition, ...]) -> str:
+    names = sorted({c.agent for c in nowhere})
+    return f" Not tested, as no other context has them: {join_names(names)}." if names else ""
