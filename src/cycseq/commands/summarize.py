@@ -55,13 +55,14 @@ def run(options: Namespace) -> None:
     bank = join_studies(studies, [default_context(file) for file in options.files])
     bank.write(options.out, overwrite=options.overwrite)
     n_controls = len(bank.controls().conditions())
+    controls = f", and the controls of {count_of(n_controls, 'context')}" if n_controls else ""
     layers = ", ".join(words for name, words in LAYERS.items() if bank.layer(name) is not None)
     say(
         [
             *(["bank:", *(f"  {note}" for note in bank.notes)] if len(studies) > 1 else []),
             f"wrote {options.out}: effects of {count_of(len(bank.conditions()) - n_controls, 'condition')} x {len(bank.genes):,} genes"
             f"{f' with {layers}' if layers else ''}"
-            f"{f', and the controls of {n_controls} contexts' if n_controls else ''}; {bank.scale}",
+            f"{controls}; {bank.scale}",
         ]
     )
 

@@ -41,9 +41,8 @@ def inspect_effects(path: Path, settings: ReadSettings | None = None) -> str:
     lines.append(f"  {_missing(perturbed)}")
     lines.append(f"  {_errors(perturbed)}")
     means = effects.control_means()
-    lines.append(
-        f"  control means: {f'of {len(means)} contexts' if means else 'unknown (models that need mean expression do not apply)'}"
-    )
+    of = f"of {count_of(len(means), 'context')}" if means else "unknown (models that need mean expression do not apply)"
+    lines.append(f"  control means: {of}")
     lines += [f"  {note}" for note in effects.notes]
     lines += [f"warning: {sentence}." for sentence in measured_together(effects)]
     return "\n".join(lines)
