@@ -51,7 +51,7 @@ def rests_on(answer: Answer) -> list[str]:
 def how_well(check: Check) -> list[str]:
     """How predictions of a kind did when measured conditions were left out."""
     if check.why_not:
-        return [f"How well such predictions do could not be checked: {check.why_not}"]
+        return [f"How well such predictions do was not checked: {check.why_not}"]
     table = check.table
     places = list(dict.fromkeys(table["context"]))
     in_turn = check.kind in ("unseen-context", "unseen-pair")
