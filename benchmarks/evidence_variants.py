@@ -192,7 +192,7 @@ def equal_noise() -> Iterator[None]:
 def shifted(controls: PerturbationData, condition: Condition, delta: np.ndarray) -> PerturbationData:
     """Control cells of a context with a Delta added."""
     cells = shifted_cells(to_dense(controls.x), mean_of(controls), delta)
-    obs = predicted_obs(controls, np.arange(controls.n_cells), condition)
+    obs = predicted_obs(controls, [np.arange(controls.n_cells)], [condition])
     return PerturbationData(adata=ad.AnnData(cells, obs=obs, var=controls.adata.var[[]]), scale=controls.scale)
 
 
