@@ -170,7 +170,7 @@ def test_others_of_gears(mirror: Mirror, tmp_path: Path, name: str, context: str
 def test_a_zip_without_the_file_and_no_zip(mirror: Mirror, tmp_path: Path) -> None:
     with zipfile.ZipFile(mirror.place("norman2019"), "w") as packed:
         packed.writestr("norman/other.h5ad", b"")
-    with pytest.raises(FileError, match=r"holds no perturb_processed\.h5ad \(found: norman/other\.h5ad\)"):
+    with pytest.raises(FileError, match=r"holds no perturb_processed\.h5ad \(it has norman/other\.h5ad\)"):
         mirror.fetch("norman2019")
     mirror.place("adamson2016").write_bytes(b"no zip")
     with pytest.raises(FileError, match="is not a whole zip file"):

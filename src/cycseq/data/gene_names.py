@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from cycseq.errors import count_of, join_names
 
@@ -65,7 +65,7 @@ def note_perturbed_genes(perturbed: Collection[str], genes: Sequence[str]) -> st
     return f"{len(absent)} {of_all} {'names' if len(absent) == 1 else 'name'} no gene of the data ({join_names(absent, SHOWN)})"
 
 
-def are_identifiers(genes: Sequence[str]) -> bool:
+def are_identifiers(genes: Iterable[str]) -> bool:
     """Whether most of the first genes are named by Ensembl identifiers."""
     first = list(genes)[:100]
     return sum(bool(re.match(r"ENS[A-Z]*G\d{6}", gene)) for gene in first) * 2 > len(first)
