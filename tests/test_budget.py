@@ -1,4 +1,4 @@
-"""`--memory` is kept by predict and evaluate, or refused with the least that would do."""
+"""`--memory` is kept by predict, evaluate and simulate, or refused with the least that would do."""
 
 from __future__ import annotations
 
@@ -94,3 +94,17 @@ def test_too_little_memory_is_refused_with_the_least_that_would_do(
     assert "is too little for evaluate" in err
     assert not (tmp_path / "m.csv").exists()
     assert main([*words.split(), "--max-cells", "50", "--components", "5"]) == SUCCESS
+
+
+def test_a_simulation_follows_the_memory_or_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["simulate", "--cells", "9000", "--genes", "200", "--contexts", "2", "--perturbations", "3", "--out"]
+    assert main([*words, f"{tmp_path}/few.h5ad", "--memory", "12MiB"]) == BAD_INPUT
+    least = re.search(
+        r"too little for simulate, which needs at least \d+ MiB here: use --memory (\d+MiB)", capsys.readouterr().err
+    )
+    assert least
+    assert main([*words, f"{tmp_path}/pieces.h5ad", "--memory", least[1]]) == SUCCESS
+    assert main([*words, f"{tmp_path}/whole.h5ad"]) == SUCCESS
+    pieces, whole = (ad.read_h5ad(tmp_path / f"{name}.h5ad") for name in ("pieces", "whole"))
+    assert (pieces.X != whole.X).nnz == 0
+    pd.testing.assert_frame_equal(pieces.obs, whole.obs, check_categorical=False)

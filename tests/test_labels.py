@@ -113,6 +113,9 @@ def test_no_control_found_names_the_labels_and_a_likely_one() -> None:
     with pytest.raises(DataError, match=r"no control cells.*\(A, mock_2\).*--control LABEL") as err:
         labels({"perturbation": ["A", "A", "mock_2"]})
     assert err.value.option == "--control mock_2"
+    with pytest.raises(DataError, match="no control cells") as err:
+        labels({"perturbation": ["GATA1", "NTRK1", "EV"]})
+    assert err.value.option == "--control LABEL"  # no gene is proposed as a control
 
 
 def test_several_controls_and_no_control() -> None:
@@ -179,6 +182,10 @@ SIX = ["non-targeting_1", "non-targeting_2", "non-targeting_3", "NTC-4", "A", "B
      ("neg_ctrl_7", "non-targeting"), ("scramble", "non-targeting"), ("NegCtrl0", "non-targeting"), ("Ctrl 2", "control"),
      ("safe-targeting", "safe-targeting"), ("safe-targeting-g12", "safe-targeting"), ("DMSO", "vehicle"),
      ("untreated", "untreated"), ("Untreated control", "untreated"), ("NT5E", None), ("CTRB1", None), ("TARGET", None),
+     ("NTRK1", None), ("SINTC", "non-targeting"), ("siCtrl", "control"), ("shScr", "non-targeting"), ("NT_ctrl", "non-targeting"),
+     ("NonTargeting_Human_0001", "non-targeting"), ("DMSO 0.1%", "vehicle"), ("DMSO_0h", "vehicle"), ("DMSO_24h", "vehicle"),
+     ("unperturbed (control)", "untreated"), ("control (DMSO)", "control"), ("non-targeting+NTC_2", "non-targeting"),
+     ("non-targeting+KLF1", None), ("empty vector", "empty vector"), ("no_guide", "empty vector"), ("SHH", None), ("SIRT1", None),
      ("NEGR1", None), ("PBSN", None), ("VEGFA", None), ("WTAP", None), ("SCRIB", None), ("LUC7L", None), ("CTRL", "control")],
 )  # fmt: skip
 def test_kinds_of_controls(label: str, kind: str | None) -> None:
@@ -239,7 +246,8 @@ def test_a_kind_that_may_be_a_perturbation_is_asked_for() -> None:
     ("guides", "gene"),
     [(["KLF1_g1", "KLF1_g2"], "KLF1"), (["KLF1-sg1", "KLF1-sg2"], "KLF1"), (["sgKLF1_1", "sgKLF1_2"], "KLF1"),
      (["KLF1_guide2"], "KLF1"), (["KLF1_1", "KLF1_2"], "KLF1"), (["KLF1-1"], "KLF1"), (["IFNGR1g1"], "IFNGR1"),
-     (["NKX2-1_sg3"], "NKX2-1"), (["HLA-A_g1"], "HLA-A"), (["KLF1_+_12996.23-P1P2"], "KLF1"), (["Ifngr1g1"], "Ifngr1")],
+     (["KLF1:g1"], "KLF1"), (["KLF1_guideA", "KLF1_guideB"], "KLF1"), (["g1_KLF1"], "KLF1"), (["KLF1_P1P2_1"], "KLF1"),
+     (["KLF1_ACGTACGTACGTACGTACGT"], "KLF1"), (["NKX2-1_sg3"], "NKX2-1"), (["HLA-A_g1"], "HLA-A"), (["KLF1_+_12996.23-P1P2"], "KLF1"), (["Ifngr1g1"], "Ifngr1")],
 )  # fmt: skip
 def test_guides_are_named_and_joined_only_where_that_is_asked(guides: list[str], gene: str) -> None:
     obs = {"perturbation": ["control", *guides]}
@@ -331,3 +339,16 @@ def test_pooled_times_are_noted_and_can_be_kept_apart(column: str) -> None:
 def test_a_control_that_is_a_number(said: str) -> None:
     found = labels({"perturbation": [0.0, 1.0, 2.5]}, ObsKeys(control=said))
     assert found.obs["perturbation"].tolist() == ["control", "1.0", "2.5"]
+
+
+@pytest.mark.parametrize("sign", ["_", ",", ";", "|", " & ", "/", ":"])
+def test_combinations_that_are_joined_by_another_sign_are_said(sign: str) -> None:
+    obs = pd.DataFrame({"perturbation": ["control", f"KLF1{sign}BAK1", f"control{sign}BAK1", "KLF1"]}).rename(index=str)
+    found = find_labels(obs, ObsKeys(), default_context="x", genes=["KLF1", "BAK1"])
+    note = next(note for note in found.notes if "look like combinations" in note)
+    assert "(2 labels)" in note
+    assert "write KLF1+BAK1" in note
+    drugs = labels({"perturbation": ["DMSO", "JQ1", "TSA", f"JQ1{sign}TSA"]})
+    assert any("look like combinations" in note for note in drugs.notes)
+    for name in (f"JQ1{sign}other", "HLA-A", "NKX2-1", "10 uM"):
+        assert not any("combinations" in note for note in labels({"perturbation": ["DMSO", "JQ1", name]}).notes)

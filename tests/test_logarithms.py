@@ -167,3 +167,39 @@ def test_prepared_files_stay_as_they_are(counts, tmp_path: Path) -> None:
     stored = ad.read_h5ad(tmp_path / "b.h5ad").X
     data = cycseq.read(tmp_path / "b.h5ad")
     np.testing.assert_array_equal(np.asarray(data.x), np.asarray(stored))
+
+
+@pytest.mark.parametrize("name", ["ln", "log2", "log10"])
+def test_logarithms_of_counts_that_were_not_normalised_are_normalised_cell_by_cell(counts, name: str) -> None:
+    for genes in (slice(None), slice(0, 120)):
+        x = LOGS[name](counts[:, genes]).astype(np.float32)
+        found = recognise(x)
+        assert found.of_counts
+        assert found.in_words() == f"{name}(1 + counts), not normalised"
+        np.testing.assert_allclose(to_ln_per_10k(x, found), np.log1p(per(counts[:, genes], 1e4)), atol=2e-3)
+    assert not recognise(np.log1p(per(counts, 1e4)).astype(np.float32)).of_counts
+
+
+@pytest.mark.parametrize(
+    ("values", "message", "given"),
+    [
+        (lambda c: np.sqrt(np.minimum(c, 200)), "square roots of whole numbers", "log1p"),
+        (lambda c: np.log1p(c) / np.log1p(c).max(axis=0).clip(1), "the largest is exactly 1", "log1p"),
+        (lambda c: (c > 0).astype(float), "every value above 0 is 1", "counts"),
+    ],
+    ids=["roots", "shares", "binary"],
+)
+def test_values_that_are_neither_counts_nor_logarithms(
+    counts, tmp_path: Path, capsys, values, message: str, given: str
+) -> None:
+    """Each was taken for log1p, or for counts, without a word."""
+    obs = pd.DataFrame({"perturbation": ["control", "A", "B"] * 100}, index=[f"c{i}" for i in range(300)])
+    path = tmp_path / "cells.h5ad"
+    ad.AnnData(
+        values(counts).astype(np.float32), obs=obs, var=pd.DataFrame(index=[f"g{i}" for i in range(600)])
+    ).write_h5ad(path)
+    assert main(["prepare", str(path), "--out", str(tmp_path / "prepared.h5ad")]) == BAD_INPUT
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert message in err
+    assert cycseq.read(path, cycseq.ReadSettings(scale=given)).scale == given

@@ -7,9 +7,12 @@ from pathlib import Path
 
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say
-from cycseq.errors import count_of
+from cycseq.errors import SettingsError, count_of
 from cycseq.io.files import check_output
 from cycseq.simulation.settings import SimulateSettings
+
+LABELS = 1_500
+"""Bytes that the labels and states of a simulated cell take until all are written, as measured."""
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
@@ -37,9 +40,27 @@ def run(options: Namespace) -> None:
         data.write(options.out, overwrite=options.overwrite)
         adata, notes = data.adata, data.notes
     else:
-        adata, notes = simulate_to(options.out, settings, overwrite=options.overwrite)
+        piece = _piece(settings, options.memory)
+        adata, notes = simulate_to(options.out, settings, overwrite=options.overwrite, piece=piece)
     n_conditions = len(adata.obs[["context", "perturbation"]].drop_duplicates())
     say(notes)
     say(
         f"wrote {options.out}: {adata.n_obs:,} cells x {adata.n_vars:,} genes, {count_of(n_conditions, 'condition')}, counts"
     )
+
+
+def _piece(settings: SimulateSettings, memory: str | None) -> int:
+    """Cells that are drawn at a time; raises `SettingsError`, with the least that would do, where memory has no room for labels."""
+    from cycseq.formats.readers.stored import memory_bytes
+    from cycseq.simulation.generate import BLOCK, PIECE
+
+    labels, of_cell = LABELS * settings.cells, settings.max_bytes() / settings.cells
+    least, allowed = labels + BLOCK * of_cell, memory_bytes(memory)
+    if memory is not None and allowed < least:
+        mib = int(-(-least // 2**20))
+        msg = (
+            f"--memory {memory} is too little for simulate, which needs at least {mib:,} MiB here: use --memory {mib}MiB, or "
+            "fewer --cells."
+        )
+        raise SettingsError(msg, option=f"--memory {mib}MiB")
+    return max(BLOCK, min(PIECE, int((allowed - labels) / of_cell)))

@@ -86,8 +86,8 @@ def no_control_error(column: str, labels: Sequence[str], user_names: str | Seque
         f"Use --control LABEL, or --control {NO_CONTROL} if the file holds perturbed cells only."
     )
     alike = [label for label in labels if kind_of_control(label)]
-    likely = next((label for label in labels if re.search(LIKELY_CONTROL, label)), (labels or [NO_CONTROL])[0])
-    return DataError(msg, option=control_option([alike or [likely]], labels))
+    likely = alike or [label for label in labels if re.search(LIKELY_CONTROL, label)][:1]
+    return DataError(msg, option=control_option([likely], labels) if likely else "--control LABEL")
 
 
 def several_kinds_error(column: str, labels: Sequence[str], n_cells: Mapping[Hashable, int]) -> DataError:

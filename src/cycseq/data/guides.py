@@ -12,7 +12,11 @@ from cycseq.errors import DataError, SettingsError, count_of, join_names
 AUTO = "auto"
 STRONG = (
     re.compile(r"(?P<gene>.+?)_[-+]_\d+(?:\.\d+)?(?:-P\w+)?"),  # KLF1_+_12996.23-P1P2
-    re.compile(r"(?P<gene>.+?)[ _.-](?:sg|g|guide|grna|sgrna|crrna|shrna|sh)[ _.-]?\d+", re.IGNORECASE),  # KLF1-sg1
+    re.compile(r"(?P<gene>.+?)[ _.:-](?:sg|g|guide|grna|sgrna|crrna|shrna|sh)[ _.-]?\d+", re.IGNORECASE),  # KLF1-sg1
+    re.compile(r"(?P<gene>.+?)[ _.:-](?:guide|grna|sgrna)[ _.-]?[A-Da-d]"),  # KLF1_guideA
+    re.compile(r"(?P<gene>.+?)[ _.:-][ACGT]{17,25}"),  # KLF1_ACGTTGCAACGTTGCAACGT
+    re.compile(r"(?P<gene>.+?)_(?:P1P2|P1|P2)(?:[ _-]\d+)?"),  # KLF1_P1P2_1
+    re.compile(r"(?:sg|g|guide)\d+[ _.:-](?P<gene>[A-Z].*)"),  # g1_KLF1
     re.compile(r"(?P<gene>[A-Z][A-Z0-9.-]+)(?:g|sg|guide)\d+"),  # IFNGR1g1: no symbol ends so after capitals
     re.compile(r"(?:sg|sh)(?:RNA)?[ _.-]?(?P<gene>[A-Z].*?)(?:[ _.-](?:g|guide)?\d+)?"),  # sgKLF1_1
 )
@@ -22,6 +26,8 @@ WEAK = (
     re.compile(r"(?P<gene>.+?)[ _.-]\d+"),  # KLF1_1
 )
 """Forms that symbols have as well (Rag1, NKX2-1): a gene of the data must stand before them."""
+JOINS = ("_", ",", ";", "|", "&", "/", ":")
+"""Signs by which other tools join the parts of a combination."""
 MIN_GENES = 2
 """Where the data lack the perturbed genes, ``KLF1_1`` counts as a guide if at least this many genes have several."""
 
@@ -65,6 +71,31 @@ def genes_of_guides(labels: Iterable[str], suffix: str, genes: Collection[str]) 
         )
         raise DataError(msg)
     return guides
+
+
+def note_combinations(labels: Iterable[str], genes: Collection[str]) -> str:
+    """What to say of labels that join genes of the data, or other labels, by another sign than ``+``; empty where none does.
+
+    Examples
+    --------
+    >>> note_combinations(["KLF1_BAK1", "KLF1"], ["KLF1", "BAK1"])
+    "labels look like combinations joined by '_': KLF1_BAK1 (1 label). Each is one perturbation here: write KLF1+BAK1 for two at once"
+    """
+    labels = list(labels)
+    names = {*genes, *labels}
+    for sign in JOINS:
+        parts = {label: [part.strip() for part in label.split(sign)] for label in labels if sign in label}
+        joined = [
+            label
+            for label in parts
+            if label not in genes and all(part in names or kind_of_control(part) for part in parts[label])
+        ]
+        if joined:
+            return (
+                f"labels look like combinations joined by {sign!r}: {join_names(joined, 3)} ({count_of(len(joined), 'label')}). Each is "
+                f"one perturbation here: write {'+'.join(parts[joined[0]])} for two at once"
+            )
+    return ""
 
 
 def join_guides(labels: Iterable[str], suffix: str | None, genes: Collection[str]) -> tuple[dict[str, str], str]:

@@ -18,7 +18,7 @@ from cycseq.data.control_labels import (
     no_control_error,
     several_kinds_error,
 )
-from cycseq.data.guides import join_guides
+from cycseq.data.guides import join_guides, note_combinations
 from cycseq.data.label_columns import (
     find_columns,
     has_label,
@@ -194,12 +194,14 @@ def _perturbations(
     notes = [f"{n_joined:,} cells have combinations written A_B (obs['nperts'] says so)"] if n_joined else []
     perturbing = [label for label in _labels_of(values) if label not in controls and label.casefold() not in UNLABELLED]
     gene_of, note = join_guides(perturbing, keys.guide_suffix, genes)
+    single = [label for label in perturbing if label not in gene_of and "+" not in label]
+    notes += [said for said in (note, note_combinations(single, genes)) if said]
 
     def canonical(label: str) -> str:
         parts = [label] if label in gene_of else label.split("+")
         return canonical_perturbation("+".join(gene_of.get(part.strip(), part) for part in parts), controls)
 
-    return translate(values, canonical, keep=controls), [*notes, *([note] if note else [])]
+    return translate(values, canonical, keep=controls), notes
 
 
 def _joined_by_plus(obs: pd.DataFrame, column: str) -> tuple[pd.Series, int]:

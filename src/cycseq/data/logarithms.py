@@ -39,6 +39,8 @@ MOST = 0.8
 FEW = 0.5
 """Where fewer cells have whole depths for 10,000, their total is another."""
 TOTALS = (1.0, 1e2, 1e3, TARGET_SUM, 1e5, 1e6)
+UNIT = 1e-4
+"""How far from 1 the step of a cell's counts may lie that were not normalised."""
 DISTINCT = 4
 """A cell with fewer distinct multiples tells no base."""
 LARGEST_RATIO = 200.0
@@ -77,6 +79,8 @@ class Logarithm:
     """Whether the cells sum to `total` exactly, as all genes are there."""
     other_total: bool = False
     """Whether the total is certain not to be 10,000."""
+    of_counts: bool = False
+    """Whether it was taken of counts as they are, which were not normalised before."""
 
     @property
     def per_10k(self) -> bool:
@@ -90,6 +94,8 @@ class Logarithm:
 
     def in_words(self) -> str:
         """``"log2(1 + counts per 1,000,000)"``."""
+        if self.of_counts:
+            return f"{self.name}(1 + counts), not normalised"
         counts = f"counts per {self.total:,.0f}" if self.total else "counts x a factor of each cell"
         words = {"none": "{} without a logarithm", "ln twice": "ln(1 + ln(1 + {}))"}
         return words.get(self.name or "", f"{self.name}(1 + {{}})").format(counts)
@@ -97,7 +103,7 @@ class Logarithm:
 
 def recognise(x: Matrix) -> Logarithm:
     """What the values are, from a few of the cells."""
-    cells = [values for values in _positive(x, sample_rows(x)) if values.size]
+    cells = [values for values in positive_values(x, sample_rows(x)) if values.size]
     if len(cells) < FEWEST:
         return Logarithm()
     with np.errstate(over="ignore", invalid="ignore"):
@@ -152,7 +158,7 @@ def sample_rows(x: Matrix) -> Rows:
     return rows[np.unique(np.linspace(0, len(rows) - 1, SAMPLE).astype(np.int64))]
 
 
-def _positive(x: Matrix, cells: Rows) -> list[Values]:
+def positive_values(x: Matrix, cells: Rows) -> list[Values]:
     """The values above 0 of each of these cells."""
     rows = sp.csr_matrix(take(x, cells))
     return [values[values > 0] for values in np.split(rows.data.astype(np.float64), rows.indptr[1:-1])]
@@ -187,6 +193,8 @@ def _by_steps(cells: list[Values]) -> Logarithm:
     step, least, _ = steps_by_name[name].T
     if name == "none" and np.median(step) == 1:  # counts, some of which are not whole numbers
         return Logarithm()
+    if np.mean(np.abs(step - 1.0) < UNIT) >= MOST:
+        return Logarithm(name, summed=True, other_total=True, of_counts=True)
     depths = {total: total / step for total in TOTALS}
     whole_depths = {
         total: float(np.mean((np.abs(n - np.rint(n)) < WHOLE) & (np.rint(n) >= least))) for total, n in depths.items()

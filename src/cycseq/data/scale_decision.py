@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cycseq.data.logarithms import Logarithm, recognise, to_ln_per_10k
+import numpy as np
+
+from cycseq.data.logarithms import MOST, Logarithm, positive_values, recognise, sample_rows, to_ln_per_10k
 from cycseq.data.scale import TARGET_SUM, Scale, ValueSummary, check_finite, decide_scale
 from cycseq.errors import DataError
 from cycseq.matrix.arrays import Matrix
 
+MANY = 50
+"""Genes of a cell, in the median, from which on counts that are all 1 are none."""
+ROOTS = 1e-3
+"""How far the square of a square root in single precision may lie from a whole number."""
 OTHER_TOTAL = 0.0
 """Stands for the total where it is certain not to be 10,000, and could not be told."""
 
@@ -55,6 +61,8 @@ def decide(x: Matrix, values: ValueSummary, user_scale: str | None, *, layers: S
     numbers = "whole numbers" if not values.n_fractional else f"{values.n_fractional:,} fractional values"
     extent = f"{numbers}, {values.lowest:.4g} to {values.highest:.4g}"
     how = "as given" if user_scale else "found from the values; --scale says otherwise"
+    if user_scale is None and not values.n_fractional and values.highest <= 1:
+        _refuse_binary(x)
     if user_scale in {"counts", "scaled"} or not values.n_fractional or values.lowest < 0:
         coarse = decide_scale(values, "log1p" if user_scale in {"log2", "normalised"} else user_scale, layers=layers)
         return Decision(coarse, f"{extent}; {how}")
@@ -65,11 +73,15 @@ def decide(x: Matrix, values: ValueSummary, user_scale: str | None, *, layers: S
     if logarithm.name in {None, "ln"}:
         decide_scale(values, "log1p" if user_scale == "log2" else user_scale, layers=layers)
     if logarithm.name is None:
+        if user_scale is None:
+            _refuse_no_logarithm(x, values)
         if user_scale == "log2":
             return Decision("log1p", f"{extent}; log2 as given, {_conversion(logarithm)}", Logarithm("log2"))
         return Decision("log1p", f"{extent}; {how}; base and total cannot be told from them")
     target = TARGET_SUM if logarithm.per_10k else OTHER_TOTAL if logarithm.other_total else None
-    if logarithm.ours or (logarithm.name == "ln" and (user_scale == "log1p" or not logarithm.total)):
+    if logarithm.ours or (
+        logarithm.name == "ln" and (user_scale == "log1p" or not (logarithm.total or logarithm.of_counts))
+    ):
         caveat = (
             "" if logarithm.total or target is None else "; the total is not 10,000 and cannot be told from these genes"
         )
@@ -78,13 +90,15 @@ def decide(x: Matrix, values: ValueSummary, user_scale: str | None, *, layers: S
         "log1p",
         f"{extent}; {logarithm.in_words()}, {_conversion(logarithm)}",
         logarithm,
-        TARGET_SUM if logarithm.total else target,
+        TARGET_SUM if logarithm.total or logarithm.of_counts else target,
     )
 
 
 def _conversion(logarithm: Logarithm) -> str:
     return (
-        f"converted to ln(1 + counts per {TARGET_SUM:,.0f})" if logarithm.total else "converted to natural logarithms"
+        f"converted to ln(1 + counts per {TARGET_SUM:,.0f})"
+        if logarithm.total or logarithm.of_counts
+        else "converted to natural logarithms"
     )
 
 
@@ -110,3 +124,29 @@ def _check(logarithm: Logarithm, user_scale: str | None, layers: Sequence[str]) 
         cure = f"Use --scale {right}" if right in {"log1p", "log2", "normalised"} else "Leave --scale out"
         msg = f"--scale {user_scale} was given, but the values are {logarithm.in_words()}. {cure}."
         raise DataError(msg, option=f"--scale {right}" if cure.startswith("Use") else "")
+
+
+def _refuse_binary(x: Matrix) -> None:
+    """Raise `DataError` where cells have many values above 0, and all are 1."""
+    n_positive = [len(cell) for cell in positive_values(x, sample_rows(x))]
+    if np.median(n_positive or [0]) >= MANY:
+        msg = (
+            "every value above 0 is 1: whether a gene was seen in a cell, not how often. Give counts (--scale counts takes the values "
+            "as counts all the same)."
+        )
+        raise DataError(msg, option="--scale counts")
+
+
+def _refuse_no_logarithm(x: Matrix, values: ValueSummary) -> None:
+    """Raise `DataError` for values that cannot be logarithms of counts: their square roots, or shares of each gene's largest."""
+    cells = positive_values(x, sample_rows(x))
+    squares = np.square(np.concatenate([np.zeros(0), *cells]))
+    if squares.size and values.highest > 1 and np.mean(np.abs(squares - np.rint(squares)) < ROOTS) > MOST:
+        msg = "the values are square roots of whole numbers: give the counts (square the values), or log1p of counts per 10,000."
+        raise DataError(msg)
+    if values.highest == 1:
+        msg = (
+            "the values are fractions of which the largest is exactly 1: values scaled to lie between 0 and 1 look so. Give counts, or "
+            "log1p of counts per 10,000 (--scale log1p takes the values as log1p all the same)."
+        )
+        raise DataError(msg)

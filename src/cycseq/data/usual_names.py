@@ -53,11 +53,11 @@ CONTROL_NAMES = (
     "unperturbed",
     "unstimulated",
 )
-LIKELY_CONTROL = r"(?i)control|ctrl|target|neg|scramble|^nt|untreat|mock|pbs|veh|dmso|^wt"
+LIKELY_CONTROL = r"(?i)control|ctrl|target|neg|scramble|^nt(?![a-z])|untreat|mock|pbs|veh|dmso|^wt"
 CONTROL_KINDS = {
     "control": r"(?:control|ctrl|ctl|cntrl)s?",
-    "non-targeting": r"non-?target(?:ing|s)?(?:-?controls?)?|ntc?|no-?site|neg(?:ative)?(?:-?(?:control|ctrl|ctl|con))?"
-    r"|scr|scrambled?",
+    "non-targeting": r"non-?target(?:ing|s|ed)?(?:-human|-mouse)?(?:-?(?:controls?|ctrls?|guides?|sgrnas?))?"
+    r"|ntc?(?:-?(?:control|ctrl))?|no-?site|neg(?:ative)?(?:-?(?:control|ctrl|ctl|con))?|scr|scrambled?(?:-?(?:control|ctrl))?",
     "vehicle": r"(?:dmso(?:-tf)?|vehicle|veh|pbs|saline|solvent|ethanol|etoh|water|h2o)(?:-(?:control|ctrl))?",
     "untreated": r"(?:un-?treated|non-?treated|not-treated|no-?(?:treatment|drug)|un-?stimulated|unstim|un-?perturbed"
     r"|un-?infected)(?:-(?:control|ctrl|cells))?",
@@ -66,12 +66,17 @@ CONTROL_KINDS = {
     r"|rosa-?26",
     "reporter": r"e?gfp|rfp|bfp|mcherry|lac-?z|luc|luciferase",
     "wild type": r"wt|wild-?type|parental",
+    "empty vector": r"empty(?:-vector)?(?:-?(?:control|ctrl))?|plko|no-?(?:guide|sgrna|grna)",
 }
 """Labels of each kind of control, in lower case with ``-`` for ``_`` and blanks, without what numbers guides and replicates."""
-DOUBTFUL_KINDS = ("mock", "safe-targeting", "reporter", "wild type")
+DOUBTFUL_KINDS = ("mock", "safe-targeting", "reporter", "wild type", "empty vector")
 """Kinds that the user must name with --control where a file has no other: each is a perturbation in some screens."""
 _NUMBER = r"(?:-?(?:sg|g|guide|grna|sgrna|rna)?-?\d+)?(?:-[a-z]|-\d+)?"
-_CONTROL_KINDS = {kind: re.compile(rf"(?:(?:sg|grna)-?)?(?:{names}){_NUMBER}") for kind, names in CONTROL_KINDS.items()}
+_AMOUNT = r"(?:-\d+(?:-\d+)?-?(?:%|h|hr|hrs|hours?))?"
+_CONTROL_KINDS = {
+    kind: re.compile(rf"(?:(?:sg|grna|si|sh)(?:rna)?-?)?(?:{names}){_NUMBER}{_AMOUNT}")
+    for kind, names in CONTROL_KINDS.items()
+}
 UNLABELLED = frozenset(
     ("", "*", "nan", "na", "n/a", "<na>", "none", "null", "unassigned", "unlabelled", "unlabeled", "unknown", "ambiguous",
      "multiplet", "doublet")
@@ -112,8 +117,16 @@ def perturbation_of_guides(label: str) -> str:
 
 
 def kind_of_control(label: str) -> str | None:
-    """``"non-targeting"`` for ``"NTC-1"``, ``"vehicle"`` for ``"DMSO"``; None for a label that looks like no control."""
-    folded = re.sub(r"[\s_.-]+", "-", label.strip().casefold())
+    """``"non-targeting"`` for ``"NTC-1"``, ``"vehicle"`` for ``"DMSO 0.1%"``; None for a label that looks like no control.
+
+    What stands in brackets behind a label (``"unperturbed (control)"``) plays no part; a combination is a control where all of
+    its parts are of one kind.
+    """
+    parts = parts_of(label)
+    if len(parts) > 1:
+        kinds = {kind_of_control(part) for part in parts}
+        return kinds.pop() if len(kinds) == 1 else None
+    folded = re.sub(r"[\s_.-]+", "-", re.sub(r"\s*\([^()]*\)$", "", label.strip().casefold()))
     return next((kind for kind, pattern in _CONTROL_KINDS.items() if pattern.fullmatch(folded)), None)
 
 

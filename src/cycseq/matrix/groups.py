@@ -11,8 +11,6 @@ from jaxtyping import Float, Int
 
 from cycseq.matrix.arrays import Codes, InMemory, Matrix, by_block, in_memory
 
-BLOCK = 1 << 23
-"""Values that are summed together: 64 MB as float64."""
 SPARSE_BLOCK, DENSE_BLOCK = 1 << 17, 1 << 16
 """Stored values of sparse cells, and values of dense ones, that are counted together: they stay in the processor's cache."""
 

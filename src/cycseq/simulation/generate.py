@@ -81,9 +81,11 @@ def simulate(settings: SimulateSettings | None = None) -> PerturbationData:
 
 
 def simulate_to(
-    path: Path, settings: SimulateSettings | None = None, *, overwrite: bool = False
+    path: Path, settings: SimulateSettings | None = None, *, overwrite: bool = False, piece: int = PIECE
 ) -> tuple[ad.AnnData, tuple[str, ...]]:
     """As `simulate`, written to h5ad or zarr piece by piece, so that there may be more cells than memory holds.
+
+    A piece has about as many cells as `piece` says; what is written does not depend on it.
 
     Returns
     -------
@@ -94,9 +96,9 @@ def simulate_to(
 
     def counted() -> Iterator[ad.AnnData]:
         nonlocal n_values
-        for piece in track(_pieces(world), "Simulating cells", total=-(-world.settings.cells // PIECE)):
-            n_values += piece.X.nnz
-            yield piece
+        for part in track(_pieces(world, piece), "Simulating cells", total=-(-world.settings.cells // piece)):
+            n_values += part.X.nnz
+            yield part
 
     adata = write_pieces(counted(), path, overwrite=overwrite, finish=world.add_truth)
     return adata, _notes(world.settings, 1.0 - n_values / (adata.n_obs * adata.n_vars))
@@ -197,13 +199,13 @@ def _draw_cells(world: _World, context: ContextLaw, index: int) -> Iterator[_Cel
         yield cells(rows, Pairs(world.law.draw(means(rows, perturbation), rng), none))
 
 
-def _pieces(world: _World) -> Iterator[ad.AnnData]:
-    """All cells, `PIECE` of a context at a time."""
+def _pieces(world: _World, n_cells: int = PIECE) -> Iterator[ad.AnnData]:
+    """All cells, about so many of a context at a time."""
     for index, (name, context) in enumerate(zip(world.contexts, world.biology.contexts, strict=True)):
         blocks: list[_CellBlock] = []
         for block in _draw_cells(world, context, index):
             blocks.append(block)
-            if len(blocks) * BLOCK >= PIECE:
+            if len(blocks) * BLOCK >= n_cells:
                 yield _adata(world, name, blocks)
                 blocks = []
         if blocks:

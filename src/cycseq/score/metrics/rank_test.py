@@ -69,6 +69,7 @@ def rank_tests(groups: Iterable[InMemory], control: RankedControl) -> Iterator[P
         u, ties = rank_sums(ranked.ends, ranked.values, n, others.ends, others.values, ties_of_others, m)
         return two_sided_p(u, ties, n, m, continuity=0.5)
 
+    control.ranked(without_zeros=control.lowest >= 0.0)  # once, and not in several threads at a time
     return map_in_threads(one, groups)
 
 
@@ -86,14 +87,16 @@ def two_sided_p(u: OfGenes, ties: OfGenes, n: int, m: int, *, continuity: float 
 def _entries(cells: np.ndarray, without_zeros: bool) -> tuple[Ends, Entries]:  # noqa: FBT001
     """The values of one gene after another, and where those of each end."""
     n_cells, n_genes = cells.shape
-    ends, values, n = np.zeros(n_genes + 1, dtype=np.int64), np.empty(cells.size), 0
+    ends, values, n = np.zeros(n_genes + 1, dtype=np.int64), np.empty(np.count_nonzero(cells)), 0
+    if not without_zeros:
+        values = np.empty(cells.size)
     for gene in range(n_genes):
         for cell in range(n_cells):
             if not without_zeros or cells[cell, gene] != 0:
                 values[n] = cells[cell, gene]
                 n += 1
         ends[gene + 1] = n
-    return ends, values[:n]
+    return ends, values
 
 
 @njit(nogil=True, cache=True)

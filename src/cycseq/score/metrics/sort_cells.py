@@ -16,10 +16,11 @@ MAX_CELLS = 64
 
 def sort_cells(cells: Cells) -> Cells:
     """A copy in which the values of every gene ascend from the first cell to the last."""
-    if len(cells) > MAX_CELLS:
-        return np.ascontiguousarray(np.sort(cells.T, axis=1).T)
     in_order = np.array(cells, order="C")
-    _exchange(in_order, _network(len(cells)))
+    if len(cells) > MAX_CELLS:
+        in_order.sort(axis=0)
+    else:
+        _exchange(in_order, _network(len(cells)))
     return in_order
 
 
