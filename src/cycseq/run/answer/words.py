@@ -126,7 +126,11 @@ def _captured(table: pd.DataFrame) -> str:
         return f"the predictions were no better than no change at all (median over conditions); {other}"
     few = len(shares) <= MANY
     low, high = (shares.min(), shares.max()) if few else shares.quantile([0.25, 0.75])
-    span = f" ({'' if few else 'median; half of them '}{low:.0%} to {high:.0%})" if len(shares) > 1 else ""
+    span = (
+        f" ({'' if few else 'median; half of them '}{round(low, 2) + 0.0:.0%} to {round(high, 2) + 0.0:.0%})"
+        if len(shares) > 1
+        else ""
+    )
     return f"the predictions captured {shares.median():.0%}{span} of the response{noise}; {other}"
 
 
