@@ -137,7 +137,7 @@ def covered(s: Situation, model: ConditionKriging) -> pd.DataFrame:
     for context in s.parts.test.contexts:
         measured = s.parts.test.subset(c for c in s.split.test if c.context == context)
         controls = s.train.controls([context])
-        made = predict_conditions(model, controls, measured, cells=None, seed=0)
+        made = list(predict_conditions(model, controls, measured, cells=None, seed=0))
         real = join(measured, reference_controls(s.parts, context))
         of_strata, of_bins = certainty(made, real, truth=true_responses(measured))
         tables += [tidy_coverage(of_strata), tidy_reliability(of_bins)]

@@ -135,9 +135,9 @@ def test_conditions_that_are_predicted_with_other_numbers_of_cells_are_counted_t
     model = build_model("ConditionKriging").fit(parts.train, parts.validation)
     test = parts.test.take(np.arange(parts.test.n_cells) >= 5)  # so that conditions differ in number of cells
     real = join(test, work.reference_controls(parts, context))
-    once = work.predict_conditions(model, controls, test, cells=None, seed=0)
+    once = list(work.predict_conditions(model, controls, test, cells=None, seed=0))
     monkeypatch.setattr(work, "MAX_VALUES", 1)  # no room: as many cells of each condition as are real
-    several = work.predict_conditions(model, controls, test, cells=None, seed=0)
+    several = list(work.predict_conditions(model, controls, test, cells=None, seed=0))
     assert len(once) < len(several)
     for one, other in zip(certainty(once, real), certainty(several, real), strict=True):
         pd.testing.assert_frame_equal(one, other)

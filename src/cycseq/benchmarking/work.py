@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from cycseq.benchmarking.result import NO_MEANS, Result
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.effects import Effects
 from cycseq.data.either import Data
+from cycseq.data.posterior import CONDITIONS
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import FitBrokeOffError, MissingPackageError, ModelError
 from cycseq.matrix.arrays import Profiles
@@ -161,6 +163,7 @@ def _model_result(
 ) -> Result:
     model = build_model(task.model, task.settings)
     model = fit_parts(model, parts, unit.split, seed=task.seed, summaries=summaries)
+    members = members_wanted(unit.evaluation)
     tables: list[pd.DataFrame] = []
     conditions: list[Condition] = []
     means: list[np.ndarray] = []
@@ -172,25 +175,37 @@ def _model_result(
         controls = parts.train.controls([context])
         real_cells = _perturbed(parts.test, context)
         n_cells = unit.cells if real.metrics or not isinstance(model, MeansModel) else FEW_CELLS
-        predicted_parts = predict_conditions(model, controls, real_cells, cells=n_cells, seed=task.seed)
-        predicted = concatenate(predicted_parts)
-        of_strata, of_bins = certainty(
-            predicted_parts, join(real_cells, reference_controls(parts, context)), truth=truth
-        )
+        kept: list[PerturbationData] = []
+        effects: list[Effects] = []
+        for piece in predict_conditions(
+            model, controls, real_cells, cells=n_cells, seed=task.seed, in_pieces=not real.metrics
+        ):
+            if members:
+                effects.append(effects_behind(model, piece.conditions(), controls, seed=task.seed, predicted=piece))
+            if task.seed == 0:
+                conditions += piece.conditions()
+                means.append(piece.moments.mean)
+            if real.metrics or CONDITIONS in piece.adata.uns:
+                kept.append(piece)
+        posteriors = [piece for piece in kept if CONDITIONS in piece.adata.uns]
+        measured = join(real_cells, reference_controls(parts, context)) if posteriors else real_cells
+        of_strata, of_bins = certainty(posteriors, measured, truth=truth)
         coverage.append(of_strata)
         reliability.append(of_bins)
-        match = match_conditions(predicted, real) if real.metrics else None
-        if match is not None:
+        if real.metrics:
+            predicted = concatenate(kept)
+            match = match_conditions(predicted, real)
             tables.append(evaluate(predicted, real, match=match, **labels))
             if len(predicted.perturbations) > 1:
                 tables.append(wrong_target(predicted, real, match=match, **labels))
-        if members := members_wanted(unit.evaluation):
-            effects = effects_behind(model, predicted.conditions(), controls, seed=task.seed, predicted=predicted)
-            tables += scores_of_counts(real.contexts[context], parts, effects, members, **labels)
+        if members:
+            of_context = reduce(Effects.with_rows, effects)
+            rows = [of_context.conditions().index(condition) for condition in real_cells.conditions()]
+            of_context = of_context.take(np.array(rows))
+            tables += scores_of_counts(real.contexts[context], parts, of_context, members, **labels)
         if task.seed == 0:
-            for cells in (predicted, controls):
-                conditions += cells.conditions()
-                means.append(cells.moments.mean)
+            conditions += controls.conditions()
+            means.append(controls.moments.mean)
     return Result(
         **labels,
         scores=pd.concat([table for table in tables if len(table)], ignore_index=True),
@@ -253,16 +268,23 @@ def predict_like(
     model: Model, controls: PerturbationData, real: PerturbationData, *, cells: int | None, seed: int
 ) -> PerturbationData:
     """Predicted cells of every real condition of one context, together."""
-    return concatenate(predict_conditions(model, controls, real, cells=cells, seed=seed))
+    return concatenate(list(predict_conditions(model, controls, real, cells=cells, seed=seed)))
 
 
 def predict_conditions(
-    model: Model, controls: PerturbationData, real: PerturbationData, *, cells: int | None, seed: int
-) -> list[PerturbationData]:
+    model: Model,
+    controls: PerturbationData,
+    real: PerturbationData,
+    *,
+    cells: int | None,
+    seed: int,
+    in_pieces: bool = False,
+) -> Iterator[PerturbationData]:
     """Predicted cells of every real condition of one context: of as many control cells as there is room for, each once.
 
     With as many cells as are real, metrics of cells would rest on which few controls were drawn, and their mean, which a
-    prediction fixes, would have less noise than that of cells drawn at random.
+    prediction fixes, would have less noise than that of cells drawn at random. Conditions with the same number of cells are
+    predicted together; in pieces, of `MAX_VALUES` at most.
     """
     conditions, n_controls = real.conditions(), controls.n_cells
     room = MAX_VALUES // (len(conditions) * len(real.genes))
@@ -270,7 +292,10 @@ def predict_conditions(
     for condition, n_real in zip(conditions, real.moments.n_cells, strict=True):
         n_cells = cells or min(n_controls, MAX_CELLS, max(int(n_real), room))
         by_number.setdefault(n_cells, []).append(condition)
-    return [model.predict(controls, conditions, n_cells=n, seed=seed) for n, conditions in by_number.items()]
+    for n, together in by_number.items():
+        size = max(1, MAX_VALUES // (n * len(real.genes))) if in_pieces else len(together)
+        for start in range(0, len(together), size):
+            yield model.predict(controls, together[start : start + size], n_cells=n, seed=seed)
 
 
 def concatenate(predicted: Sequence[PerturbationData]) -> PerturbationData:
