@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import anndata as ad
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.effects import Effects
-from cycseq.matrix.arrays import InMemory
 from cycseq.matrix.threads import map_in_threads
 from cycseq.models.cells import draw
 from cycseq.models.counts.draw import draw_counts
@@ -69,7 +69,7 @@ def scores_of_counts(
     controls = parts.train.controls([context.context])
     source: ControlCounts = context.remember("control counts", lambda: ControlCounts.of(controls, effects.genes))
 
-    def drawn(row: int) -> InMemory:
+    def drawn(row: int) -> sp.csc_matrix:
         rng = np.random.default_rng([seed, *str(conditions[row]).encode()])
         rows = draw(np.arange(len(source.total)), len(real.rows(conditions[row])), rng)
         return draw_counts(source, rows, source.profile(effects.effect[row], effects.scale), rng)

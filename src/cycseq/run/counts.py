@@ -86,7 +86,8 @@ class CountSource:
             if condition.is_control:
                 return sp.csr_matrix(source.counts[rows], dtype=np.float32), labels
             effect = amplitude * self.effects.effect[place[condition]]
-            return draw_counts(source, rows, source.profile(effect, self.effects.scale), rng), labels
+            made = draw_counts(source, rows, source.profile(effect, self.effects.scale), rng)
+            return sp.csr_matrix(made), labels
 
         blocks, labels = zip(*map_in_threads(drawn, conditions), strict=True)
         adata = ad.AnnData(

@@ -22,21 +22,21 @@ DENSE = 4_000_000
 """Values that are dense at once while counts are added: about 150 MB."""
 
 
-def draw_counts(controls: ControlCounts, rows: Codes, profile: Profile, rng: np.random.Generator) -> sp.csr_matrix:
+def draw_counts(controls: ControlCounts, rows: Codes, profile: Profile, rng: np.random.Generator) -> sp.csc_matrix:
     """Counts of new cells, one from each of these control cells, whose sum over the cells has this profile.
 
     `rows` are the control cells, of which one may come more than once; `profile` is the share of every gene in the sum.
 
     Returns
     -------
-    csr_matrix
+    csc_matrix
         Cells x genes, float32 whole numbers.
     """
     source = sp.csc_matrix(controls.counts[rows])
     now = np.asarray(source.sum(axis=0)).ravel()
     goal = np.rint(profile * now.sum())
     thinned = _thin(source, now, np.minimum(now, goal), rng)
-    return sp.csr_matrix(thinned + _add(controls, rows, source, np.maximum(goal - now, 0.0), rng), dtype=np.float32)
+    return sp.csc_matrix(thinned + _add(controls, rows, source, np.maximum(goal - now, 0.0), rng), dtype=np.float32)
 
 
 def _thin(source: sp.csc_matrix, now: Profile, goal: Profile, rng: np.random.Generator) -> sp.csc_matrix:

@@ -110,12 +110,27 @@ class ControlCounts:
 
     def _log_fold(self, mean: Profile) -> Profile:
         """By how much the log share of each gene must rise so that its log1p mean becomes this one."""
+        below, above = self._log_shares(mean) - self._log_shares_of_controls
+        place = self._place_among_dispersions
+        nearer = place - np.minimum(place.astype(int), len(DISPERSIONS) - 2)
+        return np.asarray(below * (1.0 - nearer) + above * nearer)
+
+    @cached_property
+    def _place_among_dispersions(self) -> Profile:
+        return np.asarray(np.interp(np.log(self.dispersion), np.log(DISPERSIONS), np.arange(len(DISPERSIONS))))
+
+    @cached_property
+    def _log_shares_of_controls(self) -> Float[np.ndarray, "2 genes"]:
+        return self._log_shares(self.log1p_mean)
+
+    def _log_shares(self, mean: Profile) -> Float[np.ndarray, "2 genes"]:
+        """The log share at which each gene has this log1p mean, at the tabulated dispersions below and above its own."""
         with np.errstate(divide="ignore"):
-            before, after = np.log(self.log1p_mean), np.log(np.maximum(mean, 0.0))
-        folds = np.stack(
-            [np.interp(after, table, LOG_SHARES) - np.interp(before, table, LOG_SHARES) for table in self._log1p_tables]
-        )
-        place = np.interp(np.log(self.dispersion), np.log(DISPERSIONS), np.arange(len(DISPERSIONS)))
-        below = np.minimum(place.astype(int), len(DISPERSIONS) - 2)
-        genes = np.arange(len(mean))
-        return np.asarray(folds[below, genes] * (below + 1 - place) + folds[below + 1, genes] * (place - below))
+            log_mean = np.log(np.maximum(mean, 0.0))
+        below = np.minimum(self._place_among_dispersions.astype(int), len(DISPERSIONS) - 2)
+        shares = np.empty((2, len(mean)))
+        for k in np.unique(below):
+            genes = np.flatnonzero(below == k)
+            for i in (0, 1):
+                shares[i, genes] = np.interp(log_mean[genes], self._log1p_tables[k + i], LOG_SHARES)
+        return shares

@@ -85,7 +85,7 @@ class CountProfiles:
     """By Benjamini and Hochberg, over the tested genes of a condition."""
 
     @classmethod
-    def of(cls, groups: Iterator[InMemory], n_groups: int, control: ControlProfile) -> CountProfiles:
+    def of(cls, groups: Iterator[InMemory | sp.csc_matrix], n_groups: int, control: ControlProfile) -> CountProfiles:
         """Of the counts of every condition, cells x genes, which are needed one after another.
 
         Two-sided rank-sum tests with correction for ties, without continuity, by the normal distribution, as scanpy has it.
@@ -120,7 +120,7 @@ def load_groups(x: Matrix, rows: Sequence[Codes]) -> Iterator[InMemory]:
             at_once = []
 
 
-def _profile_group(counts: InMemory) -> GroupProfile:
+def _profile_group(counts: InMemory | sp.csc_matrix) -> GroupProfile:
     """Of counts, cells x genes."""
     from cycseq.score.metrics.challenge.kernels import jackknife
 
@@ -161,7 +161,7 @@ def _left_out(totals: Float[np.ndarray, "cells"]) -> tuple[np.ndarray, np.ndarra
     return share, sign * powers / k, -sign * powers * squares
 
 
-def _test(counts: InMemory, control: ControlProfile) -> tuple[GroupProfile, Profile]:
+def _test(counts: InMemory | sp.csc_matrix, control: ControlProfile) -> tuple[GroupProfile, Profile]:
     """The group, and p of every gene."""
     from cycseq.score.metrics.rank_test import rank_sums, two_sided_p
 
