@@ -19,6 +19,8 @@ from cycseq.models.kriging.table import Values
 
 Link = Literal["additive", "multiplicative"]
 LINKS: tuple[Link, ...] = get_args(Link)
+UNSEEN = 0.005
+"""Counts per 10,000 that a gene may have, or not, of which control cells show none: half a count in 300 cells of 3,000."""
 LEAST_SHARE = 0.1
 """Of a gene's highest slope: in contexts below, its effect tells nothing of a fold change."""
 MAX_LOG_FOLD = 7.0
@@ -52,10 +54,10 @@ class ResponseScale:
         amplitude = amplitudes_of(conditions, amplitudes)
         if link == "additive" or not {c.context for c in conditions} <= set(profiles):
             return cls(amplitude)
-        counts = np.expm1(np.maximum(np.stack(list(profiles.values())), 0.0)).astype(np.float32)
+        counts = np.maximum(np.expm1(np.stack(list(profiles.values()))), UNSEEN).astype(np.float32)
         place = {name: i for i, name in enumerate(profiles)}
         level = counts[[place[c.context] for c in conditions]]
-        return cls(amplitude, level, np.maximum(_slope(counts).max(axis=0), 1e-12))
+        return cls(amplitude, level, _slope(counts).max(axis=0))
 
     def take(self, rows: Int[np.ndarray, "rows"] | slice) -> ResponseScale:
         """Of some of the conditions."""
@@ -86,7 +88,8 @@ class ResponseScale:
             np.log1p(level * np.exp(np.clip((mixture.means + away * mixture.sds) / top, -MAX_LOG_FOLD, MAX_LOG_FOLD)))
             for away in (-1.0, 0.0, 1.0)
         )
-        return GeneMixture(mixture.weights, middle - np.log1p(level), 0.5 * (high - low))
+        effect, sd = middle - np.log1p(level), 0.5 * (high - low)
+        return GeneMixture(mixture.weights, effect, np.where(level > UNSEEN, sd, np.hypot(sd, effect)))
 
     def sampling(self, sampling: Sampling) -> Sampling:
         """Sampling variances of effects on the scale, to first order."""
