@@ -352,3 +352,11 @@ def test_combinations_that_are_joined_by_another_sign_are_said(sign: str) -> Non
     assert any("look like combinations" in note for note in drugs.notes)
     for name in (f"JQ1{sign}other", "HLA-A", "NKX2-1", "10 uM"):
         assert not any("combinations" in note for note in labels({"perturbation": ["DMSO", "JQ1", name]}).notes)
+
+
+def test_labels_that_differ_in_case_alone_are_said() -> None:
+    obs = {"drug": ["DMSO", "JQ1", "jq1"] * 2, "cell_line": ["K562"] * 3 + ["k562"] * 3}
+    notes = " ".join(labels(obs).notes)
+    assert "perturbations differ in upper and lower case alone (JQ1, jq1)" in notes
+    assert "contexts differ in upper and lower case alone (K562, k562)" in notes
+    assert "case alone" not in " ".join(labels({"drug": ["DMSO", "JQ1"], "cell_line": ["K562", "RPE1"]}).notes)

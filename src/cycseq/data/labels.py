@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,12 +100,34 @@ def find_labels(
         notes=(
             *control_notes(column, controls, n_control, n_other),
             *notes,
+            *note_spellings(perturbation[labelled].unique(), "perturbations"),
             *context_notes,
+            *note_spellings(context[labelled].unique(), "contexts"),
             batch_note,
             *pooled_doses(obs, perturbation),
         ),
         n_other_controls=n_other,
     )
+
+
+def note_spellings(labels: Iterable[str], what: str) -> list[str]:
+    """A note where labels are the same but for upper and lower case: each counts as one of its own, and seldom is.
+
+    Examples
+    --------
+    >>> note_spellings(["K562", "k562", "RPE1"], "contexts")
+    ['contexts differ in upper and lower case alone (K562, k562): each is one of its own here, write them alike if they are the same']
+    """
+    spellings: dict[str, list[str]] = {}
+    for label in labels:
+        spellings.setdefault(label.casefold(), []).append(label)
+    alike = next((sorted(of_one) for of_one in spellings.values() if len(of_one) > 1), None)
+    if alike is None:
+        return []
+    return [
+        f"{what} differ in upper and lower case alone ({', '.join(alike)}): each is one of its own here, write them alike if they "
+        "are the same"
+    ]
 
 
 def _contexts(
