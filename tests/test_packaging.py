@@ -127,7 +127,8 @@ def test_the_conda_recipe_keeps_the_rules_of_conda_forge():
     recipe = yaml.safe_load(text)
     order = ["schema_version", "context", "package", "source", "build", "requirements", "tests", "about", "extra"]
     assert list(recipe) == [section for section in order if section in recipe]
-    assert {"summary", "license", "license_file"} <= set(recipe["about"])
+    assert {"homepage", "summary", "license", "license_file"} <= set(recipe["about"])
+    assert PROJECT["urls"]["Documentation"] == recipe["about"]["homepage"]
     assert (recipe["about"]["license"], recipe["about"]["license_file"]) == (
         PROJECT["license"],
         "LICENSE",
