@@ -1,7 +1,6 @@
 """What the networks promise beyond the contract of all models, on small data."""
 
 import builtins
-import importlib
 import sys
 
 import numpy as np
@@ -13,7 +12,7 @@ pytest.importorskip("lightning", reason="training needs lightning: pip install '
 
 from cycseq.data.dataset import Condition, PerturbationData  # noqa: E402
 from cycseq.errors import MissingPackageError, ModelError  # noqa: E402
-from cycseq.models import load_model  # noqa: E402
+from cycseq.models import load_model, model_class  # noqa: E402
 from cycseq.models.cells import bounded  # noqa: E402
 from cycseq.models.networks.autoencoder import Autoencoder  # noqa: E402
 from cycseq.models.networks.blocks.likelihood import counts_of  # noqa: E402
@@ -185,9 +184,9 @@ def test_without_torch_the_error_names_the_cure(monkeypatch):
         return honest(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without_torch)
-    monkeypatch.delitem(sys.modules, "cycseq.models.networks.network")
+    monkeypatch.delitem(sys.modules, "cycseq.models.networks.vae")
     with pytest.raises(MissingPackageError, match=r"pip install 'cycseq\[networks\]'"):
-        importlib.import_module("cycseq.models.networks.network")
+        model_class("VAE")
 
 
 def test_sparse_and_dense_cells_train_alike(small_data):

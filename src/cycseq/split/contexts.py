@@ -110,7 +110,7 @@ def few_shot(data: Data, settings: SplitSettings, context: str) -> Plan:
             raise _lonely(context, "its other perturbations would be measured nowhere")
         assignment = _k_conditions(inside, settings.k, settings.seed, context)
         train, left_out = assignment.rest, assignment.touched
-        test, nowhere = _told_elsewhere(assignment.held, others)
+        test, nowhere = _told_elsewhere(assignment.held, others, by_parts=True)
         if not train:
             msg = (
                 f"k = {settings.k}: every condition drawn of {context} contains a tested one, so none is "
@@ -227,12 +227,16 @@ def _contexts(others: tuple[Condition, ...]) -> str:
 
 
 def _told_elsewhere(
-    inside: tuple[Condition, ...], others: tuple[Condition, ...]
+    inside: tuple[Condition, ...], others: tuple[Condition, ...], *, by_parts: bool = False
 ) -> tuple[tuple[Condition, ...], tuple[Condition, ...]]:
-    """Conditions whose perturbation other contexts have, and the rest; all of them where none is so."""
-    measured = {c.agent for c in others}
-    told = tuple(c for c in inside if c.agent in measured)
-    return (told, tuple(c for c in inside if c.agent not in measured)) if told else (inside, ())
+    """Conditions whose perturbation, or every part of it, other contexts have, and the rest; all of them where none is so."""
+
+    def names(condition: Condition) -> tuple[str, ...]:
+        return condition.parts if by_parts else (condition.agent,)
+
+    measured = {name for c in others for name in names(c)}
+    told = tuple(c for c in inside if measured.issuperset(names(c)))
+    return (told, tuple(c for c in inside if not measured.issuperset(names(c)))) if told else (inside, ())
 
 
 def _nowhere_else(test: tuple[Condition, ...], others: tuple[Condition, ...]) -> str:
