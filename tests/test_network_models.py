@@ -184,7 +184,8 @@ def test_without_torch_the_error_names_the_cure(monkeypatch):
         return honest(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without_torch)
-    monkeypatch.delitem(sys.modules, "cycseq.models.networks.vae")
+    for module in [name for name in sys.modules if name.startswith("cycseq.models.networks.")]:
+        monkeypatch.delitem(sys.modules, module)
     with pytest.raises(MissingPackageError, match=r"pip install 'cycseq\[networks\]'"):
         model_class("VAE")
 
