@@ -14,7 +14,7 @@ from cycseq.data.effects import Effects
 from cycseq.errors import ModelError, SettingsError
 from cycseq.models import build_model
 from cycseq.models.baselines.bilinear import Bilinear
-from cycseq.models.baselines.ridge import RELATIVE_PENALTIES, Ridge, _fitted
+from cycseq.models.baselines.ridge import RELATIVE_PENALTIES, Ridge, _Spectrum
 from cycseq.models.cells import draw, rescaled, shifted_cells
 from cycseq.preparation.pseudobulk import Responses
 
@@ -209,7 +209,9 @@ def test_ridge_chooses_its_penalty_as_if_it_were_fitted_again_without_each_group
             total += np.square(y[~kept] - b - (z[~kept] - centre) @ w).sum()
         return total
 
-    penalty, weights = _fitted(z, y, groups, None)
+    spectrum = _Spectrum.of(z)
+    penalty = spectrum.choose_penalty(y, groups)
+    weights = spectrum.weights(y, penalty)
     assert penalty == RELATIVE_PENALTIES[np.argmin([errors(p) for p in RELATIVE_PENALTIES])]
     assert 1e-3 < penalty < 1e4
     wanted = np.linalg.solve(z.T @ z + penalty * unit * np.eye(5), z.T @ (y - y.mean(axis=0)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -43,8 +43,7 @@ class Ridge(FeatureSettings, ShiftModel):
     Reference: Kernfeld et al. 2025 (Genome Biology) compare such regressions with networks.
 
     Strong where many conditions are seen in several contexts, or features are good. Perturbation and context add up
-    and do not interact. It refuses a part that was neither seen nor has features, unless ``unseen`` says otherwise. It works on a matrix of
-    conditions x conditions: ten seconds of one core for 2,000 conditions, and a hundred times that for 10,000.
+    and do not interact. It refuses a part that was neither seen nor has features, unless ``unseen`` says otherwise. It decomposes the inputs once: three seconds of one core for 5,000 conditions with 160 inputs and 800 genes.
     """
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"n_context_components": WEIGHT, "penalty": WEIGHT}
@@ -74,10 +73,12 @@ class Ridge(FeatureSettings, ShiftModel):
         missing = np.isnan(delta)
         delta = np.where(missing, np.nan_to_num(mean_of_measured(delta)), delta)
         centred = z - z.mean(axis=0)
-        penalty, weights = _fitted(centred, delta, groups, self.penalty)
+        spectrum = _Spectrum.of(centred)
+        penalty = spectrum.choose_penalty(delta, groups) if self.penalty is None else self.penalty
+        weights = spectrum.weights(delta, penalty)
         for _ in range(ROUNDS if missing.any() else 0):
             delta[missing] = (delta.mean(axis=0) + centred @ weights)[missing]
-            weights = _fitted(centred, delta, groups, penalty)[1]
+            weights = spectrum.weights(delta, penalty)
         arrays, facts = store_features(features)
         of_features = z[:, len(parts) : len(parts) + features.values.shape[1]]
         arrays |= {
@@ -199,38 +200,50 @@ def _scale(block: Inputs) -> float:
     return length**-0.5 if length > 1e-12 else 0.0
 
 
-def _fitted(
-    z: Inputs, delta: Profiles, groups: Int[np.ndarray, "conditions"], penalty: float | None
-) -> tuple[float, Float[np.ndarray, "inputs genes"]]:
-    """The penalty (chosen, unless given) and the weights, for centred inputs.
+@dataclass(frozen=True)
+class _Spectrum:
+    """The singular value decomposition of centred inputs Z: one serves all penalties and genes."""
 
-    With H the hat matrix (the mean included), the residual of a group g that was left out is (I - H_gg)^-1 (Y - HY)_g:
-    nothing is fitted twice. Its squared length needs Y Y^T only, so that the choice does not cost more for more genes.
-    """
-    values, vectors = np.linalg.eigh(z @ z.T)
-    values = np.maximum(values, 0.0)
-    unit = float(values.mean()) or 1.0
-    turned = vectors.T @ (delta - delta.mean(axis=0))
-    if penalty is None:
-        products, members = turned @ turned.T, [np.flatnonzero(groups == g) for g in np.unique(groups)]
-        tried = RELATIVE_PENALTIES if len(members) > 1 else RELATIVE_PENALTIES[-1:]
+    z: Inputs
+    vectors: Float[np.ndarray, "conditions directions"]
+    values: Float[np.ndarray, "directions"]
+    """Squared singular values."""
+
+    @classmethod
+    def of(cls, z: Inputs) -> Self:
+        """Decompose."""
+        vectors, singular, _ = np.linalg.svd(z, full_matrices=False)
+        return cls(z, vectors, singular**2)
+
+    @property
+    def unit(self) -> float:
+        """Mean squared length of the inputs."""
+        return float(self.values.sum() / len(self.z)) or 1.0
+
+    def choose_penalty(self, delta: Profiles, groups: Int[np.ndarray, "conditions"]) -> float:
+        """That of least squared error of groups that are left out.
+
+        With H the hat matrix (the mean included), the residual of a group g that was left out is (I - H_gg)^-1 (Y - HY)_g:
+        nothing is fitted twice. Its squared length needs Y Y^T only, so that a triangle T with T T^T = Y Y^T stands for Y: the choice
+        does not cost more for more genes.
+        """
+        members = [np.flatnonzero(groups == g) for g in np.unique(groups)]
+        if len(members) < 2:
+            return float(RELATIVE_PENALTIES[-1])
+        triangle = np.asarray(np.linalg.qr((delta - delta.mean(axis=0)).T, mode="r")).T
+        turned = self.vectors.T @ triangle
         errors = []
-        for relative in tried:
-            damped = vectors * (relative * unit / (values + relative * unit))
-            errors.append(_left_out(damped, vectors, damped @ products, members))
-        penalty = float(tried[int(np.argmin(errors))])
-    weights: Float[np.ndarray, "inputs genes"] = z.T @ (vectors @ (turned / (values + penalty * unit)[:, None]))
-    return penalty, weights
+        for relative in RELATIVE_PENALTIES:
+            hat = self.vectors * (self.values / (self.values + relative * self.unit))
+            residuals = triangle - hat @ turned
+            error = 0.0
+            for group in members:
+                own = np.eye(len(group)) - hat[group] @ self.vectors[group].T - 1.0 / len(hat)
+                error += float(np.square(np.linalg.solve(own, residuals[group])).sum())
+            errors.append(error)
+        return float(RELATIVE_PENALTIES[int(np.argmin(errors))])
 
-
-def _left_out(damped: np.ndarray, vectors: np.ndarray, products: np.ndarray, members: list[np.ndarray]) -> float:
-    """The squared error of groups that are left out: I - H + 1/n is ``damped @ vectors.T``, with eigenvectors U of Z Z^T.
-
-    ``products`` is ``damped @ U^T Y Y^T U``, so that ``products @ damped.T`` is (I - H) Y Y^T (I - H).
-    """
-    error = 0.0
-    for group in members:
-        residual = damped[group] @ vectors[group].T - 1.0 / len(vectors)
-        inverse = np.linalg.inv(residual) if len(members) > 1 else np.eye(len(group))
-        error += float(np.trace(inverse @ (products[group] @ damped[group].T) @ inverse.T))
-    return error
+    def weights(self, delta: Profiles, penalty: float) -> Float[np.ndarray, "inputs genes"]:
+        """Of the inputs, for every gene."""
+        turned = self.vectors.T @ (delta - delta.mean(axis=0))
+        return np.asarray((self.z.T @ self.vectors) @ (turned / (self.values + penalty * self.unit)[:, None]))
