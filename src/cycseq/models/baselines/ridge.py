@@ -43,7 +43,8 @@ class Ridge(FeatureSettings, ShiftModel):
     Reference: Kernfeld et al. 2025 (Genome Biology) compare such regressions with networks.
 
     Strong where many conditions are seen in several contexts, or features are good. Perturbation and context add up
-    and do not interact. It refuses a part that was neither seen nor has features, unless ``unseen`` says otherwise. It decomposes the inputs once: three seconds of one core for 5,000 conditions with 160 inputs and 800 genes.
+    and do not interact. It refuses a part that was neither seen nor has features, unless ``unseen`` says otherwise. It decomposes
+    the inputs once: three seconds of one core for 5,000 conditions with 160 inputs and 800 genes.
     """
 
     limits: ClassVar[dict[str, tuple[float, float]]] = {"n_context_components": WEIGHT, "penalty": WEIGHT}
