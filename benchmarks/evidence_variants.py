@@ -13,10 +13,9 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
+from cycseq.benchmarking.predictions import concatenate, predict_conditions
 from cycseq.benchmarking.work import (
     Unit,
-    predict_conditions,
-    predict_like,
     prepare_split,
     reference_controls,
     true_responses,
@@ -62,17 +61,11 @@ class Situation:
 
     def predicted(self, model: Any, train: PerturbationData, *, seed: int = 0) -> PerturbationData:
         """The test conditions, as a benchmark predicts them."""
-        made = [
-            predict_like(
-                model,
-                train.controls([context]),
-                self.parts.test.subset(c for c in self.split.test if c.context == context),
-                cells=None,
-                seed=seed,
-            )
-            for context in self.parts.test.contexts
-        ]
-        return made[0] if len(made) == 1 else concatenate(made)
+        made = []
+        for context in self.parts.test.contexts:
+            real = self.parts.test.subset(c for c in self.split.test if c.context == context)
+            made += predict_conditions(model, train.controls([context]), real, cells=None, seed=seed)
+        return concatenate(made)
 
 
 def compute_variants(
@@ -198,10 +191,6 @@ def shifted(controls: PerturbationData, condition: Condition, delta: np.ndarray)
 
 def mean_of(data: PerturbationData) -> np.ndarray:
     return np.asarray(data.x.mean(axis=0, dtype=np.float64)).ravel()
-
-
-def concatenate(made: list[PerturbationData]) -> PerturbationData:
-    return PerturbationData(adata=ad.concat([part.adata for part in made], merge="same"), scale=made[0].scale)
 
 
 VARIANTS: dict[str, Callable[[Situation], Iterator[pd.DataFrame]]] = {

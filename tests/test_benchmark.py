@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from conftest import make_log1p
-from cycseq.benchmarking import work
+from cycseq.benchmarking import predictions, work
 from cycseq.benchmarking.benchmark import benchmark
 from cycseq.benchmarking.result import Result
 from cycseq.benchmarking.settings import BenchmarkSettings
@@ -304,7 +304,12 @@ def test_distances_between_cells_hardly_depend_on_which_controls_are_drawn():
     model = build_model("NoChange").fit(data)
 
     def of_draws(n_cells: int | None, seeds: int) -> np.ndarray:
-        made = (work.predict_like(model, controls, real, cells=n_cells, seed=seed) for seed in range(seeds))
+        made = (
+            predictions.concatenate(
+                list(predictions.predict_conditions(model, controls, real, cells=n_cells, seed=seed))
+            )
+            for seed in range(seeds)
+        )
         tables = [evaluate(predicted, side) for predicted in made]
         return np.array([table.set_index("perturbation")["value"]["G1"] for table in tables])
 
@@ -318,9 +323,25 @@ def test_predicted_cells_are_bounded(data: PerturbationData, monkeypatch: pytest
     real = data.subset(c for c in data.conditions() if c.context == "K562" and not c.is_control)
     model, controls = build_model("NoChange").fit(data), data.controls(["K562"])
     few = real.take(np.concatenate([real.rows(c)[:10] for c in real.conditions()]))
-    assert set(work.predict_like(model, controls, few, cells=None, seed=0).moments.n_cells) == {controls.n_cells}
-    assert set(work.predict_like(model, controls, few, cells=7, seed=0).moments.n_cells) == {7}
-    monkeypatch.setattr(work, "MAX_VALUES", 20 * 2 * len(data.genes))
-    assert set(work.predict_like(model, controls, few, cells=None, seed=0).moments.n_cells) == {20}
-    monkeypatch.setattr(work, "MAX_VALUES", 0)
-    assert set(work.predict_like(model, controls, few, cells=None, seed=0).moments.n_cells) == {10}
+    assert set(
+        predictions.concatenate(
+            list(predictions.predict_conditions(model, controls, few, cells=None, seed=0))
+        ).moments.n_cells
+    ) == {controls.n_cells}
+    assert set(
+        predictions.concatenate(
+            list(predictions.predict_conditions(model, controls, few, cells=7, seed=0))
+        ).moments.n_cells
+    ) == {7}
+    monkeypatch.setattr(predictions, "MAX_VALUES", 20 * 2 * len(data.genes))
+    assert set(
+        predictions.concatenate(
+            list(predictions.predict_conditions(model, controls, few, cells=None, seed=0))
+        ).moments.n_cells
+    ) == {20}
+    monkeypatch.setattr(predictions, "MAX_VALUES", 0)
+    assert set(
+        predictions.concatenate(
+            list(predictions.predict_conditions(model, controls, few, cells=None, seed=0))
+        ).moments.n_cells
+    ) == {10}

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cycseq.benchmarking import work
+from cycseq.benchmarking import predictions, work
 from cycseq.benchmarking.benchmark import benchmark
 from cycseq.benchmarking.settings import BenchmarkSettings
 from cycseq.benchmarking.tables import open_benchmark
@@ -135,9 +135,9 @@ def test_conditions_that_are_predicted_with_other_numbers_of_cells_are_counted_t
     model = build_model("ConditionKriging").fit(parts.train, parts.validation)
     test = parts.test.take(np.arange(parts.test.n_cells) >= 5)  # so that conditions differ in number of cells
     real = join(test, work.reference_controls(parts, context))
-    once = list(work.predict_conditions(model, controls, test, cells=None, seed=0))
-    monkeypatch.setattr(work, "MAX_VALUES", 1)  # no room: as many cells of each condition as are real
-    several = list(work.predict_conditions(model, controls, test, cells=None, seed=0))
+    once = list(predictions.predict_conditions(model, controls, test, cells=None, seed=0))
+    monkeypatch.setattr(predictions, "MAX_VALUES", 1)  # no room: as many cells of each condition as are real
+    several = list(predictions.predict_conditions(model, controls, test, cells=None, seed=0))
     assert len(once) < len(several)
     for one, other in zip(certainty(once, real), certainty(several, real), strict=True):
         pd.testing.assert_frame_equal(one, other)

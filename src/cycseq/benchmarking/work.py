@@ -10,12 +10,12 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
-import anndata as ad
 import numpy as np
 import pandas as pd
 
 from cycseq.benchmarking.challenge import calibration, members_wanted, scores_of_counts
 from cycseq.benchmarking.effects import model_result, real_result, reference_of_effects
+from cycseq.benchmarking.predictions import concatenate, predict_conditions
 from cycseq.benchmarking.result import NO_MEANS, Result
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.effects import Effects
@@ -25,7 +25,6 @@ from cycseq.data.usual_names import CONTROL
 from cycseq.errors import FitBrokeOffError, MissingPackageError, ModelError
 from cycseq.matrix.arrays import Profiles
 from cycseq.models import build_model
-from cycseq.models.base import Model
 from cycseq.models.means import MeansModel
 from cycseq.preparation.merge import join
 from cycseq.preparation.pseudobulk import responses
@@ -40,14 +39,10 @@ from cycseq.score.reference import Reference
 from cycseq.score.settings import EvaluateSettings
 from cycseq.split.base import EffectParts, Split, SplitParts
 
-MAX_CELLS = 500
-"""Cells predicted for a condition, at most, where nothing else is said."""
 FEW_CELLS = 10
 """Cells of a model of means where no metric looks at cells: their mean is exactly what it predicts."""
 PIECE = ".piece"
 """Ending of a file that holds one repeat of a calibration."""
-MAX_VALUES = 64_000_000
-"""Values (cells x genes) that are predicted at once, where as many cells as are real are not more: 256 MB."""
 
 
 @dataclass(frozen=True)
@@ -262,47 +257,6 @@ def _calibration(real: Reference, parts: SplitParts, unit: Unit, task: Task, *, 
         conditions=(*perturbed.conditions(), *(condition for condition, _ in references)),
         means=_stacked([perturbed.moments.mean, *(mean[None] for _, mean in references)]),
     )
-
-
-def predict_like(
-    model: Model, controls: PerturbationData, real: PerturbationData, *, cells: int | None, seed: int
-) -> PerturbationData:
-    """Predicted cells of every real condition of one context, together."""
-    return concatenate(list(predict_conditions(model, controls, real, cells=cells, seed=seed)))
-
-
-def predict_conditions(
-    model: Model,
-    controls: PerturbationData,
-    real: PerturbationData,
-    *,
-    cells: int | None,
-    seed: int,
-    in_pieces: bool = False,
-) -> Iterator[PerturbationData]:
-    """Predicted cells of every real condition of one context: of as many control cells as there is room for, each once.
-
-    With as many cells as are real, metrics of cells would rest on which few controls were drawn, and their mean, which a
-    prediction fixes, would have less noise than that of cells drawn at random. Conditions with the same number of cells are
-    predicted together; in pieces, of `MAX_VALUES` at most.
-    """
-    conditions, n_controls = real.conditions(), controls.n_cells
-    room = MAX_VALUES // (len(conditions) * len(real.genes))
-    by_number: dict[int, list[Condition]] = {}
-    for condition, n_real in zip(conditions, real.moments.n_cells, strict=True):
-        n_cells = cells or min(n_controls, MAX_CELLS, max(int(n_real), room))
-        by_number.setdefault(n_cells, []).append(condition)
-    for n, together in by_number.items():
-        size = max(1, MAX_VALUES // (n * len(real.genes))) if in_pieces else len(together)
-        for start in range(0, len(together), size):
-            yield model.predict(controls, together[start : start + size], n_cells=n, seed=seed)
-
-
-def concatenate(predicted: Sequence[PerturbationData]) -> PerturbationData:
-    """The cells of several predictions; without their posteriors, where they are more than one."""
-    if len(predicted) == 1:
-        return predicted[0]
-    return PerturbationData(adata=ad.concat([part.adata for part in predicted], merge="same"), scale=predicted[0].scale)
 
 
 def _perturbed(data: PerturbationData, context: str | None = None) -> PerturbationData:

@@ -10,7 +10,7 @@ import numpy as np
 from cycseq.data.condition import Condition
 from cycseq.data.effects import Effects
 from cycseq.errors import ModelError
-from cycseq.matrix.arrays import Profile
+from cycseq.matrix.arrays import Profile, Profiles
 from cycseq.models.baselines.shift import ShiftModel, store_deltas
 from cycseq.split.settings import Kind
 
@@ -57,13 +57,18 @@ class FoldChange(ShiftModel):
             why = "the controls of its context are unknown" if places else lacking
             msg = f"{self.name} cannot predict {str(condition)!r}: {why}. Leave it out, or take another model."
             raise ModelError(msg)
-        base = learned.arrays["profiles"][[learned.contexts.index(context) for context in places]].astype(np.float64)
-        delta = learned.arrays["delta"][list(places.values())]
-        level = np.expm1(base) + LEAST
-        logarithm = np.log(np.expm1(np.maximum(base + delta, 0.0)) + LEAST) - np.log(level)
-        weights = np.where(np.isnan(logarithm), 0.0, level)
+        profiles = learned.arrays["profiles"][[learned.contexts.index(context) for context in places]]
+        level = np.expm1(profiles.astype(np.float64))
+        logarithm = log_fold_change(level, learned.arrays["delta"][list(places.values())])
+        weights = np.where(np.isnan(logarithm), 0.0, level + LEAST)
         with np.errstate(invalid="ignore"):
             fold = (weights * np.nan_to_num(logarithm)).sum(axis=0) / weights.sum(axis=0)
         mu = control_mean.astype(np.float64)
         shift: Profile = (np.log1p(np.expm1(mu) * np.exp(fold)) - mu).astype(np.float32)
         return shift
+
+
+def log_fold_change(level: Profiles, effect: Profiles) -> Profiles:
+    """Of mean counts per 10,000, with `LEAST` added, that an effect on log1p of them makes; NaN where that is not known."""
+    changed = np.maximum((1.0 + level) * np.exp(effect) - 1.0, 0.0)
+    return np.asarray(np.log((changed + LEAST) / (level + LEAST)))

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from cycseq.data.condition import Condition
 from cycseq.data.gene_mixture import GeneMixture
 from cycseq.matrix.arrays import Profile
-from cycseq.models.baselines.fold_change import LEAST
+from cycseq.models.baselines.fold_change import log_fold_change
 from cycseq.models.kriging.context_amplitudes import amplitudes_of
 from cycseq.models.kriging.noise import Sampling
 from cycseq.models.kriging.table import Values
@@ -74,8 +74,7 @@ class ResponseScale:
         """Effects on the scale; NaN where a context hardly expresses the gene."""
         if self.level is None or self.top is None:
             return np.asarray(effect / self.amplitude, dtype=np.float32)
-        counts = np.maximum((1.0 + self.level) * np.exp(effect) - 1.0, 0.0)
-        values = self.top * np.log((counts + LEAST) / (self.level + LEAST)) / self.amplitude
+        values = self.top * log_fold_change(self.level, effect) / self.amplitude
         return np.where(_slope(self.level) < LEAST_SHARE * self.top, np.nan, values).astype(np.float32)
 
     def to_effects(self, mixture: GeneMixture) -> GeneMixture:
