@@ -47,19 +47,19 @@ def left_out_error(kernel: Square, gram: Square, blocks: Blocks) -> tuple[float,
     by_inverse, by_spread = np.zeros_like(kernel), np.zeros_like(kernel)
     error = 0.0
     single = np.array([block[0] for block in blocks if len(block) == 1], dtype=np.int64)
-    own, squared = np.diag(inverse)[single], np.diag(spread)[single]
-    error += float((squared / own**2).sum())
-    by_inverse[single, single] = -2.0 * squared / own**3
-    by_spread[single, single] = 1.0 / own**2
+    diagonal, squared = np.diag(inverse)[single], np.diag(spread)[single]
+    error += float((squared / diagonal**2).sum())
+    by_inverse[single, single] = -2.0 * squared / diagonal**3
+    by_spread[single, single] = 1.0 / diagonal**2
     for block in blocks:
         if len(block) == 1:
             continue
         at = np.ix_(block, block)
-        own = np.linalg.inv(inverse[at])
-        residual = own @ spread[at] @ own
+        covariance = np.linalg.inv(inverse[at])
+        residual = covariance @ spread[at] @ covariance
         error += float(np.trace(residual))
-        by_inverse[at] -= residual @ own + own @ residual
-        by_spread[at] += own @ own
+        by_inverse[at] -= residual @ covariance + covariance @ residual
+        by_spread[at] += covariance @ covariance
     through = by_spread @ product
     return error, -inverse @ (by_inverse + through + through.T) @ inverse
 
@@ -85,7 +85,7 @@ def learn_weights(
 
     bounds = (LOG_WEIGHTS[0], MOST_KNOWN if any(fold.fixed.any() for fold in folds) else LOG_WEIGHTS[1])
     x = np.full(n, START) if start is None else np.log(np.maximum(start / unit, 1e-12))
-    found = minimize(
+    optimum = minimize(
         loss,
         np.clip(x, *bounds),
         jac=True,
@@ -93,8 +93,8 @@ def learn_weights(
         bounds=[bounds] * n,
         options={"maxiter": EVALUATIONS},
     )
-    weights = unit * np.exp(found.x)
-    return np.where(found.x <= LOG_WEIGHTS[0] + 1e-6, 0.0, weights)
+    weights = unit * np.exp(optimum.x)
+    return np.where(optimum.x <= LOG_WEIGHTS[0] + 1e-6, 0.0, weights)
 
 
 def find_scale(kernel: Square, gram: Square, fixed: Square) -> tuple[float, float]:
@@ -114,17 +114,17 @@ def find_scale(kernel: Square, gram: Square, fixed: Square) -> tuple[float, floa
     start = np.array([unit / max(2.0 * float(np.diag(kernel).mean()), 1e-12), 0.25 * unit])
 
     def loss(logarithms: np.ndarray) -> tuple[float, np.ndarray]:
-        scale, own = start * np.exp(logarithms)
+        scale, noise = start * np.exp(logarithms)
         total = scale * kernel + fixed
-        total[np.diag_indices_from(total)] += own + 1e-6 * unit
+        total[np.diag_indices_from(total)] += noise + 1e-6 * unit
         inverse = np.linalg.inv(total)
         product = inverse @ gram
         by_total = inverse - product @ inverse
         value = float(np.linalg.slogdet(total)[1]) + float(np.trace(product))
-        return value, np.array([scale * (by_total * kernel).sum(), own * float(np.trace(by_total))])
+        return value, np.array([scale * (by_total * kernel).sum(), noise * float(np.trace(by_total))])
 
-    found = minimize(
+    optimum = minimize(
         loss, np.zeros(2), jac=True, method="L-BFGS-B", bounds=[LOG_SCALES] * 2, options={"maxiter": EVALUATIONS}
     )
-    scale, own = start * np.exp(found.x)
-    return float(scale), float(own)
+    scale, noise = start * np.exp(optimum.x)
+    return float(scale), float(noise)

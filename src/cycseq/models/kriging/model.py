@@ -178,8 +178,8 @@ class ConditionKriging(KnowledgeSettings, MeansModel):
             mean[rows], variance[rows] = part.mean, stated.variance
             for array, values in zip(parts, (stated.weights, stated.means, stated.sds), strict=True):
                 array[rows, :, : values.shape[-1]] = values
-            told = stated.probabilities(self.threshold).lfsr < 0.5 - SAME
-            informative[rows] = told & (recalibration is None or recalibration.tells)
+            has_direction = stated.probabilities(self.threshold).lfsr < 0.5 - SAME
+            informative[rows] = has_direction & (recalibration is None or recalibration.tells)
         levels, of_levels = self.levels.shifts(means, control_noise(controls), smooth=self.smooth_controls)
         shifts = {
             c: (row + levels[c.context] * (not c.is_control)).astype(np.float32)
@@ -195,8 +195,8 @@ class ConditionKriging(KnowledgeSettings, MeansModel):
         self, conditions: Sequence[Condition], given: Mapping[str, Profile]
     ) -> Iterator[tuple[np.ndarray, GeneMixture, Recalibration | None, Values]]:
         """Rows of perturbed conditions, what is believed of their genes, how it is recalibrated, and the noise of a measurement."""
-        known = self.measured_conditions
-        measured = Measured(known)
+        training = self.measured_conditions
+        measured = Measured(training)
         by_task: dict[Task, list[int]] = {}
         for row, condition in enumerate(conditions):
             if not condition.is_control:
@@ -204,7 +204,7 @@ class ConditionKriging(KnowledgeSettings, MeansModel):
                 by_task.setdefault(measured.task_of(condition), []).append(row)
         for task, rows_of_task in by_task.items():
             of_task, learned = np.array(rows_of_task), self.learned_for(task)
-            for part, seen in near_conditions(known, [conditions[row] for row in of_task]):
+            for part, seen in near_conditions(training, [conditions[row] for row in of_task]):
                 rows, n_seen = of_task[part], len(seen)
                 field, scale = self.field([conditions[row] for row in rows], task, given, seen)
                 for at in np.array_split(n_seen + np.arange(len(rows)), -(-len(rows) // CHUNK)):
@@ -217,9 +217,9 @@ class ConditionKriging(KnowledgeSettings, MeansModel):
         self, asked: Sequence[Condition], task: Task, given: Mapping[str, Profile], seen: Rows | None = None
     ) -> tuple[Field, ResponseScale]:
         """The process over training conditions (all, or these rows) and, below them, those asked for; and the scale on which it is."""
-        known = self.measured_conditions
-        rows = np.arange(len(known)) if seen is None else seen
-        measured = tuple(known[row] for row in rows)
+        training = self.measured_conditions
+        rows = np.arange(len(training)) if seen is None else seen
+        measured = tuple(training[row] for row in rows)
         profiles, learned = {**self.profiles, **given}, self.learned_for(task)
         conditions = [*measured, *asked]
         scale = ResponseScale.of(conditions, profiles, learned.link, learned.context_amplitudes)
