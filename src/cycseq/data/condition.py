@@ -66,8 +66,7 @@ class Condition(NamedTuple):
         prefix = max((name for name in contexts if text.startswith(f"{name}:")), key=len, default="")
         context, colon, perturbation = (prefix, ":", text[len(prefix) + 1 :]) if prefix else text.rpartition(":")
         if not (context and colon and perturbation):
-            msg = f"{text!r} is not a condition: expected CONTEXT:PERTURBATION, for example NK:stim."
-            raise DataError(msg)
+            raise DataError(f"{text!r} is not a condition: expected CONTEXT:PERTURBATION, for example NK:stim.")
         return cls(context, canonical_perturbation(perturbation, ()))
 
 

@@ -64,10 +64,9 @@ class PerturbationData(ByCondition):
     def __post_init__(self) -> None:
         missing = [name for name in OBS if name not in self.adata.obs]
         if missing:
-            msg = (
+            raise DataError(
                 f"obs lacks {', '.join(missing)}: read the file with cycseq.read, or use PerturbationData.from_anndata."
             )
-            raise DataError(msg)
 
     @classmethod
     def from_anndata(
@@ -220,11 +219,10 @@ class PerturbationData(ByCondition):
             return self
         room = max_rows(self.x, MAX_LOADED_BLOCKS)
         if self.n_cells > room:
-            msg = (
+            raise DataError(
                 f"{what} needs all of {self.n_cells:,} cells in memory, and {room:,} fit: allow more with --memory, or give "
                 "fewer cells."
             )
-            raise DataError(msg)
         return type(self)(adata=load_adata(self.adata.copy()), scale=self.scale, notes=self.notes)
 
     def subset(self, conditions: Iterable[Condition | str]) -> Self:
@@ -246,12 +244,11 @@ class PerturbationData(ByCondition):
             return self
         missing = [gene for gene in genes if gene not in self.adata.var_names]
         if missing:
-            msg = (
+            raise DataError(
                 f"{len(missing):,} of {len(genes):,} genes are missing from the data: {join_names(missing, 5)}. "
                 f"The data have {join_names(self.genes, 3)}. "
                 f"{why_genes_differ(genes, self.genes) if 2 * len(missing) > len(genes) else 'Prepare the data with these genes.'}"
             )
-            raise DataError(msg)
         return type(self)(adata=self.adata[:, list(genes)].copy(), scale=self.scale, notes=self.notes)
 
     def fingerprint(self) -> str:
@@ -290,6 +287,5 @@ class PerturbationData(ByCondition):
         """The same data; raises `DataError` if they are on another scale, and says how to convert them."""
         if self.scale != scale:
             cure = "run cycseq prepare first" if scale == "log1p" else f"give it {scale}"
-            msg = f"{what} needs {scale} values, but the data are {self.scale}: {cure}."
-            raise DataError(msg)
+            raise DataError(f"{what} needs {scale} values, but the data are {self.scale}: {cure}.")
         return self

@@ -241,11 +241,10 @@ class Effects(ByCondition):
     def require_magnitude(self, what: str) -> Self:
         """The same effects; raises `DataError` for z-scores and ranks, where twice the value is not twice the effect."""
         if self.scale not in WITH_MAGNITUDE:
-            msg = (
+            raise DataError(
                 f"{what} needs effects with a magnitude, but these are {self.scale} values: give differences of log1p means "
                 "or log fold changes."
             )
-            raise DataError(msg)
         return self
 
 
@@ -257,8 +256,7 @@ def _check(adata: ad.AnnData) -> None:
             msg = f"the {what} {twice!r} is in the effects more than once: combine its {'rows' if what == 'condition' else 'columns'} first."
             raise DataError(msg)
     if sp.issparse(adata.X):
-        msg = "effects must be a dense table, in which NaN says what was not measured."
-        raise DataError(msg)
+        raise DataError("effects must be a dense table, in which NaN says what was not measured.")
     infinite = np.isinf(adata.X).any(axis=1)
     if infinite.any():
         msg = f"the effects of {adata.obs_names[infinite][0]!r} hold an infinite value: write NaN where nothing was measured."

@@ -59,17 +59,15 @@ def genes_of_guides(labels: Iterable[str], suffix: str, genes: Collection[str]) 
         try:
             ending = re.compile(f"(?P<gene>.+?)(?:{suffix})")
         except re.error as err:
-            msg = (
+            raise SettingsError(
                 f"--guide-suffix {suffix} is not a regular expression ({err}): for KLF1_g1 use --guide-suffix '_g\\d+'."
-            )
-            raise SettingsError(msg) from err
+            ) from err
         guides = _genes_of((ending,), labels)
     if not guides:
-        msg = (
+        raise DataError(
             f"--guide-suffix {suffix} fits none of the {count_of(len(labels), 'perturbation')} ({join_names(labels, 3)}): "
             f"leave it out, or give the ending of the guides, for KLF1_g1 '_g\\d+'."
         )
-        raise DataError(msg)
     return guides
 
 

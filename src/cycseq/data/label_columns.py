@@ -63,10 +63,9 @@ def _check_labels(obs: pd.DataFrame, column: str) -> str:
         try:
             set(obs[column])
         except TypeError as err:
-            msg = (
+            raise DataError(
                 f"obs[{column!r}] holds what no labels can be made of ({err}): write it as text, or name it otherwise."
-            )
-            raise DataError(msg) from err
+            ) from err
     return column
 
 

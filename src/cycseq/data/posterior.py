@@ -74,8 +74,7 @@ def read_posterior(predicted: PerturbationData) -> tuple[list[str], GenePosterio
     if CONDITIONS not in predicted.adata.uns:
         made_by = predicted.adata.uns.get("cycseq", {}).get("model")
         what = "these cells carry no posterior" if made_by is None else f"{made_by} says nothing of its uncertainty"
-        msg = f"{what}: predict with ConditionKriging."
-        raise DataError(msg)
+        raise DataError(f"{what}: predict with ConditionKriging.")
     conditions = [str(condition) for condition in predicted.adata.uns[CONDITIONS]]
     varm, shape = predicted.adata.varm, (len(predicted.genes), len(conditions))
     names = ("mean", "sd", "mean_sd", "weights", "means", "sds")
@@ -85,8 +84,7 @@ def read_posterior(predicted: PerturbationData) -> tuple[list[str], GenePosterio
             raise DataError(msg)
     arrays = [np.swapaxes(np.asarray(varm[f"posterior_{name}"], dtype=np.float64), 0, 1) for name in names]
     if len({array.shape for array in arrays[3:]}) > 1 or arrays[3].ndim != 3:
-        msg = "the posterior of these cells is damaged: its weights, means and sds have not the same shape."
-        raise DataError(msg)
+        raise DataError("the posterior of these cells is damaged: its weights, means and sds have not the same shape.")
     informative = np.asarray(varm["informative"], dtype=bool).T
     threshold = float(predicted.adata.uns.get(THRESHOLD, 0.1))
     mean, sd, mean_sd, weights, means, sds = arrays

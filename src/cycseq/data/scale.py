@@ -183,11 +183,10 @@ def check_finite(values: ValueSummary) -> None:
         msg = f"{count_of(values.n_broken, 'value is', 'values are')} NaN or infinite; every value must be a number. Remove or fill them."
         raise DataError(msg)
     if (largest := max(values.highest, -values.lowest)) > MAX_VALUE:
-        msg = (
+        raise DataError(
             f"the largest value is {largest:.4g}, and no cell has so many counts of a gene (values such as 2^63 - 1 stand for "
             f"missing data): every value must be below {MAX_VALUE:,.0f}. Remove or correct it."
         )
-        raise DataError(msg)
 
 
 def _shown(values: Sequence[float]) -> str:

@@ -110,11 +110,10 @@ def _check(logarithm: Logarithm, user_scale: str | None, layers: Sequence[str]) 
         msg = f"log1p was taken twice: the values are {logarithm.in_words()}. Undo one of them (expm1), or {give}."
         raise DataError(msg, option=f"--layer {counts}" if counts else "")
     if user_scale == "normalised" and logarithm.name in {None, "none"} and not logarithm.total:
-        msg = (
+        raise DataError(
             "--scale normalised was given, but the cells have different sums, so that genes are missing and the total of each "
             f"cell cannot be told: {give}, or all genes."
         )
-        raise DataError(msg)
     right = {"ln": "log1p", "none": "normalised"}.get(logarithm.name or "", logarithm.name)
     if user_scale is None and logarithm.name == "none":
         cure = "Use --scale normalised to have the logarithm taken" if logarithm.total else give.capitalize()
@@ -145,8 +144,7 @@ def _refuse_no_logarithm(x: Matrix, values: ValueSummary) -> None:
         msg = "the values are square roots of whole numbers: give the counts (square the values), or log1p of counts per 10,000."
         raise DataError(msg)
     if values.highest == 1:
-        msg = (
+        raise DataError(
             "the values are fractions of which the largest is exactly 1: values scaled to lie between 0 and 1 look so. Give counts, or "
             "log1p of counts per 10,000 (--scale log1p takes the values as log1p all the same)."
         )
-        raise DataError(msg)

@@ -65,8 +65,7 @@ def validate(
     for what, n in (("label", n_unlabelled), ("single count", int((labels.labelled & ~keep).sum()))):
         notes += [f"{count_of(n, 'cell')} without a {what} {was(n)} left out"] if n else []
     if not keep.any():
-        msg = "no cells are left: all are without a label or empty. Look at the file with cycseq inspect."
-        raise DataError(msg)
+        raise DataError("no cells are left: all are without a label or empty. Look at the file with cycseq inspect.")
     var = _var(adata.var, notes)
     obs = _obs(adata.obs, labels)
     for name in OBS:
@@ -116,8 +115,7 @@ def scale_of(
     try:
         decision = decide(x, values, user_scale, layers=layers)
     except DataError as err:
-        msg = f"{CHANGED}: {err}"
-        raise DataError(msg, option=err.option) from err
+        raise DataError(f"{CHANGED}: {err}", option=err.option) from err
     if user_scale is None and decision.scale == mark_scale == "log1p" and decision.target_sum is None:
         msg = (
             f"{CHANGED}, and what fractional values are now they do not tell: give the file as cycseq wrote it, or use "
@@ -135,11 +133,9 @@ def _may_be(scale: str, values: ValueSummary) -> bool:
 def check_size(adata: ad.AnnData) -> None:
     """Raise `DataError` if there are no cells, no genes or no values."""
     if adata.n_obs == 0 or adata.n_vars == 0:
-        msg = f"the data are empty: {count_of(adata.n_obs, 'cell')} x {count_of(adata.n_vars, 'gene')}."
-        raise DataError(msg)
+        raise DataError(f"the data are empty: {count_of(adata.n_obs, 'cell')} x {count_of(adata.n_vars, 'gene')}.")
     if adata.X is None:
-        msg = "the file has no X. Use --layer NAME to take the values from a layer."
-        raise DataError(msg, option="--layer NAME")
+        raise DataError("the file has no X. Use --layer NAME to take the values from a layer.", option="--layer NAME")
 
 
 def float32(x: Any) -> Matrix:
@@ -150,8 +146,7 @@ def float32(x: Any) -> Matrix:
     if not in_memory(x):  # its reader has seen to it
         return x
     if getattr(x, "dtype", np.dtype(np.float32)).kind not in REAL_NUMBERS:
-        msg = f"the values are of type {x.dtype}, but must be real numbers: give counts or log1p values."
-        raise DataError(msg)
+        raise DataError(f"the values are of type {x.dtype}, but must be real numbers: give counts or log1p values.")
     if not sp.issparse(x):
         return np.ascontiguousarray(x, dtype=np.float32)
     csr = sp.csr_matrix(check_indices(x), dtype=np.float32)
@@ -174,16 +169,13 @@ def check_indices(values: Any) -> Any:
     elif sp.issparse(values):
         try:
             if max(values.shape) > MAX_ROWS:
-                msg = f"shape {values.shape}"
-                raise ValueError(msg)
+                raise ValueError(f"shape {values.shape}")
             if values.format in {"csr", "csc", "bsr"}:
                 if (values.indptr[1:] < values.indptr[:-1]).any():  # SciPy looks only where the last one is above 0
-                    msg = "index pointer values must form a non-decreasing sequence"
-                    raise ValueError(msg)
+                    raise ValueError("index pointer values must form a non-decreasing sequence")
                 values.check_format(full_check=True)
             elif values.format != "coo":  # COO checks itself
-                msg = f"format {values.format}"
-                raise ValueError(msg)
+                raise ValueError(f"format {values.format}")
         except ValueError as err:
             msg = f"a sparse matrix is damaged: its indices do not fit its shape {values.shape} ({err})."
             raise DataError(msg) from err

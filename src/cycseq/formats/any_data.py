@@ -46,8 +46,7 @@ def as_controls(source: ad.AnnData | Path | str, settings: ReadSettings) -> Pert
     data = contents.validate(settings, default_context(source))
     if CONTROL not in data.adata.obs["perturbation"].unique():
         what = "this AnnData" if isinstance(source, ad.AnnData) else source
-        msg = f"{what} has no control cells: name their label with --control."
-        raise DataError(msg)
+        raise DataError(f"{what} has no control cells: name their label with --control.")
     return data
 
 

@@ -40,8 +40,7 @@ def load(source: Path | str | ad.AnnData, settings: ReadSettings | None = None) 
             if path.is_dir()
             else f"a file of unknown kind ({path.suffix or 'no suffix'})"
         )
-        msg = f"{path} is {what}. Known formats: {'; '.join(reader.looks_like for reader in READERS)}."
-        raise FileError(msg)
+        raise FileError(f"{path} is {what}. Known formats: {'; '.join(reader.looks_like for reader in READERS)}.")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*names are not unique")  # validation refuses them, with a cure
         contents = with_genes(reader.read(path, settings), settings)

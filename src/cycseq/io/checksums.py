@@ -43,12 +43,10 @@ def check_store(folder: Path, cure: str) -> None:
     checksums = _read_checksums(folder) or {}
     outside = next((name for name in checksums if Path(name).is_absolute() or ".." in Path(name).parts), None)
     if outside is not None:
-        msg = f"{folder / CHECKSUMS} was altered: it names {outside}, which lies elsewhere. {cure}"
-        raise FileError(msg)
+        raise FileError(f"{folder / CHECKSUMS} was altered: it names {outside}, which lies elsewhere. {cure}")
     missing = next((name for name in checksums if not (folder / name).is_file()), None)
     if missing is not None:
-        msg = f"{folder} is not whole: {missing} is missing. {cure}"
-        raise FileError(msg)
+        raise FileError(f"{folder} is not whole: {missing} is missing. {cure}")
     if sum((folder / name).stat().st_size for name in checksums) <= HASHED:
         for name, digest in checksums.items():
             _compare(folder / name, digest, cure)
@@ -65,11 +63,10 @@ def _read_checksums(folder: Path) -> dict[str, str] | None:
 
 def _compare(path: Path, expected: str, cure: str) -> None:
     if sha256(path) != expected:
-        msg = (
+        raise FileError(
             f"{path} is truncated or was altered: its SHA-256 is not the one in {CHECKSUMS}. {cure} If you changed it "
             f"yourself, delete {CHECKSUMS}."
         )
-        raise FileError(msg)
 
 
 def sha256(path: Path) -> str:

@@ -82,8 +82,7 @@ def download(file: RemoteFile, settings: DownloadSettings | None = None) -> Path
 
     settings = settings or DownloadSettings()
     if settings.attempts < 1 or settings.timeout <= 0:
-        msg = "--attempts must be at least 1 and --timeout above 0."
-        raise SettingsError(msg)
+        raise SettingsError("--attempts must be at least 1 and --timeout above 0.")
     cache = settings.folder()
     path = cache / file.name
     expected = file.known_hash or _locked(cache).get(file.name)
@@ -156,13 +155,11 @@ class _Resuming:
             why = f"no answer for {self.settings.timeout:g} seconds" if _timed_out(err) else "the connection broke off"
             arrived = self.part.stat().st_size if self.part.exists() else 0
             progress = f" {arrived:,} bytes have arrived and are kept." if arrived else ""
-            msg = f"{url} could not be downloaded completely: {why}.{progress} {RESUMES}"
-            raise _Interrupted(msg) from err
+            raise _Interrupted(f"{url} could not be downloaded completely: {why}.{progress} {RESUMES}") from err
 
     def _receive(self, answer: Any, have: int, url: str) -> None:
         if answer.status_code in AGAIN:
-            msg = f"{url}: the server is busy (HTTP {answer.status_code}). Try again later."
-            raise _Interrupted(msg)
+            raise _Interrupted(f"{url}: the server is busy (HTTP {answer.status_code}). Try again later.")
         if answer.status_code == 416:  # what is there reaches beyond the end: begin anew
             self.part.unlink()
             msg = f"{url}: what had arrived did not fit the file and was dropped. Run the same command again."
@@ -199,8 +196,7 @@ def _check_answer(answer: Any, url: str, path: Path) -> None:
         why = "is a web page instead of the file (a log-in, a proxy?)"
     else:
         why = f"cannot be had: the server answered HTTP {status}"
-    msg = f"{url} {why}. If you can get the file elsewhere, in a browser for example, put it at {path}."
-    raise FileError(msg)
+    raise FileError(f"{url} {why}. If you can get the file elsewhere, in a browser for example, put it at {path}.")
 
 
 def _version_of(headers: Any) -> str:
@@ -235,12 +231,10 @@ def _locked(cache: Path) -> dict[str, str]:
     try:
         hashes = parse_json(lock.read_text(encoding="utf-8"))
         if not all(isinstance(one, str) and re.fullmatch(r"(sha256|md5):[0-9a-f]+", one) for one in hashes.values()):
-            msg = "a hash is none"
-            raise ValueError(msg)
+            raise ValueError("a hash is none")
         return hashes
     except ValueError as err:
-        msg = f"{lock} is damaged: it should be a JSON table of files and hashes. Fix or delete it."
-        raise FileError(msg) from err
+        raise FileError(f"{lock} is damaged: it should be a JSON table of files and hashes. Fix or delete it.") from err
 
 
 def _lock(cache: Path, name: str, digest: str) -> None:

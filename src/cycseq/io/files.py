@@ -60,11 +60,9 @@ def check_output(path: Path, *, overwrite: bool = False, endings: tuple[str, ...
     """
     clear(path.parent)
     if endings and path.suffix not in endings:
-        msg = f"{path} cannot be written: its name must end in {' or '.join(endings)}."
-        raise FileError(msg)
+        raise FileError(f"{path} cannot be written: its name must end in {' or '.join(endings)}.")
     if path.exists() and not overwrite:
-        msg = f"{path} exists already: choose another name, or use --overwrite true to replace it."
-        raise FileError(msg)
+        raise FileError(f"{path} exists already: choose another name, or use --overwrite true to replace it.")
     if path.is_dir() and any(path.iterdir()) and not any((path / name).exists() for name in OURS):
         msg = f"{path} is a folder that cycseq did not write, and is not replaced: name another, or remove it yourself."
         raise FileError(msg)
@@ -80,11 +78,10 @@ def check_space(path: Path, n_bytes: int) -> None:
     folder = next(parent for parent in path.absolute().parents if parent.is_dir())
     free = shutil.disk_usage(folder).free
     if free < n_bytes:
-        msg = (
+        raise FileError(
             f"{path} was not written: the disk is full, with {free / 2**20:,.0f} MiB free where up to "
             f"{n_bytes / 2**20:,.0f} MiB are needed: free some space."
         )
-        raise FileError(msg)
 
 
 def require_file(path: Path) -> Path:
@@ -94,8 +91,7 @@ def require_file(path: Path) -> Path:
             sorted(p.name for p in path.parent.glob("*") if p.suffix == path.suffix)[:5] if path.parent.is_dir() else []
         )
         hint = f" Beside it: {', '.join(near)}." if near else ""
-        msg = f"{path} does not exist.{hint}"
-        raise FileError(msg)
+        raise FileError(f"{path} does not exist.{hint}")
     return refuse_special(path)
 
 
@@ -169,8 +165,7 @@ def write_text(path: Path, text: str, *, overwrite: bool = False) -> None:
 def _check_parents(path: Path) -> None:
     parent = next(parent for parent in path.absolute().parents if parent.exists())
     if not parent.is_dir():
-        msg = f"{path} cannot be written: {parent} is a file, not a folder."
-        raise FileError(msg)
+        raise FileError(f"{path} cannot be written: {parent} is a file, not a folder.")
 
 
 def _workplace(path: Path) -> tuple[Path, int]:

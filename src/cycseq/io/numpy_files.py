@@ -44,14 +44,11 @@ def _check_header(file: Any, size: int) -> None:
     """NumPy makes room for what a header claims before it reads, so that the claim is checked first."""
     version = np.lib.format.read_magic(file)
     if version not in {(1, 0), (2, 0)}:
-        msg = f"version {version} of the NPY format is not read"
-        raise ValueError(msg)
+        raise ValueError(f"version {version} of the NPY format is not read")
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read_header(file)
     if dtype.hasobject:
-        msg = "it holds pickled objects, which are refused"
-        raise ValueError(msg)
+        raise ValueError("it holds pickled objects, which are refused")
     claimed = prod(map(int, shape)) * dtype.itemsize
     if min(shape, default=0) < 0 or file.tell() + claimed != size:
-        msg = f"its header claims {claimed:,} bytes for shape {shape}, but {size - file.tell():,} follow"
-        raise ValueError(msg)
+        raise ValueError(f"its header claims {claimed:,} bytes for shape {shape}, but {size - file.tell():,} follow")

@@ -22,8 +22,7 @@ def read_parquet(path: Path) -> pd.DataFrame:
     try:
         import pyarrow.parquet as pq
     except ImportError as err:
-        msg = f"{path} needs the package pyarrow: pip install 'cycseq[parquet]'."
-        raise MissingPackageError(msg) from err
+        raise MissingPackageError(f"{path} needs the package pyarrow: pip install 'cycseq[parquet]'.") from err
     try:
         with pq.ParquetFile(refuse_special(path)) as file:
             check_unpacked(path, file.metadata.num_rows * file.metadata.num_columns * BYTES_OF_VALUE)

@@ -22,6 +22,5 @@ def refuse_special(path: Path) -> Path:
     except (OSError, ValueError):  # whoever reads it says what is wrong
         return path
     if kind is not None:
-        msg = f"{path} is {kind}, which may never end: write its contents to a file, and give that."
-        raise FileError(msg)
+        raise FileError(f"{path} is {kind}, which may never end: write its contents to a file, and give that.")
     return path

@@ -48,11 +48,10 @@ def check_unpacked(path: Path, n_bytes: int, packed: int | None = None) -> None:
     """Raise `FileError` if a file claims to hold, or was found to hold, far more than its size."""
     packed = path.stat().st_size if packed is None else packed
     if n_bytes > max_bytes(packed):
-        msg = (
+        raise FileError(
             f"{path} has {packed:,} bytes but unpacks to {n_bytes:,} or more, more than is safe to read without being asked. If you "
             f"trust it, set {UNPACK}=none before the command."
         )
-        raise FileError(msg)
 
 
 @contextmanager
@@ -94,14 +93,11 @@ def parse_json(text: str) -> dict[str, Any]:
     try:
         content = json.loads(text, object_pairs_hook=_each_key_once)
     except RecursionError as err:
-        msg = "it is nested too deeply"
-        raise ValueError(msg) from err
+        raise ValueError("it is nested too deeply") from err
     if not isinstance(content, dict):
-        msg = f"it holds {'a list' if isinstance(content, list) else 'one value'} where a table is expected"
-        raise ValueError(msg)
+        raise ValueError(f"it holds {'a list' if isinstance(content, list) else 'one value'} where a table is expected")
     if _deeper(content, DEEPEST):
-        msg = "it is nested too deeply"
-        raise ValueError(msg)
+        raise ValueError("it is nested too deeply")
     if re.search(r"\\u[dD][89a-fA-F]", text):
         json.dumps(content, ensure_ascii=False).encode()  # raises UnicodeEncodeError, which is a ValueError
     return content
@@ -112,8 +108,7 @@ def read_json(path: Path, cure: str) -> dict[str, Any]:
     try:
         return parse_json(refuse_special(path).read_text(encoding="utf-8"))
     except ValueError as err:
-        msg = f"{path} is damaged ({err}). {cure}"
-        raise FileError(msg) from err
+        raise FileError(f"{path} is damaged ({err}). {cure}") from err
 
 
 def parse_yaml(text: str) -> Any:
@@ -129,12 +124,11 @@ def parse_yaml(text: str) -> Any:
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > DEEPEST or isinstance(event, yaml.AliasEvent):
-                msg = (
+                raise ValueError(
                     "it is nested too deeply"
                     if depth > DEEPEST
                     else "it repeats parts of itself by *name: write them out"
                 )
-                raise ValueError(msg)
         _check_yaml_keys(yaml.compose(text, Loader=yaml.SafeLoader))
         return yaml.safe_load(text)
     except yaml.YAMLError as err:
@@ -157,8 +151,7 @@ def _each_key_once(pairs: list[tuple[str, Any]], lines: Sequence[int] = ()) -> d
     for i, (key, value) in enumerate(pairs):
         if key in table:
             where = f" (the second time in line {lines[i]})" if lines else ""
-            msg = f"it says {key[:60]!r} twice{where}: keep one of them"
-            raise ValueError(msg)
+            raise ValueError(f"it says {key[:60]!r} twice{where}: keep one of them")
         table[key] = value
     return table
 
@@ -216,6 +209,5 @@ def check_members(path: Path, members: Iterable[zipfile.ZipInfo]) -> None:
     members = list(members)
     odd = next((m for m in members if m.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}), None)
     if odd is not None:
-        msg = f"{path} is not read: {odd.filename!r} in it is neither stored as it is nor packed by deflate."
-        raise FileError(msg)
+        raise FileError(f"{path} is not read: {odd.filename!r} in it is neither stored as it is nor packed by deflate.")
     check_unpacked(path, sum(member.file_size for member in members))

@@ -231,8 +231,7 @@ def _sources_of(name: str, cache: Path) -> tuple[Source, ...]:
             for source in sources
         )
     if name in CATALOGUE:
-        msg = f"{name} is not in the cache: cycseq knowledge fetch {name} downloads it."
-        raise FileError(msg)
+        raise FileError(f"{name} is not in the cache: cycseq knowledge fetch {name} downloads it.")
     if not Path(name).exists() and Path(name).suffix.lstrip(".") not in {*READERS, "gz", "zip"}:
         raise unknown_name(name, "source of knowledge", {**CATALOGUE, **there, AUTO: None}, FileError)
     return read_sources(Path(name))

@@ -75,12 +75,11 @@ class Features:
             places = self._rows(perturbation)
             missing = [part for part, row in places.items() if row is None]
             if missing:
-                msg = (
+                raise ModelError(
                     f"{perturbation!r} cannot be predicted: {missing[0]!r} has no row in {self.source}. "
                     "Give knowledge or features that have it (--model.knowledge, --model.features), leave it out, or ask for the common response "
                     "(--model.unseen common)."
                 )
-                raise ModelError(msg)
             rows[i] = self.values[[row for row in places.values() if row is not None]].sum(axis=0, dtype=np.float64)
         return rows
 
@@ -147,8 +146,7 @@ def go_features(table: pd.DataFrame, *, n_components: int = GO_COMPONENTS, seed:
     incidence.data[:] = 1.0  # a pair that is listed twice counts once
     n_components = min(n_components, min(incidence.shape) - 1)
     if n_components < 1:
-        msg = f"{source} hold {len(genes)} genes and {len(terms)} terms: too few to tell genes apart."
-        raise DataError(msg)
+        raise DataError(f"{source} hold {len(genes)} genes and {len(terms)} terms: too few to tell genes apart.")
     values = TruncatedSVD(n_components, random_state=seed).fit_transform(incidence)
     return _checked(np.asarray(genes, dtype=str), values.astype(np.float32), source)
 

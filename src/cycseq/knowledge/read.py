@@ -148,10 +148,9 @@ def text_of(path: Path) -> Iterator[Any]:
         members = packed.infolist()
         check_members(path, members)
         if len(members) != 1:
-            msg = (
+            raise FileError(
                 f"{path} holds {count_of(len(members), 'file')}, but one table is expected: unpack it and name the one."
             )
-            raise FileError(msg)
         with packed.open(members[0]) as lines:
             yield lines
 

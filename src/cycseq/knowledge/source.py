@@ -109,11 +109,10 @@ class Source:
             if "dentifiers" in of_perturbations + of_source and not self.aliases
             else "Give knowledge of what was perturbed (cycseq knowledge list)."
         )
-        msg = (
+        raise DataError(
             f"{self.name} knows none of the {len(perturbations):,} perturbations: they seem to be {of_perturbations} "
             f"({join_names(perturbations, 3)}), and it has {of_source} ({join_names(self.names, 3)}). {cure}"
         )
-        raise DataError(msg)
 
     @cached_property
     def unit_rows(self) -> sp.csr_array | Float[np.ndarray, "names columns"]:

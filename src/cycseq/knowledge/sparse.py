@@ -35,6 +35,5 @@ def sets_source(name: str, members: Any, sets: Any, facts: dict[str, str]) -> So
     """A source of sets from its pairs of member and set; raises `DataError` where there are none."""
     names, matrix = sparse_rows(members, sets)
     if not names:
-        msg = f"{facts['file']} holds no set of genes: no line names a gene and a set."
-        raise DataError(msg)
+        raise DataError(f"{facts['file']} holds no set of genes: no line names a gene and a set.")
     return Source(name, "sets", names, matrix, facts)

@@ -162,8 +162,7 @@ def features_source(name: str, names: Sequence[str], values: np.ndarray, facts: 
         raise DataError(msg)
     values = values[:, ~np.isnan(values).all(axis=0)]
     if values.size == 0:
-        msg = f"{facts['file']} holds no numbers: expected names in the first column and numbers after it."
-        raise DataError(msg)
+        raise DataError(f"{facts['file']} holds no numbers: expected names in the first column and numbers after it.")
     return Source(name, "features", tuple(map(str, names)), values.astype(np.float32), facts)
 
 
@@ -173,9 +172,8 @@ def numbers(frame: pd.DataFrame, file: str) -> np.ndarray:
     bad = (values.isna() & frame.notna()).to_numpy()
     if bad.any():
         row, column = (int(i) for i in np.argwhere(bad)[0])
-        msg = (
+        raise DataError(
             f"{file}: {str(frame.iloc[row, column])[:40]!r} in column {str(frame.columns[column])!r} is not a number. Known layouts of "
             f"knowledge: features, gene and set, sets with members, edges, drugs (docs: knowledge); its columns are {join_names(frame.columns, 5)}."
         )
-        raise DataError(msg)
     return np.asarray(values.to_numpy(dtype=np.float64))

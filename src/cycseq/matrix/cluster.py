@@ -105,11 +105,10 @@ def _check_scheduler(scheduler: str) -> str:
             own_thread.submit(asyncio.run, hello(address)).result()
     except (OSError, ValueError, KeyError, TypeError, MemoryError) as err:  # no scheduler may answer with anything
         why = " ".join(str(err).split())[:120]
-        msg = (
+        raise SettingsError(
             f"no Dask scheduler answers at --scheduler {scheduler} ({why}): give the address that dask scheduler printed, "
             f"such as tcp://host:8786, or --scheduler {LOCAL}."
-        )
-        raise SettingsError(msg) from err
+        ) from err
     return address
 
 
@@ -130,11 +129,10 @@ def _check_workers(client: Any, scheduler: str) -> None:
         for worker, answer in there[name].items():
             state = "lacks it" if isinstance(answer, Exception) else f"has {answer}"
             if state != f"has {expected}" and not (name == "python" and str(answer).startswith(f"{expected}.")):
-                msg = (
+                raise SettingsError(
                     f"the worker {worker} {state}, but {name} is {expected} here: results depend on it, so install the same "
                     f"there (pip install -c constraints.txt) and start the worker again."
                 )
-                raise SettingsError(msg)
 
 
 @contextmanager

@@ -57,12 +57,10 @@ def join_studies(inputs: Sequence[Effects], names: Sequence[str]) -> Effects:
         return inputs[0]
     twice = [name for name in names if list(names).count(name) > 1]
     if twice:
-        msg = f"two studies are called {twice[0]!r}, as their files are: name the files otherwise."
-        raise DataError(msg)
+        raise DataError(f"two studies are called {twice[0]!r}, as their files are: name the files otherwise.")
     if len({effects.scale for effects in inputs}) > 1:
         which = ", ".join(f"{name} holds {effects.scale} values" for name, effects in zip(names, inputs, strict=True))
-        msg = f"a bank has one scale, but {which}: join those of one scale, or give each side its own bank."
-        raise DataError(msg)
+        raise DataError(f"a bank has one scale, but {which}: join those of one scale, or give each side its own bank.")
     _check_genes(inputs, names)
     inputs = _in_one_unit(inputs, names)
     genes = list(dict.fromkeys(gene for effects in inputs for gene in effects.genes))
@@ -121,11 +119,10 @@ def _check_genes(inputs: Sequence[Effects], names: Sequence[str]) -> None:
         fewest = min(len(effects.genes), len(others))
         if shared < min(MIN_GENES, fewest) or shared < MIN_SHARED * fewest:
             beside = inputs[1 if i == 0 else 0].genes
-            msg = (
+            raise DataError(
                 f"{name} shares {shared:,} of its {len(effects.genes):,} genes with the other studies: it has "
                 f"{join_names(effects.genes, 3)}; they have {join_names(beside, 3)}. {why_genes_differ(effects.genes, beside)}"
             )
-            raise DataError(msg)
 
 
 def _in_one_unit(inputs: Sequence[Effects], names: Sequence[str]) -> list[Effects]:

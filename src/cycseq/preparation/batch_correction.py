@@ -72,11 +72,10 @@ def correct_batches(data: PerturbationData, *, spread: bool = False) -> Perturba
         )
         return PerturbationData(adata=data.adata, scale=data.scale, notes=(*data.notes, note))
     if not in_memory(data.x):
-        msg = (
+        raise DataError(
             f"ComBat makes all cells dense, which takes {data.n_cells * len(data.genes) * 4 / 2**30:.0f} GiB here: allow four "
             "times as much with --memory, keep fewer genes, or leave out --combat."
         )
-        raise DataError(msg)
     effect = _learn_all(data.x, batch, context, control, groups)
     source, stretch = data.adata, effect.stretch if spread else None
     x = data.x.copy() if isinstance(data.x, np.ndarray) else to_dense(data.x)
@@ -165,8 +164,7 @@ def _combat(x: Cells, batch: Codes, context: Codes) -> Cells:
     try:
         from inmoose.pycombat import pycombat_norm
     except ImportError as err:
-        msg = "--combat needs the package inmoose: pip install 'cycseq[combat]'."
-        raise MissingPackageError(msg) from err
+        raise MissingPackageError("--combat needs the package inmoose: pip install 'cycseq[combat]'.") from err
     several = len(np.unique(context)) > 1
     covariate = pd.DataFrame({"context": [f"c{code}" for code in context]}) if several else None
     corrected = pycombat_norm(x.T, [f"b{code}" for code in batch], covar_mod=covariate)

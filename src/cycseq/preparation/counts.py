@@ -40,11 +40,10 @@ def _recover(x: InMemory, total: Float[np.ndarray, "cells"]) -> sp.csr_matrix:
     x = sp.csr_matrix(x, dtype=np.float64)
     values = np.expm1(x.data) * np.repeat(total / TARGET_SUM, np.diff(x.indptr))
     if not _are_whole(values).all():
-        msg = (
+        raise DataError(
             "the counts behind these values cannot be recovered: they are not log1p of whole counts per 10,000 (after ComBat, and of "
             "metacells and predictions, they are not). Give the cells as counts (cycseq predict: --controls FILE)."
         )
-        raise DataError(msg)
     counts = sp.csr_matrix((np.rint(values).astype(np.float32), x.indices, x.indptr), shape=x.shape)
     counts.eliminate_zeros()
     return counts

@@ -27,8 +27,7 @@ def merge(inputs: Sequence[PerturbationData], names: Sequence[str] | None = None
     differ, two inputs are the same, or hardly any genes are common (with a guess why).
     """
     if not inputs:
-        msg = "there is nothing to merge: give at least one input."
-        raise DataError(msg)
+        raise DataError("there is nothing to merge: give at least one input.")
     if len(inputs) == 1:
         return inputs[0]
     names_used = _distinct(names or [f"input{i}" for i in range(1, len(inputs) + 1)])
@@ -82,11 +81,10 @@ def common_genes(inputs: Sequence[PerturbationData], names: Sequence[str]) -> li
         first = set(inputs[0].genes)
         other = min(range(1, len(inputs)), key=lambda i: len(first.intersection(inputs[i].genes)))
         one, two = inputs[0].genes, inputs[other].genes
-        msg = (
+        raise DataError(
             f"the inputs have {len(shared)} genes in common: {names[0]} has {join_names(one, 3)}; "
             f"{names[other]} has {join_names(two, 3)}. {why_genes_differ(one, two)}"
         )
-        raise DataError(msg)
     return [gene for gene in inputs[0].genes if gene in shared]
 
 

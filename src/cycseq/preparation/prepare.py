@@ -113,8 +113,7 @@ def _merge_inputs(
         else:
             notes += selection.notes
     if not parts:
-        msg = f"no cells are left: {'; '.join(notes)}. Leave out less (--leave-out)."
-        raise DataError(msg)
+        raise DataError(f"no cells are left: {'; '.join(notes)}. Leave out less (--leave-out).")
     if len(parts) == 1:
         return parts[0], rows[0], tuple(notes)
     merged = merge([part if r.all() else part.take(r) for part, r in zip(parts, rows, strict=True)], part_names or None)

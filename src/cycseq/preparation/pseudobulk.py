@@ -152,11 +152,10 @@ def match_controls(data: PerturbationData) -> MatchedControls:
     context = np.searchsorted(contexts, [conditions[i].context for i in perturbed])
     lacking = contexts[np.setdiff1d(context, context_of_stratum[n_controls > 0])]
     if len(lacking):
-        msg = (
+        raise DataError(
             f"no control cells in context {str(lacking[0])!r}: every context needs some (controls stay in training even "
             f"where a context is held out). Leave the context out, or add its controls."
         )
-        raise DataError(msg)
     shares = np.zeros((len(perturbed), len(strata)))
     np.add.at(shares, (condition_of_cell[~is_control], stratum_of_cell[~is_control]), 1.0)
     n_cells = shares.sum(axis=1)

@@ -70,10 +70,9 @@ def mitochondrial_counts(x: Matrix, genes: list[str]) -> Float[np.ndarray, "cell
     """Counts of each cell in mitochondrial genes; raises `SettingsError` where there are no such genes."""
     columns = [i for i, gene in enumerate(genes) if gene.casefold().startswith(MITOCHONDRIAL)]
     if not columns:
-        msg = (
+        raise SettingsError(
             f"--max-mito was given, but no gene is named MT-... or mt-... (the first are {', '.join(genes[:3])}): "
             "leave it out, or name the genes by their symbols."
         )
-        raise SettingsError(msg)
     sizes: Float[np.ndarray, "cells"] = library_sizes(x[:, columns])
     return sizes

@@ -45,11 +45,10 @@ def check_totals(one: float | None, other: float | None, what_one: str, what_oth
     """
     if None not in {one, other} and (one == OTHER_TOTAL) != (other == OTHER_TOTAL):
         per_10k, per_other = (what_other, what_one) if one == OTHER_TOTAL else (what_one, what_other)
-        msg = (
+        raise DataError(
             f"{per_10k} are ln(1 + counts per {TARGET_SUM:,.0f}) and {per_other} are logarithms of counts per another total, so that "
             "they cannot be compared: make both from counts with cycseq prepare."
         )
-        raise DataError(msg)
 
 
 def check_same_scale(predicted: PerturbationData, real: PerturbationData) -> None:

@@ -47,8 +47,7 @@ def choose_cells(
             else []
         )
     if not keep.any() and not left_out.all():
-        msg = f"no cells are left of {', '.join(data.contexts)}: {'; '.join(notes)}. Loosen the limits."
-        raise DataError(msg)
+        raise DataError(f"no cells are left of {', '.join(data.contexts)}: {'; '.join(notes)}. Loosen the limits.")
     return CellSelection(keep, tuple(notes))
 
 

@@ -85,5 +85,4 @@ def check_settings(settings: PrepareSettings) -> None:
         msg = f"--max-mito is a share from 0 to 1, but got {settings.max_mito:g}: for 20 per cent use --max-mito 0.2."
         raise SettingsError(msg)
     if settings.combat_spread and not settings.combat:
-        msg = "--combat-spread does nothing without --combat: use both, or neither."
-        raise SettingsError(msg)
+        raise SettingsError("--combat-spread does nothing without --combat: use both, or neither.")

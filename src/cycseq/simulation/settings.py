@@ -171,11 +171,10 @@ def _check_numbers(s: SimulateSettings) -> None:
 def _check_sizes(s: SimulateSettings) -> None:
     """Genes must suffice for the perturbations, perturbations for the doubles, contexts for the long tails, cells for all."""
     if 2 * s.perturbations > s.genes:
-        msg = (
+        raise SettingsError(
             f"{s.perturbations} perturbations of {s.genes} genes: at most half of the genes can be perturbed. "
             f"Use --perturbations {s.genes // 2} or less, or more --genes."
         )
-        raise SettingsError(msg)
     if int(s.doubles or 0) > s.pairs:
         msg = f"{s.perturbations} perturbations make {s.pairs} pairs, fewer than {s.doubles}: use fewer --doubles."
         raise SettingsError(msg)

@@ -135,10 +135,9 @@ class Split:
         """
         self.check_data(data)
         if problems := self.problems(data):
-            msg = (
+            raise SplitError(
                 f"split {self.name} cannot be used: {'; '.join(problems)}. Fix it, or make it again with cycseq split."
             )
-            raise SplitError(msg)
         return self.rows_unchecked(data)
 
     def check_data(self, data: Data) -> None:
@@ -235,11 +234,10 @@ class Split:
         if "format" not in record:
             raise _damaged(path, "it names no format")
         if record["format"] != FORMAT:
-            msg = (
+            raise FileError(
                 f"{path} has the split format {record['format']!r}, and this cycseq reads format {FORMAT}. "
                 "Make the split again with cycseq split, or use the version of cycseq that wrote it."
             )
-            raise FileError(msg)
         try:
             split = cls(**_restored({f.name: record[f.name] for f in fields(cls)}))
         except KeyError as err:
@@ -250,8 +248,7 @@ class Split:
             altered = (
                 "was altered: it does not say what its hash was made of" if record.get("hash") else "carries no hash"
             )
-            msg = f"{path} {altered}. Make it again with cycseq split. {STAMP}"
-            raise FileError(msg)
+            raise FileError(f"{path} {altered}. Make it again with cycseq split. {STAMP}")
         return split
 
 
@@ -259,23 +256,19 @@ def _restored(record: dict[str, Any]) -> dict[str, Any]:
     """JSON's lists as the tuples that they were; raises `ValueError` where something else stands in their place."""
     for name in ("name", "kind", "claim", "data_hash"):
         if not isinstance(record[name], str):
-            msg = f"{name} is not text"
-            raise ValueError(msg)
+            raise ValueError(f"{name} is not text")
     if record["kind"] not in (*get_args(Kind), NOTHING):
-        msg = f"there is no kind {record['kind']!r}"
-        raise ValueError(msg)
+        raise ValueError(f"there is no kind {record['kind']!r}")
     for name in (*PARTS, "left_out"):
         if not isinstance(record[name], list) or any(
             not isinstance(c, list) or len(c) != 2 or not all(isinstance(word, str) for word in c) for c in record[name]
         ):
-            msg = f"{name} is not a list of conditions"
-            raise ValueError(msg)
+            raise ValueError(f"{name} is not a list of conditions")
         record[name] = tuple(Condition(*c) for c in record[name])
     if wrong_kinds(record, {"cells": dict, "seed": int, "seen_parts": int | None}) or wrong_kinds(
         record["cells"], dict.fromkeys(record["cells"], (list, str))
     ):
-        msg = "cells, seed or seen_parts are not what they must be"
-        raise ValueError(msg)
+        raise ValueError("cells, seed or seen_parts are not what they must be")
     record["cells"] = {part: tuple(names) for part, names in record["cells"].items()}
     return record
 

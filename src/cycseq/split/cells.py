@@ -32,17 +32,15 @@ def random_cells(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
             parts[part] += order[start:end].tolist()
             inside[part] += [condition] if end > start else []
     if not parts["test"]:
-        msg = (
+        raise SplitError(
             f"no condition has enough cells for a share of {tested:g} to be one cell: test more with --fraction, "
             "or give more cells."
         )
-        raise SplitError(msg)
     if not parts["train"]:
-        msg = (
+        raise SplitError(
             f"no condition has enough cells for one to be left to train on beside shares of {tested:g} and "
             f"{validated:g}: lower --fraction or --validation, or give more cells."
         )
-        raise SplitError(msg)
     n = {part: f"{len(names):,}" for part, names in parts.items()}
     claim = (
         f"Reconstruction only: it says nothing about unseen conditions. {n['test']} cells at random are tested, "
@@ -85,17 +83,15 @@ def share_cells(data: PerturbationData) -> bool:
 def cells_to_cut(data: Data, kind: str) -> PerturbationData:
     """The cells, if conditions can be cut between them; raises `SplitError` for effects and for metacells that share cells."""
     if isinstance(data, Effects):
-        msg = (
+        raise SplitError(
             f"{kind} cuts conditions between their cells, but these are effects of whole conditions: choose a kind that holds out "
             "conditions (few-shot with --k)."
         )
-        raise SplitError(msg)
     if share_cells(data):
-        msg = (
+        raise SplitError(
             f"{kind} cuts conditions, but the metacells of these data share cells, which would lie on both sides. "
             "Split the single cells (cycseq prepare without --metacells), or choose a kind that holds out conditions."
         )
-        raise SplitError(msg)
     return data
 
 

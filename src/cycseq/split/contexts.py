@@ -72,19 +72,17 @@ def unseen_pair(data: Data, settings: SplitSettings, context: str) -> Plan:
     elsewhere = {c.agent for c in others}
     options = shuffle({c.agent for c in inside if c.agent in elsewhere}, settings.seed, "pair", context)
     if not options:
-        msg = (
+        raise SplitError(
             f"no perturbation of {context} is measured in another context, so none is an unseen pair of known halves: "
             "use --kind unseen-perturbation."
         )
-        raise SplitError(msg)
     n_agents = len({c.agent for c in inside})
     tested = _some(inside, options, n_tested(n_agents, settings))
     if not tested:
-        msg = (
+        raise SplitError(
             f"{context} has {count_of(len(inside), 'perturbed condition')}, and some must stay for training: "
             "use --kind unseen-context, which holds out all of them."
         )
-        raise SplitError(msg)
     assignment = assign(inside, perturbations_of(inside, tested))
     remaining = [name for name in options if any(c.agent == name for c in assignment.rest)]
     validated = _some(assignment.rest, remaining, n_validated(n_agents, settings))
@@ -112,11 +110,10 @@ def few_shot(data: Data, settings: SplitSettings, context: str) -> Plan:
         train, left_out = assignment.rest, assignment.touched
         test, nowhere = _told_elsewhere(assignment.held, others, by_parts=True)
         if not train:
-            msg = (
+            raise SplitError(
                 f"k = {settings.k}: every condition drawn of {context} contains a tested one, so none is "
                 "left to learn from: keep more with --k, or draw others with --seed."
             )
-            raise SplitError(msg)
         spared = _k_conditions(within, settings.k, settings.seed, validating) if validating else Assignment((), (), ())
         also, validation = spared.rest, spared.held + spared.touched
         cells: dict[str, tuple[str, ...]] = {}
@@ -129,11 +126,10 @@ def few_shot(data: Data, settings: SplitSettings, context: str) -> Plan:
         n_cells = LONG_TAIL_CELLS if settings.n_cells is None else settings.n_cells
         train, test, cells = _n_cells(data, inside, n_cells, settings, "test")
         if not test:
-            msg = (
+            raise SplitError(
                 f"no perturbed condition of {context} has more than {count_of(n_cells, 'cell')}, so none is left to test: "
                 "keep fewer with --n-cells."
             )
-            raise SplitError(msg)
         also, validation, more = _n_cells(data, within, n_cells, settings, "validation")
         cells = {part: (*cells.get(part, ()), *more.get(part, ())) for part in {**cells, **more}}
         what, unsaid = f"{count_of(n_cells, 'cell')} of each of its perturbed conditions", ""
@@ -156,8 +152,7 @@ def _usable(data: Data, context: str) -> str:
         cure = (
             f"Name one that has them with --context: {join_names(able)}." if True in has else "Add its control cells."
         )
-        msg = f"context {context!r} has no {lacking} cells, so it cannot be held out. {cure}"
-        raise SplitError(msg)
+        raise SplitError(f"context {context!r} has no {lacking} cells, so it cannot be held out. {cure}")
     return context
 
 
@@ -196,11 +191,10 @@ def _some(inside: tuple[Condition, ...], options: list[str], n: int) -> list[str
 def _k_conditions(inside: tuple[Condition, ...], k: int, seed: int, context: str) -> Assignment:
     """All but k conditions are held out; those of the k that contain a held-out one are touched. Raises `SplitError` where there are too few."""
     if k >= len(inside):
-        msg = (
+        raise SplitError(
             f"{context} has {count_of(len(inside), 'perturbed condition')}: if k = {k} of them stay, none is left to test. "
             f"Use --k {len(inside) - 1} or less, or --n-cells to keep some cells of each condition."
         )
-        raise SplitError(msg)
     return assign(inside, shuffle((c.perturbation for c in inside), seed, "few-shot", context)[k:])
 
 

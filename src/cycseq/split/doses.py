@@ -38,8 +38,7 @@ def unseen_dose(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
     dose = settings.dose.replace(" ", "").casefold()
     test = [c for c in conditions if c.dose is not None and c.dose.casefold() == dose]
     if not test:
-        msg = f"no perturbation has the dose {settings.dose!r}: the data have {join_names(doses)}."
-        raise SplitError(msg)
+        raise SplitError(f"no perturbation has the dose {settings.dose!r}: the data have {join_names(doses)}.")
     return (_plan(conditions, test, settings, f"unseen-dose:{test[0].dose}", DOSE),)
 
 
@@ -55,8 +54,7 @@ def unseen_time(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
         raise SettingsError(msg)
     test = [c for c in conditions if c.time == settings.time]
     if not test:
-        msg = f"nothing was measured at {settings.time:g} h: the data have {join_names(hours)} h."
-        raise SplitError(msg)
+        raise SplitError(f"nothing was measured at {settings.time:g} h: the data have {join_names(hours)} h.")
     return (_plan(conditions, test, settings, f"unseen-time:{settings.time:g}h", TIME),)
 
 
@@ -74,8 +72,7 @@ def _plan(
     tested = set(held)
     train = tuple(c for c in conditions if c not in tested)
     if not train:
-        msg = f"every condition has the tested {what}, so nothing is left for training: choose another."
-        raise SplitError(msg)
+        raise SplitError(f"every condition has the tested {what}, so nothing is left for training: choose another.")
     seen_agents = {c.agent for c in train}
     left_out = tuple(c for c in held if c.agent not in seen_agents)
     held = [c for c in held if c.agent in seen_agents]

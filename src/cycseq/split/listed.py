@@ -54,12 +54,10 @@ def _lines(path: Path) -> list[str]:
     try:
         lines = require_file(path).read_text(encoding="utf-8-sig").splitlines()
     except ValueError as err:
-        msg = f"{path} is not text: write one name per line."
-        raise FileError(msg) from err
+        raise FileError(f"{path} is not text: write one name per line.") from err
     names = [line.strip() for line in lines if line.strip()]
     if not names:
-        msg = f"{path} names nothing: write one name per line."
-        raise FileError(msg)
+        raise FileError(f"{path} names nothing: write one name per line.")
     return names
 
 
@@ -67,8 +65,7 @@ def listed_pairs(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
     """The conditions that a file names are tested; everything else stays, save combinations that give them away."""
     path = settings.test_conditions
     if path is None or settings.context is not None:
-        msg = "--test-conditions names the tested conditions of all contexts: leave out --context."
-        raise SettingsError(msg)
+        raise SettingsError("--test-conditions names the tested conditions of all contexts: leave out --context.")
     conditions = perturbed_conditions(data)
     tested = tested_conditions(path, conditions)
     test = set(tested)
@@ -76,8 +73,7 @@ def listed_pairs(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
     rest = [condition for assignment in assignments for condition in assignment.rest]
     touched = [condition for assignment in assignments for condition in assignment.touched]
     if not rest:
-        msg = f"{path} names every condition, so nothing is left for training: name fewer."
-        raise SplitError(msg)
+        raise SplitError(f"{path} names every condition, so nothing is left for training: name fewer.")
     contexts = {c.context for c in test}
     options = shuffle((str(c) for c in rest if c.context in contexts), settings.seed, "pair", path.stem)
     validated = set(options[: min(n_validated(len(options), settings), len(options) - 1)] if len(options) > 1 else [])

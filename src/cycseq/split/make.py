@@ -97,16 +97,14 @@ def find_splits(data: Data, names: Sequence[str], settings: SplitSettings | None
         else:
             raise unknown_name(name, "kind of split (and no JSON file)", KINDS)
     if not splits:
-        msg = f"no split in {', '.join(names) or 'nothing'}: name a kind or a JSON file with --split."
-        raise FileError(msg)
+        raise FileError(f"no split in {', '.join(names) or 'nothing'}: name a kind or a JSON file with --split.")
     untested = next((split.name for split in splits if not split.test), None)
     if untested is not None:
         msg = f"split {untested} holds nothing out (test has no condition), so nothing can be scored: name one that cycseq split made."
         raise SplitError(msg)
     twice = [name for name, n in Counter(split.name for split in splits).items() if n > 1]
     if twice:
-        msg = f"two splits are named {twice[0]!r}: name each split once."
-        raise SplitError(msg)
+        raise SplitError(f"two splits are named {twice[0]!r}: name each split once.")
     return tuple(splits)
 
 
@@ -119,10 +117,9 @@ def _check(settings: SplitSettings) -> None:
             msg = f"{option} {getattr(settings, setting)} belongs to {', '.join(kinds)}, but the kind is {settings.kind}: leave it out, or use --kind {kinds[0]}."
             raise SettingsError(msg)
     if settings.k is not None and settings.n_cells is not None:
-        msg = (
+        raise SettingsError(
             f"few-shot keeps --k {settings.k} conditions or --n-cells {settings.n_cells} of each, not both: choose one."
         )
-        raise SettingsError(msg)
     check_at_least(1, k=settings.k, n_cells=settings.n_cells)
     check_at_least(0, most=2, seen_parts=settings.seen_parts)
     check_at_least(0, seed=settings.seed)
@@ -133,10 +130,9 @@ def _check_shares(settings: SplitSettings) -> None:
     """Raise `SettingsError` if the shares to test and to validate on leave nothing to train on."""
     tested, validated = settings.fraction, settings.validation
     if (tested is not None and not 0 < tested < 1) or (validated is not None and not 0 <= validated < 1):
-        msg = (
+        raise SettingsError(
             f"--fraction must lie between 0 and 1 and --validation from 0 to 1, but they are {tested} and {validated}."
         )
-        raise SettingsError(msg)
     default = SHARE if settings.kind == "random-cells" else 0.0
     tested, validated = (default if value is None else value for value in (tested, validated))
     if tested + validated >= 1:

@@ -45,11 +45,10 @@ def unseen_perturbation(data: Data, settings: SplitSettings) -> tuple[Plan, ...]
         listed = {Condition("", name).agent for name in tested_perturbations(settings.test_perturbations, conditions)}
         singles = [*sorted(listed), *(name for name in singles if name not in listed)]
     if len(singles) < 2:
-        msg = (
+        raise SplitError(
             f"there {'is 1 single perturbation' if singles else 'are no single perturbations'}: with all of them held "
             "out nothing could be learnt. Use --kind unseen-context, unseen-combination or random-cells."
         )
-        raise SplitError(msg)
     n_test = min(n_tested(len(singles), settings), len(singles) - 1)
     if settings.test_perturbations is not None:
         n_test = len(listed)
@@ -74,20 +73,18 @@ def unseen_combination(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
     seen = settings.seen_parts
     doubles = {c.perturbation for c in conditions if len(c.parts) == 2}
     if not doubles:
-        msg = (
+        raise SplitError(
             "there are no combinations of two perturbations (written A+B), so none can be held out: "
             "use --kind unseen-perturbation or unseen-context."
         )
-        raise SplitError(msg)
     held = _hold_out(conditions, seen, n_tested(len(doubles), settings), settings.seed, purpose="test")
     assignment = assign(conditions, held.names, held.hidden)
     if not (assignment.held and assignment.rest):
         few = "fewer" if seen else "more"
-        msg = (
+        raise SplitError(
             f"none of {count_of(len(doubles), 'combination')} can be tested with {count_of(seen, 'part')} seen in training "
             f"as single perturbations and something left to learn from: choose {few} with --seen-parts."
         )
-        raise SplitError(msg)
     validation = _validating(assignment.rest, held, n_validated(len(doubles), settings), settings)
     claim = (
         f"A good score shows that the responses to {count_of(len(held.names), 'combination')} "

@@ -112,11 +112,9 @@ def fetch(dataset: DataSet, settings: DownloadSettings | None = None, given: Pat
     if given is not None:
         require_file(given)
     if given is not None and not dataset.file_help:
-        msg = f"{dataset.name} takes no --file: everything is downloaded."
-        raise FileError(msg)
+        raise FileError(f"{dataset.name} takes no --file: everything is downloaded.")
     if given is None and dataset.file_needed:
-        msg = f"{dataset.name} cannot be downloaded without a log-in: use --file {dataset.file_help}"
-        raise FileError(msg)
+        raise FileError(f"{dataset.name} cannot be downloaded without a log-in: use --file {dataset.file_help}")
     remote_files = [f for f in dataset.files if given is None or Path(f.name).name not in dataset.file_replaces]
     files = {Path(f.name).name: download(f, settings) for f in remote_files}
     contents = dataset.read(Sources(files, given))
@@ -164,11 +162,10 @@ def column(adata: ad.AnnData, *names: str) -> pd.Series:
             labels: pd.Series = adata.obs[name]
             return labels
     columns = ", ".join(map(str, adata.obs.columns)) or "no columns"
-    msg = (
+    raise FileError(
         f"the file has no obs column {' or '.join(map(repr, names))} (found: {columns}): its layout has changed. "
         "Read it with cycseq prepare, which lets you name the columns."
     )
-    raise FileError(msg)
 
 
 def lanes(names: Iterable[str]) -> pd.Series:

@@ -113,18 +113,16 @@ def _unzipped(path: Path) -> ad.AnnData:
         with zipfile.ZipFile(path) as packed, tempfile.TemporaryDirectory(dir=path.parent) as folder:
             inside = next((name for name in packed.namelist() if Path(name).name == PROCESSED), None)
             if inside is None:
-                msg = (
+                raise FileError(
                     f"{path} holds no {PROCESSED} (it has {join_names(packed.namelist(), 5)}): its layout has changed."
                 )
-                raise FileError(msg)
             check_members(path, [packed.getinfo(inside)])
             unpacked = Path(folder) / PROCESSED
             with packed.open(inside) as source, unpacked.open("wb") as out:
                 shutil.copyfileobj(source, out, 1 << 20)
             return read_anndata(unpacked)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error, lzma.LZMAError) as err:
-        msg = f"{path} is not a whole zip file ({err}). Delete it, and it is downloaded again."
-        raise FileError(msg) from err
+        raise FileError(f"{path} is not a whole zip file ({err}). Delete it, and it is downloaded again.") from err
     except OSError as err:
         if err.errno not in FULL:
             raise

@@ -102,19 +102,17 @@ def _table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     with as_read_error(path, "a table of guides"):
         table = read_csv(path)
     if missing := [name for name in columns if name not in table]:
-        msg = (
+        raise FileError(
             f"{path} lacks the columns {', '.join(missing)} (found: {', '.join(map(str, table.columns))}): its layout is "
             "not the one that the publication's code reads. Give the labels yourself with --file LABELS.csv."
         )
-        raise FileError(msg)
     return table
 
 
 def _users_labels(path: Path) -> pd.Series:
     table = read_labels(path)
     if "gene" not in table or table.index.name is None:
-        msg = f"{path} needs the columns cell (CROPseq_K562_noNK_BARCODE) and gene (Control for control)."
-        raise FileError(msg)
+        raise FileError(f"{path} needs the columns cell (CROPseq_K562_noNK_BARCODE) and gene (Control for control).")
     return _genes(table)
 
 

@@ -49,8 +49,7 @@ def _files(given: Path) -> tuple[Path, Path]:
     folder = given if given.is_dir() else given.parent
     names = [given.name] if not given.is_dir() else [name for name in MATRICES if (folder / name).is_file()]
     if not names or names[0] not in MATRICES or not (folder / METADATA).is_file():
-        msg = f"{given} does not hold {METADATA} with {' or '.join(MATRICES)}: use --file {FILE_HELP}"
-        raise FileError(msg)
+        raise FileError(f"{given} does not hold {METADATA} with {' or '.join(MATRICES)}: use --file {FILE_HELP}")
     return folder / names[0], folder / METADATA
 
 

@@ -180,8 +180,7 @@ def _rows(
         msg = f"nothing was measured in context {lacking[0]!r}: all of its values are NaN. Leave its rows out of the file."
         raise DataError(msg)
     if not rows_used.any():
-        msg = "no row holds an effect of a perturbation: all are controls or without a label."
-        raise DataError(msg)
+        raise DataError("no row holds an effect of a perturbation: all are controls or without a label.")
     what = ((~labelled, "without a label"), (control, "of controls"), (empty, "in which no gene was measured"))
     notes = [f"{count_of(n, 'row')} {words} {was(n)} left out" for rows, words in what if (n := int(rows.sum()))]
     return np.flatnonzero(rows_used), notes

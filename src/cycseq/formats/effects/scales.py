@@ -94,8 +94,7 @@ def decide_effect_scale(
     """
     if user_scale is not None:
         if user_scale not in USER_SCALES:
-            msg = f"--scale {user_scale} is not a scale of effects: say {', '.join(USER_SCALES)}."
-            raise DataError(msg)
+            raise DataError(f"--scale {user_scale} is not a scale of effects: say {', '.join(USER_SCALES)}.")
         return ScaleDecision(*USER_SCALES[user_scale], "as given")
     for name, text in _texts(uns, source):
         if (decision := scale_in_text(text)) is not None:

@@ -48,8 +48,7 @@ def _read_npz(path: Path, settings: ReadSettings) -> FileContents:
             return _named(x, _genes(path, settings), pd.DataFrame(), settings, "sparse NPZ")
         name = next((name for name in MATRIX_NAMES if name in arrays), None)
         if name is None:
-            msg = f"{path} holds no matrix: expected an array named X, found {', '.join(arrays) or 'none'}."
-            raise DataError(msg)
+            raise DataError(f"{path} holds no matrix: expected an array named X, found {', '.join(arrays) or 'none'}.")
         x = arrays[name]
         n_cells = x.shape[-1 if settings.orientation == "genes-by-cells" else 0]
         inside = next((arrays[n] for n in GENE_NAMES if n in arrays), None)

@@ -133,8 +133,7 @@ def read_labels(path: Path, cells: pd.Index | None = None) -> pd.DataFrame:
     The column that holds most of `cells` names the cells, wherever it stands.
     """
     if not refuse_special(path).is_file():
-        msg = f"{path} does not exist: --labels-file names a CSV with one row per cell."
-        raise FileError(msg)
+        raise FileError(f"{path} does not exist: --labels-file names a CSV with one row per cell.")
     with as_read_error(path, "a CSV of labels"):
         frame = read_csv(path)
     column = _cells_column(frame, cells)
@@ -166,8 +165,7 @@ def _cells_column(frame: pd.DataFrame, cells: pd.Index | None) -> str | None:
 def read_genes(path: Path) -> pd.Index:
     """Gene names, one per line; of several columns (10x `features.tsv`: identifier, symbol) the second."""
     if not refuse_special(path).is_file():
-        msg = f"{path} does not exist: --genes-file names a file with one gene per line."
-        raise FileError(msg)
+        raise FileError(f"{path} does not exist: --genes-file names a file with one gene per line.")
     with as_read_error(path, "a list of genes"):
         frame = read_csv(path, header=None, dtype=str)
     names: pd.Index = pd.Index(frame[1 if frame.shape[1] > 1 else 0].to_numpy(dtype=object))

@@ -55,8 +55,7 @@ def read_cycseq(path: Path, settings: ReadSettings) -> FileContents:
         if not genes.equals(part.cells.index):
             genes = genes.intersection(part.cells.index, sort=False)
     if not len(genes):
-        msg = f"{path}: the files have no gene in common. The first column of each must name its genes."
-        raise DataError(msg)
+        raise DataError(f"{path}: the files have no gene in common. The first column of each must name its genes.")
     most = max(len(part.cells) for part in parts)
     notes = [
         f"{count_of(len(files), 'file')} with {len(genes):,} genes in all of them"
@@ -78,8 +77,7 @@ def _files(path: Path) -> list[Path]:
         return sorted(file for pattern in ("*.csv*", "*/*.csv*", "*/*/*.csv*") for file in path.glob(pattern)
                       if without_gz(file).endswith(".csv"))  # fmt: skip
     except OSError as err:  # a folder below it that cannot be listed, or was removed meanwhile
-        msg = f"{path} cannot be searched ({err}): name the folder that holds the CSV files."
-        raise FileError(msg) from err
+        raise FileError(f"{path} cannot be searched ({err}): name the folder that holds the CSV files.") from err
 
 
 def _read_file(root: Path, file: Path) -> _File:
@@ -90,8 +88,7 @@ def _read_file(root: Path, file: Path) -> _File:
         cells = frame.astype(np.float32)
     if cells.index.has_duplicates or cells.isna().to_numpy().any():
         what = "a gene twice" if cells.index.has_duplicates else "missing values (a ragged row or empty fields)"
-        msg = f"{file} holds {what}: expected one row for each gene and one number for each cell."
-        raise DataError(msg)
+        raise DataError(f"{file} holds {what}: expected one row for each gene and one number for each cell.")
     marked = [] if marks is None else sorted(marks.index[marks == 1])
     *folders, name = file.relative_to(root).parts
     stem = re.sub(r"(?i)\.csv(\.gz)?$", "", name)

@@ -41,8 +41,7 @@ def memory_bytes(text: str | None) -> int:
         return _memory_here()
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?\s*", text, re.IGNORECASE)
     if match is None or float(match[1]) <= 0:
-        msg = f"--memory {text} is not an amount of memory: use for example --memory 4GiB."
-        raise SettingsError(msg)
+        raise SettingsError(f"--memory {text} is not an amount of memory: use for example --memory 4GiB.")
     return int(float(match[1]) * UNITS[match[2].upper()])
 
 
@@ -70,21 +69,19 @@ def values_of(element: Any, memory: str | None) -> Matrix:
         return float32(values.to_numpy() if isinstance(values, pd.DataFrame) else values)
     what = f"the values take {_amount(size)}, too much for {_amount(limit)} of memory"
     if not by_cells:
-        msg = (
+        raise DataError(
             f"{what}, and the file keeps them as {encoding}, from which single cells cannot be read: write X as CSR, or allow "
             f"{_amount(size / IN_MEMORY + labels)} with --memory."
         )
-        raise DataError(msg)
     if not has_dask:
         msg = f"{what}: allow more with --memory, or install what reads a part at a time: pip install 'cycseq[scale]'."
         raise MissingPackageError(msg)
     rows = int(BLOCK * (limit - labels) * n_cells / size)
     if rows < min(MIN_CELLS, n_cells):
-        msg = (
+        raise SettingsError(
             f"{what}, and beside the labels of {n_cells:,} cells ({_amount(labels)}) not even {MIN_CELLS} cells "
             "at once fit: allow more with --memory."
         )
-        raise SettingsError(msg)
     return open_stored(element, rows)
 
 

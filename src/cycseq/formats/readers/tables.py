@@ -43,8 +43,7 @@ def read_table(path: Path, settings: ReadSettings) -> FileContents:
     """Read a table; which way round it lies is inferred from its header, or said."""
     header_line = first_line(path)
     if not header_line.strip():
-        msg = f"{path} is empty: expected a header and one line for each cell (or gene)."
-        raise FileError(msg)
+        raise FileError(f"{path} is empty: expected a header and one line for each cell (or gene).")
     sep = separator(header_line)
     wide = header_line.count(sep) >= WIDE
     columns, head_texts = table_head(path, sep, wide=wide)
@@ -166,11 +165,10 @@ def _check_numbers(path: Path, sep: str, values: Cells, rows: pd.Index, columns:
     broken = np.isnan(values)
     if broken.any():
         row = int(np.flatnonzero(broken.any(axis=1))[0])
-        msg = (
+        raise DataError(
             f"{path}, line {row + 2} ({rows[row]}): {int(broken[row].sum()):,} of {len(columns):,} values are "
             "missing or NaN: the row is ragged or has empty fields. Every row needs one number for each column."
         )
-        raise DataError(msg)
     if np.isinf(values).any() and (mistake := first_mistake(path, sep, columns)):
         raise mistake
 

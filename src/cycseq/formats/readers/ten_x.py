@@ -62,10 +62,9 @@ def read_folder(path: Path, settings: ReadSettings) -> FileContents:
     for file, n, expected, what in ((barcodes_file, len(barcodes), n_columns, "columns"),
                                     (features_file, len(features), n_rows, "rows")):  # fmt: skip
         if n != expected:
-            msg = (
+            raise FileError(
                 f"{file} has {n:,} lines, but {matrix.name} has {expected:,} {what}: they belong to different matrices."
             )
-            raise FileError(msg)
     with as_read_error(matrix, "a Matrix Market file"), open_unpacked(matrix) as text:
         x = sp.csr_matrix(sp.coo_matrix(scipy.io.mmread(_Forward(text))).T, dtype=np.float32)
     ids = features[0]
@@ -124,8 +123,7 @@ class _Forward:
     def read(self, n: int = -1) -> bytes:
         text = self.file.read(n)
         if b"\0" in text:
-            msg = "it holds a zero byte, as no text file does"
-            raise ValueError(msg)
+            raise ValueError("it holds a zero byte, as no text file does")
         if text or self.ended or not n:
             return text
         self.ended = True
@@ -147,11 +145,10 @@ def _beside(matrix: Path, prefix: str, names: tuple[str, ...]) -> Path:
         for ending in ("", ".gz"):
             if (file := matrix.parent / f"{prefix}{name}{ending}").is_file():
                 return file
-    msg = (
+    raise FileError(
         f"{matrix.parent / prefix}{names[0]} (or .gz{', or ' + names[1] if names[1:] else ''}) is missing beside "
         f"{matrix.name}: a 10x matrix needs its barcodes.tsv and its features.tsv or genes.tsv."
     )
-    raise FileError(msg)
 
 
 def _identities(folder: Path, prefix: str) -> Path | None:

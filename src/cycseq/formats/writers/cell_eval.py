@@ -25,8 +25,7 @@ def write_pair(predicted: PerturbationData, real: PerturbationData | None, folde
     Raises `DataError` if the two sides do not match, control cells are missing, or cell-eval would refuse the values.
     """
     if real is None:
-        msg = "cell-eval compares two files: give the real cells, too."
-        raise DataError(msg, option="--real REAL.h5ad")
+        raise DataError("cell-eval compares two files: give the real cells, too.", option="--real REAL.h5ad")
     pair = matched_pair(predicted, real)
     folder.mkdir(parents=True)
     for name, side in (("pred", pair[0]), ("real", pair[1])):
@@ -46,18 +45,16 @@ def matched_pair(predicted: PerturbationData, real: PerturbationData) -> tuple[P
                 str(condition), "real condition for the predicted", map(str, real.conditions()), DataError
             )
     if not perturbed:
-        msg = "there are only control cells among the predicted ones: nothing can be compared."
-        raise DataError(msg)
+        raise DataError("there are only control cells among the predicted ones: nothing can be compared.")
     contexts = {condition.context for condition in perturbed}
     controls = real.controls(contexts)
     for cells, which in ((predicted, "predicted"), (real, "real")):
         summary = summarize_values(cells.x)
         if summary.lowest < 0 or summary.highest >= HIGHEST_LOG1P:
-            msg = (
+            raise DataError(
                 f"cell-eval takes values from 0 to below {HIGHEST_LOG1P:.0f}, but the {which} ones go from "
                 f"{summary.lowest:.4g} to {summary.highest:.4g}. cycseq evaluate scores them as they are."
             )
-            raise DataError(msg)
     sides = [join(controls, _named_apart(side.subset(perturbed), controls)) for side in (predicted, real)]
     return sides[0].require_controls(), sides[1].require_controls()
 

@@ -27,8 +27,7 @@ def write_folder(data: PerturbationData, _real: PerturbationData | None, folder:
     check_round_trip(data, names, "CycSeq")
     for text in sorted(set(names.to_numpy().ravel())):
         if UNSAFE.search(text):
-            msg = f"{text!r} cannot be the name of a file or folder: give it another name."
-            raise DataError(msg)
+            raise DataError(f"{text!r} cannot be the name of a file or folder: give it another name.")
     groups: dict[tuple[str, str, str], np.ndarray] = names.groupby(["context", "batch", "perturbation"]).indices  # type: ignore[assignment]
     unmarked = set()
     for (context, batch, perturbation), rows in track(list(groups.items()), "Writing CSV files"):

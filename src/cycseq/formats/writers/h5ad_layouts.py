@@ -52,11 +52,10 @@ def to_gears(data: PerturbationData) -> Labels:
 
 def _gears_condition(condition: Condition) -> str:
     if len(condition.parts) > MAX_PARTS:
-        msg = (
+        raise DataError(
             f"GEARS' layout cannot hold {condition}: it knows combinations of two genes, not of "
             f"{len(condition.parts)}. Leave it out with cycseq prepare --leave-out '{condition}'."
         )
-        raise DataError(msg)
     return "ctrl" if condition.is_control else "+".join((*condition.parts, "ctrl")[:2])
 
 

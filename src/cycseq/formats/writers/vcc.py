@@ -62,8 +62,7 @@ class Panel:
         names = [str(name).strip() for name in read_genes(require_file(genes_file))]
         genes = names[1:] if names and names[0].lower() in HEADERS else names
         if twice := pd.Index(genes)[pd.Index(genes).duplicated()].unique().tolist():
-            msg = f"{genes_file} names {join_names(twice)} twice: give the challenge's gene_names.csv."
-            raise DataError(msg)
+            raise DataError(f"{genes_file} names {join_names(twice)} twice: give the challenge's gene_names.csv.")
         with as_read_error(require_file(targets), "a list of targets"):
             frame = read_csv(targets, dtype=str)
         if "target_gene" not in frame:
@@ -77,8 +76,7 @@ class Panel:
             for context, part in frame.groupby(contexts)
         }
         if not by_context:
-            msg = f"{targets} names no target: give the challenge's pert_counts.csv."
-            raise DataError(msg)
+            raise DataError(f"{targets} names no target: give the challenge's pert_counts.csv.")
         manifest = _manifest(genes_file, targets)
         panel_contexts = tuple(manifest.get("contexts", ())) or tuple(context for context in by_context if context)
         return cls(tuple(genes), by_context, panel_contexts, manifest.get("panel_id"))
@@ -189,8 +187,7 @@ def _check_values(data: PerturbationData) -> int:
     empty = np.bincount(data.condition_codes, totals) == 0
     if empty.any():
         names = [str(condition) for condition, is_empty in zip(data.conditions(), empty, strict=True) if is_empty]
-        msg = f"all cells of {join_names(names)} are empty: the model did not predict them."
-        raise DataError(msg)
+        raise DataError(f"all cells of {join_names(names)} are empty: the model did not predict them.")
     return int(stored)
 
 

@@ -18,8 +18,7 @@ class _Plain(pickle.Unpickler):
     """Makes dictionaries, lists and texts, and nothing else: no function is looked up, so that none can run."""
 
     def find_class(self, module: str, name: str) -> NoReturn:
-        msg = f"it holds {module}.{name}"
-        raise pickle.UnpicklingError(msg)
+        raise pickle.UnpicklingError(f"it holds {module}.{name}")
 
 
 def is_gears(record: Any) -> bool:
@@ -31,8 +30,7 @@ def read_pickled(path: Path) -> PeerSplit:
     """As `read_gears`, of a pickle of plain lists; raises `FileError` for any other, without running what it holds."""
     try:
         if require_file(path).stat().st_size > MAX_BYTES:
-            msg = "it is too large"
-            raise pickle.UnpicklingError(msg)
+            raise pickle.UnpicklingError("it is too large")
         with path.open("rb") as file:
             record = _Plain(file).load()
     except Exception as err:  # a damaged pickle raises anything

@@ -16,8 +16,7 @@ def read_state(path: Path) -> PeerSplit:
     try:
         record = tomllib.loads(require_file(path).read_text(encoding="utf-8"))
     except ValueError as err:
-        msg = f"{path} is no TOML ({err}): give the file that State's toml_config_path names."
-        raise FileError(msg) from err
+        raise FileError(f"{path} is no TOML ({err}): give the file that State's toml_config_path names.") from err
     parts: dict[str, dict[str, Names | None]] = {part: {} for part in PART_NAMES.values()}
     for key, part in _table(path, record, "zeroshot").items():
         parts[_part(path, key, part)][_context(key)] = None
@@ -30,8 +29,7 @@ def read_state(path: Path) -> PeerSplit:
 def _table(path: Path, record: dict[str, Any], name: str) -> dict[str, Any]:
     table = record.get(name, {})
     if not isinstance(table, dict):
-        msg = f"{path}: {name} is no table of TOML. Give the file that State's toml_config_path names."
-        raise FileError(msg)
+        raise FileError(f"{path}: {name} is no table of TOML. Give the file that State's toml_config_path names.")
     return table
 
 

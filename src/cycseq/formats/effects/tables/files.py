@@ -92,8 +92,7 @@ def _header(path: Path) -> list[str]:
     line = first_line(path)
     rows = _first_rows(path, separator(line), 2)
     if len(rows) < 2:
-        msg = f"{path} is empty: expected a header and lines."
-        raise FileError(msg)
+        raise FileError(f"{path} is empty: expected a header and lines.")
     return ["", *rows[0]] if len(rows[1]) == len(rows[0]) + 1 else rows[0]
 
 

@@ -34,17 +34,15 @@ def read_gct(path: Path) -> ad.AnnData:
     frame = read_csv(path, "\t", skiprows=2, header=None, dtype=str, na_values=MISSING, low_memory=False)
     first = 1 + n_gene_labels
     if frame.shape != (1 + n_labels + n_genes, first + n_signatures):
-        msg = (
+        raise FileError(
             f"{path} says {n_genes} genes x {n_signatures} signatures with {n_gene_labels} and {count_of(n_labels, 'label')}, but holds "
             f"{len(frame)} lines of {frame.shape[1]} fields: it is truncated or was altered."
         )
-        raise FileError(msg)
     header, labels, rows = frame.iloc[0].astype(str), frame.iloc[1 : 1 + n_labels], frame.iloc[1 + n_labels :]
     try:
         values = rows.iloc[:, first:].to_numpy().astype(np.float32).T
     except ValueError as err:
-        msg = f"{path} has a value that is not a number ({err})."
-        raise FileError(msg) from err
+        raise FileError(f"{path} has a value that is not a number ({err}).") from err
     obs = pd.DataFrame(
         labels.iloc[:, first:].T.to_numpy(), index=pd.Index(header[first:]), columns=labels[0].astype(str).tolist()
     )

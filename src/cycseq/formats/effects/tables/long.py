@@ -48,8 +48,7 @@ def lay_out(
         notes.append(f"{count_of(n_unnamed, 'row names', 'rows name')} no gene and {was(n_unnamed)} left out")
         frame = frame[has_gene]
     if not len(frame):
-        msg = "the table has no row with a gene."
-        raise DataError(msg)
+        raise DataError("the table has no row with a gene.")
     labels = (
         frame[label_columns(frame.columns, where, settings)].astype(object).where(lambda column: column.notna(), "")
     )
@@ -62,11 +61,10 @@ def lay_out(
     genes, columns = _columns(frame[where.gene].astype(str).str.strip(), groups, make_unique=settings.make_unique)
     shape = (len(obs), len(columns))
     if np.prod(shape, dtype=np.int64) > max(MAX_VALUES, MAX_EMPTY * len(frame)):
-        msg = (
+        raise DataError(
             f"{len(frame):,} rows name {count_of(shape[0], 'condition')} and {shape[1]:,} genes, hardly one of which stands in two rows: "
             f"is {where.gene!r} the column of genes? Conditions are told apart by {', '.join(labels.columns)}."
         )
-        raise DataError(msg)
 
     def table(column: str) -> EffectValues:
         values = np.full(shape, np.nan, dtype=np.float32)
