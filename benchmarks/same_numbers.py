@@ -47,7 +47,7 @@ def make_tables(source: Path, name: str, out: Path) -> None:
             [sys.executable, "-m", "cycseq", *words], check=False, env=environment, capture_output=True, text=True
         )
         if done.returncode:
-            raise SystemExit(f"cycseq {' '.join(words)}\n{done.stderr}")  # noqa: EM102
+            raise SystemExit(f"cycseq {' '.join(words)}\n{done.stderr}")
 
 
 def count_differences(before: Path, now: Path) -> dict[str, tuple[int, int]]:

@@ -40,8 +40,7 @@ class ByCondition(ABC):
     @property
     def obs(self) -> pd.DataFrame:
         """The labels of the rows."""
-        obs: pd.DataFrame = self.adata.obs
-        return obs
+        return self.adata.obs
 
     @property
     def genes(self) -> list[str]:

@@ -156,8 +156,7 @@ class PerturbationData(ByCondition):
     @property
     def x(self) -> Matrix:
         """Cells x genes, CSR or dense."""
-        x: Matrix = self.adata.X
-        return x
+        return self.adata.X
 
     @property
     def n_cells(self) -> int:

@@ -18,8 +18,7 @@ Series: TypeAlias = tuple[str, str | None, float | None]
 def mean_of_measured(values: EffectValues) -> Float[np.ndarray, "genes"]:
     """Mean of each gene over the rows in which it was measured; NaN where it was in none."""
     if not np.isnan(values).any():
-        mean: np.ndarray = values.mean(axis=0)
-        return mean
+        return values.mean(axis=0)
     measured = ~np.isnan(values)
     with np.errstate(invalid="ignore"):
         mean = np.nansum(values, axis=0) / measured.sum(axis=0)

@@ -155,13 +155,11 @@ class Effects(ByCondition):
     @property
     def effect(self) -> EffectValues:
         """Conditions x genes, NaN where a gene was not measured; in the order of `conditions()`."""
-        effect: EffectValues = self.adata.X
-        return effect
+        return self.adata.X
 
     def layer(self, name: str) -> EffectValues | None:
         """One of the layers (`se`, `mean`, `variance`, `sd`), or None where the data do not have it."""
-        values: EffectValues | None = self.adata.layers.get(name)
-        return values
+        return self.adata.layers.get(name)
 
     @cached_property
     def _conditions(self) -> tuple[Condition, ...]:
@@ -184,8 +182,7 @@ class Effects(ByCondition):
     @property
     def measured(self) -> Bool[np.ndarray, "conditions genes"]:
         """Where a value was measured."""
-        measured: np.ndarray = ~np.isnan(self.effect)
-        return measured
+        return ~np.isnan(self.effect)
 
     def take(self, rows: np.ndarray) -> Self:
         """The data of these rows (numbers or a mask)."""

@@ -54,21 +54,18 @@ class GeneMixture:
     @cached_property
     def mean(self) -> PerGene:
         """Expectation."""
-        mean: PerGene = (self.weights * self.means).sum(axis=-1)
-        return mean
+        return (self.weights * self.means).sum(axis=-1)
 
     @cached_property
     def variance(self) -> PerGene:
         """Variance, between and within components."""
         apart = self.means - self.mean[..., None]
-        variance: PerGene = (self.weights * (self.sds**2 + apart**2)).sum(axis=-1)
-        return variance
+        return (self.weights * (self.sds**2 + apart**2)).sum(axis=-1)
 
     def cdf(self, x: PerGene | float) -> PerGene:
         """Probability of a value of at most `x`, which is one number or one a gene."""
         z = (np.asarray(x)[..., None] - self.means) / np.maximum(self.sds, 1e-12)
-        probability: PerGene = (self.weights * ndtr(z)).sum(axis=-1)
-        return probability
+        return (self.weights * ndtr(z)).sum(axis=-1)
 
     def quantile(self, level: float) -> PerGene:
         """The value below which a share `level`, in (0, 1), lies: by bisection between the components' own."""
@@ -78,8 +75,7 @@ class GeneMixture:
             middle = 0.5 * (low + high)
             below = self.cdf(middle) < level
             low, high = np.where(below, middle, low), np.where(below, high, middle)
-        quantile: PerGene = 0.5 * (low + high)
-        return quantile
+        return 0.5 * (low + high)
 
     def probabilities(self, threshold: float) -> SignProbabilities:
         """Probabilities of sign and size; a response beyond `threshold`, up or down, is large."""
@@ -91,8 +87,7 @@ class GeneMixture:
         """Log density of a measurement with this sampling variance, without its constant."""
         total = self.sds**2 + noise[..., None]
         density = self.weights * np.exp(-0.5 * (y[..., None] - self.means) ** 2 / total) / np.sqrt(total)
-        log_density: PerGene = np.log(np.maximum(density.sum(axis=-1), TINY))
-        return log_density
+        return np.log(np.maximum(density.sum(axis=-1), TINY))
 
     def plus(self, other: GeneMixture, n_components: int) -> GeneMixture:
         """The sum of two independent responses: every component of one with every component of the other."""

@@ -247,8 +247,7 @@ def _conditions(
 
 def _symbols(adata: ad.AnnData) -> pd.Index:
     names, _ = gene_symbols(adata.var)
-    unique: pd.Index = ad.utils.make_index_unique(names)
-    return unique
+    return ad.utils.make_index_unique(names)
 
 
 def _headline(loaded: FileContents) -> str:

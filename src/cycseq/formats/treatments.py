@@ -91,7 +91,7 @@ def _texts(values: pd.Series) -> list[str]:
     codes, names = pd.factorize(values)
     texts = [f"{name:g}" if isinstance(name, float) else str(name).strip() for name in names]
     labels = ["" if text.casefold() in UNLABELLED else text for text in texts]
-    return np.array([*labels, ""], dtype=object)[codes].tolist()  # type: ignore[no-any-return]
+    return np.array([*labels, ""], dtype=object)[codes].tolist()
 
 
 def _doses(

@@ -57,8 +57,7 @@ def coordinates(sources: Sequence[Source], perturbations: Sequence[str]) -> Feat
 def _kernel(sources: Sequence[Source], names: Sequence[str], others: Sequence[str]) -> Kernel:
     """The mean kernel of the sources, 1 on its diagonal."""
     total = np.sum([source.kernel(names, others) for source in sources], axis=0)
-    kernel: Kernel = total / np.sqrt(np.maximum(np.outer(_counts(sources, names), _counts(sources, others)), 1.0))
-    return kernel
+    return total / np.sqrt(np.maximum(np.outer(_counts(sources, names), _counts(sources, others)), 1.0))
 
 
 def _counts(sources: Sequence[Source], names: Sequence[str]) -> np.ndarray:

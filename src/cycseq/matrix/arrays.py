@@ -95,8 +95,7 @@ def map_blocks(x: Matrix, f: Callable[..., Any], *along: np.ndarray) -> Matrix:
 
     The function returns as many cells, and the same genes.
     """
-    mapped: Matrix = map_stored(x, f, *along) if isinstance(x, StoredMatrix) else f(x, *along)
-    return mapped
+    return map_stored(x, f, *along) if isinstance(x, StoredMatrix) else f(x, *along)
 
 
 def max_rows(x: Matrix, n_blocks: int) -> int:

@@ -57,8 +57,7 @@ def submatrix(x: Matrix, rows: Bool[np.ndarray, "cells"], columns: Bool[np.ndarr
     """
     if isinstance(x, StoredMatrix):
         cells = x if rows.all() else x[np.flatnonzero(rows)]
-        stored: StoredMatrix = cells if columns.all() else cells[:, np.flatnonzero(columns)]
-        return stored
+        return cells if columns.all() else cells[:, np.flatnonzero(columns)]
     if isinstance(x, np.ndarray):
         return np.ascontiguousarray(x[np.ix_(rows, columns)])
     if columns.all():

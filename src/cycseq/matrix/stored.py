@@ -90,8 +90,7 @@ def stored_like(x: Any, like: StoredMatrix) -> Any:
 
 def load_stored(x: StoredMatrix) -> np.ndarray | sp.csr_matrix:
     """All cells, in memory."""
-    values: np.ndarray | sp.csr_matrix = _compute([x])[0]
-    return values
+    return _compute([x])[0]
 
 
 def take_stored(x: StoredMatrix, rows: Int[np.ndarray, "rows"]) -> np.ndarray | sp.csr_matrix:
@@ -157,8 +156,7 @@ def _dask() -> Any:
 def _compute(tasks: Sequence[Any]) -> tuple[Any, ...]:
     """The tasks' results. A task of a cluster's worker computes here: it would wait for ever for workers that wait too."""
     options = {"scheduler": "synchronous"} if _on_worker() else {}
-    results: tuple[Any, ...] = _dask().compute(*tasks, **options)
-    return results
+    return _dask().compute(*tasks, **options)
 
 
 def _on_worker() -> bool:

@@ -104,8 +104,7 @@ def _weighted_sums(x: InMemory, weights: Float[np.ndarray, "cells"], scale: Scal
 
 def cells_expressing(x: Matrix, taking_part: Bool[np.ndarray, "cells"]) -> Int[np.ndarray, "genes"]:
     """In how many of these cells each gene is above zero."""
-    total: Int[np.ndarray, "genes"] = np.sum([n for _, n in by_block(x, _cells_expressing, taking_part)], axis=0)
-    return total
+    return np.sum([n for _, n in by_block(x, _cells_expressing, taking_part)], axis=0)
 
 
 def _cells_expressing(x: InMemory, taking_part: Bool[np.ndarray, "cells"]) -> Int[np.ndarray, "genes"]:
@@ -125,5 +124,4 @@ def _matrix(block: Block, values: np.ndarray, n_genes: int) -> np.ndarray | sp.c
 
 
 def _factors(sizes: Float[np.ndarray, "cells"]) -> Float[np.ndarray, "cells"]:
-    factors: Float[np.ndarray, "cells"] = np.divide(TARGET_SUM, sizes, out=np.zeros(len(sizes)), where=sizes > 0)
-    return factors
+    return np.divide(TARGET_SUM, sizes, out=np.zeros(len(sizes)), where=sizes > 0)

@@ -180,8 +180,7 @@ def _match_controls(
     same = context_of_stratum[:, None] == context_of_stratum[None, :]
     fallback = same * n_controls
     fallback = fallback / np.maximum(fallback.sum(axis=1, keepdims=True), 1)
-    matched: Float[np.ndarray, "strata strata"] = np.where((n_controls > 0)[:, None], np.eye(len(same)), fallback)
-    return matched
+    return np.where((n_controls > 0)[:, None], np.eye(len(same)), fallback)
 
 
 def _take_groups(moments: GroupMoments, groups: slice) -> GroupMoments:

@@ -74,5 +74,4 @@ def mitochondrial_counts(x: Matrix, genes: list[str]) -> Float[np.ndarray, "cell
             f"--max-mito was given, but no gene is named MT-... or mt-... (the first are {', '.join(genes[:3])}): "
             "leave it out, or name the genes by their symbols."
         )
-    sizes: Float[np.ndarray, "cells"] = library_sizes(x[:, columns])
-    return sizes
+    return library_sizes(x[:, columns])

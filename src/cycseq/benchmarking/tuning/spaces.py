@@ -120,7 +120,7 @@ def space_of(model: str, path: Path | None = None) -> Space:
             except CycseqError as err:
                 if path is None:
                     raise
-                raise SettingsError(f"{path}: {err}") from err  # noqa: EM102  (the message is the model's own)
+                raise SettingsError(f"{path}: {err}") from err  # the message is the model's own
     if all(len(set(map(as_text, range_.examples))) < 2 for range_ in space.values()):
         tunable = ", ".join(SPACES)
         msg = f"{model} has no settings to tune: give ranges with --space FILE, or name another --model ({tunable})."

@@ -159,8 +159,7 @@ def column(adata: ad.AnnData, *names: str) -> pd.Series:
     """The first of these obs columns that there is; raises `FileError` if there is none."""
     for name in names:
         if name in adata.obs:
-            labels: pd.Series = adata.obs[name]
-            return labels
+            return adata.obs[name]
     columns = ", ".join(map(str, adata.obs.columns)) or "no columns"
     raise FileError(
         f"the file has no obs column {' or '.join(map(repr, names))} (found: {columns}): its layout has changed. "

@@ -76,8 +76,7 @@ def pooled_variance(squares: Float[np.ndarray, "groups genes"], spare: Float[np.
     """
     total, freedom = squares.sum(axis=0), spare.sum(axis=0)
     typical = total.sum() / max(freedom.sum(), 1.0)
-    pooled: PerGene = (total + FEWEST_SPARE * typical) / (freedom + FEWEST_SPARE)
-    return pooled
+    return (total + FEWEST_SPARE * typical) / (freedom + FEWEST_SPARE)
 
 
 def _from_spread(

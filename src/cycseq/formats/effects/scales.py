@@ -64,7 +64,7 @@ class ScaleDecision:
         """Values or standard errors on the scale; the same memory where they are so already."""
         if np.isnan(self.factor):
             z = -ndtri_exp(-np.abs(values.astype(np.float64)) * math.log(10) - math.log(2))
-            return (np.sign(values) * z).astype(np.float32)  # type: ignore[no-any-return]
+            return (np.sign(values) * z).astype(np.float32)
         return values if self.factor == 1 else values * np.float32(self.factor)
 
     def note(self) -> str:

@@ -168,8 +168,7 @@ def read_genes(path: Path) -> pd.Index:
         raise FileError(f"{path} does not exist: --genes-file names a file with one gene per line.")
     with as_read_error(path, "a list of genes"):
         frame = read_csv(path, header=None, dtype=str)
-    names: pd.Index = pd.Index(frame[1 if frame.shape[1] > 1 else 0].to_numpy(dtype=object))
-    return names
+    return pd.Index(frame[1 if frame.shape[1] > 1 else 0].to_numpy(dtype=object))
 
 
 def with_genes(loaded: FileContents, settings: ReadSettings) -> FileContents:

@@ -94,13 +94,12 @@ def open_stored(element: Any, rows: int) -> StoredMatrix:
     shape = _shape(element)
     in_h5 = isinstance(element, h5py.Group | h5py.Dataset)
     place = (Path(element.file.filename), element.name) if in_h5 else element  # a worker opens HDF5 files itself
-    values: StoredMatrix = da.map_blocks(
+    return da.map_blocks(
         partial(_block, place),
         chunks=da.core.normalize_chunks((rows, shape[1]), shape=shape),
         dtype=np.float32,
         meta=sp.csr_matrix((0, 0), dtype=np.float32) if is_sparse else np.zeros((0, 0), dtype=np.float32),
     )
-    return values
 
 
 def _block(place: Any, *, block_info: Any) -> Matrix:

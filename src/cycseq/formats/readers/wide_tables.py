@@ -186,5 +186,4 @@ def _small_table(
     writer.writerow(header)
     writer.writerows(rows)
     text.seek(0)
-    frame: pd.DataFrame = pd.read_csv(text, sep=sep, index_col=0, dtype=dtypes)
-    return frame
+    return pd.read_csv(text, sep=sep, index_col=0, dtype=dtypes)

@@ -74,8 +74,7 @@ def obs_of(data: PerturbationData, **columns: str | Callable[[Condition], object
 
 def text(data: PerturbationData, column: str) -> np.ndarray:
     """An obs column as plain text."""
-    labels: np.ndarray = data.adata.obs[column].astype(str).to_numpy(dtype=object)
-    return labels
+    return data.adata.obs[column].astype(str).to_numpy(dtype=object)
 
 
 def renamed(control: str) -> Callable[[Condition], str]:
