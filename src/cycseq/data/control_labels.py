@@ -13,8 +13,7 @@ from itertools import chain, takewhile
 from cycseq.data.usual_names import CONTROL_NAMES, DOUBTFUL_KINDS, LIKELY_CONTROL, NO_CONTROL, kind_of_control
 from cycseq.errors import CycseqError, DataError, count_of, join_names, unknown_name
 
-SHOWN = 3
-"""Labels of a kind that a message names."""
+SHOWN = 3  # labels of a kind that a message names
 
 
 @dataclass(frozen=True)

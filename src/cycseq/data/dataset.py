@@ -32,10 +32,8 @@ from cycseq.matrix.stored import MAX_LOADED_BLOCKS, SMALL_SELECTION_BLOCKS
 
 __all__ = ["DATA_ENDINGS", "Condition", "PerturbationData"]
 
-SHOWN = 20
-"""Contexts and perturbations that a notebook shows."""
-DATA_ENDINGS = (".h5ad", ".zarr")
-"""What the name of a written data set ends in, so that it can be read again."""
+SHOWN = 20  # contexts and perturbations that a notebook shows
+DATA_ENDINGS = (".h5ad", ".zarr")  # what the name of a written data set ends in, so that it can be read again
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,7 @@ from jaxtyping import Float
 from cycseq.data.condition import Condition
 from cycseq.data.effects import Effects, EffectValues
 
-Series: TypeAlias = tuple[str, str | None, float | None]
-"""Context, dose and time."""
+Series: TypeAlias = tuple[str, str | None, float | None]  # context, dose and time
 
 
 def mean_of_measured(values: EffectValues) -> Float[np.ndarray, "genes"]:

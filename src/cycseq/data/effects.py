@@ -26,10 +26,8 @@ EffectScale = Literal["log1p", "log_pseudobulk", "log_fold_change", "z", "rank"]
 """`log1p`: difference of means of log1p counts per 10,000. `log_pseudobulk`: difference of log(1 + summed counts per 50,000).
 `log_fold_change`: natural logarithm of a fold change. `z`: in standard deviations of noise. `rank`: a score of the gene's place among the genes, without magnitude."""
 EFFECT_SCALES: tuple[str, ...] = get_args(EffectScale)
-WITH_MAGNITUDE = ("log1p", "log_pseudobulk", "log_fold_change")
-"""Scales on which twice the value is twice the effect."""
-KIND = "effects"
-"""What ``uns["cycseq"]["kind"]`` says of a file of effects."""
+WITH_MAGNITUDE = ("log1p", "log_pseudobulk", "log_fold_change")  # scales on which twice the value is twice the effect
+KIND = "effects"  # what ``uns["cycseq"]["kind"]`` says of a file of effects
 EFFECT_LAYERS = ("se", "mean", "variance")
 
 EffectValues = Float[np.ndarray, "conditions genes"]

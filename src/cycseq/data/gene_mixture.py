@@ -18,8 +18,7 @@ from scipy.special import ndtr, ndtri
 Components = Float[np.ndarray, "*genes components"]
 PerGene = Float[np.ndarray, "*genes"]
 
-BISECTIONS = 26
-"""Halvings of the interval between the components' quantiles: to 1.5e-8 of it."""
+BISECTIONS = 26  # halvings of the interval between the components' quantiles: to 1.5e-8 of it
 TINY = 1e-30
 
 

@@ -7,8 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 from cycseq.errors import count_of, join_names
 
-MIN_GENES = 10
-"""So many genes in common, at least, once a difference in spelling is removed, tell that it is the cause."""
+MIN_GENES = 10  # so many genes in common, at least, once a difference in spelling is removed, tell that it is the cause
 SHOWN = 5
 
 

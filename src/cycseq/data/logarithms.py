@@ -24,29 +24,18 @@ Values = Float[np.ndarray, " *values"]
 Rows = Int[np.ndarray, " rows"]
 SAMPLE, SHOWN = 2400, 240
 """Cells that are sampled, and how many of these are examined: those with most values for steps, any for sums."""
-FEWEST = 10
-"""With fewer cells nothing can be concluded."""
-EVEN = 1e-3
-"""Sums of cells are the same where their range (5th to 95th percentile) is at most this share of the median."""
-NEARLY_EVEN = 0.02
-"""As `EVEN`, where some genes were dropped after normalising."""
-NEAR = 0.05
-"""A total within this share of 10,000 is 10,000, less the genes that were dropped."""
-WHOLE = 0.02
-"""How far from a whole number a ratio of single-precision values may lie."""
-MOST = 0.8
-"""Share of the cells that must have whole multiples, or whole depths."""
-FEW = 0.5
-"""Where fewer cells have whole depths for 10,000, their total is another."""
+FEWEST = 10  # with fewer cells nothing can be concluded
+EVEN = 1e-3  # sums of cells are the same where their range (5th to 95th percentile) is at most this share of the median
+NEARLY_EVEN = 0.02  # as `EVEN`, where some genes were dropped after normalising
+NEAR = 0.05  # a total within this share of 10,000 is 10,000, less the genes that were dropped
+WHOLE = 0.02  # how far from a whole number a ratio of single-precision values may lie
+MOST = 0.8  # share of the cells that must have whole multiples, or whole depths
+FEW = 0.5  # where fewer cells have whole depths for 10,000, their total is another
 TOTALS = (1.0, 1e2, 1e3, TARGET_SUM, 1e5, 1e6)
-UNIT = 1e-4
-"""How far from 1 the step of a cell's counts may lie that were not normalised."""
-DISTINCT = 4
-"""A cell with fewer distinct multiples tells no base."""
-LARGEST_RATIO = 200.0
-"""Multiples up to this are looked at: larger ones lie near whole numbers by rounding alone."""
-MULTIPLES = (1, 2, 3, 4)
-"""The smallest count of a cell may be each of these."""
+UNIT = 1e-4  # how far from 1 the step of a cell's counts may lie that were not normalised
+DISTINCT = 4  # a cell with fewer distinct multiples tells no base
+LARGEST_RATIO = 200.0  # multiples up to this are looked at: larger ones lie near whole numbers by rounding alone
+MULTIPLES = (1, 2, 3, 4)  # the smallest count of a cell may be each of these
 
 
 def _twice(values: Values) -> Values:

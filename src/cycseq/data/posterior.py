@@ -15,12 +15,9 @@ from cycseq.data.dataset import PerturbationData
 from cycseq.data.gene_mixture import GeneMixture
 from cycseq.errors import DataError, unknown_name
 
-CONDITIONS = "posterior_conditions"
-"""`uns` key: the condition of each column of the `varm` arrays."""
-THRESHOLD = "posterior_threshold"
-"""`uns` key: from which size on, in log1p units, a response is large."""
-LEVEL = 0.9
-"""Coverage of the intervals in a table."""
+CONDITIONS = "posterior_conditions"  # `uns` key: the condition of each column of the `varm` arrays
+THRESHOLD = "posterior_threshold"  # `uns` key: from which size on, in log1p units, a response is large
+LEVEL = 0.9  # coverage of the intervals in a table
 COLUMNS = (
     "context", "perturbation", "gene", "effect", "sd", "lower", "upper",
     "probability_up", "probability_down", "lfsr", "probability_beyond", "informative",

@@ -7,10 +7,8 @@ import numpy as np
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.matrix.arrays import take, to_dense
 
-MAX_CONDITIONS, MAX_CELLS = 50, 20
-"""Conditions that are examined, evenly spaced, and predicted cells of each."""
-MIN_VALUES = 20
-"""Cells with fewer values other than zero may agree by chance; those of one name do not."""
+MAX_CONDITIONS, MAX_CELLS = 50, 20  # conditions that are examined, evenly spaced, and predicted cells of each
+MIN_VALUES = 20  # cells with fewer values other than zero may agree by chance; those of one name do not
 MOSTLY = 0.5
 
 

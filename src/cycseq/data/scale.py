@@ -16,14 +16,11 @@ from cycseq.matrix.blocks import blocks
 
 Scale = Literal["counts", "log1p", "scaled"]
 SCALES: tuple[str, ...] = get_args(Scale)
-HIGHEST_LOG1P = 15.0
-"""log1p of counts per million is at most 13.8."""
+HIGHEST_LOG1P = 15.0  # log1p of counts per million is at most 13.8
 MAX_VALUE = 1e9
 """No gene has so many counts, not even in all cells of a pseudobulk; single precision holds whole numbers up to 1.7e7."""
-TARGET_SUM = 1e4
-"""log1p values are natural logarithms of 1 + counts per this many counts of a cell."""
-EXAMPLES = 5
-"""Values of each kind that an error shows."""
+TARGET_SUM = 1e4  # log1p values are natural logarithms of 1 + counts per this many counts of a cell
+EXAMPLES = 5  # values of each kind that an error shows
 PSEUDOBULK_SUM = 5e4
 """Log pseudobulk profiles are natural logarithms of 1 + counts per this many of a condition's summed counts."""
 

@@ -12,12 +12,9 @@ from cycseq.data.scale import TARGET_SUM, Scale, ValueSummary, check_finite, dec
 from cycseq.errors import DataError
 from cycseq.matrix.arrays import Matrix
 
-MANY = 50
-"""Genes of a cell, in the median, from which on counts that are all 1 are none."""
-ROOTS = 1e-3
-"""How far the square of a square root in single precision may lie from a whole number."""
-OTHER_TOTAL = 0.0
-"""Stands for the total where it is certain not to be 10,000, and could not be told."""
+MANY = 50  # genes of a cell, in the median, from which on counts that are all 1 are none
+ROOTS = 1e-3  # how far the square of a square root in single precision may lie from a whole number
+OTHER_TOTAL = 0.0  # stands for the total where it is certain not to be 10,000, and could not be told
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,9 @@ from jaxtyping import Float
 from cycseq.data.effect_means import mean_of_measured
 from cycseq.data.effects import WITH_MAGNITUDE, Effects
 
-STUDY = "study"
-"""obs column; the contexts of a study are named ``study/context``."""
-MIN_SHARED = 3
-"""Perturbations that two studies must share to tell their amplitudes from each other."""
-SAME_UNIT = ("se", "sd", "noise_sd")
-"""Layers in the unit of the effect."""
+STUDY = "study"  # obs column; the contexts of a study are named ``study/context``
+MIN_SHARED = 3  # perturbations that two studies must share to tell their amplitudes from each other
+SAME_UNIT = ("se", "sd", "noise_sd")  # layers in the unit of the effect
 
 
 def studies_of(effects: Effects) -> dict[str, str]:

@@ -58,8 +58,7 @@ class Dose:
         return Dose(float(f"{number:.9g}"), unit)  # 0.3, not 0.30000000000000004
 
 
-LEVELS = {"low": 1.0, "middle": 2.0, "medium": 2.0, "mid": 2.0, "high": 3.0}
-"""Names of doses, in their order."""
+LEVELS = {"low": 1.0, "middle": 2.0, "medium": 2.0, "mid": 2.0, "high": 3.0}  # Names of doses, in their order
 
 
 def place_of_dose(dose: str | None) -> tuple[str, float] | None:

@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterable
 
 CONTROL = "control"
-NO_CONTROL = "none"
-"""Stands in place of a control label: the file holds perturbed cells only."""
+NO_CONTROL = "none"  # stands in place of a control label: the file holds perturbed cells only
 PERTURBATION_NAMES = (
     "perturbation",
     "condition",

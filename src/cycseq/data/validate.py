@@ -24,16 +24,12 @@ from cycseq.io.untrusted import CONTROL_CHARACTERS
 from cycseq.matrix.arrays import Matrix, in_memory
 
 OBS = ("context", "perturbation", "batch")
-PAIR = "true_pair"
-"""Layer of simulated data: the same cell, perturbed; empty where a cell has no such pair."""
-AS_NAMED = ("perturbation", "context", "batch")
-"""The columns of `OBS` in the order of `ObsKeys`."""
+PAIR = "true_pair"  # layer of simulated data: the same cell, perturbed; empty where a cell has no such pair
+AS_NAMED = ("perturbation", "context", "batch")  # the columns of `OBS` in the order of `ObsKeys`
 AS_WRITTEN = "labels as cycseq wrote them"
 CHANGED = "the values are not those that cycseq wrote into this file"
-REAL_NUMBERS = "biuf"
-"""Kinds of arrays: bool, whole numbers, floating point."""
-MAX_ROWS = 1 << 27
-"""A sparse matrix in memory has fewer cells and genes; one that claims more is damaged."""
+REAL_NUMBERS = "biuf"  # kinds of arrays: bool, whole numbers, floating point
+MAX_ROWS = 1 << 27  # a sparse matrix in memory has fewer cells and genes; one that claims more is damaged
 SYMBOL_COLUMNS = ("gene_name", "gene_symbol", "gene_symbols", "feature_name", "symbol")
 
 

@@ -12,8 +12,7 @@ from cycseq.errors import count_of
 
 WELLS = re.compile(r"(well|plate|batch|lane|library|pool)s?(_?(id|name|barcode))?", re.IGNORECASE)
 """Columns of effects that say what was measured together."""
-NO_LABEL = ("", "nan", "None")
-"""Labels of conditions of which that is unknown."""
+NO_LABEL = ("", "nan", "None")  # labels of conditions of which that is unknown
 
 
 def labels_of_wells(effects: Effects) -> Iterator[tuple[str, np.ndarray]]:

@@ -32,8 +32,7 @@ from cycseq.matrix.arrays import by_block
 from cycseq.preparation.selection import check_contexts
 
 SHOWN_CONTEXTS, SHOWN_PROBLEMS, SHOWN_NOTES = 10, 5, 10
-FEW = 10
-"""A condition with fewer cells has a mean that is mostly noise."""
+FEW = 10  # a condition with fewer cells has a mean that is mostly noise
 
 
 @dataclass(frozen=True)

@@ -97,8 +97,7 @@ class ReadSettings:
         )
 
 
-READING = tuple(field.name for field in fields(ReadSettings))
-"""Names of the options that say how data are read."""
+READING = tuple(field.name for field in fields(ReadSettings))  # Names of the options that say how data are read
 
 
 def refuse_reading(options: Iterable[str]) -> None:

@@ -17,8 +17,7 @@ from cycseq.formats.readers.base import FileContents
 from cycseq.formats.settings import ReadSettings
 from cycseq.formats.treatments import Treatments, read_treatments
 
-ROW = "cycseq_row"
-"""obs column that numbers the rows of the file while labels are validated, which may leave some out."""
+ROW = "cycseq_row"  # obs column that numbers the rows of the file while labels are validated, which may leave some out
 
 
 def validate_treatments(contents: FileContents, settings: ReadSettings, context: str) -> PerturbationData:

@@ -21,10 +21,8 @@ DOSES = (*dict.fromkeys(("dose", *DOSE_NAMES)), "pert_idose", "pert_dose", "dose
 DOSE_UNITS = ("dose_unit", "dose_units", "pert_dose_unit", "concentration_unit", "conc_unit")
 TIMES = (*TIME_NAMES, "time_h", "time_hr", "time_hours", "pert_itime", "pert_time", "exposure_time")
 TIME_UNITS = ("time_unit", "time_units", "pert_time_unit")
-DAYS = ("day", "days", "day_name", "dpi")
-"""Columns whose bare numbers are days; those of other columns are hours."""
-LABELS = ""
-"""Stands for the ends of labels where no column holds the doses."""
+DAYS = ("day", "days", "day_name", "dpi")  # columns whose bare numbers are days; those of other columns are hours
+LABELS = ""  # stands for the ends of labels where no column holds the doses
 SHOWN = 4
 
 

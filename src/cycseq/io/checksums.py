@@ -8,11 +8,9 @@ from pathlib import Path
 
 from cycseq.errors import FileError
 
-CHECKSUMS = "SHA256SUMS"
-"""One line a file, as `sha256sum --check` reads it."""
+CHECKSUMS = "SHA256SUMS"  # one line a file, as `sha256sum --check` reads it
 
-HASHED = 1 << 30
-"""Bytes of a store up to which all of it is read to look for what was altered: a second or so."""
+HASHED = 1 << 30  # bytes of a store up to which all of it is read to look for what was altered: a second or so
 
 
 def write_checksums(folder: Path, names: Iterable[str]) -> None:

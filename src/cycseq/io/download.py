@@ -19,10 +19,8 @@ from cycseq.io.untrusted import parse_json
 CACHE = "CYCSEQ_CACHE"
 MIRROR = "CYCSEQ_MIRROR"
 LOCK = "catalog.lock.json"
-CHUNK = 1 << 16
-"""Bytes that are written at a time; what breaks off loses no more than this."""
-AGAIN = {408, 425, 429, 500, 502, 503, 504}
-"""Answers of a server that is busy: the next attempt may succeed."""
+CHUNK = 1 << 16  # bytes that are written at a time; what breaks off loses no more than this
+AGAIN = {408, 425, 429, 500, 502, 503, 504}  # answers of a server that is busy: the next attempt may succeed
 RESUMES = "Run the same command again: it goes on from there."
 
 

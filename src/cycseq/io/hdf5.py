@@ -12,8 +12,7 @@ import anndata as ad
 import h5py
 from anndata.experimental import write_dispatched
 
-NUMBERS = frozenset("fiub")
-"""Kinds of arrays that HDF5 can give checksums; text of any length is not among them."""
+NUMBERS = frozenset("fiub")  # kinds of arrays that HDF5 can give checksums; text of any length is not among them
 
 
 def write_h5ad(adata: ad.AnnData, path: Path, *, compression: str | None = "lzf") -> None:

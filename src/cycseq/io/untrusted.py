@@ -18,14 +18,10 @@ from typing import Any
 from cycseq.errors import CycseqError, FileError, SettingsError
 from cycseq.io.special_files import refuse_special
 
-UNPACK = "CYCSEQ_UNPACK"
-"""Environment variable: how many times its size a file may unpack to; ``none`` lifts the limit."""
-RATIO = 200
-"""The limit where the variable says nothing; sparse counts as text, packed, come to about 50."""
-ALWAYS = 256 << 20
-"""Bytes that any file may unpack to."""
-DEEPEST = 50
-"""Lists and tables of a JSON text inside each other."""
+UNPACK = "CYCSEQ_UNPACK"  # environment variable: how many times its size a file may unpack to; ``none`` lifts the limit
+RATIO = 200  # the limit where the variable says nothing; sparse counts as text, packed, come to about 50
+ALWAYS = 256 << 20  # bytes that any file may unpack to
+DEEPEST = 50  # lists and tables of a JSON text inside each other
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 """What no name may hold: control characters (terminals obey them) and halves of characters (no file can hold them)."""
 

@@ -6,8 +6,7 @@ from io import StringIO
 
 import pandas as pd
 
-SYMBOL, QUALIFIER, TERM = 2, 3, 4
-"""Columns of GAF 2.2."""
+SYMBOL, QUALIFIER, TERM = 2, 3, 4  # columns of GAF 2.2
 
 
 def annotation_table(gaf: str, obo: str | None) -> pd.DataFrame:

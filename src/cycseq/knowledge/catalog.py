@@ -123,8 +123,7 @@ ROWS = (
         publication="Seal et al. 2023, doi:10.1093/nar/gkac888",
     ),
 )
-CATALOGUE = {row.name: row for row in ROWS}
-"""All rows, by name."""
+CATALOGUE = {row.name: row for row in ROWS}  # all rows, by name
 
 
 def load_sources(names: Sequence[str], settings: DownloadSettings | None = None) -> tuple[Source, ...]:

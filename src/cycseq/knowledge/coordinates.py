@@ -11,13 +11,11 @@ from cycseq.knowledge.features import Features
 from cycseq.knowledge.names import canonical
 from cycseq.knowledge.source import Kernel, Source
 
-MOST = 200
-"""Coordinates at most; on Replogle 2022 more of them predict no better."""
+MOST = 200  # coordinates at most; on Replogle 2022 more of them predict no better
 MOST_LANDMARKS = 2_000
 """Measured perturbations that span them: for more, as many of them evenly drawn from the sorted names; the eigendecomposition
 takes seconds then, not minutes."""
-BLOCK = 4096
-"""Names whose likeness is computed at a time."""
+BLOCK = 4096  # Names whose likeness is computed at a time
 
 
 def coordinates(sources: Sequence[Source], perturbations: Sequence[str]) -> Features:

@@ -19,8 +19,7 @@ SMILES_COLUMNS = ("smiles", "canonical_smiles", "isomeric_smiles")
 TARGETS, MECHANISMS = re.compile(r"(.*_)?targets?"), re.compile(r"(.*_)?(moa(_.*)?|mechanism(_of_action)?)")
 NOTHING = {"", "none", "nan", "na", "unclear", "unknown", "-"}
 """What stands in a table where a target or a mechanism is not known."""
-BITS, RADIUS = 2048, 2
-"""Of Morgan fingerprints (Rogers and Hahn 2010); radius 2 is called ECFP4."""
+BITS, RADIUS = 2048, 2  # of Morgan fingerprints (Rogers and Hahn 2010); radius 2 is called ECFP4
 CHEMISTRY = "pip install 'cycseq[chemistry]'"
 
 

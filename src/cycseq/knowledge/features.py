@@ -21,8 +21,7 @@ from cycseq.knowledge.names import Aliases, canonical, places_of_names
 from cycseq.matrix.arrays import Profiles
 
 GO_COLUMNS = ("symbol", "go_id")
-GO_COMPONENTS = 50
-"""Principal directions kept of a table of GO terms."""
+GO_COMPONENTS = 50  # principal directions kept of a table of GO terms
 
 FeatureRows = Float[np.ndarray, "perturbations features"]
 

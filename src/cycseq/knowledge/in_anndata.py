@@ -15,8 +15,7 @@ from cycseq.errors import DataError
 from cycseq.formats.readers.contained import check_h5
 
 PREFIX = "X_pert_"
-FEWEST_COLUMNS = 2
-"""Numbers that a table of `uns` must give each name."""
+FEWEST_COLUMNS = 2  # numbers that a table of `uns` must give each name
 NamedRows = tuple[list[str], np.ndarray]
 
 

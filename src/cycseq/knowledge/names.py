@@ -20,8 +20,7 @@ NAMINGS = {
     "mouse gene symbols": r"[A-Z][a-z]+[a-z0-9]*([-.][A-Za-z0-9]+)*|[A-Z][a-z]*\d+[a-z]+\d*",
 }
 """Naming in words -> the pattern of its names, the narrowest first."""
-MOSTLY = 0.6
-"""Share of names that must follow a naming for the list to be called by it."""
+MOSTLY = 0.6  # share of names that must follow a naming for the list to be called by it
 
 
 def canonical(name: str, aliases: Aliases) -> str:

@@ -15,8 +15,7 @@ from cycseq.knowledge.source import Source
 from cycseq.matrix.arrays import Profiles, unit_rows
 
 COLUMNS = ("context", "perturbation", "source", "neighbour", "similarity", "agreement")
-RESPONSES = "responses in other contexts"
-"""What such neighbours are told by, in the column `source`."""
+RESPONSES = "responses in other contexts"  # what such neighbours are told by, in the column `source`
 
 
 def neighbours(

@@ -27,10 +27,8 @@ from cycseq.knowledge.tables import Table, features_source, sources_of_table
 PACKED = (".gz", ".zip")
 STRING_ENDS = ("protein1", "protein2")
 """Columns of STRING's links. Names are kept once each: there are 27 million entries."""
-MEDIUM = 400
-"""Of 1,000: STRING's own medium confidence; the six of seven links below it say little."""
-STRING_INFO = "protein.info"
-"""What STRING's table of the names of its proteins has in place of ``protein.links``."""
+MEDIUM = 400  # of 1,000: STRING's own medium confidence; the six of seven links below it say little
+STRING_INFO = "protein.info"  # what STRING's table of the names of its proteins has in place of ``protein.links``
 
 
 def read_sources(path: Path) -> tuple[Source, ...]:

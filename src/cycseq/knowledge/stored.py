@@ -11,10 +11,8 @@ import scipy.sparse as sp
 from cycseq.knowledge.names import Aliases, aliases_of
 from cycseq.knowledge.source import Source
 
-SOURCES = "knowledge"
-"""The fact that lists the sources, and what the names of their arrays begin with."""
-BETWEEN = "\0"
-"""Separates names in one array of bytes; no name holds it."""
+SOURCES = "knowledge"  # the fact that lists the sources, and what the names of their arrays begin with
+BETWEEN = "\0"  # separates names in one array of bytes; no name holds it
 
 Arrays = dict[str, np.ndarray]
 

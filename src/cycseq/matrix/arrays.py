@@ -28,10 +28,8 @@ Profile = Float[np.ndarray, "genes"]
 Profiles = Float[np.ndarray, "conditions genes"]
 Mask = Bool[np.ndarray, "conditions genes"]
 Codes = Int[np.ndarray, "cells"]
-InMemory: TypeAlias = np.ndarray | sp.csr_matrix | sp.csr_array
-"""Cells x genes, dense or CSR."""
-Matrix: TypeAlias = InMemory | StoredMatrix
-"""Cells x genes in memory, or on the disk in blocks of cells."""
+InMemory: TypeAlias = np.ndarray | sp.csr_matrix | sp.csr_array  # cells x genes, dense or CSR
+Matrix: TypeAlias = InMemory | StoredMatrix  # cells x genes in memory, or on the disk in blocks of cells
 
 
 def unit_rows(values: Profiles) -> Profiles:

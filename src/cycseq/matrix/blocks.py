@@ -12,8 +12,7 @@ from jaxtyping import Bool
 from cycseq.matrix.arrays import InMemory, Matrix
 from cycseq.matrix.stored import StoredMatrix
 
-BLOCK = 1 << 21
-"""Values of a block: a pass over a matrix then needs little memory besides."""
+BLOCK = 1 << 21  # values of a block: a pass over a matrix then needs little memory besides
 
 
 @dataclass(frozen=True)

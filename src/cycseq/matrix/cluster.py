@@ -25,12 +25,9 @@ from typing import Any
 
 from cycseq.errors import MissingPackageError, SettingsError, check_at_least
 
-LOCAL = "local"
-"""Stands for worker processes on this machine."""
-SECONDS = 5
-"""Time in which a scheduler must answer."""
-SECONDS_FOR_WORKERS = 30
-"""Time in which a worker must be there: workers may just be starting."""
+LOCAL = "local"  # stands for worker processes on this machine
+SECONDS = 5  # time in which a scheduler must answer
+SECONDS_FOR_WORKERS = 30  # time in which a worker must be there: workers may just be starting
 SAME_EVERYWHERE = ("cycseq", "anndata", "numpy", "pandas", "scipy", "scikit-learn", "torch")
 """Packages that results depend on: workers without them, or with another version, are refused."""
 

@@ -16,10 +16,8 @@ import scipy.sparse as sp
 from jaxtyping import Int
 
 T = TypeVar("T")
-SMALL_SELECTION_BLOCKS = 6
-"""A selection of cells no larger than this many blocks is loaded."""
-MAX_LOADED_BLOCKS = 24
-"""No more than this many blocks are loaded together: a quarter of the memory that may be used."""
+SMALL_SELECTION_BLOCKS = 6  # a selection of cells no larger than this many blocks is loaded
+MAX_LOADED_BLOCKS = 24  # no more than this many blocks are loaded together: a quarter of the memory that may be used
 
 
 @runtime_checkable

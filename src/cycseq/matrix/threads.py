@@ -9,8 +9,7 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-MAX_THREADS = 8
-"""More would hold more in memory than they save time."""
+MAX_THREADS = 8  # more would hold more in memory than they save time
 
 
 def map_in_threads(compute: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:

@@ -16,8 +16,7 @@ from cycseq.data.studies import STUDY, studies_of
 from cycseq.data.treatments import UNITS, Dose, parse_dose, usual_unit
 from cycseq.errors import DataError, count_of, join_names
 
-MIN_SHARED = 0.05
-"""Share of a study's genes that the others must have as well."""
+MIN_SHARED = 0.05  # share of a study's genes that the others must have as well
 
 
 def join_studies(inputs: Sequence[Effects], names: Sequence[str]) -> Effects:

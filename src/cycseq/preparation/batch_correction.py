@@ -15,8 +15,7 @@ from cycseq.data.validate import PAIR
 from cycseq.errors import DataError, MissingPackageError, count_of
 from cycseq.matrix.arrays import Cells, Codes, Matrix, in_memory, to_dense
 
-MIN_CONTROLS = 2
-"""ComBat estimates a spread in every batch."""
+MIN_CONTROLS = 2  # ComBat estimates a spread in every batch
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,8 @@ from cycseq.errors import DataError
 from cycseq.matrix.arrays import InMemory, Matrix, map_blocks, per_cell
 from cycseq.preparation.normalise import library_sizes
 
-WHOLE = 0.01
-"""How far a recovered count may be from a whole number, as a share of it from 1 on."""
-SMALLEST = (1, 2, 3)
-"""What the smallest count of a cell may be where its library size is not known."""
+WHOLE = 0.01  # how far a recovered count may be from a whole number, as a share of it from 1 on
+SMALLEST = (1, 2, 3)  # what the smallest count of a cell may be where its library size is not known
 
 
 def counts_of(data: PerturbationData) -> tuple[Matrix, Float[np.ndarray, "cells"]]:

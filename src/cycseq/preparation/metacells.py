@@ -15,8 +15,7 @@ from cycseq.errors import SettingsError, count_of
 from cycseq.io.progress import track
 from cycseq.matrix.arrays import Matrix, by_block, load, to_dense
 
-ROWS = 1_000
-"""Metacells that are summed together."""
+ROWS = 1_000  # metacells that are summed together
 
 
 def metacells(data: PerturbationData, k: int = 50, draws: int = 50, seed: int = 0) -> PerturbationData:

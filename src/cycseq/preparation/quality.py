@@ -12,8 +12,7 @@ from cycseq.matrix.arrays import InMemory, Matrix, per_cell
 from cycseq.preparation.normalise import library_sizes
 from cycseq.preparation.settings import CellLimits
 
-MITOCHONDRIAL = "mt-"
-"""How the names of mitochondrial genes begin, in any case: `MT-ND1`, `mt-Nd1`."""
+MITOCHONDRIAL = "mt-"  # how the names of mitochondrial genes begin, in any case: `MT-ND1`, `mt-Nd1`
 
 
 @dataclass(frozen=True)

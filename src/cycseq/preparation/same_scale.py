@@ -14,20 +14,15 @@ from cycseq.errors import DataError
 from cycseq.matrix.arrays import Profile, rows_read_fast, to_dense
 from cycseq.preparation.prepare import as_log1p
 
-CELLS = 400
-"""Cells of each side that are compared."""
-MIN_GENES, MAX_GENES = 20, 2_000
-"""Genes that are compared; of more, some evenly spaced."""
+CELLS = 400  # cells of each side that are compared
+MIN_GENES, MAX_GENES = 20, 2_000  # genes that are compared; of more, some evenly spaced
 VARIED = 0.25
 """Where the means of genes vary by a smaller share of their mean, a change of scale looks like any shift of all genes."""
 FACTORS = np.geomspace(1e-3, 1e3, 61)
 """Totals that the predicted cells may have, as multiples of the total of the real ones."""
-ALIKE = (1 / 3, 3.0)
-"""Factors that a response or a poor model can also produce."""
-EXPLAINED = 3.0
-"""A change of scale must bring the real means this many times closer to the predicted ones."""
-CLOSE = 0.15
-"""And at least this close, as a share of the predicted means."""
+ALIKE = (1 / 3, 3.0)  # factors that a response or a poor model can also produce
+EXPLAINED = 3.0  # a change of scale must bring the real means this many times closer to the predicted ones
+CLOSE = 0.15  # and at least this close, as a share of the predicted means
 
 
 def target_sum(data: PerturbationData) -> float | None:

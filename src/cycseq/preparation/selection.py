@@ -18,8 +18,7 @@ from cycseq.preparation.quality import CellSelection, check_cells
 from cycseq.preparation.settings import PrepareSettings
 from cycseq.preparation.variable_genes import variable_genes
 
-MIN_CONTROLS = 2
-"""Control cells that a context must have."""
+MIN_CONTROLS = 2  # control cells that a context must have
 
 
 @dataclass(frozen=True)

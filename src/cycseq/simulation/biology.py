@@ -9,8 +9,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Int
 
-STATES = 3
-"""Dimensions of the cell state."""
+STATES = 3  # dimensions of the cell state
 
 Levels = Float[np.ndarray, "cells genes"]
 States = Float[np.ndarray, "cells states"]

@@ -25,11 +25,9 @@ from cycseq.simulation.settings import SimulateSettings
 from cycseq.simulation.truth import Truth
 from cycseq.simulation.worlds import LAWS
 
-BATCH_SPREAD = 0.1
-"""Standard deviation, over genes, of what a batch adds to log levels."""
+BATCH_SPREAD = 0.1  # standard deviation, over genes, of what a batch adds to log levels
 BLOCK = 2_000
-PIECE = 20_000
-"""Cells that are put together before they are written."""
+PIECE = 20_000  # cells that are put together before they are written
 _CATEGORIES = ("context", "perturbation", "batch", "pair_perturbation")
 
 

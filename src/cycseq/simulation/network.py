@@ -11,13 +11,10 @@ from jaxtyping import Float, Int
 from cycseq.simulation.biology import STATES, Biology, Levels, States
 from cycseq.simulation.settings import SimulateSettings
 
-BASAL_SPREAD, OWN_SPREAD = 2.1, 0.5
-"""Standard deviations of log basal levels: over genes, and of a context around them."""
+BASAL_SPREAD, OWN_SPREAD = 2.1, 0.5  # standard deviations of log basal levels: over genes, and of a context around them
 STATE_SPREAD = 0.3
-REGULATORS = 5.0
-"""Regulators of a gene, on average."""
-REGULATION = 3.0
-"""Standard deviation of an edge's weight."""
+REGULATORS = 5.0  # regulators of a gene, on average
+REGULATION = 3.0  # standard deviation of an edge's weight
 STEEPEST = 0.6
 """How far the network passes on a change of a regulator at most; below 1, so that the steady state exists."""
 ITERATIONS = 12

@@ -35,10 +35,8 @@ WORLDS: dict[World, dict[str, float | Counts]] = {
 others is a law of its own (`worlds`)."""
 USUAL: dict[str, float | Counts] = {"long_tail_contexts": 0, "doubles": 0, "counts": "negative-binomial"}
 """Settings where a world does not set them."""
-OF_NETWORKS = ("shared", "interaction", "overexpression", "common")
-"""Settings that make sense for our own law alone."""
-CONTROLS_PER_CONDITION = 10
-"""A context has so many control cells for each cell of one of its perturbed conditions."""
+OF_NETWORKS = ("shared", "interaction", "overexpression", "common")  # settings that make sense for our own law alone
+CONTROLS_PER_CONDITION = 10  # a context has so many control cells for each cell of one of its perturbed conditions
 MIN_CELLS = 2
 
 

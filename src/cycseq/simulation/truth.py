@@ -10,8 +10,7 @@ from cycseq.simulation.biology import STATES, ContextLaw
 from cycseq.simulation.counts import CountLaw, ExpectedLog1p, log_shares
 from cycseq.simulation.settings import SimulateSettings
 
-CELLS_LOG2 = 7
-"""Log2 of the number of cells over which responses are averaged: 128."""
+CELLS_LOG2 = 7  # Log2 of the number of cells over which responses are averaged: 128
 
 
 class Truth:

@@ -25,8 +25,7 @@ from cycseq.split.settings import NOTHING, Kind, SplitKind
 PARTS = ("train", "validation", "test")
 REFERENCE = "reference"
 """In `Split.cells`: the control cells that no model is given, against which real responses are taken."""
-FORMAT = 1
-"""Version of the JSON form."""
+FORMAT = 1  # version of the JSON form
 BY_HAND: dict[str, Any] = {
     "format": FORMAT,
     "claim": "Written by hand: a good score shows what the choice of the test conditions shows, which cycseq does not know.",

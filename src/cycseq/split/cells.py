@@ -13,8 +13,7 @@ from cycseq.errors import SplitError
 from cycseq.split.plan import Plan
 from cycseq.split.settings import SplitSettings
 
-SHARE = 0.15
-"""Share of the cells that are tested, and share that validates: the published 70/15/15."""
+SHARE = 0.15  # share of the cells that are tested, and share that validates: the published 70/15/15
 
 
 def random_cells(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:

@@ -24,8 +24,7 @@ from cycseq.split.plan import (
 from cycseq.split.settings import SplitSettings
 
 Build = Callable[[Data, SplitSettings, str], Plan]
-LONG_TAIL_CELLS = 20
-"""Cells that stay of each condition where neither k nor n_cells is said."""
+LONG_TAIL_CELLS = 20  # cells that stay of each condition where neither k nor n_cells is said
 
 
 def in_turn(build: Build, data: Data, settings: SplitSettings) -> tuple[Plan, ...]:

@@ -13,8 +13,7 @@ from cycseq.split.listed import tested_perturbations
 from cycseq.split.plan import Plan, perturbed_conditions
 from cycseq.split.settings import SplitSettings
 
-Place = tuple[str, float]
-"""What is measured and a number: doses of one quantity can be ordered."""
+Place = tuple[str, float]  # what is measured and a number: doses of one quantity can be ordered
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,7 @@ Kind = Literal[
     "unseen-time",
     "random-cells",
 ]
-NOTHING: Literal["nothing"] = "nothing"
-"""The kind of a run that was fitted without a split: nothing was held out."""
+NOTHING: Literal["nothing"] = "nothing"  # the kind of a run that was fitted without a split: nothing was held out
 SplitKind = Kind | Literal["nothing"]
 KINDS: dict[Kind, str] = {
     "unseen-context": "all perturbations of a context; control cells of it stay",

@@ -17,8 +17,7 @@ from cycseq.matrix.arrays import Codes, InMemory, Matrix, per_cell, take
 from cycseq.split.leak import PAIRS_OF_CELLS, Leak
 
 BARCODE = re.compile(r"[ACGTN]{12,}")
-MIN_VALUES = 20
-"""Cells with fewer values other than zero may agree by chance."""
+MIN_VALUES = 20  # cells with fewer values other than zero may agree by chance
 SAME_PROFILE = 0.98
 """Cosine of the profiles of two cells with one barcode, from which on they are taken for the same cell."""
 BLOCK = 20_000

@@ -255,8 +255,7 @@ ROWS = (
         "was seen in a copy of the same data only",
     ),
 )
-DATASETS: dict[str, DataSet] = {row.name: row for row in ROWS}
-"""Name -> data set."""
+DATASETS: dict[str, DataSet] = {row.name: row for row in ROWS}  # name -> data set
 
 
 def dataset(name: str) -> DataSet:

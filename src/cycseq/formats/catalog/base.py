@@ -21,8 +21,7 @@ from cycseq.formats.settings import ReadSettings
 from cycseq.io.download import DownloadSettings, RemoteFile, download
 from cycseq.io.files import require_file
 
-UNASSIGNED = "unassigned"
-"""The label of cells without a perturbation: validation leaves them out and counts them."""
+UNASSIGNED = "unassigned"  # the label of cells without a perturbation: validation leaves them out and counts them
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,7 @@ MATRICES = ("UMIcount_data.txt", "CPM_data.txt")
 METADATA = "Metadata.txt"
 FILE_HELP = "FOLDER with Metadata.txt and UMIcount_data.txt (counts) or CPM_data.txt, from SCP542's download tab."
 MILLION = 1e6
-ROWS = 500
-"""Genes that are read at a time: with 50,000 cells 200 MB."""
+ROWS = 500  # genes that are read at a time: with 50,000 cells 200 MB
 
 
 def read(sources: Sources) -> FileContents:

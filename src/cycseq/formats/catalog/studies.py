@@ -19,14 +19,11 @@ CONTEXTS = {
 """Contexts of Frangieh's cells, by obs `condition` in lower case."""
 NO_GENE = r"(?i)^(?:NO_SITE|ONE_NON-GENE_SITE|ONE_INTERGENIC_SITE|non-targeting|control)"
 NO_GUIDE = {"", "nan", "none", "na"}
-GUIDE = r"[^_*]+_[^_]+_[+-]_.+_\d+"
-"""``GATA1_GATA1_-_48645022.23-P1P2_08``; not ``neg_ctrl_non-targeting_00283``."""
-PERFECT = "_00"
-"""Ending of the guide that matches its target; `_01`, `_02`, ... have mismatches."""
+GUIDE = r"[^_*]+_[^_]+_[+-]_.+_\d+"  # ``GATA1_GATA1_-_48645022.23-P1P2_08``; not ``neg_ctrl_non-targeting_00283``
+PERFECT = "_00"  # ending of the guide that matches its target; `_01`, `_02`, ... have mismatches.
 TAG = r"^(DMSO|Untreated|Tram)_(\d+)hr"
 TREATMENT = {"DMSO": CONTROL, "Untreated": CONTROL, "Tram": "Trametinib"}
-LATE = 72.0
-"""Hours after which Srivatsan's cells are a context of their own."""
+LATE = 72.0  # hours after which Srivatsan's cells are a context of their own
 
 
 def frangieh(sources: Sources) -> FileContents:

@@ -16,10 +16,8 @@ from cycseq.formats.readers.base import BARCODE
 from cycseq.formats.settings import ReadSettings
 from cycseq.formats.treatments import DOSES, TIMES
 
-SAMPLE_ROWS = 20
-"""Rows whose values are looked at."""
-ROWS_PER_CONDITION = 1.5
-"""Tables of effects have hardly more rows than conditions (with their batches); cells are many."""
+SAMPLE_ROWS = 20  # rows whose values are looked at
+ROWS_PER_CONDITION = 1.5  # tables of effects have hardly more rows than conditions (with their batches); cells are many
 
 
 def label_names(columns: Iterable[str], settings: ReadSettings) -> list[str]:

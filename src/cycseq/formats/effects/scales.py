@@ -44,10 +44,8 @@ USER_SCALES: dict[str, tuple[EffectScale, float]] = {
     "rank": ("rank", 1.0),
 }
 """What users say of effects, and what becomes of it."""
-ALIKE = 1e-2
-"""Rows hold the same values in another order where they differ by no more, once sorted."""
-FEWEST_GENES = 50
-"""A table with fewer genes tells no ranks by its values."""
+ALIKE = 1e-2  # rows hold the same values in another order where they differ by no more, once sorted
+FEWEST_GENES = 50  # a table with fewer genes tells no ranks by its values
 
 
 @dataclass(frozen=True)

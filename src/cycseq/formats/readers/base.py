@@ -32,8 +32,7 @@ CELL_NAMES = (
 )
 """Header of the column that names the cells, in lower case; pandas' own for a column without one is the first."""
 BARCODE = re.compile(r"[ACGT]{8,}([-.]\d+)?")
-MAX_COLUMNS = 2_000_000
-"""Columns that a table may have; each costs a kilobyte while it is read."""
+MAX_COLUMNS = 2_000_000  # columns that a table may have; each costs a kilobyte while it is read
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,7 @@ from cycseq.data.usual_names import BATCH_NAMES, PERTURBATION_NAMES, perturbatio
 from cycseq.errors import DataError, count_of
 from cycseq.formats.readers.base import BARCODE, FileContents, read_labels
 
-MOSTLY = 0.5
-"""Share of barcodes from which on a column is taken for one that names cells."""
+MOSTLY = 0.5  # share of barcodes from which on a column is taken for one that names cells
 
 
 def with_labels(loaded: FileContents, path: Path) -> FileContents:

@@ -6,10 +6,8 @@ import zlib
 from collections.abc import Callable
 from math import inf
 
-DEFLATE = 1032
-"""Deflate cannot pack better than that."""
-PIECE = 1 << 20
-"""Bytes that are unpacked at a time where unpacking alone tells how many there are."""
+DEFLATE = 1032  # deflate cannot pack better than that
+PIECE = 1 << 20  # bytes that are unpacked at a time where unpacking alone tells how many there are
 ZSTD, SKIPPABLE, BLOCK = 0xFD2FB528, 0x184D2A50, 128 << 10
 """The first four bytes of a frame, and of one that is passed over (their last four bits are free); the largest block's bytes."""
 

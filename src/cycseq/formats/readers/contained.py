@@ -17,10 +17,8 @@ from cycseq.io.untrusted import check_unpacked, max_bytes
 MAX_MEMBERS = 100_000
 PACKERS = {1: "zlib", 32000: "lzf", 32001: "blosc", 32015: "zstd"}
 """Filters of HDF5 that pack, by their numbers; lzf, which packs 88 times at best, cannot pass the limit of a file."""
-SHUFFLE, FLETCHER32 = 2, 3
-"""Filters that leave the size as it is, or add 4 bytes."""
-FEW = 64
-"""Bytes that filters may add to a chunk."""
+SHUFFLE, FLETCHER32 = 2, 3  # filters that leave the size as it is, or add 4 bytes
+FEW = 64  # bytes that filters may add to a chunk
 
 
 def check_h5(file: h5py.File, path: Path) -> None:

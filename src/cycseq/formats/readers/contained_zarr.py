@@ -21,13 +21,10 @@ TEXTS = {"vlen-utf8", "vlen-bytes"}
 SHARDS = "sharding_indexed"
 PLAIN = {2: {"shuffle"}, 3: {"bytes", "transpose", "crc32c"}}
 """Codecs, by the store's format, that leave the size as it is, or (crc32c of format 3) add 4 bytes at the end."""
-FEW = 64
-"""Bytes that codecs may add to a chunk."""
+FEW = 64  # bytes that codecs may add to a chunk
 RECORDS = {"zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata"}
-MAX_ABSENT = 100_000
-"""Chunks of an array that may be absent, all of their values being alike; zarr looks for each."""
-NO_CHUNK = 2**64 - 1
-"""What the index of a shard says of a chunk that is not there."""
+MAX_ABSENT = 100_000  # chunks of an array that may be absent, all of their values being alike; zarr looks for each
+NO_CHUNK = 2**64 - 1  # what the index of a shard says of a chunk that is not there
 
 
 def open_zarr(path: Path) -> Any:

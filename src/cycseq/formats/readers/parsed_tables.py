@@ -15,8 +15,7 @@ from cycseq.formats.readers.base import read_csv
 from cycseq.formats.readers.wide_tables import NotPlainError, beyond_numbers, wide_body, wide_head
 from cycseq.matrix.arrays import Cells
 
-HEAD_ROWS = 20
-"""Rows that are looked at to tell labels from genes."""
+HEAD_ROWS = 20  # rows that are looked at to tell labels from genes
 
 
 def table_head(path: Path, sep: str, *, wide: bool) -> tuple[pd.Index, pd.DataFrame]:

@@ -27,8 +27,7 @@ BLOCK = 1 / 96
 """Share of the memory that the values of a block of cells take: sums need several times as much, and a few are worked on together."""
 LABELS = 400
 """Bytes of memory that the labels and the name of a cell take, with the copies that the parts of a split make of them."""
-MIN_CELLS = 100
-"""Smaller blocks would cost more than they save."""
+MIN_CELLS = 100  # smaller blocks would cost more than they save
 MEMORY_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 

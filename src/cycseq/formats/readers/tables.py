@@ -28,10 +28,8 @@ from cycseq.formats.settings import Orientation, ReadSettings
 from cycseq.matrix.arrays import Cells, Matrix
 
 ENDINGS = (".csv", ".tsv", ".txt")
-MOSTLY = 0.5
-"""Share of numbers from which on a column is one of numbers, and what is not a number there a mistake."""
-SPARSE_BELOW = 0.4
-"""A table with a smaller share of non-zeros is kept sparse: it then takes less memory."""
+MOSTLY = 0.5  # share of numbers from which on a column is one of numbers, and what is not a number there a mistake
+SPARSE_BELOW = 0.4  # a table with a smaller share of non-zeros is kept sparse: it then takes less memory
 
 
 def fits(path: Path) -> bool:

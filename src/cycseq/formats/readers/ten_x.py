@@ -24,8 +24,7 @@ from cycseq.io.untrusted import check_unpacked, open_unpacked
 
 MATRIX = re.compile(r"matrix\.mtx(\.gz)?$")
 EXPRESSION = "Gene Expression"
-BYTES_OF_ENTRY = 16
-"""What an entry of a Matrix Market file takes in memory while it is read: row, column and value."""
+BYTES_OF_ENTRY = 16  # what an entry of a Matrix Market file takes in memory while it is read: row, column and value
 
 
 def fits_folder(path: Path) -> bool:

@@ -16,12 +16,9 @@ import numpy as np
 from cycseq.errors import FileError
 from cycseq.io.untrusted import check_unpacked, max_bytes
 
-HEAP = b"GCOL\x01\0\0\0"
-"""How a collection of values of any length begins; its size in bytes follows."""
-MAX_ENTRY_BYTES = 10_000
-"""Texts in one entry of an array."""
-UNKNOWN = b"values"
-"""A tag that HDF5 wants on bytes of which it knows no more."""
+HEAP = b"GCOL\x01\0\0\0"  # how a collection of values of any length begins; its size in bytes follows
+MAX_ENTRY_BYTES = 10_000  # texts in one entry of an array
+UNKNOWN = b"values"  # a tag that HDF5 wants on bytes of which it knows no more
 
 
 class Entry(NamedTuple):

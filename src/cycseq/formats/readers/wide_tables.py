@@ -15,12 +15,9 @@ import pandas as pd
 from cycseq.io.untrusted import open_unpacked
 from cycseq.matrix.arrays import Cells
 
-WIDE = 5000
-"""Columns from which on a table is read here."""
-AT_ONCE = 1 << 18
-"""Values that are parsed together."""
-EMPTY = ["", "NA", "NaN", "nan"]
-"""What most tables write where a value is missing."""
+WIDE = 5000  # columns from which on a table is read here
+AT_ONCE = 1 << 18  # values that are parsed together
+EMPTY = ["", "NA", "NaN", "nan"]  # what most tables write where a value is missing
 
 
 class NotPlainError(Exception):

@@ -24,8 +24,7 @@ from cycseq.errors import DataError, join_names
 from cycseq.io.hdf5 import write_h5ad
 
 USUAL = {name.casefold() for name in (*PERTURBATION_NAMES, *CONTEXT_NAMES, *BATCH_NAMES)}
-MARKER = "convert.json"
-"""Lies in every folder that was written here, and says what it is."""
+MARKER = "convert.json"  # lies in every folder that was written here, and says what it is
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,7 @@ from cycseq.formats.writers.base import (
 from cycseq.preparation.normalise import library_sizes
 from cycseq.preparation.quality import genes_expressed
 
-MAX_PARTS = 2
-"""GEARS looks at the first two parts of a combination only."""
+MAX_PARTS = 2  # GEARS looks at the first two parts of a combination only
 
 
 def to_gears(data: PerturbationData) -> Labels:

@@ -28,8 +28,7 @@ from cycseq.matrix.arrays import InMemory, by_block, map_blocks
 
 ENDINGS = (".vcc",)
 WHAT = "one .vcc, an entry of the Virtual Cell Challenge 2026 (use --genes-file and --targets): counts, target_gene, context"
-CELLS = 400
-"""Of each target in each context, where the list of targets says no other number."""
+CELLS = 400  # of each target in each context, where the list of targets says no other number
 MAX_TOTAL, MAX_STORED, MAX_CELLS = 1_000_000, 4_750_000_000, 400_000
 """Counts of a cell, values that are stored, and cells."""
 HEADERS = {"gene_name", "gene", "gene_symbol", "gene_names", "genes"}

@@ -12,18 +12,14 @@ from jaxtyping import Float, Int
 from cycseq.simulation.biology import STATES, Biology, Levels, States
 from cycseq.simulation.settings import SimulateSettings
 
-BASAL_SPREAD, OWN_SPREAD = 2.1, 0.5
-"""Standard deviations of log basal levels: over genes, and of a context around them."""
+BASAL_SPREAD, OWN_SPREAD = 2.1, 0.5  # standard deviations of log basal levels: over genes, and of a context around them
 STATE_SPREAD, IN_A_STATE = 0.3, 0.3
 """What a dimension of the cell state does to a gene's log level, and the share of genes that follow it."""
-RESPONDING = 0.2
-"""Share of genes that respond to a perturbation, where a world does not say otherwise."""
-RESPONSE = 1.0
-"""Standard deviation of their log fold changes."""
+RESPONDING = 0.2  # share of genes that respond to a perturbation, where a world does not say otherwise
+RESPONSE = 1.0  # standard deviation of their log fold changes
 MARKERS, MARKER = 0.1, 1.5
 """Share of genes whose basal level tells kinds of contexts apart where these are visible, and by how much (standard deviation)."""
-LEFT_OF_TARGET = 0.3
-"""A perturbed gene's own level, as a share of what it was."""
+LEFT_OF_TARGET = 0.3  # a perturbed gene's own level, as a share of what it was
 
 Effects = Float[np.ndarray, "contexts perturbations genes"]
 Basal = Float[np.ndarray, "contexts genes"]

@@ -69,10 +69,8 @@ def _draw_clades(settings: SimulateSettings, marker: float) -> Biology:
     return fixed_effects(settings, effects, basal, rng, facts={"clade": clade.astype(float).tolist()})
 
 
-CONTINUUM_SPREAD = 0.2
-"""Standard deviation of a context's log basal levels around the gradient."""
-GRADIENT = 0.5
-"""Standard deviation of what the gradient does to a log basal level from its middle to an end."""
+CONTINUUM_SPREAD = 0.2  # standard deviation of a context's log basal levels around the gradient
+GRADIENT = 0.5  # standard deviation of what the gradient does to a log basal level from its middle to an end
 
 
 def draw_continuum(settings: SimulateSettings) -> Biology:
@@ -114,12 +112,9 @@ def draw_silent_genes(settings: SimulateSettings) -> Biology:
 
 
 RANK = 4
-IN_A_PROGRAM = 0.3
-"""Share of genes in a program."""
-PROGRAM_RESPONSE = 0.35
-"""Standard deviation of the log fold change of such a gene when a program is moved by one unit."""
-GAIN_SPREAD = 0.5
-"""Standard deviation of the log of a context's gain of a program."""
+IN_A_PROGRAM = 0.3  # share of genes in a program
+PROGRAM_RESPONSE = 0.35  # standard deviation of the log fold change of such a gene when a program is moved by one unit
+GAIN_SPREAD = 0.5  # standard deviation of the log of a context's gain of a program
 
 
 def draw_low_rank(settings: SimulateSettings) -> Biology:

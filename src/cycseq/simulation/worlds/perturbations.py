@@ -11,14 +11,10 @@ from cycseq.simulation.biology import Biology
 from cycseq.simulation.settings import SimulateSettings
 from cycseq.simulation.worlds.base import draw_basal, draw_effects, fixed_effects, generator
 
-DEGREES = 2.0
-"""Degrees of freedom of Student's t, which then has no variance."""
-SCALE, LARGEST_CHANGE = 0.06, 4.0
-"""Scale of log fold changes, and what none exceeds."""
-STRENGTH_SPREAD = 1.0
-"""Standard deviation of the log of a perturbation's strength."""
-OWN_SHARE = 0.5
-"""How far a context's own part goes, beside the shared part at 1."""
+DEGREES = 2.0  # degrees of freedom of Student's t, which then has no variance
+SCALE, LARGEST_CHANGE = 0.06, 4.0  # scale of log fold changes, and what none exceeds
+STRENGTH_SPREAD = 1.0  # standard deviation of the log of a perturbation's strength
+OWN_SHARE = 0.5  # how far a context's own part goes, beside the shared part at 1
 
 
 def draw_heavy_tails(settings: SimulateSettings) -> Biology:
@@ -36,10 +32,8 @@ def draw_heavy_tails(settings: SimulateSettings) -> Biology:
 
 HANDLED, HANDLING = 0.3, 0.6
 """Share of genes that answer to being handled, and the standard deviation of their log fold changes."""
-DOSE_SPREAD = 0.2
-"""Standard deviation of the log of how strongly a perturbation's cells were handled."""
-SPECIFIC_RESPONDING, SPECIFIC = 0.05, 0.4
-"""What is left for the perturbations themselves."""
+DOSE_SPREAD = 0.2  # standard deviation of the log of how strongly a perturbation's cells were handled
+SPECIFIC_RESPONDING, SPECIFIC = 0.05, 0.4  # what is left for the perturbations themselves
 
 
 def draw_systematic(settings: SimulateSettings) -> Biology:
@@ -63,10 +57,8 @@ def handle_once(
     return np.asarray(one + other - handling)
 
 
-SHORTEST, LONGEST = 0.5, 0.9
-"""Range of the length of the weights of both parts; 2^1/2 is additive."""
-OWN_RESPONDING = 0.05
-"""Share of genes that respond in one context alone, beside those that respond in all."""
+SHORTEST, LONGEST = 0.5, 0.9  # range of the length of the weights of both parts; 2^1/2 is additive
+OWN_RESPONDING = 0.05  # share of genes that respond in one context alone, beside those that respond in all
 
 
 def draw_buffering(settings: SimulateSettings) -> Biology:

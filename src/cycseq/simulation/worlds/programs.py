@@ -12,18 +12,12 @@ from cycseq.simulation.settings import SimulateSettings
 from cycseq.simulation.worlds.base import LEFT_OF_TARGET, draw_basal, draw_targets, generator
 
 PROGRAMS = 8
-PUSHED = 2
-"""Programs that a perturbation pushes."""
-PUSH = 1.5
-"""Standard deviation of a push, in units in which the activity of a program saturates between -1 and 1."""
-ACTIVITY = 1.0
-"""Standard deviation over contexts of a program's activity in control cells, before saturation."""
-STATE = 0.3
-"""What a dimension of the cell state adds to activities."""
-IN_A_PROGRAM, WEIGHT = 0.15, 1.0
-"""Share of genes in a program, and the standard deviation of their weights in it."""
-OWN_SPREAD = 0.2
-"""Standard deviation of a context's log basal levels beyond its programs."""
+PUSHED = 2  # programs that a perturbation pushes
+PUSH = 1.5  # standard deviation of a push, in units in which the activity of a program saturates between -1 and 1
+ACTIVITY = 1.0  # standard deviation over contexts of a program's activity in control cells, before saturation
+STATE = 0.3  # what a dimension of the cell state adds to activities
+IN_A_PROGRAM, WEIGHT = 0.15, 1.0  # share of genes in a program, and the standard deviation of their weights in it
+OWN_SPREAD = 0.2  # standard deviation of a context's log basal levels beyond its programs
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,7 @@ from cycseq.split.settings import Kind
 Names = frozenset[str]
 PART_NAMES = {"train": "train", "val": "validation", "test": "test"}
 """What these tools call the parts of a split, and what they are here."""
-EVERY_CONTEXT = ""
-"""Stands for all contexts, in files that name none."""
+EVERY_CONTEXT = ""  # stands for all contexts, in files that name none
 
 
 @dataclass(frozen=True)

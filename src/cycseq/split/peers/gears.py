@@ -10,8 +10,7 @@ from cycseq.errors import FileError
 from cycseq.io.files import require_file
 from cycseq.split.peers.base import EVERY_CONTEXT, PART_NAMES, Names, PeerSplit, is_list_of_names
 
-MAX_BYTES = 1 << 26
-"""Of a pickle: names of conditions take less."""
+MAX_BYTES = 1 << 26  # of a pickle: names of conditions take less
 
 
 class _Plain(pickle.Unpickler):

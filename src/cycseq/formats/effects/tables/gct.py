@@ -14,8 +14,7 @@ from cycseq.io.untrusted import check_unpacked, open_unpacked
 
 MISSING = ("-666", "-666.0", "na", "")
 """What GCT files write where a label or a value is missing, besides what pandas knows."""
-BYTES_OF_VALUE = 64
-"""Text that is held for each value while the labels are parted from the values."""
+BYTES_OF_VALUE = 64  # text that is held for each value while the labels are parted from the values
 
 
 def read_gct(path: Path) -> ad.AnnData:
