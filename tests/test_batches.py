@@ -81,6 +81,15 @@ def test_sparse_and_dense_cells_give_the_same_batches(small_data, monkeypatch):
     assert torch.equal(kept_sparse.batch(1, 1).x, kept_dense.batch(1, 1).x)
 
 
+def test_cells_in_the_memory_of_a_device_give_the_same_batches(small_data):
+    plain = feeder(small_data, with_controls=True)
+    resident = plain.on(torch.device("cpu"))
+    assert resident.resident is not None
+    for batch, other in zip(plain.all_batches(), resident.all_batches(), strict=True):
+        assert torch.equal(batch.x, other.x)
+        assert torch.equal(batch.control, other.control)
+
+
 @pytest.mark.parametrize("kept_dense", [True, False])
 def test_batches_begin_where_sums_are_always_of_the_same_order(small_data, monkeypatch, kept_dense):
     """MKL gives other last bits for cells that begin elsewhere in memory: a resumed training would differ."""

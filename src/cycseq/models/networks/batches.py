@@ -9,7 +9,7 @@ that does not: the feeder's position is the number of the epoch.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -94,11 +94,12 @@ class MatchedControls:
         first = np.concatenate([[0], np.cumsum(number)[:-1]])
         return cls(x, rows, first, number, np.where(number[near] > 0, near, wide))
 
-    def draw(self, cells: Codes, rng: np.random.Generator) -> torch.Tensor:
-        """A control cell for each of the cells."""
+    def draw(self, cells: Codes, rng: np.random.Generator) -> Codes:
+        """A control cell for each of the cells: its row in `x`."""
         group = self.group[cells]
         places = self.first[group] + np.floor(rng.random(len(cells)) * self.number[group]).astype(np.int64)
-        return _tensor(self.x, self.rows[places])
+        rows: Codes = self.rows[places]
+        return rows
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,8 @@ class Feeder:
     rank: int = 0
     """Which of several processes this is; each is fed its own share of every batch."""
     n_ranks: int = 1
+    resident: torch.Tensor | None = None
+    """All values of the cells in the memory of a device, where batches are then gathered."""
     _orders: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -163,6 +166,15 @@ class Feeder:
         if self.with_controls and (controls.number[controls.group[self.rows]] == 0).any():
             msg = "some training contexts have no control cells: add them, or leave these contexts out."
             raise DataError(msg)
+
+    def on(self, device: torch.device) -> Self:
+        """The same batches, gathered on a device if all cells are dense in memory and fit in half of the device's own."""
+        x = self.cells.x
+        if not isinstance(x, np.ndarray):
+            return self
+        if device.type == "cuda" and x.nbytes > torch.cuda.mem_get_info(device)[0] // 2:
+            return self
+        return replace(self, resident=torch.from_numpy(x).to(device))
 
     @property
     def n_steps(self) -> int:
@@ -194,13 +206,18 @@ class Feeder:
         """These cells as tensors."""
         cells = self.cells
         return Batch(
-            x=aligned(cells.blocks.dense(rows)) if cells.blocks else _tensor(cells.x, rows),
+            x=aligned(cells.blocks.dense(rows)) if cells.blocks else self._values(cells.x, rows),
             parts=torch.from_numpy(cells.parts[rows]),
             context=torch.from_numpy(cells.context[rows]),
             batch=torch.from_numpy(cells.batch[rows]),
             total=torch.from_numpy(cells.total[rows]),
-            control=cells.controls.draw(rows, rng) if self.with_controls else None,
+            control=self._values(cells.controls.x, cells.controls.draw(rows, rng)) if self.with_controls else None,
         )
+
+    def _values(self, x: InMemory, rows: Codes) -> torch.Tensor:
+        if self.resident is None or x is not self.cells.x:
+            return _tensor(x, rows)
+        return self.resident[torch.from_numpy(rows).to(self.resident.device)]
 
 
 def _pool(controls: Codes) -> Codes:

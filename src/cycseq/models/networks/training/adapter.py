@@ -108,9 +108,18 @@ class Adapter(LightningModule):
         return optimisers
 
     def on_fit_start(self) -> None:
-        """Each process is fed its own share; the first shows how far it is."""
+        """Set the arithmetic; feed each process its own share, from its GPU's memory where the cells fit; show a bar."""
         if self.trainer.world_size > 1:
             self.feeder = replace(self.feeder, rank=self.trainer.global_rank, n_ranks=self.trainer.world_size)
+        if self.learner.precision == "fast32":
+            torch.set_float32_matmul_precision("medium")
+        if self.device.type == "cuda":
+            os.environ.setdefault(
+                "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
+            )  # without it, deterministic products are refused
+            torch.use_deterministic_algorithms(mode=True)  # sums in one order: the same seed, the same weights
+            self.feeder = self.feeder.on(self.device)
+            self.validation = replace(self.validation, resident=self.feeder.resident)
         self.bar = show_steps(self.learner.num_epochs * self.feeder.n_steps)
         if self.trainer.is_global_zero:
             next(self.bar)

@@ -71,7 +71,7 @@ def train(
     with (
         tempfile.TemporaryDirectory() as temporary,
         quiet(),
-        _precision(learner.precision),
+        _restore_arithmetic(),
         torch.random.fork_rng(),
         keep_memory(),
     ):
@@ -158,10 +158,11 @@ def _interruptible() -> Iterator[None]:
 
 
 @contextmanager
-def _precision(precision: str) -> Iterator[None]:
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("medium" if precision == "fast32" else before)
+def _restore_arithmetic() -> Iterator[None]:
+    """What the adapter sets in every process that trains (`Adapter.on_fit_start`) holds for the training alone."""
+    precision, deterministic = torch.get_float32_matmul_precision(), torch.are_deterministic_algorithms_enabled()
     try:
         yield
     finally:
-        torch.set_float32_matmul_precision(before)
+        torch.set_float32_matmul_precision(precision)
+        torch.use_deterministic_algorithms(deterministic)
