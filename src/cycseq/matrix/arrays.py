@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Bool, Float, Int
 
-from cycseq.matrix.stored import (
-    StoredMatrix,
-    block_ends,
-    each_block,
-    largest_block,
-    load_stored,
-    map_stored,
-    shuffled_by_block,
-    stored_like,
-    take_stored,
-)
+from cycseq.matrix.stored import StoredMatrix, block_ends, each_block, import_dask, load_stored
 
 T = TypeVar("T")
 
@@ -49,8 +40,11 @@ def load(x: Matrix) -> InMemory:
 
 
 def take(x: Matrix, rows: Codes) -> InMemory:
-    """These cells in memory, in this order; rows may occur more than once."""
-    return take_stored(x, rows) if isinstance(x, StoredMatrix) else x[rows]
+    """These cells in memory, in this order; rows may occur more than once. Every stored block is read once."""
+    if not isinstance(x, StoredMatrix):
+        return x[rows]
+    cells, (place,) = take_parts(x, [rows])
+    return cells if np.array_equal(place, np.arange(cells.shape[0])) else cells[place]
 
 
 def to_dense(x: Matrix) -> Cells:
@@ -93,12 +87,20 @@ def map_blocks(x: Matrix, f: Callable[..., Any], *along: np.ndarray) -> Matrix:
 
     The function returns as many cells, and the same genes.
     """
-    return map_stored(x, f, *along) if isinstance(x, StoredMatrix) else f(x, *along)
+    if not isinstance(x, StoredMatrix):
+        return f(x, *along)
+    da = import_dask().array
+    aligned = [da.from_array(values[:, None], chunks=(x.chunks[0], 1)) for values in along]
+
+    def of_block(block: Any, *parts: np.ndarray) -> Any:
+        return f(block, *(part[:, 0] for part in parts)) if block.shape[0] else block
+
+    return da.map_blocks(of_block, x, *aligned, dtype=np.float32, meta=getattr(x, "_meta", None), chunks=x.chunks)
 
 
 def max_rows(x: Matrix, n_blocks: int) -> int:
     """How many cells so many blocks hold; all of them, where they are in memory."""
-    return n_blocks * largest_block(x) if isinstance(x, StoredMatrix) else x.shape[0]
+    return n_blocks * max(x.chunks[0], default=0) if isinstance(x, StoredMatrix) else x.shape[0]
 
 
 def rows_read_fast(x: Matrix, n: int) -> Codes:
@@ -115,11 +117,15 @@ def store_alike(matrices: Sequence[Matrix]) -> list[Matrix]:
     like = next((x for x in matrices if isinstance(x, StoredMatrix)), None)
     if like is None:
         return list(matrices)
-    return [x if isinstance(x, StoredMatrix) else stored_like(x, like) for x in matrices]
+    chunks = (max_rows(like, 1), like.shape[1])
+    in_chunks = partial(import_dask().array.from_array, chunks=chunks, asarray=False)
+    return [x if isinstance(x, StoredMatrix) else in_chunks(x) for x in matrices]
 
 
 def shuffle_rows(x: Matrix, rows: Codes, window: int, rng: np.random.Generator) -> Codes:
-    """The rows in random order; of a stored matrix, so that only a window of blocks is read at a time."""
-    if isinstance(x, StoredMatrix):
-        return shuffled_by_block(x, rows, window, rng)
-    return rows[rng.permutation(len(rows))]
+    """The rows in random order; those of a stored matrix by windows of so many blocks, drawn at random, and mixed in each."""
+    if not isinstance(x, StoredMatrix):
+        return rows[rng.permutation(len(rows))]
+    of_row = np.searchsorted(block_ends(x), rows, side="right")
+    window_of_block = rng.permutation(len(x.chunks[0])) // window
+    return rows[np.lexsort((rng.random(len(rows)), window_of_block[of_row]))]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,8 @@ from cycseq.matrix.arrays import Codes, InMemory, Matrix, by_block, in_memory
 
 SPARSE_BLOCK, DENSE_BLOCK = 1 << 17, 1 << 16
 """Stored values of sparse cells, and values of dense ones, that are counted together: they stay in the processor's cache."""
+POWERS: dict[int, Callable[[np.ndarray], np.ndarray]] = {0: np.bool_, 1: np.asarray, 2: np.square}  # what is summed
+Totals = dict[int, Float[np.ndarray, "groups genes"]]
 
 
 @dataclass(frozen=True)
@@ -38,20 +42,28 @@ def pairs_of_labels(first: pd.Series, second: pd.Series) -> tuple[list[tuple[str
     return [pairs[i] for i in order], np.argsort(order)[codes] if order else codes.astype(np.int64)
 
 
-def group_sums(x: Matrix, groups: Codes, n_groups: int, power: int = 1) -> Float[np.ndarray, "groups genes"]:
-    """Sum over the cells of every group, in float64; cells of group -1 take no part.
+def group_totals(x: Matrix, groups: Codes, n_groups: int, powers: tuple[int, ...] = (0, 1, 2)) -> Totals:
+    """By power, sums over the cells of every group, in float64; cells of group -1 take no part, what is stored is read once.
 
-    What is summed is the values (`power` 1), their squares (2), or 1 for every value that is not zero (0).
+    Summed are the values (power 1), their squares (2), or 1 for every value that is not zero (0).
     """
-    return _sums(x, groups, n_groups, (power,))[power]
+    if in_memory(x):
+        return (_totals_of_sparse if sp.issparse(x) else _totals_of_dense)(x, groups, n_groups, powers)
+    totals = {power: np.zeros((n_groups, x.shape[1])) for power in powers}
+    for _, (present, sums) in by_block(x, _totals_of_present, groups, powers=powers):
+        for power in powers:
+            totals[power][present] += sums[power]
+    return totals
+
+
+def group_sums(x: Matrix, groups: Codes, n_groups: int, power: int = 1) -> Float[np.ndarray, "groups genes"]:
+    """One of the `group_totals`."""
+    return group_totals(x, groups, n_groups, (power,))[power]
 
 
 def group_moments(x: Matrix, groups: Codes, n_groups: int) -> GroupMoments:
-    """Mean and unbiased variance of every gene in every group; sparse input stays sparse.
-
-    Cells of group -1 take no part; what is stored is read once.
-    """
-    sums = _sums(x, groups, n_groups, (1, 2))
+    """Mean and unbiased variance of every gene in every group; cells of group -1 take no part, what is stored is read once."""
+    sums = group_totals(x, groups, n_groups, (1, 2))
     return moments_of(np.bincount(groups[groups >= 0], minlength=n_groups), sums[1], sums[2])
 
 
@@ -68,45 +80,16 @@ def moments_of(
     return GroupMoments(n_cells=n_cells, mean=mean, variance=variance)
 
 
-def group_totals(x: Matrix, groups: Codes, n_groups: int) -> dict[int, Float[np.ndarray, "groups genes"]]:
-    """What `group_sums` gives for the powers 0, 1 and 2; what is stored is read once."""
-    return _sums(x, groups, n_groups, (0, 1, 2))
-
-
-def _sums(
-    x: Matrix, groups: Codes, n_groups: int, powers: tuple[int, ...]
-) -> dict[int, Float[np.ndarray, "groups genes"]]:
-    if in_memory(x):
-        return _sums_in_memory(x, groups, n_groups, powers)
-    totals = {power: np.zeros((n_groups, x.shape[1])) for power in powers}
-    for _, (present, sums) in by_block(x, _sums_of_present, groups, powers=powers):
-        for power in powers:
-            totals[power][present] += sums[power]
-    return totals
-
-
-def _sums_of_present(
-    block: InMemory, groups: Codes, powers: tuple[int, ...]
-) -> tuple[Codes, dict[int, Float[np.ndarray, "groups genes"]]]:
+def _totals_of_present(block: InMemory, groups: Codes, powers: tuple[int, ...]) -> tuple[Codes, Totals]:
     """Which groups have cells in the block, and their sums: a block of few groups has a small answer."""
     present = np.unique(groups[groups >= 0])
     places = np.where(groups < 0, -1, np.searchsorted(present, groups))
-    return present, _sums_in_memory(block, places, len(present), powers)
+    return present, group_totals(block, places, len(present), powers)
 
 
-def _sums_in_memory(
-    x: InMemory, groups: Codes, n_groups: int, powers: tuple[int, ...]
-) -> dict[int, Float[np.ndarray, "groups genes"]]:
-    if sp.issparse(x):
-        return _sums_of_sparse(sp.csr_array(x), groups, n_groups, powers)
-    return _sums_of_dense(x, groups, n_groups, powers)
-
-
-def _sums_of_sparse(
-    x: sp.csr_array, groups: Codes, n_groups: int, powers: tuple[int, ...]
-) -> dict[int, Float[np.ndarray, "groups genes"]]:
+def _totals_of_sparse(x: Any, groups: Codes, n_groups: int, powers: tuple[int, ...]) -> Totals:
     """Every value is counted at its group and gene: a fifth of the time of a product with a matrix of memberships."""
-    n_genes = x.shape[1]
+    x, n_genes = sp.csr_array(x), x.shape[1]
     shape = (n_groups + 1, n_genes)  # the last are the cells of no group
     group_offset = np.where(groups < 0, n_groups, groups).astype(np.int64) * n_genes
     totals = {power: np.zeros(shape[0] * shape[1]) for power in powers}
@@ -115,17 +98,13 @@ def _sums_of_sparse(
         end = max(start + 1, int(np.searchsorted(x.indptr, x.indptr[start] + room, side="right")) - 1)
         values_slice = slice(x.indptr[start], x.indptr[end])
         place = np.repeat(group_offset[start:end], np.diff(x.indptr[start : end + 1])) + x.indices[values_slice]
-        for power, total in totals.items():
-            values = x.data[values_slice]
-            values = values if power == 1 else values != 0 if power == 0 else np.square(values)
-            np.add(total, np.bincount(place, values, minlength=len(total)), out=total)
+        for power in powers:
+            totals[power] += np.bincount(place, POWERS[power](x.data[values_slice]), minlength=shape[0] * shape[1])
         start = end
     return {power: total.reshape(shape)[:-1] for power, total in totals.items()}
 
 
-def _sums_of_dense(
-    x: np.ndarray, groups: Codes, n_groups: int, powers: tuple[int, ...]
-) -> dict[int, Float[np.ndarray, "groups genes"]]:
+def _totals_of_dense(x: np.ndarray, groups: Codes, n_groups: int, powers: tuple[int, ...]) -> Totals:
     """Cells in blocks that stay in the processor's cache, each added to the sums of its own groups alone."""
     totals = {power: np.zeros((n_groups, x.shape[1])) for power in powers}
     step = max(1, DENSE_BLOCK // max(1, x.shape[1]))
@@ -136,7 +115,6 @@ def _sums_of_dense(
         present, place = np.unique(groups[rows], return_inverse=True)
         membership = sp.csc_array((np.ones(len(rows)), (place, np.arange(len(rows)))), shape=(len(present), len(rows)))
         block = x[rows].astype(np.float64)
-        for power, total in totals.items():
-            values = block if power == 1 else (block != 0).astype(np.float64) if power == 0 else np.square(block)
-            total[present] += membership @ values
+        for power in powers:
+            totals[power][present] += membership @ POWERS[power](block).astype(np.float64, copy=False)
     return totals

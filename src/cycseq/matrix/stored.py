@@ -33,9 +33,6 @@ class StoredMatrix(Protocol):
     def to_delayed(self) -> Any:
         """The blocks, not computed yet."""
 
-    def map_blocks(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """The same array with a function applied to each block."""
-
     def __getitem__(self, key: Any) -> Any:
         """Some rows or columns, not computed yet."""
 
@@ -43,11 +40,6 @@ class StoredMatrix(Protocol):
 def block_ends(x: StoredMatrix) -> Int[np.ndarray, "blocks"]:
     """Where each block of cells ends."""
     return np.cumsum(x.chunks[0])
-
-
-def largest_block(x: StoredMatrix) -> int:
-    """Cells of the largest block: what memory was laid out for when the file was opened."""
-    return max(x.chunks[0], default=0)
 
 
 def each_block(x: StoredMatrix, f: Callable[..., T], *along: np.ndarray, **fixed: Any) -> Iterator[tuple[slice, T]]:
@@ -58,44 +50,20 @@ def each_block(x: StoredMatrix, f: Callable[..., T], *along: np.ndarray, **fixed
     for first in range(0, len(blocks), width):
         rows = [slice(int(ends[i]) - x.chunks[0][i], int(ends[i])) for i in range(first, min(first + width, len(ends)))]
         tasks = [
-            _dask().delayed(f)(block, *(values[part] for values in along), **fixed)
+            import_dask().delayed(f)(block, *(values[part] for values in along), **fixed)
             for block, part in zip(blocks[first : first + width], rows, strict=True)
         ]
         yield from zip(rows, _compute(tasks), strict=True)
 
 
-def map_stored(x: StoredMatrix, f: Callable[..., Any], *along: np.ndarray) -> Any:
-    """See `cycseq.matrix.arrays.map_blocks`."""
-    da = _dask().array
-    aligned = [da.from_array(values[:, None], chunks=(x.chunks[0], 1)) for values in along]
-
-    def of_block(block: Any, *parts: np.ndarray) -> Any:
-        return f(block, *(part[:, 0] for part in parts)) if block.shape[0] else block
-
-    meta = getattr(x, "_meta", None)
-    return da.map_blocks(of_block, x, *aligned, dtype=np.float32, meta=meta, chunks=x.chunks)
-
-
 def concatenated(parts: Sequence[Any]) -> Any:
     """The cells of stored matrices, one after another."""
-    return _dask().array.concatenate(parts, axis=0)
-
-
-def stored_like(x: Any, like: StoredMatrix) -> Any:
-    """Cells in memory as a stored matrix, so that both can stand in one."""
-    return _dask().array.from_array(x, chunks=(largest_block(like), x.shape[1]), asarray=False)
+    return import_dask().array.concatenate(parts, axis=0)
 
 
 def load_stored(x: StoredMatrix) -> np.ndarray | sp.csr_matrix:
     """All cells, in memory."""
     return _compute([x])[0]
-
-
-def take_stored(x: StoredMatrix, rows: Int[np.ndarray, "rows"]) -> np.ndarray | sp.csr_matrix:
-    """These cells in memory, in this order; every block that holds one of them is read once."""
-    unique_rows, place = np.unique(rows, return_inverse=True)
-    cells = load_stored(x[unique_rows])
-    return cells if np.array_equal(place, np.arange(len(unique_rows))) else cells[place]
 
 
 class BlockCache:
@@ -132,19 +100,7 @@ class BlockCache:
         return cells
 
 
-def shuffled_by_block(
-    x: StoredMatrix, rows: Int[np.ndarray, "rows"], window: int, rng: np.random.Generator
-) -> Int[np.ndarray, "rows"]:
-    """The rows in random order, of which so many blocks at a time hold the next ones: a shuffle that reads blocks once.
-
-    The blocks come in random order; the rows of `window` successive ones are shuffled together.
-    """
-    of_row = np.searchsorted(block_ends(x), rows, side="right")
-    window_of_block = rng.permutation(len(x.chunks[0])) // window
-    return rows[np.lexsort((rng.random(len(rows)), window_of_block[of_row]))]
-
-
-def _dask() -> Any:
+def import_dask() -> Any:
     """Dask, which has no annotations."""
     import dask.array
 
@@ -154,7 +110,7 @@ def _dask() -> Any:
 def _compute(tasks: Sequence[Any]) -> tuple[Any, ...]:
     """The tasks' results. A task of a cluster's worker computes here: it would wait for ever for workers that wait too."""
     options = {"scheduler": "synchronous"} if _on_worker() else {}
-    return _dask().compute(*tasks, **options)
+    return import_dask().compute(*tasks, **options)
 
 
 def _on_worker() -> bool:

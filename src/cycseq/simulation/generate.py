@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Self
 
@@ -12,17 +13,17 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import SettingsError
 from cycseq.formats.pieces import write_pieces
 from cycseq.io.progress import track
-from cycseq.simulation.biology import STATES, Biology, ContextLaw
+from cycseq.simulation.biology import STATES, Biology
 from cycseq.simulation.counts import CountLaw, Pairs, log_shares
 from cycseq.simulation.settings import SimulateSettings
-from cycseq.simulation.truth import Truth
+from cycseq.simulation.truth import true_responses
 from cycseq.simulation.worlds import LAWS
 
 BATCH_SPREAD = 0.1  # standard deviation, over genes, of what a batch adds to log levels
@@ -129,8 +130,7 @@ class _World:
 
     def add_truth(self, adata: ad.AnnData) -> None:
         """The mean responses, to `varm`."""
-        truth = Truth(self.settings, self.law, self.batch_offsets)
-        deltas = np.concatenate([truth.delta(context, len(self.perturbations)) for context in self.biology.contexts])
+        deltas = true_responses(self.settings, self.biology, self.law, self.batch_offsets)
         columns = [f"{context}:{name}" for context in self.contexts for name in self.perturbations]
         adata.varm["true_delta"] = pd.DataFrame(deltas.T, index=self.genes, columns=columns)
 
@@ -151,25 +151,10 @@ class _World:
         return json.dumps({**asdict(self.settings), **({"contexts_differ": facts} if facts else {})})
 
 
-@dataclass(frozen=True)
-class _CellBlock:
-    """Successive cells of a context, in which controls come first."""
-
-    first: int
-    """Number of the first of these cells among those of the context."""
-
-    counts: sp.csr_matrix
-    pairs: sp.csr_matrix
-    perturbation: Int[np.ndarray, "cells"]
-    pair: Int[np.ndarray, "cells"]
-    batch: Int[np.ndarray, "cells"]
-    library: Float[np.ndarray, "cells"]
-    states: Float[np.ndarray, "cells states"]
-
-
-def _draw_cells(world: _World, context: ContextLaw, index: int) -> Iterator[_CellBlock]:
-    """The cells of a context, `BLOCK` at a time."""
+def _draw_cells(world: _World, index: int) -> Iterator[ad.AnnData]:
+    """The cells of a context, controls first, `BLOCK` at a time."""
     settings, n_perturbations = world.settings, len(world.perturbations)
+    name, context = world.contexts[index], world.biology.contexts[index]
     n_control, n_each = settings.cells_of()[index]
     rng = np.random.default_rng([settings.seed, 5, index])
     perturbation = np.concatenate([np.full(n_control, -1), np.repeat(np.arange(n_perturbations), n_each)])
@@ -179,71 +164,50 @@ def _draw_cells(world: _World, context: ContextLaw, index: int) -> Iterator[_Cel
     states = rng.standard_normal((len(place), STATES)).astype(np.float32)
     library = np.exp(rng.normal(np.log(settings.library_size), settings.library_spread, len(place))).astype(np.float32)
     batch = place % settings.batches
+    obs = pd.DataFrame(
+        {
+            "context": name,
+            "perturbation": np.array([*world.perturbations, CONTROL], dtype=object)[perturbation],
+            "batch": [f"batch{i + 1}" for i in batch],
+            "pair_perturbation": np.array([*world.perturbations, None], dtype=object)[pair],
+            "library_size": library,
+        },
+        index=[f"{name}_{i}" for i in range(len(place))],
+    )
 
     def means(rows: slice, done: np.ndarray) -> np.ndarray:
         levels = context.log_levels(states[rows], done[rows], world.batch_offsets[batch[rows]])
         return np.asarray(library[rows, None] * np.exp(log_shares(levels)))
 
-    def cells(rows: slice, pairs: Pairs) -> _CellBlock:
-        labels = (perturbation[rows], pair[rows], batch[rows], library[rows], states[rows])
-        return _CellBlock(rows.start, pairs.control, pairs.perturbed, *labels)
-
-    for start in range(0, n_control, BLOCK):
-        rows = slice(start, min(start + BLOCK, n_control))
-        yield cells(rows, world.law.draw_pairs(means(rows, perturbation), means(rows, pair), rng))
-    for start in range(n_control, len(place), BLOCK):
-        rows = slice(start, min(start + BLOCK, len(place)))
-        none = sp.csr_matrix((rows.stop - start, settings.genes), dtype=np.float32)
-        yield cells(rows, Pairs(world.law.draw(means(rows, perturbation), rng), none))
+    controls, perturbed = range(0, n_control, BLOCK), range(n_control, len(place), BLOCK)
+    for start in (*controls, *perturbed):
+        rows = slice(start, min(start + BLOCK, n_control if start < n_control else len(place)))
+        if start < n_control:
+            pairs = world.law.draw_pairs(means(rows, perturbation), means(rows, pair), rng)
+        else:
+            none = sp.csr_matrix((rows.stop - start, settings.genes), dtype=np.float32)
+            pairs = Pairs(world.law.draw(means(rows, perturbation), rng), none)
+        yield ad.AnnData(
+            X=pairs.control,
+            obs=obs.iloc[rows],
+            var=world.var,
+            layers={"true_pair": pairs.perturbed},
+            obsm={"cell_state": states[rows]},
+            uns={"cycseq": {"scale": "counts", "simulation": world.record}},
+        )
 
 
 def _pieces(world: _World, n_cells: int = PIECE) -> Iterator[ad.AnnData]:
     """All cells, about so many of a context at a time."""
-    for index, (name, context) in enumerate(zip(world.contexts, world.biology.contexts, strict=True)):
-        blocks: list[_CellBlock] = []
-        for block in _draw_cells(world, context, index):
-            blocks.append(block)
-            if len(blocks) * BLOCK >= n_cells:
-                yield _adata(world, name, blocks)
-                blocks = []
-        if blocks:
-            yield _adata(world, name, blocks)
-
-
-def _adata(world: _World, context: str, blocks: Sequence[_CellBlock]) -> ad.AnnData:
-    counts = sp.vstack([block.counts for block in blocks], format="csr")
-    _refuse_empty_cells(counts)
-    return ad.AnnData(
-        X=counts,
-        obs=_obs(world, context, blocks),
-        var=world.var,
-        layers={"true_pair": sp.vstack([block.pairs for block in blocks], format="csr")},
-        obsm={"cell_state": np.concatenate([block.states for block in blocks])},
-        uns={"cycseq": {"scale": "counts", "simulation": world.record}},
-    )
-
-
-def _obs(world: _World, context: str, blocks: Sequence[_CellBlock]) -> pd.DataFrame:
-    labels = np.array([*world.perturbations, CONTROL], dtype=object)
-    partners = np.array([*world.perturbations, None], dtype=object)
-    batch = np.concatenate([block.batch for block in blocks])
-    return pd.DataFrame(
-        {
-            "context": context,
-            "perturbation": labels[np.concatenate([block.perturbation for block in blocks])],
-            "batch": [f"batch{i + 1}" for i in batch],
-            "pair_perturbation": partners[np.concatenate([block.pair for block in blocks])],
-            "library_size": np.concatenate([block.library for block in blocks]),
-        },
-        index=[f"{context}_{i}" for i in range(blocks[0].first, blocks[0].first + len(batch))],
-    )
-
-
-def _refuse_empty_cells(counts: sp.csr_matrix) -> None:
-    empty = int((np.diff(counts.indptr) == 0).sum())
-    if empty:
-        msg = f"{empty} cells came out without a single count: use a larger --library-size or a smaller --dropout."
-        raise SettingsError(msg)
+    for index in range(len(world.contexts)):
+        blocks = _draw_cells(world, index)
+        while parts := list(islice(blocks, max(1, -(-n_cells // BLOCK)))):
+            piece = ad.concat(parts, merge="same", uns_merge="same")
+            if empty := int((np.diff(piece.X.indptr) == 0).sum()):
+                raise SettingsError(
+                    f"{empty} cells came out without a single count: use a larger --library-size or a smaller --dropout."
+                )
+            yield piece
 
 
 def _notes(settings: SimulateSettings, zeros: float) -> tuple[str, ...]:

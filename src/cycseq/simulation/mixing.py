@@ -1,9 +1,11 @@
-"""Laws of what makes counts more variable than Poisson: a factor G with mean 1 and a given variance."""
+"""Laws of what makes counts more variable than Poisson: a factor G with mean 1; N ~ Poisson(m G) has variance m + dispersion m^2.
+
+Each draws values of G (float32), and tells 1 - E[exp(-rate G)], the probability that a Poisson count with mean rate G is not zero.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from scipy.special import betaincinv, expit, ndtri
@@ -16,18 +18,6 @@ _LOGITS = np.linspace(-36.0, 36.0, 289)
 QUANTILES = expit(_LOGITS)
 QUANTILE_WEIGHTS = expit(_LOGITS) * expit(-_LOGITS) * (_LOGITS[1] - _LOGITS[0])
 """Points and weights of an integral over (0, 1), evenly spaced in logits, so that singular ends do no harm."""
-
-
-class Mixing(Protocol):
-    """The law of G; N ~ Poisson(m G) has variance m + dispersion m^2."""
-
-    dispersion: float
-
-    def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-        """Values of G, float32."""
-
-    def share_above_zero(self, rate: np.ndarray) -> np.ndarray:
-        """1 - E[exp(-rate G)]: the probability that a Poisson count with mean rate G is not zero."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import scipy.sparse as sp
@@ -51,16 +51,7 @@ class Network:
 
         With x the level of a regulator and h(x) = x / (x + half) its saturating effect,
         log x_g = basal_g + state_g + offset_g + own_g + sum_t w_gt (h(x_t) - h(basal_t)) + common_g + interaction_g,
-        solved by repeated substitution, a contraction as h'(log x) <= 1/4 and the weights are bounded.
-
-        Parameters
-        ----------
-        states
-            Cell states.
-        perturbation
-            The perturbation of every cell, as a row of `own`; -1 for control.
-        offset
-            What batches add to the log levels (one row for all cells, or a row for each).
+        solved by repeated substitution, a contraction as h'(log x) <= 1/4 and the weights are bounded. Arguments as of `ContextLaw`.
         """
         fixed = (self.basal + states @ self.loadings).astype(np.float32)
         fixed += offset
@@ -162,13 +153,9 @@ def _mixed(one: _Parts, other: _Parts, probability: float, rng: np.random.Genera
     """Every edge, and every gene's part in the programmes, from the first with this probability."""
     edge = rng.random(one.weight.shape) < probability
     gene = rng.random(one.common.shape) < probability
-    return _Parts(
-        regulator=np.where(edge, one.regulator, other.regulator),
-        weight=np.where(edge, one.weight, other.weight),
-        loadings=np.where(gene, one.loadings, other.loadings),
-        common=np.where(gene, one.common, other.common),
-        interactions=np.where(gene, one.interactions, other.interactions),
-    )
+    mask = {"regulator": edge, "weight": edge}
+    both = ((part.name, getattr(one, part.name), getattr(other, part.name)) for part in fields(_Parts))
+    return _Parts(**{name: np.where(mask.get(name, gene), first, second) for name, first, second in both})
 
 
 def _bounded(parts: _Parts, effect: float, regulators: np.ndarray, n_regulators: int) -> sp.csr_array:
@@ -176,9 +163,8 @@ def _bounded(parts: _Parts, effect: float, regulators: np.ndarray, n_regulators:
     genes, slots = parts.weight.shape
     rows = np.repeat(np.arange(genes), slots)
     weight = parts.weight * effect
-    weight[regulators] *= np.minimum(1.0, STEEPEST * 4 / np.maximum(np.abs(weight[regulators]).sum(axis=1), 1e-9))[
-        :, None
-    ]
+    total = np.abs(weight[regulators]).sum(axis=1, keepdims=True)
+    weight[regulators] *= np.minimum(1.0, STEEPEST * 4 / np.maximum(total, 1e-9))
     weights = sp.csr_array(
         (weight.ravel().astype(np.float32), (rows, parts.regulator.ravel())), shape=(genes, n_regulators)
     )

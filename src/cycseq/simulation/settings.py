@@ -133,27 +133,14 @@ class SimulateSettings:
         return (*full, *[few] * n_long)
 
 
-def _check(settings: SimulateSettings) -> None:
+def _check(s: SimulateSettings) -> None:
     """Raise `SettingsError` for a value that makes no sense, alone or beside the others."""
-    _check_world(settings)
-    _check_numbers(settings)
-    _check_sizes(settings)
-
-
-def _check_world(s: SimulateSettings) -> None:
-    """Settings of the gene regulatory network are refused where a world has none."""
-    if "shared" in WORLDS[s.world]:
-        return
-    needless = [
-        f"--{f.name.replace('_', '-')}" for f in fields(s) if f.name in OF_NETWORKS and getattr(s, f.name) != f.default
-    ]
-    if needless:
+    given = [f.name for f in fields(s) if f.name in OF_NETWORKS and getattr(s, f.name) != f.default]
+    if given and "shared" not in WORLDS[s.world]:
+        needless = [f"--{name.replace('_', '-')}" for name in given]
         network_worlds = ", ".join(name for name, of_world in WORLDS.items() if "shared" in of_world)
         msg = f"World {s.world} has no gene regulatory network, as {network_worlds} have: leave out {', '.join(needless)}."
         raise SettingsError(msg)
-
-
-def _check_numbers(s: SimulateSettings) -> None:
     check_at_least(1, contexts=s.contexts, perturbations=s.perturbations, cells=s.cells, batches=s.batches)
     check_at_least(10, genes=s.genes)
     check_at_least(0, seed=s.seed, doubles=s.doubles, long_tail_contexts=s.long_tail_contexts)
@@ -164,10 +151,6 @@ def _check_numbers(s: SimulateSettings) -> None:
     check_at_least(0, most=0.9, dropout=s.dropout)
     check_at_least(0, most=2, library_spread=s.library_spread)
     check_at_least(0, most=10, dispersion=s.dispersion, effect=s.effect)
-
-
-def _check_sizes(s: SimulateSettings) -> None:
-    """Genes must suffice for the perturbations, perturbations for the doubles, contexts for the long tails, cells for all."""
     if 2 * s.perturbations > s.genes:
         raise SettingsError(
             f"{s.perturbations} perturbations of {s.genes} genes: at most half of the genes can be perturbed. "

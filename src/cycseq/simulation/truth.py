@@ -6,47 +6,36 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import ndtri
 
-from cycseq.simulation.biology import STATES, ContextLaw
+from cycseq.simulation.biology import STATES, Biology, ContextLaw
 from cycseq.simulation.counts import CountLaw, ExpectedLog1p, log_shares
 from cycseq.simulation.settings import SimulateSettings
 
 CELLS_LOG2 = 7  # Log2 of the number of cells over which responses are averaged: 128
 
 
-class Truth:
-    """Expected responses on the log1p scale, over cell states, batches and library sizes.
+def true_responses(
+    settings: SimulateSettings, biology: Biology, law: CountLaw, batch_offsets: Float[np.ndarray, "batches genes"]
+) -> Float[np.ndarray, "conditions genes"]:
+    """Expected responses to every perturbation, context after context, on the log1p scale, over states, batches and library sizes.
 
     States and library sizes are quasi-random (scrambled Sobol points), and control and perturbed cells are the same
-    ones, so that few cells do.
-
-    Parameters
-    ----------
-    settings
-        The resolved settings.
-    law
-        The law of counts.
-    batch_offsets
-        What each batch adds to log levels.
+    ones, so that few cells do. `batch_offsets` is what each batch adds to log levels.
     """
+    from scipy.stats.qmc import Sobol
 
-    def __init__(
-        self, settings: SimulateSettings, law: CountLaw, batch_offsets: Float[np.ndarray, "batches genes"]
-    ) -> None:
-        from scipy.stats.qmc import Sobol
+    points = Sobol(STATES + 2, seed=np.random.default_rng(0)).random_base2(CELLS_LOG2)
+    normal = ndtri(points[:, : STATES + 1])
+    library = settings.library_size * np.exp(settings.library_spread * normal[:, STATES])
+    states, log_library = normal[:, :STATES].astype(np.float32), np.log(library).astype(np.float32)[:, None]
+    expected = ExpectedLog1p(law, library)
+    offset = batch_offsets[(points[:, -1] * settings.batches).astype(int)]
 
-        points = Sobol(STATES + 2, seed=np.random.default_rng(0)).random_base2(CELLS_LOG2)
-        normal = ndtri(points[:, : STATES + 1])
-        library = settings.library_size * np.exp(settings.library_spread * normal[:, STATES])
-        self._states = normal[:, :STATES].astype(np.float32)
-        self._expected = ExpectedLog1p(law, library)
-        self._log_library = np.log(library).astype(np.float32)[:, None]
-        self._offset = batch_offsets[(points[:, -1] * settings.batches).astype(int)]
+    def mean(context: ContextLaw, perturbation: int) -> Float[np.ndarray, "genes"]:
+        levels = context.log_levels(states, np.full(len(states), perturbation), offset)
+        return expected(log_shares(levels) + log_library).mean(axis=0, dtype=np.float64)
 
-    def delta(self, context: ContextLaw, n_perturbations: int) -> Float[np.ndarray, "perturbations genes"]:
-        """The response to every perturbation in this context."""
-        control = self._mean(context, -1)
-        return np.stack([self._mean(context, i) - control for i in range(n_perturbations)]).astype(np.float32)
-
-    def _mean(self, context: ContextLaw, perturbation: int) -> Float[np.ndarray, "genes"]:
-        levels = context.log_levels(self._states, np.full(len(self._states), perturbation), self._offset)
-        return np.asarray(self._expected(log_shares(levels) + self._log_library).mean(axis=0, dtype=np.float64))
+    deltas = []
+    for context in biology.contexts:
+        control = mean(context, -1)
+        deltas += [mean(context, i) - control for i in range(len(biology.targets))]
+    return np.stack(deltas).astype(np.float32)

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from cycseq.simulation import network
 from cycseq.simulation.biology import Biology
-from cycseq.simulation.settings import SimulateSettings, World
+from cycseq.simulation.settings import WORLDS, SimulateSettings, World
 from cycseq.simulation.worlds import contexts, perturbations, programs
+from cycseq.simulation.worlds.base import MARKER
 
 LAWS: dict[World, Callable[[SimulateSettings], Biology]] = {
-    "easy": network.draw,
-    "context-specific": network.draw,
-    "long-tail": network.draw,
-    "unrelated": network.draw,
+    **{name: network.draw for name, settings in WORLDS.items() if "shared" in settings},
     "programs": programs.draw,
-    "signs-hidden": contexts.draw_hidden_signs,
-    "signs-visible": contexts.draw_visible_signs,
-    "clades-hidden": contexts.draw_hidden_clades,
-    "clades-visible": contexts.draw_visible_clades,
+    "signs-hidden": partial(contexts.draw_signs, marker=0.0),
+    "signs-visible": partial(contexts.draw_signs, marker=MARKER),
+    "clades-hidden": partial(contexts.draw_clades, marker=0.0),
+    "clades-visible": partial(contexts.draw_clades, marker=MARKER),
     "amplitudes": contexts.draw_amplitudes,
     "silent-genes": contexts.draw_silent_genes,
     "heavy-tails": perturbations.draw_heavy_tails,

@@ -6,7 +6,7 @@ import numpy as np
 
 from cycseq.simulation.biology import Biology
 from cycseq.simulation.settings import SimulateSettings
-from cycseq.simulation.worlds.base import MARKER, draw_basal, draw_effects, draw_markers, fixed_effects, generator
+from cycseq.simulation.worlds.base import draw_basal, draw_effects, draw_markers, fixed_effects, generator
 
 WEAKEST, STRONGEST = 0.25, 2.0
 
@@ -22,20 +22,12 @@ def draw_amplitudes(settings: SimulateSettings) -> Biology:
     return fixed_effects(settings, effects, draw_basal(settings, rng), rng, facts={"amplitude": amplitude.tolist()})
 
 
-def draw_hidden_signs(settings: SimulateSettings) -> Biology:
+def draw_signs(settings: SimulateSettings, *, marker: float) -> Biology:
     """Sign flips: half of the contexts answer every perturbation with the opposite sign.
 
-    Effect of p on g in c: sign_c x effect_pg, and control cells do not tell the sign.
+    Effect of p on g in c: sign_c x effect_pg. Control cells tell the sign by sign_c x marker_g in their log basal levels, if
+    `marker`, the standard deviation of marker_g, is not 0.
     """
-    return _draw_signs(settings, marker=0.0)
-
-
-def draw_visible_signs(settings: SimulateSettings) -> Biology:
-    """As hidden, and sign_c x marker_g is added to the log basal levels."""
-    return _draw_signs(settings, marker=MARKER)
-
-
-def _draw_signs(settings: SimulateSettings, marker: float) -> Biology:
     rng = generator(settings)
     sign = rng.permutation(np.where(np.arange(settings.contexts) % 2 == 0, 1.0, -1.0))
     markers = draw_markers(settings, rng, marker)
@@ -47,20 +39,12 @@ def _draw_signs(settings: SimulateSettings, marker: float) -> Biology:
 CLADES = 2
 
 
-def draw_hidden_clades(settings: SimulateSettings) -> Biology:
+def draw_clades(settings: SimulateSettings, *, marker: float) -> Biology:
     """Clades: two kinds of contexts; a perturbation does one thing in one kind, and another in the other.
 
-    Effect of p on g in c: effect_pg of the clade of c, and control cells do not tell the clade.
+    Effect of p on g in c: effect_pg of the clade of c. Control cells tell the clade by marker_g of the clade in their log basal
+    levels, if `marker`, the standard deviation of marker_g, is not 0.
     """
-    return _draw_clades(settings, marker=0.0)
-
-
-def draw_visible_clades(settings: SimulateSettings) -> Biology:
-    """As hidden, and marker_g of the clade of c is added to the log basal levels."""
-    return _draw_clades(settings, marker=MARKER)
-
-
-def _draw_clades(settings: SimulateSettings, marker: float) -> Biology:
     rng = generator(settings)
     clade = rng.permutation(np.arange(settings.contexts) % CLADES)
     markers = draw_markers(settings, rng, marker, CLADES)
