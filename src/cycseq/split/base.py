@@ -9,17 +9,15 @@ from pathlib import Path
 from typing import Any, Self, get_args
 
 import numpy as np
-from jaxtyping import Bool
 
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.effects import Effects
 from cycseq.data.either import Data
-from cycseq.data.usual_names import CONTROL
 from cycseq.errors import FileError, SplitError
 from cycseq.io.files import require_file, write_text
 from cycseq.io.untrusted import parse_json, wrong_kinds
 from cycseq.matrix.arrays import Codes
-from cycseq.split.problems import cell_problems, condition_problems, reference_problems
+from cycseq.split.problems import find_problems
 from cycseq.split.settings import NOTHING, Kind, SplitKind
 
 PARTS = ("train", "validation", "test")
@@ -155,31 +153,29 @@ class Split:
         conditions (they are training cells whatever the split), and a training or test part without conditions. Whether
         the parts give each other away is a question of `check_leakage`.
         """
-        listed = {part: self.in_part(part) for part in PARTS} | {"left_out": self.left_out}
-        conditions = condition_problems(
-            listed,
-            data.conditions(),
+        problems = find_problems(
+            {part: self.in_part(part) for part in PARTS} | {"left_out": self.left_out},
+            self.cells,
+            data,
             cuts=self.cuts_conditions,
             lists_controls=self.kind == "random-cells",
             needed=("train",) if self.kind == NOTHING else ("train", "test"),
         )
-        control = data.adata.obs_names[data.adata.obs["perturbation"] == CONTROL]
-        return (*conditions, *cell_problems(self.cells, data.adata.obs_names), *reference_problems(self.cells, control))
+        return tuple(problems)
 
     def rows_unchecked(self, data: Data) -> dict[str, Codes]:
         """As `rows`, of data that are known to be those of the split."""
-        conditions, codes = data.conditions(), data.condition_codes
-        is_named = {part: data.adata.obs_names.isin(self.cells.get(part, ())) for part in PARTS}
+        conditions, codes, names = data.conditions(), data.condition_codes, data.adata.obs_names
+        is_control = np.array([c.is_control for c in conditions], dtype=bool)
+        is_named = {part: names.isin(self.cells.get(part, ())) for part in (*PARTS, REFERENCE)}
         is_cut = np.zeros(len(conditions), dtype=bool)
-        is_cut[codes[np.logical_or.reduce(list(is_named.values()))]] = True
-        listed = {part: _among(conditions, self.in_part(part)) for part in PARTS}
-        unlisted = ~np.logical_or.reduce(list(listed.values()))
-        listed["train"] |= unlisted & np.array([c.is_control for c in conditions], dtype=bool)
+        is_cut[codes[np.logical_or.reduce([is_named[part] for part in PARTS])]] = True
+        in_parts = {part: set(self.in_part(part)) for part in PARTS}
+        listed = {part: np.array([c in inside for c in conditions], dtype=bool) for part, inside in in_parts.items()}
+        listed["train"] |= is_control & ~np.logical_or.reduce(list(listed.values()))
         in_part = {part: listed[part][codes] & (~is_cut[codes] | is_named[part]) for part in PARTS}
-        held_back = data.adata.obs_names.isin(self.cells.get(REFERENCE, ()))
-        in_part["train"] &= ~held_back
-        is_control = np.array([c.is_control for c in conditions], dtype=bool)[codes]
-        in_part[REFERENCE] = is_control & (held_back | in_part["test"])
+        in_part["train"] &= ~is_named[REFERENCE]
+        in_part[REFERENCE] = is_control[codes] & (is_named[REFERENCE] | in_part["test"])
         return {part: np.flatnonzero(mask) for part, mask in in_part.items()}
 
     @property
@@ -194,7 +190,7 @@ class Split:
 
     def in_part(self, part: str) -> tuple[Condition, ...]:
         """The conditions of ``"train"``, ``"validation"`` or ``"test"``."""
-        return {"train": self.train, "validation": self.validation, "test": self.test}[part]
+        return getattr(self, part)
 
     def digest(self) -> str:
         """A hash of everything that the split says: the same split has the same one on every machine."""
@@ -270,11 +266,6 @@ def _restored(record: dict[str, Any]) -> dict[str, Any]:
         raise ValueError("cells, seed or seen_parts are not what they must be")
     record["cells"] = {part: tuple(names) for part, names in record["cells"].items()}
     return record
-
-
-def _among(conditions: tuple[Condition, ...], selected: tuple[Condition, ...]) -> Bool[np.ndarray, "conditions"]:
-    names = set(selected)
-    return np.array([c in names for c in conditions], dtype=bool)
 
 
 def _damaged(path: Path, what: str) -> FileError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from cycseq.data.condition import Condition
 from cycseq.data.either import Data
@@ -18,43 +19,47 @@ Place = tuple[str, float]  # what is measured and a number: doses of one quantit
 
 @dataclass(frozen=True)
 class Axis:
-    """Dose or time: its name, and where a condition stands on it; None where that has no order."""
+    """Dose or time."""
 
     name: str
+    level: Callable[[Condition], Any]
+    """What a condition has of it; None for nothing."""
     place: Callable[[Condition], Place | None]
+    """Where a condition stands on it; None where that has no order."""
+    unit: str
+    absent: str
+    """What to say of a level that no condition has; the level and those of the data are put in."""
 
 
-def unseen_dose(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
-    """The conditions of one dose are tested; other doses of the same perturbations stay."""
-    conditions = perturbed_conditions(data)
-    doses = sorted({c.dose for c in conditions if c.dose is not None})
-    if not doses:
-        msg = "the data name no doses, so none can be held out: name the column they are in, or choose another --kind."
-        raise SplitError(msg)
-    if settings.dose is None:
-        msg = f"--kind unseen-dose needs the dose that is tested: use --dose, one of {join_names(doses)}."
-        raise SettingsError(msg)
-    dose = settings.dose.replace(" ", "").casefold()
-    test = [c for c in conditions if c.dose is not None and c.dose.casefold() == dose]
+AXES = (
+    Axis("dose", lambda c: c.dose, lambda c: place_of_dose(c.dose), "", "no perturbation has the dose {!r}: the data have {}."),
+    Axis("time", lambda c: c.time, lambda c: None if c.time is None else ("h", c.time), "h", "nothing was measured at {:g} h: the data have {} h."),
+)  # fmt: skip
+
+
+def _folded(level: Any) -> Any:
+    return level.replace(" ", "").casefold() if isinstance(level, str) else level
+
+
+def unseen_level(axis: Axis, data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
+    """The conditions of one dose, or one time, are tested; other doses or times of the same perturbations stay."""
+    conditions, what = perturbed_conditions(data), axis.name
+    levels = sorted({axis.level(c) for c in conditions} - {None})
+    if not levels:
+        raise SplitError(
+            f"the data name no {what}s, so none can be held out: name the column they are in, or choose another --kind."
+        )
+    level, shown = getattr(settings, what), join_names(f"{one:g}" if axis.unit else one for one in levels)
+    if level is None:
+        in_unit = ", in hours" if axis.unit else ""
+        raise SettingsError(
+            f"--kind unseen-{what} needs the {what} that is tested{in_unit}: use --{what}, one of {shown}."
+        )
+    test = [c for c in conditions if _folded(axis.level(c)) == _folded(level)]
     if not test:
-        raise SplitError(f"no perturbation has the dose {settings.dose!r}: the data have {join_names(doses)}.")
-    return (_plan(conditions, test, settings, f"unseen-dose:{test[0].dose}", DOSE),)
-
-
-def unseen_time(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
-    """The conditions of one time are tested; other times of the same perturbations stay."""
-    conditions = perturbed_conditions(data)
-    hours = [f"{time:g}" for time in sorted({c.time for c in conditions if c.time is not None})]
-    if not hours:
-        msg = "the data name no times, so none can be held out: name the column they are in, or choose another --kind."
-        raise SplitError(msg)
-    if settings.time is None:
-        msg = f"--kind unseen-time needs the time that is tested, in hours: use --time, one of {join_names(hours)}."
-        raise SettingsError(msg)
-    test = [c for c in conditions if c.time == settings.time]
-    if not test:
-        raise SplitError(f"nothing was measured at {settings.time:g} h: the data have {join_names(hours)} h.")
-    return (_plan(conditions, test, settings, f"unseen-time:{settings.time:g}h", TIME),)
+        raise SplitError(axis.absent.format(level, shown))
+    tested = f"{level:g}h" if axis.unit else test[0].dose
+    return (_plan(conditions, test, settings, f"unseen-{what}:{tested}", axis),)
 
 
 def _plan(
@@ -103,38 +108,23 @@ def _extrapolation(test: Sequence[Condition], train: Sequence[Condition], axis: 
     places_seen: dict[tuple[str, str], set[Place | None]] = {}
     for condition in train:
         places_seen.setdefault((condition.context, condition.agent), set()).add(place(condition))
-    counts = dict.fromkeys(("below", "above", "unknown", "none"), 0)
-    for condition in test:
-        places, own_place = places_seen.get((condition.context, condition.agent), set()), place(condition)
-        comparable = [
-            other[1] for other in places if other is not None and own_place is not None and other[0] == own_place[0]
-        ]
-        if not places - {own_place}:
-            counts["none"] += 1
-        elif own_place is None or not comparable:
-            counts["unknown"] += 1
-        elif all(number < own_place[1] for number in comparable):
-            counts["below"] += 1
-        elif all(number > own_place[1] for number in comparable):
-            counts["above"] += 1
     words = {
         "below": f"this is extrapolation: all {what}s in training are lower",
         "above": f"this is extrapolation: all {what}s in training are higher",
         "unknown": f"it cannot be told whether the {what}s in training lie on both sides, as their names have no order",
         "none": f"training has no other {what} in their context",
     }
-    total = len(test)
-    return "".join(
-        f" For {n:,} of {count_of(total, 'tested condition')} {words[key]}." for key, n in counts.items() if n
-    )
-
-
-def _place_of_dose(condition: Condition) -> Place | None:
-    return place_of_dose(condition.dose)
-
-
-def _place_of_time(condition: Condition) -> Place | None:
-    return None if condition.time is None else ("h", condition.time)
-
-
-DOSE, TIME = Axis("dose", _place_of_dose), Axis("time", _place_of_time)
+    counts = dict.fromkeys(words, 0)
+    for condition in test:
+        places, here = places_seen.get((condition.context, condition.agent), set()), place(condition)
+        others = [other[1] for other in places if other is not None and here is not None and other[0] == here[0]]
+        if not places - {here}:
+            counts["none"] += 1
+        elif here is None or not others:
+            counts["unknown"] += 1
+        elif max(others) < here[1]:
+            counts["below"] += 1
+        elif min(others) > here[1]:
+            counts["above"] += 1
+    total = count_of(len(test), "tested condition")
+    return "".join(f" For {n:,} of {total} {words[key]}." for key, n in counts.items() if n)

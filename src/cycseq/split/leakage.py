@@ -30,7 +30,7 @@ def check_leakage(split: Split, data: Data) -> tuple[Leak, ...]:
     rows = split.rows_unchecked(data)
     if isinstance(data, Effects):
         shared = shared_cells(data.effect, data.adata.obs_names, rows, "conditions", "effects")
-        return (*_shared_conditions(split), *shared, *_hidden_perturbations(split), *_shared_wells(split, data))
+        return (*_shared_conditions(split), *shared, *_hidden_perturbations(split), *shared_wells(split, data))
     if split.kind == "random-cells":  # whose reference is a part of its test
         rows[REFERENCE] = rows[REFERENCE][:0]
     return (
@@ -49,7 +49,7 @@ def warnings_of(split: Split, data: Data) -> list[str]:
 
     Cells are looked at by `check_leakage`, on demand: it takes a pass over them.
     """
-    return [str(leak) for leak in _shared_wells(split, data)] if isinstance(data, Effects) else []
+    return [str(leak) for leak in shared_wells(split, data)] if isinstance(data, Effects) else []
 
 
 def condense_warnings(warnings: Sequence[Sequence[str]]) -> list[str]:
@@ -62,10 +62,8 @@ def condense_warnings(warnings: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _shared_conditions(split: Split) -> Iterable[Leak]:
-    cut = split.cuts_conditions
-    for first, second in PAIRS:
-        shared = sorted(set(split.in_part(first)) & set(split.in_part(second)))
-        if shared and not cut:
+    for first, second in () if split.cuts_conditions else PAIRS:
+        if shared := sorted(set(split.in_part(first)) & set(split.in_part(second))):
             yield Leak(
                 "shared conditions",
                 f"{count_of(len(shared), 'condition is', 'conditions are')} in {first} and in {second} (first: {shared[0]})",
@@ -74,36 +72,27 @@ def _shared_conditions(split: Split) -> Iterable[Leak]:
             )
 
 
-def _shared_wells(split: Split, effects: Effects) -> Iterable[Leak]:
-    for shared in shared_wells(split, effects):
-        yield Leak(
-            "shared wells",
-            f"{shared.n:,} of {count_of(len(split.test), 'tested condition')} were measured in the same {shared.column} as their perturbation in a "
-            f"training context (first: {shared.tested} and {shared.other}, {shared.column} {shared.label!r}), so that likeness may be "
-            f"the {shared.column}'s and no biology",
-            shared.n,
-            f"A good score supports no claim of transfer: test contexts that were measured in another {shared.column}.",
-            "warning",
-        )
-
-
 def _hidden_perturbations(split: Split) -> Iterable[Leak]:
     """Tested perturbations that training has seen inside of combinations."""
+    one_context = split.kind in {
+        "unseen-pair",
+        "unseen-context",
+        "few-shot",
+    }  # what other contexts know gives nothing away there
+    all_contexts = split.kind in {"unseen-combination", "unseen-perturbation"}
+    if not all_contexts and (not one_context or split.cuts_conditions):
+        return
     training = (*split.train, *split.validation)
-    if split.kind == "unseen-combination":
-        seen_parts = {part for c in training for part in c.parts}
-        allowed = 2 if split.seen_parts is None else split.seen_parts
-        hidden = [
-            c
-            for c in split.test
-            if len(seen_parts & set(c.parts)) > allowed or any(set(c.parts) <= set(o.parts) for o in training)
-        ]
-    elif split.kind == "unseen-perturbation":
-        hidden = [c for c in split.test if any(set(c.parts) <= set(other.parts) for other in training)]
-    elif split.kind in {"unseen-pair", "unseen-context", "few-shot"} and not split.cuts_conditions:
-        hidden = [c for c in split.test if any(_contains(other, c) for other in training)]
-    else:
-        hidden = []
+    seen_parts = {part for c in training for part in c.parts}
+    allowed = (
+        (2 if split.seen_parts is None else split.seen_parts) if split.kind == "unseen-combination" else len(seen_parts)
+    )
+    hidden = [
+        c
+        for c in split.test
+        if len(seen_parts & set(c.parts)) > allowed
+        or any(set(c.parts) <= set(o.parts) and (all_contexts or o.context == c.context) for o in training)
+    ]
     if hidden:
         yield Leak(
             "hidden perturbations",
@@ -112,10 +101,6 @@ def _hidden_perturbations(split: Split) -> Iterable[Leak]:
             len(hidden),
             "Leave those conditions out: make the split again with cycseq split.",
         )
-
-
-def _contains(other: Condition, tested: Condition) -> bool:
-    return other.context == tested.context and set(tested.parts) <= set(other.parts)
 
 
 def _chosen_genes(split: Split, data: PerturbationData) -> Iterable[Leak]:

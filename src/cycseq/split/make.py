@@ -14,7 +14,7 @@ from cycseq.split.base import Split
 from cycseq.split.cells import SHARE, random_cells
 from cycseq.split.contexts import few_shot, in_turn, unseen_context, unseen_pair
 from cycseq.split.controls import hold_back_controls
-from cycseq.split.doses import unseen_dose, unseen_time
+from cycseq.split.doses import AXES, unseen_level
 from cycseq.split.listed import listed_pairs
 from cycseq.split.perturbations import unseen_combination, unseen_perturbation
 from cycseq.split.plan import Plan
@@ -26,8 +26,7 @@ BUILDERS: dict[str, Callable[[Data, SplitSettings], tuple[Plan, ...]]] = {
     "few-shot": partial(in_turn, few_shot),
     "unseen-perturbation": unseen_perturbation,
     "unseen-combination": unseen_combination,
-    "unseen-dose": unseen_dose,
-    "unseen-time": unseen_time,
+    **{f"unseen-{axis.name}": partial(unseen_level, axis) for axis in AXES},
     "random-cells": random_cells,
 }
 OF_A_CONTEXT = ("unseen-context", "unseen-pair", "few-shot")

@@ -9,25 +9,30 @@ from itertools import combinations
 import pandas as pd
 
 from cycseq.data.dataset import Condition
+from cycseq.data.either import Data
+from cycseq.data.usual_names import CONTROL
 from cycseq.errors import count_of
 
 
-def condition_problems(
+def find_problems(
     listed: Mapping[str, Sequence[Condition]],
-    present: Sequence[Condition],
+    cells: Mapping[str, Sequence[str]],
+    data: Data,
     *,
     cuts: bool,
     lists_controls: bool,
-    needed: Sequence[str] = ("train", "test"),
+    needed: Sequence[str],
 ) -> Iterator[str]:
-    """What is wrong with the lists of conditions, one clause for each mistake.
+    """What is wrong with the lists of conditions, and with the cells that are named by part: one clause for each mistake.
 
     Parameters
     ----------
     listed
         The conditions of ``"train"``, ``"validation"``, ``"test"`` and ``"left_out"``.
-    present
-        The conditions of the data.
+    cells
+        Names of cells of parts, and of the reference.
+    data
+        What the split is of.
     cuts
         Whether cells of one condition may lie in several parts.
     lists_controls
@@ -35,7 +40,7 @@ def condition_problems(
     needed
         The parts that must have conditions.
     """
-    in_data = set(present)
+    in_data = set(data.conditions())
     for part, conditions in listed.items():
         twice = [name for name, n in Counter(map(str, conditions)).items() if n > 1]
         absent = [str(c) for c in conditions if c not in in_data]
@@ -46,31 +51,21 @@ def condition_problems(
             (controls, "of control cells, which are in training without being listed"),
         ):
             if names:
-                yield f"{part} has {_amount(len(names))} {why} (first: {names[0]!r})"
+                yield f"{part} has {count_of(len(names), 'condition')} {why} (first: {names[0]!r})"
     for part in needed:
         if not listed[part]:
             yield f"{part} has no condition"
     for first, second in combinations(listed, 2):
         shared = sorted({*listed[first]} & {*listed[second]})
         if shared and not cuts:
-            yield f"{first} and {second} share {_amount(len(shared))} (first: {str(shared[0])!r})"
-
-
-def cell_problems(cells_by_part: Mapping[str, Sequence[str]], present: pd.Index) -> Iterator[str]:
-    """What is wrong with the cells that are named by part; `present` are the names of all cells of the data."""
-    names = pd.Index([name for part in cells_by_part.values() for name in part], dtype=object)
-    for which, why in ((~names.isin(present), "not in the data"), (names.duplicated(), "named more than once")):
-        if which.any():
-            yield f"{count_of(int(which.sum()), 'named cell is', 'named cells are')} {why} (first: {names[which][0]!r})"
-
-
-def reference_problems(cells_by_part: Mapping[str, Sequence[str]], control: pd.Index) -> Iterator[str]:
-    """What is wrong with the cells that are held back as reference; `control` are the names of all control cells."""
-    control_names = set(control)
-    others = [name for name in cells_by_part.get("reference", ()) if name not in control_names]
-    if others:
+            yield f"{first} and {second} share {count_of(len(shared), 'condition')} (first: {str(shared[0])!r})"
+    named = pd.Index([name for part in cells.values() for name in part], dtype=object)
+    for which, why in (
+        (~named.isin(data.adata.obs_names), "not in the data"),
+        (named.duplicated(), "named more than once"),
+    ):
+        if n := int(which.sum()):
+            yield f"{count_of(n, 'named cell is', 'named cells are')} {why} (first: {named[which][0]!r})"
+    control = set(data.adata.obs_names[data.adata.obs["perturbation"] == CONTROL])
+    if others := [name for name in cells.get("reference", ()) if name not in control]:
         yield f"{count_of(len(others), 'cell of the reference is no control cell', 'cells of the reference are not control cells')} (first: {others[0]!r})"
-
-
-def _amount(n: int) -> str:
-    return f"{n:,} condition{'' if n == 1 else 's'}"

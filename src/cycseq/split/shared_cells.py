@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -89,27 +89,15 @@ def shared_barcodes(data: PerturbationData, rows: dict[str, Codes]) -> Iterable[
         if pairs.empty:
             continue
         alike = _cosines(data.x, pairs["row"].to_numpy(), pairs["row_other"].to_numpy()) >= SAME_PROFILE
-        for level, matches in (("leak", pairs[alike]), ("warning", pairs[~alike])):
-            if len(matches):
-                yield _barcode_leak(level, matches, first, second)  # type: ignore[arg-type]
-
-
-def _barcode_leak(level: Literal["leak", "warning"], pairs: pd.DataFrame, first: str, second: str) -> Leak:
-    n = int(pairs["row_other"].nunique())
-    same = (
-        "and nearly the same profile: they are one cell"
-        if level == "leak"
-        else "but another profile, as it happens by chance across lanes"
-    )
-    return Leak(
-        "shared barcodes",
-        f"{count_of(n, 'cell')} of {second} share{'s' if n == 1 else ''} barcode and batch with a cell of {first} (first: {pairs['barcode'].iloc[0]}), {same}",
-        n,
-        "Remove the duplicated cells from the data."
-        if level == "leak"
-        else "Name lanes as batches (--batch-key), or look at these cells.",
-        level,
-    )
+        for matches, same, cure, level in (
+            (pairs[alike], "and nearly the same profile: they are one cell", "Remove the duplicated cells from the data.", "leak"),
+            (pairs[~alike], "but another profile, as it happens by chance across lanes",
+             "Name lanes as batches (--batch-key), or look at these cells.", "warning"),
+        ):  # fmt: skip
+            if n := int(matches["row_other"].nunique()):
+                what = f"{count_of(n, 'cell')} of {second} share{'s' if n == 1 else ''} barcode and batch with a cell of {first}"
+                shown = f"(first: {matches['barcode'].iloc[0]})"
+                yield Leak("shared barcodes", f"{what} {shown}, {same}", n, cure, level)  # type: ignore[arg-type]
 
 
 def _cosines(x: Matrix, first: Codes, second: Codes) -> np.ndarray:

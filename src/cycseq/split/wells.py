@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from cycseq.data.condition import Condition
 from cycseq.data.effects import Effects
 from cycseq.data.wells import NO_LABEL, labels_of_wells
+from cycseq.errors import count_of
 from cycseq.split.base import Split
+from cycseq.split.leak import Leak
 
 
-@dataclass(frozen=True)
-class SharedWells:
-    """Tested conditions that share what a column names with their perturbation in a training context."""
-
-    column: str
-    n: int
-    """How many."""
-    tested: Condition
-    """The first of them."""
-    other: str
-    """A training context that it shares the label with."""
-    label: str
-
-
-def shared_wells(split: Split, effects: Effects) -> Iterator[SharedWells]:
-    """By column with several labels, the tested conditions that share theirs with the same perturbation elsewhere.
+def shared_wells(split: Split, effects: Effects) -> Iterator[Leak]:
+    """By column with several labels, the tested conditions that share theirs with the same perturbation in a training context.
 
     Where all contexts of a drug were treated in one well, whatever is the well's (its dose, its position, its depth) is alike
     in all of them, and it looks like transfer between contexts.
@@ -40,6 +26,13 @@ def shared_wells(split: Split, effects: Effects) -> Iterator[SharedWells]:
                 contexts.setdefault((c.agent, labels[place[c]]), set()).add(c.context)
         shared = [c for c in split.test if contexts.get((c.agent, labels[place[c]]), set()) - {c.context}]
         if shared:
-            label = labels[place[shared[0]]]
-            other = min(contexts[shared[0].agent, label] - {shared[0].context})
-            yield SharedWells(column, len(shared), shared[0], other, label)
+            first, label = shared[0], labels[place[shared[0]]]
+            other = min(contexts[first.agent, label] - {first.context})
+            yield Leak(
+                "shared wells",
+                f"{len(shared):,} of {count_of(len(split.test), 'tested condition')} were measured in the same {column} as their perturbation in a "
+                f"training context (first: {first} and {other}, {column} {label!r}), so that likeness may be the {column}'s and no biology",
+                len(shared),
+                f"A good score supports no claim of transfer: test contexts that were measured in another {column}.",
+                "warning",
+            )
