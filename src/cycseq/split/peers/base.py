@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeGuard
 
 from cycseq.data.condition import Condition
 from cycseq.data.either import Data
@@ -31,11 +30,6 @@ class PeerSplit:
     """For train, validation and test, the perturbations of contexts as the file names them; None where all of a context are meant."""
     rest_trains: bool
     """Whether a condition of no part is for training; it is left out otherwise."""
-
-
-def is_list_of_names(value: Any) -> TypeGuard[Collection[str]]:
-    """Whether a value of a file is a list of texts."""
-    return isinstance(value, list | tuple | set) and all(isinstance(one, str) for one in value)
 
 
 def split_of(peer: PeerSplit, data: Data, path: Path) -> Split:
