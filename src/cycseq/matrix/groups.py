@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +14,7 @@ from cycseq.matrix.arrays import Codes, InMemory, Matrix, by_block, in_memory
 
 SPARSE_BLOCK, DENSE_BLOCK = 1 << 17, 1 << 16
 """Stored values of sparse cells, and values of dense ones, that are counted together: they stay in the processor's cache."""
-POWERS: dict[int, Callable[[np.ndarray], np.ndarray]] = {0: np.bool_, 1: np.asarray, 2: np.square}  # what is summed
+POWERS: dict[int, Any] = {0: np.bool_, 1: np.asarray, 2: np.square}  # what is summed
 Totals = dict[int, Float[np.ndarray, "groups genes"]]
 
 
@@ -104,7 +103,7 @@ def _totals_of_sparse(x: Any, groups: Codes, n_groups: int, powers: tuple[int, .
     return {power: total.reshape(shape)[:-1] for power, total in totals.items()}
 
 
-def _totals_of_dense(x: np.ndarray, groups: Codes, n_groups: int, powers: tuple[int, ...]) -> Totals:
+def _totals_of_dense(x: Any, groups: Codes, n_groups: int, powers: tuple[int, ...]) -> Totals:
     """Cells in blocks that stay in the processor's cache, each added to the sums of its own groups alone."""
     totals = {power: np.zeros((n_groups, x.shape[1])) for power in powers}
     step = max(1, DENSE_BLOCK // max(1, x.shape[1]))

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import anndata as ad
 import numpy as np
-import pandas as pd
 import scipy.sparse as sp
 
 from cycseq.data.effects import EFFECT_LAYERS, EFFECT_SCALES, KIND, Effects, EffectValues
 from cycseq.data.mark import mark_of
-from cycseq.data.validate import check_size, float32, gene_symbols
+from cycseq.data.validate import check_size, float32
 from cycseq.errors import DataError, FileError, unknown_name
-from cycseq.formats.effects.table import ERRORS, EffectTable
+from cycseq.formats.effects.names import ERRORS
 from cycseq.formats.load import load
+from cycseq.formats.readers.base import FileContents
 from cycseq.formats.settings import ReadSettings
 from cycseq.matrix.arrays import to_dense
 
@@ -45,35 +45,14 @@ def read_ours(adata: ad.AnnData) -> Effects:
     return effects
 
 
-def load_anndata(path: Path, settings: ReadSettings) -> tuple[ad.AnnData, EffectTable]:
-    """The AnnData of a file with all layers that effects have, and as a table."""
+def load_anndata(path: Path, settings: ReadSettings) -> FileContents:
+    """Rows x genes of a file, dense, with all layers that effects have."""
     loaded = load(path, settings)
-    adata = loaded.adata
+    adata, asked = loaded.adata, settings.layer
     check_size(adata)
     names = [name for name in loaded.layers if name in {*EFFECT_LAYERS, "sd"} or name.casefold() in ERRORS]
-    here = settings.layer
-    layers = {name: _dense(load(path, replace(settings, layer=name)).adata) for name in names if name != here}
-    values = _dense(adata)
-    dense = ad.AnnData(X=values, obs=adata.obs, var=adata.var, uns=adata.uns, layers=layers)
-    return dense, table_of_anndata(dense, here or "", loaded.format)
-
-
-def table_of_anndata(adata: ad.AnnData, source: str, words: str) -> EffectTable:
-    """An AnnData of conditions x genes as a table of effects."""
-    names, column = gene_symbols(adata.var)
-    se = next((name for name in adata.layers if name.casefold() in ERRORS), None)
-    notes = [f"genes are named by var[{column!r}]"] if column else []
-    notes += [f"standard errors <- layer {se!r}"] if se else []
-    return EffectTable(
-        values=_dense(adata),
-        obs=adata.obs,
-        genes=pd.Index(names.astype(str)),
-        se=None if se is None else to_float32(adata.layers[se]),
-        uns=adata.uns,
-        source=source,
-        format=words,
-        notes=tuple(notes),
-    )
+    layers = {name: to_float32(load(path, replace(settings, layer=name)).adata.X) for name in names if name != asked}
+    return FileContents(ad.AnnData(X=to_float32(adata.X), obs=adata.obs, var=adata.var, uns=adata.uns, layers=layers))
 
 
 def to_float32(values: object) -> EffectValues:
@@ -83,7 +62,3 @@ def to_float32(values: object) -> EffectValues:
         msg = f"the table is too large to hold in memory: {matrix.shape[0]:,} rows x {matrix.shape[1]:,} genes."
         raise FileError(msg)
     return to_dense(matrix)
-
-
-def _dense(adata: ad.AnnData) -> EffectValues:
-    return to_float32(adata.X)

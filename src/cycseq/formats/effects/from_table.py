@@ -10,7 +10,7 @@ import pandas as pd
 from jaxtyping import Int
 
 from cycseq.data.condition import Condition, treatment_name
-from cycseq.data.effects import Effects
+from cycseq.data.effects import Effects, EffectValues
 from cycseq.data.label_columns import find_columns, require_column
 from cycseq.data.studies import STUDY
 from cycseq.data.usual_names import (
@@ -21,97 +21,90 @@ from cycseq.data.usual_names import (
     canonical_perturbation,
     usual_kind,
 )
-from cycseq.data.validate import check_names
+from cycseq.data.validate import check_names, gene_symbols
 from cycseq.errors import DataError, count_of, was
+from cycseq.formats.effects.anndata_files import to_float32
+from cycseq.formats.effects.names import CONTEXTS, ERRORS, ORIGINS, PERTURBATIONS
 from cycseq.formats.effects.replicates import combine_replicates
 from cycseq.formats.effects.scales import decide_effect_scale
-from cycseq.formats.effects.table import CONTEXTS, ORIGINS, PERTURBATIONS, EffectTable
+from cycseq.formats.readers.base import FileContents
 from cycseq.formats.settings import ReadSettings
 from cycseq.formats.treatments import Treatments, read_treatments
 
 
-def effects_of_table(table: EffectTable, settings: ReadSettings, context: str) -> Effects:
-    """Effects with one row for each condition.
+def effects_of_table(contents: FileContents, settings: ReadSettings, context: str, source: str) -> Effects:
+    """Effects with one row for each condition, of rows x genes as they stand in a file.
 
-    `context` is that of all rows where no column names one. Raises `DataError` if labels, doses, scale or values are not what
-    they must be.
+    `context` is that of all rows where no column names one, `source` a word on the values that may tell their scale. Raises
+    `DataError` if labels, doses, scale or values are not what they must be.
     """
-    labels, where = _labels(table.obs, settings.perturbation_key, (*PERTURBATION_NAMES, *PERTURBATIONS), "perturbation")
-    contexts, context_where = _labels(table.obs, settings.context_key, (*CONTEXT_NAMES, *CONTEXTS), "context", context)
-    contexts = _in_studies(table.obs, contexts)
-    treatments = read_treatments(table.obs, labels, settings)
+    adata, obs = contents.adata, contents.adata.obs
+    values, (genes, gene_column) = to_float32(adata.X), gene_symbols(adata.var)
+    se_layer = next((name for name in adata.layers if name.casefold() in ERRORS), None)
+    notes = [*contents.notes, *([f"genes are named by var[{gene_column!r}]"] if gene_column else [])]
+    notes += [f"standard errors <- layer {se_layer!r}"] if se_layer else []
+    labels, where = _labels(obs, settings.perturbation_key, (*PERTURBATION_NAMES, *PERTURBATIONS), "perturbation")
+    contexts, context_where = _labels(obs, settings.context_key, (*CONTEXT_NAMES, *CONTEXTS), "context", context)
+    contexts = _in_studies(obs, contexts)
+    treatments = read_treatments(obs, labels, settings)
     agents = [CONTROL if usual_kind(name) else canonical_perturbation(name, ()) for name in treatments.agent]
-    notes = [*table.notes, f"perturbation <- {where} ({len(set(agents) - {CONTROL})})"]
+    notes.append(f"perturbation <- {where} ({len(set(agents) - {CONTROL})})")
     notes.append(f"context <- {context_where} ({len(set(contexts))})")
-    rows_used, left_out = _rows(table, agents, contexts, treatments, settings)
-    names, more = treatment_names([agents[i] for i in rows_used], treatments, rows_used, pool=settings.doses == "pool")
-    conditions = [Condition(contexts[i], name) for i, name in zip(rows_used, names, strict=True)]
+    used, left_out = _rows(values, obs, agents, contexts, treatments, drop_unlabelled=settings.drop_unlabelled)
+    names, more = _treatment_names([agents[i] for i in used], treatments, used, pool=settings.doses == "pool")
+    conditions = [Condition(contexts[i], name) for i, name in zip(used, names, strict=True)]
     for kind, each in (("perturbations", {c.perturbation for c in conditions}), ("contexts", {*contexts})):
         check_names(pd.Index(sorted(each)), kind)
-    decision = decide_effect_scale(table.values[rows_used], settings.scale, table.uns, source=table.source)
+    decision = decide_effect_scale(values[used], settings.scale, adata.uns, source=source)
     distinct = list(dict.fromkeys(conditions))
     place = {condition: i for i, condition in enumerate(distinct)}
     groups = np.array([place[condition] for condition in conditions], dtype=np.int64)
     of_context = np.unique([condition.context for condition in distinct], return_inverse=True)[1].astype(np.int64)
-    se = None if table.se is None else decision.convert(table.se[rows_used])
-    combined = combine_replicates(decision.convert(table.values[rows_used]), se, groups, of_context)
+    se = None if se_layer is None else decision.convert(to_float32(adata.layers[se_layer])[used])
+    effect, se, combining = combine_replicates(decision.convert(values[used]), se, groups, of_context)
     effects = Effects.from_arrays(
-        combined.effect,
+        effect,
         distinct,
-        list(ad.utils.make_index_unique(table.genes) if settings.make_unique else table.genes),
+        list(ad.utils.make_index_unique(genes) if settings.make_unique else genes),
         scale=decision.scale,
-        layers={} if combined.se is None else {"se": combined.se},
-        notes=(*notes, *treatments.notes, *more, *left_out, decision.note(), *combined.notes),
+        layers={} if se is None else {"se": se},
+        notes=(*notes, *treatments.notes, *more, *left_out, decision.note(), *combining),
     )
-    return add_columns(effects, table.obs.iloc[rows_used], groups, treatments.dose_number[rows_used], treatments.levels)
+    _add_columns(effects.adata.obs, obs.iloc[used], groups, treatments.dose_number[used], treatments.levels)
+    return effects
 
 
-def add_columns(
-    effects: Effects,
+def _add_columns(
+    obs: pd.DataFrame,
     rows: pd.DataFrame,
     groups: Int[np.ndarray, "rows"],
     dose_number: np.ndarray,
     levels: Sequence[str],
-) -> Effects:
-    """The same effects, with the doses in their order, the numbers behind them, and what the rows of a condition share.
+) -> None:
+    """To the labels of conditions: doses in their order, the numbers behind them, and what the rows of a condition share.
 
-    Parameters
-    ----------
-    effects
-        One row for each condition.
-    rows
-        obs of the rows that they come from.
-    groups
-        The condition of each of these.
-    dose_number
-        The number of the dose of each, NaN where it has none.
-    levels
-        Doses in their order.
+    `rows` are the rows of the file, `groups` and `dose_number` the condition and the number of the dose of each.
     """
-    obs = effects.adata.obs
-    of_group = pd.Series(dose_number).groupby(groups)
-    number = of_group.median().reindex(range(len(obs))).to_numpy()
+    places = range(len(obs))
+    number = pd.Series(dose_number).groupby(groups).median().reindex(places).to_numpy()
     if np.isfinite(number).any():
         obs["dose_value"] = number
     dose = obs["dose"].astype(str)
     order = [level for level in levels if level in set(dose)]
     if len(order) > 1:
         obs["dose"] = pd.Categorical(dose, categories=["", *order], ordered=True)
-    for column in map(str, rows.columns):
-        if column in obs:
-            continue
+    for column in map(str, rows.columns.difference(obs.columns, sort=False)):
         values = rows[column].groupby(groups)
         if (values.nunique() <= 1).all():
-            first = values.first().reindex(range(len(obs)))
+            first = values.first().reindex(places)
             numeric = pd.api.types.is_numeric_dtype(first) and not pd.api.types.is_bool_dtype(first)
             obs[column] = first.to_numpy(dtype=np.float64) if numeric else pd.Categorical(first.astype(str).to_numpy())
         elif column.casefold() in ORIGINS:
             joined = values.agg(lambda each: "|".join(sorted(set(each.dropna().astype(str)))))
-            obs[column] = pd.Categorical(joined.reindex(range(len(obs))).to_numpy())
-    return effects
+            obs[column] = pd.Categorical(joined.reindex(places).to_numpy())
 
 
-def treatment_names(
+def _treatment_names(
     agents: Sequence[str], treatments: Treatments, rows: Sequence[int] | np.ndarray, *, pool: bool
 ) -> tuple[list[str], list[str]]:
     """The perturbation of each of these rows with dose and time, where the data have several; and sentences."""
@@ -160,19 +153,25 @@ def _in_studies(obs: pd.DataFrame, contexts: Sequence[str]) -> list[str]:
 
 
 def _rows(
-    table: EffectTable, agents: Sequence[str], contexts: Sequence[str], treatments: Treatments, settings: ReadSettings
+    values: EffectValues,
+    obs: pd.DataFrame,
+    agents: Sequence[str],
+    contexts: Sequence[str],
+    treatments: Treatments,
+    *,
+    drop_unlabelled: bool,
 ) -> tuple[Int[np.ndarray, "rows"], list[str]]:
     """The rows that hold effects, and what was left out."""
     labelled = np.array([bool(agent) and bool(context) for agent, context in zip(agents, contexts, strict=True)])
-    if not labelled.all() and not settings.drop_unlabelled:
-        first = table.obs.index[~labelled][0]
+    if not labelled.all() and not drop_unlabelled:
+        first = obs.index[~labelled][0]
         msg = (
             f"{int((~labelled).sum()):,} of {count_of(len(agents), 'row')} have no perturbation or no context (first: {first}). Label "
             "them, or leave them out with --drop-unlabelled true."
         )
         raise DataError(msg, option="--drop-unlabelled true")
     control = labelled & (np.array([agent == CONTROL for agent in agents]) | treatments.untreated)
-    empty = np.isnan(table.values).all(axis=1) & labelled & ~control
+    empty = np.isnan(values).all(axis=1) & labelled & ~control
     rows_used = labelled & ~control & ~empty
     names = np.asarray(contexts, dtype=object)
     lacking = sorted(set(names[empty]) - set(names[rows_used]))

@@ -14,11 +14,10 @@ import pandas as pd
 
 from cycseq.data.effects import KIND
 from cycseq.data.mark import MARK
-from cycseq.data.validate import check_indices
 from cycseq.formats.effects.rows import SAMPLE_ROWS, are_differences, label_names, rows_are_conditions
 from cycseq.formats.effects.scales import names_expression, scale_in_text, texts_of
 from cycseq.formats.effects.tables.files import fits_table, table_holds_effects
-from cycseq.formats.readers.anndata_files import fits_h5, fits_zarr
+from cycseq.formats.readers.anndata_files import fits_h5, fits_zarr, read_element
 from cycseq.formats.readers.base import as_read_error
 from cycseq.formats.readers.contained import check_h5
 from cycseq.formats.readers.contained_zarr import open_zarr
@@ -83,16 +82,18 @@ def _holds_effects(group: Any, settings: ReadSettings) -> bool:
         return False
     uns = group.get("uns", {})
     if MARK in uns:
-        mark = _element(uns[MARK])
+        mark = read_element(uns[MARK])
         return isinstance(mark, dict) and mark.get("kind") == KIND
     where = "X" if settings.layer in {None, "X"} else f"layers/{settings.layer}"
     obs = group["obs"]
     names = label_names((name for name in obs if not name.startswith("__")), settings)
-    labels = pd.DataFrame({name: pd.Series(_element(obs[name])).astype(str) for name in names})
+    labels = pd.DataFrame({name: pd.Series(read_element(obs[name])).astype(str) for name in names})
     index = obs.attrs.get("_index")
-    if where not in group or not rows_are_conditions(labels, map(str, _element(obs[index])) if index in obs else ()):
+    if where not in group or not rows_are_conditions(
+        labels, map(str, read_element(obs[index])) if index in obs else ()
+    ):
         return False
-    texts = texts_of({name: _element(uns[name]) for name in uns if not hasattr(uns[name], "keys")})
+    texts = texts_of({name: read_element(uns[name]) for name in uns if not hasattr(uns[name], "keys")})
     if any(scale_in_text(text) for _, text in texts):
         return True
     if any(names_expression(text) for _, text in texts):
@@ -109,10 +110,4 @@ def _differences(values: Any) -> bool:
     sample = (
         ad.io.sparse_dataset(values)[rows].toarray() if hasattr(values, "keys") else np.asarray(values[rows.tolist()])
     )
-    if sample.dtype.kind != "f":
-        return False
-    return are_differences(sample)
-
-
-def _element(stored: Any) -> Any:
-    return check_indices(ad.io.read_elem(stored))
+    return sample.dtype.kind == "f" and are_differences(sample)

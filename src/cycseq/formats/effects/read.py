@@ -7,10 +7,11 @@ from pathlib import Path
 import anndata as ad
 
 from cycseq.data.effects import Effects
-from cycseq.formats.effects.anndata_files import load_anndata, read_ours, table_of_anndata, written_by_cycseq
+from cycseq.formats.effects.anndata_files import load_anndata, read_ours, written_by_cycseq
 from cycseq.formats.effects.from_table import effects_of_table
 from cycseq.formats.effects.tables.files import fits_table, load_table
 from cycseq.formats.load import default_context
+from cycseq.formats.readers.base import FileContents
 from cycseq.formats.settings import ReadSettings
 from cycseq.io.special_files import refuse_special
 
@@ -59,13 +60,13 @@ def read_effects(source: Path | str | ad.AnnData, settings: ReadSettings | None 
     ('log_fold_change', [[-0.693, 0.347], [nan, 1.386]])
     """
     settings = settings or ReadSettings()
+    context, where = settings.context_name or default_context(source), settings.layer or ""
     if isinstance(source, ad.AnnData):
-        adata = source.to_memory() if source.isbacked else source
-        table, context = table_of_anndata(adata, "", "AnnData"), settings.context_name or "all"
+        contents, where = FileContents(source.to_memory() if source.isbacked else source), ""
     elif fits_table(path := refuse_special(Path(source))):
-        return effects_of_table(load_table(path, settings), settings, settings.context_name or default_context(path))
+        contents, where = load_table(path, settings)
     else:
-        (adata, table), context = load_anndata(path, settings), settings.context_name or default_context(path)
-    if written_by_cycseq(adata) and settings.layer is None:
-        return read_ours(adata)
-    return effects_of_table(table, settings, context)
+        contents = load_anndata(path, settings)
+    if written_by_cycseq(contents.adata) and settings.layer is None:
+        return read_ours(contents.adata)
+    return effects_of_table(contents, settings, context, where)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -16,43 +14,24 @@ FEWEST_SPARE = 3
 PerGene = Float[np.ndarray, "genes"]
 
 
-@dataclass(frozen=True)
-class Combined:
-    """One row for each condition."""
-
-    effect: EffectValues
-    se: EffectValues | None
-    notes: tuple[str, ...]
-
-
 def combine_replicates(
     values: EffectValues,
     se: EffectValues | None,
     groups: Int[np.ndarray, "rows"],
     context_of_group: Int[np.ndarray, "groups"],
-) -> Combined:
-    """The mean of the rows of every condition, genes that a row lacks left out.
+) -> tuple[EffectValues, EffectValues | None, tuple[str, ...]]:
+    """The mean of the rows of every condition, genes that a row lacks left out; its standard errors, and sentences.
 
-    Where rows have no standard errors, those of the means come from the rows' spread, pooled over the conditions of a context
-    gene by gene, and moderated by the mean gene (`pooled_variance`). Where rows have them, they are carried through, and
-    raised by the ratio of the spread to what they let expect where that is above 1 (Birge 1932).
-
-    Parameters
-    ----------
-    values
-        Rows x genes, NaN where nothing was measured.
-    se
-        Their standard errors, NaN where unknown, or None.
-    groups
-        The condition of each row, from 0; each has at least one.
-    context_of_group
-        The context of each condition, from 0.
+    Where rows have no standard errors (`se`, NaN where unknown), those of the means come from the rows' spread, pooled over the
+    conditions of a context gene by gene, and moderated by the mean gene (`pooled_variance`). Where rows have them, they are
+    carried through, and raised by the ratio of the spread to what they let expect where that is above 1 (Birge 1932). `groups`
+    is the condition of each row, from 0, none without a row, and `context_of_group` the context of each condition.
     """
     n_groups = len(context_of_group)
     n_rows = np.bincount(groups, minlength=n_groups)
     if n_groups == len(values):
         order = np.argsort(groups)
-        return Combined(values[order], None if se is None else se[order], ())
+        return values[order], None if se is None else se[order], ()
     n = _sums(~np.isnan(values), groups, n_groups)
     mean = _sums(np.nan_to_num(values), groups, n_groups)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -66,7 +45,7 @@ def combine_replicates(
         if se is None
         else _from_errors(se, squares, n, groups, context_of_group)
     )
-    return Combined(mean.astype(np.float32), combined, (*notes, note))
+    return mean.astype(np.float32), combined, (*notes, note)
 
 
 def pooled_variance(squares: Float[np.ndarray, "groups genes"], spare: Float[np.ndarray, "groups genes"]) -> PerGene:
@@ -96,10 +75,8 @@ def _from_spread(
     if not n_columns:
         return None, f"too few rows are replicates for a standard error (at least {FEWEST_SPARE} in a context)"
     n_contexts = len(np.unique(context_of_group))
-    return (
-        se,
-        f"standard errors come from the spread of replicates, pooled over conditions ({n_columns} of {count_of(n_contexts, 'context')})",
-    )
+    extent = f"{n_columns} of {count_of(n_contexts, 'context')}"
+    return se, f"standard errors come from the spread of replicates, pooled over conditions ({extent})"
 
 
 def _from_errors(

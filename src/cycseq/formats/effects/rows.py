@@ -10,8 +10,8 @@ import pandas as pd
 from cycseq.data.label_columns import find_columns
 from cycseq.data.treatments import parse_dose
 from cycseq.data.usual_names import BATCH_NAMES, CONTEXT_NAMES, PERTURBATION_NAMES, kind_of_control, usual_kind
+from cycseq.formats.effects.names import CONTEXTS, PERTURBATIONS
 from cycseq.formats.effects.scales import same_values_in_each_row
-from cycseq.formats.effects.table import CONTEXTS, PERTURBATIONS
 from cycseq.formats.readers.base import BARCODE
 from cycseq.formats.settings import ReadSettings
 from cycseq.formats.treatments import DOSES, TIMES

@@ -77,29 +77,21 @@ def decide_effect_scale(
 ) -> ScaleDecision:
     """The scale of a table of effects.
 
-    Raises `DataError` if neither the file nor the values tell, or if both are at odds with what was said.
-
-    Parameters
-    ----------
-    values
-        Conditions x genes, NaN where nothing was measured.
-    user_scale
-        A key of `USER_SCALES`, or None to find out.
-    uns
-        What the file says, under any of `TEXT_NAMES`.
-    source
-        A text beside the values that may tell, such as the name of their column.
+    The file may say it in `uns`, under any of `TEXT_NAMES`, or in `source`, a text beside the values such as the name of their
+    column; `values` are NaN where nothing was measured. Raises `DataError` if neither file nor values tell, or `user_scale` is
+    none of `USER_SCALES`.
     """
     if user_scale is not None:
         if user_scale not in USER_SCALES:
             raise DataError(f"--scale {user_scale} is not a scale of effects: say {', '.join(USER_SCALES)}.")
         return ScaleDecision(*USER_SCALES[user_scale], "as given")
-    for name, text in _texts(uns, source):
+    texts = [*([("the name of the values", source)] if source else []), *texts_of(uns)]
+    for name, text in texts:
         if (decision := scale_in_text(text)) is not None:
             return ScaleDecision(*decision, f"{name} says {_short(text)!r}")
     if same_values_in_each_row(values):
         return ScaleDecision("rank", 1.0, "every row holds the same values in another order")
-    shown = next((f"; {name} says {_short(text)!r}" for name, text in _texts(uns, source)), "")
+    shown = next((f"; {name} says {_short(text)!r}" for name, text in texts), "")
     msg = (
         f"the scale of the effects cannot be determined (values from {np.nanmin(values):.3g} to {np.nanmax(values):.3g}{shown}): "
         f"use --scale {', --scale '.join([*USER_SCALES][:-1])} or --scale rank."
@@ -138,10 +130,6 @@ def same_values_in_each_row(values: EffectValues) -> bool:
         return False
     ordered = np.sort(few, axis=1)
     return bool(np.abs(ordered - ordered[0]).max() <= ALIKE and np.unique(ordered[0]).size > FEWEST_GENES / 2)
-
-
-def _texts(uns: Mapping[str, Any], source: str) -> list[tuple[str, str]]:
-    return [*([("the name of the values", source)] if source else []), *texts_of(uns)]
 
 
 def _short(text: str) -> str:

@@ -21,7 +21,7 @@ from cycseq.formats.readers.stored import open_stored, values_of
 from cycseq.formats.readers.zarr_chunks import check_chunks
 from cycseq.formats.settings import ReadSettings
 from cycseq.io.checksums import check_store
-from cycseq.matrix.arrays import Matrix, in_memory, max_rows
+from cycseq.matrix.arrays import in_memory, max_rows
 
 
 def fits_h5(path: Path) -> bool:
@@ -67,7 +67,7 @@ def read_zarr(path: Path, settings: ReadSettings) -> FileContents:
 
 def _read_group(group: Any, settings: ReadSettings, what: str) -> FileContents:
     """X, or the layer asked for, with obs, var, uns and obsm; what cycseq wrote besides; other layers stay on the disk."""
-    elem = _element
+    elem = read_element
     kinds = ("layers", "raw", "obsm")
     inside = {name: set(group[name]) if hasattr(group.get(name), "keys") else set() for name in kinds}
     layers = (*sorted(inside["layers"]), *(["raw"] if "X" in inside["raw"] else []))
@@ -81,17 +81,16 @@ def _read_group(group: Any, settings: ReadSettings, what: str) -> FileContents:
         _forget_scale(others.get("uns", {}))
     elif "cycseq" in others.get("uns", {}):
         others["varm"] = elem(group["varm"]) if "varm" in group else {}
-        others["layers"] = {PAIR: _beside(x, group["layers"][PAIR], settings)} if PAIR in layers else {}
+        if PAIR in layers:  # where X stays in the file it does too, in the same blocks
+            pair = group["layers"][PAIR]
+            others["layers"] = {
+                PAIR: values_of(pair, settings.memory) if in_memory(x) else open_stored(pair, max_rows(x, 1))
+            }
     adata = ad.AnnData(X=x, obs=elem(group["obs"]), var=var, **others)
-    return FileContents(adata, format=what, layers=layers, notes=_notes(where))
+    return FileContents(adata, format=what, layers=layers, notes=() if where == "X" else (f"values <- {where}",))
 
 
-def _beside(x: Any, layer: Any, settings: ReadSettings) -> Matrix:
-    """A layer: where X stays in the file it does too, in the same blocks."""
-    return values_of(layer, settings.memory) if in_memory(x) else open_stored(layer, max_rows(x, 1))
-
-
-def _element(stored: Any) -> Any:
+def read_element(stored: Any) -> Any:
     """One element in memory, its sparse matrices checked."""
     return check_indices(ad.io.read_elem(stored))
 
@@ -108,7 +107,7 @@ def from_memory(adata: ad.AnnData, settings: ReadSettings, what: str = "AnnData"
         adata = ad.AnnData(X=values, obs=adata.obs, var=adata.var, uns=dict(adata.uns), obsm=adata.obsm)
     if where != "X":
         _forget_scale(adata.uns)
-    return FileContents(adata, format=what, layers=layers, notes=_notes(where))
+    return FileContents(adata, format=what, layers=layers, notes=() if where == "X" else (f"values <- {where}",))
 
 
 def _forget_scale(uns: MutableMapping[str, Any]) -> None:
@@ -136,10 +135,6 @@ def _genes_of(where: str, values: Any, var: pd.DataFrame, uns: MutableMapping[st
     if len(names) == n:
         return pd.DataFrame(index=pd.Index(names).astype(str))
     return pd.DataFrame(index=pd.RangeIndex(n).astype(str))
-
-
-def _notes(where: str) -> tuple[str, ...]:
-    return () if where == "X" else (f"values <- {where}",)
 
 
 H5AD = Reader("h5ad", "FILE.h5ad (or .h5mu)", fits_h5, read_h5)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -13,9 +12,7 @@ import numpy as np
 import pandas as pd
 
 from cycseq.errors import FileError
-from cycseq.formats.effects.anndata_files import table_of_anndata
 from cycseq.formats.effects.rows import SAMPLE_ROWS, are_differences, label_names, rows_are_conditions
-from cycseq.formats.effects.table import EffectTable
 from cycseq.formats.effects.tables import wide
 from cycseq.formats.effects.tables.gct import read_gct
 from cycseq.formats.effects.tables.layouts import WIDE_LAYOUTS, is_label, layout_of, long_columns
@@ -38,8 +35,8 @@ def fits_table(path: Path) -> bool:
     return tables.fits(path) or without_gz(path).endswith((PARQUET, GCT, GCTX))
 
 
-def load_table(path: Path, settings: ReadSettings) -> EffectTable:
-    """The table as it stands in a file.
+def load_table(path: Path, settings: ReadSettings) -> tuple[FileContents, str]:
+    """The table as it stands in a file, and a word on its values that may tell their scale.
 
     It is CSV, TSV or TXT (plain or gzipped), Parquet, or GCT; of a long table, the setting `layer` names the column of values.
     Raises `FileError` if the file is missing, damaged or empty, and `DataError` if a value is not a number, or a gene stands
@@ -50,20 +47,18 @@ def load_table(path: Path, settings: ReadSettings) -> EffectTable:
         msg = f"{path} is GCTX, which no maintained Python package reads: turn it into GCT (cmapR's write_gct, or cmapPy's gctx2gct)."
         raise FileError(msg)
     if name.endswith(GCT):
-        return _of(FileContents(read_gct(existing), "GCT"), settings)
+        return _labelled(FileContents(read_gct(existing)), settings), ""
     frame = read_parquet(existing) if name.endswith(PARQUET) else None
     columns = list(map(str, frame.columns)) if frame is not None else _header(existing)
     where = long_columns(columns, settings)
     if where is not None:
         if frame is None:
             needed = [where.gene, where.value, *([where.se] if where.se else [])]
-            needed += label_columns(pd.Index(columns), where, settings)
-            frame = _text(existing, columns, needed)
-        adata, notes = lay_out(frame, where, settings, default_context(path))
-        return _of(FileContents(adata, "long table", notes), settings, where.scale)
+            frame = _text(existing, columns, [*needed, *label_columns(pd.Index(columns), where, settings)])
+        return _labelled(lay_out(frame, where, settings, default_context(path)), settings), where.scale
     contents = wide.of_text(existing, settings) if frame is None else wide.of_frame(frame, settings)
     layout = layout_of([*columns, *contents.adata.obs.columns], WIDE_LAYOUTS)
-    return _of(contents, settings, layout.scale if layout else "")
+    return _labelled(contents, settings), layout.scale if layout else ""
 
 
 def table_holds_effects(path: Path, settings: ReadSettings) -> bool:
@@ -80,11 +75,8 @@ def table_holds_effects(path: Path, settings: ReadSettings) -> bool:
     return rows_are_conditions(labels.astype(str), ())
 
 
-def _of(contents: FileContents, settings: ReadSettings, source: str = "") -> EffectTable:
-    if settings.labels_file is not None:
-        contents = with_labels(contents, settings.labels_file)
-    table = table_of_anndata(contents.adata, source, contents.format)
-    return replace(table, notes=(*contents.notes, *table.notes))
+def _labelled(contents: FileContents, settings: ReadSettings) -> FileContents:
+    return contents if settings.labels_file is None else with_labels(contents, settings.labels_file)
 
 
 def _header(path: Path) -> list[str]:

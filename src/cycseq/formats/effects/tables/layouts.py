@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 from cycseq.data.usual_names import BATCH_NAMES, CONTEXT_NAMES, METADATA_NAMES, PERTURBATION_NAMES
 from cycseq.errors import DataError, unknown_name
-from cycseq.formats.effects.table import CONTEXTS, ERRORS, ORIGINS, PERTURBATIONS
+from cycseq.formats.effects.names import CONTEXTS, ERRORS, ORIGINS, PERTURBATIONS
 from cycseq.formats.settings import ReadSettings
 from cycseq.formats.treatments import DOSE_UNITS, DOSES, TIME_UNITS, TIMES
 
@@ -131,14 +131,12 @@ def layout_of(columns: Iterable[str], layouts: Iterable[Layout]) -> Layout | Non
     return next((layout for layout in layouts if layout.columns <= there), None)
 
 
+def named_columns(columns: Container[str], settings: ReadSettings) -> list[str]:
+    """Those of the columns that settings name as labels."""
+    keys = (settings.perturbation_key, settings.context_key, settings.batch_key, settings.dose_key, settings.time_key)
+    return [key for key in (*keys, *settings.label_columns) if key is not None and key in columns]
+
+
 def is_label(column: str, settings: ReadSettings) -> bool:
     """Whether a column of a wide table is not a gene, by its name."""
-    return column in _named_columns(settings) or column.casefold() in _LABELS
-
-
-def _named_columns(settings: ReadSettings) -> Collection[str | None]:
-    keys = (settings.perturbation_key, settings.context_key, settings.batch_key, settings.dose_key, settings.time_key)
-    return {*keys, *settings.label_columns}
-
-
-_LABELS = {*LABELS, *METADATA_NAMES}
+    return bool(named_columns([column], settings)) or column.casefold() in {*LABELS, *METADATA_NAMES}

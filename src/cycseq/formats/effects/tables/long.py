@@ -12,8 +12,9 @@ from cycseq.data.effects import EffectValues
 from cycseq.data.label_columns import find_columns
 from cycseq.data.usual_names import PERTURBATION_NAMES, UNLABELLED, kind_of_control
 from cycseq.errors import DataError, count_of, was
-from cycseq.formats.effects.table import PERTURBATIONS
-from cycseq.formats.effects.tables.layouts import GROUPS, LABELS, LongColumns
+from cycseq.formats.effects.names import PERTURBATIONS
+from cycseq.formats.effects.tables.layouts import GROUPS, LABELS, LongColumns, named_columns
+from cycseq.formats.readers.base import FileContents
 from cycseq.formats.settings import ReadSettings
 
 MAX_VALUES = 1 << 26
@@ -25,38 +26,29 @@ CONTRAST = re.compile(r"(.+?)[ _.-]+(?:vs?|versus)[ _.-]+(.+)", re.IGNORECASE)
 def label_columns(columns: pd.Index, where: LongColumns, settings: ReadSettings) -> list[str]:
     """The columns that tell one condition from another."""
     empty = pd.DataFrame(columns=columns.drop([where.gene, where.value]), dtype=str)
-    keys = (settings.perturbation_key, settings.context_key, settings.batch_key, settings.dose_key, settings.time_key)
-    user_columns = [key for key in (*keys, *settings.label_columns) if key is not None and key in empty]
-    return list(dict.fromkeys([*user_columns, *find_columns(empty, (*LABELS, *GROUPS))]))
+    return list(dict.fromkeys([*named_columns(empty, settings), *find_columns(empty, (*LABELS, *GROUPS))]))
 
 
-def lay_out(
-    frame: pd.DataFrame, where: LongColumns, settings: ReadSettings, name: str
-) -> tuple[ad.AnnData, tuple[str, ...]]:
-    """Conditions x genes, NaN where a gene has no row, with standard errors as layer ``se``; and sentences.
+def lay_out(frame: pd.DataFrame, where: LongColumns, settings: ReadSettings, name: str) -> FileContents:
+    """Conditions x genes, NaN where a gene has no row, with standard errors as layer ``se``.
 
     `name` names the perturbation where no column does; the setting `make_unique` allows that a gene occurs twice in a condition.
     Raises `DataError` if a value is not a number, a gene stands twice in a condition, or conditions hardly share genes.
     """
-    notes = (
-        [f"columns of {where.tool}: genes <- {where.gene or 'row names'}, effects <- {where.value}"]
-        if where.tool
-        else []
-    )
+    genes_from, notes = where.gene or "row names", list[str]()
+    if where.tool:
+        notes.append(f"columns of {where.tool}: genes <- {genes_from}, effects <- {where.value}")
     has_gene = frame[where.gene].notna() & ~frame[where.gene].astype(str).str.strip().str.casefold().isin(UNLABELLED)
     if n_unnamed := int((~has_gene).sum()):
         notes.append(f"{count_of(n_unnamed, 'row names', 'rows name')} no gene and {was(n_unnamed)} left out")
         frame = frame[has_gene]
     if not len(frame):
         raise DataError("the table has no row with a gene.")
-    labels = (
-        frame[label_columns(frame.columns, where, settings)].astype(object).where(lambda column: column.notna(), "")
-    )
-    groups = (
-        labels.groupby(list(labels), sort=False).ngroup().to_numpy()
-        if len(labels.columns)
-        else np.zeros(len(frame), int)
-    )
+    labels = frame[label_columns(frame.columns, where, settings)].astype(object)
+    labels = labels.where(labels.notna(), "")
+    groups = np.zeros(len(frame), dtype=int)
+    if len(labels.columns):
+        groups[:] = labels.groupby(list(labels), sort=False).ngroup()
     obs = labels.take(np.unique(groups, return_index=True)[1]).reset_index(drop=True)
     genes, columns = _columns(frame[where.gene].astype(str).str.strip(), groups, make_unique=settings.make_unique)
     shape = (len(obs), len(columns))
@@ -74,7 +66,8 @@ def lay_out(
     obs, more = _with_perturbation(obs, settings, name)
     obs.index = obs.index.astype(str)
     layers = {} if where.se is None else {"se": table(where.se)}
-    return ad.AnnData(X=table(where.value), obs=obs, var=pd.DataFrame(index=columns), layers=layers), (*notes, *more)
+    adata = ad.AnnData(X=table(where.value), obs=obs, var=pd.DataFrame(index=columns), layers=layers)
+    return FileContents(adata, notes=(*notes, *more))
 
 
 def _columns(names: pd.Series, groups: np.ndarray, *, make_unique: bool) -> tuple[np.ndarray, pd.Index]:

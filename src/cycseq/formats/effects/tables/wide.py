@@ -60,18 +60,17 @@ def _contents(obs: pd.DataFrame, values: Cells, genes: pd.Index, settings: ReadS
         )
         raise DataError(msg, option="--orientation genes-by-cells")
     obs.index = obs.index.astype(str)
-    return FileContents(ad.AnnData(X=values, obs=obs, var=pd.DataFrame(index=genes)), "wide table")
+    return FileContents(ad.AnnData(X=values, obs=obs, var=pd.DataFrame(index=genes)))
 
 
 def _genes_in_rows(labels: pd.DataFrame, values: Cells, header: pd.Index) -> FileContents:
     """The table turned, its header (``PERTURBATION``, or ``CONTEXT:PERTURBATION`` throughout) as labels."""
     genes = pd.Index(labels.iloc[:, 0] if len(labels.columns) else labels.index)
     names = header.str.partition(":", expand=True).to_frame(index=False)
-    labelled = {"perturbation": list(header)}
-    if (names[1] == ":").all():
-        labelled = {"context": list(names[0]), "perturbation": list(names[2])}
-    obs = pd.DataFrame(labelled, index=header.astype(str))
-    turned = np.ascontiguousarray(values.T)
-    return FileContents(
-        ad.AnnData(X=turned, obs=obs, var=pd.DataFrame(index=genes.astype(str))), "wide table, genes in rows"
+    in_contexts = (names[1] == ":").all()
+    columns = (
+        {"context": list(names[0]), "perturbation": list(names[2])} if in_contexts else {"perturbation": list(header)}
     )
+    obs = pd.DataFrame(columns, index=header.astype(str))
+    turned = np.ascontiguousarray(values.T)
+    return FileContents(ad.AnnData(X=turned, obs=obs, var=pd.DataFrame(index=genes.astype(str))))
