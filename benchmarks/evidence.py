@@ -3,7 +3,7 @@
     python benchmarks/evidence.py --out DIR [--shared ../shared] [--models baselines,ConditionKriging] [--data kang,easy|cells|effects|foreign]
                                   [--jobs 2] [--seeds 3] [--folds 99] [--minutes 25] [--quick] [--page docs/evidence.md]
 
-An interrupted run goes on when the command is given again; `--seeds 1 --folds 1` is the least that has every case, and the page says so; `--minutes 0` makes the page of what is there. The results are `DIR/metrics.csv.gz`, one row for each data
+An interrupted run goes on when the command is given again; `--seeds 1 --folds 1` is the least that has every case, and the page says so; `--folds 6` with three seeds holds out two contexts in each of three worlds; `--minutes 0` makes the page of what is there. The results are `DIR/metrics.csv.gz`, one row for each data
 set, split, model, seed, condition and metric; the page and the CSV files beside it are made from that table alone
 (`--page-only` makes them again). Models that must be trained by gradient steps are slow: `NETWORK_CASES` says where they
 take part, with three seeds on real data, one in a simulated world, and `NETWORK_SETTINGS`.
@@ -119,7 +119,10 @@ def parsed(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--seeds", type=int, default=SEEDS, help="Worlds and draws of splits, at most.")
     parser.add_argument(
-        "--folds", type=int, default=ALL, help="Splits of each kind (contexts or folds held out), at most."
+        "--folds",
+        type=int,
+        default=ALL,
+        help="Splits of each kind (contexts or folds held out) over all seeds, at most.",
     )
     parser.add_argument("--minutes", type=float, default=float("inf"), help="Begin no case after so long.")
     parser.add_argument("--quick", action="store_true", help="Tiny worlds, one seed: to see that it works.")

@@ -206,12 +206,14 @@ class Case:
 
 
 def cases(names: list[str], *, quick: bool, seeds: int = SEEDS, folds: int = ALL) -> Iterator[Case]:
-    """Data sets x splits x seeds; what depends on no seed stands once."""
+    """Data sets x splits x seeds; what depends on no seed stands once. `folds` are shared out among the seeds."""
     for name in names:
         for split in SOURCES[name].splits:
             fixed = SOURCES[name].of_effects and split in ("unseen-context", *TREATMENTS)
             once = quick or fixed or Case(name, split, 0).model_seeds > 1 or (name, split) in ONE_DRAW
-            yield from (Case(name, split, seed, quick, 1 if quick else folds) for seed in range(1 if once else seeds))
+            n_seeds = 1 if once else seeds
+            of_seed = 1 if quick else -(-folds // n_seeds)
+            yield from (Case(name, split, seed, quick, of_seed) for seed in range(n_seeds))
 
 
 @lru_cache(maxsize=1)
