@@ -17,14 +17,16 @@ from cycseq.matrix.arrays import Cells, Codes, Matrix, in_memory, to_dense
 
 MIN_CONTROLS = 2  # ComBat estimates a spread in every batch
 
+PerBatch = Float[np.ndarray, "batches genes"]
+
 
 @dataclass(frozen=True)
 class BatchEffect:
     """What ComBat found, per batch or context and gene."""
 
-    shift: Float[np.ndarray, "batches genes"]
+    shift: PerBatch
     """Added by the batch, in log1p units."""
-    stretch: Float[np.ndarray, "batches genes"]
+    stretch: PerBatch
     """What deviations from the centre are multiplied with to undo the batch's spread."""
     centre: Float[np.ndarray, "contexts genes"]
     """Control mean of a context over all batches."""
@@ -44,20 +46,12 @@ def correct_batches(data: PerturbationData, *, spread: bool = False) -> Perturba
     because what differs between contexts with no batch in common may be biology. Raises `DataError` if the data are not log1p, or
     a context has no control cells, and `MissingPackageError` if inmoose is not installed.
 
-    Parameters
-    ----------
-    data
-        log1p values.
-    spread
-        Equalise the spread of the batches as well: ComBat's full form, which gives control cells exactly inmoose's
-        values. It stretches the responses within a batch by the same factors as the controls' noise; genes that
-        are nearly silent in control cells can be stretched much. So it is off by default.
+    With `spread`, the spread of the batches is equalised as well: ComBat's full form, which gives control cells exactly inmoose's
+    values. It stretches the responses within a batch by the same factors as the controls' noise; genes that are nearly silent
+    in control cells can be stretched much.
 
-    Returns
-    -------
-    PerturbationData
-        Dense (as it was, where no batches can be compared). Corrected values may lie a little below zero, as shifts go both ways; they are not clipped, which would
-        move means. A layer `true_pair` is shifted alike.
+    Corrected values are dense (they are as they were, where no batches can be compared), and may lie a little below zero, as shifts
+    go both ways; they are not clipped, which would move means. A layer `true_pair` is shifted alike.
     """
     data.require("log1p", "ComBat").require_controls()
     batch, batches = pd.factorize(data.adata.obs["batch"].astype(str), sort=True)
@@ -189,9 +183,7 @@ def _varies(x: Cells, batch: Codes, context: Codes) -> Bool[np.ndarray, "genes"]
     return np.asarray((frame.max() - frame.min()).max(axis=0) > 0)
 
 
-def _remove(
-    effect: BatchEffect, x: Cells, batch: Codes, context: Codes, stretch: Float[np.ndarray, "batches genes"] | None
-) -> None:
+def _remove(effect: BatchEffect, x: Cells, batch: Codes, context: Codes, stretch: PerBatch | None) -> None:
     """Take the effect of their batch from the cells, in place."""
     for number in range(len(effect.shift)):
         rows = np.flatnonzero(batch == number)
@@ -203,11 +195,7 @@ def _remove(
 
 
 def _paired(
-    effect: BatchEffect,
-    layer: sp.csr_matrix | np.ndarray,
-    batch: Codes,
-    context: Codes,
-    stretch: Float[np.ndarray, "batches genes"] | None,
+    effect: BatchEffect, layer: Matrix, batch: Codes, context: Codes, stretch: PerBatch | None
 ) -> sp.csr_matrix:
     """The true pairs, which are cells of the same batch, without its effect; cells that have none stay empty."""
     csr = sp.csr_matrix(layer)

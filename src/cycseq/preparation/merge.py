@@ -13,6 +13,7 @@ import scipy.sparse as sp
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.gene_names import MIN_GENES, why_genes_differ
 from cycseq.data.validate import OBS
+from cycseq.data.values import with_parts
 from cycseq.errors import DataError, count_of, join_names, was
 from cycseq.matrix.arrays import store_alike
 
@@ -30,14 +31,13 @@ def merge(inputs: Sequence[PerturbationData], names: Sequence[str] | None = None
         raise DataError("there is nothing to merge: give at least one input.")
     if len(inputs) == 1:
         return inputs[0]
-    names_used = _distinct(names or [f"input{i}" for i in range(1, len(inputs) + 1)])
+    names_used = list(ad.utils.make_index_unique(pd.Index(names or [f"input{i + 1}" for i in range(len(inputs))])))
     _check_scales(inputs, names_used)
     genes = common_genes(inputs, names_used)
     collide = _collide(inputs, names_used)
     parts = []
     for data, name in zip(inputs, names_used, strict=True):
-        same_genes = data.genes == genes
-        part = data.adata if same_genes else data.adata[:, genes]
+        part = data.adata if data.genes == genes else data.adata[:, genes]
         renamed = ad.AnnData(X=part.X, obs=part.obs.copy(), var=part.var.copy(), layers=part.layers, varm=part.varm)
         renamed.obs["batch"] = [f"{name}/{batch}" for batch in renamed.obs["batch"]]
         renamed.obs["input"] = name
@@ -52,15 +52,11 @@ def merge(inputs: Sequence[PerturbationData], names: Sequence[str] | None = None
         merged.obsm["source_cells"] = _source_cells(inputs)
     origin = [{"name": name, **data.provenance()} for data, name in zip(inputs, names_used, strict=True)]
     merged.uns["cycseq"] = {"scale": inputs[0].scale, "merged": json.dumps(origin)}
-    n_lost = max(len(data.genes) for data in inputs) - len(genes)
     notes = [
         f"{len(inputs)} inputs were merged ({', '.join(names_used)}): {count_of(len(genes), 'gene is', 'genes are')} common to all"
     ]
-    notes += (
-        [f"up to {count_of(n_lost, 'gene')} of an input are not in all others and {was(n_lost)} dropped"]
-        if n_lost
-        else []
-    )
+    if n_lost := max(len(data.genes) for data in inputs) - len(genes):
+        notes.append(f"up to {count_of(n_lost, 'gene')} of an input are not in all others and {was(n_lost)} dropped")
     notes.append("batches were prefixed with the input's name")
     notes += ["cells were prefixed with the input's name, because some are called alike"] if collide else []
     input_notes = [f"{name}: {note}" for data, name in zip(inputs, names_used, strict=True) for note in data.notes]
@@ -100,18 +96,11 @@ def _collide(inputs: Sequence[PerturbationData], names: Sequence[str]) -> bool:
     cells = np.concatenate([data.adata.obs_names.to_numpy(dtype=object) for data in inputs])
     if not pd.Index(cells).has_duplicates:
         return False
-    name_by_hash: dict[str, str] = {}
+    name_of: dict[str, str] = {}
     for data, name in zip(inputs, names, strict=True):
-        mark = data.fingerprint()
-        if mark in name_by_hash:
-            msg = f"{name_by_hash[mark]} and {name} hold the same cells with the same values: give each file once."
-            raise DataError(msg)
-        name_by_hash[mark] = name
+        if (twin := name_of.setdefault(data.fingerprint(), name)) != name:
+            raise DataError(f"{twin} and {name} hold the same cells with the same values: give each file once.")
     return True
-
-
-def _distinct(names: Sequence[str]) -> list[str]:
-    return [str(name) for name in ad.utils.make_index_unique(pd.Index(list(names)))]
 
 
 def join(first: PerturbationData, second: PerturbationData | None) -> PerturbationData:
@@ -130,12 +119,5 @@ def _all_stored(parts: Sequence[ad.AnnData]) -> list[ad.AnnData]:
     alike = store_alike(matrices)
     if all(one is other for one, other in zip(matrices, alike, strict=True)):
         return list(parts)
-    out = []
     stored = iter(alike)
-    for part in parts:
-        x, layers = next(stored), {name: next(stored) for name in part.layers}
-        renamed = ad.AnnData(X=x, obs=part.obs, var=part.var, uns=part.uns, layers=layers)
-        renamed.obsm.update(part.obsm)
-        renamed.varm.update(part.varm)
-        out.append(renamed)
-    return out
+    return [with_parts(part, X=next(stored), layers={name: next(stored) for name in part.layers}) for part in parts]

@@ -40,15 +40,10 @@ def _library_sizes(x: InMemory) -> Float[np.ndarray, "cells"]:
 
 
 def log_normalised(x: Matrix, sizes: Float[np.ndarray, "cells"]) -> Matrix:
-    """Counts as log1p (natural) of counts per 10,000.
+    """Counts (float32) as log1p (natural) of counts per 10,000; in memory they are changed in place, stored ones whenever they are read.
 
-    Parameters
-    ----------
-    x
-        Cells x genes, counts, float32; what is in memory is changed in place, what is stored whenever it is read.
-    sizes
-        The counts that each cell is divided by: its library size over all genes, also those that `x` lacks.
-        A cell of size 0 must be empty, and stays so.
+    `sizes` are the counts that each cell is divided by: its library size over all genes, also those that `x` lacks. A cell of size
+    0 must be empty, and stays so.
     """
     return map_blocks(x, _log_normalised, sizes)
 
@@ -71,16 +66,8 @@ def gene_moments(
 ) -> GeneMoments:
     """Mean and variance of counts per 10,000 of every gene, in one pass and without a copy of the matrix.
 
-    Parameters
-    ----------
-    x
-        Cells x genes, counts or log1p; not changed.
-    scale
-        What `x` is; log1p values are taken back to counts per 10,000 block by block.
-    sizes
-        Library size of every cell, for counts; None for log1p.
-    taking_part
-        The cells that count; the others' values have no influence at all.
+    `x` holds counts, of which `sizes` are the library sizes, or log1p values, which are taken back block by block (`sizes` None).
+    Cells that do not take part have no influence at all.
     """
     weights = taking_part * (np.ones(x.shape[0]) if sizes is None else _factors(sizes))
     sums, squares = np.sum([of_block for _, of_block in by_block(x, _weighted_sums, weights, scale=scale)], axis=0)

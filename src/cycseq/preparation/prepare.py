@@ -20,7 +20,6 @@ from cycseq.preparation.batch_correction import correct_batches
 from cycseq.preparation.merge import merge
 from cycseq.preparation.metacells import metacells
 from cycseq.preparation.normalise import library_sizes, log_normalised
-from cycseq.preparation.quality import CellSelection
 from cycseq.preparation.selection import (
     check_contexts,
     check_names,
@@ -81,10 +80,9 @@ def prepare(
     data, rows, empty_notes = _merge_inputs(inputs, settings, names)
     check_contexts(data, rows)
     large = drop_small_conditions(data, rows, settings.min_cells_per_condition)
-    genes = choose_genes(data, large.cells, settings)
-    prepared = _normalised(
-        data, large.cells, genes.genes, notes=(*data.notes, *empty_notes, *large.notes, *genes.notes)
-    )
+    genes = choose_genes(data, large.kept, settings)
+    notes = (*data.notes, *empty_notes, *large.notes, *genes.notes)
+    prepared = _normalised(data, large.kept, genes.kept, notes=notes)
     check_contexts(prepared, np.ones(prepared.n_cells, dtype=bool))
     if settings.combat:
         prepared = correct_batches(prepared, spread=settings.combat_spread)
@@ -106,9 +104,9 @@ def _merge_inputs(
     for i, data in enumerate(inputs):
         sizes = library_sizes(data.x) if data.scale == "counts" else None
         selection = choose_cells(data, sizes, settings)
-        if selection.cells.any():
-            parts.append(_with_sizes(data, sizes, selection))
-            rows.append(selection.cells)
+        if selection.kept.any():
+            parts.append(_with_sizes(data, sizes, selection.notes))
+            rows.append(selection.kept)
             part_names += [names[i]] if names else []
         else:
             notes += selection.notes
@@ -132,7 +130,7 @@ def as_log1p(data: PerturbationData) -> PerturbationData:
     if not data.n_cells:
         return PerturbationData(adata=data.adata, scale="log1p", notes=data.notes)
     all_cells = np.ones(data.n_cells, dtype=bool)
-    with_sizes = _with_sizes(data, library_sizes(data.x), CellSelection(all_cells, ()))
+    with_sizes = _with_sizes(data, library_sizes(data.x))
     return _normalised(with_sizes, all_cells, np.ones(len(data.genes), dtype=bool), notes=data.notes)
 
 
@@ -144,7 +142,7 @@ def refuse_scaled(data: PerturbationData) -> None:
 
 
 def _with_sizes(
-    data: PerturbationData, sizes: Float[np.ndarray, "cells"] | None, selection: CellSelection
+    data: PerturbationData, sizes: Float[np.ndarray, "cells"] | None, notes: tuple[str, ...] = ()
 ) -> PerturbationData:
     """The same data with the library sizes as obs columns; the matrix is shared, not copied."""
     obs = data.adata.obs.copy()
@@ -152,7 +150,7 @@ def _with_sizes(
         obs["total_counts"] = sizes
         if PAIR in data.adata.layers:
             obs["pair_total_counts"] = library_sizes(data.adata.layers[PAIR])
-    return PerturbationData(with_parts(data.adata, obs=obs), data.scale, (*data.notes, *selection.notes))
+    return PerturbationData(with_parts(data.adata, obs=obs), data.scale, (*data.notes, *notes))
 
 
 def _normalised(

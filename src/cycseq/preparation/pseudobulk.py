@@ -37,21 +37,15 @@ class Responses:
 
 def control_means(data: PerturbationData) -> dict[str, Profile]:
     """The mean of the control cells of every context that has them."""
-    return {
-        condition.context: data.moments.mean[i].astype(np.float32)
-        for i, condition in enumerate(data.conditions())
-        if condition.is_control
-    }
+    controls = {c.context: i for i, c in enumerate(data.conditions()) if c.is_control}
+    return {context: data.moments.mean[i].astype(np.float32) for context, i in controls.items()}
 
 
 def control_noise(data: PerturbationData) -> dict[str, Profile]:
     """Sampling variance of that mean: variance of the cells / number of cells; 0 for a single one."""
-    n_cells = np.bincount(data.condition_codes, minlength=len(data.conditions()))
-    return {
-        condition.context: (np.nan_to_num(data.moments.variance[i]) / n_cells[i]).astype(np.float32)
-        for i, condition in enumerate(data.conditions())
-        if condition.is_control
-    }
+    controls = {c.context: i for i, c in enumerate(data.conditions()) if c.is_control}
+    noise = np.nan_to_num(data.moments.variance) / data.moments.n_cells[:, None]
+    return {context: noise[i].astype(np.float32) for context, i in controls.items()}
 
 
 def effects_of(data: PerturbationData) -> Effects:
@@ -96,13 +90,12 @@ def responses(data: PerturbationData) -> Responses:
     variance = moments.variance[:n_perturbed]
     variance = np.where(np.isfinite(variance), variance, control_variance)
     control_mean = matched.weights @ np.nan_to_num(moments.mean[n_perturbed:])
+    noise = variance / matched.n_cells[:, None] + matched.per_control[:, None] * control_variance
     measured = np.flatnonzero(control.n_cells)
     return Responses(
         conditions=matched.conditions,
         delta=(moments.mean[:n_perturbed] - control_mean).astype(np.float32),
-        noise=(variance / matched.n_cells[:, None] + matched.per_control[:, None] * control_variance).astype(
-            np.float32
-        ),
+        noise=noise.astype(np.float32),
         n_cells=matched.n_cells.astype(np.int64),
         moments=_take_groups(moments, slice(n_perturbed)),
         control_variance={contexts[i]: control.variance[i].astype(np.float32) for i in measured},

@@ -10,49 +10,51 @@ from jaxtyping import Bool, Float, Int
 from cycseq.errors import SettingsError, count_of, was
 from cycseq.matrix.arrays import InMemory, Matrix, per_cell
 from cycseq.preparation.normalise import library_sizes
-from cycseq.preparation.settings import CellLimits
+from cycseq.preparation.settings import PrepareSettings
 
 MITOCHONDRIAL = "mt-"  # how the names of mitochondrial genes begin, in any case: `MT-ND1`, `mt-Nd1`
 
 
 @dataclass(frozen=True)
-class CellSelection:
-    """Cells to keep, among all of a data set."""
+class Selection:
+    """What is kept of the cells, or of the genes, of a data set."""
 
-    cells: Bool[np.ndarray, "cells"]
-    notes: tuple[str, ...]
-    """A sentence for every reason why cells are left out."""
+    kept: Bool[np.ndarray, "places"]
+    notes: tuple[str, ...] = ()
+    """A sentence for every reason why some are left out."""
 
 
 def check_cells(
-    x: Matrix, genes: list[str], sizes: Float[np.ndarray, "cells"] | None, limits: CellLimits
-) -> CellSelection:
+    x: Matrix, genes: list[str], sizes: Float[np.ndarray, "cells"] | None, settings: PrepareSettings
+) -> Selection:
     """Which cells keep within the limits; a cell is counted at the first limit that it fails.
 
     All genes of the file are given, before any are dropped; `sizes` is None where the values are not counts. Raises
     `SettingsError` if a limit needs counts and there are none, or the mitochondrial share is asked of data without such genes.
     """
-    if sizes is None and limits.need_counts:
-        msg = f"{limits.need_counts} needs counts, but the data are log1p: leave it out, or give the file with the counts."
+    s = settings
+    limits = {"--min-counts": s.min_counts, "--max-counts": s.max_counts, "--max-mito": s.max_mito}
+    needing_counts = next((option for option, limit in limits.items() if limit is not None), None)
+    if sizes is None and needing_counts:
+        msg = f"{needing_counts} needs counts, but the data are log1p: leave it out, or give the file with the counts."
         raise SettingsError(msg)
     failing: list[tuple[str, Bool[np.ndarray, "cells"]]] = []
-    if sizes is not None:
-        if limits.min_counts is not None:
-            failing.append((f"fewer than {limits.min_counts:,} counts", sizes < limits.min_counts))
-        if limits.max_counts is not None:
-            failing.append((f"more than {limits.max_counts:,} counts", sizes > limits.max_counts))
-    if limits.min_genes is not None:
-        failing.append((f"fewer than {limits.min_genes:,} genes", genes_expressed(x) < limits.min_genes))
-    if sizes is not None and limits.max_mito is not None:
+    if sizes is not None and s.min_counts is not None:
+        failing.append((f"fewer than {s.min_counts:,} counts", sizes < s.min_counts))
+    if sizes is not None and s.max_counts is not None:
+        failing.append((f"more than {s.max_counts:,} counts", sizes > s.max_counts))
+    if s.min_genes is not None:
+        failing.append((f"fewer than {s.min_genes:,} genes", genes_expressed(x) < s.min_genes))
+    if sizes is not None and s.max_mito is not None:
         share = mitochondrial_counts(x, genes) / np.maximum(sizes, 1.0)
-        failing.append((f"a mitochondrial share above {limits.max_mito:g}", share > limits.max_mito))
+        failing.append((f"a mitochondrial share above {s.max_mito:g}", share > s.max_mito))
     passing = np.ones(x.shape[0], dtype=bool)
     notes = []
     for why, fails in failing:
         n = int((passing & fails).sum())
         passing &= ~fails
         notes += [f"{count_of(n, 'cell')} with {why} {was(n)} dropped"] if n else []
-    return CellSelection(passing, tuple(notes))
+    return Selection(passing, tuple(notes))
 
 
 def genes_expressed(x: Matrix) -> Int[np.ndarray, "cells"]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -14,40 +13,28 @@ from cycseq.data.gene_names import note_perturbed_genes
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import DataError, count_of, unknown_name, was
 from cycseq.preparation.normalise import cells_expressing, gene_moments
-from cycseq.preparation.quality import CellSelection, check_cells
+from cycseq.preparation.quality import Selection, check_cells
 from cycseq.preparation.settings import PrepareSettings
 from cycseq.preparation.variable_genes import variable_genes
 
 MIN_CONTROLS = 2  # control cells that a context must have
 
 
-@dataclass(frozen=True)
-class GeneSelection:
-    """Genes that stay, among all of a data set."""
-
-    genes: Bool[np.ndarray, "genes"]
-    notes: tuple[str, ...]
-
-
 def choose_cells(
     data: PerturbationData, sizes: Float[np.ndarray, "cells"] | None, settings: PrepareSettings
-) -> CellSelection:
+) -> Selection:
     """The cells of one input that are kept."""
     left_out = _named(data, settings.leave_out)
     combined = np.array([settings.singles_only and len(c.parts) > 1 for c in data.conditions()], dtype=bool)
-    quality = check_cells(data.x, data.genes, sizes, settings.limits())
-    keep = quality.cells & ~(left_out | combined)[data.condition_codes]
+    quality = check_cells(data.x, data.genes, sizes, settings)
+    keep = quality.kept & ~(left_out | combined)[data.condition_codes]
     notes = list(quality.notes)
     for why, which in (("left out by name", left_out), ("combinations", combined & ~left_out)):
-        n = int(which[data.condition_codes].sum())
-        notes += (
-            [f"{count_of(n, 'cell')} of {count_of(int(which.sum()), 'condition')} ({why}) {was(n)} dropped"]
-            if n
-            else []
-        )
+        if n := int(which[data.condition_codes].sum()):
+            notes.append(f"{count_of(n, 'cell')} of {count_of(int(which.sum()), 'condition')} ({why}) {was(n)} dropped")
     if not keep.any() and not left_out.all():
         raise DataError(f"no cells are left of {', '.join(data.contexts)}: {'; '.join(notes)}. Loosen the limits.")
-    return CellSelection(keep, tuple(notes))
+    return Selection(keep, tuple(notes))
 
 
 def check_names(inputs: Sequence[PerturbationData], texts: Sequence[str]) -> None:
@@ -83,22 +70,22 @@ def check_contexts(data: PerturbationData, rows: Bool[np.ndarray, "cells"]) -> N
     raise DataError(msg, option=cure)
 
 
-def drop_small_conditions(data: PerturbationData, rows: Bool[np.ndarray, "cells"], least: int) -> CellSelection:
+def drop_small_conditions(data: PerturbationData, rows: Bool[np.ndarray, "cells"], least: int) -> Selection:
     """Without the perturbed conditions that have too few cells among these rows."""
     n_cells = np.bincount(data.condition_codes[rows], minlength=len(data.conditions()))
     perturbed = np.array([not c.is_control for c in data.conditions()], dtype=bool)
     small = perturbed & (n_cells > 0) & (n_cells < least)
     dropped = rows & small[data.condition_codes]
     if not small.any():
-        return CellSelection(rows, ())
+        return Selection(rows)
     n, n_cells_lost = int(small.sum()), int(dropped.sum())
     note = (
         f"{count_of(n, 'condition')} with fewer than {least} cells ({count_of(n_cells_lost, 'cell')}) {was(n)} dropped"
     )
-    return CellSelection(rows & ~dropped, (note,))
+    return Selection(rows & ~dropped, (note,))
 
 
-def choose_genes(data: PerturbationData, rows: Bool[np.ndarray, "cells"], settings: PrepareSettings) -> GeneSelection:
+def choose_genes(data: PerturbationData, rows: Bool[np.ndarray, "cells"], settings: PrepareSettings) -> Selection:
     """The genes to keep, chosen on cells that are not held out, and those that a condition perturbs."""
     present = np.unique(data.condition_codes[rows])
     parts = {part for i in present for part in data.conditions()[i].parts}
@@ -106,8 +93,6 @@ def choose_genes(data: PerturbationData, rows: Bool[np.ndarray, "cells"], settin
     note = note_perturbed_genes(parts, data.genes)
     notes = [note] if note else []
     keep = np.ones(len(data.genes), dtype=bool)
-    if settings.genes == "all" and not settings.min_cells:
-        return GeneSelection(keep, tuple(notes))
     held_out = _named(data, settings.hold_out) & np.array([not c.is_control for c in data.conditions()], dtype=bool)
     consulted = rows & ~held_out[data.condition_codes]
     if settings.min_cells:
@@ -131,4 +116,4 @@ def choose_genes(data: PerturbationData, rows: Bool[np.ndarray, "cells"], settin
         notes.append(
             f"all {count_of(int(keep.sum()), 'gene was', 'genes were')} kept: no more than the {settings.genes:,} asked for"
         )
-    return GeneSelection(keep, tuple(notes))
+    return Selection(keep, tuple(notes))

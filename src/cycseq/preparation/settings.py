@@ -12,27 +12,6 @@ Response = Literal["log1p", "log_pseudobulk"]
 
 
 @dataclass(frozen=True)
-class CellLimits:
-    """What a cell must have to be kept; None sets no limit."""
-
-    min_counts: int | None = None
-    max_counts: int | None = None
-    min_genes: int | None = None
-    max_mito: float | None = None
-    """Share of the cell's counts, 0 to 1."""
-
-    @property
-    def need_counts(self) -> str | None:
-        """The first limit that has no meaning for anything but counts, as an option."""
-        limits = {
-            "--min-counts": self.min_counts,
-            "--max-counts": self.max_counts,
-            "--max-mito": self.max_mito,
-        }
-        return next((option for option, limit in limits.items() if limit is not None), None)
-
-
-@dataclass(frozen=True)
 class PrepareSettings:
     """How counts become data to learn from."""
 
@@ -69,20 +48,15 @@ class PrepareSettings:
     seed: int = 0
     """Fixes the draws of metacells."""
 
-    def limits(self) -> CellLimits:
-        """What a cell must have."""
-        return CellLimits(self.min_counts, self.max_counts, self.min_genes, self.max_mito)
 
-
-def check_settings(settings: PrepareSettings) -> None:
+def check_settings(s: PrepareSettings) -> None:
     """Raise `SettingsError` if a number makes no sense or settings contradict each other."""
-    s = settings
     check_at_least(0, min_counts=s.min_counts, min_genes=s.min_genes, min_cells=s.min_cells, seed=s.seed)
     check_at_least(1, genes=None if s.genes == "all" else s.genes, max_counts=s.max_counts)
     check_at_least(1, min_cells_per_condition=s.min_cells_per_condition)
     check_at_least(1, metacell_cells=s.metacell_cells, metacell_draws=s.metacell_draws)
-    if settings.max_mito is not None and not 0 <= settings.max_mito <= 1:
-        msg = f"--max-mito is a share from 0 to 1, but got {settings.max_mito:g}: for 20 per cent use --max-mito 0.2."
+    if s.max_mito is not None and not 0 <= s.max_mito <= 1:
+        msg = f"--max-mito is a share from 0 to 1, but got {s.max_mito:g}: for 20 per cent use --max-mito 0.2."
         raise SettingsError(msg)
-    if settings.combat_spread and not settings.combat:
+    if s.combat_spread and not s.combat:
         raise SettingsError("--combat-spread does nothing without --combat: use both, or neither.")
