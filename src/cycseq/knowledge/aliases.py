@@ -5,11 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-import pandas as pd
-
-from cycseq.errors import FileError
+from cycseq.formats.readers.base import as_read_error, read_csv
 from cycseq.io.files import require_file
-from cycseq.io.untrusted import open_unpacked
 
 IDENTIFIERS = ("ensembl_gene_id", "entrez_id", "hgnc_id")
 OTHER_SYMBOLS = ("prev_symbol", "alias_symbol")
@@ -27,15 +24,11 @@ def read_aliases(path: Path) -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def _read_once(path: Path, _changed: int) -> dict[str, str]:
-    try:
-        with open_unpacked(path) as lines:
-            table = pd.read_csv(lines, sep="\t", dtype=str).rename(columns=str.casefold)
+    expected = f"HGNC's complete set, tab separated, with symbol and {', '.join((*IDENTIFIERS[:1], *OTHER_SYMBOLS))}"
+    with as_read_error(path, f"a table of gene names ({expected})"):
+        table = read_csv(path, "\t", dtype=str).rename(columns=str.casefold)
         symbols = table["symbol"].str.casefold()
         columns = {name: table[name].dropna().str.casefold() for name in (*IDENTIFIERS, *OTHER_SYMBOLS)}
-    except (KeyError, ValueError, UnicodeDecodeError) as err:
-        why = " ".join(str(err).split())[:200]
-        msg = f"{path} is not a table of gene names ({why}): expected HGNC's complete set, tab separated, with symbol and {', '.join(IDENTIFIERS[:1] + OTHER_SYMBOLS)}."
-        raise FileError(msg) from err
     aliases: dict[str, str] = {}
     names_in_use = set(symbols)
     for column in columns.values():

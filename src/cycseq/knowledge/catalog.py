@@ -176,17 +176,11 @@ def _sources_by_name(names: Sequence[str], settings: DownloadSettings | None) ->
     counts = Counter(source.name for sources in groups for source in sources)
     (table,) = CATALOGUE["hgnc"].paths(cache)
     aliases = read_aliases(table) if table.exists() else {}
-    return [
-        [
-            replace(
-                source,
-                name=f"{source.name} ({source.facts['file']})" if counts[source.name] > 1 else source.name,
-                aliases=aliases,
-            )
-            for source in sources
-        ]
-        for sources in groups
-    ]
+
+    def distinct(source: Source) -> str:
+        return f"{source.name} ({source.facts['file']})" if counts[source.name] > 1 else source.name
+
+    return [[replace(source, name=distinct(source), aliases=aliases) for source in sources] for sources in groups]
 
 
 def add_file(path: Path, settings: DownloadSettings | None = None, *, overwrite: bool = False) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -25,16 +25,8 @@ def coordinates(sources: Sequence[Source], perturbations: Sequence[str]) -> Feat
     k(p, p) = 1. With its eigenvectors V and values w on the parts q of the perturbations, the rows are
     k(p, q) V w^(-1/2) (the Nystroem method, Williams and Seeger 2001).
 
-    Parameters
-    ----------
-    sources
-        What is known; all have the same weight.
-    perturbations
-        What was measured; its parts span the coordinates (2,000 of them at most).
-
-    Returns
-    -------
-    At most 200 columns, and a row for every name of any source that has something in common with what was measured.
+    All sources have the same weight; the parts of the measured perturbations span the coordinates (2,000 of them at most). There are
+    at most 200 columns, and a row for every name of any source that has something in common with what was measured.
     """
     aliases = sources[0].aliases
     landmarks = sorted({part for name in perturbations for part in Condition("", name).parts})
@@ -45,7 +37,9 @@ def coordinates(sources: Sequence[Source], perturbations: Sequence[str]) -> Feat
     leading = np.flatnonzero(values > 1e-6 * values[-1:].max(initial=0.0))[-MOST:]
     whitening = vectors[:, leading] / np.sqrt(values[leading])
     names = list({canonical(name, aliases): name for source in sources for name in source.names}.values())
-    rows = np.concatenate([_kernel(sources, block, landmarks) @ whitening for block in _blocks(names)])
+    rows = np.concatenate(
+        [_kernel(sources, names[i : i + BLOCK], landmarks) @ whitening for i in range(0, len(names), BLOCK)]
+    )
     filled = np.flatnonzero(rows.any(axis=1))
     listed = ", ".join(source.name for source in sources)
     origins = tuple({"name": source.name, **source.facts} for source in sources)
@@ -61,7 +55,3 @@ def _kernel(sources: Sequence[Source], names: Sequence[str], others: Sequence[st
 def _counts(sources: Sequence[Source], names: Sequence[str]) -> np.ndarray:
     """How many sources know each name."""
     return np.asarray(np.sum([source.knows(names) for source in sources], axis=0))
-
-
-def _blocks(names: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (names[start : start + BLOCK] for start in range(0, len(names), BLOCK))

@@ -33,11 +33,9 @@ def drug_sources(frame: pd.DataFrame, drug: str, facts: dict[str, str]) -> tuple
     folded = {str(column).casefold(): str(column) for column in frame.columns if column != drug}
     sources = []
     for name, pattern in (("targets", TARGETS), ("mechanism of action", MECHANISMS)):
-        columns = [column for fold, column in folded.items() if pattern.fullmatch(fold)]
-        if columns:
-            flat = pd.concat([_listed(frame, drug, column) for column in columns])
-            if len(flat):
-                sources.append(sets_source(name, flat.index, flat, facts))
+        lists = [_listed(frame, drug, column) for fold, column in folded.items() if pattern.fullmatch(fold)]
+        if lists and len(flat := pd.concat(lists)):
+            sources.append(sets_source(name, flat.index, flat, facts))
     smiles = next((folded[name] for name in SMILES_COLUMNS if name in folded), None)
     if smiles is not None:
         rows = frame[[drug, smiles]].dropna().astype(str).drop_duplicates(drug)
@@ -47,9 +45,8 @@ def drug_sources(frame: pd.DataFrame, drug: str, facts: dict[str, str]) -> tuple
         except MissingPackageError as err:
             if not sources:
                 raise
-            sources = [
-                replace(source, facts={**facts, "note": f"structures are left out: {err}"}) for source in sources
-            ]
+            note = {"note": f"structures are left out: {err}"}
+            sources = [replace(source, facts=facts | note) for source in sources]
     return tuple(sources) or None
 
 

@@ -14,9 +14,9 @@ from jaxtyping import Float
 
 from cycseq.data.condition import Condition
 from cycseq.errors import CycseqError, DataError, FileError, ModelError, count_of
+from cycseq.formats.readers.base import as_read_error, read_csv
 from cycseq.io.files import require_file
 from cycseq.io.numpy_files import open_npz
-from cycseq.io.untrusted import open_unpacked
 from cycseq.knowledge.names import Aliases, canonical, places_of_names
 from cycseq.matrix.arrays import Profiles
 
@@ -64,10 +64,7 @@ class Features:
     def of(self, perturbations: Sequence[str]) -> FeatureRows:
         """The features of perturbations; a combination has the sum of its parts'.
 
-        Raises
-        ------
-        ModelError
-            If a perturbation, or a part of it, has none; it is named.
+        Raises `ModelError` if a perturbation, or a part of it, has none; it is named.
         """
         rows = np.zeros((len(perturbations), self.values.shape[1]))
         for i, perturbation in enumerate(perturbations):
@@ -113,16 +110,10 @@ def _read_once(path: Path, _changed: int, n_components: int, seed: int) -> Featu
     """The file's features; a benchmark fits several models on many splits with the same file."""
     source = f"the features of {path.name}"
     if path.suffix == ".npz":
-        return _checked(*_read_npz(path), source)
-    try:
-        with open_unpacked(path) as text:
-            table = pd.read_csv(text, sep="\t" if {".tsv", ".txt"} & set(path.suffixes) else ",")
-    except CycseqError:
-        raise
-    except Exception as err:  # at damaged files pandas raises anything
-        why = " ".join(str(err).split())
-        msg = f"{path} cannot be read as a table of features ({why}). Give CSV, TSV or NPZ with genes as rows."
-        raise FileError(msg) from err
+        names, values = read_arrays(path)
+        return _checked(names, values.astype(np.float32), source)
+    with as_read_error(path, "a table of features (CSV, TSV or NPZ with genes as rows)"):
+        table = read_csv(path, "\t" if {".tsv", ".txt"} & set(path.suffixes) else ",")
     if not isinstance(table.index, pd.RangeIndex):  # R writes no name above the names of the rows
         table = table.reset_index()
     if set(GO_COLUMNS) <= set(table.columns):
@@ -163,14 +154,15 @@ def expression_features(profiles: Profiles, genes: Sequence[str], *, n_component
     return Features(tuple(genes), values.astype(np.float32), "the principal components of the training expression")
 
 
-def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Names and values of an NPZ file of knowledge; raises `FileError` if it is none, and `DataError` if they do not fit."""
     try:
         with open_npz(path) as arrays:
-            names, values = arrays["genes"].astype(str), arrays["features"].astype(np.float32)
+            names, values = arrays["genes"].astype(str), arrays["features"].astype(np.float64)
     except CycseqError:
         raise
     except Exception as err:  # at damaged files zipfile and NumPy raise anything
-        msg = f"{path} cannot be read ({err}): an NPZ file of features holds `genes` (strings) and `features`."
+        msg = f"{path} cannot be read ({err}): an NPZ file of features holds `genes` (strings) and `features` (genes x features)."
         raise FileError(msg) from err
     if values.ndim != 2 or len(names) != len(values):
         msg = f"{path}: `features` has shape {values.shape}, but there are {len(names)} genes: one row for each is needed."

@@ -53,13 +53,10 @@ def rows_of_parts(perturbation: str, places: Mapping[str, int], aliases: Aliases
 
     A name that is listed whole is one part, whatever it holds.
     """
-    place = places.get(canonical(perturbation, aliases))
-    if place is not None:
-        return [place]
     condition = Condition("", perturbation)
-    place = places.get(canonical(condition.agent, aliases))
-    if place is not None:
-        return [place]
+    for whole in (perturbation, condition.agent):
+        if (place := places.get(canonical(whole, aliases))) is not None:
+            return [place]
     rows = [places.get(canonical(part, aliases)) for part in condition.parts]
     return [] if None in rows else [row for row in rows if row is not None]
 

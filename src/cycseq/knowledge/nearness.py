@@ -26,18 +26,8 @@ def response_weights(
     are summed. A context weighs exp(-`nearness` d / m): d is the squared distance of its place from `here`, and m the
     median between places. The weights of one perturbation sum to 1.
 
-    Parameters
-    ----------
-    condition
-        What is predicted.
-    conditions
-        Conditions with a measured response.
-    contexts, places
-        Where the control cells of each context lie, in any space.
-    here
-        Where those of the condition's context lie.
-    nearness
-        0: all contexts count alike.
+    `places` are where the control cells of each of the `contexts` lie, in any space, and `here` where those of the condition's context do;
+    at a `nearness` of 0 all contexts count alike.
     """
     perturbations = {c.perturbation for c in conditions}
     names = [condition.perturbation] if condition.perturbation in perturbations else condition.parts

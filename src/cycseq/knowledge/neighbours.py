@@ -62,9 +62,8 @@ def neighbours(
     for source in sources:
         likeness = source.kernel([c.perturbation for c in conditions], measured)
         for condition, row in zip(conditions, likeness, strict=True):
-            rows += _nearest(
-                condition, source.name, measured, row, responses[condition.context], n_neighbours=n_neighbours
-            )
+            here = responses[condition.context]
+            rows += _nearest(condition, source.name, measured, row, here, n_neighbours=n_neighbours)
     order = {condition: i for i, condition in enumerate(dict.fromkeys(conditions))}
     rows.sort(key=lambda row: order[Condition(str(row[0]), str(row[1]))])
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -131,11 +130,8 @@ def _nearest(
     n_neighbours: int,
 ) -> list[tuple[object, ...]]:
     """Rows of the table: the other names that are most like a condition, and how far their responses (at length 1) agree."""
-    nearest = [
-        int(i)
-        for i in np.argsort(-likeness, kind="stable")[: n_neighbours + 1]
-        if likeness[i] > 0 and names[i] != condition.perturbation
-    ][:n_neighbours]
+    order = np.argsort(-likeness, kind="stable")[: n_neighbours + 1]
+    nearest = [int(i) for i in order if likeness[i] > 0 and names[i] != condition.perturbation][:n_neighbours]
     agreement = _agreement(responses[nearest])
     return [
         (condition.context, condition.perturbation, source, names[i], float(likeness[i]), float(agreement[k]))

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
-import numpy as np
 import pandas as pd
 
-from cycseq.errors import CycseqError, DataError, FileError, MissingPackageError, count_of
+from cycseq.errors import FileError, MissingPackageError, count_of
+from cycseq.formats.readers.base import as_read_error
 from cycseq.io.checksums import sha256
 from cycseq.io.files import require_file
-from cycseq.io.numpy_files import open_npz
 from cycseq.io.parquet import read_parquet
 from cycseq.io.untrusted import check_members, open_unpacked
 from cycseq.knowledge.annotations import annotation_table
+from cycseq.knowledge.features import read_arrays
 from cycseq.knowledge.source import Source
 from cycseq.knowledge.sparse import sets_source
 from cycseq.knowledge.tables import Table, features_source, sources_of_table
@@ -57,15 +57,13 @@ def _read_once(path: Path, _changed: int, _size: int) -> tuple[Source, ...]:
         raise FileError(msg)
     facts = {"file": path.name, "sha256": sha256(path)}
     try:
-        sources = reads(path, stem, facts)
-    except CycseqError:
-        raise
-    except ImportError as err:
-        msg = f"{path} needs {err.name or 'a package'}, which is not installed: pip install {err.name or 'it'}."
-        raise MissingPackageError(msg) from err
-    except Exception as err:  # at damaged files pandas, zipfile, HDF5 and NumPy raise anything
-        msg = f"{path} cannot be read as knowledge ({' '.join(str(err).split())[:200]}): it is damaged or of another format."
-        raise FileError(msg) from err
+        with as_read_error(path, "knowledge"):
+            sources = reads(path, stem, facts)
+    except FileError as err:
+        if not isinstance(missing := err.__cause__, ImportError):
+            raise
+        name = missing.name or "a package"
+        raise MissingPackageError(f"{path} needs {name}, which is not installed: pip install {name}.") from missing
     return tuple(replace(source, name=source.name.strip() or stem) for source in sources)
 
 
@@ -78,10 +76,6 @@ def _delimited(path: Path, name: str, facts: dict[str, str]) -> tuple[Source, ..
     if not isinstance(frame.index, pd.RangeIndex):  # R writes no name above the names of the rows
         frame = frame.reset_index()
     return sources_of_table(Table(_links_of_string(frame, path), name, facts))
-
-
-def _parquet(path: Path, name: str, facts: dict[str, str]) -> tuple[Source, ...]:
-    return sources_of_table(Table(read_parquet(path), name, facts))
 
 
 def _gene_sets(path: Path, name: str, facts: dict[str, str]) -> tuple[Source, ...]:
@@ -98,20 +92,14 @@ def _gene_sets(path: Path, name: str, facts: dict[str, str]) -> tuple[Source, ..
 
 
 def _annotations(path: Path, name: str, facts: dict[str, str]) -> tuple[Source, ...]:
+    ontology = next((file.read_text(encoding="utf-8") for file in sorted(path.parent.glob("*.obo"))), None)
     with text_of(path) as lines:
-        frame = annotation_table(lines.read().decode("utf-8"), _text_beside(path, "*.obo"))
+        frame = annotation_table(lines.read().decode("utf-8"), ontology)
     return sources_of_table(Table(frame, name, facts))
 
 
 def _arrays(path: Path, name: str, facts: dict[str, str]) -> tuple[Source, ...]:
-    with open_npz(path) as arrays:
-        if not {"genes", "features"} <= set(arrays):
-            msg = f"{path} cannot be read: an NPZ file of knowledge holds `genes` (strings) and `features` (genes x features)."
-            raise FileError(msg)
-        names, values = arrays["genes"].astype(str), arrays["features"].astype(np.float64)
-    if values.ndim != 2 or len(names) != len(values):
-        msg = f"{path}: `features` has shape {values.shape}, but there are {len(names)} genes: one row for each is needed."
-        raise DataError(msg)
+    names, values = read_arrays(path)
     return (features_source(name, names.tolist(), values, facts),)
 
 
@@ -126,7 +114,7 @@ READERS: dict[str, Callable[[Path, str, dict[str, str]], tuple[Source, ...]]] = 
     "csv": _delimited,
     "tsv": _delimited,
     "txt": _delimited,
-    "parquet": _parquet,
+    "parquet": lambda path, name, facts: sources_of_table(Table(read_parquet(path), name, facts)),
     "gmt": _gene_sets,
     "gaf": _annotations,
     "npz": _arrays,
@@ -165,9 +153,3 @@ def _links_of_string(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
         info = pd.read_csv(lines, sep="\t", usecols=[0, 1], dtype=str)
     symbols = dict(zip(info.iloc[:, 0], info.iloc[:, 1], strict=True))
     return frame.assign(**{column: frame[column].map(symbols) for column in STRING_ENDS})
-
-
-def _text_beside(path: Path, pattern: str) -> str | None:
-    """The text of the first file in the same folder whose name fits; None where there is none."""
-    beside = sorted(path.parent.glob(pattern))
-    return beside[0].read_text(encoding="utf-8") if beside else None

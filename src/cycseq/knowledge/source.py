@@ -161,9 +161,8 @@ class Source:
         for i, rows in enumerate(of_each):
             if len(rows) > 1:
                 squared[i] = self._likeness(np.array(rows), np.array(rows)).sum()
-        return sp.csr_array(
-            sp.diags_array(1.0 / np.sqrt(np.where(squared > 1e-9, squared, np.inf))) @ parts
-        ), unique_rows
+        length = np.sqrt(np.where(squared > 1e-9, squared, np.inf))
+        return sp.csr_array(sp.diags_array(1.0 / length) @ parts), unique_rows
 
     def _likeness(self, left: np.ndarray, right: np.ndarray) -> Kernel:
         """The measure of this kind between rows."""

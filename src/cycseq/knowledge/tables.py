@@ -79,12 +79,8 @@ def _collections(table: Table) -> tuple[Source, ...] | None:
     parts = (
         [(table.name, frame)] if collection is None else [(str(name), part) for name, part in frame.groupby(collection)]
     )
-    sources = []
-    for name, part in parts:
-        lists = part[members].astype(str).str.split(r"\s*[;|]\s*", regex=True)
-        flat = lists.explode()
-        sources.append(sets_source(name, flat, flat.index, table.facts))
-    return tuple(sources)
+    flat = [(name, part[members].astype(str).str.split(r"\s*[;|]\s*", regex=True).explode()) for name, part in parts]
+    return tuple(sets_source(name, names, names.index, table.facts) for name, names in flat)
 
 
 def _gene_groups(table: Table) -> tuple[Source, ...] | None:
@@ -143,8 +139,9 @@ def _features(table: Table) -> Source:
     if names.str.fullmatch(CELL_LINE).all():
         frame = frame.set_index(frame.columns[0]).T
         names = frame.index.to_series().str.replace(r" \(\d+\)$", "", regex=True)
-        return features_source(table.name, names.tolist(), numbers(frame, table.facts["file"]), table.facts)
-    return features_source(table.name, names.tolist(), numbers(frame.iloc[:, 1:], table.facts["file"]), table.facts)
+    else:
+        frame = frame.iloc[:, 1:]
+    return features_source(table.name, names.tolist(), numbers(frame, table.facts["file"]), table.facts)
 
 
 def features_source(name: str, names: Sequence[str], values: np.ndarray, facts: dict[str, str]) -> Source:
