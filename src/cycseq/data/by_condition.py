@@ -8,10 +8,12 @@ from functools import cached_property
 from typing import Any, Self
 
 import anndata as ad
+import numpy as np
 import pandas as pd
 
-from cycseq.data.condition import Condition
+from cycseq.data.condition import Condition, as_condition
 from cycseq.data.mark import read_provenance
+from cycseq.matrix.arrays import Codes
 
 
 class ByCondition(ABC):
@@ -23,9 +25,20 @@ class ByCondition(ABC):
     def conditions(self) -> tuple[Condition, ...]:
         """The conditions, controls among them."""
 
+    @property
     @abstractmethod
+    def condition_codes(self) -> Codes:
+        """For every row, the place of its condition in `conditions()`."""
+
+    @abstractmethod
+    def take(self, rows: np.ndarray) -> Self:
+        """The data of these rows (numbers or a mask)."""
+
     def subset(self, conditions: Iterable[Condition | str]) -> Self:
         """The rows of these conditions."""
+        selected = {as_condition(condition, self.contexts) for condition in conditions}
+        mask = np.array([c in selected for c in self.conditions()], dtype=bool)
+        return self.take(np.flatnonzero(mask[self.condition_codes]))
 
     @cached_property
     def contexts(self) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
@@ -221,13 +221,6 @@ class PerturbationData(ByCondition):
                 "fewer cells."
             )
         return type(self)(adata=load_adata(self.adata.copy()), scale=self.scale, notes=self.notes)
-
-    def subset(self, conditions: Iterable[Condition | str]) -> Self:
-        """The cells of these conditions."""
-        selected = {as_condition(condition, self.contexts) for condition in conditions}
-        return self.take(
-            np.flatnonzero(np.array([c in selected for c in self.conditions()], dtype=bool)[self.condition_codes])
-        )
 
     def with_genes(self, genes: Sequence[str]) -> Self:
         """The same cells with these genes in this order.

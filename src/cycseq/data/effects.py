@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from jaxtyping import Bool, Float, Int
 
 from cycseq.data.by_condition import ByCondition
-from cycseq.data.condition import Condition, as_condition, treatment_name
+from cycseq.data.condition import Condition, treatment_name
 from cycseq.data.usual_names import CONTROL
 from cycseq.data.values import write_adata
 from cycseq.errors import DataError, count_of, join_names
@@ -163,10 +163,10 @@ class Effects(ByCondition):
     def _conditions(self) -> tuple[Condition, ...]:
         obs = self.adata.obs
         times = [None if np.isnan(time) else float(time) for time in obs["time"]]
-        rows = zip(
-            obs["context"].astype(str), obs["perturbation"].astype(str), obs["dose"].astype(str), times, strict=True
+        labels = (obs[name].astype(str) for name in ("context", "perturbation", "dose"))
+        return tuple(
+            Condition(c, treatment_name(agent, dose, t)) for c, agent, dose, t in zip(*labels, times, strict=True)
         )
-        return tuple(Condition(context, treatment_name(agent, dose, time)) for context, agent, dose, time in rows)
 
     def conditions(self) -> tuple[Condition, ...]:
         """The condition of every row, controls among them where the data have such rows."""
@@ -185,11 +185,6 @@ class Effects(ByCondition):
     def take(self, rows: np.ndarray) -> Self:
         """The data of these rows (numbers or a mask)."""
         return type(self)(self.adata[rows].copy(), self.scale, self.notes)
-
-    def subset(self, conditions: Iterable[Condition | str]) -> Self:
-        """The rows of these conditions."""
-        selected = {as_condition(condition, self.contexts) for condition in conditions}
-        return self.take(np.array([c in selected for c in self._conditions], dtype=bool))
 
     def with_rows(self, other: Self) -> Self:
         """These rows and those of data with the same genes and scale."""

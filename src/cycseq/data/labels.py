@@ -68,21 +68,10 @@ def find_labels(
 ) -> CellLabels:
     """Choose the columns of perturbation, context and batch, and translate their labels.
 
-    Raises `DataError` if no column or two different columns fit, a named column is absent, no control label is found or several
-    of different kinds are, or cells have no label.
-
-    Parameters
-    ----------
-    obs
-        One row per cell.
-    keys
-        The columns and labels that the user named; the others are found by their usual names (case does not count).
-    default_context
-        The context of all cells where no column names one.
-    drop_unlabelled
-        Whether cells without a label may be there; `labelled` says which they are.
-    genes
-        The genes of the data, by which symbols are told from guides.
+    Columns that `keys` do not name are found by their usual names (case does not count); `default_context` is that of all cells where
+    no column names one, and `genes`, those of the data, tell symbols from guides. Raises `DataError` if no column or two different
+    columns fit, a named column is absent, no control label is found or several of different kinds are, or cells have no label
+    (unless `drop_unlabelled`: `CellLabels.labelled` says which they are then).
     """
     column, controls = _perturbation_column(obs, keys)
     perturbation, notes = _perturbations(obs, column, controls.labels, keys, genes)
@@ -167,9 +156,8 @@ def _batches(obs: pd.DataFrame, keys: ObsKeys) -> tuple[pd.Series, str]:
 def _perturbation_column(obs: pd.DataFrame, keys: ObsKeys) -> tuple[str, Controls]:
     """The column that names the perturbation, and its control labels."""
     user_columns = [require_column(obs, keys.perturbation, "perturbation")] if keys.perturbation else []
-    candidates = (
-        user_columns or find_columns(obs, PERTURBATION_NAMES) or find_columns(obs, RARER_PERTURBATION_NAMES)[:1]
-    )
+    usual = find_columns(obs, PERTURBATION_NAMES) or find_columns(obs, RARER_PERTURBATION_NAMES)[:1]
+    candidates = user_columns or usual
     if not candidates:
         msg = (
             f"no obs column names the perturbation: looked for {', '.join(PERTURBATION_NAMES)}; "
@@ -177,19 +165,19 @@ def _perturbation_column(obs: pd.DataFrame, keys: ObsKeys) -> tuple[str, Control
             "Use --perturbation-key COLUMN, or give a CSV of the cells' labels with --labels-file FILE."
         )
         raise DataError(msg, option=_likely_column(obs))
-    fitting: dict[str, Controls] = {}
-    for column in candidates:
-        labels = _labels_of(obs[column])
-        controls = guess_controls(labels) if keys.control is None else match_controls(labels, keys.control)
-        if controls is not None:
-            fitting[column] = controls
+    labels_of = {column: _labels_of(obs[column]) for column in candidates}
+    matches = {
+        column: guess_controls(labels) if keys.control is None else match_controls(labels, keys.control)
+        for column, labels in labels_of.items()
+    }
+    fitting = {column: controls for column, controls in matches.items() if controls is not None}
     if not fitting:
         by_frequency = [str(label).strip() for label in obs[candidates[0]].value_counts().index]
         raise no_control_error(candidates[0], by_frequency, keys.control)
     column = _same_or_error(obs, {name: fits.labels for name, fits in fitting.items()}, "perturbation")
     if keys.control is None and keys.other_controls != "keep" and fitting[column].others:
         n_cells = obs[column].astype(str).str.strip().value_counts()
-        raise several_kinds_error(column, _labels_of(obs[column]), n_cells.to_dict())
+        raise several_kinds_error(column, labels_of[column], n_cells.to_dict())
     return column, fitting[column]
 
 
@@ -217,7 +205,7 @@ def _perturbations(
     perturbing = [label for label in _labels_of(values) if label not in controls and label.casefold() not in UNLABELLED]
     gene_of, note = join_guides(perturbing, keys.guide_suffix, genes)
     single = [label for label in perturbing if label not in gene_of and "+" not in label]
-    notes += [said for said in (note, note_combinations(single, genes)) if said]
+    notes += filter(None, (note, note_combinations(single, genes)))
 
     def canonical(label: str) -> str:
         parts = [label] if label in gene_of else label.split("+")
@@ -234,9 +222,9 @@ def _joined_by_plus(obs: pd.DataFrame, column: str) -> tuple[pd.Series, int]:
     text = translate(values, str)
     n_parts = pd.to_numeric(obs["nperts"], errors="coerce")
     several = (text.str.count("_") + 1 == n_parts) & (n_parts > 1) & ~text.str.contains("+", regex=False)
-    return (values.astype(str).where(~several, text.str.replace("_", "+")) if several.any() else values), int(
-        several.sum()
-    )
+    if not several.any():
+        return values, 0
+    return values.astype(str).where(~several, text.str.replace("_", "+")), int(several.sum())
 
 
 def _column(

@@ -17,7 +17,7 @@ import pandas as pd
 from cycseq.data.usual_names import UNLABELLED, canonical_perturbation
 from cycseq.data.values import with_parts
 from cycseq.errors import DataError
-from cycseq.matrix.arrays import load
+from cycseq.matrix.arrays import to_dense
 
 MARK = "cycseq"
 SAMPLE = "sample"
@@ -43,7 +43,7 @@ def sample_of(x: Any, cells: pd.Index, genes: pd.Index) -> str:
     starts = np.linspace(0, max(0, len(cells) - RUN), RUNS).astype(np.int64)
     rows = np.unique(starts[:, None] + np.arange(RUN))
     rows = rows[rows < len(cells)]
-    values = _rows(x, rows)
+    values = to_dense(x[rows])
     columns = np.abs(values).argmax(axis=1)
     entries = zip(cells[rows], genes[columns], values[np.arange(len(rows)), columns].tolist(), strict=True)
     return json.dumps({"n_cells": len(cells), "values": list(entries)})
@@ -66,7 +66,7 @@ def values_unchanged(adata: ad.AnnData) -> bool | None:
     if not present.any():
         return None
     unique_rows, place = np.unique(rows[present], return_inverse=True)
-    values_now = _rows(adata.X, unique_rows)[place, columns[present]]
+    values_now = to_dense(adata.X[unique_rows])[place, columns[present]]
     return bool(np.allclose(values_now, expected[present], rtol=1e-5, atol=1e-7))
 
 
@@ -82,12 +82,6 @@ def labels_as_written(labels: pd.DataFrame) -> bool:
 def _whole_mark(adata: ad.AnnData) -> dict[str, Any]:
     mark = adata.uns.get(MARK)
     return dict(mark) if isinstance(mark, Mapping) else {}
-
-
-def _rows(x: Any, rows: np.ndarray) -> np.ndarray:
-    """These cells, dense."""
-    cells = load(x[rows])
-    return np.asarray(cells.toarray() if hasattr(cells, "toarray") else cells)
 
 
 def read_provenance(adata: ad.AnnData) -> dict[str, Any]:

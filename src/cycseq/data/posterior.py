@@ -24,6 +24,7 @@ COLUMNS = (
 )  # fmt: skip
 """Columns of a table of genes."""
 
+OF_GENES, OF_COMPONENTS = ("mean", "sd", "mean_sd"), ("weights", "means", "sds")  # of a posterior, and of its mixture
 OfConditions = Float[np.ndarray, "conditions genes"]
 
 
@@ -49,17 +50,10 @@ def attach_posterior(adata: ad.AnnData, conditions: Sequence[Condition], posteri
     """Write a posterior into the predicted cells' `varm` and name its columns in `uns`."""
     adata.uns[CONDITIONS] = [str(condition) for condition in conditions]
     adata.uns[THRESHOLD] = float(posterior.threshold)
-    mixture = posterior.mixture
-    arrays = {
-        "posterior_mean": posterior.mean,
-        "posterior_sd": posterior.sd,
-        "posterior_mean_sd": posterior.mean_sd,
-        "posterior_weights": mixture.weights,
-        "posterior_means": mixture.means,
-        "posterior_sds": mixture.sds,
-    }
+    arrays = {name: getattr(posterior, name) for name in OF_GENES}
+    arrays |= {name: getattr(posterior.mixture, name) for name in OF_COMPONENTS}
     for name, array in arrays.items():
-        adata.varm[name] = np.ascontiguousarray(np.swapaxes(array, 0, 1), dtype=np.float32)
+        adata.varm[f"posterior_{name}"] = np.ascontiguousarray(np.swapaxes(array, 0, 1), dtype=np.float32)
     adata.varm["informative"] = np.ascontiguousarray(posterior.informative.T)
 
 
@@ -74,7 +68,7 @@ def read_posterior(predicted: PerturbationData) -> tuple[list[str], GenePosterio
         raise DataError(f"{what}: predict with ConditionKriging.")
     conditions = [str(condition) for condition in predicted.adata.uns[CONDITIONS]]
     varm, shape = predicted.adata.varm, (len(predicted.genes), len(conditions))
-    names = ("mean", "sd", "mean_sd", "weights", "means", "sds")
+    names = (*OF_GENES, *OF_COMPONENTS)
     for name in (*(f"posterior_{name}" for name in names), "informative"):
         if name not in varm or np.shape(varm[name])[:2] != shape:
             msg = f"the posterior of these cells is damaged: {name} is missing, or has no column for each condition."
@@ -84,9 +78,7 @@ def read_posterior(predicted: PerturbationData) -> tuple[list[str], GenePosterio
         raise DataError("the posterior of these cells is damaged: its weights, means and sds have not the same shape.")
     informative = np.asarray(varm["informative"], dtype=bool).T
     threshold = float(predicted.adata.uns.get(THRESHOLD, 0.1))
-    mean, sd, mean_sd, weights, means, sds = arrays
-    mixture = GeneMixture(weights, means, sds)
-    return conditions, GenePosterior(mean, sd, mean_sd, mixture, informative, threshold)
+    return conditions, GenePosterior(*arrays[:3], GeneMixture(*arrays[3:]), informative, threshold)
 
 
 def changes(predicted: PerturbationData | ad.AnnData, condition: Condition | str | None = None) -> pd.DataFrame:
@@ -154,8 +146,7 @@ def changes_of_posterior(
     for column, condition in enumerate(conditions):
         if not condition.is_control:
             table = _table(posterior, column, genes).reset_index()
-            table.insert(0, "context", condition.context)
-            table.insert(1, "perturbation", condition.perturbation)
+            table = table.assign(context=condition.context, perturbation=condition.perturbation)[list(COLUMNS)]
             tables.append(table[table["effect"].notna()])
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
 

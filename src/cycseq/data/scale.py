@@ -70,11 +70,6 @@ def summarize_values(x: Matrix) -> ValueSummary:
     return ValueSummary.combine([part for _, part in by_block(x, _summarize)])
 
 
-def _add_examples(examples: list[float], values: np.ndarray, which: np.ndarray) -> None:
-    """Some of these values, until there are `EXAMPLES`."""
-    examples += values[which][: EXAMPLES - len(examples)].tolist()
-
-
 def _summarize(x: InMemory) -> ValueSummary:
     n = n_broken = n_fractional = 0
     lowest = highest = 0.0
@@ -89,23 +84,13 @@ def _summarize(x: InMemory) -> ValueSummary:
         lowest, highest = min(lowest, float(values.min())), max(highest, float(values.max()))
         fractional = values != np.rint(values)
         n_fractional += int(np.count_nonzero(fractional))
-        if n_fractional:
-            _add_examples(examples["fractional"], values, fractional)
-        if lowest < 0:
-            _add_examples(examples["negative"], values, values < 0)
-        if len(examples["positive"]) < EXAMPLES:
-            _add_examples(examples["positive"], values, values > 0)
-    return ValueSummary(
-        n,
-        n_broken,
-        lowest,
-        highest,
-        n_fractional,
-        fractional=tuple(examples["fractional"]),
-        negative=tuple(examples["negative"]),
-        positive=tuple(examples["positive"]),
-        empty=_empty_cells(x),
-    )
+        wanted = {"fractional": fractional if n_fractional else None, "negative": values < 0 if lowest < 0 else None}
+        wanted["positive"] = values > 0 if len(examples["positive"]) < EXAMPLES else None
+        for name, which in wanted.items():
+            if which is not None:
+                examples[name] += values[which][: EXAMPLES - len(examples[name])].tolist()
+    shown = {name: tuple(values) for name, values in examples.items()}
+    return ValueSummary(n, n_broken, lowest, highest, n_fractional, empty=_empty_cells(x), **shown)
 
 
 def empty_cells(x: Matrix) -> Bool[np.ndarray, "cells"]:
@@ -130,16 +115,8 @@ def _all_finite(x: InMemory) -> bool:
 def decide_scale(x: Matrix | ValueSummary, user_scale: str | None = None, *, layers: Sequence[str] = ()) -> Scale:
     """The scale of the values, from integrality and range, or as given if the values allow it.
 
-    Raises `DataError` if values are NaN or infinite, or are not what was said, or fit neither counts nor log1p (five are shown).
-
-    Parameters
-    ----------
-    x
-        Cells x genes, or what `summarize_values` saw in them.
-    user_scale
-        ``"counts"``, ``"log1p"``, ``"scaled"`` or None to find out.
-    layers
-        Other layers of the file: an error names the one that may hold counts.
+    Raises `DataError` if values are NaN or infinite, or are not what was said, or fit neither counts nor log1p (five are shown, and
+    which of the other `layers` of the file may hold counts).
     """
     if user_scale is not None and user_scale not in SCALES:
         raise unknown_name(user_scale, "scale", SCALES)
@@ -147,18 +124,16 @@ def decide_scale(x: Matrix | ValueSummary, user_scale: str | None = None, *, lay
     check_finite(values)
     if user_scale == "scaled":
         return "scaled"
-    counts_layer = next((name for name in layers if "count" in name.casefold() or name == "raw"), None)
-    option = f"--layer {shlex.quote(counts_layer)}" if counts_layer else ""
-    elsewhere = f"Use {option} to take the counts from there, or give" if counts_layer else "Give"
+    option = option_of_counts(layers)
+    elsewhere = f"Use {option} to take the counts from there, or give" if option else "Give"
     if values.lowest < 0:
         msg = (
             f"some values are negative ({_shown(values.negative)}): they are neither counts nor log1p. "
             f"{elsewhere} counts or log1p values. Standardised genes can be read with --scale scaled, but not prepared."
         )
         raise DataError(msg, option=option)
-    apparent: Scale | None = (
-        "counts" if not values.n_fractional else "log1p" if values.highest <= HIGHEST_LOG1P else None
-    )
+    apparent: Scale | None = "log1p" if values.highest <= HIGHEST_LOG1P else None
+    apparent = apparent if values.n_fractional else "counts"
     if user_scale is not None and apparent is not None and user_scale != apparent:
         shown = _shown(values.fractional or values.positive)
         cure = "counts are whole numbers" if user_scale == "counts" else "log1p values are fractional"
@@ -172,6 +147,12 @@ def decide_scale(x: Matrix | ValueSummary, user_scale: str | None = None, *, lay
         )
         raise DataError(msg, option=option)
     return apparent
+
+
+def option_of_counts(layers: Sequence[str]) -> str:
+    """The option that takes the layer that may hold counts; empty where there is none."""
+    layer = next((name for name in layers if "count" in name.casefold() or name == "raw"), None)
+    return f"--layer {shlex.quote(layer)}" if layer else ""
 
 
 def check_finite(values: ValueSummary) -> None:

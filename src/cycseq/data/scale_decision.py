@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cycseq.data.logarithms import MOST, Logarithm, positive_values, recognise, sample_rows, to_ln_per_10k
-from cycseq.data.scale import TARGET_SUM, Scale, ValueSummary, check_finite, decide_scale
+from cycseq.data.scale import TARGET_SUM, Scale, ValueSummary, check_finite, decide_scale, option_of_counts
 from cycseq.errors import DataError
 from cycseq.matrix.arrays import Matrix
 
@@ -37,22 +37,9 @@ class Decision:
 def decide(x: Matrix, values: ValueSummary, user_scale: str | None, *, layers: Sequence[str] = ()) -> Decision:
     """The scale of the values, as given if the values allow it, or found.
 
-    Parameters
-    ----------
-    x
-        Cells x genes.
-    values
-        What `summarize_values` saw in them.
-    user_scale
-        ``"counts"``, ``"log1p"``, ``"log2"``, ``"normalised"``, ``"scaled"`` or None to find out.
-    layers
-        As of `decide_scale`.
-
-    Raises
-    ------
-    DataError
-        As `decide_scale`; or if the values are another logarithm than was said, a logarithm of logarithms, or normalised
-        counts without a logarithm that nobody said to be so.
+    `values` is what `summarize_values` saw in the cells; `user_scale` is ``"counts"``, ``"log1p"``, ``"log2"``, ``"normalised"``,
+    ``"scaled"`` or None to find out, and `layers` are as of `decide_scale`. Raises `DataError` as that does; or if the values are
+    another logarithm than was said, a logarithm of logarithms, or normalised counts without a logarithm that nobody said to be so.
     """
     check_finite(values)
     numbers = "whole numbers" if not values.n_fractional else f"{values.n_fractional:,} fractional values"
@@ -79,33 +66,25 @@ def decide(x: Matrix, values: ValueSummary, user_scale: str | None, *, layers: S
     if logarithm.ours or (
         logarithm.name == "ln" and (user_scale == "log1p" or not (logarithm.total or logarithm.of_counts))
     ):
-        caveat = (
-            "" if logarithm.total or target is None else "; the total is not 10,000 and cannot be told from these genes"
-        )
+        certain = logarithm.total or target is None
+        caveat = "" if certain else "; the total is not 10,000 and cannot be told from these genes"
         return Decision("log1p", f"{extent}; {logarithm.in_words()}{caveat}; {how}", target_sum=target)
-    return Decision(
-        "log1p",
-        f"{extent}; {logarithm.in_words()}, {_conversion(logarithm)}",
-        logarithm,
-        TARGET_SUM if logarithm.total or logarithm.of_counts else target,
-    )
+    reason = f"{extent}; {logarithm.in_words()}, {_conversion(logarithm)}"
+    return Decision("log1p", reason, logarithm, TARGET_SUM if logarithm.total or logarithm.of_counts else target)
 
 
 def _conversion(logarithm: Logarithm) -> str:
-    return (
-        f"converted to ln(1 + counts per {TARGET_SUM:,.0f})"
-        if logarithm.total or logarithm.of_counts
-        else "converted to natural logarithms"
-    )
+    per_10k = f"ln(1 + counts per {TARGET_SUM:,.0f})"
+    return f"converted to {per_10k if logarithm.total or logarithm.of_counts else 'natural logarithms'}"
 
 
 def _check(logarithm: Logarithm, user_scale: str | None, layers: Sequence[str]) -> None:
     """Raise `DataError` where values of this kind cannot be taken, or are not what was said."""
-    counts = next((name for name in layers if "count" in name.casefold() or name == "raw"), None)
-    give = f"take the counts with --layer {counts}" if counts else "give counts"
+    option = option_of_counts(layers)
+    give = f"take the counts with {option}" if option else "give counts"
     if logarithm.name == "ln twice":
         msg = f"log1p was taken twice: the values are {logarithm.in_words()}. Undo one of them (expm1), or {give}."
-        raise DataError(msg, option=f"--layer {counts}" if counts else "")
+        raise DataError(msg, option=option)
     if user_scale == "normalised" and logarithm.name in {None, "none"} and not logarithm.total:
         raise DataError(
             "--scale normalised was given, but the cells have different sums, so that genes are missing and the total of each "

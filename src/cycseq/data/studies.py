@@ -34,12 +34,8 @@ def learn_amplitudes(effects: Effects) -> dict[str, float]:
     have: the geometric mean of the slopes of each on the other. Each study's effect of a perturbation is its mean over the
     study's contexts, less the common response there. The sampling variance that `se` names is taken off, and values that it
     calls noisy count less. Logarithms of the ratios of all pairs are reconciled by least squares, weighted by the number of
-    shared perturbations and the squared correlation; pairs that do not correlate are left out. Raises `DataError` if twice the
-    value is not twice the effect (z-scores, ranks).
-
-    Returns
-    -------
-    Amplitudes by study; empty where there are not several studies.
+    shared perturbations and the squared correlation; pairs that do not correlate are left out. Amplitudes are by study, and
+    none where there are not several. Raises `DataError` if twice the value is not twice the effect (z-scores, ranks).
     """
     of_context = studies_of(effects)
     studies = sorted(set(of_context.values()))
@@ -52,9 +48,7 @@ def learn_amplitudes(effects: Effects) -> dict[str, float]:
         log_ratio = _log_ratio(means[studies[one]], means[studies[other]])
         if log_ratio is not None:
             ratio, weight = log_ratio
-            row = np.zeros(len(studies))
-            row[one], row[other] = -weight, weight
-            rows.append(row)
+            rows.append(weight * (np.eye(len(studies))[other] - np.eye(len(studies))[one]))
             ratios.append(weight * ratio)
     logs = np.linalg.lstsq(np.array(rows), np.array(ratios), rcond=None)[0] if rows else np.zeros(len(studies))
     return {study: float(np.exp(value)) for study, value in zip(studies, logs, strict=True)}

@@ -41,17 +41,8 @@ METADATA_NAMES = frozenset(
 )  # fmt: skip
 """Columns of a table of cells that are not genes, in lower case, whatever they hold."""
 CONTROL_NAMES = (
-    "control",
-    "ctrl",
-    "non-targeting",
-    "NT",
-    "NegCtrl",
-    "DMSO",
-    "DMSO_TF",
-    "vehicle",
-    "unperturbed",
-    "unstimulated",
-)
+    "control", "ctrl", "non-targeting", "NT", "NegCtrl", "DMSO", "DMSO_TF", "vehicle", "unperturbed", "unstimulated",
+)  # fmt: skip
 LIKELY_CONTROL = r"(?i)control|ctrl|target|neg|scramble|^nt(?![a-z])|untreat|mock|pbs|veh|dmso|^wt"
 CONTROL_KINDS = {
     "control": r"(?:control|ctrl|ctl|cntrl)s?",

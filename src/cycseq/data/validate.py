@@ -103,7 +103,10 @@ def scale_of(
     if written_by_cycseq(adata, keys) and mark_scale is not None and user_scale in (None, mark_scale):
         if mark_scale not in SCALES:
             raise unknown_name(str(mark_scale), "scale", SCALES, DataError)
-        if (unchanged or (unchanged is None and user_scale)) and _may_be(mark_scale, values):
+        possible = mark_scale != "counts" or (
+            not values.n_fractional and values.lowest >= 0
+        )  # a sample is, and all may be
+        if (unchanged or (unchanged is None and user_scale)) and possible:
             check_finite(values)
             return Decision(mark_scale, "as cycseq wrote it")
     if unchanged is not False:
@@ -119,11 +122,6 @@ def scale_of(
         )
         raise DataError(msg, option="--scale log1p")
     return replace(decision, reason=f"{decision.reason}; {CHANGED}")
-
-
-def _may_be(scale: str, values: ValueSummary) -> bool:
-    """Whether all values may be on a scale of which a sample is."""
-    return scale != "counts" or (not values.n_fractional and values.lowest >= 0)
 
 
 def check_size(adata: ad.AnnData) -> None:
