@@ -19,7 +19,7 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.gene_names import note_perturbed_genes
 from cycseq.data.labels import CellLabels
 from cycseq.data.mark import mark_of
-from cycseq.data.scale import Scale, summarize_values
+from cycseq.data.scale import summarize_values
 from cycseq.data.usual_names import CONTROL
 from cycseq.data.validate import AS_WRITTEN, check_size, duplicated, float32, gene_symbols, labels_of, scale_of
 from cycseq.errors import DataError, count_of
@@ -118,12 +118,12 @@ def inspect_file(path: Path | str, settings: ReadSettings | None = None) -> Insp
         check_size(loaded.adata)
     except DataError as err:
         problem = _problem(path, settings, err)
-        return Inspection(
-            path, "cannot be laid out as cells x genes", (), pd.DataFrame(), (), (problem,), problem.command
-        )
+        headline = "cannot be laid out as cells x genes"
+        return Inspection(path, headline, (), pd.DataFrame(), (), (problem,), problem.command)
     errors: list[DataError] = []
     notes, summary, contexts = _describe(path, loaded, settings, errors)
     options = [err.option for err in errors if err.option]
+    next_command = f"cycseq benchmark --data {shlex.quote(str(path))} --out out/ (it is prepared already)"
     prepared = AS_WRITTEN in notes and mark_of(loaded.adata).get("scale") == "log1p"
     return Inspection(
         path=path,
@@ -132,13 +132,8 @@ def inspect_file(path: Path | str, settings: ReadSettings | None = None) -> Insp
         contexts=contexts,
         summary=tuple(summary),
         problems=tuple(_problem(path, settings, err) for err in errors),
-        command=_next_command(path) if prepared and not errors else _command(path, settings, options),
+        command=next_command if prepared and not errors else _command(path, settings, options),
     )
-
-
-def _next_command(path: Path) -> str:
-    """What a prepared file is ready for."""
-    return f"cycseq benchmark --data {shlex.quote(str(path))} --out out/ (it is prepared already)"
 
 
 def _describe(
@@ -152,32 +147,35 @@ def _describe(
     notes: list[str] = []
 
     attempt = partial(_attempt, errors)
-
-    def labels(*, drop_unlabelled: bool) -> CellLabels:
-        name = settings.context_name or default_context(path)
-        return labels_of(adata, keys, default_context=name, drop_unlabelled=drop_unlabelled)
-
+    labels = partial(labels_of, adata, keys, default_context=settings.context_name or default_context(path))
     x = float32(adata.X)
     values = summarize_values(x)
     scale = attempt(lambda: scale_of(adata, x, values, keys, user_scale=settings.scale, layers=loaded.layers))
     if scale is not None:
         notes.append(f"scale: {scale.scale} ({scale.reason})")
-        attempt(lambda: _check_invertible(scale.scale))
-    cell_labels = attempt(lambda: labels(drop_unlabelled=True))
+        if scale.scale == "scaled":
+            errors.append(
+                DataError(
+                    "the values are scaled (standardised genes), which cannot be undone: give counts or log1p values."
+                )
+            )
+    cell_labels = attempt(partial(labels, drop_unlabelled=True))
     if cell_labels is None:
         contexts = pd.DataFrame()
         summary = [f"obs columns: {', '.join(map(str, adata.obs.columns[:12])) or 'none'}"]
     else:
         if not settings.drop_unlabelled:
-            attempt(lambda: labels(drop_unlabelled=False))
+            attempt(partial(labels, drop_unlabelled=False))
         notes += cell_labels.notes
         if treatments is not None:
             notes = [*without_pooled(notes), *treatments.notes]
             obs = name_treatments(cell_labels.obs, treatments, range(len(cell_labels.obs)))
             cell_labels = dataclasses.replace(cell_labels, obs=obs)
         contexts, summary = _conditions(adata, cell_labels, attempt)
-    if (scale is None or scale.scale != "scaled") and not settings.drop_empty:
-        attempt(lambda: _check_empty(adata.obs_names[values.empty]))
+    empty = adata.obs_names[values.empty]
+    if len(empty) and (scale is None or scale.scale != "scaled") and not settings.drop_empty:
+        msg = f"{count_of(len(empty), 'cell is', 'cells are')} empty (all values 0; first: {empty[0]})."
+        errors.append(DataError(msg, option="--drop-empty true"))
     if not settings.make_unique:
         attempt(lambda: duplicated(adata.obs_names, "cells"))
         attempt(lambda: duplicated(adata.var_names, "genes"))
@@ -193,24 +191,13 @@ def _attempt(errors: list[DataError], check: Callable[[], Any]) -> Any:
         return None
 
 
-def _check_invertible(scale: Scale) -> None:
-    if scale == "scaled":
-        msg = "the values are scaled (standardised genes), which cannot be undone: give counts or log1p values."
-        raise DataError(msg)
-
-
-def _check_empty(empty: pd.Index) -> None:
-    if len(empty):
-        msg = f"{count_of(len(empty), 'cell is', 'cells are')} empty (all values 0; first: {empty[0]})."
-        raise DataError(msg, option="--drop-empty true")
-
-
 def _conditions(
     adata: ad.AnnData, cell_labels: CellLabels, attempt: Callable[[Callable[[], Any]], Any]
 ) -> tuple[pd.DataFrame, list[str]]:
     """Contexts, perturbations and cells of each, and what is scarce among them."""
     labels = cell_labels.obs[cell_labels.labelled]
-    unvalued = ad.AnnData(obs=labels, var=pd.DataFrame(index=_symbols(adata)))
+    genes = ad.utils.make_index_unique(gene_symbols(adata.var)[0])
+    unvalued = ad.AnnData(obs=labels, var=pd.DataFrame(index=genes))
     data = PerturbationData(adata=unvalued, scale="counts")
     attempt(lambda: check_contexts(data, np.ones(data.n_cells, dtype=bool)))
     is_control = labels["perturbation"] == CONTROL
@@ -242,11 +229,6 @@ def _conditions(
     if len(contexts) == 1:
         lines.append("one context: transfer to an unseen context cannot be tested; unseen perturbations can")
     return contexts, lines
-
-
-def _symbols(adata: ad.AnnData) -> pd.Index:
-    names, _ = gene_symbols(adata.var)
-    return ad.utils.make_index_unique(names)
 
 
 def _headline(loaded: FileContents) -> str:

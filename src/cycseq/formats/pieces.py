@@ -33,44 +33,25 @@ def write_pieces(
     """Write cells that come in pieces to h5ad or zarr, whole or not at all.
 
     The values of each piece go to a file of their own at once, and from these files to the last one: so much disk space
-    is needed twice while it is written.
-
-    Parameters
-    ----------
-    pieces
-        Cells of the same genes and layers. What stands in `varm` (genes x something) stands side by side in the end; `uns`
-        is that of the first piece.
-    path, overwrite
-        As of `PerturbationData.write`.
-    finish
-        Called with the whole before it is written: adds what only all pieces together tell.
-
-    Returns
-    -------
-    AnnData
-        The whole, without values.
+    is needed twice while it is written. Pieces have the same genes and layers; what stands in `varm` (genes x something) stands side
+    by side in the end, and `uns` is that of the first piece. `finish` is called with the whole before it is written, and adds what
+    only all pieces together tell. Returned is the whole, without values.
     """
     check_output(path, overwrite=overwrite, endings=DATA_ENDINGS)
     with atomic_write(path, overwrite=overwrite) as part:
-        kept_pieces = [_kept(piece, part.with_name(f"piece{i}.h5ad")) for i, piece in enumerate(pieces)]
-        first = kept_pieces[0].adata
-        obs = pd.concat([piece.adata.obs.astype(dict.fromkeys(OBS, str)) for piece in kept_pieces])
+        stored = [_store(piece, part.with_name(f"piece{i}.h5ad")) for i, piece in enumerate(pieces)]
+        first = stored[0].adata
+        obs = pd.concat([piece.adata.obs.astype(dict.fromkeys(OBS, str)) for piece in stored])
         for name in [*OBS, *obs.select_dtypes("object").columns]:
             obs[name] = pd.Categorical(obs[name])
         adata = ad.AnnData(
-            X=concatenated([piece.values["X"] for piece in kept_pieces]),
+            X=concatenated([piece.values["X"] for piece in stored]),
             obs=obs,
             var=first.var,
             uns=dict(first.uns),
-            obsm={name: np.concatenate([piece.adata.obsm[name] for piece in kept_pieces]) for name in first.obsm},
-            varm={
-                name: np.concatenate([piece.adata.varm[name] for piece in kept_pieces], axis=1) for name in first.varm
-            },
-            layers={
-                name: concatenated([piece.values[name] for piece in kept_pieces])
-                for name in kept_pieces[0].values
-                if name != "X"
-            },
+            obsm={name: np.concatenate([piece.adata.obsm[name] for piece in stored]) for name in first.obsm},
+            varm={name: np.concatenate([piece.adata.varm[name] for piece in stored], axis=1) for name in first.varm},
+            layers={name: concatenated([p.values[name] for p in stored]) for name in stored[0].values if name != "X"},
         )
         finish(adata)
         write_adata(with_sample(adata), part)
@@ -106,7 +87,7 @@ class _Piece:
     """X and the layers, stored."""
 
 
-def _kept(piece: ad.AnnData, path: Path) -> _Piece:
+def _store(piece: ad.AnnData, path: Path) -> _Piece:
     """The piece with its values on the disk."""
     ad.AnnData(X=piece.X, layers=piece.layers).write_h5ad(path)
     light = ad.AnnData(obs=piece.obs, var=piece.var, uns=piece.uns, obsm=piece.obsm, varm=piece.varm)

@@ -44,22 +44,10 @@ def write_as(
 ) -> tuple[str, ...]:
     """Write data in another tool's layout, whole or not at all.
 
-    Raises `SettingsError` if the layout has an unknown name, or real cells are missing or not wanted, `DataError` if a label or
-    value has no place in the layout, and `FileError` if the output exists or cannot be written.
-
-    Parameters
-    ----------
-    data
-        Cells, real or predicted. Their values are written as they are, and their scale is said in the file
-        (`uns["cycseq"]["scale"]`, or `convert.json` in a folder).
-    layout
-        One of `LAYOUTS`.
-    path
-        Where to write: an h5ad, or a folder for `cycseq` and `cell-eval`.
-    real
-        Real cells with their controls, for `cell-eval` alone.
-    overwrite
-        Replace what is there.
+    Values are written as they are, and their scale is said in the file (`uns["cycseq"]["scale"]`, or `convert.json` in a folder). The
+    path is an h5ad, or a folder for `cycseq` and `cell-eval`, which alone takes real cells with their controls. Raises `SettingsError`
+    if the layout has an unknown name, or real cells are missing or not wanted, `DataError` if a label or value has no place in the
+    layout, and `FileError` if the output exists or cannot be written.
 
     Returns
     -------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.usual_names import CONTROL
@@ -23,12 +23,7 @@ def join(parts: Iterable[tuple[DataSet, PerturbationData]], settings: CorpusSett
     of one gene are not one perturbation. Contexts with fewer than two control cells are dropped. Raises `DataError` if they have
     hardly any genes in common, or a part has no control cells.
 
-    Parameters
-    ----------
-    parts
-        Data sets with their cells; one at a time is held as it was, so that an iterator saves memory.
-    settings
-        What to do.
+    Parts are taken one at a time, so that an iterator saves memory.
     """
     settings = settings or CorpusSettings()
     logged, names = [], []
@@ -36,15 +31,8 @@ def join(parts: Iterable[tuple[DataSet, PerturbationData]], settings: CorpusSett
         part = _with_method(_with_controls(data), dataset.method)
         logged.append(prepare([part], PrepareSettings(genes="all")))
         names.append(dataset.name)
-    common_settings = PrepareSettings(
-        genes=settings.genes,
-        combat=settings.combat,
-        metacells=settings.metacells,
-        metacell_cells=settings.metacell_cells,
-        metacell_draws=settings.metacell_draws,
-        seed=settings.seed,
-    )
-    return prepare(logged, common_settings, names)
+    shared = {name: value for name, value in asdict(settings).items() if name != "datasets"}
+    return prepare(logged, PrepareSettings(**shared), names)
 
 
 def _with_controls(data: PerturbationData) -> PerturbationData:

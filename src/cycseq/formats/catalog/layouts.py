@@ -51,20 +51,10 @@ def h5ad(
     guide: str = "",
     open_file: Callable[[Path], FileContents] = load,
 ) -> Read:
-    """Read one h5ad whose obs columns hold the labels.
+    """Read one h5ad whose obs columns hold the labels: of each name the first that the file has.
 
-    Parameters
-    ----------
-    perturbation, batch
-        Names of the column: the first that the file has is taken.
-    context
-        The same; or, as a text, the context of all cells.
-    control
-        The file's label of control cells.
-    guide
-        The column of the guides, which is called `guide` then.
-    open_file
-        Opens the file.
+    A `context` that is a text is that of all cells. `control` is the file's label of control cells, and the column `guide` is called
+    so then.
     """
 
     def read(sources: Sources) -> FileContents:

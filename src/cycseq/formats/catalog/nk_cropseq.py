@@ -37,23 +37,14 @@ MIN_UMIS = 10
 SINGLE, SECOND = 0.5, 0.1
 
 
-def context_of(line: str, condition: str) -> str:
-    """``K562``, ``noNK`` -> ``K562``; ``K562``, ``NK1_1_16`` -> ``K562_NK1_16``."""
-    return line if condition == "noNK" else f"{line}_{condition.replace('NK1_1_', 'NK1_')}"
-
-
 def assigned(umis: pd.DataFrame, library: pd.DataFrame) -> pd.Series:
     """The perturbation of every cell that has guides, by the rule of the publication's code.
 
     A cell is of the gene with more than half of its guide UMIs, if these are more than 10 and no second gene has more
     than a tenth of them and more than 10; otherwise it is unassigned.
 
-    Parameters
-    ----------
-    umis
-        Columns `cell`, `barcode` (the guide's sequence) and `umi_count`.
-    library
-        Columns `sequence` and `gene`; genes that are called `Control...` are control.
+    `umis` has the columns `cell`, `barcode` (the guide's sequence) and `umi_count`, `library` has `sequence` and `gene`; genes that are
+    called `Control...` are control.
     """
     guides = umis.merge(library[["sequence", "gene"]], left_on="barcode", right_on="sequence").dropna(subset=["gene"])
     counted = guides.assign(gene=_genes(guides)).groupby(["cell", "gene"])["umi_count"].sum().reset_index()
@@ -75,10 +66,15 @@ def read(sources: Sources) -> FileContents:
         for condition in conditions:
             sample = f"CROPseq_{line}_{condition}"
             adata = read_anndata(sources.files[f"{sample}_matrix.mtx.gz"])
-            guides = _guides(sources, line, sample) if users is None else users
+            guides = users
+            if guides is None:
+                umis = _table(sources.files[f"{sample}_sgRNA.txt"], ("cell", "barcode", "umi_count"))
+                library = _table(sources.files[f"CROPseq_{line}_sgRNA_library.txt"], ("sequence", "gene"))
+                guides = assigned(umis, library)
             names = pd.Index([f"{sample}_{barcode}" for barcode in adata.obs_names])
             labels.append(_labels_of(guides, adata.obs_names if users is None else names))
-            adata.obs = pd.DataFrame({"context": context_of(line, condition), "sample": sample}, index=names)
+            context = line if condition == "noNK" else f"{line}_{condition.replace('NK1_1_', 'NK1_')}"  # K562_NK1_16
+            adata.obs = pd.DataFrame({"context": context, "sample": sample}, index=names)
             parts.append(adata)
     complete = ad.concat(parts, join="inner", merge="same")
     perturbation = pd.Series([label for part in labels for label in part], index=complete.obs_names, dtype=object)
@@ -90,12 +86,6 @@ def read(sources: Sources) -> FileContents:
         batch=column(complete, "sample"),
         notes=[f"{len(parts)} samples; {n:,} of {count_of(len(perturbation), 'cell')} have no guide, or several"],
     )
-
-
-def _guides(sources: Sources, line: str, sample: str) -> pd.Series:
-    umis = _table(sources.files[f"{sample}_sgRNA.txt"], ("cell", "barcode", "umi_count"))
-    library = _table(sources.files[f"CROPseq_{line}_sgRNA_library.txt"], ("sequence", "gene"))
-    return assigned(umis, library)
 
 
 def _table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:

@@ -30,10 +30,8 @@ def frangieh(sources: Sources) -> FileContents:
     """Obs `condition` is the context, `sgRNA` (`IFNGR2_2`) the guide; cells with several guides (obs `MOI`) have no label."""
     adata = read_anndata(sources.file)
     guide = column(adata, "sgRNA").astype(object).astype(str)
-    genes = {
-        name: UNASSIGNED if name.casefold() in NO_GUIDE else name.rpartition("_")[0] or name for name in guide.unique()
-    }
-    perturbation = guide.map(genes).where(~guide.str.contains(NO_GENE), CONTROL)
+    gene = guide.str.replace(r"(.)_[^_]*$", r"\1", regex=True).mask(guide.str.casefold().isin(NO_GUIDE), UNASSIGNED)
+    perturbation = gene.where(~guide.str.contains(NO_GENE), CONTROL)
     notes = []
     if "MOI" in adata.obs:
         several = pd.to_numeric(adata.obs["MOI"].astype(str), errors="coerce") > 1
@@ -112,15 +110,11 @@ def sciplex3(sources: Sources) -> FileContents:
         late = pd.to_numeric(adata.obs["time"].astype(str), errors="coerce") == LATE
     if "dose" in adata.obs and "dose_value" not in adata.obs:
         adata.obs["dose_value"] = adata.obs["dose"]
-    notes = (
-        [f"{count_of(int(late.sum()), 'cell was', 'cells were')} treated for {LATE:g} h: their contexts end in _72h"]
-        if late.any()
-        else []
-    )
+    note = f"{count_of(int(late.sum()), 'cell was', 'cells were')} treated for {LATE:g} h: their contexts end in _72h"
     return label_cells(
         adata,
         perturbation=drop_plus(drug).where(~control, CONTROL),
         context=line.where(~late, line + "_72h"),
         batch=column(adata, "plate", "replicate"),
-        notes=notes,
+        notes=[note] if late.any() else [],
     )

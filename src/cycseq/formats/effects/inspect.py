@@ -21,25 +21,20 @@ def inspect_effects(path: Path, settings: ReadSettings | None = None) -> str:
     perturbed = effects.perturbed()
     conditions = perturbed.conditions()
     agents, contexts = Counter(c.agent for c in conditions), Counter(c.context for c in conditions)
-    magnitude = (
-        "" if effects.scale in WITH_MAGNITUDE else " (without magnitude: twice the value is not twice the effect)"
-    )
+    unlike = "" if effects.scale in WITH_MAGNITUDE else " (without magnitude: twice the value is not twice the effect)"
     lines = [
-        f"{path.name}: effects of {count_of(len(conditions), 'condition')} x {len(effects.genes):,} genes, {effects.scale} values{magnitude}",
+        f"{path.name}: effects of {count_of(len(conditions), 'condition')} x {len(effects.genes):,} genes, {effects.scale} values{unlike}",
         f"  {count_of(len(contexts), 'context')}: {join_names(f'{name} ({n})' for name, n in sorted(contexts.items()))}",
         f"  {count_of(len(agents), 'perturbation')}: {join_names(sorted(agents))}",
         f"  {_overlap(perturbed)}",
     ]
-    doses, times = (
-        sorted({c.dose for c in conditions if c.dose}, key=_in_order),
-        sorted({c.time for c in conditions if c.time is not None}),
-    )
-    if doses:
+    if doses := sorted(
+        {c.dose for c in conditions if c.dose}, key=lambda dose: (*(place_of_dose(dose) or ("", 0.0)), dose)
+    ):
         lines.append(f"  {count_of(len(doses), 'dose')}: {join_names(doses)}")
-    if times:
+    if times := sorted({c.time for c in conditions if c.time is not None}):
         lines.append(f"  {count_of(len(times), 'time')}: {join_names(f'{time:g} h' for time in times)}")
-    lines.append(f"  {_missing(perturbed)}")
-    lines.append(f"  {_errors(perturbed)}")
+    lines += [f"  {_missing(perturbed)}", f"  {_errors(perturbed)}"]
     means = effects.control_means()
     of = f"of {count_of(len(means), 'context')}" if means else "unknown (models that need mean expression do not apply)"
     lines.append(f"  control means: {of}")
@@ -73,7 +68,3 @@ def _errors(effects: Effects) -> str:
     if not n_with_errors:
         return "standard errors: unknown (metrics and intervals that need them rest on what a model learns)"
     return f"standard errors: of {n_with_errors:,} of {count_of(len(effects.conditions()), 'condition')}"
-
-
-def _in_order(dose: str) -> tuple[str, float, str]:
-    return *(place_of_dose(dose) or ("", 0.0)), dose

@@ -19,17 +19,8 @@ from cycseq.io.special_files import refuse_special
 from cycseq.io.untrusted import open_unpacked
 
 CELL_NAMES = (
-    "unnamed: 0",
-    "cell",
-    "cells",
-    "cell_barcode",
-    "barcode",
-    "barcodes",
-    "cell_id",
-    "cellid",
-    "cell_name",
-    "index",
-)
+    "unnamed: 0", "cell", "cells", "cell_barcode", "barcode", "barcodes", "cell_id", "cellid", "cell_name", "index",
+)  # fmt: skip
 """Header of the column that names the cells, in lower case; pandas' own for a column without one is the first."""
 BARCODE = re.compile(r"[ACGT]{8,}([-.]\d+)?")
 MAX_COLUMNS = 2_000_000  # columns that a table may have; each costs a kilobyte while it is read

@@ -10,18 +10,8 @@ from cycseq.formats.readers.base import FileContents, Reader, without_gz
 from cycseq.formats.settings import ReadSettings
 
 LABELS = (
-    "metadata",
-    "meta_data",
-    "meta",
-    "labels",
-    "cell_labels",
-    "obs",
-    "annotation",
-    "annotations",
-    "cell_metadata",
-    "coldata",
-    "cells",
-)
+    "metadata", "meta_data", "meta", "labels", "cell_labels", "obs", "annotation", "annotations", "cell_metadata", "coldata", "cells",
+)  # fmt: skip
 """What the table of labels is called, without its ending, in lower case."""
 
 

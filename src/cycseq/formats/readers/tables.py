@@ -84,14 +84,8 @@ def _label_columns(columns: list[str], head_texts: pd.DataFrame, settings: ReadS
 
 
 def _usual(column: str, settings: ReadSettings) -> bool:
-    columns = {
-        settings.perturbation_key,
-        settings.context_key,
-        settings.batch_key,
-        settings.split_by,
-        *settings.label_columns,
-    }
-    return column in columns or column.casefold() in METADATA_NAMES
+    keys = (settings.perturbation_key, settings.context_key, settings.batch_key, settings.split_by)
+    return column in (*keys, *settings.label_columns) or column.casefold() in METADATA_NAMES
 
 
 def _named_unlike_genes(columns: list[str], labels: set[str], texts: set[str]) -> set[str]:
@@ -131,11 +125,8 @@ def _orientation(
     if labels:
         return "cells-by-genes", f"the header names a column of labels, {labels[0]!r}"
     if settings.labels_file:
-        sides: tuple[tuple[pd.Index, Orientation], ...] = (
-            (rows, "cells-by-genes"),
-            (columns, "genes-by-cells"),
-        )
-        for side, lies in sides:
+        sides: dict[Orientation, pd.Index] = {"cells-by-genes": rows, "genes-by-cells": columns}
+        for lies, side in sides.items():
             names = side.astype(str)
             table = read_labels(settings.labels_file, names)
             if table.index.name is not None and count_named(table.index, names) > len(names) / 2:

@@ -51,23 +51,8 @@ def beyond_numbers(frame: pd.DataFrame) -> pd.DataFrame:
 def wide_body(path: Path, sep: str, labels: Collection[str], dtypes: dict[str, str]) -> tuple[pd.DataFrame, Cells]:
     """The label columns, indexed by the names of the rows, and all other columns as numbers.
 
-    Raises `ValueError` if a value is not a number, and `NotPlainError` if pandas should judge.
-
-    Parameters
-    ----------
-    path, sep
-        As for `wide_head`.
-    labels
-        Columns that are not numbers.
-    dtypes
-        Types of some of these; pandas infers the others.
-
-    Returns
-    -------
-    frame
-        Rows x labels, in the order of the file.
-    values
-        Rows x other columns, as pandas parses them into float32; NaN where a field is empty.
+    Of the labels, `dtypes` gives the types of some, and pandas infers the others; numbers are as pandas parses them into float32, NaN where
+    a field is empty. Raises `ValueError` if a value is not a number, and `NotPlainError` if pandas should judge.
     """
     header = _header(path, sep)
     is_label = [True, *map(set(labels).__contains__, header[1:])]

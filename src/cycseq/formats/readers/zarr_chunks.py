@@ -17,29 +17,17 @@ def check_chunks(group: Any, path: Path, name: str = "") -> tuple[str, ...]:
     Labels of several names that are missing as a whole, and values of sparse matrices (which hold no zeros), are not. Raises
     `FileError` if a part is missing that cannot have been left out.
 
-    Parameters
-    ----------
-    group
-        A group of the store.
-    path
-        The store, for messages.
-    name
-        What the group is called in it.
-
-    Returns
-    -------
-    tuple of str
-        Sentences to print.
+    `path` is the store, and `name` what the group is called in it; sentences to print are returned.
     """
     encoding = group.attrs.get("encoding-type")
     if encoding == "categorical" and "codes" in group and "categories" in group:
         codes, several = group["codes"], group["categories"].shape[0] > 1
         missing = _n_missing(codes)
-        if missing and several and missing == _n_chunks(codes):
+        if missing and several and missing == codes.nchunks:
             raise _not_whole(path, f"{name}/codes", "the labels of all cells")
         if missing and several:
             return (
-                f"{missing} of {_n_chunks(codes)} parts of {name} are not in the store: these cells have its first label",
+                f"{missing} of {codes.nchunks} parts of {name} are not in the store: these cells have its first label",
             )
         return ()
     if encoding in SPARSE:
@@ -51,12 +39,8 @@ def check_chunks(group: Any, path: Path, name: str = "") -> tuple[str, ...]:
     return tuple(note for member_notes in notes for note in member_notes)
 
 
-def _n_chunks(array: Any) -> int:
-    return int(array.nchunks)
-
-
 def _n_missing(array: Any) -> int:
-    return _n_chunks(array) - int(array.nchunks_initialized) if array.size else 0
+    return int(array.nchunks) - int(array.nchunks_initialized) if array.size else 0
 
 
 def _not_whole(path: Path, array: str, what: str) -> FileError:
