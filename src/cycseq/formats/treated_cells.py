@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import anndata as ad
 import numpy as np
 import pandas as pd
 
@@ -13,6 +12,7 @@ from cycseq.data.condition import treatment_name
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.label_columns import POOLED, find_columns
 from cycseq.data.usual_names import BATCH_NAMES, CONTROL, PERTURBATION_NAMES, canonical_perturbation
+from cycseq.data.values import with_parts
 from cycseq.formats.readers.base import FileContents
 from cycseq.formats.settings import ReadSettings
 from cycseq.formats.treatments import Treatments, read_treatments
@@ -32,7 +32,7 @@ def validate_treatments(contents: FileContents, settings: ReadSettings, context:
         return data
     source = data.adata
     obs = name_treatments(source.obs, treatments, source.obs[ROW].to_numpy()).drop(columns=ROW)
-    adata = ad.AnnData(X=source.X, obs=obs, var=source.var, uns=source.uns, obsm=source.obsm)
+    adata = with_parts(source, obs=obs)
     return PerturbationData(adata, data.scale, (*without_pooled(data.notes), *treatments.notes))
 
 
@@ -52,12 +52,13 @@ def find_treatments(
         settings = replace(settings, batch_key=batches[0])
     if treatments.untreated.any() and settings.control is None:  # a label like a control's is a treatment's here
         settings = replace(settings, control=CONTROL, other_controls="keep")
-    several = _several(treatments)
+    table = pd.DataFrame({"agent": treatments.agent, "dose": treatments.dose, "time": treatments.time})
+    n_levels = table[~treatments.untreated].groupby("agent")[["dose", "time"]].nunique()
+    several = bool((n_levels > 1).any(axis=None))
     names = np.where(treatments.untreated, CONTROL, np.array(labels, dtype=object))
     obs = obs.assign(**{column: names}, **({ROW: np.arange(len(obs))} if several else {}))
-    source = contents.adata
-    adata = ad.AnnData(X=source.X, obs=obs, var=source.var, uns=source.uns, obsm=source.obsm, layers=source.layers)
-    return replace(contents, adata=adata), settings, treatments if several else None
+    labelled = replace(contents, adata=with_parts(contents.adata, obs=obs))
+    return labelled, settings, treatments if several else None
 
 
 def name_treatments(obs: pd.DataFrame, treatments: Treatments, rows: Sequence[int] | np.ndarray) -> pd.DataFrame:
@@ -72,21 +73,11 @@ def name_treatments(obs: pd.DataFrame, treatments: Treatments, rows: Sequence[in
         time = None if np.isnan(treatments.time[row]) else float(treatments.time[row])
         agent = canonical_perturbation(treatments.agent[row], ())
         names.append(label if label == CONTROL else treatment_name(agent, treatments.dose[row], time))
-        strata.append(_stratum([agent] * own_controls + [batch, "" if time is None else f"{time:g}h"]))
+        stratum = [agent] * own_controls + [batch, "" if time is None else f"{time:g}h"]
+        strata.append("/".join(filter(None, stratum)) or "all")
     return obs.assign(perturbation=pd.Categorical(names), batch=pd.Categorical(strata))
 
 
 def without_pooled(notes: Sequence[str]) -> list[str]:
     """The notes without those that say that doses or times are pooled."""
     return [note for note in notes if not note.startswith(POOLED)]
-
-
-def _several(treatments: Treatments) -> bool:
-    """Whether an agent has several doses or times."""
-    table = pd.DataFrame({"agent": treatments.agent, "dose": treatments.dose, "time": treatments.time})
-    treated = table[~treatments.untreated]
-    return bool((treated.groupby("agent")[["dose", "time"]].nunique() > 1).any(axis=None))
-
-
-def _stratum(parts: Sequence[str]) -> str:
-    return "/".join(part for part in parts if part) or "all"

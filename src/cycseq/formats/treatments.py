@@ -56,12 +56,9 @@ def read_treatments(obs: pd.DataFrame, labels: Sequence[str], settings: ReadSett
     if dose_column is None and time_column is None:
         parsed = {label: parse_treatment(label) for label in set(labels)}
         agent, dose_text, time_text = (list(part) for part in zip(*(parsed[label] for label in labels), strict=True))
-    if dose_column is not None:
-        dose_text = _texts(obs[dose_column])
-    if time_column is not None:
-        time_text = _texts(obs[time_column])
-    where = dose_column or LABELS
-    doses, number, untreated, levels, notes = _doses(obs, dose_text, where, settings)
+    dose_text = dose_text if dose_column is None else _texts(obs[dose_column])
+    time_text = time_text if time_column is None else _texts(obs[time_column])
+    doses, number, untreated, levels, notes = _doses(obs, dose_text, dose_column or LABELS, settings)
     time, time_notes = _times(obs, time_text, time_column)
     return Treatments(tuple(agent), tuple(doses), number, levels, time, untreated, (*notes, *time_notes))
 
@@ -97,17 +94,15 @@ def _doses(
 ) -> tuple[list[str], np.ndarray, np.ndarray, tuple[str, ...], list[str]]:
     """Canonical doses, their numbers, which rows are untreated, the order of the doses, and sentences."""
     units = _units(obs, where, settings, len(texts))
-    by_pair = {pair: _dose(*pair) for pair in set(zip(texts, units, strict=True))}
-    parsed = [by_pair[pair] for pair in zip(texts, units, strict=True)]
-    untreated = np.array([_is_untreated(text, dose) for text, dose in zip(texts, parsed, strict=True)], dtype=bool)
-    numbered = [dose for dose, none in zip(parsed, untreated, strict=True) if dose is not None and not none]
-    has_levels = any(
-        text and dose is None for text, dose, none in zip(texts, parsed, untreated, strict=True) if not none
-    )
+    pairs = list(zip(texts, units, strict=True))
+    by_pair = {pair: _dose(*pair) for pair in set(pairs)}
+    parsed = [by_pair[pair] for pair in pairs]
+    untreated = np.array([_is_untreated(text, by_pair[text, unit]) for text, unit in pairs], dtype=bool)
+    treated = [(text, dose) for text, dose, none in zip(texts, parsed, untreated, strict=True) if not none]
+    numbered = [dose for _, dose in treated if dose is not None]
     if not numbered or where.casefold() == "dose_level":
         return _levels(obs, texts, untreated, where)
-    if has_levels:
-        odd = next(text for text, dose in zip(texts, parsed, strict=True) if text and dose is None)
+    if odd := next((text for text, dose in treated if text and dose is None), ""):
         msg = f"{_place(where)} holds doses such as {numbered[0]} and also {odd!r}, which is not a dose: write a number with its unit."
         raise DataError(msg)
     _check_units(numbered, where)
@@ -117,9 +112,9 @@ def _doses(
     ordered = sorted({dose for dose in same if dose is not None}, key=lambda dose: dose.number)
     levels = tuple(map(str, ordered))
     others = sorted({dose.unit for dose in numbered} - {unit})
-    notes = [f"dose <- {_place(where)} ({count_of(len(levels), 'dose')}, {levels[0]} to {levels[-1]}" + (
-        f"; {', '.join(others)} written as {unit})" if others else ")")]  # fmt: skip
-    return ["" if dose is None else str(dose) for dose in same], number, untreated, levels, notes
+    converted = f"; {', '.join(others)} written as {unit}" if others else ""
+    note = f"dose <- {_place(where)} ({count_of(len(levels), 'dose')}, {levels[0]} to {levels[-1]}{converted})"
+    return ["" if dose is None else str(dose) for dose in same], number, untreated, levels, [note]
 
 
 def _units(obs: pd.DataFrame, where: str, settings: ReadSettings, n: int) -> list[str]:
@@ -177,18 +172,12 @@ def _levels(
         median = pd.Series(number).groupby(np.array(doses, dtype=object)).median()
         names = sorted(names, key=lambda name: (median.get(name, np.inf), name))
         order = f", in the order of obs[{column!r}]"
-    elif order_of_levels := _usual_order(names):
-        names = order_of_levels
+    elif all(name.casefold() in USUAL_LEVELS for name in names):
+        names = sorted(names, key=lambda name: USUAL_LEVELS.index(name.casefold()))
     return doses, number, untreated, tuple(names), [f"dose <- {_place(where)} ({join_names(names)}{order})"]
 
 
 USUAL_LEVELS = ("lowest", "very low", "low", "middle", "medium", "mid", "moderate", "high", "very high", "highest")
-
-
-def _usual_order(names: Sequence[str]) -> list[str]:
-    """Names of levels from low to high, if all are usual ones."""
-    place = {name: USUAL_LEVELS.index(name.casefold()) for name in names if name.casefold() in USUAL_LEVELS}
-    return sorted(place, key=place.__getitem__) if len(place) == len(names) else []
 
 
 def _times(obs: pd.DataFrame, texts: Sequence[str], column: str | None) -> tuple[np.ndarray, list[str]]:
@@ -201,11 +190,8 @@ def _times(obs: pd.DataFrame, texts: Sequence[str], column: str | None) -> tuple
     hours = np.array([by_pair[pair] for pair in zip(texts, units, strict=True)], dtype=np.float64)
     unclear = sorted({text for text, value in zip(texts, hours, strict=True) if text and np.isnan(value)})
     levels = np.unique(hours[np.isfinite(hours)])
-    notes = (
-        [f"time <- {_place(column or LABELS)} ({join_names(f'{level:g} h' for level in levels)})"]
-        if len(levels)
-        else []
-    )
+    shown = join_names(f"{level:g} h" for level in levels)
+    notes = [f"time <- {_place(column or LABELS)} ({shown})"] if len(levels) else []
     if unclear:
         n = sum(text in set(unclear) for text in texts)
         notes.append(

@@ -83,7 +83,8 @@ def _named(x: Any, genes: pd.Index, obs: pd.DataFrame, settings: ReadSettings, w
     n_cells, n_columns = x.shape
     notes: tuple[str, ...] = ()
     indicators = x[:, len(genes) :]
-    if n_columns >= 2 * len(genes) > 0 and _all_zero_or_one(indicators):
+    values = indicators.data if sp.issparse(indicators) else indicators
+    if n_columns >= 2 * len(genes) > 0 and bool(((values == 0) | (values == 1)).all()):
         obs, notes = _cycseq_labels(indicators, genes)
         x, what = np.ascontiguousarray(x[:, : len(genes)]), "NPY of CycSeq"
     elif n_columns != len(genes):
@@ -98,11 +99,6 @@ def _named(x: Any, genes: pd.Index, obs: pd.DataFrame, settings: ReadSettings, w
         obs = obs if len(obs.columns) else pd.DataFrame(index=obs.index)
     adata = ad.AnnData(X=x, obs=obs, var=pd.DataFrame(index=genes))
     return FileContents(adata, format=what, notes=notes, unnamed=unnamed)
-
-
-def _all_zero_or_one(x: Any) -> bool:
-    values = x.data if sp.issparse(x) else x
-    return bool(((values == 0) | (values == 1)).all())
 
 
 def _cycseq_labels(indicators: Any, genes: pd.Index) -> tuple[pd.DataFrame, tuple[str, ...]]:

@@ -92,12 +92,8 @@ def _read_file(root: Path, file: Path) -> _File:
     marked = [] if marks is None else sorted(marks.index[marks == 1])
     *folders, name = file.relative_to(root).parts
     stem = re.sub(r"(?i)\.csv(\.gz)?$", "", name)
-    if folders:
-        labels = dict(zip(("batch", "context"), reversed(folders), strict=False))
-        gene = stem
-    else:
-        batch, gene = _batch_and_gene(stem, marked)
-        labels = {"batch": batch or root.name}
+    batch, gene = (folders[-1], stem) if folders else _batch_and_gene(stem, marked)
+    labels = {"batch": batch or root.name, **({"context": folders[0]} if len(folders) > 1 else {})}
     label = canonical_perturbation(CONTROL if usual_kind(gene) else gene, CONTROL_NAMES)
     if marked and label != "+".join(marked):
         msg = f"{file}: the name says perturbation {label!r}, but column {MARK!r} marks {'+'.join(marked)!r}. Fix one."
@@ -107,16 +103,14 @@ def _read_file(root: Path, file: Path) -> _File:
 
 def _batch_and_gene(stem: str, marked: list[str]) -> tuple[str, str]:
     """The two parts of a file's name."""
-    without_draw = re.sub(r"(?<=._)(.+)_\d+$", r"\1", stem)
-    gene = "+".join(marked)
-    if gene:
+    if gene := "+".join(marked):
         match = re.search(rf"(^|_){re.escape(gene)}(_\d+)?$", stem)
         return (stem[: match.start()] if match else re.sub(r"_\d+$", "", stem)), gene
     for control in sorted(CONTROL_NAMES, key=len, reverse=True):
         match = re.search(rf"(?i)(^|_){re.escape(control)}(_\d+)?$", stem)
         if match:
             return stem[: match.start()], CONTROL
-    batch, _, gene = without_draw.rpartition("_")
+    batch, _, gene = re.sub(r"(?<=._)(.+)_\d+$", r"\1", stem).rpartition("_")  # without the number of a draw
     return batch, gene
 
 

@@ -10,8 +10,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import anndata as ad
 import h5py
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 
 from cycseq.data.validate import float32
@@ -55,9 +57,6 @@ def values_of(element: Any, memory: str | None) -> Matrix:
     Raises `DataError` if the values do not fit and lie gene by gene (CSC), so that no cells can be read alone, `SettingsError` if
     not even a few cells fit, and `MissingPackageError` if Dask, which reads a part at a time, is not installed.
     """
-    import anndata as ad
-    import pandas as pd
-
     limit, size, n_cells = memory_bytes(memory), _n_bytes(element), _shape(element)[0]
     labels = LABELS * n_cells
     encoding, has_dask = element.attrs.get("encoding-type"), find_spec("dask") is not None
@@ -114,8 +113,6 @@ def _block(place: Any, *, block_info: Any) -> Matrix:
 
 def _by_cells(element: Any) -> Any:
     """An element of which cells can be read alone."""
-    import anndata as ad
-
     return ad.io.sparse_dataset(element, should_cache_indptr=False) if hasattr(element, "keys") else element
 
 
