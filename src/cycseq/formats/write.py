@@ -35,12 +35,7 @@ def select_contexts(data: PerturbationData, contexts: Sequence[str]) -> Perturba
 
 
 def write_as(
-    data: PerturbationData,
-    layout: str,
-    path: Path,
-    *,
-    real: PerturbationData | None = None,
-    overwrite: bool = False,
+    data: PerturbationData, layout: str, path: Path, *, real: PerturbationData | None = None, overwrite: bool = False
 ) -> tuple[str, ...]:
     """Write data in another tool's layout, whole or not at all.
 

@@ -63,11 +63,7 @@ def metacells(data: PerturbationData, k: int = 50, draws: int = 50, seed: int = 
     )
     adata.obsm["source_cells"] = source
     record = {"k": k, "draws": draws, "seed": seed, "cells": data.n_cells}
-    adata.uns["cycseq"] = {
-        **data.adata.uns.get("cycseq", {}),
-        "scale": data.scale,
-        "metacells": json.dumps(record),
-    }
+    adata.uns["cycseq"] = {**data.adata.uns.get("cycseq", {}), "scale": data.scale, "metacells": json.dumps(record)}
     notes = [
         f"{len(obs):,} metacells: {draws} averages of {k} cells for each of {count_of(len(conditions), 'condition')}"
     ]

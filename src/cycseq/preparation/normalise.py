@@ -59,10 +59,7 @@ def _log_normalised(x: InMemory, sizes: Float[np.ndarray, "cells"]) -> InMemory:
 
 
 def gene_moments(
-    x: Matrix,
-    scale: Scale,
-    sizes: Float[np.ndarray, "cells"] | None,
-    taking_part: Bool[np.ndarray, "cells"],
+    x: Matrix, scale: Scale, sizes: Float[np.ndarray, "cells"] | None, taking_part: Bool[np.ndarray, "cells"]
 ) -> GeneMoments:
     """Mean and variance of counts per 10,000 of every gene, in one pass and without a copy of the matrix.
 

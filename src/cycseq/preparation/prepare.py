@@ -20,20 +20,12 @@ from cycseq.preparation.batch_correction import correct_batches
 from cycseq.preparation.merge import merge
 from cycseq.preparation.metacells import metacells
 from cycseq.preparation.normalise import library_sizes, log_normalised
-from cycseq.preparation.selection import (
-    check_contexts,
-    check_names,
-    choose_cells,
-    choose_genes,
-    drop_small_conditions,
-)
+from cycseq.preparation.selection import check_contexts, check_names, choose_cells, choose_genes, drop_small_conditions
 from cycseq.preparation.settings import PrepareSettings, check_settings
 
 
 def prepare(
-    inputs: Sequence[PerturbationData],
-    settings: PrepareSettings | None = None,
-    names: Sequence[str] | None = None,
+    inputs: Sequence[PerturbationData], settings: PrepareSettings | None = None, names: Sequence[str] | None = None
 ) -> PerturbationData:
     """Make one data set of log1p values (natural logarithm of 1 + counts per 10,000) out of checked inputs.
 

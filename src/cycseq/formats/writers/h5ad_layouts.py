@@ -125,9 +125,7 @@ PERTURBENCH = one_h5ad(
     tool="PerturBench",
     what="one h5ad: condition (control, A, A+B), cell_type",
     labels=to_perturbench,
-    advice={
-        "counts": "PerturBench's default (use_counts: False) is log1p values: run cycseq prepare first",
-    },
+    advice={"counts": "PerturBench's default (use_counts: False) is log1p values: run cycseq prepare first"},
 )
 
 
