@@ -247,7 +247,7 @@ class PerturbationData(ByCondition):
 
     @cached_property
     def _fingerprint(self) -> str:
-        """The hash of stored values, kept because it takes a pass over the file, and nobody changes them in place."""
+        """The hash of stored values, which takes a pass over the file, and which nobody changes in place."""
         return self._hashed()
 
     def _hashed(self) -> str:

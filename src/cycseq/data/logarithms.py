@@ -38,10 +38,6 @@ LARGEST_RATIO = 200.0  # multiples up to this are looked at: larger ones lie nea
 MULTIPLES = (1, 2, 3, 4)  # the smallest count of a cell may be each of these
 
 
-def _twice(values: Values) -> Values:
-    return np.asarray(np.expm1(np.expm1(values)))
-
-
 def _power(values: Values, base: float) -> Values:
     return np.asarray(np.expm1(values * np.log(base)))
 
@@ -50,7 +46,7 @@ BACK: dict[str, Callable[[Values], Values]] = {
     "ln": partial(_power, base=math.e),
     "log2": partial(_power, base=2.0),
     "log10": partial(_power, base=10.0),
-    "ln twice": _twice,
+    "ln twice": lambda values: np.expm1(np.expm1(values)),
     "none": np.asarray,
 }
 """From values to normalised counts, by the logarithm that was taken."""
@@ -123,22 +119,12 @@ def _to_ln_per_10k(x: InMemory, logarithm: Logarithm) -> InMemory:
     for block in blocks(new):
         u = back(block.values.astype(np.float64))
         if logarithm.summed and u.size:
-            factors = TARGET_SUM / _sums(u, block.n_values, sparse=block.columns is not None)
-            u *= factors[:, None] if block.columns is None else np.repeat(factors, block.n_values)
+            sums = block.sums(u)
+            u *= block.spread(TARGET_SUM / np.where(sums > 0, sums, 1.0))
         elif logarithm.total:
             u *= TARGET_SUM / logarithm.total
         block.values[...] = np.log1p(u)
     return new
-
-
-def _sums(u: np.ndarray, n_values: np.ndarray, *, sparse: bool) -> Float[np.ndarray, " cells"]:
-    """The sum of each cell; 1 for an empty one."""
-    if not sparse:
-        sums = u.sum(axis=1)
-        return np.where(sums > 0, sums, 1.0)
-    sums, starts = np.ones(len(n_values)), np.cumsum(n_values) - n_values
-    sums[n_values > 0] = np.add.reduceat(u, starts[n_values > 0])
-    return sums
 
 
 def sample_rows(x: Matrix) -> Rows:

@@ -56,7 +56,9 @@ def learn_amplitudes(effects: Effects) -> dict[str, float]:
 
 def with_amplitudes(effects: Effects, amplitudes: Mapping[str, float], *, inverse: bool = False) -> Effects:
     """The effects times the amplitude of their study (``inverse``: divided by it); those of contexts of no study as they are."""
-    factors = np.array([_amplitude_of(c.context, amplitudes) for c in effects.conditions()], dtype=np.float32)[:, None]
+    prefixes = {f"{study}/": value for study, value in amplitudes.items()}
+    each = [next((v for p, v in prefixes.items() if c.context.startswith(p)), 1.0) for c in effects.conditions()]
+    factors = np.array(each, dtype=np.float32)[:, None]
     if (factors == 1.0).all():
         return effects
     if inverse:
@@ -72,10 +74,6 @@ def with_amplitudes(effects: Effects, amplitudes: Mapping[str, float], *, invers
 def may_have_amplitudes(effects: Effects) -> bool:
     """Whether there are several studies on a scale with a magnitude."""
     return effects.scale in WITH_MAGNITUDE and len(set(studies_of(effects).values())) > 1
-
-
-def _amplitude_of(context: str, amplitudes: Mapping[str, float]) -> float:
-    return next((value for study, value in amplitudes.items() if context.startswith(f"{study}/")), 1.0)
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,11 @@ def validate(
     obs = _obs(adata.obs, labels)
     for name in OBS:
         check_names(obs.loc[keep, name].cat.remove_unused_categories().cat.categories, f"{name}s")
-    _unique(obs, var, make_unique=make_unique)
+    for frame, what in ((obs, "cells"), (var, "genes")):
+        check_names(frame.index, what)
+        if make_unique:
+            frame.index = pd.Index(ad.utils.make_index_unique(frame.index))
+        duplicated(frame.index, what)
     out = ad.AnnData(X=x, obs=obs, var=var, uns=dict(adata.uns), obsm=dict(adata.obsm))
     if written_by_cycseq(adata, keys):
         out.varm.update(adata.varm)
@@ -253,11 +257,3 @@ def _var(var: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
         notes.append(f"genes are named by var[{column!r}]")
     out.index = names
     return out
-
-
-def _unique(obs: pd.DataFrame, var: pd.DataFrame, *, make_unique: bool) -> None:
-    for frame, what in ((obs, "cells"), (var, "genes")):
-        check_names(frame.index, what)
-        if make_unique:
-            frame.index = pd.Index(ad.utils.make_index_unique(frame.index))
-        duplicated(frame.index, what)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -39,19 +38,27 @@ def write_pieces(
     """
     check_output(path, overwrite=overwrite, endings=DATA_ENDINGS)
     with atomic_write(path, overwrite=overwrite) as part:
-        stored = [_store(piece, part.with_name(f"piece{i}.h5ad")) for i, piece in enumerate(pieces)]
-        first = stored[0].adata
-        obs = pd.concat([piece.adata.obs.astype(dict.fromkeys(OBS, str)) for piece in stored])
+        labels: list[ad.AnnData] = []
+        values: dict[str, list[Any]] = {}
+        for i, piece in enumerate(pieces):
+            labels.append(ad.AnnData(obs=piece.obs, var=piece.var, uns=piece.uns, obsm=piece.obsm, varm=piece.varm))
+            file_of_piece = part.with_name(f"piece{i}.h5ad")
+            ad.AnnData(X=piece.X, layers=piece.layers).write_h5ad(file_of_piece)
+            with h5py.File(file_of_piece) as file:
+                for name in ("X", *(f"layers/{layer}" for layer in piece.layers)):
+                    values.setdefault(name.removeprefix("layers/"), []).append(open_stored(file[name], piece.n_obs))
+        first = labels[0]
+        obs = pd.concat([piece.obs.astype(dict.fromkeys(OBS, str)) for piece in labels])
         for name in [*OBS, *obs.select_dtypes("object").columns]:
             obs[name] = pd.Categorical(obs[name])
         adata = ad.AnnData(
-            X=concatenated([piece.values["X"] for piece in stored]),
+            X=concatenated(values.pop("X")),
             obs=obs,
             var=first.var,
             uns=dict(first.uns),
-            obsm={name: np.concatenate([piece.adata.obsm[name] for piece in stored]) for name in first.obsm},
-            varm={name: np.concatenate([piece.adata.varm[name] for piece in stored], axis=1) for name in first.varm},
-            layers={name: concatenated([p.values[name] for p in stored]) for name in stored[0].values if name != "X"},
+            obsm={name: np.concatenate([piece.obsm[name] for piece in labels]) for name in first.obsm},
+            varm={name: np.concatenate([piece.varm[name] for piece in labels], axis=1) for name in first.varm},
+            layers={name: concatenated(parts) for name, parts in values.items()},
         )
         finish(adata)
         write_adata(with_sample(adata), part)
@@ -77,21 +84,3 @@ def write_predictions(pieces: Iterable[PerturbationData], path: Path, *, overwri
             adata.uns[CONDITIONS] = conditions
 
     return write_pieces(noted(), path, overwrite=overwrite, finish=name_columns)
-
-
-@dataclass(frozen=True)
-class _Piece:
-    adata: ad.AnnData
-    """Without values."""
-    values: dict[str, Any]
-    """X and the layers, stored."""
-
-
-def _store(piece: ad.AnnData, path: Path) -> _Piece:
-    """The piece with its values on the disk."""
-    ad.AnnData(X=piece.X, layers=piece.layers).write_h5ad(path)
-    light = ad.AnnData(obs=piece.obs, var=piece.var, uns=piece.uns, obsm=piece.obsm, varm=piece.varm)
-    with h5py.File(path) as file:
-        values = {"X": open_stored(file["X"], piece.n_obs)}
-        values |= {name: open_stored(file["layers"][name], piece.n_obs) for name in piece.layers}
-    return _Piece(light, values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -75,7 +76,6 @@ def download(file: RemoteFile, settings: DownloadSettings | None = None) -> Path
     is kept beside (`.part`) and resumed by HTTP Range, if the server says that the file is still the same one. Raises `FileError`
     if the file cannot be had, is not whole, or is not what it was.
     """
-    import pooch
     import requests
 
     settings = settings or DownloadSettings()
@@ -89,20 +89,15 @@ def download(file: RemoteFile, settings: DownloadSettings | None = None) -> Path
         if expected is not None and (actual := _hash(path, expected)) != expected:
             raise _changed(path, expected, actual, pinned=bool(file.known_hash), url=None)
     else:
-        pooch.get_logger().setLevel("WARNING")
-        resuming = _Resuming(path.with_name(f".{path.name}.part"), settings)
-
-        def hand_over(url: str, output_file: str, _pooch: object) -> None:
-            part = resuming(url)
+        part = path.with_name(f".{path.name}.part")
+        try:
+            _Resuming(part, settings)(url)
             if expected is not None and (actual := _hash(part, expected)) != expected:
                 part.unlink()
                 raise _changed(path, expected, actual, pinned=bool(file.known_hash), url=url)
-            part.replace(output_file)
-
-        try:
-            pooch.retrieve(url, known_hash=None, fname=path.name, path=path.parent, downloader=hand_over)
+            part.replace(path)
         except requests.RequestException as err:
-            why = "the server cannot be reached" if _unreachable(err) else _one_line(err)
+            why = "the server cannot be reached" if _unreachable(err) else " ".join(str(err).split())[:200]
             msg = f"{url} cannot be downloaded: {why}. Is this machine online? If not, put the file at {path}."
             raise FileError(msg) from err
         except OSError as err:
@@ -125,7 +120,7 @@ class _Resuming:
     def _version(self) -> Path:
         return self.part.with_name(f"{self.part.name}.version")
 
-    def __call__(self, url: str) -> Path:
+    def __call__(self, url: str) -> None:
         for attempt in range(self.settings.attempts):
             try:
                 self._attempt(url)
@@ -135,7 +130,6 @@ class _Resuming:
                     raise FileError(str(err)) from err
                 time.sleep(self.settings.pause * 2**attempt)
         self._version.unlink(missing_ok=True)
-        return self.part
 
     def _attempt(self, url: str) -> None:
         import requests
@@ -216,10 +210,9 @@ def _changed(path: Path, expected: str, actual: str, *, pinned: bool, url: str |
 
 
 def _hash(path: Path, like: str) -> str:
-    import pooch
-
     algorithm = like.partition(":")[0]
-    return f"{algorithm}:{pooch.file_hash(str(path), alg=algorithm)}"
+    with path.open("rb") as file:
+        return f"{algorithm}:{hashlib.file_digest(file, algorithm).hexdigest()}"
 
 
 def _locked(cache: Path) -> dict[str, str]:
@@ -247,7 +240,3 @@ def _timed_out(err: Exception) -> bool:
 def _unreachable(err: Exception) -> bool:
     """No connection came about: another attempt in a few seconds would not fix it."""
     return "Max retries exceeded" in str(err) and not _timed_out(err)
-
-
-def _one_line(err: Exception) -> str:
-    return " ".join(str(err).split())[:200]

@@ -111,7 +111,7 @@ def _read_once(path: Path, _changed: int, n_components: int, seed: int) -> Featu
     source = f"the features of {path.name}"
     if path.suffix == ".npz":
         names, values = read_arrays(path)
-        return _checked(names, values.astype(np.float32), source)
+        return _checked(np.array(names, dtype=str), values.astype(np.float32), source)
     with as_read_error(path, "a table of features (CSV, TSV or NPZ with genes as rows)"):
         table = read_csv(path, "\t" if {".tsv", ".txt"} & set(path.suffixes) else ",")
     if not isinstance(table.index, pd.RangeIndex):  # R writes no name above the names of the rows
@@ -154,11 +154,11 @@ def expression_features(profiles: Profiles, genes: Sequence[str], *, n_component
     return Features(tuple(genes), values.astype(np.float32), "the principal components of the training expression")
 
 
-def read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def read_arrays(path: Path) -> tuple[list[str], np.ndarray]:
     """Names and values of an NPZ file of knowledge; raises `FileError` if it is none, and `DataError` if they do not fit."""
     try:
         with open_npz(path) as arrays:
-            names, values = arrays["genes"].astype(str), arrays["features"].astype(np.float64)
+            names, values = arrays["genes"].astype(str).tolist(), arrays["features"].astype(np.float64)
     except CycseqError:
         raise
     except Exception as err:  # at damaged files zipfile and NumPy raise anything

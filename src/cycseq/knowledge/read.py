@@ -98,11 +98,6 @@ def _annotations(path: Path, name: str, facts: dict[str, str]) -> tuple[Source, 
     return sources_of_table(Table(frame, name, facts))
 
 
-def _arrays(path: Path, name: str, facts: dict[str, str]) -> tuple[Source, ...]:
-    names, values = read_arrays(path)
-    return (features_source(name, names.tolist(), values, facts),)
-
-
 def _annotated(path: Path, _name: str, facts: dict[str, str]) -> tuple[Source, ...]:
     from cycseq.knowledge.in_anndata import tables_in_anndata
 
@@ -117,7 +112,7 @@ READERS: dict[str, Callable[[Path, str, dict[str, str]], tuple[Source, ...]]] = 
     "parquet": lambda path, name, facts: sources_of_table(Table(read_parquet(path), name, facts)),
     "gmt": _gene_sets,
     "gaf": _annotations,
-    "npz": _arrays,
+    "npz": lambda path, name, facts: (features_source(name, *read_arrays(path), facts),),
     "h5ad": _annotated,
 }
 """Ending of a file -> what reads it."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from cycseq.matrix.arrays import InMemory, Matrix
 from cycseq.matrix.stored import StoredMatrix
@@ -31,6 +31,18 @@ class Block:
     def n_values(self) -> np.ndarray:
         """Stored values of every cell."""
         return np.diff(self.ends)
+
+    def sums(self, values: np.ndarray) -> Float[np.ndarray, "cells"]:
+        """The sum of every cell of numbers that stand where the values do."""
+        if self.columns is None:
+            return values.sum(axis=1, dtype=np.float64)
+        sums, nonempty = np.zeros(len(self.ends) - 1), self.n_values > 0
+        sums[nonempty] = np.add.reduceat(values, self.ends[:-1][nonempty], dtype=np.float64)
+        return sums
+
+    def spread(self, of_cells: np.ndarray) -> np.ndarray:
+        """A number of each cell, to be multiplied with its values."""
+        return of_cells[:, None] if self.columns is None else np.repeat(of_cells, self.n_values)
 
 
 def blocks(x: InMemory) -> Iterator[Block]:

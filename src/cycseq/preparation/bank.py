@@ -64,7 +64,11 @@ def join_studies(inputs: Sequence[Effects], names: Sequence[str]) -> Effects:
     inputs = _in_one_unit(inputs, names)
     genes = list(dict.fromkeys(gene for effects in inputs for gene in effects.genes))
     aligned = [effects.with_genes(genes) for effects in inputs]
-    conditions = [c for effects, name in zip(aligned, names, strict=True) for c in _in_study(effects, name)]
+    conditions = []
+    for effects, name in zip(aligned, names, strict=True):
+        named = studies_of(effects)
+        of_study = (c.context if c.context in named else f"{name}/{c.context}" for c in effects.conditions())
+        conditions += [c._replace(context=context) for c, context in zip(effects.conditions(), of_study, strict=True)]
     layers = sorted({layer for effects in aligned for layer in effects.adata.layers})
     origin = [{"name": name, **effects.provenance()} for effects, name in zip(aligned, names, strict=True)]
     bank = Effects.from_arrays(
@@ -72,26 +76,18 @@ def join_studies(inputs: Sequence[Effects], names: Sequence[str]) -> Effects:
         conditions,
         genes,
         scale=inputs[0].scale,
-        layers={layer: np.concatenate([_layer(effects, layer) for effects in aligned]) for layer in layers},
+        layers={
+            layer: np.concatenate(
+                [effects.adata.layers.get(layer, np.full_like(effects.effect, np.nan)) for effects in aligned]
+            )
+            for layer in layers
+        },
         n_cells=np.concatenate([effects.adata.obs["n_cells"].to_numpy(dtype=float) for effects in aligned]).tolist(),
         uns={"studies": json.dumps(origin)},
         notes=_notes(inputs, names, genes),
     )
     _add_labels(bank.adata, aligned, names)
     return bank
-
-
-def _in_study(effects: Effects, name: str) -> list[Condition]:
-    """The conditions under the names that they have in a bank."""
-    studies = studies_of(effects)
-    return [
-        c if c.context in studies else Condition(f"{name}/{c.context}", c.perturbation) for c in effects.conditions()
-    ]
-
-
-def _layer(effects: Effects, name: str) -> np.ndarray:
-    values = effects.layer(name)
-    return np.full_like(effects.effect, np.nan) if values is None else values
 
 
 def _add_labels(adata: ad.AnnData, inputs: Sequence[Effects], names: Sequence[str]) -> None:

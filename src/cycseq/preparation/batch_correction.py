@@ -69,7 +69,11 @@ def correct_batches(data: PerturbationData, *, spread: bool = False) -> Perturba
             f"ComBat makes all cells dense, which takes {data.n_cells * len(data.genes) * 4 / 2**30:.0f} GiB here: allow four "
             "times as much with --memory, keep fewer genes, or leave out --combat."
         )
-    effect = _learn_all(data.x, batch, context, control, groups)
+    shape = (len(batches), len(data.genes))
+    effect = BatchEffect(np.zeros(shape), np.ones(shape), np.zeros((len(contexts), len(data.genes))))
+    for group in range(groups.max(initial=-1) + 1):
+        cells = np.flatnonzero(control & (groups[batch] == group))
+        _learn(effect, to_dense(data.x[cells]).astype(np.float64), batch[cells], context[cells])
     source, stretch = data.adata, effect.stretch if spread else None
     x = data.x.copy() if isinstance(data.x, np.ndarray) else to_dense(data.x)
     _remove(effect, x, batch, context, stretch)
@@ -96,18 +100,6 @@ def _notes(batch: Codes, groups: Int[np.ndarray, "batches"], *, spread: bool) ->
             f"only one of its contexts, or has fewer than {MIN_CONTROLS} control cells"
         )
     return notes
-
-
-def _learn_all(
-    x: Matrix, batch: Codes, context: Codes, control: Bool[np.ndarray, "cells"], groups: Int[np.ndarray, "batches"]
-) -> BatchEffect:
-    """The effect of every batch, learned group by group; none of a batch that has no other to be compared with."""
-    shape = (len(groups), x.shape[1])
-    effect = BatchEffect(np.zeros(shape), np.ones(shape), np.zeros((int(context.max()) + 1, x.shape[1])))
-    for group in range(groups.max(initial=-1) + 1):
-        cells = np.flatnonzero(control & (groups[batch] == group))
-        _learn(effect, to_dense(x[cells]).astype(np.float64), batch[cells], context[cells])
-    return effect
 
 
 def _comparable(batch: Codes, context: Codes, n_batches: int, n_contexts: int) -> Int[np.ndarray, "batches"]:

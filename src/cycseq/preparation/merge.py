@@ -32,7 +32,10 @@ def merge(inputs: Sequence[PerturbationData], names: Sequence[str] | None = None
     if len(inputs) == 1:
         return inputs[0]
     names_used = list(ad.utils.make_index_unique(pd.Index(names or [f"input{i + 1}" for i in range(len(inputs))])))
-    _check_scales(inputs, names_used)
+    if len({data.scale for data in inputs}) > 1:
+        which = ", ".join(f"{name} is {data.scale}" for data, name in zip(inputs, names_used, strict=True))
+        msg = f"the inputs are on different scales: {which}. Give all as counts, or prepare each alone first."
+        raise DataError(msg)
     genes = common_genes(inputs, names_used)
     collide = _collide(inputs, names_used)
     parts = []
@@ -49,7 +52,8 @@ def merge(inputs: Sequence[PerturbationData], names: Sequence[str] | None = None
         if column in OBS or merged.obs[column].dtype == object:
             merged.obs[column] = pd.Categorical(merged.obs[column].astype(object))
     if any("source_cells" in data.adata.obsm for data in inputs):
-        merged.obsm["source_cells"] = _source_cells(inputs)
+        members = [data.adata.obsm.get("source_cells", sp.eye_array(data.n_cells, dtype=bool)) for data in inputs]
+        merged.obsm["source_cells"] = sp.csr_matrix(sp.block_diag(members, format="csr"), dtype=bool)
     origin = [{"name": name, **data.provenance()} for data, name in zip(inputs, names_used, strict=True)]
     merged.uns["cycseq"] = {"scale": inputs[0].scale, "merged": json.dumps(origin)}
     notes = [
@@ -61,12 +65,6 @@ def merge(inputs: Sequence[PerturbationData], names: Sequence[str] | None = None
     notes += ["cells were prefixed with the input's name, because some are called alike"] if collide else []
     input_notes = [f"{name}: {note}" for data, name in zip(inputs, names_used, strict=True) for note in data.notes]
     return PerturbationData(adata=merged, scale=inputs[0].scale, notes=(*input_notes, *notes))
-
-
-def _source_cells(inputs: Sequence[PerturbationData]) -> sp.csr_matrix:
-    """Which cells each row was made from, the inputs' cells side by side; a row of no metacell is its own cell."""
-    members = [data.adata.obsm.get("source_cells", sp.eye_array(data.n_cells, dtype=bool)) for data in inputs]
-    return sp.csr_matrix(sp.block_diag(members, format="csr"), dtype=bool)
 
 
 def common_genes(inputs: Sequence[PerturbationData], names: Sequence[str]) -> list[str]:
@@ -82,13 +80,6 @@ def common_genes(inputs: Sequence[PerturbationData], names: Sequence[str]) -> li
             f"{names[other]} has {join_names(two, 3)}. {why_genes_differ(one, two)}"
         )
     return [gene for gene in inputs[0].genes if gene in shared]
-
-
-def _check_scales(inputs: Sequence[PerturbationData], names: Sequence[str]) -> None:
-    if len({data.scale for data in inputs}) > 1:
-        which = ", ".join(f"{name} is {data.scale}" for data, name in zip(inputs, names, strict=True))
-        msg = f"the inputs are on different scales: {which}. Give all as counts, or prepare each alone first."
-        raise DataError(msg)
 
 
 def _collide(inputs: Sequence[PerturbationData], names: Sequence[str]) -> bool:

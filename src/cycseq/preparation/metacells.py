@@ -67,7 +67,7 @@ def metacells(data: PerturbationData, k: int = 50, draws: int = 50, seed: int = 
     notes = [
         f"{len(obs):,} metacells: {draws} averages of {k} cells for each of {count_of(len(conditions), 'condition')}"
     ]
-    few = _strata_below(data, k)
+    few = int((data.adata.obs.groupby(["context", "perturbation", "batch"], observed=True).size() < k).sum())
     notes += [f"{few} conditions or batches of one have fewer than {k} cells: drawn with replacement"] if few else []
     notes.append("metacells of a condition share cells: hold out whole conditions, not metacells at random")
     return PerturbationData(adata=adata, scale=data.scale, notes=(*data.notes, *notes))
@@ -83,7 +83,11 @@ def _draw_all(data: PerturbationData, k: int, draws: int, seed: int) -> tuple[sp
         draw_rows, of = _draw(rows, batch[rows], k, draws, rng)
         members.append(draw_rows)
         batch_of.append(of)
-    return _membership(np.concatenate(members), data.n_cells), batches[np.concatenate(batch_of)].astype(object)
+    cells = np.concatenate(members)
+    metacell = np.repeat(np.arange(len(cells)), k)
+    counted = sp.csr_matrix((np.ones(cells.size), (metacell, cells.ravel())), shape=(len(cells), data.n_cells))
+    counted.sort_indices()
+    return counted, batches[np.concatenate(batch_of)].astype(object)
 
 
 def _draw(
@@ -111,12 +115,6 @@ def _shared_out(n_cells: Int[np.ndarray, "batches"], draws: int) -> Int[np.ndarr
     return shares
 
 
-def _strata_below(data: PerturbationData, k: int) -> int:
-    obs = data.adata.obs
-    sizes = obs.groupby(["context", "perturbation", "batch"], observed=True).size()
-    return int((sizes < k).sum())
-
-
 def _sums(x: Matrix, counted: sp.csr_matrix) -> Float[np.ndarray, "metacells genes"]:
     """The sum of the cells of every metacell, a cell as often as it was drawn; float32."""
     sums = np.zeros((counted.shape[0], x.shape[1]), dtype=np.float32)
@@ -128,11 +126,3 @@ def _sums(x: Matrix, counted: sp.csr_matrix) -> Float[np.ndarray, "metacells gen
             present = np.flatnonzero(np.diff(part.indptr))
             sums[start + present] += to_dense(part[present] @ block)
     return sums
-
-
-def _membership(members: Int[np.ndarray, "metacells k"], n_cells: int) -> sp.csr_matrix:
-    """How often each cell was drawn for each metacell."""
-    metacell = np.repeat(np.arange(len(members)), members.shape[1])
-    counted = sp.csr_matrix((np.ones(members.size), (metacell, members.ravel())), shape=(len(members), n_cells))
-    counted.sort_indices()
-    return counted

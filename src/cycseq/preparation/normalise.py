@@ -31,11 +31,7 @@ def library_sizes(x: Matrix) -> Float[np.ndarray, "cells"]:
 def _library_sizes(x: InMemory) -> Float[np.ndarray, "cells"]:
     sizes = np.zeros(x.shape[0])
     for block in blocks(x):
-        if block.columns is None:
-            sizes[block.rows] = block.values.sum(axis=1, dtype=np.float64)
-        else:
-            nonempty = block.n_values > 0
-            sizes[block.rows][nonempty] = np.add.reduceat(block.values, block.ends[:-1][nonempty], dtype=np.float64)
+        sizes[block.rows] = block.sums(block.values)
     return sizes
 
 
@@ -51,9 +47,7 @@ def log_normalised(x: Matrix, sizes: Float[np.ndarray, "cells"]) -> Matrix:
 def _log_normalised(x: InMemory, sizes: Float[np.ndarray, "cells"]) -> InMemory:
     factors = _factors(sizes).astype(np.float32)
     for block in blocks(x):
-        of_cell = factors[block.rows]
-        scaled = of_cell[:, None] if block.columns is None else np.repeat(of_cell, block.n_values)
-        np.multiply(block.values, scaled, out=block.values)
+        np.multiply(block.values, block.spread(factors[block.rows]), out=block.values)
         np.log1p(block.values, out=block.values)
     return x
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
+from itertools import groupby
 from pathlib import Path
 
 from cycseq.data.condition import Condition
@@ -69,7 +70,8 @@ def listed_pairs(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
     conditions = perturbed_conditions(data)
     tested = tested_conditions(path, conditions)
     test = set(tested)
-    assignments = [assign(inside, [c.perturbation for c in inside if c in test]) for inside in _by_context(conditions)]
+    by_context = [list(inside) for _, inside in groupby(conditions, key=lambda c: c.context)]  # they are sorted
+    assignments = [assign(inside, [c.perturbation for c in inside if c in test]) for inside in by_context]
     rest = [condition for assignment in assignments for condition in assignment.rest]
     touched = [condition for assignment in assignments for condition in assignment.touched]
     if not rest:
@@ -86,13 +88,6 @@ def listed_pairs(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
         left_out=tuple(touched),
     )
     return (plan,)
-
-
-def _by_context(conditions: Iterable[Condition]) -> list[list[Condition]]:
-    groups: dict[str, list[Condition]] = {}
-    for condition in conditions:
-        groups.setdefault(condition.context, []).append(condition)
-    return list(groups.values())
 
 
 def _claim(test: Collection[Condition], rest: Collection[Condition]) -> str:

@@ -28,7 +28,12 @@ def join(parts: Iterable[tuple[DataSet, PerturbationData]], settings: CorpusSett
     settings = settings or CorpusSettings()
     logged, names = [], []
     for dataset, data in parts:
-        part = _with_method(_with_controls(data), dataset.method)
+        part = _with_controls(data)
+        if dataset.method != "none":
+            adata = part.adata.copy()
+            names = [f"{name}_{dataset.method}" for name in adata.obs["context"].cat.categories]
+            adata.obs["context"] = adata.obs["context"].cat.rename_categories(names)
+            part = replace(part, adata=adata)
         logged.append(prepare([part], PrepareSettings(genes="all")))
         names.append(dataset.name)
     shared = {name: value for name, value in asdict(settings).items() if name != "datasets"}
@@ -45,12 +50,3 @@ def _with_controls(data: PerturbationData) -> PerturbationData:
     others = data.take((~obs["context"].astype(str).isin(few)).to_numpy())
     note = f"{count_of(len(few), 'context')} with fewer than {MIN_CONTROLS} control cells {was(len(few))} dropped ({join_names(few)})"
     return replace(others, notes=(*others.notes, note))
-
-
-def _with_method(data: PerturbationData, method: str) -> PerturbationData:
-    """Contexts that end in the method: `K562_CRISPRi`."""
-    if method == "none":
-        return data
-    adata = data.adata.copy()
-    adata.obs["context"] = adata.obs["context"].cat.rename_categories(lambda name: f"{name}_{method}")
-    return replace(data, adata=adata)

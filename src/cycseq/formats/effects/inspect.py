@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cycseq.data.effects import WITH_MAGNITUDE, Effects
+from cycseq.data.effects import WITH_MAGNITUDE
 from cycseq.data.treatments import place_of_dose
 from cycseq.data.wells import measured_together
 from cycseq.errors import count_of, join_names
@@ -22,11 +22,13 @@ def inspect_effects(path: Path, settings: ReadSettings | None = None) -> str:
     conditions = perturbed.conditions()
     agents, contexts = Counter(c.agent for c in conditions), Counter(c.context for c in conditions)
     unlike = "" if effects.scale in WITH_MAGNITUDE else " (without magnitude: twice the value is not twice the effect)"
+    n_contexts = Counter(c.perturbation for c in conditions)
+    several, complete = (sum(n >= least for n in n_contexts.values()) for least in (2, len(contexts)))
     lines = [
         f"{path.name}: effects of {count_of(len(conditions), 'condition')} x {len(effects.genes):,} genes, {effects.scale} values{unlike}",
         f"  {count_of(len(contexts), 'context')}: {join_names(f'{name} ({n})' for name, n in sorted(contexts.items()))}",
         f"  {count_of(len(agents), 'perturbation')}: {join_names(sorted(agents))}",
-        f"  {_overlap(perturbed)}",
+        f"  measured in two contexts or more: {several:,} of {len(n_contexts):,}; in all: {complete:,}",
     ]
     if doses := sorted(
         {c.dose for c in conditions if c.dose}, key=lambda dose: (*(place_of_dose(dose) or ("", 0.0)), dose)
@@ -34,37 +36,20 @@ def inspect_effects(path: Path, settings: ReadSettings | None = None) -> str:
         lines.append(f"  {count_of(len(doses), 'dose')}: {join_names(doses)}")
     if times := sorted({c.time for c in conditions if c.time is not None}):
         lines.append(f"  {count_of(len(times), 'time')}: {join_names(f'{time:g} h' for time in times)}")
-    lines += [f"  {_missing(perturbed)}", f"  {_errors(perturbed)}"]
+    measured, se, everywhere = perturbed.measured, perturbed.layer("se"), 0
+    if share := 1.0 - float(measured.mean()):
+        everywhere = int(measured.all(axis=0).sum())
+        extent = f"{everywhere:,} of {len(effects.genes):,} genes are measured in every condition"
+        lines.append(f"  missing: {share:.1%} of the values; {extent}")
+    else:
+        lines.append("  missing: nothing")
+    if n_with_errors := 0 if se is None else int(np.isfinite(se).any(axis=1).sum()):
+        lines.append(f"  standard errors: of {n_with_errors:,} of {count_of(len(conditions), 'condition')}")
+    else:
+        lines.append("  standard errors: unknown (metrics and intervals that need them rest on what a model learns)")
     means = effects.control_means()
     of = f"of {count_of(len(means), 'context')}" if means else "unknown (models that need mean expression do not apply)"
     lines.append(f"  control means: {of}")
     lines += [f"  {note}" for note in effects.notes]
     lines += [f"warning: {sentence}." for sentence in measured_together(effects)]
     return "\n".join(lines)
-
-
-def _overlap(effects: Effects) -> str:
-    """How many perturbations several contexts share: what transfer between contexts can be learned from."""
-    contexts: dict[str, set[str]] = {}
-    for c in effects.conditions():
-        contexts.setdefault(c.perturbation, set()).add(c.context)
-    several = sum(len(where) > 1 for where in contexts.values())
-    complete = sum(len(where) == len(effects.contexts) for where in contexts.values())
-    return f"measured in two contexts or more: {several:,} of {len(contexts):,}; in all: {complete:,}"
-
-
-def _missing(effects: Effects) -> str:
-    measured = effects.measured
-    share = 1.0 - float(measured.mean())
-    if share == 0.0:
-        return "missing: nothing"
-    everywhere = int(measured.all(axis=0).sum())
-    return f"missing: {share:.1%} of the values; {everywhere:,} of {len(effects.genes):,} genes are measured in every condition"
-
-
-def _errors(effects: Effects) -> str:
-    se = effects.layer("se")
-    n_with_errors = 0 if se is None else int(np.isfinite(se).any(axis=1).sum())
-    if not n_with_errors:
-        return "standard errors: unknown (metrics and intervals that need them rest on what a model learns)"
-    return f"standard errors: of {n_with_errors:,} of {count_of(len(effects.conditions()), 'condition')}"

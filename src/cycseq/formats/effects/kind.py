@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -61,20 +59,12 @@ def is_effects(path: Path | str, settings: ReadSettings | None = None) -> bool:
     if not (fits_h5(path) or fits_zarr(path)) or path.suffix == ".h5mu":
         return False
     require_file(path)
-    with _group(path) as group:
-        return _holds_effects(group, settings)
-
-
-@contextmanager
-def _group(path: Path) -> Iterator[Any]:
-    """The members of an h5ad file or zarr store, looked at before values are read."""
-    with as_read_error(path, "zarr" if fits_zarr(path) else "h5ad"):
-        if fits_zarr(path):
-            yield open_zarr(path)
-            return
-        with h5py.File(path) as file:
-            check_h5(file, path)
-            yield file
+    if fits_zarr(path):
+        with as_read_error(path, "zarr"):
+            return _holds_effects(open_zarr(path), settings)
+    with as_read_error(path, "h5ad"), h5py.File(path) as file:
+        check_h5(file, path)
+        return _holds_effects(file, settings)
 
 
 def _holds_effects(group: Any, settings: ReadSettings) -> bool:

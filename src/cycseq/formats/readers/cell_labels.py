@@ -36,7 +36,10 @@ def with_labels(loaded: FileContents, path: Path) -> FileContents:
             raise _names_no_cell(path, table.index, adata.obs_names)
         table = table.reindex(adata.obs_names)
         how = "by the names of the cells"
-    table = _decoded(table)
+    if "guide_identity" in table and not find_columns(table, PERTURBATION_NAMES):
+        guides = table["guide_identity"]
+        names = {guide: perturbation_of_guides(str(guide)) for guide in guides.dropna().unique()}
+        table = table.assign(perturbation=guides.map(names))
     lanes = ["gem_group"] if "gem_group" in adata.obs and find_columns(table, BATCH_NAMES) else []
     old = adata.obs.drop(columns=[*lanes, *adata.obs.columns.intersection(table.columns)])
     adata.obs = pd.concat([old, table.set_axis(adata.obs_names)], axis=1)
@@ -81,12 +84,3 @@ def _single_cells(table: pd.DataFrame) -> np.ndarray:
     if "good_coverage" in table:
         single &= (table["good_coverage"].astype(str).str.casefold() == "true").to_numpy()
     return single
-
-
-def _decoded(table: pd.DataFrame) -> pd.DataFrame:
-    """A column `perturbation` from `guide_identity` where no other column names it."""
-    if "guide_identity" in table and not find_columns(table, PERTURBATION_NAMES):
-        guides = table["guide_identity"]
-        translation = {guide: perturbation_of_guides(str(guide)) for guide in guides.dropna().unique()}
-        return table.assign(perturbation=guides.map(translation))
-    return table

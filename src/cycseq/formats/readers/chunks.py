@@ -45,14 +45,6 @@ def _number(chunk: Bytes, start: int, length: int) -> int:
     return int.from_bytes(chunk[start : start + length], "little")
 
 
-def _lz4(chunk: Bytes, _most: float) -> int:
-    return _number(chunk, 0, 4)  # numcodecs' own header
-
-
-def _blosc(chunk: Bytes, _most: float) -> int:
-    return _number(chunk, 4, 4)
-
-
 def _zstd(chunk: Bytes, _most: float) -> int:
     """The sum over frames: what each claims, or may have in blocks if that is more (RFC 8878, 3.1.1)."""
     total = place = 0
@@ -84,7 +76,7 @@ SIZES: dict[str, Callable[[Bytes, float], int]] = {
     "gzip": _deflate(31),
     "zlib": _deflate(15),
     "zstd": _zstd,
-    "blosc": _blosc,
-    "lz4": _lz4,
+    "blosc": lambda chunk, _most: _number(chunk, 4, 4),
+    "lz4": lambda chunk, _most: _number(chunk, 0, 4),  # numcodecs' own header
 }
 """Every codec that is read."""

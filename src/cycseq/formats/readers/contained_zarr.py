@@ -139,7 +139,9 @@ class _Array:
                 if unpacked_size(name, chunk, limit) > (limit if name in {"gzip", "zlib"} else declared):
                     self._refuse_size(n)
                 if has_texts and len(chunk):
-                    chunk = _unpacked(name, chunk)
+                    from numcodecs import get_codec
+
+                    chunk = bytes(get_codec({"id": name}).decode(bytes(chunk)))
             elif name in TEXTS:
                 if int.from_bytes(chunk[:4], "little") > n:
                     self._refuse_size(n)
@@ -168,12 +170,6 @@ def _parts(shard: Bytes, settings: dict[str, Any], n: int) -> Iterator[tuple[Byt
         begin, size = (int.from_bytes(shard[at + i : at + i + 8], "little") for i in (0, 8))
         if begin != NO_CHUNK:
             yield shard[begin : begin + size], settings["codecs"], inner
-
-
-def _unpacked(name: str, chunk: Bytes) -> Bytes:
-    from numcodecs import get_codec
-
-    return bytes(get_codec({"id": name}).decode(bytes(chunk)))
 
 
 def _mapped(file: Path) -> Bytes:

@@ -36,7 +36,12 @@ def first_mistake(path: Path, sep: str, columns: Sequence[str]) -> FileError | N
                 names = header[1:] if len(fields) == len(header) else header
                 for name, value in zip(names, fields[1:], strict=False):
                     if name in columns_set and not _is_number(value):
-                        return _no_number(path, rows.line_num, fields[0], name, value)
+                        beyond = "is beyond what 32 bits hold" if NUMBER.fullmatch(value) else "is not a number"
+                        where = f"{path}, line {rows.line_num} (row {fields[0]!r}, column {name!r})"
+                        return FileError(
+                            f"{where}: {value[:60]!r} {beyond}, but this is a column of numbers. Write a plain number there, such as "
+                            f"1234.5, or use --label-columns {shlex.quote(name)} if the column holds labels."
+                        )
         except (csv.Error, StopIteration):
             return None
     return None
@@ -47,13 +52,3 @@ def _is_number(text: str) -> bool:
         with np.errstate(over="ignore"):
             return bool(np.isfinite(np.float32(text)))
     return text.strip().casefold() in MISSING
-
-
-def _no_number(path: Path, line: int, row: str, column: str, value: str) -> FileError:
-    beyond = "is beyond what 32 bits hold" if NUMBER.fullmatch(value) else "is not a number"
-    option = f"--label-columns {shlex.quote(column)}"
-    msg = (
-        f"{path}, line {line} (row {row!r}, column {column!r}): {value[:60]!r} {beyond}, but this is a column of numbers. Write a "
-        f"plain number there, such as 1234.5, or use {option} if the column holds labels."
-    )
-    return FileError(msg)

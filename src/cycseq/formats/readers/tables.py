@@ -25,7 +25,7 @@ from cycseq.formats.readers.parsed_tables import repeated_columns, table_body, t
 from cycseq.formats.readers.table_mistakes import MEANT_AS_NUMBER, first_mistake
 from cycseq.formats.readers.wide_tables import WIDE
 from cycseq.formats.settings import Orientation, ReadSettings
-from cycseq.matrix.arrays import Cells, Matrix
+from cycseq.matrix.arrays import Cells
 
 ENDINGS = (".csv", ".tsv", ".txt")
 MOSTLY = 0.5  # share of numbers from which on a column is one of numbers, and what is not a number there a mistake
@@ -68,7 +68,9 @@ def read_table(path: Path, settings: ReadSettings) -> FileContents:
             "--label-columns names further labels"
         )
     obs.index = obs.index.astype(str)
-    adata = ad.AnnData(X=_compact(x), obs=obs, var=pd.DataFrame(index=genes.astype(str)))
+    few = np.count_nonzero(x) < SPARSE_BELOW * x.size
+    matrix = sp.csr_matrix(x) if few else np.ascontiguousarray(x)
+    adata = ad.AnnData(X=matrix, obs=obs, var=pd.DataFrame(index=genes.astype(str)))
     return FileContents(adata, format="table", notes=tuple(notes))
 
 
@@ -131,7 +133,7 @@ def _orientation(
             table = read_labels(settings.labels_file, names)
             if table.index.name is not None and count_named(table.index, names) > len(names) / 2:
                 return lies, f"{settings.labels_file.name} names these cells"
-    in_rows, in_header = (_barcodes(names) for names in (rows, columns[:100]))
+    in_rows, in_header = (names.astype(str).str.match(BARCODE).mean() > 0.5 for names in (rows, columns[:100]))
     if in_rows != in_header:
         return (
             ("cells-by-genes", "the rows bear barcodes") if in_rows else ("genes-by-cells", "the header bears barcodes")
@@ -141,10 +143,6 @@ def _orientation(
         "Use --orientation cells-by-genes or --orientation genes-by-cells, and give the labels with --labels-file FILE."
     )
     raise DataError(msg, option="--orientation genes-by-cells")
-
-
-def _barcodes(names: pd.Index) -> bool:
-    return sum(bool(BARCODE.match(str(name))) for name in names) > len(names) / 2
 
 
 def _check_numbers(path: Path, sep: str, values: Cells, rows: pd.Index, columns: list[str]) -> None:
@@ -160,11 +158,6 @@ def _check_numbers(path: Path, sep: str, values: Cells, rows: pd.Index, columns:
         )
     if np.isinf(values).any() and (mistake := first_mistake(path, sep, columns)):
         raise mistake
-
-
-def _compact(x: np.ndarray) -> Matrix:
-    few = np.count_nonzero(x) < SPARSE_BELOW * x.size
-    return sp.csr_matrix(x) if few else np.ascontiguousarray(x)
 
 
 TABLE = Reader("table", "FILE.csv, .tsv or .txt (.gz), cells x genes or genes x cells", fits, read_table)

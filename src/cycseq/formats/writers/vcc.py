@@ -155,17 +155,13 @@ def _check_conditions(data: PerturbationData, panel: Panel) -> None:
         raise DataError(msg)
     sizes = dict(zip(data.conditions(), np.bincount(data.condition_codes).tolist(), strict=True))
     for context in sorted(contexts):
-        targets, there = (
-            panel.targets_in(context),
-            {c.perturbation: n for c, n in sizes.items() if c.context == context},
-        )
+        targets = panel.targets_in(context)
+        there = {c.perturbation: n for c, n in sizes.items() if c.context == context}
         missing, others = targets.keys() - there.keys(), there.keys() - targets.keys()
         if missing or others:
-            cause = (
-                f"{count_of(len(missing), 'target is', 'targets are')} missing ({join_names(missing)})"
-                if missing
-                else f"{len(others)} are not targets ({join_names(others)})"
-            )
+            cause = f"{len(others)} are not targets ({join_names(others)})"
+            if missing:
+                cause = f"{count_of(len(missing), 'target is', 'targets are')} missing ({join_names(missing)})"
             msg = f"context {context}: {cause}. Predict exactly the listed targets, by gene symbol, in every context."
             raise DataError(msg)
         if wrong := sorted(f"{name} has {there[name]} of {n}" for name, n in targets.items() if there[name] != n):
@@ -187,14 +183,13 @@ def _check_values(data: PerturbationData) -> int:
     if empty.any():
         names = [str(condition) for condition, is_empty in zip(data.conditions(), empty, strict=True) if is_empty]
         raise DataError(f"all cells of {join_names(names)} are empty: the model did not predict them.")
-    return int(stored)
+    return stored
 
 
 def _totals(x: InMemory) -> tuple[np.ndarray, int]:
     """Counts of every cell, and how many values are not 0."""
-    return np.asarray(x.sum(axis=1, dtype=np.float64)).ravel(), int(
-        np.count_nonzero(x) if isinstance(x, np.ndarray) else x.nnz
-    )
+    stored = np.count_nonzero(x) if isinstance(x, np.ndarray) else x.nnz
+    return np.asarray(x.sum(axis=1, dtype=np.float64)).ravel(), int(stored)
 
 
 def _manifest(*beside: Path) -> dict[str, Any]:

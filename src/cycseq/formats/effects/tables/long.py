@@ -60,7 +60,12 @@ def lay_out(frame: pd.DataFrame, where: LongColumns, settings: ReadSettings, nam
 
     def table(column: str) -> EffectValues:
         values = np.full(shape, np.nan, dtype=np.float32)
-        values[groups, genes] = _numbers(frame[column], column)
+        numbers = pd.to_numeric(frame[column], errors="coerce")
+        wrong = frame[column][numbers.isna() & frame[column].notna()]
+        if len(wrong):
+            msg = f"{wrong.iloc[0]!r} in column {column!r} is not a number: write a number, or leave it empty."
+            raise DataError(msg)
+        values[groups, genes] = numbers.to_numpy(dtype=np.float32)
         return values
 
     obs, more = _with_perturbation(obs, settings, name)
@@ -84,15 +89,6 @@ def _columns(names: pd.Series, groups: np.ndarray, *, make_unique: bool) -> tupl
         names = names.where(again == 0, names + "-" + again.astype(str))
     codes, genes = pd.factorize(names)
     return codes, pd.Index(genes)
-
-
-def _numbers(values: pd.Series, column: str) -> np.ndarray:
-    numbers = pd.to_numeric(values, errors="coerce")
-    wrong = numbers.isna() & values.notna()
-    if wrong.any():
-        msg = f"{values[wrong].iloc[0]!r} in column {column!r} is not a number: write a number, or leave it empty."
-        raise DataError(msg)
-    return numbers.to_numpy(dtype=np.float32)
 
 
 def _with_perturbation(obs: pd.DataFrame, settings: ReadSettings, name: str) -> tuple[pd.DataFrame, list[str]]:
