@@ -78,7 +78,8 @@ def read_posterior(predicted: PerturbationData) -> tuple[list[str], GenePosterio
         raise DataError("the posterior of these cells is damaged: its weights, means and sds have not the same shape.")
     informative = np.asarray(varm["informative"], dtype=bool).T
     threshold = float(predicted.adata.uns.get(THRESHOLD, 0.1))
-    return conditions, GenePosterior(*arrays[:3], GeneMixture(*arrays[3:]), informative, threshold)
+    mean, sd, mean_sd, *components = arrays
+    return conditions, GenePosterior(mean, sd, mean_sd, GeneMixture(*components), informative, threshold)
 
 
 def changes(predicted: PerturbationData | ad.AnnData, condition: Condition | str | None = None) -> pd.DataFrame:

@@ -184,13 +184,10 @@ def wrong_kinds(record: dict[str, Any], kinds: Mapping[str, type | UnionType | t
     A list of texts is said as ``(list, str)``.
     """
 
-    def fits(value: Any, kind: type | UnionType | tuple[type, ...]) -> bool:
-        listed = isinstance(kind, tuple)
-        return (
-            isinstance(value, kind)
-            if not listed
-            else isinstance(value, list) and all(isinstance(v, kind[1]) for v in value)
-        )
+    def fits(value: Any, kind: Any) -> bool:
+        if isinstance(kind, tuple):
+            return isinstance(value, list) and all(isinstance(part, kind[1]) for part in value)
+        return isinstance(value, kind)
 
     return [name for name, kind in kinds.items() if name not in record or not fits(record[name], kind)]
 
