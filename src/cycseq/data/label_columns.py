@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool
 
 from cycseq.data.usual_names import CONTROL, DOSE_NAMES, TIME_NAMES, UNLABELLED
 from cycseq.errors import DataError, count_of, join_names, unknown_name
+from cycseq.matrix.arrays import CellMask
 
 POOLED = ("doses are pooled", "times are pooled")
 """What the notes on doses and times that are not told apart begin with."""
@@ -45,7 +45,7 @@ def translate(
     return pd.Series(np.array([*new, missing], dtype=object)[codes], index=values.index, dtype=object)
 
 
-def has_label(values: pd.Series, column: str, what: str, *, allowed: bool) -> Bool[np.ndarray, "cells"]:
+def has_label(values: pd.Series, column: str, what: str, *, allowed: bool) -> CellMask:
     """Which cells have a label; raises `DataError` where some have none and that is not allowed."""
     labelled: np.ndarray = (values != "").to_numpy(dtype=bool)
     if not allowed and not labelled.all():

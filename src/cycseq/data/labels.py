@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool
 
 from cycseq.data.control_labels import (
     Controls,
@@ -42,6 +41,7 @@ from cycseq.data.usual_names import (
     canonical_perturbation,
 )
 from cycseq.errors import DataError, count_of
+from cycseq.matrix.arrays import CellMask
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class CellLabels:
 
     obs: pd.DataFrame
     """Columns `perturbation` (`control`, `A`, `A+B` sorted), `context`, `batch`, all str."""
-    labelled: Bool[np.ndarray, "cells"]
+    labelled: CellMask
     """False where a cell has no perturbation or no context, or a label that says so (`unassigned`, `doublet`)."""
     notes: tuple[str, ...]
     """Which columns and controls were chosen, in sentences to print."""

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Literal, Self, get_args
 
 import numpy as np
-from jaxtyping import Bool
 
 from cycseq.errors import DataError, count_of, unknown_name
-from cycseq.matrix.arrays import InMemory, Matrix, by_block, per_cell
+from cycseq.matrix.arrays import CellMask, InMemory, Matrix, by_block, per_cell
 from cycseq.matrix.blocks import blocks
 
 Scale = Literal["counts", "log1p", "scaled"]
@@ -42,7 +41,7 @@ class ValueSummary:
     """The first five values below zero."""
     positive: tuple[float, ...]
     """The first five values above zero."""
-    empty: Bool[np.ndarray, "cells"]
+    empty: CellMask
     """Which cells have no value other than zero, where no zero is stored."""
 
     @classmethod
@@ -93,12 +92,12 @@ def _summarize(x: InMemory) -> ValueSummary:
     return ValueSummary(n, n_broken, lowest, highest, n_fractional, empty=_empty_cells(x), **shown)
 
 
-def empty_cells(x: Matrix) -> Bool[np.ndarray, "cells"]:
+def empty_cells(x: Matrix) -> CellMask:
     """Which cells have no value other than zero."""
     return per_cell(x, _empty_cells).astype(bool)
 
 
-def _empty_cells(x: InMemory) -> Bool[np.ndarray, "cells"]:
+def _empty_cells(x: InMemory) -> CellMask:
     empty = ~x.any(axis=1) if isinstance(x, np.ndarray) else np.diff(x.indptr) == 0
     return np.asarray(empty, dtype=bool)
 

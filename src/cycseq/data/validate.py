@@ -10,7 +10,6 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from jaxtyping import Bool
 
 from cycseq.data.gene_names import are_identifiers
 from cycseq.data.labels import CellLabels, find_labels
@@ -21,7 +20,7 @@ from cycseq.data.settings import ObsKeys
 from cycseq.data.usual_names import CONTROL, NO_CONTROL
 from cycseq.errors import DataError, count_of, unknown_name, was
 from cycseq.io.untrusted import CONTROL_CHARACTERS
-from cycseq.matrix.arrays import Matrix, in_memory
+from cycseq.matrix.arrays import CellMask, Matrix, in_memory
 
 OBS = ("context", "perturbation", "batch")
 PAIR = "true_pair"  # layer of simulated data: the same cell, perturbed; empty where a cell has no such pair
@@ -208,9 +207,7 @@ def symbols_or_ids(ids: pd.Index, symbols: pd.Series) -> pd.Index:
     return pd.Index(np.where(unusable, ids.astype(str), text))
 
 
-def _empty(
-    values: ValueSummary, names: pd.Index, scale: Scale, labelled: np.ndarray, *, allowed: bool
-) -> Bool[np.ndarray, "cells"]:
+def _empty(values: ValueSummary, names: pd.Index, scale: Scale, labelled: np.ndarray, *, allowed: bool) -> CellMask:
     empty = np.zeros(len(names), dtype=bool) if scale == "scaled" else values.empty & labelled
     if empty.any() and not allowed:
         msg = (

@@ -19,6 +19,8 @@ Profile = Float[np.ndarray, "genes"]
 Profiles = Float[np.ndarray, "conditions genes"]
 Mask = Bool[np.ndarray, "conditions genes"]
 Codes = Int[np.ndarray, "cells"]
+PerCell = Float[np.ndarray, "cells"]
+CellMask = Bool[np.ndarray, "cells"]
 InMemory: TypeAlias = np.ndarray | sp.csr_matrix | sp.csr_array  # cells x genes, dense or CSR
 Matrix: TypeAlias = InMemory | StoredMatrix  # cells x genes in memory, or on the disk in blocks of cells
 

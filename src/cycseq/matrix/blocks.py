@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 
-from cycseq.matrix.arrays import InMemory, Matrix
+from cycseq.matrix.arrays import CellMask, InMemory, Matrix, PerCell
 from cycseq.matrix.stored import StoredMatrix
 
 BLOCK = 1 << 21  # values of a block: a pass over a matrix then needs little memory besides
@@ -32,7 +32,7 @@ class Block:
         """Stored values of every cell."""
         return np.diff(self.ends)
 
-    def sums(self, values: np.ndarray) -> Float[np.ndarray, "cells"]:
+    def sums(self, values: np.ndarray) -> PerCell:
         """The sum of every cell of numbers that stand where the values do."""
         if self.columns is None:
             return values.sum(axis=1, dtype=np.float64)
@@ -61,7 +61,7 @@ def blocks(x: InMemory) -> Iterator[Block]:
         start = stop
 
 
-def submatrix(x: Matrix, rows: Bool[np.ndarray, "cells"], columns: Bool[np.ndarray, "genes"]) -> Matrix:
+def submatrix(x: Matrix, rows: CellMask, columns: Bool[np.ndarray, "genes"]) -> Matrix:
     """A copy of some cells and genes; CSR stays CSR. No copy of all genes is made on the way. What is stored stays so.
 
     Rows and columns are masks.

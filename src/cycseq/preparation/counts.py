@@ -9,14 +9,14 @@ from jaxtyping import Bool, Float
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.scale import TARGET_SUM
 from cycseq.errors import DataError
-from cycseq.matrix.arrays import InMemory, Matrix, map_blocks, per_cell
+from cycseq.matrix.arrays import InMemory, Matrix, PerCell, map_blocks, per_cell
 from cycseq.preparation.normalise import library_sizes
 
 WHOLE = 0.01  # how far a recovered count may be from a whole number, as a share of it from 1 on
 SMALLEST = (1, 2, 3)  # what the smallest count of a cell may be where its library size is not known
 
 
-def counts_of(data: PerturbationData) -> tuple[Matrix, Float[np.ndarray, "cells"]]:
+def counts_of(data: PerturbationData) -> tuple[Matrix, PerCell]:
     """Whole-number counts of cells, and their library sizes (over all genes that were counted, also those that are not here).
 
     Counts are given back as they are. Log1p values are turned into expm1(x) x library size / 10,000; library sizes are obs
@@ -34,7 +34,7 @@ def counts_of(data: PerturbationData) -> tuple[Matrix, Float[np.ndarray, "cells"
     return map_blocks(data.x, _recover, total), total
 
 
-def _recover(x: InMemory, total: Float[np.ndarray, "cells"]) -> sp.csr_matrix:
+def _recover(x: InMemory, total: PerCell) -> sp.csr_matrix:
     x = sp.csr_matrix(x, dtype=np.float64)
     values = np.expm1(x.data) * np.repeat(total / TARGET_SUM, np.diff(x.indptr))
     if not _are_whole(values).all():
@@ -47,7 +47,7 @@ def _recover(x: InMemory, total: Float[np.ndarray, "cells"]) -> sp.csr_matrix:
     return counts
 
 
-def _sizes(x: InMemory) -> Float[np.ndarray, "cells"]:
+def _sizes(x: InMemory) -> PerCell:
     """The library size of each cell by its smallest value; NaN where its values are not multiples, 0 for an empty cell."""
     x = sp.csr_matrix(x, dtype=np.float64)
     x.eliminate_zeros()

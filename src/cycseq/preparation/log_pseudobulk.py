@@ -14,7 +14,7 @@ from cycseq.data.dataset import PerturbationData
 from cycseq.data.effects import Effects
 from cycseq.data.scale import PSEUDOBULK_SUM
 from cycseq.data.usual_names import CONTROL
-from cycseq.matrix.arrays import Codes, InMemory, Profiles, map_blocks
+from cycseq.matrix.arrays import Codes, InMemory, PerCell, Profiles, map_blocks
 from cycseq.matrix.groups import group_sums, group_totals
 from cycseq.preparation.counts import counts_of
 from cycseq.preparation.normalise import library_sizes
@@ -133,7 +133,7 @@ def _sums(data: PerturbationData, groups: Codes, n_groups: int) -> _Sums:
     )
 
 
-def _times(x: InMemory, size: Float[np.ndarray, "cells"]) -> InMemory:
+def _times(x: InMemory, size: PerCell) -> InMemory:
     """Every cell's counts times its size."""
     if isinstance(x, np.ndarray):
         return np.asarray(x * size[:, None])

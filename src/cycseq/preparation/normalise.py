@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from cycseq.data.scale import TARGET_SUM, Scale
-from cycseq.matrix.arrays import InMemory, Matrix, Profile, by_block, map_blocks, per_cell
+from cycseq.matrix.arrays import CellMask, InMemory, Matrix, PerCell, Profile, by_block, map_blocks, per_cell
 from cycseq.matrix.blocks import Block, blocks
 
 
@@ -23,19 +23,19 @@ class GeneMoments:
     """Unbiased, in the square of that unit."""
 
 
-def library_sizes(x: Matrix) -> Float[np.ndarray, "cells"]:
+def library_sizes(x: Matrix) -> PerCell:
     """The sum of the counts of every cell, in float64."""
     return per_cell(x, _library_sizes)
 
 
-def _library_sizes(x: InMemory) -> Float[np.ndarray, "cells"]:
+def _library_sizes(x: InMemory) -> PerCell:
     sizes = np.zeros(x.shape[0])
     for block in blocks(x):
         sizes[block.rows] = block.sums(block.values)
     return sizes
 
 
-def log_normalised(x: Matrix, sizes: Float[np.ndarray, "cells"]) -> Matrix:
+def log_normalised(x: Matrix, sizes: PerCell) -> Matrix:
     """Counts (float32) as log1p (natural) of counts per 10,000; in memory they are changed in place, stored ones whenever they are read.
 
     `sizes` are the counts that each cell is divided by: its library size over all genes, also those that `x` lacks. A cell of size
@@ -44,7 +44,7 @@ def log_normalised(x: Matrix, sizes: Float[np.ndarray, "cells"]) -> Matrix:
     return map_blocks(x, _log_normalised, sizes)
 
 
-def _log_normalised(x: InMemory, sizes: Float[np.ndarray, "cells"]) -> InMemory:
+def _log_normalised(x: InMemory, sizes: PerCell) -> InMemory:
     factors = _factors(sizes).astype(np.float32)
     for block in blocks(x):
         np.multiply(block.values, block.spread(factors[block.rows]), out=block.values)
@@ -52,9 +52,7 @@ def _log_normalised(x: InMemory, sizes: Float[np.ndarray, "cells"]) -> InMemory:
     return x
 
 
-def gene_moments(
-    x: Matrix, scale: Scale, sizes: Float[np.ndarray, "cells"] | None, taking_part: Bool[np.ndarray, "cells"]
-) -> GeneMoments:
+def gene_moments(x: Matrix, scale: Scale, sizes: PerCell | None, taking_part: CellMask) -> GeneMoments:
     """Mean and variance of counts per 10,000 of every gene, in one pass and without a copy of the matrix.
 
     `x` holds counts, of which `sizes` are the library sizes, or log1p values, which are taken back block by block (`sizes` None).
@@ -68,7 +66,7 @@ def gene_moments(
     return GeneMoments(mean, variance)
 
 
-def _weighted_sums(x: InMemory, weights: Float[np.ndarray, "cells"], scale: Scale) -> Float[np.ndarray, "2 genes"]:
+def _weighted_sums(x: InMemory, weights: PerCell, scale: Scale) -> Float[np.ndarray, "2 genes"]:
     """Sums of counts per 10,000 and of their squares, from values and what each cell's are to be multiplied by."""
     sums = np.zeros((2, x.shape[1]))
     for block in blocks(x):
@@ -80,12 +78,12 @@ def _weighted_sums(x: InMemory, weights: Float[np.ndarray, "cells"], scale: Scal
     return sums
 
 
-def cells_expressing(x: Matrix, taking_part: Bool[np.ndarray, "cells"]) -> Int[np.ndarray, "genes"]:
+def cells_expressing(x: Matrix, taking_part: CellMask) -> Int[np.ndarray, "genes"]:
     """In how many of these cells each gene is above zero."""
     return np.sum([n for _, n in by_block(x, _cells_expressing, taking_part)], axis=0)
 
 
-def _cells_expressing(x: InMemory, taking_part: Bool[np.ndarray, "cells"]) -> Int[np.ndarray, "genes"]:
+def _cells_expressing(x: InMemory, taking_part: CellMask) -> Int[np.ndarray, "genes"]:
     n = np.zeros(x.shape[1])
     for block in blocks(x):
         n += taking_part[block.rows].astype(np.float64) @ _matrix(
@@ -101,5 +99,5 @@ def _matrix(block: Block, values: np.ndarray, n_genes: int) -> np.ndarray | sp.c
     return sp.csr_array((values, block.columns, block.ends), shape=(len(block.ends) - 1, n_genes))
 
 
-def _factors(sizes: Float[np.ndarray, "cells"]) -> Float[np.ndarray, "cells"]:
+def _factors(sizes: PerCell) -> PerCell:
     return np.divide(TARGET_SUM, sizes, out=np.zeros(len(sizes)), where=sizes > 0)

@@ -8,13 +8,14 @@ from dataclasses import asdict
 
 import anndata as ad
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.scale import TARGET_SUM, empty_cells
 from cycseq.data.validate import PAIR
 from cycseq.data.values import with_parts
 from cycseq.errors import DataError, count_of, was
+from cycseq.matrix.arrays import CellMask, PerCell
 from cycseq.matrix.blocks import submatrix
 from cycseq.preparation.batch_correction import correct_batches
 from cycseq.preparation.merge import merge
@@ -87,10 +88,10 @@ def prepare(
 
 def _merge_inputs(
     inputs: Sequence[PerturbationData], settings: PrepareSettings, names: Sequence[str] | None
-) -> tuple[PerturbationData, Bool[np.ndarray, "cells"], tuple[str, ...]]:
+) -> tuple[PerturbationData, CellMask, tuple[str, ...]]:
     """The inputs as one, which of its cells are taken, and notes on inputs of which none are."""
     parts: list[PerturbationData] = []
-    rows: list[Bool[np.ndarray, "cells"]] = []
+    rows: list[CellMask] = []
     part_names: list[str] = []
     notes: list[str] = []
     for i, data in enumerate(inputs):
@@ -133,9 +134,7 @@ def refuse_scaled(data: PerturbationData) -> None:
         raise DataError(msg)
 
 
-def _with_sizes(
-    data: PerturbationData, sizes: Float[np.ndarray, "cells"] | None, notes: tuple[str, ...] = ()
-) -> PerturbationData:
+def _with_sizes(data: PerturbationData, sizes: PerCell | None, notes: tuple[str, ...] = ()) -> PerturbationData:
     """The same data with the library sizes as obs columns; the matrix is shared, not copied."""
     obs = data.adata.obs.copy()
     if sizes is not None:
@@ -146,7 +145,7 @@ def _with_sizes(
 
 
 def _normalised(
-    data: PerturbationData, rows: Bool[np.ndarray, "cells"], genes: Bool[np.ndarray, "genes"], notes: tuple[str, ...]
+    data: PerturbationData, rows: CellMask, genes: Bool[np.ndarray, "genes"], notes: tuple[str, ...]
 ) -> PerturbationData:
     """These cells and genes, normalised; the only copy of the values that is made."""
     source = data.adata

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 
 from cycseq.errors import SettingsError, count_of, was
-from cycseq.matrix.arrays import InMemory, Matrix, per_cell
+from cycseq.matrix.arrays import CellMask, InMemory, Matrix, PerCell, per_cell
 from cycseq.preparation.normalise import library_sizes
 from cycseq.preparation.settings import PrepareSettings
 
@@ -24,9 +24,7 @@ class Selection:
     """A sentence for every reason why some are left out."""
 
 
-def check_cells(
-    x: Matrix, genes: list[str], sizes: Float[np.ndarray, "cells"] | None, settings: PrepareSettings
-) -> Selection:
+def check_cells(x: Matrix, genes: list[str], sizes: PerCell | None, settings: PrepareSettings) -> Selection:
     """Which cells keep within the limits; a cell is counted at the first limit that it fails.
 
     All genes of the file are given, before any are dropped; `sizes` is None where the values are not counts. Raises
@@ -38,7 +36,7 @@ def check_cells(
     if sizes is None and needing_counts:
         msg = f"{needing_counts} needs counts, but the data are log1p: leave it out, or give the file with the counts."
         raise SettingsError(msg)
-    failing: list[tuple[str, Bool[np.ndarray, "cells"]]] = []
+    failing: list[tuple[str, CellMask]] = []
     if sizes is not None and s.min_counts is not None:
         failing.append((f"fewer than {s.min_counts:,} counts", sizes < s.min_counts))
     if sizes is not None and s.max_counts is not None:
@@ -67,7 +65,7 @@ def _genes_expressed(x: InMemory) -> Int[np.ndarray, "cells"]:
     return np.asarray(n, dtype=np.int64)
 
 
-def mitochondrial_counts(x: Matrix, genes: list[str]) -> Float[np.ndarray, "cells"]:
+def mitochondrial_counts(x: Matrix, genes: list[str]) -> PerCell:
     """Counts of each cell in mitochondrial genes; raises `SettingsError` where there are no such genes."""
     columns = [i for i, gene in enumerate(genes) if gene.casefold().startswith(MITOCHONDRIAL)]
     if not columns:

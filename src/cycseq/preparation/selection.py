@@ -6,12 +6,13 @@ import shlex
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.gene_names import note_perturbed_genes
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import DataError, count_of, unknown_name, was
+from cycseq.matrix.arrays import CellMask, PerCell
 from cycseq.preparation.normalise import cells_expressing, gene_moments
 from cycseq.preparation.quality import Selection, check_cells
 from cycseq.preparation.settings import PrepareSettings
@@ -20,9 +21,7 @@ from cycseq.preparation.variable_genes import variable_genes
 MIN_CONTROLS = 2  # control cells that a context must have
 
 
-def choose_cells(
-    data: PerturbationData, sizes: Float[np.ndarray, "cells"] | None, settings: PrepareSettings
-) -> Selection:
+def choose_cells(data: PerturbationData, sizes: PerCell | None, settings: PrepareSettings) -> Selection:
     """The cells of one input that are kept."""
     left_out = _named(data, settings.leave_out)
     combined = np.array([settings.singles_only and len(c.parts) > 1 for c in data.conditions()], dtype=bool)
@@ -52,7 +51,7 @@ def _named(data: PerturbationData, texts: Sequence[str]) -> Bool[np.ndarray, "co
     return np.array([c.context in contexts or c in single for c in data.conditions()], dtype=bool)
 
 
-def check_contexts(data: PerturbationData, rows: Bool[np.ndarray, "cells"]) -> None:
+def check_contexts(data: PerturbationData, rows: CellMask) -> None:
     """Raise `DataError` if a context that keeps cells has no control cell, or only one."""
     obs = data.adata.obs[rows]
     n_controls = (obs["perturbation"] == CONTROL).groupby(obs["context"].astype(str)).sum()
@@ -70,7 +69,7 @@ def check_contexts(data: PerturbationData, rows: Bool[np.ndarray, "cells"]) -> N
     raise DataError(msg, option=cure)
 
 
-def drop_small_conditions(data: PerturbationData, rows: Bool[np.ndarray, "cells"], least: int) -> Selection:
+def drop_small_conditions(data: PerturbationData, rows: CellMask, least: int) -> Selection:
     """Without the perturbed conditions that have too few cells among these rows."""
     n_cells = np.bincount(data.condition_codes[rows], minlength=len(data.conditions()))
     perturbed = np.array([not c.is_control for c in data.conditions()], dtype=bool)
@@ -85,7 +84,7 @@ def drop_small_conditions(data: PerturbationData, rows: Bool[np.ndarray, "cells"
     return Selection(rows & ~dropped, (note,))
 
 
-def choose_genes(data: PerturbationData, rows: Bool[np.ndarray, "cells"], settings: PrepareSettings) -> Selection:
+def choose_genes(data: PerturbationData, rows: CellMask, settings: PrepareSettings) -> Selection:
     """The genes to keep, chosen on cells that are not held out, and those that a condition perturbs."""
     present = np.unique(data.condition_codes[rows])
     parts = {part for i in present for part in data.conditions()[i].parts}

@@ -11,6 +11,7 @@ from cycseq.errors import SplitError, count_of, join_names, unknown_name
 from cycseq.split.cells import cells_to_cut, cut
 from cycseq.split.plan import (
     Assignment,
+    Conditions,
     Plan,
     assign,
     assigned_plan,
@@ -155,12 +156,12 @@ def _usable(data: Data, context: str) -> str:
     return context
 
 
-def _inside_and_outside(data: Data, context: str) -> tuple[tuple[Condition, ...], tuple[Condition, ...]]:
+def _inside_and_outside(data: Data, context: str) -> tuple[Conditions, Conditions]:
     everything = perturbed_conditions(data)
     return tuple(c for c in everything if c.context == context), tuple(c for c in everything if c.context != context)
 
 
-def _validation_context(test: tuple[Condition, ...], others: tuple[Condition, ...], settings: SplitSettings) -> str:
+def _validation_context(test: Conditions, others: Conditions, settings: SplitSettings) -> str:
     """Another context that training can spare: no tested perturbation is measured there alone. "" if there is none.
 
     Where k conditions of it are to stay, it must have more than these.
@@ -178,7 +179,7 @@ def _validation_context(test: tuple[Condition, ...], others: tuple[Condition, ..
     return ""
 
 
-def _some(inside: tuple[Condition, ...], options: list[str], n: int) -> list[str]:
+def _some(inside: Conditions, options: list[str], n: int) -> list[str]:
     """Up to n of the options (agents, each with all doses and times), such that a condition remains that gives none away."""
     contexts: list[str] = []
     for option in options:
@@ -187,7 +188,7 @@ def _some(inside: tuple[Condition, ...], options: list[str], n: int) -> list[str
     return contexts
 
 
-def _k_conditions(inside: tuple[Condition, ...], k: int, seed: int, context: str) -> Assignment:
+def _k_conditions(inside: Conditions, k: int, seed: int, context: str) -> Assignment:
     """All but k conditions are held out; those of the k that contain a held-out one are touched. Raises `SplitError` where there are too few."""
     if k >= len(inside):
         raise SplitError(
@@ -198,8 +199,8 @@ def _k_conditions(inside: tuple[Condition, ...], k: int, seed: int, context: str
 
 
 def _n_cells(
-    data: Data, inside: tuple[Condition, ...], n_cells: int, settings: SplitSettings, part: str
-) -> tuple[tuple[Condition, ...], tuple[Condition, ...], dict[str, tuple[str, ...]]]:
+    data: Data, inside: Conditions, n_cells: int, settings: SplitSettings, part: str
+) -> tuple[Conditions, Conditions, dict[str, tuple[str, ...]]]:
     """All conditions, those that were cut, and the names of the cells on both sides."""
     halves = cut(cells_to_cut(data, settings.kind), inside, n_cells, settings.seed)
     names_train = tuple(name for names, _ in halves.values() for name in names)
@@ -214,14 +215,12 @@ def _lonely(context: str, why: str) -> SplitError:
     )
 
 
-def _contexts(others: tuple[Condition, ...]) -> str:
+def _contexts(others: Conditions) -> str:
     names = list(dict.fromkeys(c.context for c in others))
     return f"{count_of(len(names), 'other context')} ({join_names(names)})" if names else "no other context"
 
 
-def _told_elsewhere(
-    inside: tuple[Condition, ...], others: tuple[Condition, ...], *, by_parts: bool = False
-) -> tuple[tuple[Condition, ...], tuple[Condition, ...]]:
+def _told_elsewhere(inside: Conditions, others: Conditions, *, by_parts: bool = False) -> tuple[Conditions, Conditions]:
     """Conditions whose perturbation, or every part of it, other contexts have, and the rest; all of them where none is so."""
 
     def names(condition: Condition) -> tuple[str, ...]:
@@ -232,13 +231,13 @@ def _told_elsewhere(
     return (told, tuple(c for c in inside if not measured.issuperset(names(c)))) if told else (inside, ())
 
 
-def _nowhere_else(test: tuple[Condition, ...], others: tuple[Condition, ...]) -> str:
+def _nowhere_else(test: Conditions, others: Conditions) -> str:
     only_here = sorted({c.agent for c in test} - {c.agent for c in others})
     if not only_here:
         return ""
     return f" No other context has {join_names(only_here)}: a model must know combinations or unseen perturbations."
 
 
-def _not_tested(nowhere: tuple[Condition, ...]) -> str:
+def _not_tested(nowhere: Conditions) -> str:
     names = sorted({c.agent for c in nowhere})
     return f" Not tested, as no other context has them: {join_names(names)}." if names else ""

@@ -11,13 +11,13 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool
 
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.effects import Effects
 from cycseq.data.either import Data
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import join_names
+from cycseq.matrix.arrays import CellMask
 from cycseq.split.base import REFERENCE, Split
 from cycseq.split.cells import share_cells
 from cycseq.split.plan import Plan
@@ -76,7 +76,7 @@ def shared_contexts(split: Split, data: Data) -> list[str]:
     return [context for context in tested if held_back.get(context, 0) < MIN_CONTROLS]
 
 
-def find_held_back_controls(predicted: PerturbationData, real: PerturbationData) -> Bool[np.ndarray, "cells"]:
+def find_held_back_controls(predicted: PerturbationData, real: PerturbationData) -> CellMask:
     """Which of the real cells are controls that the prediction's own record says were held back from the model.
 
     None are where it says nothing, as files of other tools do, or was made from control cells that the user gave. Names that
@@ -84,7 +84,7 @@ def find_held_back_controls(predicted: PerturbationData, real: PerturbationData)
     """
     record, names, obs = predicted.provenance(), real.adata.obs_names, real.adata.obs
     is_control = (obs["perturbation"] == CONTROL).to_numpy()
-    held_back: Bool[np.ndarray, "cells"] = is_control & names.isin(record.get(REFERENCE, ()))
+    held_back: CellMask = is_control & names.isin(record.get(REFERENCE, ()))
     others = obs.loc[is_control & ~held_back, "context"].unique()
     held_back &= obs["context"].isin(others).to_numpy()  # elsewhere the file lacks those that the model was given
     if not held_back.any() or record.get("controls") == GIVEN:

@@ -11,11 +11,11 @@ from cycseq.data.either import Data
 from cycseq.data.usual_names import canonical_perturbation
 from cycseq.errors import FileError, SettingsError, SplitError, count_of, join_names, unknown_name
 from cycseq.io.files import require_file
-from cycseq.split.plan import Plan, assign, n_validated, note_left_out, perturbed_conditions, shuffle
+from cycseq.split.plan import Conditions, Plan, assign, n_validated, note_left_out, perturbed_conditions, shuffle
 from cycseq.split.settings import SplitSettings
 
 
-def tested_conditions(path: Path, conditions: Collection[Condition]) -> tuple[Condition, ...]:
+def tested_conditions(path: Path, conditions: Collection[Condition]) -> Conditions:
     """The conditions that a file names, ``CONTEXT:PERTURBATION`` a line.
 
     A perturbation without dose and time stands for all doses and times that were measured of it in the context. Raises

@@ -10,6 +10,7 @@ from cycseq.errors import SplitError, count_of, join_names
 from cycseq.split.listed import tested_perturbations
 from cycseq.split.plan import (
     Assignment,
+    Conditions,
     Plan,
     assign,
     assigned_plan,
@@ -95,7 +96,7 @@ def unseen_combination(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
     return (assigned_plan(f"unseen-combination:seen-{seen}", claim, assignment, validation, seen_parts=seen),)
 
 
-def _validating(rest: tuple[Condition, ...], held: HeldOut, n: int, settings: SplitSettings) -> Assignment:
+def _validating(rest: Conditions, held: HeldOut, n: int, settings: SplitSettings) -> Assignment:
     """About n further combinations to validate on, by the rule of the test; none where nothing would be left to learn from."""
     needed = frozenset(part for name in held.names for part in Condition("", name).parts)
     validated = _hold_out(rest, settings.seen_parts, n, settings.seed, purpose="validation", needed=needed)
@@ -104,13 +105,7 @@ def _validating(rest: tuple[Condition, ...], held: HeldOut, n: int, settings: Sp
 
 
 def _hold_out(
-    conditions: tuple[Condition, ...],
-    seen: int,
-    n: int,
-    seed: int,
-    *,
-    purpose: str,
-    needed: frozenset[str] = frozenset(),
+    conditions: Conditions, seen: int, n: int, seed: int, *, purpose: str, needed: frozenset[str] = frozenset()
 ) -> HeldOut:
     """About n combinations to hold out; parts that are needed elsewhere are not hidden."""
     contexts: dict[str, set[str]] = {}
@@ -152,7 +147,7 @@ def _one_part_hidden(
 
 
 def _both_parts_hidden(
-    conditions: tuple[Condition, ...], doubles: dict[str, tuple[str, ...]], order: list[str], n: int
+    conditions: Conditions, doubles: dict[str, tuple[str, ...]], order: list[str], n: int
 ) -> HeldOut:
     """Hide both parts of combinations one by one, as long as something is left to learn from."""
     best = HeldOut()

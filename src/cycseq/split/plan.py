@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from cycseq.data.either import Data
 from cycseq.errors import SplitError, join_names
 from cycseq.split.settings import SplitSettings
 
+Conditions: TypeAlias = tuple[Condition, ...]
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -19,10 +22,10 @@ class Plan:
 
     name: str
     claim: str
-    train: tuple[Condition, ...]
-    validation: tuple[Condition, ...]
-    test: tuple[Condition, ...]
-    left_out: tuple[Condition, ...] = ()
+    train: Conditions
+    validation: Conditions
+    test: Conditions
+    left_out: Conditions = ()
     cells: dict[str, tuple[str, ...]] = field(default_factory=dict)
     seen_parts: int | None = None
 
@@ -31,11 +34,11 @@ class Plan:
 class Assignment:
     """Conditions by what the holding out of some perturbations means for them."""
 
-    held: tuple[Condition, ...]
+    held: Conditions
     """Conditions that are held out."""
-    touched: tuple[Condition, ...]
+    touched: Conditions
     """Combinations that contain what is held out, and so would give it away."""
-    rest: tuple[Condition, ...]
+    rest: Conditions
 
 
 def assigned_plan(
@@ -45,7 +48,7 @@ def assigned_plan(
     validation: Assignment,
     *,
     where: str = "of all parts, ",
-    others: tuple[Condition, ...] = (),
+    others: Conditions = (),
     seen_parts: int | None = None,
 ) -> Plan:
     """The plan that tests what one assignment holds out and validates on what another does; the claim says what is left out."""
@@ -66,7 +69,7 @@ def note_left_out(names: Iterable[str], where: str = "") -> str:
     return f" Left out {where}as they contain what is tested: {join_names(distinct)}." if distinct else ""
 
 
-def perturbed_conditions(data: Data) -> tuple[Condition, ...]:
+def perturbed_conditions(data: Data) -> Conditions:
     """All conditions without controls, sorted; raises `SplitError` if there are none."""
     conditions = tuple(sorted(c for c in data.conditions() if not c.is_control))
     if not conditions:
