@@ -20,10 +20,8 @@ SHOWN = 3  # labels of a kind that a message names
 class Controls:
     """The control labels of a column."""
 
-    labels: tuple[str, ...]
-    """Those that are one control together; none where the user says that there are none."""
-    others: tuple[str, ...] = ()
-    """Labels that look like controls too, and are not among them."""
+    labels: tuple[str, ...]  # those that are one control together; none where the user says that there are none
+    others: tuple[str, ...] = ()  # labels that look like controls too, and are not among them
     pooled_as: str = ""
     """The kind of several labels that were put together because they are of one; empty where the user named them."""
 

@@ -26,14 +26,10 @@ TINY = 1e-30
 class SignProbabilities:
     """What is believed of the sign and the size of every gene's response."""
 
-    up: PerGene
-    """That it is above 0."""
-    down: PerGene
-    """That it is below 0."""
-    lfsr: PerGene
-    """Local false sign rate: that the likelier of both signs is wrong (Stephens 2017), in [0, 0.5]."""
-    beyond: PerGene
-    """That it is beyond the threshold, up or down."""
+    up: PerGene  # that it is above 0
+    down: PerGene  # that it is below 0
+    lfsr: PerGene  # local false sign rate: that the likelier of both signs is wrong (Stephens 2017), in [0, 0.5]
+    beyond: PerGene  # that it is beyond the threshold, up or down
 
 
 @dataclass(frozen=True)

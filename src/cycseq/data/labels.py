@@ -48,12 +48,10 @@ from cycseq.matrix.arrays import CellMask
 class CellLabels:
     """The labels of all cells, by the names that cycseq uses."""
 
-    obs: pd.DataFrame
-    """Columns `perturbation` (`control`, `A`, `A+B` sorted), `context`, `batch`, all str."""
+    obs: pd.DataFrame  # columns `perturbation` (`control`, `A`, `A+B` sorted), `context`, `batch`, all str
     labelled: CellMask
     """False where a cell has no perturbation or no context, or a label that says so (`unassigned`, `doublet`)."""
-    notes: tuple[str, ...]
-    """Which columns and controls were chosen, in sentences to print."""
+    notes: tuple[str, ...]  # which columns and controls were chosen, in sentences to print
     n_other_controls: int = 0
     """Cells that are not `labelled` because theirs is another control than the one that was named."""
 

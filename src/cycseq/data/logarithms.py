@@ -56,16 +56,11 @@ BACK: dict[str, Callable[[Values], Values]] = {
 class Logarithm:
     """What the values of a file show of how they were made."""
 
-    name: str | None = None
-    """A key of `BACK`; None where the values do not tell."""
-    total: float | None = None
-    """The counts that each cell was normalised to; None where the values do not tell."""
-    summed: bool = False
-    """Whether the cells sum to `total` exactly, as all genes are there."""
-    other_total: bool = False
-    """Whether the total is certain not to be 10,000."""
-    of_counts: bool = False
-    """Whether it was taken of counts as they are, which were not normalised before."""
+    name: str | None = None  # a key of `BACK`; None where the values do not tell
+    total: float | None = None  # the counts that each cell was normalised to; None where the values do not tell
+    summed: bool = False  # whether the cells sum to `total` exactly, as all genes are there
+    other_total: bool = False  # whether the total is certain not to be 10,000
+    of_counts: bool = False  # whether it was taken of counts as they are, which were not normalised before
 
     @property
     def per_10k(self) -> bool:

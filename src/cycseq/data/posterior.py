@@ -32,18 +32,15 @@ OfConditions = Float[np.ndarray, "conditions genes"]
 class GenePosterior:
     """What is believed of every gene in every predicted condition; written to `varm`, genes x conditions."""
 
-    mean: OfConditions
-    """`posterior_mean`: Delta, perturbed minus control mean, log1p units."""
-    sd: OfConditions
-    """`posterior_sd`: of the true Delta. A measured one differs by its sampling noise as well."""
+    mean: OfConditions  # `posterior_mean`: Delta, perturbed minus control mean, log1p units
+    sd: OfConditions  # `posterior_sd`: of the true Delta. A measured one differs by its sampling noise as well.
     mean_sd: OfConditions
     """`posterior_mean_sd`: of the true mean of the perturbed cells, which is what the predicted cells' mean estimates."""
     mixture: GeneMixture
     """`posterior_weights`, `posterior_means`, `posterior_sds` (genes x conditions x components): of the true Delta."""
     informative: Bool[np.ndarray, "conditions genes"]
     """`informative`: whether more is known of the gene's direction than the prior alone would say."""
-    threshold: float = 0.1
-    """From which size on a response is large, in log1p units."""
+    threshold: float = 0.1  # from which size on a response is large, in log1p units
 
 
 def attach_posterior(adata: ad.AnnData, conditions: Sequence[Condition], posterior: GenePosterior) -> None:

@@ -28,21 +28,15 @@ PSEUDOBULK_SUM = 5e4
 class ValueSummary:
     """What one pass over all stored values shows."""
 
-    n: int
-    """Values stored: all of a dense matrix, the non-zeros of a sparse one."""
-    n_broken: int
-    """Values that are NaN or infinite."""
+    n: int  # values stored: all of a dense matrix, the non-zeros of a sparse one
+    n_broken: int  # values that are NaN or infinite
     lowest: float
     highest: float
     n_fractional: int
-    fractional: tuple[float, ...]
-    """The first five values that are not whole numbers."""
-    negative: tuple[float, ...]
-    """The first five values below zero."""
-    positive: tuple[float, ...]
-    """The first five values above zero."""
-    empty: CellMask
-    """Which cells have no value other than zero, where no zero is stored."""
+    fractional: tuple[float, ...]  # the first five values that are not whole numbers
+    negative: tuple[float, ...]  # the first five values below zero
+    positive: tuple[float, ...]  # the first five values above zero
+    empty: CellMask  # which cells have no value other than zero, where no zero is stored
 
     @classmethod
     def combine(cls, parts: Sequence[Self]) -> Self:

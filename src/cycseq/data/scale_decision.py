@@ -22,8 +22,7 @@ class Decision:
     """The scale of a file's values."""
 
     scale: Scale
-    reason: str
-    """How it is known, in words."""
+    reason: str  # how it is known, in words
     logarithm: Logarithm | None = None
     """What the values are before they are converted; None where they stay as they are."""
     target_sum: float | None = None

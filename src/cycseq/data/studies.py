@@ -81,8 +81,7 @@ class _Means:
     """A study's effect of every perturbation, less its common response."""
 
     effect: Float[np.ndarray, "perturbations genes"]
-    variance: Float[np.ndarray, "perturbations genes"]
-    """Sampling variance of `effect`; 0 where it is unknown."""
+    variance: Float[np.ndarray, "perturbations genes"]  # sampling variance of `effect`; 0 where it is unknown
     names: pd.Index
 
 

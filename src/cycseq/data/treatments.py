@@ -41,8 +41,7 @@ class Dose:
     """A number with its unit."""
 
     number: float
-    unit: str
-    """A key of `UNITS`; empty for a bare number."""
+    unit: str  # a key of `UNITS`; empty for a bare number
 
     def __str__(self) -> str:
         return f"{self.number:g}{self.unit}"

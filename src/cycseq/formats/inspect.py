@@ -40,8 +40,7 @@ class Problem:
     """Something that `cycseq prepare` would refuse."""
 
     message: str
-    command: str
-    """What to type to fix it; empty where the file itself must change."""
+    command: str  # what to type to fix it; empty where the file itself must change
 
 
 @dataclass(frozen=True)
@@ -49,17 +48,13 @@ class Inspection:
     """What was found in a file."""
 
     path: Path
-    headline: str
-    """Format, cells x genes, sparse or dense, memory."""
-    found: tuple[str, ...]
-    """Scale and labels, and how they were chosen."""
+    headline: str  # format, cells x genes, sparse or dense, memory
+    found: tuple[str, ...]  # scale and labels, and how they were chosen
     contexts: pd.DataFrame
     """One row per context: cells, control cells, perturbations; empty where the labels are unknown."""
-    summary: tuple[str, ...]
-    """Perturbations, cells per condition, perturbed genes among the genes, what is scarce."""
+    summary: tuple[str, ...]  # perturbations, cells per condition, perturbed genes among the genes, what is scarce
     problems: tuple[Problem, ...]
-    command: str
-    """The next command, with every option that fixes a problem."""
+    command: str  # the next command, with every option that fixes a problem
 
     @property
     def ready(self) -> bool:

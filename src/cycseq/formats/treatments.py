@@ -30,18 +30,13 @@ SHOWN = 4
 class Treatments:
     """What was done to every row, apart from the context."""
 
-    agent: tuple[str, ...]
-    """Perturbation without dose and time."""
-    dose: tuple[str, ...]
-    """Number and unit, or the name of a level; empty where there is none."""
+    agent: tuple[str, ...]  # perturbation without dose and time
+    dose: tuple[str, ...]  # number and unit, or the name of a level; empty where there is none
     dose_number: Float[np.ndarray, "rows"]
     """The number of the dose in the one unit of the data, or of the level; NaN where there is none."""
-    levels: tuple[str, ...]
-    """The doses in their order."""
-    time: Float[np.ndarray, "rows"]
-    """Hours; NaN where there is none."""
-    untreated: Bool[np.ndarray, "rows"]
-    """Rows whose dose is none at all: 0, or a level that is called control."""
+    levels: tuple[str, ...]  # the doses in their order
+    time: Float[np.ndarray, "rows"]  # hours; NaN where there is none
+    untreated: Bool[np.ndarray, "rows"]  # rows whose dose is none at all: 0, or a level that is called control
     notes: tuple[str, ...]
 
 

@@ -30,10 +30,8 @@ class RemoteFile:
     """One file of a public data set."""
 
     url: str
-    name: str
-    """What it is called in the cache, as `DATASET/FILE`."""
-    known_hash: str | None = None
-    """``sha256:...`` or ``md5:...`` where its publisher or several users of it say so."""
+    name: str  # what it is called in the cache, as `DATASET/FILE`
+    known_hash: str | None = None  # ``sha256:...`` or ``md5:...`` where its publisher or several users of it say so
 
 
 @dataclass(frozen=True)

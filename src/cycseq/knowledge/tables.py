@@ -31,8 +31,7 @@ class Table:
     """A table as it was read, and what its sources are to carry."""
 
     frame: pd.DataFrame
-    name: str
-    """Of the file, without its ending; names a source where the file holds one alone."""
+    name: str  # of the file, without its ending; names a source where the file holds one alone
     facts: dict[str, str]
 
     def column(self, names: Iterable[str]) -> str | None:

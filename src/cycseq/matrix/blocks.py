@@ -20,12 +20,9 @@ class Block:
     """Successive cells: their stored values, which are views, and where these stand."""
 
     rows: slice
-    values: np.ndarray
-    """Cells x genes, or the non-zeros alone."""
-    columns: np.ndarray | None
-    """Column of every non-zero; None where the matrix is dense."""
-    ends: np.ndarray
-    """Where each cell's values end among the block's, from 0 on: one more than there are cells."""
+    values: np.ndarray  # cells x genes, or the non-zeros alone
+    columns: np.ndarray | None  # column of every non-zero; None where the matrix is dense
+    ends: np.ndarray  # where each cell's values end among the block's, from 0 on: one more than there are cells
 
     @property
     def n_values(self) -> np.ndarray:

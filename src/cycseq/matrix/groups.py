@@ -23,10 +23,8 @@ class GroupMoments:
     """Mean and variance of every gene in every group of cells."""
 
     n_cells: Int[np.ndarray, "groups"]
-    mean: Float[np.ndarray, "groups genes"]
-    """NaN in a group without cells."""
-    variance: Float[np.ndarray, "groups genes"]
-    """Unbiased; NaN in a group of fewer than two cells."""
+    mean: Float[np.ndarray, "groups genes"]  # NaN in a group without cells
+    variance: Float[np.ndarray, "groups genes"]  # unbiased; NaN in a group of fewer than two cells
 
 
 def pairs_of_labels(first: pd.Series, second: pd.Series) -> tuple[list[tuple[str, str]], Codes]:

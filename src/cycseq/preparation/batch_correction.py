@@ -24,12 +24,9 @@ PerBatch = Float[np.ndarray, "batches genes"]
 class BatchEffect:
     """What ComBat found, per batch or context and gene."""
 
-    shift: PerBatch
-    """Added by the batch, in log1p units."""
-    stretch: PerBatch
-    """What deviations from the centre are multiplied with to undo the batch's spread."""
-    centre: Float[np.ndarray, "contexts genes"]
-    """Control mean of a context over all batches."""
+    shift: PerBatch  # added by the batch, in log1p units
+    stretch: PerBatch  # what deviations from the centre are multiplied with to undo the batch's spread
+    centre: Float[np.ndarray, "contexts genes"]  # control mean of a context over all batches
 
 
 def correct_batches(data: PerturbationData, *, spread: bool = False) -> PerturbationData:

@@ -87,10 +87,8 @@ class _Sums:
     """Sums over the cells of groups, of y counts of a gene in a cell of size l."""
 
     counts: Profiles
-    squares: Profiles
-    """y^2."""
-    products: Profiles
-    """y l."""
+    squares: Profiles  # y^2
+    products: Profiles  # y l
     squared_sizes: Float[np.ndarray, "groups 1"]
     n_cells: Float[np.ndarray, "groups 1"]
 

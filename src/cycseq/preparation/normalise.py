@@ -17,10 +17,8 @@ from cycseq.matrix.blocks import Block, blocks
 class GeneMoments:
     """Mean and spread of every gene over some cells."""
 
-    mean: Profile
-    """In counts per 10,000, not in logarithms."""
-    variance: Profile
-    """Unbiased, in the square of that unit."""
+    mean: Profile  # in counts per 10,000, not in logarithms
+    variance: Profile  # unbiased, in the square of that unit
 
 
 def library_sizes(x: Matrix) -> PerCell:

@@ -107,8 +107,7 @@ def responses(data: PerturbationData) -> Responses:
 class MatchedControls:
     """Which control cells every perturbed condition is compared with."""
 
-    conditions: tuple[Condition, ...]
-    """Without controls."""
+    conditions: tuple[Condition, ...]  # without controls
     n_cells: Float[np.ndarray, "conditions"]
     groups: Int[np.ndarray, "cells"]
     """Of every cell: its perturbed condition, or, of a control cell, `len(conditions)` + its stratum (context and batch)."""
@@ -117,8 +116,7 @@ class MatchedControls:
     per_control: Float[np.ndarray, "conditions"]
     """Variance of the matched control mean, in units of that of one control cell."""
     contexts: tuple[str, ...]
-    context: Int[np.ndarray, "conditions"]
-    """Place of each condition's context among `contexts`."""
+    context: Int[np.ndarray, "conditions"]  # place of each condition's context among `contexts`
     context_of_stratum: Int[np.ndarray, "strata"]
 
     @property

@@ -20,8 +20,7 @@ class Selection:
     """What is kept of the cells, or of the genes, of a data set."""
 
     kept: Bool[np.ndarray, "places"]
-    notes: tuple[str, ...] = ()
-    """A sentence for every reason why some are left out."""
+    notes: tuple[str, ...] = ()  # a sentence for every reason why some are left out
 
 
 def check_cells(x: Matrix, genes: list[str], sizes: PerCell | None, settings: PrepareSettings) -> Selection:

@@ -40,7 +40,6 @@ class Biology:
     contexts: Sequence[ContextLaw]
     targets: Sequence[tuple[int, ...]]
     """The genes that each perturbation is aimed at and named after: singles, then doubles."""
-    var: dict[str, np.ndarray] = field(default_factory=dict)
-    """What is to be said of genes."""
+    var: dict[str, np.ndarray] = field(default_factory=dict)  # what is to be said of genes
     facts: dict[str, list[float]] = field(default_factory=dict)
     """What tells the contexts apart, a number for each: its sign, its clade, ..."""

@@ -27,24 +27,17 @@ INTERACTING = 0.2
 class Network:
     """One context's network. Regulators are the first genes in `regulators`; levels are logs."""
 
-    basal: Float[np.ndarray, "genes"]
-    """Log level of every gene in an average control cell."""
-    regulators: Int[np.ndarray, "regulators"]
-    """Which genes are transcription factors."""
-    half: Float[np.ndarray, "regulators"]
-    """Log level at which a regulator has half of its effect."""
+    basal: Float[np.ndarray, "genes"]  # log level of every gene in an average control cell
+    regulators: Int[np.ndarray, "regulators"]  # which genes are transcription factors
+    half: Float[np.ndarray, "regulators"]  # log level at which a regulator has half of its effect
     weights: sp.csr_array
     """genes x regulators: change of a gene's log level when a regulator goes from none to full effect."""
-    loadings: Float[np.ndarray, "states genes"]
-    """What a cell's state does to its log levels."""
-    common: Float[np.ndarray, "genes"]
-    """Log fold change that every perturbation causes, before its own amplitude."""
-    interactions: Float[np.ndarray, "doubles genes"]
-    """Log fold change of every double beyond its parts."""
+    loadings: Float[np.ndarray, "states genes"]  # what a cell's state does to its log levels
+    common: Float[np.ndarray, "genes"]  # log fold change that every perturbation causes, before its own amplitude
+    interactions: Float[np.ndarray, "doubles genes"]  # log fold change of every double beyond its parts
     own: Float[np.ndarray, "perturbations regulators"]
     """What every perturbation, singles then doubles, does to the log levels of regulators."""
-    amplitude: Float[np.ndarray, "perturbations"]
-    """How strongly each perturbation causes the common response."""
+    amplitude: Float[np.ndarray, "perturbations"]  # how strongly each perturbation causes the common response
 
     def log_levels(self, states: States, perturbation: Int[np.ndarray, "cells"], offset: Levels) -> Levels:
         """Log levels of every gene in the steady state of every cell.

@@ -58,8 +58,7 @@ class SplitParts:
 class EffectParts:
     """The effects of a split's parts."""
 
-    train: Effects
-    """The training conditions, and the controls' rows of ALL contexts, where there are such rows."""
+    train: Effects  # the training conditions, and the controls' rows of ALL contexts, where there are such rows
     validation: Effects | None
     test: Effects
 

@@ -22,13 +22,10 @@ class Axis:
     """Dose or time."""
 
     name: str
-    level: Callable[[Condition], Any]
-    """What a condition has of it; None for nothing."""
-    place: Callable[[Condition], Place | None]
-    """Where a condition stands on it; None where that has no order."""
+    level: Callable[[Condition], Any]  # what a condition has of it; None for nothing
+    place: Callable[[Condition], Place | None]  # where a condition stands on it; None where that has no order
     unit: str
-    absent: str
-    """What to say of a level that no condition has; the level and those of the data are put in."""
+    absent: str  # what to say of a level that no condition has; the level and those of the data are put in
 
 
 AXES = (

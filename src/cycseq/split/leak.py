@@ -18,13 +18,10 @@ class Leak:
     kind: str
     """``"shared conditions"``, ``"shared cells"``, ``"shared barcodes"``, ``"shared metacells"``,
     ``"hidden perturbations"``, ``"shared wells"``, ``"chosen genes"`` or ``"missing controls"``."""
-    what: str
-    """What was found, with an example."""
-    n: int
-    """How many cells, or conditions, or contexts."""
+    what: str  # what was found, with an example
+    n: int  # how many cells, or conditions, or contexts
     cure: str
-    level: Literal["leak", "warning"] = "leak"
-    """A warning may be chance."""
+    level: Literal["leak", "warning"] = "leak"  # a warning may be chance
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.what}. {self.cure}"

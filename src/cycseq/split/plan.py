@@ -34,10 +34,8 @@ class Plan:
 class Assignment:
     """Conditions by what the holding out of some perturbations means for them."""
 
-    held: Conditions
-    """Conditions that are held out."""
-    touched: Conditions
-    """Combinations that contain what is held out, and so would give it away."""
+    held: Conditions  # conditions that are held out
+    touched: Conditions  # combinations that contain what is held out, and so would give it away
     rest: Conditions
 
 

@@ -28,10 +28,8 @@ UNASSIGNED = "unassigned"  # the label of cells without a perturbation: validati
 class Sources:
     """The files of a data set on this machine."""
 
-    files: Mapping[str, Path]
-    """Downloaded ones, by the name of the file."""
-    given: Path | None = None
-    """The file or folder that the user pointed to."""
+    files: Mapping[str, Path]  # downloaded ones, by the name of the file
+    given: Path | None = None  # the file or folder that the user pointed to
 
     @property
     def file(self) -> Path:

@@ -53,10 +53,8 @@ class ScaleDecision:
     """The scale of a table of effects."""
 
     scale: EffectScale
-    factor: float
-    """What the values are multiplied with; NaN for signed -log10 P values, which become z-scores."""
-    reason: str
-    """How it is known, in words."""
+    factor: float  # what the values are multiplied with; NaN for signed -log10 P values, which become z-scores
+    reason: str  # how it is known, in words
 
     def convert(self, values: EffectValues) -> EffectValues:
         """Values or standard errors on the scale; the same memory where they are so already."""

@@ -30,18 +30,12 @@ MAX_COLUMNS = 2_000_000  # columns that a table may have; each costs a kilobyte 
 class FileContents:
     """The cells of a file under the file's own names and labels: what a reader returns, before validation."""
 
-    adata: ad.AnnData
-    """Cells x genes."""
-    format: str = ""
-    """Name of the format, for people."""
-    notes: tuple[str, ...] = ()
-    """What the reader inferred, in sentences to print."""
-    layers: tuple[str, ...] = ()
-    """What `--layer` could take instead."""
-    labels: Path | None = None
-    """A table of the cells' labels that lies beside the file."""
-    unnamed: bool = False
-    """Whether the file does not name its cells, so that labels go by their order."""
+    adata: ad.AnnData  # cells x genes
+    format: str = ""  # name of the format, for people
+    notes: tuple[str, ...] = ()  # what the reader inferred, in sentences to print
+    layers: tuple[str, ...] = ()  # what `--layer` could take instead
+    labels: Path | None = None  # a table of the cells' labels that lies beside the file
+    unnamed: bool = False  # whether the file does not name its cells, so that labels go by their order
 
     def validate(self, settings: ReadSettings, context: str = "all") -> PerturbationData:
         """The cells as `PerturbationData`; raises `DataError` if labels, names or values are not what they must be.
@@ -66,10 +60,8 @@ class Reader:
     """One family of formats."""
 
     name: str
-    looks_like: str
-    """How a user recognises it."""
-    fits: Callable[[Path], bool]
-    """Whether the path is of this family, by name and, where that cannot tell, by content."""
+    looks_like: str  # how a user recognises it
+    fits: Callable[[Path], bool]  # whether the path is of this family, by name and, where that cannot tell, by content
     read: Callable[[Path, ReadSettings], FileContents]
 
 

@@ -84,8 +84,7 @@ class _Array:
     store: Path
     name: str
     array: Any
-    packed: int
-    """Bytes of the whole store."""
+    packed: int  # bytes of the whole store
 
     def check(self) -> int:
         """Bytes of the texts in its chunks; raises `FileError` where a chunk unpacks to more than it stands for."""

@@ -32,8 +32,7 @@ MARK = "cls"
 
 @dataclass(frozen=True)
 class _File:
-    cells: pd.DataFrame
-    """Genes x cells."""
+    cells: pd.DataFrame  # genes x cells
     labels: dict[str, str]
 
 

@@ -24,8 +24,7 @@ UNKNOWN = b"values"  # a tag that HDF5 wants on bytes of which it knows no more
 class Entry(NamedTuple):
     """An entry of an array as it is on the disk."""
 
-    width: int
-    """Bytes."""
+    width: int  # bytes
     lengths: tuple[tuple[int, int], ...] = ()
     """Where in it a length stands, and how many bytes one of what it counts takes."""
 

@@ -31,34 +31,24 @@ MARKER = "convert.json"  # lies in every folder that was written here, and says 
 class Layout:
     """How another tool wants to have its data."""
 
-    name: str
-    """As typed on the command line."""
-    tool: str
-    """Its name in sentences."""
-    what: str
-    """What is written, in one line."""
+    name: str  # as typed on the command line
+    tool: str  # its name in sentences
+    what: str  # what is written, in one line
     write: Callable[[PerturbationData, PerturbationData | None, Path], tuple[str, ...]]
     """Data, real data where `needs_real`, and a path that does not exist go in; notes come out."""
-    endings: tuple[str, ...] = (".h5ad",)
-    """What the output's name ends in; empty for a folder."""
-    advice: Mapping[str, str] = field(default_factory=dict)
-    """A note for each scale that the tool does not expect."""
-    needs_real: bool = False
-    """Whether real cells are written beside predicted ones."""
+    endings: tuple[str, ...] = (".h5ad",)  # what the output's name ends in; empty for a folder
+    advice: Mapping[str, str] = field(default_factory=dict)  # a note for each scale that the tool does not expect
+    needs_real: bool = False  # whether real cells are written beside predicted ones
 
 
 @dataclass(frozen=True)
 class Labels:
     """The labels of all cells in another tool's words."""
 
-    obs: pd.DataFrame
-    """The tool's own columns; index as in the data."""
-    var: dict[str, list[str]] = field(default_factory=dict)
-    """The tool's own columns of genes."""
-    sparse: bool = False
-    """Whether the tool can only work with a sparse X."""
-    notes: tuple[str, ...] = ()
-    """What the layout cannot hold, or the tool does not look at."""
+    obs: pd.DataFrame  # the tool's own columns; index as in the data
+    var: dict[str, list[str]] = field(default_factory=dict)  # the tool's own columns of genes
+    sparse: bool = False  # whether the tool can only work with a sparse X
+    notes: tuple[str, ...] = ()  # what the layout cannot hold, or the tool does not look at
 
 
 def obs_of(data: PerturbationData, **columns: str | Callable[[Condition], object]) -> pd.DataFrame:

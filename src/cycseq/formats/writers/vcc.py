@@ -40,12 +40,10 @@ MANIFEST = "manifest.json"
 class Panel:
     """What an entry must hold."""
 
-    genes: tuple[str, ...]
-    """In the order of the file's columns."""
+    genes: tuple[str, ...]  # in the order of the file's columns
     targets: dict[str, dict[str, int]]
     """For each context, how many cells each target needs; those of the context ``""`` hold for every context."""
-    contexts: tuple[str, ...] = ()
-    """All of them; empty where nobody says."""
+    contexts: tuple[str, ...] = ()  # all of them; empty where nobody says
     panel_id: str | None = None
 
     def targets_in(self, context: str) -> dict[str, int]:

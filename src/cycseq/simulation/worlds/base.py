@@ -32,8 +32,7 @@ class FixedEffects:
 
     basal: Float[np.ndarray, "genes"]
     loadings: Float[np.ndarray, "states genes"]
-    effects: Float[np.ndarray, "perturbations genes"]
-    """Log fold changes."""
+    effects: Float[np.ndarray, "perturbations genes"]  # log fold changes
 
     def log_levels(self, states: States, perturbation: Int[np.ndarray, "cells"], offset: Levels) -> Levels:
         """The sum of basal level, state, offset and effect."""

@@ -29,8 +29,7 @@ class SaturatingPrograms:
     state: Float[np.ndarray, "states programs"]
     weights: Float[np.ndarray, "programs genes"]
     push: Float[np.ndarray, "perturbations programs"]
-    own: Float[np.ndarray, "perturbations genes"]
-    """What a perturbation does to the perturbed genes themselves."""
+    own: Float[np.ndarray, "perturbations genes"]  # what a perturbation does to the perturbed genes themselves
 
     def log_levels(self, states: States, perturbation: Int[np.ndarray, "cells"], offset: Levels) -> Levels:
         """The sum of basal level, offset, own effect and tanh(activity + state + push) x weights."""

@@ -24,12 +24,10 @@ EVERY_CONTEXT = ""  # stands for all contexts, in files that name none
 class PeerSplit:
     """The perturbations of each part."""
 
-    tool: str
-    """Whose file it is."""
+    tool: str  # whose file it is
     parts: Mapping[str, Mapping[str, Names | None]]
     """For train, validation and test, the perturbations of contexts as the file names them; None where all of a context are meant."""
-    rest_trains: bool
-    """Whether a condition of no part is for training; it is left out otherwise."""
+    rest_trains: bool  # whether a condition of no part is for training; it is left out otherwise
 
 
 def split_of(peer: PeerSplit, data: Data, path: Path) -> Split:

@@ -20,8 +20,7 @@ class Layout:
 
     tool: str
     columns: frozenset[str]
-    value: str
-    """The column of effects."""
+    value: str  # the column of effects
     scale: str
     """What they are, in words that `cycseq.formats.effects.scales.scale_in_text` understands; empty where it depends."""
 
@@ -80,12 +79,9 @@ class LongColumns:
 
     gene: str
     value: str
-    se: str | None
-    """Standard errors of `value`; None where another column than the usual one was named."""
-    scale: str
-    """What the values are, in words."""
-    tool: str
-    """Empty where no tool is known."""
+    se: str | None  # standard errors of `value`; None where another column than the usual one was named
+    scale: str  # what the values are, in words
+    tool: str  # empty where no tool is known
 
 
 def long_columns(columns: Iterable[str], settings: ReadSettings) -> LongColumns | None:
