@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
@@ -41,21 +41,16 @@ class ValueSummary:
     @classmethod
     def combine(cls, parts: Sequence[Self]) -> Self:
         """What the parts of a matrix show together."""
-
-        def first(name: str) -> tuple[float, ...]:
-            return tuple(value for part in parts for value in getattr(part, name))[:EXAMPLES]
-
-        return cls(
-            sum(part.n for part in parts),
-            sum(part.n_broken for part in parts),
-            min((part.lowest for part in parts), default=0.0),
-            max((part.highest for part in parts), default=0.0),
-            sum(part.n_fractional for part in parts),
-            fractional=first("fractional"),
-            negative=first("negative"),
-            positive=first("positive"),
-            empty=np.concatenate([np.zeros(0, dtype=bool), *(part.empty for part in parts)]),
-        )
+        numbers: dict[str, Any] = {
+            name: sum(getattr(part, name) for part in parts) for name in ("n", "n_broken", "n_fractional")
+        }
+        shown: dict[str, Any] = {
+            name: tuple(value for part in parts for value in getattr(part, name))[:EXAMPLES]
+            for name in ("fractional", "negative", "positive")
+        }
+        lowest, highest = min((p.lowest for p in parts), default=0.0), max((p.highest for p in parts), default=0.0)
+        empty = np.concatenate([np.zeros(0, dtype=bool), *(part.empty for part in parts)])
+        return cls(lowest=lowest, highest=highest, empty=empty, **numbers, **shown)
 
 
 def summarize_values(x: Matrix) -> ValueSummary:

@@ -8,17 +8,8 @@ from collections.abc import Iterable
 CONTROL = "control"
 NO_CONTROL = "none"  # stands in place of a control label: the file holds perturbed cells only
 PERTURBATION_NAMES = (
-    "perturbation",
-    "condition",
-    "cond_harm",
-    "target_gene",
-    "gene",
-    "target",
-    "label",
-    "cls",
-    "drug",
-    "treatment",
-)
+    "perturbation", "condition", "cond_harm", "target_gene", "gene", "target", "label", "cls", "drug", "treatment",
+)  # fmt: skip
 CONTEXT_NAMES = ("context", "cell_line", "cell_type", "celltype")
 BATCH_NAMES = ("batch", "gem_group", "donor", "replicate", "bio_rep")
 RARER_PERTURBATION_NAMES, RARER_CONTEXT_NAMES = ("stim", "guide_identity"), ("seurat_annotations",)

@@ -149,11 +149,8 @@ def _describe(
     if scale is not None:
         notes.append(f"scale: {scale.scale} ({scale.reason})")
         if scale.scale == "scaled":
-            errors.append(
-                DataError(
-                    "the values are scaled (standardised genes), which cannot be undone: give counts or log1p values."
-                )
-            )
+            msg = "the values are scaled (standardised genes), which cannot be undone: give counts or log1p values."
+            errors.append(DataError(msg))
     cell_labels = attempt(partial(labels, drop_unlabelled=True))
     if cell_labels is None:
         contexts = pd.DataFrame()

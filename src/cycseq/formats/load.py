@@ -35,11 +35,8 @@ def load(source: Path | str | ad.AnnData, settings: ReadSettings | None = None) 
     if reader is not ten_x.FOLDER:
         require_file(path)
     if reader is None:
-        what = (
-            "a folder without a known layout"
-            if path.is_dir()
-            else f"a file of unknown kind ({path.suffix or 'no suffix'})"
-        )
+        kind = f"a file of unknown kind ({path.suffix or 'no suffix'})"
+        what = "a folder without a known layout" if path.is_dir() else kind
         raise FileError(f"{path} is {what}. Known formats: {'; '.join(reader.looks_like for reader in READERS)}.")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*names are not unique")  # validation refuses them, with a cure

@@ -12,13 +12,8 @@ from cycseq.errors import SettingsError
 
 Orientation = Literal["cells-by-genes", "genes-by-cells"]
 CORPUS = (
-    "jost2020",
-    "nk_cropseq",
-    "norman2019_raw",
-    "replogle2022_k562_counts",
-    "replogle2022_rpe1_counts",
-    "pancancer",
-)
+    "jost2020", "nk_cropseq", "norman2019_raw", "replogle2022_k562_counts", "replogle2022_rpe1_counts", "pancancer",
+)  # fmt: skip
 """Counts, or what becomes log1p alike; the first CycSeq took Replogle's standardised values, which cannot be joined to counts."""
 
 
@@ -86,15 +81,8 @@ class ReadSettings:
 
     def keys(self) -> ObsKeys:
         """The obs columns that were given."""
-        return ObsKeys(
-            self.perturbation_key,
-            self.context_key,
-            self.batch_key,
-            self.control,
-            other_controls=self.other_controls,
-            guide_suffix=self.guide_suffix,
-            split_by=self.split_by,
-        )
+        columns = (self.perturbation_key, self.context_key, self.batch_key, self.control)
+        return ObsKeys(*columns, self.other_controls, self.guide_suffix, self.split_by)
 
 
 READING = tuple(field.name for field in fields(ReadSettings))  # Names of the options that say how data are read

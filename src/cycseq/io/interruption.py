@@ -31,11 +31,8 @@ class Terminated(KeyboardInterrupt):
 def catch_signals() -> Iterator[list[int]]:
     """Ctrl-C raises `KeyboardInterrupt`, and SIGTERM `Terminated`, in the main thread while the block runs.
 
-    Yields
-    ------
-    list[int]
-        The signals that came, in order. A library may turn the exception into another one, as compiled modules do
-        where they are imported: the list still says what happened.
+    Yielded is the list of the signals that came, in order. A library may turn the exception into another one, as compiled modules
+    do where they are imported: the list still says what happened.
     """
     before: dict[signal.Signals, Any] = {}
     if threading.current_thread() is threading.main_thread():

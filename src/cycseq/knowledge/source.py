@@ -104,11 +104,9 @@ class Source:
         if self.knows(perturbations).any():
             return
         of_perturbations, of_source = naming_in_words(perturbations), naming_in_words(self.names)
-        cure = (
-            "Fetch the table of gene names: cycseq knowledge fetch hgnc."
-            if "dentifiers" in of_perturbations + of_source and not self.aliases
-            else "Give knowledge of what was perturbed (cycseq knowledge list)."
-        )
+        cure = "Give knowledge of what was perturbed (cycseq knowledge list)."
+        if "dentifiers" in of_perturbations + of_source and not self.aliases:
+            cure = "Fetch the table of gene names: cycseq knowledge fetch hgnc."
         raise DataError(
             f"{self.name} knows none of the {len(perturbations):,} perturbations: they seem to be {of_perturbations} "
             f"({join_names(perturbations, 3)}), and it has {of_source} ({join_names(self.names, 3)}). {cure}"

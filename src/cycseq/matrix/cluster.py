@@ -36,21 +36,12 @@ SAME_EVERYWHERE = ("cycseq", "anndata", "numpy", "pandas", "scipy", "scikit-lear
 def cluster(scheduler: str | None, *, jobs: int = 1, memory: int | None = None) -> Iterator[Any]:
     """A `distributed.Client` of the cluster, Dask's default while the block lasts; None where no scheduler is named.
 
-    Raises `MissingPackageError` if the package ``distributed`` is not installed, and `SettingsError` if nobody answers at the
-    address, the cluster has no workers, or its workers have other versions.
-
-    Parameters
-    ----------
-    scheduler
-        ``"tcp://host:port"`` of a running scheduler, the JSON file that ``dask scheduler --scheduler-file`` wrote, or
-        ``"local"``, which starts worker processes of one thread each; they end with the block, also where this process
-        is killed.
-    jobs
-        How many worker processes ``"local"`` starts; a running cluster has its own.
-    memory
-        Bytes that the worker processes of ``"local"`` may take together: near it their results go to disk, beyond it
-        a worker is ended and begun anew. None lets each take its share of the machine's memory. A running cluster has
-        its own limits.
+    The scheduler is ``"tcp://host:port"`` of a running one, the JSON file that ``dask scheduler --scheduler-file`` wrote, or
+    ``"local"``, which starts so many worker processes of one thread each; they end with the block, also where this process is
+    killed, and may take so many bytes of memory together: near it their results go to disk, beyond it a worker is ended and begun
+    anew (None lets each take its share of the machine's). A running cluster has its own workers and limits. Raises
+    `MissingPackageError` if the package ``distributed`` is not installed, and `SettingsError` if nobody answers at the address, the
+    cluster has no workers, or its workers have other versions.
     """
     if scheduler is None:
         yield None

@@ -69,12 +69,7 @@ def load_stored(x: StoredMatrix) -> np.ndarray | sp.csr_matrix:
 class BlockCache:
     """The blocks of a stored matrix that were read last, so that cells of the same blocks are read once.
 
-    Parameters
-    ----------
-    x
-        The cells.
-    n_blocks
-        How many blocks stay in memory from one call to the next.
+    So many blocks stay in memory from one call to the next.
     """
 
     def __init__(self, x: Any, n_blocks: int) -> None:

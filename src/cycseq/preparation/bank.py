@@ -69,6 +69,10 @@ def join_studies(inputs: Sequence[Effects], names: Sequence[str]) -> Effects:
         named = studies_of(effects)
         of_study = (c.context if c.context in named else f"{name}/{c.context}" for c in effects.conditions())
         conditions += [c._replace(context=context) for c, context in zip(effects.conditions(), of_study, strict=True)]
+
+    def of_layer(effects: Effects, name: str) -> np.ndarray:
+        return effects.adata.layers.get(name, np.full_like(effects.effect, np.nan))
+
     layers = sorted({layer for effects in aligned for layer in effects.adata.layers})
     origin = [{"name": name, **effects.provenance()} for effects, name in zip(aligned, names, strict=True)]
     bank = Effects.from_arrays(
@@ -76,12 +80,7 @@ def join_studies(inputs: Sequence[Effects], names: Sequence[str]) -> Effects:
         conditions,
         genes,
         scale=inputs[0].scale,
-        layers={
-            layer: np.concatenate(
-                [effects.adata.layers.get(layer, np.full_like(effects.effect, np.nan)) for effects in aligned]
-            )
-            for layer in layers
-        },
+        layers={layer: np.concatenate([of_layer(effects, layer) for effects in aligned]) for layer in layers},
         n_cells=np.concatenate([effects.adata.obs["n_cells"].to_numpy(dtype=float) for effects in aligned]).tolist(),
         uns={"studies": json.dumps(origin)},
         notes=_notes(inputs, names, genes),

@@ -33,20 +33,11 @@ def log_pseudobulk_effects(data: PerturbationData) -> Effects:
     Controls are matched as in `effects_of`: the profile of the control is the mean of the profiles of the batches, each weighed
     by its share of the condition's cells. Raises `DataError` if counts cannot be recovered, or a context has no control cells.
 
-    Parameters
-    ----------
-    data
-        Perturbed and control cells: counts, or log1p values that counts can be recovered from. Stored cells are read three times.
+    Cells are counts, or log1p values that counts can be recovered from; stored ones are read three times. The effects' layers are
+    `mean` (b) and `se`: the infinitesimal jackknife over cells, at which the variance of P is at least that of a Poisson law with
+    one count more, so that a gene without counts is not certain.
 
-    Returns
-    -------
-    Effects
-        On the scale ``"log_pseudobulk"``. Layers `mean` (b) and `se`: the infinitesimal jackknife over cells, at which the variance of
-        P is at least that of a Poisson law with one count more, so that a gene without counts is not certain.
-
-    References
-    ----------
-    The profile: Virtual Cell Challenge 2026, cell-eval2. The jackknife: Efron and Stein 1981.
+    References: the profile, Virtual Cell Challenge 2026, cell-eval2; the jackknife, Efron and Stein 1981.
     """
     matched = match_controls(data)
     sums = _sums(data, matched.groups, matched.n_groups)

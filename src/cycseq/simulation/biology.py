@@ -22,14 +22,8 @@ class ContextLaw(Protocol):
     def log_levels(self, states: States, perturbation: Int[np.ndarray, "cells"], offset: Levels) -> Levels:
         """Log levels of every gene of every cell.
 
-        Parameters
-        ----------
-        states
-            Cell states, standard normal.
-        perturbation
-            The perturbation of every cell, as a place in `Biology.targets`; -1 for control.
-        offset
-            What batches add to the log levels (one row for all cells, or a row for each).
+        States are standard normal; the perturbation of a cell is a place in `Biology.targets`, -1 for control; `offset` is what
+        batches add to the log levels (one row for all cells, or a row for each).
         """
 
 

@@ -87,12 +87,7 @@ class ExpectedLog1p:
     alone: E[exp(-c t N)] = E[exp(-m s G)] with s = 1 - exp(-c t). The integral over log t is smooth, and is summed over
     equal steps. Losses scale it by 1 - dropout. A cell's total is taken to be its library size without what is lost.
 
-    Parameters
-    ----------
-    law
-        The law of counts.
-    library
-        Library sizes of the cells in question; row i of what is asked for later belongs to the i-th.
+    Row i of what is asked for later belongs to the i-th library size.
     """
 
     def __init__(self, law: CountLaw, library: Float[np.ndarray, "cells"]) -> None:

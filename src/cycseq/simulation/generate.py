@@ -84,11 +84,8 @@ def simulate_to(
 ) -> tuple[ad.AnnData, tuple[str, ...]]:
     """As `simulate`, written to h5ad or zarr piece by piece, so that there may be more cells than memory holds.
 
-    A piece has about as many cells as `piece` says; what is written does not depend on it.
-
-    Returns
-    -------
-    The labels of what was written, without values, and the notes.
+    A piece has about as many cells as `piece` says; what is written does not depend on it. Returned are the labels of what was
+    written, without values, and the notes.
     """
     world = _World.of((settings or SimulateSettings()).resolved())
     n_values = 0

@@ -129,7 +129,7 @@ class _Parts:
 
 
 def _draw_parts(settings: SimulateSettings, popularity: np.ndarray, rng: np.random.Generator) -> _Parts:
-    genes, slots = settings.genes, 12
+    genes, slots, doubles = settings.genes, 12, (int(settings.doubles or 0), settings.genes)
     regulator = rng.choice(len(popularity), (genes, slots), p=popularity / popularity.sum())
     has_edge = np.arange(slots) < rng.poisson(REGULATORS, genes)[:, None]
     return _Parts(
@@ -137,8 +137,7 @@ def _draw_parts(settings: SimulateSettings, popularity: np.ndarray, rng: np.rand
         weight=rng.normal(0.0, REGULATION, (genes, slots)) * has_edge,
         loadings=rng.normal(0.0, 1.0, (STATES, genes)) * (rng.random((STATES, genes)) < 0.3),
         common=rng.normal(0.0, 1.0, genes) * (rng.random(genes) < COMMON_GENES),
-        interactions=rng.normal(0.0, 1.0, (int(settings.doubles or 0), genes))
-        * (rng.random((int(settings.doubles or 0), genes)) < INTERACTING),
+        interactions=rng.normal(0.0, 1.0, doubles) * (rng.random(doubles) < INTERACTING),
     )
 
 

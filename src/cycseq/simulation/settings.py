@@ -87,13 +87,7 @@ class SimulateSettings:
     """Share of counts that are lost, set to zero beyond the law of counts."""
 
     def resolved(self) -> SimulateSettings:
-        """The settings with those of the world filled in.
-
-        Raises
-        ------
-        SettingsError
-            If a value makes no sense, or the cells are too few for the conditions.
-        """
+        """The settings with those of the world filled in; raises `SettingsError` if a value makes no sense, or cells are too few."""
         if self.world not in WORLDS:
             raise unknown_name(self.world, "world", WORLDS)
         settings = replace(self)

@@ -27,13 +27,8 @@ FORMAT = 1  # version of the JSON form
 BY_HAND: dict[str, Any] = {
     "format": FORMAT,
     "claim": "Written by hand: a good score shows what the choice of the test conditions shows, which cycseq does not know.",
-    "validation": [],
-    "seed": 0,
-    "data_hash": "",
-    "cells": {},
-    "left_out": [],
-    "seen_parts": None,
-}
+    "validation": [], "seed": 0, "data_hash": "", "cells": {}, "left_out": [], "seen_parts": None,
+}  # fmt: skip
 """What need not stand in a split that somebody wrote; its name is that of the file."""
 STAMP = "One that you wrote or changed: cycseq split --data DATA --check SPLIT.json --out CHECKED.json"
 """How a split without a valid hash gets one."""

@@ -47,10 +47,8 @@ def hold_back_controls(data: Data, plan: Plan, settings: SplitSettings) -> Plan:
     if isinstance(data, Effects):
         return replace(plan, claim=plan.claim + OF_EFFECTS)
     if settings.shared_controls or share_cells(data):
-        return replace(
-            plan,
-            claim=plan.claim + _shared(contexts, "" if settings.shared_controls else "these metacells share cells"),
-        )
+        why = "" if settings.shared_controls else "these metacells share cells"
+        return replace(plan, claim=plan.claim + _shared(contexts, why))
     obs = data.adata.obs
     controls = obs.loc[(obs["perturbation"] == CONTROL) & obs["context"].isin(contexts), ["context", "batch"]]
     names: list[str] = []

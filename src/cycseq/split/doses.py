@@ -82,11 +82,8 @@ def _plan(
         raise SplitError(msg)
     agents = sorted({c.agent for c in held})
     others = {c.agent for c in train if place(c) == place(held[0])}
-    also = (
-        f", and from {count_of(len(others), 'other perturbation')} at this {what}"
-        if others
-        else f"; nothing else is seen at this {what}"
-    )
+    also = f", and from {count_of(len(others), 'other perturbation')} at this {what}"
+    also = also if others else f"; nothing else is seen at this {what}"
     claim = (
         f"A good score shows that the responses to {count_of(len(agents), 'perturbation')} ({join_names(agents)}) at the {what} "
         f"{name.partition(':')[2]} can be predicted from their other {what}s{also}. It says nothing of perturbations that were never "

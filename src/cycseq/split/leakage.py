@@ -64,21 +64,14 @@ def condense_warnings(warnings: Sequence[Sequence[str]]) -> list[str]:
 def _shared_conditions(split: Split) -> Iterable[Leak]:
     for first, second in () if split.cuts_conditions else PAIRS:
         if shared := sorted(set(split.in_part(first)) & set(split.in_part(second))):
-            yield Leak(
-                "shared conditions",
-                f"{count_of(len(shared), 'condition is', 'conditions are')} in {first} and in {second} (first: {shared[0]})",
-                len(shared),
-                "Let each condition be in one part: make the split again with cycseq split.",
-            )
+            what = f"{count_of(len(shared), 'condition is', 'conditions are')} in {first} and in {second} (first: {shared[0]})"
+            cure = "Let each condition be in one part: make the split again with cycseq split."
+            yield Leak("shared conditions", what, len(shared), cure)
 
 
 def _hidden_perturbations(split: Split) -> Iterable[Leak]:
     """Tested perturbations that training has seen inside of combinations."""
-    one_context = split.kind in {
-        "unseen-pair",
-        "unseen-context",
-        "few-shot",
-    }  # what other contexts know gives nothing away there
+    one_context = split.kind in {"unseen-pair", "unseen-context", "few-shot"}  # where other contexts give nothing away
     all_contexts = split.kind in {"unseen-combination", "unseen-perturbation"}
     if not all_contexts and (not one_context or split.cuts_conditions):
         return
@@ -94,13 +87,9 @@ def _hidden_perturbations(split: Split) -> Iterable[Leak]:
         or any(set(c.parts) <= set(o.parts) and (all_contexts or o.context == c.context) for o in training)
     ]
     if hidden:
-        yield Leak(
-            "hidden perturbations",
-            f"{count_of(len(hidden), 'tested condition is', 'tested conditions are')} given away by training or validation conditions that contain them "
-            f"(first: {min(hidden)})",
-            len(hidden),
-            "Leave those conditions out: make the split again with cycseq split.",
-        )
+        what = f"{count_of(len(hidden), 'tested condition is', 'tested conditions are')} given away by training or validation conditions"
+        cure = "Leave those conditions out: make the split again with cycseq split."
+        yield Leak("hidden perturbations", f"{what} that contain them (first: {min(hidden)})", len(hidden), cure)
 
 
 def _chosen_genes(split: Split, data: PerturbationData) -> Iterable[Leak]:
@@ -111,21 +100,16 @@ def _chosen_genes(split: Split, data: PerturbationData) -> Iterable[Leak]:
     if split.kind == "random-cells" or genes == "all" or len(data.genes) < genes:
         return
     held_out = prepared.get("hold_out", ())
-    held_conditions = {
-        Condition.parse(text, data.contexts) for text in held_out if ":" in text and text not in data.contexts
-    }
-    consulted = sorted(c for c in split.test if c.context not in held_out and c not in held_conditions)
+    single = {Condition.parse(text, data.contexts) for text in held_out if ":" in text and text not in data.contexts}
+    consulted = sorted(c for c in split.test if c.context not in held_out and c not in single)
     if consulted:
         contexts_kept = {c.context for c in (*split.train, *split.validation, *split.left_out)}
         names = list(dict.fromkeys(str(c) if c.context in contexts_kept else c.context for c in consulted))
         more = f" and {len(names) - 10} more" if names[10:] else ""
-        yield Leak(
-            "chosen genes",
-            f"the variable genes were chosen with the tested cells of {count_of(len(consulted), 'condition')} (first: {consulted[0]})",
-            len(consulted),
-            f"Prepare again with --hold-out {shlex.quote(','.join([*held_out, *names[:10]]))}{more}.",
-            "warning",
-        )
+        tested = f"{count_of(len(consulted), 'condition')} (first: {consulted[0]})"
+        what = f"the variable genes were chosen with the tested cells of {tested}"
+        cure = f"Prepare again with --hold-out {shlex.quote(','.join([*held_out, *names[:10]]))}{more}."
+        yield Leak("chosen genes", what, len(consulted), cure, "warning")
 
 
 def _missing_controls(split: Split, data: PerturbationData, train: Codes) -> Iterable[Leak]:
@@ -133,9 +117,5 @@ def _missing_controls(split: Split, data: PerturbationData, train: Codes) -> Ite
     have = set(obs["context"][obs["perturbation"] == "control"].unique())
     lacking = sorted({c.context for c in split.test} - have)
     if lacking:
-        yield Leak(
-            "missing controls",
-            f"training has no control cells of {', '.join(lacking)}, where responses are tested",
-            len(lacking),
-            "Keep the control cells of every context in training.",
-        )
+        what = f"training has no control cells of {', '.join(lacking)}, where responses are tested"
+        yield Leak("missing controls", what, len(lacking), "Keep the control cells of every context in training.")

@@ -19,13 +19,5 @@ def hold_out_nothing(data: Data) -> Split:
         "these conditions predict each other, and holds for conditions like them; cycseq predict --data leaves some of them out "
         "and says how well they were predicted."
     )
-    return Split(
-        name="nothing-held-out",
-        kind=NOTHING,
-        claim=claim,
-        train=conditions,
-        validation=(),
-        test=(),
-        seed=0,
-        data_hash=data.fingerprint(),
-    )
+    made_from = data.fingerprint()
+    return Split("nothing-held-out", NOTHING, claim, conditions, validation=(), test=(), seed=0, data_hash=made_from)

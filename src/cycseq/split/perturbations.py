@@ -117,12 +117,8 @@ def _hold_out(
     if seen == 2:
         return HeldOut(names=frozenset([name for name in order if len(alone[name]) == 2][:n]))
     if seen == 1:
-        return _one_part_hidden(
-            doubles,
-            alone,
-            shuffle({part for parts in doubles.values() for part in parts} - needed, seed, "part", purpose),
-            n,
-        )
+        parts = {part for parts in doubles.values() for part in parts} - needed
+        return _one_part_hidden(doubles, alone, shuffle(parts, seed, "part", purpose), n)
     return _both_parts_hidden(conditions, doubles, [name for name in order if not needed & set(doubles[name])], n)
 
 

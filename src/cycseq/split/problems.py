@@ -25,20 +25,9 @@ def find_problems(
 ) -> Iterator[str]:
     """What is wrong with the lists of conditions, and with the cells that are named by part: one clause for each mistake.
 
-    Parameters
-    ----------
-    listed
-        The conditions of ``"train"``, ``"validation"``, ``"test"`` and ``"left_out"``.
-    cells
-        Names of cells of parts, and of the reference.
-    data
-        What the split is of.
-    cuts
-        Whether cells of one condition may lie in several parts.
-    lists_controls
-        Whether control conditions are listed; they are training cells otherwise.
-    needed
-        The parts that must have conditions.
+    Listed are the conditions of ``"train"``, ``"validation"``, ``"test"`` and ``"left_out"``, and `cells` names cells of parts and of
+    the reference. `cuts` says whether cells of one condition may lie in several parts, `lists_controls` whether control conditions
+    are listed (they are training cells otherwise), and `needed` which parts must have conditions.
     """
     in_data = set(data.conditions())
     for part, conditions in listed.items():

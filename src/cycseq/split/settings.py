@@ -7,15 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 Kind = Literal[
-    "unseen-context",
-    "unseen-pair",
-    "few-shot",
-    "unseen-perturbation",
-    "unseen-combination",
-    "unseen-dose",
-    "unseen-time",
+    "unseen-context", "unseen-pair", "few-shot", "unseen-perturbation", "unseen-combination", "unseen-dose", "unseen-time",
     "random-cells",
-]
+]  # fmt: skip
 NOTHING: Literal["nothing"] = "nothing"  # the kind of a run that was fitted without a split: nothing was held out
 SplitKind = Kind | Literal["nothing"]
 KINDS: dict[Kind, str] = {

@@ -59,23 +59,15 @@ def shared_cells(x: Matrix, names: pd.Index, rows: dict[str, Codes], things: str
     for first, second in PAIRS_OF_CELLS:
         n = len(np.intersect1d(rows[first], rows[second]))
         if n:
-            yield Leak(
-                "shared cells",
-                f"{n:,} {things} are in {first} and in {second}",
-                n,
-                "Make the split again with cycseq split.",
-            )
+            what = f"{n:,} {things} are in {first} and in {second}"
+            yield Leak("shared cells", what, n, "Make the split again with cycseq split.")
         rows_first, rows_second = np.setdiff1d(rows[first], rows[second]), np.setdiff1d(rows[second], rows[first])
         same = rows_second[np.isin(hashes[rows_second], hashes[rows_first]) & (hashes[rows_second] != 0)]
         if len(same):
             twin = rows_first[np.flatnonzero(hashes[rows_first] == hashes[same[0]])[0]]
-            yield Leak(
-                "shared cells",
-                f"{len(same):,} {things} of {second} have exactly the {values} of one of {first} "
-                f"(first: {names[same[0]]} and {names[twin]})",
-                len(same),
-                f"Remove the duplicated {things} from the data.",
-            )
+            what = f"{len(same):,} {things} of {second} have exactly the {values} of one of {first}"
+            shown = f"(first: {names[same[0]]} and {names[twin]})"
+            yield Leak("shared cells", f"{what} {shown}", len(same), f"Remove the duplicated {things} from the data.")
 
 
 def shared_barcodes(data: PerturbationData, rows: dict[str, Codes]) -> Iterable[Leak]:
@@ -116,9 +108,5 @@ def shared_metacells(data: PerturbationData, rows: dict[str, Codes]) -> Iterable
     for first, second in PAIRS_OF_CELLS:
         n = len(np.intersect1d(cells[first], cells[second]))
         if n:
-            yield Leak(
-                "shared metacells",
-                f"metacells of {first} and of {second} were made from the same {n:,} cells",
-                n,
-                "Split the single cells first and make metacells within each part.",
-            )
+            what = f"metacells of {first} and of {second} were made from the same {n:,} cells"
+            yield Leak("shared metacells", what, n, "Split the single cells first and make metacells within each part.")

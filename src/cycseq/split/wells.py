@@ -28,11 +28,9 @@ def shared_wells(split: Split, effects: Effects) -> Iterator[Leak]:
         if shared:
             first, label = shared[0], labels[place[shared[0]]]
             other = min(contexts[first.agent, label] - {first.context})
-            yield Leak(
-                "shared wells",
+            what = (
                 f"{len(shared):,} of {count_of(len(split.test), 'tested condition')} were measured in the same {column} as their perturbation in a "
-                f"training context (first: {first} and {other}, {column} {label!r}), so that likeness may be the {column}'s and no biology",
-                len(shared),
-                f"A good score supports no claim of transfer: test contexts that were measured in another {column}.",
-                "warning",
+                f"training context (first: {first} and {other}, {column} {label!r}), so that likeness may be the {column}'s and no biology"
             )
+            cure = f"A good score supports no claim of transfer: test contexts that were measured in another {column}."
+            yield Leak("shared wells", what, len(shared), cure, "warning")

@@ -40,11 +40,10 @@ def combine_replicates(
     extent = f"{several.min()}" if several.min() == several.max() else f"{several.min()} to {several.max()}"
     notes = [f"{count_of(len(several), 'condition has', 'conditions have')} {extent} rows each: their mean is taken"]
     squares = _sums(np.nan_to_num(values - mean[groups]) ** 2, groups, n_groups)
-    combined, note = (
-        _from_spread(squares, n, context_of_group)
-        if se is None
-        else _from_errors(se, squares, n, groups, context_of_group)
-    )
+    if se is None:
+        combined, note = _from_spread(squares, n, context_of_group)
+    else:
+        combined, note = _from_errors(se, squares, n, groups, context_of_group)
     return mean.astype(np.float32), combined, (*notes, note)
 
 

@@ -42,15 +42,10 @@ class FileContents:
 
         `context` is that of all cells where no column and no setting names one.
         """
+        options = {name: getattr(settings, name) for name in ("scale", "make_unique", "drop_unlabelled", "drop_empty")}
+        context = settings.context_name or context
         data = PerturbationData.from_anndata(
-            self.adata,
-            keys=settings.keys(),
-            scale=settings.scale,
-            default_context=settings.context_name or context,
-            make_unique=settings.make_unique,
-            drop_unlabelled=settings.drop_unlabelled,
-            drop_empty=settings.drop_empty,
-            layers=self.layers,
+            self.adata, keys=settings.keys(), default_context=context, layers=self.layers, **options
         )
         return replace(data, notes=(*self.notes, *data.notes))
 

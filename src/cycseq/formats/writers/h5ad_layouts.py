@@ -74,13 +74,9 @@ def to_scperturb(data: PerturbationData) -> Labels:
         obs["ncounts"] = library_sizes(data.x)
         obs["ngenes"] = genes_expressed(data.x)
     odd = [str(c) for c in data.conditions() if len(c.parts) > 1 and "_" in c.perturbation]
-    return Labels(
-        obs,
-        notes=(
-            *((f"{len(odd)} combinations keep their + ({odd[0]}): a part's name has an underscore",) if odd else ()),
-            "organism, tissue_type, disease, perturbation_type and the like are not known here: add them yourself",
-        ),
-    )
+    notes = [f"{len(odd)} combinations keep their + ({odd[0]}): a part's name has an underscore"] if odd else []
+    notes.append("organism, tissue_type, disease, perturbation_type and the like are not known here: add them yourself")
+    return Labels(obs, notes=tuple(notes))
 
 
 def _scperturb_label(condition: Condition) -> str:
@@ -133,11 +129,11 @@ def to_cell_load(data: PerturbationData) -> Labels:
     """The labels of `pert_col=gene`, `cell_type_key=cell_type`, `batch_col=gem_group`, `control_pert=non-targeting`."""
     obs = obs_of(data, gene=renamed("non-targeting"), cell_type="context", gem_group="batch")
     combined = [c for c in data.conditions() if len(c.parts) > 1]
-    several = (
-        (f"{len(combined)} combinations (first: {combined[0]}): cell-load takes each for a perturbation of its own",)
-        if combined
-        else ()
-    )
+    several: tuple[str, ...] = ()
+    if combined:
+        several = (
+            f"{len(combined)} combinations (first: {combined[0]}): cell-load takes each for a perturbation of its own",
+        )
     return Labels(obs, var={"gene_name": data.genes}, notes=(*several, *controls_lacking(data, "cell-load")))
 
 
@@ -167,7 +163,7 @@ def to_cpa(data: PerturbationData) -> Labels:
 
 
 def _doses(data: PerturbationData) -> tuple[pd.Series, tuple[str, ...]]:
-    ones = obs_of(data, dose=_ones)["dose"]
+    ones = obs_of(data, dose=lambda c: "+".join(["1.0"] * max(1, len(c.parts))))["dose"]
     columns = find_columns(data.adata.obs, DOSE_NAMES)
     if not columns:
         return ones, ("no doses in the data: all are 1.0",)
@@ -176,10 +172,6 @@ def _doses(data: PerturbationData) -> tuple[pd.Series, tuple[str, ...]]:
     lacking = int((~fits & (data.adata.obs["perturbation"].astype(str) != CONTROL)).sum())
     without = f"; {lacking:,} perturbed cells have none, or another number of doses than parts, and got 1.0"
     return doses.where(fits, ones), (f"dose_val <- obs[{columns[0]!r}]{without if lacking else ''}",)
-
-
-def _ones(condition: Condition) -> str:
-    return "+".join(["1.0"] * max(1, len(condition.parts)))
 
 
 CPA = one_h5ad(

@@ -87,12 +87,8 @@ class Panel:
 def write_entry(data: PerturbationData, panel: Panel, path: Path, *, overwrite: bool = False) -> tuple[str, ...]:
     """Write predicted counts as an entry, whole or not at all; stored counts are written block by block.
 
-    Control cells are left out, as the challenge has its own. Raises `DataError` if the challenge would refuse the entry, and
-    `FileError` if the file exists or cannot be written.
-
-    Returns
-    -------
-    What a user should know, in sentences.
+    Control cells are left out, as the challenge has its own. Returned are sentences on what a user should know. Raises `DataError` if
+    the challenge would refuse the entry, and `FileError` if the file exists or cannot be written.
     """
     import zstandard
 

@@ -103,20 +103,9 @@ def fixed_effects(
 ) -> Biology:
     """A world of contexts with fixed effects.
 
-    Parameters
-    ----------
-    settings
-        The resolved settings; `effect` scales all log fold changes.
-    effects
-        Log fold changes of the single perturbations. That of the perturbed gene itself is replaced: it is knocked down.
-    basal
-        Log levels of control cells.
-    rng
-        Draws targets, doubles and loadings.
-    combine
-        Log fold changes of doubles from those of their two parts (contexts x genes).
-    facts
-        As of `Biology`.
+    Effects are log fold changes of the single perturbations, all scaled by the setting `effect`; that of the perturbed gene itself
+    is replaced, as it is knocked down. `basal` holds log levels of control cells, and `rng` draws targets, doubles and loadings;
+    `combine` makes the log fold changes of doubles from those of their two parts (contexts x genes).
     """
     targets, doubles = draw_targets(settings, basal, rng)
     singles = settings.effect * effects
