@@ -216,10 +216,8 @@ class PerturbationData(ByCondition):
             return self
         room = max_rows(self.x, MAX_LOADED_BLOCKS)
         if self.n_cells > room:
-            raise DataError(
-                f"{what} needs all of {self.n_cells:,} cells in memory, and {room:,} fit: allow more with --memory, or give "
-                "fewer cells."
-            )
+            msg = f"{what} needs all of {self.n_cells:,} cells in memory, and {room:,} fit: allow more with --memory, or give fewer cells."
+            raise DataError(msg)
         return type(self)(adata=load_adata(self.adata.copy()), scale=self.scale, notes=self.notes)
 
     def with_genes(self, genes: Sequence[str]) -> Self:

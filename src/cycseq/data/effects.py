@@ -231,10 +231,8 @@ class Effects(ByCondition):
     def require_magnitude(self, what: str) -> Self:
         """The same effects; raises `DataError` for z-scores and ranks, where twice the value is not twice the effect."""
         if self.scale not in WITH_MAGNITUDE:
-            raise DataError(
-                f"{what} needs effects with a magnitude, but these are {self.scale} values: give differences of log1p means "
-                "or log fold changes."
-            )
+            msg = f"{what} needs effects with a magnitude, but these are {self.scale} values: give differences of log1p means or log fold changes."
+            raise DataError(msg)
         return self
 
 

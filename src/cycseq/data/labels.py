@@ -28,18 +28,7 @@ from cycseq.data.label_columns import (
     translate,
 )
 from cycseq.data.settings import ObsKeys
-from cycseq.data.usual_names import (
-    BATCH_NAMES,
-    CONTEXT_NAMES,
-    CONTROL,
-    DOSE_NAMES,
-    PERTURBATION_NAMES,
-    RARER_BATCH_NAMES,
-    RARER_CONTEXT_NAMES,
-    RARER_PERTURBATION_NAMES,
-    UNLABELLED,
-    canonical_perturbation,
-)
+from cycseq.data.usual_names import COLUMN_NAMES, CONTROL, DOSE_NAMES, UNLABELLED, canonical_perturbation
 from cycseq.errors import DataError, count_of
 from cycseq.matrix.arrays import CellMask
 
@@ -121,7 +110,7 @@ def _contexts(
     obs: pd.DataFrame, keys: ObsKeys, labelled: np.ndarray, *, default_context: str, drop_unlabelled: bool
 ) -> tuple[pd.Series, np.ndarray, list[str]]:
     """The context of every cell, which cells are still labelled, and the notes on both."""
-    column = _column(obs, keys.context, CONTEXT_NAMES, RARER_CONTEXT_NAMES, "context")
+    column = _column(obs, keys.context, "context")
     if column is None:
         context = pd.Series(default_context, index=obs.index, dtype=str)
         notes = [f"context: no column names one, so all cells are {default_context!r} (--context-key names a column)"]
@@ -143,7 +132,7 @@ def _batches(obs: pd.DataFrame, keys: ObsKeys) -> tuple[pd.Series, str]:
     """The batch of every cell, and the note on it."""
     if keys.batch is None and keys.context in obs:  # a context is no batch of itself
         obs = obs.drop(columns=[keys.context])
-    column = _column(obs, keys.batch, BATCH_NAMES, RARER_BATCH_NAMES, "batch")
+    column = _column(obs, keys.batch, "batch")
     if column is None:
         note = "batch: no column names one, so all cells are one batch (--batch-key names a column)"
         return pd.Series("0", index=obs.index, dtype=str), note
@@ -154,11 +143,10 @@ def _batches(obs: pd.DataFrame, keys: ObsKeys) -> tuple[pd.Series, str]:
 def _perturbation_column(obs: pd.DataFrame, keys: ObsKeys) -> tuple[str, Controls]:
     """The column that names the perturbation, and its control labels."""
     user_columns = [require_column(obs, keys.perturbation, "perturbation")] if keys.perturbation else []
-    usual = find_columns(obs, PERTURBATION_NAMES) or find_columns(obs, RARER_PERTURBATION_NAMES)[:1]
-    candidates = user_columns or usual
+    candidates = user_columns or _usual_columns(obs, "perturbation")
     if not candidates:
         msg = (
-            f"no obs column names the perturbation: looked for {', '.join(PERTURBATION_NAMES)}; "
+            f"no obs column names the perturbation: looked for {', '.join(COLUMN_NAMES['perturbation'][0])}; "
             f"found {', '.join(map(str, obs.columns)) or 'no columns'}. "
             "Use --perturbation-key COLUMN, or give a CSV of the cells' labels with --labels-file FILE."
         )
@@ -186,7 +174,7 @@ def _labels_of(values: pd.Series) -> list[str]:
 
 def _likely_column(obs: pd.DataFrame) -> str:
     """An option that names the first column that could hold perturbations: texts, some of them in many cells."""
-    usual = {name.casefold() for name in (*CONTEXT_NAMES, *BATCH_NAMES, *DOSE_NAMES)}
+    usual = {*COLUMN_NAMES["context"][0], *COLUMN_NAMES["batch"][0], *DOSE_NAMES}
     for name, values in obs.items():
         text = not pd.api.types.is_numeric_dtype(values) and str(name).casefold() not in usual
         if text and 1 < values.nunique() <= max(2, len(obs) // 3):
@@ -225,16 +213,19 @@ def _joined_by_plus(obs: pd.DataFrame, column: str) -> tuple[pd.Series, int]:
     return values.astype(str).where(~several, text.str.replace("_", "+")), int(several.sum())
 
 
-def _column(
-    obs: pd.DataFrame, key: str | None, names: tuple[str, ...], rarer: tuple[str, ...], what: str
-) -> str | None:
+def _column(obs: pd.DataFrame, key: str | None, what: str) -> str | None:
     """The column that the user named, or one of a usual name, rather one that varies; None where there is none."""
     if key:
         return require_column(obs, key, what)
-    candidates = find_columns(obs, names) or find_columns(obs, rarer)[:1]
+    candidates = _usual_columns(obs, what)
     varying = [column for column in candidates if obs[column].nunique(dropna=False) > 1]
     columns = varying or candidates[:1]
     return _same_or_error(obs, dict.fromkeys(columns, ()), what) if columns else None
+
+
+def _usual_columns(obs: pd.DataFrame, what: str) -> list[str]:
+    usual, rarer = COLUMN_NAMES[what]
+    return find_columns(obs, usual) or find_columns(obs, rarer)[:1]
 
 
 def _same_or_error(obs: pd.DataFrame, columns: Mapping[str, Sequence[str]], what: str) -> str:

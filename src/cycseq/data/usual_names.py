@@ -15,6 +15,11 @@ BATCH_NAMES = ("batch", "gem_group", "donor", "replicate", "bio_rep")
 RARER_PERTURBATION_NAMES, RARER_CONTEXT_NAMES = ("stim", "guide_identity"), ("seurat_annotations",)
 RARER_BATCH_NAMES = ("donor_id", "patient_id", "sample_id")
 """Names that are looked for where none of the usual ones is there, the first one alone: beside those they often say something else."""
+COLUMN_NAMES = {
+    "perturbation": (PERTURBATION_NAMES, RARER_PERTURBATION_NAMES),
+    "context": (CONTEXT_NAMES, RARER_CONTEXT_NAMES),
+    "batch": (BATCH_NAMES, RARER_BATCH_NAMES),
+}
 DOSE_NAMES = ("dose_value", "dose_val", "dose")
 TIME_NAMES = ("time", "timepoint", "time_point", "time_value", "hours", "hour", "hpi", "day", "days", "day_name")
 METADATA_NAMES = frozenset(

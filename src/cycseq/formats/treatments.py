@@ -136,10 +136,7 @@ def _check_units(doses: Sequence[Dose], where: str) -> None:
         examples.setdefault(dose.quantity, dose)
     if "" in examples:
         bare = join_names(dict.fromkeys(str(dose) for dose in doses if not dose.unit), SHOWN)
-        msg = (
-            f"the doses in {_place(where)} have no unit ({bare}): use --dose-unit uM (or nM, ug/mL, mg/kg, ...), or write it behind "
-            "each number."
-        )
+        msg = f"the doses in {_place(where)} have no unit ({bare}): use --dose-unit uM (or nM, ug/mL, mg/kg, ...), or write it behind each number."
         raise DataError(msg, option="--dose-unit uM")
     if len(examples) > 1:
         (one, a), (other, b), *_ = examples.items()

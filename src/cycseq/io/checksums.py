@@ -61,10 +61,8 @@ def _read_checksums(folder: Path) -> dict[str, str] | None:
 
 def _compare(path: Path, expected: str, cure: str) -> None:
     if sha256(path) != expected:
-        raise FileError(
-            f"{path} is truncated or was altered: its SHA-256 is not the one in {CHECKSUMS}. {cure} If you changed it "
-            f"yourself, delete {CHECKSUMS}."
-        )
+        msg = f"{path} is truncated or was altered: its SHA-256 is not the one in {CHECKSUMS}. {cure} If you changed it yourself, delete {CHECKSUMS}."
+        raise FileError(msg)
 
 
 def sha256(path: Path) -> str:

@@ -78,10 +78,8 @@ def check_space(path: Path, n_bytes: int) -> None:
     folder = next(parent for parent in path.absolute().parents if parent.is_dir())
     free = shutil.disk_usage(folder).free
     if free < n_bytes:
-        raise FileError(
-            f"{path} was not written: the disk is full, with {free / 2**20:,.0f} MiB free where up to "
-            f"{n_bytes / 2**20:,.0f} MiB are needed: free some space."
-        )
+        msg = f"{path} was not written: the disk is full, with {free / 2**20:,.0f} MiB free where up to {n_bytes / 2**20:,.0f} MiB are needed: free some space."
+        raise FileError(msg)
 
 
 def require_file(path: Path) -> Path:

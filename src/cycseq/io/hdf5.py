@@ -94,11 +94,7 @@ class _Disk(io.RawIOBase):
     def seekable(self) -> bool:
         return True
 
-    def readable(self) -> bool:
-        return True
-
-    def writable(self) -> bool:
-        return True
+    readable = writable = seekable
 
     def close(self) -> None:
         super().close()

@@ -201,9 +201,8 @@ def _pieces(world: _World, n_cells: int = PIECE) -> Iterator[ad.AnnData]:
         while parts := list(islice(blocks, max(1, -(-n_cells // BLOCK)))):
             piece = ad.concat(parts, merge="same", uns_merge="same")
             if empty := int((np.diff(piece.X.indptr) == 0).sum()):
-                raise SettingsError(
-                    f"{empty} cells came out without a single count: use a larger --library-size or a smaller --dropout."
-                )
+                msg = f"{empty} cells came out without a single count: use a larger --library-size or a smaller --dropout."
+                raise SettingsError(msg)
             yield piece
 
 

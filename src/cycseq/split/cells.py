@@ -31,10 +31,8 @@ def random_cells(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
             parts[part] += order[start:end].tolist()
             inside[part] += [condition] if end > start else []
     if not parts["test"]:
-        raise SplitError(
-            f"no condition has enough cells for a share of {tested:g} to be one cell: test more with --fraction, "
-            "or give more cells."
-        )
+        msg = f"no condition has enough cells for a share of {tested:g} to be one cell: test more with --fraction, or give more cells."
+        raise SplitError(msg)
     if not parts["train"]:
         raise SplitError(
             f"no condition has enough cells for one to be left to train on beside shares of {tested:g} and "

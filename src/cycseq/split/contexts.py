@@ -72,10 +72,8 @@ def unseen_pair(data: Data, settings: SplitSettings, context: str) -> Plan:
     elsewhere = {c.agent for c in others}
     options = shuffle({c.agent for c in inside if c.agent in elsewhere}, settings.seed, "pair", context)
     if not options:
-        raise SplitError(
-            f"no perturbation of {context} is measured in another context, so none is an unseen pair of known halves: "
-            "use --kind unseen-perturbation."
-        )
+        msg = f"no perturbation of {context} is measured in another context, so none is an unseen pair of known halves: use --kind unseen-perturbation."
+        raise SplitError(msg)
     n_agents = len({c.agent for c in inside})
     tested = _some(inside, options, n_tested(n_agents, settings))
     if not tested:
@@ -126,10 +124,8 @@ def few_shot(data: Data, settings: SplitSettings, context: str) -> Plan:
         n_cells = LONG_TAIL_CELLS if settings.n_cells is None else settings.n_cells
         train, test, cells = _n_cells(data, inside, n_cells, settings, "test")
         if not test:
-            raise SplitError(
-                f"no perturbed condition of {context} has more than {count_of(n_cells, 'cell')}, so none is left to test: "
-                "keep fewer with --n-cells."
-            )
+            msg = f"no perturbed condition of {context} has more than {count_of(n_cells, 'cell')}, so none is left to test: keep fewer with --n-cells."
+            raise SplitError(msg)
         also, validation, more = _n_cells(data, within, n_cells, settings, "validation")
         cells = {part: (*cells.get(part, ()), *more.get(part, ())) for part in {**cells, **more}}
         what, unsaid = f"{count_of(n_cells, 'cell')} of each of its perturbed conditions", ""

@@ -49,9 +49,8 @@ def unseen_level(axis: Axis, data: Data, settings: SplitSettings) -> tuple[Plan,
     level, shown = getattr(settings, what), join_names(f"{one:g}" if axis.unit else one for one in levels)
     if level is None:
         in_unit = ", in hours" if axis.unit else ""
-        raise SettingsError(
-            f"--kind unseen-{what} needs the {what} that is tested{in_unit}: use --{what}, one of {shown}."
-        )
+        msg = f"--kind unseen-{what} needs the {what} that is tested{in_unit}: use --{what}, one of {shown}."
+        raise SettingsError(msg)
     test = [c for c in conditions if _folded(axis.level(c)) == _folded(level)]
     if not test:
         raise SplitError(axis.absent.format(level, shown))

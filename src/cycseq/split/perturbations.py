@@ -74,10 +74,8 @@ def unseen_combination(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
     seen = settings.seen_parts
     doubles = {c.perturbation for c in conditions if len(c.parts) == 2}
     if not doubles:
-        raise SplitError(
-            "there are no combinations of two perturbations (written A+B), so none can be held out: "
-            "use --kind unseen-perturbation or unseen-context."
-        )
+        msg = "there are no combinations of two perturbations (written A+B), so none can be held out: use --kind unseen-perturbation or unseen-context."
+        raise SplitError(msg)
     held = _hold_out(conditions, seen, n_tested(len(doubles), settings), settings.seed, purpose="test")
     assignment = assign(conditions, held.names, held.hidden)
     if not (assignment.held and assignment.rest):

@@ -133,10 +133,7 @@ def _labels(
     if column is None:
         if default is not None:
             return [default] * len(obs), f"{default!r}, as no column names one (--context-key does)"
-        msg = (
-            f"no obs column names the {what}: looked for {', '.join(usual)}; found {', '.join(map(str, obs.columns)) or 'none'}. "
-            f"Use --{what}-key COLUMN."
-        )
+        msg = f"no obs column names the {what}: looked for {', '.join(usual)}; found {', '.join(map(str, obs.columns)) or 'none'}. Use --{what}-key COLUMN."
         raise DataError(msg, option=f"--{what}-key COLUMN")
     texts = [str(label).strip() for label in obs[column]]
     return ["" if text.casefold() in UNLABELLED else text for text in texts], f"obs[{column!r}]"

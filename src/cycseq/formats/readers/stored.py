@@ -76,10 +76,8 @@ def values_of(element: Any, memory: str | None) -> Matrix:
         raise MissingPackageError(msg)
     rows = int(BLOCK * (limit - labels) * n_cells / size)
     if rows < min(MIN_CELLS, n_cells):
-        raise SettingsError(
-            f"{what}, and beside the labels of {n_cells:,} cells ({_amount(labels)}) not even {MIN_CELLS} cells "
-            "at once fit: allow more with --memory."
-        )
+        msg = f"{what}, and beside the labels of {n_cells:,} cells ({_amount(labels)}) not even {MIN_CELLS} cells at once fit: allow more with --memory."
+        raise SettingsError(msg)
     return open_stored(element, rows)
 
 

@@ -118,10 +118,8 @@ def check_round_trip(data: PerturbationData, obs: pd.DataFrame, tool: str) -> No
         differs = np.flatnonzero(back[what].to_numpy(dtype=str) != labels)
         if len(differs):
             cell = differs[0]
-            raise DataError(
-                f"{tool}'s layout cannot hold the {what} {labels[cell]!r}: it would be read back as "
-                f"{back[what].iloc[cell]!r}. Give it another name."
-            )
+            msg = f"{tool}'s layout cannot hold the {what} {labels[cell]!r}: it would be read back as {back[what].iloc[cell]!r}. Give it another name."
+            raise DataError(msg)
 
 
 def pooled_contexts(data: PerturbationData, sentence: str) -> tuple[str, ...]:
