@@ -92,7 +92,12 @@ def _doses(
     pairs = list(zip(texts, units, strict=True))
     by_pair = {pair: _dose(*pair) for pair in set(pairs)}
     parsed = [by_pair[pair] for pair in pairs]
-    untreated = np.array([_is_untreated(text, by_pair[text, unit]) for text, unit in pairs], dtype=bool)
+    none = {
+        text
+        for (text, _), dose in by_pair.items()
+        if text and (kind_of_control(text) if dose is None else not dose.number)
+    }
+    untreated = np.array([text in none for text in texts], dtype=bool)
     treated = [(text, dose) for text, dose, none in zip(texts, parsed, untreated, strict=True) if not none]
     numbered = [dose for _, dose in treated if dose is not None]
     if not numbered or where.casefold() == "dose_level":
@@ -123,10 +128,6 @@ def _units(obs: pd.DataFrame, where: str, settings: ReadSettings, n: int) -> lis
 def _dose(text: str, unit: str) -> Dose | None:
     dose = parse_dose(text)
     return Dose(dose.number, unit_of_dose(unit) or "") if dose is not None and not dose.unit else dose
-
-
-def _is_untreated(text: str, dose: Dose | None) -> bool:
-    return bool(text) and (dose.number == 0 if dose is not None else kind_of_control(text) is not None)
 
 
 def _check_units(doses: Sequence[Dose], where: str) -> None:

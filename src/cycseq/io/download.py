@@ -103,7 +103,8 @@ def download(file: RemoteFile, settings: DownloadSettings | None = None) -> Path
             msg = f"{path} could not be written: {cure}. --cache FOLDER or {CACHE} names another place."
             raise FileError(msg) from err
     if expected is None:
-        _lock(cache, file.name, _hash(path, "sha256:"))
+        table = dict(sorted({**_locked(cache), file.name: _hash(path, "sha256:")}.items()))
+        write_text(cache / LOCK, json.dumps(table, indent=1) + "\n", overwrite=True)
     return path
 
 
@@ -163,7 +164,9 @@ class _Resuming:
         header = answer.headers.get("Content-Length", "")
         length = header if header.isdecimal() else None
         self.part.parent.mkdir(parents=True, exist_ok=True)
-        self._version.write_text(_version_of(answer.headers), encoding="utf-8")
+        etag = answer.headers.get("ETag", "")  # a weak one does not do for If-Range; without any there is no resuming
+        version = etag if etag and not etag.startswith("W/") else answer.headers.get("Last-Modified", "")
+        self._version.write_text(str(version), encoding="utf-8")
         with self.part.open("ab" if resumed else "wb") as out:
             blocks = None if length is None else -(-int(length) // CHUNK)
             for block in track(answer.iter_content(CHUNK), f"Downloading {self.part.name[1:-5]}", blocks):
@@ -187,12 +190,6 @@ def _check_answer(answer: Any, url: str, path: Path) -> None:
     else:
         why = f"cannot be had: the server answered HTTP {status}"
     raise FileError(f"{url} {why}. If you can get the file elsewhere, in a browser for example, put it at {path}.")
-
-
-def _version_of(headers: Any) -> str:
-    """What tells this version of a file from others, if it is strong enough for If-Range; else empty: no resuming."""
-    etag = headers.get("ETag", "")
-    return str(etag if etag and not etag.startswith("W/") else headers.get("Last-Modified", ""))
 
 
 def _changed(path: Path, expected: str, actual: str, *, pinned: bool, url: str | None) -> FileError:
@@ -224,11 +221,6 @@ def _locked(cache: Path) -> dict[str, str]:
         return hashes
     except ValueError as err:
         raise FileError(f"{lock} is damaged: it should be a JSON table of files and hashes. Fix or delete it.") from err
-
-
-def _lock(cache: Path, name: str, digest: str) -> None:
-    table = dict(sorted({**_locked(cache), name: digest}.items()))
-    write_text(cache / LOCK, json.dumps(table, indent=1) + "\n", overwrite=True)
 
 
 def _timed_out(err: Exception) -> bool:

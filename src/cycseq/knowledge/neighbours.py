@@ -132,16 +132,11 @@ def _nearest(
     """Rows of the table: the other names that are most like a condition, and how far their responses (at length 1) agree."""
     order = np.argsort(-likeness, kind="stable")[: n_neighbours + 1]
     nearest = [int(i) for i in order if likeness[i] > 0 and names[i] != condition.perturbation][:n_neighbours]
-    agreement = _agreement(responses[nearest])
+    cosines = responses[nearest] @ responses[nearest].T
+    agreement = np.full(len(nearest), np.nan)
+    if len(nearest) > 1:  # the mean cosine of each with the others
+        agreement = (cosines.sum(axis=1) - np.diag(cosines)) / (len(nearest) - 1)
     return [
         (condition.context, condition.perturbation, source, names[i], float(likeness[i]), float(agreement[k]))
         for k, i in enumerate(nearest)
     ]
-
-
-def _agreement(responses: Profiles) -> Float[np.ndarray, "neighbours"]:
-    """The mean cosine of each with the others."""
-    if len(responses) < 2:
-        return np.full(len(responses), np.nan)
-    cosines = responses @ responses.T
-    return np.asarray((cosines.sum(axis=1) - np.diag(cosines)) / (len(responses) - 1))

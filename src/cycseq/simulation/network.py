@@ -96,11 +96,13 @@ def draw_networks(settings: SimulateSettings) -> tuple[Network, ...]:
     popularity[perturbed] *= 8.0
     amplitude = rng.lognormal(0.0, 0.4, len(effects))
     shared_parts = _draw_parts(settings, popularity, np.random.default_rng([settings.seed, 2]))
+    in_doubles = (effects[settings.perturbations :] != 0).astype(np.float32)
     networks = []
     for context in range(settings.contexts):
         rng = np.random.default_rng([settings.seed, 3, context])
         parts = _mixed(shared_parts, _draw_parts(settings, popularity, rng), float(settings.shared or 0.0) ** 0.5, rng)
         weights = _bounded(parts, settings.effect, regulators, n_regulators)
+        regulated = np.asarray((abs(weights) @ in_doubles.T).T) > 0  # the genes that either part of a double regulates
         networks.append(
             Network(
                 basal=basal + rng.normal(0.0, OWN_SPREAD, settings.genes),
@@ -109,7 +111,7 @@ def draw_networks(settings: SimulateSettings) -> tuple[Network, ...]:
                 weights=weights,
                 loadings=(parts.loadings * STATE_SPREAD).astype(np.float32),
                 common=(settings.common * parts.common).astype(np.float32),
-                interactions=_interactions(settings, parts.interactions, effects, weights),
+                interactions=(settings.interaction * parts.interactions * regulated).astype(np.float32),
                 own=effects,
                 amplitude=amplitude.astype(np.float32),
             )
@@ -176,15 +178,6 @@ def _own_effects(
     first, second = np.triu_indices(n, 1)
     doubles = np.sort(rng.choice(len(first), int(settings.doubles or 0), replace=False))
     return np.concatenate([singles, singles[first[doubles]] + singles[second[doubles]]])
-
-
-def _interactions(
-    settings: SimulateSettings, pairs: np.ndarray, own: np.ndarray, weights: sp.csr_array
-) -> Float[np.ndarray, "doubles genes"]:
-    """Drawn log fold changes, of the genes that either part of the double regulates."""
-    doubles = own[settings.perturbations :] != 0
-    regulated = np.asarray((abs(weights) @ doubles.T.astype(np.float32)).T) > 0
-    return (settings.interaction * pairs * regulated).astype(np.float32)
 
 
 def _effect(log_level: np.ndarray, half: np.ndarray) -> np.ndarray:

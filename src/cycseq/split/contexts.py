@@ -58,7 +58,7 @@ def unseen_context(data: Data, settings: SplitSettings, context: str) -> Plan:
     )
     return Plan(
         name=f"unseen-context:{context}",
-        claim=claim + _nowhere_else(test, others) + _not_tested(nowhere),
+        claim=claim + _unsaid(test, others, nowhere),
         train=tuple(c for c in others if c.context != validating),
         validation=tuple(c for c in others if c.context == validating),
         test=test,
@@ -117,7 +117,7 @@ def few_shot(data: Data, settings: SplitSettings, context: str) -> Plan:
         cells: dict[str, tuple[str, ...]] = {}
         what = f"{count_of(len(train), 'measured condition')} of it"
         note = note_left_out((c.perturbation for c in left_out), f"in {context} ")
-        unsaid = _nowhere_else(test, others) + _not_tested(nowhere) + note
+        unsaid = _unsaid(test, others, nowhere) + note
         left_out += nowhere
     else:
         left_out = ()
@@ -227,13 +227,10 @@ def _told_elsewhere(inside: Conditions, others: Conditions, *, by_parts: bool = 
     return (told, tuple(c for c in inside if not measured.issuperset(names(c)))) if told else (inside, ())
 
 
-def _nowhere_else(test: Conditions, others: Conditions) -> str:
+def _unsaid(test: Conditions, others: Conditions, nowhere: Conditions) -> str:
+    """What a reader must know of perturbations that no other context has, tested or not."""
     only_here = sorted({c.agent for c in test} - {c.agent for c in others})
-    if not only_here:
-        return ""
-    return f" No other context has {join_names(only_here)}: a model must know combinations or unseen perturbations."
-
-
-def _not_tested(nowhere: Conditions) -> str:
     names = sorted({c.agent for c in nowhere})
-    return f" Not tested, as no other context has them: {join_names(names)}." if names else ""
+    known = f" No other context has {join_names(only_here)}: a model must know combinations or unseen perturbations."
+    left_out = f" Not tested, as no other context has them: {join_names(names)}."
+    return known * bool(only_here) + left_out * bool(names)

@@ -122,11 +122,6 @@ def _check(settings: SplitSettings) -> None:
     check_at_least(1, k=settings.k, n_cells=settings.n_cells)
     check_at_least(0, most=2, seen_parts=settings.seen_parts)
     check_at_least(0, seed=settings.seed)
-    _check_shares(settings)
-
-
-def _check_shares(settings: SplitSettings) -> None:
-    """Raise `SettingsError` if the shares to test and to validate on leave nothing to train on."""
     tested, validated = settings.fraction, settings.validation
     if (tested is not None and not 0 < tested < 1) or (validated is not None and not 0 <= validated < 1):
         raise SettingsError(

@@ -145,7 +145,11 @@ def label_cells(
         obs[name] = texts
     adata.obs = obs
     adata.uns = {}
-    return FileContents(_named_genes(adata), notes=tuple(notes))
+    ids = next((c for c in ("ensembl_id", "gene_id", "gene_ids", "ENSEMBL") if c in adata.var), None)
+    if not adata.var_names.is_unique and ids is not None:  # genes by identifier where a symbol belongs to several
+        symbols = pd.Series(np.asarray(adata.var_names, dtype=object))
+        adata.var_names = symbols_or_ids(pd.Index(adata.var[ids].astype(str)), symbols)
+    return FileContents(adata, notes=tuple(notes))
 
 
 def _texts(values: pd.Series) -> np.ndarray:
@@ -174,13 +178,3 @@ def lanes(names: Iterable[str]) -> pd.Series:
 def drop_plus(drugs: pd.Series) -> pd.Series:
     """Names of drugs without the sign that joins combinations: `(+)-JQ1` is `(plus)-JQ1`."""
     return drugs.map({name: name.replace("+", "plus") for name in drugs.unique()})
-
-
-def _named_genes(adata: ad.AnnData) -> ad.AnnData:
-    """Genes by symbol; by identifier where a symbol belongs to several and the file has identifiers."""
-    if not adata.var_names.is_unique:
-        ids = next((c for c in ("ensembl_id", "gene_id", "gene_ids", "ENSEMBL") if c in adata.var), None)
-        if ids is not None:
-            symbols = pd.Series(np.asarray(adata.var_names, dtype=object))
-            adata.var_names = symbols_or_ids(pd.Index(adata.var[ids].astype(str)), symbols)
-    return adata

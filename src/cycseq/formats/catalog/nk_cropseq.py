@@ -60,7 +60,13 @@ def assigned(umis: pd.DataFrame, library: pd.DataFrame) -> pd.Series:
 
 def read(sources: Sources) -> FileContents:
     """One matrix per line and condition, one context each; guides from the samples' sgRNA tables or from `--file`."""
-    users = None if sources.given is None else _users_labels(sources.given)
+    users = None
+    if sources.given is not None:
+        table = read_labels(sources.given)
+        if "gene" not in table or table.index.name is None:
+            msg = f"{sources.given} needs the columns cell (CROPseq_K562_noNK_BARCODE) and gene (Control for control)."
+            raise FileError(msg)
+        users = _genes(table)
     parts, labels = [], []
     for line, conditions in SAMPLES.items():
         for condition in conditions:
@@ -97,13 +103,6 @@ def _table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
             "not the one that the publication's code reads. Give the labels yourself with --file LABELS.csv."
         )
     return table
-
-
-def _users_labels(path: Path) -> pd.Series:
-    table = read_labels(path)
-    if "gene" not in table or table.index.name is None:
-        raise FileError(f"{path} needs the columns cell (CROPseq_K562_noNK_BARCODE) and gene (Control for control).")
-    return _genes(table)
 
 
 def _genes(table: pd.DataFrame) -> pd.Series:

@@ -40,18 +40,14 @@ def rows_are_conditions(labels: pd.DataFrame, row_names: Iterable[str]) -> bool:
     if labels.empty:
         return False
     rows, (perturbation, *others) = set(row_names), labels.columns
-    labels = labels[[perturbation, *(name for name in others if not _names_cells(labels[name], rows))]]
+    few = labels.iloc[:SAMPLE_ROWS]  # columns that hold the rows' own names, or barcodes, do not count
+    names_cells = {n for n in others if len(few) and (rows.issuperset(few[n]) or all(map(BARCODE.fullmatch, few[n])))}
+    labels = labels[[perturbation, *(name for name in others if name not in names_cells)]]
     if len(labels) > ROWS_PER_CONDITION * len(labels.drop_duplicates()):
         return False
     doses = {dose for column in find_columns(labels, DOSES) for dose in labels[column].unique()}
     untreated = any(kind_of_control(dose) or ((d := parse_dose(dose)) is not None and d.number == 0) for dose in doses)
     return not untreated and not any(map(usual_kind, labels[perturbation].unique()))
-
-
-def _names_cells(labels: pd.Series, rows: set[str]) -> bool:
-    """Whether a column holds the rows' own names, or barcodes."""
-    few = labels.iloc[:SAMPLE_ROWS]
-    return bool(len(few)) and (rows.issuperset(few) or all(map(BARCODE.fullmatch, few)))
 
 
 def are_differences(sample: np.ndarray) -> bool:

@@ -56,7 +56,10 @@ def read_table(path: Path, settings: ReadSettings) -> FileContents:
         obs, x = table_body(path, sep, numbers, taken_for_labels, texts, wide=wide)
     except FileError as err:
         raise first_mistake(path, sep, numbers) or err from err
-    _check_texts(path, sep, obs[[column for column in texts if not _usual(column, settings)]])
+    for column in texts:  # those that were taken for labels by their first rows, and hold numbers nearly throughout
+        in_numbers = not _usual(column, settings) and _share_of_numbers(obs[column]) > MOSTLY
+        if in_numbers and (mistake := first_mistake(path, sep, [column])):
+            raise mistake
     _check_numbers(path, sep, x, obs.index, numbers)
     in_header = repeated_columns(header_line, sep, columns)
     genes = pd.Index([in_header.get(column, column) for column in numbers])
@@ -110,13 +113,6 @@ def _share_of_numbers(values: pd.Series) -> float:
     """Share of numbers among the values present; what a spreadsheet makes of a number counts as one."""
     there = values.dropna()
     return float(there.astype(str).str.fullmatch(MEANT_AS_NUMBER).mean()) if len(there) else 0.0
-
-
-def _check_texts(path: Path, sep: str, texts: pd.DataFrame) -> None:
-    """Raise `FileError` if a column that was taken for labels by its first rows holds numbers nearly throughout."""
-    for column in map(str, texts.columns):
-        if _share_of_numbers(texts[column]) > MOSTLY and (mistake := first_mistake(path, sep, [column])):
-            raise mistake
 
 
 def _orientation(
