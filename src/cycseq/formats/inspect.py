@@ -141,7 +141,13 @@ def _describe(
     adata, keys = loaded.adata, settings.keys()
     notes: list[str] = []
 
-    attempt = partial(_attempt, errors)
+    def attempt(check: Callable[[], Any]) -> Any:
+        try:
+            return check()
+        except DataError as err:
+            errors.append(err)
+            return None
+
     labels = partial(labels_of, adata, keys, default_context=settings.context_name or default_context(path))
     x = float32(adata.X)
     values = summarize_values(x)
@@ -172,15 +178,6 @@ def _describe(
         attempt(lambda: duplicated(adata.obs_names, "cells"))
         attempt(lambda: duplicated(adata.var_names, "genes"))
     return notes, summary, contexts
-
-
-def _attempt(errors: list[DataError], check: Callable[[], Any]) -> Any:
-    """What the check returns, or None where it raises, which is added to the errors."""
-    try:
-        return check()
-    except DataError as err:
-        errors.append(err)
-        return None
 
 
 def _conditions(

@@ -8,7 +8,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from cycseq.data.dataset import PerturbationData
 from cycseq.data.validate import PAIR
@@ -127,7 +127,8 @@ def _learn(effect: BatchEffect, x: Cells, batch: Codes, context: Codes) -> None:
     contexts, c = np.unique(context, return_inverse=True)
     centre = _centres(x, b, c)
     effect.centre[contexts] = centre
-    varying = _varies(x, b, c)
+    of_stratum = pd.DataFrame(x).groupby(pd.factorize(pd.MultiIndex.from_arrays([b, c]))[0])
+    varying = np.asarray((of_stratum.max() - of_stratum.min()).max(axis=0) > 0)  # ComBat divides by that spread
     if not varying.any():
         return
     before = (x - centre[c])[:, varying]
@@ -163,13 +164,6 @@ def _centres(x: Cells, batch: Codes, context: Codes) -> Float[np.ndarray, "conte
     beta = np.linalg.solve(design.T @ design, design.T @ x)
     grand = np.bincount(batch) / len(x) @ beta[:n_batches]
     return np.asarray(grand + np.vstack([np.zeros((1, x.shape[1])), beta[n_batches:]]))
-
-
-def _varies(x: Cells, batch: Codes, context: Codes) -> Bool[np.ndarray, "genes"]:
-    """Genes that vary among the cells of one batch and context; ComBat divides by that spread."""
-    stratum = pd.factorize(pd.MultiIndex.from_arrays([batch, context]))[0]
-    frame = pd.DataFrame(x).groupby(stratum)
-    return np.asarray((frame.max() - frame.min()).max(axis=0) > 0)
 
 
 def _remove(effect: BatchEffect, x: Cells, batch: Codes, context: Codes, stretch: PerBatch | None) -> None:

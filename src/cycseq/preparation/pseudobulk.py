@@ -150,7 +150,13 @@ def match_controls(data: PerturbationData) -> MatchedControls:
     shares = np.zeros((len(perturbed), len(strata)))
     np.add.at(shares, (condition_of_cell[~is_control], stratum_of_cell[~is_control]), 1.0)
     n_cells = shares.sum(axis=1)
-    weights = shares / n_cells[:, None] @ _match_controls(n_controls, context_of_stratum)
+    same = context_of_stratum[:, None] == context_of_stratum
+    fallback = same * n_controls
+    fallback = fallback / np.maximum(fallback.sum(axis=1, keepdims=True), 1)
+    stand_for = np.where(
+        (n_controls > 0)[:, None], np.eye(len(same)), fallback
+    )  # a stratum itself, or all of its context
+    weights = shares / n_cells[:, None] @ stand_for
     per_cell = np.divide(1.0, n_controls, out=np.zeros(len(strata)), where=n_controls > 0)
     return MatchedControls(
         conditions=tuple(conditions[i] for i in perturbed),
@@ -162,16 +168,6 @@ def match_controls(data: PerturbationData) -> MatchedControls:
         context=context,
         context_of_stratum=context_of_stratum,
     )
-
-
-def _match_controls(
-    n_controls: Int[np.ndarray, "strata"], context_of_stratum: Int[np.ndarray, "strata"]
-) -> Float[np.ndarray, "strata strata"]:
-    """Row s: which control strata, in which shares, stand for stratum s: itself, or all of its context by cells."""
-    same = context_of_stratum[:, None] == context_of_stratum[None, :]
-    fallback = same * n_controls
-    fallback = fallback / np.maximum(fallback.sum(axis=1, keepdims=True), 1)
-    return np.where((n_controls > 0)[:, None], np.eye(len(same)), fallback)
 
 
 def _take_groups(moments: GroupMoments, groups: slice) -> GroupMoments:

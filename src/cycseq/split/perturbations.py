@@ -9,7 +9,6 @@ from cycseq.data.either import Data
 from cycseq.errors import SplitError, count_of, join_names
 from cycseq.split.listed import tested_perturbations
 from cycseq.split.plan import (
-    Assignment,
     Conditions,
     Plan,
     assign,
@@ -84,7 +83,12 @@ def unseen_combination(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
             f"none of {count_of(len(doubles), 'combination')} can be tested with {count_of(seen, 'part')} seen in training "
             f"as single perturbations and something left to learn from: choose {few} with --seen-parts."
         )
-    validation = _validating(assignment.rest, held, n_validated(len(doubles), settings), settings)
+    needed = frozenset(part for name in held.names for part in Condition("", name).parts)
+    n = n_validated(len(doubles), settings)
+    validated = _hold_out(assignment.rest, seen, n, settings.seed, purpose="validation", needed=needed)
+    validation = assign(assignment.rest, validated.names, validated.hidden)
+    if not validation.rest:  # nothing would be left to learn from
+        validation = assign(assignment.rest, ())
     claim = (
         f"A good score shows that the responses to {count_of(len(held.names), 'combination')} "
         f"({join_names(sorted(held.names))}), of which {SEEN_PARTS[seen]} in training, can be predicted from what training has "
@@ -92,14 +96,6 @@ def unseen_combination(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
         + (", nor of combinations with parts never measured." if seen == 2 else ".")
     )
     return (assigned_plan(f"unseen-combination:seen-{seen}", claim, assignment, validation, seen_parts=seen),)
-
-
-def _validating(rest: Conditions, held: HeldOut, n: int, settings: SplitSettings) -> Assignment:
-    """About n further combinations to validate on, by the rule of the test; none where nothing would be left to learn from."""
-    needed = frozenset(part for name in held.names for part in Condition("", name).parts)
-    validated = _hold_out(rest, settings.seen_parts, n, settings.seed, purpose="validation", needed=needed)
-    validation = assign(rest, validated.names, validated.hidden)
-    return validation if validation.rest else assign(rest, ())
 
 
 def _hold_out(

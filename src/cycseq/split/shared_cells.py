@@ -80,7 +80,11 @@ def shared_barcodes(data: PerturbationData, rows: dict[str, Codes]) -> Iterable[
         pairs = pairs[pairs["row"] != pairs["row_other"]]
         if pairs.empty:
             continue
-        alike = _cosines(data.x, pairs["row"].to_numpy(), pairs["row_other"].to_numpy()) >= SAME_PROFILE
+        one, two = (
+            sp.csr_array(take(data.x, pairs[name].to_numpy())).astype(np.float64) for name in ("row", "row_other")
+        )
+        dot, *squares = (np.asarray(a.multiply(b).sum(axis=1)).ravel() for a, b in ((one, two), (one, one), (two, two)))
+        alike = dot / np.maximum(np.sqrt(squares[0] * squares[1]), 1e-12) >= SAME_PROFILE
         for matches, same, cure, level in (
             (pairs[alike], "and nearly the same profile: they are one cell", "Remove the duplicated cells from the data.", "leak"),
             (pairs[~alike], "but another profile, as it happens by chance across lanes",
@@ -90,12 +94,6 @@ def shared_barcodes(data: PerturbationData, rows: dict[str, Codes]) -> Iterable[
                 what = f"{count_of(n, 'cell')} of {second} share{'s' if n == 1 else ''} barcode and batch with a cell of {first}"
                 shown = f"(first: {matches['barcode'].iloc[0]})"
                 yield Leak("shared barcodes", f"{what} {shown}, {same}", n, cure, level)  # type: ignore[arg-type]
-
-
-def _cosines(x: Matrix, first: Codes, second: Codes) -> np.ndarray:
-    one, two = (sp.csr_array(take(x, part)).astype(np.float64) for part in (first, second))
-    products = [np.asarray(a.multiply(b).sum(axis=1)).ravel() for a, b in ((one, two), (one, one), (two, two))]
-    return np.asarray(products[0] / np.maximum(np.sqrt(products[1] * products[2]), 1e-12))
 
 
 def shared_metacells(data: PerturbationData, rows: dict[str, Codes]) -> Iterable[Leak]:

@@ -24,7 +24,12 @@ ROWS = 500  # genes that are read at a time: with 50,000 cells 200 MB
 
 def read(sources: Sources) -> FileContents:
     """Genes x cells as text; counts as they are, counts per million as log1p of counts per 10,000."""
-    matrix, metadata = _files(sources.given or Path())
+    given = sources.given or Path()  # a folder, or a matrix beside which the table of cells lies
+    folder = given if given.is_dir() else given.parent
+    names = [given.name] if not given.is_dir() else [name for name in MATRICES if (folder / name).is_file()]
+    if not names or names[0] not in MATRICES or not (folder / METADATA).is_file():
+        raise FileError(f"{given} does not hold {METADATA} with {' or '.join(MATRICES)}: use --file {FILE_HELP}")
+    matrix, metadata = folder / names[0], folder / METADATA
     with as_read_error(metadata, "SCP542's table of cells"):
         cells = pd.read_csv(metadata, sep="\t", dtype=str).set_index("NAME")
         line, pool = cells["Cell_line"], cells["Pool_ID"]
@@ -41,15 +46,6 @@ def read(sources: Sources) -> FileContents:
         batch=pool.reindex(adata.obs_names),
         notes=notes,
     )
-
-
-def _files(given: Path) -> tuple[Path, Path]:
-    """The matrix and the table of cells in a folder, or beside a matrix that was named."""
-    folder = given if given.is_dir() else given.parent
-    names = [given.name] if not given.is_dir() else [name for name in MATRICES if (folder / name).is_file()]
-    if not names or names[0] not in MATRICES or not (folder / METADATA).is_file():
-        raise FileError(f"{given} does not hold {METADATA} with {' or '.join(MATRICES)}: use --file {FILE_HELP}")
-    return folder / names[0], folder / METADATA
 
 
 def _matrix(path: Path) -> ad.AnnData:

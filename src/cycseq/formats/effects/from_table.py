@@ -14,9 +14,7 @@ from cycseq.data.effects import Effects, EffectValues
 from cycseq.data.label_columns import find_columns, require_column
 from cycseq.data.studies import STUDY
 from cycseq.data.usual_names import (
-    CONTEXT_NAMES,
     CONTROL,
-    PERTURBATION_NAMES,
     UNLABELLED,
     canonical_perturbation,
     usual_kind,
@@ -43,8 +41,8 @@ def effects_of_table(contents: FileContents, settings: ReadSettings, context: st
     se_layer = next((name for name in adata.layers if name.casefold() in ERRORS), None)
     notes = [*contents.notes, *([f"genes are named by var[{gene_column!r}]"] if gene_column else [])]
     notes += [f"standard errors <- layer {se_layer!r}"] if se_layer else []
-    labels, where = _labels(obs, settings.perturbation_key, (*PERTURBATION_NAMES, *PERTURBATIONS), "perturbation")
-    contexts, context_where = _labels(obs, settings.context_key, (*CONTEXT_NAMES, *CONTEXTS), "context", context)
+    labels, where = _labels(obs, settings.perturbation_key, PERTURBATIONS, "perturbation")
+    contexts, context_where = _labels(obs, settings.context_key, CONTEXTS, "context", context)
     contexts = _in_studies(obs, contexts)
     treatments = read_treatments(obs, labels, settings)
     agents = [CONTROL if usual_kind(name) else canonical_perturbation(name, ()) for name in treatments.agent]

@@ -9,7 +9,7 @@ import pandas as pd
 
 from cycseq.data.label_columns import find_columns
 from cycseq.data.treatments import parse_dose
-from cycseq.data.usual_names import BATCH_NAMES, CONTEXT_NAMES, PERTURBATION_NAMES, kind_of_control, usual_kind
+from cycseq.data.usual_names import BATCH_NAMES, kind_of_control, usual_kind
 from cycseq.formats.effects.names import CONTEXTS, PERTURBATIONS
 from cycseq.formats.effects.scales import same_values_in_each_row
 from cycseq.formats.readers.base import BARCODE
@@ -26,9 +26,9 @@ def label_names(columns: Iterable[str], settings: ReadSettings) -> list[str]:
     key = settings.perturbation_key
     perturbations = [
         *([key] if key is not None and key in obs else []),
-        *find_columns(obs, (*PERTURBATION_NAMES, *PERTURBATIONS)),
+        *find_columns(obs, PERTURBATIONS),
     ]
-    others = find_columns(obs, (*CONTEXT_NAMES, *CONTEXTS, *BATCH_NAMES, *DOSES, *TIMES))
+    others = find_columns(obs, (*CONTEXTS, *BATCH_NAMES, *DOSES, *TIMES))
     return list(dict.fromkeys([*perturbations, *others])) if perturbations else []
 
 

@@ -31,7 +31,14 @@ def with_labels(loaded: FileContents, path: Path) -> FileContents:
         if len(twice):
             msg = f"{path} names {count_of(len(twice), 'cell')} twice (first: {twice[0]}): give one row for each cell."
             raise DataError(msg)
-        mask = adata.obs_names.isin(table.index[_single_cells(table)])
+        single = np.ones(
+            len(table), dtype=bool
+        )  # barcodes that GEO's `cell_identities` takes for one well-covered cell
+        if "number_of_cells" in table:
+            single &= (table["number_of_cells"] == 1).to_numpy()
+        if "good_coverage" in table:
+            single &= (table["good_coverage"].astype(str).str.casefold() == "true").to_numpy()
+        mask = adata.obs_names.isin(table.index[single])
         if not adata.obs_names.isin(table.index).any():
             raise _names_no_cell(path, table.index, adata.obs_names)
         table = table.reindex(adata.obs_names)
@@ -74,13 +81,3 @@ def _names_no_cell(path: Path, names: pd.Index, cells: pd.Index) -> DataError:
     return DataError(
         f"{path} names none of the {len(cells):,} cells: they are called, for example, {cells[0]!r}, and there {names[0]!r}.{ending}"
     )
-
-
-def _single_cells(table: pd.DataFrame) -> np.ndarray:
-    """Barcodes that GEO's `cell_identities` takes for one well-covered cell; all where it does not say."""
-    single = np.ones(len(table), dtype=bool)
-    if "number_of_cells" in table:
-        single &= (table["number_of_cells"] == 1).to_numpy()
-    if "good_coverage" in table:
-        single &= (table["good_coverage"].astype(str).str.casefold() == "true").to_numpy()
-    return single

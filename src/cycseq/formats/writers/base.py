@@ -98,7 +98,12 @@ def in_layout(data: PerturbationData, labels: Labels, name: str, tool: str) -> a
     another one.
     """
     obs = labels.obs.assign(**{str(c): labels.obs[c].astype("category") for c in labels.obs.select_dtypes("object")})
-    obs = obs.join(_others(data.adata.obs, reserved=set(obs.columns)))
+    ours, others = data.adata.obs, {}
+    for other in ours.columns.difference([*OBS, *obs.columns], sort=False):
+        usual = str(other).casefold() in USUAL
+        if not (usual and any((ours[other].astype(str) == ours[label].astype(str)).all() for label in OBS)):
+            others[f"{other}_in_file" if usual else str(other)] = ours[other]
+    obs = obs.join(pd.DataFrame(others, index=ours.index))
     check_round_trip(data, obs, tool)
     var = data.adata.var.assign(**labels.var)
     x = sp.csr_matrix(data.x) if labels.sparse else data.x
@@ -150,14 +155,3 @@ def controls_lacking(data: PerturbationData, tool: str) -> tuple[str, ...]:
     """A note for data without control cells, such as predictions."""
     lacking = [c for c in data.contexts if Condition(c, CONTROL) not in data.conditions()]
     return (f"no control cells in {join_names(lacking, 3)}: {tool} needs some to train",) if lacking else ()
-
-
-def _others(obs: pd.DataFrame, reserved: set[str]) -> pd.DataFrame:
-    """The obs columns beside ours and the layout's, none of which a reader may take for a label."""
-    others = {}
-    for name in obs.columns.difference([*OBS, *reserved], sort=False):
-        usual = str(name).casefold() in USUAL
-        if usual and any((obs[name].astype(str) == obs[label].astype(str)).all() for label in OBS):
-            continue
-        others[f"{name}_in_file" if usual else str(name)] = obs[name]
-    return pd.DataFrame(others, index=obs.index)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
-from cycseq.data.usual_names import BATCH_NAMES, CONTEXT_NAMES, METADATA_NAMES, PERTURBATION_NAMES
+from cycseq.data.usual_names import BATCH_NAMES, METADATA_NAMES
 from cycseq.errors import DataError, unknown_name
 from cycseq.formats.effects.names import CONTEXTS, ERRORS, ORIGINS, PERTURBATIONS
 from cycseq.formats.settings import ReadSettings
@@ -67,7 +67,7 @@ GROUPS = ("group", "cluster", "contrast", "comparison", "ident")
 """Columns that name what was compared, where no usual one names the perturbation."""
 LABELS = tuple(
     dict.fromkeys(
-        (*PERTURBATION_NAMES, *PERTURBATIONS, *CONTEXT_NAMES, *CONTEXTS, *BATCH_NAMES, *ORIGINS, *DOSES, *DOSE_UNITS, *TIMES, *TIME_UNITS)
+        (*PERTURBATIONS, *CONTEXTS, *BATCH_NAMES, *ORIGINS, *DOSES, *DOSE_UNITS, *TIMES, *TIME_UNITS)
     )
 )  # fmt: skip
 """Columns that tell one condition from another."""
@@ -110,9 +110,7 @@ def long_columns(columns: Iterable[str], settings: ReadSettings) -> LongColumns 
         value = settings.layer
     if value is None or not genes:
         return None
-    compared = any(
-        name in by_name and by_name[name] != genes[0] for name in (*PERTURBATION_NAMES, *PERTURBATIONS, *GROUPS)
-    )
+    compared = any(name in by_name and by_name[name] != genes[0] for name in (*PERTURBATIONS, *GROUPS))
     if layout is None and not compared and not P_VALUES & set(by_name) and settings.kind != "effects":
         return None
     of_layout = layout is not None and value == by_name[layout.value]

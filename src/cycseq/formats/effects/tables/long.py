@@ -10,7 +10,7 @@ import pandas as pd
 
 from cycseq.data.effects import EffectValues
 from cycseq.data.label_columns import find_columns
-from cycseq.data.usual_names import PERTURBATION_NAMES, UNLABELLED, kind_of_control
+from cycseq.data.usual_names import UNLABELLED, kind_of_control
 from cycseq.errors import DataError, count_of, was
 from cycseq.formats.effects.names import PERTURBATIONS
 from cycseq.formats.effects.tables.layouts import GROUPS, LABELS, LongColumns, named_columns
@@ -93,7 +93,7 @@ def _columns(names: pd.Series, groups: np.ndarray, *, make_unique: bool) -> tupl
 
 def _with_perturbation(obs: pd.DataFrame, settings: ReadSettings, name: str) -> tuple[pd.DataFrame, list[str]]:
     """The labels with a column of perturbations, and where it comes from."""
-    if settings.perturbation_key is not None or find_columns(obs, (*PERTURBATION_NAMES, *PERTURBATIONS)):
+    if settings.perturbation_key is not None or find_columns(obs, PERTURBATIONS):
         return obs, []
     group = next(iter(find_columns(obs, GROUPS)), None)
     if group is not None:
