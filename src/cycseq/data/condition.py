@@ -109,5 +109,4 @@ def split_treatment(perturbation: str) -> tuple[str, str | None, float | None]:
     agent, *rest = perturbation.split("@")
     timed = _TIME.fullmatch(rest[-1])
     time = float(timed[1]) if timed else None
-    dose = "@".join(rest[:-1] if timed else rest)
-    return agent, dose or None, time
+    return agent, "@".join(rest[:-1] if timed else rest) or None, time

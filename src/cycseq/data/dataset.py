@@ -147,8 +147,7 @@ class PerturbationData(ByCondition):
         places = pd.MultiIndex.from_tuples(self.conditions(), names=["context", "perturbation"])
         cells = sizes.set_axis(places).unstack("perturbation", fill_value=0)
         first = [CONTROL] if CONTROL in cells else []
-        shown = cells[[*first, *cells.columns.drop(first)]].iloc[:SHOWN, :SHOWN]
-        table: str = shown.to_html()
+        table: str = cells[[*first, *cells.columns.drop(first)]].iloc[:SHOWN, :SHOWN].to_html()
         return f"<p>{escape(repr(self))}. Cells of each condition:</p>{table}"
 
     @property

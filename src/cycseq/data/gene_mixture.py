@@ -54,13 +54,11 @@ class GeneMixture:
     @cached_property
     def variance(self) -> PerGene:
         """Variance, between and within components."""
-        apart = self.means - self.mean[..., None]
-        return (self.weights * (self.sds**2 + apart**2)).sum(axis=-1)
+        return (self.weights * (self.sds**2 + (self.means - self.mean[..., None]) ** 2)).sum(axis=-1)
 
     def cdf(self, x: PerGene | float) -> PerGene:
         """Probability of a value of at most `x`, which is one number or one a gene."""
-        z = (np.asarray(x)[..., None] - self.means) / np.maximum(self.sds, 1e-12)
-        return (self.weights * ndtr(z)).sum(axis=-1)
+        return (self.weights * ndtr((np.asarray(x)[..., None] - self.means) / np.maximum(self.sds, 1e-12))).sum(axis=-1)
 
     def quantile(self, level: float) -> PerGene:
         """The value below which a share `level`, in (0, 1), lies: by bisection between the components' own."""
@@ -143,10 +141,9 @@ class GeneMixture:
         np.cumsum(np.sqrt(np.maximum(loss, 0.0)), axis=1, out=place[:, 1:])
         place *= n_components * (1.0 - 1e-6) / np.maximum(place[:, -1:], TINY)
         group = (place.astype(np.int64) + n_components * np.arange(len(place))[:, None]).ravel()
-        squares = weights * (variances + means**2)
         total, sums, second = (
             np.bincount(group, part.ravel(), n_components * len(means)).reshape(-1, n_components)
-            for part in (weights, weights * means, squares)
+            for part in (weights, weights * means, weights * (variances + means**2))
         )
         empty = total <= TINY
         safe = np.where(empty, 1.0, total)

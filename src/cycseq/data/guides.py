@@ -107,11 +107,9 @@ def join_guides(labels: Iterable[str], suffix: str | None, genes: Collection[str
     guides = find_guides(single, genes) if suffix is None else genes_of_guides(single, suffix, genes)
     if not guides:
         return {}, ""
-    n_genes = len(set(guides.values()))
-    extent = f"{count_of(len(guides), 'label')}, {count_of(n_genes, 'gene')}"
+    extent = f"{count_of(len(guides), 'label')}, {count_of(len(set(guides.values())), 'gene')}"
     gene = next(iter(guides.values()))
-    of_gene = [label for label, target in guides.items() if target == gene]
-    example = join_names(of_gene, 3)
+    example = join_names([label for label, target in guides.items() if target == gene], 3)
     if suffix is not None:
         return guides, f"guides were joined to their genes: {example} -> {gene} ({extent})"
     return {}, (

@@ -218,8 +218,7 @@ def _column(obs: pd.DataFrame, key: str | None, what: str) -> str | None:
     if key:
         return require_column(obs, key, what)
     candidates = _usual_columns(obs, what)
-    varying = [column for column in candidates if obs[column].nunique(dropna=False) > 1]
-    columns = varying or candidates[:1]
+    columns = [column for column in candidates if obs[column].nunique(dropna=False) > 1] or candidates[:1]
     return _same_or_error(obs, dict.fromkeys(columns, ()), what) if columns else None
 
 

@@ -136,8 +136,7 @@ def positive_values(x: Matrix, cells: Rows) -> list[Values]:
 
 def _range_of_sums(cells: list[Values], name: str) -> tuple[float, float]:
     """Range of the cells' sums of normalised counts, as a share of their median, and the median."""
-    sums = np.array([BACK[name](values).sum() for values in cells])
-    low, median, high = np.percentile(sums, [5, 50, 95])
+    low, median, high = np.percentile(np.array([BACK[name](values).sum() for values in cells]), [5, 50, 95])
     return (float((high - low) / median), float(median)) if np.isfinite(high) else (np.inf, np.inf)
 
 

@@ -102,8 +102,7 @@ def _check(logarithm: Logarithm, user_scale: str | None, layers: Sequence[str]) 
 
 def _refuse_binary(x: Matrix) -> None:
     """Raise `DataError` where cells have many values above 0, and all are 1."""
-    n_positive = [len(cell) for cell in positive_values(x, sample_rows(x))]
-    if np.median(n_positive or [0]) >= MANY:
+    if np.median([len(cell) for cell in positive_values(x, sample_rows(x))] or [0]) >= MANY:
         msg = (
             "every value above 0 is 1: whether a gene was seen in a cell, not how often. Give counts (--scale counts takes the values "
             "as counts all the same)."
@@ -113,8 +112,7 @@ def _refuse_binary(x: Matrix) -> None:
 
 def _refuse_no_logarithm(x: Matrix, values: ValueSummary) -> None:
     """Raise `DataError` for values that cannot be logarithms of counts: their square roots, or shares of each gene's largest."""
-    cells = positive_values(x, sample_rows(x))
-    squares = np.square(np.concatenate([np.zeros(0), *cells]))
+    squares = np.square(np.concatenate([np.zeros(0), *positive_values(x, sample_rows(x))]))
     if squares.size and values.highest > 1 and np.mean(np.abs(squares - np.rint(squares)) < ROOTS) > MOST:
         msg = "the values are square roots of whole numbers: give the counts (square the values), or log1p of counts per 10,000."
         raise DataError(msg)

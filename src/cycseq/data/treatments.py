@@ -160,6 +160,4 @@ def _is_dose(text: str) -> bool:
 def _split_end(label: str, fits: Callable[[str], bool]) -> tuple[str, str]:
     """The label without its last word, and that word, if it fits."""
     match = _ENDING.fullmatch(label.strip())
-    if match is None or not fits(match[2]):
-        return label.strip(), ""
-    return match[1].rstrip(" _"), match[2]
+    return (label.strip(), "") if match is None or not fits(match[2]) else (match[1].rstrip(" _"), match[2])

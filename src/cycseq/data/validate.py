@@ -147,8 +147,7 @@ def float32(x: Any) -> Matrix:
     if not sp.issparse(x):
         return np.ascontiguousarray(x, dtype=np.float32)
     csr = sp.csr_matrix(check_indices(x), dtype=np.float32)
-    tidy = csr.has_canonical_format and np.count_nonzero(csr.data) == csr.nnz
-    if not tidy:
+    if not (csr.has_canonical_format and np.count_nonzero(csr.data) == csr.nnz):
         csr = csr.copy() if csr.data is x.data or np.shares_memory(csr.data, x.data) else csr
         csr.sum_duplicates()
         csr.eliminate_zeros()

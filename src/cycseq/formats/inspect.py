@@ -185,8 +185,7 @@ def _conditions(
 ) -> tuple[pd.DataFrame, list[str]]:
     """Contexts, perturbations and cells of each, and what is scarce among them."""
     labels = cell_labels.obs[cell_labels.labelled]
-    genes = ad.utils.make_index_unique(gene_symbols(adata.var)[0])
-    unvalued = ad.AnnData(obs=labels, var=pd.DataFrame(index=genes))
+    unvalued = ad.AnnData(obs=labels, var=pd.DataFrame(index=ad.utils.make_index_unique(gene_symbols(adata.var)[0])))
     data = PerturbationData(adata=unvalued, scale="counts")
     attempt(lambda: check_contexts(data, np.ones(data.n_cells, dtype=bool)))
     is_control = labels["perturbation"] == CONTROL
@@ -221,8 +220,7 @@ def _conditions(
 
 
 def _headline(loaded: FileContents) -> str:
-    x = loaded.adata.X
-    parts = [extent for _, extent in by_block(x, _extent)]
+    parts = [extent for _, extent in by_block(loaded.adata.X, _extent)]
     stored, n_bytes = np.sum([part[:2] for part in parts], axis=0)
     kind, (n_cells, n_genes) = parts[0][2], loaded.adata.shape
     return (

@@ -32,8 +32,7 @@ def validate_treatments(contents: FileContents, settings: ReadSettings, context:
         return data
     source = data.adata
     obs = name_treatments(source.obs, treatments, source.obs[ROW].to_numpy()).drop(columns=ROW)
-    adata = with_parts(source, obs=obs)
-    return PerturbationData(adata, data.scale, (*without_pooled(data.notes), *treatments.notes))
+    return PerturbationData(with_parts(source, obs=obs), data.scale, (*without_pooled(data.notes), *treatments.notes))
 
 
 def find_treatments(
@@ -53,8 +52,7 @@ def find_treatments(
     if treatments.untreated.any() and settings.control is None:  # a label like a control's is a treatment's here
         settings = replace(settings, control=CONTROL, other_controls="keep")
     table = pd.DataFrame({"agent": treatments.agent, "dose": treatments.dose, "time": treatments.time})
-    n_levels = table[~treatments.untreated].groupby("agent")[["dose", "time"]].nunique()
-    several = bool((n_levels > 1).any(axis=None))
+    several = bool((table[~treatments.untreated].groupby("agent")[["dose", "time"]].nunique() > 1).any(axis=None))
     names = np.where(treatments.untreated, CONTROL, np.array(labels, dtype=object))
     obs = obs.assign(**{column: names}, **({ROW: np.arange(len(obs))} if several else {}))
     labelled = replace(contents, adata=with_parts(contents.adata, obs=obs))

@@ -88,8 +88,7 @@ def _doses(
     obs: pd.DataFrame, texts: Sequence[str], where: str, settings: ReadSettings
 ) -> tuple[list[str], np.ndarray, np.ndarray, tuple[str, ...], list[str]]:
     """Canonical doses, their numbers, which rows are untreated, the order of the doses, and sentences."""
-    units = _units(obs, where, settings, len(texts))
-    pairs = list(zip(texts, units, strict=True))
+    pairs = list(zip(texts, _units(obs, where, settings, len(texts)), strict=True))
     by_pair = {pair: _dose(*pair) for pair in set(pairs)}
     parsed = [by_pair[pair] for pair in pairs]
     none = {
@@ -109,8 +108,7 @@ def _doses(
     unit = usual_unit(numbered)
     same = [None if dose is None or none else dose.in_unit(unit) for dose, none in zip(parsed, untreated, strict=True)]
     number = np.array([np.nan if dose is None else dose.number for dose in same])
-    ordered = sorted({dose for dose in same if dose is not None}, key=lambda dose: dose.number)
-    levels = tuple(map(str, ordered))
+    levels = tuple(map(str, sorted({dose for dose in same if dose is not None}, key=lambda dose: dose.number)))
     others = sorted({dose.unit for dose in numbered} - {unit})
     converted = f"; {', '.join(others)} written as {unit}" if others else ""
     note = f"dose <- {_place(where)} ({count_of(len(levels), 'dose')}, {levels[0]} to {levels[-1]}{converted})"

@@ -15,8 +15,7 @@ HASHED = 1 << 30  # bytes of a store up to which all of it is read to look for w
 
 def write_checksums(folder: Path, names: Iterable[str]) -> None:
     """Write the SHA-256 of these files of a folder beside them."""
-    lines = [f"{sha256(folder / name)}  {name}\n" for name in names]
-    (folder / CHECKSUMS).write_text("".join(lines), encoding="utf-8")
+    (folder / CHECKSUMS).write_text("".join([f"{sha256(folder / name)}  {name}\n" for name in names]), encoding="utf-8")
 
 
 def check_checksum(path: Path, cure: str) -> None:

@@ -180,8 +180,7 @@ class _Resuming:
 
 def _check_answer(answer: Any, url: str, path: Path) -> None:
     status = answer.status_code
-    page = answer.headers.get("Content-Type", "").startswith("text/html")
-    if status in {200, 206} and not page:
+    if status in {200, 206} and not answer.headers.get("Content-Type", "").startswith("text/html"):
         return
     if status in {404, 410}:
         why = f"is not there (HTTP {status})"

@@ -75,8 +75,7 @@ class _Disk(io.RawIOBase):
             return len(view)
 
     def readinto(self, buffer: Any) -> int:
-        n_read = self.file.readinto(buffer)
-        return int(n_read or 0)
+        return int(self.file.readinto(buffer) or 0)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         return self.file.seek(offset, whence)

@@ -14,8 +14,7 @@ def annotation_table(gaf: str, obo: str | None) -> pd.DataFrame:
 
     The lines are GAF 2.1 or 2.2; what is annotated as NOT is left out.
     """
-    columns = [SYMBOL, QUALIFIER, TERM]
-    frame = pd.read_csv(StringIO(gaf), sep="\t", comment="!", header=None, usecols=columns, dtype=str)
+    frame = pd.read_csv(StringIO(gaf), sep="\t", comment="!", header=None, usecols=[SYMBOL, QUALIFIER, TERM], dtype=str)
     frame = frame[~frame[QUALIFIER].fillna("").str.contains("NOT")]
     pairs = pd.DataFrame({"symbol": frame[SYMBOL], "go_id": frame[TERM]}).drop_duplicates()
     if obo is None:

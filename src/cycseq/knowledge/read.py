@@ -55,10 +55,9 @@ def _read_once(path: Path, _changed: int, _size: int) -> tuple[Source, ...]:
     if reads is None:
         msg = f"{path} is not a file of knowledge: its name must end in .{', .'.join(READERS)} (also .gz or .zip)."
         raise FileError(msg)
-    facts = {"file": path.name, "sha256": sha256(path)}
     try:
         with as_read_error(path, "knowledge"):
-            sources = reads(path, stem, facts)
+            sources = reads(path, stem, {"file": path.name, "sha256": sha256(path)})
     except FileError as err:
         if not isinstance(missing := err.__cause__, ImportError):
             raise

@@ -135,8 +135,7 @@ class Source:
         """Canonical name -> row, where the row says something."""
         rows = self.unit_rows
         filled = (rows != 0).any(axis=1) if isinstance(rows, np.ndarray) else np.diff(rows.indptr) > 0
-        places = places_of_names(self.names, self.aliases)
-        return {name: row for name, row in places.items() if filled[row]}
+        return {name: row for name, row in places_of_names(self.names, self.aliases).items() if filled[row]}
 
     @cached_property
     def _rows_of(self) -> dict[str, list[int]]:

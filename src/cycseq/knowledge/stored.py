@@ -66,8 +66,7 @@ def _source(arrays: Mapping[str, np.ndarray], at: str, row: Mapping[str, Any]) -
         data = arrays.get(f"{at}/data", np.ones(len(indices), dtype=np.float32))
         ends = np.concatenate([[0], arrays[f"{at}/ends"]])
         values = sp.csr_array((data, indices, ends), shape=(len(names), row["columns"]))
-    aliases = stored_aliases(arrays.get(f"{at}/aliases"))
-    return Source(row["name"], row["kind"], names, values, row["facts"], aliases)
+    return Source(row["name"], row["kind"], names, values, row["facts"], stored_aliases(arrays.get(f"{at}/aliases")))
 
 
 def store_aliases(aliases: Aliases) -> np.ndarray:

@@ -119,8 +119,7 @@ def store_alike(matrices: Sequence[Matrix]) -> list[Matrix]:
     like = next((x for x in matrices if isinstance(x, StoredMatrix)), None)
     if like is None:
         return list(matrices)
-    chunks = (max_rows(like, 1), like.shape[1])
-    in_chunks = partial(import_dask().array.from_array, chunks=chunks, asarray=False)
+    in_chunks = partial(import_dask().array.from_array, chunks=(max_rows(like, 1), like.shape[1]), asarray=False)
     return [x if isinstance(x, StoredMatrix) else in_chunks(x) for x in matrices]
 
 

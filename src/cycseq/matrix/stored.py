@@ -104,8 +104,7 @@ def import_dask() -> Any:
 
 def _compute(tasks: Sequence[Any]) -> tuple[Any, ...]:
     """The tasks' results. A task of a cluster's worker computes here: it would wait for ever for workers that wait too."""
-    options = {"scheduler": "synchronous"} if _on_worker() else {}
-    return import_dask().compute(*tasks, **options)
+    return import_dask().compute(*tasks, **{"scheduler": "synchronous"} if _on_worker() else {})
 
 
 def _on_worker() -> bool:

@@ -79,8 +79,7 @@ def correct_batches(data: PerturbationData, *, spread: bool = False) -> Perturba
     adata.varm.update(source.varm)
     if PAIR in source.layers:
         adata.layers[PAIR] = _paired(effect, source.layers[PAIR], batch, context, stretch)
-    notes = _notes(batch, groups, spread=spread)
-    return PerturbationData(adata=adata, scale=data.scale, notes=(*data.notes, *notes))
+    return PerturbationData(adata=adata, scale=data.scale, notes=(*data.notes, *_notes(batch, groups, spread=spread)))
 
 
 def _notes(batch: Codes, groups: Int[np.ndarray, "batches"], *, spread: bool) -> list[str]:
@@ -148,10 +147,8 @@ def _combat(x: Cells, batch: Codes, context: Codes) -> Cells:
         from inmoose.pycombat import pycombat_norm
     except ImportError as err:
         raise MissingPackageError("--combat needs the package inmoose: pip install 'cycseq[combat]'.") from err
-    several = len(np.unique(context)) > 1
-    covariate = pd.DataFrame({"context": [f"c{code}" for code in context]}) if several else None
-    corrected = pycombat_norm(x.T, [f"b{code}" for code in batch], covar_mod=covariate)
-    return np.asarray(corrected, dtype=np.float64).T
+    covariate = pd.DataFrame({"context": [f"c{code}" for code in context]}) if len(np.unique(context)) > 1 else None
+    return np.asarray(pycombat_norm(x.T, [f"b{code}" for code in batch], covar_mod=covariate), dtype=np.float64).T
 
 
 def _centres(x: Cells, batch: Codes, context: Codes) -> Float[np.ndarray, "contexts genes"]:

@@ -124,9 +124,7 @@ def _sums(data: PerturbationData, groups: Codes, n_groups: int) -> _Sums:
 
 def _times(x: InMemory, size: PerCell) -> InMemory:
     """Every cell's counts times its size."""
-    if isinstance(x, np.ndarray):
-        return np.asarray(x * size[:, None])
-    return sp.csr_matrix(sp.diags(size) @ x)
+    return np.asarray(x * size[:, None]) if isinstance(x, np.ndarray) else sp.csr_matrix(sp.diags(size) @ x)
 
 
 def _slope(share: Profiles) -> Profiles:

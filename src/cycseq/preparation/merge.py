@@ -70,8 +70,7 @@ def merge(inputs: Sequence[PerturbationData], names: Sequence[str] | None = None
 def common_genes(inputs: Sequence[PerturbationData], names: Sequence[str]) -> list[str]:
     """The genes that all inputs have, in the order of the first; raises `DataError` if there are hardly any."""
     shared = set(inputs[0].genes).intersection(*(data.genes for data in inputs[1:]))
-    smallest = min(len(data.genes) for data in inputs)
-    if len(shared) < min(MIN_GENES, smallest) or not shared:
+    if len(shared) < min(MIN_GENES, *(len(data.genes) for data in inputs)) or not shared:
         first = set(inputs[0].genes)
         other = min(range(1, len(inputs)), key=lambda i: len(first.intersection(inputs[i].genes)))
         one, two = inputs[0].genes, inputs[other].genes

@@ -74,8 +74,7 @@ def prepare(
     check_contexts(data, rows)
     large = drop_small_conditions(data, rows, settings.min_cells_per_condition)
     genes = choose_genes(data, large.kept, settings)
-    notes = (*data.notes, *empty_notes, *large.notes, *genes.notes)
-    prepared = _normalised(data, large.kept, genes.kept, notes=notes)
+    prepared = _normalised(data, large.kept, genes.kept, notes=(*data.notes, *empty_notes, *large.notes, *genes.notes))
     check_contexts(prepared, np.ones(prepared.n_cells, dtype=bool))
     if settings.combat:
         prepared = correct_batches(prepared, spread=settings.combat_spread)
@@ -162,8 +161,7 @@ def _normalised(
     if data.scale == "counts":
         adata.X = log_normalised(adata.X, adata.obs["total_counts"].to_numpy(np.float64))
         if PAIR in adata.layers:
-            sizes = adata.obs["pair_total_counts"].to_numpy(np.float64)
-            adata.layers[PAIR] = log_normalised(adata.layers[PAIR], sizes)
+            adata.layers[PAIR] = log_normalised(adata.layers[PAIR], adata.obs["pair_total_counts"].to_numpy(np.float64))
         record["target_sum"] = TARGET_SUM
         notes += (f"counts were normalised to {TARGET_SUM:,.0f} a cell, then log1p (natural logarithm)",)
     else:

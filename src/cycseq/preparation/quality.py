@@ -60,8 +60,7 @@ def genes_expressed(x: Matrix) -> Int[np.ndarray, "cells"]:
 
 
 def _genes_expressed(x: InMemory) -> Int[np.ndarray, "cells"]:
-    n = np.count_nonzero(x, axis=1) if isinstance(x, np.ndarray) else np.diff(x.indptr)
-    return np.asarray(n, dtype=np.int64)
+    return np.asarray(np.count_nonzero(x, axis=1) if isinstance(x, np.ndarray) else np.diff(x.indptr), dtype=np.int64)
 
 
 def mitochondrial_counts(x: Matrix, genes: list[str]) -> PerCell:

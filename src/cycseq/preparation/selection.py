@@ -72,8 +72,7 @@ def check_contexts(data: PerturbationData, rows: CellMask) -> None:
 def drop_small_conditions(data: PerturbationData, rows: CellMask, least: int) -> Selection:
     """Without the perturbed conditions that have too few cells among these rows."""
     n_cells = np.bincount(data.condition_codes[rows], minlength=len(data.conditions()))
-    perturbed = np.array([not c.is_control for c in data.conditions()], dtype=bool)
-    small = perturbed & (n_cells > 0) & (n_cells < least)
+    small = np.array([not c.is_control for c in data.conditions()], dtype=bool) & (n_cells > 0) & (n_cells < least)
     dropped = rows & small[data.condition_codes]
     if not small.any():
         return Selection(rows)
@@ -86,8 +85,7 @@ def drop_small_conditions(data: PerturbationData, rows: CellMask, least: int) ->
 
 def choose_genes(data: PerturbationData, rows: CellMask, settings: PrepareSettings) -> Selection:
     """The genes to keep, chosen on cells that are not held out, and those that a condition perturbs."""
-    present = np.unique(data.condition_codes[rows])
-    parts = {part for i in present for part in data.conditions()[i].parts}
+    parts = {part for i in np.unique(data.condition_codes[rows]) for part in data.conditions()[i].parts}
     perturbed = data.adata.var_names.isin(parts)
     note = note_perturbed_genes(parts, data.genes)
     notes = [note] if note else []

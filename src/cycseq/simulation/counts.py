@@ -72,9 +72,7 @@ class CountLaw:
         return MIXINGS[self.counts](self.dispersion).share_above_zero(rate)
 
     def _noise(self, like: Values, rng: np.random.Generator) -> Values | np.float32:
-        if self.dispersion == 0:
-            return np.float32(1.0)
-        return MIXINGS[self.counts](self.dispersion).draw(like.shape, rng)
+        return np.float32(1.0) if self.dispersion == 0 else MIXINGS[self.counts](self.dispersion).draw(like.shape, rng)
 
     def _kept(self, counts: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return counts if self.dropout == 0 else counts * (rng.random(counts.shape, dtype=np.float32) >= self.dropout)

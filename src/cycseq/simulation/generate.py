@@ -70,8 +70,7 @@ def simulate(settings: SimulateSettings | None = None) -> PerturbationData:
     (900, 'counts', (60, 18))
     """
     world = _World.of((settings or SimulateSettings()).resolved())
-    pieces = list(_pieces(world))
-    adata = ad.concat(pieces, merge="same", uns_merge="same")
+    adata = ad.concat(list(_pieces(world)), merge="same", uns_merge="same")
     for name in _CATEGORIES:
         adata.obs[name] = pd.Categorical(adata.obs[name].astype(object))
     world.add_truth(adata)

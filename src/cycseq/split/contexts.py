@@ -116,8 +116,7 @@ def few_shot(data: Data, settings: SplitSettings, context: str) -> Plan:
         also, validation = spared.rest, spared.held + spared.touched
         cells: dict[str, tuple[str, ...]] = {}
         what = f"{count_of(len(train), 'measured condition')} of it"
-        note = note_left_out((c.perturbation for c in left_out), f"in {context} ")
-        unsaid = _unsaid(test, others, nowhere) + note
+        unsaid = _unsaid(test, others, nowhere) + note_left_out((c.perturbation for c in left_out), f"in {context} ")
         left_out += nowhere
     else:
         left_out = ()
@@ -133,8 +132,7 @@ def few_shot(data: Data, settings: SplitSettings, context: str) -> Plan:
         f"A good score shows that the responses of {context}, a long-tail context, can be predicted from {what}, its control "
         f"cells and the responses of {_contexts(others)}. It says nothing of a context in which nothing was perturbed."
     )
-    train_conditions = (*outside, *also, *train)
-    return Plan(f"few-shot:{context}", claim + unsaid, train_conditions, validation, test, left_out, cells)
+    return Plan(f"few-shot:{context}", claim + unsaid, (*outside, *also, *train), validation, test, left_out, cells)
 
 
 def _usable(data: Data, context: str) -> str:
@@ -164,10 +162,8 @@ def _validation_context(test: Conditions, others: Conditions, settings: SplitSet
     """
     if settings.validation == 0:
         return ""
-    tested = {c.perturbation for c in test}
-    needed = tested & {c.perturbation for c in others}
-    order = shuffle({c.context for c in others}, settings.seed, "validation", test[0].context)
-    for context in order:
+    needed = {c.perturbation for c in test} & {c.perturbation for c in others}
+    for context in shuffle({c.context for c in others}, settings.seed, "validation", test[0].context):
         rest = [c for c in others if c.context != context]
         enough = settings.k is None or len(others) - len(rest) > settings.k
         if rest and enough and needed <= {c.perturbation for c in rest}:

@@ -90,8 +90,7 @@ def _plan(
     )
     claim += _extrapolation(held, train, axis)
     if left_out:
-        names = join_names(sorted({c.agent for c in left_out}))
-        claim += f" Left out as nothing else of them is seen: {names}."
+        claim += f" Left out as nothing else of them is seen: {join_names(sorted({c.agent for c in left_out}))}."
     return Plan(name=name, claim=claim, train=train, validation=(), test=tuple(held), left_out=left_out)
 
 

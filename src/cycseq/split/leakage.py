@@ -114,8 +114,7 @@ def _chosen_genes(split: Split, data: PerturbationData) -> Iterable[Leak]:
 
 def _missing_controls(split: Split, data: PerturbationData, train: Codes) -> Iterable[Leak]:
     obs = data.adata.obs.iloc[train]
-    have = set(obs["context"][obs["perturbation"] == "control"].unique())
-    lacking = sorted({c.context for c in split.test} - have)
+    lacking = sorted({c.context for c in split.test} - set(obs["context"][obs["perturbation"] == "control"].unique()))
     if lacking:
         what = f"training has no control cells of {', '.join(lacking)}, where responses are tested"
         yield Leak("missing controls", what, len(lacking), "Keep the control cells of every context in training.")

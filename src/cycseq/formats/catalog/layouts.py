@@ -85,13 +85,12 @@ def gears_zip(context: str | None) -> Read:
         perturbation = perturbation.str.replace(r"^ctrl\+|\+ctrl$", "", regex=True)
         cell_type = column(adata, "cell_type").astype(str)
         in_file = ", ".join(sorted(cell_type.unique())[:5])
-        notes = [] if context is None or in_file == context else [f"context is {context}; the file says {in_file!r}"]
         return label_cells(
             adata,
             perturbation=perturbation,
             context=context or cell_type.str.replace(r"\s*\(\?\)$", "", regex=True),
             batch=lanes(adata.obs_names),
-            notes=notes,
+            notes=[] if context is None or in_file == context else [f"context is {context}; the file says {in_file!r}"],
         )
 
     return read

@@ -55,8 +55,7 @@ def _matrix(path: Path) -> ad.AnnData:
         above = [number for number in (1, 2) if not _is_gene(lines.readline())]
     genes: list[str] = []
     blocks = []
-    reader = pd.read_csv(path, sep="\t", header=None, index_col=0, skiprows=[0, *above], chunksize=ROWS)
-    for block in reader:
+    for block in pd.read_csv(path, sep="\t", header=None, index_col=0, skiprows=[0, *above], chunksize=ROWS):
         genes += [str(name) for name in block.index]
         blocks.append(sp.csr_matrix(block.to_numpy(dtype=np.float32)))
     x = sp.csr_matrix(sp.vstack(blocks).T)

@@ -13,12 +13,7 @@ from cycseq.data.condition import Condition, treatment_name
 from cycseq.data.effects import Effects, EffectValues
 from cycseq.data.label_columns import find_columns, require_column
 from cycseq.data.studies import STUDY
-from cycseq.data.usual_names import (
-    CONTROL,
-    UNLABELLED,
-    canonical_perturbation,
-    usual_kind,
-)
+from cycseq.data.usual_names import CONTROL, UNLABELLED, canonical_perturbation, usual_kind
 from cycseq.data.validate import check_names, gene_symbols
 from cycseq.errors import DataError, count_of, was
 from cycseq.formats.effects.anndata_files import to_float32
@@ -142,8 +137,7 @@ def _in_studies(obs: pd.DataFrame, contexts: Sequence[str]) -> list[str]:
     column = next(iter(find_columns(obs, (STUDY,))), None)
     if column is None or obs[column].nunique() < 2:
         return list(contexts)
-    studies = obs[column].astype(str).str.strip()
-    pairs = zip(studies, contexts, strict=True)
+    pairs = zip(obs[column].astype(str).str.strip(), contexts, strict=True)
     return [name if not name or name.startswith(f"{study}/") else f"{study}/{name}" for study, name in pairs]
 
 

@@ -86,9 +86,7 @@ def _holds_effects(group: Any, settings: ReadSettings) -> bool:
     texts = texts_of({name: read_element(uns[name]) for name in uns if not hasattr(uns[name], "keys")})
     if any(scale_in_text(text) for _, text in texts):
         return True
-    if any(names_expression(text) for _, text in texts):
-        return False
-    return _differences(group[where])
+    return not any(names_expression(text) for _, text in texts) and _differences(group[where])
 
 
 def _differences(values: Any) -> bool:

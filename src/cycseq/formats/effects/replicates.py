@@ -73,8 +73,7 @@ def _from_spread(
             n_columns += 1
     if not n_columns:
         return None, f"too few rows are replicates for a standard error (at least {FEWEST_SPARE} in a context)"
-    n_contexts = len(np.unique(context_of_group))
-    extent = f"{n_columns} of {count_of(n_contexts, 'context')}"
+    extent = f"{n_columns} of {count_of(len(np.unique(context_of_group)), 'context')}"
     return se, f"standard errors come from the spread of replicates, pooled over conditions ({extent})"
 
 

@@ -24,10 +24,7 @@ def label_names(columns: Iterable[str], settings: ReadSettings) -> list[str]:
     """The columns that may tell one condition from another, that of the perturbation first; none where there is none of these."""
     obs = pd.DataFrame(columns=list(columns))
     key = settings.perturbation_key
-    perturbations = [
-        *([key] if key is not None and key in obs else []),
-        *find_columns(obs, PERTURBATIONS),
-    ]
+    perturbations = [*([key] if key is not None and key in obs else []), *find_columns(obs, PERTURBATIONS)]
     others = find_columns(obs, (*CONTEXTS, *BATCH_NAMES, *DOSES, *TIMES))
     return list(dict.fromkeys([*perturbations, *others])) if perturbations else []
 

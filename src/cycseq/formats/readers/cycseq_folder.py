@@ -44,8 +44,7 @@ def fits(path: Path) -> bool:
 def read_cycseq(path: Path, settings: ReadSettings) -> FileContents:
     """Read all files of a folder; the genes that all of them have are kept."""
     files = _files(path)
-    depths = {len(file.relative_to(path).parts) for file in files}
-    if len(depths) > 1:
+    if len({len(file.relative_to(path).parts) for file in files}) > 1:
         msg = f"{path} holds CSV files at several depths: expected all as BATCH/GENE.csv or all as BATCH_GENE.csv."
         raise FileError(msg)
     parts = [_read_file(path, file) for file in track(files, "Reading CSV files")]

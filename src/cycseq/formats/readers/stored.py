@@ -127,9 +127,7 @@ def _n_bytes(element: Any) -> int:
     """What the values take in memory as float32, by what the file says of its own size."""
     if not hasattr(element, "keys"):
         return int(np.prod(element.shape, dtype=np.int64)) * 4
-    if "data" in element:
-        return int(element["data"].shape[0]) * 8 + int(element["indptr"].shape[0]) * 8
-    return 0
+    return int(element["data"].shape[0]) * 8 + int(element["indptr"].shape[0]) * 8 if "data" in element else 0
 
 
 def _memory_here() -> int:

@@ -33,8 +33,7 @@ def first_mistake(path: Path, sep: str, columns: Sequence[str]) -> FileError | N
         try:
             header = next(rows)
             for fields in rows:
-                names = header[1:] if len(fields) == len(header) else header
-                for name, value in zip(names, fields[1:], strict=False):
+                for name, value in zip(header[1:] if len(fields) == len(header) else header, fields[1:], strict=False):
                     if name in columns_set and not _is_number(value):
                         beyond = "is beyond what 32 bits hold" if NUMBER.fullmatch(value) else "is not a number"
                         where = f"{path}, line {rows.line_num} (row {fields[0]!r}, column {name!r})"

@@ -50,8 +50,7 @@ def read_table(path: Path, settings: ReadSettings) -> FileContents:
     notes = [f"orientation: {lies} ({why})"]
     taken_for_labels = labels if lies == "cells-by-genes" else []
     texts = [column for column in taken_for_labels if column in head_texts]
-    is_label = columns.isin(taken_for_labels)
-    numbers = list(map(str, columns[~is_label]))
+    numbers = list(map(str, columns[~columns.isin(taken_for_labels)]))
     try:
         obs, x = table_body(path, sep, numbers, taken_for_labels, texts, wide=wide)
     except FileError as err:

@@ -152,8 +152,7 @@ def _numbers(rows: Sequence[str], sep: str, n_columns: int) -> Cells:
     text = "\n".join(rows) + "\n"
     if any(character in text for character in (sep, '"', "\r")):
         raise NotPlainError
-    lines = io.StringIO(text)
-    column = pd.read_csv(lines, sep=sep, names=["value"], dtype="float32", skip_blank_lines=False)
+    column = pd.read_csv(io.StringIO(text), sep=sep, names=["value"], dtype="float32", skip_blank_lines=False)
     if len(column) % n_columns:
         raise NotPlainError
     return column.to_numpy().reshape(-1, n_columns)

@@ -46,8 +46,7 @@ def matched_pair(predicted: PerturbationData, real: PerturbationData) -> tuple[P
             )
     if not perturbed:
         raise DataError("there are only control cells among the predicted ones: nothing can be compared.")
-    contexts = {condition.context for condition in perturbed}
-    controls = real.controls(contexts)
+    controls = real.controls({condition.context for condition in perturbed})
     for cells, which in ((predicted, "predicted"), (real, "real")):
         summary = summarize_values(cells.x)
         if summary.lowest < 0 or summary.highest >= HIGHEST_LOG1P:

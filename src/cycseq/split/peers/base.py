@@ -82,6 +82,4 @@ def _kind(train: set[Condition], test: set[Condition]) -> Kind:
     trained, tested = ({condition.agent for condition in part} for part in (train, test))
     if not tested & trained:
         return "unseen-combination" if all("+" in agent for agent in tested) else "unseen-perturbation"
-    if not {c.context for c in test} & {c.context for c in train}:
-        return "unseen-context"
-    return "unseen-pair"
+    return "unseen-pair" if {c.context for c in test} & {c.context for c in train} else "unseen-context"

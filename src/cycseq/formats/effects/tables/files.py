@@ -71,8 +71,7 @@ def table_holds_effects(path: Path, settings: ReadSettings) -> bool:
     places = [columns.index(name) for name in label_names(dict.fromkeys(columns), settings)]
     if not places or not _has_differences(path, columns, settings):
         return False
-    labels = _text(path, columns, [columns[place] for place in places])
-    return rows_are_conditions(labels.astype(str), ())
+    return rows_are_conditions(_text(path, columns, [columns[place] for place in places]).astype(str), ())
 
 
 def _labelled(contents: FileContents, settings: ReadSettings) -> FileContents:
@@ -81,8 +80,7 @@ def _labelled(contents: FileContents, settings: ReadSettings) -> FileContents:
 
 def _header(path: Path) -> list[str]:
     """The names of the columns, that of the row names among them, where R writes none."""
-    line = first_line(path)
-    rows = _first_rows(path, separator(line), 2)
+    rows = _first_rows(path, separator(first_line(path)), 2)
     if len(rows) < 2:
         raise FileError(f"{path} is empty: expected a header and lines.")
     return ["", *rows[0]] if len(rows[1]) == len(rows[0]) + 1 else rows[0]
