@@ -129,12 +129,10 @@ def control_notes(column: str, controls: Controls, n_control: int, n_left_out: i
     if len(controls.labels) > 1:
         why = f"all are {controls.pooled_as}; --control LABEL takes one alone" if controls.pooled_as else "as named"
         pooled = f", {count_of(len(controls.labels), 'label')} pooled ({why})"
-    notes = [
-        f"perturbation <- obs[{column!r}]; control = {_quoted(controls.labels) or 'none'} ({n_control:,} cells){pooled}"
-    ]
-    look = (
-        f"{_quoted(controls.others)} {'look like controls' if len(controls.others) > 1 else 'looks like a control'} too"
-    )
+    labels = _quoted(controls.labels) or "none"
+    notes = [f"perturbation <- obs[{column!r}]; control = {labels} ({n_control:,} cells){pooled}"]
+    alike = "look like controls" if len(controls.others) > 1 else "looks like a control"
+    look = f"{_quoted(controls.others)} {alike} too"
     if n_left_out:
         pool_option = control_option([controls.labels, controls.others], (*controls.labels, *controls.others))
         notes.append(

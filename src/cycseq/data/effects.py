@@ -164,9 +164,7 @@ class Effects(ByCondition):
         obs = self.adata.obs
         times = [None if np.isnan(time) else float(time) for time in obs["time"]]
         labels = (obs[name].astype(str) for name in ("context", "perturbation", "dose"))
-        return tuple(
-            Condition(c, treatment_name(agent, dose, t)) for c, agent, dose, t in zip(*labels, times, strict=True)
-        )
+        return tuple(Condition(c, treatment_name(*treatment)) for c, *treatment in zip(*labels, times, strict=True))
 
     def conditions(self) -> tuple[Condition, ...]:
         """The condition of every row, controls among them where the data have such rows."""

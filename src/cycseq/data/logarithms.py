@@ -164,9 +164,9 @@ def _by_steps(cells: list[Values]) -> Logarithm:
         return Logarithm()
     if np.mean(np.abs(step - 1.0) < UNIT) >= MOST:
         return Logarithm(name, summed=True, other_total=True, of_counts=True)
-    depths = {total: total / step for total in TOTALS}
+    depths = {total: (total / step, np.rint(total / step)) for total in TOTALS}
     whole_depths = {
-        total: float(np.mean((np.abs(n - np.rint(n)) < WHOLE) & (np.rint(n) >= least))) for total, n in depths.items()
+        total: float(np.mean((abs(n - whole) < WHOLE) & (whole >= least))) for total, (n, whole) in depths.items()
     }
     total = next((total for total, share in whole_depths.items() if share >= MOST), None)
     return Logarithm(name, total, other_total=total != TARGET_SUM and whole_depths[TARGET_SUM] < FEW)

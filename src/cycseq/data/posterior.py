@@ -122,15 +122,7 @@ def changes(predicted: PerturbationData | ad.AnnData, condition: Condition | str
 
 
 def all_changes(predicted: PerturbationData) -> pd.DataFrame:
-    """`changes` of every predicted condition, one below the other, led by `context`, `perturbation` and `gene`.
-
-    Control cells have no response and are left out.
-
-    Raises
-    ------
-    DataError
-        If the cells were predicted by a model without uncertainty.
-    """
+    """`changes` of every condition but controls, one below the other, led by `context`, `perturbation` and `gene`."""
     names, posterior = read_posterior(predicted)
     by_name = {str(condition): condition for condition in predicted.conditions()}
     return changes_of_posterior(posterior, [by_name[name] for name in names], predicted.genes)
@@ -153,19 +145,9 @@ def _table(posterior: GenePosterior, column: int, genes: Sequence[str]) -> pd.Da
     """One condition."""
     mixture = posterior.mixture.at(column)
     probabilities = mixture.probabilities(posterior.threshold)
-    table = pd.DataFrame(
-        {
-            "effect": posterior.mean[column],
-            "sd": posterior.sd[column],
-            "lower": mixture.quantile(0.5 - LEVEL / 2),
-            "upper": mixture.quantile(0.5 + LEVEL / 2),
-            "probability_up": probabilities.up,
-            "probability_down": probabilities.down,
-            "lfsr": probabilities.lfsr,
-            "probability_beyond": probabilities.beyond,
-            "informative": posterior.informative[column],
-        },
-        index=pd.Index(genes, name="gene"),
-    )
-    size = np.abs(posterior.mean[column]) / np.maximum(posterior.sd[column], 1e-12)
-    return table.iloc[np.lexsort((-size, probabilities.lfsr))]
+    mean, sd, lfsr = posterior.mean[column], posterior.sd[column], probabilities.lfsr
+    lower, upper = mixture.quantile(0.5 - LEVEL / 2), mixture.quantile(0.5 + LEVEL / 2)
+    signs = (probabilities.up, probabilities.down, lfsr, probabilities.beyond)
+    values = (mean, sd, lower, upper, *signs, posterior.informative[column])
+    table = pd.DataFrame(dict(zip(COLUMNS[3:], values, strict=True)), index=pd.Index(genes, name="gene"))
+    return table.iloc[np.lexsort((-np.abs(mean) / np.maximum(sd, 1e-12), lfsr))]

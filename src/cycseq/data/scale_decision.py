@@ -62,9 +62,8 @@ def decide(x: Matrix, values: ValueSummary, user_scale: str | None, *, layers: S
             return Decision("log1p", f"{extent}; log2 as given, {_conversion(logarithm)}", Logarithm("log2"))
         return Decision("log1p", f"{extent}; {how}; base and total cannot be told from them")
     target = TARGET_SUM if logarithm.per_10k else OTHER_TOTAL if logarithm.other_total else None
-    if logarithm.ours or (
-        logarithm.name == "ln" and (user_scale == "log1p" or not (logarithm.total or logarithm.of_counts))
-    ):
+    unlike_counts = user_scale == "log1p" or not (logarithm.total or logarithm.of_counts)
+    if logarithm.ours or (logarithm.name == "ln" and unlike_counts):
         certain = logarithm.total or target is None
         caveat = "" if certain else "; the total is not 10,000 and cannot be told from these genes"
         return Decision("log1p", f"{extent}; {logarithm.in_words()}{caveat}; {how}", target_sum=target)

@@ -39,9 +39,8 @@ def as_controls(source: ad.AnnData | Path | str, settings: ReadSettings) -> Pert
     cells = contents.adata
     if settings.perturbation_key not in cells.obs and not find_columns(cells.obs, PERTURBATION_NAMES):
         obs = cells.obs.assign(perturbation=CONTROL)
-        contents = replace(
-            contents, adata=ad.AnnData(X=cells.X, obs=obs, var=cells.var, uns=cells.uns, obsm=cells.obsm)
-        )
+        adata = ad.AnnData(X=cells.X, obs=obs, var=cells.var, uns=cells.uns, obsm=cells.obsm)
+        contents = replace(contents, adata=adata)
         settings = replace(settings, perturbation_key="perturbation", control=CONTROL)
     data = contents.validate(settings, default_context(source))
     if CONTROL not in data.adata.obs["perturbation"].unique():

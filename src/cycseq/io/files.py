@@ -32,9 +32,8 @@ def path_of_text(text: str) -> Path:
     """The path that `text_of_path` wrote."""
     if Path(text).exists():
         return Path(text)
-    return Path(
-        os.fsdecode(re.sub(rb"\\x([89a-f][0-9a-f])", lambda hex_: bytes.fromhex(hex_[1].decode()), os.fsencode(text)))
-    )
+    plain = re.sub(rb"\\x([89a-f][0-9a-f])", lambda hex_: bytes.fromhex(hex_[1].decode()), os.fsencode(text))
+    return Path(os.fsdecode(plain))
 
 
 def clear(folder: Path) -> None:
@@ -85,9 +84,8 @@ def check_space(path: Path, n_bytes: int) -> None:
 def require_file(path: Path) -> Path:
     """The path, if it is there and no pipe, device or socket; raises `FileError` otherwise."""
     if not path.exists():
-        near = (
-            sorted(p.name for p in path.parent.glob("*") if p.suffix == path.suffix)[:5] if path.parent.is_dir() else []
-        )
+        beside = path.parent.glob("*") if path.parent.is_dir() else ()
+        near = sorted(p.name for p in beside if p.suffix == path.suffix)[:5]
         hint = f" Beside it: {', '.join(near)}." if near else ""
         raise FileError(f"{path} does not exist.{hint}")
     return refuse_special(path)

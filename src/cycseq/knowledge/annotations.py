@@ -41,7 +41,6 @@ def parents_of_terms(obo: str) -> dict[str, set[str]]:
         elif line.startswith("id: "):
             term = line[4:].strip()
         elif term and line.startswith(("is_a: ", "relationship: part_of ")):
-            parents.setdefault(term, set()).add(
-                line.removeprefix("is_a: ").removeprefix("relationship: part_of ").split()[0]
-            )
+            parent = line.removeprefix("is_a: ").removeprefix("relationship: part_of ").split()[0]
+            parents.setdefault(term, set()).add(parent)
     return parents

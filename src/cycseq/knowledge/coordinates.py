@@ -37,9 +37,8 @@ def coordinates(sources: Sequence[Source], perturbations: Sequence[str]) -> Feat
     leading = np.flatnonzero(values > 1e-6 * values[-1:].max(initial=0.0))[-MOST:]
     whitening = vectors[:, leading] / np.sqrt(values[leading])
     names = list({canonical(name, aliases): name for source in sources for name in source.names}.values())
-    rows = np.concatenate(
-        [_kernel(sources, names[i : i + BLOCK], landmarks) @ whitening for i in range(0, len(names), BLOCK)]
-    )
+    batches = [names[start : start + BLOCK] for start in range(0, len(names), BLOCK)]
+    rows = np.concatenate([_kernel(sources, batch, landmarks) @ whitening for batch in batches])
     filled = np.flatnonzero(rows.any(axis=1))
     listed = ", ".join(source.name for source in sources)
     origins = tuple({"name": source.name, **source.facts} for source in sources)

@@ -75,11 +75,9 @@ def _collections(table: Table) -> tuple[Source, ...] | None:
     if organism is not None and (frame[organism] == "Human").any():
         frame = frame[frame[organism] == "Human"]
     frame = frame.dropna(subset=[members])
-    parts = (
-        [(table.name, frame)] if collection is None else [(str(name), part) for name, part in frame.groupby(collection)]
-    )
+    parts = [(table.name, frame)] if collection is None else frame.groupby(collection)
     flat = [(name, part[members].astype(str).str.split(r"\s*[;|]\s*", regex=True).explode()) for name, part in parts]
-    return tuple(sets_source(name, names, names.index, table.facts) for name, names in flat)
+    return tuple(sets_source(str(name), names, names.index, table.facts) for name, names in flat)
 
 
 def _gene_groups(table: Table) -> tuple[Source, ...] | None:
@@ -87,9 +85,8 @@ def _gene_groups(table: Table) -> tuple[Source, ...] | None:
     symbol, group = table.column(("symbol",)), table.column(("gene_group",))
     if symbol is None or group is None:
         return None
-    rows = (
-        table.frame[[symbol, group]].dropna().astype(str).set_index(symbol)[group].str.split("|", regex=False).explode()
-    )
+    groups = table.frame[[symbol, group]].dropna().astype(str).set_index(symbol)[group]
+    rows = groups.str.split("|", regex=False).explode()
     return (sets_source("HGNC gene groups", rows.index, rows, table.facts),)
 
 

@@ -94,9 +94,7 @@ def _add_labels(adata: ad.AnnData, inputs: Sequence[Effects], names: Sequence[st
     parts = []
     for effects, name in zip(inputs, names, strict=True):
         studies = studies_of(effects)
-        more = effects.adata.obs.drop(columns=[c for c in adata.obs if c in effects.adata.obs]).drop(
-            columns=STUDY, errors="ignore"
-        )
+        more = effects.adata.obs.drop(columns=[*adata.obs, STUDY], errors="ignore")
         parts.append(more.assign(**{STUDY: [studies.get(c.context, name) for c in effects.conditions()]}))
     labels = pd.concat(parts, ignore_index=True)
     for column in labels:
@@ -149,9 +147,8 @@ def _converted(effects: Effects, unit: str) -> Effects:
     same = [dose.in_unit(unit) if dose is not None and dose.unit else None for dose in parsed]
     adata.obs["dose"] = pd.Categorical([text if d is None else str(d) for text, d in zip(texts, same, strict=True)])
     if "dose_value" in adata.obs:
-        adata.obs["dose_value"] = [
-            value if d is None else d.number for value, d in zip(adata.obs["dose_value"], same, strict=True)
-        ]
+        values = zip(adata.obs["dose_value"], same, strict=True)
+        adata.obs["dose_value"] = [value if d is None else d.number for value, d in values]
     names = [
         Condition(c.context, treatment_name(c.agent, None if d is None else str(d), c.time) if d else c.perturbation)
         for c, d in zip(effects.conditions(), same, strict=True)

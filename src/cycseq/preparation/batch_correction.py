@@ -174,11 +174,9 @@ def _remove(effect: BatchEffect, x: Cells, batch: Codes, context: Codes, stretch
         x[rows] = part
 
 
-def _paired(
-    effect: BatchEffect, layer: Matrix, batch: Codes, context: Codes, stretch: PerBatch | None
-) -> sp.csr_matrix:
+def _paired(effect: BatchEffect, pair: Matrix, batch: Codes, context: Codes, stretch: PerBatch | None) -> sp.csr_matrix:
     """The true pairs, which are cells of the same batch, without its effect; cells that have none stay empty."""
-    csr = sp.csr_matrix(layer)
+    csr = sp.csr_matrix(pair)
     rows = np.flatnonzero(np.diff(csr.indptr))
     part = csr[rows].toarray()
     _remove(effect, part, batch[rows], context[rows], stretch)

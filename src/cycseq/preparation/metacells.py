@@ -64,9 +64,8 @@ def metacells(data: PerturbationData, k: int = 50, draws: int = 50, seed: int = 
     adata.obsm["source_cells"] = source
     record = {"k": k, "draws": draws, "seed": seed, "cells": data.n_cells}
     adata.uns["cycseq"] = {**data.adata.uns.get("cycseq", {}), "scale": data.scale, "metacells": json.dumps(record)}
-    notes = [
-        f"{len(obs):,} metacells: {draws} averages of {k} cells for each of {count_of(len(conditions), 'condition')}"
-    ]
+    of_each = count_of(len(conditions), "condition")
+    notes = [f"{len(obs):,} metacells: {draws} averages of {k} cells for each of {of_each}"]
     few = int((data.adata.obs.groupby(["context", "perturbation", "batch"], observed=True).size() < k).sum())
     notes += [f"{few} conditions or batches of one have fewer than {k} cells: drawn with replacement"] if few else []
     notes.append("metacells of a condition share cells: hold out whole conditions, not metacells at random")

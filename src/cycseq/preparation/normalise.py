@@ -84,9 +84,8 @@ def cells_expressing(x: Matrix, taking_part: CellMask) -> Int[np.ndarray, "genes
 def _cells_expressing(x: InMemory, taking_part: CellMask) -> Int[np.ndarray, "genes"]:
     n = np.zeros(x.shape[1])
     for block in blocks(x):
-        n += taking_part[block.rows].astype(np.float64) @ _matrix(
-            block, (block.values > 0).astype(np.float64), x.shape[1]
-        )
+        above = _matrix(block, (block.values > 0).astype(np.float64), x.shape[1])
+        n += taking_part[block.rows].astype(np.float64) @ above
     return n.astype(np.int64)
 
 

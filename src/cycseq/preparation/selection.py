@@ -76,10 +76,8 @@ def drop_small_conditions(data: PerturbationData, rows: CellMask, least: int) ->
     dropped = rows & small[data.condition_codes]
     if not small.any():
         return Selection(rows)
-    n, n_cells_lost = int(small.sum()), int(dropped.sum())
-    note = (
-        f"{count_of(n, 'condition')} with fewer than {least} cells ({count_of(n_cells_lost, 'cell')}) {was(n)} dropped"
-    )
+    n, cells = int(small.sum()), count_of(int(dropped.sum()), "cell")
+    note = f"{count_of(n, 'condition')} with fewer than {least} cells ({cells}) {was(n)} dropped"
     return Selection(rows & ~dropped, (note,))
 
 

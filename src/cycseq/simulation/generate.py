@@ -115,9 +115,8 @@ class _World:
         biology = LAWS[settings.world](settings)
         genes = [f"G{i:0{max(4, len(str(settings.genes)))}d}" for i in range(1, settings.genes + 1)]
         names = ["+".join(sorted(genes[gene] for gene in targets)) for targets in biology.targets]
-        offsets = np.random.default_rng([settings.seed, 4]).normal(
-            0.0, BATCH_SPREAD, (settings.batches, settings.genes)
-        )
+        shape = (settings.batches, settings.genes)
+        offsets = np.random.default_rng([settings.seed, 4]).normal(0.0, BATCH_SPREAD, shape)
         return cls(settings, biology, genes, names, offsets.astype(np.float32))
 
     @property

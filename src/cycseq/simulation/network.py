@@ -159,9 +159,8 @@ def _bounded(parts: _Parts, effect: float, regulators: np.ndarray, n_regulators:
     weight = parts.weight * effect
     total = np.abs(weight[regulators]).sum(axis=1, keepdims=True)
     weight[regulators] *= np.minimum(1.0, STEEPEST * 4 / np.maximum(total, 1e-9))
-    weights = sp.csr_array(
-        (weight.ravel().astype(np.float32), (rows, parts.regulator.ravel())), shape=(genes, n_regulators)
-    )
+    places = (rows, parts.regulator.ravel())
+    weights = sp.csr_array((weight.ravel().astype(np.float32), places), shape=(genes, n_regulators))
     weights.sum_duplicates()
     weights.eliminate_zeros()
     return weights

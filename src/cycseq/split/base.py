@@ -234,10 +234,8 @@ class Split:
         except (TypeError, AttributeError, ValueError) as err:
             raise _damaged(path, str(err)) from err
         if not by_hand and record.get("hash") != split.digest():
-            altered = (
-                "was altered: it does not say what its hash was made of" if record.get("hash") else "carries no hash"
-            )
-            raise FileError(f"{path} {altered}. Make it again with cycseq split. {STAMP}")
+            why = "was altered: it does not say what its hash was made of" if record.get("hash") else "carries no hash"
+            raise FileError(f"{path} {why}. Make it again with cycseq split. {STAMP}")
         return split
 
 

@@ -10,6 +10,7 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.effects import Effects
 from cycseq.data.either import Data
 from cycseq.errors import SplitError
+from cycseq.split.base import PARTS
 from cycseq.split.plan import Plan
 from cycseq.split.settings import SplitSettings
 
@@ -45,10 +46,8 @@ def random_cells(data: Data, settings: SplitSettings) -> tuple[Plan, ...]:
         "seen can be described, not that a response can be predicted."
     )
     cells = {part: tuple(sorted(names)) for part, names in parts.items() if names}
-    plan = Plan(
-        "random-cells", claim, tuple(inside["train"]), tuple(inside["validation"]), tuple(inside["test"]), cells=cells
-    )
-    return (plan,)
+    train, validation, test = (tuple(inside[part]) for part in PARTS)
+    return (Plan("random-cells", claim, train, validation, test, cells=cells),)
 
 
 def cut(

@@ -143,9 +143,8 @@ def _usable(data: Data, context: str) -> str:
     if len(has) < 2 and not (isinstance(data, Effects) and False in has):
         lacking = "perturbed" if True in has else "control"
         able = sorted({c.context for c in data.conditions() if not c.is_control})
-        cure = (
-            f"Name one that has them with --context: {join_names(able)}." if True in has else "Add its control cells."
-        )
+        others = f"Name one that has them with --context: {join_names(able)}."
+        cure = others if True in has else "Add its control cells."
         raise SplitError(f"context {context!r} has no {lacking} cells, so it cannot be held out. {cure}")
     return context
 

@@ -77,9 +77,8 @@ def _hidden_perturbations(split: Split) -> Iterable[Leak]:
         return
     training = (*split.train, *split.validation)
     seen_parts = {part for c in training for part in c.parts}
-    allowed = (
-        (2 if split.seen_parts is None else split.seen_parts) if split.kind == "unseen-combination" else len(seen_parts)
-    )
+    allowed = 2 if split.seen_parts is None else split.seen_parts
+    allowed = allowed if split.kind == "unseen-combination" else len(seen_parts)
     hidden = [
         c
         for c in split.test

@@ -80,9 +80,7 @@ def shared_barcodes(data: PerturbationData, rows: dict[str, Codes]) -> Iterable[
         pairs = pairs[pairs["row"] != pairs["row_other"]]
         if pairs.empty:
             continue
-        one, two = (
-            sp.csr_array(take(data.x, pairs[name].to_numpy())).astype(np.float64) for name in ("row", "row_other")
-        )
+        one, two = (sp.csr_array(take(data.x, pairs[name].to_numpy()), dtype=float) for name in ("row", "row_other"))
         dot, *squares = (np.asarray(a.multiply(b).sum(axis=1)).ravel() for a, b in ((one, two), (one, one), (two, two)))
         alike = dot / np.maximum(np.sqrt(squares[0] * squares[1]), 1e-12) >= SAME_PROFILE
         for matches, same, cure, level in (

@@ -31,8 +31,8 @@ def join(parts: Iterable[tuple[DataSet, PerturbationData]], settings: CorpusSett
         part = _with_controls(data)
         if dataset.method != "none":
             adata = part.adata.copy()
-            names = [f"{name}_{dataset.method}" for name in adata.obs["context"].cat.categories]
-            adata.obs["context"] = adata.obs["context"].cat.rename_categories(names)
+            contexts = [f"{name}_{dataset.method}" for name in adata.obs["context"].cat.categories]
+            adata.obs["context"] = adata.obs["context"].cat.rename_categories(contexts)
             part = replace(part, adata=adata)
         logged.append(prepare([part], PrepareSettings(genes="all")))
         names.append(dataset.name)

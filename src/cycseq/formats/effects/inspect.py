@@ -30,9 +30,7 @@ def inspect_effects(path: Path, settings: ReadSettings | None = None) -> str:
         f"  {count_of(len(agents), 'perturbation')}: {join_names(sorted(agents))}",
         f"  measured in two contexts or more: {several:,} of {len(n_contexts):,}; in all: {complete:,}",
     ]
-    if doses := sorted(
-        {c.dose for c in conditions if c.dose}, key=lambda dose: (*(place_of_dose(dose) or ("", 0.0)), dose)
-    ):
+    if doses := sorted({c.dose for c in conditions if c.dose}, key=lambda d: (*(place_of_dose(d) or ("", 0.0)), d)):
         lines.append(f"  {count_of(len(doses), 'dose')}: {join_names(doses)}")
     if times := sorted({c.time for c in conditions if c.time is not None}):
         lines.append(f"  {count_of(len(times), 'time')}: {join_names(f'{time:g} h' for time in times)}")

@@ -79,9 +79,8 @@ def _holds_effects(group: Any, settings: ReadSettings) -> bool:
     names = label_names((name for name in obs if not name.startswith("__")), settings)
     labels = pd.DataFrame({name: pd.Series(read_element(obs[name])).astype(str) for name in names})
     index = obs.attrs.get("_index")
-    if where not in group or not rows_are_conditions(
-        labels, map(str, read_element(obs[index])) if index in obs else ()
-    ):
+    row_names = map(str, read_element(obs[index])) if index in obs else ()
+    if where not in group or not rows_are_conditions(labels, row_names):
         return False
     texts = texts_of({name: read_element(uns[name]) for name in uns if not hasattr(uns[name], "keys")})
     if any(scale_in_text(text) for _, text in texts):
@@ -95,7 +94,6 @@ def _differences(values: Any) -> bool:
     if shape is None:
         return False
     rows = np.unique(np.linspace(0, int(shape[0]) - 1, SAMPLE_ROWS).astype(np.int64))
-    sample = (
-        ad.io.sparse_dataset(values)[rows].toarray() if hasattr(values, "keys") else np.asarray(values[rows.tolist()])
-    )
+    is_sparse = hasattr(values, "keys")
+    sample = ad.io.sparse_dataset(values)[rows].toarray() if is_sparse else np.asarray(values[rows.tolist()])
     return sample.dtype.kind == "f" and are_differences(sample)

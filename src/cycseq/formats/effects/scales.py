@@ -17,9 +17,7 @@ from cycseq.errors import DataError
 TEXT_NAMES = ("scale", "effect_scale", "value", "values", "unit", "units")
 """Names in uns under which a file may say what its values are, in up to `LONGEST` characters."""
 LONGEST = 1000
-EXPRESSION = re.compile(
-    r"intensit|\bcounts?\b|\bcpm\b|\btpm\b|\b[fr]pkm\b|expression level|log-?normali[sz]ed|\brma\b", re.I
-)
+EXPRESSION = re.compile(r"intensit|\b(counts?|cpm|tpm|[fr]pkm|rma)\b|expression level|log-?normali[sz]ed", re.I)
 """What is said of values that are not differences."""
 FOLD = re.compile(r"fold[ -_]?changes?|\blfc\b|log(?:2|10|e)?_?fc\b|\bln_?fc\b", re.I)
 PATTERNS: tuple[tuple[re.Pattern[str], EffectScale], ...] = (

@@ -83,9 +83,8 @@ def _read_group(group: Any, settings: ReadSettings, what: str) -> FileContents:
         others["varm"] = elem(group["varm"]) if "varm" in group else {}
         if PAIR in layers:  # where X stays in the file it does too, in the same blocks
             pair = group["layers"][PAIR]
-            others["layers"] = {
-                PAIR: values_of(pair, settings.memory) if in_memory(x) else open_stored(pair, max_rows(x, 1))
-            }
+            pairs = values_of(pair, settings.memory) if in_memory(x) else open_stored(pair, max_rows(x, 1))
+            others["layers"] = {PAIR: pairs}
     adata = ad.AnnData(X=x, obs=elem(group["obs"]), var=var, **others)
     return FileContents(adata, format=what, layers=layers, notes=() if where == "X" else (f"values <- {where}",))
 

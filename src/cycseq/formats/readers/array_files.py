@@ -66,9 +66,7 @@ def _genes(path: Path, settings: ReadSettings) -> pd.Index:
     beside = next((f for ending in GENES_BESIDE if (f := path.with_name(path.stem + ending)).is_file()), None)
     file = settings.genes_file or beside
     if file is None:
-        msg = (
-            f"{path} names no genes: use --genes-file FILE, a file with one gene per line in the order of the columns."
-        )
+        msg = f"{path} names no genes: use --genes-file FILE, a file of one gene per line in the order of the columns."
         raise DataError(msg, option="--genes-file FILE")
     return read_genes(file)
 
@@ -89,9 +87,7 @@ def _named(x: Any, genes: pd.Index, obs: pd.DataFrame, settings: ReadSettings, w
         x, what = np.ascontiguousarray(x[:, : len(genes)]), "NPY of CycSeq"
     elif n_columns != len(genes):
         option = "--orientation genes-by-cells" if n_cells == len(genes) else ""
-        cure = (
-            f"It has as many rows: use {option}." if option else "Give the names of its columns with --genes-file FILE."
-        )
+        cure = f"It has as many rows: use {option}." if option else "Name its columns with --genes-file FILE."
         msg = f"the array has {n_columns:,} columns, but {len(genes):,} genes are named. {cure}"
         raise DataError(msg, option=option)
     if unnamed:

@@ -52,9 +52,8 @@ def with_labels(loaded: FileContents, path: Path) -> FileContents:
     adata.obs = pd.concat([old, table.set_axis(adata.obs_names)], axis=1)
     notes = [*loaded.notes, f"labels <- {path.name}, {how}"]
     if not mask.all():
-        notes.append(
-            f"{int((~mask).sum()):,} of {len(mask):,} cells are assigned to no perturbation there and were left out"
-        )
+        n_lost = f"{int((~mask).sum()):,} of {len(mask):,}"
+        notes.append(f"{n_lost} cells are assigned to no perturbation there and were left out")
         adata = adata[mask].copy()
     return FileContents(adata, loaded.format, tuple(notes), loaded.layers, path, loaded.unnamed)
 

@@ -54,9 +54,8 @@ def holds(group: h5py.Group, *names: str) -> bool:
 
 def refused(path: Path, why: str) -> FileError:
     """The error for a file that holds what is not read."""
-    return FileError(
-        f"{path} is not read: {why}. A data set stands by itself: write it anew with the tool that made it."
-    )
+    msg = f"{path} is not read: {why}. A data set stands by itself: write it anew with the tool that made it."
+    return FileError(msg)
 
 
 def _members(file: h5py.File, path: Path, places: set[tuple[int, int]]) -> Iterator[tuple[str, Any]]:

@@ -148,9 +148,8 @@ class _Array:
         return 0
 
     def _refuse_size(self, n: int) -> None:
-        raise refused(
-            self.store, f"a chunk of {self.name!r} claims to hold more than the {n:,} values that it stands for"
-        )
+        why = f"a chunk of {self.name!r} claims to hold more than the {n:,} values that it stands for"
+        raise refused(self.store, why)
 
 
 def _name(codec: dict[str, Any]) -> str:

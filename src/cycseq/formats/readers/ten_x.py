@@ -182,7 +182,6 @@ def _texts(dataset: Any) -> pd.Series:
     return pd.Series(dataset.asstr()[:], dtype=object)
 
 
-FOLDER = Reader(
-    "10x folder", "FOLDER or PREFIX with matrix.mtx, barcodes.tsv, features.tsv (.gz)", fits_folder, read_folder
-)
+SHOWN = "FOLDER or PREFIX with matrix.mtx, barcodes.tsv, features.tsv (.gz)"
+FOLDER = Reader("10x folder", SHOWN, fits_folder, read_folder)
 H5 = Reader("10x h5", "FILE.h5", fits_h5, read_h5)

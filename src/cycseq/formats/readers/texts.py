@@ -81,10 +81,9 @@ class Texts:
             inner, n = self.entry(kind.get_super()), prod(kind.get_array_dims())
             if inner.lengths and n > MAX_ENTRY_BYTES:
                 raise self._refused()
-            places = [
-                (i * inner.width + at, size) for i in range(n if inner.lengths else 0) for at, size in inner.lengths
-            ]
-            return Entry(n * inner.width, tuple(places))
+            entries = range(n if inner.lengths else 0)
+            places = tuple((i * inner.width + at, size) for i in entries for at, size in inner.lengths)
+            return Entry(n * inner.width, places)
         if what != h5py.h5t.COMPOUND:
             return Entry(kind.get_size())
         lengths, wider = [], 0  # a value of any length takes more on the disk than in memory

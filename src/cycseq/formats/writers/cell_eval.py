@@ -41,9 +41,8 @@ def matched_pair(predicted: PerturbationData, real: PerturbationData) -> tuple[P
     perturbed = [c for c in predicted.conditions() if not c.is_control]
     for condition in perturbed:
         if condition not in real.conditions():
-            raise unknown_name(
-                str(condition), "real condition for the predicted", map(str, real.conditions()), DataError
-            )
+            known = map(str, real.conditions())
+            raise unknown_name(str(condition), "real condition for the predicted", known, DataError)
     if not perturbed:
         raise DataError("there are only control cells among the predicted ones: nothing can be compared.")
     controls = real.controls({condition.context for condition in perturbed})

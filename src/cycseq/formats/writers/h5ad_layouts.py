@@ -129,11 +129,8 @@ def to_cell_load(data: PerturbationData) -> Labels:
     """The labels of `pert_col=gene`, `cell_type_key=cell_type`, `batch_col=gem_group`, `control_pert=non-targeting`."""
     obs = obs_of(data, gene=renamed("non-targeting"), cell_type="context", gem_group="batch")
     combined = [c for c in data.conditions() if len(c.parts) > 1]
-    several: tuple[str, ...] = ()
-    if combined:
-        several = (
-            f"{len(combined)} combinations (first: {combined[0]}): cell-load takes each for a perturbation of its own",
-        )
+    what = "cell-load takes each for a perturbation of its own"
+    several = [f"{len(combined)} combinations (first: {combined[0]}): {what}"] if combined else []
     return Labels(obs, var={"gene_name": data.genes}, notes=(*several, *controls_lacking(data, "cell-load")))
 
 

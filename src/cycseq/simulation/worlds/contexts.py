@@ -90,9 +90,8 @@ def draw_silent_genes(settings: SimulateSettings) -> Biology:
     silent[rng.integers(settings.contexts, size=settings.genes), np.arange(settings.genes)] = False
     basal = np.where(silent, -np.inf, draw_basal(settings, rng, SILENT_WORLD_SPREAD))
     effects = np.repeat(draw_effects(settings, rng)[None], settings.contexts, axis=0)
-    return fixed_effects(
-        settings, effects, basal, rng, facts={"silent_genes": silent.sum(axis=1).astype(float).tolist()}
-    )
+    facts = {"silent_genes": silent.sum(axis=1).astype(float).tolist()}
+    return fixed_effects(settings, effects, basal, rng, facts=facts)
 
 
 RANK = 4

@@ -102,9 +102,8 @@ def _contexts(path: Path, record: dict[str, Any]) -> dict[str, Names]:
         raise FileError(msg)
     contexts: dict[str, Names] = {}
     for key, value in record.items():
-        names = _names(
-            path, f"the value of {key!r}", value, "is not a list of perturbations. Give PIE's file as it wrote it."
-        )
+        cure = "is not a list of perturbations. Give PIE's file as it wrote it."
+        names = _names(path, f"the value of {key!r}", value, cure)
         contexts[_context(key)] = names | contexts.get(_context(key), frozenset())
     return contexts
 

@@ -42,8 +42,7 @@ def read_gct(path: Path) -> ad.AnnData:
         values = rows.iloc[:, first:].to_numpy().astype(np.float32).T
     except ValueError as err:
         raise FileError(f"{path} has a value that is not a number ({err}).") from err
-    obs = pd.DataFrame(
-        labels.iloc[:, first:].T.to_numpy(), index=pd.Index(header[first:]), columns=labels[0].astype(str).tolist()
-    )
+    names = labels[0].astype(str).tolist()
+    obs = pd.DataFrame(labels.iloc[:, first:].T.to_numpy(), index=pd.Index(header[first:]), columns=names)
     var = rows.iloc[:, 1:first].set_axis(rows[0].astype(str), axis=0).set_axis(header[1:first].tolist(), axis=1)
     return ad.AnnData(X=np.ascontiguousarray(values), obs=obs, var=var.rename_axis(None))

@@ -66,10 +66,8 @@ P_VALUES = frozenset(
 GROUPS = ("group", "cluster", "contrast", "comparison", "ident")
 """Columns that name what was compared, where no usual one names the perturbation."""
 LABELS = tuple(
-    dict.fromkeys(
-        (*PERTURBATIONS, *CONTEXTS, *BATCH_NAMES, *ORIGINS, *DOSES, *DOSE_UNITS, *TIMES, *TIME_UNITS)
-    )
-)  # fmt: skip
+    dict.fromkeys((*PERTURBATIONS, *CONTEXTS, *BATCH_NAMES, *ORIGINS, *DOSES, *DOSE_UNITS, *TIMES, *TIME_UNITS))
+)
 """Columns that tell one condition from another."""
 
 
