@@ -11,7 +11,7 @@ from cycseq.data.either import Data
 from cycseq.data.treatments import place_of_dose
 from cycseq.errors import SettingsError, SplitError, count_of, join_names
 from cycseq.split.listed import tested_perturbations
-from cycseq.split.plan import Plan, perturbed_conditions
+from cycseq.split.plan import Conditions, Plan, perturbed_conditions
 from cycseq.split.settings import SplitSettings
 
 Place = tuple[str, float]  # what is measured and a number: doses of one quantity can be ordered
@@ -58,9 +58,7 @@ def unseen_level(axis: Axis, data: Data, settings: SplitSettings) -> tuple[Plan,
     return (_plan(conditions, test, settings, f"unseen-{what}:{tested}", axis),)
 
 
-def _plan(
-    conditions: Sequence[Condition], held: Sequence[Condition], settings: SplitSettings, name: str, axis: Axis
-) -> Plan:
+def _plan(conditions: Conditions, held: Sequence[Condition], settings: SplitSettings, name: str, axis: Axis) -> Plan:
     what, place = axis.name, axis.place
     if settings.test_perturbations is not None:
         listed = tested_perturbations(settings.test_perturbations, conditions)

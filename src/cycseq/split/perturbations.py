@@ -21,6 +21,7 @@ from cycseq.split.plan import (
 )
 from cycseq.split.settings import SplitSettings
 
+PartsOf = dict[str, tuple[str, ...]]
 SEEN_PARTS = {
     2: "both parts are measured alone",
     1: "one part is measured alone, the other never",
@@ -116,9 +117,7 @@ def _hold_out(
     return _both_parts_hidden(conditions, doubles, [name for name in order if not needed & set(doubles[name])], n)
 
 
-def _one_part_hidden(
-    doubles: dict[str, tuple[str, ...]], alone: dict[str, set[str]], options: list[str], n: int
-) -> HeldOut:
+def _one_part_hidden(doubles: PartsOf, alone: dict[str, set[str]], options: list[str], n: int) -> HeldOut:
     """Hide parts one by one until n combinations have one hidden part, their other part being measured alone."""
     best = HeldOut()
     hidden: set[str] = set()
@@ -136,9 +135,7 @@ def _one_part_hidden(
     return best
 
 
-def _both_parts_hidden(
-    conditions: Conditions, doubles: dict[str, tuple[str, ...]], order: list[str], n: int
-) -> HeldOut:
+def _both_parts_hidden(conditions: Conditions, doubles: PartsOf, order: list[str], n: int) -> HeldOut:
     """Hide both parts of combinations one by one, as long as something is left to learn from."""
     best = HeldOut()
     for name in order:

@@ -15,9 +15,7 @@ from cycseq.io.untrusted import open_unpacked
 
 NUMBER = re.compile(r"\s*[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?\s*", re.ASCII)
 """What a number looks like; `NA` and empty fields are missing ones."""
-MEANT_AS_NUMBER = re.compile(
-    rf"{NUMBER.pattern}|\s*[-+]?\d+(,\d+)+(\.\d+)?\s*|0[xX][0-9a-fA-F]+|#[A-Z0/]+[!?]?", re.ASCII
-)
+MEANT_AS_NUMBER = re.compile(rf"{NUMBER.pattern}|\s*[-+]?\d+(,\d+)+(\.\d+)?\s*|0[xX][0-9a-fA-F]+|#[A-Z0/]+[!?]?", re.A)
 """Numbers, and what spreadsheets make of them: thousands or decimals behind commas, hexadecimal digits, ``#REF!``."""
 MISSING = frozenset(("", "na", "nan", "n/a", "null", "none", "<na>", "#n/a"))
 

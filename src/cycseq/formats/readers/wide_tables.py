@@ -158,13 +158,11 @@ def _numbers(rows: Sequence[str], sep: str, n_columns: int) -> Cells:
     return column.to_numpy().reshape(-1, n_columns)
 
 
-def _small_table(
-    header: Sequence[str], rows: Iterable[Sequence[str]], sep: str, dtypes: dict[str, str]
-) -> pd.DataFrame:
+def _small_table(header: Sequence[str], rows: Iterable[Sequence[str]], sep: str, types: dict[str, str]) -> pd.DataFrame:
     """What pandas makes of the names of the rows and a few columns."""
     text = io.StringIO()
     writer = csv.writer(text, delimiter=sep)
     writer.writerow(header)
     writer.writerows(rows)
     text.seek(0)
-    return pd.read_csv(text, sep=sep, index_col=0, dtype=dtypes)
+    return pd.read_csv(text, sep=sep, index_col=0, dtype=types)

@@ -26,9 +26,8 @@ def check_chunks(group: Any, path: Path, name: str = "") -> tuple[str, ...]:
         if missing and several and missing == codes.nchunks:
             raise _not_whole(path, f"{name}/codes", "the labels of all cells")
         if missing and several:
-            return (
-                f"{missing} of {codes.nchunks} parts of {name} are not in the store: these cells have its first label",
-            )
+            what = f"{missing} of {codes.nchunks} parts of {name} are not in the store"
+            return (f"{what}: these cells have its first label",)
         return ()
     if encoding in SPARSE:
         for part, what in (("data", "values"), ("indices", "the genes of values")):
