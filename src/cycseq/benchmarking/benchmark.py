@@ -146,18 +146,16 @@ def _check_folder(out: Path, inputs: dict[str, Any], *, overwrite: bool) -> None
     path = out / RECORD
     if not path.is_file():
         if out.exists() and not overwrite and (not out.is_dir() or any(out.iterdir())):
-            msg = (
+            raise FileError(
                 f"{out} exists and is not a benchmark: choose another --out, or use --overwrite true to write into it."
             )
-            raise FileError(msg)
         return
     changed = changed_settings(path, inputs)
     if changed and not overwrite:
-        msg = (
+        raise SettingsError(
             f"{out} holds a benchmark with other {', '.join(changed)}: choose another --out, or use --overwrite true "
             f"to replace it (results that still hold are kept)."
         )
-        raise SettingsError(msg)
 
 
 def _unit(

@@ -102,5 +102,4 @@ def _reference(context: RealContext, parts: SplitParts) -> tuple[CountReference,
         real = PerturbationData(counts, "counts")
         return CountReference.of(real, name), real
 
-    remembered: tuple[CountReference, PerturbationData] = context.remember("counts", compute)
-    return remembered
+    return context.remember("counts", compute)

@@ -104,8 +104,7 @@ def describe_inputs(
         "evaluation": asdict(evaluation),
         "cycseq": version("cycseq"),
     }
-    plain: dict[str, Any] = json.loads(json.dumps(inputs, default=str))
-    return plain
+    return json.loads(json.dumps(inputs, default=str))
 
 
 def _with_contents(settings: dict[str, Any]) -> dict[str, Any]:

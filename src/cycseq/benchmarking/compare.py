@@ -168,8 +168,7 @@ def _score_all(
 
 def _check_folder(out: Path) -> None:
     if out.exists() and not (out / RUNS).is_dir() and (not out.is_dir() or any(out.iterdir())):
-        msg = f"{out} holds something else than a comparison: name another folder with --out."
-        raise FileError(msg)
+        raise FileError(f"{out} holds something else than a comparison: name another folder with --out.")
 
 
 def _generate_all(runs: dict[str, Run], parts: SplitParts, *, seed: int) -> dict[str, PerturbationData]:
@@ -191,8 +190,7 @@ def _fit(data: PerturbationData, split: Split, model: Model, folder: Path, *, ov
         if not folder.exists():
             raise
         if not overwrite:
-            msg = f"{err} Or use --overwrite true, or another --out."
-            raise SettingsError(msg) from err
+            raise SettingsError(f"{err} Or use --overwrite true, or another --out.") from err
     return fit_run(data, split, model, folder, overwrite=True, **noted)
 
 

@@ -59,11 +59,10 @@ def _compute_in_processes(data: Data, units: Sequence[Unit], jobs: int) -> Itera
     try:
         yield from workers(delayed(_compute_on_worker)(os.getpid(), data, unit) for unit in units)
     except TerminatedWorkerError as err:
-        msg = (
+        raise CycseqError(
             f"a process of the benchmark was killed, most often because memory ran out: use fewer than --jobs "
             f"{jobs}. Finished results are kept."
-        )
-        raise CycseqError(msg) from err
+        ) from err
 
 
 def _compute_on_worker(starter: int, data: Data, unit: Unit) -> list[Failure]:

@@ -100,8 +100,7 @@ def summary(metrics: pd.DataFrame) -> pd.Series:
     """One value for each model and metric: of all cells together, or (`OF_CONDITIONS`) the mean over conditions."""
     of_conditions = metrics["metric"].str.partition("/")[2].isin(OF_CONDITIONS)
     shown = metrics[(metrics["context"] == ALL) | of_conditions]
-    means: pd.Series = shown.groupby(["model", "metric"])["value"].mean()
-    return means
+    return shown.groupby(["model", "metric"])["value"].mean()
 
 
 def pooled(data: PerturbationData, label: str = ALL) -> PerturbationData:

@@ -53,8 +53,7 @@ def compute_on_cluster(data: Data, units: Sequence[Unit], client: Any) -> Iterat
     except OSError as err:
         if err.errno is not None:  # a file here, and not the cluster
             raise
-        msg = f"the Dask scheduler is gone ({' '.join(str(err).split())[:120]}). {KEPT}"
-        raise CycseqError(msg) from err
+        raise CycseqError(f"the Dask scheduler is gone ({' '.join(str(err).split())[:120]}). {KEPT}") from err
     finally:
         if client.status == "running":
             crew.dismiss()
@@ -80,8 +79,7 @@ class _Crew:
         """Give every idle worker a unit, of the split that it has at hand where there is one."""
         now, workers = time.monotonic(), self._workers()
         if now > self.last_seen + SECONDS_WITHOUT_WORKERS:
-            msg = f"the Dask cluster has had no worker for {SECONDS_WITHOUT_WORKERS} s: start some. {KEPT}"
-            raise CycseqError(msg)
+            raise CycseqError(f"the Dask cluster has had no worker for {SECONDS_WITHOUT_WORKERS} s: start some. {KEPT}")
         idle = [
             a for a in sorted(workers) if a not in self.running and now >= self.first_seen.setdefault(a, now) + SETTLING
         ]

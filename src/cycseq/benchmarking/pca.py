@@ -19,8 +19,7 @@ class PCA:
 
     def embed(self, data: PerturbationData) -> Cells:
         """Scores, cells x components."""
-        scores: Cells = self.components.transform(to_dense(data.x)).astype(np.float32)
-        return scores
+        return self.components.transform(to_dense(data.x)).astype(np.float32)
 
     def reconstruct(self, data: PerturbationData) -> PerturbationData:
         """The same cells from their scores; not below zero, as the networks' output."""

@@ -59,10 +59,9 @@ def published_data(data: PerturbationData) -> PerturbationData:
     """
     singles = data.subset(c for c in data.conditions() if len(c.parts) < 2)
     if not singles.perturbations:
-        msg = (
+        raise DataError(
             "the published form takes single perturbations, but the data hold combinations only: leave --published out."
         )
-        raise DataError(msg)
     variance = group_moments(singles.x, np.zeros(singles.n_cells, dtype=np.int64), 1).variance[0]
     top = np.sort(np.argsort(-variance, kind="stable")[:PUBLISHED_GENES])
     cells = singles.adata[:, top]

@@ -35,8 +35,7 @@ def begin_record(
         "splits": [describe_split(split, data) for split in splits],
         **environment(),
     }
-    described: dict[str, Any] = json.loads(json.dumps(record, default=str))
-    return described
+    return json.loads(json.dumps(record, default=str))
 
 
 def describe_data(data: Data) -> dict[str, Any]:

@@ -59,5 +59,4 @@ class CompareSettings:
         check_at_least(1, latent=self.latent, epochs=self.epochs)
         check_at_least(0, seed=self.seed)
         if not self.models:
-            msg = "there is no model to compare: use --models Autoencoder,VAE,GAN."
-            raise SettingsError(msg)
+            raise SettingsError("there is no model to compare: use --models Autoencoder,VAE,GAN.")

@@ -75,8 +75,7 @@ class BenchmarkResult:
 
     def _repr_html_(self) -> str:
         """As a notebook shows it."""
-        shown: str = self.table.round(3).to_html()
-        return shown
+        return self.table.round(3).to_html()
 
     def result(self, model: str, split: str) -> Result | None:
         """The first seed's result, with its means; None where there is none."""
@@ -100,11 +99,10 @@ class BenchmarkResult:
         tested = {tuple(pair) for split in self.record["splits"] for pair in split["test"]}
         left = set(zip(metrics["context"], metrics["perturbation"], strict=True))
         if not left:
-            msg = (
+            raise DataError(
                 f"none of {count_of(len(tested), 'tested condition')} of {self.folder} has a reproducible response "
                 "(reproducibility.csv): leave out --stratum, or run the benchmark again if it has no such file."
             )
-            raise DataError(msg)
         splits = [
             {**split, "test": [pair for pair in split["test"] if tuple(pair) in left]}
             for split in self.record["splits"]

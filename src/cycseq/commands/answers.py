@@ -79,10 +79,9 @@ def _shared(options: Namespace) -> dict[str, Any]:
 def _check(options: Namespace) -> None:
     """Raise for options that have no meaning here, and for an output that cannot be a folder."""
     if options.run is None and options.conditions == ["test"]:
-        msg = (
+        raise SettingsError(
             "name what to predict: --conditions CONTEXT:PERTURBATION, or missing for everything that was not measured."
         )
-        raise SettingsError(msg)
     for name in OF_RUNS:
         if getattr(options, name) is not None:
             msg = f"--{name.replace('_', '-')} needs --run and an --out that is a file: leave it out, because a folder contains {GENES}, {CELLS} and {PAGE}."
@@ -91,6 +90,5 @@ def _check(options: Namespace) -> None:
         msg = "--direction reverse needs --run: first fit a model that translates both ways (cycseq fit)."
         raise SettingsError(msg)
     if options.out.suffix in {".h5ad", ".zarr", ".csv", ".html"}:
-        msg = f"--out {options.out} must be a folder here: {GENES}, {CELLS} and {PAGE} are written into it."
-        raise FileError(msg)
+        raise FileError(f"--out {options.out} must be a folder here: {GENES}, {CELLS} and {PAGE} are written into it.")
     check_output(options.out, overwrite=options.overwrite)

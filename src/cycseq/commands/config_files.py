@@ -26,8 +26,7 @@ def flat_config(config: str) -> dict[str, Any]:
         msg = f"--config {config} holds {kind}: give a YAML file with options of this command, one per line (seed: 1)."
         raise SettingsError(msg)
     if "config" in content:
-        msg = f"--config {config} names another config: use --config for each of them."
-        raise SettingsError(msg)
+        raise SettingsError(f"--config {config} names another config: use --config for each of them.")
     values = {str(name).replace("-", "_") if "." not in str(name) else str(name): v for name, v in content.items()}
     model = values.pop("model", None)
     if isinstance(model, dict):
@@ -37,8 +36,7 @@ def flat_config(config: str) -> dict[str, Any]:
                 raise unknown_name(str(key), f"key of model in {config}", allowed)
         settings = model.get("init_args") or {}
         if not isinstance(settings, dict):
-            msg = f"init_args of the model in {config} is {settings!r}, but must hold settings by name."
-            raise SettingsError(msg)
+            raise SettingsError(f"init_args of the model in {config} is {settings!r}, but must hold settings by name.")
         values |= {f"model.{name}": value for name, value in settings.items()}
         model = model.get("class_path")
     if model is not None:

@@ -53,8 +53,7 @@ def run(options: Namespace) -> None:
         )
         return
     if options.out is None:
-        msg = f"cycseq datasets fetch {name} needs --out FILE.h5ad: where to write."
-        raise SettingsError(msg)
+        raise SettingsError(f"cycseq datasets fetch {name} needs --out FILE.h5ad: where to write.")
     check_output(options.out, overwrite=options.overwrite, endings=DATA_ENDINGS)
     downloading = settings_of(DownloadSettings, options)
     if name == ALL:

@@ -73,17 +73,15 @@ def compare_effects(options: Namespace) -> None:
     reading = settings_of(ReadSettings, options)
     for path in (options.real, options.predicted):
         if not is_effects(path, reading):
-            msg = (
+            raise DataError(
                 f"{path} holds cells, and the other side effects: give both alike (cycseq summarize makes effects of cells), or use "
                 "--kind effects if it is a table of effects."
             )
-            raise DataError(msg)
     real, predicted = (read_effects(path, reading) for path in (options.real, options.predicted))
     for path, effects in ((options.real, real), (options.predicted, predicted)):
         say_choices(path, effects)
     if options.pairs:
-        msg = "--pairs compares cells, and these are effects of whole conditions: leave it out."
-        raise SettingsError(msg)
+        raise SettingsError("--pairs compares cells, and these are effects of whole conditions: leave it out.")
     scores = evaluate_effects(predicted, real, split=options.split, settings=settings_of(EvaluateSettings, options))
     write_text(options.out, scores.to_csv(index=False), overwrite=options.overwrite)
     headline(scores, ["context", "perturbation"] if len(predicted.conditions()) <= SHOWN else ["context"])

@@ -38,8 +38,7 @@ def run(options: Namespace) -> None:
         return
     if options.name is None:
         what = "the name of a source: cycseq knowledge list shows them" if options.action == "fetch" else "a file"
-        msg = f"cycseq knowledge {options.action} needs {what}."
-        raise SettingsError(msg)
+        raise SettingsError(f"cycseq knowledge {options.action} needs {what}.")
     if options.action == "add":
         name = add_file(Path(options.name), settings, overwrite=options.overwrite)
     else:

@@ -125,8 +125,7 @@ class Parser:
         try:
             typed, unknown = self.argparse.parse_known_args(_with_switches_closed(self.hints, words))
         except argparse.ArgumentError as err:
-            msg = f"{err}; see {self.name} --help."
-            raise SettingsError(msg) from err
+            raise SettingsError(f"{err}; see {self.name} --help.") from err
         for word in unknown:
             option = word.partition("=")[0]
             if option.removeprefix("--").replace("-", "_") in READING:
@@ -134,8 +133,7 @@ class Parser:
                 raise SettingsError(msg)
             if word.startswith("--"):
                 raise unknown_name(option, "option", [dashed(f"--{name}") for name in self.hints])
-            msg = f"{word!r} does not belong to an option; see {self.name} --help."
-            raise SettingsError(msg)
+            raise SettingsError(f"{word!r} does not belong to an option; see {self.name} --help.")
         values = dict(self.defaults)
         for config in typed.config:
             values |= self._of_config(config)
@@ -147,8 +145,7 @@ class Parser:
                 values[name] = [parse_value(v, hint, label) for v in typed_value] if several else parse_value(typed_value, hint, label)  # fmt: skip
         lacking = [self._label(name) for name in self.hints if name not in values and name not in OF_PARSER]
         if lacking and not values["print_config"]:
-            msg = f"{self.name} needs {', '.join(lacking)}; see {self.name} --help."
-            raise SettingsError(msg)
+            raise SettingsError(f"{self.name} needs {', '.join(lacking)}; see {self.name} --help.")
         return Namespace(**values)
 
     def typed_hints(self) -> dict[str, Any]:
@@ -245,5 +242,4 @@ def _as_config(options: Namespace) -> str:
     import yaml  # type: ignore[import-untyped]
 
     values = {name: as_plain(value) for name, value in vars(options).items() if name not in OF_PARSER}
-    text: str = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
-    return text
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)

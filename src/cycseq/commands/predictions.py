@@ -107,10 +107,9 @@ def check_form(form: Form, options: Namespace) -> None:
             msg = f"--{name.replace('_', '-')} needs predicted cells, but {form} are predicted: leave it out, or use --as cells."
             raise SettingsError(msg)
     if options.aim is not None and form != "counts":
-        msg = (
+        raise SettingsError(
             f"--aim sets the amplitude of predicted counts, and {form} are predicted: leave it out, or use --as counts."
         )
-        raise SettingsError(msg)
     if options.direction == "reverse" and form != "cells":
         msg = f"--direction reverse turns cells into control cells, and {form} are predicted: leave it out, or use --as cells."
         raise SettingsError(msg)

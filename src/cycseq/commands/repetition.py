@@ -32,8 +32,7 @@ def make_benchmark_again(folder: Path, out: Path, options: Namespace) -> Repetit
         msg = f"{folder} was not made by a cycseq benchmark command, but in Python: call the same function again with another folder."
         raise SettingsError(msg)
     if out.resolve() == folder.resolve():
-        msg = f"{out} is the benchmark that is to be repeated: name another folder with --out."
-        raise FileError(msg)
+        raise FileError(f"{out} is the benchmark that is to be repeated: name another folder with --out.")
     check_output(out, overwrite=options.overwrite)
     if out.exists():
         shutil.rmtree(out)  # else its results would be taken as they are

@@ -58,9 +58,9 @@ def _piece(settings: SimulateSettings, memory: str | None) -> int:
     least, allowed = labels + BLOCK * of_cell, memory_bytes(memory)
     if memory is not None and allowed < least:
         mib = int(-(-least // 2**20))
-        msg = (
+        raise SettingsError(
             f"--memory {memory} is too little for simulate, which needs at least {mib:,} MiB here: use --memory {mib}MiB, or "
-            "fewer --cells."
+            "fewer --cells.",
+            option=f"--memory {mib}MiB",
         )
-        raise SettingsError(msg, option=f"--memory {mib}MiB")
     return max(BLOCK, min(PIECE, int((allowed - labels) / of_cell)))

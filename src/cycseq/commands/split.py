@@ -82,8 +82,7 @@ def _check(options: Namespace) -> None:
             read_split.check_data(data)
         split = replace(read_split, data_hash=data.fingerprint())
     if problems := split.problems(data):
-        msg = f"{split.name}: {'; '.join(problems)}. Fix it, or make it again with cycseq split."
-        raise SplitError(msg)
+        raise SplitError(f"{split.name}: {'; '.join(problems)}. Fix it, or make it again with cycseq split.")
     all_leaks = check_leakage(split, data)
     say([f"warning: {leak}" for leak in all_leaks if leak.level == "warning"])
     leaks = [str(leak) for leak in all_leaks if leak.level == "leak"]

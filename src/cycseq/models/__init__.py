@@ -153,8 +153,7 @@ def _docstring(name: str) -> str:
         raise unknown_name(name, "model", MODELS)
     spec = find_spec(MODELS[name])
     if spec is None or spec.origin is None:
-        msg = f"cycseq is damaged: {MODELS[name]} is missing. Install it again."
-        raise SettingsError(msg)
+        raise SettingsError(f"cycseq is damaged: {MODELS[name]} is missing. Install it again.")
     tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
     definition = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
     return ast.get_docstring(definition) or ""

@@ -129,8 +129,7 @@ class Model(ABC):
                 value = getattr(self, name)
                 members = value if isinstance(value, Sequence) else (value,)
                 if not members:
-                    msg = f"--model.{name} is empty, but must name one layer or more."
-                    raise SettingsError(msg)
+                    raise SettingsError(f"--model.{name} is empty, but must name one layer or more.")
                 for member in members:
                     check_at_least(least, most=most, option="--model.", **{name: member})
 
@@ -157,8 +156,7 @@ class Model(ABC):
     def learned(self) -> Fitted:
         """What was learned; raises `ModelError` before `fit`."""
         if self.fitted_ is None:
-            msg = f"{self.name} has not been fitted: call fit first."
-            raise ModelError(msg)
+            raise ModelError(f"{self.name} has not been fitted: call fit first.")
         return self.fitted_
 
     def check_conditions(self, conditions: Sequence[Condition | str] | str) -> list[Condition]:
@@ -172,23 +170,20 @@ class Model(ABC):
     def check_controls(self, controls: PerturbationData, conditions: Sequence[Condition]) -> PerturbationData:
         """The controls in the model's genes; raises if a context has none or cells are not controls."""
         if self.learned.scale not in SCALES:
-            msg = (
+            raise ModelError(
                 f"{self.name} was learned from effects that are {self.learned.scale} values, which cannot be added to cells: "
                 f"predict {'effects (--as effects)' if self.learned.scale not in WITH_MAGNITUDE else 'counts or effects (--as counts, --as effects)'}."
             )
-            raise ModelError(msg)
         controls = controls.require(self.learned.scale, self.name).with_genes(self.learned.genes)
         self.check_conditions(conditions)
         if controls.perturbations:
-            msg = f"predict takes control cells only, but got {controls.perturbations[0]!r} as well."
-            raise ModelError(msg)
+            raise ModelError(f"predict takes control cells only, but got {controls.perturbations[0]!r} as well.")
         lacking = sorted({c.context for c in conditions} - set(controls.contexts))
         if lacking:
-            msg = (
+            raise ModelError(
                 f"{self.name} cannot predict in context {lacking[0]!r}: there are control cells of "
                 f"{', '.join(controls.contexts) or 'none of the contexts asked for'}. Give control cells of {lacking[0]!r}."
             )
-            raise ModelError(msg)
         return controls
 
     def save(self, folder: Path, *, overwrite: bool = False, facts: Mapping[str, Any] | None = None) -> None:

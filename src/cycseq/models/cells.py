@@ -18,11 +18,9 @@ def draw(rows: Codes, n_cells: int | None, rng: np.random.Generator) -> Codes:
     if n_cells is None:
         return rows
     if n_cells < 1:
-        msg = f"{n_cells} cells of each condition cannot be predicted: ask for at least one (--cells)."
-        raise SettingsError(msg)
+        raise SettingsError(f"{n_cells} cells of each condition cannot be predicted: ask for at least one (--cells).")
     whole_rounds, rest = divmod(n_cells, len(rows))
-    drawn: Codes = np.concatenate([np.tile(rows, whole_rounds), rng.choice(rows, rest, replace=False)])
-    return drawn
+    return np.concatenate([np.tile(rows, whole_rounds), rng.choice(rows, rest, replace=False)])
 
 
 def shifted_cells(cells: Cells, control_mean: Profile, delta: Profile) -> Cells:
@@ -37,8 +35,7 @@ def shifted_cells(cells: Cells, control_mean: Profile, delta: Profile) -> Cells:
     factor, absent = _restoring(out.mean(axis=0, dtype=np.float64), target)
     out *= factor
     out[np.arange(len(absent)) % len(out), absent] = target[absent] * len(out)
-    result: Cells = out.astype(np.float32, copy=False)
-    return result
+    return out.astype(np.float32, copy=False)
 
 
 def bounded(cells: Cells, highest: float) -> Cells:

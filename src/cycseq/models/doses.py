@@ -71,5 +71,4 @@ def interpolated(series: Series) -> Profile:
         return nearest(series)
     low, high = series.at[above - 1], series.at[above]
     share = (series.target - low) / (high - low)
-    between: Profile = (1 - share) * series.delta[above - 1] + share * series.delta[above]
-    return between
+    return (1 - share) * series.delta[above - 1] + share * series.delta[above]

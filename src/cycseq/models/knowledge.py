@@ -49,18 +49,16 @@ class FeatureSettings(KnowledgeSettings):
         known.
         """
         if self.knowledge and self.features is not None:
-            msg = "--model.features and --model.knowledge were both given: give one of them."
-            raise SettingsError(msg)
+            raise SettingsError("--model.features and --model.knowledge were both given: give one of them.")
         if self.knowledge:
             return coordinates(sources_for(self.knowledge, train.perturbations), train.perturbations)
         if self.features is not None:
             return read_features(self.features, seed=seed)
         if not has_expression(train, controls):
-            msg = (
+            raise ModelError(
                 "features made of mean expression need the control means of every context and every gene in every condition, "
                 "and these effects lack some: give --model.knowledge or --model.features."
             )
-            raise ModelError(msg)
         return self.scores_of(train, controls, seed=seed)
 
     def scores_of(self, train: Effects, controls: Mapping[str, Profile], *, seed: int) -> Features:

@@ -84,8 +84,7 @@ def components(features: Features, n_components: int) -> Features:
     """What the leading principal components (of perturbations x genes, not centred) say of the features."""
     u, s, v = np.linalg.svd(np.nan_to_num(features), full_matrices=False)
     n = min(n_components, len(s))
-    low: Features = (u[:, :n] * s[:n]) @ v[:n]
-    return low
+    return (u[:, :n] * s[:n]) @ v[:n]
 
 
 def cosines(one: Features, other: Features) -> Float[np.ndarray, "perturbations others"]:

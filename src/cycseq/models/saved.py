@@ -57,14 +57,12 @@ def read_arrays(folder: Path, description: Mapping[str, Any]) -> dict[str, np.nd
         with as_file_error(folder / TENSORS, AGAIN):
             arrays: dict[str, np.ndarray] = load_file(folder / TENSORS)
     except OSError as err:
-        msg = f"{folder / TENSORS} is missing, damaged or no safetensors file ({err}). {AGAIN}"
-        raise FileError(msg) from err
+        raise FileError(f"{folder / TENSORS} is missing, damaged or no safetensors file ({err}). {AGAIN}") from err
     missing = description["facts"].get("missing", ())
     odd = [name for name, array in arrays.items() if _damaged(array, missing=name in missing)]
     if odd or len(set(description["genes"])) < len(description["genes"]):
         what = f"{odd[0]!r} holds values that are not numbers" if odd else "a gene is named twice"
-        msg = f"{folder} holds a damaged model: {what}. {AGAIN}"
-        raise FileError(msg)
+        raise FileError(f"{folder} holds a damaged model: {what}. {AGAIN}")
     return arrays
 
 
@@ -82,11 +80,10 @@ def read_description(folder: Path) -> dict[str, Any]:
     path = folder / DESCRIPTION
     pickled = sorted(p.name for p in folder.glob("*") if p.suffix in PICKLED)
     if pickled:
-        msg = (
+        raise FileError(
             f"{folder} holds {pickled[0]}, which can run code when it is loaded: a saved model is {DESCRIPTION} and "
             f"{TENSORS} alone. Remove it if you know where it comes from."
         )
-        raise FileError(msg)
     try:
         check_checksum(path, AGAIN)
         description = read_json(path, AGAIN)
@@ -95,14 +92,12 @@ def read_description(folder: Path) -> dict[str, Any]:
         raise FileError(msg) from err
     lacking = wrong_kinds(description, RECORDED)
     if lacking:
-        msg = f"{path} is damaged: it does not say {', '.join(lacking)}. {AGAIN}"
-        raise FileError(msg)
+        raise FileError(f"{path} is damaged: it does not say {', '.join(lacking)}. {AGAIN}")
     scales = dict.fromkeys((*SCALES, *EFFECT_SCALES))
     if description["scale"] not in scales:
-        msg = (
+        raise FileError(
             f"{path} is damaged: its scale is {description['scale']!r}, but must be one of {', '.join(scales)}. {AGAIN}"
         )
-        raise FileError(msg)
     return description
 
 

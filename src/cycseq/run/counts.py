@@ -117,8 +117,7 @@ def _check_all_genes(effects: Effects) -> None:
     unknown = np.isnan(effects.effect).sum(axis=1)
     if unknown.any():
         condition: Condition = effects.conditions()[int(np.flatnonzero(unknown)[0])]
-        msg = (
+        raise ModelError(
             f"there is no prediction for {int(unknown.max()):,} genes of {str(condition)!r}, as no training condition measured "
             "them there, and cells have every gene: predict effects (--as effects)."
         )
-        raise ModelError(msg)

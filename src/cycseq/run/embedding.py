@@ -68,5 +68,4 @@ def _codes(labels: pd.Series) -> Codes:
 def _principal(x: Cells, units: int) -> Cells:
     from sklearn.decomposition import PCA
 
-    places: Cells = PCA(min(units, *x.shape), random_state=0).fit_transform(x).astype(np.float32)
-    return places
+    return PCA(min(units, *x.shape), random_state=0).fit_transform(x).astype(np.float32)

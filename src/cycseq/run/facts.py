@@ -21,19 +21,16 @@ def read_facts(folder: Path) -> dict[str, Any]:
     """What a run's `run.json` says; raises `FileError` if the folder is not a run, or its record is damaged."""
     path = folder / RUN
     if not path.is_file():
-        msg = f"{folder} is not a run: it has no {RUN}. Name the folder that cycseq fit --run wrote."
-        raise FileError(msg)
+        raise FileError(f"{folder} is not a run: it has no {RUN}. Name the folder that cycseq fit --run wrote.")
     facts = read_json(path, FIT_AGAIN)
     lacking = wrong_kinds(facts, ASKED) or wrong_kinds(facts["data"], {"path": str | None, "hash": str})
     if lacking:
-        msg = f"{path} is damaged: it does not say {', '.join(lacking)}. {FIT_AGAIN}"
-        raise FileError(msg)
+        raise FileError(f"{path} is damaged: it does not say {', '.join(lacking)}. {FIT_AGAIN}")
     if digest_of(facts) != read_environment(folder).get("hashes", {}).get("settings", digest_of(facts)):
-        msg = (
+        raise FileError(
             f"{path} was altered: it no longer says what the model was fitted with. Restore the original, or fit "
             "the model again with cycseq fit --overwrite true."
         )
-        raise FileError(msg)
     return facts
 
 

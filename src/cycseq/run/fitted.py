@@ -197,18 +197,15 @@ class FittedRun:
         """Where its data lie: there, or where they were when it was fitted."""
         noted = self.facts["data"]["path"]
         if path is None and noted is None:
-            msg = f"{self.folder} does not record where its data are: {cure}."
-            raise FileError(msg)
+            raise FileError(f"{self.folder} does not record where its data are: {cure}.")
         path = path or path_of_text(noted)
         if not path.exists():
-            msg = f"{path}, the data of {self.folder}, does not exist: {cure}."
-            raise FileError(msg)
+            raise FileError(f"{path}, the data of {self.folder}, does not exist: {cure}.")
         return path
 
     def _unchanged(self, data: AnyData, path: Path, cure: str) -> AnyData:
         if data.fingerprint() != self.facts["data"]["hash"]:
-            msg = f"{path} has changed since {self.folder} was fitted: {cure}."
-            raise DataError(msg)
+            raise DataError(f"{path} has changed since {self.folder} was fitted: {cure}.")
         return data
 
     def resume_command(self) -> str:

@@ -138,8 +138,7 @@ def _place(model: Model) -> int:
 def _begun(folder: Path, split: Split, model: Model, seed: int, *, overwrite: bool, resume: bool) -> Progress:
     """How far the fit to go on with has come; ``"none"`` for one that is to begin."""
     if resume and overwrite:
-        msg = f"--resume continues {folder} and --overwrite replaces it: use one of them."
-        raise SettingsError(msg)
+        raise SettingsError(f"--resume continues {folder} and --overwrite replaces it: use one of them.")
     progress = "none" if overwrite else progress_of(folder)
     if progress == "begun" and not resume:
         msg = f"the fit of {folder} was interrupted: continue it with --resume, or replace it with --overwrite true."
@@ -163,8 +162,7 @@ def _fit(model: Model, parts: Parts, folder: Path, split: Split, seed: int) -> N
         where = (
             "is what it was before" if _replaced(folder).exists() else "holds that state, and cycseq predict takes it"
         )
-        msg = f"{err} {folder} {where}."
-        raise FitBrokeOffError(msg) from err
+        raise FitBrokeOffError(f"{err} {folder} {where}.") from err
     model.save(folder / MODEL, facts=facts)
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
 
@@ -182,17 +180,15 @@ def _check_same(folder: Path, split: Split, model: Model, seed: int) -> None:
     elif not (folder / SPLIT).is_file() or Split.read(folder / SPLIT) != split:
         differing.append("the split is another")
     if differing:
-        msg = (
+        raise SettingsError(
             f"{folder} cannot be resumed, because it was started differently: {'; '.join(differing)}. Use the same settings, or "
             "fit into another --run."
         )
-        raise SettingsError(msg)
     if progress_of(folder) == "broke":
-        msg = (
+        raise SettingsError(
             f"{folder} cannot be resumed: {Run.open(folder).broken} The same settings would break in the same step: fit again "
             "with --overwrite true, or use the state that is kept."
         )
-        raise SettingsError(msg)
 
 
 def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -45,11 +45,10 @@ def check_request(
     """Checked arguments of `Run.predict`; raises as it does."""
     check_at_least(0, seed=seed)
     if controls is None and run.facts["data"].get("kind") == "effects":
-        msg = (
+        raise ModelError(
             f"{run.folder} was fitted on effects, and there are no cells to predict from: predict effects (--as effects), or give "
             "control cells with --controls FILE."
         )
-        raise ModelError(msg)
     cells = controls if controls is not None else run.as_written()
     check_totals(target_sum(cells), run.facts["data"].get("target_sum"), "the control cells", "the data of the run")
     wanted = parse_conditions(run, conditions, cells.contexts)

@@ -72,8 +72,7 @@ def repeat_run(folder: Path, out: Path, *, data_path: Path | None = None, overwr
     """
     run = Run.open(folder)
     if out.resolve() == folder.resolve():
-        msg = f"{out} is the run that is to be repeated: name another folder with --out."
-        raise FileError(msg)
+        raise FileError(f"{out} is the run that is to be repeated: name another folder with --out.")
     data = run.as_written(data_path, "say with --data FILE where the same data lie")
     facts = run.facts
     model = build_model(facts["model"], facts["settings"])

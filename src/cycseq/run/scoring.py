@@ -92,11 +92,10 @@ def _evaluate_cells(
         c for c in sides.test.conditions() if c.context in contexts and (split is not None or not c.is_control)
     ]
     if not predicted_conditions:
-        msg = (
+        raise DataError(
             f"predicted contexts ({', '.join(predicted.contexts)}) and real ones ({', '.join(real.contexts)}) do not "
             f"overlap: give predictions and real cells of the same conditions."
         )
-        raise DataError(msg)
     return evaluate(
         as_log1p(predicted),
         sides.test.subset(predicted_conditions),
@@ -137,10 +136,9 @@ def _real_sides(predicted: PerturbationData, real: PerturbationData) -> _Sides:
     record = predicted.provenance()
     of_split = dict(record.get("split") or {})
     if of_split.get("cuts_conditions") or of_split.get("kind") == "random-cells":
-        msg = (
+        raise DataError(
             "the model was trained on cells of the conditions that it predicts: name the split with --split SPLIT.json."
         )
-        raise DataError(msg)
     real = as_log1p(real)
     held_back = find_held_back_controls(predicted, real)
     reference = real.take(held_back) if held_back.any() else None
@@ -199,20 +197,18 @@ def _refuse_real_effects(predicted: Effects, real: Effects, shared: set[Conditio
             values, truth = predicted.effect[row], real.effect[rows[condition]]
             mask = ~np.isnan(values) & ~np.isnan(truth)
             if mask.sum() > 1 and np.ptp(values[mask]) > 0 and np.array_equal(values[mask], truth[mask]):
-                msg = (
+                raise DataError(
                     f"the predicted effects of {str(condition)!r} are exactly the real ones, and whoever copies scores best: give what "
                     "the model predicted."
                 )
-                raise DataError(msg)
 
 
 def _refuse_real_cells(predicted: PerturbationData, real: PerturbationData) -> None:
     """Raise `DataError` if the predicted cells of a condition are real cells of it."""
     sides = (predicted, real) if predicted.scale == real.scale else (as_log1p(predicted), as_log1p(real))
     if real_ones := conditions_of_real_cells(*sides):
-        msg = (
+        raise DataError(
             f"the predicted cells are real cells: those of {join_names(real_ones, 3)} "
             "have exactly the values of real cells of the same condition, and whoever copies scores best. Give what the model "
             "predicted, and leave out what it did not."
         )
-        raise DataError(msg)

@@ -72,8 +72,7 @@ def suggest(
         msg = f"{model.name} does not know how sure it is: fit ConditionKriging (--model ConditionKriging) and suggest from it."
         raise ModelError(msg)
     if n_conditions < 1:
-        msg = f"{count_of(n_conditions, 'condition')} cannot be suggested: ask for at least one (--n)."
-        raise SettingsError(msg)
+        raise SettingsError(f"{count_of(n_conditions, 'condition')} cannot be suggested: ask for at least one (--n).")
     measured = model.measured_conditions
     contexts = sorted({*model.profiles, *model.learned.contexts})
     names = sorted({c.perturbation for c in measured if len(c.parts) == 1})
@@ -83,10 +82,9 @@ def suggest(
     if candidates is not None:
         allowed = _parse_candidates(candidates, contexts, names)
     if not allowed:
-        msg = (
+        raise SettingsError(
             "every perturbation was measured in every context already: name conditions to measure again (--conditions)."
         )
-        raise SettingsError(msg)
     batch, reduction = _choose_batch(model, everything, allowed, n_conditions)
     ranks, variance_left = range(1, len(batch) + 1), 1.0 - np.cumsum(reduction)
     rows = [

@@ -52,8 +52,7 @@ class Compared:
     @property
     def varies(self) -> Bool[np.ndarray, "genes"]:
         """Genes that do not vary in the real cells have a delta of 0 in any case."""
-        varies: np.ndarray = self.noise > 0
-        return varies
+        return self.noise > 0
 
     @property
     def responding(self) -> Bool[np.ndarray, "genes"]:

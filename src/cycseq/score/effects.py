@@ -39,8 +39,7 @@ def metrics_of_effects(metrics: Sequence[Metric], effects: Effects) -> tuple[tup
     ]
     sentence = f"left out, as these are effects ({effects.scale}): {'; '.join(without)}" if without else ""
     if not usable:
-        msg = f"no metric is left: {sentence}. Use --metrics means."
-        raise DataError(msg)
+        raise DataError(f"no metric is left: {sentence}. Use --metrics means.")
     return usable, sentence
 
 

@@ -38,8 +38,7 @@ def match_conditions(predicted: Data, real: Reference) -> list[ContextMatch]:
     check_match(predicted, real.data.genes, _conditions(real))
     predicted = predicted.with_genes(real.data.genes)
     if not all_finite(predicted.x):
-        msg = "some predicted values are NaN or infinite; every value must be a number. Fix the prediction."
-        raise DataError(msg)
+        raise DataError("some predicted values are NaN or infinite; every value must be a number. Fix the prediction.")
     grouped = rows_of_groups(predicted.condition_codes, len(predicted.conditions()))
     matches = []
     for context, real_context in real.contexts.items():
@@ -89,12 +88,11 @@ def _conditions(real: Reference) -> list[Condition]:
 def _check_genes(predicted: Data, genes: list[str]) -> None:
     missing = [gene for gene in genes if gene not in predicted.adata.var_names]
     if missing:
-        msg = (
+        raise DataError(
             f"the predicted cells lack {len(missing):,} of the {len(genes):,} real genes ({', '.join(missing[:5])}"
             f"{', ...' if len(missing) > 5 else ''}): a metric over fewer genes is another metric. Predict all genes, or "
             f"give --real with the predicted genes only."
         )
-        raise DataError(msg)
 
 
 def check_match(predicted: Data, genes: list[str], there: Sequence[Condition]) -> None:
@@ -102,15 +100,13 @@ def check_match(predicted: Data, genes: list[str], there: Sequence[Condition]) -
     _check_genes(predicted, genes)
     conditions = [condition for condition in predicted.conditions() if not condition.is_control]
     if not conditions:
-        msg = "there are only control cells among the predicted ones: nothing can be compared."
-        raise DataError(msg)
+        raise DataError("there are only control cells among the predicted ones: nothing can be compared.")
     real_conditions = set(there)
     if not real_conditions.intersection(conditions):
-        msg = (
+        raise DataError(
             f"predicted and real cells have no condition in common: predicted are {_some(conditions)}; real are {_some(there)}. "
             f"Give both the same labels, or name the columns with --context-key and --perturbation-key."
         )
-        raise DataError(msg)
     for condition in conditions:
         if condition not in real_conditions:
             raise unknown_name(str(condition), "real condition for the predicted", map(str, there), DataError)

@@ -46,8 +46,7 @@ class Reference:
     def x(self) -> Matrix:
         """The real cells; raises `DataError` where only effects are known."""
         if isinstance(self.data, Effects):
-            msg = "effects of whole conditions have no cells to halve: there is no ceiling of halves."
-            raise DataError(msg)
+            raise DataError("effects of whole conditions have no cells to halve: there is no ceiling of halves.")
         return self.data.x
 
     @classmethod
@@ -145,11 +144,10 @@ def seed_of(condition: Condition, seed: int) -> list[int]:
 def _controls(real: PerturbationData, control: PerturbationData | None) -> PerturbationData:
     if control is None:
         if not any(condition.is_control for condition in real.conditions()):
-            msg = (
+            raise DataError(
                 "there are no control cells among the real ones, and every delta needs them: give a --real file that "
                 "contains them, or name their label with --control."
             )
-            raise DataError(msg)
         return real.controls()
     return control.require("log1p", "evaluation (the control cells)").controls().with_genes(real.genes)
 
@@ -166,23 +164,20 @@ def _check(
     real: PerturbationData, control: PerturbationData, contexts: Sequence[str], training: Responses | None
 ) -> None:
     if not contexts:
-        msg = (
+        raise DataError(
             "there are only control cells among the real ones: nothing can be compared. Give perturbed cells in --real."
         )
-        raise DataError(msg)
     lacking = sorted(set(contexts) - set(control.contexts))
     if lacking:
-        msg = (
+        raise DataError(
             f"no control cells in context {lacking[0]!r}: there are some of {', '.join(control.contexts)}. Add its "
             f"controls, or leave the context out of the real cells."
         )
-        raise DataError(msg)
     if training is not None and training.delta.shape[1] != len(real.genes):
-        msg = (
+        raise DataError(
             f"the training responses have {training.delta.shape[1]:,} genes, the real cells {len(real.genes):,}: "
             f"both must come from the same data."
         )
-        raise DataError(msg)
 
 
 def _fit_axes(control: PerturbationData, settings: EvaluateSettings, *, needed: bool) -> Axes:

@@ -31,5 +31,4 @@ class EvaluateSettings:
         check_at_least(2, max_cells=self.max_cells)
         check_at_least(0, seed=self.seed)
         if not 0 < self.deg_alpha < 1:
-            msg = f"--deg-alpha must lie between 0 and 1, but is {self.deg_alpha:g}."
-            raise SettingsError(msg)
+            raise SettingsError(f"--deg-alpha must lie between 0 and 1, but is {self.deg_alpha:g}.")

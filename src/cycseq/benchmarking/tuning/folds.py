@@ -69,11 +69,10 @@ def inner_folds(data: PerturbationData, split: Split, settings: TuneSettings) ->
         splits = [splits[i] for i in np.sort(drawn)]
     folds = [fold for one in splits if (fold := _make_fold(one, learning)) is not None]
     if not folds:
-        msg = (
+        raise SplitError(
             f"no inner fold of {split.name} tests a perturbation that its own training part knows, so settings cannot "
             "be chosen by nested validation: give data in which perturbations are measured in more contexts."
         )
-        raise SplitError(msg)
     return tuple(folds)
 
 

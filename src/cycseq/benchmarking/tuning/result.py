@@ -84,8 +84,7 @@ def result_of(
     table = pd.DataFrame([_row(number, trial, settings) for number, trial in enumerate(trials)])
     complete = table[table["state"] == "complete"]
     if complete.empty:
-        msg = f"all {count_of(len(table), 'trial')} of {settings.model} failed: {table['reason'].iloc[-1]}"
-        raise ModelError(msg)
+        raise ModelError(f"all {count_of(len(table), 'trial')} of {settings.model} failed: {table['reason'].iloc[-1]}")
     sign = -1.0 if settings.direction == "maximize" else 1.0
     best = int(complete["trial"].iloc[int(np.argmin(sign * complete["objective"]))])
     params = trials[best].params

@@ -106,16 +106,14 @@ def _check_folder(out: Path, inputs: dict[str, Any], *, overwrite: bool) -> None
     path = out / RECORD
     if not path.is_file():
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            msg = f"{out} exists and holds no search of cycseq tune: choose another --out."
-            raise FileError(msg)
+            raise FileError(f"{out} exists and holds no search of cycseq tune: choose another --out.")
         return
     changed = changed_settings(path, inputs)
     if changed and not overwrite:
-        msg = (
+        raise SettingsError(
             f"{out} holds a search with other {', '.join(changed)}: choose another --out, or use --overwrite true to "
             "begin anew."
         )
-        raise SettingsError(msg)
     if changed:
         shutil.rmtree(out)
 

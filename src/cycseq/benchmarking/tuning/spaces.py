@@ -120,7 +120,7 @@ def space_of(model: str, path: Path | None = None) -> Space:
             except CycseqError as err:
                 if path is None:
                     raise
-                raise SettingsError(f"{path}: {err}") from err  # the message is the model's own
+                raise SettingsError(f"{path}: {err}") from err
     if all(len(set(map(as_text, range_.examples))) < 2 for range_ in space.values()):
         tunable = ", ".join(SPACES)
         msg = f"{model} has no settings to tune: give ranges with --space FILE, or name another --model ({tunable})."
@@ -135,8 +135,7 @@ def as_text(value: Any) -> str:
 
 def describe_space(space: Space) -> dict[str, Any]:
     """The ranges in JSON's types, for the record."""
-    plain: dict[str, Any] = json.loads(json.dumps({name: asdict(range_) for name, range_ in space.items()}))
-    return plain
+    return json.loads(json.dumps({name: asdict(range_) for name, range_ in space.items()}))
 
 
 def defaults_in(model: str, space: Space) -> dict[str, Any]:
@@ -153,10 +152,9 @@ def _read(path: Path) -> Mapping[str, Any]:
         msg = f"{path} is not YAML or JSON ({where}): write SETTING: [VALUE, VALUE] or SETTING: {{low: 1, high: 9}}."
         raise FileError(msg) from err
     if not isinstance(content, dict) or not content:
-        msg = (
+        raise SettingsError(
             f"{path} names no settings: write one per line, as SETTING: [VALUE, VALUE] or SETTING: {{low: 1, high: 9}}."
         )
-        raise SettingsError(msg)
     return {str(name): value for name, value in content.items()}
 
 
@@ -168,8 +166,7 @@ def _range(entry: Any, setting: str, path: Path) -> Range | Choice:
         numbers = all(isinstance(end, int | float) and not isinstance(end, bool) for end in (low, high))
         if numbers and isinstance(log, bool) and low < high and (low > 0 or not log):
             return Range(low, high, log)
-    msg = (
+    raise SettingsError(
         f"{path}: {setting} is {entry!r}, but must be a list of values, or {{low: NUMBER, high: NUMBER}} with low below "
         "high, and log: true where factors count (low is then above 0). YAML reads 1e-4 as text: write 1.0e-4."
     )
-    raise SettingsError(msg)

@@ -69,8 +69,7 @@ def propose(trials: Sequence[Trial], settings: TuneSettings, space: Space, first
 def running_means(scores: Sequence[Mapping[str, float]], settings: TuneSettings) -> list[float]:
     """The mean objective after each fold."""
     values = np.array([settings.value(**by_metric) for by_metric in scores])
-    means: list[float] = (np.cumsum(values) / np.arange(1, len(values) + 1)).tolist()
-    return means
+    return (np.cumsum(values) / np.arange(1, len(values) + 1)).tolist()
 
 
 def _distribution(range_: Any) -> optuna.distributions.BaseDistribution:

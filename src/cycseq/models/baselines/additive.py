@@ -32,10 +32,9 @@ class Additive(DeltaModel):
         for part in condition.parts:
             delta = self.measured_delta(treatment_name(part, condition.dose, condition.time), condition.context)
             if delta is None:
-                msg = (
+                raise ModelError(
                     f"Additive cannot predict {str(condition)!r}: {part!r} was measured alone in no training context. "
                     f"Leave it out, or predict it with MatchingMean or a model with features."
                 )
-                raise ModelError(msg)
             total += delta
         return total

@@ -83,8 +83,7 @@ def _solve(
 ) -> Float[np.ndarray, "components features"]:
     """K of Y^T = G K P^T, by one ridge solve on either side."""
     left = np.linalg.solve(g.T @ g + gene_penalty * np.eye(g.shape[1]), g.T @ y.T @ p)
-    k: Float[np.ndarray, "components features"] = np.linalg.solve(p.T @ p + penalty * np.eye(p.shape[1]), left.T).T
-    return k
+    return np.linalg.solve(p.T @ p + penalty * np.eye(p.shape[1]), left.T).T
 
 
 def _chosen_penalty(train: Effects, with_row: Int[np.ndarray, "known"], g: Scores, p: FeatureRows, seed: int) -> float:

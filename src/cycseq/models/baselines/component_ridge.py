@@ -56,8 +56,7 @@ class ComponentRidge(DeltaModel):
             cache[context] = _regression(there, context, self.n_components)
         here: Regression | None = cache[context]
         if here is None:
-            mean: Profile = there.mean([name], context)[0].astype(np.float32)
-            return mean
+            return there.mean([name], context)[0].astype(np.float32)
         scores = np.nan_to_num(there.specific([name], context)[0]) @ here.directions.T
         shift: Profile = here.common + scores @ here.weights
         return shift.astype(np.float32)

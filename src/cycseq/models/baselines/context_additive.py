@@ -65,11 +65,10 @@ class ContextAdditive(ShiftModel):
         if self.weighting == "nearness" and set(train.contexts) <= set(controls):
             profiles = np.stack([controls[context] for context in train.contexts])
         elif self.weighting == "nearness" or np.isnan(n_cells).any():
-            msg = (
+            raise ModelError(
                 f"--model.weighting {self.weighting} needs {'control profiles' if self.weighting == 'nearness' else 'numbers of cells'}, "
                 "which these effects do not have: use --model.weighting equal."
             )
-            raise ModelError(msg)
         return {"n_cells": n_cells, "profiles": profiles}
 
     def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
@@ -77,11 +76,10 @@ class ContextAdditive(ShiftModel):
         learned = self.learned
         places = self.places_of(condition.perturbation)
         if not places:
-            msg = (
+            raise ModelError(
                 f"ContextAdditive cannot predict {str(condition)!r}: no training context has {condition.perturbation!r}. "
                 f"Leave it out, or predict it with Additive (combinations) or a model with features."
             )
-            raise ModelError(msg)
         rows = list(places.values())
         profiles = learned.arrays["profiles"][[learned.contexts.index(context) for context in places]]
         weights = _weights(
@@ -128,8 +126,7 @@ def _weights(
         weights = np.exp(-(squared - squared.min()) / (2.0 * width**2))
     else:
         weights = np.ones(len(n_cells))
-    normalised: Float[np.ndarray, "contexts"] = weights / weights.sum()
-    return normalised
+    return weights / weights.sum()
 
 
 def _median_distance(profiles: Profiles) -> float:

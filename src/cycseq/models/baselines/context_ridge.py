@@ -40,8 +40,7 @@ class ContextRidge(DeltaModel):
             cache[context] = _weights(there, context)
         weights: np.ndarray | None = cache[context]
         if weights is None:
-            mean: Profile = there.mean([name], context)[0].astype(np.float32)
-            return mean
+            return there.mean([name], context)[0].astype(np.float32)
         others = [other for other in there.contexts if other != context]
         shift: Profile = there.commons[context] + weights @ there.specific_in(name, others)
         return shift.astype(np.float32)

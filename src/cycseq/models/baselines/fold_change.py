@@ -38,12 +38,11 @@ class FoldChange(ShiftModel):
         """The training Deltas and the control profiles of their contexts."""
         lacking = sorted(set(train.contexts) - set(controls))
         if lacking or train.scale != "log1p":
-            msg = (
+            raise ModelError(
                 f"{self.name} needs mean expression beside effects (log1p), and "
                 f"{'these are ' + train.scale + ' values' if train.scale != 'log1p' else 'the controls of ' + lacking[0] + ' are unknown'}: "
                 "leave it out, or take ContextAdditive."
             )
-            raise ModelError(msg)
         arrays, facts = store_deltas(train)
         return {**arrays, "profiles": np.stack([controls[context] for context in train.contexts])}, facts
 
@@ -64,8 +63,7 @@ class FoldChange(ShiftModel):
         with np.errstate(invalid="ignore"):
             fold = (weights * np.nan_to_num(logarithm)).sum(axis=0) / weights.sum(axis=0)
         mu = control_mean.astype(np.float64)
-        shift: Profile = (np.log1p(np.expm1(mu) * np.exp(fold)) - mu).astype(np.float32)
-        return shift
+        return (np.log1p(np.expm1(mu) * np.exp(fold)) - mu).astype(np.float32)
 
 
 def log_fold_change(level: Profiles, effect: Profiles) -> Profiles:

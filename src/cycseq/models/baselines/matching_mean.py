@@ -42,5 +42,4 @@ class MatchingMean(ShiftModel):
         deltas = [self.measured_delta(name, condition.context) for name in names]
         typical = self.perturbed_mean(condition)
         parts = [typical if delta is None else np.where(np.isnan(delta), typical, delta) for delta in deltas]
-        mean: Profile = np.mean(parts, axis=0)
-        return mean
+        return np.mean(parts, axis=0)

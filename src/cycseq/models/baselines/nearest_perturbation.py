@@ -70,8 +70,7 @@ def _by_distance(rows: FeatureRows, others: FeatureRows) -> Int[np.ndarray, "per
     """The places of the others, nearest first; ties in their order."""
     from scipy.spatial.distance import cdist
 
-    order: Int[np.ndarray, "perturbations others"] = np.argsort(cdist(rows, others), axis=1, kind="stable")
-    return order
+    return np.argsort(cdist(rows, others), axis=1, kind="stable")
 
 
 def _chosen_number(train: Effects, names: list[str], rows: FeatureRows) -> int:

@@ -52,8 +52,7 @@ class ResponseKernel(DeltaModel):
             cache[context] = _regression(there, context)
         here: Regression | None = cache[context]
         if here is None:
-            mean: Profile = there.mean([name], context)[0].astype(np.float32)
-            return mean
+            return there.mean([name], context)[0].astype(np.float32)
         specific = np.nan_to_num(there.specific([name], context))
         regressed = cosines(specific, here.features) @ here.weights
         shift: Profile = here.common + here.shares[0] * regressed[0] + here.shares[1] * specific[0]

@@ -129,8 +129,7 @@ class ShiftModel(MeansModel):
         if "perturbed_means" not in cache:
             keys = [(context, dose, time) for context, dose, time in learned.facts["mean_of"]]
             cache["perturbed_means"] = dict(zip(keys, learned.arrays["perturbed_mean"], strict=True))
-        mean: Profile = mean_response_of(cache["perturbed_means"], condition)
-        return mean
+        return mean_response_of(cache["perturbed_means"], condition)
 
     def measured_delta(self, perturbation: str, context: str) -> Profile | None:
         """Delta of a perturbation as measured in the context, or else its mean over the contexts that have it, gene by gene.
@@ -154,8 +153,7 @@ class ShiftModel(MeansModel):
             cache["places"] = {}
             for row, (context, name) in enumerate(self.learned.facts["conditions"]):
                 cache["places"].setdefault(name, {})[context] = row
-        places: dict[str, int] = cache["places"].get(perturbation, {})
-        return places
+        return cache["places"].get(perturbation, {})
 
     @property
     def elsewhere(self) -> OtherContexts:
@@ -164,18 +162,16 @@ class ShiftModel(MeansModel):
         if "elsewhere" not in cache:
             conditions = tuple(Condition(*pair) for pair in self.learned.facts["conditions"])
             cache["elsewhere"] = OtherContexts(self.learned.arrays["delta"], conditions)
-        there: OtherContexts = cache["elsewhere"]
-        return there
+        return cache["elsewhere"]
 
     def measured_elsewhere(self, condition: Condition) -> OtherContexts:
         """The same; raises `ModelError` if no other context has the perturbation."""
         there = self.elsewhere
         if not there.has(condition.perturbation, condition.context):
-            msg = (
+            raise ModelError(
                 f"{self.name} cannot predict {str(condition)!r}: no other training context has {condition.perturbation!r}. Leave it "
                 "out, or predict it with Additive (combinations) or a model with features."
             )
-            raise ModelError(msg)
         return there
 
     @property
@@ -218,11 +214,10 @@ def cells_shifted_by(
     controls = model.check_controls(controls, conditions).load(model.name)
     means = control_means(controls)
     if unknown := [c for c in conditions if np.isnan(shifts[c]).any()]:
-        msg = (
+        raise ModelError(
             f"{model.name} has no prediction for {count_of(int(np.isnan(shifts[unknown[0]]).sum()), 'gene')} of {str(unknown[0])!r}, as no "
             "training condition measured them there, and cells have every gene: predict effects (--as effects)."
         )
-        raise ModelError(msg)
     rows = {context: controls.rows(Condition(context, CONTROL)) for context in {c.context for c in conditions}}
     drawn = [draw(rows[c.context], n_cells, np.random.default_rng([seed, *str(c).encode()])) for c in conditions]
     x: Matrix
@@ -258,11 +253,10 @@ def with_features(train: Effects, features: Features, name: str) -> np.ndarray:
     having = {p for p in perturbations if not features.missing(p)}
     if len(having) < 2:
         lacking = sorted(perturbations - having)
-        msg = (
+        raise ModelError(
             f"{name} cannot learn: of {count_of(len(perturbations), 'training perturbation')} {len(having)} have a row in "
             f"{features.source}, and two are needed (without: {', '.join(lacking[:5])}). Give --model.knowledge or --model.features."
         )
-        raise ModelError(msg)
     return with_row
 
 
@@ -283,8 +277,7 @@ def stored_features(learned: Fitted) -> Features:
         learned.cache["features"] = Features(
             tuple(facts["feature_names"]), arrays["features"], facts["feature_source"], aliases
         )
-    features: Features = learned.cache["features"]
-    return features
+    return learned.cache["features"]
 
 
 def perturbed_means(train: Effects) -> tuple[dict[str, np.ndarray], dict[str, object]]:

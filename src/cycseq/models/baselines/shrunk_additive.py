@@ -73,12 +73,10 @@ class ShrunkAdditive(ShiftModel):
         if condition.context in contexts:
             total += learned.arrays["of_context"][contexts.index(condition.context)]
         if not alike and condition.context not in contexts:
-            msg = (
+            raise ModelError(
                 f"{self.name} cannot predict {str(condition)!r}: training has neither its perturbation nor its context."
             )
-            raise ModelError(msg)
-        shift: Profile = total
-        return shift
+        return total
 
     def _other_doses(self, condition: Condition) -> list[str]:
         """Other doses and times of the same perturbation in training."""

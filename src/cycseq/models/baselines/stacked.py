@@ -68,8 +68,7 @@ class Stacked(ShiftModel):
         of_one = inputs[:, names.index(condition.perturbation)]
         inside = context in there.commons
         weights = np.array(facts["inside"] if inside else facts["outside"])
-        shift: Profile = (weights @ (of_one if inside else of_one[1:])).astype(np.float32)
-        return shift
+        return (weights @ (of_one if inside else of_one[1:])).astype(np.float32)
 
 
 def _inputs(there: OtherContexts, names: list[str], context: str, *, left_out: bool) -> Inputs:

@@ -69,8 +69,7 @@ class Check:
             raise ModelError(msg)
         squares = self.errors.astype(np.float64) ** 2
         n, total = (~np.isnan(squares)).sum(axis=0), np.nansum(squares, axis=0)
-        sd: np.ndarray = np.sqrt((total + OWN_GENES * np.nanmean(squares)) / (n + OWN_GENES))
-        return sd
+        return np.sqrt((total + OWN_GENES * np.nanmean(squares)) / (n + OWN_GENES))
 
 
 def check_kind(

@@ -28,11 +28,10 @@ def named_conditions(
         if condition.context not in contexts:
             raise unknown_name(condition.context, "context with control cells", contexts, DataError)
     if not conditions and len(names := sorted({c.context for c in data.conditions()})) == 1:
-        msg = (
+        raise SettingsError(
             f"{names[0]!r} is the only context, and every perturbation was measured in it: if the data have several contexts, "
             "name their column with --context-key; else name conditions to predict."
         )
-        raise SettingsError(msg)
     if not conditions:
         msg = "every perturbation was measured in every context: name conditions to predict all the same, as NK:stim."
         raise SettingsError(msg)

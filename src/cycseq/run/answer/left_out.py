@@ -71,8 +71,7 @@ def _levels_in_turn(data: Data, kind: Kind, most: int) -> tuple[Split, ...]:
         times = sorted({c.time for c in conditions if c.time is not None})
         settings = [SplitSettings(kind=kind, time=time, validation=0.0) for time in times]
     if not settings:
-        msg = f"no {kind.removeprefix('unseen-')} was measured that could be left out."
-        raise SplitError(msg)
+        raise SplitError(f"no {kind.removeprefix('unseen-')} was measured that could be left out.")
     return tuple(split for one in settings[:most] for split in make_splits(data, one))
 
 

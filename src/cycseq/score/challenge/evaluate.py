@@ -19,11 +19,10 @@ from cycseq.score.metrics.challenge import METRICS
 def require_counts(data: PerturbationData, which: str) -> None:
     """Raise `DataError` unless these are counts."""
     if data.scale != "counts":
-        msg = (
+        raise DataError(
             f"the challenge scores counts, and the {which} cells are {data.scale}: give whole numbers (cycseq predict --as counts "
             "writes them), and real cells as they were counted."
         )
-        raise DataError(msg)
 
 
 def references(predicted: PerturbationData, real: PerturbationData) -> Iterator[CountReference]:

@@ -66,9 +66,9 @@ def control_rows(data: PerturbationData, context: str) -> np.ndarray:
     """The rows of a context's control cells; raises `DataError` where there are none."""
     control = Condition(context, "control")
     if control not in data.conditions():
-        msg = (
+        raise DataError(
             f"no control cells in context {context!r}: the challenge tests predicted and real cells against the real ones. Add "
-            "them to the real cells, or name their label with --control."
+            "them to the real cells, or name their label with --control.",
+            option="--control LABEL",
         )
-        raise DataError(msg, option="--control LABEL")
     return data.rows(control)

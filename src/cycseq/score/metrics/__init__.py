@@ -54,6 +54,5 @@ def chosen(names: str | Sequence[str]) -> tuple[Metric, ...]:
             raise unknown_name(name, "metric", [*GROUPS, *METRICS])
         members.update(GROUPS.get(name, (name,)))
     if not members:
-        msg = f"no metric was named: use --metrics {', '.join(GROUPS)}, or names (cycseq list metrics)."
-        raise SettingsError(msg)
+        raise SettingsError(f"no metric was named: use --metrics {', '.join(GROUPS)}, or names (cycseq list metrics).")
     return tuple(metric for name, metric in METRICS.items() if name in members)

@@ -72,8 +72,7 @@ class RealContext:
     @property
     def control_mean(self) -> Profile:
         """Mean of the control cells that real responses are taken against."""
-        mean: Profile = self.control.mean[0]
-        return mean
+        return self.control.mean[0]
 
     @property
     def controls_of_model(self) -> Population:
@@ -83,8 +82,7 @@ class RealContext:
     @property
     def model_control_mean(self) -> Profile:
         """Mean of the control cells that models are given."""
-        mean: Profile = self.controls_of_model.mean[0]
-        return mean
+        return self.controls_of_model.mean[0]
 
     @cached_property
     def noise(self) -> Profiles:
@@ -137,8 +135,7 @@ class Comparison:
     @cached_property
     def real_mean(self) -> Profiles:
         """Mu."""
-        mean: Profiles = self.real.cells.mean[self.places]
-        return mean
+        return self.real.cells.mean[self.places]
 
     @property
     def predicted_mean(self) -> Profiles:
@@ -148,8 +145,7 @@ class Comparison:
     @cached_property
     def kept(self) -> Mask:
         """False at the genes that a condition perturbs."""
-        kept: Mask = self.real.kept[self.places]
-        return kept
+        return self.real.kept[self.places]
 
     @cached_property
     def delta(self) -> Profiles:
@@ -217,8 +213,7 @@ class Comparison:
             (predicted, real), project = self.all_cells(i), self.real.axes.project
             projected = self.real.remember(("axes", int(self.places[i])), lambda: project(real))
             self.cache["axes", i] = project(predicted), projected
-        pair: Pair = self.cache["axes", i]
-        return pair
+        return self.cache["axes", i]
 
     def each(self, compute: Callable[[int], float], fewest: int = 2) -> Scores:
         """A metric of cells, condition by condition; NaN where a side has fewer cells than this."""

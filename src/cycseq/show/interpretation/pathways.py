@@ -93,12 +93,10 @@ def read_gmt(path: Path | str) -> GeneSets:
             msg = f"{path}, line {number}: expected name, description and genes separated by tabs, found {line[:40]!r}."
             raise FileError(msg)
         if name in sets:
-            msg = f"{path}, line {number}: a second set is called {name!r}. Give each set its own name."
-            raise FileError(msg)
+            raise FileError(f"{path}, line {number}: a second set is called {name!r}. Give each set its own name.")
         sets[name] = genes
     if not sets:
-        msg = f"{path} holds no gene set."
-        raise FileError(msg)
+        raise FileError(f"{path} holds no gene set.")
     return sets
 
 
@@ -151,11 +149,10 @@ def pathway_scores(
     table = _Sets.of(sets, places)
     if table.members.sum(axis=1).max(initial=0) < settings.fewest:
         named = sorted({gene for genes in sets.values() for gene in genes}) or ["none"]
-        msg = (
+        raise DataError(
             f"no gene set has {settings.fewest} genes among those of the data: the data have {places[0]}, ...; the sets "
             f"{named[0]}, .... {why_genes_differ(list(places), named)} A smaller --fewest takes smaller sets."
         )
-        raise DataError(msg)
     tables = []
     for response in _responses(predicted, control):
         ranked = np.ones(len(places), dtype=bool)

@@ -23,5 +23,4 @@ class PathwaySettings:
             msg = f"sets of {self.fewest} to {self.most} genes make no sense: use --fewest 5 --most 1000."
             raise SettingsError(msg)
         if not 0 <= self.correlation < 1:
-            msg = f"--correlation is {self.correlation:g}, but must be at least 0 and below 1."
-            raise SettingsError(msg)
+            raise SettingsError(f"--correlation is {self.correlation:g}, but must be at least 0 and below 1.")

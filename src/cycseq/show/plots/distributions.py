@@ -142,15 +142,12 @@ def _dots(ax: Axes, i: int, name: str, x: Profile, y: Profile) -> None:
 def _values(data: PerturbationData, gene: str) -> Profile:
     if gene not in data.adata.var_names:
         raise unknown_name(gene, "gene", data.genes)
-    column: Profile = to_dense(data.x[:, [data.genes.index(gene)]])[:, 0]
-    return column
+    return to_dense(data.x[:, [data.genes.index(gene)]])[:, 0]
 
 
 def _mean(data: PerturbationData) -> Profile:
-    mean: Profile = group_moments(data.x, np.zeros(data.n_cells, dtype=np.int64), 1).mean[0]
-    return mean
+    return group_moments(data.x, np.zeros(data.n_cells, dtype=np.int64), 1).mean[0]
 
 
 def _zeros(data: PerturbationData) -> Profile:
-    zeros: Profile = 1.0 - group_sums(data.x, np.zeros(data.n_cells, dtype=np.int64), 1, power=0)[0] / data.n_cells
-    return zeros
+    return 1.0 - group_sums(data.x, np.zeros(data.n_cells, dtype=np.int64), 1, power=0)[0] / data.n_cells

@@ -154,13 +154,11 @@ def pca_plane(points: Cells) -> Plane:
     """The first two principal components."""
     from sklearn.decomposition import PCA
 
-    plane: Plane = PCA(2, random_state=0).fit_transform(points)
-    return plane
+    return PCA(2, random_state=0).fit_transform(points)
 
 
 def _components(fitted_on: Cells, cells: Cells, seed: int) -> Cells:
     from sklearn.decomposition import PCA
 
     n = min(COMPONENTS, *fitted_on.shape)
-    scores: Cells = PCA(n, svd_solver="randomized", random_state=seed).fit(fitted_on).transform(cells)
-    return scores
+    return PCA(n, svd_solver="randomized", random_state=seed).fit(fitted_on).transform(cells)

@@ -149,8 +149,7 @@ def volcano(
     """
     missing = [column for table in (real, predicted) for column in ("delta", "p_adjusted") if column not in table]
     if missing:
-        msg = f"the table has no column {missing[0]!r}: give what cycseq.differential returns."
-        raise DataError(msg)
+        raise DataError(f"the table has no column {missing[0]!r}: give what cycseq.differential returns.")
     ax = new_axes(ax, width=4.8, height=5.0)
     predicted = predicted.reindex(real.index)
     heights = [_height(table["p_adjusted"]) for table in (real, predicted)]

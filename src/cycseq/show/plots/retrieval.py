@@ -87,8 +87,7 @@ def _cosines(
     means = control_means((real if control is None else control).with_genes(real.genes))
     lacking = sorted({c.context for c in shared} - set(means))
     if lacking:
-        msg = f"no control cells of {lacking[0]}: give real control cells as `control`."
-        raise DataError(msg)
+        raise DataError(f"no control cells of {lacking[0]}: give real control cells as `control`.")
     perturbed = sorted({column for c in shared for column in real.targets(c)})
     base = np.stack([means[c.context] for c in shared])
     of_real, of_predicted = (
@@ -104,8 +103,7 @@ def _square(i: int) -> Rectangle:
 
 def _means(data: PerturbationData, conditions: Sequence[Condition]) -> Profiles:
     rows = {condition: i for i, condition in enumerate(data.conditions())}
-    means: Profiles = data.moments.mean[[rows[c] for c in conditions]]
-    return means
+    return data.moments.mean[[rows[c] for c in conditions]]
 
 
 def _order(responses: Profiles) -> list[int]:

@@ -86,10 +86,9 @@ def write_report(
         if (folder / "benchmark.json").is_file():
             return write_benchmark(open_benchmark(folder), out, stratum=stratum, overwrite=overwrite)
         if not (folder / "run.json").is_file():
-            msg = (
+            raise FileError(
                 f"{folder} is neither a benchmark nor a run: name the folder that cycseq benchmark or cycseq fit wrote."
             )
-            raise FileError(msg)
         if stratum != "all":
             msg = f"{folder} is a run, which has no strata: leave out --stratum, or name the folder of a benchmark."
             raise SettingsError(msg)
