@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
@@ -45,6 +45,12 @@ class Fitted:
     """Anything else that JSON can hold: lists of condition names, chosen settings."""
     cache: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """Look-ups made from the rest when they are first needed; never saved."""
+
+    def remember(self, key: str, compute: Callable[[], Any]) -> Any:
+        """What was computed under this key, or is now."""
+        if key not in self.cache:
+            self.cache[key] = compute()
+        return self.cache[key]
 
 
 class Model(ABC):

@@ -11,12 +11,14 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from cycseq.data.effects import Effects
-from cycseq.errors import ModelError, SettingsError
+from cycseq.errors import ModelError, SettingsError, count_of
 from cycseq.knowledge.catalog import sources_for
 from cycseq.knowledge.coordinates import coordinates
 from cycseq.knowledge.features import Features, expression_features, read_features
+from cycseq.knowledge.names import aliases_of
+from cycseq.knowledge.stored import store_aliases, stored_aliases
 from cycseq.matrix.arrays import Profile
-from cycseq.models.base import SIZE
+from cycseq.models.base import SIZE, Fitted
 
 
 @dataclass
@@ -79,3 +81,42 @@ def expression_scores(train: Effects, controls: Mapping[str, Profile], *, n_comp
 def has_expression(train: Effects, controls: Mapping[str, Profile]) -> bool:
     """Whether the mean expression of every training condition is known, in every gene."""
     return set(train.contexts) <= set(controls) and bool(train.measured.all())
+
+
+def with_features(train: Effects, features: Features, name: str) -> np.ndarray:
+    """Which training conditions have features; the others are left out by a model that needs them.
+
+    Raises
+    ------
+    ModelError
+        If fewer than two training perturbations have features.
+    """
+    with_row = np.array([not features.missing(c.perturbation) for c in train.conditions()])
+    perturbations = set(train.perturbations)
+    having = {p for p in perturbations if not features.missing(p)}
+    if len(having) < 2:
+        lacking = sorted(perturbations - having)
+        raise ModelError(
+            f"{name} cannot learn: of {count_of(len(perturbations), 'training perturbation')} {len(having)} have a row in "
+            f"{features.source}, and two are needed (without: {', '.join(lacking[:5])}). Give --model.knowledge or --model.features."
+        )
+    return with_row
+
+
+def store_features(features: Features) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+    """Arrays and facts from which `stored_features` makes the same features again."""
+    arrays, aliases = {"features": features.values}, aliases_of(features.names, features.aliases)
+    if aliases:
+        arrays["feature_aliases"] = store_aliases(aliases)
+    facts: dict[str, object] = {"feature_names": list(features.names), "feature_source": features.source}
+    return arrays, facts | ({"sources": list(features.origins)} if features.origins else {})
+
+
+def stored_features(learned: Fitted) -> Features:
+    """What `store_features` kept."""
+    arrays, facts = learned.arrays, learned.facts
+    aliases = stored_aliases(arrays.get("feature_aliases"))
+    return learned.remember(
+        "features",
+        lambda: Features(tuple(facts["feature_names"]), arrays["features"], facts["feature_source"], aliases),
+    )

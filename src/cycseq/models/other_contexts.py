@@ -48,6 +48,18 @@ class OtherContexts:
         """The perturbations measured there, sorted."""
         return sorted(c.perturbation for c in self.conditions if c.context == context)
 
+    def outside(self, context: str) -> list[str]:
+        """The perturbations that another context has, sorted."""
+        return [name for name in sorted(self.places) if self.has(name, context)]
+
+    def both(self, context: str) -> list[str]:
+        """The perturbations measured there and in another context, sorted."""
+        return [name for name in self.inside(context) if self.has(name, context)]
+
+    def responses(self, names: Sequence[str], context: str) -> Features:
+        """What these perturbations do there."""
+        return self.effect[[self.places[name][context] for name in names]].astype(np.float64)
+
     def has(self, perturbation: str, context: str) -> bool:
         """Whether another context has the perturbation."""
         return bool(set(self.places.get(perturbation, {})) - {context})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,8 +14,8 @@ from cycseq.data.effects import Effects
 from cycseq.knowledge.features import FeatureRows
 from cycseq.matrix.arrays import Profile, Profiles
 from cycseq.models.base import WEIGHT
-from cycseq.models.baselines.shift import ShiftModel, perturbed_means, store_features, with_features
-from cycseq.models.knowledge import FeatureSettings
+from cycseq.models.baselines.shift import Controls, Learned, ShiftModel, perturbed_means
+from cycseq.models.knowledge import FeatureSettings, store_features, with_features
 from cycseq.split.settings import Kind
 
 PUBLISHED_PENALTY = 0.1
@@ -48,9 +47,7 @@ class Bilinear(FeatureSettings, ShiftModel):
     penalty: float | None = None
     """Ridge penalty l of both solves (0.1 is published); None keeps 0.1 for G and chooses P's by leaving out perturbations."""
 
-    def learn(
-        self, train: Effects, controls: Mapping[str, Profile], *, task: Kind | None = None, seed: int
-    ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+    def learn(self, train: Effects, controls: Controls, *, task: Kind | None = None, seed: int) -> Learned:
         """G K, b and the features."""
         scores = self.scores_of(train, controls, seed=seed)
         features = self.features_of(train, controls, seed=seed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -15,7 +14,7 @@ from cycseq.data.effects import Effects
 from cycseq.errors import ModelError
 from cycseq.matrix.arrays import Profile, Profiles
 from cycseq.models.base import WEIGHT
-from cycseq.models.baselines.shift import ShiftModel, store_deltas
+from cycseq.models.baselines.shift import Controls, Learned, ShiftModel, store_deltas
 from cycseq.split.settings import Kind
 
 Weighting = Literal["equal", "cells", "nearness"]
@@ -42,9 +41,7 @@ class ContextAdditive(ShiftModel):
     """Weights of the contexts: equal, their cells of the perturbation, or the nearness of their control profiles to
     c*'s (Gaussian in the distance, with the median distance between training contexts as its width)."""
 
-    def learn(
-        self, train: Effects, controls: Mapping[str, Profile], *, task: Kind | None = None, seed: int
-    ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+    def learn(self, train: Effects, controls: Controls, *, task: Kind | None = None, seed: int) -> Learned:
         """The training Deltas, the control profiles of their contexts, and the amplitude."""
         arrays, facts = store_deltas(train)
         arrays |= self._weighed_by(train, controls)
@@ -56,7 +53,7 @@ class ContextAdditive(ShiftModel):
         )
         return arrays, {**facts, "amplitude": amplitude, "width": width}
 
-    def _weighed_by(self, train: Effects, controls: Mapping[str, Profile]) -> dict[str, np.ndarray]:
+    def _weighed_by(self, train: Effects, controls: Controls) -> dict[str, np.ndarray]:
         """Cells of every condition and control profiles of every context, or zeros where the weights do not need them."""
         n_cells, n_genes = np.zeros(len(train.effect)), len(train.genes)
         profiles = np.zeros((len(train.contexts), n_genes), dtype=np.float32)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from cycseq.data.condition import Condition
 from cycseq.matrix.arrays import Profile
-from cycseq.models.baselines.shift import DeltaModel
+from cycseq.models.baselines.shift import RegressionModel
 from cycseq.models.other_contexts import OtherContexts
 
-FEWEST = 3
-"""Perturbations measured both here and elsewhere, from which on something is learned of this context."""
 PENALTIES = (0.001, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 """Ridge penalties that are tried, in units of the mean squared length of a context's responses, summed over perturbations."""
 
 
 @dataclass
-class ContextRidge(DeltaModel):
+class ContextRidge(RegressionModel):
     """Control cells plus the context's mean Delta and a weighted sum of what is specific to the perturbation in each other context.
 
     Formula: Delta^(p, c*) = m(c*) + sum_c b_c (Delta(p, c) - m(c)), with m the mean Delta of a context and b, one number for each
@@ -32,33 +30,18 @@ class ContextRidge(DeltaModel):
     context has, and knows nothing of a context in which nothing was measured.
     """
 
-    def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
-        """The weighted sum."""
-        there, name, context = self.measured_elsewhere(condition), condition.perturbation, condition.context
-        cache = self.learned.cache
-        if context not in cache:
-            cache[context] = _weights(there, context)
-        weights: np.ndarray | None = cache[context]
-        if weights is None:
-            return there.mean([name], context)[0].astype(np.float32)
+    def regress(self, there: OtherContexts, context: str, names: Sequence[str]) -> Callable[[str], Profile]:
+        """The weights of the other contexts."""
         others = [other for other in there.contexts if other != context]
-        shift: Profile = there.commons[context] + weights @ there.specific_in(name, others)
-        return shift.astype(np.float32)
+        weights = _weights(there, context, names, others)
+        return lambda name: there.commons[context] + weights @ there.specific_in(name, others)
 
 
-def _weights(there: OtherContexts, context: str) -> np.ndarray | None:
-    """One for each other context; None where too little was measured here."""
-    names = [name for name in there.inside(context) if there.has(name, context)]
-    if len(names) < FEWEST:
-        return None
-    others = [other for other in there.contexts if other != context]
-    products, targets, squares = (
-        np.zeros((len(names), len(others), len(others))),
-        np.zeros((len(names), len(others))),
-        0.0,
-    )
-    for i, name in enumerate(names):
-        residual = there.effect[there.places[name][context]].astype(np.float64) - there.commons[context]
+def _weights(there: OtherContexts, context: str, names: Sequence[str], others: Sequence[str]) -> np.ndarray:
+    """One for each other context."""
+    products, targets = np.zeros((len(names), len(others), len(others))), np.zeros((len(names), len(others)))
+    squares, responses = 0.0, there.responses(names, context) - there.commons[context]
+    for i, (name, residual) in enumerate(zip(names, responses, strict=True)):
         measured = ~np.isnan(residual)
         inputs = there.specific_in(name, others)[:, measured]
         products[i], targets[i] = inputs @ inputs.T, inputs @ residual[measured]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +10,7 @@ from cycseq.data.condition import Condition
 from cycseq.data.effects import Effects
 from cycseq.errors import ModelError
 from cycseq.matrix.arrays import Profile, Profiles
-from cycseq.models.baselines.shift import ShiftModel, store_deltas
+from cycseq.models.baselines.shift import Controls, Learned, ShiftModel, store_deltas
 from cycseq.split.settings import Kind
 
 LEAST = 0.05
@@ -32,9 +31,7 @@ class FoldChange(ShiftModel):
     refuses a perturbation that no training context has.
     """
 
-    def learn(
-        self, train: Effects, controls: Mapping[str, Profile], *, task: Kind | None = None, seed: int
-    ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+    def learn(self, train: Effects, controls: Controls, *, task: Kind | None = None, seed: int) -> Learned:
         """The training Deltas and the control profiles of their contexts."""
         lacking = sorted(set(train.contexts) - set(controls))
         if lacking or train.scale != "log1p":

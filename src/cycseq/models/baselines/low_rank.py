@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,7 +13,7 @@ from cycseq.data.effect_means import mean_of_measured
 from cycseq.data.effects import Effects
 from cycseq.matrix.arrays import Profile
 from cycseq.models.base import SIZE
-from cycseq.models.baselines.shift import ShiftModel, store_deltas
+from cycseq.models.baselines.shift import Controls, Learned, ShiftModel, store_deltas
 from cycseq.models.other_contexts import Features, OtherContexts, components
 from cycseq.split.settings import Kind
 
@@ -39,26 +38,23 @@ class LowRank(ShiftModel):
     n_components: int = 20
     """Leading directions."""
 
-    def learn(
-        self, train: Effects, controls: Mapping[str, Profile], *, task: Kind | None = None, seed: int
-    ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+    def learn(self, train: Effects, controls: Controls, *, task: Kind | None = None, seed: int) -> Learned:
         """The training Deltas and the three weights."""
         arrays, facts = store_deltas(train)
-        weights = _weights(OtherContexts(train.effect, train.conditions()), self.n_components)
-        return arrays, {**facts, "weights": weights}
+        return arrays, facts | {"weights": _weights(OtherContexts(train.effect, train.conditions()), self.n_components)}
 
     def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
         """The weighted parts."""
         there, context = self.measured_elsewhere(condition), condition.context
-        cache = self.learned.cache
-        if context not in cache:
-            names = [name for name in sorted(there.places) if there.has(name, context)]
-            cache[context] = names, _parts(there, names, context, self.n_components)
-        names, (common, low, rest) = cache[context]
+
+        def known() -> tuple[list[str], Parts]:
+            names = there.outside(context)
+            return names, _parts(there, names, context, self.n_components)
+
+        names, (common, low, rest) = self.learned.remember(f"parts in {context}", known)
         weights, place = self.learned.facts["weights"], names.index(condition.perturbation)
         shared = there.commons.get(context, weights[0] * common[0])
-        shift: Profile = shared + weights[1] * low[place] + weights[2] * rest[place]
-        return shift.astype(np.float32)
+        return (shared + weights[1] * low[place] + weights[2] * rest[place]).astype(np.float32)
 
 
 def _parts(there: OtherContexts, names: list[str], context: str, n_components: int) -> Parts:
@@ -74,11 +70,11 @@ def _weights(there: OtherContexts, n_components: int) -> list[float]:
     """Of the three parts, by leaving out every training context in turn; 1 where no perturbation has two contexts."""
     products, target = np.zeros((3, 3)), np.zeros(3)
     for context in there.contexts:
-        names = [name for name in there.inside(context) if there.has(name, context)]
+        names = there.both(context)
         if not names:
             continue
         parts = _parts(there, names, context, n_components)
-        real = there.effect[[there.places[name][context] for name in names]].astype(np.float64)
+        real = there.responses(names, context)
         measured = ~(np.isnan(real) | np.isnan(parts).any(axis=0))
         inputs = parts[:, measured]
         products += inputs @ inputs.T

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from cycseq.data.condition import Condition, treatment_name
 from cycseq.data.effects import Effects
 from cycseq.matrix.arrays import Profile
-from cycseq.models.baselines.shift import ShiftModel, perturbed_means, store_deltas
+from cycseq.models.baselines.shift import Controls, Learned, ShiftModel, perturbed_means, store_deltas
 from cycseq.split.settings import Kind
 
 
@@ -28,9 +27,7 @@ class MatchingMean(ShiftModel):
     that add up (see `Additive`), and what it says of an unknown perturbation is `PerturbedMean`.
     """
 
-    def learn(
-        self, train: Effects, controls: Mapping[str, Profile], *, task: Kind | None = None, seed: int
-    ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+    def learn(self, train: Effects, controls: Controls, *, task: Kind | None = None, seed: int) -> Learned:
         """The training Deltas and their means."""
         arrays, facts = store_deltas(train)
         of_means, keys = perturbed_means(train)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,8 +14,8 @@ from cycseq.data.effects import Effects
 from cycseq.knowledge.features import FeatureRows
 from cycseq.matrix.arrays import Profile
 from cycseq.models.base import SIZE
-from cycseq.models.baselines.shift import ShiftModel, store_deltas, store_features, with_features
-from cycseq.models.knowledge import FeatureSettings
+from cycseq.models.baselines.shift import Controls, Learned, ShiftModel, store_deltas
+from cycseq.models.knowledge import FeatureSettings, store_features, with_features
 from cycseq.split.settings import Kind
 
 NUMBERS = (1, 2, 3, 5, 8, 13, 20, 30)
@@ -41,9 +40,7 @@ class NearestPerturbation(FeatureSettings, ShiftModel):
     k: int | None = None
     """How many neighbours; None chooses by leaving out one perturbation at a time."""
 
-    def learn(
-        self, train: Effects, controls: Mapping[str, Profile], *, task: Kind | None = None, seed: int
-    ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+    def learn(self, train: Effects, controls: Controls, *, task: Kind | None = None, seed: int) -> Learned:
         """The training Deltas, the features and k."""
         features = self.features_of(train, controls, seed=seed)
         with_row = with_features(train, features, self.name)
@@ -55,12 +52,10 @@ class NearestPerturbation(FeatureSettings, ShiftModel):
 
     def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
         """The mean of the nearest."""
-        cache, names = self.learned.cache, self.learned.facts["neighbours"]
-        if "rows" not in cache:
-            cache["rows"] = self.stored_features.of(names)
-        features, nearest = self.stored_features, np.arange(len(names))
+        names, features = self.learned.facts["neighbours"], self.stored_features
+        rows, nearest = self.learned.remember("rows", lambda: features.of(names)), np.arange(len(names))
         if self.unseen == "refuse" or not features.missing(condition.perturbation):
-            order = _by_distance(features.of([condition.perturbation]), cache["rows"])[0]
+            order = _by_distance(features.of([condition.perturbation]), rows)[0]
             nearest = order[: self.learned.facts["k"]]
         deltas = [self.measured_delta(names[i], condition.context) for i in nearest]
         return mean_of_measured(np.stack([delta for delta in deltas if delta is not None]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from cycseq.data.dataset import Condition
 from cycseq.data.effects import Effects
 from cycseq.matrix.arrays import Profile
-from cycseq.models.baselines.shift import ShiftModel
+from cycseq.models.baselines.shift import Controls, Learned, ShiftModel
 from cycseq.split.settings import Kind
 
 
@@ -24,9 +23,7 @@ class NoChange(ShiftModel):
     perturbation from another, so it predicts any. Its cells stay sparse.
     """
 
-    def learn(
-        self, train: Effects, controls: Mapping[str, Profile], *, task: Kind | None = None, seed: int
-    ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+    def learn(self, train: Effects, controls: Controls, *, task: Kind | None = None, seed: int) -> Learned:
         """Nothing."""
         return {}, {}
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-
-import numpy as np
 
 from cycseq.data.dataset import Condition
 from cycseq.data.effects import Effects
 from cycseq.matrix.arrays import Profile
-from cycseq.models.baselines.shift import ShiftModel, perturbed_means
+from cycseq.models.baselines.shift import Controls, Learned, ShiftModel, perturbed_means
 from cycseq.split.settings import Kind
 
 
@@ -28,9 +25,7 @@ class PerturbedMean(ShiftModel):
     most metrics of a delta reward. It cannot tell one perturbation from another, so it predicts any.
     """
 
-    def learn(
-        self, train: Effects, controls: Mapping[str, Profile], *, task: Kind | None = None, seed: int
-    ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+    def learn(self, train: Effects, controls: Controls, *, task: Kind | None = None, seed: int) -> Learned:
         """The mean Delta of every context and of all."""
         return perturbed_means(train)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Self
 
@@ -16,8 +16,8 @@ from cycseq.errors import ModelError
 from cycseq.knowledge.features import Features
 from cycseq.matrix.arrays import Profile, Profiles
 from cycseq.models.base import WEIGHT
-from cycseq.models.baselines.shift import ShiftModel, store_features, with_features
-from cycseq.models.knowledge import FeatureSettings
+from cycseq.models.baselines.shift import Controls, Learned, ShiftModel
+from cycseq.models.knowledge import FeatureSettings, store_features, with_features
 from cycseq.split.settings import Kind
 
 RELATIVE_PENALTIES = 10.0 ** np.arange(-3, 4.1, 0.5)
@@ -58,9 +58,7 @@ class Ridge(FeatureSettings, ShiftModel):
     """What is left out to choose the penalty; None is ``context`` where a context has control cells alone, else
     ``perturbation``."""
 
-    def learn(
-        self, train: Effects, controls: Mapping[str, Profile], *, task: Kind | None = None, seed: int
-    ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+    def learn(self, train: Effects, controls: Controls, *, task: Kind | None = None, seed: int) -> Learned:
         """W, b and what turns a condition into inputs."""
         features, with_row = self._features(train, controls, seed)
         conditions = [c for c, has in zip(train.conditions(), with_row, strict=True) if has]
@@ -114,12 +112,12 @@ class Ridge(FeatureSettings, ShiftModel):
         shift: Profile = learned.arrays["intercept"] + z @ learned.arrays["weights"].astype(np.float64)
         return shift.astype(np.float32)
 
-    def _contexts(self, conditions: Sequence[Condition], controls: Mapping[str, Profile]) -> tuple[str, ...]:
+    def _contexts(self, conditions: Sequence[Condition], controls: Controls) -> tuple[str, ...]:
         """The contexts, each with a place of its own, where not all control profiles are known; else none."""
         contexts = sorted({c.context for c in conditions})
         return () if set(contexts) <= set(controls) else tuple(contexts)
 
-    def _features(self, train: Effects, controls: Mapping[str, Profile], seed: int) -> tuple[Features, np.ndarray]:
+    def _features(self, train: Effects, controls: Controls, seed: int) -> tuple[Features, np.ndarray]:
         """The features, and which training conditions can be encoded; none are used where two perturbations lack them."""
         everything = np.ones(len(train.effect), dtype=bool)
         if self.encoding == "one-hot":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Self, final
 
 import anndata as ad
@@ -17,17 +17,22 @@ from cycseq.data.effects import Effects
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import ModelError, count_of
 from cycseq.knowledge.features import Features
-from cycseq.knowledge.names import aliases_of
-from cycseq.knowledge.stored import store_aliases, stored_aliases
 from cycseq.matrix.arrays import Matrix, Profile, take, to_dense
 from cycseq.models.base import Fitted, Model
 from cycseq.models.cells import draw, predicted_obs, rescaled, shifted_cells
 from cycseq.models.doses import Series, series_of
+from cycseq.models.knowledge import stored_features
 from cycseq.models.means import MISSING, MeansModel
 from cycseq.models.other_contexts import OtherContexts
 from cycseq.preparation.pseudobulk import control_means
 from cycseq.split.settings import Kind
 
+Controls = Mapping[str, Profile]
+"""Mean control profile (log1p) of every context of which it is known."""
+Learned = tuple[dict[str, np.ndarray], dict[str, object]]
+"""Arrays, and facts that JSON can hold."""
+FEWEST = 3
+"""Perturbations measured both here and elsewhere, from which on something is learned of this context."""
 MEASURED = "measured"
 """Of a fitted model's arrays: the genes that any training condition measured, where some were not."""
 
@@ -36,9 +41,7 @@ class ShiftModel(MeansModel):
     """Learns from effects, predicts Delta^ of a condition, and adds it to control cells."""
 
     @abstractmethod
-    def learn(
-        self, train: Effects, controls: Mapping[str, Profile], *, task: Kind | None = None, seed: int
-    ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+    def learn(self, train: Effects, controls: Controls, *, task: Kind | None = None, seed: int) -> Learned:
         """The arrays and JSON facts that `shift` needs.
 
         Parameters
@@ -125,11 +128,12 @@ class ShiftModel(MeansModel):
 
         Needs `perturbed_means` in `learn`.
         """
-        cache, learned = self.learned.cache, self.learned
-        if "perturbed_means" not in cache:
-            keys = [(context, dose, time) for context, dose, time in learned.facts["mean_of"]]
-            cache["perturbed_means"] = dict(zip(keys, learned.arrays["perturbed_mean"], strict=True))
-        return mean_response_of(cache["perturbed_means"], condition)
+        learned = self.learned
+        keys = (tuple(key) for key in learned.facts["mean_of"])
+        means = learned.remember(
+            "perturbed_means", lambda: dict(zip(keys, learned.arrays["perturbed_mean"], strict=True))
+        )
+        return mean_response_of(means, condition)
 
     def measured_delta(self, perturbation: str, context: str) -> Profile | None:
         """Delta of a perturbation as measured in the context, or else its mean over the contexts that have it, gene by gene.
@@ -148,21 +152,14 @@ class ShiftModel(MeansModel):
 
     def places_of(self, perturbation: str) -> dict[str, int]:
         """Context -> row of `delta` for a perturbation."""
-        cache = self.learned.cache
-        if "places" not in cache:
-            cache["places"] = {}
-            for row, (context, name) in enumerate(self.learned.facts["conditions"]):
-                cache["places"].setdefault(name, {})[context] = row
-        return cache["places"].get(perturbation, {})
+        return self.elsewhere.places.get(perturbation, {})
 
     @property
     def elsewhere(self) -> OtherContexts:
         """The training Deltas by perturbation and context. Needs `store_deltas` in `learn`."""
-        cache = self.learned.cache
-        if "elsewhere" not in cache:
-            conditions = tuple(Condition(*pair) for pair in self.learned.facts["conditions"])
-            cache["elsewhere"] = OtherContexts(self.learned.arrays["delta"], conditions)
-        return cache["elsewhere"]
+        learned = self.learned
+        conditions = (Condition(*key) for key in learned.facts["conditions"])
+        return learned.remember("elsewhere", lambda: OtherContexts(learned.arrays["delta"], tuple(conditions)))
 
     def measured_elsewhere(self, condition: Condition) -> OtherContexts:
         """The same; raises `ModelError` if no other context has the perturbation."""
@@ -184,9 +181,7 @@ class DeltaModel(ShiftModel):
     """Keeps the training Deltas; what it learns of them follows when a condition is predicted."""
 
     @final
-    def learn(
-        self, train: Effects, controls: Mapping[str, Profile], *, task: Kind | None = None, seed: int
-    ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+    def learn(self, train: Effects, controls: Controls, *, task: Kind | None = None, seed: int) -> Learned:
         """The training Deltas with their conditions."""
         return store_deltas(train)
 
@@ -198,6 +193,29 @@ class DeltaModel(ShiftModel):
             msg = f"{self.name} cannot predict {str(condition)!r}: training has no dose, time or context of {condition.agent!r}."
             raise ModelError(msg)
         return series
+
+
+class RegressionModel(DeltaModel):
+    """Regresses what perturbations do in a context on what they do elsewhere; with too few in both, predicts the mean elsewhere."""
+
+    @abstractmethod
+    def regress(self, there: OtherContexts, context: str, names: Sequence[str]) -> Callable[[str], Profile]:
+        """What predicts a perturbation's Delta in the context, learned from the perturbations measured both there and elsewhere."""
+
+    @final
+    def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
+        """The regression at the responses elsewhere."""
+        there, context = self.measured_elsewhere(condition), condition.context
+
+        def learn() -> Callable[[str], Profile]:
+            names = there.both(context)
+            return (
+                self.regress(there, context, names)
+                if len(names) >= FEWEST
+                else lambda name: there.mean([name], context)[0]
+            )
+
+        return self.learned.remember(f"regression in {context}", learn)(condition.perturbation).astype(np.float32)
 
 
 def cells_shifted_by(
@@ -238,46 +256,6 @@ def cells_shifted_by(
     )
     adata.uns["cycseq"] = {"scale": controls.scale, "model": model.name}
     return PerturbationData(adata=adata, scale=controls.scale)
-
-
-def with_features(train: Effects, features: Features, name: str) -> np.ndarray:
-    """Which training conditions have features; the others are left out by a model that needs them.
-
-    Raises
-    ------
-    ModelError
-        If fewer than two training perturbations have features.
-    """
-    with_row = np.array([not features.missing(c.perturbation) for c in train.conditions()])
-    perturbations = set(train.perturbations)
-    having = {p for p in perturbations if not features.missing(p)}
-    if len(having) < 2:
-        lacking = sorted(perturbations - having)
-        raise ModelError(
-            f"{name} cannot learn: of {count_of(len(perturbations), 'training perturbation')} {len(having)} have a row in "
-            f"{features.source}, and two are needed (without: {', '.join(lacking[:5])}). Give --model.knowledge or --model.features."
-        )
-    return with_row
-
-
-def store_features(features: Features) -> tuple[dict[str, np.ndarray], dict[str, object]]:
-    """Arrays and facts from which `stored_features` makes the same features again."""
-    arrays, aliases = {"features": features.values}, aliases_of(features.names, features.aliases)
-    if aliases:
-        arrays["feature_aliases"] = store_aliases(aliases)
-    facts: dict[str, object] = {"feature_names": list(features.names), "feature_source": features.source}
-    return arrays, facts | ({"sources": list(features.origins)} if features.origins else {})
-
-
-def stored_features(learned: Fitted) -> Features:
-    """What `store_features` kept."""
-    if "features" not in learned.cache:
-        arrays, facts = learned.arrays, learned.facts
-        aliases = stored_aliases(arrays.get("feature_aliases"))
-        learned.cache["features"] = Features(
-            tuple(facts["feature_names"]), arrays["features"], facts["feature_source"], aliases
-        )
-    return learned.cache["features"]
 
 
 def perturbed_means(train: Effects) -> tuple[dict[str, np.ndarray], dict[str, object]]:

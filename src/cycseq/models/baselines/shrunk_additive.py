@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,7 +14,7 @@ from cycseq.data.effects import Effects
 from cycseq.errors import ModelError
 from cycseq.matrix.arrays import Profile, Profiles
 from cycseq.models.base import WEIGHT
-from cycseq.models.baselines.shift import ShiftModel
+from cycseq.models.baselines.shift import Controls, Learned, ShiftModel
 from cycseq.split.settings import Kind
 
 PENALTIES = (0.1, 0.3, 1.0, 3.0, 10.0, 100.0)
@@ -47,9 +46,7 @@ class ShrunkAdditive(ShiftModel):
     context_penalty: float | None = None
     """k; None chooses it."""
 
-    def learn(
-        self, train: Effects, controls: Mapping[str, Profile], *, task: Kind | None = None, seed: int
-    ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+    def learn(self, train: Effects, controls: Controls, *, task: Kind | None = None, seed: int) -> Learned:
         """Mean and effects."""
         conditions = train.conditions()
         contexts, of_context = np.unique([c.context for c in conditions], return_inverse=True)

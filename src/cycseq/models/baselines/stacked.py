@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +11,7 @@ from cycseq.data.condition import Condition
 from cycseq.data.effect_means import mean_of_measured
 from cycseq.data.effects import Effects
 from cycseq.matrix.arrays import Profile
-from cycseq.models.baselines.shift import ShiftModel, store_deltas
+from cycseq.models.baselines.shift import Controls, Learned, ShiftModel, store_deltas
 from cycseq.models.other_contexts import OtherContexts, components
 from cycseq.split.settings import Kind
 
@@ -35,38 +34,33 @@ class Stacked(ShiftModel):
     Strong where it is not known which of several simple rules holds. It refuses a perturbation that no other context has.
     """
 
-    def learn(
-        self, train: Effects, controls: Mapping[str, Profile], *, task: Kind | None = None, seed: int
-    ) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+    def learn(self, train: Effects, controls: Controls, *, task: Kind | None = None, seed: int) -> Learned:
         """The training Deltas and both sets of weights."""
         arrays, facts = store_deltas(train)
         there = OtherContexts(train.effect, train.conditions())
         products, target = np.zeros((len(INPUTS), len(INPUTS))), np.zeros(len(INPUTS))
         for context in there.contexts:
-            names = [name for name in there.inside(context) if there.has(name, context)]
+            names = there.both(context)
             if not names:
                 continue
-            real = there.effect[[there.places[name][context] for name in names]].astype(np.float64)
+            real = there.responses(names, context)
             inputs = _inputs(there, names, context, left_out=True)
             measured = ~(np.isnan(real) | np.isnan(inputs).any(axis=0))
             products += inputs[:, measured] @ inputs[:, measured].T
             target += inputs[:, measured] @ real[measured]
-        return arrays, {
-            **facts,
-            "inside": _weights(products, target),
-            "outside": _weights(products[1:, 1:], target[1:]),
-        }
+        weights = {"inside": _weights(products, target), "outside": _weights(products[1:, 1:], target[1:])}
+        return arrays, facts | weights
 
     def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
         """The weighted sum."""
         there, context, facts = self.measured_elsewhere(condition), condition.context, self.learned.facts
-        cache = self.learned.cache
-        if context not in cache:
-            names = [name for name in sorted(there.places) if there.has(name, context)]
-            cache[context] = names, _inputs(there, names, context, left_out=False)
-        names, inputs = cache[context]
-        of_one = inputs[:, names.index(condition.perturbation)]
-        inside = context in there.commons
+
+        def known() -> tuple[list[str], Inputs]:
+            names = there.outside(context)
+            return names, _inputs(there, names, context, left_out=False)
+
+        names, inputs = self.learned.remember(f"inputs in {context}", known)
+        of_one, inside = inputs[:, names.index(condition.perturbation)], context in there.commons
         weights = np.array(facts["inside"] if inside else facts["outside"])
         return (weights @ (of_one if inside else of_one[1:])).astype(np.float32)
 
@@ -80,7 +74,7 @@ def _inputs(there: OtherContexts, names: list[str], context: str, *, left_out: b
     of_context = np.broadcast_to(here, mean.shape)
     n = len(there.inside(context))
     if left_out and n > 1:
-        effect = there.effect[[there.places[name][context] for name in names]].astype(np.float64)
+        effect = there.responses(names, context)
         of_context = np.where(np.isnan(effect), here, (n * here - effect) / (n - 1))
     elif left_out:
         of_context = np.broadcast_to(common, mean.shape)

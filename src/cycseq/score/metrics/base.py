@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -226,16 +227,18 @@ class Comparison:
 class Metric:
     """A named formula with its source, best value and direction."""
 
-    name: str
     compute: Callable[[Any], Scores]
     """One value per condition, of a `Comparison`, or of a `CountComparison` where it needs counts; NaN where it is undefined."""
-    best: float
     direction: Literal["higher", "lower", "target"]
     """``target``: nearer to `best` is better."""
     formula: str
     source: str
     caution: str
     """How it can be gamed."""
+    name: str = ""
+    """If not given, that of the function."""
+    best: float = math.nan
+    """If not given, 1 where higher is better and 0 where lower is."""
     costly: bool = False
     """Looks at single predicted cells, not only at their moments."""
     paired: bool = False
@@ -244,6 +247,11 @@ class Metric:
     """What it needs beside effects of whole conditions; one that needs nothing more is defined for effects on any scale."""
     likeness: bool = True
     """Whether a good value means that prediction and reality are alike; if not it describes, and carries no claim."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.name or self.compute.__name__)
+        if math.isnan(self.best):
+            object.__setattr__(self, "best", {"higher": 1.0, "lower": 0.0}[self.direction])
 
     def goodness(self, values: Values) -> Values:
         """The values turned so that larger is better; of a metric with a target, minus the distance to it.

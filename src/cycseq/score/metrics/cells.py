@@ -131,9 +131,7 @@ def _held_out_auc(x: Float[np.ndarray, "cells components"], n: int, held_out: Bo
 
 METRICS = (
     Metric(
-        name="mean_variance_error",
         compute=mean_variance_error,
-        best=0.0,
         direction="lower",
         needs=("cells",),
         formula="sqrt(mean over genes of (mu - mu^)^2 + (variance - variance^)^2)",
@@ -141,9 +139,7 @@ METRICS = (
         caution="copying control cells passes: read it beside the delta metrics",
     ),
     Metric(
-        name="zero_fraction_error",
         compute=zero_fraction_error,
-        best=0.0,
         direction="lower",
         needs=("cells",),
         formula="sqrt(mean over genes of (share of zeros in real - in predicted cells)^2)",
@@ -151,9 +147,7 @@ METRICS = (
         caution="copying control cells passes: read it beside the delta metrics",
     ),
     Metric(
-        name="gene_correlation_error",
         compute=gene_correlation_error,
-        best=0.0,
         direction="lower",
         needs=("cells",),
         formula="Frobenius norm of the difference of the gene correlation matrices, over the number of genes; "
@@ -163,7 +157,6 @@ METRICS = (
         costly=True,
     ),
     Metric(
-        name="c2st_auc",
         compute=c2st_auc,
         best=0.5,
         direction="target",

@@ -134,9 +134,7 @@ def wasserstein_gene(comparison: Comparison) -> Scores:
 
 METRICS = (
     Metric(
-        name="edistance",
         compute=edistance,
-        best=0.0,
         direction="lower",
         needs=("cells",),
         formula="2 E|X-Y| - E|X-X'| - E|Y-Y'| over all pairs of cells, i = j left out, in principal components of the control "
@@ -148,9 +146,7 @@ METRICS = (
         costly=True,
     ),
     Metric(
-        name="edistance_sd",
         compute=edistance_sd,
-        best=0.0,
         direction="lower",
         needs=("cells",),
         formula="2 sd over predicted cells of (mean |x-Y| - mean |x-X'|) / sqrt(number of predicted cells)",
@@ -159,9 +155,7 @@ METRICS = (
         costly=True,
     ),
     Metric(
-        name="edistance_genes",
         compute=edistance_genes,
-        best=0.0,
         direction="lower",
         needs=("cells",),
         formula="edistance over all genes instead of principal components",
@@ -170,9 +164,7 @@ METRICS = (
         costly=True,
     ),
     Metric(
-        name="mmd",
         compute=mmd,
-        best=0.0,
         direction="lower",
         needs=("cells",),
         formula="k(X,X') + k(Y,Y') - 2 k(X,Y), i = j left out, k the mean of Gaussian kernels with bandwidths "
@@ -182,9 +174,7 @@ METRICS = (
         costly=True,
     ),
     Metric(
-        name="wasserstein_gene",
         compute=wasserstein_gene,
-        best=0.0,
         direction="lower",
         needs=("cells",),
         formula="mean over genes of mean |sorted predicted - sorted real values|, equally many cells",

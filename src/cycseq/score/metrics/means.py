@@ -82,9 +82,7 @@ def wmse(comparison: Comparison) -> Scores:
 
 METRICS = (
     Metric(
-        name="r2_mean",
         compute=r2_mean,
-        best=1.0,
         direction="higher",
         needs=("mean expression",),
         formula="1 - sum (mu - mu^)^2 / sum (mu - mean mu)^2 over genes",
@@ -92,9 +90,7 @@ METRICS = (
         caution="no change scores above 0.95 on most data: never read it alone",
     ),
     Metric(
-        name="pearson2_mean",
         compute=pearson2_mean,
-        best=1.0,
         direction="higher",
         needs=("mean expression",),
         formula="Pearson(mu^, mu)^2 over genes",
@@ -102,9 +98,7 @@ METRICS = (
         caution="blind to sign and scale; no change scores near 1",
     ),
     Metric(
-        name="mae",
         compute=mae,
-        best=0.0,
         direction="lower",
         needs=("magnitude",),
         formula="mean over genes of |mu - mu^|",
@@ -112,9 +106,7 @@ METRICS = (
         caution="rewards predicting no effect where most genes do not change",
     ),
     Metric(
-        name="mse",
         compute=mse,
-        best=0.0,
         direction="lower",
         needs=("magnitude",),
         formula="mean over genes of (mu - mu^)^2",
@@ -122,18 +114,14 @@ METRICS = (
         caution="rewards predicting no effect where most genes do not change",
     ),
     Metric(
-        name="mse_ratio",
         compute=mse_ratio,
-        best=0.0,
         direction="lower",
         formula="sum (delta - delta^)^2 / sum delta^2 over genes",
         source="Ahlmann-Eltze, Huber and Anders 2025, whose first baseline is no change",
         caution="1 is no change; a response common to all perturbations lowers it",
     ),
     Metric(
-        name="mse_unbiased",
         compute=mse_unbiased,
-        best=0.0,
         direction="lower",
         needs=("magnitude", "standard errors"),
         formula="mean over genes of (delta - delta^)^2 - s^2 / n - s0^2 / n0, s^2 and s0^2 the variances of the n real perturbed and the n0 "
@@ -143,9 +131,7 @@ METRICS = (
         "says. Its mean over that of NoChange is the ratio of all conditions together",
     ),
     Metric(
-        name="mse_unbiased_norm",
         compute=mse_unbiased_norm,
-        best=0.0,
         direction="lower",
         needs=("standard errors",),
         formula="mse_unbiased / mean over genes of delta^2 - s^2 / n - s0^2 / n0; NaN where that is not beyond twice its standard deviation "
@@ -155,9 +141,7 @@ METRICS = (
         "response beyond noise are left out, so that effects predicted there cost nothing: mse_unbiased counts them",
     ),
     Metric(
-        name="wmse",
         compute=wmse,
-        best=0.0,
         direction="lower",
         needs=("magnitude", "standard errors"),
         formula="sum w (mu - mu^)^2 with w = |t| / sum |t|, t of Welch in the real cells",

@@ -46,9 +46,7 @@ def _mean_error(comparison: Comparison, size: Callable[[Cells], Cells]) -> Score
 
 METRICS = (
     Metric(
-        name="per_gene_pearson",
         compute=per_gene_pearson,
-        best=1.0,
         direction="higher",
         needs=("cells",),
         formula="mean over genes of Pearson(predicted, real) over cells; 0 for a gene predicted constant",
@@ -58,9 +56,7 @@ METRICS = (
         paired=True,
     ),
     Metric(
-        name="per_gene_mse",
         compute=per_gene_mse,
-        best=0.0,
         direction="lower",
         needs=("cells",),
         formula="mean over genes and cells of (predicted - real)^2",
@@ -70,9 +66,7 @@ METRICS = (
         paired=True,
     ),
     Metric(
-        name="per_gene_mae",
         compute=per_gene_mae,
-        best=0.0,
         direction="lower",
         needs=("cells",),
         formula="mean over genes and cells of |predicted - real|",

@@ -9,9 +9,7 @@ SOURCE = "Virtual Cell Challenge 2026, rule version 3; cell-eval2 0.20"
 
 METRICS = (
     Metric(
-        name="pds_cosine",
         compute=members.pds_cosine,
-        best=1.0,
         direction="higher",
         needs=("counts",),
         formula="1 - k / (n - 1), k the other real perturbations of the context whose log pseudobulk response has a larger cosine "
@@ -20,9 +18,7 @@ METRICS = (
         caution="1/2 by chance and for no change; blind to size, so that any scaling of a response is free",
     ),
     Metric(
-        name="expr_mse_unbiased_capped_norm",
         compute=members.expr_mse_unbiased_capped_norm,
-        best=0.0,
         direction="lower",
         needs=("counts",),
         formula="sum over perturbations of |b^ - b|^2 - credit - C, over the sum of |b - b0|^2 - C - C0; b = log(1 + 5e4 share) of "
@@ -31,9 +27,7 @@ METRICS = (
         caution="1 for no change: a response of half its size often has less error than the right one",
     ),
     Metric(
-        name="direction_fidelity_yield",
         compute=members.direction_fidelity_yield,
-        best=1.0,
         direction="higher",
         needs=("counts",),
         formula="called genes with the right sign / max(called genes, real calls); Wilcoxon, BH, alpha 0.05",
@@ -41,9 +35,7 @@ METRICS = (
         caution="about 1/2 for as many calls as are real with random signs; 0 for cells like control cells",
     ),
     Metric(
-        name="direction_reach",
         compute=members.direction_reach,
-        best=1.0,
         direction="higher",
         needs=("counts",),
         formula="the longest prefix of the real calls, in the order of the prediction's p, with 0.9 right signs / real calls",
@@ -51,9 +43,7 @@ METRICS = (
         caution="looks at the real calls alone: calling every gene costs nothing here",
     ),
     Metric(
-        name="sig_jaccard",
         compute=members.sig_jaccard,
-        best=1.0,
         direction="higher",
         needs=("counts",),
         formula="genes called on both sides / genes called on either; 1 where there are none",
@@ -61,9 +51,7 @@ METRICS = (
         caution="rests on the number of calls: cells that vary too little call too many genes",
     ),
     Metric(
-        name="lfc_nmae",
         compute=members.lfc_nmae,
-        best=0.0,
         direction="lower",
         needs=("counts",),
         formula="sum |LFC^ - LFC| / sum |LFC| over the real calls, ten or more, LFC = log2 of the ratio of mean counts per million",
