@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.text import Annotation
 from matplotlib.ticker import LogFormatter
 
@@ -30,22 +31,33 @@ def new_axes(ax: Axes | None, *, width: float = 4.6, height: float = 3.2) -> Axe
     return plt.subplots(figsize=(width, height), layout="constrained")[1]
 
 
-def plain(ax: Axes, grid: str | None = None) -> None:
-    """Two spines, quiet ticks, and a grid along one axis (``"x"`` or ``"y"``) or none."""
+def plain(ax: Axes, grid: Literal["x", "y"] | None = None, **settings: Any) -> None:
+    """Two spines, quiet ticks, a grid along one axis or none; the settings are matplotlib's (``xlabel="epoch"``)."""
+    ax.set(**settings)
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
     for side in ("left", "bottom"):
         ax.spines[side].set_color(MUTED)
     ax.tick_params(colors=MUTED, labelcolor=INK, labelsize=9.5)
-    ax.xaxis.label.set_color(INK)
-    ax.yaxis.label.set_color(INK)
-    ax.title.set_color(INK)
+    for text in (ax.xaxis.label, ax.yaxis.label, ax.title):
+        text.set_color(INK)
     ax.set_facecolor("none")
-    if grid == "x":
-        ax.grid(axis="x", color=LINE, linewidth=0.8, zorder=0)
-    elif grid == "y":
-        ax.grid(axis="y", color=LINE, linewidth=0.8, zorder=0)
+    if grid:
+        ax.grid(axis=grid, color=LINE, linewidth=0.8, zorder=0)
     ax.set_axisbelow(True)
+
+
+def colour_bar(ax: Axes, drawn: ScalarMappable, label: str, *, shrink: float) -> None:
+    """What the colours of a drawing mean, beside it."""
+    bar = ax.figure.colorbar(drawn, ax=ax, shrink=shrink, aspect=14, pad=0.03)
+    bar.set_label(label, color=INK, fontsize=9)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(colors=MUTED, labelcolor=INK, labelsize=8.5)
+
+
+def diagonal(ax: Axes, low: float = 0.0, high: float = 1.0) -> None:
+    """A dashed line where both axes have the same value."""
+    ax.plot([low, high], [low, high], color=MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
 
 
 class PlainPowers(LogFormatter):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,7 +11,7 @@ from cycseq.data.dataset import PerturbationData
 from cycseq.errors import unknown_name
 from cycseq.matrix.arrays import Profile, to_dense
 from cycseq.matrix.groups import group_moments, group_sums
-from cycseq.show.plots.base import INK, MARKERS, MUTED, PALETTE, legend_above, logarithmic, new_axes, plain
+from cycseq.show.plots.base import INK, MARKERS, MUTED, PALETTE, diagonal, legend_above, logarithmic, new_axes, plain
 
 Sources = Mapping[str, PerturbationData]
 """Cells by what made them; the first are the real ones."""
@@ -40,11 +40,7 @@ def gene_distribution(cells: Sources, gene: str, *, ax: Axes | None = None) -> A
             np.concatenate([[0.0], values]), np.concatenate([[0.0], share]), where="post", label=name, color=colour,
             linewidth=2.4 if i == 0 else 1.6,
         )  # fmt: skip
-    ax.set_ylim(0, 1.02)
-    ax.set_xlim(left=0)
-    ax.set_xlabel(f"{gene} (log1p)")
-    ax.set_ylabel("share of cells at or below")
-    plain(ax, grid="y")
+    plain(ax, "y", xlabel=f"{gene} (log1p)", ylabel="share of cells at or below", ylim=(0, 1.02), xlim=(0, None))
     legend_above(ax, columns=2)
     return ax
 
@@ -70,9 +66,7 @@ def mean_variance(cells: Sources, *, ax: Axes | None = None) -> Axes:
             floor = np.array([side[side > 0].min(initial=np.inf) / 10 for side in (mean, variance)])
         _dots(ax, i, name, np.maximum(mean, floor[0]), np.maximum(variance, floor[1]))
     logarithmic(ax, "x", "y")
-    ax.set_xlabel("mean of the gene (log1p)")
-    ax.set_ylabel("variance")
-    plain(ax)
+    plain(ax, xlabel="mean of the gene (log1p)", ylabel="variance")
     legend_above(ax, handletextpad=0.2)
     return ax
 
@@ -87,17 +81,11 @@ def zero_fractions(cells: Sources, *, ax: Axes | None = None) -> Axes:
     ax
         Axes to draw into.
     """
-    (_, real), *generated = cells.items()
     ax = new_axes(ax, width=4.2, height=4.2)
-    ax.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
-    x = _zeros(real)
-    for i, (name, data) in enumerate(generated, 1):
-        _dots(ax, i, name, x, _zeros(data.with_genes(real.genes)))
-    ax.set_xlim(-0.02, 1.02)
-    ax.set_ylim(-0.02, 1.02)
-    ax.set_xlabel("share of zeros, real")
-    ax.set_ylabel("share of zeros, generated")
-    plain(ax)
+    _against_real(ax, cells, _zeros)
+    diagonal(ax)
+    limits = {"xlim": (-0.02, 1.02), "ylim": (-0.02, 1.02)}
+    plain(ax, xlabel="share of zeros, real", ylabel="share of zeros, generated", **limits)
     legend_above(ax, handletextpad=0.2)
     return ax
 
@@ -112,20 +100,23 @@ def gene_means(cells: Sources, *, ax: Axes | None = None) -> Axes:
     ax
         Axes to draw into.
     """
-    (_, real), *generated = cells.items()
     ax = new_axes(ax, width=4.2, height=4.2)
-    x = _mean(real)
-    top = float(x.max())
-    for i, (name, data) in enumerate(generated, 1):
-        y = _mean(data.with_genes(real.genes))
-        top = max(top, float(y.max()))
-        _dots(ax, i, name, x, y)
-    ax.plot([0, top], [0, top], color=MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
-    ax.set_xlabel("mean of the gene, real (log1p)")
-    ax.set_ylabel("generated")
-    plain(ax)
+    diagonal(ax, high=_against_real(ax, cells, _mean))
+    plain(ax, xlabel="mean of the gene, real (log1p)", ylabel="generated")
     legend_above(ax, handletextpad=0.2)
     return ax
+
+
+def _against_real(ax: Axes, cells: Sources, measure: Callable[[PerturbationData], Profile]) -> float:
+    """Genes of every generated source against the real ones; the highest value drawn is returned."""
+    (_, real), *generated = cells.items()
+    x = measure(real)
+    highest = float(x.max())
+    for i, (name, data) in enumerate(generated, 1):
+        y = measure(data.with_genes(real.genes))
+        highest = max(highest, float(y.max()))
+        _dots(ax, i, name, x, y)
+    return highest
 
 
 def _dots(ax: Axes, i: int, name: str, x: Profile, y: Profile) -> None:

@@ -77,9 +77,7 @@ def dose_response(
                     label=f"measured {name}".strip(), zorder=5)  # fmt: skip
     ticks = points.drop_duplicates("at").sort_values("at")
     ax.set_xticks(ticks["at"], ticks["dose"])
-    ax.set_xlabel(f"dose of {perturbation}")
-    ax.set_ylabel(f"{gene}, {AXES[points['scale'].iloc[0]]}")
-    plain(ax, grid="y")
+    plain(ax, "y", xlabel=f"dose of {perturbation}", ylabel=f"{gene}, {AXES[points['scale'].iloc[0]]}")
     legend_above(ax, columns=min(3, len(times)))
     return ax
 

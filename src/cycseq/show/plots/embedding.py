@@ -120,11 +120,7 @@ def points_map(
             ax.scatter([], [], s=28, color=colour, label=label)
     if others.any():
         ax.scatter([], [], s=28, color=LINE, label=f"{len(np.unique(labels[others]))} others")
-    plain(ax)
-    ax.set_xticks([])
-    ax.set_yticks([])
-    ax.set_xlabel(f"{axis} 1")
-    ax.set_ylabel(f"{axis} 2")
+    plain(ax, xticks=[], yticks=[], xlabel=f"{axis} 1", ylabel=f"{axis} 2")
     legend_above(ax, handletextpad=0.2)
     return ax
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from cycseq.show.plots.base import BLUE, DIVERGING, INK, MUTED, ORANGE, new_axes, plain, rows_of_names
+from cycseq.show.plots.base import BLUE, DIVERGING, INK, MUTED, ORANGE, colour_bar, new_axes, plain, rows_of_names
 
 
 def pathways(scores: pd.DataFrame, *, n: int = 12, alpha: float = 0.05, ax: Axes | None = None) -> Axes:
@@ -44,8 +44,7 @@ def _lollipops(shown: pd.DataFrame, alpha: float, ax: Axes) -> Axes:
     faces = [colour if filled else "white" for colour, filled in zip(colours, significant, strict=True)]
     ax.scatter(z, y, s=46, c=faces, edgecolors=colours, linewidths=1.6, zorder=3)
     ax.axvline(0, color=MUTED, linewidth=0.8, zorder=1)
-    ax.set_xlabel(f"z of the set's ranks (full: adjusted p < {alpha:g})")
-    plain(ax, grid="x")
+    plain(ax, "x", xlabel=f"z of the set's ranks (full: adjusted p < {alpha:g})")
     rows_of_names(ax, [_words(name) for name in shown.index])
     return ax
 
@@ -65,10 +64,7 @@ def _dots(shown: pd.DataFrame, order: list[str], conditions: list[str], alpha: f
     ax.set_xlim(-0.6, len(conditions) - 0.4)
     ax.spines["bottom"].set_visible(False)
     ax.tick_params(axis="x", length=0)
-    bar = ax.figure.colorbar(drawn, ax=ax, shrink=0.6, aspect=14, pad=0.03)
-    bar.set_label("mean delta (log1p)", color=INK, fontsize=9)
-    bar.outline.set_visible(False)
-    bar.ax.tick_params(colors=MUTED, labelcolor=INK, labelsize=8.5)
+    colour_bar(ax, drawn, "mean delta (log1p)", shrink=0.6)
     ax.set_title(f"size: |z|, up to {surest:.1f}\noutlined: adjusted p < {alpha:g}", fontsize=9, loc="left")
     return ax
 

@@ -19,6 +19,7 @@ from cycseq.show.plots.base import (
     MUTED,
     ORANGE,
     VERMILION,
+    diagonal,
     legend_above,
     name_points,
     new_axes,
@@ -50,11 +51,10 @@ def delta_scatter(
     pad = 0.06 * (high - low or 1.0)
     ax.axhline(0, color=LINE, linewidth=1, zorder=0)
     ax.axvline(0, color=LINE, linewidth=1, zorder=0)
-    ax.plot([low - pad, high + pad], [low - pad, high + pad], color=MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    diagonal(ax, low - pad, high + pad)
     ax.scatter(real, predicted, s=9, color=BLUE, alpha=0.55, linewidths=0, zorder=2, rasterized=True)
     ax.scatter(real[top], predicted[top], s=20, color=ORANGE, linewidths=0, zorder=3)
-    ax.set_xlim(low - pad, high + pad)
-    ax.set_ylim(low - pad, high + pad)
+    ax.set(xlim=(low - pad, high + pad), ylim=(low - pad, high + pad))
     side = real[top] > (low + high) / 2
     gap = 0.06 * (high - low)
     columns = np.where(side, real[top][side].min(initial=high) - gap, real[top][~side].max(initial=low) + gap)
@@ -62,9 +62,7 @@ def delta_scatter(
         ax, real[top], predicted[top], [genes[i] for i in top],
         columns=columns, to_the_left=side, high=high, gap=0.052 * (high - low + 2 * pad),
     )  # fmt: skip
-    ax.set_xlabel("real delta (log1p)")
-    ax.set_ylabel("predicted delta (log1p)")
-    plain(ax)
+    plain(ax, xlabel="real delta (log1p)", ylabel="predicted delta (log1p)")
     return ax
 
 
@@ -118,8 +116,7 @@ def top_genes(
         places += y.tolist()
         row = float(y[-1]) + 2.6
     ax.axvline(0, color=MUTED, linewidth=0.8, zorder=1)
-    ax.set_xlabel("predicted effect (log1p), 90% interval" + ("\n(cross: real)" if real is not None else ""))
-    plain(ax, grid="x")
+    plain(ax, "x", xlabel="predicted effect (log1p), 90% interval" + ("\n(cross: real)" if real is not None else ""))
     rows_of_names(ax, names)
     ax.set_yticks(places, names, fontsize=8.5)
     for place in heads:
@@ -172,10 +169,7 @@ def volcano(
         )  # fmt: skip
     ax.axhline(0, color=INK, linewidth=1)
     ax.axvline(0, color=LINE, linewidth=1, zorder=0)
-    ax.set_xlabel("delta (log1p)")
-    ax.set_ylabel("-log10 adjusted p (predicted: downwards)")
-    plain(ax, grid="y")
-    ax.set_ylim(-1.08, 1.08)
+    plain(ax, "y", xlabel="delta (log1p)", ylabel="-log10 adjusted p (predicted: downwards)", ylim=(-1.08, 1.08))
     ticks = [(way * v / scale, f"{v:g}") for way, scale in zip((1, -1), scales, strict=True) for v in _ticks(scale)]
     ax.set_yticks(*zip(*ticks, strict=True))
     legend_above(ax, columns=1)

@@ -13,7 +13,7 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import DataError, count_of
 from cycseq.matrix.arrays import Profiles, unit_rows
 from cycseq.preparation.pseudobulk import control_means
-from cycseq.show.plots.base import DIVERGING, INK, MUTED, new_axes, plain
+from cycseq.show.plots.base import DIVERGING, INK, colour_bar, new_axes, plain
 
 MOST_LABELS = 60
 
@@ -53,23 +53,17 @@ def retrieval_heatmap(
     side = float(np.clip(250.0 / n, 3.0, 26.0))
     ax.scatter(cosine.argmax(axis=1), np.arange(n), s=side, color=INK, zorder=3)
     for i in range(n):
-        ax.add_patch(_square(i))
-    plain(ax)
-    for spine in ax.spines.values():
-        spine.set_visible(False)
+        ax.add_patch(Rectangle((i - 0.5, i - 0.5), 1, 1, fill=False, edgecolor=INK, linewidth=1.1, zorder=2))
+    plain(ax, xlabel="real", ylabel="predicted")
+    ax.spines[:].set_visible(False)
     size = 8.5 if n <= 30 else 6
     labels = _names(conditions) if n <= MOST_LABELS else [""] * n
     ax.set_xticks(np.arange(n), labels, rotation=90, fontsize=size)
     ax.set_yticks(np.arange(n), labels, fontsize=size)
     ax.tick_params(length=0)
-    ax.set_xlabel("real")
-    ax.set_ylabel("predicted")
     n_hits = int((cosine.argmax(axis=1) == np.arange(n)).sum())
     ax.set_title(f"own real response nearest: {n_hits} of {n}", fontsize=9.5, loc="left")
-    bar = ax.figure.colorbar(drawn, ax=ax, shrink=0.5, aspect=14, pad=0.03)
-    bar.set_label("cosine of responses", color=INK, fontsize=9)
-    bar.outline.set_visible(False)
-    bar.ax.tick_params(colors=MUTED, labelcolor=INK, labelsize=8.5)
+    colour_bar(ax, drawn, "cosine of responses", shrink=0.5)
     return ax
 
 
@@ -95,10 +89,6 @@ def _cosines(
     )
     order = _order(of_real)
     return (of_predicted @ of_real.T)[np.ix_(order, order)], [shared[i] for i in order]
-
-
-def _square(i: int) -> Rectangle:
-    return Rectangle((i - 0.5, i - 0.5), 1, 1, fill=False, edgecolor=INK, linewidth=1.1, zorder=2)
 
 
 def _means(data: PerturbationData, conditions: Sequence[Condition]) -> Profiles:

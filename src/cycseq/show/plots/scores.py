@@ -136,8 +136,7 @@ def loss_curves(history: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
             numbers.iloc[:, 0], numbers[name], color=PALETTE[kind % len(PALETTE)], linewidth=1.8,
             linestyle=(0, (3, 1.5)) if name.startswith(VALIDATION) else "-", label=name.replace("_", " "),
         )  # fmt: skip
-    ax.set_xlabel(str(numbers.columns[0]))
-    plain(ax, grid="y")
+    plain(ax, "y", xlabel=str(numbers.columns[0]))
     values = numbers[losses].to_numpy()
     if values.size and values.min() > 0 and values.max() > APART * values.min():
         logarithmic(ax, "y")

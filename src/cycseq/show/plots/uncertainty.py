@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from cycseq.show.plots.base import BLUE, MARKERS, MUTED, PALETTE, legend_above, new_axes, plain, rows_of_names
+from cycseq.show.plots.base import BLUE, MARKERS, MUTED, PALETTE, diagonal, legend_above, new_axes, plain, rows_of_names
 
 
 def calibration_curve(coverage: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -48,8 +48,7 @@ def variance_left(chosen: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     left = 100.0 * chosen["variance_left"]
     before = np.concatenate([[100.0], left[:-1]])
     ax.hlines(y, left, before, color=BLUE, linewidth=5, zorder=2)
-    ax.set_xlabel("posterior variance left, % of today's")
-    plain(ax, grid="x")
+    plain(ax, "x", xlabel="posterior variance left, % of today's")
     rows_of_names(ax, [f"{c}:{p}" for c, p in zip(chosen["context"], chosen["perturbation"], strict=True)])
     return ax
 
@@ -76,18 +75,12 @@ def reliability_curve(reliability: pd.DataFrame, *, ax: Axes | None = None) -> A
 
 def _beside_diagonal(ax: Axes, curves: Mapping[str, tuple[pd.Series, pd.Series]], x: str, y: str) -> Axes:
     """Curves of shares against shares, in a square with its diagonal."""
-    ax.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    diagonal(ax)
     for i, (name, (across, up)) in enumerate(curves.items()):
         ax.plot(
             across, up, color=PALETTE[i % len(PALETTE)], marker=MARKERS[i % len(MARKERS)],
             markersize=4, linewidth=1.6, label=name, zorder=2,
         )  # fmt: skip
-    ax.set_xlim(0, 1)
-    ax.set_ylim(0, 1)
-    ax.set_aspect("equal")
-    ax.set_xlabel(x)
-    ax.set_ylabel(y)
-    plain(ax)
-    ax.set_axisbelow(True)
+    plain(ax, xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel=x, ylabel=y)
     legend_above(ax)
     return ax
