@@ -98,7 +98,9 @@ def benchmark(
      'SmoothedControls', 'SmoothedControls (wrong target)', 'ContextAdditive', 'ContextAdditive (wrong target)']
     """
     reading, others = reading_apart(options)
-    settings = with_options(settings or BenchmarkSettings(), {k: _listed(k, v) for k, v in others.items()}, "benchmark")
+    one_alone = {name for name in ("split", "models", "knowledge") if isinstance(others.get(name), str)}
+    others |= {name: [others[name]] for name in one_alone}
+    settings = with_options(settings or BenchmarkSettings(), others, "benchmark")
     data = as_data(data, **reading)
     if out is None:
         with TemporaryDirectory(prefix="cycseq-") as folder:
@@ -135,11 +137,6 @@ def benchmark(
         write_text(out / OF_REPRODUCIBLE, strong.to_csv(index=False), overwrite=True)
         write_tables(out / RECORD, record, {name: getattr(finished, name) for name in TABLES}, started=started)
         return finished
-
-
-def _listed(name: str, value: Any) -> Any:
-    """One split or model as a list of one."""
-    return [value] if name in ("split", "models", "knowledge") and isinstance(value, str) else value
 
 
 def _check_folder(out: Path, inputs: dict[str, Any], *, overwrite: bool) -> None:

@@ -98,7 +98,7 @@ def describe_inputs(
         "data": data.fingerprint(),
         "splits": {split.name: split.digest() for split in splits},
         "models": list(models),
-        "model_settings": {model: _with_contents(plain) for model, plain in settings.model_settings.items()},
+        "model_settings": _with_hashes(settings.model_settings),
         "seeds": settings.seeds,
         "cells": settings.cells,
         "evaluation": asdict(evaluation),
@@ -107,14 +107,12 @@ def describe_inputs(
     return json.loads(json.dumps(inputs, default=str))
 
 
-def _with_contents(settings: dict[str, Any]) -> dict[str, Any]:
+def _with_hashes(value: Any) -> Any:
     """Settings in which a file stands with a hash of what it holds: a changed file is another setting."""
-    return {name: _with_hash(value) for name, value in settings.items()}
-
-
-def _with_hash(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _with_hashes(one) for name, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_with_hash(one) for one in value]
+        return [_with_hashes(one) for one in value]
     if isinstance(value, str | Path) and Path(value).is_file():
         return [str(value), blake2b(Path(value).read_bytes(), digest_size=8).hexdigest()]
     return value

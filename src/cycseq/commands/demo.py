@@ -32,7 +32,8 @@ def run(options: Namespace) -> None:
         run_command([*words, "--overwrite"] if options.overwrite else words)
     report = options.out / "report.html"
     say(f"\nThe report: {report}")
-    if options.open and _has_display():
+    has_display = sys.platform in {"darwin", "win32"} or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))
+    if options.open and has_display:
         webbrowser.open(report.resolve().as_uri())
 
 
@@ -52,7 +53,3 @@ def session(folder: Path, *, cells: int, seed: int) -> list[list[str]]:
          "--metrics", "headline", "--seeds", "1", "--out", str(folder / "benchmark")],
         ["report", str(folder / "benchmark"), "--out", str(folder / "report.html")],
     ]  # fmt: skip
-
-
-def _has_display() -> bool:
-    return sys.platform in {"darwin", "win32"} or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

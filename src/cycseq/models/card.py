@@ -29,7 +29,11 @@ def model_card(description: Mapping[str, Any], about: str) -> str:
             facts.get("claim", "Not known: it was saved without a split.")
         ],
         **_knowledge(facts),
-        "Settings": _settings(description["settings"]),
+        "Settings": [
+            "| setting | value |",
+            "|---|---|",
+            *(f"| `{name}` | `{value}` |" for name, value in description["settings"].items()),
+        ],
         "Limits": _limits(description, facts),
         "Use": [
             "```python\nfrom pathlib import Path\n",
@@ -64,10 +68,6 @@ def _knowledge(facts: Mapping[str, Any]) -> dict[str, list[str]]:
     stored = [{"name": row["name"], **row["facts"]} for row in facts.get("knowledge", ())]
     shown = [", ".join(f"{key} {value}" for key, value in row.items()) for row in (*facts.get("sources", ()), *stored)]
     return {"Knowledge that it holds": [f"- {row}" for row in shown]} if shown else {}
-
-
-def _settings(settings: Mapping[str, Any]) -> list[str]:
-    return ["| setting | value |", "|---|---|", *[f"| `{name}` | `{value}` |" for name, value in settings.items()]]
 
 
 def _limits(description: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:

@@ -63,7 +63,8 @@ def learn_amplitude(run: FittedRun, aim: Aim, *, n_cells: int | None, seed: int)
         for amplitude in AMPLITUDES:
             cells = source.draw(effects.conditions(), n_cells, seed, amplitude=amplitude)
             rows = member_rows(reference, reference.compare(cells), metrics)
-            rows["score"] = [_score(m, v) for m, v in zip(rows["metric"], rows["value"], strict=True)]
+            low, high = np.array([ENDS[metric] for metric in rows["metric"]]).T
+            rows["score"] = (rows["value"] - low) / (high - low)
             scores.append((amplitude, rows.groupby("metric")["score"].mean().mean()))
     if not scores:
         msg = "--aim holds out training contexts, but no perturbation was measured in two of them: leave out --aim."
@@ -91,8 +92,3 @@ def _counts(data: PerturbationData) -> PerturbationData:
     adata = data.adata.copy()
     adata.X = counts
     return PerturbationData(adata, "counts")
-
-
-def _score(metric: str, value: float) -> float:
-    low, high = ENDS[metric]
-    return (value - low) / (high - low)

@@ -65,7 +65,12 @@ class CountSource:
         Raises `DataError` if the effects have no magnitude, or the counts of the control cells cannot be recovered, and
         `ModelError` if an effect is unknown.
         """
-        _check_all_genes(effects.require_magnitude("--as counts"))
+        unknown = np.isnan(effects.require_magnitude("--as counts").effect).sum(axis=1)
+        if unknown.any():
+            raise ModelError(
+                f"there is no prediction for {int(unknown.max()):,} genes of {str(effects.conditions()[np.flatnonzero(unknown)[0]])!r}, as no "
+                "training condition measured them there, and cells have every gene: predict effects (--as effects)."
+            )
         of_context = {c.context: controls.controls([c.context]) for c in effects.conditions()}
         counts = {name: ControlCounts.of(cells, effects.genes) for name, cells in of_context.items()}
         return cls(effects, of_context, counts)
@@ -110,14 +115,3 @@ def _recorded(
     recorded = with_record(cells, run.model, run.split, seed, own_cells=request.own_cells)
     recorded.adata.uns["cycseq"]["amplitude"] = amplitude
     return recorded
-
-
-def _check_all_genes(effects: Effects) -> None:
-    """Raise `ModelError` where an effect is unknown: cells have a count of every gene."""
-    unknown = np.isnan(effects.effect).sum(axis=1)
-    if unknown.any():
-        condition: Condition = effects.conditions()[int(np.flatnonzero(unknown)[0])]
-        raise ModelError(
-            f"there is no prediction for {int(unknown.max()):,} genes of {str(condition)!r}, as no training condition measured "
-            "them there, and cells have every gene: predict effects (--as effects)."
-        )

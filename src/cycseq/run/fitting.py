@@ -116,12 +116,14 @@ def fit_run(
         if begun == "ended":
             shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)  # as it may have been killed before it did so
             return Run.open(folder)
-        with _going_on(folder) if begun == "begun" else _in_place(folder):
-            if begun == "begun":
-                _note_resumption(folder)
-            else:
-                Run.create(folder, data, split, model, seed, data_path=data_path, command=command)
+        if begun == "begun":
+            _note_resumption(folder)
             _fit(model, parts, folder, split, seed)
+            shutil.rmtree(_replaced(folder), ignore_errors=True)
+        else:
+            with _in_place(folder):
+                Run.create(folder, data, split, model, seed, data_path=data_path, command=command)
+                _fit(model, parts, folder, split, seed)
         return Run.open(folder)
 
 
@@ -244,13 +246,6 @@ def _in_place(folder: Path) -> Iterator[None]:
             shutil.rmtree(folder, ignore_errors=True)
         raise
     shutil.rmtree(replaced, ignore_errors=True)
-
-
-@contextmanager
-def _going_on(folder: Path) -> Iterator[None]:
-    """A resumed run: whatever happens, it stays."""
-    yield
-    shutil.rmtree(_replaced(folder), ignore_errors=True)
 
 
 def _replaced(folder: Path) -> Path:

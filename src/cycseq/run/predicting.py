@@ -104,7 +104,10 @@ def parse_conditions(
     run: FittedRun, conditions: Sequence[Condition | str] | str, contexts: Sequence[str]
 ) -> list[Condition]:
     """Conditions by name; ``"test"`` is every test condition of the split."""
-    return conditions_of_words(conditions, contexts, run.model.learned.perturbations, test=lambda: _tested(run))
+    if not run.split.test and "test" in ([conditions] if isinstance(conditions, str | Condition) else conditions):
+        msg = f"{run.folder} was fitted on all of its data, so that it has no test conditions: name what to predict, as --conditions NK:stim."
+        raise SettingsError(msg)
+    return conditions_of_words(conditions, contexts, run.model.learned.perturbations, test=lambda: run.split.test)
 
 
 def conditions_of_words(
@@ -125,11 +128,3 @@ def conditions_of_words(
         if c.perturbation not in perturbations and c.perturbation.casefold() in folded:
             raise unknown_name(c.perturbation, "perturbation", perturbations, ModelError)
     return list(dict.fromkeys(conditions))
-
-
-def _tested(run: FittedRun) -> tuple[Condition, ...]:
-    """The test conditions of the run's split."""
-    if not run.split.test:
-        msg = f"{run.folder} was fitted on all of its data, so that it has no test conditions: name what to predict, as --conditions NK:stim."
-        raise SettingsError(msg)
-    return run.split.test

@@ -91,8 +91,12 @@ def repeat_run(folder: Path, out: Path, *, data_path: Path | None = None, overwr
         if not run.broken:
             raise
         again = Run.open(out)  # it broke as it did then
-    checks = (*_models(run, again, data), *_histories(run, again), *_predictions(run, again, data))
-    return Repetition(out, differing(run.environment, again.environment), checks)
+    checks = [*_models(run, again, data)]
+    if (history := run.history()) is not None:
+        now = again.history()
+        checks.append(compare_tables(HISTORY, history, pd.DataFrame() if now is None else now))
+    checks += _predictions(run, again, data)
+    return Repetition(out, differing(run.environment, again.environment), tuple(checks))
 
 
 def compare_tables(name: str, before: pd.DataFrame, again: pd.DataFrame) -> Check:
@@ -127,12 +131,6 @@ def _models(run: Run, again: Run, data: PerturbationData) -> Iterator[Check]:
     old, new = read_description(before), read_description(now)
     changed = [key for key in old if key != "versions" and old[key] != new[key]]
     yield Check(f"{MODEL}/{DESCRIPTION}", same=not changed, result=f"other {', '.join(changed)}" if changed else "same")
-
-
-def _histories(run: Run, again: Run) -> Iterator[Check]:
-    before, now = run.history(), again.history()
-    if before is not None:
-        yield compare_tables(HISTORY, before, pd.DataFrame() if now is None else now)
 
 
 def _predictions(run: Run, again: Run, data: PerturbationData) -> Iterator[Check]:

@@ -35,16 +35,12 @@ def metrics_of_effects(metrics: Sequence[Metric], effects: Effects) -> tuple[tup
     without = [
         f"{', '.join(names)} (need {need if need != 'magnitude' else f'a {need}'})"
         for need in get_args(Need)
-        if (names := [m.name for m in metrics if need in m.needs and need in absent and _first(m, absent) == need])
+        if (names := [m.name for m in metrics if next((n for n in m.needs if n in absent), None) == need])
     ]
     sentence = f"left out, as these are effects ({effects.scale}): {'; '.join(without)}" if without else ""
     if not usable:
         raise DataError(f"no metric is left: {sentence}. Use --metrics means.")
     return usable, sentence
-
-
-def _first(metric: Metric, absent: set[Need]) -> Need:
-    return next(need for need in metric.needs if need in absent)
 
 
 def real_contexts(real: Effects, training: Effects | None, settings: EvaluateSettings) -> dict[str, RealContext]:

@@ -85,7 +85,8 @@ def _conditions(real: Reference) -> list[Condition]:
     return [Condition(c, p) for c, context in real.contexts.items() for p in context.perturbations]
 
 
-def _check_genes(predicted: Data, genes: list[str]) -> None:
+def check_match(predicted: Data, genes: list[str], there: Sequence[Condition]) -> None:
+    """Raise `DataError` if predicted genes are missing, or predicted conditions are not among the real ones."""
     missing = [gene for gene in genes if gene not in predicted.adata.var_names]
     if missing:
         raise DataError(
@@ -93,11 +94,6 @@ def _check_genes(predicted: Data, genes: list[str]) -> None:
             f"{', ...' if len(missing) > 5 else ''}): a metric over fewer genes is another metric. Predict all genes, or "
             f"give --real with the predicted genes only."
         )
-
-
-def check_match(predicted: Data, genes: list[str], there: Sequence[Condition]) -> None:
-    """Raise `DataError` if predicted genes are missing, or predicted conditions are not among the real ones."""
-    _check_genes(predicted, genes)
     conditions = [condition for condition in predicted.conditions() if not condition.is_control]
     if not conditions:
         raise DataError("there are only control cells among the predicted ones: nothing can be compared.")

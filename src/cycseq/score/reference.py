@@ -235,7 +235,9 @@ def _with_mean_perturbed(real: RealContext, training: Responses | None) -> RealC
     to each side's own controls.
     """
     if training is None:
-        return replace(real, mean_perturbed=_mean_of_others(real.cells.mean))
+        mean = real.cells.mean
+        others = (mean.sum(axis=0) - mean) / (len(mean) - 1) if len(mean) > 2 else None
+        return replace(real, mean_perturbed=others)
     response = _mean_response(real, training)
     if response is None:
         return real
@@ -244,10 +246,6 @@ def _with_mean_perturbed(real: RealContext, training: Responses | None) -> RealC
     if inside or real.model_control is None:
         return replace(real, mean_perturbed=of_model)
     return replace(real, mean_perturbed=_mean_perturbed(real, real.control_mean, delta), model_mean_perturbed=of_model)
-
-
-def _mean_of_others(mean: Profiles) -> Profiles | None:
-    return (mean.sum(axis=0) - mean) / (len(mean) - 1) if len(mean) > 2 else None
 
 
 def _mean_response(real: RealContext, training: Responses) -> tuple[Profile, bool] | None:

@@ -109,18 +109,14 @@ class Judgement:
             if any(v.word != "too few conditions" for v in verdicts):
                 words: tuple[Word, ...] = ("better", "indistinguishable", "worse", "too few conditions")
                 names = [tuple(v.other for v in verdicts if v.word == word) for word in words]
-                standings.append(Standing(metric, verdicts[0].bar, _narrowest(verdicts), *names))
+                scope = THESE if any(verdict.scope == THESE for verdict in verdicts) else verdicts[0].scope
+                standings.append(Standing(metric, verdicts[0].bar, scope, *names))
         return standings
 
     @property
     def controls(self) -> tuple[str, ...]:
         """Models of which nothing good can be said: negative controls and their doubles."""
         return (*NEGATIVE_CONTROLS, *self.doubles)
-
-
-def _narrowest(verdicts: Sequence[Verdict]) -> Scope:
-    """What all of them are about."""
-    return THESE if any(verdict.scope == THESE for verdict in verdicts) else verdicts[0].scope
 
 
 def judge(summary: pd.DataFrame, differences: pd.DataFrame, *, calibrated: bool = False) -> Judgement:
@@ -147,7 +143,8 @@ def judge(summary: pd.DataFrame, differences: pd.DataFrame, *, calibrated: bool 
     pairs = rows[~shuffled & ~rows["model"].isin(POSITIVE_CONTROLS) & ~rows["baseline"].isin(POSITIVE_CONTROLS)]
     of_metric = _bars_of_metrics(summary, calibrated=calibrated)
     wrong = _wrong_targets(rows)
-    same = _identical(pairs)
+    identical = pairs[pairs["identical"].astype(bool) & pairs["baseline"].isin(NEGATIVE_CONTROLS)]
+    same = set(zip(identical["model"].astype(str), identical["metric"].astype(str), strict=True))
     verdicts = []
     for row in pairs.to_dict("records"):
         model, metric = str(row["model"]), str(row["metric"])
@@ -155,7 +152,8 @@ def judge(summary: pd.DataFrame, differences: pd.DataFrame, *, calibrated: bool 
         if not bar and (model in NEGATIVE_CONTROLS or (model, metric) in same):
             bar = "negative control"
         verdicts.append(verdict_of(row, bar or _bar_of_wrong_target(wrong, model, metric)))
-    return Judgement(split, tuple(verdicts), _negatives(summary), _doubles(pairs))
+    negatives = dict(zip(summary["metric"].astype(str), summary["null_model"].astype(str), strict=True))
+    return Judgement(split, tuple(verdicts), negatives, _doubles(pairs))
 
 
 def verdict_of(row: Mapping[Hashable, Any], bar: Bar = "") -> Verdict:
@@ -166,10 +164,6 @@ def verdict_of(row: Mapping[Hashable, Any], bar: Bar = "") -> Verdict:
     split, metric, model, other = (str(row[name]) for name in ("split", "metric", "model", "baseline"))
     numbers = (float(row["difference"]), float(row["low"]), float(row["high"]), int(row["n_conditions"]))
     return Verdict(split, metric, model, other, word, row["scope"], *numbers, bar)
-
-
-def _negatives(summary: pd.DataFrame) -> dict[str, str]:
-    return dict(zip(summary["metric"].astype(str), summary["null_model"].astype(str), strict=True))
 
 
 def _bars_of_metrics(summary: pd.DataFrame, *, calibrated: bool) -> dict[str, Bar]:
@@ -200,12 +194,6 @@ def _bar_of_wrong_target(wrong: dict[tuple[str, str], str], model: str, metric: 
     if (model, metric) not in wrong:
         return "wrong target not scored"
     return "" if wrong[model, metric] == "beats" else "wrong target as good"
-
-
-def _identical(pairs: pd.DataFrame) -> set[tuple[str, str]]:
-    """Model and metric, where its scores are those of a negative control."""
-    same = pairs[pairs["identical"].astype(bool) & pairs["baseline"].isin(NEGATIVE_CONTROLS)]
-    return set(zip(same["model"].astype(str), same["metric"].astype(str), strict=True))
 
 
 def _doubles(pairs: pd.DataFrame) -> dict[str, str]:

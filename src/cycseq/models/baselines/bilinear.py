@@ -56,7 +56,13 @@ class Bilinear(FeatureSettings, ShiftModel):
         g = scores.values.astype(np.float64)
         penalty = _chosen_penalty(train, with_row, g, p, seed) if self.penalty is None else self.penalty
         offsets = _offsets(train, np.ones(len(train.effect), dtype=bool))
-        k = _solve(np.nan_to_num(train.effect[with_row] - offsets[with_row]), g, p, self._gene_penalty, penalty)
+        k = _solve(
+            np.nan_to_num(train.effect[with_row] - offsets[with_row]),
+            g,
+            p,
+            PUBLISHED_PENALTY if self.penalty is None else self.penalty,
+            penalty,
+        )
         arrays, facts = store_features(features)
         of_means, keys = perturbed_means(train)
         arrays |= {"map": (g @ k).astype(np.float32), **of_means}
@@ -69,10 +75,6 @@ class Bilinear(FeatureSettings, ShiftModel):
             return mean
         shift: Profile = self.learned.arrays["map"].astype(np.float64) @ features.of([condition.perturbation])[0] + mean
         return shift.astype(np.float32)
-
-    @property
-    def _gene_penalty(self) -> float:
-        return PUBLISHED_PENALTY if self.penalty is None else self.penalty
 
 
 def _solve(

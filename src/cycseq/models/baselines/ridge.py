@@ -62,7 +62,8 @@ class Ridge(FeatureSettings, ShiftModel):
         """W, b and what turns a condition into inputs."""
         features, with_row = self._features(train, controls, seed)
         conditions = [c for c, has in zip(train.conditions(), with_row, strict=True) if has]
-        contexts = self._contexts(conditions, controls)
+        contexts = sorted({c.context for c in conditions})
+        contexts = [] if set(contexts) <= set(controls) else contexts
         profiles = np.stack([_place(c.context, contexts) if contexts else controls[c.context] for c in conditions])
         parts = () if self.encoding == "features" else tuple(sorted({part for c in conditions for part in c.parts}))
         n_components = len(contexts) if contexts and self.n_context_components else self.n_context_components
@@ -111,11 +112,6 @@ class Ridge(FeatureSettings, ShiftModel):
         z = encoder.inputs([condition], profile[None])[0]
         shift: Profile = learned.arrays["intercept"] + z @ learned.arrays["weights"].astype(np.float64)
         return shift.astype(np.float32)
-
-    def _contexts(self, conditions: Sequence[Condition], controls: Controls) -> tuple[str, ...]:
-        """The contexts, each with a place of its own, where not all control profiles are known; else none."""
-        contexts = sorted({c.context for c in conditions})
-        return () if set(contexts) <= set(controls) else tuple(contexts)
 
     def _features(self, train: Effects, controls: Controls, seed: int) -> tuple[Features, np.ndarray]:
         """The features, and which training conditions can be encoded; none are used where two perturbations lack them."""

@@ -64,7 +64,8 @@ class ShrunkAdditive(ShiftModel):
         learned = self.learned
         names, contexts = learned.facts["names"], learned.facts["contexts"]
         total = learned.arrays["mean"].copy()
-        alike = [condition.perturbation] if condition.perturbation in names else self._other_doses(condition)
+        other_doses = [name for name in names if split_treatment(name)[0] == condition.agent]
+        alike = [condition.perturbation] if condition.perturbation in names else other_doses
         if alike:
             total += learned.arrays["of_perturbation"][[names.index(name) for name in alike]].mean(axis=0)
         if condition.context in contexts:
@@ -74,10 +75,6 @@ class ShrunkAdditive(ShiftModel):
                 f"{self.name} cannot predict {str(condition)!r}: training has neither its perturbation nor its context."
             )
         return total
-
-    def _other_doses(self, condition: Condition) -> list[str]:
-        """Other doses and times of the same perturbation in training."""
-        return [name for name in self.learned.facts["names"] if split_treatment(name)[0] == condition.agent]
 
     def _penalties(
         self, effect: Profiles, of_name: CODE, of_context: CODE, task: Kind | None, seed: int

@@ -109,7 +109,7 @@ def _score(
 ) -> tuple[list[dict[str, Any]], np.ndarray]:
     parts = parts_of(split, data)
     conditions = [c for c in parts.test.conditions() if not c.is_control]
-    real = _real(parts)
+    real = (parts.test if isinstance(parts, EffectParts) else effects_of(_real_cells(parts))).perturbed()
     prediction, average = (
         Prediction.of(
             fit_parts(build_model(name, model_settings), parts, split, seed=seed),
@@ -142,13 +142,6 @@ def _score(
         for c in conditions
     ]
     return rows, predicted - measured
-
-
-def _real(parts: Parts) -> Effects:
-    """The effects that were left out; of cells against control cells that no model was given."""
-    if isinstance(parts, EffectParts):
-        return parts.test.perturbed()
-    return effects_of(_real_cells(parts)).perturbed()
 
 
 def _real_cells(parts: SplitParts) -> PerturbationData:

@@ -204,7 +204,8 @@ def predict_kinds(
     `fit` gives the model for a kind, `check` says how well predictions of a kind do, and `apart` whether the model chooses
     settings for each kind; else one serves all.
     """
-    n_cells = n_cells or _room(len(kinds), len(controls.genes))
+    room = MAX_VALUES // (len(kinds) * len(controls.genes))
+    n_cells = n_cells or int(np.clip(room, MIN_CELLS, MAX_CELLS))
     predictions: list[Prediction] = []
     for kind, group in _groups(kinds, apart=apart).items():
         model = fit(kind)
@@ -248,10 +249,6 @@ def starting_controls(data: Data, more: PerturbationData | None) -> Data:
     start = further.adata
     obs = start.obs.set_axis([f"further/{name}" for name in start.obs_names])  # two experiments may share barcodes
     return join(as_log1p(own), PerturbationData(ad.AnnData(X=start.X, obs=obs, var=start.var), further.scale))
-
-
-def _room(n_conditions: int, n_genes: int) -> int:
-    return int(np.clip(MAX_VALUES // (n_conditions * n_genes), MIN_CELLS, MAX_CELLS))
 
 
 def _genes(

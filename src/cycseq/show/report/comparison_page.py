@@ -63,7 +63,12 @@ def write_comparison(result: ComparisonResult, *, latent_map: Map = "pca") -> Pa
     }
     folder, record = result.folder / FIGURES, result.record
     models = [
-        (name, describe(name), run.facts["settings"], _numbers(run.model.learned.facts))
+        (
+            name,
+            describe(name),
+            run.facts["settings"],
+            {k: v for k, v in run.model.learned.facts.items() if isinstance(v, int | float)},
+        )
         for name, run in result.runs.items()
     ]
     values: dict[str, Any] = {
@@ -79,11 +84,6 @@ def write_comparison(result: ComparisonResult, *, latent_map: Map = "pca") -> Pa
     }
     write_text(result.folder / PAGE, render("comparison.html", values), overwrite=True)
     return result.folder / PAGE
-
-
-def _numbers(facts: dict[str, Any]) -> dict[str, float]:
-    """Facts of a training that are one number."""
-    return {name: value for name, value in facts.items() if isinstance(value, int | float)}
 
 
 def _panel(drawing: Drawing, folder: Path) -> Panel:

@@ -156,12 +156,8 @@ def _beside(standing: Standing) -> str:
         if names and not (standing.bar and word != "worse than")
     ]
     claim = f"nothing good can be claimed ({BARS[standing.bar]})" if standing.bar else ""
-    comparison = f"it is {_joined(parts)} ({SCOPES[standing.scope]})" if parts else ""
+    comparison = f"it is {listed(parts)} ({SCOPES[standing.scope]})" if parts else ""
     return " and ".join(filter(None, [comparison, claim]))
-
-
-def _joined(parts: list[str]) -> str:
-    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 2 else parts)
 
 
 def say_ceiling(table: Headline) -> str:
