@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -108,7 +107,8 @@ def compare(
     """
     started, seed, models = time.monotonic(), settings.seed, build_models(settings)
     refuse_scaled(data)
-    _check_folder(out)
+    if out.exists() and not (out / RUNS).is_dir() and (not out.is_dir() or any(out.iterdir())):
+        raise FileError(f"{out} holds something else than a comparison: name another folder with --out.")
     if settings.published:
         data, data_path = published_data(as_log1p(data)), (out / DATA).resolve()
     (split,) = make_splits(data, SplitSettings(kind="random-cells", seed=seed))
@@ -127,7 +127,13 @@ def compare(
     decoders |= {name: run.model for name, run in runs.items() if isinstance(run.model, Autoencoding)}
     reconstructed = {name: model.reconstruct(parts.test) for name, model in decoders.items()}
     generated = _generate_all(runs, parts, seed=seed)
-    metrics, paired = _score_all(reconstructed, generated, parts, split=split.name, seed=seed)
+    tables = [
+        score(family, cells, parts.test, parts.train.controls(), split=split.name, seed=seed)
+        for family, cells in zip(FAMILIES, (reconstructed, generated), strict=True)
+    ]
+    by_family = [differences(table, baseline) for table, baseline in zip(tables, (LINEAR, NULL), strict=True)]
+    paired = pd.concat([table for table in by_family if len(table)] or by_family[:1], ignore_index=True)
+    metrics = pd.concat(tables, ignore_index=True)
     result = ComparisonResult(
         folder=out,
         record=record
@@ -148,38 +154,17 @@ def compare(
     return result
 
 
-def _score_all(
-    reconstructed: Mapping[str, PerturbationData],
-    generated: Mapping[str, PerturbationData],
-    parts: SplitParts,
-    *,
-    split: str,
-    seed: int,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """`metrics` and `differences` of a `ComparisonResult`."""
-    tables = [
-        score(family, cells, parts.test, parts.train.controls(), split=split, seed=seed)
-        for family, cells in zip(FAMILIES, (reconstructed, generated), strict=True)
-    ]
-    paired = [differences(table, baseline) for table, baseline in zip(tables, (LINEAR, NULL), strict=True)]
-    differing = [table for table in paired if len(table)] or paired[:1]
-    return pd.concat(tables, ignore_index=True), pd.concat(differing, ignore_index=True)
-
-
-def _check_folder(out: Path) -> None:
-    if out.exists() and not (out / RUNS).is_dir() and (not out.is_dir() or any(out.iterdir())):
-        raise FileError(f"{out} holds something else than a comparison: name another folder with --out.")
-
-
 def _generate_all(runs: dict[str, Run], parts: SplitParts, *, seed: int) -> dict[str, PerturbationData]:
-    """Generated cells by model, beside real training cells (the ceiling) and control cells (the null)."""
+    """As many cells as there are test cells of every perturbed condition: by model, and beside them real training cells (the ceiling) and control cells (the null)."""
     models = {} if NULL in runs else {NULL: build_model(NULL).fit(parts.train, seed=seed)}
     models |= {name: run.model for name, run in runs.items()}
-    control = parts.train.controls()
-    return {
-        REAL: draw_as_many(parts.train, parts.test, seed=seed),
-        **{name: _generate(model, control, parts.test, seed=seed) for name, model in models.items()},
-    }
+    control, perturbed = parts.train.controls(), parts.test.perturbed()
+    n_cells = int(perturbed.moments.n_cells.max())
+    cells = {REAL: draw_as_many(parts.train, parts.test, seed=seed)}
+    for name, model in models.items():
+        predicted = model.predict(control, perturbed.conditions(), n_cells=n_cells, seed=seed)
+        cells[name] = draw_as_many(predicted, parts.test, seed=seed)
+    return cells
 
 
 def _fit(data: PerturbationData, split: Split, model: Model, folder: Path, *, overwrite: bool, **noted: Any) -> Run:
@@ -192,10 +177,3 @@ def _fit(data: PerturbationData, split: Split, model: Model, folder: Path, *, ov
         if not overwrite:
             raise SettingsError(f"{err} Or use --overwrite true, or another --out.") from err
     return fit_run(data, split, model, folder, overwrite=True, **noted)
-
-
-def _generate(model: Model, control: PerturbationData, test: PerturbationData, *, seed: int) -> PerturbationData:
-    """Predicted cells of every perturbed condition, as many as there are test cells."""
-    perturbed = test.perturbed()
-    n_cells = int(perturbed.moments.n_cells.max())
-    return draw_as_many(model.predict(control, perturbed.conditions(), n_cells=n_cells, seed=seed), test, seed=seed)

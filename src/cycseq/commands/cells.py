@@ -9,7 +9,6 @@ from pathlib import Path
 from cycseq.commands.parser import settings_of
 from cycseq.commands.terminal import say
 from cycseq.data.dataset import PerturbationData
-from cycseq.data.effects import Effects
 from cycseq.data.either import Data
 from cycseq.data.scale import TARGET_SUM
 from cycseq.data.validate import AS_WRITTEN, CHANGED
@@ -25,24 +24,24 @@ from cycseq.preparation.prepare import as_log1p
 def read_data(path: Path, options: Namespace) -> Data:
     """The cells of a file, or the effects where it holds these; the terminal is told how they were read. Raises as `read_cells`."""
     data = read_data_plainly(path, options)
-    if isinstance(data, Effects):
-        say_choices(path, data)
-    else:
-        say_counts(path, data)
+    say_reading(path, data)
     return data
 
 
 def read_data_plainly(path: Path, options: Namespace) -> Data:
     """As `read_data`, without printing anything."""
     reading = reading_of(options)
-    return _effects_as_they_are(path, options) if is_effects(path, reading) else _cells_as_they_are(path, options)
-
-
-def _effects_as_they_are(path: Path, options: Namespace) -> Effects:
+    of_effects = is_effects(path, reading)
     try:
-        return read_effects(path, reading_of(options))
+        return read_effects(path, reading) if of_effects else read(path, reading)
     except DataError as err:
-        raise _with_command(err, path, options, "summarize", "EFFECTS.h5ad") from err
+        command, out = ("summarize", "EFFECTS.h5ad") if of_effects else ("prepare", "PREPARED.h5ad")
+        if not err.option or f"cycseq {command}" in str(err) or hasattr(options, "context_key"):
+            raise
+        raise DataError(
+            f"{err} This command reads files as they are: cycseq {command} {shlex.quote(str(path))} {err.option} --out {out} makes one.",
+            option=err.option,
+        ) from err
 
 
 def read_cells(path: Path, options: Namespace) -> PerturbationData:
@@ -51,23 +50,17 @@ def read_cells(path: Path, options: Namespace) -> PerturbationData:
     Raises `DataError` if the labels or values are not what they must be; where an option of `cycseq prepare` fixes that, it is
     named.
     """
-    cells = read_plainly(path, options)
-    say_counts(path, cells)
-    return cells
-
-
-def read_plainly(path: Path, options: Namespace) -> PerturbationData:
-    """As `read_cells`, without printing anything."""
-    if is_effects(path, reading_of(options)):
+    cells = read_data(path, options) if not is_effects(path, reading_of(options)) else None
+    if not isinstance(cells, PerturbationData):
         msg = f"{path} contains effects of conditions, but this command needs cells: give the cells from which they were made."
         raise DataError(msg)
-    return _cells_as_they_are(path, options)
+    return cells
 
 
 def read_controls(path: Path, options: Namespace) -> PerturbationData:
     """Control cells of the user's own; where no column names a perturbation, all of them are controls. Raises as `read_cells`."""
     cells = as_controls(path, reading_of(options))
-    say_counts(path, cells)
+    say_reading(path, cells)
     return cells
 
 
@@ -77,25 +70,10 @@ def reading_of(options: Namespace) -> ReadSettings:
     return settings_of(ReadSettings, options) if names else ReadSettings(memory=options.memory)
 
 
-def _cells_as_they_are(path: Path, options: Namespace) -> PerturbationData:
-    try:
-        return read(path, reading_of(options))
-    except DataError as err:
-        raise _with_command(err, path, options, "prepare", "PREPARED.h5ad") from err
-
-
-def _with_command(err: DataError, path: Path, options: Namespace, command: str, out: str) -> DataError:
-    """The error with the command that takes its option, where it has one that this command does not take."""
-    if not err.option or f"cycseq {command}" in str(err) or hasattr(options, "context_key"):
-        return err
-    msg = f"{err} This command reads files as they are: cycseq {command} {shlex.quote(str(path))} {err.option} --out {out} makes one."
-    return DataError(msg, option=err.option)
-
-
 def read_log1p(path: Path) -> PerturbationData:
     """The cells of a file as log1p; the terminal is told how they were read."""
     cells = read(path)
-    say_counts(path, cells)
+    say_reading(path, cells)
     return as_log1p(cells)
 
 
@@ -105,7 +83,7 @@ def say_choices(path: Path, data: Data) -> None:
         say([f"{path.name}:", *(f"  {note}" for note in data.notes)])
 
 
-def say_counts(path: Path, data: PerturbationData) -> None:
+def say_reading(path: Path, data: Data) -> None:
     """Say how a file was read, and what is made of counts where a command takes them as they are."""
     say_choices(path, data)
     if data.scale == "counts":

@@ -44,12 +44,12 @@ def run(options: Namespace) -> None:
     """Fit what is missing, score, draw, write the page, print the tables."""
     from cycseq.benchmarking.compare import compare
     from cycseq.benchmarking.families import FAMILIES, summary
-    from cycseq.commands.cells import say_counts
+    from cycseq.commands.cells import say_reading
     from cycseq.formats.read import read
     from cycseq.show.report.comparison_page import sentences, write_comparison
 
     data = read(options.data).load("cycseq compare")
-    say_counts(options.data, data)
+    say_reading(options.data, data)
     result = compare(
         data,
         settings_of(CompareSettings, options),

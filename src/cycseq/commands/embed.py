@@ -28,7 +28,7 @@ def configure(parser: Parser, _words: list[str]) -> None:
 
 def run(options: Namespace) -> None:
     """Embed, score, write."""
-    from cycseq.commands.cells import say_counts
+    from cycseq.commands.cells import say_reading
     from cycseq.data.dataset import DATA_ENDINGS
     from cycseq.formats.read import read
     from cycseq.run.embedding import embed, score_embeddings
@@ -42,7 +42,7 @@ def run(options: Namespace) -> None:
     if model_run.broken:
         say(f"note: {model_run.broken}")
     data = read(options.data).load("cycseq embed")
-    say_counts(options.data, data)
+    say_reading(options.data, data)
     embedded = embed(model_run.model, data)
     names = tuple(name for name in embedded.adata.obsm if name.startswith(f"X_{model_run.model.name}"))
     scores = score_embeddings(embedded, names, settings_of(IntegrationSettings, options)) if options.score else None

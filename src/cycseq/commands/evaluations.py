@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from cycseq.commands.cells import say_choices, say_counts
+from cycseq.commands.cells import say_choices, say_reading
 from cycseq.commands.parser import settings_of
 from cycseq.commands.scores import headline, say_challenge
 from cycseq.commands.terminal import say, table
@@ -61,7 +61,7 @@ def _read_cells(options: Namespace) -> tuple[PerturbationData, PerturbationData]
     predicted = read_predicted(options.predicted, of_predicted, real)
     of_counts = all("counts" in metric.needs for metric in chosen(options.metrics))
     for path, cells in ((options.predicted, predicted), (options.real, real)):
-        (say_choices if of_counts else say_counts)(path, cells)
+        (say_choices if of_counts else say_reading)(path, cells)
     if not any(condition.is_control for condition in real.conditions()):
         msg = f"{options.real} has no control cells, but a response is a difference to them: use --control LABEL."
         raise DataError(msg, option="--control LABEL")

@@ -17,18 +17,6 @@ Direction = Literal["forward", "reverse"]
 
 def configure(parser: Parser, words: list[str]) -> None:
     """Add the options of this command."""
-    _add_request(parser)
-    _add_folder_options(parser)
-    _add_cells_options(parser)
-    _add_table_options(parser)
-    parser.add_argument("--seed", type=int, default=0, help="Random seed of the draw of control cells.")
-    parser.add_argument("--overwrite", type=bool, default=False, help="Replace the output if it exists.")
-    add_model_option(parser, words, required=False)
-    parser.add_settings(ReadSettings)
-
-
-def _add_request(parser: Parser) -> None:
-    """Add what to predict, from what, in which form, and where to write it."""
     parser.add_argument(
         "--data",
         type=Path | None,
@@ -66,10 +54,6 @@ def _add_request(parser: Parser) -> None:
         type=int | None,
         help="Cells of each condition; by default 500, and fewer with --data if there are many conditions.",
     )
-
-
-def _add_folder_options(parser: Parser) -> None:
-    """Add the options of a folder with its page of genes."""
     parser.add_argument(
         "--leave_out",
         type=int | None,
@@ -79,10 +63,6 @@ def _add_folder_options(parser: Parser) -> None:
     parser.add_argument(
         "--gmt", type=Path | None, help="With a folder: gene sets (.gmt) by which the page can be filtered."
     )
-
-
-def _add_cells_options(parser: Parser) -> None:
-    """Add which cells the predicted ones are made from."""
     parser.add_argument(
         "--controls",
         type=Path,
@@ -99,10 +79,6 @@ def _add_cells_options(parser: Parser) -> None:
         type=Path,
         help="With --direction reverse: your own perturbed cells, prepared or counts; by default those of the run's data.",
     )
-
-
-def _add_table_options(parser: Parser) -> None:
-    """Add the tables beside a file of predicted cells."""
     parser.add_argument(
         "--pairs",
         type=Path,
@@ -113,6 +89,10 @@ def _add_table_options(parser: Parser) -> None:
         type=Path,
         help="Where to write each gene's effect, interval and probabilities of its direction (.csv), from a model that knows its uncertainty.",
     )
+    parser.add_argument("--seed", type=int, default=0, help="Random seed of the draw of control cells.")
+    parser.add_argument("--overwrite", type=bool, default=False, help="Replace the output if it exists.")
+    add_model_option(parser, words, required=False)
+    parser.add_settings(ReadSettings)
 
 
 def run(options: Namespace) -> None:

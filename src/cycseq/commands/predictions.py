@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -51,53 +50,40 @@ def write_file(options: Namespace) -> None:
 
 
 def write_cells(opened: Run, form: CellForm, options: Namespace) -> None:
-    """Predict cells and write them, with the tables beside them."""
-    tables = Tables()
-    pieces = tables.collect(predict_pieces(opened, form, options), options)
-    written = write_predictions(pieces, options.out, overwrite=options.overwrite)
+    """Predict cells and write them, with the tables beside them that were asked for."""
+    conditions: list[Condition] = []
+    genes, pairs = list[pd.DataFrame](), list[pd.DataFrame]()
+
+    def pieces() -> Iterator[PerturbationData]:
+        for piece in predict_pieces(opened, form, options):
+            conditions.extend(piece.conditions())
+            if options.genes_out is not None:
+                genes.append(all_changes(piece))
+            if options.pairs is not None:
+                pairs.append(pairs_of(piece))
+            yield piece
+
+    written = write_predictions(pieces(), options.out, overwrite=options.overwrite)
     scale = written.uns["cycseq"]["scale"]
     say(
-        f"wrote {options.out}: {written.n_obs:,} predicted cells x {written.n_vars:,} genes, {scale} ({_first(tables.conditions)})"
+        f"wrote {options.out}: {written.n_obs:,} predicted cells x {written.n_vars:,} genes, {scale} ({_first(conditions)})"
     )
     if options.aim is not None:
         say(
             f"effects are multiplied by {written.uns['cycseq']['amplitude']:g}, the amplitude that is best for held-out training contexts (--aim {options.aim})"
         )
-    tables.write(options)
-
-
-@dataclass
-class Tables:
-    """What is written beside the predicted cells, piece by piece."""
-
-    conditions: list[Condition] = field(default_factory=list)
-    genes: list[pd.DataFrame] = field(default_factory=list)
-    pairs: list[pd.DataFrame] = field(default_factory=list)
-
-    def collect(self, pieces: Iterable[PerturbationData], options: Namespace) -> Iterator[PerturbationData]:
-        """The same pieces, of which the tables that were asked for are made."""
-        for piece in pieces:
-            self.conditions += piece.conditions()
-            if options.genes_out is not None:
-                self.genes.append(all_changes(piece))
-            if options.pairs is not None:
-                self.pairs.append(pairs_of(piece))
-            yield piece
-
-    def write(self, options: Namespace) -> None:
-        """Write the tables that were asked for."""
-        if options.pairs is not None:
-            pairs = pd.concat(self.pairs)
-            write_text(options.pairs, pairs.to_csv(index=False), overwrite=options.overwrite)
-            say(f"wrote {options.pairs}: {len(pairs):,} pseudo-pairs of a predicted cell and the cell it was made from")
-        if options.genes_out is not None:
-            genes = pd.concat(self.genes)
-            write_text(options.genes_out, genes.to_csv(index=False, float_format="%.5g"), overwrite=options.overwrite)
-            sure = int(((genes["lfsr"] <= SURE) & genes["informative"]).sum())
-            say(
-                f"wrote {options.genes_out}: {len(genes):,} rows (gene and condition), {sure:,} with a local false sign rate "
-                f"(lfsr) of at most {SURE}; nothing is known of {int((~genes['informative'].astype(bool)).sum()):,}"
-            )
+    if pairs:
+        table = pd.concat(pairs)
+        write_text(options.pairs, table.to_csv(index=False), overwrite=options.overwrite)
+        say(f"wrote {options.pairs}: {len(table):,} pseudo-pairs of a predicted cell and the cell it was made from")
+    if genes:
+        table = pd.concat(genes)
+        write_text(options.genes_out, table.to_csv(index=False, float_format="%.5g"), overwrite=options.overwrite)
+        informative = table["informative"].astype(bool)
+        say(
+            f"wrote {options.genes_out}: {len(table):,} rows (gene and condition), {int(((table['lfsr'] <= SURE) & informative).sum()):,} with a "
+            f"local false sign rate (lfsr) of at most {SURE}; nothing is known of {int((~informative).sum()):,}"
+        )
 
 
 def check_form(form: Form, options: Namespace) -> None:

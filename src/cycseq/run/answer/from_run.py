@@ -10,7 +10,7 @@ from cycseq.data.dataset import PerturbationData
 from cycseq.errors import check_at_least
 from cycseq.run.answer.check import check_kind
 from cycseq.run.answer.conditions import kind_of, named_conditions
-from cycseq.run.answer.predict import Answer, make_answer, predict_kinds, starting_controls
+from cycseq.run.answer.predict import Answer, make_answer, starting_controls
 from cycseq.run.folder import Run
 from cycseq.run.parts import learnt_from, parts_of
 from cycseq.run.predicting import parse_conditions
@@ -49,5 +49,5 @@ def predict_from_run(
     learned = [c for c in data.conditions() if not c.is_control]
     kinds = {condition: kind_of(condition, learned) for condition in predicted}
     check = partial(check_kind, data, model=model.name, settings=model.settings(), most=leave_out, seed=seed)
-    by_kind = predict_kinds(kinds, lambda _: model, check, start, n_cells=n_cells, seed=seed, apart=False)
-    return make_answer(by_kind, data, split, seed=seed, own_controls=controls is not None)
+    answer = partial(make_answer, data, split, kinds, lambda _: model, check, controls=start)
+    return answer(n_cells=n_cells, seed=seed, apart=False, own_controls=controls is not None)

@@ -55,30 +55,30 @@ def _in_thirds(data: Data, candidates: Sequence[Condition], kind: Kind, most: in
         group = set(agents[turn::THIRDS])
         test = tuple(c for c in candidates if c.agent in group)
         rest = tuple(c for c in perturbed_conditions(data) if c not in set(test))
-        plan = Plan(f"{kind}:{turn + 1}", CLAIM, rest, (), test, ())
-        plan = hold_back_controls(data, plan, SplitSettings(kind=kind))
-        splits.append(Split(kind=kind, seed=0, data_hash=data.fingerprint(), **vars(plan)))
+        splits.append(_split(data, kind, Plan(f"{kind}:{turn + 1}", CLAIM, rest, (), test, ())))
     return tuple(splits)
+
+
+def _split(data: Data, kind: Kind, plan: Plan) -> Split:
+    """The planned split, half of the control cells of tested contexts held back."""
+    plan = hold_back_controls(data, plan, SplitSettings(kind=kind))
+    return Split(kind=kind, seed=0, data_hash=data.fingerprint(), **vars(plan))
 
 
 def _levels_in_turn(data: Data, kind: Kind, most: int) -> tuple[Split, ...]:
     """One measured dose or time after another, of all perturbations."""
     conditions = perturbed_conditions(data)
-    if kind == "unseen-dose":
-        doses = sorted({c.dose for c in conditions if c.dose is not None})
-        settings = [SplitSettings(kind=kind, dose=dose, validation=0.0) for dose in doses]
-    else:
-        times = sorted({c.time for c in conditions if c.time is not None})
-        settings = [SplitSettings(kind=kind, time=time, validation=0.0) for time in times]
+    axis = kind.removeprefix("unseen-")
+    levels = sorted({level for c in conditions if (level := getattr(c, axis)) is not None})
+    settings = [SplitSettings(kind=kind, validation=0.0, **{axis: level}) for level in levels]
     if not settings:
-        raise SplitError(f"no {kind.removeprefix('unseen-')} was measured that could be left out.")
+        raise SplitError(f"no {axis} was measured that could be left out.")
     return tuple(split for one in settings[:most] for split in make_splits(data, one))
 
 
 def _contexts_in_turn(data: Data, predicted: Sequence[Condition], kind: Kind, most: int) -> tuple[Split, ...]:
     conditions = perturbed_conditions(data)
     names = {c.perturbation for c in predicted}
-    data_hash = data.fingerprint()
     splits = []
     for context in dict.fromkeys(c.context for c in conditions):
         inside = [c for c in conditions if c.context == context]
@@ -89,9 +89,7 @@ def _contexts_in_turn(data: Data, predicted: Sequence[Condition], kind: Kind, mo
         left_out, rest = ((*parted.touched, *parted.rest), ()) if alone else (parted.touched, parted.rest)
         if not parted.held or not (alone or rest):
             continue
-        plan = Plan(f"{kind}:{context}", CLAIM, (*others, *rest), (), parted.held, left_out)
-        plan = hold_back_controls(data, plan, SplitSettings(kind=kind))
-        splits.append(Split(kind=kind, seed=0, data_hash=data_hash, **vars(plan)))
+        splits.append(_split(data, kind, Plan(f"{kind}:{context}", CLAIM, (*others, *rest), (), parted.held, left_out)))
     if not splits and kind == "unseen-pair":
         here = {c.context for c in predicted}
         candidates = [

@@ -175,34 +175,29 @@ def predict(
 
     apart = isinstance(build_model(name, options), MeansModel)
     check = partial(check_kind, data, model=name, settings=options, most=leave_out, seed=seed)
-    by_kind = predict_kinds(kinds, fit, check, start, n_cells=n_cells, seed=seed, apart=apart)
-    return make_answer(by_kind, data, split, seed=seed, own_controls=controls is not None)
+    own = controls is not None
+    return make_answer(
+        data, split, kinds, fit, check, controls=start, n_cells=n_cells, seed=seed, apart=apart, own_controls=own
+    )
 
 
-@dataclass(frozen=True)
-class PredictedKinds:
-    """Predictions of conditions, kind by kind, with how well such predictions did."""
-
-    kinds: dict[Condition, Kind | None]
-    model: Model
-    predictions: list[Prediction]
-    checks: dict[Kind | None, Check]
-
-
-def predict_kinds(
+def make_answer(
+    data: Data,
+    split: Split,
     kinds: dict[Condition, Kind | None],
     fit: Callable[[Kind | None], Model],
     check: Callable[[Sequence[Condition], Kind], Check],
-    controls: Data,
     *,
+    controls: Data,
     n_cells: int | None,
     seed: int,
     apart: bool,
-) -> PredictedKinds:
-    """Predict each kind of condition, and leave out measured ones of its like.
+    own_controls: bool,
+) -> Answer:
+    """Predict each kind of condition from control cells, and leave out measured ones of its like.
 
     `fit` gives the model for a kind, `check` says how well predictions of a kind do, and `apart` whether the model chooses
-    settings for each kind; else one serves all.
+    settings for each kind; else one serves all. `own_controls`: the user gave control cells.
     """
     room = MAX_VALUES // (len(kinds) * len(controls.genes))
     n_cells = n_cells or int(np.clip(room, MIN_CELLS, MAX_CELLS))
@@ -211,21 +206,15 @@ def predict_kinds(
         model = fit(kind)
         predictions.append(Prediction.of(model, controls, group, n_cells=n_cells, seed=seed))
     groups = _groups(kinds, apart=True).items()
-    return PredictedKinds(
-        kinds, model, predictions, {kind: check(group, kind) for kind, group in groups if kind is not None}
-    )
-
-
-def make_answer(by_kind: PredictedKinds, data: Data, split: Split, *, seed: int, own_controls: bool) -> Answer:
-    """The answer that predictions and checks amount to."""
+    checks = {kind: check(group, kind) for kind, group in groups if kind is not None}
     return Answer(
-        genes=pd.concat([_genes(one, by_kind.kinds, by_kind.checks) for one in by_kind.predictions], ignore_index=True),
-        cells=_cells(by_kind.predictions, by_kind.model, split, seed, own=own_controls),
-        checks=tuple(by_kind.checks.values()),
-        kinds=by_kind.kinds,
+        genes=pd.concat([_genes(one, kinds, checks) for one in predictions], ignore_index=True),
+        cells=_cells(predictions, model, split, seed, own=own_controls),
+        checks=tuple(checks.values()),
+        kinds=kinds,
         split=split,
-        model=by_kind.model,
-        own_uncertainty=all(one.effects.layer("sd") is not None for one in by_kind.predictions),
+        model=model,
+        own_uncertainty=all(one.effects.layer("sd") is not None for one in predictions),
         data=data,
     )
 

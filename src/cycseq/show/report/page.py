@@ -192,23 +192,15 @@ def _section(result: BenchmarkResult, kind: str) -> dict[str, Any]:
     }
 
 
-def _contexts(conditions: Sequence[Sequence[str | int]]) -> list[dict[str, Any]]:
+def _contexts(conditions: Sequence[Sequence[str | int]]) -> list[dict[Any, Any]]:
     """Cells and perturbations of every context."""
     table = pd.DataFrame(conditions, columns=["context", "perturbation", "cells"])
     control = table["perturbation"] == "control"
-    rows = []
-    for context, part in table.groupby("context", sort=True):
-        perturbed = part[~control.loc[part.index]]
-        rows.append(
-            {
-                "context": context,
-                "control": int(part["cells"].sum() - perturbed["cells"].sum()),
-                "perturbed": int(perturbed["cells"].sum()),
-                "perturbations": len(perturbed),
-                "fewest": int(perturbed["cells"].min()) if len(perturbed) else 0,
-            }
-        )
-    return rows
+    table = table.assign(control=table["cells"].where(control), perturbed=table["cells"].where(~control))
+    of_context = table.groupby("context")
+    rows = of_context[["control", "perturbed"]].sum()
+    rows = rows.assign(perturbations=of_context["perturbed"].count(), fewest=of_context["perturbed"].min().fillna(0))
+    return rows.astype(int).reset_index().to_dict("records")
 
 
 def _duels(judgement: Judgement, metrics: list[str], order: list[str]) -> dict[str, Any]:
@@ -221,17 +213,12 @@ def _duels(judgement: Judgement, metrics: list[str], order: list[str]) -> dict[s
     return {"baselines": baselines, "rows": rows}
 
 
-def _by_condition(rows: pd.DataFrame, metrics: list[str]) -> list[dict[str, Any]]:
+def _by_condition(rows: pd.DataFrame, metrics: list[str]) -> list[dict[Any, Any]]:
     """The headline metrics of every condition and model, means over seeds."""
     shown = rows[rows["metric"].isin(metrics) & (is_model(rows["model"]) | (rows["model"] == SPLIT_HALF))]
     table = shown.groupby(["context", "perturbation", "model", "metric"])["value"].mean().unstack("metric")
-    names = ["context", "perturbation", "model"]
     scores = table.reindex(columns=metrics).reset_index()
-    values = scores[metrics].to_numpy(dtype=float).tolist()
-    return [
-        {**dict(zip(names, row, strict=True)), "values": v}
-        for row, v in zip(scores[names].to_numpy(), values, strict=True)
-    ]
+    return [{**row, "values": [row[metric] for metric in metrics]} for row in scores.to_dict("records")]
 
 
 def _in_python(record: dict[str, Any]) -> str:
