@@ -19,7 +19,7 @@ from cycseq.errors import FileError, SettingsError
 from cycseq.io.progress import track
 from cycseq.matrix.arrays import Cells
 from cycseq.models import build_model
-from cycseq.models.base import Model
+from cycseq.models.base import Embeds, Model
 from cycseq.preparation.prepare import as_log1p, refuse_scaled
 from cycseq.run.fitting import fit_run
 from cycseq.run.folder import Run
@@ -35,14 +35,11 @@ its null (control cells)."""
 
 
 @runtime_checkable
-class Autoencoding(Protocol):
+class Autoencoding(Embeds, Protocol):
     """A model that encodes and decodes cells."""
 
     def reconstruct(self, data: PerturbationData) -> PerturbationData:
         """The same cells, encoded and decoded."""
-
-    def embed(self, data: PerturbationData) -> Cells:
-        """Where cells lie in the latent space."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,6 @@ GENERATION = (
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
-    """Add the options of this command."""
     parser.add_argument("--data", required=True, type=Path, help="Data that cycseq prepare wrote, or counts.")
     parser.add_argument(
         "--out",

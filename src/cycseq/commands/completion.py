@@ -36,7 +36,6 @@ complete -o default -F _cycseq cycseq
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
-    """Add the options of this command."""
     parser.add_argument(
         "shell", type=Shell, help='The shell; put eval "$(cycseq completion bash)" in its start-up file.'
     )

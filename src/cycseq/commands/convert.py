@@ -16,7 +16,6 @@ from cycseq.io.files import check_output
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
-    """Add the options of this command."""
     parser.add_argument("file", type=Path, help="Real or predicted cells, in any format that cycseq reads.")
     parser.add_argument("--to", required=True, type=str, help="Layout of the other tool (cycseq list layouts).")
     parser.add_argument("--out", required=True, type=Path, help="Where to write: .h5ad, .vcc, or a folder.")

@@ -18,7 +18,6 @@ ALL = "cycseq"
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
-    """Add the options of this command."""
     parser.add_argument("action", type=Literal["list", "info", "fetch"], help="What to do.")
     parser.add_argument("name", nargs="?", help=f"A data set; {ALL} is the first CycSeq's whole corpus, prepared.")
     parser.add_argument("--out", type=Path, help="Where to write: .h5ad or .zarr.")

@@ -16,7 +16,6 @@ from cycseq.io.files import check_output
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
-    """Add the options of this command."""
     parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="Folder for everything that is made.")
     parser.add_argument("--cells", type=int, default=6000, help="Cells to simulate.")
     parser.add_argument("--seed", type=int, default=1, help="Random seed.")

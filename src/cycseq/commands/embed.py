@@ -12,7 +12,6 @@ from cycseq.run.settings import IntegrationSettings
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
-    """Add the options of this command."""
     parser.add_argument("--run", required=True, type=Path, help="Folder that cycseq fit wrote.")
     parser.add_argument("--data", required=True, type=Path, help="Cells to embed: prepared, or counts.")
     parser.add_argument("--out", required=True, type=Path, help="Where to write: .h5ad or .zarr.")

@@ -13,7 +13,6 @@ from cycseq.score.settings import EvaluateSettings
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
-    """Add the options of this command."""
     parser.add_argument(
         "--predicted", required=True, type=Path, help="Predicted cells: ours or another tool's, log1p or counts."
     )

@@ -12,7 +12,6 @@ from cycseq.errors import count_of
 
 
 def configure(parser: Parser, words: list[str]) -> None:
-    """Add the options of this command."""
     add_data_option(parser)
     parser.add_argument(
         "--split",

@@ -11,7 +11,6 @@ from cycseq.formats.settings import ReadSettings
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
-    """Add the options of this command."""
     parser.add_argument(
         "file",
         type=Path,

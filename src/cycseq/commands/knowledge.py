@@ -13,7 +13,6 @@ from cycseq.io.download import DownloadSettings
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
-    """Options."""
     parser.add_argument("action", type=Literal["list", "fetch", "add"], help="What to do.")
     parser.add_argument("name", nargs="?", help="fetch: an entry of the list; add: a file with knowledge of your own.")
     parser.add_argument("--overwrite", type=bool, default=False, help="add: replace a file of the same name.")

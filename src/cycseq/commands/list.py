@@ -12,7 +12,6 @@ Kind = Literal["models", "metrics", "splits", "worlds", "layouts"]
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
-    """Add the options of this command."""
     parser.add_argument("kind", type=Kind, help="What to list.")
 
 

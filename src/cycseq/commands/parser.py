@@ -59,25 +59,11 @@ class Parser:
         nargs: str | None = None,
         group: Any = None,
     ) -> None:
-        """Add an option (``--name``) or a positional argument.
+        """Add an option (``--name``, with dashes or underscores) or a positional argument.
 
-        Parameters
-        ----------
-        name
-            With dashes or underscores.
-        type
-            Any type that `cycseq.settings.parse_value` reads.
-        help
-            A sentence; what it takes and its default are put behind it.
-        default
-            Where it is not given.
-        required
-            Whether it must be given, on the command line or in a `--config` file. Positional arguments must, unless
-            `nargs` is ``"?"``.
-        nargs
-            As of argparse, for positional arguments.
-        group
-            Of `add_argument_group`, for the help.
+        Its type is any that `cycseq.settings.parse_value` reads, its help a sentence: what it takes and its default are put
+        behind it. If required, it must be given on the command line or in a `--config` file; positional arguments must, unless
+        `nargs` (as of argparse) is ``"?"``.
         """
         dest = name.removeprefix("--").replace("-", "_")
         self.hints[dest] = type

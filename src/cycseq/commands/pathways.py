@@ -19,7 +19,6 @@ ALPHA = 0.05
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
-    """Add the options of this command."""
     parser.add_argument("--predicted", required=True, type=Path, help="Cells that cycseq predict wrote.")
     parser.add_argument(
         "--gmt", required=True, type=Path, help="Gene sets: a GMT file, with genes named as in the data."

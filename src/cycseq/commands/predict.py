@@ -16,7 +16,6 @@ Direction = Literal["forward", "reverse"]
 
 
 def configure(parser: Parser, words: list[str]) -> None:
-    """Add the options of this command."""
     parser.add_argument(
         "--data",
         type=Path | None,

@@ -14,7 +14,6 @@ from cycseq.preparation.settings import PrepareSettings
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
-    """Add the options of this command."""
     parser.add_argument("files", nargs="+", type=Path, help="One or several files; several become one data set.")
     parser.add_argument("--out", required=True, type=Path, help="Where to write: .h5ad or .zarr.")
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the output if it exists.")

@@ -14,7 +14,6 @@ WORDS = {True: "yes", False: "NO", None: "-"}
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
-    """Add the options of this command."""
     parser.add_argument("folder", type=Path, help="Folder that cycseq fit or cycseq benchmark wrote.")
     parser.add_argument("--out", type=Path, help="Folder of the repetition; FOLDER-again if not given.")
     parser.add_argument("--data", type=Path, help="Where the same data lie now, if not where they were.")

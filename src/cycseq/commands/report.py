@@ -11,7 +11,6 @@ from cycseq.show.report.settings import Stratum
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
-    """Add the options of this command."""
     parser.add_argument("folder", type=Path, help="Folder of a benchmark or a run.")
     parser.add_argument(
         "--out", type=Path, help="Where to write; report.html (or report_reproducible.html) in the folder if not given."

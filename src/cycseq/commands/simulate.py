@@ -16,7 +16,6 @@ LABELS = 1_500
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
-    """Add the options of this command."""
     parser.add_argument("--out", required=True, type=Path, help="Where to write: .h5ad or .zarr.")
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace the output if it exists.")
     parser.add_argument(

@@ -15,7 +15,6 @@ from cycseq.split.settings import SplitSettings
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
-    """Add the options of this command."""
     add_data_option(parser)
     parser.add_argument(
         "--out", type=Path, help="JSON file; a folder where several splits are made. Without it they are only shown."

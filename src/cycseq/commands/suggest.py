@@ -12,7 +12,6 @@ from cycseq.io.files import check_output, write_text
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
-    """Add the options of this command."""
     parser.add_argument("--run", required=True, type=Path, help="Folder that cycseq fit wrote: ConditionKriging.")
     parser.add_argument("--out", required=True, type=Path, help="Where to write the table: .csv.")
     add_plot_option(parser)

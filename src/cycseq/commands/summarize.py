@@ -14,7 +14,6 @@ from cycseq.preparation.settings import Response
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
-    """Add the options of this command."""
     parser.add_argument(
         "files",
         nargs="+",

@@ -16,7 +16,6 @@ BEST, FIGURE = "best.yaml", "trials.png"
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
-    """Add the options of this command."""
     add_data_option(parser)
     parser.add_argument("--split", required=True, type=Path, help="JSON file that cycseq split wrote.")
     parser.add_argument("--out", required=True, type=Path, help="Folder of the search; an interrupted one is resumed.")

@@ -13,15 +13,7 @@ SHOWN = 40
 
 
 def model_card(description: Mapping[str, Any], about: str) -> str:
-    """The card as Markdown.
-
-    Parameters
-    ----------
-    description
-        The JSON half of the saved model.
-    about
-        What the model is: the docstring of its class.
-    """
+    """The card as Markdown, from the JSON half of the saved model and the docstring of its class."""
     facts = description["facts"]
     sections = {
         "Trained on": _trained_on(description, facts),

@@ -166,19 +166,8 @@ class FittedRun:
     def as_written(self, path: Path | None = None, cure: str = GIVE_CONTROLS) -> PerturbationData:
         """The data that it was fitted on, on the scale of the file: users of few cells normalise those alone.
 
-        Parameters
-        ----------
-        path
-            Where they lie now, if not where they were.
-        cure
-            What to do without them, in an error's words.
-
-        Raises
-        ------
-        FileError
-            If no path was noted, or the file is gone.
-        DataError
-            If the file has changed since.
+        `path` is where they lie now, if not where they were, `cure` what to do without them. Raises `FileError` if no path was
+        noted or the file is gone, and `DataError` if it has changed since.
         """
         path = self._data_path(path, cure)
         return self._unchanged(read(path, ReadSettings(memory=self.memory)), path, f"{cure}, or fit again")

@@ -39,14 +39,8 @@ def evaluate_pairs(predicted: PerturbationData, real: PerturbationData) -> pd.Da
 
     A true pair is known of those source cells alone whose pair was simulated under the very perturbation; one
     predicted cell of each is compared. Genes that the condition perturbs are left out. Raises `DataError` if the real data have
-    no true pairs, or none of them fits the predicted cells.
-
-    Parameters
-    ----------
-    predicted
-        Cells made from control cells of the simulated data, with obs ``source_cell``.
-    real
-        What `cycseq simulate` wrote, counts or log1p (also prepared, as long as the cells are single ones).
+    no true pairs, or none of them fits the predicted cells. These are made from control cells of the simulated data (obs
+    ``source_cell``); real cells are what `cycseq simulate` wrote, counts or log1p (also prepared, as long as they are single ones).
     """
     source = real.adata
     if PAIR not in source.layers or TRUE_PERTURBATION not in source.obs:

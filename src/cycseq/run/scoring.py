@@ -42,21 +42,10 @@ def evaluate_prediction(
     real conditions, the predicted cells are real ones, or conditions are cut and no split is given, and `SplitError` if the split
     was made from other data.
 
-    Parameters
-    ----------
-    predicted
-        Cells that `Run.predict` or another tool made, log1p or counts.
-    real
-        All real cells, controls and training conditions among them, log1p or counts.
-    split
-        The split, where the prediction says none; it says which control cells are the reference of the real responses, as
-        the record of a prediction of ours does. Needed where it cuts conditions (`random-cells`, `few-shot` by cells).
-    settings
-        Which metrics, and how.
-    memory
-        How much may be used, as of `ReadSettings`.
-    scale
-        The challenge's, which is completed where its metrics are asked for.
+    Cells are log1p or counts, the real ones with controls and training conditions among them. The split says which control cells are
+    the reference of the real responses, as the record of a prediction of ours does; it is needed where it cuts conditions
+    (`random-cells`, `few-shot` by cells). Memory is as of `ReadSettings`; the challenge's scale is completed where its metrics are
+    asked for.
     """
     settings = settings or EvaluateSettings()
     metrics = chosen(settings.metrics)

@@ -36,22 +36,9 @@ def by_context(metrics: pd.DataFrame, judgement: Judgement, model: str, metric: 
 
     The metric cannot tell where no positive control (one half of the real cells predicting the other half, and the same drawn
     to the mean of all perturbations) is better than the negative control by more than the spread between random halves. Where it can, the paired interval over conditions decides; with fewer
-    than `FEWEST` conditions the model is ahead, by more than that spread, or not better.
-
-    Parameters
-    ----------
-    metrics
-        Rows as of `cycseq.evaluate`, of splits of one kind.
-    judgement
-        What may be said on these splits.
-    model, metric
-        Of whom, in which metric.
-
-    Returns
-    -------
-    list of ContextVerdict
-        Empty where nothing may be claimed of the model in this metric over all contexts together: of many contexts, one
-        would look better by chance.
+    than `FEWEST` conditions the model is ahead, by more than that spread, or not better. There is no verdict where nothing may be
+    claimed of the model in this metric over all contexts together: of many contexts, one would look better by chance.
+    `metrics` are rows as of `cycseq.evaluate`, of splits of one kind, and `judgement` is what may be said on these.
     """
     overall = judgement.beside_null(model, metric)
     if overall is None or overall.bar or overall.word not in ("better", "too few conditions"):

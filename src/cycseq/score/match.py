@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from cycseq.data.scale import all_finite
 from cycseq.errors import DataError, unknown_name
 from cycseq.matrix.arrays import Codes, in_memory
 from cycseq.score.effects import population
+from cycseq.score.metrics.base import RealContext
 from cycseq.score.metrics.population import Population, rows_of_groups
 from cycseq.score.reference import Reference, seed_of
 
@@ -41,22 +42,22 @@ def match_conditions(predicted: Data, real: Reference) -> list[ContextMatch]:
         raise DataError("some predicted values are NaN or infinite; every value must be a number. Fix the prediction.")
     grouped = rows_of_groups(predicted.condition_codes, len(predicted.conditions()))
     matches = []
-    for context, real_context in real.contexts.items():
-        rows = [i for i, c in enumerate(predicted.conditions()) if c.context == context and not c.is_control]
-        if not rows:
-            continue
-        conditions = [predicted.conditions()[i] for i in rows]
-        place_of = {perturbation: place for place, perturbation in enumerate(real_context.perturbations)}
-        places = np.array([place_of[condition.perturbation] for condition in conditions])
-        cells = Population.of(
-            predicted.x,
-            [grouped[i] for i in rows],
-            real.settings.max_cells,
-            [seed_of(condition, real.settings.seed) for condition in conditions],
-        )
-        same = _same_cells(predicted, real.data, cells, real_context.cells, places)
-        matches.append(ContextMatch(context, places, cells if same is None else same, paired=same is not None))
+    for whole, rows, places in _by_context(predicted, real):
+        seeds = [seed_of(predicted.conditions()[i], real.settings.seed) for i in rows]
+        cells = Population.of(predicted.x, [grouped[i] for i in rows], real.settings.max_cells, seeds)
+        same = _same_cells(predicted, real.data, cells, whole.cells, places)
+        matches.append(ContextMatch(whole.context, places, cells if same is None else same, paired=same is not None))
     return matches
+
+
+def _by_context(predicted: Data, real: Reference) -> Iterator[tuple[RealContext, list[int], Codes]]:
+    """Of every context with predicted conditions: its real side, the rows of these conditions, and their places there."""
+    conditions = predicted.conditions()
+    for whole in real.contexts.values():
+        rows = [i for i, c in enumerate(conditions) if c.context == whole.context and not c.is_control]
+        if rows:
+            place = {perturbation: i for i, perturbation in enumerate(whole.perturbations)}
+            yield whole, rows, np.array([place[conditions[i].perturbation] for i in rows], dtype=np.int64)
 
 
 def _matched_effects(predicted: Data, real: Reference) -> list[ContextMatch]:
@@ -70,15 +71,15 @@ def _matched_effects(predicted: Data, real: Reference) -> list[ContextMatch]:
         raise DataError(msg)
     check_match(predicted, real.data.genes, _conditions(real))
     predicted = predicted.with_genes(real.data.genes)
-    conditions, matches = predicted.conditions(), []
-    for context, real_context in real.contexts.items():
-        rows = [i for i, c in enumerate(conditions) if c.context == context and not c.is_control]
-        place_of = {perturbation: place for place, perturbation in enumerate(real_context.perturbations)}
-        places = np.array([place_of[conditions[i].perturbation] for i in rows], dtype=np.int64)
-        effect = np.nan_to_num(predicted.effect[rows].astype(np.float64))
-        if rows:
-            matches.append(ContextMatch(context, places, population(effect, None), paired=False))
-    return matches
+    return [
+        ContextMatch(
+            whole.context,
+            places,
+            population(np.nan_to_num(predicted.effect[rows].astype(np.float64)), None),
+            paired=False,
+        )
+        for whole, rows, places in _by_context(predicted, real)
+    ]
 
 
 def _conditions(real: Reference) -> list[Condition]:

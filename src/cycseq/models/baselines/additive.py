@@ -27,7 +27,6 @@ class Additive(DeltaModel):
     """
 
     def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
-        """The sum of the parts."""
         total = np.zeros(len(self.learned.genes), dtype=np.float32)
         for part in condition.parts:
             delta = self.measured_delta(treatment_name(part, condition.dose, condition.time), condition.context)

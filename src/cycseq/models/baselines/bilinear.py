@@ -48,7 +48,6 @@ class Bilinear(FeatureSettings, ShiftModel):
     """Ridge penalty l of both solves (0.1 is published); None keeps 0.1 for G and chooses P's by leaving out perturbations."""
 
     def learn(self, train: Effects, controls: Controls, *, task: Kind | None = None, seed: int) -> Learned:
-        """G K, b and the features."""
         scores = self.scores_of(train, controls, seed=seed)
         features = self.features_of(train, controls, seed=seed)
         with_row = np.flatnonzero(with_features(train, features, self.name))
@@ -69,7 +68,6 @@ class Bilinear(FeatureSettings, ShiftModel):
         return arrays, {**facts, **keys, "penalty": penalty}
 
     def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
-        """G K p + b."""
         mean, features = self.perturbed_mean(Condition(condition.context, "")), self.stored_features
         if self.unseen == "common" and features.missing(condition.perturbation):
             return mean

@@ -35,7 +35,6 @@ class ComponentRidge(RegressionModel):
     """Principal components of the responses elsewhere."""
 
     def regress(self, there: OtherContexts, context: str, names: Sequence[str]) -> Callable[[str], Profile]:
-        """Ridge regression on the components of the responses elsewhere."""
         others, common = there.outside(context), there.commons[context]
         of_all = np.nan_to_num(there.specific(others, context))
         directions = np.linalg.svd(of_all, full_matrices=False)[2][: self.n_components]

@@ -42,7 +42,6 @@ class ContextAdditive(ShiftModel):
     c*'s (Gaussian in the distance, with the median distance between training contexts as its width)."""
 
     def learn(self, train: Effects, controls: Controls, *, task: Kind | None = None, seed: int) -> Learned:
-        """The training Deltas, the control profiles of their contexts, and the amplitude."""
         arrays, facts = store_deltas(train)
         arrays |= self._weighed_by(train, controls)
         width = _median_distance(arrays["profiles"]) if self.weighting == "nearness" else 0.0
@@ -69,7 +68,6 @@ class ContextAdditive(ShiftModel):
         return {"n_cells": n_cells, "profiles": profiles}
 
     def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
-        """The weighted mean over contexts, times the amplitude."""
         learned = self.learned
         places = self.places_of(condition.perturbation)
         if not places:

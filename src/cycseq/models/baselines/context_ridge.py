@@ -31,7 +31,6 @@ class ContextRidge(RegressionModel):
     """
 
     def regress(self, there: OtherContexts, context: str, names: Sequence[str]) -> Callable[[str], Profile]:
-        """The weights of the other contexts."""
         others = [other for other in there.contexts if other != context]
         weights = _weights(there, context, names, others)
         return lambda name: there.commons[context] + weights @ there.specific_in(name, others)

@@ -27,5 +27,4 @@ class DoseInterpolation(DeltaModel):
     """
 
     def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
-        """What the other doses or times tell."""
         return interpolated(self.series_of(condition)).astype(np.float32)

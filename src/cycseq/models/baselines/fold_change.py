@@ -32,7 +32,6 @@ class FoldChange(ShiftModel):
     """
 
     def learn(self, train: Effects, controls: Controls, *, task: Kind | None = None, seed: int) -> Learned:
-        """The training Deltas and the control profiles of their contexts."""
         lacking = sorted(set(train.contexts) - set(controls))
         if lacking or train.scale != "log1p":
             raise ModelError(
@@ -44,7 +43,6 @@ class FoldChange(ShiftModel):
         return {**arrays, "profiles": np.stack([controls[context] for context in train.contexts])}, facts
 
     def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
-        """The multiplied profile less the profile."""
         learned = self.learned
         places = self.places_of(condition.perturbation)
         places = {context: row for context, row in places.items() if context != condition.context} or places

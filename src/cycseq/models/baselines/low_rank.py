@@ -39,12 +39,10 @@ class LowRank(ShiftModel):
     """Leading directions."""
 
     def learn(self, train: Effects, controls: Controls, *, task: Kind | None = None, seed: int) -> Learned:
-        """The training Deltas and the three weights."""
         arrays, facts = store_deltas(train)
         return arrays, facts | {"weights": _weights(OtherContexts(train.effect, train.conditions()), self.n_components)}
 
     def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
-        """The weighted parts."""
         there, context = self.measured_elsewhere(condition), condition.context
 
         def known() -> tuple[list[str], Parts]:

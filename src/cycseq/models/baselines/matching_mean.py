@@ -28,13 +28,11 @@ class MatchingMean(ShiftModel):
     """
 
     def learn(self, train: Effects, controls: Controls, *, task: Kind | None = None, seed: int) -> Learned:
-        """The training Deltas and their means."""
         arrays, facts = store_deltas(train)
         of_means, keys = perturbed_means(train)
         return {**arrays, **of_means}, {**facts, **keys}
 
     def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
-        """The mean of the parts."""
         names = [treatment_name(part, condition.dose, condition.time) for part in condition.parts]
         deltas = [self.measured_delta(name, condition.context) for name in names]
         typical = self.perturbed_mean(condition)

@@ -26,5 +26,4 @@ class NearestDose(DeltaModel):
     """
 
     def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
-        """What the other doses or times tell."""
         return nearest(self.series_of(condition)).astype(np.float32)

@@ -41,7 +41,6 @@ class NearestPerturbation(FeatureSettings, ShiftModel):
     """How many neighbours; None chooses by leaving out one perturbation at a time."""
 
     def learn(self, train: Effects, controls: Controls, *, task: Kind | None = None, seed: int) -> Learned:
-        """The training Deltas, the features and k."""
         features = self.features_of(train, controls, seed=seed)
         with_row = with_features(train, features, self.name)
         names = sorted({c.perturbation for c, has in zip(train.conditions(), with_row, strict=True) if has})
@@ -51,7 +50,6 @@ class NearestPerturbation(FeatureSettings, ShiftModel):
         return {**arrays, **feature_arrays}, {**facts, **feature_facts, "k": k, "neighbours": names}
 
     def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
-        """The mean of the nearest."""
         names, features = self.learned.facts["neighbours"], self.stored_features
         rows, nearest = self.learned.remember("rows", lambda: features.of(names)), np.arange(len(names))
         if self.unseen == "refuse" or not features.missing(condition.perturbation):

@@ -24,9 +24,7 @@ class NoChange(ShiftModel):
     """
 
     def learn(self, train: Effects, controls: Controls, *, task: Kind | None = None, seed: int) -> Learned:
-        """Nothing."""
         return {}, {}
 
     def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
-        """Zero."""
         return np.zeros(len(self.learned.genes), dtype=np.float32)

@@ -26,9 +26,7 @@ class PerturbedMean(ShiftModel):
     """
 
     def learn(self, train: Effects, controls: Controls, *, task: Kind | None = None, seed: int) -> Learned:
-        """The mean Delta of every context and of all."""
         return perturbed_means(train)
 
     def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
-        """The mean Delta of the context."""
         return self.perturbed_mean(condition)

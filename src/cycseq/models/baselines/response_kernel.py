@@ -30,7 +30,6 @@ class ResponseKernel(RegressionModel):
     """
 
     def regress(self, there: OtherContexts, context: str, names: Sequence[str]) -> Callable[[str], Profile]:
-        """Kernel regression, and its share beside that of the specific response elsewhere."""
         common, features = there.commons[context], np.nan_to_num(there.specific(names, context))
         residual = there.responses(names, context) - common
         fit = kernel_ridge(cosines(features, features), residual)

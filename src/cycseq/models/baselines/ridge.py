@@ -59,7 +59,6 @@ class Ridge(FeatureSettings, ShiftModel):
     ``perturbation``."""
 
     def learn(self, train: Effects, controls: Controls, *, task: Kind | None = None, seed: int) -> Learned:
-        """W, b and what turns a condition into inputs."""
         features, with_row = self._features(train, controls, seed)
         conditions = [c for c, has in zip(train.conditions(), with_row, strict=True) if has]
         contexts = sorted({c.context for c in conditions})
@@ -92,7 +91,6 @@ class Ridge(FeatureSettings, ShiftModel):
         return arrays, {**facts, "penalty": penalty}
 
     def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
-        """The regression at the inputs of the condition."""
         learned = self.learned
         encoder = _Encoder(
             tuple(learned.facts["parts"]),

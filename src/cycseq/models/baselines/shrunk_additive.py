@@ -47,7 +47,6 @@ class ShrunkAdditive(ShiftModel):
     """k; None chooses it."""
 
     def learn(self, train: Effects, controls: Controls, *, task: Kind | None = None, seed: int) -> Learned:
-        """Mean and effects."""
         conditions = train.conditions()
         contexts, of_context = np.unique([c.context for c in conditions], return_inverse=True)
         names, of_name = np.unique([c.perturbation for c in conditions], return_inverse=True)
@@ -60,7 +59,6 @@ class ShrunkAdditive(ShiftModel):
         }
 
     def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
-        """The sum."""
         learned = self.learned
         names, contexts = learned.facts["names"], learned.facts["contexts"]
         total = learned.arrays["mean"].copy()

@@ -35,7 +35,6 @@ class Stacked(ShiftModel):
     """
 
     def learn(self, train: Effects, controls: Controls, *, task: Kind | None = None, seed: int) -> Learned:
-        """The training Deltas and both sets of weights."""
         arrays, facts = store_deltas(train)
         there = OtherContexts(train.effect, train.conditions())
         products, target = np.zeros((len(INPUTS), len(INPUTS))), np.zeros(len(INPUTS))
@@ -52,7 +51,6 @@ class Stacked(ShiftModel):
         return arrays, facts | weights
 
     def shift(self, condition: Condition, control_mean: Profile | None) -> Profile:
-        """The weighted sum."""
         there, context, facts = self.measured_elsewhere(condition), condition.context, self.learned.facts
 
         def known() -> tuple[list[str], Inputs]:

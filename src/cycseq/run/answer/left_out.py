@@ -50,19 +50,20 @@ def _treatments_in_turn(data: Data, predicted: Sequence[Condition], kind: Kind, 
 def _in_thirds(data: Data, candidates: Sequence[Condition], kind: Kind, most: int) -> tuple[Split, ...]:
     """A third of the perturbations of these conditions at a time; none where they are fewer than three."""
     agents = sorted({c.agent for c in candidates})
-    splits = []
+    plans = []
     for turn in range(min(most, THIRDS) if len(agents) >= THIRDS else 0):
         group = set(agents[turn::THIRDS])
         test = tuple(c for c in candidates if c.agent in group)
         rest = tuple(c for c in perturbed_conditions(data) if c not in set(test))
-        splits.append(_split(data, kind, Plan(f"{kind}:{turn + 1}", CLAIM, rest, (), test, ())))
-    return tuple(splits)
+        plans.append(Plan(f"{kind}:{turn + 1}", CLAIM, rest, (), test, ()))
+    return tuple(_make_splits(data, kind, plans))
 
 
-def _split(data: Data, kind: Kind, plan: Plan) -> Split:
-    """The planned split, half of the control cells of tested contexts held back."""
-    plan = hold_back_controls(data, plan, SplitSettings(kind=kind))
-    return Split(kind=kind, seed=0, data_hash=data.fingerprint(), **vars(plan))
+def _make_splits(data: Data, kind: Kind, plans: Sequence[Plan]) -> list[Split]:
+    """The planned splits, half of the control cells of tested contexts held back."""
+    held_back = [hold_back_controls(data, plan, SplitSettings(kind=kind)) for plan in plans]
+    data_hash = data.fingerprint() if plans else ""
+    return [Split(kind=kind, seed=0, data_hash=data_hash, **vars(plan)) for plan in held_back]
 
 
 def _levels_in_turn(data: Data, kind: Kind, most: int) -> tuple[Split, ...]:
@@ -79,7 +80,7 @@ def _levels_in_turn(data: Data, kind: Kind, most: int) -> tuple[Split, ...]:
 def _contexts_in_turn(data: Data, predicted: Sequence[Condition], kind: Kind, most: int) -> tuple[Split, ...]:
     conditions = perturbed_conditions(data)
     names = {c.perturbation for c in predicted}
-    splits = []
+    plans = []
     for context in dict.fromkeys(c.context for c in conditions):
         inside = [c for c in conditions if c.context == context]
         others = [c for c in conditions if c.context != context]
@@ -89,17 +90,17 @@ def _contexts_in_turn(data: Data, predicted: Sequence[Condition], kind: Kind, mo
         left_out, rest = ((*parted.touched, *parted.rest), ()) if alone else (parted.touched, parted.rest)
         if not parted.held or not (alone or rest):
             continue
-        splits.append(_split(data, kind, Plan(f"{kind}:{context}", CLAIM, (*others, *rest), (), parted.held, left_out)))
-    if not splits and kind == "unseen-pair":
+        plans.append(Plan(f"{kind}:{context}", CLAIM, (*others, *rest), (), parted.held, left_out))
+    if not plans and kind == "unseen-pair":
         here = {c.context for c in predicted}
         candidates = [
             c for c in conditions if c.context in here and kind_of(c, [o for o in conditions if o != c]) == kind
         ]
         if thirds := _in_thirds(data, candidates, kind, most):
             return thirds
-    if not splits:
+    if not plans:
         what = "another context" if kind == "unseen-context" else "another context beside further perturbations"
         msg = f"no asked perturbation is measured in {what} that could be left out while a third still shows it."
         raise SplitError(msg)
-    largest = sorted(splits, key=lambda split: (-len(split.test), split.name))[:most]
-    return tuple(replace(split, claim=CLAIM) for split in largest)
+    largest = sorted(plans, key=lambda plan: (-len(plan.test), plan.name))[:most]
+    return tuple(replace(split, claim=CLAIM) for split in _make_splits(data, kind, largest))

@@ -48,28 +48,10 @@ def evaluate_counts(
 ) -> pd.DataFrame:
     """The members of the challenge of every predicted condition.
 
-    Parameters
-    ----------
-    predicted
-        Predicted counts; control cells among them play no part.
-    real
-        Real counts with control cells in every predicted context, which both sides are tested against. Stored counts are read
-        one context at a time.
-    metrics
-        Those of the challenge that are wanted.
-    scale
-        Completed for the predicted contexts, where it is given.
-    labels
-        What the columns model, split and seed say.
-
-    Returns
-    -------
-    A table as of `cycseq.evaluate`; `expr_mse_unbiased_capped_norm` is one row a context, with perturbation ``*``.
-
-    Raises
-    ------
-    DataError
-        As of `references`.
+    Both sides are tested against the real control cells of the context; predicted ones play no part. Stored counts are read one
+    context at a time. The scale is completed for the predicted contexts, where it is given; `labels` are model, split and seed.
+    The table is as of `cycseq.evaluate`, `expr_mse_unbiased_capped_norm` one row a context, with perturbation ``*``. Raises
+    `DataError` as `references`.
     """
     rows = []
     for reference in references(predicted, real):

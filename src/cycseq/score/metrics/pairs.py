@@ -38,16 +38,8 @@ BLOCK = 1_024
 def pair_scores(predicted: Cells, true: Cells, source: Cells, real: Cells) -> dict[PairName, float]:
     """All scores of one condition; NaN where two pairs or more are needed.
 
-    Parameters
-    ----------
-    predicted
-        Cells that were made from control cells.
-    true
-        Row i is the true counterpart of ``predicted[i]``: the same control cell, perturbed.
-    source
-        Row i is that control cell.
-    real
-        Real perturbed cells of the condition, none of which is in `true`.
+    ``true[i]`` is the true counterpart of ``predicted[i]``: the same control cell ``source[i]``, perturbed. `real` are other real
+    perturbed cells of the condition.
     """
     n = len(true)
     nearer = np.empty(n)

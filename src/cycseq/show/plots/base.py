@@ -106,22 +106,8 @@ def name_points(
 ) -> list[Annotation]:
     """Names in one or two columns beside their points, each with a thin line to its point; none overlaps another.
 
-    Parameters
-    ----------
-    ax
-        Axes whose limits are set.
-    x, y
-        The points.
-    names
-        What they are called.
-    columns
-        Where each name's column stands, in data units.
-    to_the_left
-        Whether a name ends at its column, or begins there.
-    high
-        No name stands above this.
-    gap
-        Least distance between two names of one column.
+    The limits of the axes are set. `columns` says where each name's column stands, `to_the_left` whether the name ends there or
+    begins, `high` above what no name stands, `gap` how far apart names of a column are at least: all in data units.
     """
     drawn = []
     for side in (False, True):

@@ -84,8 +84,7 @@ def zero_fractions(cells: Sources, *, ax: Axes | None = None) -> Axes:
     ax = new_axes(ax, width=4.2, height=4.2)
     _against_real(ax, cells, _zeros)
     diagonal(ax)
-    limits = {"xlim": (-0.02, 1.02), "ylim": (-0.02, 1.02)}
-    plain(ax, xlabel="share of zeros, real", ylabel="share of zeros, generated", **limits)
+    plain(ax, xlabel="share of zeros, real", ylabel="share of zeros, generated", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     legend_above(ax, handletextpad=0.2)
     return ax
 
