@@ -18,10 +18,8 @@ from cycseq.errors import CycseqError
 from cycseq.io.progress import track
 from cycseq.matrix.cluster import cluster
 
-PROGRESS = "Models on splits"
-"""What a progress bar calls the work."""
-WATCH = "cycseq-watch"
-"""Name of the thread that looks whether the starter lives."""
+PROGRESS = "Models on splits"  # what a progress bar calls the work
+WATCH = "cycseq-watch"  # name of the thread that looks whether the starter lives
 
 
 def compute_in_parallel(data: Data, units: Sequence[Unit], jobs: int, scheduler: str | None) -> tuple[Failure, ...]:

@@ -29,12 +29,9 @@ FAMILIES: dict[Family, tuple[str, ...]] = {
 OF_CONDITIONS = ("r2_delta", "pearson_delta")
 """Metrics of a response. Over all contexts together they would measure the mixture of contexts, so each condition is scored
 by itself."""
-ALL = "all"
-"""Context and perturbation of the rows that are over all cells together."""
-HIGHEST = "highest_ratio"
-"""Largest generated value over the largest real one; published GANs exceed it a hundredfold."""
-MAX_CELLS = 2000
-"""Cells of all conditions together that metrics of single cells take."""
+ALL = "all"  # context and perturbation of the rows that are over all cells together
+HIGHEST = "highest_ratio"  # largest generated value over the largest real one; published GANs exceed it a hundredfold
+MAX_CELLS = 2000  # cells of all conditions together that metrics of single cells take
 
 
 def score(

@@ -22,14 +22,11 @@ from cycseq.errors import CycseqError
 from cycseq.run.parts import Parts
 from cycseq.score.reference import Reference
 
-MAX_DEATHS = 3
-"""A task that so many workers died of is not tried again."""
-SECONDS_WITHOUT_WORKERS = 300
-"""So long a cluster may be without any worker: a queue or a watchdog may start new ones."""
+MAX_DEATHS = 3  # a task that so many workers died of is not tried again
+SECONDS_WITHOUT_WORKERS = 300  # so long a cluster may be without any worker: a queue or a watchdog may start new ones
 SETTLING = 1.0
 """Seconds that a new worker is left alone: Dask starts none in place of one that dies in its first moment."""
-SECONDS_TO_FETCH = 300
-"""So long a result may take from its worker to here."""
+SECONDS_TO_FETCH = 300  # so long a result may take from its worker to here
 KEPT = "Finished results are kept: run the same command again."
 
 
@@ -146,8 +143,7 @@ def _explain(err: BaseException) -> BaseException:
     return error
 
 
-_AT_HAND: dict[str, tuple[Reference, Parts]] = {}
-"""On a worker: the real side of the split that it computed last."""
+_AT_HAND: dict[str, tuple[Reference, Parts]] = {}  # on a worker: the real side of the split that it computed last
 _TURN = threading.Lock()
 """On a worker of several threads: models draw from one random state, so that only one is fitted at a time."""
 

@@ -9,8 +9,7 @@ import anndata as ad
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.models.base import Model
 
-MAX_CELLS = 500
-"""Cells predicted for a condition, at most, where nothing else is said."""
+MAX_CELLS = 500  # cells predicted for a condition, at most, where nothing else is said
 MAX_VALUES = 64_000_000
 """Values (cells x genes) that are predicted at once, where as many cells as are real are not more: 256 MB."""
 

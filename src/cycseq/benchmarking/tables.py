@@ -22,11 +22,9 @@ from cycseq.score.summary import paired_differences, summarize_scores
 
 RESULTS, RECORD = "results", "benchmark.json"
 TABLES = ("metrics", "summary", "differences", "skipped", "reproducibility", "coverage", "reliability")
-LATER = ("reproducibility", "coverage", "reliability")
-"""Which older versions did not write."""
+LATER = ("reproducibility", "coverage", "reliability")  # which older versions did not write
 KEYS = ("model", "split", "seed")
-OF_REPRODUCIBLE = "summary_reproducible.csv"
-"""As `summary`, of the reproducible conditions alone."""
+OF_REPRODUCIBLE = "summary_reproducible.csv"  # as `summary`, of the reproducible conditions alone
 SKIPPED = (*KEYS, "reason")
 
 

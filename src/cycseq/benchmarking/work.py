@@ -39,10 +39,8 @@ from cycseq.score.reference import Reference
 from cycseq.score.settings import EvaluateSettings
 from cycseq.split.base import EffectParts, Split, SplitParts
 
-FEW_CELLS = 10
-"""Cells of a model of means where no metric looks at cells: their mean is exactly what it predicts."""
-PIECE = ".piece"
-"""Ending of a file that holds one repeat of a calibration."""
+FEW_CELLS = 10  # cells of a model of means where no metric looks at cells: their mean is exactly what it predicts
+PIECE = ".piece"  # ending of a file that holds one repeat of a calibration
 
 
 @dataclass(frozen=True)

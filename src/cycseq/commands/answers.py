@@ -22,8 +22,7 @@ from cycseq.run.folder import Run
 from cycseq.show.interpretation.pathways import read_gmt
 from cycseq.show.report.answer_page import CELLS, GENES, PAGE, write_answer
 
-OF_RUNS = ("as", "pairs", "genes_out", "perturbed")
-"""Options that go with a file of predictions alone."""
+OF_RUNS = ("as", "pairs", "genes_out", "perturbed")  # options that go with a file of predictions alone
 
 
 def write_folder(options: Namespace) -> None:

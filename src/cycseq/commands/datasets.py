@@ -13,8 +13,7 @@ from cycseq.formats.settings import CorpusSettings
 from cycseq.io.download import DownloadSettings
 from cycseq.io.files import check_output
 
-ALL = "cycseq"
-"""Stands for the first CycSeq's whole corpus."""
+ALL = "cycseq"  # stands for the first CycSeq's whole corpus
 
 
 def configure(parser: Parser, _words: list[str]) -> None:

@@ -26,8 +26,7 @@ from cycseq.score.challenge.scale import ChallengeScale
 from cycseq.score.metrics import chosen
 from cycseq.score.settings import EvaluateSettings
 
-SHOWN = 50
-"""Conditions that are shown one by one; of more, the means over contexts."""
+SHOWN = 50  # conditions that are shown one by one; of more, the means over contexts
 
 
 def compare_cells(options: Namespace) -> None:

@@ -13,8 +13,7 @@ from cycseq.errors import SettingsError
 from cycseq.io.files import atomic_write, check_output
 
 HELP = "--model.help"
-DRAWN = (".png", ".pdf", ".svg")
-"""Formats of figures."""
+DRAWN = (".png", ".pdf", ".svg")  # formats of figures
 
 
 def add_data_option(parser: Parser) -> None:

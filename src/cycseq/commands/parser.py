@@ -17,10 +17,8 @@ from cycseq.io.files import text_of_path
 from cycseq.settings import SWITCH, as_plain, check_value, field_texts, is_list, parse_value, type_in_words
 
 T = TypeVar("T")
-UNSET = object()
-"""The value of an option that was not given."""
-OF_PARSER = ("help", "config", "print_config")
-"""Options that every command has, and that no `--config` file may give."""
+UNSET = object()  # the value of an option that was not given
+OF_PARSER = ("help", "config", "print_config")  # options that every command has, and that no `--config` file may give
 
 
 class Parser:

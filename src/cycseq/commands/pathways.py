@@ -12,8 +12,7 @@ from cycseq.io.files import check_output, write_text
 from cycseq.show.interpretation.settings import PathwaySettings
 
 SHOWN = ("context", "perturbation", "pathway", "n_genes", "mean_delta", "z", "p_adjusted")
-MIN_SHOWN = 5
-"""Rows that are printed where none is significant."""
+MIN_SHOWN = 5  # rows that are printed where none is significant
 MAX_SHOWN = 12
 ALPHA = 0.05
 

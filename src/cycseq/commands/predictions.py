@@ -28,8 +28,7 @@ NOT_WITH: dict[Form, tuple[str, ...]] = {
 }
 """Options that are refused, by what is predicted."""
 
-CELLS = 500
-"""Of each condition, where nothing is said."""
+CELLS = 500  # of each condition, where nothing is said
 
 
 def write_file(options: Namespace) -> None:

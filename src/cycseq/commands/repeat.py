@@ -8,8 +8,7 @@ from pathlib import Path
 from cycseq.commands.parser import Parser
 from cycseq.commands.terminal import say, table
 
-DIFFERENT = 1
-"""Exit code where something differs."""
+DIFFERENT = 1  # exit code where something differs
 WORDS = {True: "yes", False: "NO", None: "-"}
 
 

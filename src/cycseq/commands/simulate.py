@@ -11,8 +11,7 @@ from cycseq.errors import SettingsError, count_of
 from cycseq.io.files import check_output
 from cycseq.simulation.settings import SimulateSettings
 
-LABELS = 1_500
-"""Bytes that the labels and states of a simulated cell take until all are written, as measured."""
+LABELS = 1_500  # bytes that the labels and states of a simulated cell take until all are written, as measured
 
 
 def configure(parser: Parser, _words: list[str]) -> None:

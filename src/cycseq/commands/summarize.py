@@ -66,5 +66,4 @@ def run(options: Namespace) -> None:
     )
 
 
-LAYERS = {"se": "standard errors", "mean": "means", "variance": "variances"}
-"""What layers of effects hold, in words."""
+LAYERS = {"se": "standard errors", "mean": "means", "variance": "variances"}  # what layers of effects hold, in words

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from cycseq.errors import printable
 
-WIDTH = 160
-"""Columns of a table that goes into a file or a pipe."""
+WIDTH = 160  # columns of a table that goes into a file or a pipe
 
 
 def say(lines: Iterable[str] | str) -> None:

@@ -43,8 +43,7 @@ MODELS: dict[str, str] = {
 }
 """Class name -> the module that holds the class."""
 
-NETWORK_PACKAGES = ("torch", "lightning")
-"""What networks import and a plain installation lacks."""
+NETWORK_PACKAGES = ("torch", "lightning")  # what networks import and a plain installation lacks
 
 
 def model_class(name: str) -> type[Model]:

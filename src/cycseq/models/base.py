@@ -24,8 +24,7 @@ from cycseq.preparation.merge import join
 
 SIZE, WEIGHT, SHARE, BELOW_1 = (1, math.inf), (0, math.inf), (0, 1), (0, 0.9999)
 """Limits of settings that are numbers of things, weights, shares, and shares of less than all."""
-STEP_SIZE, KEPT = (1e-12, math.inf), (0.001, 0.999)
-"""Limits of step sizes, and of shares of neither nothing nor all."""
+STEP_SIZE, KEPT = (1e-12, math.inf), (0.001, 0.999)  # limits of step sizes, and of shares of neither nothing nor all
 
 
 @dataclass

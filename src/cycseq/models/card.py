@@ -8,8 +8,7 @@ from typing import Any
 from cycseq.errors import count_of, join_names
 
 CARD = "README.md"
-SHOWN = 40
-"""Names of a list before the rest is counted."""
+SHOWN = 40  # names of a list before the rest is counted
 
 
 def model_card(description: Mapping[str, Any], about: str) -> str:

@@ -18,8 +18,7 @@ from cycseq.preparation.log_pseudobulk import SUMMARIES
 from cycseq.preparation.settings import Response
 from cycseq.split.settings import Kind
 
-MISSING = "missing"
-"""Of a saved model's facts: the arrays in which NaN stands for what was not measured."""
+MISSING = "missing"  # of a saved model's facts: the arrays in which NaN stands for what was not measured
 
 
 @dataclass

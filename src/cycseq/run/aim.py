@@ -21,8 +21,7 @@ from cycseq.score.challenge.rows import member_rows
 from cycseq.score.metrics.challenge import METRICS
 
 AMPLITUDES = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8)
-MAX_CONTEXTS, MAX_CONDITIONS = 3, 60
-"""Contexts that are left out, and conditions of each that are predicted, at most."""
+MAX_CONTEXTS, MAX_CONDITIONS = 3, 60  # contexts that are left out, and conditions of each that are predicted, at most
 ENDS: dict[str, tuple[float, float]] = {
     "pds_cosine": (0.5, 0.95),
     "expr_mse_unbiased_capped_norm": (0.99, 0.04),

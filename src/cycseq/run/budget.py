@@ -17,12 +17,9 @@ from cycseq.score.settings import EvaluateSettings
 
 HELD = 1 / 2
 """Share of the memory for what is held throughout: labels, drawn cells, controls. Blocks and sums take the rest."""
-DENSE = 1 / 16
-"""Share of the memory that cells take that are dense at once in a comparison."""
-COPIES = 4
-"""Copies of the dense control cells, with which principal components are fitted."""
-SHOWN = 100
-"""Cells that tell how much a cell takes."""
+DENSE = 1 / 16  # share of the memory that cells take that are dense at once in a comparison
+COPIES = 4  # copies of the dense control cells, with which principal components are fitted
+SHOWN = 100  # cells that tell how much a cell takes
 
 
 def dense_values(memory: str | None) -> int:

@@ -14,8 +14,7 @@ from cycseq.preparation.prepare import as_log1p
 from cycseq.run.settings import IntegrationSettings
 from cycseq.score.metrics.integration import integration
 
-PCA_NAME = "PCA"
-"""The yardstick's name in the table."""
+PCA_NAME = "PCA"  # the yardstick's name in the table
 SCORES = ("embedding", "units", "mixed", "kept", "metric", "value")
 
 

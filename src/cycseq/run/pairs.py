@@ -16,8 +16,7 @@ from cycseq.score.metrics.pairs import PAIR_METRICS, pair_scores
 
 SOURCE, SOURCE_PERTURBATION = "source_cell", "source_perturbation"
 """obs of predicted cells: the cell that each was made from, and (direction reverse) what had been done to it."""
-TRUE_PERTURBATION = "pair_perturbation"
-"""obs of simulated control cells: by which perturbation the true pair was made."""
+TRUE_PERTURBATION = "pair_perturbation"  # obs of simulated control cells: by which perturbation the true pair was made
 
 
 def pairs_of(predicted: PerturbationData) -> pd.DataFrame:

@@ -22,8 +22,7 @@ from cycseq.split.base import EffectParts, Split, SplitParts
 from cycseq.split.settings import Kind
 
 Parts: TypeAlias = SplitParts | EffectParts
-AMPLITUDES = "amplitudes"
-"""Of a fitted model's facts: how strong effects come out in each study of its training data."""
+AMPLITUDES = "amplitudes"  # of a fitted model's facts: how strong effects come out in each study of its training data
 
 
 def parts_of(split: Split, data: Data) -> Parts:

@@ -21,8 +21,7 @@ from cycseq.run.facts import MODEL
 from cycseq.run.fitted import FittedRun
 from cycseq.run.record import with_record
 
-PREDICTED = 1 / 16
-"""Share of the memory that the predicted cells of a piece take; they are dense."""
+PREDICTED = 1 / 16  # share of the memory that the predicted cells of a piece take; they are dense
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,7 @@ DEPENDED_ON = (
     *("inmoose", "torch", "lightning", "optuna"),
 )
 """The packages that numbers depend on."""
-MACHINE = ("platform", "processor", "threads", "gpu")
-"""Of the machine, what the last bits of a result can depend on."""
+MACHINE = ("platform", "processor", "threads", "gpu")  # of the machine, what the last bits of a result can depend on
 OF_SPLIT = ("name", "kind", "claim", "seed")
 """Of a split, in a prediction's record; with it stands whether it cuts conditions."""
 

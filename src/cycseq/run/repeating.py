@@ -31,8 +31,7 @@ from cycseq.score.metrics import METRICS
 from cycseq.score.settings import EvaluateSettings
 from cycseq.split.controls import GIVEN
 
-COMPARED_CELLS = 100
-"""Cells of each test condition that two models predict where their numbers differ."""
+COMPARED_CELLS = 100  # cells of each test condition that two models predict where their numbers differ
 NOT_COMPARABLE = "not comparable: other conditions, cells or columns"
 
 

@@ -8,16 +8,11 @@ from jaxtyping import Float
 from cycseq.matrix.arrays import Cells
 from cycseq.score.metrics.base import Axes
 
-SMALL = 500
-"""Cells and genes up to which the decomposition is exact."""
-FEW_GENES, CELLS_FOR_GENE = 1000, 10
-"""Genes up to which it is exact too, where there are so many cells for each."""
-MORE = 10
-"""Random directions beyond the components."""
-MOST = 0.8
-"""Share of all directions from which on nothing is saved."""
-FEW = 0.1
-"""Share of all directions below which seven rounds are made, and four from there on."""
+SMALL = 500  # cells and genes up to which the decomposition is exact
+FEW_GENES, CELLS_FOR_GENE = 1000, 10  # genes up to which it is exact too, where there are so many cells for each
+MORE = 10  # random directions beyond the components
+MOST = 0.8  # share of all directions from which on nothing is saved
+FEW = 0.1  # share of all directions below which seven rounds are made, and four from there on
 
 
 def principal_axes(cells: Cells, components: int, seed: int) -> Axes:

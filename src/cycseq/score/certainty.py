@@ -24,10 +24,8 @@ from cycseq.score.coverage import (
 
 COVERAGE = ("context", "stratum", "observed", "n")
 RELIABILITY = ("context", "event", "stated", "observed", "n")
-GOAL = (0.85, 0.95)
-"""Share of responses inside their 90 % interval, in every stratum and context."""
-NEAR = 0.1
-"""How far an observed frequency may be from the stated probability, in every bin."""
+GOAL = (0.85, 0.95)  # share of responses inside their 90 % interval, in every stratum and context
+NEAR = 0.1  # how far an observed frequency may be from the stated probability, in every bin
 
 
 def certainty(

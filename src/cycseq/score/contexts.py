@@ -13,8 +13,7 @@ from cycseq.score.metrics import METRICS
 from cycseq.score.summary import FEWEST, paired_differences
 from cycseq.score.verdicts import Judgement
 
-NOISE = 2.0
-"""A difference counts from this many standard deviations of the split-half ceiling's repeats."""
+NOISE = 2.0  # a difference counts from this many standard deviations of the split-half ceiling's repeats
 ContextWord: TypeAlias = Literal["better", "ahead", "not better", "indistinguishable", "cannot tell"]
 
 

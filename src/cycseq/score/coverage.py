@@ -20,16 +20,12 @@ from cycseq.score.metrics.ranks import false_discovery_rate
 from cycseq.split.controls import take_reference
 
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
-LARGE = 0.2
-"""A true response beyond this is one of a responding gene, log1p units."""
-SIGNIFICANT = 0.05
-"""False discovery rate (Benjamini-Hochberg) up to which a measured gene counts as responding."""
+LARGE = 0.2  # a true response beyond this is one of a responding gene, log1p units
+SIGNIFICANT = 0.05  # false discovery rate (Benjamini-Hochberg) up to which a measured gene counts as responding
 STRATA = ("all genes", "responding genes", "true response", "true response, responding genes")
 """What `coverage_by_stratum` tells apart; the last two where the truth is known."""
-BINS = np.linspace(0.0, 1.0, 11)
-"""Edges of the bins of stated probabilities."""
-MIN_IN_BIN = 50
-"""Genes of conditions below which the frequency in a bin is not told."""
+BINS = np.linspace(0.0, 1.0, 11)  # edges of the bins of stated probabilities
+MIN_IN_BIN = 50  # genes of conditions below which the frequency in a bin is not told
 THRESHOLD, THRESHOLD_OF_SCORES = 0.1, 1.0
 """From which size on an effect is large: log1p or natural logarithms; z-scores and ranks."""
 EVENTS = ("above 0", "beyond the threshold")

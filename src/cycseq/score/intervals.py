@@ -24,8 +24,7 @@ from jaxtyping import Float, Int
 from scipy import sparse, stats
 
 LEVEL = 0.95
-ENOUGH = 6
-"""With fewer contexts an interval is about these contexts only."""
+ENOUGH = 6  # with fewer contexts an interval is about these contexts only
 Scope: TypeAlias = Literal["further contexts", "these contexts only", ""]
 """What an interval is about; empty where there is none."""
 FURTHER: Scope = "further contexts"

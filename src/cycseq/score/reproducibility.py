@@ -13,14 +13,10 @@ from cycseq.matrix.arrays import InMemory, take
 from cycseq.preparation.pseudobulk import Responses, responses
 
 COLUMNS = ("context", "perturbation", "n_cells", "n_controls", "reliability", "chance", "reproducible")
-LEVEL = 0.95
-"""Quantile of the reliabilities of no response that a condition must exceed."""
-DRAWS = 200
-"""How often the control cells of a context are halved to learn what reliability no response has."""
-MAX_CONTROLS = 2_000
-"""Control cells that are halved, at most."""
-MIN_CONTROLS = 20
-"""With fewer control cells nothing is known of chance, and nothing is called reproducible."""
+LEVEL = 0.95  # quantile of the reliabilities of no response that a condition must exceed
+DRAWS = 200  # how often the control cells of a context are halved to learn what reliability no response has
+MAX_CONTROLS = 2_000  # control cells that are halved, at most
+MIN_CONTROLS = 20  # with fewer control cells nothing is known of chance, and nothing is called reproducible
 
 
 def reproducibility(data: PerturbationData, *, seed: int = 0) -> pd.DataFrame:

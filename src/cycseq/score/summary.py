@@ -19,10 +19,8 @@ from cycseq.score.intervals import Intervals, Values, intervals
 from cycseq.score.metrics import METRICS
 from cycseq.score.verdicts import NEGATIVE_CONTROLS, judge
 
-FEWEST = 6
-"""With fewer conditions all fall on one side by chance more often than once in 20 (2 / 2^n): no verdict."""
-NEGLIGIBLE = 1e-6
-"""A smaller difference of one condition is rounding of float32 cells: it counts as none."""
+FEWEST = 6  # with fewer conditions all fall on one side by chance more often than once in 20 (2 / 2^n): no verdict
+NEGLIGIBLE = 1e-6  # a smaller difference of one condition is rounding of float32 cells: it counts as none
 
 
 def summarize_scores(

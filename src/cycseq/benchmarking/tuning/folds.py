@@ -21,10 +21,8 @@ from cycseq.split.make import make_splits
 from cycseq.split.settings import Kind, SplitSettings
 
 METRICS = ("mse_ratio", "pearson_delta")
-DRAWS = 3
-"""Folds of a kind of split that holds out no context."""
-MOST_CELLS = 200
-"""Cells predicted for a condition; the metrics are of means, which do not depend on it."""
+DRAWS = 3  # folds of a kind of split that holds out no context
+MOST_CELLS = 200  # cells predicted for a condition; the metrics are of means, which do not depend on it
 OF_A_CONTEXT = {"unseen-context", "unseen-pair", "few-shot"}
 
 

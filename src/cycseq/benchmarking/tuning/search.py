@@ -30,8 +30,7 @@ from cycseq.run.record import environment
 from cycseq.split.base import Split
 
 RECORD, TRIALS, FOLDS = "tune.json", "trials.csv", "folds.csv"
-HOPELESS = 3
-"""Trials that all fail before the search is given up."""
+HOPELESS = 3  # trials that all fail before the search is given up
 
 
 def tune(

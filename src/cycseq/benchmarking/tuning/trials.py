@@ -18,10 +18,8 @@ except ModuleNotFoundError as err:
     missing = "cycseq tune needs optuna, which is not installed: pip install 'cycseq[networks]'."
     raise MissingPackageError(missing) from err
 
-RANDOM_TRIALS = 8
-"""Trials at random before the sampler (TPE) learns from the trials before."""
-FULL_TRIALS = 4
-"""Trials that come to their end before a later one may be stopped early."""
+RANDOM_TRIALS = 8  # trials at random before the sampler (TPE) learns from the trials before
+FULL_TRIALS = 4  # trials that come to their end before a later one may be stopped early
 State = Literal["complete", "pruned", "failed"]
 
 

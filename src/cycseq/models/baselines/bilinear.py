@@ -20,8 +20,7 @@ from cycseq.split.settings import Kind
 
 PUBLISHED_PENALTY = 0.1
 N_FOLDS = 5
-RELATIVE_PENALTIES = 10.0 ** np.arange(-3, 6)
-"""Penalties that are tried, in units of the mean square of a column of P."""
+RELATIVE_PENALTIES = 10.0 ** np.arange(-3, 6)  # penalties that are tried, in units of the mean square of a column of P
 
 Scores = Float[np.ndarray, "genes components"]
 

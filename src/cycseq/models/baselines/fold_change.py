@@ -13,8 +13,7 @@ from cycseq.matrix.arrays import Profile, Profiles
 from cycseq.models.baselines.shift import Controls, Learned, ShiftModel, store_deltas
 from cycseq.split.settings import Kind
 
-LEAST = 0.05
-"""Counts per 10,000 that are added before a quotient is taken: a gene below is hardly measured."""
+LEAST = 0.05  # counts per 10,000 that are added before a quotient is taken: a gene below is hardly measured
 
 
 @dataclass

@@ -18,8 +18,7 @@ from cycseq.models.baselines.shift import Controls, Learned, ShiftModel, store_d
 from cycseq.models.knowledge import FeatureSettings, store_features, with_features
 from cycseq.split.settings import Kind
 
-NUMBERS = (1, 2, 3, 5, 8, 13, 20, 30)
-"""Numbers of neighbours that are tried, beside all."""
+NUMBERS = (1, 2, 3, 5, 8, 13, 20, 30)  # numbers of neighbours that are tried, beside all
 
 
 @dataclass

@@ -27,14 +27,10 @@ from cycseq.models.other_contexts import OtherContexts
 from cycseq.preparation.pseudobulk import control_means
 from cycseq.split.settings import Kind
 
-Controls = Mapping[str, Profile]
-"""Mean control profile (log1p) of every context of which it is known."""
-Learned = tuple[dict[str, np.ndarray], dict[str, object]]
-"""Arrays, and facts that JSON can hold."""
-FEWEST = 3
-"""Perturbations measured both here and elsewhere, from which on something is learned of this context."""
-MEASURED = "measured"
-"""Of a fitted model's arrays: the genes that any training condition measured, where some were not."""
+Controls = Mapping[str, Profile]  # mean control profile (log1p) of every context of which it is known
+Learned = tuple[dict[str, np.ndarray], dict[str, object]]  # arrays, and facts that JSON can hold
+FEWEST = 3  # perturbations measured both here and elsewhere, from which on something is learned of this context
+MEASURED = "measured"  # of a fitted model's arrays: the genes that any training condition measured, where some were not
 
 
 class ShiftModel(MeansModel):

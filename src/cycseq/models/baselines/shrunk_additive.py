@@ -19,10 +19,8 @@ from cycseq.split.settings import Kind
 
 PENALTIES = (0.1, 0.3, 1.0, 3.0, 10.0, 100.0)
 """Conditions that count as if they had been measured at 0, for each effect."""
-ROUNDS = 12
-"""Rounds of fitting one kind of effect while the other is held."""
-N_FOLDS, MOST_GENES = 5, 200
-"""Folds on which the penalties are chosen, and genes drawn for it."""
+ROUNDS = 12  # rounds of fitting one kind of effect while the other is held
+N_FOLDS, MOST_GENES = 5, 200  # folds on which the penalties are chosen, and genes drawn for it
 CODE = Int[np.ndarray, "conditions"]
 
 

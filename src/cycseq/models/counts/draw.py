@@ -18,8 +18,7 @@ from jaxtyping import Bool, Float, Int
 from cycseq.matrix.arrays import Codes, Profile
 from cycseq.models.counts.profile import ControlCounts
 
-DENSE = 4_000_000
-"""Values that are dense at once while counts are added: about 150 MB."""
+DENSE = 4_000_000  # values that are dense at once while counts are added: about 150 MB
 
 
 def draw_counts(controls: ControlCounts, rows: Codes, profile: Profile, rng: np.random.Generator) -> sp.csc_matrix:

@@ -24,16 +24,13 @@ from cycseq.preparation.counts import counts_of
 from cycseq.preparation.log_pseudobulk import log_profile
 from cycseq.simulation.counts import CountLaw, ExpectedLog1p
 
-DISPERSIONS = np.geomspace(0.01, 10.0, 7)
-"""Dispersions at which the law is tabulated; a gene's lies within them."""
+DISPERSIONS = np.geomspace(0.01, 10.0, 7)  # dispersions at which the law is tabulated; a gene's lies within them
 PRIOR_INFORMATION = 10.0
 """The dispersion of all genes together counts as much as this sum of squared expected counts of a gene's own."""
-DEPTHS = (np.arange(20) + 0.5) / 20
-"""Quantiles of the library sizes that the law is averaged over."""
+DEPTHS = (np.arange(20) + 0.5) / 20  # quantiles of the library sizes that the law is averaged over
 LOG_SHARES = np.linspace(np.log(1e-9), 0.0, 500)
 """Logs of a gene's share in the counts of a cell at which the law is tabulated."""
-MAX_LOG_FOLD = 12.0
-"""A fold change beyond exp of this is no effect, but an artefact."""
+MAX_LOG_FOLD = 12.0  # a fold change beyond exp of this is no effect, but an artefact
 
 
 @dataclass(frozen=True)

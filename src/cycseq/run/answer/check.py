@@ -32,10 +32,8 @@ from cycseq.split.settings import Kind
 AVERAGE = "MatchingMean"
 """The baseline that predicts any condition: the average of what was measured of its perturbation elsewhere."""
 METRICS = ("mse_unbiased_norm", "mse_ratio", "pearson_delta")
-SURE = 0.05
-"""Local false sign rate up to which the direction of a gene counts as called."""
-OWN_GENES = 4
-"""What all genes together weigh beside the errors of one gene, in left-out conditions."""
+SURE = 0.05  # local false sign rate up to which the direction of a gene counts as called
+OWN_GENES = 4  # what all genes together weigh beside the errors of one gene, in left-out conditions
 COLUMNS = (
     "kind",
     "left_out",

@@ -16,8 +16,7 @@ from cycseq.run.parts import learnt_from, parts_of
 from cycseq.run.predicting import parse_conditions
 from cycseq.split.base import EffectParts
 
-TEST = "test"
-"""Stands for the test conditions of the run's split."""
+TEST = "test"  # stands for the test conditions of the run's split
 
 
 def predict_from_run(

@@ -34,10 +34,8 @@ from cycseq.split.base import Split
 from cycseq.split.nothing import hold_out_nothing
 from cycseq.split.settings import Kind
 
-MODEL = "ConditionKriging"
-"""The model of an answer, where none is named."""
-FITS = 3
-"""How often measured conditions are left out, where nothing is said."""
+MODEL = "ConditionKriging"  # the model of an answer, where none is named
+FITS = 3  # how often measured conditions are left out, where nothing is said
 MAX_CELLS, MIN_CELLS = 500, 20
 MAX_VALUES = 250_000_000
 """Values of predicted cells (1 GB): of many conditions fewer cells are drawn, never fewer than `MIN_CELLS` of each."""

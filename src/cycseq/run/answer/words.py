@@ -19,10 +19,8 @@ AMOUNTS_TO: dict[Kind, str] = {
     "unseen-time": "The perturbation was measured, but not at this time",
 }
 """What is predicted, by kind of condition."""
-MANY = 10
-"""Above so many conditions left out, their middle half is told instead of the extremes."""
-FEW = 6
-"""Below so many conditions left out, their average says little of a further one."""
+MANY = 10  # above so many conditions left out, their middle half is told instead of the extremes
+FEW = 6  # below so many conditions left out, their average says little of a further one
 
 
 def rests_on(answer: Answer) -> list[str]:

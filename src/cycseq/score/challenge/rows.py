@@ -13,8 +13,7 @@ from cycseq.score.metrics.base import Metric
 from cycseq.score.metrics.challenge import METRICS, POOLED
 from cycseq.score.metrics.challenge.members import CountComparison
 
-WHOLE = "*"
-"""Stands for all perturbations of a context together."""
+WHOLE = "*"  # stands for all perturbations of a context together
 
 
 def member_rows(

@@ -26,12 +26,10 @@ from cycseq.score.metrics.challenge import CHALLENGE, METRICS
 from cycseq.score.metrics.challenge.members import CountComparison, relative_error
 from cycseq.score.metrics.challenge.profiles import ControlProfile, CountProfiles, load_groups
 
-RULE = 3
-"""Version of the challenge's rule."""
+RULE = 3  # version of the challenge's rule
 CONTROL_LABEL = "non-targeting"
 """The challenge's name of control cells; it decides where they stand among the conditions that are halved."""
-MEAN_RESPONSE = "MeanResponse"
-"""Names the rows of the baseline."""
+MEAN_RESPONSE = "MeanResponse"  # names the rows of the baseline
 SPLITS = 5
 HIGHER_IS_BETTER = {metric.name: metric.direction == "higher" for metric in METRICS}
 LIMITS = {"expr_mse_unbiased_capped_norm": (0.0, 1.0), "lfc_nmae": (-6.0, np.inf)}

@@ -16,8 +16,7 @@ from cycseq.score.metrics.population import Population, adjusted_p, log2_fold_ch
 
 Need = Literal["cells", "mean expression", "magnitude", "standard errors", "counts"]
 Scores = Float[np.ndarray, "conditions"]
-Values = Float[np.ndarray, "..."]
-"""Values of a metric, of any shape."""
+Values = Float[np.ndarray, "..."]  # values of a metric, of any shape
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,7 @@ from cycseq.score.metrics.base import Comparison, Metric, Scores
 VARIABLE_GENES = 200
 FOLDS = 5
 NEWTON_STEPS = 50
-FLAT_GRADIENT = 1e-6
-"""A classifier has converged where no derivative of its loss is larger."""
+FLAT_GRADIENT = 1e-6  # a classifier has converged where no derivative of its loss is larger
 
 
 def _root_mean(values: np.ndarray, comparison: Comparison) -> Scores:

@@ -9,10 +9,8 @@ import numpy as np
 from jaxtyping import Float32
 from numba import njit
 
-GENES, ROWS = 800, 32
-"""Of a pass: these stay in the processor's nearest cache, and float32 sums stay short."""
-TOGETHER = 4
-"""Rows of the second table that a pass reads against one of the first."""
+GENES, ROWS = 800, 32  # of a pass: these stay in the processor's nearest cache, and float32 sums stay short
+TOGETHER = 4  # rows of the second table that a pass reads against one of the first
 
 
 def city_block(

@@ -9,8 +9,7 @@ from cycseq.matrix.arrays import Cells
 from cycseq.score.metrics.base import Comparison, Metric, Scores
 
 Distances = Float[np.ndarray, "cells others"]
-BANDWIDTHS = 2.0 ** np.arange(2, -3, -1)
-"""Of the median distance between real cells, widest first: 4, 2, 1, 1/2, 1/4."""
+BANDWIDTHS = 2.0 ** np.arange(2, -3, -1)  # of the median distance between real cells, widest first: 4, 2, 1, 1/2, 1/4
 
 
 def squared_distances(x: Cells, y: Cells | None = None) -> Distances:

@@ -8,8 +8,7 @@ from jaxtyping import Bool
 from cycseq.matrix.arrays import Mask, Profiles
 from cycseq.score.metrics.base import Scores
 
-FLAT = 1e-5
-"""A delta whose largest absolute value is below this is no change at all (float32 rounding), in log1p units."""
+FLAT = 1e-5  # a delta whose largest absolute value is below this is no change at all (float32 rounding), in log1p units
 
 
 def quotient(top: np.ndarray, bottom: np.ndarray, *, where: np.ndarray) -> np.ndarray:

@@ -17,8 +17,7 @@ Embedding = Float[np.ndarray, "cells units"]
 PerCell: TypeAlias = Float[np.ndarray, "cells"]
 PERPLEXITY = 30.0
 """Effective number of neighbours of a cell; three times as many are looked at (Korsunsky et al. 2019)."""
-STEPS = 50
-"""Halvings of the search for each cell's kernel width."""
+STEPS = 50  # halvings of the search for each cell's kernel width
 IntegrationName = Literal["mixing_asw", "mixing_lisi", "keeping_asw", "keeping_lisi"]
 INTEGRATION: dict[IntegrationName, str] = {
     "mixing_asw": "mean over labels of the mean of 1 - |silhouette of batches| of the label's cells (scIB: batch ASW)",

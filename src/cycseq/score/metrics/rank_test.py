@@ -16,8 +16,7 @@ from cycseq.matrix.arrays import Cells, InMemory, Profile, to_dense
 from cycseq.matrix.threads import map_in_threads
 from cycseq.score.metrics.sort_cells import sort_cells
 
-Ends = Int[np.ndarray, "genes+1"]
-"""Where the entries of each gene end."""
+Ends = Int[np.ndarray, "genes+1"]  # where the entries of each gene end
 OfGenes = Float[np.ndarray, "genes"]
 Entries = Float[np.ndarray, "entries"]
 STEP = 16

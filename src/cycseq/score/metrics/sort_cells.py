@@ -10,8 +10,7 @@ from numba import njit
 
 from cycseq.matrix.arrays import Cells
 
-MAX_CELLS = 64
-"""From more cells on, a sort of every gene alone is as fast."""
+MAX_CELLS = 64  # from more cells on, a sort of every gene alone is as fast
 
 
 def sort_cells(cells: Cells) -> Cells:

@@ -25,8 +25,7 @@ from cycseq.score.metrics.ranks import false_discovery_rate, mean_ranks
 from cycseq.show.interpretation.settings import PathwaySettings
 
 COLUMNS = ("context", "perturbation", "pathway", "n_genes", "mean_delta", "z", "p", "p_adjusted", "leading_genes")
-LEADING = 5
-"""Genes that are named for each set."""
+LEADING = 5  # genes that are named for each set
 GeneSets = dict[str, tuple[str, ...]]
 
 

@@ -16,10 +16,8 @@ INK, MUTED, LINE = "#24292f", "#6b7280", "#dfe3e8"
 BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7"
 PALETTE = (BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE)
 """Okabe and Ito's colours: they stay apart for colour-blind readers."""
-MARKERS = ("o", "s", "^", "D", "v", "P")
-"""With the colours: a reader who sees no colour has the shapes."""
-DIVERGING = "RdBu_r"
-"""Blue below zero, red above: apart for colour-blind readers too."""
+MARKERS = ("o", "s", "^", "D", "v", "P")  # with the colours: a reader who sees no colour has the shapes
+DIVERGING = "RdBu_r"  # blue below zero, red above: apart for colour-blind readers too
 
 
 def new_axes(ax: Axes | None, *, width: float = 4.6, height: float = 3.2) -> Axes:

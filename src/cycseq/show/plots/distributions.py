@@ -13,8 +13,7 @@ from cycseq.matrix.arrays import Profile, to_dense
 from cycseq.matrix.groups import group_moments, group_sums
 from cycseq.show.plots.base import INK, MARKERS, MUTED, PALETTE, diagonal, legend_above, logarithmic, new_axes, plain
 
-Sources = Mapping[str, PerturbationData]
-"""Cells by what made them; the first are the real ones."""
+Sources = Mapping[str, PerturbationData]  # cells by what made them; the first are the real ones
 
 
 def gene_distribution(cells: Sources, gene: str, *, ax: Axes | None = None) -> Axes:

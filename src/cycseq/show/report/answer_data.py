@@ -15,19 +15,15 @@ from cycseq.data.effects import Effects
 from cycseq.data.treatments import place_of_dose
 from cycseq.errors import printable
 
-MAX_BYTES = 3_500_000
-"""Of the genes in the page: 300 conditions fit into one of 5 MB."""
-BYTES_PER_GENE = 38
-"""Measured on pages of several conditions."""
+MAX_BYTES = 3_500_000  # of the genes in the page: 300 conditions fit into one of 5 MB
+BYTES_PER_GENE = 38  # measured on pages of several conditions
 MIN_GENES = 100
 """Genes of each condition, at least; beyond so many conditions as then fit, those with the fewest sure genes are left out."""
-MAX_SET_BYTES = 500_000
-"""Of the gene sets in the page; those that come after are left out."""
+MAX_SET_BYTES = 500_000  # of the gene sets in the page; those that come after are left out
 MAX_MEASURED_BYTES = 500_000
 """Of the measured effects in the page: of many conditions, only those of the surest genes have room."""
 BYTES_PER_EFFECT = 4
-MAX_BESIDE = 40
-"""Measured conditions beside each predicted one, those of its own context first."""
+MAX_BESIDE = 40  # measured conditions beside each predicted one, those of its own context first
 
 
 def conditions_shown(genes: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFrame]]:

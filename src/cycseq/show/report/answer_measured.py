@@ -14,10 +14,8 @@ from cycseq.preparation.prepare import as_log1p
 from cycseq.preparation.pseudobulk import effects_of
 from cycseq.run.answer.predict import Answer
 
-MAX_SOURCES = 300
-"""Rows of measured conditions."""
-MAX_NEIGHBOURED = 60
-"""Conditions whose neighbours are named."""
+MAX_SOURCES = 300  # rows of measured conditions
+MAX_NEIGHBOURED = 60  # conditions whose neighbours are named
 
 
 def measured_effects(answer: Answer) -> Effects:

@@ -26,10 +26,8 @@ from cycseq.show.report.answer_measured import measured_effects, near_perturbati
 from cycseq.show.report.figures import svg
 from cycseq.show.report.page import render
 
-MAX_IN_SHORT = 6
-"""Conditions whose genes are named at the top of the page."""
-STATIC_ROWS = 30
-"""Of the table before a script draws it."""
+MAX_IN_SHORT = 6  # conditions whose genes are named at the top of the page
+STATIC_ROWS = 30  # of the table before a script draws it
 GENES, CELLS, PAGE, RECORD = "genes.csv", "cells.h5ad", "answer.html", "answer.json"
 
 

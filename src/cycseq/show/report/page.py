@@ -31,8 +31,7 @@ from cycseq.show.report.settings import Stratum
 from cycseq.show.report.table import discrimination, explain, is_model, unbiased, wrong_target
 from cycseq.split.settings import SplitSettings
 
-MAX_ROWS = 3000
-"""Rows of the table of conditions that a page shows."""
+MAX_ROWS = 3000  # rows of the table of conditions that a page shows
 
 
 def write_report(

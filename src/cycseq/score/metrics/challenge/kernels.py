@@ -8,8 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numba import njit
 
-Ends = Int[np.ndarray, "genes+1"]
-"""Where the entries of each gene end."""
+Ends = Int[np.ndarray, "genes+1"]  # where the entries of each gene end
 OfGenes = Float[np.ndarray, "genes"]
 Entries = Float[np.ndarray, "entries"]
 OfCells = Float[np.ndarray, "cells"]

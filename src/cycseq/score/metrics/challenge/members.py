@@ -13,10 +13,8 @@ from cycseq.score.metrics.base import Scores
 from cycseq.score.metrics.challenge.profiles import ControlProfile, CountProfiles
 
 ALPHA = 0.05
-PURITY = 0.9
-"""Share of right signs that a prefix of `direction_reach` keeps."""
-FEWEST_GENES = 10
-"""Significant genes without which `lfc_nmae` is undefined."""
+PURITY = 0.9  # share of right signs that a prefix of `direction_reach` keeps
+FEWEST_GENES = 10  # significant genes without which `lfc_nmae` is undefined
 
 
 @dataclass(frozen=True)

@@ -15,19 +15,13 @@ from cycseq.matrix.arrays import Codes, InMemory, Matrix, Profile, Profiles, tak
 from cycseq.matrix.threads import map_in_threads
 from cycseq.score.metrics.ranks import false_discovery_rate
 
-BULK_TOTAL = 5e4
-"""Sums of counts are scaled to this total before their logarithm."""
+BULK_TOTAL = 5e4  # sums of counts are scaled to this total before their logarithm
 CPM = 1e6
-LEAST_CPM = 5.0
-"""A gene is tested where the mean counts per million of the control cells are above this."""
-EPSILON = 1e-9
-"""Added to both means of a fold change."""
-TERMS = 12
-"""Of a series of logarithms."""
-LARGEST_SHARE = 0.05
-"""Of a cell's counts: then the series leaves out less than LARGEST_SHARE^TERMS / TERMS ~ 2e-17."""
-CELLS_AT_ONCE = 16_000
-"""Cells that are in memory together, where they are stored: 2 GB with 8,000 genes in each."""
+LEAST_CPM = 5.0  # a gene is tested where the mean counts per million of the control cells are above this
+EPSILON = 1e-9  # added to both means of a fold change
+TERMS = 12  # of a series of logarithms
+LARGEST_SHARE = 0.05  # of a cell's counts: then the series leaves out less than LARGEST_SHARE^TERMS / TERMS ~ 2e-17
+CELLS_AT_ONCE = 16_000  # cells that are in memory together, where they are stored: 2 GB with 8,000 genes in each
 
 
 @dataclass(frozen=True)
