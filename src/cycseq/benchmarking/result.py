@@ -32,14 +32,10 @@ class Result:
     model: str
     split: str
     seed: int
-    scores: pd.DataFrame
-    """Rows as of `evaluate`; none where the model does not apply."""
-    seconds: float
-    """Fitting, predicting and scoring."""
-    not_applicable: str = ""
-    """Why the model cannot do this split."""
-    conditions: tuple[Condition, ...] = ()
-    """The rows of `means`."""
+    scores: pd.DataFrame  # rows as of `evaluate`; none where the model does not apply
+    seconds: float  # fitting, predicting and scoring
+    not_applicable: str = ""  # why the model cannot do this split
+    conditions: tuple[Condition, ...] = ()  # the rows of `means`
     means: Profiles = field(default_factory=lambda: NO_MEANS)
     """Mean of the predicted cells, and of the control cells that they were made from; for `SplitHalf` of the real cells, and
     of the control cells that these are compared with. Kept for the first seed alone."""

@@ -70,8 +70,7 @@ class Failure:
     model: str
     split: str
     seed: int
-    error: str
-    """The exception, and where it was raised."""
+    error: str  # the exception, and where it was raised
 
 
 def compute(data: Data, unit: Unit) -> list[Failure]:

@@ -19,13 +19,10 @@ from cycseq.matrix.arrays import Profile, Profiles
 class Series:
     """Responses along one axis, dose or time: distinct places in ascending order, each the mean of its conditions."""
 
-    axis: str
-    """``"dose"``, ``"time"``, or ``""`` where nothing varies."""
-    at: Float[np.ndarray, "points"]
-    """Logarithms of doses or times; steps of named levels."""
+    axis: str  # ``"dose"``, ``"time"``, or ``""`` where nothing varies
+    at: Float[np.ndarray, "points"]  # logarithms of doses or times; steps of named levels
     delta: Profiles
-    target: float
-    """Where the predicted condition stands."""
+    target: float  # where the predicted condition stands
 
 
 def place(condition: Condition, axis: str) -> tuple[str, float] | None:

@@ -23,12 +23,9 @@ class KernelRidge:
     """A fit of Y on a kernel K: a new row with kernel values k is predicted as k @ weights, around 0."""
 
     penalty: float
-    weights: Rows
-    """(K + l I)^-1 Y."""
-    left_out: Rows
-    """What is predicted of each row without it."""
-    error: float
-    """Mean squared error of these."""
+    weights: Rows  # (K + l I)^-1 Y
+    left_out: Rows  # what is predicted of each row without it
+    error: float  # mean squared error of these
 
 
 def kernel_ridge(

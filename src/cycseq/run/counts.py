@@ -53,10 +53,8 @@ class CountSource:
     """Predicted effects, and the control cells that counts are drawn from: these twice."""
 
     effects: Effects
-    controls: dict[str, PerturbationData]
-    """Control cells of each context."""
-    counts: dict[str, ControlCounts]
-    """Their counts."""
+    controls: dict[str, PerturbationData]  # control cells of each context
+    counts: dict[str, ControlCounts]  # their counts
 
     @classmethod
     def of(cls, effects: Effects, controls: PerturbationData) -> Self:

@@ -31,8 +31,7 @@ class Request:
     conditions: list[Condition]
     cells: PerturbationData
     """With the control cells to predict from, log1p or counts; of the run's data those that the split lets models see."""
-    own_cells: bool
-    """Whether they are the user's, and not those of the run's data."""
+    own_cells: bool  # whether they are the user's, and not those of the run's data
 
 
 def check_request(

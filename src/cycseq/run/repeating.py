@@ -39,22 +39,17 @@ NOT_COMPARABLE = "not comparable: other conditions, cells or columns"
 class Check:
     """One thing that was made twice."""
 
-    what: str
-    """Its name in the folder."""
-    same: bool | None
-    """None where it could not be made again."""
-    result: str
-    """How much it differs, or why it could not be made again."""
+    what: str  # its name in the folder
+    same: bool | None  # None where it could not be made again
+    result: str  # how much it differs, or why it could not be made again
 
 
 @dataclass(frozen=True)
 class Repetition:
     """What was made again, and whether it is the same."""
 
-    folder: Path
-    """Where it was made again."""
-    differing: dict[str, tuple[str, str]]
-    """Versions and facts of the machine that differ, by name: then and now."""
+    folder: Path  # where it was made again
+    differing: dict[str, tuple[str, str]]  # versions and facts of the machine that differ, by name: then and now
     checks: tuple[Check, ...]
 
     @property

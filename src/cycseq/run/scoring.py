@@ -101,14 +101,10 @@ def _evaluate_cells(
 class _Sides:
     """The real cells, log1p, by what they are for."""
 
-    test: PerturbationData
-    """Of the predicted conditions, and of others in the same contexts."""
-    controls: PerturbationData
-    """Those that the model was given."""
-    reference: PerturbationData | None
-    """Controls that were held back from it, of which real responses are taken."""
-    training: PerturbationData | None
-    """What it learned from, as far as that is known."""
+    test: PerturbationData  # of the predicted conditions, and of others in the same contexts
+    controls: PerturbationData  # those that the model was given
+    reference: PerturbationData | None  # controls that were held back from it, of which real responses are taken
+    training: PerturbationData | None  # what it learned from, as far as that is known
 
 
 def _sides_of_split(predicted: PerturbationData, real: PerturbationData, split: Split) -> _Sides:

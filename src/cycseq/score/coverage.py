@@ -41,8 +41,7 @@ class Compared:
     mixture: GeneMixture
     threshold: float
     real: Float[np.ndarray, "genes"]
-    noise: Float[np.ndarray, "genes"]
-    """Sampling variance of `real`."""
+    noise: Float[np.ndarray, "genes"]  # sampling variance of `real`
     true: Float[np.ndarray, "genes"] | None
 
     @property

@@ -53,8 +53,7 @@ class _Spread:
     """The variance of means, estimated from the sums of clusters."""
 
     variance: Row
-    degrees: Row
-    """Degrees of freedom (Satterthwaite)."""
+    degrees: Row  # degrees of freedom (Satterthwaite)
     skewness: Row
     """Skewness of the mean: sum of cubes of the clusters' contributions over the variance to the power 3/2."""
 

@@ -24,11 +24,9 @@ class ContextMatch:
     """The predicted conditions of one context and where their real ones stand."""
 
     context: str
-    places: Codes
-    """Among the perturbations of the `RealContext`."""
+    places: Codes  # among the perturbations of the `RealContext`
     cells: Population
-    paired: bool
-    """Whether drawn cell j is the same cell on both sides."""
+    paired: bool  # whether drawn cell j is the same cell on both sides
 
 
 def match_conditions(predicted: Data, real: Reference) -> list[ContextMatch]:

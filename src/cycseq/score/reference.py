@@ -32,15 +32,12 @@ CONTROLS_PER_CELL = 10
 class Reference:
     """The real cells of a split with all that is computed from them; made by `Reference.of`."""
 
-    data: Data
-    """The real cells (or effects), controls among them where the file has them."""
+    data: Data  # the real cells (or effects), controls among them where the file has them
     contexts: dict[str, RealContext]
-    rows: dict[str, tuple[Codes, ...]]
-    """For every context, the rows of `data` of each perturbation."""
+    rows: dict[str, tuple[Codes, ...]]  # for every context, the rows of `data` of each perturbation
     settings: EvaluateSettings
     metrics: tuple[Metric, ...]
-    notes: tuple[str, ...] = ()
-    """What a reader of the table should know, in sentences."""
+    notes: tuple[str, ...] = ()  # what a reader of the table should know, in sentences
 
     @property
     def x(self) -> Matrix:

@@ -154,16 +154,12 @@ class _Group:
     name: str
     metrics: list[str]
     models: list[str]
-    contexts: np.ndarray
-    """Context of every condition."""
-    perturbations: np.ndarray
-    """Perturbation of every condition."""
+    contexts: np.ndarray  # context of every condition
+    perturbations: np.ndarray  # perturbation of every condition
     values: Float[np.ndarray, "metrics conditions models"]
     """Averaged over seeds and splits; NaN where undefined or absent."""
-    undefined: Bool[np.ndarray, "metrics conditions models"]
-    """Whether there is a row, and it is NaN."""
-    spread: Float[np.ndarray, "metrics models"]
-    """Standard deviation over seeds of the mean over conditions."""
+    undefined: Bool[np.ndarray, "metrics conditions models"]  # whether there is a row, and it is NaN
+    spread: Float[np.ndarray, "metrics models"]  # standard deviation over seeds of the mean over conditions
 
     def intervals(self, values: Values) -> Intervals:
         """Intervals of the means of columns with a row for each condition."""

@@ -66,8 +66,7 @@ class Standing:
     better: tuple[str, ...]
     indistinguishable: tuple[str, ...]
     worse: tuple[str, ...]
-    untested: tuple[str, ...]
-    """Baselines with too few conditions in common."""
+    untested: tuple[str, ...]  # baselines with too few conditions in common
 
     @property
     def beats_every_baseline(self) -> bool:

@@ -31,11 +31,9 @@ class Fold:
     """One inner split with its real side, ready to score any settings."""
 
     split: Split
-    data: PerturbationData
-    """All that the outer split lets a model learn from."""
+    data: PerturbationData  # all that the outer split lets a model learn from
     real: Reference
-    conditions: tuple[Condition, ...]
-    """What is predicted: conditions whose parts the fold's training part has."""
+    conditions: tuple[Condition, ...]  # what is predicted: conditions whose parts the fold's training part has
 
     def scores(self, model: Model, seed: int) -> dict[str, float]:
         """Fit the model on the fold's training part, predict its test part; each metric's mean over conditions."""

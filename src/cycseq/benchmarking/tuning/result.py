@@ -29,13 +29,10 @@ class TuneResult:
     trials: pd.DataFrame
     """One row a trial: `trial`, `state` (complete, pruned, failed), `objective`, `folds` (how many were done), the
     mean `mse_ratio` and `pearson_delta` over them, `seconds`, `reason` (of a failure), then the settings as JSON."""
-    folds: pd.DataFrame
-    """One row a trial, fold and metric: `trial`, `fold`, `metric`, `value`."""
-    best: dict[str, Any]
-    """The settings of the best complete trial, by name."""
+    folds: pd.DataFrame  # one row a trial, fold and metric: `trial`, `fold`, `metric`, `value`
+    best: dict[str, Any]  # the settings of the best complete trial, by name
     best_trial: int
-    best_value: float
-    """Its objective: being the best of many, it flatters; the test part says what it is worth."""
+    best_value: float  # its objective: being the best of many, it flatters; the test part says what it is worth
     default_value: float | None
     """The objective of the defaults (trial 0); None where some lie outside the ranges, or it failed."""
 

@@ -20,8 +20,7 @@ class Range:
 
     low: float
     high: float
-    log: bool = False
-    """Whether factors count, not differences."""
+    log: bool = False  # whether factors count, not differences
 
     @property
     def whole(self) -> bool:

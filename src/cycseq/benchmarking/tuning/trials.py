@@ -28,13 +28,10 @@ class Trial:
     """One trial that has ended."""
 
     state: State
-    params: dict[str, Any]
-    """What was tried; choices as JSON."""
-    scores: list[dict[str, float]] = field(default_factory=list)
-    """By fold, as far as it came."""
+    params: dict[str, Any]  # what was tried; choices as JSON
+    scores: list[dict[str, float]] = field(default_factory=list)  # by fold, as far as it came
     seconds: float = 0.0
-    reason: str = ""
-    """Of a failure."""
+    reason: str = ""  # of a failure
 
 
 def propose(trials: Sequence[Trial], settings: TuneSettings, space: Space, first: Mapping[str, Any]) -> optuna.Trial:

@@ -147,8 +147,7 @@ class _Encoder:
     feature_scale: float
     centre: Profile
     directions: Float[np.ndarray, "genes components"]
-    otherwise: Float[np.ndarray, "features"] | None = None
-    """What a part without features gets; None refuses it."""
+    otherwise: Float[np.ndarray, "features"] | None = None  # what a part without features gets; None refuses it
 
     def inputs(self, conditions: Sequence[Condition], profiles: Profiles) -> Inputs:
         """One row for each; raises `ModelError` for a part that was neither seen nor has features."""
@@ -199,8 +198,7 @@ class _Spectrum:
 
     z: Inputs
     vectors: Float[np.ndarray, "conditions directions"]
-    values: Float[np.ndarray, "directions"]
-    """Squared singular values."""
+    values: Float[np.ndarray, "directions"]  # squared singular values
 
     @classmethod
     def of(cls, z: Inputs) -> Self:

@@ -37,10 +37,8 @@ MAX_LOG_FOLD = 12.0  # a fold change beyond exp of this is no effect, but an art
 class ControlCounts:
     """Counts of the control cells of one context, and what they tell."""
 
-    counts: sp.csr_matrix
-    """Cells x genes."""
-    total: Float[np.ndarray, "cells"]
-    """Library sizes, over all genes that were counted."""
+    counts: sp.csr_matrix  # cells x genes
+    total: Float[np.ndarray, "cells"]  # library sizes, over all genes that were counted
 
     @classmethod
     def of(cls, controls: PerturbationData, genes: Sequence[str]) -> Self:

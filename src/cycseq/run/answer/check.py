@@ -55,10 +55,8 @@ class Check:
     table: pd.DataFrame
     """One row for each condition that was left out, columns `COLUMNS`: its scores, those of the average, how many genes were
     called at `SURE`, how many of them moved as predicted, and the share of genes inside their 90 % interval (NaN without one)."""
-    why_not: str
-    """Why nothing could be left out; empty where something was."""
-    errors: Float[np.ndarray, "conditions genes"]
-    """Predicted minus measured effects."""
+    why_not: str  # why nothing could be left out; empty where something was
+    errors: Float[np.ndarray, "conditions genes"]  # predicted minus measured effects
 
     def error_sd(self) -> Float[np.ndarray, "genes"]:
         """The standard deviation of each gene's errors, drawn towards that of all genes; raises `ModelError` without errors."""

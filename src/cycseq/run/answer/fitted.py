@@ -28,10 +28,8 @@ INFORMATIVE = 0.45
 class Prediction:
     """What a fitted model says of some conditions."""
 
-    effects: Effects
-    """A row for each condition; layer `sd` where the model knows it."""
-    cells: PerturbationData | None
-    """Predicted cells, of data of cells."""
+    effects: Effects  # a row for each condition; layer `sd` where the model knows it
+    cells: PerturbationData | None  # predicted cells, of data of cells
 
     @classmethod
     def of(

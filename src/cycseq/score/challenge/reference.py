@@ -21,11 +21,9 @@ class CountReference:
     context: str
     perturbations: tuple[str, ...]
     genes: tuple[str, ...]
-    real: CountProfiles
-    """Row i is perturbation i."""
+    real: CountProfiles  # row i is perturbation i
     control: ControlProfile
-    perturbed: Mask
-    """True at the genes that each of them perturbs."""
+    perturbed: Mask  # True at the genes that each of them perturbs
 
     @classmethod
     def of(cls, real: PerturbationData, context: str) -> CountReference:

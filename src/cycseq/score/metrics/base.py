@@ -41,17 +41,12 @@ class RealContext:
     """The real conditions of ONE context with all that is computed from them alone."""
 
     context: str
-    perturbations: tuple[str, ...]
-    """All real perturbations of the context; retrieval may confuse any of them."""
+    perturbations: tuple[str, ...]  # all real perturbations of the context; retrieval may confuse any of them
     genes: tuple[str, ...]
-    cells: Population
-    """Row i is perturbation i."""
-    control: Population
-    """One condition: the reference, real control cells that the REAL responses are taken against."""
-    kept: Mask
-    """False at the genes that a condition perturbs, which its scores leave out."""
-    mean_perturbed: Profiles | None
-    """mu_all of each condition, for real cells; None where it cannot be known."""
+    cells: Population  # row i is perturbation i
+    control: Population  # one condition: the reference, real control cells that the REAL responses are taken against
+    kept: Mask  # False at the genes that a condition perturbs, which its scores leave out
+    mean_perturbed: Profiles | None  # mu_all of each condition, for real cells; None where it cannot be known
     axes: Axes
     deg_alpha: float = 0.05
     model_control: Population | None = None

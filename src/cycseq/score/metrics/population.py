@@ -18,22 +18,17 @@ from cycseq.score.metrics.ranks import false_discovery_rate
 class Population:
     """Conditions of one context: moments of all their cells, and which cells were drawn for metrics of cells."""
 
-    x: Matrix
-    """The cells x genes that `drawn` points into, log1p; often those of many contexts."""
-    drawn: tuple[Codes, ...]
-    """Row numbers of the cells drawn from each condition."""
+    x: Matrix  # the cells x genes that `drawn` points into, log1p; often those of many contexts
+    drawn: tuple[Codes, ...]  # row numbers of the cells drawn from each condition
     n_cells: Int[np.ndarray, "conditions"]
     mean: Profiles
-    variance: Profiles
-    """Unbiased; NaN for a condition of one cell."""
-    nonzero: Profiles
-    """Share of the cells in which a gene is not zero."""
+    variance: Profiles  # unbiased; NaN for a condition of one cell
+    nonzero: Profiles  # share of the cells in which a gene is not zero
     tested: dict[int, Profile] = field(default_factory=dict, compare=False, repr=False)
     """Adjusted p-values of the conditions that were tested so far."""
     whole: Population | None = field(default=None, compare=False, repr=False)
     """What these conditions were taken from; None where they are all."""
-    rows: Codes | None = field(default=None, compare=False, repr=False)
-    """Their places in it."""
+    rows: Codes | None = field(default=None, compare=False, repr=False)  # their places in it
     cache: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
     """What metrics computed of all conditions."""
 

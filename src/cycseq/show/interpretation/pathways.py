@@ -44,8 +44,7 @@ class _Sets:
 
     names: np.ndarray
     genes: np.ndarray
-    members: sp.csr_array
-    """sets x genes of the data, 1 where a gene is in a set."""
+    members: sp.csr_array  # sets x genes of the data, 1 where a gene is in a set
 
     @classmethod
     def of(cls, sets: Mapping[str, Sequence[str]], genes: pd.Index) -> Self:

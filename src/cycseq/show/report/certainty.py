@@ -37,8 +37,7 @@ class Share:
 
     value: float
     n: int
-    judged: bool
-    """Whether there are genes enough to hold it against the goal."""
+    judged: bool  # whether there are genes enough to hold it against the goal
     met: bool
 
 
@@ -47,10 +46,8 @@ class Certainty:
     """Whether one model's intervals and probabilities are calibrated, over the splits of one kind."""
 
     model: str
-    coverage: pd.DataFrame
-    """Context (`ALL` first), stratum, observed, n."""
-    reliability: pd.DataFrame
-    """Event, stated, observed, n."""
+    coverage: pd.DataFrame  # context (`ALL` first), stratum, observed, n
+    reliability: pd.DataFrame  # event, stated, observed, n
 
     @classmethod
     def of(cls, coverage: pd.DataFrame, reliability: pd.DataFrame) -> list[Certainty]:

@@ -36,8 +36,7 @@ Map = Literal["pca", "umap"]
 class Drawing:
     """A figure, to be kept twice: as a PNG file, and in the page."""
 
-    name: str
-    """Of the file."""
+    name: str  # of the file
     title: str
     note: str
     draw: Callable[[Axes], object]

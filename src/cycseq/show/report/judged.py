@@ -19,16 +19,13 @@ from cycseq.show.report.table import Headline, headline
 class Judged:
     """One kind of split of a benchmark."""
 
-    metrics: pd.DataFrame
-    """Every score."""
+    metrics: pd.DataFrame  # every score
     summary: pd.DataFrame
     judgement: Judgement
     table: Headline
-    metric: str
-    """By which contexts are judged."""
+    metric: str  # by which contexts are judged
     contexts: list[ContextVerdict]
-    certainties: list[Certainty] = field(default_factory=list)
-    """Of every model with a posterior."""
+    certainties: list[Certainty] = field(default_factory=list)  # of every model with a posterior
 
     @classmethod
     def of(cls, result: BenchmarkResult, kind: str) -> Judged:

@@ -24,8 +24,7 @@ class Entry:
 
     value: str
     interval: str
-    score: float | None
-    """0 is the negative control, 1 the split-half ceiling; None where it cannot be told."""
+    score: float | None  # 0 is the negative control, 1 the split-half ceiling; None where it cannot be told
     sort: float | None
     first: bool
 
@@ -50,12 +49,9 @@ class Column:
     null: str
     null_model: str
     cannot_tell: bool
-    no_ceiling: bool
-    """Whether the ceiling is undefined."""
-    none_better: bool
-    """Whether the metric tells, and no model has a better mean than the negative control."""
-    scope: Scope
-    """What the intervals are about."""
+    no_ceiling: bool  # whether the ceiling is undefined
+    none_better: bool  # whether the metric tells, and no model has a better mean than the negative control
+    scope: Scope  # what the intervals are about
 
     @property
     def note(self) -> str:
@@ -68,10 +64,8 @@ class Headline:
     """The table of one kind of split."""
 
     columns: tuple[Column, ...]
-    rows: tuple[tuple[str, float, tuple[Entry, ...]], ...]
-    """Model, mean rank, entries; the best model first."""
-    undefined: tuple[str, ...]
-    """Headline metrics without one defined value."""
+    rows: tuple[tuple[str, float, tuple[Entry, ...]], ...]  # model, mean rank, entries; the best model first
+    undefined: tuple[str, ...]  # headline metrics without one defined value
     partial: dict[str, int] = field(default_factory=dict)
     """Models that apply to some conditions only, with how many: their means are no match for the others'."""
     controls: tuple[str, ...] = NEGATIVE_CONTROLS

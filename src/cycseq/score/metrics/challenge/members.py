@@ -21,15 +21,11 @@ FEWEST_GENES = 10  # significant genes without which `lfc_nmae` is undefined
 class CountComparison:
     """Predicted and real conditions of one context, as counts; row i of everything but `all_real` is one condition."""
 
-    all_real: CountProfiles
-    """All real conditions of the context: `pds_cosine` may confuse any of them."""
-    places: Codes
-    """Where the compared conditions stand among them."""
+    all_real: CountProfiles  # all real conditions of the context: `pds_cosine` may confuse any of them
+    places: Codes  # where the compared conditions stand among them
     predicted: CountProfiles
-    control: ControlProfile
-    """The real control cells."""
-    perturbed: Mask
-    """True at the genes that each of `all_real` perturbs."""
+    control: ControlProfile  # the real control cells
+    perturbed: Mask  # True at the genes that each of `all_real` perturbs
     genes: tuple[str, ...]
     predicted_control: ControlProfile | None = None
     """The controls of the predictions, where they are others (one half of the real cells predicts the other half)."""

@@ -28,15 +28,11 @@ CELLS_AT_ONCE = 16_000  # cells that are in memory together, where they are stor
 class GroupProfile:
     """A group of cells as CSC, with the moments of its counts."""
 
-    bulk: Profile
-    """log(1 + 50,000 x share of the counts of all cells together)."""
-    variance: float
-    """Sampling variance of `bulk`, all genes together."""
-    mean_cpm: Profile
-    """Mean of the cells' counts per million."""
+    bulk: Profile  # log(1 + 50,000 x share of the counts of all cells together)
+    variance: float  # sampling variance of `bulk`, all genes together
+    mean_cpm: Profile  # mean of the cells' counts per million
     n_cells: int
-    ends: Codes
-    """Where the values of each gene end."""
+    ends: Codes  # where the values of each gene end
     values: Float[np.ndarray, "entries"]
     """Share of a cell's counts, of the cells that have the gene, sorted within each gene: equal where the ratios of whole
     numbers are, which no rounding blurs."""
@@ -46,8 +42,7 @@ class GroupProfile:
 class ControlProfile(GroupProfile):
     """The control cells of one context, ranked once for all that is tested against them."""
 
-    ties: Profile
-    """Sum of t^3 - t over the ties of `values`."""
+    ties: Profile  # sum of t^3 - t over the ties of `values`
 
     @classmethod
     def of(cls, counts: InMemory) -> ControlProfile:
@@ -67,16 +62,12 @@ class ControlProfile(GroupProfile):
 class CountProfiles:
     """Conditions of one context; row i is condition i."""
 
-    bulk: Profiles
-    """log(1 + 50,000 x share of the counts of all cells together)."""
+    bulk: Profiles  # log(1 + 50,000 x share of the counts of all cells together)
     variance: Float[np.ndarray, "conditions"]
     """Sampling variance of `bulk`, all genes together, by leaving out each cell."""
-    lfc: Profiles
-    """log2 fold change of mean counts per million against control; NaN where a gene is not tested."""
-    p: Profiles
-    """Of Wilcoxon's test against control; NaN where a gene is not tested."""
-    adjusted_p: Profiles
-    """By Benjamini and Hochberg, over the tested genes of a condition."""
+    lfc: Profiles  # log2 fold change of mean counts per million against control; NaN where a gene is not tested
+    p: Profiles  # of Wilcoxon's test against control; NaN where a gene is not tested
+    adjusted_p: Profiles  # by Benjamini and Hochberg, over the tested genes of a condition
 
     @classmethod
     def of(cls, groups: Iterator[InMemory | sp.csc_matrix], n_groups: int, control: ControlProfile) -> CountProfiles:
