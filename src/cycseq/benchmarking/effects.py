@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cycseq.benchmarking.result import Result
+from cycseq.benchmarking.result import Result, concat_tables
 from cycseq.data.condition import Condition
 from cycseq.data.effects import Effects
 from cycseq.data.usual_names import CONTROL
@@ -47,7 +47,7 @@ def model_result(
     coverage, reliability = certainty_of_effects(predicted, parts.test)
     return Result(
         **record,
-        scores=pd.concat(tables, ignore_index=True),
+        scores=concat_tables(tables),
         seconds=0.0,
         conditions=conditions,
         means=means,

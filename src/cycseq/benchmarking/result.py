@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from io import StringIO
 from pathlib import Path
@@ -44,6 +45,16 @@ class Result:
     reliability: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(RELIABILITY)))
     """As of `cycseq.reliability`, by context."""
 
+    @classmethod
+    def joined(cls, results: Sequence[Result]) -> Result:
+        """Those of one model, split and seed in several contexts as one."""
+        return replace(
+            results[0],
+            conditions=tuple(condition for one in results for condition in one.conditions),
+            means=np.concatenate([one.means for one in results]),
+            **{name: concat_tables([getattr(one, name) for one in results]) for name in TABLES},
+        )
+
     def write(self, path: Path) -> None:
         """Write as one NPZ, whole."""
         record = {
@@ -70,6 +81,11 @@ class Result:
             return cls(means=means, **values)
         except Exception:  # noqa: BLE001  (whatever is wrong with it: it is computed again)
             return None
+
+
+def concat_tables(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The rows of all tables; those without rows play no part."""
+    return pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
 
 
 def result_path(folder: Path, model: str, split: str, seed: int, depends_on: dict[str, Any]) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from pathlib import Path
@@ -16,15 +16,15 @@ import pandas as pd
 from cycseq.benchmarking.challenge import calibration, members_wanted, scores_of_counts
 from cycseq.benchmarking.effects import model_result, real_result, reference_of_effects
 from cycseq.benchmarking.predictions import concatenate, predict_conditions
-from cycseq.benchmarking.result import NO_MEANS, Result
+from cycseq.benchmarking.result import NO_MEANS, Result, concat_tables
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.effects import Effects
 from cycseq.data.either import Data
 from cycseq.data.posterior import CONDITIONS
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import FitBrokeOffError, MissingPackageError, ModelError
-from cycseq.matrix.arrays import Profiles
 from cycseq.models import build_model
+from cycseq.models.base import Model
 from cycseq.models.means import MeansModel
 from cycseq.preparation.merge import join
 from cycseq.preparation.pseudobulk import responses
@@ -153,59 +153,52 @@ def prepare_split(data: Data, unit: Unit) -> tuple[Reference, Parts]:
 def _model_result(
     real: Reference, parts: SplitParts, unit: Unit, task: Task, summaries: dict[Response, Effects]
 ) -> Result:
+    """Fit a model, predict the conditions of one context after another, and score them."""
     model = build_model(task.model, task.settings)
     model = fit_parts(model, parts, unit.split, seed=task.seed, summaries=summaries)
-    members = members_wanted(unit.evaluation)
-    tables: list[pd.DataFrame] = []
-    conditions: list[Condition] = []
-    means: list[np.ndarray] = []
-    coverage: list[pd.DataFrame] = []
-    reliability: list[pd.DataFrame] = []
-    truth = true_responses(parts.test)
+    results = [_result_in(real, parts, unit, task, model, context=context) for context in parts.test.contexts]
+    return Result.joined(results)
+
+
+def _result_in(real: Reference, parts: SplitParts, unit: Unit, task: Task, model: Model, *, context: str) -> Result:
+    """What a fitted model comes to in one context; its means of the first seed alone."""
     labels: dict[str, Any] = {"model": task.model, "split": unit.split.name, "seed": task.seed}
-    for context in parts.test.contexts:
-        controls = parts.train.controls([context])
-        real_cells = _perturbed(parts.test, context)
-        n_cells = unit.cells if real.metrics or not isinstance(model, MeansModel) else FEW_CELLS
-        kept: list[PerturbationData] = []
-        effects: list[Effects] = []
-        for piece in predict_conditions(
-            model, controls, real_cells, cells=n_cells, seed=task.seed, in_pieces=not real.metrics
-        ):
-            if members:
-                effects.append(effects_behind(model, piece.conditions(), controls, seed=task.seed, predicted=piece))
-            if task.seed == 0:
-                conditions += piece.conditions()
-                means.append(piece.moments.mean)
-            if real.metrics or CONDITIONS in piece.adata.uns:
-                kept.append(piece)
-        posteriors = [piece for piece in kept if CONDITIONS in piece.adata.uns]
-        measured = join(real_cells, reference_controls(parts, context)) if posteriors else real_cells
-        of_strata, of_bins = certainty(posteriors, measured, truth=truth)
-        coverage.append(of_strata)
-        reliability.append(of_bins)
-        if real.metrics:
-            predicted = concatenate(kept)
-            match = match_conditions(predicted, real)
-            tables.append(evaluate(predicted, real, match=match, **labels))
-            if len(predicted.perturbations) > 1:
-                tables.append(wrong_target(predicted, real, match=match, **labels))
+    controls, real_cells = parts.train.controls([context]), _perturbed(parts.test, context)
+    members = members_wanted(unit.evaluation)
+    n_cells = unit.cells if real.metrics or not isinstance(model, MeansModel) else FEW_CELLS
+    in_pieces = not real.metrics
+    pieces, effects, means = list[PerturbationData](), list[Effects](), dict[Condition, np.ndarray]()
+    for piece in predict_conditions(model, controls, real_cells, cells=n_cells, seed=task.seed, in_pieces=in_pieces):
         if members:
-            of_context = reduce(Effects.with_rows, effects)
-            rows = [of_context.conditions().index(condition) for condition in real_cells.conditions()]
-            of_context = of_context.take(np.array(rows))
-            tables += scores_of_counts(real.contexts[context], parts, of_context, members, **labels)
+            effects.append(effects_behind(model, piece.conditions(), controls, seed=task.seed, predicted=piece))
         if task.seed == 0:
-            conditions += controls.conditions()
-            means.append(controls.moments.mean)
+            means |= zip(piece.conditions(), piece.moments.mean, strict=True)
+        if real.metrics or CONDITIONS in piece.adata.uns:
+            pieces.append(piece)
+    if task.seed == 0:
+        means |= zip(controls.conditions(), controls.moments.mean, strict=True)
+    posteriors = [piece for piece in pieces if CONDITIONS in piece.adata.uns]
+    measured = join(real_cells, reference_controls(parts, context)) if posteriors else real_cells
+    coverage, reliability = certainty(posteriors, measured, truth=true_responses(parts.test) if posteriors else None)
+    tables = []
+    if real.metrics:
+        predicted = concatenate(pieces)
+        match = match_conditions(predicted, real)
+        tables.append(evaluate(predicted, real, match=match, **labels))
+        if len(predicted.perturbations) > 1:
+            tables.append(wrong_target(predicted, real, match=match, **labels))
+    if members:
+        of_context = reduce(Effects.with_rows, effects)
+        rows = [of_context.conditions().index(condition) for condition in real_cells.conditions()]
+        tables += scores_of_counts(real.contexts[context], parts, of_context.take(np.array(rows)), members, **labels)
     return Result(
         **labels,
-        scores=pd.concat([table for table in tables if len(table)], ignore_index=True),
+        scores=concat_tables(tables),
         seconds=0.0,
-        conditions=tuple(conditions),
-        means=_stacked(means),
-        coverage=pd.concat(coverage, ignore_index=True),
-        reliability=pd.concat(reliability, ignore_index=True),
+        conditions=tuple(means),
+        means=np.array(list(means.values()), dtype=np.float32) if means else NO_MEANS,
+        coverage=coverage,
+        reliability=reliability,
     )
 
 
@@ -249,19 +242,15 @@ def _calibration(real: Reference, parts: SplitParts, unit: Unit, task: Task, *, 
         model=SPLIT_HALF,
         split=unit.split.name,
         seed=task.seed,
-        scores=pd.concat([table for table in tables if len(table)], ignore_index=True),
+        scores=concat_tables(tables),
         seconds=0.0,
         conditions=(*perturbed.conditions(), *(condition for condition, _ in references)),
-        means=_stacked([perturbed.moments.mean, *(mean[None] for _, mean in references)]),
+        means=np.concatenate([perturbed.moments.mean, [mean for _, mean in references]]).astype(np.float32),
     )
 
 
 def _perturbed(data: PerturbationData, context: str | None = None) -> PerturbationData:
     return data.subset(c for c in data.conditions() if not c.is_control and context in {None, c.context})
-
-
-def _stacked(means: Sequence[np.ndarray]) -> Profiles:
-    return np.concatenate(means).astype(np.float32) if means else NO_MEANS
 
 
 def _not_applicable(unit: Unit, task: Task, why: str) -> Result:
