@@ -48,12 +48,10 @@ class Result:
     @classmethod
     def joined(cls, results: Sequence[Result]) -> Result:
         """Those of one model, split and seed in several contexts as one."""
-        return replace(
-            results[0],
-            conditions=tuple(condition for one in results for condition in one.conditions),
-            means=np.concatenate([one.means for one in results]),
-            **{name: concat_tables([getattr(one, name) for one in results]) for name in TABLES},
-        )
+        tables: dict[str, Any] = {name: concat_tables([getattr(one, name) for one in results]) for name in TABLES}
+        conditions = tuple(condition for one in results for condition in one.conditions)
+        means = np.concatenate([one.means for one in results])
+        return replace(results[0], conditions=conditions, means=means, **tables)
 
     def write(self, path: Path) -> None:
         """Write as one NPZ, whole."""

@@ -204,7 +204,7 @@ def make_answer(
         model = fit(kind)
         predictions.append(Prediction.of(model, controls, group, n_cells=n_cells, seed=seed))
     groups = _groups(kinds, apart=True).items()
-    checks = {kind: check(group, kind) for kind, group in groups if kind is not None}
+    checks: dict[Kind | None, Check] = {kind: check(group, kind) for kind, group in groups if kind is not None}
     return Answer(
         genes=pd.concat([_genes(one, kinds, checks) for one in predictions], ignore_index=True),
         cells=_cells(predictions, model, split, seed, own=own_controls),

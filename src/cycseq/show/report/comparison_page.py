@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -30,18 +29,7 @@ from cycseq.show.report.words import sources
 PAGE, FIGURES = "comparison.html", "figures"
 GENES_SHOWN = 4
 Map = Literal["pca", "umap"]
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """A figure, to be kept twice: as a PNG file, and in the page."""
-
-    name: str  # of the file
-    title: str
-    note: str
-    draw: Callable[[Axes], object]
-    width: float = 4.2
-    height: float = 3.9
+Draw = Callable[..., Panel]  # `_draw` into the folder of the figures
 
 
 def write_comparison(result: ComparisonResult, *, latent_map: Map = "pca") -> Path:
@@ -54,13 +42,13 @@ def write_comparison(result: ComparisonResult, *, latent_map: Map = "pca") -> Pa
     Path
         Where the page is.
     """
-    drawings = {
-        "Training": _losses(result),
-        "Latent space": _latents(result, latent_map),
-        "Generated cells": _generated(result),
-        "Single genes": _genes(result),
+    draw, record = partial(_draw, result.folder / FIGURES), result.record
+    panels = {
+        "Training": _losses(result, draw),
+        "Latent space": _latents(result, latent_map, draw),
+        "Generated cells": _generated(result, draw),
+        "Single genes": _genes(result, draw),
     }
-    folder, record = result.folder / FIGURES, result.record
     models = [
         (
             name,
@@ -77,7 +65,7 @@ def write_comparison(result: ComparisonResult, *, latent_map: Map = "pca") -> Pa
         "sentences": sentences(result),
         "tables": [_table(result, "reconstruction"), _table(result, "generation")],
         "models": models,
-        "panels": {title: [_panel(drawing, folder) for drawing in group] for title, group in drawings.items() if group},
+        "panels": {title: group for title, group in panels.items() if group},
         "sources": sources(list(dict.fromkeys(name for names in FAMILIES.values() for name in names))),
         "versions": record["versions"],
     }
@@ -85,12 +73,21 @@ def write_comparison(result: ComparisonResult, *, latent_map: Map = "pca") -> Pa
     return result.folder / PAGE
 
 
-def _panel(drawing: Drawing, folder: Path) -> Panel:
-    """The figure for the page; its PNG is written into the folder."""
-    figure = draw_figure(drawing.draw, width=drawing.width, height=drawing.height)
-    with atomic_write(folder / f"{drawing.name}.png", overwrite=True) as part:
+def _draw(
+    folder: Path,
+    name: str,
+    title: str,
+    note: str,
+    draw: Callable[..., Axes],
+    *what: Any,
+    width: float = 4.2,
+    height: float = 3.9,
+) -> Panel:
+    """The figure of these data for the page; a PNG of this name is written into the folder."""
+    figure = draw_figure(lambda ax: draw(*what, ax=ax), width=width, height=height)
+    with atomic_write(folder / f"{name}.png", overwrite=True) as part:
         figure.savefig(part, format="png", dpi=150)
-    return Panel(drawing.title, drawing.note, as_svg(figure, title=drawing.title))
+    return Panel(title, note, as_svg(figure, title=title))
 
 
 def sentences(result: ComparisonResult) -> list[str]:
@@ -153,66 +150,61 @@ def _direction(metric: str) -> str:
     return direction_words(metric) + ("; mean over conditions" if metric in OF_CONDITIONS else "")
 
 
-def _into(draw: Callable[..., Axes], *what: Any) -> Callable[[Axes], Axes]:
-    """A figure of these data, still without its axes."""
-    return lambda ax: draw(*what, ax=ax)
-
-
-def _losses(result: ComparisonResult) -> list[Drawing]:
+def _losses(result: ComparisonResult, draw: Draw) -> list[Panel]:
     histories = {name: run.history() for name, run in result.runs.items()}
     note = "by epoch; dashed: validation cells"
     return [
-        Drawing(f"losses_{name}", f"Losses of {name}", note, _into(plots.loss_curves, history))
+        draw(f"losses_{name}", f"Losses of {name}", note, plots.loss_curves, history)
         for name, history in histories.items()
         if history is not None
     ]
 
 
-def _latents(result: ComparisonResult, latent_map: Map) -> list[Drawing]:
+def _latents(result: ComparisonResult, latent_map: Map, draw: Draw) -> list[Panel]:
     """Test cells in each latent space, coloured by perturbation, and by context where there are several."""
     obs = result.test.adata.obs
     kinds = ["perturbation", *(["context"] if len(result.test.contexts) > 1 else [])]
-    axis = "UMAP" if latent_map == "umap" else "PC"
-    drawings = []
+    axis, plane_of = ("UMAP", plots.umap_plane) if latent_map == "umap" else ("PC", plots.pca_plane)
+    points = partial(plots.points_map, axis=axis)
+    panels = []
     for name, latent in result.latent.items():
-        plane = plots.umap_plane(latent) if latent_map == "umap" else plots.pca_plane(latent)
-        drawings += [
-            Drawing(
-                f"latent_{name}_{kind}", f"Latent space of {name}", f"test cells by {kind}, {axis} of the latent space",
-                _into(partial(plots.points_map, axis=axis), plane, obs[kind].to_numpy()),
-            )
-            for kind in kinds
-        ]  # fmt: skip
-    return drawings
+        plane, title = plane_of(latent), f"Latent space of {name}"
+        for kind in kinds:
+            note = f"test cells by {kind}, {axis} of the latent space"
+            panels.append(draw(f"latent_{name}_{kind}", title, note, points, plane, obs[kind].to_numpy()))
+    return panels
 
 
-def _generated(result: ComparisonResult) -> list[Drawing]:
+def _generated(result: ComparisonResult, draw: Draw) -> list[Panel]:
     """Real against generated cells: maps, means, variances, zeros."""
     models = {name: cells for name, cells in result.generated.items() if name not in {REAL, NULL}}
-    real = result.test.perturbed()
+    real, scatter = result.test.perturbed(), partial(plots.cells_map, method="pca")
     every = {"real": real, **models}
-    drawings = [
-        Drawing("gene_means", "Means of genes", "real test cells against generated ones, all conditions", _into(plots.gene_means, every)),
-        Drawing("zero_fractions", "Shares of zeros", "every gene a dot", _into(plots.zero_fractions, every)),
-    ]  # fmt: skip
+    of_means, of_cells = (
+        "real test cells against generated ones, all conditions",
+        "real, generated and control test cells in principal components",
+    )
+    panels = [
+        draw("gene_means", "Means of genes", of_means, plots.gene_means, every),
+        draw("zero_fractions", "Shares of zeros", "every gene a dot", plots.zero_fractions, every),
+    ]
     for name, cells in models.items():
-        pair = {"real": real, name: cells}
-        drawings += [
-            Drawing(f"mean_variance_{name}", f"Mean and variance: {name}", "every gene a dot, log scales", _into(plots.mean_variance, pair)),
-            Drawing(f"cells_{name}", f"Cells: {name}", "real, generated and control test cells in principal components",
-                    _into(partial(plots.cells_map, method="pca"), result.test, cells)),
-        ]  # fmt: skip
-    return drawings
+        title, note = f"Mean and variance: {name}", "every gene a dot, log scales"
+        panels += [
+            draw(f"mean_variance_{name}", title, note, plots.mean_variance, {"real": real, name: cells}),
+            draw(f"cells_{name}", f"Cells: {name}", of_cells, scatter, result.test, cells),
+        ]
+    return panels
 
 
-def _genes(result: ComparisonResult) -> list[Drawing]:
+def _genes(result: ComparisonResult, draw: Draw) -> list[Panel]:
     """The genes that vary most in the real test cells."""
     real = result.test.perturbed()
     variance = group_moments(real.x, np.zeros(real.n_cells, dtype=np.int64), 1).variance[0]
     top = [real.genes[i] for i in np.argsort(-variance, kind="stable")[:GENES_SHOWN]]
     generated = {name: cells for name, cells in result.generated.items() if name not in {REAL, NULL}}
+    note, cells = "real and generated values; a curve starts at the share of zeros", {"real": real, **generated}
     return [
-        Drawing(f"gene_{i}", gene, "real and generated values; a curve starts at the share of zeros",
-                _into(plots.gene_distribution, {"real": real, **generated}, gene), 3.9, 3.2)
+        draw(f"gene_{i}", gene, note, plots.gene_distribution, cells, gene, width=3.9, height=3.2)
         for i, gene in enumerate(top, 1)
-    ]  # fmt: skip
+    ]
