@@ -49,9 +49,7 @@ def _share_out(unit: Unit, n_shares_at_most: int) -> list[Unit]:
 def _compute_in_processes(data: Data, units: Sequence[Unit], jobs: int) -> Iterator[list[Failure]]:
     """On processes that read one copy of the cells (joblib maps large arrays from a file)."""
     from joblib import Parallel, delayed  # type: ignore[import-untyped]
-    from joblib.externals.loky.process_executor import (  # type: ignore[import-untyped]
-        TerminatedWorkerError,
-    )
+    from joblib.externals.loky.process_executor import TerminatedWorkerError  # type: ignore[import-untyped]
 
     workers = Parallel(n_jobs=min(jobs, len(units)), return_as="generator_unordered", mmap_mode="c")
     try:

@@ -10,14 +10,7 @@ from cycseq.benchmarking.settings import CompareSettings
 from cycseq.commands.parser import Parser, settings_of
 from cycseq.commands.terminal import say, table
 
-GENERATION = (
-    "pearson2_mean",
-    "pearson_delta",
-    "zero_fraction_error",
-    "mean_variance_error",
-    "edistance",
-    "c2st_auc",
-)
+GENERATION = ("pearson2_mean", "pearson_delta", "zero_fraction_error", "mean_variance_error", "edistance", "c2st_auc")
 """Metrics of generated cells that are printed."""
 
 

@@ -47,9 +47,5 @@ def run(options: Namespace) -> None:
 
         height = 0.9 + 0.28 * len(batch)
         write_plot(
-            lambda ax: variance_left(batch, ax=ax),
-            options.plot,
-            width=5.6,
-            height=height,
-            overwrite=options.overwrite,
+            lambda ax: variance_left(batch, ax=ax), options.plot, width=5.6, height=height, overwrite=options.overwrite
         )

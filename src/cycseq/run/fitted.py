@@ -39,17 +39,7 @@ from cycseq.models.base import Model
 from cycseq.models.saved import read_description
 from cycseq.preparation.prepare import as_log1p
 from cycseq.preparation.same_scale import target_sum
-from cycseq.run.facts import (
-    ENVIRONMENT,
-    HISTORY,
-    METRICS,
-    MODEL,
-    RUN,
-    SPLIT,
-    digest_of,
-    read_environment,
-    read_facts,
-)
+from cycseq.run.facts import ENVIRONMENT, HISTORY, METRICS, MODEL, RUN, SPLIT, digest_of, read_environment, read_facts
 from cycseq.run.record import environment
 from cycseq.run.tables import read_table
 from cycseq.split.base import Split

@@ -35,10 +35,7 @@ class Request:
 
 
 def check_request(
-    run: FittedRun,
-    conditions: Sequence[Condition | str] | str,
-    controls: PerturbationData | None,
-    seed: int,
+    run: FittedRun, conditions: Sequence[Condition | str] | str, controls: PerturbationData | None, seed: int
 ) -> Request:
     """Checked arguments of `Run.predict`; raises as it does."""
     check_at_least(0, seed=seed)

@@ -120,10 +120,7 @@ def _limits(mean: Row, spread: _Spread) -> tuple[Row, Row]:
         w = t - a / 6
         return w - a * w**2 / 3 + 5 * a**2 * w**3 / 27
 
-    return (
-        mean - np.maximum(quantile, hall(quantile)) * error,
-        mean - np.minimum(-quantile, hall(-quantile)) * error,
-    )
+    return (mean - np.maximum(quantile, hall(quantile)) * error, mean - np.minimum(-quantile, hall(-quantile)) * error)
 
 
 def _between_contexts(values: Values, context: Codes, perturbation: Codes) -> _Spread:

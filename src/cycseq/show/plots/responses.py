@@ -66,13 +66,7 @@ def delta_scatter(
     return ax
 
 
-def top_genes(
-    changes: pd.DataFrame,
-    *,
-    n: int = 8,
-    real: pd.Series | None = None,
-    ax: Axes | None = None,
-) -> Axes:
+def top_genes(changes: pd.DataFrame, *, n: int = 8, real: pd.Series | None = None, ax: Axes | None = None) -> Axes:
     """The genes that most surely change, condition below condition, with intervals of their predicted delta.
 
     Parameters

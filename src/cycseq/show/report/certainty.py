@@ -7,14 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from cycseq.score.certainty import (
-    GOAL,
-    NEAR,
-    off_diagonal,
-    off_goal,
-    pooled_coverage,
-    pooled_reliability,
-)
+from cycseq.score.certainty import GOAL, NEAR, off_diagonal, off_goal, pooled_coverage, pooled_reliability
 from cycseq.score.coverage import EVENTS, MIN_IN_BIN, STRATA
 from cycseq.show import plots
 from cycseq.show.report.figures import svg
