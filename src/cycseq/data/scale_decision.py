@@ -102,10 +102,7 @@ def _check(logarithm: Logarithm, user_scale: str | None, layers: Sequence[str]) 
 def _refuse_binary(x: Matrix) -> None:
     """Raise `DataError` where cells have many values above 0, and all are 1."""
     if np.median([len(cell) for cell in positive_values(x, sample_rows(x))] or [0]) >= MANY:
-        msg = (
-            "every value above 0 is 1: whether a gene was seen in a cell, not how often. Give counts (--scale counts takes the values "
-            "as counts all the same)."
-        )
+        msg = "every value above 0 is 1: whether a gene was seen in a cell, not how often. Give counts (--scale counts takes the values as counts all the same)."
         raise DataError(msg, option="--scale counts")
 
 

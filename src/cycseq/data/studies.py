@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -15,6 +14,7 @@ from cycseq.data.effects import WITH_MAGNITUDE, Effects
 
 STUDY = "study"  # obs column; the contexts of a study are named ``study/context``
 MIN_SHARED = 3  # perturbations that two studies must share to tell their amplitudes from each other
+_Means = tuple[Float[np.ndarray, "perturbations genes"], Float[np.ndarray, "perturbations genes"], pd.Index]
 SAME_UNIT = ("se", "sd", "noise_sd")  # layers in the unit of the effect
 
 
@@ -76,16 +76,8 @@ def may_have_amplitudes(effects: Effects) -> bool:
     return effects.scale in WITH_MAGNITUDE and len(set(studies_of(effects).values())) > 1
 
 
-@dataclass(frozen=True)
-class _Means:
-    """A study's effect of every perturbation, less its common response."""
-
-    effect: Float[np.ndarray, "perturbations genes"]
-    variance: Float[np.ndarray, "perturbations genes"]  # sampling variance of `effect`; 0 where it is unknown
-    names: pd.Index
-
-
 def _mean_effects(effects: Effects, contexts: list[str]) -> _Means:
+    """A study's effect of every perturbation, less its common response; its sampling variance, 0 where unknown; their names."""
     conditions, se = effects.conditions(), effects.layer("se")
     members: dict[str, list[int]] = {}
     specific = effects.effect.astype(np.float64)
@@ -97,15 +89,15 @@ def _mean_effects(effects: Effects, contexts: list[str]) -> _Means:
     variance = np.zeros_like(specific) if se is None else np.nan_to_num(se.astype(np.float64)) ** 2
     means = np.array([mean_of_measured(specific[rows]) for rows in members.values()])
     noise = np.array([variance[rows].sum(axis=0) / len(rows) ** 2 for rows in members.values()])
-    return _Means(means, noise, pd.Index(list(members)))
+    return means, noise, pd.Index(list(members))
 
 
 def _log_ratio(one: _Means, other: _Means) -> tuple[float, float] | None:
     """The logarithm of the second amplitude over the first, and its weight; None where they share too little."""
-    shared = one.names.intersection(other.names)
+    shared = one[2].intersection(other[2])
     if len(shared) < MIN_SHARED:
         return None
-    sides = [(side.effect[at], side.variance[at]) for side in (one, other) for at in (side.names.get_indexer(shared),)]
+    sides = [(mean[at], noise[at]) for mean, noise, names in (one, other) for at in (names.get_indexer(shared),)]
     finite = np.isfinite(sides[0][0]) & np.isfinite(sides[1][0])
     if not finite.any():
         return None

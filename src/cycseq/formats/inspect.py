@@ -206,9 +206,8 @@ def _conditions(
     if sizes.size:
         few = int((sizes < FEW).sum())
         scarce = f"; {few} have fewer than {FEW}" if few else ""
-        lines.append(
-            f"cells per condition: {sizes.min():,} min, {np.median(sizes):,.0f} median, {sizes.max():,} max{scarce}"
-        )
+        low, median, high = np.percentile(sizes, [0, 50, 100])
+        lines.append(f"cells per condition: {low:,.0f} min, {median:,.0f} median, {high:,.0f} max{scarce}")
         targets = sorted({part for names in parts for part in names})
         if n_measured := int(data.adata.var_names.isin(targets).sum()):
             lines.append(f"perturbed genes among the genes: {n_measured} of {len(targets)}")

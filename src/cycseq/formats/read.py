@@ -61,10 +61,8 @@ def read(source: Path | str | ad.AnnData, settings: ReadSettings | None = None, 
         with suppress(FileError):  # of a table that is empty nobody can tell
             if holds_effects(source, settings):
                 what = "this AnnData" if isinstance(source, ad.AnnData) else source
-                raise DataError(
-                    f"{what} holds effects of conditions, not cells: commands that work on effects take it as it is, and "
-                    "cycseq.read_effects reads it in Python."
-                ) from err
+                msg = f"{what} holds effects of conditions, not cells: commands that work on effects take it as it is, and cycseq.read_effects reads it in Python."
+                raise DataError(msg) from err
         raise
 
 

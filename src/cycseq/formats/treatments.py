@@ -24,6 +24,7 @@ TIME_UNITS = ("time_unit", "time_units", "pert_time_unit")
 DAYS = ("day", "days", "day_name", "dpi")  # columns whose bare numbers are days; those of other columns are hours
 LABELS = ""  # stands for the ends of labels where no column holds the doses
 SHOWN = 4
+DoseColumn = tuple[list[str], np.ndarray, np.ndarray, tuple[str, ...], list[str]]
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,7 @@ def _texts(values: pd.Series) -> list[str]:
     return np.array([*labels, ""], dtype=object)[codes].tolist()
 
 
-def _doses(
-    obs: pd.DataFrame, texts: Sequence[str], where: str, settings: ReadSettings
-) -> tuple[list[str], np.ndarray, np.ndarray, tuple[str, ...], list[str]]:
+def _doses(obs: pd.DataFrame, texts: Sequence[str], where: str, settings: ReadSettings) -> DoseColumn:
     """Canonical doses, their numbers, which rows are untreated, the order of the doses, and sentences."""
     pairs = list(zip(texts, _units(obs, where, settings, len(texts)), strict=True))
     by_pair = {pair: _dose(*pair) for pair in set(pairs)}
@@ -146,9 +145,7 @@ def _check_units(doses: Sequence[Dose], where: str) -> None:
         raise DataError(msg, option="--doses pool")
 
 
-def _levels(
-    obs: pd.DataFrame, texts: Sequence[str], untreated: np.ndarray, where: str
-) -> tuple[list[str], np.ndarray, np.ndarray, tuple[str, ...], list[str]]:
+def _levels(obs: pd.DataFrame, texts: Sequence[str], untreated: np.ndarray, where: str) -> DoseColumn:
     """Doses that have names: as they are, in the order of their concentrations where a column has these."""
     doses = ["" if none else text for text, none in zip(texts, untreated, strict=True)]
     number = np.full(len(doses), np.nan)

@@ -79,10 +79,8 @@ def share_cells(data: PerturbationData) -> bool:
 def cells_to_cut(data: Data, kind: str) -> PerturbationData:
     """The cells, if conditions can be cut between them; raises `SplitError` for effects and for metacells that share cells."""
     if isinstance(data, Effects):
-        raise SplitError(
-            f"{kind} cuts conditions between their cells, but these are effects of whole conditions: choose a kind that holds out "
-            "conditions (few-shot with --k)."
-        )
+        msg = f"{kind} cuts conditions between their cells, but these are effects of whole conditions: choose a kind that holds out conditions (few-shot with --k)."
+        raise SplitError(msg)
     if share_cells(data):
         raise SplitError(
             f"{kind} cuts conditions, but the metacells of these data share cells, which would lie on both sides. "

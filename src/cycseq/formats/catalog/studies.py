@@ -67,10 +67,7 @@ def jost(sources: Sources) -> FileContents:
     targeting = obs["guide"].astype(str).str.fullmatch(GUIDE)
     mismatched = targeting & ~obs["guide"].astype(str).str.endswith(PERFECT)
     obs["guide_mismatched"] = mismatched.to_numpy(dtype=bool)
-    note = (
-        f"{int(mismatched.sum()):,} cells have a mismatched guide: perturbations pool guides of all strengths "
-        "(obs guide and guide_mismatched tell them apart)"
-    )
+    note = f"{int(mismatched.sum()):,} cells have a mismatched guide: perturbations pool guides of all strengths (obs guide and guide_mismatched tell them apart)"
     return FileContents(cells.adata, notes=(*cells.notes, note))
 
 

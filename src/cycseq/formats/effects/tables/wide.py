@@ -68,9 +68,7 @@ def _genes_in_rows(labels: pd.DataFrame, values: Cells, header: pd.Index) -> Fil
     genes = pd.Index(labels.iloc[:, 0] if len(labels.columns) else labels.index)
     names = header.str.partition(":", expand=True).to_frame(index=False)
     in_contexts = (names[1] == ":").all()
-    columns = (
-        {"context": list(names[0]), "perturbation": list(names[2])} if in_contexts else {"perturbation": list(header)}
-    )
-    obs = pd.DataFrame(columns, index=header.astype(str))
+    columns = {"context": names[0], "perturbation": names[2]} if in_contexts else {"perturbation": header}
+    obs = pd.DataFrame({name: list(labels) for name, labels in columns.items()}, index=header.astype(str))
     turned = np.ascontiguousarray(values.T)
     return FileContents(ad.AnnData(X=turned, obs=obs, var=pd.DataFrame(index=genes.astype(str))))
