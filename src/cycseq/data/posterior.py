@@ -128,9 +128,7 @@ def all_changes(predicted: PerturbationData) -> pd.DataFrame:
     return changes_of_posterior(posterior, [by_name[name] for name in names], predicted.genes)
 
 
-def changes_of_posterior(
-    posterior: GenePosterior, conditions: Sequence[Condition], genes: Sequence[str]
-) -> pd.DataFrame:
+def changes_of_posterior(posterior: GenePosterior, conditions: Sequence[Condition], genes: list[str]) -> pd.DataFrame:
     """As `all_changes`, of a posterior that lies in no file; genes of which nothing is known (NaN) are left out."""
     tables = []
     for column, condition in enumerate(conditions):

@@ -41,9 +41,8 @@ class ValueSummary:
     @classmethod
     def combine(cls, parts: Sequence[Self]) -> Self:
         """What the parts of a matrix show together."""
-        numbers: dict[str, Any] = {
-            name: sum(getattr(part, name) for part in parts) for name in ("n", "n_broken", "n_fractional")
-        }
+        names = ("n", "n_broken", "n_fractional")
+        numbers: dict[str, Any] = {name: sum(getattr(part, name) for part in parts) for name in names}
         shown: dict[str, Any] = {
             name: tuple(value for part in parts for value in getattr(part, name))[:EXAMPLES]
             for name in ("fractional", "negative", "positive")

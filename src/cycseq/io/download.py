@@ -89,7 +89,7 @@ def download(file: RemoteFile, settings: DownloadSettings | None = None) -> Path
     else:
         part = path.with_name(f".{path.name}.part")
         try:
-            _Resuming(part, settings)(url)
+            _resume(url, part, settings)
             if expected is not None and (actual := _hash(part, expected)) != expected:
                 part.unlink()
                 raise _changed(path, expected, actual, pinned=bool(file.known_hash), url=url)
@@ -108,74 +108,67 @@ def download(file: RemoteFile, settings: DownloadSettings | None = None) -> Path
     return path
 
 
-@dataclass(frozen=True)
-class _Resuming:
-    """Downloads into `part`, which survives what breaks off, together with what the server called this version."""
-
-    part: Path
-    settings: DownloadSettings
-
-    @property
-    def _version(self) -> Path:
-        return self.part.with_name(f"{self.part.name}.version")
-
-    def __call__(self, url: str) -> None:
-        for attempt in range(self.settings.attempts):
-            try:
-                self._attempt(url)
-                break
-            except _Interrupted as err:
-                if attempt == self.settings.attempts - 1:
-                    raise FileError(str(err)) from err
-                time.sleep(self.settings.pause * 2**attempt)
-        self._version.unlink(missing_ok=True)
-
-    def _attempt(self, url: str) -> None:
-        import requests
-
-        version = self._version.read_text(encoding="utf-8") if self._version.exists() and self.part.exists() else ""
-        have = self.part.stat().st_size if version else 0
-        headers = {"Accept-Encoding": "identity"}
-        headers |= {"Range": f"bytes={have}-", "If-Range": version} if have else {}
+def _resume(url: str, part: Path, settings: DownloadSettings) -> None:
+    """Download to `part`, which survives what breaks off, together with what the server called this version."""
+    version_file = part.with_name(f"{part.name}.version")
+    for attempt in range(settings.attempts):
         try:
-            with requests.get(url, headers=headers, stream=True, timeout=self.settings.timeout) as answer:
-                self._receive(answer, have, url)
-        except (requests.Timeout, requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as err:
-            if _unreachable(err):
-                raise
-            why = f"no answer for {self.settings.timeout:g} seconds" if _timed_out(err) else "the connection broke off"
-            arrived = self.part.stat().st_size if self.part.exists() else 0
-            progress = f" {arrived:,} bytes have arrived and are kept." if arrived else ""
-            raise _Interrupted(f"{url} could not be downloaded completely: {why}.{progress} {RESUMES}") from err
+            _attempt(url, part, version_file, settings.timeout)
+            break
+        except _Interrupted as err:
+            if attempt == settings.attempts - 1:
+                raise FileError(str(err)) from err
+            time.sleep(settings.pause * 2**attempt)
+    version_file.unlink(missing_ok=True)
 
-    def _receive(self, answer: Any, have: int, url: str) -> None:
-        if answer.status_code in AGAIN:
-            raise _Interrupted(f"{url}: the server is busy (HTTP {answer.status_code}). Try again later.")
-        if answer.status_code == 416:  # what is there reaches beyond the end: begin anew
-            self.part.unlink()
-            msg = f"{url}: what had arrived did not fit the file and was dropped. Run the same command again."
-            raise _Interrupted(msg)
-        _check_answer(answer, url, self.part.with_name(self.part.name[1:-5]))
-        resumed = answer.status_code == 206
-        if resumed and not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
-            self.part.unlink(missing_ok=True)
-            msg = f"{url}: the server sent a different part of the file than requested. Run the same command again."
-            raise _Interrupted(msg)
-        header = answer.headers.get("Content-Length", "")
-        length = header if header.isdecimal() else None
-        self.part.parent.mkdir(parents=True, exist_ok=True)
-        etag = answer.headers.get("ETag", "")  # a weak one does not do for If-Range; without any there is no resuming
-        version = etag if etag and not etag.startswith("W/") else answer.headers.get("Last-Modified", "")
-        self._version.write_text(str(version), encoding="utf-8")
-        with self.part.open("ab" if resumed else "wb") as out:
-            blocks = None if length is None else -(-int(length) // CHUNK)
-            for block in track(answer.iter_content(CHUNK), f"Downloading {self.part.name[1:-5]}", blocks):
-                out.write(block)
-        arrived = self.part.stat().st_size
-        total = answer.headers.get("Content-Range", "").rpartition("/")[2] if resumed else length
-        if total and total.isdigit() and arrived != int(total):
-            msg = f"{url} is truncated: {arrived:,} of {int(total):,} bytes arrived and are kept. {RESUMES}"
-            raise _Interrupted(msg)
+
+def _attempt(url: str, part: Path, version_file: Path, timeout: float) -> None:
+    import requests
+
+    version = version_file.read_text(encoding="utf-8") if version_file.exists() and part.exists() else ""
+    have = part.stat().st_size if version else 0
+    headers = {"Accept-Encoding": "identity"}
+    headers |= {"Range": f"bytes={have}-", "If-Range": version} if have else {}
+    try:
+        with requests.get(url, headers=headers, stream=True, timeout=timeout) as answer:
+            _receive(answer, have, url, part, version_file)
+    except (requests.Timeout, requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as err:
+        if _unreachable(err):
+            raise
+        why = f"no answer for {timeout:g} seconds" if _timed_out(err) else "the connection broke off"
+        arrived = part.stat().st_size if part.exists() else 0
+        progress = f" {arrived:,} bytes have arrived and are kept." if arrived else ""
+        raise _Interrupted(f"{url} could not be downloaded completely: {why}.{progress} {RESUMES}") from err
+
+
+def _receive(answer: Any, have: int, url: str, part: Path, version_file: Path) -> None:
+    if answer.status_code in AGAIN:
+        raise _Interrupted(f"{url}: the server is busy (HTTP {answer.status_code}). Try again later.")
+    if answer.status_code == 416:  # what is there reaches beyond the end: begin anew
+        part.unlink()
+        msg = f"{url}: what had arrived did not fit the file and was dropped. Run the same command again."
+        raise _Interrupted(msg)
+    _check_answer(answer, url, part.with_name(part.name[1:-5]))
+    resumed = answer.status_code == 206
+    if resumed and not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+        part.unlink(missing_ok=True)
+        msg = f"{url}: the server sent a different part of the file than requested. Run the same command again."
+        raise _Interrupted(msg)
+    header = answer.headers.get("Content-Length", "")
+    length = header if header.isdecimal() else None
+    part.parent.mkdir(parents=True, exist_ok=True)
+    etag = answer.headers.get("ETag", "")  # a weak one does not do for If-Range; without any there is no resuming
+    version = etag if etag and not etag.startswith("W/") else answer.headers.get("Last-Modified", "")
+    version_file.write_text(str(version), encoding="utf-8")
+    with part.open("ab" if resumed else "wb") as out:
+        blocks = None if length is None else -(-int(length) // CHUNK)
+        for block in track(answer.iter_content(CHUNK), f"Downloading {part.name[1:-5]}", blocks):
+            out.write(block)
+    arrived = part.stat().st_size
+    total = answer.headers.get("Content-Range", "").rpartition("/")[2] if resumed else length
+    if total and total.isdigit() and arrived != int(total):
+        msg = f"{url} is truncated: {arrived:,} of {int(total):,} bytes arrived and are kept. {RESUMES}"
+        raise _Interrupted(msg)
 
 
 def _check_answer(answer: Any, url: str, path: Path) -> None:

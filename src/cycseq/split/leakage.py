@@ -79,12 +79,8 @@ def _hidden_perturbations(split: Split) -> Iterable[Leak]:
     seen_parts = {part for c in training for part in c.parts}
     allowed = 2 if split.seen_parts is None else split.seen_parts
     allowed = allowed if split.kind == "unseen-combination" else len(seen_parts)
-    hidden = [
-        c
-        for c in split.test
-        if len(seen_parts & set(c.parts)) > allowed
-        or any(set(c.parts) <= set(o.parts) and (all_contexts or o.context == c.context) for o in training)
-    ]
+    hidden = [c for c in split.test if len(seen_parts & set(c.parts)) > allowed
+              or any(set(c.parts) <= set(o.parts) and (all_contexts or o.context == c.context) for o in training)]  # fmt: skip
     if hidden:
         what = f"{count_of(len(hidden), 'tested condition is', 'tested conditions are')} given away by training or validation conditions"
         cure = "Leave those conditions out: make the split again with cycseq split."

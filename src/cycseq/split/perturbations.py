@@ -125,11 +125,8 @@ def _one_part_hidden(doubles: PartsOf, alone: dict[str, set[str]], options: list
         if len(best.names) >= n:
             break
         hidden.add(option)
-        names = [
-            name
-            for name, parts in doubles.items()
-            if len(hidden & set(parts)) == 1 and set(parts) - hidden <= alone[name]
-        ]
+        one_hidden = {name: set(parts) - hidden for name, parts in doubles.items() if len(hidden & set(parts)) == 1}
+        names = [name for name, others in one_hidden.items() if others <= alone[name]]
         if len(names) > len(best.names):
             best = HeldOut(frozenset(names), frozenset(hidden))
     return best

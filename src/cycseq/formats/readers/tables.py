@@ -114,21 +114,19 @@ def _share_of_numbers(values: pd.Series) -> float:
     return float(there.astype(str).str.fullmatch(MEANT_AS_NUMBER).mean()) if len(there) else 0.0
 
 
-def _orientation(
-    columns: pd.Index, rows: pd.Index, labels: list[str], settings: ReadSettings
-) -> tuple[Orientation, str]:
+def _orientation(header: pd.Index, rows: pd.Index, texts: list[str], settings: ReadSettings) -> tuple[Orientation, str]:
     if settings.orientation:
         return settings.orientation, "as given"
-    if labels:
-        return "cells-by-genes", f"the header names a column of labels, {labels[0]!r}"
+    if texts:
+        return "cells-by-genes", f"the header names a column of labels, {texts[0]!r}"
     if settings.labels_file:
-        sides: dict[Orientation, pd.Index] = {"cells-by-genes": rows, "genes-by-cells": columns}
+        sides: dict[Orientation, pd.Index] = {"cells-by-genes": rows, "genes-by-cells": header}
         for lies, side in sides.items():
             names = side.astype(str)
             table = read_labels(settings.labels_file, names)
             if table.index.name is not None and count_named(table.index, names) > len(names) / 2:
                 return lies, f"{settings.labels_file.name} names these cells"
-    in_rows, in_header = (names.astype(str).str.match(BARCODE).mean() > 0.5 for names in (rows, columns[:100]))
+    in_rows, in_header = (names.astype(str).str.match(BARCODE).mean() > 0.5 for names in (rows, header[:100]))
     if in_rows != in_header:
         return (
             ("cells-by-genes", "the rows bear barcodes") if in_rows else ("genes-by-cells", "the header bears barcodes")

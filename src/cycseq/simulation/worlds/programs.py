@@ -61,10 +61,8 @@ def draw(settings: SimulateSettings) -> Biology:
     state = rng.normal(0.0, STATE, (STATES, PROGRAMS)).astype(np.float32)
     return Biology(
         contexts=[
-            SaturatingPrograms(
-                level.astype(np.float32), of_context, state, weights.astype(np.float32), push_all, own_all
-            )
-            for level, of_context in zip(basal, activity.astype(np.float32), strict=True)
+            SaturatingPrograms(level.astype(np.float32), active, state, weights.astype(np.float32), push_all, own_all)
+            for level, active in zip(basal, activity.astype(np.float32), strict=True)
         ],
         targets=[(int(t),) for t in targets] + [(int(targets[i]), int(targets[j])) for i, j in doubles],
     )
