@@ -1,7 +1,5 @@
 """`benchmark`: find the results that are missing, have them computed, and make the tables of all of them."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Sequence

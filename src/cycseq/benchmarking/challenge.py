@@ -1,7 +1,5 @@
 """A benchmark's models by the challenge's yardstick: counts drawn around what each predicts, against the real counts."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import anndata as ad

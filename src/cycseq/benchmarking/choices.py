@@ -1,7 +1,5 @@
 """Which models a benchmark compares, and all that its tables depend on."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace

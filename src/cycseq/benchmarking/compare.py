@@ -1,7 +1,5 @@
 """`compare`: a benchmark of one split of cells, in which every model reconstructs and generates the test cells."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A benchmark on effects of whole conditions: its reference, and what a model comes to on a split."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

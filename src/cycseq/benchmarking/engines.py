@@ -3,8 +3,6 @@
 An engine takes units of work and yields the failures of each as they end; what was computed is written by then.
 """
 
-from __future__ import annotations
-
 import os
 import threading
 import time

@@ -1,7 +1,5 @@
 """The two families of metrics of `cycseq compare`: of reconstructed and of generated cells."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Literal
 

@@ -4,8 +4,6 @@ Dask would queue many tasks on a worker, and blame them all where it dies. So a 
 data once, before its first; a task whose worker is gone is computed by another.
 """
 
-from __future__ import annotations
-
 import threading
 import time
 from collections import Counter

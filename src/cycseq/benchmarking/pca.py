@@ -1,7 +1,5 @@
 """PCA as an autoencoder, beside which reconstruction is read: as many components as the latent spaces have units."""
 
-from __future__ import annotations
-
 import numpy as np
 from sklearn.decomposition import PCA as Components
 

@@ -1,7 +1,5 @@
 """Predicted cells of the real conditions of one context: how many, and how many at once."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import anndata as ad

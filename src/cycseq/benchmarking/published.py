@@ -1,7 +1,5 @@
 """The networks that are compared, in the mended form or in the published one."""
 
-from __future__ import annotations
-
 from dataclasses import fields
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What a benchmark or a comparison writes down of itself: what was asked, of which data, splits and machine, and its tables."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Sequence

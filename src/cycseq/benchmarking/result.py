@@ -1,7 +1,5 @@
 """One result (of a model on a split with a seed): one file, named by everything that it depends on."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Sequence
@@ -9,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -46,7 +44,7 @@ class Result:
     """As of `cycseq.reliability`, by context."""
 
     @classmethod
-    def joined(cls, results: Sequence[Result]) -> Result:
+    def joined(cls, results: Sequence[Self]) -> Self:
         """Those of one model, split and seed in several contexts as one."""
         tables: dict[str, Any] = {name: concat_tables([getattr(one, name) for one in results]) for name in TABLES}
         conditions = tuple(condition for one in results for condition in one.conditions)
@@ -68,7 +66,7 @@ class Result:
             np.savez_compressed(file, record=np.array(json.dumps(record)), means=self.means)
 
     @classmethod
-    def read(cls, path: Path) -> Result | None:
+    def read(cls, path: Path) -> Self | None:
         """What `write` wrote; None where there is nothing, or nothing sound."""
         try:
             with open_npz(path) as file:

@@ -1,7 +1,5 @@
 """The options of `cycseq benchmark` (models x splits x seeds) and of `cycseq compare` (networks on one split of cells)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

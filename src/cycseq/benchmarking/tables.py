@@ -1,10 +1,8 @@
 """A finished benchmark: its record and tables, as they lie in its folder."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 
@@ -85,7 +83,7 @@ class BenchmarkResult:
                 return Result.read(self.folder / RESULTS / Path(row["file"]).name)
         return None
 
-    def reproducible_alone(self) -> BenchmarkResult:
+    def reproducible_alone(self) -> Self:
         """The same benchmark over the conditions whose measured response is reproducible; its record says which.
 
         Raises

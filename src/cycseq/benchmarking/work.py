@@ -1,7 +1,5 @@
 """The work of a benchmark: the missing results of one split, with the real side computed once for all of them."""
 
-from __future__ import annotations
-
 import time
 import traceback
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """One command, one file: `configure` names its options, `run` does it. Imported when it is called, not before."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Sequence
 from importlib import import_module

@@ -1,7 +1,5 @@
 """`cycseq predict --out FOLDER/`: the folder of an answer, and what the terminal is told of it."""
 
-from __future__ import annotations
-
 from argparse import Namespace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """`cycseq benchmark --data PREPARED.h5ad --split unseen-context --models NoChange,ContextAdditive --out OUT`."""
 
-from __future__ import annotations
-
 from argparse import Namespace
 from pathlib import Path
 

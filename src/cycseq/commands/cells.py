@@ -1,7 +1,5 @@
 """The cells or effects that a command reads, and what the terminal is told of how they were read."""
 
-from __future__ import annotations
-
 import shlex
 from argparse import Namespace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`cycseq compare --data PREPARED.h5ad --models Autoencoder,VAE,GAN --out OUT`."""
 
-from __future__ import annotations
-
 from argparse import Namespace
 from pathlib import Path
 from typing import Literal

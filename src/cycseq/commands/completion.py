@@ -1,7 +1,5 @@
 """`cycseq completion bash|zsh`: a script that completes commands, options and names without starting Python."""
 
-from __future__ import annotations
-
 import sys
 from argparse import Namespace
 from functools import cache

@@ -1,7 +1,5 @@
 """What a `--config` file says, as one value for each option."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

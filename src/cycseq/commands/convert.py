@@ -1,7 +1,5 @@
 """`cycseq convert FILE --to LAYOUT --out OUT`."""
 
-from __future__ import annotations
-
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import replace

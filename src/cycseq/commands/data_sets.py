@@ -1,7 +1,5 @@
 """Data sets of the catalogue: what is said of one, and those of a corpus, read one after the other."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """`cycseq datasets list`, `cycseq datasets info NAME`, `cycseq datasets fetch NAME --out FILE.h5ad`."""
 
-from __future__ import annotations
-
 from argparse import Namespace
 from pathlib import Path
 from typing import Literal

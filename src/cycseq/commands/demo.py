@@ -1,7 +1,5 @@
 """`cycseq demo`: the commands of a first session, run one after the other on simulated data."""
 
-from __future__ import annotations
-
 import os
 import shlex
 import sys

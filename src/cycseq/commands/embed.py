@@ -1,7 +1,5 @@
 """`cycseq embed --run RUN --data DATA.h5ad --out EMBEDDED.h5ad`."""
 
-from __future__ import annotations
-
 from argparse import Namespace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """`cycseq evaluate --predicted PREDICTED.h5ad --real REAL.h5ad --out METRICS.csv`."""
 
-from __future__ import annotations
-
 from argparse import Namespace
 from pathlib import Path
 

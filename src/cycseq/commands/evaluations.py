@@ -1,7 +1,5 @@
 """What `cycseq evaluate` does: read both sides, compare them, write the scores, print the headline."""
 
-from __future__ import annotations
-
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import replace

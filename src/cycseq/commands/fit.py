@@ -1,7 +1,5 @@
 """`cycseq fit --data DATA.h5ad [--split SPLIT.json] --model NAME --run RUN`, and `--resume`."""
 
-from __future__ import annotations
-
 from argparse import Namespace
 from pathlib import Path
 

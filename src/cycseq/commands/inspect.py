@@ -1,7 +1,5 @@
 """`cycseq inspect FILE`."""
 
-from __future__ import annotations
-
 from argparse import Namespace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """`cycseq knowledge list`, `cycseq knowledge fetch NAME`, `cycseq knowledge add FILE`."""
 
-from __future__ import annotations
-
 from argparse import Namespace
 from pathlib import Path
 from typing import Literal

@@ -1,7 +1,5 @@
 """`cycseq list models|metrics|splits|worlds|layouts`."""
 
-from __future__ import annotations
-
 from argparse import Namespace
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Options that several commands have: the data and memory, a model with its settings, and a figure beside a table."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

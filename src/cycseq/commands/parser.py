@@ -1,7 +1,5 @@
 """The command line: options from settings dataclasses, `--config` files with the same words, and errors of one line."""
 
-from __future__ import annotations
-
 import argparse
 import dataclasses
 import shlex

@@ -1,7 +1,5 @@
 """`cycseq pathways --predicted PREDICTED.h5ad --gmt SETS.gmt --out PATHWAYS.csv`."""
 
-from __future__ import annotations
-
 from argparse import Namespace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """`cycseq predict --data FILE --conditions NK:stim --out answer/`, `--run RUN --out answer/`, and `--run RUN --out PREDICTED.h5ad`."""
 
-from __future__ import annotations
-
 from argparse import Namespace
 from pathlib import Path
 from typing import Literal

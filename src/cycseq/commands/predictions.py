@@ -1,7 +1,5 @@
 """The pieces of a prediction that a command writes, and the tables beside them."""
 
-from __future__ import annotations
-
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Sequence
 

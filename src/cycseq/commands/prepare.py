@@ -1,7 +1,5 @@
 """`cycseq prepare FILE [FILE ...] --out PREPARED.h5ad`."""
 
-from __future__ import annotations
-
 from argparse import Namespace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """`cycseq repeat RUN` (or a benchmark's folder): fit it again from what the folder says, and check that it reproduces."""
 
-from __future__ import annotations
-
 from argparse import Namespace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A run or a benchmark made once more, and what is not the same."""
 
-from __future__ import annotations
-
 import shlex
 import shutil
 from argparse import Namespace

@@ -1,7 +1,5 @@
 """`cycseq report FOLDER --out REPORT.html`."""
 
-from __future__ import annotations
-
 from argparse import Namespace
 from pathlib import Path
 

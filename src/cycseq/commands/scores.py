@@ -1,7 +1,5 @@
 """Tables of scores as commands print them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """`cycseq simulate --out SIM.h5ad`."""
 
-from __future__ import annotations
-
 from argparse import Namespace
 from pathlib import Path
 

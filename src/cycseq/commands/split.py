@@ -1,7 +1,5 @@
 """`cycseq split --data DATA.h5ad --kind KIND --out SPLIT.json`, or `--check SPLIT.json` or `--from THEIRS` `[--out CHECKED.json]`."""
 
-from __future__ import annotations
-
 from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`cycseq suggest --run RUN --n 10 --out NEXT.csv`."""
 
-from __future__ import annotations
-
 from argparse import Namespace
 from pathlib import Path
 

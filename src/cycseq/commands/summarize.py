@@ -1,7 +1,5 @@
 """`cycseq summarize FILE [FILE ...] --out EFFECTS.h5ad`."""
 
-from __future__ import annotations
-
 from argparse import Namespace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What commands print: sentences and tables on standard output, plain where it is not a terminal."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterable, Sequence
 

@@ -1,7 +1,5 @@
 """`cycseq tune --data PREPARED.h5ad --split SPLIT.json --model VAE --trials 20 --out DIR`."""
 
-from __future__ import annotations
-
 import shlex
 from argparse import Namespace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What the terminal says of a finished benchmark: scores and verdicts of every split, and what to beware of."""
 
-from __future__ import annotations
-
 from cycseq.benchmarking.tables import BenchmarkResult
 from cycseq.commands.scores import headline, say_challenge, with_coverage
 from cycseq.commands.terminal import say

@@ -1,7 +1,5 @@
 """All models, by name. A model's file is imported when the model is used, so that listing them costs nothing."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Mapping
 from importlib import import_module

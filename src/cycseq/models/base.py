@@ -1,7 +1,5 @@
 """What every model is: settings as fields, `fit`, `predict`, and a saved form without pickle."""
 
-from __future__ import annotations
-
 import dataclasses
 import inspect
 import math

@@ -1,7 +1,5 @@
 """The card of a saved model: what it is, what it was trained on, what it may be asked, in words."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

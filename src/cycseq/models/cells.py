@@ -1,7 +1,5 @@
 """Control cells as predicted cells: drawn, shifted so that their mean is the predicted one, and labelled."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

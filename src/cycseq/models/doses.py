@@ -1,7 +1,5 @@
 """Training conditions of the same perturbation at other doses or times: where they stand beside the one that is predicted."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

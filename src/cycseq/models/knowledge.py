@@ -1,7 +1,4 @@
-"""The settings of models that predict from what is known of perturbations.
-
-Annotations are types here, not text: the models that inherit these fields lie in other files, where names like Path are unknown.
-"""
+"""The settings of models that predict from what is known of perturbations."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

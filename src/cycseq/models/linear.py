@@ -1,7 +1,5 @@
 """Kernel ridge regression whose penalty is chosen by leaving out one row at a time, in closed form."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

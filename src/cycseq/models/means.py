@@ -1,6 +1,5 @@
 """Models of means: they learn from `Effects` alone, so that cells and tables of effects take one path."""
 
-# No postponed annotations: see `networks/network.py`.
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass

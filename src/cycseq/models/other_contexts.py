@@ -1,7 +1,5 @@
 """What perturbations do in other contexts than the one that is predicted: the inputs of several simple models."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property

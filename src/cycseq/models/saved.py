@@ -1,7 +1,5 @@
 """The files of a saved model: arrays as safetensors, everything else as JSON, their checksums, and a card in words. No pickle."""
 
-from __future__ import annotations
-
 import json
 import platform
 from collections.abc import Iterable, Mapping

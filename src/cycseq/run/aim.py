@@ -1,7 +1,5 @@
 """How strong predicted counts should be: an amplitude of the effects, learned by leaving out training contexts."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

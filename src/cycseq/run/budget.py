@@ -1,7 +1,5 @@
 """What a comparison and a prediction need of the memory that was allowed, beside the interpreter and its libraries."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What a run predicts as counts: cells of real depth whose sum has the predicted profile, of any model."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self

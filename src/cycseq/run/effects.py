@@ -1,7 +1,5 @@
 """What a run predicts as effects: of a model of means as it says them, of any other from its predicted cells."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import reduce
 

@@ -1,7 +1,5 @@
 """Cells in a model's latent space, and how well that mixes batches and keeps conditions, beside PCA of the same size."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

@@ -1,7 +1,5 @@
 """The files of a run folder by name, and what its two records say: what was asked, and with what it was done."""
 
-from __future__ import annotations
-
 import json
 from hashlib import blake2b
 from pathlib import Path

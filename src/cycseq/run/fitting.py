@@ -1,7 +1,5 @@
 """`fit_run`: from data, a split and a model to a run; begun anew, or gone on with after an interruption."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """`Run`: one fitted model in its folder, ready to predict. The folder's files are listed in `cycseq.run.fitted`."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Pseudo-pairs: which cell was predicted from which, and how near that comes to the true pairs of simulated data."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

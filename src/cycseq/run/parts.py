@@ -1,7 +1,5 @@
 """The parts of a split, ready to learn from: the one place where counts become log1p on the way."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias

@@ -1,7 +1,5 @@
 """What a run predicts: perturbed cells from control cells, whole or in pieces, and control cells from perturbed ones."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 

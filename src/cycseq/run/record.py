@@ -1,7 +1,5 @@
 """What is written beside a run or a prediction: the model, what it was trained on, and the machine."""
 
-from __future__ import annotations
-
 import json
 import os
 import platform

@@ -1,7 +1,5 @@
 """`repeat_run`: fit a run again in another folder, and check that everything reproduces."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """Scores of predicted cells, told by their own record what the model was trained on."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any

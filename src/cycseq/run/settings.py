@@ -1,7 +1,5 @@
 """What the scores of an embedding look at."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Which experiment next: the batch of conditions whose measurement would make a fitted model surest."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

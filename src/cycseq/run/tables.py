@@ -1,7 +1,5 @@
 """Reading back the tables of scores that are written here."""
 
-from __future__ import annotations
-
 from io import StringIO
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Principal axes of real control cells, in which whole cells are compared."""
 
-from __future__ import annotations
-
 import numpy as np
 from jaxtyping import Float
 

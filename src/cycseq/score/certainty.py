@@ -1,7 +1,5 @@
 """Whether a model's intervals and probabilities may be taken as stated, over all contexts and splits: pooled tables."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A model beside its negative control, context by context."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 

@@ -1,7 +1,5 @@
 """Whether real responses lie inside predicted intervals, and genes change, as often as the prediction says."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Real effects as metrics see them: conditions whose mean is the effect, beside a control of no change."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import get_args

@@ -1,7 +1,5 @@
 """Predicted against real cells: one tidy table with every metric of every condition."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 

@@ -13,8 +13,6 @@ Sources: Bell and McCaffrey (2002), Survey Methodology 28, 169 (variance, degree
 (2011), J. Business & Economic Statistics 29, 238 (two ways of clustering); Hall (1992), J. R. Statist. Soc. B 54, 221 (skewness).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias

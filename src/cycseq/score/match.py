@@ -1,7 +1,5 @@
 """Which predicted condition belongs to which real one, checked: the same scale, the same genes, real cells for every condition."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 

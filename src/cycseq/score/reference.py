@@ -1,7 +1,5 @@
 """Everything that evaluation computes from the real cells alone: once for many models."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Which measured responses are reproducible: a rule that looks at real cells alone, never at a prediction or a split."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp

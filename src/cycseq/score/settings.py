@@ -1,7 +1,5 @@
 """How predicted cells are compared with real ones."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from cycseq.errors import SettingsError, check_at_least

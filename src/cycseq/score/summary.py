@@ -4,8 +4,6 @@ Seeds, and splits that test the same condition, are averaged first: they are no 
 (``unseen-context:NK``, ``unseen-context:B``) are one group.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 

@@ -5,8 +5,6 @@ ceiling from the negative control, where one of them is undefined, where the mod
 where the model's scores are those of a negative control. A `Verdict` that says "better" in spite of any of them cannot be made.
 """
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias

@@ -1,7 +1,5 @@
 """Inner folds: the training part of a split, split again by the same rule."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np

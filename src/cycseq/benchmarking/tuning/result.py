@@ -1,7 +1,5 @@
 """What a search found: tables of its trials, the best settings, a configuration for `cycseq fit`, a figure."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass

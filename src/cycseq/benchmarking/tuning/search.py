@@ -1,7 +1,5 @@
 """`tune`: trial after trial, each with a random state of its own, so that an interrupted search goes on as if it had not stopped."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import time

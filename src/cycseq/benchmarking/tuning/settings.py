@@ -1,7 +1,5 @@
 """What is tuned, and how."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal

@@ -1,7 +1,5 @@
 """What is searched: for every model with settings worth choosing, their ranges. One table; a user's file overrides it."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass

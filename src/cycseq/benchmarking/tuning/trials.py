@@ -1,7 +1,5 @@
 """One trial of a search, and what Optuna proposes after the trials before it: nothing is kept but what `tune.json` says."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """Combinations as sums of their parts."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

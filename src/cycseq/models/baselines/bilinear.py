@@ -1,7 +1,5 @@
 """A linear map from what a perturbed gene is like to what happens to all genes."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

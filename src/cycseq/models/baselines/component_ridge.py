@@ -1,7 +1,5 @@
 """A linear map from the leading components of responses elsewhere to all genes here."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """A perturbation does in a new context what it does in the others."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 

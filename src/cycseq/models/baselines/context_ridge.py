@@ -1,7 +1,5 @@
 """A context answers as a weighted sum of the others: some alike, some not at all, some with the opposite sign."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 

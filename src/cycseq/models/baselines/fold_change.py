@@ -1,7 +1,5 @@
 """A perturbation multiplies expression in a new context as it does in the others."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The mean response elsewhere, taken apart: what all perturbations share, what a few directions say, and the rest."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

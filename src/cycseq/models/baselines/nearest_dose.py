@@ -1,7 +1,5 @@
 """A perturbation does at a new dose or time what it does at the nearest one."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

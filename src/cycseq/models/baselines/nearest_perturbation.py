@@ -1,7 +1,5 @@
 """Perturbations that are alike do alike."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

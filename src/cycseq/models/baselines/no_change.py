@@ -1,7 +1,5 @@
 """The model that every other must beat first."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What all perturbations have in common."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from cycseq.data.dataset import Condition

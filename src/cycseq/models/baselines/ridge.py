@@ -1,7 +1,5 @@
 """A linear regression of the response on perturbation and context."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Self

@@ -1,7 +1,5 @@
 """Models that predict one shift per condition and make cells by shifting real control cells."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Self, final

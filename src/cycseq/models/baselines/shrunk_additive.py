@@ -1,7 +1,5 @@
 """Perturbation and context add up, each as far as it can be predicted from noise."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

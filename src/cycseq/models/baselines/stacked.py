@@ -1,7 +1,5 @@
 """Simple predictions, weighted by how well each does where a context is left out."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

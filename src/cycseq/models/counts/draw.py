@@ -8,8 +8,6 @@ negative binomial, N ~ Poisson(L) with L ~ gamma of shape 1 / dispersion and of 
 gamma again, and further counts are Poisson in L: given how many there are in all, multinomial with weights L.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp

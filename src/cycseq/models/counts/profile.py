@@ -4,8 +4,6 @@ An effect of log1p means says how the mean of log1p over cells changes, and that
 counts stands between the two: the same gene at the depths of the control cells, negative binomial with its dispersion.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,7 +1,5 @@
 """How well predictions of one kind did: measured conditions left out, predicted by the same model, and compared."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

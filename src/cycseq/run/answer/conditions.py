@@ -1,7 +1,5 @@
 """What a prediction is asked for: conditions by name, and what of each was measured."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 from cycseq.data.condition import Condition

@@ -1,9 +1,8 @@
 """A fitted model's answer to some conditions: their effects and genes, and cells where the data are cells."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -34,7 +33,7 @@ class Prediction:
     @classmethod
     def of(
         cls, model: Model, controls: Data, conditions: Sequence[Condition], *, n_cells: int | None, seed: int
-    ) -> Prediction:
+    ) -> Self:
         """Predict; `controls` are control cells, or the controls' rows of effects."""
         if isinstance(controls, Effects):
             return cls(predict_on_effects(means_model(model), conditions, controls), None)

@@ -1,7 +1,5 @@
 """An answer from a model that is fitted already."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 

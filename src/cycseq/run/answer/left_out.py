@@ -1,7 +1,5 @@
 """Measured conditions left out in turn: how well predictions of this kind did."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """`cycseq.predict`: from data to the genes and cells of conditions that were never measured."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial

@@ -1,7 +1,5 @@
 """What an answer rests on, how predictions of its kind did, and what it cannot say, in sentences."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

@@ -1,7 +1,5 @@
 """Predicted against real counts: the members of the challenge as rows of the tidy table of `cycseq.evaluate`."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import pandas as pd

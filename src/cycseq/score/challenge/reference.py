@@ -1,9 +1,8 @@
 """The real counts of one context, profiled once for all that is compared with them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -26,7 +25,7 @@ class CountReference:
     perturbed: Mask  # True at the genes that each of them perturbs
 
     @classmethod
-    def of(cls, real: PerturbationData, context: str) -> CountReference:
+    def of(cls, real: PerturbationData, context: str) -> Self:
         """Of real counts; about the memory of the control cells, and 48 bytes for each condition and gene.
 
         Raises `DataError` if the context has no control cells or no others.

@@ -1,7 +1,5 @@
 """The members of the challenge as rows of the tidy table of `cycseq.evaluate`."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,13 +1,11 @@
 """The challenge's scale: the mean response as cells is 0, one half of the real cells predicting the other half is 1."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -53,7 +51,7 @@ class ChallengeScale:
             self.ends[reference.context]["real"] = digest
 
     @classmethod
-    def of(cls, table: pd.DataFrame) -> ChallengeScale:
+    def of(cls, table: pd.DataFrame) -> Self:
         """From the rows of ``MeanResponse`` and of ``SplitHalf``, whose seeds are the splits."""
         splits = table.groupby(["model", "context", "metric", "seed"])["value"].mean()
         means = splits.groupby(["model", "context", "metric"]).mean()
@@ -92,7 +90,7 @@ class ChallengeScale:
         return means.assign(baseline=baseline, replicate=replicate, score=score.clip(low, high))
 
     @classmethod
-    def read(cls, path: Path) -> ChallengeScale:
+    def read(cls, path: Path) -> Self:
         """What `write` wrote, or an empty scale where there is no file; raises `FileError` for anything else."""
         if not path.exists():
             return cls()

@@ -1,7 +1,5 @@
 """All metrics, by name, in the order of the tables; a new one is added to its family's file."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 
 from cycseq.errors import SettingsError, unknown_name

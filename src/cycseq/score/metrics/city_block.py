@@ -3,8 +3,6 @@
 The innermost loop runs over slices from 0 on, which can hold no negative index: so the compiler reads eight genes at once.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from jaxtyping import Float32
 from numba import njit

@@ -1,7 +1,5 @@
 """Distances between predicted and real cells as distributions."""
 
-from __future__ import annotations
-
 import numpy as np
 from jaxtyping import Float
 

@@ -4,8 +4,6 @@ Every score lies between 0 and 1, and 1 is best. Mixing is easily had by an embe
 keeping by a model that is told the labels: read both sides together, beside PCA of the same size.
 """
 
-from __future__ import annotations
-
 from typing import Literal, TypeAlias
 
 import numpy as np

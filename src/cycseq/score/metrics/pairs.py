@@ -5,8 +5,6 @@ pair among all cells: matching alone (`pair_foscttm`, `pair_matched`) proves not
 cells. What it adds is how far `pair_mse` lies below that of no change, on the way to that of the mean change.
 """
 
-from __future__ import annotations
-
 from typing import Literal
 
 import numpy as np

@@ -3,10 +3,9 @@
 The loops, which numba compiles, touch the values that are not zero alone.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -32,7 +31,7 @@ class RankedCells:
     values: Entries
 
     @classmethod
-    def of(cls, cells: Cells, *, without_zeros: bool) -> RankedCells:
+    def of(cls, cells: Cells, *, without_zeros: bool) -> Self:
         """Of cells in which the values of every gene ascend."""
         return cls(len(cells), *_entries(cells, without_zeros))
 

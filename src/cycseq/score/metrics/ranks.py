@@ -1,7 +1,5 @@
 """Ranks and false discovery rates, without SciPy's statistics, whose import takes half a second."""
 
-from __future__ import annotations
-
 import numpy as np
 from jaxtyping import Float
 

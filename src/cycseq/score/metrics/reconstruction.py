@@ -1,7 +1,5 @@
 """Metrics of reconstruction: each cell against itself."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Every gene's values sorted over a few cells, all genes at once, in a loop that numba compiles."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Genes that differ between the cells of a condition and control cells."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

@@ -1,7 +1,5 @@
 """Which pathways move in a response: gene sets from a GMT file, and a competitive rank test of each."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise

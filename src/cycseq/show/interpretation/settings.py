@@ -1,7 +1,5 @@
 """How pathways are tested."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from cycseq.errors import SettingsError

@@ -1,7 +1,5 @@
 """What all figures share: colours, new axes, plain spines, and labels that keep apart."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, Literal
 

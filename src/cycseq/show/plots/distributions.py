@@ -1,7 +1,5 @@
 """Whether generated cells look like real ones: one gene's values, means against variances, shares of zeros."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Dose and response of one gene: what was measured, with error bars, and what is predicted, with its band."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes

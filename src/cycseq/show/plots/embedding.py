@@ -1,7 +1,5 @@
 """Cells in two dimensions: PCA or UMAP."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Literal
 

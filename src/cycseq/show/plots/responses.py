@@ -1,7 +1,5 @@
 """The response of genes: real against predicted, the top genes with their intervals, volcanoes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

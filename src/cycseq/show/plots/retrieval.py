@@ -1,7 +1,5 @@
 """Whether each prediction is nearest to its own real condition."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Scores of models: dots with intervals, bars by context, losses by epoch."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

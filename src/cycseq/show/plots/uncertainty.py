@@ -1,7 +1,5 @@
 """How sure a model is, and whether it may be: coverage of its intervals, and what more conditions would leave."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

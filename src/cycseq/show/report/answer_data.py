@@ -1,7 +1,5 @@
 """What the page of an answer draws from, in few bytes: the genes of every predicted condition, and what was measured of them."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any

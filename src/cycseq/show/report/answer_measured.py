@@ -1,7 +1,5 @@
 """The measured conditions beside the predicted ones, as the page of an answer shows them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The folder of an answer: the table of genes, predicted cells, and a page that shows both and what they rest on."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime

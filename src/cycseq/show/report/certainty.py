@@ -1,9 +1,8 @@
 """Is the uncertainty calibrated? Coverage and reliability in sentences, a table and figures."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import pandas as pd
 
@@ -43,7 +42,7 @@ class Certainty:
     reliability: pd.DataFrame  # event, stated, observed, n
 
     @classmethod
-    def of(cls, coverage: pd.DataFrame, reliability: pd.DataFrame) -> list[Certainty]:
+    def of(cls, coverage: pd.DataFrame, reliability: pd.DataFrame) -> list[Self]:
         """Each model's, from the tables of a benchmark; none where no model has a posterior."""
         by_model = []
         for model in dict.fromkeys(coverage["model"]):

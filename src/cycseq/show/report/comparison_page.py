@@ -1,7 +1,5 @@
 """The page of a comparison: reconstruction and generation in tables, sentences and figures."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path

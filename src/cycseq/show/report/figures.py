@@ -1,7 +1,5 @@
 """Figures as SVG that takes its colours from the page, so that they are as legible in the dark as in the light."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from io import StringIO

@@ -1,8 +1,7 @@
 """The splits of one kind with their verdicts, as the page and the command line show them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
+from typing import Self
 
 import pandas as pd
 
@@ -28,7 +27,7 @@ class Judged:
     certainties: list[Certainty] = field(default_factory=list)  # of every model with a posterior
 
     @classmethod
-    def of(cls, result: BenchmarkResult, kind: str) -> Judged:
+    def of(cls, result: BenchmarkResult, kind: str) -> Self:
         """Judge the splits of this kind."""
         metrics = result.metrics[result.metrics["split"].astype(str).str.split(":").str[0] == kind]
         summary = result.summary[result.summary["split"] == kind]

@@ -1,7 +1,5 @@
 """The page: numbers, sentences and figures put into the templates."""
 
-from __future__ import annotations
-
 import json
 import re
 import shlex

@@ -1,7 +1,5 @@
 """The figures of a benchmark's report: one per metric, and one group per context."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import compress

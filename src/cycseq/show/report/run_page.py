@@ -1,7 +1,5 @@
 """What the page of a single run says."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The sentences that say what a verdict says: pages, tables and the command line take theirs from here."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

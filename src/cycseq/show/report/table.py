@@ -1,7 +1,5 @@
 """The headline table: models by metrics, with intervals, ceiling, score and rank."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 

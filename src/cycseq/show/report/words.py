@@ -1,7 +1,5 @@
 """Sentences of a benchmark's page: its limits, its methods, its sources."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

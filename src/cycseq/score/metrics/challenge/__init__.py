@@ -1,7 +1,5 @@
 """The Virtual Cell Challenge 2026: its six members as metrics of counts."""
 
-from __future__ import annotations
-
 from cycseq.score.metrics.base import Metric
 from cycseq.score.metrics.challenge import members
 

@@ -1,7 +1,5 @@
 """A loop over the counts of a gene that numba compiles: variances by leaving out a cell. It touches the counts that are not zero alone."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

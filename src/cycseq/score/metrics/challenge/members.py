@@ -1,7 +1,5 @@
 """The six members of the Virtual Cell Challenge 2026 (rule version 3), from profiles of real and predicted counts."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 

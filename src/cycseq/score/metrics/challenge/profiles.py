@@ -1,11 +1,10 @@
 """Counts of one context as the challenge sees them: sums, their variance, fold changes and tests of every condition."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
+from typing import Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -45,7 +44,7 @@ class ControlProfile(GroupProfile):
     ties: Profile  # sum of t^3 - t over the ties of `values`
 
     @classmethod
-    def of(cls, counts: InMemory) -> ControlProfile:
+    def of(cls, counts: InMemory) -> Self:
         """Of counts, cells x genes."""
         from cycseq.score.metrics.rank_test import count_ties
 
@@ -70,7 +69,7 @@ class CountProfiles:
     adjusted_p: Profiles  # by Benjamini and Hochberg, over the tested genes of a condition
 
     @classmethod
-    def of(cls, groups: Iterator[InMemory | sp.csc_matrix], n_groups: int, control: ControlProfile) -> CountProfiles:
+    def of(cls, groups: Iterator[InMemory | sp.csc_matrix], n_groups: int, control: ControlProfile) -> Self:
         """Of the counts of every condition, cells x genes, which are needed one after another.
 
         Two-sided rank-sum tests with correction for ties, without continuity, by the normal distribution, as scanpy has it.
@@ -86,10 +85,10 @@ class CountProfiles:
             adjusted[i, tested] = false_discovery_rate(of_group[tested])
         return cls(bulk, variance, lfc, p, adjusted)
 
-    def take(self, conditions: Codes) -> CountProfiles:
+    def take(self, conditions: Codes) -> Self:
         """The same of these conditions."""
         rows = (values[conditions] for values in (self.bulk, self.variance, self.lfc, self.p, self.adjusted_p))
-        return CountProfiles(*rows)
+        return type(self)(*rows)
 
 
 def load_groups(x: Matrix, rows: Sequence[Codes]) -> Iterator[InMemory]:
