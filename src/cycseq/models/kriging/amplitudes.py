@@ -19,15 +19,11 @@ from cycseq.models.kriging.table import Values
 
 AMPLITUDES = (0.0, 1 / 64, 1 / 16, 1 / 4, 1.0, 4.0, 16.0, 64.0)
 """Of a gene's variance of responses, in units of that of all genes."""
-PRIOR_CONDITIONS = 20.0
-"""Conditions that say that a gene is as noisy as its standard errors, or as the mean gene."""
-PRIOR_UNITS = 10.0
-"""Perturbations that say that a gene answers as often as all genes do."""
-MAX_UNITS = 60
-"""Perturbations from which it is learned how often each amplitude occurs."""
+PRIOR_CONDITIONS = 20.0  # conditions that say that a gene is as noisy as its standard errors, or as the mean gene
+PRIOR_UNITS = 10.0  # perturbations that say that a gene answers as often as all genes do
+MAX_UNITS = 60  # perturbations from which it is learned how often each amplitude occurs
 ROUNDS = 20
-LEAST_SHARE = 1e-6
-"""Of an amplitude, among all."""
+LEAST_SHARE = 1e-6  # of an amplitude, among all
 
 AmplitudeOf = Literal["gene", "gene and perturbation"]
 """What has an amplitude of its own: where few genes answer to each perturbation, every gene of each; where all genes answer to all, a gene."""
@@ -43,8 +39,7 @@ class Blocks:
 
     squares: Float[np.ndarray, "units amplitudes genes"]
     """Squared lengths of the measurements, in units of what each amplitude expects."""
-    determinants: Float[np.ndarray, "units amplitudes"]
-    """Log determinants of the covariances."""
+    determinants: Float[np.ndarray, "units amplitudes"]  # log determinants of the covariances
 
     @classmethod
     def of(cls, parts: Iterable[Measurements]) -> Self:
@@ -72,10 +67,8 @@ class Blocks:
 class Amplitudes:
     """What was learned of all perturbations."""
 
-    usual: Shares
-    """How often each amplitude occurs, by gene."""
-    noise: PerGene
-    """rho_g."""
+    usual: Shares  # how often each amplitude occurs, by gene
+    noise: PerGene  # rho_g
 
 
 def learn_amplitudes(

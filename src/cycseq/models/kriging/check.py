@@ -25,15 +25,11 @@ from cycseq.models.kriging.recalibration import (
 from cycseq.models.kriging.table import Table, Values
 from cycseq.models.kriging.tasks import Task, Weights, blocks_of
 
-MAX_HIDDEN = 5
-"""Times that a part of the conditions is hidden; contexts are hidden one at a time."""
-MAX_CONDITIONS, MAX_GENES = 60, 500
-"""Hidden conditions, and genes of each, from which distributions are learned."""
+MAX_HIDDEN = 5  # times that a part of the conditions is hidden; contexts are hidden one at a time
+MAX_CONDITIONS, MAX_GENES = 60, 500  # hidden conditions, and genes of each, from which distributions are learned
 
-STANDINGS = (0.0, 0.5, 1.0, 2.0, 4.0)
-"""Predicted means over their standard deviations: nodes of the shrinkage."""
-PRIOR_SHARE = 0.01
-"""Of the measured rows, that say that nothing is to be shrunk."""
+STANDINGS = (0.0, 0.5, 1.0, 2.0, 4.0)  # predicted means over their standard deviations: nodes of the shrinkage
+PRIOR_SHARE = 0.01  # of the measured rows, that say that nothing is to be shrunk
 
 
 @dataclass(frozen=True)
@@ -41,11 +37,9 @@ class Hidden:
     """Some measured conditions, and what is predicted of them without them."""
 
     rows: Int[np.ndarray, "hidden"]
-    unit: Int[np.ndarray, "hidden"]
-    """What was left out: a number for each context or perturbation."""
+    unit: Int[np.ndarray, "hidden"]  # what was left out: a number for each context or perturbation
     predicted: GeneMixture
-    noise: Values
-    """Variance of a measurement around the truth."""
+    noise: Values  # variance of a measurement around the truth
 
 
 def predict_hidden(

@@ -10,13 +10,10 @@ from jaxtyping import Float
 from cycseq.data.condition import Condition
 from cycseq.models.kriging.table import Table, codes
 
-FEWEST = 3
-"""Contexts that have amplitudes, and perturbations that two contexts must share to be compared."""
+FEWEST = 3  # contexts that have amplitudes, and perturbations that two contexts must share to be compared
 ROUNDS = 100
-LEAST = 0.1
-"""Of the largest amplitude."""
-ALIKE = 0.05
-"""Logarithms of amplitudes up to which contexts are taken to answer equally strongly."""
+LEAST = 0.1  # of the largest amplitude
+ALIKE = 0.05  # logarithms of amplitudes up to which contexts are taken to answer equally strongly
 
 Contexts = Float[np.ndarray, "contexts contexts"]
 

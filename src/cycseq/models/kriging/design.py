@@ -21,8 +21,7 @@ class Choice:
     """A condition to measure."""
 
     condition: int
-    reduction: float
-    """What its measurement takes from the summed variance, after all earlier choices."""
+    reduction: float  # what its measurement takes from the summed variance, after all earlier choices
 
 
 def choose(

@@ -20,8 +20,7 @@ class Directions:
     """
 
     values: Float[np.ndarray, "conditions"]
-    vectors: Square
-    """D^-1/2 times the eigenvectors, in columns."""
+    vectors: Square  # D^-1/2 times the eigenvectors, in columns
 
     @classmethod
     def of(cls, kernel: Square, noise: Square) -> Self:
@@ -40,10 +39,8 @@ class Measurements:
     """What was measured of some conditions."""
 
     kernel: Square
-    noise: Square
-    """Covariances of the measurements' errors, mean over genes."""
-    effect: Values
-    """Without NaN."""
+    noise: Square  # covariances of the measurements' errors, mean over genes
+    effect: Values  # without NaN
     directions: Directions
 
     @classmethod
@@ -54,8 +51,7 @@ class Measurements:
     @cached_property
     def turned(self) -> Values:
         """Effects in the directions."""
-        turned: Values = self.directions.vectors.T.astype(np.float32) @ self.effect.astype(np.float32)
-        return turned
+        return self.directions.vectors.T.astype(np.float32) @ self.effect.astype(np.float32)
 
     def take(self, rows: Int[np.ndarray, "rows"]) -> Measurements:
         """Of some conditions, in ascending order, without regard to the others."""

@@ -10,14 +10,10 @@ from jaxtyping import Float
 from cycseq.data.effect_means import mean_of_measured
 from cycseq.models.kriging.table import Table, Values
 
-PRIOR_AGENTS = 5.0
-"""Perturbations that say that all settings are alike, in the covariance of two settings."""
-PRIOR_PAIRS = 1.0
-"""Pairs of settings that say that a perturbation is as reproducible as the others."""
-ROUNDS = 2
-"""Of filling what was not measured."""
-LEAST_STRENGTH = 0.05
-"""Least reproducible variance of a perturbation, in units of the mean one."""
+PRIOR_AGENTS = 5.0  # perturbations that say that all settings are alike, in the covariance of two settings
+PRIOR_PAIRS = 1.0  # pairs of settings that say that a perturbation is as reproducible as the others
+ROUNDS = 2  # of filling what was not measured
+LEAST_STRENGTH = 0.05  # least reproducible variance of a perturbation, in units of the mean one
 
 Settings = Float[np.ndarray, "settings settings"]
 
@@ -26,8 +22,7 @@ Settings = Float[np.ndarray, "settings settings"]
 class Elsewhere:
     """Of every condition, from conditions of the same perturbation at other places of the table's axis."""
 
-    guess: Values
-    """Specific response; 0 where the perturbation was measured nowhere else."""
+    guess: Values  # specific response; 0 where the perturbation was measured nowhere else
     strength: Float[np.ndarray, "conditions"]
     """Root of the reproducible variance of the perturbation's responses elsewhere, 1 on average."""
     covariance: Settings

@@ -16,11 +16,9 @@ from cycseq.models.kriging.process import Process, learn_process
 from cycseq.models.kriging.table import Square, Table, Values
 from cycseq.models.kriging.tasks import Task, Weights, combine
 
-LEAST_NOISE = 1e-6
-"""In units of the mean squared effect."""
+LEAST_NOISE = 1e-6  # in units of the mean squared effect
 
-MEDIAN = np.pi / 2
-"""Variance of a median of normal values over that of their mean."""
+MEDIAN = np.pi / 2  # variance of a median of normal values over that of their mean
 
 
 @dataclass(frozen=True)
@@ -28,16 +26,13 @@ class Field:
     """A table's kernel with the process of what was measured."""
 
     kernel: Square
-    noise: Float[np.ndarray, "conditions"]
-    """What a measurement has of its own, mean over genes."""
+    noise: Float[np.ndarray, "conditions"]  # what a measurement has of its own, mean over genes
     errors: Float[np.ndarray, "measured"]
     """Variance of the error that each measurement shares with no other, mean over genes."""
     measured: Int[np.ndarray, "measured"]
-    units: Int[np.ndarray, "conditions"]
-    """Conditions with the same code share their amplitudes."""
+    units: Int[np.ndarray, "conditions"]  # conditions with the same code share their amplitudes
     process: Process
-    offset: Process
-    """Of the median gene: where strong genes rise, all others fall in share."""
+    offset: Process  # of the median gene: where strong genes rise, all others fall in share
 
     def predict(self, targets: Int[np.ndarray, "targets"]) -> GeneMixture:
         """The distribution of every gene of some conditions: targets x genes x components."""

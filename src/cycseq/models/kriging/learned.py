@@ -26,10 +26,8 @@ from cycseq.models.kriging.recalibration import Recalibration
 from cycseq.models.kriging.table import Table
 from cycseq.models.kriging.tasks import Task, Weights, draw_conditions, equal_weights, learn_weights_for, table_for
 
-CLEARLY = 0.01
-"""By which share another link must be better than the additive one."""
-CARRIED_OVER = 0.5
-"""Of the response of the only context that was measured, to another."""
+CLEARLY = 0.01  # by which share another link must be better than the additive one
+CARRIED_OVER = 0.5  # of the response of the only context that was measured, to another
 
 
 @dataclass(frozen=True)
@@ -38,8 +36,7 @@ class Learned:
 
     weights: Weights
     link: Link
-    error: float
-    """Mean squared error of left-out conditions over their mean square."""
+    error: float  # mean squared error of left-out conditions over their mean square
     recalibration: Recalibration | None
     shrinkage: tuple[float, ...] = (1.0,) * len(STANDINGS)
     """By how much a predicted mean is multiplied, by its standing (`check.shrink`)."""

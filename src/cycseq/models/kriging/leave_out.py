@@ -28,10 +28,8 @@ class Fold:
     """Conditions of which blocks are left out, one at a time."""
 
     kernels: Float[np.ndarray, "kernels conditions conditions"]
-    gram: Square
-    """Mean products of measured effects over genes."""
-    fixed: Square
-    """Covariances of the errors of measurements, as far as they are known; mean over genes."""
+    gram: Square  # mean products of measured effects over genes
+    fixed: Square  # covariances of the errors of measurements, as far as they are known; mean over genes
     blocks: Blocks
 
 
@@ -86,12 +84,7 @@ def learn_weights(
     bounds = (LOG_WEIGHTS[0], MOST_KNOWN if any(fold.fixed.any() for fold in folds) else LOG_WEIGHTS[1])
     x = np.full(n, START) if start is None else np.log(np.maximum(start / unit, 1e-12))
     optimum = minimize(
-        loss,
-        np.clip(x, *bounds),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=[bounds] * n,
-        options={"maxiter": EVALUATIONS},
+        loss, np.clip(x, *bounds), jac=True, method="L-BFGS-B", bounds=[bounds] * n, options={"maxiter": EVALUATIONS}
     )
     weights = unit * np.exp(optimum.x)
     return np.where(optimum.x <= LOG_WEIGHTS[0] + 1e-6, 0.0, weights)

@@ -28,8 +28,7 @@ def smooth_levels(mean: Profiles, noise: Profiles) -> Profiles:
     of_context = np.maximum(noise.mean(axis=1), 1e-9)
     one = np.zeros(len(mean), dtype=np.int64)
     process = learn_process(Measurements.of(kernel, np.diag(of_context), differences), one, noise)
-    smooth: Profiles = centre + process.predict(kernel, np.diag(kernel), one).mean
-    return smooth
+    return centre + process.predict(kernel, np.diag(kernel), one).mean
 
 
 @dataclass(frozen=True)
@@ -37,10 +36,8 @@ class Levels:
     """Control levels that a model knows from training."""
 
     means: Mapping[str, Profile]
-    noise: Mapping[str, Profile]
-    """Sampling variances of the means."""
-    responding: Collection[str]
-    """Contexts whose responses were measured, against these means."""
+    noise: Mapping[str, Profile]  # sampling variances of the means
+    responding: Collection[str]  # contexts whose responses were measured, against these means
 
     def shifts(
         self, given: Mapping[str, Profile], noise: Mapping[str, Profile], *, smooth: bool

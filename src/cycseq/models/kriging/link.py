@@ -21,10 +21,8 @@ Link = Literal["additive", "multiplicative"]
 LINKS: tuple[Link, ...] = get_args(Link)
 UNSEEN = 0.005
 """Counts per 10,000 that a gene may have, or not, of which control cells show none: half a count in 300 cells of 3,000."""
-LEAST_SHARE = 0.1
-"""Of a gene's highest slope: in contexts below, its effect tells nothing of a fold change."""
-MAX_LOG_FOLD = 7.0
-"""A thousand times as much, or as little."""
+LEAST_SHARE = 0.1  # of a gene's highest slope: in contexts below, its effect tells nothing of a fold change
+MAX_LOG_FOLD = 7.0  # a thousand times as much, or as little
 
 
 @dataclass(frozen=True)
@@ -35,12 +33,10 @@ class ResponseScale:
     in the context that expresses the gene most, so that to first order it is the effect there.
     """
 
-    amplitude: Float[np.ndarray, "conditions 1"]
-    """How strongly each condition's context answers."""
+    amplitude: Float[np.ndarray, "conditions 1"]  # how strongly each condition's context answers
     level: Values | None = None
     """Mean counts per 10,000 of the control cells; None where effects are the same for all contexts."""
-    top: Float[np.ndarray, "genes"] | None = None
-    """s of every gene."""
+    top: Float[np.ndarray, "genes"] | None = None  # s of every gene
 
     @classmethod
     def of(

@@ -34,14 +34,7 @@ from cycseq.models.kriging.nearby import Rows, near_conditions
 from cycseq.models.kriging.noise import Sampling, profile_noise
 from cycseq.models.kriging.recalibration import COMPONENTS, Recalibration
 from cycseq.models.kriging.table import Table, Values
-from cycseq.models.kriging.tasks import (
-    TASK_OF_SPLIT,
-    TASKS,
-    Measured,
-    Task,
-    equal_weights,
-    table_for,
-)
+from cycseq.models.kriging.tasks import TASK_OF_SPLIT, TASKS, Measured, Task, equal_weights, table_for
 from cycseq.models.means import MeansModel
 from cycseq.preparation.pseudobulk import control_means, control_noise
 from cycseq.split.settings import Kind
@@ -49,8 +42,7 @@ from cycseq.split.settings import Kind
 SAME = 0.05
 """The prior alone gives both directions 0.5: where the probability of a rise is not further from it, the prediction is not
 informative of the gene."""
-CHUNK = 32
-"""Conditions whose distributions are held at once."""
+CHUNK = 32  # conditions whose distributions are held at once
 
 
 @dataclass
@@ -244,11 +236,10 @@ class ConditionKriging(KnowledgeSettings, MeansModel):
             return
         if any(source.knows([condition.agent])[0] for source in self.sources):
             return
-        msg = (
+        raise ModelError(
             f"{self.name} cannot predict {str(condition)!r}: no training condition has {lacking[0]!r}, and the model has no knowledge. "
             "Give it some (--model.knowledge), or ask for the common response (--model.unseen common)."
         )
-        raise ModelError(msg)
 
     @property
     def measured_conditions(self) -> tuple[Condition, ...]:
@@ -269,17 +260,11 @@ class ConditionKriging(KnowledgeSettings, MeansModel):
     @property
     def sources(self) -> tuple[Source, ...]:
         """The knowledge that the model holds."""
-        cache = self.learned.cache
-        if "sources" not in cache:
-            cache["sources"] = stored_sources(self.learned.arrays, self.learned.facts)
-        sources: tuple[Source, ...] = cache["sources"]
-        return sources
+        learned = self.learned
+        return learned.remember("sources", lambda: stored_sources(learned.arrays, learned.facts))
 
     @property
     def tasks(self) -> dict[Task, Learned]:
         """What was learned for each task."""
-        cache = self.learned.cache
-        if "tasks" not in cache:
-            cache["tasks"] = {name: from_json(one) for name, one in self.learned.facts["tasks"].items()}
-        tasks: dict[Task, Learned] = cache["tasks"]
-        return tasks
+        tasks = self.learned.facts["tasks"].items()
+        return self.learned.remember("tasks", lambda: {name: from_json(one) for name, one in tasks})

@@ -23,8 +23,7 @@ class Sampling:
     """
 
     cells: Values
-    control: Values
-    """Of each condition's context; 0 where it is unknown."""
+    control: Values  # of each condition's context; 0 where it is unknown
 
     @classmethod
     def of(cls, se: Values, conditions: Sequence[Condition], noise_of: Mapping[str, Profile]) -> Self:

@@ -22,8 +22,7 @@ class Process:
     """
 
     measurements: Measurements
-    units: Int[np.ndarray, "conditions"]
-    """The perturbation of every condition, as a code."""
+    units: Int[np.ndarray, "conditions"]  # the perturbation of every condition, as a code
     amplitudes: Amplitudes
 
     def amplitudes_of(self, unit: int | np.integer) -> Shares:

@@ -19,22 +19,14 @@ from scipy.stats import t as student
 from cycseq.data.gene_mixture import GeneMixture, PerGene, mix
 from cycseq.models.kriging.slopes import CHANGES, SLOPES, changed, densities, likeliest
 
-AT_SHARES = (0.2, 0.99)
-"""Of the left-out genes in order of size: where the first and the last node lie."""
-SIZES = 4
-"""Nodes, as far from each other in log size."""
-STANDINGS = (0.0, 0.7, 2.0)
-"""Nodes in the predicted mean, in units of its standard deviation."""
-FEWEST = 200
-"""Rows below which nothing is learned."""
-PER_SLOPE = 3
-"""Components of a recalibrated distribution, for each slope."""
-COMPONENTS = len(SLOPES) * PER_SLOPE
-"""In all."""
-RESPONDING = 3.0
-"""A measured response this many standard errors from those of most genes is one of a responding gene."""
-SURE = 0.95
-"""That left-out units agree with predicted directions, for directions to be believed."""
+AT_SHARES = (0.2, 0.99)  # of the left-out genes in order of size: where the first and the last node lie
+SIZES = 4  # nodes, as far from each other in log size
+STANDINGS = (0.0, 0.7, 2.0)  # nodes in the predicted mean, in units of its standard deviation
+FEWEST = 200  # rows below which nothing is learned
+PER_SLOPE = 3  # components of a recalibrated distribution, for each slope
+COMPONENTS = len(SLOPES) * PER_SLOPE  # in all
+RESPONDING = 3.0  # a measured response this many standard errors from those of most genes is one of a responding gene
+SURE = 0.95  # that left-out units agree with predicted directions, for directions to be believed
 
 CHANCE = 0.1
 """Agreement that is no evidence: conditions of a context share the error of their control mean, and the fall of what does not respond."""
@@ -48,8 +40,7 @@ class LeftOut:
     y: Float[np.ndarray, "rows"]
     noise: Float[np.ndarray, "rows"]
     condition: Float[np.ndarray, "rows"]
-    unit: Float[np.ndarray, "rows"]
-    """The context, or perturbation, that was left out."""
+    unit: Float[np.ndarray, "rows"]  # the context, or perturbation, that was left out
 
 
 @dataclass(frozen=True)
@@ -57,10 +48,8 @@ class Recalibration:
     """A mixture over slopes at each node, and whether directions were right."""
 
     log_sizes: tuple[float, ...]
-    changes: tuple[tuple[float, float], ...]
-    """Slope and stretch of every component."""
-    weights: tuple[tuple[float, ...], ...]
-    """Of every component, at each of sizes x standings."""
+    changes: tuple[tuple[float, float], ...]  # slope and stretch of every component
+    weights: tuple[tuple[float, ...], ...]  # of every component, at each of sizes x standings
     agreements: tuple[float, ...]
     """Of each unit with a responding gene: how much more often their direction was right than wrong, in [-1, 1]."""
 
@@ -169,5 +158,4 @@ def shares_of_nodes(at: PerGene, nodes: Sequence[float]) -> Float[np.ndarray, "n
 
 def _size(mixture: GeneMixture) -> PerGene:
     """Root of the expected square."""
-    size: PerGene = np.sqrt(np.maximum(mixture.mean**2 + mixture.variance, 1e-12))
-    return size
+    return np.sqrt(np.maximum(mixture.mean**2 + mixture.variance, 1e-12))

@@ -16,17 +16,12 @@ from cycseq.data.gene_mixture import GeneMixture
 
 SLOPES = (-1.0, 0.0, 0.5, 1.0, 1.5, 2.0)
 STRETCHES = (1.0, 1.5, 2.0, 3.0)
-CHANGES = tuple(product(SLOPES, STRETCHES))
-"""Every component: slope and stretch."""
+CHANGES = tuple(product(SLOPES, STRETCHES))  # every component: slope and stretch
 UNCHANGED = CHANGES.index((1.0, 1.0))
-PRIOR_ROWS = 10.0
-"""Rows that say that nothing is to be changed: caution against overfitting."""
-START_UNCHANGED = 0.9
-"""Share from which EM starts: where measurements tell nothing, it stays."""
-LEAST = 0.002
-"""Components of less weight are dropped."""
-ROUNDS = 100
-"""Of EM."""
+PRIOR_ROWS = 10.0  # rows that say that nothing is to be changed: caution against overfitting
+START_UNCHANGED = 0.9  # share from which EM starts: where measurements tell nothing, it stays
+LEAST = 0.002  # components of less weight are dropped
+ROUNDS = 100  # of EM
 
 Rows = Float[np.ndarray, "rows"]
 Weights = Float[np.ndarray, "changes"]

@@ -17,13 +17,11 @@ from cycseq.matrix.arrays import Profile
 
 Axis = Literal["context", "dose", "time"]
 """Along which a condition is predicted from others: what was measured in other contexts, at other doses, or at other times."""
-FEWEST = 3
-"""Conditions of a setting from which on they have a mean of their own."""
+FEWEST = 3  # conditions of a setting from which on they have a mean of their own
 
 Values = Float[np.ndarray, "conditions genes"]
 Square = Float[np.ndarray, "conditions conditions"]
-Setting = tuple[str, str | None, float | None]
-"""Context, dose and time."""
+Setting = tuple[str, str | None, float | None]  # context, dose and time
 
 
 @dataclass(frozen=True)

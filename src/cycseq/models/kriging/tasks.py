@@ -35,18 +35,13 @@ AXIS: Mapping[Task, Axis] = {"dose": "dose", "time": "time"}
 """What a task's conditions are told from, where that is not other contexts."""
 BLIND: tuple[Task, ...] = ("perturbation", "combination")
 """Tasks whose perturbations were measured nowhere: no likeness is told by their responses."""
-MAX_CONDITIONS = 400
-"""Conditions from which weights are learned; of more, whole contexts and perturbations are drawn."""
-MAX_CONTEXTS, MAX_FOLDS = 10, 6
-"""Contexts among them, and contexts that are left out."""
-MAX_OWN = 8
-"""Settings up to which each has weights of its own."""
+MAX_CONDITIONS = 400  # conditions from which weights are learned; of more, whole contexts and perturbations are drawn
+MAX_CONTEXTS, MAX_FOLDS = 10, 6  # contexts among them, and contexts that are left out
+MAX_OWN = 8  # settings up to which each has weights of its own
 NOISE = "noise"
-ANY = ""
-"""Of a kernel's weights: that of settings without one of their own."""
+ANY = ""  # of a kernel's weights: that of settings without one of their own
 
-Weights = dict[str, dict[str, float]]
-"""Kernel -> setting (or `ANY`) -> weight, in units of the squared effect."""
+Weights = dict[str, dict[str, float]]  # kernel -> setting (or `ANY`) -> weight, in units of the squared effect
 
 
 def table_for(table: Table, task: Task) -> Table:

@@ -10,19 +10,16 @@ from jaxtyping import Float
 from cycseq.matrix.arrays import Profiles
 from cycseq.models.kriging.table import Square, Table
 
-FEWEST = 3
-"""Contexts from which on near ones are told from others."""
+FEWEST = 3  # contexts from which on near ones are told from others
 
 
 @dataclass(frozen=True)
 class Kernel:
     """One positive semidefinite matrix over the conditions of a table."""
 
-    name: str
-    """What model cards and messages call it, in words."""
+    name: str  # what model cards and messages call it, in words
     values: Square
-    own: bool = False
-    """Only conditions of the same setting are alike, and every setting may have a weight of its own."""
+    own: bool = False  # only conditions of the same setting are alike, and every setting may have a weight of its own
     told_by_responses: bool = False
     """The likeness itself is taken from measured responses, so that a perturbation measured nowhere has none."""
 
