@@ -49,12 +49,12 @@ def _from_effects(run: FittedRun, conditions: Sequence[Condition | str] | str, c
         data = run.effects()
     else:
         data = controls if isinstance(controls, Effects) else effects_of_controls(run.model, controls.controls())
-    named = predicting.parse_conditions(run, conditions, data.contexts)
-    for context in {c.context: None for c in named}:
+    predicted = predicting.parse_conditions(run, conditions, data.contexts)
+    for context in {c.context: None for c in predicted}:
         if context not in data.contexts:
             raise unknown_name(context, "context among the effects", data.contexts, ModelError)
     with as_file_error(run.folder / MODEL, AGAIN):
-        return predict_on_effects(means_model(run.model), named, data.controls())
+        return predict_on_effects(means_model(run.model), predicted, data.controls())
 
 
 def _from_cells(

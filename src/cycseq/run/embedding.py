@@ -44,7 +44,7 @@ def score_embeddings(
     cells = embedded.take(np.sort(sample))
     obs = cells.adata.obs
     mixed = _codes(obs[settings.mixed])
-    kept = cells.condition_codes if settings.kept == "condition" else _codes(obs[settings.kept])
+    labels = cells.condition_codes if settings.kept == "condition" else _codes(obs[settings.kept])
     if mixed.max() == 0:
         msg = f"the cells are all of one {settings.mixed}, so nothing can be mixed: use another --mixed, or leave out --score."
         raise DataError(msg)
@@ -53,7 +53,7 @@ def score_embeddings(
     rows = [
         (name, space.shape[1], settings.mixed, settings.kept, metric, value)
         for name, space in spaces.items()
-        for metric, value in integration(space, mixed, kept).items()
+        for metric, value in integration(space, mixed, labels).items()
     ]
     return pd.DataFrame(rows, columns=list(SCORES))
 

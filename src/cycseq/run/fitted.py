@@ -172,10 +172,10 @@ class FittedRun:
 
     def _data_path(self, path: Path | None, cure: str) -> Path:
         """Where its data lie: there, or where they were when it was fitted."""
-        noted = self.facts["data"]["path"]
-        if path is None and noted is None:
+        recorded = self.facts["data"]["path"]
+        if path is None and recorded is None:
             raise FileError(f"{self.folder} does not record where its data are: {cure}.")
-        path = path or path_of_text(noted)
+        path = path or path_of_text(recorded)
         if not path.exists():
             raise FileError(f"{path}, the data of {self.folder}, does not exist: {cure}.")
         return path

@@ -44,22 +44,22 @@ def check_request(
         )
     cells = controls if controls is not None else run.as_written()
     check_totals(target_sum(cells), run.facts["data"].get("target_sum"), "the control cells", "the data of the run")
-    wanted = parse_conditions(run, conditions, cells.contexts)
+    to_predict = parse_conditions(run, conditions, cells.contexts)
     contexts_with_controls = [c.context for c in cells.conditions() if c.is_control]
-    for context in {c.context: None for c in wanted}:
+    for context in {c.context: None for c in to_predict}:
         if context not in contexts_with_controls:
             raise unknown_name(context, "context with control cells", contexts_with_controls, ModelError)
     if controls is None:
-        cells = model_controls(run, cells, {c.context for c in wanted})
-    return Request(wanted, cells, own_cells=controls is not None)
+        cells = model_controls(run, cells, {c.context for c in to_predict})
+    return Request(to_predict, cells, own_cells=controls is not None)
 
 
 def predict_cells(run: FittedRun, request: Request, n_cells: int | None, seed: int) -> PerturbationData:
     """All that was asked for; see `Run.predict`."""
     controls = as_log1p(request.cells.controls({c.context for c in request.conditions}))
     with as_file_error(run.folder / MODEL, AGAIN):
-        made = run.model.predict(controls, request.conditions, n_cells=n_cells, seed=seed)
-    return with_record(made, run.model, run.split, seed, own_cells=request.own_cells)
+        predicted = run.model.predict(controls, request.conditions, n_cells=n_cells, seed=seed)
+    return with_record(predicted, run.model, run.split, seed, own_cells=request.own_cells)
 
 
 def predict_in_pieces(run: FittedRun, request: Request, n_cells: int | None, seed: int) -> Iterator[PerturbationData]:

@@ -64,11 +64,11 @@ def reproducible_rows(metrics: pd.DataFrame, table: pd.DataFrame) -> pd.DataFram
 def _reliability(data: PerturbationData, effects: Responses) -> Float[np.ndarray, "conditions"]:
     values = np.full(len(effects.conditions), np.nan)
     for i, condition in enumerate(effects.conditions):
-        kept = np.ones(effects.delta.shape[1], dtype=bool)
-        kept[data.targets(condition)] = False
-        size = np.square(effects.delta[i, kept], dtype=np.float64).sum()
+        scored = np.ones(effects.delta.shape[1], dtype=bool)
+        scored[data.targets(condition)] = False
+        size = np.square(effects.delta[i, scored], dtype=np.float64).sum()
         if size > 0:
-            values[i] = 1.0 - effects.noise[i, kept].sum(dtype=np.float64) / size
+            values[i] = 1.0 - effects.noise[i, scored].sum(dtype=np.float64) / size
     return values
 
 

@@ -74,8 +74,8 @@ def tune(
         record = {"asked": inputs, **environment()}
         for number in track(range(len(trials), settings.trials), "Trials"):
             trials.append(_try(trials, settings, space, folds))
-            kept = {**record, "trials": [asdict(trial) for trial in trials]}
-            write_text(out / RECORD, json.dumps(kept, indent=1), overwrite=True)
+            progress = {**record, "trials": [asdict(trial) for trial in trials]}
+            write_text(out / RECORD, json.dumps(progress, indent=1), overwrite=True)
             if number + 1 >= HOPELESS and all(trial.reason for trial in trials):
                 msg = f"all {count_of(len(trials), 'trial')} of {settings.model} failed, the last one as follows: {trials[-1].reason}"
                 raise ModelError(msg)

@@ -89,8 +89,8 @@ def _chosen_penalty(train: Effects, with_row: Int[np.ndarray, "known"], g: Score
     penalties = RELATIVE_PENALTIES * max(float(np.square(p).sum() / p.shape[1]), np.finfo(np.float64).tiny)
     errors = np.zeros(len(penalties))
     for fold in np.unique(folds[with_row]):
-        kept, left_out = folds != fold, folds[with_row] == fold
-        y = train.effect[with_row] - _offsets(train, kept)[with_row]
+        training, left_out = folds != fold, folds[with_row] == fold
+        y = train.effect[with_row] - _offsets(train, training)[with_row]
         for i, penalty in enumerate(penalties):
             k = _solve(np.nan_to_num(y[~left_out]), g, p[~left_out], PUBLISHED_PENALTY, penalty)
             errors[i] += np.nansum(np.square(y[left_out] - p[left_out] @ k.T @ g.T))

@@ -90,10 +90,10 @@ def _by_context(
     np.add.at(sums, places, np.nan_to_num(train.effect[rows]))
     np.add.at(counts, places, train.measured[rows])
     means = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
-    found = []
+    by_context = []
     for context in np.unique(contexts):
-        deltas, own = means.copy(), np.flatnonzero(contexts == context)
-        measured = train.effect[np.array(rows)[own]]
-        deltas[places[own]] = np.where(np.isnan(measured), deltas[places[own]], measured)
-        found.append((places[own], deltas))
-    return found
+        deltas, here = means.copy(), np.flatnonzero(contexts == context)
+        measured = train.effect[np.array(rows)[here]]
+        deltas[places[here]] = np.where(np.isnan(measured), deltas[places[here]], measured)
+        by_context.append((places[here], deltas))
+    return by_context

@@ -227,8 +227,8 @@ class _Spectrum:
             residuals = triangle - hat @ turned
             error = 0.0
             for group in members:
-                own = np.eye(len(group)) - hat[group] @ self.vectors[group].T - 1.0 / len(hat)
-                error += float(np.square(np.linalg.solve(own, residuals[group])).sum())
+                residual_maker = np.eye(len(group)) - hat[group] @ self.vectors[group].T - 1.0 / len(hat)
+                error += float(np.square(np.linalg.solve(residual_maker, residuals[group])).sum())
             errors.append(error)
         return float(RELATIVE_PENALTIES[int(np.argmin(errors))])
 

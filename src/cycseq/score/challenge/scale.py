@@ -118,8 +118,8 @@ def baseline(reference: CountReference, real: PerturbationData) -> CountComparis
     for i, of_condition in enumerate(rows):
         codes[of_condition] = i
     means = group_sums(real.x, codes, len(rows)) / np.array([len(r) for r in rows])[:, None]
-    kept = ~reference.perturbed
-    mean = np.divide((means * kept).sum(axis=0), kept.sum(axis=0), out=means.mean(axis=0), where=kept.any(axis=0))
+    scored = ~reference.perturbed
+    mean = np.divide((means * scored).sum(axis=0), scored.sum(axis=0), out=means.mean(axis=0), where=scored.any(axis=0))
     factor = np.divide(mean, control_mean, out=np.zeros_like(mean), where=control_mean > 0)
     rng = np.random.default_rng(0)
     drawn = [rng.integers(0, controls.shape[0], size=len(of_condition)) for of_condition in rows]
@@ -152,15 +152,15 @@ def replicate(reference: CountReference, real: PerturbationData, split: int) -> 
         CountProfiles.of(load_groups(real.x, [half[reference.perturbations[i]] for i in places]), len(places), control)
         for half, control in zip(halves, controls, strict=True)
     ]
-    kept = replace(
+    halved = replace(
         reference,
         perturbations=tuple(reference.perturbations[i] for i in places),
         perturbed=reference.perturbed[places],
     )
     split_in_two = CountComparison(
-        sides[0], np.arange(len(places)), sides[1], controls[0], kept.perturbed, kept.genes, controls[1]
+        sides[0], np.arange(len(places)), sides[1], controls[0], halved.perturbed, halved.genes, controls[1]
     )
-    rows = member_rows(kept, split_in_two)
+    rows = member_rows(halved, split_in_two)
     whole = reference.beside(reference.real.take(places), places)
     rows.loc[rows["metric"] == "lfc_nmae", "value"] = relative_error(sides[0].lfc, sides[1].lfc, whole)
     return rows

@@ -77,8 +77,8 @@ class _Neighbours:
         from sklearn.neighbors import NearestNeighbors
 
         n = min(int(3 * PERPLEXITY), len(embedding) - 1)
-        found = NearestNeighbors(n_neighbors=n).fit(embedding)
-        distance, self.places = found.kneighbors()  # of each cell among the others
+        nearest = NearestNeighbors(n_neighbors=n).fit(embedding)
+        distance, self.places = nearest.kneighbors()  # of each cell among the others
         self.weights = _weights(distance.astype(np.float64), min(PERPLEXITY, n / 3.0))
 
     def lisi(self, label: Codes) -> PerCell:

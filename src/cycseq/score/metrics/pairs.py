@@ -41,25 +41,25 @@ def pair_scores(predicted: Cells, true: Cells, source: Cells, real: Cells) -> di
     """
     n = len(true)
     nearer = np.empty(n)
-    total = own_total = 0.0
+    total = total_of_pairs = 0.0
     for start in range(0, n, BLOCK):
         rows = np.arange(start, min(start + BLOCK, n))
         apart = _mean_squares(true[rows], predicted)
-        own = apart[np.arange(len(rows)), rows]
-        total, own_total = total + apart.sum(), own_total + own.sum()
-        ties = (apart == own[:, None]).sum(axis=1) - 1
-        nearer[rows] = ((apart < own[:, None]).sum(axis=1) + 0.5 * ties) / max(n - 1, 1)
-    some = n > 1
+        of_pairs = apart[np.arange(len(rows)), rows]
+        total, total_of_pairs = total + apart.sum(), total_of_pairs + of_pairs.sum()
+        ties = (apart == of_pairs[:, None]).sum(axis=1) - 1
+        nearer[rows] = ((apart < of_pairs[:, None]).sum(axis=1) + 0.5 * ties) / max(n - 1, 1)
+    several = n > 1
     change = true.astype(np.float64) - source
     matched = (nearer < 0.5).mean() + 0.5 * (nearer == 0.5).mean()
     return {
-        "pair_mse": own_total / n,
+        "pair_mse": total_of_pairs / n,
         "pair_mse_no_change": float(np.mean(change**2)),
         "pair_mse_mean_change": float(np.mean((change - change.mean(axis=0)) ** 2)),
-        "pair_mse_shuffled": (total - own_total) / (n * (n - 1)) if some else float("nan"),
+        "pair_mse_shuffled": (total - total_of_pairs) / (n * (n - 1)) if several else float("nan"),
         "pair_mse_random": _between(true, real) if len(real) else float("nan"),
-        "pair_foscttm": float(nearer.mean()) if some else float("nan"),
-        "pair_matched": float(matched) if some else float("nan"),
+        "pair_foscttm": float(nearer.mean()) if several else float("nan"),
+        "pair_matched": float(matched) if several else float("nan"),
     }
 
 

@@ -94,13 +94,13 @@ def _measured(
     ]
     n_genes = MAX_MEASURED_BYTES // BYTES_PER_EFFECT // max(sum(map(len, beside)), 1)
     columns = pd.Index(measured.genes)
-    found = []
+    rows_of_conditions = []
     for others, (_, part) in zip(beside, shown, strict=True):
         places = columns.get_indexer(pd.Index(part["gene"].head(n_genes)))
         hundredths = np.round(100.0 * measured.effect[[row for row, _ in others]][:, places].astype(np.float64))
         values = [[int(v) if np.isfinite(v) else None for v in row] for row in hundredths]
-        found.append([[*_label(one), row] for (_, one), row in zip(others, values, strict=True)])
-    return found
+        rows_of_conditions.append([[*_label(one), row] for (_, one), row in zip(others, values, strict=True)])
+    return rows_of_conditions
 
 
 def _columns(part: pd.DataFrame, names: pd.Index) -> list[Any]:

@@ -71,14 +71,14 @@ class CountComparison:
 
 def pds_cosine(comparison: CountComparison) -> Scores:
     """1 - k / (n - 1), k the real conditions that are nearer to the prediction than its own, ties half; targets left out."""
-    kept = ~comparison.perturbed.any(axis=0)
+    scored = ~comparison.perturbed.any(axis=0)
     control = comparison.predicted_control or comparison.control
-    predicted = (comparison.predicted.bulk - control.bulk)[:, kept]
-    real = (comparison.all_real.bulk - comparison.control.bulk)[:, kept]
+    predicted = (comparison.predicted.bulk - control.bulk)[:, scored]
+    real = (comparison.all_real.bulk - comparison.control.bulk)[:, scored]
     size = np.linalg.norm(predicted, axis=1)[:, None] * np.linalg.norm(real, axis=1)
     distance = (1.0 - np.divide(predicted @ real.T, size, out=np.zeros_like(size), where=size > 0)).clip(0.0, 2.0)
-    own = np.take_along_axis(distance, comparison.places[:, None], axis=1)
-    nearer = (distance < own).sum(axis=1) + ((distance == own).sum(axis=1) - 1) / 2
+    of_target = np.take_along_axis(distance, comparison.places[:, None], axis=1)
+    nearer = (distance < of_target).sum(axis=1) + ((distance == of_target).sum(axis=1) - 1) / 2
     return np.asarray(1.0 - nearer / max(distance.shape[1] - 1, 1))
 
 
