@@ -25,8 +25,8 @@ from cycseq.run.tables import read_table
 from cycseq.score.evaluate import evaluate
 from cycseq.score.reference import Reference
 from cycseq.score.settings import EvaluateSettings
-from cycseq.split.base import REFERENCE
 from cycseq.split.make import make_splits
+from cycseq.split.problems import REFERENCE
 
 MEANS = EvaluateSettings(metrics="mse,mse_ratio,pearson_delta,retrieval_cosine")
 SETTINGS = BenchmarkSettings(models=["ContextAdditive"], seeds=2)

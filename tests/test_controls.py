@@ -21,10 +21,11 @@ from cycseq.score.ceiling import split_half
 from cycseq.score.evaluate import evaluate
 from cycseq.score.reference import Reference
 from cycseq.score.settings import EvaluateSettings
-from cycseq.split.base import REFERENCE, Split
+from cycseq.split.base import Split
 from cycseq.split.controls import MIN_CONTROLS
 from cycseq.split.leakage import check_leakage
 from cycseq.split.make import make_splits
+from cycseq.split.problems import REFERENCE
 from cycseq.split.settings import SplitSettings
 
 MEANS = EvaluateSettings(metrics="means")

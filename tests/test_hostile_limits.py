@@ -373,6 +373,7 @@ WORDS = {
     "config": "prepare {f}/a.h5ad --genes all --config {x} --out {f}/o.h5ad",
     "gene sets": "pathways --predicted {f}/a.h5ad --gmt {x} --out {f}/o.csv",
     "ranges": "tune --data {f}/a.h5ad --split {f}/s.json --model Ridge --space {x} --out {f}/t",
+    "scale of the challenge": "evaluate --predicted {f}/a.h5ad --real {f}/a.h5ad --challenge-scale {x} --out {f}/m.csv",
     "a run": "predict --run {f}/run --out {f}/o.h5ad",
 }
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cycseq.data.guides import find_guides
 from cycseq.data.labels import find_labels
 from cycseq.data.settings import ObsKeys
 from cycseq.data.usual_names import canonical_perturbation, kind_of_control, perturbation_of_guides
@@ -262,6 +263,23 @@ def test_guides_are_named_and_joined_only_where_that_is_asked(guides: list[str],
     assert f"-> {gene}" in joined.notes[1]
 
 
+@pytest.mark.parametrize(
+    "form", ["{}.a", "{}_i1", "{}(1)", "{}#1", "{} KO", "CRISPRi_{}", "{}_sgRNA_A", "chr19:12884423_{}"]
+)
+def test_genes_with_something_beside_them(form: str) -> None:
+    guides = [form.format(gene) for gene in ("KLF1", "GATA1")]
+    obs = pd.DataFrame({"perturbation": ["control", *guides]}, index=list("abc"))
+    joined = find_labels(
+        obs, ObsKeys(guide_suffix="auto"), default_context="x", drop_unlabelled=False, genes=["KLF1", "GATA1"]
+    )
+    assert joined.obs["perturbation"].tolist() == ["control", "KLF1", "GATA1"]
+
+
+@pytest.mark.parametrize("form", ["{}_10nM", "{}_24h", "{}-high", "{}_ctrl"])
+def test_doses_times_and_levels_beside_a_gene_are_no_guides(form: str) -> None:
+    assert find_guides([form.format(gene) for gene in ("TNF", "IL6")], ["TNF", "IL6"]) == {}
+
+
 def test_symbols_that_end_as_guides_do_are_no_guides() -> None:
     symbols = ["HLA-A", "NKX2-1", "NKX2-5", "H2-K1", "Rag1", "Rag2", "Reg1", "PEG10", "MT-ND1", "KRTAP5-1", "ERVK3-1"]
     measured = ["HLA-A", "NKX2-1", "Rag1", "KRTAP5-1", "H2"]
@@ -317,7 +335,9 @@ def test_two_contexts_alike_are_asked_for() -> None:
         labels(obs)
 
 
-@pytest.mark.parametrize("column", ["time", "timepoint", "Hours"])
+@pytest.mark.parametrize(
+    "column", ["time", "timepoint", "Hours", "time_min", "timepoint_hr", "hours_post", "stim_time"]
+)
 def test_pooled_times_are_noted_and_can_be_kept_apart(column: str) -> None:
     obs = {"perturbation": ["control", "A"] * 2, "cell_line": ["K562"] * 4, column: [6.0, 6.0, 24.0, 24.0]}
     (note,) = (note for note in labels(obs).notes if "pooled" in note)

@@ -180,14 +180,31 @@ def test_logarithms_of_counts_that_were_not_normalised_are_normalised_cell_by_ce
     assert not recognise(np.log1p(per(counts, 1e4)).astype(np.float32)).of_counts
 
 
+def test_counts_of_equal_depth_are_counts(counts) -> None:
+    """Drawn to one depth, some cells having fewer; and a table of means, none of which is 0."""
+    rng = np.random.default_rng(0)
+    equal = np.array([rng.multinomial(2000 if i % 9 else 1500, cell / cell.sum()) for i, cell in enumerate(counts)])
+    obs = pd.DataFrame({"perturbation": ["control", "A", "B"] * 100}, index=[f"c{i}" for i in range(300)])
+    assert cycseq.read(ad.AnnData(equal.astype(np.float32), obs=obs)).scale == "counts"
+    means = np.log1p(per(counts, 1e4)) + 0.01 * rng.random(counts.shape)
+    assert cycseq.read(ad.AnnData(means.astype(np.float32), obs=obs)).scale == "log1p"
+
+
 @pytest.mark.parametrize(
     ("values", "message", "given"),
     [
         (lambda c: np.sqrt(np.minimum(c, 200)), "square roots of whole numbers", "log1p"),
         (lambda c: np.log1p(c) / np.log1p(c).max(axis=0).clip(1), "the largest is exactly 1", "log1p"),
         (lambda c: (c > 0).astype(float), "every value above 0 is 1", "counts"),
+        (lambda c: np.rint(per(c, 1e6)), "the cells have nearly the same sums", "counts"),
+        (
+            lambda c: np.log2(1e6 * (c / c.sum(axis=1, keepdims=True) + 2 / c.sum(axis=1).mean())),
+            "something was added to zero",
+            "log1p",
+        ),
+        (lambda c: np.log1p(per(c, 1e4)) + 1, "something was added to zero counts", "log1p"),
     ],
-    ids=["roots", "shares", "binary"],
+    ids=["roots", "shares", "binary", "counts per million, rounded", "prior count", "shifted"],
 )
 def test_values_that_are_neither_counts_nor_logarithms(
     counts, tmp_path: Path, capsys, values, message: str, given: str

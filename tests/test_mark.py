@@ -79,6 +79,8 @@ def test_as_it_was_written(path: Path) -> None:
         (put(np.expm1), "are not those that cycseq wrote into this file: the values are neither counts nor log1p"),
         (put(np.log1p), "are not those that cycseq wrote into this file: log1p was taken twice"),
         (put(lambda x: x * 0.5), "are not those that cycseq wrote .* use --scale log1p"),
+        (put(lambda x: np.where(x < x.max(axis=1, keepdims=True), x / 2, x)), "not those that cycseq wrote"),
+        (put(lambda x: x * np.where(np.arange(40) == 3, 50, 1)), "not those that cycseq wrote"),
     ],
 )
 def test_values_that_were_changed_are_refused(
@@ -154,6 +156,50 @@ def test_more_cells_than_were_written(path: Path) -> None:
 
     with pytest.raises(DataError, match="not those that cycseq wrote"):
         read(edited(path, change))
+
+
+def test_cells_in_the_place_of_others(path: Path) -> None:
+    def change(adata: ad.AnnData) -> ad.AnnData:
+        others = adata[-10:].copy()
+        others.obs_names = [f"{name}-2" for name in others.obs_names]
+        others.X = np.expm1(others.X)
+        return ad.concat([adata[:-10], others], uns_merge="first", merge="same")
+
+    with pytest.raises(DataError, match="not those that cycseq wrote"):
+        read(edited(path, change))
+
+
+@pytest.mark.parametrize(
+    ("names", "note"),
+    [
+        ({"A": "A_g1", "B+C": "A_g2"}, "labels look like guides: A_g1, A_g2 of A"),
+        ({"control": "NTC"}, "control = 'NTC' (120 cells)"),
+        ({"A": "non-targeting"}, "'non-targeting' looks like a control too: kept as a perturbation"),
+        ({"A": "B+C", "B+C": "A"}, "perturbation <- obs['perturbation']; control = 'control'"),
+    ],
+)
+def test_labels_that_were_changed_are_read_like_those_of_any_file(path: Path, names: dict, note: str) -> None:
+    def change(adata: ad.AnnData) -> None:
+        adata.obs["perturbation"] = adata.obs["perturbation"].astype(str).replace(names)
+
+    notes = read(edited(path, change)).notes
+    assert any("the labels are not those that cycseq wrote" in said for said in notes)
+    assert any(note in said for said in notes), notes
+
+
+def test_labels_of_controls_of_two_kinds_are_asked_for(path: Path) -> None:
+    def change(adata: ad.AnnData) -> None:
+        adata.obs["perturbation"] = adata.obs["perturbation"].astype(str).replace({"control": "DMSO", "A": "untreated"})
+
+    with pytest.raises(DataError, match="labels of 2 kinds"):
+        read(edited(path, change))
+
+
+@pytest.mark.parametrize("odd", [np.array(["log1p", "x"]), 3, {"log1p": 1}])
+def test_a_scale_that_is_no_text_is_none(path: Path, odd: object) -> None:
+    file = edited(path, lambda adata: adata.uns["cycseq"].update(scale=odd))
+    assert main(["inspect", str(file)]) == SUCCESS
+    assert read(file).scale == "log1p"
 
 
 def test_a_mark_without_a_sample_is_not_believed(path: Path) -> None:

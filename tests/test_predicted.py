@@ -153,3 +153,18 @@ def test_without_a_context_on_either_side_they_are_one(small_data, tmp_path) -> 
     ad.AnnData(predicted_x(one), obs=obs, var=one.adata.var).write_h5ad(tmp_path / "adata_pred.h5ad")
     found = scores(tmp_path, f"--predicted {tmp_path}/adata_pred.h5ad --real {tmp_path}/adata_real.h5ad")
     assert set(found.index.get_level_values("perturbation")) == {"G1", "G2", "G3", "G1+G2"}
+
+
+def test_doses_of_predicted_cells_are_told_apart_as_those_of_the_real_ones(
+    small_data: PerturbationData, tmp_path: Path
+) -> None:
+    """Where that was asked for: they were pooled, and had no condition in common with the real ones."""
+    obs = small_data.adata.obs[["context", "perturbation"]].astype(str)
+    obs["dose"] = np.where(obs["perturbation"] == "control", None, np.array(["1uM", "10uM"])[np.arange(len(obs)) % 2])
+    for name, x in (("real", small_data.x.toarray()), ("predicted", predicted_x(small_data))):
+        ad.AnnData(x, obs=obs, var=small_data.adata.var).write_h5ad(tmp_path / f"{name}.h5ad")
+    settings = ReadSettings(doses="separate")
+    real = read(tmp_path / "real.h5ad", settings)
+    predicted = read_predicted(tmp_path / "predicted.h5ad", settings, real)
+    assert {c for c in predicted.conditions() if not c.is_control} == {c for c in real.conditions() if not c.is_control}
+    assert any(c.perturbation.endswith("@10uM") for c in predicted.conditions())

@@ -471,6 +471,47 @@ def test_labels_without_names_are_joined_by_order_and_that_is_said(source: ad.An
         )
 
 
+@pytest.mark.parametrize("ending", ["", ","])
+def test_labels_whose_first_column_has_no_header_or_whose_lines_end_in_a_separator(
+    source: ad.AnnData, tmp_path, ending: str
+) -> None:
+    """As R writes them, with names of rows that the header does not name; never by order."""
+    source.obs = source.obs[[]]
+    source.write_h5ad(tmp_path / "a.h5ad")
+    header, *lines = OBS.sample(frac=1, random_state=0).to_csv(index_label="seq").splitlines()
+    header = header if ending else header.removeprefix("seq,")
+    (tmp_path / "labels.csv").write_text("\n".join([header, *(line + ending for line in lines)]) + "\n")
+    data = read(tmp_path / "a.h5ad", ReadSettings(labels_file=tmp_path / "labels.csv"))
+    check(data)
+    assert "labels <- labels.csv, by the names of the cells" in data.notes
+
+
+@pytest.mark.parametrize(
+    ("names", "cells", "message"),
+    [
+        ([f"{i}" for i in range(1, 25)], [f"{i}" for i in range(24)], "a row for cell '24' and none for '0'"),
+        ([f"c{i}" if i < 9 else f"c{i}-1" for i in range(24)], [f"c{i}-1" for i in range(24)], "names 15 of the 24 cells. Without .* 9 more would agree"),
+    ],
+)  # fmt: skip
+def test_names_that_agree_in_part(source: ad.AnnData, tmp_path, names: list, cells: list, message: str) -> None:
+    source.obs = pd.DataFrame(index=cells)
+    source.write_h5ad(tmp_path / "a.h5ad")
+    OBS.set_axis(names).to_csv(tmp_path / "labels.csv", index_label="cell")
+    with pytest.raises(DataError, match=message):
+        read(tmp_path / "a.h5ad", ReadSettings(labels_file=tmp_path / "labels.csv"))
+
+
+def test_two_columns_that_name_the_cells(source: ad.AnnData, tmp_path) -> None:
+    source.obs = source.obs[[]]
+    source.write_h5ad(tmp_path / "a.h5ad")
+    labels = OBS.assign(barcode=BARCODES, cell=BARCODES)
+    labels.to_csv(tmp_path / "labels.csv", index=False)
+    check(read(tmp_path / "a.h5ad", ReadSettings(labels_file=tmp_path / "labels.csv")))
+    labels.assign(cell=BARCODES[::-1]).to_csv(tmp_path / "labels.csv", index=False)
+    with pytest.raises(DataError, match="may name the cells: 'barcode' and 'cell', and they differ"):
+        read(tmp_path / "a.h5ad", ReadSettings(labels_file=tmp_path / "labels.csv"))
+
+
 def test_barcodes_of_other_cells_are_not_joined_by_order(source: ad.AnnData, tmp_path) -> None:
     source.obs = source.obs[[]]
     source.write_h5ad(tmp_path / "a.h5ad")

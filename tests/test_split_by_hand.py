@@ -31,6 +31,8 @@ def folder(tmp_path: Path) -> Path:
     x = np.random.default_rng(0).poisson(2, (len(obs), 20)).astype(np.float32) + 1
     data = PerturbationData.from_anndata(ad.AnnData(X=x, obs=obs))
     data.write(tmp_path / "d.h5ad")
+    predicted = ad.AnnData(X=x[30:][:, ::-1], obs=obs.iloc[30:], var=data.adata.var)
+    predicted.write_h5ad(tmp_path / "p.h5ad")
     make_splits(data, SplitSettings(context="b", validation=0.0))[0].write(tmp_path / "s.json")
     return tmp_path
 
@@ -56,26 +58,44 @@ PLANTED = {
     "1 named cell is named more than once (first: 'cell1')": lambda said: said.update(
         cells={"test": ["cell1"], "train": ["cell1"]}
     ),
+    "train names cells of 1 condition that it does not list (first: 'b:A')": lambda said: said.update(
+        cells={"train": ["cell30"]}
+    ),
+    "it names cells of 'holdout', which is no part of a split": lambda said: said.update(cells={"holdout": ["cell30"]}),
+    "train and test share 1 condition (first: 'b:B')": lambda said: said.update(  # though another one is cut
+        train=[*said["train"], ["b", "A"], ["b", "B"]], cells={"train": ["cell30"], "test": ["cell31"]}
+    ),
+    "it is called unseen-context, but training or validation has 1 condition of a tested context (first: 'b:A')": lambda said: (
+        said["train"].append(said["test"].pop(0))
+    ),
+    "3 tested conditions are given away by training or validation conditions that contain them (first: b:A)": lambda said: (
+        said.update(kind="unseen-perturbation")
+    ),
+    "it is called random-cells, but names no cells of 3 conditions of test (first: 'b:A')": lambda said: said.update(
+        kind="random-cells"
+    ),
+    "training has no control cells of b, where responses are tested": lambda said: said.update(
+        cells={"reference": [f"cell{i}" for i in range(24, 30)]}
+    ),
 }
 
 
 @pytest.mark.parametrize("problem", PLANTED)
-def test_fit_and_benchmark_refuse_the_same_splits(
-    folder: Path, problem: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_all_commands_refuse_the_same_splits(folder: Path, problem: str, capsys: pytest.CaptureFixture[str]) -> None:
     path = changed(folder, PLANTED[problem])
     for words in (
         f"fit --split {path} --model PerturbedMean --run {folder}/run",
         f"benchmark --split {path} --models PerturbedMean --seeds 1 --out {folder}/b",
+        f"evaluate --split {path} --predicted {folder}/p.h5ad --real {folder}/d.h5ad --out {folder}/m.csv",
         f"split --check {path}",
         f"split --check {path} --out {folder}/checked.json",
     ):
-        assert main([*words.split(), "--data", f"{folder}/d.h5ad"]) == BAD_INPUT
+        data = [] if words.startswith("evaluate") else ["--data", f"{folder}/d.h5ad"]
+        assert main([*words.split(), *data]) == BAD_INPUT
         said = capsys.readouterr().err
         assert problem in said
         assert said.count("\n") == 1
-    assert not (folder / "run").exists()
-    assert not (folder / "checked.json").exists()
+    assert {file.name for file in folder.iterdir()} == {"d.h5ad", "p.h5ad", "s.json", "changed.json"}
 
 
 def test_a_split_by_hand_is_checked_and_given_its_hash(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

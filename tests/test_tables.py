@@ -78,15 +78,33 @@ def test_genes_in_small_letters_stay_genes(tmp_path: Path) -> None:
     assert data.genes == ["sox2", "klf1", "tp53", "spi1", "myc"]
 
 
+def test_numbers_with_small_letters_beside_the_labels_are_no_genes(tmp_path: Path) -> None:
+    for name in ("Total", "SampleID", "Dose_uM", "time_min"):
+        data = read(table(tmp_path / f"{name}.csv", header=HEADER.replace("weight_kg", name)))
+        assert data.genes == ["KLF1", "TP53", "SPI1", "MYC"], name
+
+
+def test_genes_called_like_a_day_stay_genes_and_are_said(tmp_path: Path) -> None:
+    data = read(table(tmp_path / "a.csv", header=HEADER.replace("KLF1", "1-Mar").replace("TP53", "2023-09-02")))
+    assert data.genes == ["1-Mar", "2023-09-02", "SPI1", "MYC"]
+    assert any("2 genes are called like a day (1-Mar, 2023-09-02)" in note for note in data.notes)
+
+
+def test_two_columns_of_labels_of_one_name(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", header=HEADER.replace("weight_kg", "age"))
+    with pytest.raises(FileError, match="two columns 'age', and they differ"):
+        read(path)
+
+
 def test_labels_may_be_named(tmp_path: Path) -> None:
-    path = table(tmp_path / "a.csv", header=HEADER.replace("weight_kg", "Mass"))
-    assert read(path).genes[0] == "Mass"
-    assert any("5 are genes (Mass," in note for note in read(path).notes)
-    assert read(path, ReadSettings(split_by="Mass", drop_unlabelled=True)).genes[0] == "KLF1"
-    data = read(path, ReadSettings(label_columns=("Mass", "MYC")))
+    path = table(tmp_path / "a.csv", header=HEADER.replace("weight_kg", "MASS"))
+    assert read(path).genes[0] == "MASS"
+    assert any("5 are genes (MASS," in note for note in read(path).notes)
+    assert read(path, ReadSettings(split_by="MASS", drop_unlabelled=True)).genes[0] == "KLF1"
+    data = read(path, ReadSettings(label_columns=("MASS", "MYC")))
     assert data.genes == ["KLF1", "TP53", "SPI1"]
-    assert {"Mass", "MYC"} <= set(data.adata.obs)
-    with pytest.raises(DataError, match="no column for --label-columns 'mass': did you mean 'Mass'"):
+    assert {"MASS", "MYC"} <= set(data.adata.obs)
+    with pytest.raises(DataError, match="no column for --label-columns 'mass': did you mean 'MASS'"):
         read(path, ReadSettings(label_columns=("mass",)))
 
 

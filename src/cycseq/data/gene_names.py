@@ -7,6 +7,10 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 from cycseq.errors import count_of, join_names
 
+MONTHS = "Feb|Mar|Apr|Sept?|Oct|Nov|Dec"
+DATE = re.compile(
+    rf"\d{{1,2}}-(?:{MONTHS})(?:-\d+)?|(?:{MONTHS})-\d{{1,2}}|\d{{4}}-\d\d-\d\d(?: 00:00:00)?", re.IGNORECASE
+)
 MIN_GENES = 10  # so many genes in common, at least, once a difference in spelling is removed, tell that it is the cause
 SHOWN = 5
 
@@ -62,6 +66,23 @@ def note_perturbed_genes(perturbed: Collection[str], genes: Sequence[str]) -> st
     if len(absent) == len(perturbed) and not are_identifiers(genes):
         return ""
     return f"{len(absent)} {of_all} {'names' if len(absent) == 1 else 'name'} no gene of the data ({join_names(absent, SHOWN)})"
+
+
+def note_dates(genes: Iterable[str]) -> str:
+    """What to say of genes that are called like a day: spreadsheets make such names of symbols; empty where there are none.
+
+    Examples
+    --------
+    >>> note_dates(["KLF1", "1-Mar", "2-Sep"])
+    '2 genes are called like a day (1-Mar, 2-Sep), which a spreadsheet makes of symbols such as MARCH1 and SEPT2: give their symbols'
+    """
+    dates = [gene for gene in genes if DATE.fullmatch(gene)]
+    if not dates:
+        return ""
+    return (
+        f"{count_of(len(dates), 'gene is', 'genes are')} called like a day ({join_names(dates, SHOWN)}), which a spreadsheet makes of symbols "
+        "such as MARCH1 and SEPT2: give their symbols"
+    )
 
 
 def are_identifiers(genes: Iterable[str]) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
+from cycseq.data.treatments import LEVELS, parse_dose, parse_hours
 from cycseq.data.usual_names import kind_of_control
 from cycseq.errors import DataError, SettingsError, count_of, join_names
 
@@ -13,10 +14,11 @@ AUTO = "auto"
 STRONG = (
     re.compile(r"(?P<gene>.+?)_[-+]_\d+(?:\.\d+)?(?:-P\w+)?"),  # KLF1_+_12996.23-P1P2
     re.compile(r"(?P<gene>.+?)[ _.:-](?:sg|g|guide|grna|sgrna|crrna|shrna|sh)[ _.-]?\d+", re.IGNORECASE),  # KLF1-sg1
-    re.compile(r"(?P<gene>.+?)[ _.:-](?:guide|grna|sgrna)[ _.-]?[A-Da-d]"),  # KLF1_guideA
+    re.compile(r"(?P<gene>.+?)[ _.:-](?:guide|grna|sgrna)[ _.-]?[A-D]", re.IGNORECASE),  # KLF1_guideA
     re.compile(r"(?P<gene>.+?)[ _.:-][ACGT]{17,25}"),  # KLF1_ACGTTGCAACGTTGCAACGT
     re.compile(r"(?P<gene>.+?)_(?:P1P2|P1|P2)(?:[ _-]\d+)?"),  # KLF1_P1P2_1
     re.compile(r"(?:sg|g|guide)\d+[ _.:-](?P<gene>[A-Z].*)"),  # g1_KLF1
+    re.compile(r"chr(?:\d+|[XYM])[:_]\d+(?:-\d+)?[ _:-](?:[+-][ _:-])?(?P<gene>[A-Z].*)"),  # chr19:12884423_KLF1
     re.compile(r"(?P<gene>[A-Z][A-Z0-9.-]+)(?:g|sg|guide)\d+"),  # IFNGR1g1: no symbol ends so after capitals
     re.compile(r"(?:sg|sh)(?:RNA)?[ _.-]?(?P<gene>[A-Z].*?)(?:[ _.-](?:g|guide)?\d+)?"),  # sgKLF1_1
 )
@@ -26,7 +28,20 @@ WEAK = (
     re.compile(r"(?P<gene>.+?)[ _.-]\d+"),  # KLF1_1
 )
 """Forms that symbols have as well (Rag1, NKX2-1): a gene of the data must stand before them."""
-JOINS = ("_", ",", ";", "|", "&", "/", ":")  # signs by which other tools join the parts of a combination
+JOINS = (
+    " and ",
+    "--",
+    "_",
+    ",",
+    ";",
+    "|",
+    "&",
+    "/",
+    ":",
+    "-",
+    " ",
+)  # signs by which other tools join the parts of a combination
+SEPARATION = re.compile(r"[ _.:#(-]+")  # what may stand between a gene and what tells its guides apart
 MIN_GENES = 2
 """Where the data lack the perturbed genes, ``KLF1_1`` counts as a guide if at least this many genes have several."""
 
@@ -42,7 +57,35 @@ def find_guides(labels: Iterable[str], genes: Collection[str]) -> dict[str, str]
     n_guides = Counter(gene for label, gene in weak.items() if re.fullmatch(r"[A-Za-z][A-Za-z0-9.-]*_\d+", label))
     several = {gene for gene, n in n_guides.items() if n > 1}
     numbered = several if len(several) >= MIN_GENES and not symbols.intersection(labels) else set()
-    return strong | {label: gene for label, gene in weak.items() if gene in symbols or gene in numbered}
+    known = strong | {label: gene for label, gene in weak.items() if gene in symbols or gene in numbered}
+    return known or _by_affix(labels, symbols)
+
+
+def _by_affix(labels: Sequence[str], symbols: Collection[str]) -> dict[str, str]:
+    """The gene of labels that are a gene of the data with something before or behind it (``KLF1.a``, ``KLF1 KO``, ``KLF1(2)``).
+
+    None, unless half of the labels are so, of two genes or more, and a gene has several such labels or several genes have the same
+    beside them. Doses, times, levels and controls are none; nor are two genes at once.
+    """
+    genes: dict[str, str] = {}
+    affixes: dict[str, str] = {}
+    for label in labels:
+        for sign in SEPARATION.finditer(label):
+            ends = label[: sign.start()], label[sign.end() :].rstrip(")")
+            for gene, affix in (ends, ends[::-1]):
+                if gene in symbols and label not in symbols and affix not in symbols and _marks_guides(affix):
+                    genes[label], affixes[label] = gene, affix
+    n_labels = Counter(genes.values())
+    n_genes = Counter(affix for _, affix in {(genes[label], affixes[label]) for label in genes})
+    fits = {label: gene for label, gene in genes.items() if n_labels[gene] > 1 or n_genes[affixes[label]] > 1}
+    return fits if 2 * len(fits) >= len(labels) and len(set(fits.values())) >= MIN_GENES else {}
+
+
+def _marks_guides(affix: str) -> bool:
+    """Whether what stands beside a gene may tell guides apart: no dose, time, level or control."""
+    dose = parse_dose(affix)
+    is_amount = bool(dose and dose.unit) or (parse_hours(affix) is not None and not affix.isdigit())
+    return bool(affix) and not is_amount and affix.casefold() not in LEVELS and kind_of_control(affix) is None
 
 
 def genes_of_guides(labels: Iterable[str], suffix: str, genes: Collection[str]) -> dict[str, str]:

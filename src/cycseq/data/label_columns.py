@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import pandas as pd
 
-from cycseq.data.usual_names import CONTROL, DOSE_NAMES, TIME_NAMES, UNLABELLED
+from cycseq.data.treatments import unit_in_dose_name, unit_in_time_name
+from cycseq.data.usual_names import CONTROL, DOSES, TIMES, UNLABELLED
 from cycseq.errors import DataError, count_of, join_names, unknown_name
 from cycseq.matrix.arrays import CellMask
 
@@ -72,7 +73,8 @@ def _check_labels(obs: pd.DataFrame, column: str) -> str:
 def pooled_doses(obs: pd.DataFrame, perturbation: pd.Series) -> list[str]:
     """What to say of perturbations with several doses, which are pooled."""
     notes = []
-    for column in find_columns(obs, DOSE_NAMES):
+    by_unit = [column for column in map(str, obs.columns) if unit_in_dose_name(column)]
+    for column in [*find_columns(obs, DOSES), *by_unit]:
         levels = obs[column].astype(object).groupby(perturbation.to_numpy()).nunique().drop(CONTROL, errors="ignore")
         if (mixed := levels[levels > 1]).size:
             notes.append(
@@ -84,7 +86,9 @@ def pooled_doses(obs: pd.DataFrame, perturbation: pd.Series) -> list[str]:
 
 def pooled_times(obs: pd.DataFrame, context_column: str | None) -> list[str]:
     """What to say of columns of times with several levels, which are pooled unless contexts are split by them."""
-    levels = {c: obs[c].dropna().unique() for c in find_columns(obs, TIME_NAMES) if c != context_column}
+    by_unit = [column for column in map(str, obs.columns) if unit_in_time_name(column)]
+    columns = dict.fromkeys([*find_columns(obs, TIMES), *by_unit])
+    levels = {column: obs[column].dropna().unique() for column in columns if column != context_column}
     return [
         f"times are pooled: obs[{column!r}] has {len(times)} levels ({join_names(times, 5)}); "
         f"--split-by {shlex.quote(column)} makes a context of each"

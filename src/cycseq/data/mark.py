@@ -1,7 +1,8 @@
-"""The mark that cycseq writes into `uns`, and whether the values are still those that it wrote.
+"""The mark that cycseq writes into `uns`, and whether values and labels are still those that it wrote.
 
-The mark carries a sample of the values: the largest of each of some cells, with the names of cell and gene. It costs a
-few rows however large the file is, and survives when cells or genes are left out.
+The mark carries a sample of some cells: the largest value of each with the names of cell and gene, the sum of its values, and its
+labels; and the names of all contexts and perturbations. It costs a few rows however large the file is, and survives when cells
+or genes are left out.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from cycseq.errors import DataError
 from cycseq.matrix.arrays import to_dense
 
 MARK = "cycseq"
+LABELS = ("context", "perturbation", "batch")
 SAMPLE = "sample"
 RUNS, RUN = 16, 8
 """Cells of the sample: so many runs, evenly spaced, of so many successive cells, which lie in few blocks of a file."""
@@ -27,34 +29,44 @@ RUNS, RUN = 16, 8
 
 def mark_of(adata: ad.AnnData) -> dict[str, Any]:
     """What cycseq wrote of the data into `uns`, without the sample; nothing where something else stands there."""
-    return {name: value for name, value in _whole_mark(adata).items() if name != SAMPLE}
+    mark = _whole_mark(adata)
+    odd = [SAMPLE, *(["scale"] if not isinstance(mark.get("scale"), str) else [])]
+    return {name: value for name, value in mark.items() if name not in odd}
 
 
 def with_sample(adata: ad.AnnData) -> ad.AnnData:
     """The same data (nothing is copied) with a sample of its values in its mark; itself where it has no mark."""
     if not (mark := mark_of(adata)):
         return adata
-    uns = {**adata.uns, MARK: {**mark, SAMPLE: sample_of(adata.X, adata.obs_names, adata.var_names)}}
+    uns = {**adata.uns, MARK: {**mark, SAMPLE: sample_of(adata)}}
     return with_parts(adata, uns=uns)
 
 
-def sample_of(x: Any, cells: pd.Index, genes: pd.Index) -> str:
-    """The number of cells, and the largest value of some of them, with the names of cell and gene: a JSON text."""
+def sample_of(adata: ad.AnnData) -> str:
+    """What some of the cells hold, and the names of all contexts and perturbations: a JSON text."""
+    cells, genes = adata.obs_names, adata.var_names
     starts = np.linspace(0, max(0, len(cells) - RUN), RUNS).astype(np.int64)
     rows = np.unique(starts[:, None] + np.arange(RUN))
     rows = rows[rows < len(cells)]
-    values = to_dense(x[rows])
+    values = to_dense(adata.X[rows])
     columns = np.abs(values).argmax(axis=1)
     entries = zip(cells[rows], genes[columns], values[np.arange(len(rows)), columns].tolist(), strict=True)
-    return json.dumps({"n_cells": len(cells), "values": list(entries)})
+    record: dict[str, Any] = {"n_cells": len(cells), "n_genes": len(genes), "values": list(entries)}
+    record["sums"] = values.sum(axis=1, dtype=np.float64).tolist()
+    if all(name in adata.obs for name in LABELS):
+        labels = adata.obs[list(LABELS)]
+        record["labels"] = labels.iloc[rows].astype(str).to_numpy().tolist()
+        record["names"] = {name: sorted(map(str, labels[name].unique())) for name in LABELS[:2]}
+    return json.dumps(record)
 
 
 def values_unchanged(adata: ad.AnnData) -> bool | None:
     """Whether the values are those that cycseq wrote, by the sample in the mark; None where there is none to go by."""
     try:
-        record = json.loads(_whole_mark(adata).get(SAMPLE, ""))
+        record = _sample(adata)
         cells, genes, values = zip(*record["values"], strict=True)
         n_cells, expected = int(record["n_cells"]), np.array(values, dtype=np.float32)
+        sums = np.array(record["sums"] if record.get("n_genes") == adata.n_vars else (), dtype=np.float64)
     except (TypeError, ValueError, KeyError, RecursionError):
         return None
     if not (adata.obs_names.is_unique and adata.var_names.is_unique):
@@ -65,9 +77,34 @@ def values_unchanged(adata: ad.AnnData) -> bool | None:
         return False
     if not present.any():
         return None
+    if adata.n_obs > n_cells - np.count_nonzero(rows < 0):  # some are cells that it did not write
+        return False
     unique_rows, place = np.unique(rows[present], return_inverse=True)
-    values_now = to_dense(adata.X[unique_rows])[place, columns[present]]
-    return bool(np.allclose(values_now, expected[present], rtol=1e-5, atol=1e-7))
+    cells_now = to_dense(adata.X[unique_rows])
+    same = np.allclose(cells_now[place, columns[present]], expected[present], rtol=1e-5, atol=1e-7)
+    if same and len(sums) == len(cells):  # no gene was left out
+        same = np.allclose(cells_now.sum(axis=1, dtype=np.float64)[place], sums[present], rtol=1e-5, atol=1e-5)
+    return bool(same)
+
+
+def labels_unchanged(adata: ad.AnnData) -> bool:
+    """Whether no cell of the sample in the mark has other labels, and there are no other names, than cycseq wrote.
+
+    True where the mark says nothing of them.
+    """
+    try:
+        record = _sample(adata)
+        cells = [entry[0] for entry in record["values"]]
+        written, names = record["labels"], {name: set(record["names"][name]) for name in LABELS[:2]}
+    except (TypeError, ValueError, KeyError, IndexError, RecursionError):
+        return True
+    if not adata.obs_names.is_unique or len(written) != len(cells):
+        return True
+    if any(not names[name].issuperset(map(str, adata.obs[name].unique())) for name in names):
+        return False
+    rows = adata.obs_names.get_indexer(cells)
+    now = adata.obs[list(LABELS)].iloc[rows[rows >= 0]].astype(str).to_numpy().tolist()
+    return bool(now == [labels for labels, row in zip(written, rows, strict=True) if row >= 0])
 
 
 def labels_as_written(labels: pd.DataFrame) -> bool:
@@ -82,6 +119,11 @@ def labels_as_written(labels: pd.DataFrame) -> bool:
 def _whole_mark(adata: ad.AnnData) -> dict[str, Any]:
     mark = adata.uns.get(MARK)
     return dict(mark) if isinstance(mark, Mapping) else {}
+
+
+def _sample(adata: ad.AnnData) -> dict[str, Any]:
+    """What the sample holds; raises `TypeError` or `ValueError` where it is none."""
+    return dict(json.loads(_whole_mark(adata).get(SAMPLE, "")))
 
 
 def read_provenance(adata: ad.AnnData) -> dict[str, Any]:

@@ -7,12 +7,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cycseq.data.logarithms import MOST, Logarithm, positive_values, recognise, sample_rows, to_ln_per_10k
+from cycseq.data.logarithms import (
+    EVEN,
+    FEWEST,
+    MOST,
+    UNIT,
+    Logarithm,
+    positive_values,
+    recognise,
+    sample_rows,
+    to_ln_per_10k,
+)
 from cycseq.data.scale import TARGET_SUM, Scale, ValueSummary, check_finite, decide_scale, option_of_counts
 from cycseq.errors import DataError
 from cycseq.matrix.arrays import Matrix
 
 MANY = 50  # genes of a cell, in the median, from which on counts that are all 1 are none
+EACH = 10  # of the sampled cells, every so many are enough to compare sums and smallest values
+MANY_LOWEST = 5  # genes of a cell that have its smallest value, where that is a count of 0
 ROOTS = 1e-3  # how far the square of a square root in single precision may lie from a whole number
 OTHER_TOTAL = 0.0  # stands for the total where it is certain not to be 10,000, and could not be told
 
@@ -46,6 +58,8 @@ def decide(x: Matrix, values: ValueSummary, user_scale: str | None, *, layers: S
     how = "as given" if user_scale else "found from the values; --scale says otherwise"
     if user_scale is None and not values.n_fractional and values.highest <= 1:
         _refuse_binary(x)
+    if user_scale is None and values.lowest >= 0:
+        _refuse_even(x) if not values.n_fractional else _refuse_offset(x)
     if user_scale in {"counts", "scaled"} or not values.n_fractional or values.lowest < 0:
         coarse = decide_scale(values, "log1p" if user_scale in {"log2", "normalised"} else user_scale, layers=layers)
         return Decision(coarse, f"{extent}; {how}")
@@ -104,6 +118,39 @@ def _refuse_binary(x: Matrix) -> None:
     if np.median([len(cell) for cell in positive_values(x, sample_rows(x))] or [0]) >= MANY:
         msg = "every value above 0 is 1: whether a gene was seen in a cell, not how often. Give counts (--scale counts takes the values as counts all the same)."
         raise DataError(msg, option="--scale counts")
+
+
+def _refuse_even(x: Matrix) -> None:
+    """Raise `DataError` where whole numbers have nearly the same sum in each cell, but not quite: they were normalised and rounded."""
+    sums = np.array([cell.sum() for cell in positive_values(x, sample_rows(x)[::EACH])])
+    if len(sums) < FEWEST or 2 * np.unique(sums, return_counts=True)[1].max() > len(sums):
+        return  # counts drawn to the same depth have exactly the same sum
+    low, median, high = np.percentile(sums, [5, 50, 95])
+    if high - low <= EVEN * median:
+        raise DataError(
+            f"the values are whole numbers, but the cells have nearly the same sums ({low:,.0f} to {high:,.0f}), as counts never have: "
+            "counts per million or the like, rounded. Give counts (--scale counts takes the values as counts all the same).",
+            option="--scale counts",
+        )
+
+
+def _refuse_offset(x: Matrix) -> None:
+    """Raise `DataError` where no value is 0 and all cells have the same smallest value in many genes: something was added to zeros."""
+    cells = positive_values(x, sample_rows(x)[::EACH])
+    if len(cells) < FEWEST or any(len(cell) < x.shape[1] for cell in cells):
+        return
+    lowest = np.array([cell.min() for cell in cells])
+    n_lowest = np.array(
+        [np.count_nonzero(cell <= least * (1 + UNIT)) for cell, least in zip(cells, lowest, strict=True)]
+    )
+    some = (n_lowest >= MANY_LOWEST) & (n_lowest < x.shape[1])
+    if np.ptp(lowest) <= UNIT * np.median(lowest) and some.mean() > MOST:
+        raise DataError(
+            f"no value is 0, and the smallest of every cell is {np.median(lowest):.4g}, in many genes: something was added to zero counts "
+            "before or after the logarithm was taken (a prior count, as edgeR's cpm does). Give counts, or ln(1 + counts per 10,000) "
+            "(--scale log1p takes the values as log1p all the same).",
+            option="--scale log1p",
+        )
 
 
 def _refuse_no_logarithm(x: Matrix, values: ValueSummary) -> None:

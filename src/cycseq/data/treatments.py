@@ -33,6 +33,12 @@ _TIME_UNITS = {
 """Hours in each unit of time."""
 _ENDING = re.compile(rf"(.+?)[\s_]+({_NUMBER}\s?[^\s\d_]+)", re.IGNORECASE)
 """A name, and a number with a word behind it."""
+_DOSE_COLUMN = re.compile(r"(?:dose|conc|concentration)[ _.(\[]+(.+?)[)\]]?", re.IGNORECASE)
+_TIME_COLUMN = re.compile(
+    r"(?:(?:treatment|stim|stimulation|exposure)_)?(?:time|time_?point|duration)[ _.(\[]+(.+?)[)\]]?"
+    r"|([a-z]+?)s?_(?:post|after)(?:_\w+)?",
+    re.IGNORECASE,
+)
 _TIME = re.compile(rf"{_NUMBER}\s*([a-z]*)|([a-z]+)[ _-]*{_NUMBER}", re.IGNORECASE)
 
 
@@ -85,6 +91,19 @@ def unit_of_dose(text: str) -> str | None:
     """``"uM"`` for ``"µM"``; None for what is not a unit of dose."""
     plain = text.strip().replace("\N{MICRO SIGN}", "u").replace("\N{GREEK SMALL LETTER MU}", "u").replace(" ", "")
     return plain if plain in UNITS else _FOLDED.get(plain.casefold())
+
+
+def unit_in_dose_name(column: str) -> str | None:
+    """``"uM"`` for ``dose_uM`` and ``concentration (µM)``; None for what names no dose with its unit."""
+    match = _DOSE_COLUMN.fullmatch(column)
+    return unit_of_dose(match[1]) if match else None
+
+
+def unit_in_time_name(column: str) -> str | None:
+    """``"min"`` for ``time_min``, ``"hour"`` for ``hours_post``; None for what names no time with its unit."""
+    match = _TIME_COLUMN.fullmatch(column)
+    unit = (match[1] or match[2]) if match else ""
+    return unit if hours_in(unit) else None
 
 
 def parse_dose(text: str) -> Dose | None:

@@ -22,6 +22,21 @@ COLUMN_NAMES = {
 }
 DOSE_NAMES = ("dose_value", "dose_val", "dose")
 TIME_NAMES = ("time", "timepoint", "time_point", "time_value", "hours", "hour", "hpi", "day", "days", "day_name")
+DOSES = (*dict.fromkeys(("dose", *DOSE_NAMES)), "pert_idose", "pert_dose", "dose_level", "concentration", "conc")
+"""Columns of doses; the first that is there counts, and numbers in another one order the names of its levels."""
+TIMES = (
+    *TIME_NAMES,
+    "time_h",
+    "time_hr",
+    "time_hours",
+    "pert_itime",
+    "pert_time",
+    "exposure_time",
+    "treatment_time",
+    "stim_time",
+    "stimulation_time",
+    "dpi",
+)
 METADATA_NAMES = frozenset(
     (*PERTURBATION_NAMES, *CONTEXT_NAMES, *BATCH_NAMES, *DOSE_NAMES, *TIME_NAMES,
      *RARER_PERTURBATION_NAMES, *RARER_CONTEXT_NAMES, *RARER_BATCH_NAMES,

@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from cycseq.data.gene_names import are_identifiers
+from cycseq.data.control_labels import guess_controls
+from cycseq.data.gene_names import are_identifiers, note_dates
 from cycseq.data.labels import CellLabels, find_labels
-from cycseq.data.mark import labels_as_written, mark_of, values_unchanged
+from cycseq.data.mark import labels_as_written, labels_unchanged, mark_of, values_unchanged
 from cycseq.data.scale import SCALES, TARGET_SUM, Scale, ValueSummary, check_finite, summarize_values
 from cycseq.data.scale_decision import Decision, decide
 from cycseq.data.settings import ObsKeys
@@ -27,6 +28,7 @@ PAIR = "true_pair"  # layer of simulated data: the same cell, perturbed; empty w
 AS_NAMED = ("perturbation", "context", "batch")  # the columns of `OBS` in the order of `ObsKeys`
 AS_WRITTEN = "labels as cycseq wrote them"
 CHANGED = "the values are not those that cycseq wrote into this file"
+RELABELLED = "the labels are not those that cycseq wrote into this file: they are read like those of any other"
 REAL_NUMBERS = "biuf"  # kinds of arrays: bool, whole numbers, floating point
 MAX_ROWS = 1 << 27  # a sparse matrix in memory has fewer cells and genes; one that claims more is damaged
 SYMBOL_COLUMNS = ("gene_name", "gene_symbol", "gene_symbols", "feature_name", "symbol")
@@ -89,13 +91,20 @@ def labels_of(adata: ad.AnnData, keys: ObsKeys, *, default_context: str, drop_un
     """The labels of the cells; see `find_labels`."""
     if written_by_cycseq(adata, keys):
         labels = adata.obs[list(OBS)].astype(str)
-        if not labels_as_written(adata.obs[list(OBS)]):
-            control = CONTROL if (labels["perturbation"] == CONTROL).any() else NO_CONTROL
-            columns = ObsKeys(*AS_NAMED, control, other_controls="keep")
-            return find_labels(adata.obs, columns, default_context=default_context, drop_unlabelled=drop_unlabelled)
+        if not labels_as_written(adata.obs[list(OBS)]) or not labels_unchanged(adata):
+            columns = ObsKeys(*AS_NAMED, **_controls_of(list(labels["perturbation"].unique())))
+            again = find_labels(adata.obs, columns, default_context=default_context, drop_unlabelled=drop_unlabelled)
+            return replace(again, notes=(RELABELLED, *again.notes))
         return CellLabels(labels, np.ones(adata.n_obs, dtype=bool), notes=(AS_WRITTEN,))
     genes = {*adata.var_names.astype(str), *gene_symbols(adata.var)[0]}
     return find_labels(adata.obs, keys, default_context=default_context, drop_unlabelled=drop_unlabelled, genes=genes)
+
+
+def _controls_of(perturbations: list[str]) -> dict[str, Any]:
+    """What is said of the controls of a file whose labels were changed since cycseq wrote it."""
+    if CONTROL in perturbations:
+        return {"control": CONTROL, "other_controls": "keep"}
+    return {} if guess_controls(perturbations) else {"control": NO_CONTROL}
 
 
 def scale_of(
@@ -251,5 +260,7 @@ def _var(var: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     if column:
         out["gene_id"] = out.index.astype(str)
         notes.append(f"genes are named by var[{column!r}]")
+    if note := note_dates(names):
+        notes.append(note)
     out.index = names
     return out

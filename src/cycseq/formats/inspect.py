@@ -16,7 +16,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.gene_names import note_perturbed_genes
+from cycseq.data.gene_names import note_dates, note_perturbed_genes
 from cycseq.data.labels import CellLabels
 from cycseq.data.mark import mark_of
 from cycseq.data.scale import summarize_values
@@ -213,6 +213,8 @@ def _conditions(
             lines.append(f"perturbed genes among the genes: {n_measured} of {len(targets)}")
         if note := note_perturbed_genes(targets, data.genes):
             lines.append(note)
+    if note := note_dates(data.genes):
+        lines.append(note)
     if len(contexts) == 1:
         lines.append("one context: transfer to an unseen context cannot be tested; unseen perturbations can")
     return contexts, lines

@@ -21,6 +21,7 @@ from cycseq.errors import DataError
 from cycseq.formats.load import default_context, load
 from cycseq.formats.readers.base import FileContents, are_numbers
 from cycseq.formats.settings import ReadSettings
+from cycseq.formats.treated_cells import validate_treatments
 from cycseq.matrix.arrays import in_memory
 from cycseq.preparation.same_scale import check_same_scale
 
@@ -68,8 +69,13 @@ def _first_that_fits(loaded: FileContents, settings: ReadSettings, context: str)
     others = [*(labels if len(labels) > 1 else []), *([None] if settings.control else [])]
     for control in (settings.control, *others):
         with contextlib.suppress(DataError):
-            return loaded.validate(dataclasses.replace(settings, control=control), context)
-    return loaded.validate(dataclasses.replace(settings, control=NO_CONTROL), context)
+            return _validate(loaded, dataclasses.replace(settings, control=control), context)
+    return _validate(loaded, dataclasses.replace(settings, control=NO_CONTROL), context)
+
+
+def _validate(loaded: FileContents, settings: ReadSettings, context: str) -> PerturbationData:
+    """As the real cells are: doses and times are told apart where that was asked for."""
+    return (validate_treatments if settings.doses == "separate" else FileContents.validate)(loaded, settings, context)
 
 
 def _slightly_below_zero(loaded: FileContents) -> str:

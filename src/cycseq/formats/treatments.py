@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,15 +10,22 @@ import pandas as pd
 from jaxtyping import Bool, Float
 
 from cycseq.data.label_columns import find_columns, require_column
-from cycseq.data.treatments import Dose, hours_in, parse_dose, parse_hours, parse_treatment, unit_of_dose, usual_unit
-from cycseq.data.usual_names import DOSE_NAMES, TIME_NAMES, UNLABELLED, kind_of_control
+from cycseq.data.treatments import (
+    Dose,
+    hours_in,
+    parse_dose,
+    parse_hours,
+    parse_treatment,
+    unit_in_dose_name,
+    unit_in_time_name,
+    unit_of_dose,
+    usual_unit,
+)
+from cycseq.data.usual_names import DOSES, TIMES, UNLABELLED, kind_of_control
 from cycseq.errors import DataError, count_of, join_names
 from cycseq.formats.settings import ReadSettings
 
-DOSES = (*dict.fromkeys(("dose", *DOSE_NAMES)), "pert_idose", "pert_dose", "dose_level", "concentration", "conc")
-"""Columns of doses; the first that is there counts, and numbers in another one order the names of its levels."""
 DOSE_UNITS = ("dose_unit", "dose_units", "pert_dose_unit", "concentration_unit", "conc_unit")
-TIMES = (*TIME_NAMES, "time_h", "time_hr", "time_hours", "pert_itime", "pert_time", "exposure_time")
 TIME_UNITS = ("time_unit", "time_units", "pert_time_unit")
 DAYS = ("day", "days", "day_name", "dpi")  # columns whose bare numbers are days; those of other columns are hours
 LABELS = ""  # stands for the ends of labels where no column holds the doses
@@ -63,18 +69,13 @@ def _column(obs: pd.DataFrame, key: str | None, names: Sequence[str], what: str)
     """The column that was named, or the first of the usual ones that says something."""
     if key is not None:
         return require_column(obs, key, what)
-    by_unit = [c for c in map(str, obs.columns) if what == "dose" and _unit_in_name(c)]
+    unit_in_name = unit_in_dose_name if what == "dose" else unit_in_time_name
+    by_unit = [c for c in map(str, obs.columns) if unit_in_name(c)]
     return next((c for c in (*find_columns(obs, names), *by_unit) if any(_texts(obs[c]))), None)
 
 
 def _place(column: str) -> str:
     return "the ends of labels" if column == LABELS else f"obs[{column!r}]"
-
-
-def _unit_in_name(column: str) -> str | None:
-    """``"uM"`` for ``dose_uM`` and ``concentration (µM)``."""
-    match = re.fullmatch(r"(?:dose|conc|concentration)[ _.(\[]+(.+?)[)\]]?", column, re.IGNORECASE)
-    return unit_of_dose(match[1]) if match else None
 
 
 def _texts(values: pd.Series) -> list[str]:
@@ -119,7 +120,7 @@ def _units(obs: pd.DataFrame, where: str, settings: ReadSettings, n: int) -> lis
     if settings.dose_unit is not None:
         return [settings.dose_unit] * n
     column = next(iter(find_columns(obs, DOSE_UNITS)), None)
-    return _texts(obs[column]) if column else [_unit_in_name(where) or ""] * n
+    return _texts(obs[column]) if column else [unit_in_dose_name(where) or ""] * n
 
 
 def _dose(text: str, unit: str) -> Dose | None:
@@ -171,7 +172,7 @@ USUAL_LEVELS = ("lowest", "very low", "low", "middle", "medium", "mid", "moderat
 def _times(obs: pd.DataFrame, texts: Sequence[str], column: str | None) -> tuple[np.ndarray, list[str]]:
     """Hours, and sentences."""
     unit_column = next(iter(find_columns(obs, TIME_UNITS)), None)
-    usual = "day" if column is not None and column.casefold() in DAYS else ""
+    usual = "day" if column is not None and column.casefold() in DAYS else unit_in_time_name(column or "") or ""
     units = _texts(obs[unit_column]) if unit_column else [usual] * len(texts)
     units = [unit if hours_in(unit) else usual for unit in units]
     by_pair = {pair: parse_hours(*pair) for pair in set(zip(texts, units, strict=True))}

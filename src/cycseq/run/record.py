@@ -18,8 +18,9 @@ from cycseq.data.dataset import PerturbationData
 from cycseq.errors import ModelError
 from cycseq.models.base import Model
 from cycseq.models.saved import versions_of
-from cycseq.split.base import REFERENCE, Split
+from cycseq.split.base import Split
 from cycseq.split.controls import GIVEN
+from cycseq.split.problems import REFERENCE
 
 DEPENDED_ON = (
     *("cycseq", "numpy", "scipy", "pandas", "anndata", "h5py", "zarr", "scikit-learn", "safetensors"),

@@ -72,7 +72,7 @@ def _evaluate_cells(
     """The metrics of log1p values."""
     check_comparison(predicted, real, settings, memory)
     _refuse_real_cells(predicted, real)
-    split = Split.read(split) if isinstance(split, Path) else split
+    split = Split.read(split).require_test() if isinstance(split, Path) else split
     sides = _real_sides(predicted, real) if split is None else _sides_of_split(predicted, real, split)
     contexts = set(predicted.contexts)
     predicted_conditions = [
@@ -148,9 +148,9 @@ def evaluate_effects(
     data.
     """
     record = predicted.provenance()
-    split = Split.read(split) if isinstance(split, Path) else split
+    split = Split.read(split).require_test() if isinstance(split, Path) else split
     if split is not None:
-        split.check_data(real)
+        split.check(real)
     training_conditions = (
         {*split.train, *split.validation} if split else {Condition(*pair) for pair in record.get("training", ())}
     )

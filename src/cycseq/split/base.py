@@ -13,16 +13,15 @@ import numpy as np
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.effects import Effects
 from cycseq.data.either import Data
+from cycseq.data.usual_names import CONTROL
 from cycseq.errors import FileError, SplitError
 from cycseq.io.files import require_file, write_text
 from cycseq.io.untrusted import parse_json, wrong_kinds
 from cycseq.matrix.arrays import Codes
-from cycseq.split.problems import find_problems
+from cycseq.split.problems import REFERENCE, describe_missing_controls, find_problems
 from cycseq.split.settings import NOTHING, Kind, SplitKind
 
 PARTS = ("train", "validation", "test")
-REFERENCE = "reference"
-"""In `Split.cells`: the control cells that no model is given, against which real responses are taken."""
 FORMAT = 1  # version of the JSON form
 BY_HAND: dict[str, Any] = {
     "format": FORMAT,
@@ -124,12 +123,24 @@ class Split:
         The reference is what was held back, and of cut controls (`random-cells`) those of the test part. Raises as
         `parts` does.
         """
+        self.check(data)
+        return self.rows_unchecked(data)
+
+    def check(self, data: Data) -> None:
+        """Raise `SplitError` if the split was made from other data, or has `problems`."""
         self.check_data(data)
         if problems := self.problems(data):
             raise SplitError(
                 f"split {self.name} cannot be used: {'; '.join(problems)}. Fix it, or make it again with cycseq split."
             )
-        return self.rows_unchecked(data)
+
+    def require_test(self) -> Self:
+        """The same split; raises `SplitError` if it holds nothing out."""
+        if not self.test:
+            raise SplitError(
+                f"split {self.name} holds nothing out (test has no condition), so nothing can be scored: name one that cycseq split made."
+            )
+        return self
 
     def check_data(self, data: Data) -> None:
         """Raise `SplitError` if the split was made from other data."""
@@ -144,18 +155,25 @@ class Split:
         """Why nothing may be learned from this split of these data: one clause for each reason, none where it is sound.
 
         Looked for: conditions and cells that the data lack, that are listed twice or in two parts, listed control
-        conditions (they are training cells whatever the split), and a training or test part without conditions. Whether
-        the parts give each other away is a question of `check_leakage`.
+        conditions (they are training cells whatever the split), a training or test part without conditions, parts that
+        are not what the kind says, and tested contexts without control cells in training. Whether cells give each other
+        away is a question of `check_leakage`.
         """
         problems = find_problems(
             {part: self.in_part(part) for part in PARTS} | {"left_out": self.left_out},
             self.cells,
             data,
-            cuts=self.cuts_conditions,
-            lists_controls=self.kind == "random-cells",
+            kind=self.kind,
+            seen_parts=self.seen_parts,
             needed=("train",) if self.kind == NOTHING else ("train", "test"),
         )
-        return tuple(problems)
+        lacking = () if isinstance(data, Effects) else self.contexts_without_controls(data)
+        return (*problems, *([describe_missing_controls(lacking)] if lacking else []))
+
+    def contexts_without_controls(self, data: PerturbationData) -> tuple[str, ...]:
+        """The tested contexts of which training has no control cells."""
+        obs = data.adata.obs.iloc[self.rows_unchecked(data)["train"]]
+        return tuple(sorted({c.context for c in self.test} - {*obs["context"][obs["perturbation"] == CONTROL]}))
 
     def rows_unchecked(self, data: Data) -> dict[str, Codes]:
         """As `rows`, of data that are known to be those of the split."""

@@ -18,9 +18,10 @@ from cycseq.data.either import Data
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import join_names
 from cycseq.matrix.arrays import CellMask
-from cycseq.split.base import REFERENCE, Split
+from cycseq.split.base import Split
 from cycseq.split.cells import share_cells
 from cycseq.split.plan import Plan
+from cycseq.split.problems import REFERENCE
 from cycseq.split.settings import SplitSettings
 
 GIVEN = "given"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from cycseq.split.base import REFERENCE
+from cycseq.split.problems import REFERENCE
 
 PAIRS = (("train", "test"), ("validation", "test"), ("train", "validation"))
 PAIRS_OF_CELLS = (*PAIRS, ("train", REFERENCE))

@@ -9,9 +9,9 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.data.effects import Effects
 from cycseq.data.either import Data
 from cycseq.errors import count_of
-from cycseq.matrix.arrays import Codes
-from cycseq.split.base import REFERENCE, Split
+from cycseq.split.base import Split
 from cycseq.split.leak import PAIRS, Leak
+from cycseq.split.problems import REFERENCE, describe_given_away, describe_missing_controls, given_away
 from cycseq.split.shared_cells import shared_barcodes, shared_cells, shared_metacells
 from cycseq.split.wells import shared_wells
 
@@ -40,7 +40,7 @@ def check_leakage(split: Split, data: Data) -> tuple[Leak, ...]:
         *shared_metacells(data, rows),
         *_hidden_perturbations(split),
         *_chosen_genes(split, data),
-        *_missing_controls(split, data, rows["train"]),
+        *_missing_controls(split, data),
     )
 
 
@@ -71,20 +71,15 @@ def _shared_conditions(split: Split) -> Iterable[Leak]:
 
 def _hidden_perturbations(split: Split) -> Iterable[Leak]:
     """Tested perturbations that training has seen inside of combinations."""
-    one_context = split.kind in {"unseen-pair", "unseen-context", "few-shot"}  # where other contexts give nothing away
-    all_contexts = split.kind in {"unseen-combination", "unseen-perturbation"}
-    if not all_contexts and (not one_context or split.cuts_conditions):
-        return
     training = (*split.train, *split.validation)
-    seen_parts = {part for c in training for part in c.parts}
-    allowed = 2 if split.seen_parts is None else split.seen_parts
-    allowed = allowed if split.kind == "unseen-combination" else len(seen_parts)
-    hidden = [c for c in split.test if len(seen_parts & set(c.parts)) > allowed
-              or any(set(c.parts) <= set(o.parts) and (all_contexts or o.context == c.context) for o in training)]  # fmt: skip
+    hidden = given_away(split.kind, training, split.test, cuts=split.cuts_conditions, seen_parts=split.seen_parts)
     if hidden:
-        what = f"{count_of(len(hidden), 'tested condition is', 'tested conditions are')} given away by training or validation conditions"
-        cure = "Leave those conditions out: make the split again with cycseq split."
-        yield Leak("hidden perturbations", f"{what} that contain them (first: {min(hidden)})", len(hidden), cure)
+        yield Leak(
+            "hidden perturbations",
+            describe_given_away(hidden),
+            len(hidden),
+            "Leave those conditions out: make the split again with cycseq split.",
+        )
 
 
 def _chosen_genes(split: Split, data: PerturbationData) -> Iterable[Leak]:
@@ -107,9 +102,11 @@ def _chosen_genes(split: Split, data: PerturbationData) -> Iterable[Leak]:
         yield Leak("chosen genes", what, len(consulted), cure, "warning")
 
 
-def _missing_controls(split: Split, data: PerturbationData, train: Codes) -> Iterable[Leak]:
-    obs = data.adata.obs.iloc[train]
-    lacking = sorted({c.context for c in split.test} - set(obs["context"][obs["perturbation"] == "control"].unique()))
-    if lacking:
-        what = f"training has no control cells of {', '.join(lacking)}, where responses are tested"
-        yield Leak("missing controls", what, len(lacking), "Keep the control cells of every context in training.")
+def _missing_controls(split: Split, data: PerturbationData) -> Iterable[Leak]:
+    if lacking := split.contexts_without_controls(data):
+        yield Leak(
+            "missing controls",
+            describe_missing_controls(lacking),
+            len(lacking),
+            "Keep the control cells of every context in training.",
+        )

@@ -83,28 +83,31 @@ def find_splits(data: Data, names: Sequence[str], settings: SplitSettings | None
     """The splits of a benchmark: made from the data where a kind is named, read where a file or folder is.
 
     Raises `SettingsError` if a name is neither a kind nor a file, and `SplitError` if a split cannot be made, was made from other
-    data, or occurs twice.
+    data, has `problems`, or occurs twice.
     """
     splits: list[Split] = []
     for name in names:
         if name in KINDS:
             splits += make_splits(data, replace(settings or SplitSettings(), kind=name))
         elif Path(name).is_dir():
-            splits += [Split.read(path) for path in sorted(Path(name).glob("*.json"))]
+            splits += [_read(path, data) for path in sorted(Path(name).glob("*.json"))]
         elif name.endswith(".json"):
-            splits.append(Split.read(Path(name)))
+            splits.append(_read(Path(name), data))
         else:
             raise unknown_name(name, "kind of split (and no JSON file)", KINDS)
     if not splits:
         raise FileError(f"no split in {', '.join(names) or 'nothing'}: name a kind or a JSON file with --split.")
-    untested = next((split.name for split in splits if not split.test), None)
-    if untested is not None:
-        msg = f"split {untested} holds nothing out (test has no condition), so nothing can be scored: name one that cycseq split made."
-        raise SplitError(msg)
     twice = [name for name, n in Counter(split.name for split in splits).items() if n > 1]
     if twice:
         raise SplitError(f"two splits are named {twice[0]!r}: name each split once.")
     return tuple(splits)
+
+
+def _read(path: Path, data: Data) -> Split:
+    """A split that may be scored, of these data; raises `SplitError` if it is none."""
+    split = Split.read(path).require_test()
+    split.check(data)
+    return split
 
 
 def _check(settings: SplitSettings) -> None:

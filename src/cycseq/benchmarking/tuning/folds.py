@@ -14,8 +14,9 @@ from cycseq.run.parts import fit_parts
 from cycseq.score.evaluate import evaluate
 from cycseq.score.reference import Reference
 from cycseq.score.settings import EvaluateSettings
-from cycseq.split.base import REFERENCE, Split
+from cycseq.split.base import Split
 from cycseq.split.make import make_splits
+from cycseq.split.problems import REFERENCE
 from cycseq.split.settings import Kind, SplitSettings
 
 METRICS = ("mse_ratio", "pearson_delta")

@@ -9,12 +9,11 @@ import pandas as pd
 
 from cycseq.data.label_columns import find_columns
 from cycseq.data.treatments import parse_dose
-from cycseq.data.usual_names import BATCH_NAMES, kind_of_control, usual_kind
+from cycseq.data.usual_names import BATCH_NAMES, DOSES, TIMES, kind_of_control, usual_kind
 from cycseq.formats.effects.names import CONTEXTS, PERTURBATIONS
 from cycseq.formats.effects.scales import same_values_in_each_row
 from cycseq.formats.readers.base import BARCODE
 from cycseq.formats.settings import ReadSettings
-from cycseq.formats.treatments import DOSES, TIMES
 
 SAMPLE_ROWS = 20  # rows whose values are looked at
 ROWS_PER_CONDITION = 1.5  # tables of effects have hardly more rows than conditions (with their batches); cells are many

@@ -113,6 +113,10 @@ def read_labels(path: Path, cells: pd.Index | None = None) -> pd.DataFrame:
         raise FileError(f"{path} does not exist: --labels-file names a CSV with one row per cell.")
     with as_read_error(path, "a CSV of labels"):
         frame = read_csv(path)
+        if not isinstance(frame.index, pd.RangeIndex) and frame.iloc[:, -1].isna().all():  # lines end in a separator
+            frame = read_csv(path, index_col=False)
+    if not isinstance(frame.index, pd.RangeIndex):  # the header does not name the first column, as R writes it
+        frame = frame.set_axis(pd.Index(frame.index.map(str), name=CELL_NAMES[0])).reset_index()
     column = _cells_column(frame, cells)
     if column is not None:
         frame.index = pd.Index(frame.pop(column).astype(str), name="cell")
@@ -133,10 +137,20 @@ def _cells_column(frame: pd.DataFrame, cells: pd.Index | None) -> str | None:
         least = len(cells) / 2 if are_numbers(cells) else 0  # a column of numbers may hold some by chance
         fitting = [name for name, n in n_matches.items() if n > (0 if name in usual else least)]
         if fitting:
-            return max(fitting, key=lambda name: (n_matches[name], name in usual))
+            best = max(fitting, key=lambda name: (n_matches[name], name in usual))
+            _check_one_names_cells(frame, best, [name for name in fitting if n_matches[name] == n_matches[best]])
+            return best
     if usual:
         return usual[0]
     return str(frame.columns[0]) if frame.shape[1] > 1 and frame.iloc[:, 0].is_unique else None
+
+
+def _check_one_names_cells(frame: pd.DataFrame, column: str, columns: list[str]) -> None:
+    """Raise `DataError` if other columns name as many of the cells as one does, and name others in some rows."""
+    other = next((name for name in columns if (frame[name].astype(str) != frame[column].astype(str)).any()), None)
+    if other is not None:
+        msg = f"two columns of the labels may name the cells: {column!r} and {other!r}, and they differ. Leave out the one that does not."
+        raise DataError(msg)
 
 
 def read_genes(path: Path) -> pd.Index:

@@ -39,8 +39,7 @@ def with_labels(loaded: FileContents, path: Path) -> FileContents:
         if "good_coverage" in table:
             single &= (table["good_coverage"].astype(str).str.casefold() == "true").to_numpy()
         mask = adata.obs_names.isin(table.index[single])
-        if not adata.obs_names.isin(table.index).any():
-            raise _names_no_cell(path, table.index, adata.obs_names)
+        _check_names(path, table.index, adata.obs_names)
         table = table.reindex(adata.obs_names)
         how = "by the names of the cells"
     if "guide_identity" in table and not find_columns(table, PERTURBATION_NAMES):
@@ -53,7 +52,7 @@ def with_labels(loaded: FileContents, path: Path) -> FileContents:
     notes = [*loaded.notes, f"labels <- {path.name}, {how}"]
     if not mask.all():
         n_lost = f"{int((~mask).sum()):,} of {len(mask):,}"
-        notes.append(f"{n_lost} cells are assigned to no perturbation there and were left out")
+        notes.append(f"{n_lost} cells are assigned to no perturbation there, or not named, and were left out")
         adata = adata[mask].copy()
     return FileContents(adata, loaded.format, tuple(notes), loaded.layers, path, loaded.unnamed)
 
@@ -68,14 +67,45 @@ def _check_order(path: Path, table: pd.DataFrame, cells: pd.Index, *, unnamed: b
         raise DataError(msg)
 
 
+def _check_names(path: Path, names: pd.Index, cells: pd.Index) -> None:
+    """Raise `DataError` if a table names none of the cells, or agrees with them only by chance, or in part."""
+    lacking, beyond = cells[~cells.isin(names)], names[~names.isin(cells)]
+    if len(lacking) == len(cells):
+        raise _names_no_cell(path, names, cells)
+    if not len(lacking) or not len(beyond):
+        return
+    if _only_numbered(cells):
+        raise DataError(
+            f"{path} has a row for cell {beyond[0]!r} and none for {lacking[0]!r}, and the cells are only numbered, from {cells[0]} to "
+            f"{cells[-1]}: one of them may be counted from another start. Give one row for each cell with these numbers, or without any "
+            "(labels go by order then)."
+        )
+    alike = _without_endings(lacking).isin(_without_endings(beyond)).sum()
+    if 2 * alike > len(lacking):
+        raise DataError(
+            f"{path} names {len(cells) - len(lacking):,} of the {len(cells):,} cells. Without endings such as -1, {alike:,} more would "
+            f"agree ({lacking[0]!r}, and there {beyond[0]!r}): give both the same endings."
+        )
+
+
+def _only_numbered(cells: pd.Index) -> bool:
+    """Whether the names of the cells are numbers in order, from 0 or 1: what cells without names are called."""
+    numbered = [pd.RangeIndex(start, start + len(cells)).astype(str) for start in (0, 1)]
+    return any(cells.equals(names) for names in numbered)
+
+
+def _without_endings(names: pd.Index) -> pd.Index:
+    bare: pd.Index = names.astype(str).str.replace(r"-\d+$", "", regex=True)
+    return bare
+
+
 def _names_no_cell(path: Path, names: pd.Index, cells: pd.Index) -> DataError:
     """The error for a table whose names are others than those of the cells."""
     if not len(cells) or not len(names):
         return DataError(
             f"{path} names none of the {count_of(len(cells), 'cell')}: {'there are none' if len(names) else 'it has no rows'}."
         )
-    bare = [pd.Index(part.astype(str)).str.replace(r"-\d+$", "", regex=True) for part in (names, cells)]
-    alike = int(bare[1].isin(bare[0]).sum())
+    alike = int(_without_endings(cells).isin(_without_endings(names)).sum())
     ending = f" Without endings such as -1, {alike:,} would agree: give both the same endings." if alike else ""
     return DataError(
         f"{path} names none of the {len(cells):,} cells: they are called, for example, {cells[0]!r}, and there {names[0]!r}.{ending}"

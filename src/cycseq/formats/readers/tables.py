@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import anndata as ad
@@ -9,7 +10,9 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from cycseq.data.usual_names import METADATA_NAMES
+from cycseq.data.gene_names import DATE
+from cycseq.data.treatments import unit_in_dose_name, unit_in_time_name
+from cycseq.data.usual_names import DOSES, METADATA_NAMES, TIMES
 from cycseq.errors import DataError, FileError, join_names, unknown_name
 from cycseq.formats.readers.base import (
     BARCODE,
@@ -61,6 +64,7 @@ def read_table(path: Path, settings: ReadSettings) -> FileContents:
             raise mistake
     _check_numbers(path, sep, x, obs.index, numbers)
     in_header = repeated_columns(header_line, sep, columns)
+    _check_repeated_labels(path, obs, in_header)
     genes = pd.Index([in_header.get(column, column) for column in numbers])
     if lies == "genes-by-cells":
         obs, genes, x = pd.DataFrame(index=genes), obs.index, x.T
@@ -89,14 +93,21 @@ def _label_columns(columns: list[str], head_texts: pd.DataFrame, settings: ReadS
 
 def _usual(column: str, settings: ReadSettings) -> bool:
     keys = (settings.perturbation_key, settings.context_key, settings.batch_key, settings.split_by)
-    return column in (*keys, *settings.label_columns) or column.casefold() in METADATA_NAMES
+    usual = column.casefold() in {*METADATA_NAMES, *DOSES, *TIMES}
+    of_unit = unit_in_dose_name(column) or unit_in_time_name(column)
+    return column in (*keys, *settings.label_columns) or usual or bool(of_unit)
 
 
 def _named_unlike_genes(columns: list[str], labels: set[str], texts: set[str]) -> set[str]:
-    """Columns of numbers beside the labels whose names have small letters only, where those of the genes have capitals."""
-    small = np.array([name == name.lower() and name not in texts for name in columns])
+    """Columns of numbers beside the labels whose names have small letters, where those of the genes have none, or not alone."""
     is_label = np.array([name in labels for name in columns])
-    if is_label.all() or small[~is_label].mean() > MOSTLY:
+    if is_label.all():
+        return set()
+    for unlike in (_has_small_letters, str.islower):
+        small = np.array([unlike(name) and name not in texts for name in columns])
+        if small[~is_label].mean() <= MOSTLY:
+            break
+    else:
         return set()
     beside = set()
     for start in np.flatnonzero(is_label):
@@ -106,6 +117,19 @@ def _named_unlike_genes(columns: list[str], labels: set[str], texts: set[str]) -
                 beside.add(columns[i])
                 i += step
     return beside
+
+
+def _has_small_letters(name: str) -> bool:
+    """Whether there are small letters in a name, other than those of symbols such as C1orf112 and of days made of them."""
+    return not DATE.fullmatch(name) and name.replace("orf", "").upper() != name.replace("orf", "")
+
+
+def _check_repeated_labels(path: Path, obs: pd.DataFrame, in_header: Mapping[str, str]) -> None:
+    """Raise `FileError` if two columns of labels have one name and differ: pandas renames the second, so that nobody notices."""
+    for name in dict.fromkeys(in_header.values()):
+        alike = [column for column in obs.columns if in_header.get(column) == name]
+        if any((obs[column].astype(str) != obs[alike[0]].astype(str)).any() for column in alike[1:]):
+            raise FileError(f"{path} has two columns {name!r}, and they differ: rename one of them, or leave it out.")
 
 
 def _share_of_numbers(values: pd.Series) -> float:

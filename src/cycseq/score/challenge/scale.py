@@ -14,6 +14,7 @@ import scipy.sparse as sp
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import FileError
 from cycseq.io.files import text_of_path, write_text
+from cycseq.io.special_files import refuse_special
 from cycseq.io.untrusted import parse_json
 from cycseq.matrix.arrays import Codes, InMemory, take
 from cycseq.matrix.groups import group_sums
@@ -94,7 +95,7 @@ class ChallengeScale:
         """What `write` wrote, or an empty scale where there is no file; raises `FileError` for anything else."""
         if not path.exists():
             return cls()
-        record = parse_json(path.read_text(encoding="utf-8"))
+        record = parse_json(refuse_special(path).read_text(encoding="utf-8"))
         if not isinstance(record, dict) or record.get("rule") != RULE or not isinstance(record.get("contexts"), dict):
             msg = f"{text_of_path(path)} is not a scale of rule {RULE} of the challenge: name a file that is not there yet."
             raise FileError(msg)

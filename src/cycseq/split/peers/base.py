@@ -51,7 +51,7 @@ def split_of(peer: PeerSplit, data: Data, path: Path) -> Split:
     train, validation, test = (tuple(sorted(by_part[part])) for part in PARTS)
     return Split(
         name=path.stem,
-        kind=_kind(by_part["train"], by_part["test"]),
+        kind=_kind(by_part["train"] | by_part["validation"], by_part["test"]),
         claim=f"As a file of {peer.tool} says ({path.name}). Control cells are shared by the model and the reference of the real responses, as there.",
         train=train,
         validation=validation,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
-from cycseq.data.usual_names import BATCH_NAMES, METADATA_NAMES
+from cycseq.data.usual_names import BATCH_NAMES, DOSES, METADATA_NAMES, TIMES
 from cycseq.errors import DataError, unknown_name
 from cycseq.formats.effects.names import CONTEXTS, ERRORS, ORIGINS, PERTURBATIONS
 from cycseq.formats.settings import ReadSettings
-from cycseq.formats.treatments import DOSE_UNITS, DOSES, TIME_UNITS, TIMES
+from cycseq.formats.treatments import DOSE_UNITS, TIME_UNITS
 
 LOG2, NATURAL = "log2 fold change", "natural log fold change"
 
