@@ -5,8 +5,6 @@ learned for every gene over perturbations; what was measured of a gene under a p
 a gene that nothing moved is shrunk to nothing, and one that moved in other contexts is not shrunk with it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, Self, get_args

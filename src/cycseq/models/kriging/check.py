@@ -1,7 +1,5 @@
 """Measured conditions predicted without themselves: how wrong a link is, and what the stated distributions miss."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Contexts that answer alike, but one strongly and another weakly: an amplitude of each, taken off before anything else is learned."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

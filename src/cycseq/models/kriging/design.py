@@ -4,8 +4,6 @@ The posterior of a Gaussian process does not need the values of a measurement to
 So a batch is chosen one by one, each choice counted as measured before the next (greedy A-optimal design: Cohn 1996).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The directions in which what was measured of several conditions is independent, whatever the amplitude of its kernel."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
@@ -29,9 +27,9 @@ class Directions:
         values, vectors = np.linalg.eigh(root @ kernel @ root.T)
         return cls(np.maximum(values, 0.0), root.T @ vectors)
 
-    def with_noise(self, factor: float) -> Directions:
+    def with_noise(self, factor: float) -> Self:
         """Of the same kernel and so many times the noise."""
-        return Directions(self.values / factor, self.vectors / np.sqrt(factor))
+        return type(self)(self.values / factor, self.vectors / np.sqrt(factor))
 
 
 @dataclass(frozen=True)
@@ -53,13 +51,13 @@ class Measurements:
         """Effects in the directions."""
         return self.directions.vectors.T.astype(np.float32) @ self.effect.astype(np.float32)
 
-    def take(self, rows: Int[np.ndarray, "rows"]) -> Measurements:
+    def take(self, rows: Int[np.ndarray, "rows"]) -> Self:
         """Of some conditions, in ascending order, without regard to the others."""
         if len(rows) == len(self.effect):
             return self
         at = np.ix_(rows, rows)
-        return Measurements.of(self.kernel[at], self.noise[at], self.effect[rows])
+        return self.of(self.kernel[at], self.noise[at], self.effect[rows])
 
-    def beside(self, effect: Values, error: float) -> Measurements:
+    def beside(self, effect: Values, error: float) -> Self:
         """Others of the same conditions, with so many times the noise."""
-        return Measurements(self.kernel, self.noise * error, effect, self.directions.with_noise(error))
+        return type(self)(self.kernel, self.noise * error, effect, self.directions.with_noise(error))

@@ -1,7 +1,5 @@
 """What every perturbation does elsewhere: the best linear guess of its response from other settings, and how sure that is."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np

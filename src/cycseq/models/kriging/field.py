@@ -1,7 +1,5 @@
 """What was measured, under the kernels and weights of a task: predictions of any condition of its table."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """What is learned for one task: weights, link, shrinkage and recalibration."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Weights of kernels: those that best predict what is left out, in closed form."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Levels of control cells: two measurements of one, and their sampling noise taken off by those of other contexts."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """How effects carry over between contexts: as they are, or as fold changes; and how strongly each context answers."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self, get_args
@@ -55,9 +53,9 @@ class ResponseScale:
         level = counts[[place[c.context] for c in conditions]]
         return cls(amplitude, level, _slope(counts).max(axis=0))
 
-    def take(self, rows: Int[np.ndarray, "rows"] | slice) -> ResponseScale:
+    def take(self, rows: Int[np.ndarray, "rows"] | slice) -> Self:
         """Of some of the conditions."""
-        return ResponseScale(self.amplitude[rows], None if self.level is None else self.level[rows], self.top)
+        return type(self)(self.amplitude[rows], None if self.level is None else self.level[rows], self.top)
 
     @property
     def slope(self) -> Values:

@@ -1,7 +1,5 @@
 """Kriging over conditions: the mean response where it was never measured, and how sure it is."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Which measured conditions a prediction rests on, where they are too many for one matrix."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import islice

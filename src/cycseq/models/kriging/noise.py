@@ -1,7 +1,5 @@
 """Sampling variances of effects and of control means."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -44,14 +42,14 @@ class Sampling:
         """Of a measured effect."""
         return np.asarray(self.cells + self.control)
 
-    def take(self, rows: Int[np.ndarray, "rows"]) -> Sampling:
+    def take(self, rows: Int[np.ndarray, "rows"]) -> Self:
         """Some of the conditions."""
-        return Sampling(self.cells[rows], self.control[rows])
+        return type(self)(self.cells[rows], self.control[rows])
 
-    def divided(self, slope: Values) -> Sampling:
+    def divided(self, slope: Values) -> Self:
         """Of effects divided by a slope."""
         squares = slope**2
-        return Sampling(np.asarray(self.cells / squares), np.asarray(self.control / squares))
+        return type(self)(np.asarray(self.cells / squares), np.asarray(self.control / squares))
 
     def covariance(self, contexts: Int[np.ndarray, "conditions"]) -> Square:
         """Of the errors of conditions, mean over genes."""

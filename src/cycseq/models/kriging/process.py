@@ -1,7 +1,5 @@
 """The Gaussian process over conditions, all genes at once, with an amplitude for every gene of every perturbation."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -6,8 +6,6 @@ believed to be and of how sure its direction is, so that strong responses are no
 genes that do nothing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise

@@ -5,8 +5,6 @@ slope is 1, so that the mean stays what it is. No component is narrower than wha
 the measurements cannot be learned from them.
 """
 
-from __future__ import annotations
-
 from itertools import product
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What scores reward without any response: the control mean, its sampling noise taken off."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

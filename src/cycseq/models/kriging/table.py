@@ -1,11 +1,9 @@
 """What a kernel sees: all conditions, measured and asked for, with the responses that were measured."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -110,19 +108,19 @@ class Table:
         values = np.asarray(first)
         return np.asarray(values[:, None] == values[None], dtype=np.float64)
 
-    def with_targets(self, conditions: Sequence[Condition]) -> Table:
+    def with_targets(self, conditions: Sequence[Condition]) -> Self:
         """The same measurements, and conditions to predict below them; one that was measured occurs twice."""
         effect = np.concatenate([self.effect, np.zeros((len(conditions), self.effect.shape[1]), self.effect.dtype)])
         seen = np.concatenate([self.seen, np.zeros(len(conditions), dtype=bool)])
         return replace(self, conditions=(*self.conditions, *conditions), effect=effect, seen=seen)
 
-    def hide(self, rows: Int[np.ndarray, "hidden"]) -> Table:
+    def hide(self, rows: Int[np.ndarray, "hidden"]) -> Self:
         """The same conditions, as if these had not been measured."""
         seen, effect = self.seen.copy(), self.effect.copy()
         seen[rows], effect[rows] = False, 0.0
         return replace(self, effect=effect, seen=seen)
 
-    def take(self, rows: Int[np.ndarray, "taken"]) -> Table:
+    def take(self, rows: Int[np.ndarray, "taken"]) -> Self:
         """Some of the conditions."""
         conditions = tuple(self.conditions[i] for i in rows)
         return replace(self, conditions=conditions, effect=self.effect[rows], seen=self.seen[rows])

@@ -1,7 +1,5 @@
 """What is left out to choose weights: the same as what will be asked for."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, get_args

@@ -1,7 +1,5 @@
 """Kernels between conditions. A new one is a function in a file of this folder, and a line in `KERNELS`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 from cycseq.models.kriging.kernels.base import Kernel

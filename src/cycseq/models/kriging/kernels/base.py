@@ -1,7 +1,5 @@
 """`Kernel`: how alike conditions are in one respect, and where its weight may differ."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What all perturbations have in common."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

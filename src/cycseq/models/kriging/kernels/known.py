@@ -1,7 +1,5 @@
 """Perturbations of which alike things are known do alike."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Perturbations that do alike elsewhere do alike here."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The same perturbation elsewhere, and combinations as sums of their parts."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Near doses and near times do alike."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np
