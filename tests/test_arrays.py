@@ -36,7 +36,6 @@ def test_sums_leave_out_cells_of_no_group():
 @pytest.mark.parametrize("kind", [np.asarray, sp.csr_matrix])
 @pytest.mark.parametrize("squared", [False, True])
 def test_cells_are_summed_block_by_block(monkeypatch, squared, kind):
-    monkeypatch.setattr("cycseq.matrix.groups.DENSE_BLOCK", 7 * 4)
     monkeypatch.setattr("cycseq.matrix.groups.SPARSE_BLOCK", 7 * 4)
     rng = np.random.default_rng(0)
     x, groups = rng.random((30, 7)).astype(np.float32), rng.integers(-1, 3, 30)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anndata as ad
 import numpy as np
@@ -17,10 +17,13 @@ from sklearn.metrics import average_precision_score, r2_score, roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 
 from cycseq.data.dataset import PerturbationData
+from cycseq.preparation.pseudobulk import responses
 from cycseq.score.axes import principal_axes
-from cycseq.score.evaluate import evaluate
+from cycseq.score.evaluate import evaluate, scores
+from cycseq.score.match import match_conditions
 from cycseq.score.metrics import GROUPS, HEADLINE, METRICS
 from cycseq.score.metrics.cells import _folds, _held_out_auc
+from cycseq.score.metrics.formulas import row_sums
 from cycseq.score.metrics.ranks import false_discovery_rate, mean_ranks
 from cycseq.score.reference import Reference
 from cycseq.score.settings import EvaluateSettings
@@ -436,3 +439,45 @@ def test_cells_are_as_far_apart_on_our_axes_as_on_those_of_sklearn(shape: tuple[
     ours, theirs = principal_axes(x, k, 3), PCA(k, random_state=3).fit(x)
     ours_apart = pdist(((x - ours.mean) @ ours.directions)[:100].astype(np.float64))
     np.testing.assert_allclose(ours_apart, pdist(theirs.transform(x[:100]).astype(np.float64)), rtol=2e-3)
+
+
+def test_sums_over_genes_are_those_of_the_values():
+    rng = np.random.default_rng(0)
+    predicted, real = rng.normal(size=(2, 7, 40))
+    weights = rng.random((7, 40)) * (rng.random((7, 40)) < 0.8)
+    predicted[1], predicted[2], real[3], real[4] = 0.5, 4e-6, 1.0 + 4e-6 * rng.random(40), -4e-6 * rng.random(40)
+    predicted[5, 3], real[5, 4], weights[6] = np.nan, np.nan, 0.0
+    for w in (weights, weights > 0):
+        sums = row_sums(predicted, real, w)
+        kept = w > 0
+        with np.errstate(invalid="ignore"):
+            a, b = ((side.T - (side * w).sum(axis=1) / w.sum(axis=1)).T for side in (predicted, real))
+        expected = {
+            "weight": w, "predicted": w * predicted**2, "real": w * real**2, "both": w * predicted * real,
+            "error": w * (predicted - real) ** 2, "absolute_error": w * np.abs(predicted - real),
+            "spread_of_predicted": w * a**2, "spread_of_real": w * b**2, "covariation": w * a * b,
+        }  # fmt: skip
+        for name, values in expected.items():
+            np.testing.assert_allclose(getattr(sums, name), values.sum(axis=1), rtol=1e-12, atol=1e-18, err_msg=name)
+        for name, side in (("nothing_predicted", predicted), ("nothing_real", real)):
+            none = [np.abs(row[of_row]).max(initial=0.0) < 1e-5 for row, of_row in zip(side, kept, strict=True)]
+            np.testing.assert_array_equal(getattr(sums, name), none)
+        for name, side in (("constant_prediction", predicted), ("constant_real", real)):
+            same = [
+                bool(of_row.any() and np.ptp(row[of_row]) <= 1e-5) or not (of_row.any() or np.isnan(row).any())
+                for row, of_row in zip(side, kept, strict=True)
+            ]
+            np.testing.assert_array_equal(getattr(sums, name), same)
+
+
+def test_shuffled_predictions_share_what_was_computed_of_all():
+    real, predicted, control = toy()
+    cells = labelled({**real, **control})
+    reference = Reference.of(cells, cells.controls(), training=responses(cells), settings=SETTINGS)
+    (match,) = match_conditions(labelled(predicted, who="predicted"), reference)
+    context, metrics = reference.contexts["all"], [metric for metric in reference.metrics if not metric.paired]
+    scores(context, match.places, match.cells, metrics)  # fills what is shared
+    shuffled = match.cells.take(np.roll(np.arange(len(match.places)), 1))
+    alone = replace(shuffled, whole=None, rows=None)
+    shared, direct = (scores(context, match.places, one, metrics)["value"] for one in (shuffled, alone))
+    np.testing.assert_allclose(shared, direct, rtol=1e-12, atol=1e-12)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 import anndata as ad
+import numpy as np
 
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.models.base import Model
@@ -30,7 +31,7 @@ def predict_conditions(
     conditions, n_controls = real.conditions(), controls.n_cells
     room = MAX_VALUES // (len(conditions) * len(real.genes))
     by_number: dict[int, list[Condition]] = {}
-    for condition, n_real in zip(conditions, real.moments.n_cells, strict=True):
+    for condition, n_real in zip(conditions, np.bincount(real.condition_codes), strict=True):
         n_cells = cells or min(n_controls, MAX_CELLS, max(int(n_real), room))
         by_number.setdefault(n_cells, []).append(condition)
     for n, together in by_number.items():

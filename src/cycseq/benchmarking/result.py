@@ -2,10 +2,9 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from io import StringIO
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,7 +16,6 @@ from cycseq.io.files import atomic_write
 from cycseq.io.numpy_files import open_npz
 from cycseq.io.untrusted import parse_json
 from cycseq.matrix.arrays import Profiles
-from cycseq.run.tables import read_table
 from cycseq.score.certainty import COVERAGE, RELIABILITY
 
 TABLES = ("scores", "coverage", "reliability")
@@ -52,7 +50,8 @@ class Result:
         return replace(results[0], conditions=conditions, means=means, **tables)
 
     def write(self, path: Path) -> None:
-        """Write as one NPZ, whole."""
+        """Write as one NPZ, whole, which is not packed: of numbers that took longer than to compute some."""
+        packed = {name: _pack(getattr(self, name)) for name in TABLES}
         record = {
             "model": self.model,
             "split": self.split,
@@ -60,10 +59,13 @@ class Result:
             "seconds": self.seconds,
             "not_applicable": self.not_applicable,
             "conditions": [list(c) for c in self.conditions],
-            **{name: getattr(self, name).to_csv(index=False) for name in TABLES},
+            **{name: labels for name, (labels, _) in packed.items()},
+        }
+        arrays: dict[str, Any] = {
+            f"{name}.{column}": values for name, (_, columns) in packed.items() for column, values in columns.items()
         }
         with atomic_write(path, overwrite=True) as part, part.open("wb") as file:
-            np.savez_compressed(file, record=np.array(json.dumps(record)), means=self.means)
+            np.savez(file, record=np.array(json.dumps(record)), means=self.means, **arrays)
 
     @classmethod
     def read(cls, path: Path) -> Self | None:
@@ -71,8 +73,8 @@ class Result:
         try:
             with open_npz(path) as file:
                 record, means = parse_json(str(file["record"])), file["means"]
+                tables = {name: _unpack(record.pop(name), file, name) for name in TABLES}
             record["conditions"] = tuple(Condition(*pair) for pair in record["conditions"])
-            tables = {name: read_table(StringIO(record.pop(name))) for name in TABLES if name in record}
             values: dict[str, Any] = {**record, **tables}
             return cls(means=means, **values)
         except Exception:  # noqa: BLE001  (whatever is wrong with it: it is computed again)
@@ -82,6 +84,34 @@ class Result:
 def concat_tables(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """The rows of all tables; those without rows play no part."""
     return pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
+
+
+Labels = dict[str, list[str] | None]
+
+
+def _pack(table: pd.DataFrame) -> tuple[Labels, dict[str, np.ndarray]]:
+    """The different texts of every column (None of one of numbers), and its numbers, or the place of each row's text."""
+    labels: Labels = {}
+    columns: dict[str, np.ndarray] = {}
+    for name in map(str, table):
+        column = table[name].infer_objects()
+        if column.dtype.kind in "iufb":
+            labels[name], columns[name] = None, column.to_numpy()
+        else:
+            places, texts = pd.factorize(column, use_na_sentinel=False)
+            labels[name], columns[name] = list(map(str, texts)), places.astype(np.min_scalar_type(len(texts)))
+    return labels, columns
+
+
+def _unpack(labels: Labels, file: Mapping[str, np.ndarray], table: str) -> pd.DataFrame:
+    """The table that `_pack` took apart."""
+    columns = {name: file[f"{table}.{name}"] for name in labels}
+    return pd.DataFrame(
+        {
+            name: columns[name] if texts is None else np.array(texts, dtype=object)[columns[name]]
+            for name, texts in labels.items()
+        }
+    )
 
 
 def result_path(folder: Path, model: str, split: str, seed: int, depends_on: dict[str, Any]) -> Path:

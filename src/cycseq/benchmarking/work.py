@@ -169,12 +169,10 @@ def _result_in(real: Reference, parts: SplitParts, unit: Unit, task: Task, model
     for piece in predict_conditions(model, controls, real_cells, cells=n_cells, seed=task.seed, in_pieces=in_pieces):
         if members:
             effects.append(effects_behind(model, piece.conditions(), controls, seed=task.seed, predicted=piece))
-        if task.seed == 0:
+        if task.seed == 0 and not real.metrics:
             means |= zip(piece.conditions(), piece.moments.mean, strict=True)
         if real.metrics or CONDITIONS in piece.adata.uns:
             pieces.append(piece)
-    if task.seed == 0:
-        means |= zip(controls.conditions(), controls.moments.mean, strict=True)
     posteriors = [piece for piece in pieces if CONDITIONS in piece.adata.uns]
     measured = join(real_cells, reference_controls(parts, context)) if posteriors else real_cells
     coverage, reliability = certainty(posteriors, measured, truth=true_responses(parts.test) if posteriors else None)
@@ -182,9 +180,14 @@ def _result_in(real: Reference, parts: SplitParts, unit: Unit, task: Task, model
     if real.metrics:
         predicted = concatenate(pieces)
         match = match_conditions(predicted, real)
+        for one in match if task.seed == 0 else ():
+            names = (real.contexts[context].perturbations[place] for place in one.places)
+            means |= zip((Condition(context, name) for name in names), one.cells.mean, strict=True)
         tables.append(evaluate(predicted, real, match=match, **labels))
         if len(predicted.perturbations) > 1:
             tables.append(wrong_target(predicted, real, match=match, **labels))
+    if task.seed == 0:
+        means |= zip(controls.conditions(), controls.moments.mean, strict=True)
     if members:
         of_context = reduce(Effects.with_rows, effects)
         rows = [of_context.conditions().index(condition) for condition in real_cells.conditions()]

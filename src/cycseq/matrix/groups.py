@@ -12,8 +12,8 @@ from jaxtyping import Float, Int
 
 from cycseq.matrix.arrays import Codes, InMemory, Matrix, by_block, in_memory
 
-SPARSE_BLOCK, DENSE_BLOCK = 1 << 17, 1 << 16
-"""Stored values of sparse cells, and values of dense ones, that are counted together: they stay in the processor's cache."""
+SPARSE_BLOCK = 1 << 17
+"""Stored values of sparse cells that are counted together: they stay in the processor's cache."""
 POWERS: dict[int, Any] = {0: np.bool_, 1: np.asarray, 2: np.square}  # what is summed
 Totals = dict[int, Float[np.ndarray, "groups genes"]]
 
@@ -102,16 +102,9 @@ def _totals_of_sparse(x: Any, groups: Codes, n_groups: int, powers: tuple[int, .
 
 
 def _totals_of_dense(x: Any, groups: Codes, n_groups: int, powers: tuple[int, ...]) -> Totals:
-    """Cells in blocks that stay in the processor's cache, each added to the sums of its own groups alone."""
+    from cycseq.matrix.dense_sums import add_cells  # numba takes half a second to import
+
     totals = {power: np.zeros((n_groups, x.shape[1])) for power in powers}
-    step = max(1, DENSE_BLOCK // max(1, x.shape[1]))
-    for start in range(0, x.shape[0], step):
-        rows = start + np.flatnonzero(groups[start : start + step] >= 0)
-        if not len(rows):
-            continue
-        present, place = np.unique(groups[rows], return_inverse=True)
-        membership = sp.csc_array((np.ones(len(rows)), (place, np.arange(len(rows)))), shape=(len(present), len(rows)))
-        block = x[rows].astype(np.float64)
-        for power in powers:
-            totals[power][present] += membership @ POWERS[power](block).astype(np.float64, copy=False)
+    for power, total in totals.items():
+        add_cells(np.asarray(x), groups, power, total)
     return totals

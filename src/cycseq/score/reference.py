@@ -257,4 +257,5 @@ def _mean_response(real: RealContext, training: Responses) -> tuple[Profile, boo
 
 def _mean_perturbed(real: RealContext, control_mean: Profile, delta: Profile) -> Profiles:
     """Control mean + Delta for every condition, never below 0."""
-    return np.tile(np.maximum(control_mean + delta, 0.0), (len(real.perturbations), 1))
+    of_all = np.maximum(control_mean + delta, 0.0)
+    return np.broadcast_to(of_all, (len(real.perturbations), len(of_all)))

@@ -57,8 +57,15 @@ def reproducibility(data: PerturbationData, *, seed: int = 0) -> pd.DataFrame:
 def reproducible_rows(metrics: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     """The rows of scores (as of `cycseq.evaluate`) whose condition is reproducible by the table of `reproducibility`."""
     chosen = table[table["reproducible"].astype(bool)]
-    keys = pd.MultiIndex.from_frame(chosen[["context", "perturbation"]])
-    return metrics[pd.MultiIndex.from_frame(metrics[["context", "perturbation"]]).isin(keys)].reset_index(drop=True)
+    keys = ["context", "perturbation"]
+    (of_context, contexts), (of_perturbation, perturbations) = (pd.factorize(metrics[key]) for key in keys)
+    places = [
+        pd.Index(labels).get_indexer(chosen[key]) for key, labels in zip(keys, (contexts, perturbations), strict=True)
+    ]
+    there = (places[0] >= 0) & (places[1] >= 0)
+    wanted = np.zeros((len(contexts), len(perturbations)), dtype=bool)
+    wanted[places[0][there], places[1][there]] = True
+    return metrics[wanted[of_context, of_perturbation]].reset_index(drop=True)
 
 
 def _reliability(data: PerturbationData, effects: Responses) -> Float[np.ndarray, "conditions"]:

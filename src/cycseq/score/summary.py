@@ -12,6 +12,7 @@ import pandas as pd
 from jaxtyping import Bool, Float
 
 from cycseq.errors import unknown_name
+from cycseq.matrix.arrays import Codes
 from cycseq.score.ceiling import INTERPOLATED, POSITIVE_CONTROLS, SPLIT_HALF, WRONG_TARGET
 from cycseq.score.intervals import Intervals, Values, intervals
 from cycseq.score.metrics import METRICS
@@ -73,10 +74,11 @@ def summarize_scores(
     >>> table.set_index("model")[["mean", "rank"]].to_dict("index")["m"]
     {'mean': 0.5, 'rank': 1.0}
     """
+    groups = _groups(metrics)
     if differences is None:
-        differences = paired_differences(metrics, baselines=baselines)
+        differences = _paired_differences(groups, baselines)
     keys = ["split", "metric", "model"]
-    rows = [row for group in _groups(metrics) for row in _rows(group)]
+    rows = [row for group in groups for row in _rows(group)]
     table = pd.DataFrame(rows, columns=None if rows else [*keys, "mean"])
     verdicts = [v for _, part in table.groupby("split", sort=False) for v in judge(part, differences).verdicts]
     for column, word in (("beats", "better"), ("ties", "indistinguishable"), ("loses_to", "worse")):
@@ -115,8 +117,12 @@ def paired_differences(metrics: pd.DataFrame, *, baselines: Sequence[str]) -> pd
     >>> differences["difference"].round(3).tolist(), differences["n_contexts"].tolist()
     ([0.4], [2])
     """
+    return _paired_differences(_groups(metrics), baselines)
+
+
+def _paired_differences(groups: Sequence["_Group"], baselines: Sequence[str]) -> pd.DataFrame:
     rows: list[dict[str, object]] = []
-    for group in _groups(metrics):
+    for group in groups:
         present = [name for name in dict.fromkeys(baselines) if name in group.models]
         shuffled = {model: model + WRONG_TARGET for model in group.models if model + WRONG_TARGET in group.models}
         pairs = [(m, b) for m in group.models for b in present if m != b]
@@ -152,8 +158,8 @@ class _Group:
     name: str
     metrics: list[str]
     models: list[str]
-    contexts: np.ndarray  # context of every condition
-    perturbations: np.ndarray  # perturbation of every condition
+    contexts: Codes  # context of every condition, as a number
+    perturbations: Codes  # perturbation of every condition, as a number
     values: Float[np.ndarray, "metrics conditions models"]
     """Averaged over seeds and splits; NaN where undefined or absent."""
     undefined: Bool[np.ndarray, "metrics conditions models"]  # whether there is a row, and it is NaN
@@ -164,30 +170,46 @@ class _Group:
         return intervals(values, self.contexts, self.perturbations)
 
 
-def _groups(metrics: pd.DataFrame) -> Iterator[_Group]:
+def _groups(metrics: pd.DataFrame) -> list[_Group]:
     for name in metrics["metric"].unique():
         if name not in METRICS:
             raise unknown_name(str(name), "metric", METRICS)
-    kinds = metrics["split"].map({name: str(name).split(":")[0] for name in metrics["split"].unique()})
-    for kind, rows in metrics.groupby(kinds, sort=False):
-        of_metric, names = pd.factorize(rows["metric"])
-        of_model, models = pd.factorize(rows["model"])
-        of_context, contexts = pd.factorize(rows["context"].astype(str))
-        of_perturbation, perturbations = pd.factorize(rows["perturbation"].astype(str))
-        of_condition, conditions = pd.factorize(of_context * len(perturbations) + of_perturbation)
-        shape = (len(names), len(conditions), len(models))
-        frame = pd.DataFrame({"metric": of_metric, "condition": of_condition, "model": of_model})
-        frame["value"], frame["seed"] = rows["value"].to_numpy(dtype=np.float64), rows["seed"].to_numpy()
-        means = frame.groupby(["metric", "condition", "model"])["value"].mean()
-        values, undefined = np.full(shape, np.nan), np.zeros(shape, dtype=bool)
-        at = tuple(means.index.get_level_values(level).to_numpy() for level in range(3))
-        values[at], undefined[at] = means.to_numpy(), means.isna().to_numpy()
-        by_seed = frame.groupby(["metric", "model", "seed"])["value"].mean().groupby(["metric", "model"]).std()
-        spread = np.full((len(names), len(models)), np.nan)
-        spread[tuple(by_seed.index.get_level_values(level).to_numpy() for level in range(2))] = by_seed.to_numpy()
-        context = np.asarray(contexts)[conditions // len(perturbations)]
-        perturbation = np.asarray(perturbations)[conditions % len(perturbations)]
-        yield _Group(str(kind), list(names), list(models), context, perturbation, values, undefined, spread)
+    of_split, splits = _codes(metrics["split"])
+    kind_of = np.array([name.split(":")[0] for name in splits], dtype=object)
+    kinds = list(dict.fromkeys(kind_of))
+    return [_group(kind, metrics if len(kinds) == 1 else metrics[(kind_of == kind)[of_split]]) for kind in kinds]
+
+
+def _group(kind: str, rows: pd.DataFrame) -> _Group:
+    (of_metric, names), (of_model, models) = _codes(rows["metric"]), _codes(rows["model"])
+    (of_context, _), (of_perturbation, perturbations) = _codes(rows["context"]), _codes(rows["perturbation"])
+    of_condition, conditions = pd.factorize(of_context * len(perturbations) + of_perturbation)
+    of_seed, seeds = pd.factorize(rows["seed"])
+    value = rows["value"].to_numpy(dtype=np.float64)
+    shape = (len(names), len(conditions), len(models))
+    places = np.ravel_multi_index((of_metric, of_condition, of_model), shape)
+    values = _means(value, places, shape)
+    undefined = (np.bincount(places, minlength=values.size) > 0).reshape(shape) & np.isnan(values)
+    shape = (len(names), len(models), len(seeds))
+    by_seed = _means(value, np.ravel_multi_index((of_metric, of_model, of_seed), shape), shape)
+    spread = pd.DataFrame(by_seed.reshape(-1, len(seeds))).std(axis=1).to_numpy().reshape(shape[:2])
+    context, perturbation = np.divmod(conditions, len(perturbations))
+    return _Group(kind, names, models, context, perturbation, values, undefined, spread)
+
+
+def _codes(column: pd.Series) -> tuple[Codes, list[str]]:
+    """For every row the place of its label among the different ones, as text."""
+    codes, labels = pd.factorize(column, use_na_sentinel=False)
+    merged, texts = pd.factorize(np.array([str(label) for label in labels], dtype=object))
+    return merged[codes], list(texts)
+
+
+def _means(value: Float[np.ndarray, "rows"], places: Codes, shape: tuple[int, ...]) -> Float[np.ndarray, "..."]:
+    """Mean of the values of every place that are not NaN; NaN where there are none."""
+    defined, size = ~np.isnan(value), int(np.prod(shape))
+    n = np.bincount(places[defined], minlength=size)
+    total = np.bincount(places[defined], weights=value[defined], minlength=size)
+    return np.divide(total, n, out=np.full(size, np.nan), where=n > 0).reshape(shape)
 
 
 def _rows(group: _Group) -> Iterator[dict[str, object]]:

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from cycseq.matrix.arrays import Cells, Codes, Mask, Profile, Profiles
+from cycseq.score.metrics.formulas import RowSums, row_sums
 from cycseq.score.metrics.population import Population, adjusted_p, log2_fold_change
 
 Need = Literal["cells", "mean expression", "magnitude", "standard errors", "counts"]
@@ -152,14 +153,38 @@ class Comparison:
         """Predicted mean minus the mean of the controls that the model was given."""
         return np.asarray(self.predicted.mean - self.real.model_control_mean)
 
+    @property
+    def model_mean_perturbed(self) -> Profiles | None:
+        """mu_all for predicted cells, of every real condition."""
+        shared = self.real.model_mean_perturbed is None
+        return self.real.mean_perturbed if shared else self.real.model_mean_perturbed
+
     @cached_property
     def specific(self) -> Pair | None:
         """What sets each condition apart from the mean perturbation, predicted and real; None where that mean is unknown."""
-        mean = self.real.mean_perturbed
-        if mean is None:
+        mean, of_model = self.real.mean_perturbed, self.model_mean_perturbed
+        if mean is None or of_model is None:
             return None
-        of_model = mean if self.real.model_mean_perturbed is None else self.real.model_mean_perturbed
         return self.predicted_mean - of_model[self.places], self.real_mean - mean[self.places]
+
+    @cached_property
+    def of_means(self) -> RowSums:
+        """Sums over the kept genes of the mean profiles."""
+        return self.sums(self.predicted_mean, self.real_mean)
+
+    @cached_property
+    def of_deltas(self) -> RowSums:
+        """Sums over the kept genes of the responses."""
+        return self.sums(self.predicted_delta, self.delta)
+
+    @cached_property
+    def of_specific(self) -> RowSums | None:
+        """Sums over the kept genes of `specific`."""
+        return None if self.specific is None else self.sums(*self.specific)
+
+    def sums(self, predicted: Profiles, real: Profiles, *, by_t: bool = False) -> RowSums:
+        """Sums over the kept genes of two tables of profiles, each gene with weight 1, or |t|."""
+        return row_sums(predicted, real, np.abs(self.real.t[self.places]) * self.kept if by_t else self.kept)
 
     @cached_property
     def degs(self) -> Bool[np.ndarray, "conditions genes"]:
@@ -169,16 +194,21 @@ class Comparison:
 
     @cached_property
     def predicted_p(self) -> Profiles:
-        """Adjusted p-values against the model's control cells, of as many predicted as real cells: more find more genes."""
-        drawn = tuple(rows[: self.n_paired(i)] for i, rows in enumerate(self.predicted.drawn))
-        predicted = replace(self.predicted, drawn=drawn, tested={})
-        return adjusted_p(predicted, self.real.controls_of_model, range(self.n_conditions))
+        """Adjusted p-values against the model's control cells, of as many predicted as real cells: more find more genes.
 
-    @cached_property
-    def fold_changes(self) -> tuple[Profiles, Profiles]:
-        """log2 fold changes, predicted and real, each against its own control cells."""
-        predicted = log2_fold_change(self.predicted.mean, self.real.model_control_mean)
-        return predicted, log2_fold_change(self.real_mean, self.real.control_mean)
+        NaN for conditions without real DEGs: no metric asks for those.
+        """
+        drawn = tuple(rows[: self.n_paired(i)] for i, rows in enumerate(self.predicted.drawn))
+        predicted, with_degs = replace(self.predicted, drawn=drawn, tested={}), np.flatnonzero(self.degs.any(axis=1))
+        p = np.full(self.degs.shape, np.nan)
+        if len(with_degs):
+            p[with_degs] = adjusted_p(predicted, self.real.controls_of_model, [int(i) for i in with_degs])
+        return p
+
+    def fold_changes(self, i: int, genes: Codes) -> tuple[Profile, Profile]:
+        """log2 fold changes of some genes of a condition, predicted and real, each against its own control cells."""
+        predicted = log2_fold_change(self.predicted.mean[i, genes], self.real.model_control_mean[genes])
+        return predicted, log2_fold_change(self.real_mean[i, genes], self.real.control_mean[genes])
 
     def n_paired(self, i: int) -> int:
         """How many cells of either side a comparison of equally many takes."""
@@ -192,22 +222,29 @@ class Comparison:
 
     def all_cells(self, i: int) -> Pair:
         """All drawn cells of both sides, dense, often more on one side; kept while the comparison lives."""
-        return self._all_cells[i]
+        return self._predicted_cells[i], self._real_cells[i]
 
     @cached_property
-    def _all_cells(self) -> list[Pair]:
-        pairs = list(zip(self.predicted.cells(), self.real.cells.take(self.places).cells(), strict=True))
-        for (predicted, real), kept in zip(pairs, self.kept, strict=True):
-            perturbed = np.flatnonzero(~kept)
-            predicted[:, perturbed], real[:, perturbed] = 0.0, 0.0
-        return pairs
+    def _predicted_cells(self) -> list[Cells]:
+        return self._without_perturbed(self.predicted)
+
+    @cached_property
+    def _real_cells(self) -> list[Cells]:
+        return self._without_perturbed(self.real.cells.take(self.places))
+
+    def _without_perturbed(self, side: Population) -> list[Cells]:
+        """The drawn cells of every condition, dense, 0 at the genes that it perturbs."""
+        of_conditions = side.cells()
+        for cells, kept in zip(of_conditions, self.kept, strict=True):
+            cells[:, np.flatnonzero(~kept)] = 0.0
+        return of_conditions
 
     def projected(self, i: int) -> Pair:
-        """All drawn cells of both sides in principal components."""
+        """All drawn cells of both sides in principal components; the real ones only once for all models."""
         if ("axes", i) not in self.cache:
-            (predicted, real), project = self.all_cells(i), self.real.axes.project
-            projected = self.real.remember(("axes", int(self.places[i])), lambda: project(real))
-            self.cache["axes", i] = project(predicted), projected
+            project, key = self.real.axes.project, ("axes", int(self.places[i]))
+            real = self.real.remember(key, lambda: project(self._real_cells[i]))
+            self.cache["axes", i] = project(self._predicted_cells[i]), real
         return self.cache["axes", i]
 
     def each(self, compute: Callable[[int], float], fewest: int = 2) -> Scores:

@@ -10,6 +10,7 @@ from scipy.special import expit
 
 from cycseq.matrix.arrays import Cells, Codes
 from cycseq.score.metrics.base import Comparison, Metric, Scores
+from cycseq.score.metrics.formulas import over_kept
 
 VARIABLE_GENES = 200
 FOLDS = 5
@@ -17,22 +18,16 @@ NEWTON_STEPS = 50
 FLAT_GRADIENT = 1e-6  # a classifier has converged where no derivative of its loss is larger
 
 
-def _root_mean(values: np.ndarray, comparison: Comparison) -> Scores:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(np.sqrt((values * comparison.kept).sum(axis=1) / comparison.kept.sum(axis=1)))
-
-
 def mean_variance_error(comparison: Comparison) -> Scores:
     """Root mean squared distance of genes in the plane of mean and variance."""
-    variance = comparison.predicted.variance - comparison.real.cells.variance[comparison.places]
-    return _root_mean((comparison.predicted_mean - comparison.real_mean) ** 2 + variance**2, comparison)
+    variance = comparison.sums(comparison.predicted.variance, comparison.real.cells.variance[comparison.places])
+    return np.asarray(np.sqrt(over_kept(comparison.of_means.error + variance.error, variance)))
 
 
 def zero_fraction_error(comparison: Comparison) -> Scores:
     """Root mean squared error of the share of zeros."""
-    return _root_mean(
-        (comparison.predicted.nonzero - comparison.real.cells.nonzero[comparison.places]) ** 2, comparison
-    )
+    sums = comparison.sums(comparison.predicted.nonzero, comparison.real.cells.nonzero[comparison.places])
+    return np.asarray(np.sqrt(over_kept(sums.error, sums)))
 
 
 def _correlation(cells: Cells) -> np.ndarray:

@@ -2,59 +2,66 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from jaxtyping import Bool, Float
 
+from cycseq.matrix.arrays import Codes
 from cycseq.score.metrics.base import Comparison, Metric, Scores
 from cycseq.score.metrics.ranks import mean_ranks
 
 
-def _with_degs(comparison: Comparison, value: Scores) -> Scores:
-    return np.where(comparison.degs.any(axis=1), value, np.nan)
+def _each(comparison: Comparison, compute: Callable[[int, Codes], float]) -> Scores:
+    """A metric of a condition and its real DEGs; NaN where there are none."""
+    of_condition = (np.flatnonzero(degs) for degs in comparison.degs)
+    return np.array([compute(i, degs) if len(degs) else np.nan for i, degs in enumerate(of_condition)])
 
 
 def deg_overlap(comparison: Comparison) -> Scores:
     """Share of the real DEGs among as many predicted DEGs."""
-    predicted_lfc, _ = comparison.fold_changes
-    called = (comparison.predicted_p < comparison.real.deg_alpha) & comparison.kept
 
-    def one(i: int) -> float:
-        degs, genes = comparison.degs[i], np.flatnonzero(called[i])
-        strongest = genes[np.argsort(-np.abs(predicted_lfc[i, genes]), kind="stable")[: degs.sum()]]
-        return float(degs[strongest].sum() / degs.sum()) if degs.any() else np.nan
+    def one(i: int, degs: Codes) -> float:
+        called = np.flatnonzero((comparison.predicted_p[i] < comparison.real.deg_alpha) & comparison.kept[i])
+        size = np.abs(comparison.fold_changes(i, called)[0])
+        strongest = called[np.argsort(-size, kind="stable")[: len(degs)]]
+        return float(comparison.degs[i, strongest].sum() / len(degs))
 
-    return np.array([one(i) for i in range(comparison.n_conditions)])
+    return _each(comparison, one)
 
 
 def deg_direction(comparison: Comparison) -> Scores:
     """Share of the real DEGs that are predicted to change in the right direction."""
-    predicted, real = comparison.fold_changes
-    agree = (np.sign(predicted) == np.sign(real)) & comparison.degs
-    return _with_degs(comparison, agree.sum(axis=1) / np.maximum(comparison.degs.sum(axis=1), 1))
+
+    def one(i: int, degs: Codes) -> float:
+        predicted, real = comparison.fold_changes(i, degs)
+        return float((np.sign(predicted) == np.sign(real)).mean())
+
+    return _each(comparison, one)
 
 
 def deg_lfc_spearman(comparison: Comparison) -> Scores:
     """Rank correlation of the fold changes of the real DEGs; 0 where all are predicted alike."""
-    predicted, real = comparison.fold_changes
 
-    def one(i: int) -> float:
-        degs = comparison.degs[i]
-        if degs.sum() < 2:
+    def one(i: int, degs: Codes) -> float:
+        if len(degs) < 2:
             return np.nan
-        a, b = (mean_ranks(side[i, degs]) for side in (predicted, real))
+        a, b = map(mean_ranks, comparison.fold_changes(i, degs))
         a, b = a - a.mean(), b - b.mean()
         size = np.sqrt((a**2).sum() * (b**2).sum())
         return float(a @ b / size) if size > 0 else (np.nan if not b.any() else 0.0)
 
-    return np.array([one(i) for i in range(comparison.n_conditions)])
+    return _each(comparison, one)
 
 
 def deg_auprc(comparison: Comparison) -> Scores:
     """Average precision of the predicted p-values for the real DEGs."""
-    strength = -np.log10(comparison.predicted_p.clip(1e-300))
-    return np.array(
-        [_average_precision(*rows) for rows in zip(comparison.degs, strength, comparison.kept, strict=True)]
-    )
+
+    def one(i: int, _: Codes) -> float:
+        strength = -np.log10(comparison.predicted_p[i].clip(1e-300))
+        return _average_precision(comparison.degs[i], strength, comparison.kept[i])
+
+    return _each(comparison, one)
 
 
 def _average_precision(
@@ -64,7 +71,7 @@ def _average_precision(
     degs, strength = degs[kept], strength[kept]
     if not degs.any() or degs.all():
         return np.nan
-    order = np.argsort(-strength, kind="stable")
+    order = np.argsort(-strength)
     last = np.append(np.flatnonzero(np.diff(strength[order])), len(order) - 1)
     hits = np.cumsum(degs[order])[last]
     return float((np.diff(hits, prepend=0) * hits / (last + 1.0)).sum() / hits[-1])

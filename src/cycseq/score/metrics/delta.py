@@ -6,95 +6,92 @@ from functools import partial
 
 import numpy as np
 
-from cycseq.matrix.arrays import Mask, Profiles
+from cycseq.matrix.arrays import Codes
 from cycseq.score.metrics.base import Comparison, Metric, Scores
-from cycseq.score.metrics.formulas import FLAT, is_flat, pearson, quotient, r_squared
+from cycseq.score.metrics.formulas import RowSums, pearson, quotient, r_squared, row_sums
 
 
 def r2_delta(comparison: Comparison) -> Scores:
     """Coefficient of determination of delta."""
-    return r_squared(comparison.predicted_delta, comparison.delta, comparison.kept.astype(np.float64))
+    return r_squared(comparison.of_deltas)
 
 
 def r2_delta_top(comparison: Comparison, top: int) -> Scores:
     """The same over the genes with the largest |t| in the real cells; NaN with fewer DEGs than genes asked for."""
-    if top > comparison.delta.shape[1]:
-        return np.full(comparison.n_conditions, np.nan)
-    strength = np.where(comparison.kept, np.nan_to_num(np.abs(comparison.real.t[comparison.places])), -1.0)
-    chosen = np.argpartition(-strength, top - 1, axis=1)[:, :top]
-    value = r_squared(
-        np.take_along_axis(comparison.predicted_delta, chosen, axis=1),
-        np.take_along_axis(comparison.delta, chosen, axis=1),
-        np.ones(chosen.shape),
+    real, value = comparison.real, np.full(comparison.n_conditions, np.nan)
+    rows = np.flatnonzero(comparison.degs.sum(axis=1) >= top)
+    if not len(rows):
+        return value
+
+    def strongest(place: int) -> Codes:
+        strength = np.where(real.kept[place], np.nan_to_num(np.abs(real.t[place])), -1.0)
+        return np.argpartition(-strength, top - 1)[:top]
+
+    chosen = np.stack(
+        [real.remember(("largest |t|", top, int(i)), partial(strongest, int(i))) for i in comparison.places[rows]]
     )
-    value[comparison.degs.sum(axis=1) < top] = np.nan
+    predicted, measured = (
+        np.take_along_axis(side[rows], chosen, axis=1) for side in (comparison.predicted_delta, comparison.delta)
+    )
+    value[rows] = r_squared(row_sums(predicted, measured, np.ones(chosen.shape, dtype=bool)))
     return value
 
 
 def r2_delta_weighted(comparison: Comparison) -> Scores:
     """Coefficient of determination of delta with weights |t|."""
-    weights = np.abs(comparison.real.t[comparison.places]) * comparison.kept
-    return r_squared(comparison.predicted_delta, comparison.delta, weights)
+    return r_squared(comparison.sums(comparison.predicted_delta, comparison.delta, by_t=True))
 
 
 def pearson_delta(comparison: Comparison) -> Scores:
     """Correlation of the responses."""
-    return pearson(comparison.predicted_delta, comparison.delta, comparison.kept)
+    return pearson(comparison.of_deltas)
 
 
 def pearson_delta_specific(comparison: Comparison) -> Scores:
     """Correlation of what sets the condition apart from the mean perturbation."""
-    if comparison.specific is None:
+    if comparison.of_specific is None:
         return np.full(comparison.n_conditions, np.nan)
-    return pearson(*comparison.specific, comparison.kept)
+    return pearson(comparison.of_specific)
 
 
 def cosine_delta_specific(comparison: Comparison) -> Scores:
     """Cosine of what sets the condition apart from the mean perturbation; 0 where nothing is predicted to."""
-    if comparison.specific is None:
+    if comparison.of_specific is None:
         return np.full(comparison.n_conditions, np.nan)
-    return _cosine(*_products(*comparison.specific, comparison.kept))
-
-
-def _products(predicted: Profiles, real: Profiles, kept: Mask) -> tuple[Scores, Scores, Scores]:
-    """<delta^, delta>, <delta^, delta^>, <delta, delta> over the kept genes; a product of nothing is exactly 0."""
-    predicted, real = predicted * kept, real * kept
-    of_both = np.einsum("pg,pg->p", predicted, real)
-    squares = [
-        np.where(np.abs(side).max(axis=1) < FLAT, 0.0, np.einsum("pg,pg->p", side, side)) for side in (predicted, real)
-    ]
-    return of_both, squares[0], squares[1]
+    return _cosine(comparison.of_specific)
 
 
 def cosine_delta(comparison: Comparison) -> Scores:
     """Cosine of the responses; 0 for no change, NaN where nothing really changed."""
-    return _cosine(*_responses(comparison))
+    return _cosine(comparison.of_deltas)
 
 
-def _responses(comparison: Comparison) -> tuple[Scores, Scores, Scores]:
-    return _products(comparison.predicted_delta, comparison.delta, comparison.kept)
-
-
-def _cosine(both: Scores, predicted: Scores, real: Scores) -> Scores:
-    cosine = quotient(both, np.sqrt(predicted * real), where=predicted * real > 0)
+def _cosine(sums: RowSums) -> Scores:
+    predicted, real = _squares(sums)
+    cosine = quotient(sums.both, np.sqrt(predicted * real), where=predicted * real > 0)
     return np.where((predicted == 0) & (real > 0), 0.0, cosine)
+
+
+def _squares(sums: RowSums) -> tuple[Scores, Scores]:
+    """|delta^|^2 and |delta|^2; of nothing, exactly 0."""
+    return np.where(sums.nothing_predicted, 0.0, sums.predicted), np.where(sums.nothing_real, 0.0, sums.real)
 
 
 def amplitude(comparison: Comparison) -> Scores:
     """The factor by which the predicted response must be multiplied to fit best; NaN for no change."""
-    both, predicted, _ = _responses(comparison)
-    return quotient(both, predicted, where=predicted > 0)
+    predicted, _ = _squares(comparison.of_deltas)
+    return quotient(comparison.of_deltas.both, predicted, where=predicted > 0)
 
 
 def amplitude_ratio(comparison: Comparison) -> Scores:
     """Size of the predicted over that of the real response; 0 for no change, NaN where nothing really changed."""
-    _, predicted, real = _responses(comparison)
+    predicted, real = _squares(comparison.of_deltas)
     return quotient(np.sqrt(predicted), np.sqrt(real), where=real > 0)
 
 
 def constant_delta(comparison: Comparison) -> Scores:
     """1 where the predicted response is the same number at all genes: its correlations are 0 by definition."""
-    return is_flat(comparison.predicted_delta, comparison.kept).astype(np.float64)
+    return comparison.of_deltas.constant_prediction.astype(np.float64)
 
 
 METRICS = (

@@ -5,42 +5,35 @@ from __future__ import annotations
 import numpy as np
 
 from cycseq.score.metrics.base import Comparison, Metric, Scores
-from cycseq.score.metrics.formulas import FLAT, is_flat, pearson, quotient, r_squared
-
-
-def _mean_over_kept(values: np.ndarray, comparison: Comparison) -> Scores:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray((values * comparison.kept).sum(axis=1) / comparison.kept.sum(axis=1))
+from cycseq.score.metrics.formulas import FLAT, over_kept, pearson, quotient, r_squared
 
 
 def r2_mean(comparison: Comparison) -> Scores:
     """Coefficient of determination of the mean profile."""
-    return r_squared(comparison.predicted_mean, comparison.real_mean, comparison.kept.astype(np.float64))
+    return r_squared(comparison.of_means)
 
 
 def pearson2_mean(comparison: Comparison) -> Scores:
     """Squared correlation of the mean profiles; NaN where either is constant."""
-    r = pearson(comparison.predicted_mean, comparison.real_mean, comparison.kept)
-    r[is_flat(comparison.predicted_mean, comparison.kept)] = np.nan
-    return r**2
+    r = pearson(comparison.of_means)
+    r[comparison.of_means.constant_prediction] = np.nan
+    return np.asarray(r**2)
 
 
 def mae(comparison: Comparison) -> Scores:
     """Mean absolute error of the mean profile."""
-    return _mean_over_kept(np.abs(comparison.predicted_mean - comparison.real_mean), comparison)
+    return over_kept(comparison.of_means.absolute_error, comparison.of_means)
 
 
 def mse(comparison: Comparison) -> Scores:
     """Mean squared error of the mean profile."""
-    return _mean_over_kept((comparison.predicted_mean - comparison.real_mean) ** 2, comparison)
+    return over_kept(comparison.of_means.error, comparison.of_means)
 
 
 def mse_ratio(comparison: Comparison) -> Scores:
     """Mean squared error of the response over that of no change; NaN where nothing changed."""
-    nothing = _mean_over_kept(comparison.delta**2, comparison)
-    error = _mean_over_kept((comparison.predicted_delta - comparison.delta) ** 2, comparison)
-    largest = np.max(np.abs(comparison.delta), axis=1, where=comparison.kept, initial=0.0)
-    return quotient(error, nothing, where=largest > FLAT)
+    sums = comparison.of_deltas
+    return quotient(sums.error, sums.real, where=~sums.nothing_real)
 
 
 def mse_unbiased(comparison: Comparison) -> Scores:
@@ -50,13 +43,12 @@ def mse_unbiased(comparison: Comparison) -> Scores:
     (`SplitHalf`). That of the control mean is in the real response, so that it is taken off, but not where both responses are
     taken against the same controls: there it cancels.
     """
-    real = comparison.real
+    real, sums = comparison.real, comparison.of_deltas
     noise = (real.cells.variance_of_mean if real.model_control is None else real.noise)[comparison.places]
     if comparison.sampled:
         noise = noise + comparison.predicted.variance_of_mean
         noise = noise if real.model_control is None else noise + real.model_control.variance_of_mean
-    error = (comparison.predicted_delta - comparison.delta) ** 2
-    return _mean_over_kept(error - noise, comparison)
+    return over_kept(sums.error - (noise * comparison.kept).sum(axis=1), sums)
 
 
 def mse_unbiased_norm(comparison: Comparison) -> Scores:
@@ -65,19 +57,16 @@ def mse_unbiased_norm(comparison: Comparison) -> Scores:
     Of pure noise with variances v, sum (delta^2 - v) has the standard deviation sqrt(2 sum v^2) if genes are independent:
     a response must exceed twice that.
     """
-    noise = comparison.real.noise[comparison.places]
-    response = _mean_over_kept(comparison.delta**2 - noise, comparison)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        by_chance = np.sqrt(2.0 * (noise**2 * comparison.kept).sum(axis=1)) / comparison.kept.sum(axis=1)
+    noise, sums = comparison.real.noise[comparison.places] * comparison.kept, comparison.of_deltas
+    response = over_kept(sums.real - noise.sum(axis=1), sums)
+    by_chance = over_kept(np.sqrt(2.0 * (noise**2).sum(axis=1)), sums)
     return quotient(mse_unbiased(comparison), response, where=response > np.maximum(2.0 * by_chance, FLAT**2))
 
 
 def wmse(comparison: Comparison) -> Scores:
     """Mean squared error weighted by |t|."""
-    weights = np.abs(comparison.real.t[comparison.places]) * comparison.kept
-    error = (comparison.predicted_mean - comparison.real_mean) ** 2
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray((weights * error).sum(axis=1) / weights.sum(axis=1))
+    sums = comparison.sums(comparison.predicted_mean, comparison.real_mean, by_t=True)
+    return quotient(sums.error, sums.weight, where=sums.weight > 0)
 
 
 METRICS = (

@@ -103,7 +103,7 @@ def _wilcoxon(groups: Iterable[InMemory], control: Population) -> Iterator[Profi
     return (false_discovery_rate(p) for p in rank_tests(groups, control.cache["ranked"]))
 
 
-def log2_fold_change(mean: Profiles, control_mean: Profile) -> Profiles:
+def log2_fold_change(mean: Profile, control_mean: Profile) -> Profile:
     """log2 of the ratio of expm1 of the means of log1p values, 1e-9 added to both, as scanpy and pdex have it."""
     raised, base = np.expm1(np.maximum(mean, 0.0)), np.expm1(np.maximum(control_mean, 0.0))
     return np.asarray(np.log2((raised + 1e-9) / (base + 1e-9)))

@@ -5,6 +5,7 @@ The loops, which numba compiles, touch the values that are not zero alone.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Self
 
 import numpy as np
@@ -18,6 +19,8 @@ from cycseq.score.metrics.sort_cells import sort_cells
 Ends = Int[np.ndarray, "genes+1"]  # where the entries of each gene end
 OfGenes = Float[np.ndarray, "genes"]
 Entries = Float[np.ndarray, "entries"]
+TOGETHER = 128
+"""Cells of the groups that a thread is given at once, at least."""
 STEP = 16
 """Control values that are passed at once where none is as large: so they are read in order, two lines of the cache a step."""
 
@@ -68,7 +71,19 @@ def rank_tests(groups: Iterable[InMemory], control: RankedControl) -> Iterator[P
         return two_sided_p(u, ties, n, m, continuity=0.5)
 
     control.ranked(without_zeros=control.lowest >= 0.0)  # once, and not in several threads at a time
-    return map_in_threads(one, groups)
+    tested = map_in_threads(lambda some: [one(group) for group in some], _small_together(groups))
+    return chain.from_iterable(tested)
+
+
+def _small_together(groups: Iterable[InMemory]) -> Iterator[list[InMemory]]:
+    """Groups of `TOGETHER` cells in all, or one larger: testing a small one takes less than handing it to a thread."""
+    some: list[InMemory] = []
+    for group in groups:
+        some.append(group)
+        if sum(one.shape[0] for one in some) >= TOGETHER:
+            yield some
+            some = []
+    yield some
 
 
 def two_sided_p(u: OfGenes, ties: OfGenes, n: int, m: int, *, continuity: float = 0.0) -> Profile:

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-import numpy as np
-from jaxtyping import Float, Float32
+from collections.abc import Callable
 
+import numpy as np
+from jaxtyping import Bool, Float32
+
+from cycseq.matrix.arrays import Codes, Profile, Profiles
 from cycseq.score.metrics.base import Comparison, Metric, Scores
 from cycseq.score.metrics.formulas import FLAT
 from cycseq.score.metrics.population import Population
 
 Nearness = Float32[np.ndarray, "conditions perturbations"]
+Singles = Float32[np.ndarray, "conditions kept"]
+Genes = Bool[np.ndarray, "genes"]
+BLOCK = 64
+"""Conditions whose responses are made ready together."""
 
 
-def _kept_by_all(comparison: Comparison) -> np.ndarray:
+def _kept_by_all(comparison: Comparison) -> Genes:
     """Genes that no real perturbation of the context targets: a knocked-down gene would give its condition away."""
-    kept: np.ndarray = comparison.real.remember("kept by all", lambda: comparison.real.kept.all(axis=0))
+    kept: Genes = comparison.real.remember("kept by all", lambda: comparison.real.kept.all(axis=0))
     return kept
 
 
-def _rank_score(distance: Nearness, places: np.ndarray, kept: np.ndarray) -> Scores:
+def _rank_score(distance: Nearness, places: Codes, kept: Genes) -> Scores:
     """1 - k / (n - 1), k the others that are nearer, ties half; NaN with one perturbation or no gene left."""
     n = distance.shape[1]
     if n < 2 or not kept.any():
@@ -33,8 +40,8 @@ def retrieval_cosine(comparison: Comparison) -> Scores:
     real, kept = comparison.real, _kept_by_all(comparison)
 
     def distances(predicted: Population) -> Nearness:
-        units = real.remember("unit responses", lambda: _unit((real.cells.mean - real.control_mean)[:, kept]))
-        return np.asarray(-(_unit((predicted.mean - real.model_control_mean)[:, kept]) @ units.T))
+        units = real.remember("unit responses", lambda: _units(real.cells.mean, real.control_mean, kept))
+        return np.asarray(-(_units(predicted.mean, real.model_control_mean, kept) @ units.T))
 
     return _rank_score(comparison.of_all("cosines", distances), comparison.places, kept)
 
@@ -42,18 +49,45 @@ def retrieval_cosine(comparison: Comparison) -> Scores:
 def retrieval_cosine_centred(comparison: Comparison) -> Scores:
     """Rank by cosine after the mean perturbation is taken off both sides."""
     real, kept = comparison.real, _kept_by_all(comparison)
-    if comparison.specific is None or real.mean_perturbed is None:
+    mean, of_model = real.mean_perturbed, comparison.model_mean_perturbed
+    if mean is None or of_model is None:
         return np.full(comparison.n_conditions, np.nan)
-    mean = real.mean_perturbed
-    units = real.remember("unit specific responses", lambda: _unit((real.cells.mean - mean)[:, kept]))
-    return _rank_score(-(_unit(comparison.specific[0][:, kept]) @ units.T), comparison.places, kept)
+    units = real.remember("unit specific responses", lambda: _units(real.cells.mean, mean, kept))
+    if of_model.strides[0]:  # of every condition its own
+        distance = -(_units(comparison.predicted_mean, of_model[comparison.places], kept) @ units.T)
+        return _rank_score(distance, comparison.places, kept)
+
+    def distances(predicted: Population) -> Nearness:
+        return np.asarray(-(_units(predicted.mean, of_model[0], kept) @ units.T))
+
+    return _rank_score(comparison.of_all("centred cosines", distances), comparison.places, kept)
 
 
-def _unit(delta: Float[np.ndarray, "conditions genes"]) -> Float32[np.ndarray, "conditions genes"]:
-    """Rows of length 1; a row of no change becomes 0, as near to one condition as to the other."""
-    size = np.linalg.norm(delta, axis=1, keepdims=True)
-    changed = np.abs(delta).max(axis=1, keepdims=True, initial=0.0) >= FLAT
-    return np.asarray(np.divide(delta, size, out=np.zeros_like(delta), where=changed & (size > 0)), dtype=np.float32)
+def _in_blocks(
+    prepare: Callable[[Profiles], Profiles], mean: Profiles, base: Profiles | Profile, kept: Genes
+) -> Singles:
+    """What is prepared of the kept genes of mean - base, in single precision, in blocks that stay in the processor's cache."""
+    prepared = np.empty((len(mean), int(kept.sum())), dtype=np.float32)
+    genes = slice(None) if kept.all() else kept
+    for start in range(0, len(mean), BLOCK):
+        rows = slice(start, start + BLOCK)
+        prepared[rows] = prepare((mean[rows] - (base if base.ndim == 1 else base[rows]))[:, genes])
+    return prepared
+
+
+def _units(mean: Profiles, base: Profiles | Profile, kept: Genes) -> Singles:
+    """Mean - base in rows of length 1; a row of no change becomes 0, as near to one condition as to the other."""
+
+    def unit(delta: Profiles) -> Profiles:
+        size = np.linalg.norm(delta, axis=1, keepdims=True)
+        changed = np.abs(delta).max(axis=1, keepdims=True, initial=0.0) >= FLAT
+        return np.asarray(np.divide(delta, size, out=np.zeros_like(delta), where=changed & (size > 0)))
+
+    return _in_blocks(unit, mean, base, kept)
+
+
+def _as_they_are(delta: Profiles) -> Profiles:
+    return delta
 
 
 def retrieval_l1(comparison: Comparison) -> Scores:
@@ -63,8 +97,8 @@ def retrieval_l1(comparison: Comparison) -> Scores:
     real, kept = comparison.real, _kept_by_all(comparison)
 
     def distances(predicted: Population) -> Nearness:
-        responses = (real.cells.mean - real.control_mean)[:, kept].astype(np.float32)
-        return city_block((predicted.mean - real.model_control_mean)[:, kept].astype(np.float32), responses)
+        responses = _in_blocks(_as_they_are, real.cells.mean, real.control_mean, kept)
+        return city_block(_in_blocks(_as_they_are, predicted.mean, real.model_control_mean, kept), responses)
 
     return _rank_score(comparison.of_all("city block", distances), comparison.places, kept)
 
@@ -75,7 +109,7 @@ def centroid_accuracy(comparison: Comparison) -> Scores:
 
     def distances(predicted: Population) -> Nearness:
         """Squared, without what a row has in common; means less the control mean, as float32 is exact near 0."""
-        ours, theirs = ((side.mean - real.control_mean)[:, kept].astype(np.float32) for side in (predicted, real.cells))
+        ours, theirs = (_in_blocks(_as_they_are, m.mean, real.control_mean, kept) for m in (predicted, real.cells))
         return np.asarray(np.einsum("pg,pg->p", theirs, theirs) - 2.0 * (ours @ theirs.T))
 
     return _rank_score(comparison.of_all("squares", distances), comparison.places, kept)
