@@ -50,7 +50,7 @@ def note_perturbed_genes(perturbed: Collection[str], genes: Sequence[str]) -> st
     >>> note_perturbed_genes({"panobinostat"}, ["KLF1", "BAK1"])
     ''
     >>> note_perturbed_genes({"KLF1"}, ["Klf1", "Bak1"])
-    '1 of 1 perturbations differs from a gene of the data in upper and lower case alone (KLF1 is Klf1 there): write both alike, or the perturbed gene is scored like any other'
+    '1 of 1 perturbation differs from a gene of the data in upper and lower case alone (KLF1 is Klf1 there): write both alike, or the perturbed gene is scored like any other'
     """
     absent = sorted(set(perturbed) - set(genes))
     if not absent:
