@@ -183,7 +183,7 @@ class Comparison:
         return None if self.specific is None else self.sums(*self.specific)
 
     def sums(self, predicted: Profiles, real: Profiles, *, by_t: bool = False) -> RowSums:
-        """Sums over the kept genes of two tables of profiles, each gene with weight 1, or |t|."""
+        """Sums over the kept genes of two tables of profiles, each gene with weight 1, or by the size of its t."""
         return row_sums(predicted, real, np.abs(self.real.t[self.places]) * self.kept if by_t else self.kept)
 
     @cached_property
