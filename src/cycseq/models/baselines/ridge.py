@@ -106,7 +106,8 @@ class Ridge(FeatureSettings, ShiftModel):
         else:
             profile = control_mean
         z = encoder.inputs([condition], profile[None])[0]
-        shift: Profile = learned.arrays["intercept"] + z @ learned.arrays["weights"].astype(np.float64)
+        places = np.flatnonzero(z)  # of thousands of perturbations, one
+        shift: Profile = learned.arrays["intercept"] + z[places] @ learned.arrays["weights"][places].astype(np.float64)
         return shift.astype(np.float32)
 
     def _features(self, train: Effects, controls: Controls, seed: int) -> tuple[Features, np.ndarray]:
