@@ -175,7 +175,7 @@ def _result_in(real: Reference, parts: SplitParts, unit: Unit, task: Task, model
             pieces.append(piece)
     posteriors = [piece for piece in pieces if CONDITIONS in piece.adata.uns]
     measured = join(real_cells, reference_controls(parts, context)) if posteriors else real_cells
-    coverage, reliability = certainty(posteriors, measured, truth=true_responses(parts.test) if posteriors else None)
+    coverage, reliability = certainty(posteriors, measured, truth=true_responses(real_cells) if posteriors else None)
     tables = []
     if real.metrics:
         predicted = concatenate(pieces)
@@ -208,11 +208,10 @@ def true_responses(data: PerturbationData) -> dict[Condition, np.ndarray] | None
     deltas = data.adata.varm.get("true_delta")
     if not isinstance(deltas, pd.DataFrame):
         return None
-    columns = {str(name): deltas[name].to_numpy(dtype=np.float64) for name in deltas}
-    tested = [condition for condition in data.conditions() if not condition.is_control]
-    if any(str(condition) not in columns for condition in tested):
+    tested = {str(condition): condition for condition in data.conditions() if not condition.is_control}
+    if not set(tested) <= set(deltas):
         return None
-    return {condition: columns[str(condition)] for condition in tested}
+    return {condition: deltas[name].to_numpy(dtype=np.float64) for name, condition in tested.items()}
 
 
 def reference_controls(parts: SplitParts, context: str) -> PerturbationData:

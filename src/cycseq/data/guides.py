@@ -28,19 +28,7 @@ WEAK = (
     re.compile(r"(?P<gene>.+?)[ _.-]\d+"),  # KLF1_1
 )
 """Forms that symbols have as well (Rag1, NKX2-1): a gene of the data must stand before them."""
-JOINS = (
-    " and ",
-    "--",
-    "_",
-    ",",
-    ";",
-    "|",
-    "&",
-    "/",
-    ":",
-    "-",
-    " ",
-)  # signs by which other tools join the parts of a combination
+JOINS = (" and ", "--", "_", ",", ";", "|", "&", "/", ":", "-", " ")  # by which tools join the parts of a combination
 SEPARATION = re.compile(r"[ _.:#(-]+")  # what may stand between a gene and what tells its guides apart
 MIN_GENES = 2
 """Where the data lack the perturbed genes, ``KLF1_1`` counts as a guide if at least this many genes have several."""

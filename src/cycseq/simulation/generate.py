@@ -23,7 +23,7 @@ from cycseq.io.progress import track
 from cycseq.simulation.biology import STATES, Biology
 from cycseq.simulation.counts import CountLaw, Pairs, log_shares
 from cycseq.simulation.settings import SimulateSettings
-from cycseq.simulation.truth import true_responses
+from cycseq.simulation.truth import compute_true_responses
 from cycseq.simulation.worlds import LAWS
 
 BATCH_SPREAD = 0.1  # standard deviation, over genes, of what a batch adds to log levels
@@ -125,7 +125,7 @@ class _World:
 
     def add_truth(self, adata: ad.AnnData) -> None:
         """The mean responses, to `varm`."""
-        deltas = true_responses(self.settings, self.biology, self.law, self.batch_offsets)
+        deltas = compute_true_responses(self.settings, self.biology, self.law, self.batch_offsets)
         columns = [f"{context}:{name}" for context in self.contexts for name in self.perturbations]
         adata.varm["true_delta"] = pd.DataFrame(deltas.T, index=self.genes, columns=columns)
 

@@ -13,7 +13,7 @@ from cycseq.simulation.settings import SimulateSettings
 CELLS_LOG2 = 7  # Log2 of the number of cells over which responses are averaged: 128
 
 
-def true_responses(
+def compute_true_responses(
     settings: SimulateSettings, biology: Biology, law: CountLaw, batch_offsets: Float[np.ndarray, "batches genes"]
 ) -> Float[np.ndarray, "conditions genes"]:
     """Expected responses to every perturbation, context after context, on the log1p scale, over states, batches and library sizes.

@@ -79,9 +79,7 @@ def _average_precision(
 
 METRICS = (
     Metric(
-        name="deg_overlap",
         compute=deg_overlap,
-        best=1.0,
         direction="higher",
         needs=("cells",),
         formula="|predicted DEGs of largest |LFC|, cut to as many as there are real DEGs, that are real DEGs| / real DEGs",
@@ -90,9 +88,7 @@ METRICS = (
         costly=True,
     ),
     Metric(
-        name="deg_direction",
         compute=deg_direction,
-        best=1.0,
         direction="higher",
         needs=("cells",),
         formula="share of real DEGs whose predicted LFC has the real sign",
@@ -100,9 +96,7 @@ METRICS = (
         caution="1/2 by chance; higher where most responses go one way",
     ),
     Metric(
-        name="deg_lfc_spearman",
         compute=deg_lfc_spearman,
-        best=1.0,
         direction="higher",
         needs=("cells",),
         formula="Spearman of predicted and real LFC over the real DEGs",
@@ -110,9 +104,7 @@ METRICS = (
         caution="a response common to all perturbations earns much of it",
     ),
     Metric(
-        name="deg_auprc",
         compute=deg_auprc,
-        best=1.0,
         direction="higher",
         needs=("cells",),
         formula="average precision of -log10 adjusted p of the predicted cells for the real DEGs",

@@ -96,9 +96,7 @@ def constant_delta(comparison: Comparison) -> Scores:
 
 METRICS = (
     Metric(
-        name="r2_delta",
         compute=r2_delta,
-        best=1.0,
         direction="higher",
         formula="1 - sum (delta - delta^)^2 / sum (delta - mean delta)^2 over genes",
         source="coefficient of determination of the response (Mejia et al. 2025)",
@@ -108,7 +106,6 @@ METRICS = (
         Metric(
             name=f"r2_delta_top{top}",
             compute=partial(r2_delta_top, top=top),
-            best=1.0,
             direction="higher",
             needs=("cells",),
             formula=f"r2_delta over the {top} genes of largest |t| in the real cells; NaN under {top} DEGs",
@@ -118,9 +115,7 @@ METRICS = (
         for top in (20, 50, 100)
     ),
     Metric(
-        name="r2_delta_weighted",
         compute=r2_delta_weighted,
-        best=1.0,
         direction="higher",
         needs=("standard errors",),
         formula="r2_delta with weights |t| / sum |t|, mean of delta weighted too",
@@ -128,43 +123,34 @@ METRICS = (
         caution="the weights are noisy where a condition has few cells",
     ),
     Metric(
-        name="pearson_delta",
         compute=pearson_delta,
-        best=1.0,
         direction="higher",
         formula="Pearson(delta^, delta) over genes; 0 where delta^ is constant",
         source="Roohani et al. 2024 (GEARS); cell-eval",
         caution="a response common to all perturbations earns most of it",
     ),
     Metric(
-        name="pearson_delta_specific",
         compute=pearson_delta_specific,
-        best=1.0,
         direction="higher",
         formula="Pearson(mu^ - mu_all, mu - mu_all), mu_all what the mean of the training perturbations predicts",
         source="Vinas Torne et al. 2025 (Systema)",
         caution="the perturbed mean scores 0 by construction; where it is noise, no change scores above 0; undefined with fewer than two training perturbations",
     ),
     Metric(
-        name="cosine_delta_specific",
         compute=cosine_delta_specific,
-        best=1.0,
         direction="higher",
         formula="<mu^ - mu_all, mu - mu_all> / (|mu^ - mu_all| |mu - mu_all|), mu_all as in pearson_delta_specific",
         source="cosine similarity of what is left when the mean response of the context's training conditions is taken off",
         caution="as pearson_delta_specific; blind to the size of what is specific",
     ),
     Metric(
-        name="cosine_delta",
         compute=cosine_delta,
-        best=1.0,
         direction="higher",
         formula="<delta^, delta> / (|delta^| |delta|)",
         source="cosine similarity",
         caution="hides a wrong size of the response: read amplitude beside it",
     ),
     Metric(
-        name="amplitude",
         compute=amplitude,
         best=1.0,
         direction="target",
@@ -175,7 +161,6 @@ METRICS = (
         likeness=False,
     ),
     Metric(
-        name="amplitude_ratio",
         compute=amplitude_ratio,
         best=1.0,
         direction="target",
@@ -186,9 +171,7 @@ METRICS = (
         likeness=False,
     ),
     Metric(
-        name="constant_delta",
         compute=constant_delta,
-        best=0.0,
         direction="lower",
         formula="1 where delta^ is one and the same number at all genes (within 1e-5), else 0",
         source="a count: such conditions score 0 in pearson_delta",
