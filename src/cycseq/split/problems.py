@@ -126,12 +126,18 @@ def given_away(
         return []
     parts = {part for c in training for part in c.parts}
     allowed = (2 if seen_parts is None else seen_parts) if kind == "unseen-combination" else len(parts)
-    return [
-        c
-        for c in test
-        if len(parts & set(c.parts)) > allowed
-        or any(set(c.parts) <= set(o.parts) and (all_contexts or o.context == c.context) for o in training)
-    ]
+    containing: dict[
+        tuple[str, str], set[frozenset[str]]
+    ] = {}  # of a context and a part (none: of all), what training joins to it
+    for c in training:
+        for part in ("", *c.parts):
+            containing.setdefault(("" if all_contexts else c.context, part), set()).add(frozenset(c.parts))
+
+    def is_contained(c: Condition) -> bool:
+        of_part = containing.get(("" if all_contexts else c.context, next(iter(c.parts), "")), set())
+        return any(whole.issuperset(c.parts) for whole in of_part)
+
+    return [c for c in test if len(parts & set(c.parts)) > allowed or is_contained(c)]
 
 
 def describe_given_away(hidden: Collection[Condition]) -> str:
