@@ -16,7 +16,7 @@ from target import Target, scratch  # noqa: E402
 from targets import TARGETS  # noqa: E402
 
 CORPUS = FUZZ / "corpus"
-COMPILED = {"h5ad", "h5_bytes", "escapes", "chunks", "ten_x", "zarr", "arrays", "archives"}
+COMPILED = {"h5ad", "h5_bytes", "escapes", "chunks", "ten_x", "zarr", "arrays", "archives", "effects", "knowledge"}
 """Targets whose bytes reach compiled readers. The others stay here: networks do not survive a fork everywhere."""
 SECONDS = 60
 

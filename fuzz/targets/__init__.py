@@ -2,7 +2,23 @@
 
 from target import Target
 
-from targets import archives, arrays, chunks, escapes, h5, labels, matrices, records, stored, tables, words, zarr_stores
+from targets import (
+    archives,
+    arrays,
+    chunks,
+    effects,
+    escapes,
+    h5,
+    knowledge,
+    labels,
+    matrices,
+    plans,
+    records,
+    stored,
+    tables,
+    words,
+    zarr_stores,
+)
 
 TARGETS: dict[str, Target] = {
     target.name: target
@@ -19,6 +35,9 @@ TARGETS: dict[str, Target] = {
         labels.LABELS,
         records.RECORDS,
         records.MODELS_SAVED,
+        plans.PLANS,
+        effects.EFFECTS,
+        knowledge.KNOWLEDGE,
         words.WORDS_OF_GENES,
         archives.ARCHIVES,
     )

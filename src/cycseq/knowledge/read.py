@@ -12,7 +12,7 @@ from zipfile import ZipFile
 
 import pandas as pd
 
-from cycseq.errors import FileError, MissingPackageError, count_of
+from cycseq.errors import DataError, FileError, MissingPackageError, count_of
 from cycseq.formats.readers.base import as_read_error
 from cycseq.io.checksums import sha256
 from cycseq.io.files import require_file
@@ -63,6 +63,8 @@ def _read_once(path: Path, _changed: int, _size: int) -> tuple[Source, ...]:
             raise
         name = missing.name or "a package"
         raise MissingPackageError(f"{path} needs {name}, which is not installed: pip install {name}.") from missing
+    if any(not source.names for source in sources):
+        raise DataError(f"{path} names no gene and no drug: it has a header, and no rows below it.")
     return tuple(replace(source, name=source.name.strip() or stem) for source in sources)
 
 

@@ -31,13 +31,24 @@ from cycseq.formats.effects.read import read_effects
 from cycseq.formats.read import read
 from cycseq.formats.settings import ReadSettings
 from cycseq.io.files import atomic_write, path_of_text, text_of_path, write_text
-from cycseq.io.untrusted import cycseq_command
+from cycseq.io.untrusted import as_file_error, cycseq_command
 from cycseq.models import build_model, load_model
 from cycseq.models.base import Model
 from cycseq.models.saved import read_description
 from cycseq.preparation.prepare import as_log1p
 from cycseq.preparation.same_scale import target_sum
-from cycseq.run.facts import ENVIRONMENT, HISTORY, METRICS, MODEL, RUN, SPLIT, digest_of, read_environment, read_facts
+from cycseq.run.facts import (
+    ENVIRONMENT,
+    FIT_AGAIN,
+    HISTORY,
+    METRICS,
+    MODEL,
+    RUN,
+    SPLIT,
+    digest_of,
+    read_environment,
+    read_facts,
+)
 from cycseq.run.record import environment
 from cycseq.run.tables import read_table
 from cycseq.split.base import Split
@@ -140,12 +151,14 @@ class FittedRun:
     def history(self) -> pd.DataFrame | None:
         """Losses by epoch; None for a model that logs none."""
         path = self.folder / HISTORY
-        return pd.read_csv(path) if path.is_file() else None
+        with as_file_error(path, FIT_AGAIN):
+            return pd.read_csv(path) if path.is_file() else None
 
     def metrics(self) -> pd.DataFrame | None:
         """Scores, where `cycseq evaluate` or a report computed them."""
         path = self.folder / METRICS
-        return read_table(path) if path.is_file() else None
+        with as_file_error(path, "Remove it: cycseq evaluate writes it again."):
+            return read_table(path) if path.is_file() else None
 
     def data(self) -> PerturbationData:
         """The data that it was fitted on, read again; log1p, also where the file holds counts. Raises as `as_written`."""

@@ -16,7 +16,7 @@ from cycseq.benchmarking.tuning.folds import Fold, inner_folds
 from cycseq.benchmarking.tuning.result import TuneResult, result_of
 from cycseq.benchmarking.tuning.settings import TuneSettings
 from cycseq.benchmarking.tuning.spaces import Range, Space, defaults_in, describe_space, space_of
-from cycseq.benchmarking.tuning.trials import State, Trial, propose, running_means
+from cycseq.benchmarking.tuning.trials import State, Trial, check_trial, propose, running_means
 from cycseq.data.dataset import PerturbationData
 from cycseq.errors import CycseqError, FileError, ModelError, SettingsError, count_of
 from cycseq.io.files import lock_folder, write_text
@@ -70,7 +70,7 @@ def tune(
     inputs = _describe_inputs(split, settings, space, folds)
     with lock_folder(out):
         _check_folder(out, inputs, overwrite=overwrite)
-        trials = _read_trials(out / RECORD)
+        trials = _read_trials(out / RECORD, space)
         record = {"asked": inputs, **environment()}
         for number in track(range(len(trials), settings.trials), "Trials"):
             trials.append(_try(trials, settings, space, folds))
@@ -115,13 +115,16 @@ def _check_folder(out: Path, inputs: dict[str, Any], *, overwrite: bool) -> None
         shutil.rmtree(out)
 
 
-def _read_trials(path: Path) -> list[Trial]:
-    """The trials of an earlier call."""
+def _read_trials(path: Path, space: Space) -> list[Trial]:
+    """The trials of an earlier call; raises `FileError` where they are not of these ranges."""
     if not path.is_file():
         return []
     cure = f"Remove {path.parent} to begin anew."
     with as_file_error(path, cure):
-        return [Trial(**trial) for trial in read_json(path, cure).get("trials", [])]
+        trials = [Trial(**trial) for trial in read_json(path, cure).get("trials", [])]
+        for trial in trials:
+            check_trial(trial, space)
+        return trials
 
 
 def _try(trials: Sequence[Trial], settings: TuneSettings, space: Space, folds: Sequence[Fold]) -> Trial:

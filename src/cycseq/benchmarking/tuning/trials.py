@@ -1,11 +1,13 @@
 """One trial of a search, and what Optuna proposes after the trials before it: nothing is kept but what `tune.json` says."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
+from cycseq.benchmarking.tuning.folds import METRICS
 from cycseq.benchmarking.tuning.settings import TuneSettings
 from cycseq.benchmarking.tuning.spaces import Range, Space, as_text
 from cycseq.errors import MissingPackageError
@@ -30,6 +32,21 @@ class Trial:
     scores: list[dict[str, float]] = field(default_factory=list)  # by fold, as far as it came
     seconds: float = 0.0
     reason: str = ""  # of a failure
+
+
+def check_trial(trial: Trial, space: Space) -> None:
+    """Raise `ValueError` or `TypeError` if a trial that was read back is none of these ranges."""
+    values = {name: v if isinstance(space[name], Range) else json.loads(v) for name, v in trial.params.items()}
+    if trial.state not in get_args(State) or set(values) != set(space):
+        raise ValueError(f"a trial is {trial.state!r} with {', '.join(values)}")
+    for name, value in values.items():
+        if not space[name].holds(value):
+            raise ValueError(f"{name} is {value!r}")
+    for scores in trial.scores:
+        if set(scores) != set(METRICS) or not all(isinstance(value, float | int) for value in scores.values()):
+            raise ValueError(f"the scores of a trial are {scores}")
+    if trial.state == "complete" and not trial.scores:
+        raise ValueError("a trial is complete, and has no scores")
 
 
 def propose(trials: Sequence[Trial], settings: TuneSettings, space: Space, first: Mapping[str, Any]) -> optuna.Trial:

@@ -24,7 +24,8 @@ OUR_OBS = ("context", "perturbation", "dose", "time", "n_cells")
 
 def written_by_cycseq(adata: ad.AnnData) -> bool:
     """Whether the data bear cycseq's mark of effects."""
-    return mark_of(adata).get("kind") == KIND
+    kind = mark_of(adata).get("kind")
+    return isinstance(kind, str) and kind == KIND
 
 
 def read_ours(adata: ad.AnnData) -> Effects:

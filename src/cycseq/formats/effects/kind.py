@@ -73,7 +73,8 @@ def _holds_effects(group: Any, settings: ReadSettings) -> bool:
     uns = group.get("uns", {})
     if MARK in uns:
         mark = read_element(uns[MARK])
-        return isinstance(mark, dict) and mark.get("kind") == KIND
+        kind = mark.get("kind") if isinstance(mark, dict) else None
+        return isinstance(kind, str) and kind == KIND
     where = "X" if settings.layer in {None, "X"} else f"layers/{settings.layer}"
     obs = group["obs"]
     names = label_names((name for name in obs if not name.startswith("__")), settings)

@@ -23,7 +23,7 @@ from cycseq.errors import DataError, FileError, count_of, join_names
 from cycseq.formats.readers.base import as_read_error, read_csv, read_genes
 from cycseq.io.files import atomic_write, check_output, check_space, require_file
 from cycseq.io.hdf5 import write_h5ad
-from cycseq.io.untrusted import parse_json
+from cycseq.io.untrusted import read_json, wrong_kinds
 from cycseq.matrix.arrays import InMemory, by_block, map_blocks
 
 ENDINGS = (".vcc",)
@@ -66,7 +66,7 @@ class Panel:
             msg = f"{targets} has no column target_gene, but {join_names(frame.columns)}: give the challenge's pert_counts.csv."
             raise FileError(msg)
         frame = frame[frame["target_gene"].notna() & (frame["target_gene"] != CONTROL_LABEL)]
-        cells = pd.to_numeric(frame["n_cells"]).astype(int) if "n_cells" in frame else pd.Series(CELLS, frame.index)
+        cells = _numbers_of_cells(frame["n_cells"], targets) if "n_cells" in frame else pd.Series(CELLS, frame.index)
         contexts = frame["context"] if "context" in frame else pd.Series("", frame.index)
         by_context = {
             str(context): dict(zip(part["target_gene"].str.strip(), cells[part.index], strict=True))
@@ -190,9 +190,23 @@ def _manifest(*beside: Path) -> dict[str, Any]:
     """The manifest beside one of these files; empty where there is none."""
     for path in (one.parent / MANIFEST for one in beside):
         if path.is_file():
-            record = parse_json(path.read_text(encoding="utf-8"))
-            return record if isinstance(record, dict) else {}
+            cure = "Give the challenge's manifest.json, or take it away."
+            record = read_json(path, cure)
+            kinds = {"contexts": (list, str), "panel_id": str | None}
+            if wrong := wrong_kinds(record, {name: kind for name, kind in kinds.items() if name in record}):
+                raise FileError(f"{wrong[0]} in {path} is not what the challenge writes there. {cure}")
+            return record
     return {}
+
+
+def _numbers_of_cells(column: pd.Series, path: Path) -> pd.Series:
+    """How many cells each target needs; raises `FileError` where that is not a whole number above 0."""
+    numbers = pd.to_numeric(column, errors="coerce")
+    right = numbers.between(1, MAX_CELLS) & (numbers == numbers.round())
+    if not right.all():
+        msg = f"{path}: n_cells is {column[~right].iloc[0]!r} in a row, but must be a whole number above 0: give the challenge's pert_counts.csv."
+        raise FileError(msg)
+    return numbers.astype(int)
 
 
 def _nameless(member: tarfile.TarInfo) -> tarfile.TarInfo:

@@ -12,10 +12,9 @@ import pandas as pd
 import scipy.sparse as sp
 
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.errors import FileError
+from cycseq.errors import DataError, FileError
 from cycseq.io.files import text_of_path, write_text
-from cycseq.io.special_files import refuse_special
-from cycseq.io.untrusted import parse_json
+from cycseq.io.untrusted import read_json, wrong_kinds
 from cycseq.matrix.arrays import Codes, InMemory, take
 from cycseq.matrix.groups import group_sums
 from cycseq.score.ceiling import SPLIT_HALF
@@ -33,6 +32,7 @@ SPLITS = 5
 HIGHER_IS_BETTER = {metric.name: metric.direction == "higher" for metric in METRICS}
 LIMITS = {"expr_mse_unbiased_capped_norm": (0.0, 1.0), "lfc_nmae": (-6.0, np.inf)}
 """Between what the rule holds a member's score."""
+ANOTHER_FILE = "Name a file that is not there yet."
 
 
 @dataclass
@@ -95,15 +95,22 @@ class ChallengeScale:
         """What `write` wrote, or an empty scale where there is no file; raises `FileError` for anything else."""
         if not path.exists():
             return cls()
-        record = parse_json(refuse_special(path).read_text(encoding="utf-8"))
-        if not isinstance(record, dict) or record.get("rule") != RULE or not isinstance(record.get("contexts"), dict):
-            msg = f"{text_of_path(path)} is not a scale of rule {RULE} of the challenge: name a file that is not there yet."
-            raise FileError(msg)
-        return cls(record["contexts"])
+        record = read_json(path, ANOTHER_FILE)
+        ends = record.get("contexts")
+        if record.get("rule") != RULE or not isinstance(ends, dict) or not all(map(_are_ends, ends.values())):
+            raise FileError(f"{text_of_path(path)} is not a scale of rule {RULE} of the challenge. {ANOTHER_FILE}")
+        return cls(ends)
 
     def write(self, path: Path) -> None:
         """Write as JSON, whole."""
         write_text(path, json.dumps({"rule": RULE, "contexts": self.ends}, indent=1), overwrite=True)
+
+
+def _are_ends(ends: Any) -> bool:
+    """Whether these are the ends of a context's members, as `ChallengeScale.complete` makes them."""
+    if not isinstance(ends, dict) or wrong_kinds(ends, {"real": str, **dict.fromkeys(CHALLENGE, (list, float))}):
+        return False
+    return all(len(ends[member]) == len((MEAN_RESPONSE, SPLIT_HALF)) for member in CHALLENGE)
 
 
 def baseline(reference: CountReference, real: PerturbationData) -> CountComparison:
@@ -137,7 +144,8 @@ def baseline(reference: CountReference, real: PerturbationData) -> CountComparis
 def replicate(reference: CountReference, real: PerturbationData, split: int) -> pd.DataFrame:
     """The members of one half of the real cells, with its own controls, predicting the other half: rows as of `member_rows`.
 
-    `lfc_nmae` compares the halves in the genes that all real cells call. The halves are those of the rule's seeds.
+    `lfc_nmae` compares the halves in the genes that all real cells call. The halves are those of the rule's seeds. Raises
+    `DataError` if there are no two cells of any condition, or no two control cells.
     """
     rng = np.random.default_rng(np.random.SeedSequence(0).generate_state(SPLITS)[split])
     labels = {name: Condition(reference.context, name) for name in reference.perturbations}
@@ -147,7 +155,13 @@ def replicate(reference: CountReference, real: PerturbationData, split: int) -> 
         shuffled = rng.permutation(real.rows(labels[label]))
         n = len(shuffled) // 2
         halves[0][label], halves[1][label] = shuffled[:n], shuffled[n : 2 * n]
-    places = np.array([i for i, name in enumerate(reference.perturbations) if len(halves[0][name])])
+    places = np.array([i for i, name in enumerate(reference.perturbations) if len(halves[0][name])], dtype=np.int64)
+    if not len(places) or not len(halves[0][CONTROL_LABEL]):
+        lacking = "control cells" if len(places) else "cells of one perturbation"
+        raise DataError(
+            f"context {reference.context!r} has no two {lacking}, of which the challenge's scale makes two halves: leave the scale out "
+            "(--challenge-scale, or the challenge's metrics), or give more cells."
+        )
     controls = [ControlProfile.of(take(real.x, half[CONTROL_LABEL])) for half in halves]
     sides = [
         CountProfiles.of(load_groups(real.x, [half[reference.perturbations[i]] for i in places]), len(places), control)

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from cycseq.data.either import Data
 from cycseq.errors import FileError
 from cycseq.io.files import require_file
-from cycseq.io.untrusted import parse_json
+from cycseq.io.untrusted import parse_json, read_json
 from cycseq.split.base import Split
 from cycseq.split.peers.base import EVERY_CONTEXT, PART_NAMES, Names, PeerSplit, split_of
 
@@ -91,7 +91,7 @@ def _pie(path: Path, record: dict[str, Any]) -> PeerSplit:
     for name, part in PART_NAMES.items():
         beside = path.with_name(f"{name}.json")
         if part != "test" and beside != path and beside.is_file():
-            parts[part] = _contexts(beside, parse_json(require_file(beside).read_text(encoding="utf-8")))
+            parts[part] = _contexts(beside, read_json(beside, "Give PIE's file as it wrote it."))
     return PeerSplit("PIE", parts, rest_trains="train" not in parts)
 
 
@@ -122,7 +122,8 @@ def _state(path: Path) -> PeerSplit:
         parts[_part(path, key, part)][_context(key)] = None
     for key, lists in record["fewshot"].items():
         for part, names in lists.items() if isinstance(lists, dict) else [(str(lists), [])]:
-            parts[_part(path, key, part)][_context(key)] = frozenset(map(str, names))
+            cure = f"is not a list of perturbations: {AS_STATE}"
+            parts[_part(path, key, part)][_context(key)] = _names(path, f"{part} of {key!r}", names, cure)
     return PeerSplit("State", parts, rest_trains=True)
 
 

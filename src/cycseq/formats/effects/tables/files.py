@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cycseq.errors import FileError
+from cycseq.errors import DataError, FileError
 from cycseq.formats.effects.rows import SAMPLE_ROWS, are_differences, label_names, rows_are_conditions
 from cycseq.formats.effects.tables import wide
 from cycseq.formats.effects.tables.gct import read_gct
@@ -52,9 +52,13 @@ def load_table(path: Path, settings: ReadSettings) -> tuple[FileContents, str]:
     columns = list(map(str, frame.columns)) if frame is not None else _header(existing)
     where = long_columns(columns, settings)
     if where is not None:
-        if frame is None:
-            needed = [where.gene, where.value, *([where.se] if where.se else [])]
-            frame = _text(existing, columns, [*needed, *label_columns(pd.Index(columns), where, settings)])
+        needed = [where.gene, where.value, *([where.se] if where.se else [])]
+        needed += label_columns(pd.Index(dict.fromkeys(columns)), where, settings)
+        if twice := next((name for name in needed if columns.count(name) > 1), None):
+            raise DataError(
+                f"two columns of {path} are called {twice!r}: rename the one that is not meant, or leave it out."
+            )
+        frame = _text(existing, columns, needed) if frame is None else frame
         return _labelled(lay_out(frame, where, settings, default_context(path)), settings), where.scale
     contents = wide.of_text(existing, settings) if frame is None else wide.of_frame(frame, settings)
     layout = layout_of([*columns, *contents.adata.obs.columns], WIDE_LAYOUTS)

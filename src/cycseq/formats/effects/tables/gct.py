@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cycseq.errors import FileError, count_of
-from cycseq.formats.readers.base import read_csv
+from cycseq.formats.readers.base import as_read_error, read_csv
 from cycseq.io.untrusted import check_unpacked, open_unpacked
 
 MISSING = ("-666", "-666.0", "na", "")
@@ -30,7 +30,8 @@ def read_gct(path: Path) -> ad.AnnData:
         raise FileError(msg)
     n_genes, n_signatures, n_gene_labels, n_labels = sizes
     check_unpacked(path, n_genes * n_signatures * BYTES_OF_VALUE)
-    frame = read_csv(path, "\t", skiprows=2, header=None, dtype=str, na_values=MISSING, low_memory=False)
+    with as_read_error(path, "a GCT file"):
+        frame = read_csv(path, "\t", skiprows=2, header=None, dtype=str, na_values=MISSING, low_memory=False)
     first = 1 + n_gene_labels
     if frame.shape != (1 + n_labels + n_genes, first + n_signatures):
         raise FileError(

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from cycseq.errors import ModelError
 from cycseq.io.files import atomic_write
-from cycseq.io.untrusted import check_members
+from cycseq.io.untrusted import check_members, wrong_kinds
 
 
 @dataclass
@@ -67,7 +67,8 @@ def load_state(folder: Path, identity: str) -> State:
     except (BadZipFile, pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as err:
         msg = f"{path} is damaged ({type(err).__name__}): remove it to train from the start."
         raise ModelError(msg) from err
-    if not isinstance(content, dict) or set(content) != {"identity", *vars(State())}:
+    kinds = {name: type(value) for name, value in vars(State()).items()}
+    if not isinstance(content, dict) or set(content) != {"identity", *kinds} or wrong_kinds(content, kinds):
         msg = f"{path} is not a state of a training of this version: remove it to train from the start."
         raise ModelError(msg)
     if content.pop("identity") != identity:
