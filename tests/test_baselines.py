@@ -14,8 +14,9 @@ from cycseq.data.effects import Effects
 from cycseq.errors import ModelError, SettingsError
 from cycseq.models import build_model
 from cycseq.models.baselines.bilinear import Bilinear
-from cycseq.models.baselines.ridge import RELATIVE_PENALTIES, Ridge, _Spectrum
+from cycseq.models.baselines.ridge import Ridge
 from cycseq.models.cells import draw, rescaled, shifted_cells
+from cycseq.models.parts_ridge import RELATIVE_PENALTIES, PartsRidge
 from cycseq.preparation.pseudobulk import Responses
 
 GENES = [f"G{i}" for i in range(1, 31)]
@@ -190,14 +191,17 @@ def test_nearest_perturbation_chooses_the_number_that_errs_least_on_those_left_o
     assert fit("NearestPerturbation", train, features=tmp_path / "f.npz").learned.facts["k"] == 2
 
 
+@pytest.mark.parametrize("most_rows", [0, 100])
+@pytest.mark.parametrize("n_parts", [0, 3, 4])  # none, some that conditions share, and one of each condition alone
 @pytest.mark.parametrize("by", ["context", "perturbation"])
-def test_ridge_chooses_its_penalty_as_if_it_were_fitted_again_without_each_group(by):
+def test_ridge_chooses_its_penalty_as_if_it_were_fitted_again_without_each_group(by, n_parts, most_rows):
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(4), 3) if by == "context" else np.tile(np.arange(3), 4)
-    z, y = rng.normal(size=(12, 5)), rng.normal(size=(12, 7))
-    y += z @ rng.normal(size=(5, 7))
-    z -= z.mean(axis=0)
-    unit = np.square(z).sum() / len(z)
+    parts = np.eye(4)[np.arange(12) // 3] if n_parts == 4 else (rng.random(size=(12, n_parts)) < 0.5).astype(float)
+    z, y = np.hstack([parts, rng.normal(size=(12, 5))]), rng.normal(size=(12, 7))
+    y += z @ rng.normal(size=(n_parts + 5, 7))
+    unit = np.square(z - z.mean(axis=0)).sum() / len(z)
+    penalties = np.eye(n_parts + 5) * unit
 
     def errors(penalty):
         total = 0.0
@@ -205,17 +209,23 @@ def test_ridge_chooses_its_penalty_as_if_it_were_fitted_again_without_each_group
             kept = groups != g
             centre, b = z[kept].mean(axis=0), y[kept].mean(axis=0)
             zc = z[kept] - centre
-            w = np.linalg.solve(zc.T @ zc + penalty * unit * np.eye(5), zc.T @ (y[kept] - b))
+            w = np.linalg.solve(zc.T @ zc + penalty * penalties, zc.T @ (y[kept] - b))
             total += np.square(y[~kept] - b - (z[~kept] - centre) @ w).sum()
         return total
 
-    spectrum = _Spectrum.of(z)
-    penalty = spectrum.choose_penalty(y, groups)
-    weights = spectrum.weights(y, penalty)
-    assert penalty == RELATIVE_PENALTIES[np.argmin([errors(p) for p in RELATIVE_PENALTIES])]
+    regression = PartsRidge.of(z, n_parts)
+    penalty = regression.choose_penalty(y, groups, most_rows=most_rows)
+    members = [np.flatnonzero(groups == g) for g in np.unique(groups)]
+    expected = [errors(p) for p in RELATIVE_PENALTIES]
+    np.testing.assert_allclose(regression._errors(members, y), expected, rtol=1e-8)
+    np.testing.assert_allclose(sum(regression._errors_again(group, y) for group in members), expected, rtol=1e-8)
+    assert penalty == RELATIVE_PENALTIES[np.argmin(expected)]
     assert 1e-3 < penalty < 1e4
-    wanted = np.linalg.solve(z.T @ z + penalty * unit * np.eye(5), z.T @ (y - y.mean(axis=0)))
-    np.testing.assert_allclose(weights, wanted, atol=1e-8)
+    zc = z - z.mean(axis=0)
+    wanted = np.linalg.solve(zc.T @ zc + penalty * penalties, zc.T @ (y - y.mean(axis=0)))
+    weights = regression.at(penalty).weights(y)
+    np.testing.assert_allclose(np.concatenate(weights)[:-1], wanted, atol=1e-8)
+    np.testing.assert_allclose(regression.predict(*weights), y.mean(axis=0) + zc @ wanted, atol=1e-8)
 
 
 def test_ridge_leaves_out_what_it_is_asked_to_predict():

@@ -10,8 +10,10 @@ from cycseq.data.effects import Effects
 from cycseq.data.treatments import place_of_dose
 from cycseq.errors import ModelError
 from cycseq.models import build_model
+from cycseq.models.baselines.shrunk_additive import _fitted
 from cycseq.models.linear import kernel_ridge
 from cycseq.models.means import MeansModel
+from cycseq.models.other_contexts import components, leading_directions
 
 GENES = 40
 
@@ -213,3 +215,28 @@ def test_the_mean_perturbation_is_that_of_the_same_dose_and_time() -> None:
     alike = [Condition("c", f"{agent}@10nM@8h") for agent in "AB"]
     wanted = train.subset(alike).effect.mean(axis=0)
     np.testing.assert_allclose(fitted.predict_effects(other).effect[0], wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize("penalties", [(0.1, 0.3), (3.0, 100.0), (0.0, 0.0)])
+def test_shrunk_effects_are_the_same_where_a_gene_beside_them_was_not_measured(penalties: tuple[float, float]) -> None:
+    """A gene that lacks a value takes every gene through the rounds of single conditions, a complete table goes by sums."""
+    rng = np.random.default_rng(0)
+    of_name, of_context = rng.integers(0, 9, size=40), rng.integers(0, 4, size=40)
+    effect = rng.normal(size=(40, 6)) + rng.normal(size=(9, 6))[of_name]
+    holes = np.column_stack([effect, np.where(np.arange(40) == 3, np.nan, 1.0)])
+    for whole, beside in zip(
+        _fitted(effect, of_name, of_context, penalties), _fitted(holes, of_name, of_context, penalties), strict=True
+    ):
+        np.testing.assert_allclose(whole, beside[..., :-1], atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(7, 30), (30, 7), (12, 12)])
+@pytest.mark.parametrize("rank", [2, 6])
+def test_components_are_those_of_the_singular_value_decomposition(shape: tuple[int, int], rank: int) -> None:
+    rng = np.random.default_rng(1)
+    features = rng.normal(size=(shape[0], rank)) @ rng.normal(size=(rank, shape[1]))
+    for n in (1, 4, 20):
+        u, s, v = np.linalg.svd(features, full_matrices=False)
+        np.testing.assert_allclose(components(features, n), (u[:, :n] * s[:n]) @ v[:n], atol=1e-10)
+        directions = leading_directions(features, n)
+        np.testing.assert_allclose(directions @ directions.T, np.eye(min(n, *shape)), atol=1e-10)

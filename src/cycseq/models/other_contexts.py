@@ -92,9 +92,20 @@ class OtherContexts:
 
 def components(features: Features, n_components: int) -> Features:
     """What the leading principal components (of perturbations x genes, not centred) say of the features."""
-    u, s, v = np.linalg.svd(np.nan_to_num(features), full_matrices=False)
-    n = min(n_components, len(s))
-    return (u[:, :n] * s[:n]) @ v[:n]
+    features = np.nan_to_num(features)
+    directions = leading_directions(features, n_components)
+    return (features @ directions.T) @ directions
+
+
+def leading_directions(features: Features, n_components: int) -> Float[np.ndarray, "components genes"]:
+    """Orthonormal directions of the leading principal components, by the products of all rows, or of all columns if these are fewer."""
+    from scipy.linalg import eigh
+
+    by_rows = len(features) < features.shape[1]
+    products = features @ features.T if by_rows else features.T @ features
+    n = min(n_components, len(products))
+    vectors = eigh(products, subset_by_index=(len(products) - n, len(products) - 1))[1][:, ::-1]
+    return np.linalg.qr(features.T @ vectors)[0].T if by_rows else vectors.T
 
 
 def cosines(one: Features, other: Features) -> Float[np.ndarray, "perturbations others"]:

@@ -10,7 +10,7 @@ from cycseq.matrix.arrays import Profile
 from cycseq.models.base import SIZE
 from cycseq.models.baselines.shift import RegressionModel
 from cycseq.models.linear import kernel_ridge
-from cycseq.models.other_contexts import OtherContexts
+from cycseq.models.other_contexts import OtherContexts, leading_directions
 
 
 @dataclass
@@ -35,7 +35,7 @@ class ComponentRidge(RegressionModel):
     def regress(self, there: OtherContexts, context: str, names: Sequence[str]) -> Callable[[str], Profile]:
         others, common = there.outside(context), there.commons[context]
         of_all = np.nan_to_num(there.specific(others, context))
-        directions = np.linalg.svd(of_all, full_matrices=False)[2][: self.n_components]
+        directions = leading_directions(of_all, self.n_components)
         scores = of_all[np.isin(others, names)] @ directions.T
         weights = scores.T @ kernel_ridge(scores @ scores.T, there.responses(names, context) - common).weights
         return lambda name: common + np.nan_to_num(there.specific([name], context)[0]) @ directions.T @ weights

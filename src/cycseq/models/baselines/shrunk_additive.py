@@ -1,5 +1,6 @@
 """Perturbation and context add up, each as far as it can be predicted from noise."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -58,10 +59,11 @@ class ShrunkAdditive(ShiftModel):
         learned = self.learned
         names, contexts = learned.facts["names"], learned.facts["contexts"]
         total = learned.arrays["mean"].copy()
-        other_doses = [name for name in names if split_treatment(name)[0] == condition.agent]
-        alike = [condition.perturbation] if condition.perturbation in names else other_doses
+        by_agent = learned.remember("places by agent", lambda: _places_by_agent(names))
+        same = learned.remember("places", lambda: {name: [place] for place, name in enumerate(names)})
+        alike = same.get(condition.perturbation) or by_agent.get(condition.agent)
         if alike:
-            total += learned.arrays["of_perturbation"][[names.index(name) for name in alike]].mean(axis=0)
+            total += learned.arrays["of_perturbation"][alike].mean(axis=0)
         if condition.context in contexts:
             total += learned.arrays["of_context"][contexts.index(condition.context)]
         if not alike and condition.context not in contexts:
@@ -84,15 +86,24 @@ class ShrunkAdditive(ShiftModel):
         )
         groups = rng.permutation(int(left_out.max()) + 1)[left_out] % N_FOLDS
         errors = {(a, b): 0.0 for a in first for b in second}
+        effect = effect[:, genes]
         for fold in np.unique(groups):
             train, test = groups != fold, groups == fold
             if not train.any():
                 continue
             for pair in errors:
-                mean, of_names, of_contexts = _fitted(effect[train][:, genes], of_name[train], of_context[train], pair)
+                mean, of_names, of_contexts = _fitted(effect[train], of_name[train], of_context[train], pair)
                 predicted = mean + _rows(of_names, of_name[test]) + _rows(of_contexts, of_context[test])
-                errors[pair] += float(np.nansum(np.square(predicted - effect[test][:, genes])))
+                errors[pair] += float(np.nansum(np.square(predicted - effect[test])))
         return min(errors, key=lambda pair: errors[pair])
+
+
+def _places_by_agent(names: Sequence[str]) -> dict[str, list[int]]:
+    """Where the doses and times of every agent stand among the names."""
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        places.setdefault(split_treatment(name)[0], []).append(place)
+    return places
 
 
 def _rows(effects: Profiles, codes: CODE) -> Profiles:
@@ -107,6 +118,8 @@ def _fitted(
     """Mean and effects, by fitting each in turn while the others are held; values that were not measured are passed over."""
     measured = ~np.isnan(effect)
     values = np.nan_to_num(effect).astype(np.float64)
+    if measured.all():
+        return _fitted_to_all(values, of_name, of_context, penalties)
     members = [_members(codes) for codes in (of_name, of_context)]
     counts = [member @ measured.astype(np.float64) for member in members]
     n = np.maximum(measured.sum(axis=0), 1)
@@ -119,6 +132,32 @@ def _fitted(
             effects[i] = (member @ residual) / np.maximum(counts[i] + penalties[i], 1e-12)
             mean = np.where(measured, values - effects[i][codes] - other, 0.0).sum(axis=0) / n
     return mean, effects[0], effects[1]
+
+
+def _fitted_to_all(
+    values: Profiles, of_name: CODE, of_context: CODE, penalties: tuple[float, float]
+) -> tuple[Profile, Profiles, Profiles]:
+    """As `_fitted`, where all values were measured: the rounds need the effects of the many perturbations in sums over contexts alone."""
+    members, members_of_context = _members(of_name), _members(of_context)
+    sums, sums_of_context = members @ values, members_of_context @ values
+    shared = (members @ members_of_context.T).toarray()  # conditions of a perturbation in a context
+    counts, counts_of_context, (n, total) = shared.sum(axis=1), shared.sum(axis=0), (len(values), values.sum(axis=0))
+    shrinkage, shrinkage_of_context = (
+        np.maximum(count + penalty, 1e-12)[:, None]
+        for count, penalty in zip((counts, counts_of_context), penalties, strict=True)
+    )
+    weights = (shared / shrinkage).T
+    of_sums, of_counts, of_shared = weights @ sums, weights @ counts, weights @ shared
+    mean, of_contexts = total / n, np.zeros_like(sums_of_context)
+    for _ in range(ROUNDS):
+        before = mean, of_contexts
+        of_names = (
+            of_sums - np.outer(of_counts, mean) - of_shared @ of_contexts
+        )  # summed over the conditions of each context
+        mean = (total - of_names.sum(axis=0) - counts_of_context @ of_contexts) / n
+        of_contexts = (sums_of_context - np.outer(counts_of_context, mean) - of_names) / shrinkage_of_context
+        mean = (total - of_names.sum(axis=0) - counts_of_context @ of_contexts) / n
+    return mean, (sums - np.outer(counts, before[0]) - shared @ before[1]) / shrinkage, of_contexts
 
 
 def _members(codes: CODE) -> sp.csr_matrix:
