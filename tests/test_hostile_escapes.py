@@ -269,6 +269,41 @@ def test_zarr_groups_that_are_links(store: Path, tmp_path: Path, said: Any) -> N
     assert read(store).n_cells == 6
 
 
+def test_zarr_folders_of_chunks_that_are_links(store: Path, said: Any) -> None:
+    """What lies behind them is read, and was not looked at."""
+    chunks = next(folder for name in ("0", "c") if (folder := store / "X/data" / name).exists())
+    if chunks.is_dir():
+        shutil.move(chunks, store / "hidden")
+    else:
+        rewrite(store / "X/data", dimension_separator="/", shape=[6, 3], chunks=[6, 3])
+        (store / "hidden").mkdir()
+        shutil.move(chunks, store / "hidden/0")
+    chunks.symlink_to("../../hidden")
+    assert f"{chunks.relative_to(store)} is a link in place of chunks" in said(store)
+
+
+def test_zarr_categories_that_are_named_by_what_is_said_in_one_place(store: Path, said: Any) -> None:
+    """anndata opens a store anew for categories of old versions; there, a codec that unpickles was found before it was looked for."""
+    import zarr
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        shutil.rmtree(store / "obs/batch")
+        group = zarr.open_group(store, mode="a", use_consolidated=False)
+        group["obs"].attrs["encoding-version"] = "0.1.0"
+        codes = group["obs"].create_array("batch", data=np.zeros(6, dtype="i1"))
+        codes.attrs["categories"] = "__categories/batch"
+        names = group["obs"].create_array("__categories/batch", data=np.array([7, 8]))
+        names.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+        old = (store / ".zgroup").exists()
+        if old:
+            assert set(read(store).adata.obs["batch"]) == {"7"}
+        zarr.consolidate_metadata(store)
+    if old:
+        (store / "obs/__categories/batch/.zarray").unlink()
+    assert "'batch' names its categories as old versions did, and the store has consolidated metadata" in said(store)
+
+
 def test_zarr_with_pipes(store: Path, said: Any) -> None:
     os.mkfifo(store / "X/data/1")
     assert "X/data/1 is not a file of data" in said(store)

@@ -157,6 +157,23 @@ def test_zarr_texts_that_claim_a_thousand_million(store: Path) -> None:
     assert "a chunk of '_index' claims to hold more than the 6 values" in refusal(store)
 
 
+def test_zarr_short_texts_without_end(store: Path) -> None:
+    import zarr
+
+    names = zarr.open_group(store, mode="a", use_consolidated=False)["uns"].create_array(
+        "x", shape=(4_000_000,), chunks=(4_000_000,), dtype=np.dtypes.StringDType()
+    )
+    names[:] = "yy"
+    assert re.search(r"unpacks to 3\d\d,", refusal(store))
+
+
+def test_zarr_chunks_of_gzip_that_are_small_for_a_large_store(store: Path) -> None:
+    (store / "uns/large").write_bytes(bytes(1 << 24))
+    packed_by(store / "X/data", "gzip")
+    chunk_of(store / "X/data").write_bytes(zeros("gzip"))
+    assert "a chunk of 'data' claims to hold more than the 18 values" in refusal(store)
+
+
 def test_zarr_texts_that_unpack_to_a_gibibyte(store: Path) -> None:
     packed_by(store / "obs/_index", "gzip")
     chunk_of(store / "obs/_index").write_bytes(zeros("gzip"))
@@ -224,6 +241,46 @@ def test_hdf5_chunks_that_unpack_to_two_gibibytes(h5ad: Path) -> None:
                 assert "a chunk of 'data' unpacks to more than the 72 bytes that it stands for" in refusal(h5ad)
             else:
                 assert refusal(h5ad) == "read 6 cells"
+
+
+@pytest.mark.parametrize("n", [3, 200])
+def test_hdf5_chunks_that_are_small_each_and_many_gibibytes_together(n: int, h5ad: Path) -> None:
+    """HDF5 keeps them all: it takes them for as small as they should be."""
+    chunk = zlib.compress(bytes(250_000_000), 9)
+    with h5py.File(h5ad, "r+") as file:
+        values = file["uns"].create_dataset("x", (4 * n,), "f4", chunks=(4,), compression="gzip")
+        for place in range(n):
+            values.id.write_direct_chunk((4 * place,), chunk)
+    assert "a chunk of 'x' unpacks to more than the 16 bytes that it stands for" in refusal(h5ad)
+
+
+def test_hdf5_chunks_of_lzf_that_are_longer_than_what_they_stand_for(h5ad: Path) -> None:
+    with h5py.File(h5ad, "r+") as file:
+        values = file["uns"].create_dataset("x", (18,), "f4", chunks=(18,), compression="lzf")
+        values.id.write_direct_chunk((0,), b"\0a" + b"\xe0\xff\0" * 300_000)
+    assert "a chunk of 'x' unpacks to more than the 72 bytes that it stands for" in refusal(h5ad)
+
+
+@pytest.mark.parametrize(("kind", "n"), [("i1", 250_000_000), ("?", 70_000_000), ("S2", 100_000_000),
+                                         (h5py.string_dtype(), 10_000_000), ("(1000,)u1", 70_000)])  # fmt: skip
+def test_hdf5_values_that_are_larger_in_memory_than_in_the_file(kind: Any, n: int, h5ad: Path) -> None:
+    """Small numbers become float32, and texts of two letters take eighty bytes."""
+    with h5py.File(h5ad, "r+") as file:
+        file["uns"].create_dataset("x", (n,), kind, chunks=(min(n, 1_000_000),), compression="gzip")
+    assert re.search(r"unpacks to \d+,\d{3},\d{3}", refusal(h5ad))
+
+
+def test_hdf5_chunks_that_are_not_there(h5ad: Path) -> None:
+    with h5py.File(h5ad, "r+") as file:
+        file["uns"].create_dataset("x", (60_000_000,), "f4", chunks=(1,))
+    assert "only 0 of 60,000,000 chunks of 'x' are there" in refusal(h5ad)
+
+
+def test_hdf5_attributes_without_end(h5ad: Path) -> None:
+    with h5py.File(h5ad, "r+") as file:
+        for i in range(1001):
+            file["uns"].attrs[f"a{i}"] = 1
+    assert "'uns' has 1,00" in refusal(h5ad)
 
 
 @pytest.mark.parametrize("packed", [{}, {"chunks": (512,)}, {"chunks": (512,), "compression": "gzip", "shuffle": True},

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cycseq.formats.readers.chunks import SIZES, Bytes, unpacked_size
-from cycseq.formats.readers.contained import MAX_MEMBERS, refused
+from cycseq.formats.readers.contained import MAX_ABSENT, MAX_MEMBERS, memory_of, refused
 from cycseq.io.untrusted import check_unpacked, max_bytes
 
 DEEPEST = 30
@@ -23,7 +23,6 @@ PLAIN = {2: {"shuffle"}, 3: {"bytes", "transpose", "crc32c"}}
 """Codecs, by the store's format, that leave the size as it is, or (crc32c of format 3) add 4 bytes at the end."""
 FEW = 64  # bytes that codecs may add to a chunk
 RECORDS = {"zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata"}
-MAX_ABSENT = 100_000  # chunks of an array that may be absent, all of their values being alike; zarr looks for each
 NO_CHUNK = 2**64 - 1  # what the index of a shard says of a chunk that is not there
 
 
@@ -36,7 +35,7 @@ def open_zarr(path: Path) -> Any:
     """
     import zarr
 
-    packed = _check_files(path)
+    packed, together = _check_files(path), _has_consolidated(path)
     store = zarr.open_group(path, mode="r", use_consolidated=False)
     n_bytes = n_members = 0
     groups = [(store, 0)]
@@ -51,14 +50,24 @@ def open_zarr(path: Path) -> Any:
             if isinstance(member, zarr.Group):
                 groups.append((member, depth + 1))
                 continue
+            if together and "categories" in member.attrs:  # anndata reads these by what is said in one place
+                raise refused(
+                    path, f"{name!r} names its categories as old versions did, and the store has consolidated metadata"
+                )
             chunk = prod(getattr(member, "shards", None) or member.chunks)
-            n_bytes += (prod(member.shape) + chunk) * member.dtype.itemsize
+            n_bytes += prod(member.shape) * memory_of(member.dtype) + chunk * member.dtype.itemsize
             if n_bytes > packed:
                 check_unpacked(path, n_bytes, packed)
             n_bytes += _Array(path, name, member, packed).check()
     if n_bytes > packed:
         check_unpacked(path, n_bytes, packed)
     return store
+
+
+def _has_consolidated(path: Path) -> bool:
+    """Whether the store says in one place, for either format, what its members are."""
+    record = path / "zarr.json"
+    return (path / ".zmetadata").exists() or (record.exists() and "consolidated_metadata" in record.read_text("utf-8"))
 
 
 def _check_files(path: Path) -> int:
@@ -99,6 +108,8 @@ class _Array:
         n_bytes, n_files = len(fill) * prod(self.array.shape) if isinstance(fill, str) else 0, 0
         check_unpacked(self.store, n_bytes, self.packed)
         for file in (self.store / self.array.path).rglob("*"):
+            if file.is_symlink() and file.is_dir():
+                raise refused(self.store, f"{file.relative_to(self.store)} is a link in place of chunks")
             if file.name not in RECORDS and file.is_file():
                 n_bytes += self._check_chunk(_mapped(file), codecs, prod(chunk))
                 n_files += 1
@@ -135,7 +146,7 @@ class _Array:
             if name == "crc32c":
                 chunk = chunk[:-4]
             elif name in SIZES:
-                if unpacked_size(name, chunk, limit) > (limit if name in {"gzip", "zlib"} else declared):
+                if unpacked_size(name, chunk, declared) > declared:
                     self._refuse_size(n)
                 if has_texts and len(chunk):
                     from numcodecs import get_codec
