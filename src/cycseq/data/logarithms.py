@@ -36,6 +36,10 @@ UNIT = 1e-4  # how far from 1 the step of a cell's counts may lie that were not 
 DISTINCT = 4  # a cell with fewer distinct multiples tells no base
 LARGEST_RATIO = 200.0  # multiples up to this are looked at: larger ones lie near whole numbers by rounding alone
 MULTIPLES = (1, 2, 3, 4)  # the smallest count of a cell may be each of these
+FEWEST_ALIKE, FEW_CELLS = 5, 0.02  # so many cells, and this share of all, make a kind of cells
+NEARLY_ALL = 0.95  # share of the cells that lie at the totals of several data sets
+MOST_TOTALS = 6
+CLEARLY = 0.5  # another function than a logarithm must come this much nearer to whole multiples
 
 
 def _power(values: Values, base: float) -> Values:
@@ -50,6 +54,12 @@ BACK: dict[str, Callable[[Values], Values]] = {
     "none": np.asarray,
 }
 """From values to normalised counts, by the logarithm that was taken."""
+OTHERS: dict[str, Callable[[Values], Values]] = {
+    "square root": np.square,
+    "asinh": np.sinh,
+    "Freeman-Tukey": lambda values: np.square((np.square(values + 1) - 1) / (2 * (values + 1))),
+}
+"""As `BACK`, of functions that resemble a logarithm and are none; Freeman and Tukey's is sqrt(u) + sqrt(1 + u), less 1."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +71,12 @@ class Logarithm:
     summed: bool = False  # whether the cells sum to `total` exactly, as all genes are there
     other_total: bool = False  # whether the total is certain not to be 10,000
     of_counts: bool = False  # whether it was taken of counts as they are, which were not normalised before
+    also: tuple[float, ...] = ()  # totals of other cells, where several data sets were normalised apart
 
     @property
     def per_10k(self) -> bool:
         """Whether the total is 10,000."""
-        return self.total is not None and abs(self.total / TARGET_SUM - 1) <= NEAR
+        return self.total is not None and not self.also and abs(self.total / TARGET_SUM - 1) <= NEAR
 
     @property
     def ours(self) -> bool:
@@ -74,10 +85,17 @@ class Logarithm:
 
     def in_words(self) -> str:
         """``"log2(1 + counts per 1,000,000)"``."""
-        if self.of_counts:
+        if self.of_counts and self.name not in OTHERS:
             return f"{self.name}(1 + counts), not normalised"
-        counts = f"counts per {self.total:,.0f}" if self.total else "counts x a factor of each cell"
+        totals = " or ".join(f"{total:,.0f}" for total in (self.total, *self.also) if total)
+        counts = f"counts per {totals}" if totals else "counts x a factor of each cell"
+        counts = "whole numbers" if self.of_counts else counts
         words = {"none": "{} without a logarithm", "ln twice": "ln(1 + ln(1 + {}))"}
+        words |= {
+            "square root": "square roots of {}",
+            "asinh": "asinh of {}",
+            "Freeman-Tukey": "Freeman-Tukey's square roots of {}",
+        }
         return words.get(self.name or "", f"{self.name}(1 + {{}})").format(counts)
 
 
@@ -88,11 +106,18 @@ def recognise(x: Matrix) -> Logarithm:
         return Logarithm()
     with np.errstate(over="ignore", invalid="ignore"):
         steps = _by_steps(sorted(cells, key=len, reverse=True)[:SHOWN])
-        sums = {name: _range_of_sums(cells[:: max(1, len(cells) // SHOWN)], name) for name in BACK}
-    name = steps.name or _even_alone(sums)
+        sums = {name: sums_of(cells[:: max(1, len(cells) // SHOWN)], name) for name in BACK}
+        ranges = {name: _range_of_sums(each) for name, each in sums.items()}
+    if steps.name in OTHERS:
+        return steps
+    name = steps.name or _even_alone(ranges)
+    if not steps.of_counts:
+        for one in BACK if name is None else (name,):
+            if len(totals := totals_of(sums[one])) > 1:
+                return Logarithm(one, totals[0], summed=True, other_total=True, also=totals[1:])
     if name is None:
         return Logarithm()
-    spread, median = sums[name]
+    spread, median = ranges[name]
     if spread <= EVEN:
         return Logarithm(name, median, summed=True, other_total=abs(median / TARGET_SUM - 1) > NEAR)
     if steps.name is not None and (steps.total is not None or spread > NEARLY_EVEN):
@@ -134,9 +159,30 @@ def positive_values(x: Matrix, cells: Rows) -> list[Values]:
     return [values[values > 0] for values in np.split(rows.data.astype(np.float64), rows.indptr[1:-1])]
 
 
-def _range_of_sums(cells: list[Values], name: str) -> tuple[float, float]:
+def sums_of(cells: list[Values], name: str) -> Values:
+    """The sum of each cell's normalised counts."""
+    return np.array([BACK[name](values).sum() for values in cells])
+
+
+def totals_of(sums: Values) -> tuple[float, ...]:
+    """The totals at which nearly all sums of cells lie, the commonest first; empty where they do not."""
+    totals, rest = list[tuple[int, float]](), np.sort(sums[np.isfinite(sums) & (sums > 0)])
+    while rest.size:
+        ends = np.searchsorted(rest, rest * (1 + EVEN), side="right")
+        n_inside = ends - np.arange(len(rest))
+        first = int(n_inside.argmax())
+        if n_inside[first] < max(FEWEST_ALIKE, FEW_CELLS * len(sums)):
+            break
+        totals.append((int(n_inside[first]), float(np.median(rest[first : ends[first]]))))
+        rest = np.delete(rest, np.arange(first, ends[first]))
+    covered = sum(n for n, _ in totals) >= NEARLY_ALL * len(sums)
+    apart = np.diff(np.sort([total for _, total in totals])) > NEARLY_EVEN * min((t for _, t in totals), default=0.0)
+    return tuple(total for _, total in totals) if covered and apart.all() and len(totals) <= MOST_TOTALS else ()
+
+
+def _range_of_sums(sums: Values) -> tuple[float, float]:
     """Range of the cells' sums of normalised counts, as a share of their median, and the median."""
-    low, median, high = np.percentile(np.array([BACK[name](values).sum() for values in cells]), [5, 50, 95])
+    low, median, high = np.percentile(sums, [5, 50, 95])
     return (float((high - low) / median), float(median)) if np.isfinite(high) else (np.inf, np.inf)
 
 
@@ -151,18 +197,23 @@ def _by_steps(cells: list[Values]) -> Logarithm:
     """By the smallest step of each cell, of which the others are whole multiples in the right base alone."""
     distinct = [np.unique(values) for values in cells]
     steps_by_name: dict[str, np.ndarray] = {}
-    for name, back in BACK.items():
-        steps = np.array([step for values in distinct if (step := _step(back(values))) is not None]).reshape(-1, 3)
+    for name, back in {**BACK, **OTHERS}.items():
+        steps = np.array([step for values in distinct if (step := step_of(back(values))) is not None]).reshape(-1, 3)
         is_whole = np.isfinite(steps[:, 0])
         if len(steps) >= FEWEST and is_whole.mean() >= MOST:
             steps_by_name[name] = steps[is_whole]
     if not steps_by_name:
         return Logarithm()
-    name = min(steps_by_name, key=lambda of: steps_by_name[of][:, 2].mean())
+    name = min(steps_by_name, key=lambda of: steps_by_name[of][:, 2].mean() / (CLEARLY if of in OTHERS else 1.0))
     step, least, _ = steps_by_name[name].T
+    of_counts = bool(np.mean(np.abs(step - 1.0) < UNIT) >= MOST)
+    if name in OTHERS:
+        return Logarithm(name, of_counts=of_counts)
     if name == "none" and np.median(step) == 1:  # counts, some of which are not whole numbers
         return Logarithm()
-    if np.mean(np.abs(step - 1.0) < UNIT) >= MOST:
+    if name == "none" and np.ptp(step) <= UNIT * np.median(step):  # means of the counts of a few cells, say
+        return Logarithm(name)
+    if of_counts:
         return Logarithm(name, summed=True, other_total=True, of_counts=True)
     depths = {total: (total / step, np.rint(total / step)) for total in TOTALS}
     whole_depths = {
@@ -172,7 +223,7 @@ def _by_steps(cells: list[Values]) -> Logarithm:
     return Logarithm(name, total, other_total=total != TARGET_SUM and whole_depths[TARGET_SUM] < FEW)
 
 
-def _step(u: Values) -> tuple[float, float, float] | None:
+def step_of(u: Values) -> tuple[float, float, float] | None:
     """The step of a cell's normalised counts, the least sum that its counts have, and how far from whole they are.
 
     None where there are too few multiples to tell; NaN where they are not whole.

@@ -5,27 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from cycseq.data.logarithms import (
-    EVEN,
-    FEWEST,
-    MOST,
-    UNIT,
-    Logarithm,
-    positive_values,
-    recognise,
-    sample_rows,
-    to_ln_per_10k,
-)
+from cycseq.data.logarithms import OTHERS, Logarithm, recognise, to_ln_per_10k
+from cycseq.data.lookalikes import refuse_fractions, refuse_no_logarithm, refuse_other_function, refuse_whole_numbers
 from cycseq.data.scale import TARGET_SUM, Scale, ValueSummary, check_finite, decide_scale, option_of_counts
 from cycseq.errors import DataError
 from cycseq.matrix.arrays import Matrix
 
-MANY = 50  # genes of a cell, in the median, from which on counts that are all 1 are none
-EACH = 10  # of the sampled cells, every so many are enough to compare sums and smallest values
-MANY_LOWEST = 5  # genes of a cell that have its smallest value, where that is a count of 0
-ROOTS = 1e-3  # how far the square of a square root in single precision may lie from a whole number
 OTHER_TOTAL = 0.0  # stands for the total where it is certain not to be 10,000, and could not be told
 
 
@@ -56,14 +41,16 @@ def decide(x: Matrix, values: ValueSummary, user_scale: str | None, *, layers: S
     numbers = "whole numbers" if not values.n_fractional else f"{values.n_fractional:,} fractional values"
     extent = f"{numbers}, {values.lowest:.4g} to {values.highest:.4g}"
     how = "as given" if user_scale else "found from the values; --scale says otherwise"
-    if user_scale is None and not values.n_fractional and values.highest <= 1:
-        _refuse_binary(x)
     if user_scale is None and values.lowest >= 0:
-        _refuse_even(x) if not values.n_fractional else _refuse_offset(x)
+        (refuse_fractions if values.n_fractional else refuse_whole_numbers)(x, values)
     if user_scale in {"counts", "scaled"} or not values.n_fractional or values.lowest < 0:
         coarse = decide_scale(values, "log1p" if user_scale in {"log2", "normalised"} else user_scale, layers=layers)
         return Decision(coarse, f"{extent}; {how}")
     logarithm = recognise(x)
+    if logarithm.name in OTHERS and user_scale == "log1p":
+        logarithm = Logarithm()
+    if logarithm.name in OTHERS and user_scale is None:
+        refuse_other_function(logarithm, values)
     _check(logarithm, user_scale, layers)
     if user_scale == "normalised":
         return Decision("log1p", f"{extent}; {logarithm.in_words()}, {_conversion(logarithm)}", logarithm, TARGET_SUM)
@@ -71,7 +58,7 @@ def decide(x: Matrix, values: ValueSummary, user_scale: str | None, *, layers: S
         decide_scale(values, "log1p" if user_scale == "log2" else user_scale, layers=layers)
     if logarithm.name is None:
         if user_scale is None:
-            _refuse_no_logarithm(x, values)
+            refuse_no_logarithm(x, values)
         if user_scale == "log2":
             return Decision("log1p", f"{extent}; log2 as given, {_conversion(logarithm)}", Logarithm("log2"))
         return Decision("log1p", f"{extent}; {how}; base and total cannot be told from them")
@@ -111,56 +98,3 @@ def _check(logarithm: Logarithm, user_scale: str | None, layers: Sequence[str]) 
         cure = f"Use --scale {right}" if right in {"log1p", "log2", "normalised"} else "Leave --scale out"
         msg = f"--scale {user_scale} was given, but the values are {logarithm.in_words()}. {cure}."
         raise DataError(msg, option=f"--scale {right}" if cure.startswith("Use") else "")
-
-
-def _refuse_binary(x: Matrix) -> None:
-    """Raise `DataError` where cells have many values above 0, and all are 1."""
-    if np.median([len(cell) for cell in positive_values(x, sample_rows(x))] or [0]) >= MANY:
-        msg = "every value above 0 is 1: whether a gene was seen in a cell, not how often. Give counts (--scale counts takes the values as counts all the same)."
-        raise DataError(msg, option="--scale counts")
-
-
-def _refuse_even(x: Matrix) -> None:
-    """Raise `DataError` where whole numbers have nearly the same sum in each cell, but not quite: they were normalised and rounded."""
-    sums = np.array([cell.sum() for cell in positive_values(x, sample_rows(x)[::EACH])])
-    if len(sums) < FEWEST or 2 * np.unique(sums, return_counts=True)[1].max() > len(sums):
-        return  # counts drawn to the same depth have exactly the same sum
-    low, median, high = np.percentile(sums, [5, 50, 95])
-    if high - low <= EVEN * median:
-        raise DataError(
-            f"the values are whole numbers, but the cells have nearly the same sums ({low:,.0f} to {high:,.0f}), as counts never have: "
-            "counts per million or the like, rounded. Give counts (--scale counts takes the values as counts all the same).",
-            option="--scale counts",
-        )
-
-
-def _refuse_offset(x: Matrix) -> None:
-    """Raise `DataError` where no value is 0 and all cells have the same smallest value in many genes: something was added to zeros."""
-    cells = positive_values(x, sample_rows(x)[::EACH])
-    if len(cells) < FEWEST or any(len(cell) < x.shape[1] for cell in cells):
-        return
-    lowest = np.array([cell.min() for cell in cells])
-    n_lowest = np.array(
-        [np.count_nonzero(cell <= least * (1 + UNIT)) for cell, least in zip(cells, lowest, strict=True)]
-    )
-    some = (n_lowest >= MANY_LOWEST) & (n_lowest < x.shape[1])
-    if np.ptp(lowest) <= UNIT * np.median(lowest) and some.mean() > MOST:
-        raise DataError(
-            f"no value is 0, and the smallest of every cell is {np.median(lowest):.4g}, in many genes: something was added to zero counts "
-            "before or after the logarithm was taken (a prior count, as edgeR's cpm does). Give counts, or ln(1 + counts per 10,000) "
-            "(--scale log1p takes the values as log1p all the same).",
-            option="--scale log1p",
-        )
-
-
-def _refuse_no_logarithm(x: Matrix, values: ValueSummary) -> None:
-    """Raise `DataError` for values that cannot be logarithms of counts: their square roots, or shares of each gene's largest."""
-    squares = np.square(np.concatenate([np.zeros(0), *positive_values(x, sample_rows(x))]))
-    if squares.size and values.highest > 1 and np.mean(np.abs(squares - np.rint(squares)) < ROOTS) > MOST:
-        msg = "the values are square roots of whole numbers: give the counts (square the values), or log1p of counts per 10,000."
-        raise DataError(msg)
-    if values.highest == 1:
-        raise DataError(
-            "the values are fractions of which the largest is exactly 1: values scaled to lie between 0 and 1 look so. Give counts, or "
-            "log1p of counts per 10,000 (--scale log1p takes the values as log1p all the same)."
-        )
