@@ -375,6 +375,36 @@ def test_zip_members_whose_size_is_not_told(how: int, tmp_path: Path) -> None:
     assert "'X.npy' in it is neither stored as it is nor packed by deflate" in refusal(tmp_path / "a.npz")
 
 
+def test_parquet(tmp_path: Path) -> None:
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    from cycseq.io.parquet import read_parquet
+
+    path = tmp_path / "a.parquet"
+    plain = pa.table({"name": [None, *map(str, range(3000))], "x": np.arange(3001.0), "y": [b"z" * 9] * 3001})
+    encoded = {
+        "use_dictionary": False,
+        "column_encoding": {"name": "DELTA_LENGTH_BYTE_ARRAY", "x": "BYTE_STREAM_SPLIT"},
+    }
+    for how in ({}, {"data_page_version": "2.0"}, {"compression": "gzip"}, {"row_group_size": 100}, {"data_page_size": 100},
+                {"write_page_index": True, "write_page_checksum": True}, encoded):  # fmt: skip
+        pq.write_table(plain, path, **how)
+        pd.testing.assert_frame_equal(read_parquet(path), plain.to_pandas())
+    pd.DataFrame({"x": [1.0, 2.0]}, index=pd.Index(["a", "b"], name="gene")).to_parquet(path)
+    assert read_parquet(path)["gene"].tolist() == ["a", "b"]
+
+    def says(table: Any, **how: Any) -> str:
+        pq.write_table(table, path, compression="zstd", **how)
+        return in_little(lambda: f"read {len(read_parquet(path))} rows")
+
+    names = pa.DictionaryArray.from_arrays(pa.array(np.zeros(100_000, "i4")), pa.array(["y" * 20_000]))
+    assert says(pa.table({"a": names}), store_schema=False) == "read 100000 rows"  # 2 GB, were each written out
+    assert "unpacks to 300,000,0" in says(pa.table({"a": ["y" * 300_000_000]}), use_dictionary=False)
+    assert "unpacks to 268" in says(pa.table({"a": np.zeros(30_000_000, "i1")}))
+    assert "unpacks to " in says(pa.table({"a": pa.array([[0] * 30_000_000])}))
+    shared = {"use_dictionary": False, "column_encoding": {"a": "DELTA_BYTE_ARRAY"}}
+    assert "'a' is encoded as DELTA_BYTE_ARRAY" in says(pa.table({"a": ["y" * 200_000] * 1500}), **shared)
+
+
 def test_texts_whose_length_is_a_lie(h5ad: Path) -> None:
     with h5py.File(h5ad) as file:
         start = file["obs/_index"].id.get_offset()
