@@ -111,7 +111,7 @@ class Parser:
         for word in unknown:
             option = word.partition("=")[0]
             if option.removeprefix("--").replace("-", "_") in READING:
-                msg = f"{self.name} takes files as they are, without {option}: cycseq prepare has it, and writes a file that every command takes."
+                msg = f"{self.name} takes files as they are, without {option}: cycseq prepare has it (of effects cycseq summarize), and writes a file that every command takes."
                 raise SettingsError(msg)
             if word.startswith("--"):
                 raise unknown_name(option, "option", [dashed(f"--{name}") for name in self.hints])

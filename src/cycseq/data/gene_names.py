@@ -5,14 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 
-from cycseq.errors import count_of, join_names
+from cycseq.data.spellings import VERSION, plain, visible
+from cycseq.data.usual_names import EXPONENT
+from cycseq.errors import DataError, count_of, join_names
 
 MONTHS = "Feb|Mar|Apr|Sept?|Oct|Nov|Dec"
 DATE = re.compile(
     rf"\d{{1,2}}-(?:{MONTHS})(?:-\d+)?|(?:{MONTHS})-\d{{1,2}}|\d{{4}}-\d\d-\d\d(?: 00:00:00)?", re.IGNORECASE
 )
+GENOME = re.compile(r"(?:GRCh\d\d|GRCm\d\d|hg\d\d|mm\d+)_+(?=\w)", re.IGNORECASE)
+"""The genome that Cell Ranger writes before the genes of a reference of several."""
+BESIDE = re.compile(r"[_|](?:ENS[A-Z]*G\d+(?:\.\d+)?|\d+)$")  # an identifier behind a symbol
 MIN_GENES = 10  # so many genes in common, at least, once a difference in spelling is removed, tell that it is the cause
 SHOWN = 5
+BARCODE = re.compile(r"[ACGT]{12,}(?![A-Z])")
 
 
 def why_genes_differ(one: Sequence[str], two: Sequence[str]) -> str:
@@ -56,33 +62,53 @@ def note_perturbed_genes(perturbed: Collection[str], genes: Sequence[str]) -> st
     if not absent:
         return ""
     of_all = f"of {count_of(len(perturbed), 'perturbation')}"
-    folded = {gene.casefold(): gene for gene in genes}
-    if respelled := [name for name in absent if name.casefold() in folded]:
-        pairs = ", ".join(f"{name} is {folded[name.casefold()]} there" for name in respelled[:SHOWN])
-        return (
-            f"{len(respelled)} {of_all} {'differs from a gene' if len(respelled) == 1 else 'differ from genes'} of the data in upper and lower "
-            f"case alone ({pairs}): write both alike, or the perturbed gene is scored like any other"
-        )
+    for fold, how in (
+        (str.casefold, "in upper and lower case alone"),
+        (_symbol_alone, "in how it is written"),
+    ):
+        folded = {fold(gene): gene for gene in genes}
+        if respelled := [name for name in absent if fold(name) in folded]:
+            pairs = ", ".join(f"{visible(name)} is {visible(folded[fold(name)])} there" for name in respelled[:SHOWN])
+            return (
+                f"{len(respelled)} {of_all} {'differs from a gene' if len(respelled) == 1 else 'differ from genes'} of the data {how} ({pairs}): "
+                "write both alike, or the perturbed gene is scored like any other"
+            )
     if len(absent) == len(perturbed) and not are_identifiers(genes):
         return ""
     return f"{len(absent)} {of_all} {'names' if len(absent) == 1 else 'name'} no gene of the data ({join_names(absent, SHOWN)})"
 
 
-def note_dates(genes: Iterable[str]) -> str:
-    """What to say of genes that are called like a day: spreadsheets make such names of symbols; empty where there are none.
+def _symbol_alone(name: str) -> str:
+    """The symbol or identifier without genome, version, a second identifier, or what is not seen; in lower case."""
+    return VERSION.sub(r"\1", BESIDE.sub("", GENOME.sub("", plain(name))).casefold())
+
+
+def note_dates(names: Iterable[str], what: str = "gene") -> str:
+    """What to say of genes that are called like a day or a number: spreadsheets make such names of symbols; empty where none is.
 
     Examples
     --------
     >>> note_dates(["KLF1", "1-Mar", "2-Sep"])
     '2 genes are called like a day (1-Mar, 2-Sep), which a spreadsheet makes of symbols such as MARCH1 and SEPT2: give their symbols'
     """
-    dates = [gene for gene in genes if DATE.fullmatch(gene)]
-    if not dates:
-        return ""
-    return (
-        f"{count_of(len(dates), 'gene is', 'genes are')} called like a day ({join_names(dates, SHOWN)}), which a spreadsheet makes of symbols "
-        "such as MARCH1 and SEPT2: give their symbols"
+    names = list(names)
+    kinds = ((DATE, "day", "MARCH1 and SEPT2"), (EXPONENT, "number", "2310009E13"))
+    found = [
+        (kind, examples, alike) for sign, kind, examples in kinds if (alike := list(filter(sign.fullmatch, names)))
+    ]
+    return "; ".join(
+        f"{count_of(len(alike), f'{what} is', f'{what}s are')} called like a {kind} ({join_names(alike, SHOWN)}), which a spreadsheet makes of "
+        f"symbols such as {examples}: give their symbols"
+        for kind, examples, alike in found
     )
+
+
+def check_genes_are_no_cells(genes: Sequence[str]) -> None:
+    """Raise `DataError` where most genes bear barcodes: a matrix that was turned."""
+    n_barcodes = sum(BARCODE.match(gene) is not None for gene in genes)
+    if n_barcodes * 2 > len(genes):
+        msg = f"{n_barcodes:,} of {len(genes):,} genes are called like cells (first: {genes[0]}): the matrix lies the other way round. Turn it (adata.T), with the labels on the side of the cells."
+        raise DataError(msg)
 
 
 def are_identifiers(genes: Iterable[str]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from cycseq.data.control_labels import (
     no_control_error,
     several_kinds_error,
 )
+from cycseq.data.gene_names import note_dates
 from cycseq.data.guides import join_guides, note_combinations
 from cycseq.data.label_columns import (
     find_columns,
@@ -28,6 +29,7 @@ from cycseq.data.label_columns import (
     translate,
 )
 from cycseq.data.settings import ObsKeys
+from cycseq.data.spellings import note_spellings
 from cycseq.data.usual_names import COLUMN_NAMES, CONTROL, DOSE_NAMES, UNLABELLED, canonical_perturbation
 from cycseq.errors import DataError, count_of
 from cycseq.matrix.arrays import CellMask
@@ -77,6 +79,7 @@ def find_labels(
             *control_notes(column, controls, n_control, n_other),
             *notes,
             *note_spellings(perturbation[labelled].unique(), "perturbations"),
+            *filter(None, [note_dates(_labels_of(obs[column]), "perturbation")]),
             *context_notes,
             *note_spellings(context[labelled].unique(), "contexts"),
             batch_note,
@@ -84,26 +87,6 @@ def find_labels(
         ),
         n_other_controls=n_other,
     )
-
-
-def note_spellings(labels: Iterable[str], what: str) -> list[str]:
-    """A note where labels are the same but for upper and lower case: each counts as one of its own, and seldom is.
-
-    Examples
-    --------
-    >>> note_spellings(["K562", "k562", "RPE1"], "contexts")
-    ['contexts differ in upper and lower case alone (K562, k562): each is one of its own here, write them alike if they are the same']
-    """
-    spellings: dict[str, list[str]] = {}
-    for label in labels:
-        spellings.setdefault(label.casefold(), []).append(label)
-    alike = next((sorted(of_one) for of_one in spellings.values() if len(of_one) > 1), None)
-    if alike is None:
-        return []
-    return [
-        f"{what} differ in upper and lower case alone ({', '.join(alike)}): each is one of its own here, write them alike if they "
-        "are the same"
-    ]
 
 
 def _contexts(

@@ -78,9 +78,11 @@ _CONTROL_KINDS = {
     kind: re.compile(rf"(?:(?:sg|grna|si|sh)(?:rna)?-?)?(?:{names}){_NUMBER}{_AMOUNT}")
     for kind, names in CONTROL_KINDS.items()
 }
+EXPONENT = re.compile(r"\d+(?:\.\d+)?E\+\d+", re.IGNORECASE)
+"""A number as spreadsheets write large ones; they make ``2.31E+13`` of the symbol 2310009E13."""
 UNLABELLED = frozenset(
     ("", "*", "nan", "na", "n/a", "<na>", "none", "null", "unassigned", "unlabelled", "unlabeled", "unknown", "ambiguous",
-     "multiplet", "doublet")
+     "multiplet", "doublet", "#n/a", "#na", "?", "-", "--", ".")
 )  # fmt: skip
 """Labels, in lower case, that say that a cell has none."""
 
@@ -104,8 +106,11 @@ def canonical_perturbation(label: str, controls: Iterable[str]) -> str:
 def parts_of(agent: str) -> tuple[str, ...]:
     """The single perturbations that a name joins by ``+``.
 
-    A name with an empty part (``"IFN+"``), or with a ``+`` in brackets (``"g(+)-JQ1"``), is one perturbation.
+    A name with an empty part (``"IFN+"``), with a ``+`` in brackets (``"g(+)-JQ1"``), or that is a number (``"2.31E+13"``) is one
+    perturbation.
     """
+    if EXPONENT.fullmatch(agent.strip()):
+        return (agent.strip(),)
     parts = tuple(part.strip() for part in agent.split("+"))
     complete = all(part and part.count("(") == part.count(")") and part.count("[") == part.count("]") for part in parts)
     return parts if complete else (agent.strip(),)

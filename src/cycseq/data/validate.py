@@ -11,13 +11,15 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from cycseq.data.absent_genes import note_absent_genes
 from cycseq.data.control_labels import guess_controls
-from cycseq.data.gene_names import are_identifiers, note_dates
+from cycseq.data.gene_names import are_identifiers, check_genes_are_no_cells, note_dates
 from cycseq.data.labels import CellLabels, find_labels
 from cycseq.data.mark import labels_as_written, labels_unchanged, mark_of, values_unchanged
 from cycseq.data.scale import SCALES, TARGET_SUM, Scale, ValueSummary, check_finite, summarize_values
 from cycseq.data.scale_decision import Decision, decide
 from cycseq.data.settings import ObsKeys
+from cycseq.data.spellings import note_genes_alike
 from cycseq.data.usual_names import CONTROL, NO_CONTROL
 from cycseq.errors import DataError, count_of, unknown_name, was
 from cycseq.io.untrusted import CONTROL_CHARACTERS
@@ -64,6 +66,7 @@ def validate(
     if not keep.any():
         raise DataError("no cells are left: all are without a label or empty. Look at the file with cycseq inspect.")
     var = _var(adata.var, notes)
+    notes += note_absent_genes(x, labels.obs, ("context", "batch")) if chosen_scale != "scaled" else []
     obs = _obs(adata.obs, labels)
     for name in OBS:
         check_names(obs.loc[keep, name].cat.remove_unused_categories().cat.categories, f"{name}s")
@@ -260,7 +263,7 @@ def _var(var: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     if column:
         out["gene_id"] = out.index.astype(str)
         notes.append(f"genes are named by var[{column!r}]")
-    if note := note_dates(names):
-        notes.append(note)
+    check_genes_are_no_cells(names.tolist())
+    notes += filter(None, (note_dates(names), note_genes_alike(names)))
     out.index = names
     return out

@@ -15,11 +15,13 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from cycseq.data.absent_genes import note_absent_genes
 from cycseq.data.dataset import Condition, PerturbationData
-from cycseq.data.gene_names import note_dates, note_perturbed_genes
+from cycseq.data.gene_names import check_genes_are_no_cells, note_dates, note_perturbed_genes
 from cycseq.data.labels import CellLabels
 from cycseq.data.mark import mark_of
 from cycseq.data.scale import summarize_values
+from cycseq.data.spellings import note_genes_alike
 from cycseq.data.usual_names import CONTROL
 from cycseq.data.validate import AS_WRITTEN, check_size, duplicated, float32, gene_symbols, labels_of, scale_of
 from cycseq.errors import DataError, count_of
@@ -170,6 +172,8 @@ def _describe(
             obs = name_treatments(cell_labels.obs, treatments, range(len(cell_labels.obs)))
             cell_labels = dataclasses.replace(cell_labels, obs=obs)
         contexts, summary = _conditions(adata, cell_labels, attempt)
+        if scale is not None and scale.scale != "scaled":
+            summary += note_absent_genes(x, cell_labels.obs, ("context", "batch"))
     empty = adata.obs_names[values.empty]
     if len(empty) and (scale is None or scale.scale != "scaled") and not settings.drop_empty:
         msg = f"{count_of(len(empty), 'cell is', 'cells are')} empty (all values 0; first: {empty[0]})."
@@ -213,8 +217,8 @@ def _conditions(
             lines.append(f"perturbed genes among the genes: {n_measured} of {len(targets)}")
         if note := note_perturbed_genes(targets, data.genes):
             lines.append(note)
-    if note := note_dates(data.genes):
-        lines.append(note)
+    lines += filter(None, (note_dates(data.genes), note_genes_alike(data.genes)))
+    attempt(lambda: check_genes_are_no_cells(data.genes))
     if len(contexts) == 1:
         lines.append("one context: transfer to an unseen context cannot be tested; unseen perturbations can")
     return contexts, lines

@@ -11,7 +11,7 @@ import anndata as ad
 from cycseq.errors import FileError
 from cycseq.formats.readers import READERS, ten_x
 from cycseq.formats.readers.anndata_files import from_memory
-from cycseq.formats.readers.base import FileContents, with_genes
+from cycseq.formats.readers.base import FileContents, gene_expression_alone, with_genes
 from cycseq.formats.readers.cell_labels import with_labels
 from cycseq.formats.settings import ReadSettings
 from cycseq.io.files import require_file
@@ -29,7 +29,7 @@ def read_anndata(path: Path | str, settings: ReadSettings | None = None) -> ad.A
 def load(source: Path | str | ad.AnnData, settings: ReadSettings | None = None) -> FileContents:
     """Read any known format, with the cells' labels that lie in a table beside it; an AnnData is taken as it is."""
     if isinstance(source, ad.AnnData):
-        return from_memory(source, settings or ReadSettings())
+        return gene_expression_alone(from_memory(source, settings or ReadSettings()))
     path, settings = refuse_special(Path(source)), settings or ReadSettings()
     reader = next((reader for reader in READERS if reader.fits(path)), None)
     if reader is not ten_x.FOLDER:
@@ -40,7 +40,7 @@ def load(source: Path | str | ad.AnnData, settings: ReadSettings | None = None) 
         raise FileError(f"{path} is {what}. Known formats: {'; '.join(reader.looks_like for reader in READERS)}.")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*names are not unique")  # validation refuses them, with a cure
-        contents = with_genes(reader.read(path, settings), settings)
+        contents = gene_expression_alone(with_genes(reader.read(path, settings), settings))
         table = settings.labels_file or contents.labels
         return contents if table is None else with_labels(contents, table)
 

@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Bool, Float
 
-from cycseq.errors import DataError, join_names
+from cycseq.errors import DataError, count_of, join_names
 from cycseq.knowledge.names import Aliases, naming_in_words, places_of_names, rows_of_parts
 
 Kind = Literal["sets", "edges", "features", "fingerprints"]
@@ -103,6 +103,19 @@ class Source:
         """Raise `DataError` if it knows none of the perturbations; the message says which naming both seem to follow."""
         if self.knows(perturbations).any():
             return
+        places = places_of_names(self.names, self.aliases)
+        if n_listed := sum(bool(rows_of_parts(name, places, self.aliases)) for name in perturbations):
+            why = "the sets or edges that these have are of one name, or of all"
+            if isinstance(self.values, np.ndarray):
+                why = (
+                    "its columns are constant"
+                    if self.values.shape[1] > 1
+                    else "it has one column, and names are compared by two or more"
+                )
+            of_all = f"{n_listed:,} of {count_of(len(perturbations), 'perturbation')}"
+            raise DataError(
+                f"{self.name} lists {of_all}, and tells nothing of {'it' if n_listed == 1 else 'them'}: {why}. Give other knowledge."
+            )
         of_perturbations, of_source = naming_in_words(perturbations), naming_in_words(self.names)
         cure = "Give knowledge of what was perturbed (cycseq knowledge list)."
         if "dentifiers" in of_perturbations + of_source and not self.aliases:

@@ -7,6 +7,7 @@ import numpy as np
 
 from cycseq.data.condition import Condition, as_condition
 from cycseq.data.dataset import PerturbationData
+from cycseq.data.spellings import spelling
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import ModelError, SettingsError, check_at_least, unknown_name
 from cycseq.formats.readers.stored import memory_bytes
@@ -111,13 +112,18 @@ def conditions_of_words(
 ) -> list[Condition]:
     """Conditions by name, each once; a word may stand for a group of them.
 
-    Raises `ModelError` for a perturbation whose name one of these has in another case (``STIM`` for ``stim``).
+    Raises `ModelError` for a perturbation whose name one of these has in another spelling (``STIM`` for ``stim``, ``IL 6`` for
+    ``IL-6``), or in which a context is named again, as where conditions are joined by another sign than a comma.
     """
     conditions: list[Condition] = []
     for word in [words] if isinstance(words, str | Condition) else words:
         conditions += groups[word]() if word in groups else [as_condition(word, contexts)]
-    folded = {name.casefold() for name in perturbations}
+    spellings = {spelling(name) for name in perturbations}
     for c in conditions:
-        if c.perturbation not in perturbations and c.perturbation.casefold() in folded:
+        if c.perturbation in perturbations:
+            continue
+        if spelling(c.perturbation) in spellings:
             raise unknown_name(c.perturbation, "perturbation", perturbations, ModelError)
+        if any(f"{name}:" in c.perturbation for name in contexts):
+            raise ModelError(f"{str(c)!r} names a context twice: separate conditions by commas (NK:stim,B:stim).")
     return list(dict.fromkeys(conditions))

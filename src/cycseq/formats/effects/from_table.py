@@ -11,7 +11,9 @@ from jaxtyping import Int
 
 from cycseq.data.condition import Condition, treatment_name
 from cycseq.data.effects import Effects, EffectValues
+from cycseq.data.gene_names import note_dates
 from cycseq.data.label_columns import find_columns, require_column
+from cycseq.data.spellings import note_genes_alike, note_spellings
 from cycseq.data.studies import STUDY
 from cycseq.data.usual_names import CONTROL, UNLABELLED, canonical_perturbation, usual_kind
 from cycseq.data.validate import check_names, gene_symbols
@@ -23,6 +25,9 @@ from cycseq.formats.effects.scales import decide_effect_scale
 from cycseq.formats.readers.base import FileContents
 from cycseq.formats.settings import ReadSettings
 from cycseq.formats.treatments import Treatments, read_treatments
+
+MANY_VALUES = 30
+"""Of so many effects some are negative."""
 
 
 def effects_of_table(contents: FileContents, settings: ReadSettings, context: str, source: str) -> Effects:
@@ -41,14 +46,21 @@ def effects_of_table(contents: FileContents, settings: ReadSettings, context: st
     contexts = _in_studies(obs, contexts)
     treatments = read_treatments(obs, labels, settings)
     agents = [CONTROL if usual_kind(name) else canonical_perturbation(name, ()) for name in treatments.agent]
-    notes.append(f"perturbation <- {where} ({len(set(agents) - {CONTROL})})")
-    notes.append(f"context <- {context_where} ({len(set(contexts))})")
+    notes.append(f"perturbation <- {where} ({len({*agents} - {CONTROL, ''})})")
+    notes.append(f"context <- {context_where} ({len({*contexts} - {''})})")
     used, left_out = _rows(values, obs, agents, contexts, treatments, drop_unlabelled=settings.drop_unlabelled)
     names, more = _treatment_names([agents[i] for i in used], treatments, used, pool=settings.doses == "pool")
     conditions = [Condition(contexts[i], name) for i, name in zip(used, names, strict=True)]
-    for kind, each in (("perturbations", {c.perturbation for c in conditions}), ("contexts", {*contexts})):
+    more += note_spellings(dict.fromkeys(agents[i] for i in used), "perturbations")
+    more += note_spellings(dict.fromkeys(contexts[i] for i in used), "contexts")
+    more += filter(None, (note_dates(genes), note_genes_alike(genes)))
+    for kind, each in (
+        ("perturbations", {c.perturbation for c in conditions}),
+        ("contexts", {c.context for c in conditions}),
+    ):
         check_names(pd.Index(sorted(each)), kind)
     decision = decide_effect_scale(values[used], settings.scale, adata.uns, source=source)
+    more += _note_signs(values[used]) if decision.scale == "log_fold_change" else []
     distinct = list(dict.fromkeys(conditions))
     place = {condition: i for i, condition in enumerate(distinct)}
     groups = np.array([place[condition] for condition in conditions], dtype=np.int64)
@@ -65,6 +77,16 @@ def effects_of_table(contents: FileContents, settings: ReadSettings, context: st
     )
     _add_columns(effects.adata.obs, obs.iloc[used], groups, treatments.dose_number[used], treatments.levels)
     return effects
+
+
+def _note_signs(values: EffectValues) -> list[str]:
+    """What to say of fold changes none of which is below 0, as fold changes without a logarithm are."""
+    measured = values[~np.isnan(values)]
+    if measured.size < MANY_VALUES or (measured < 0).any():
+        return []
+    return [
+        f"none of {measured.size:,} values is below 0: are these fold changes without a logarithm, or genes that rise alone? Effects have both signs"
+    ]
 
 
 def _add_columns(

@@ -23,6 +23,7 @@ CELL_NAMES = (
 )  # fmt: skip
 """Header of the column that names the cells, in lower case; pandas' own for a column without one is the first."""
 BARCODE = re.compile(r"[ACGT]{8,}([-.]\d+)?")
+EXPRESSION = "Gene Expression"  # what 10x calls the features that are genes
 MAX_COLUMNS = 2_000_000  # columns that a table may have; each costs a kilobyte while it is read
 
 
@@ -173,6 +174,21 @@ def with_genes(loaded: FileContents, settings: ReadSettings) -> FileContents:
         raise DataError(msg)
     adata.var_names = pd.Index(names.astype(str))
     return replace(loaded, notes=(*loaded.notes, f"genes are named by {settings.genes_file.name}"))
+
+
+def gene_expression_alone(contents: FileContents) -> FileContents:
+    """Without antibodies, guides and other features where var says which are genes: their counts are no expression, and guides tell the label."""
+    var = contents.adata.var
+    column = next((name for name in ("feature_types", "feature_type") if name in var), None)
+    if column is None or contents.adata.X is None:
+        return contents
+    types = var[column].astype(str)
+    genes = (types == EXPRESSION).to_numpy()
+    if genes.all() or not genes.any():
+        return contents
+    left_out = ", ".join(f"{n:,} of {kind}" for kind, n in types[~genes].value_counts().items())
+    notes = (*contents.notes, f"features other than {EXPRESSION} were left out (var[{column!r}]): {left_out}")
+    return replace(contents, adata=contents.adata[:, genes].copy(), notes=notes)
 
 
 def are_numbers(genes: pd.Index) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -88,6 +89,11 @@ def _label_columns(columns: list[str], head_texts: pd.DataFrame, settings: ReadS
     texts = set(map(str, head_texts.columns))
     labels = {c for c in columns if _usual(c, settings) or (c in texts and _share_of_numbers(head_texts[c]) <= MOSTLY)}
     labels |= _named_unlike_genes(columns, labels, texts)
+    for before, name, after in zip(columns, columns[1:], columns[2:], strict=False):
+        flag = name in labels & texts and not _usual(name, settings) and _is_flag(head_texts[name])
+        if flag and {before, after}.isdisjoint(labels):
+            msg = f"column {name!r} holds TRUE and FALSE, and stands between columns of numbers: use --label-columns {shlex.quote(name)} if it is a label, and write 1 and 0 if it is a gene."
+            raise DataError(msg, option=f"--label-columns {shlex.quote(name)}")
     return [column for column in columns if column in labels]
 
 
@@ -117,6 +123,10 @@ def _named_unlike_genes(columns: list[str], labels: set[str], texts: set[str]) -
                 beside.add(columns[i])
                 i += step
     return beside
+
+
+def _is_flag(values: pd.Series) -> bool:
+    return set(values.dropna().astype(str).str.casefold()) <= {"true", "false"}
 
 
 def _has_small_letters(name: str) -> bool:

@@ -17,13 +17,12 @@ import scipy.sparse as sp
 
 from cycseq.data.validate import symbols_or_ids
 from cycseq.errors import FileError, join_names
-from cycseq.formats.readers.base import FileContents, Reader, as_read_error, read_csv
+from cycseq.formats.readers.base import EXPRESSION, FileContents, Reader, as_read_error, read_csv
 from cycseq.formats.readers.contained import check_h5, holds
 from cycseq.formats.settings import ReadSettings
 from cycseq.io.untrusted import check_unpacked, open_unpacked
 
 MATRIX = re.compile(r"matrix\.mtx(\.gz)?$")
-EXPRESSION = "Gene Expression"
 BYTES_OF_ENTRY = 16  # what an entry of a Matrix Market file takes in memory while it is read: row, column and value
 
 
