@@ -23,6 +23,8 @@ PerCell = Float[np.ndarray, "cells"]
 CellMask = Bool[np.ndarray, "cells"]
 InMemory: TypeAlias = np.ndarray | sp.csr_matrix | sp.csr_array  # cells x genes, dense or CSR
 Matrix: TypeAlias = InMemory | StoredMatrix  # cells x genes in memory, or on the disk in blocks of cells
+TOGETHER = 128
+"""Cells that are taken together, where a group has fewer."""
 
 
 def unit_rows(values: Profiles) -> Profiles:
@@ -47,6 +49,16 @@ def take(x: Matrix, rows: Codes) -> InMemory:
         return x[rows]
     cells, (place,) = take_parts(x, [rows])
     return cells if np.array_equal(place, np.arange(cells.shape[0])) else cells[place]
+
+
+def take_groups(x: Matrix, groups: Sequence[Codes]) -> Iterator[InMemory]:
+    """The cells of one group after another, in memory; small groups are taken together, and are dense: each alone takes longer."""
+    size = max(1, TOGETHER // max(map(len, groups), default=1))
+    for start in range(0, len(groups), size):
+        some = groups[start : start + size]
+        together = take(x, np.concatenate(some))
+        ends = np.cumsum([len(rows) for rows in some])
+        yield from [together] if len(some) == 1 else np.split(to_dense(together), ends[:-1])
 
 
 def to_dense(x: Matrix) -> Cells:

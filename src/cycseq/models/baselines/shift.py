@@ -15,7 +15,7 @@ from cycseq.data.effects import Effects
 from cycseq.data.usual_names import CONTROL
 from cycseq.errors import ModelError, count_of
 from cycseq.knowledge.features import Features
-from cycseq.matrix.arrays import Matrix, Profile, take, to_dense
+from cycseq.matrix.arrays import Matrix, Profile, take, take_groups, to_dense
 from cycseq.models.base import Fitted, Model
 from cycseq.models.cells import draw, predicted_obs, rescaled, shifted_cells
 from cycseq.models.doses import Series, series_of
@@ -239,9 +239,9 @@ def cells_shifted_by(
     else:
         ends = np.cumsum([len(r) for r in drawn])
         x = np.empty((int(ends[-1]), len(controls.genes)), dtype=np.float32)
-        for c, r, end in zip(conditions, drawn, ends, strict=True):
+        for c, cells, end in zip(conditions, take_groups(controls.x, drawn), ends, strict=True):
             shift = np.zeros_like(means[c.context]) if c.is_control else shifts[c]
-            x[end - len(r) : end] = shifted_cells(to_dense(take(controls.x, r)), means[c.context], shift)
+            x[end - cells.shape[0] : end] = shifted_cells(to_dense(cells), means[c.context], shift)
     obs = predicted_obs(controls, drawn, conditions)
     adata = ad.AnnData(
         X=x,

@@ -9,7 +9,18 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from cycseq.matrix.arrays import Cells, Codes, InMemory, Matrix, Profile, Profiles, take, take_parts, to_dense
+from cycseq.matrix.arrays import (
+    Cells,
+    Codes,
+    InMemory,
+    Matrix,
+    Profile,
+    Profiles,
+    take,
+    take_groups,
+    take_parts,
+    to_dense,
+)
 from cycseq.matrix.groups import group_totals, moments_of
 from cycseq.score.metrics.ranks import false_discovery_rate
 
@@ -56,9 +67,7 @@ class Population:
             self.x,
             tuple(self.drawn[i] for i in conditions),
             self.n_cells[conditions],
-            self.mean[conditions],
-            self.variance[conditions],
-            self.nonzero[conditions],
+            *(_rows(values, conditions) for values in (self.mean, self.variance, self.nonzero)),
             whole=self.whole or self,
             rows=conditions if self.rows is None else self.rows[conditions],
         )
@@ -72,6 +81,13 @@ class Population:
         """A dense copy of the drawn cells of every condition."""
         rows = np.concatenate([*self.drawn, np.zeros(0, dtype=np.int64)])
         return np.split(to_dense(take(self.x, rows)), np.cumsum([len(drawn) for drawn in self.drawn])[:-1])
+
+
+def _rows(values: Profiles, rows: Codes) -> Profiles:
+    """These rows; of rows that follow one another no copy."""
+    if len(rows) and (np.diff(rows) == 1).all():
+        return values[rows[0] : rows[-1] + 1]
+    return values[rows]
 
 
 def rows_of_groups(codes: Codes, n_groups: int) -> list[Codes]:
@@ -90,7 +106,7 @@ def adjusted_p(
     """
     missing = [i for i in dict.fromkeys(conditions) if i not in cells.tested]
     if missing:
-        groups = (take(cells.x, cells.drawn[i]) for i in missing)
+        groups = take_groups(cells.x, [cells.drawn[i] for i in missing])
         cells.tested.update(zip(missing, _wilcoxon(groups, control), strict=True))
     return np.stack([cells.tested[i] for i in conditions])
 
