@@ -67,7 +67,9 @@ class Population:
             self.x,
             tuple(self.drawn[i] for i in conditions),
             self.n_cells[conditions],
-            *(_rows(values, conditions) for values in (self.mean, self.variance, self.nonzero)),
+            _rows(self.mean, conditions),
+            _rows(self.variance, conditions),
+            _rows(self.nonzero, conditions),
             whole=self.whole or self,
             rows=conditions if self.rows is None else self.rows[conditions],
         )

@@ -29,7 +29,8 @@ class Judged:
     @classmethod
     def of(cls, result: BenchmarkResult, kind: str) -> Self:
         """Judge the splits of this kind."""
-        metrics = result.metrics[result.metrics["split"].astype(str).str.split(":").str[0] == kind]
+        splits_of_kind = [name for name in result.metrics["split"].unique() if str(name).split(":")[0] == kind]
+        metrics = result.metrics[result.metrics["split"].isin(splits_of_kind)]
         summary = result.summary[result.summary["split"] == kind]
         calibrated = (
             result.record["data"].get("kind") != "effects"

@@ -160,7 +160,7 @@ def _section(result: BenchmarkResult, kind: str) -> dict[str, Any]:
     summary, judgement, table, rows = judged.summary, judged.judgement, judged.table, judged.metrics
     groups, left_out = context_groups(result, kind, table, judged.metric, judged.contexts)
     shown = [column.metric for column in table.columns]
-    conditions = _by_condition(rows, shown)
+    conditions, n_conditions_left_out = _by_condition(rows, shown)
     return {
         "kind": kind,
         "held_out": words.held_out(kind),
@@ -180,8 +180,8 @@ def _section(result: BenchmarkResult, kind: str) -> dict[str, Any]:
         "groups": groups,
         "left_out": left_out,
         "details": summary[is_model(summary["model"])].to_dict("records"),
-        "conditions": conditions[:MAX_ROWS],
-        "conditions_left_out": max(len(conditions) - MAX_ROWS, 0),
+        "conditions": conditions,
+        "conditions_left_out": n_conditions_left_out,
         "condition_metrics": shown,
         "cannot_tell": words.cannot_tell(result, kind, table, judgement),
         "not_applicable": words.not_applicable(result, kind),
@@ -210,12 +210,15 @@ def _duels(judgement: Judgement, metrics: list[str], order: list[str]) -> dict[s
     return {"baselines": baselines, "rows": rows}
 
 
-def _by_condition(rows: pd.DataFrame, metrics: list[str]) -> list[dict[Any, Any]]:
-    """The headline metrics of every condition and model, means over seeds."""
-    shown = rows[rows["metric"].isin(metrics) & (is_model(rows["model"]) | (rows["model"] == SPLIT_HALF))]
+def _by_condition(rows: pd.DataFrame, metrics: list[str]) -> tuple[list[dict[Any, Any]], int]:
+    """The headline metrics of every condition and model, means over seeds: the first of them, and how many more there are."""
+    names = rows["model"].drop_duplicates()
+    models = names[is_model(names) | (names == SPLIT_HALF)]
+    shown = rows[rows["metric"].isin(metrics) & rows["model"].isin(models)]
     table = shown.groupby(["context", "perturbation", "model", "metric"])["value"].mean().unstack("metric")
-    scores = table.reindex(columns=metrics).reset_index()
-    return [{**row, "values": [row[metric] for metric in metrics]} for row in scores.to_dict("records")]
+    scores = table.reindex(columns=metrics)
+    first = scores.head(MAX_ROWS).reset_index().to_dict("records")
+    return [{**row, "values": [row[metric] for metric in metrics]} for row in first], len(scores) - len(first)
 
 
 def _in_python(record: dict[str, Any]) -> str:
