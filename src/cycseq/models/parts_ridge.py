@@ -14,8 +14,6 @@ RELATIVE_PENALTIES = 10.0 ** np.arange(-3, 4.1, 0.5)
 """Penalties that are tried, in units of the mean squared length of the centred inputs."""
 LEAST_PENALTY = 1e-9
 """In the same units: less is rounding."""
-MOST_ROWS = 300
-"""Conditions that are left out together in closed form, which takes their third power; with more the rest is fitted again."""
 GENES_TOGETHER = 128
 
 Inputs = Float[np.ndarray, "conditions inputs"]
@@ -47,27 +45,35 @@ class PartsRidge:
         """On these conditions alone, penalties in the same units."""
         return replace(self, parts=self.parts[rows], others=self.others[rows])
 
+    @property
+    def has_single_parts(self) -> bool:
+        """Whether no condition has two parts."""
+        return bool(np.diff(self.parts.indptr).max(initial=0) < 2)
+
     def at(self, penalty: float) -> "_Eliminated":
         """With its parts eliminated at a penalty."""
         absolute = max(penalty, LEAST_PENALTY) * self.unit
         squares = self.parts.T @ self.parts
-        diagonal = squares.diagonal()
-        if squares.count_nonzero() == np.count_nonzero(diagonal):
-            inverse = 1.0 / (diagonal + absolute)
+        if self.has_single_parts:
+            inverse = 1.0 / (squares.diagonal() + absolute)
         else:
-            inverse = np.linalg.inv(squares.toarray() + absolute * np.eye(len(diagonal)))
+            inverse = np.linalg.inv(squares.toarray() + absolute * np.eye(squares.shape[0]))
         q = self.others - self.parts @ _times(inverse, self.parts.T @ self.others)
         penalised = np.append(np.full(self.others.shape[1] - 1, absolute), 0.0)
         return _Eliminated(self, inverse, q, np.linalg.inv(self.others.T @ q + np.diag(penalised)))
 
-    def choose_penalty(self, delta: Profiles, groups: Rows, *, most_rows: int = MOST_ROWS) -> float:
-        """That of least squared error of groups that are left out; groups of more conditions than `most_rows` by fitting again."""
+    def choose_penalty(self, delta: Profiles, groups: Rows) -> float:
+        """That of least squared error of groups that are left out: in closed form, or by fitting again where that takes less."""
         members = [np.flatnonzero(groups == g) for g in np.unique(groups)]
         if len(members) < 2:
             return float(RELATIVE_PENALTIES[-1])
-        errors = self._errors([group for group in members if len(group) <= most_rows], delta)
+        n_inputs = self.others.shape[1] + (0 if self.has_single_parts else self.parts.shape[1])
+        most = np.sqrt(
+            2.0 * len(delta) * (n_inputs + 10)
+        )  # conditions: a closed form takes their square, a fit goes over all inputs
+        errors = self._errors([group for group in members if len(group) <= most], delta)
         for group in members:
-            if len(group) > most_rows:
+            if len(group) > most:
                 errors += self._errors_again(group, delta)
         return float(RELATIVE_PENALTIES[int(np.argmin(errors))])
 
