@@ -13,7 +13,7 @@ from cycseq.split.settings import SplitSettings
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
-    add_data_option(parser)
+    add_data_option(parser, beside=", and beside what models and metrics hold of a context")
     parser.add_argument(
         "--out",
         required=True,

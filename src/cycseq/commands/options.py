@@ -14,19 +14,19 @@ HELP = "--model.help"
 DRAWN = (".png", ".pdf", ".svg")  # formats of figures
 
 
-def add_data_option(parser: Parser) -> None:
-    """Add `--data` and `--memory`."""
+def add_data_option(parser: Parser, *, beside: str = "") -> None:
+    """Add `--data` and `--memory`; `beside` says what is not held to the latter."""
     parser.add_argument("--data", required=True, type=Path, help="Data that cycseq prepare wrote, or counts.")
-    add_memory_option(parser)
+    add_memory_option(parser, beside=beside)
 
 
-def add_memory_option(parser: Parser) -> None:
-    """Add `--memory`."""
+def add_memory_option(parser: Parser, *, beside: str = "") -> None:
+    """Add `--memory`; `beside` says what is not held to it."""
     parser.add_argument(
         "--memory",
         type=str | None,
-        help="Memory to use, for example 4GiB: if the values of an h5ad or zarr file need more than a quarter of "
-        "it, they stay in the file and are read in parts. By default all memory of the machine.",
+        help=f"Memory for cells and what is computed from them, for example 4GiB, beside the interpreter and its libraries{beside}: if the values of an "
+        "h5ad or zarr file need more than a quarter of it, they stay in the file and are read in parts. By default all memory of the machine.",
     )
 
 

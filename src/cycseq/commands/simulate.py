@@ -18,7 +18,7 @@ def configure(parser: Parser, _words: list[str]) -> None:
     parser.add_argument(
         "--memory",
         type=str | None,
-        help="Memory to use, for example 4GiB: cells that take more than a quarter of it are written as they are drawn.",
+        help="Memory for cells, for example 4GiB, beside the interpreter and its libraries: cells that take more than a quarter of it are written as they are drawn.",
     )
     parser.add_settings(SimulateSettings)
 

@@ -14,7 +14,7 @@ BEST, FIGURE = "best.yaml", "trials.png"
 
 
 def configure(parser: Parser, _words: list[str]) -> None:
-    add_data_option(parser)
+    add_data_option(parser, beside=", and beside what models and metrics hold of a context")
     parser.add_argument("--split", required=True, type=Path, help="JSON file that cycseq split wrote.")
     parser.add_argument("--out", required=True, type=Path, help="Folder of the search; an interrupted one is resumed.")
     parser.add_argument("--overwrite", type=bool, default=False, help="Replace a search with other settings.")

@@ -76,8 +76,9 @@ class ReadSettings:
     """obs column of the time; bare numbers are hours."""
 
     memory: str | None = None
-    """Memory to use, for example 4GiB: values of an h5ad or zarr file that take more than a quarter of it
-    stay in the file and are read in parts. All of the machine's memory if left out."""
+    """Memory for cells and what is computed from them, for example 4GiB, beside the interpreter and its libraries: values
+    of an h5ad or zarr file that take more than a quarter of it stay in the file and are read in parts. All of the machine's
+    memory if left out."""
 
     def keys(self) -> ObsKeys:
         """The obs columns that were given."""

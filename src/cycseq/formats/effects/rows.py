@@ -21,7 +21,10 @@ ROWS_PER_CONDITION = 1.5  # tables of effects have hardly more rows than conditi
 
 def label_names(columns: Iterable[str], settings: ReadSettings) -> list[str]:
     """The columns that may tell one condition from another, that of the perturbation first; none where there is none of these."""
-    obs = pd.DataFrame(columns=list(columns))
+    names = list(columns)
+    obs = pd.DataFrame(
+        np.empty((0, len(names)), dtype=object), columns=names
+    )  # made column by column, it takes minutes
     key = settings.perturbation_key
     perturbations = [*([key] if key is not None and key in obs else []), *find_columns(obs, PERTURBATIONS)]
     others = find_columns(obs, (*CONTEXTS, *BATCH_NAMES, *DOSES, *TIMES))
