@@ -129,12 +129,19 @@ WORDS = (
 )
 
 
+class _Unheard(io.StringIO):
+    """Where warnings go; the fuzzer's alarm for slow inputs, which asks for a file, has the process's own."""
+
+    def fileno(self) -> int:
+        return sys.__stderr__.fileno() if sys.__stderr__ is not None else 2
+
+
 def attempt(
     call: Callable[..., T], *args: Any, note: Callable[[str], None] = lambda _: None, **settings: Any
 ) -> T | None:
     """What the call returns; None where it refused in one plain line, which ``note`` is given."""
     before = largest()
-    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+    with warnings.catch_warnings(), contextlib.redirect_stderr(_Unheard()):
         warnings.simplefilter("ignore")
         try:
             return call(*args, **settings)

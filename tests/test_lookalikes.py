@@ -12,6 +12,7 @@ from scipy.stats import rankdata
 
 import cycseq
 from cycseq.errors import DataError
+from cycseq.formats.predicted import read_predicted
 
 
 @pytest.fixture(scope="module")
@@ -156,3 +157,18 @@ def test_real_cells_of_one_kind_stay_so(shared_data, name: str) -> None:
     half = len(values) // 2
     with pytest.raises(DataError, match="several scales"):
         read(np.vstack([values[:half], values[half:] / np.log(2)]))
+
+
+@pytest.mark.parametrize("factor", [2 / np.log(10), np.linspace(0.5, 1.5, 550)], ids=["of all genes", "of each gene"])
+def test_predictions_that_were_made_of_real_cells_are_compared(counts, factor) -> None:
+    real = read(ln(counts))
+    values = (ln(counts) * factor).astype("f4")
+    with pytest.raises(DataError, match=r"stand on steps|factor of its own"):
+        read(values)
+    predicted = read_predicted(
+        ad.AnnData(values, obs=real.adata.obs[["perturbation"]].copy(), var=pd.DataFrame(index=real.genes)),
+        cycseq.ReadSettings(),
+        real,
+    )
+    np.testing.assert_array_equal(np.asarray(predicted.x), values)
+    assert any("as the real cells" in note for note in predicted.notes)

@@ -43,6 +43,10 @@ PAIRS, BOTH, SAME = (
 GIVE = "Give counts, or ln(1 + counts per 10,000)"
 
 
+class NoLogarithmError(DataError):
+    """Values that are some function of counts and no logarithm of them; predictions that were made of real cells may be so."""
+
+
 def refuse_whole_numbers(x: Matrix, values: ValueSummary) -> None:
     """Raise `DataError` where whole numbers, none below 0, are no counts."""
     cells = positive_values(x, sample_rows(x))
@@ -77,13 +81,13 @@ def refuse_no_logarithm(x: Matrix, values: ValueSummary) -> None:
             "the values of a cell stand on steps, as counts do, but no logarithm makes whole multiples of them: they are another function of "
             f"counts (such as a square root, asinh or acosh), or several. {GIVE}"
         )
-        raise _error(what, values)
+        raise NoLogarithmError(*(error := _error(what, values)).args, option=error.option)
     if _each_gene_has_a_factor(x, rows):
         what = (
             "two genes have the same ratio in many cells, and it is not 1: every gene was multiplied by a factor of its own (TF-IDF, division by "
             f"a standard deviation, maximum or length). {GIVE}"
         )
-        raise _error(what, values)
+        raise NoLogarithmError(*(error := _error(what, values)).args, option=error.option)
 
 
 def refuse_other_function(logarithm: Logarithm, values: ValueSummary) -> None:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from cycseq.data.control_labels import split_names
 from cycseq.data.dataset import PerturbationData
+from cycseq.data.lookalikes import NoLogarithmError
 from cycseq.data.mark import values_unchanged
 from cycseq.data.scale import HIGHEST_LOG1P, summarize_values
 from cycseq.data.usual_names import NO_CONTROL
@@ -61,7 +62,14 @@ def _read(path: Path | ad.AnnData, settings: ReadSettings, real: PerturbationDat
     if settings.scale is None and (below := _slightly_below_zero(loaded)):
         data = _first_that_fits(loaded, dataclasses.replace(settings, scale="scaled"), context)
         return PerturbationData(data.adata, "log1p", notes=(*data.notes[:-1], below))
-    return _first_that_fits(loaded, settings, context)
+    try:
+        return _first_that_fits(loaded, settings, context)
+    except (
+        NoLogarithmError
+    ):  # real cells with a factor for each gene, say: what scale they are on is compared with the real ones
+        data = _first_that_fits(loaded, dataclasses.replace(settings, scale="log1p"), context)
+        notes = tuple(note.replace("as given", "as the real cells, which they were made of") for note in data.notes)
+        return PerturbationData(data.adata, "log1p", notes=notes)
 
 
 def _first_that_fits(loaded: FileContents, settings: ReadSettings, context: str) -> PerturbationData:
