@@ -78,6 +78,7 @@ def test_splits_of_peers_that_are_damaged(tmp_path: Path, files: dict[str, bytes
 PANELS = {
     "no number of cells": ("target_gene,n_cells\nG1,many\n", None, "n_cells is 'many'"),
     "half a cell": ("target_gene,n_cells\nG1,1.5\n", None, "n_cells is '1.5'"),
+    "more fields than the header": ("target_gene,n_cells\nG1,5,x\n", None, "lines with more fields than its header"),
     "no cell": ("target_gene,n_cells\nG1,0\n", None, "n_cells is '0'"),
     "a manifest that is no JSON": ("target_gene\nG1\n", b"{", "manifest.json is damaged"),
     "a manifest that is no text": ("target_gene\nG1\n", b"\xff", "manifest.json is damaged"),

@@ -62,6 +62,10 @@ class Panel:
             raise DataError(f"{genes_file} names {join_names(twice)} twice: give the challenge's gene_names.csv.")
         with as_read_error(require_file(targets), "a list of targets"):
             frame = read_csv(targets, dtype=str)
+        if not isinstance(frame.index, pd.RangeIndex):  # pandas would take the first field for the name of the row
+            raise FileError(
+                f"{targets} has lines with more fields than its header: give the challenge's pert_counts.csv."
+            )
         if "target_gene" not in frame:
             msg = f"{targets} has no column target_gene, but {join_names(frame.columns)}: give the challenge's pert_counts.csv."
             raise FileError(msg)
