@@ -80,6 +80,7 @@ def main(words: list[str] | None = None) -> None:
         table,
         options.page,
         quick=options.quick,
+        remark=options.remark,
         network_rule=f"{extent(options)}{network_rule()}",
         warnings=collected_warnings(options.out),
     )
@@ -128,6 +129,7 @@ def parsed(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="Tiny worlds, one seed: to see that it works.")
     parser.add_argument("--page", type=Path, default=Path("docs/evidence.md"))
     parser.add_argument("--page-only", action="store_true")
+    parser.add_argument("--remark", default="", help="What a reader of the page has to know first.")
     return parser.parse_args(words)
 
 

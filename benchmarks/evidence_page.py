@@ -80,12 +80,18 @@ def write_page(
     *,
     quick: bool,
     network_rule: str,
+    remark: str = "",
     warnings: Mapping[tuple[str, str], Sequence[str]] | None = None,
 ) -> None:
     """The page, and beside it in a folder of its name the summary as CSV."""
     groups = {key: grouped(rows) for key, rows in table.groupby(["data", "split"], sort=False)}
     sure = {key: group.certainty for key, group in groups.items() if group.certainty is not None}
-    lines = [*opening(table, network_rule, quick=quick, first=first_lines(sure)), *claims(groups)]
+    lines = [
+        *opening(
+            table, network_rule, quick=quick, first=[*([f"**{remark}**", ""] if remark else []), *first_lines(sure)]
+        ),
+        *claims(groups),
+    ]
     for name, source in SOURCES.items():
         kinds = [split for split in source.splits if (name, split) in groups]
         if kinds:

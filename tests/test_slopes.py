@@ -1,5 +1,7 @@
 """Recalibration by left-out conditions: a mixture over slopes, on responses whose law is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -16,8 +18,14 @@ def left_out(slopes: tuple[float, ...], seed: int) -> tuple[LeftOut, np.ndarray]
     true = np.array(slopes)[:, None] * predicted + SD * rng.normal(size=predicted.shape)
     y = true + np.sqrt(NOISE) * rng.normal(size=true.shape)
     unit = np.repeat(np.arange(len(slopes), dtype=np.float64), GENES)
-    mixture = GeneMixture.normal(predicted.ravel(), np.full(predicted.size, SD))
+    mixture = at_rest_or(predicted.ravel())
     return LeftOut(mixture, y.ravel(), np.full(y.size, NOISE), unit, unit), true.ravel()
+
+
+def at_rest_or(mean: np.ndarray) -> GeneMixture:
+    """Stated distributions: the first component, that of no response, has no weight."""
+    means = np.stack([np.zeros_like(mean), mean], axis=-1)
+    return GeneMixture(np.broadcast_to([0.0, 1.0], means.shape), means, np.broadcast_to([0.001, SD], means.shape))
 
 
 def learned(slopes: tuple[float, ...]) -> Recalibration:
@@ -47,15 +55,24 @@ def test_contexts_that_flip_are_covered_and_their_probabilities_are_right():
                 assert probability[here].mean() == pytest.approx(event[here].mean(), abs=0.1)
 
 
-def test_what_was_right_stays_and_never_becomes_narrower():
+def test_what_was_right_stays_and_what_was_too_wide_becomes_narrower():
     new, true = left_out((1.0,) * 6, 1)
     recalibrated = learned((1.0,) * 6).applied(new.mixture)
-    assert (recalibrated.variance > 0.999 * new.mixture.variance).all()
+    assert recalibrated.variance == pytest.approx(new.mixture.variance, rel=0.15)
     assert 0.88 < (np.abs(2.0 * recalibrated.cdf(true) - 1.0) < 0.9).mean() < 0.95
-    overconfident = LeftOut(new.mixture.stretched(3.0), new.y, new.noise, new.condition, new.unit)
-    wide = learn_recalibration(overconfident)
-    assert wide is not None
-    assert (wide.applied(overconfident.mixture).variance > 0.999 * overconfident.mixture.variance).all()
+    sds = new.mixture.sds * np.array([1.0, 3.0])
+    unsure = LeftOut(replace(new.mixture, sds=sds), new.y, new.noise, new.condition, new.unit)
+    narrower = learn_recalibration(unsure)
+    assert narrower is not None
+    applied = narrower.applied(unsure.mixture)
+    assert (applied.variance < 0.5 * unsure.mixture.variance).all()
+    assert 0.88 < (np.abs(2.0 * applied.cdf(true) - 1.0) < 0.9).mean() < 0.97
+
+
+def test_variance_in_closed_form_is_that_of_the_distribution():
+    recalibration = learned((2.0, -1.0, 2.0, 2.0, -1.0, 2.0))
+    mixture = left_out((1.0,), 3)[0].mixture
+    np.testing.assert_allclose(recalibration.variance(mixture), recalibration.applied(mixture).variance, rtol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def test_a_new_measurement_is_as_noisy_as_the_median_measured_condition(errors_k
 def test_suggested_conditions_teach_more_than_random_ones():
     """Paired over worlds: the error of all conditions after fitting again with the batch measured."""
     won = []
-    for seed in range(8):
+    for seed in range(12):
         data, truth = world(seed)
         start, everything = uneven(), list(truth)
 

@@ -21,6 +21,9 @@ PRIOR_CONDITIONS = 20.0  # conditions that say that a gene is as noisy as its st
 PRIOR_UNITS = 10.0  # perturbations that say that a gene answers as often as all genes do
 MAX_UNITS = 60  # perturbations from which it is learned how often each amplitude occurs
 ROUNDS = 20
+POOL_GENES, POOL_ROUNDS, POOL_CHANGE = 300, 300, 1e-4
+"""Genes from which it is learned how often each amplitude occurs among all, rounds of it at most, and the change at which they end: no response and a
+small one look much alike, so that EM takes many."""
 LEAST_SHARE = 1e-6  # of an amplitude, among all
 
 AmplitudeOf = Literal["gene", "gene and perturbation"]
@@ -88,14 +91,46 @@ def learn_amplitudes(
         prior = np.clip((variance / np.diag(measurements.noise)[:, None]).mean(axis=0), 1e-3, None)
         prior = prior / prior.mean()
     usual, rho = _of_genes(blocks.squares.sum(axis=0), blocks.determinants.sum(axis=0), n_rows, prior)
-    for _ in range(ROUNDS if len(drawn) > 1 else 0):
-        counts, total = PRIOR_UNITS * usual.mean(axis=1, keepdims=True) + np.zeros_like(usual), np.zeros(n_genes)
+    if len(drawn) == 1:
+        return Amplitudes(usual, rho)
+    if n_genes > 1:
+        of_pool = np.linspace(0, n_genes - 1, min(n_genes, POOL_GENES)).round().astype(int)
+        pool = _pooled(blocks, of_pool, rho[of_pool], n_rows, prior[of_pool])
+        usual = np.broadcast_to(pool[:, None], usual.shape)
+    for _ in range(ROUNDS):
+        counts, total = np.zeros(usual.shape), np.zeros(n_genes)
         for shares, squares in zip(blocks.believed(usual, rho), blocks.squares, strict=True):
             counts += shares
             total += (shares * squares).sum(axis=0)
-        usual = counts / (len(drawn) + PRIOR_UNITS)
-        rho = (total + PRIOR_CONDITIONS * prior * total.sum() / (n_rows * n_genes)) / (n_rows + PRIOR_CONDITIONS)
+        usual = (counts + PRIOR_UNITS * usual.mean(axis=1, keepdims=True)) / (len(drawn) + PRIOR_UNITS)
+        rho = _noise(total, n_rows, prior)
     return Amplitudes(usual, rho)
+
+
+def _pooled(
+    blocks: Blocks, genes: Int[np.ndarray, "some"], rho: PerGene, n_rows: int, prior: PerGene
+) -> Float[np.ndarray, "amplitudes"]:
+    """How often each amplitude occurs among all genes, by some of them, whose noise is `rho` to begin with."""
+    pool = np.full(len(AMPLITUDES), 1.0 / len(AMPLITUDES))
+    squares = np.ascontiguousarray(blocks.squares[..., genes])
+    ahead = -0.5 * blocks.determinants.astype(np.float32)[..., None]
+    for _ in range(POOL_ROUNDS):
+        shares = squares * (-0.5 / np.maximum(rho, 1e-9)).astype(np.float32) + ahead
+        shares += np.log(np.maximum(pool, LEAST_SHARE)).astype(np.float32)[:, None]
+        shares -= shares.max(axis=1, keepdims=True)
+        np.exp(shares, out=shares)
+        shares /= shares.sum(axis=1, keepdims=True)
+        before, pool = pool, shares.mean(axis=(0, 2), dtype=np.float64)
+        rho = _noise(np.einsum("uag,uag->g", shares, squares), n_rows, prior)
+        if np.abs(pool - before).max() < POOL_CHANGE:
+            break
+    return pool
+
+
+def _noise(total: PerGene, n_rows: int, prior: PerGene) -> PerGene:
+    """The noise of every gene, by its squared lengths over all rows and the known or mean one."""
+    overall = total.sum() / (n_rows * len(total))
+    return np.asarray((total + PRIOR_CONDITIONS * prior * overall) / (n_rows + PRIOR_CONDITIONS))
 
 
 def _of_genes(

@@ -9,7 +9,7 @@ from jaxtyping import Int
 from cycseq.data.gene_mixture import GeneMixture
 from cycseq.matrix.arrays import Mask
 from cycseq.models.kriging.amplitudes import AmplitudeOf
-from cycseq.models.kriging.field import learn_fields
+from cycseq.models.kriging.field import common_fall, learn_fields
 from cycseq.models.kriging.link import ResponseScale
 from cycseq.models.kriging.noise import Sampling
 from cycseq.models.kriging.recalibration import (
@@ -20,6 +20,7 @@ from cycseq.models.kriging.recalibration import (
     shares_of_nodes,
     standing,
 )
+from cycseq.models.kriging.slopes import beyond_rest
 from cycseq.models.kriging.table import Table, Values
 from cycseq.models.kriging.tasks import Task, Weights, blocks_of
 
@@ -27,6 +28,8 @@ MAX_HIDDEN = 5  # times that a part of the conditions is hidden; contexts are hi
 MAX_CONDITIONS, MAX_GENES = 60, 500  # hidden conditions, and genes of each, from which distributions are learned
 
 STANDINGS = (0.0, 0.5, 1.0, 2.0, 4.0)  # predicted means over their standard deviations: nodes of the shrinkage
+PRIOR_CONDITIONS = 5.0  # that say that genes that do not respond are as near as is stated
+LUCK = 50.0  # times the median squared error, from which on a condition counts no more
 PRIOR_SHARE = 0.01  # of the measured rows, that say that nothing is to be shrunk
 
 
@@ -76,18 +79,45 @@ def predict_hidden(
     return hidden
 
 
+def learn_width_at_rest(hidden: Sequence[Hidden], table: Table, measured: Mask) -> float:
+    """How far off genes that do not respond were in hidden conditions, in units of the stated standard deviations.
+
+    What such genes did is what most genes say (`common_fall`), less the error of that. Few conditions say 1.
+    """
+    squares, of_noise = [], 0.0
+    for part in hidden:
+        rest, width = part.predicted.means[..., 0], np.maximum(part.predicted.sds[..., 0], 1e-6)
+        for i, row in enumerate(part.rows):
+            seen = measured[row]
+            if seen.any():
+                error, variance = common_fall((table.effect[row] - rest[i])[None, seen], width[i][None, seen])
+                squares.append(float(error[0, 0]) ** 2)
+                of_noise += variance * float(part.noise[i, seen].mean())
+    usual = np.minimum(squares, LUCK * np.median(squares)) if squares else np.zeros(0)
+    within = max(float(usual.sum()) - of_noise, 0.0)
+    return float(np.sqrt((within + PRIOR_CONDITIONS) / (len(usual) + PRIOR_CONDITIONS)))
+
+
+def widen_rest(mixture: GeneMixture, factor: float) -> GeneMixture:
+    """The distribution with the width of genes that do not respond times a factor (`learn_width_at_rest`)."""
+    beyond, width = beyond_rest(mixture), factor * mixture.sds[..., :1]
+    return GeneMixture(mixture.weights, mixture.means, np.hypot(beyond.sds, width))
+
+
 def learn_shrinkage(hidden: Sequence[Hidden], table: Table, measured: Mask) -> tuple[float, ...]:
     """Slopes of hidden responses on predictions, at each of `STANDINGS`: small predictions are chance more often than large ones.
 
-    Least squares over all genes of all hidden conditions; each prediction counts to the two nodes around its standing, the mean over its
-    standard deviation. Few rows say 1.
+    Least squares over all genes of all hidden conditions, of what they do beyond a gene that does not respond; each prediction counts to
+    the two nodes around its standing, the mean over its standard deviation. Few rows say 1.
     """
     n = len(STANDINGS)
     products, squares = np.zeros(n), np.zeros((n, n))
     for part in hidden:
-        mean = part.predicted.mean * measured[part.rows]
-        near = shares_of_nodes(standing(part.predicted), STANDINGS).reshape(n, -1).astype(np.float64) * mean.ravel()
-        products += near @ table.effect[part.rows].ravel()
+        rest = part.predicted.means[..., 0]
+        beyond = part.predicted.shifted(-rest)
+        mean = beyond.mean * measured[part.rows]
+        near = shares_of_nodes(standing(beyond), STANDINGS).reshape(n, -1).astype(np.float64) * mean.ravel()
+        products += near @ (table.effect[part.rows] - rest).ravel()
         squares += near @ near.T
     prior = PRIOR_SHARE * np.diag(squares) + 1e-12
     slopes = np.linalg.solve(squares + np.diag(prior), products + prior)
@@ -95,9 +125,11 @@ def learn_shrinkage(hidden: Sequence[Hidden], table: Table, measured: Mask) -> t
 
 
 def shrink(mixture: GeneMixture, slopes: Sequence[float]) -> GeneMixture:
-    """The distribution with its mean times the slope of its standing; its width stays."""
-    slope = np.tensordot(np.array(slopes, dtype=np.float32), shares_of_nodes(standing(mixture), STANDINGS), 1)
-    return GeneMixture(mixture.weights, mixture.means * slope[..., None], mixture.sds)
+    """The distribution with its mean, beyond that of a gene that does not respond, times the slope of its standing; its width stays."""
+    rest = mixture.means[..., 0]
+    beyond = mixture.shifted(-rest)
+    slope = np.tensordot(np.array(slopes, dtype=np.float32), shares_of_nodes(standing(beyond), STANDINGS), 1)
+    return GeneMixture(mixture.weights, beyond.means * slope[..., None], mixture.sds).shifted(rest)
 
 
 def error_of(hidden: Sequence[Hidden], real: Values, scale: ResponseScale) -> float:

@@ -30,15 +30,17 @@ class Field:
     measured: Int[np.ndarray, "measured"]
     units: Int[np.ndarray, "conditions"]  # conditions with the same code share their amplitudes
     process: Process
-    offset: Process  # of the median gene: where strong genes rise, all others fall in share
+    table: Table
+    fall: Process  # of the genes that do not respond: where strong genes rise, all others fall in share
 
     def predict(self, targets: Int[np.ndarray, "targets"]) -> GeneMixture:
-        """The distribution of every gene of some conditions: targets x genes x components."""
+        """The distribution of every gene of some conditions: targets x genes x components; the first is that of no response."""
         between, units = self.kernel[np.ix_(targets, self.measured)], self.units[targets]
         prior = np.diag(self.kernel)[targets]
-        genes, median = (process.predict(between, prior, units) for process in (self.process, self.offset))
-        sds = np.sqrt(genes.sds**2 + median.variance[..., None].astype(np.float32))
-        return GeneMixture(genes.weights, genes.means + median.mean[..., None].astype(np.float32), sds)
+        genes, fall = (process.predict(between, prior, units) for process in (self.process, self.fall))
+        falls = self.table.falls_of(targets)
+        sds = np.hypot(genes.sds, (np.sqrt(fall.variance) * falls)[..., None].astype(np.float32))
+        return GeneMixture(genes.weights, genes.means + (fall.mean * falls)[..., None].astype(np.float32), sds)
 
     def noise_of(self, targets: Int[np.ndarray, "targets"]) -> Values:
         """Variance of a measurement around the response, as far as kernels cannot tell it from noise."""
@@ -85,13 +87,27 @@ def learn_fields(
         # what a condition has of its own, it has where it is predicted too
         kernel = kernel + table.like([str(c) for c in table.conditions]) * own[:, None]
         own, cells = np.zeros_like(own), sampling.cells
-    median = np.median(effect, axis=1, keepdims=True)
-    of_genes = Measurements.of(kernel[np.ix_(measured, measured)], noise, effect - median)
-    of_median = of_genes.beside(median, MEDIAN / effect.shape[1])
+    falls = table.falls_of(measured)
+    fall, error = common_fall(effect, falls)
+    of_genes = Measurements.of(kernel[np.ix_(measured, measured)], noise, effect - fall * falls)
+    of_fall = of_genes.beside(fall, error)
     fields = []
     for way in ways:
         units = table.agents if way == "gene and perturbation" else np.zeros_like(table.agents)
         process = learn_process(of_genes, units[measured], cells)
-        offset = learn_process(of_median, units[measured])
-        fields.append(Field(kernel, own, errors, measured, units, process, offset))
+        fall_process = learn_process(of_fall, units[measured])
+        fields.append(Field(kernel, own, errors, measured, units, process, table, fall_process))
     return fields
+
+
+def common_fall(effect: Values, falls: Values) -> tuple[Float[np.ndarray, "conditions 1"], float]:
+    """By how much the counts of all genes rose, as most genes say: the f with the least sum of |effect - f falls|, a weighted median.
+
+    The second is its variance, in units of that of a measured effect, mean over genes.
+    """
+    ratios = effect / np.maximum(falls, 1e-6)
+    order = np.argsort(ratios, axis=1)
+    weights = np.cumsum(np.take_along_axis(falls, order, axis=1), axis=1, dtype=np.float64)
+    middle = np.argmax(weights >= 0.5 * weights[:, -1:], axis=1)[:, None]
+    fall = np.take_along_axis(ratios, np.take_along_axis(order, middle, axis=1), axis=1)
+    return fall, MEDIAN / float(np.square(falls, dtype=np.float64).sum(axis=1).mean())

@@ -6,15 +6,18 @@ from typing import Any
 
 import numpy as np
 
+from cycseq.data.gene_mixture import GeneMixture
 from cycseq.models.kriging.amplitudes import AMPLITUDE_OF, AmplitudeOf
 from cycseq.models.kriging.check import (
     STANDINGS,
     Hidden,
     error_of,
     learn_shrinkage,
+    learn_width_at_rest,
     predict_hidden,
     recalibrate,
     shrink,
+    widen_rest,
 )
 from cycseq.models.kriging.context_amplitudes import amplitudes_left_out, amplitudes_of
 from cycseq.models.kriging.elsewhere import fill
@@ -41,6 +44,12 @@ class Learned:
     amplitude_of: AmplitudeOf = "gene and perturbation"
     context_amplitudes: Mapping[str, float] = field(default_factory=dict)
     """How strongly each context answers (`learn_context_amplitudes`); 1 where there is none."""
+    width_at_rest: float = 1.0
+    """By how much the width of genes that do not respond is multiplied (`check.learn_width_at_rest`)."""
+
+    def corrected(self, mixture: GeneMixture) -> GeneMixture:
+        """A predicted distribution with what the left-out conditions taught of its means, and of genes that do not respond."""
+        return shrink(widen_rest(mixture, self.width_at_rest), self.shrinkage)
 
 
 def learn_task(
@@ -79,12 +88,14 @@ def learn_task(
         for amplitude_of, predicted in zip(
             ways, predict_hidden(part, task, weights, of_part, ways, seed=seed), strict=True
         ):
-            shrinkage = learn_shrinkage(predicted, part, measured[rows])
-            hidden = [replace(one, predicted=shrink(one.predicted, shrinkage)) for one in predicted]
+            at_rest = learn_width_at_rest(predicted, part, measured[rows])
+            widened = [replace(one, predicted=widen_rest(one.predicted, at_rest)) for one in predicted]
+            shrinkage = learn_shrinkage(widened, part, measured[rows])
+            hidden = [replace(one, predicted=shrink(one.predicted, shrinkage)) for one in widened]
             error = error_of(hidden, table.effect[rows], scale.take(rows))
             alike = best is not None and (link, of_context) == (best.link, best.context_amplitudes)
             if best is None or error < best.error * (1.0 if alike else 1.0 - CLEARLY):
-                best = Learned(weights, link, error, None, shrinkage, amplitude_of, of_context)
+                best = Learned(weights, link, error, None, shrinkage, amplitude_of, of_context, at_rest)
                 of_best = hidden, part
     if best is None or of_best is None:
         return None
@@ -117,7 +128,7 @@ def _scales(amplitudes: Mapping[str, float]) -> Iterator[tuple[Link, Mapping[str
 
 def apply_link(table: Table, sampling: Sampling | None, scale: ResponseScale) -> tuple[Table, Sampling | None]:
     """The measured rows of a table on one scale, with what was not measured filled, and their sampling variances."""
-    filled = fill(replace(table, effect=scale.from_effects(table.effect)))
+    filled = fill(replace(table, effect=scale.from_effects(table.effect), falls=scale.falls))
     return filled, None if sampling is None else scale.sampling(sampling)
 
 
@@ -132,6 +143,7 @@ def as_json(learned: Learned) -> dict[str, Any]:
         "shrinkage": list(learned.shrinkage),
         "amplitude_of": learned.amplitude_of,
         "context_amplitudes": dict(learned.context_amplitudes),
+        "width_at_rest": learned.width_at_rest,
     }
 
 
@@ -154,4 +166,5 @@ def from_json(stored: Mapping[str, Any]) -> Learned:
         tuple(stored["shrinkage"]),
         stored["amplitude_of"],
         stored["context_amplitudes"],
+        stored["width_at_rest"],
     )

@@ -1,7 +1,7 @@
 """How effects carry over between contexts: as they are, or as fold changes; and how strongly each context answers."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Self, get_args
 
 import numpy as np
@@ -35,6 +35,8 @@ class ResponseScale:
     level: Values | None = None
     """Mean counts per 10,000 of the control cells; None where effects are the same for all contexts."""
     top: Float[np.ndarray, "genes"] | None = None  # s of every gene
+    falls: Mapping[str, Profile] = field(default_factory=dict)
+    """By context, what a rise of all counts by one unit of log fold change does to each gene, on the scale; none where levels are unknown."""
 
     @classmethod
     def of(
@@ -46,16 +48,19 @@ class ResponseScale:
     ) -> Self:
         """The scale of some conditions; that of the additive link where a context's control profile is unknown."""
         amplitude = amplitudes_of(conditions, amplitudes)
-        if link == "additive" or not {c.context for c in conditions} <= set(profiles):
+        if not {c.context for c in conditions} <= set(profiles):
             return cls(amplitude)
         counts = np.maximum(np.expm1(np.stack(list(profiles.values()))), UNSEEN).astype(np.float32)
+        slopes = _slope(counts)
+        if link == "additive":
+            return cls(amplitude, falls=dict(zip(profiles, slopes, strict=True)))
         place = {name: i for i, name in enumerate(profiles)}
-        level = counts[[place[c.context] for c in conditions]]
-        return cls(amplitude, level, _slope(counts).max(axis=0))
+        level, top = counts[[place[c.context] for c in conditions]], slopes.max(axis=0)
+        return cls(amplitude, level, top, dict.fromkeys(profiles, top))
 
     def take(self, rows: Int[np.ndarray, "rows"] | slice) -> Self:
         """Of some of the conditions."""
-        return type(self)(self.amplitude[rows], None if self.level is None else self.level[rows], self.top)
+        return type(self)(self.amplitude[rows], None if self.level is None else self.level[rows], self.top, self.falls)
 
     @property
     def slope(self) -> Values:

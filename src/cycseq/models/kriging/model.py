@@ -21,7 +21,6 @@ from cycseq.matrix.arrays import Profile
 from cycseq.models.base import SIZE, WEIGHT, Fitted
 from cycseq.models.baselines.shift import cells_shifted_by
 from cycseq.models.knowledge import KnowledgeSettings, expression_scores, has_expression
-from cycseq.models.kriging.check import shrink
 from cycseq.models.kriging.context_amplitudes import learn_context_amplitudes
 from cycseq.models.kriging.elsewhere import fill
 from cycseq.models.kriging.field import Field, learn_fields
@@ -199,7 +198,7 @@ class ConditionKriging(KnowledgeSettings, MeansModel):
                 field, scale = self.field([conditions[row] for row in rows], task, given, seen)
                 for at in np.array_split(n_seen + np.arange(len(rows)), -(-len(rows) // CHUNK)):
                     of_part = scale.take(at)
-                    mixture = of_part.to_effects(shrink(field.predict(at), learned.shrinkage))
+                    mixture = of_part.to_effects(learned.corrected(field.predict(at)))
                     noise = field.noise_of(at) * of_part.slope**2
                     yield rows[at - n_seen], mixture, learned.recalibration, noise
 

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from scipy.stats import t as student
 
 from cycseq.data.gene_mixture import GeneMixture, PerGene, mix
-from cycseq.models.kriging.slopes import CHANGES, SLOPES, changed, densities, likeliest
+from cycseq.models.kriging.slopes import CHANGES, SLOPES, beyond_rest, changed, densities, likeliest
 
 AT_SHARES = (0.2, 0.99)  # of the left-out genes in order of size: where the first and the last node lie
 SIZES = 4  # nodes, as far from each other in log size
@@ -75,14 +75,14 @@ class Recalibration:
     def variance(self, mixture: GeneMixture) -> PerGene:
         """The variance of `applied`, in closed form."""
         by_size, by_standing = _near_each(mixture, self.log_sizes)
-        more = np.array(self.weights) @ (np.array(self.changes) ** 2 - 1.0)
+        squares = np.array(self.weights) @ np.array(self.changes) ** 2
         slope, stretch = (
             (np.tensordot(nodes.reshape(len(by_size), -1).T.astype(np.float32), by_size, 1) * by_standing).sum(axis=0)
-            for nodes in more.T
+            for nodes in squares.T
         )
-        within = (mixture.weights * mixture.sds**2).sum(axis=-1)
-        squares = mixture.mean**2 + mixture.variance - within
-        variance: PerGene = mixture.variance + slope * squares + stretch * within
+        beyond = beyond_rest(mixture)
+        of_means, of_sds = ((mixture.weights * part**2).sum(axis=-1) for part in (beyond.means, beyond.sds))
+        variance: PerGene = mixture.sds[..., 0] ** 2 + slope * of_means + stretch * of_sds - beyond.mean**2
         return np.asarray(np.maximum(variance, 0.0))
 
 
@@ -90,7 +90,7 @@ def learn_recalibration(left_out: LeftOut) -> Recalibration | None:
     """By likelihood, node by node; None where too little was left out."""
     if len(left_out.y) < FEWEST:
         return None
-    low, high = np.quantile(np.log(_size(left_out.mixture)), AT_SHARES)
+    low, high = np.quantile(np.log(_size(beyond_rest(left_out.mixture))), AT_SHARES)
     log_sizes = np.linspace(low, max(high, low + 0.1), SIZES).tolist()
     density = densities(left_out.mixture, left_out.y, left_out.noise)
     weights = np.stack([likeliest(density, near) for near in _near(left_out.mixture, log_sizes).T])
@@ -139,8 +139,9 @@ def _near(mixture: GeneMixture, log_sizes: Sequence[float]) -> Float[np.ndarray,
 def _near_each(
     mixture: GeneMixture, log_sizes: Sequence[float]
 ) -> tuple[Float[np.ndarray, "sizes *genes"], Float[np.ndarray, "standings *genes"]]:
-    """How near every gene is to each size, and to each standing."""
-    return shares_of_nodes(np.log(_size(mixture)), log_sizes), shares_of_nodes(standing(mixture), STANDINGS)
+    """How near every gene is to each size, and to each standing, of what it does beyond a gene that does not respond."""
+    beyond = beyond_rest(mixture)
+    return shares_of_nodes(np.log(_size(beyond)), log_sizes), shares_of_nodes(standing(beyond), STANDINGS)
 
 
 def standing(mixture: GeneMixture) -> PerGene:

@@ -1,8 +1,7 @@
 """A mixture over slopes: a new condition may answer as predicted, twice as much, not at all, or with the opposite sign.
 
-A component of the mixture multiplies the means of a stated distribution by its slope and widens it by its stretch. The mean
-slope is 1, so that the mean stays what it is. No component is narrower than what was stated: what is narrower than the noise of
-the measurements cannot be learned from them.
+A component of the mixture multiplies by its slope how far the means of a stated distribution are from those of a gene that does not
+respond, and by its stretch how wide it is beyond such a gene. The mean slope is 1, so that the mean stays what it is.
 """
 
 from itertools import product
@@ -13,7 +12,7 @@ from jaxtyping import Float
 from cycseq.data.gene_mixture import GeneMixture
 
 SLOPES = (-1.0, 0.0, 0.5, 1.0, 1.5, 2.0)
-STRETCHES = (1.0, 1.5, 2.0, 3.0)
+STRETCHES = (0.3, 1.0, 1.5, 3.0)
 CHANGES = tuple(product(SLOPES, STRETCHES))  # every component: slope and stretch
 UNCHANGED = CHANGES.index((1.0, 1.0))
 PRIOR_ROWS = 10.0  # rows that say that nothing is to be changed: caution against overfitting
@@ -28,7 +27,15 @@ Densities = Float[np.ndarray, "rows changes"]
 
 def changed(mixture: GeneMixture, slope: float, stretch: float) -> GeneMixture:
     """The distribution under one component."""
-    return GeneMixture(mixture.weights, slope * mixture.means, stretch * mixture.sds)
+    rest, width = mixture.means[..., :1], mixture.sds[..., :1]
+    beyond = beyond_rest(mixture)
+    return GeneMixture(mixture.weights, rest + slope * beyond.means, np.hypot(stretch * beyond.sds, width))
+
+
+def beyond_rest(mixture: GeneMixture) -> GeneMixture:
+    """What every gene does beyond one that does not respond, which is the first component."""
+    rest, width = mixture.means[..., :1], mixture.sds[..., :1]
+    return GeneMixture(mixture.weights, mixture.means - rest, np.sqrt(np.maximum(mixture.sds**2 - width**2, 0.0)))
 
 
 def densities(mixture: GeneMixture, y: Rows, noise: Rows) -> Densities:

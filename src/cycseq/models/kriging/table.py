@@ -40,6 +40,8 @@ class Table:
         Mean control profile (log1p) of every context of which it is known.
     sources
         Knowledge of perturbations.
+    falls
+        By context, what a rise of all counts by one unit of log fold change does to each gene (`ResponseScale.falls`).
     """
 
     conditions: tuple[Condition, ...]
@@ -48,6 +50,7 @@ class Table:
     axis: Axis = "context"
     profiles: Mapping[str, Profile] = field(default_factory=dict)
     sources: tuple[Source, ...] = ()
+    falls: Mapping[str, Profile] = field(default_factory=dict)
 
     @cached_property
     def contexts(self) -> Int[np.ndarray, "conditions"]:
@@ -107,6 +110,13 @@ class Table:
         """1 where two conditions have the same value, else 0."""
         values = np.asarray(first)
         return np.asarray(values[:, None] == values[None], dtype=np.float64)
+
+    def falls_of(self, rows: Int[np.ndarray, "rows"]) -> Values:
+        """Those of some conditions: genes answer to a fall in share by how much they are expressed; all alike where that is unknown."""
+        contexts = [self.conditions[row].context for row in rows]
+        if not set(contexts) <= set(self.falls):
+            return np.ones((len(rows), self.effect.shape[1]), dtype=np.float32)
+        return np.stack([self.falls[context] for context in contexts]).astype(np.float32)
 
     def with_targets(self, conditions: Sequence[Condition]) -> Self:
         """The same measurements, and conditions to predict below them; one that was measured occurs twice."""
