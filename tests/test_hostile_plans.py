@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import anndata as ad
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,6 +17,7 @@ from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import CycseqError, DataError, FileError, ModelError
 from cycseq.formats.effects.kind import is_effects
 from cycseq.formats.effects.read import read_effects
+from cycseq.formats.settings import ReadSettings
 from cycseq.formats.writers.vcc import Panel
 from cycseq.knowledge.read import read_sources
 from cycseq.models.networks.training.state import State, load_state
@@ -147,6 +149,23 @@ def test_a_column_of_effects_that_stands_twice_is_asked_for(tmp_path: Path) -> N
         read_effects(path)
     path.write_text("gene,perturbation,log2FoldChange,padj,padj\nMYC,KLF1,1.0,0.5,0.1\n")
     assert read_effects(path).conditions() == (Condition("both", "KLF1"),)
+
+
+def test_a_label_of_effects_that_is_no_text_number_or_truth_value_is_left_out(tmp_path: Path) -> None:
+    adata = ad.AnnData(
+        np.array([[0.5, -1.0], [1.5, -0.25], [0.1, -0.6]], dtype=np.float32),
+        obs=pd.DataFrame({"perturbation": ["A", "B", "C"], "cell_type": "K", "batch": "b"}, index=list("xyz")),
+        var=pd.DataFrame(index=["G1", "G2"]),
+    )
+    path = tmp_path / "e.h5ad"
+    adata.write_h5ad(path)
+    with h5py.File(path, "r+") as file:
+        del file["obs/batch"]
+        file["obs/batch"] = np.array([1j, 2, 3])
+        file["obs/batch"].attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+    effects = read_effects(path, ReadSettings(scale="log2_fold_change"))
+    assert [str(c) for c in effects.conditions()] == ["K:A", "K:B", "K:C"]
+    assert "batch" not in effects.adata.obs
 
 
 def test_a_mark_of_effects_that_is_no_text(tmp_path: Path) -> None:

@@ -75,8 +75,20 @@ def effects_of_table(contents: FileContents, settings: ReadSettings, context: st
         layers={} if se is None else {"se": se},
         notes=(*notes, *treatments.notes, *more, *left_out, decision.note(), *combining),
     )
-    _add_columns(effects.adata.obs, obs.iloc[used], groups, treatments.dose_number[used], treatments.levels)
+    labels = obs.loc[:, [_is_label(values) for _, values in obs.items()]]
+    _add_columns(effects.adata.obs, labels.iloc[used], groups, treatments.dose_number[used], treatments.levels)
     return effects
+
+
+def _is_label(values: pd.Series) -> bool:
+    """Whether a column holds texts, numbers or truth values: a damaged file can hold records, complex numbers or lists."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return _is_label(values.cat.categories.to_series())
+    if pd.api.types.is_object_dtype(values.dtype):
+        return all(map(pd.api.types.is_scalar, values))
+    return pd.api.types.is_string_dtype(values.dtype) or (
+        pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_complex_dtype(values.dtype)
+    )
 
 
 def _note_signs(values: EffectValues) -> list[str]:
