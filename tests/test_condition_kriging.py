@@ -287,6 +287,15 @@ def test_settings_that_make_no_sense_are_refused():
             ConditionKriging(**{name: value}).fit(data)
 
 
+def test_a_model_of_another_version_says_so():
+    data, _ = world(0.5)
+    model = ConditionKriging().fit(data)
+    for task in model.learned.facts["tasks"].values():
+        del task["width_at_rest"]
+    with pytest.raises(ModelError, match="saved by another version"):
+        model.predict(data.controls(), ["L0:P0"], n_cells=1)
+
+
 @pytest.mark.parametrize(
     ("cell_type", "error", "pearson"),
     [("NK", 0.5, 0.73), ("FCGR3A+ Mono", 0.18, 0.9)],  # the best of Ridge, FoldChange, ContextAdditive: 0.56 and 0.33

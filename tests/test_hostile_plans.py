@@ -1,6 +1,7 @@
 """Plans and states kept as text, damaged or altered: splits of other tools, the challenge's files, a search, a training, effects."""
 
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -183,6 +184,19 @@ def test_gct_that_is_no_text(tmp_path: Path) -> None:
     (tmp_path / "a.gct").write_bytes(b"#1.3\n1\t1\t0\t1\nid\ts0\npert\xff\tG1\nG1\t0.5\n")
     with pytest.raises(FileError, match="cannot be read as a GCT file"):
         read_effects(tmp_path / "a.gct")
+
+
+@pytest.mark.parametrize("end", [b"\0" * 50, b"G3\t0\t0\0\0"])
+def test_a_zero_byte_in_a_text_is_refused(tmp_path: Path, end: bytes) -> None:
+    """Pandas reads on beyond the end of such a text: 387 bytes became nine million rows."""
+    path = tmp_path / "features.tsv"
+    path.write_bytes(b"gene\ta\tb\nG1\t1\t2\nG2\t3\t4\n" + end)
+    with pytest.raises(FileError, match="holds a zero byte"):
+        read_sources(path)
+    with zipfile.ZipFile(tmp_path / "features.tsv.zip", "w") as packed:
+        packed.write(path, "features.tsv")
+    with pytest.raises(FileError, match="holds a zero byte"):
+        read_sources(tmp_path / "features.tsv.zip")
 
 
 @pytest.mark.parametrize(

@@ -150,8 +150,21 @@ def _perturbation_column(obs: pd.DataFrame, keys: ObsKeys) -> tuple[str, Control
     return column, fitting[column]
 
 
+def is_label(values: pd.Series) -> bool:
+    """Whether a column holds texts, numbers or truth values: a damaged file can hold records, complex numbers or lists."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return is_label(values.cat.categories.to_series())
+    if pd.api.types.is_object_dtype(values.dtype):
+        return all(map(pd.api.types.is_scalar, values))
+    return pd.api.types.is_string_dtype(values.dtype) or (
+        pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_complex_dtype(values.dtype)
+    )
+
+
 def _labels_of(values: pd.Series) -> list[str]:
-    """The labels of a column, each once."""
+    """The labels of a column, each once; none of what holds no labels."""
+    if not is_label(values):
+        return []
     return list(dict.fromkeys(str(label).strip() for label in values.dropna().unique()))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from cycseq.errors import CycseqError, FileError, MissingPackageError
-from cycseq.io.parquet_pages import DICTIONARY, pages
+from cycseq.io.parquet_pages import DICTIONARY, chunks, pages
 from cycseq.io.special_files import refuse_special
 from cycseq.io.untrusted import check_unpacked
 
@@ -51,20 +51,16 @@ def read_parquet(path: Path) -> pd.DataFrame:
 def _check_pages(file: Any, path: Path) -> set[str]:
     """The columns whose values are named by their place in a dictionary; raises `FileError` if pages would take far more memory than the file."""
     n_bytes, shared = 0, set[str]()
-    widths = [max(BYTES_OF_VALUE, column.length) for column in file.schema]
+    columns = list(file.schema)
     with path.open("rb") as content:
-        for group in map(file.metadata.row_group, range(file.metadata.num_row_groups)):
-            for place, width in enumerate(widths):
-                column = group.column(place)
-                start = column.data_page_offset
-                if column.has_dictionary_page and 0 < column.dictionary_page_offset < start:
-                    start = column.dictionary_page_offset
-                for page in pages(content, start, column.total_compressed_size, column.num_values):
-                    n_bytes += page.n_bytes + page.n_values * (width if page.kind != DICTIONARY else 0)
-                    check_unpacked(path, n_bytes)
-                    if page.kind == DICTIONARY:
-                        shared.add(column.path_in_schema)
-                    if page.encoding == DELTA_BYTE_ARRAY:
-                        msg = f"{path} is not read: {column.path_in_schema!r} is encoded as DELTA_BYTE_ARRAY, whose size cannot be told. Write it anew with another encoding."
-                        raise FileError(msg)
+        for chunk, column in (pair for group in chunks(content) for pair in zip(group, columns, strict=True)):
+            width = max(BYTES_OF_VALUE, column.length)
+            for page in pages(content, chunk):
+                n_bytes += page.n_bytes + page.n_values * (width if page.kind != DICTIONARY else 0)
+                check_unpacked(path, n_bytes)
+                if page.kind == DICTIONARY:
+                    shared.add(column.path)
+                if page.encoding == DELTA_BYTE_ARRAY:
+                    msg = f"{path} is not read: {column.path!r} is encoded as DELTA_BYTE_ARRAY, whose size cannot be told. Write it anew with another encoding."
+                    raise FileError(msg)
     return shared

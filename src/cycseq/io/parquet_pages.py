@@ -14,6 +14,19 @@ STOP, TRUE, FALSE, BYTE, DOUBLE, BINARY, LIST, SET, STRUCT = 0, 1, 2, 3, 7, 8, 9
 """Types of Thrift's compact protocol; those between `BYTE` and `DOUBLE` are whole numbers."""
 
 
+FOOTER = 8  # bytes at the end: the length of the footer, and a mark
+ROW_GROUPS, COLUMNS, CHUNK = 4, 1, 3  # fields of the footer, of a group of rows, and of a column in it
+N_VALUES, PACKED, DATA_AT, DICTIONARY_AT = 5, 7, 9, 11  # fields of what is said of a column's chunk
+
+
+class Chunk(NamedTuple):
+    """Where the pages of one column lie, of one group of rows."""
+
+    start: int
+    n_bytes: int  # packed
+    n_values: int
+
+
 class Page(NamedTuple):
     """One page of a column."""
 
@@ -23,10 +36,34 @@ class Page(NamedTuple):
     encoding: int
 
 
-def pages(file: BinaryIO, start: int, size: int, n_values: int) -> Iterator[Page]:
-    """The pages of a column's chunk until so many values have come; raises `ValueError` where a header makes no sense."""
-    end, n = start + size, 0
-    while start < end and n < n_values:
+def chunks(file: BinaryIO) -> Iterator[list[Chunk]]:
+    """The columns' chunks of every group of rows; raises `ValueError` where the footer makes no sense.
+
+    PyArrow 26 ends the process where it is asked for a chunk whose statistics have another length than they should.
+    """
+    size = file.seek(0, 2)
+    file.seek(max(size - FOOTER, 0))
+    length = int.from_bytes(file.read(4), "little")
+    if length > size - FOOTER:
+        raise ValueError("the footer is longer than the file")
+    file.seek(size - FOOTER - length)
+    footer = _Compact(file.read(length)).struct()
+    try:
+        for group in footer[ROW_GROUPS]:
+            of_group = []
+            for column in group[COLUMNS]:
+                said = column[CHUNK]
+                start = min(said[DATA_AT], said.get(DICTIONARY_AT) or said[DATA_AT])
+                of_group.append(Chunk(start, said[PACKED], said[N_VALUES]))
+            yield of_group
+    except (KeyError, AttributeError, TypeError) as err:
+        raise ValueError("the footer is damaged") from err
+
+
+def pages(file: BinaryIO, chunk: Chunk) -> Iterator[Page]:
+    """The pages of a column's chunk until all its values have come; raises `ValueError` where a header makes no sense."""
+    start, end, n = chunk.start, chunk.start + chunk.n_bytes, 0
+    while start < end and n < chunk.n_values:
         file.seek(start)
         header = _Compact(file.read(min(MAX_HEADER, end - start)))
         fields = header.struct()

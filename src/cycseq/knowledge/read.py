@@ -17,7 +17,7 @@ from cycseq.formats.readers.base import as_read_error
 from cycseq.io.checksums import sha256
 from cycseq.io.files import require_file
 from cycseq.io.parquet import read_parquet
-from cycseq.io.untrusted import check_members, open_unpacked
+from cycseq.io.untrusted import check_members, open_unpacked, text_bytes
 from cycseq.knowledge.annotations import annotation_table
 from cycseq.knowledge.features import read_arrays
 from cycseq.knowledge.source import Source
@@ -133,7 +133,7 @@ def text_of(path: Path) -> Iterator[Any]:
             raise FileError(
                 f"{path} holds {count_of(len(members), 'file')}, but one table is expected: unpack it and name the one."
             )
-        with packed.open(members[0]) as lines:
+        with packed.open(members[0]) as member, text_bytes(member, path) as lines:
             yield lines
 
 

@@ -56,7 +56,9 @@ def read_arrays(folder: Path, description: Mapping[str, Any]) -> dict[str, np.nd
             arrays: dict[str, np.ndarray] = load_file(folder / TENSORS)
     except OSError as err:
         raise FileError(f"{folder / TENSORS} is missing, damaged or no safetensors file ({err}). {AGAIN}") from err
-    missing = description["facts"].get("missing", ())
+    missing = description["facts"].get("missing", [])
+    if not isinstance(missing, list):
+        raise FileError(f"{folder} holds a damaged model: its list of what may be missing is none. {AGAIN}")
     odd = [name for name, array in arrays.items() if _damaged(array, missing=name in missing)]
     if odd or len(set(description["genes"])) < len(description["genes"]):
         what = f"{odd[0]!r} holds values that are not numbers" if odd else "a gene is named twice"

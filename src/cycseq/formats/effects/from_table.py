@@ -13,6 +13,7 @@ from cycseq.data.condition import Condition, treatment_name
 from cycseq.data.effects import Effects, EffectValues
 from cycseq.data.gene_names import note_dates
 from cycseq.data.label_columns import find_columns, require_column
+from cycseq.data.labels import is_label
 from cycseq.data.spellings import note_genes_alike, note_spellings
 from cycseq.data.studies import STUDY
 from cycseq.data.usual_names import CONTROL, UNLABELLED, canonical_perturbation, usual_kind
@@ -75,20 +76,9 @@ def effects_of_table(contents: FileContents, settings: ReadSettings, context: st
         layers={} if se is None else {"se": se},
         notes=(*notes, *treatments.notes, *more, *left_out, decision.note(), *combining),
     )
-    labels = obs.loc[:, [_is_label(values) for _, values in obs.items()]]
+    labels = obs.loc[:, [is_label(values) for _, values in obs.items()]]
     _add_columns(effects.adata.obs, labels.iloc[used], groups, treatments.dose_number[used], treatments.levels)
     return effects
-
-
-def _is_label(values: pd.Series) -> bool:
-    """Whether a column holds texts, numbers or truth values: a damaged file can hold records, complex numbers or lists."""
-    if isinstance(values.dtype, pd.CategoricalDtype):
-        return _is_label(values.cat.categories.to_series())
-    if pd.api.types.is_object_dtype(values.dtype):
-        return all(map(pd.api.types.is_scalar, values))
-    return pd.api.types.is_string_dtype(values.dtype) or (
-        pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_complex_dtype(values.dtype)
-    )
 
 
 def _note_signs(values: EffectValues) -> list[str]:

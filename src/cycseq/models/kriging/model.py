@@ -264,4 +264,9 @@ class ConditionKriging(KnowledgeSettings, MeansModel):
     def tasks(self) -> dict[Task, Learned]:
         """What was learned for each task."""
         tasks = self.learned.facts["tasks"].items()
-        return self.learned.remember("tasks", lambda: {name: from_json(one) for name, one in tasks})
+        try:
+            return self.learned.remember("tasks", lambda: {name: from_json(one) for name, one in tasks})
+        except KeyError as err:
+            raise ModelError(
+                f"this {self.name} was saved by another version of cycseq ({err} is missing): fit it again."
+            ) from err
