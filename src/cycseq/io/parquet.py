@@ -14,9 +14,8 @@ from cycseq.io.untrusted import check_unpacked
 
 BYTES_OF_VALUE = 16  # in memory: the value, or a pointer and where a text ends
 TEXTS = ("string", "large_string", "binary", "large_binary")
-DELTA_BYTE_ARRAY = (
-    7  # an encoding of texts by what they share with the one before: a few bytes may stand for a long one
-)
+DELTA_BYTE_ARRAY = 7
+"""An encoding of texts by what they share with the one before: a few bytes may stand for a long one."""
 
 
 def read_parquet(path: Path) -> pd.DataFrame:

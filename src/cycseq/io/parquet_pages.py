@@ -12,8 +12,6 @@ MAX_HEADER = 1 << 20  # bytes; statistics may stand in it
 DEEPEST = 8  # structures inside each other
 STOP, TRUE, FALSE, BYTE, DOUBLE, BINARY, LIST, SET, STRUCT = 0, 1, 2, 3, 7, 8, 9, 10, 12
 """Types of Thrift's compact protocol; those between `BYTE` and `DOUBLE` are whole numbers."""
-
-
 FOOTER = 8  # bytes at the end: the length of the footer, and a mark
 ROW_GROUPS, COLUMNS, CHUNK = 4, 1, 3  # fields of the footer, of a group of rows, and of a column in it
 N_VALUES, PACKED, DATA_AT, DICTIONARY_AT = 5, 7, 9, 11  # fields of what is said of a column's chunk
@@ -52,9 +50,9 @@ def chunks(file: BinaryIO) -> Iterator[list[Chunk]]:
         for group in footer[ROW_GROUPS]:
             of_group = []
             for column in group[COLUMNS]:
-                said = column[CHUNK]
-                start = min(said[DATA_AT], said.get(DICTIONARY_AT) or said[DATA_AT])
-                of_group.append(Chunk(start, said[PACKED], said[N_VALUES]))
+                facts = column[CHUNK]
+                start = min(facts[DATA_AT], facts.get(DICTIONARY_AT) or facts[DATA_AT])
+                of_group.append(Chunk(start, facts[PACKED], facts[N_VALUES]))
             yield of_group
     except (KeyError, AttributeError, TypeError) as err:
         raise ValueError("the footer is damaged") from err

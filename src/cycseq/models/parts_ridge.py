@@ -68,9 +68,8 @@ class PartsRidge:
         if len(members) < 2:
             return float(RELATIVE_PENALTIES[-1])
         n_inputs = self.others.shape[1] + (0 if self.has_single_parts else self.parts.shape[1])
-        most = np.sqrt(
-            2.0 * len(delta) * (n_inputs + 10)
-        )  # conditions: a closed form takes their square, a fit goes over all inputs
+        # conditions of a group: a closed form takes their square, a fit goes over all inputs
+        most = np.sqrt(2.0 * len(delta) * (n_inputs + 10))
         errors = self._errors([group for group in members if len(group) <= most], delta)
         for group in members:
             if len(group) > most:

@@ -55,13 +55,23 @@ class Blocks:
     def believed(self, usual: Shares, rho: PerGene) -> Iterator[Shares]:
         """For each unit, how likely each amplitude is of a gene that has it as often as `usual` says, and the noise `rho`."""
         prior = np.maximum(usual, LEAST_SHARE).astype(np.float32)
-        by = (-0.5 / np.maximum(rho, 1e-9)).astype(np.float32)
+        by = _scale(rho)
         for squares, determinants in zip(self.squares, self.determinants.astype(np.float32), strict=True):
-            shares = squares * by - 0.5 * determinants[:, None]
-            np.exp(shares - shares.max(axis=0), out=shares)
-            shares *= prior
-            shares /= shares.sum(axis=0)
-            yield shares
+            yield _posterior(squares, determinants, prior, by)
+
+
+def _scale(rho: PerGene) -> np.ndarray:
+    """By what squared lengths are multiplied in a log likelihood."""
+    return np.asarray((-0.5 / np.maximum(rho, 1e-9)).astype(np.float32))
+
+
+def _posterior(squares: np.ndarray, determinants: np.ndarray, prior: np.ndarray, by: np.ndarray) -> np.ndarray:
+    """How likely each amplitude is, by gene, of one unit or of many: on the axis before the last."""
+    shares = squares * by - 0.5 * determinants[..., None]
+    np.exp(shares - shares.max(axis=-2, keepdims=True), out=shares)
+    shares *= prior
+    shares /= shares.sum(axis=-2, keepdims=True)
+    return np.asarray(shares)
 
 
 @dataclass(frozen=True)
@@ -113,13 +123,10 @@ def _pooled(
     """How often each amplitude occurs among all genes, by some of them, whose noise is `rho` to begin with."""
     pool = np.full(len(AMPLITUDES), 1.0 / len(AMPLITUDES))
     squares = np.ascontiguousarray(blocks.squares[..., genes])
-    ahead = -0.5 * blocks.determinants.astype(np.float32)[..., None]
+    determinants = blocks.determinants.astype(np.float32)
     for _ in range(POOL_ROUNDS):
-        shares = squares * (-0.5 / np.maximum(rho, 1e-9)).astype(np.float32) + ahead
-        shares += np.log(np.maximum(pool, LEAST_SHARE)).astype(np.float32)[:, None]
-        shares -= shares.max(axis=1, keepdims=True)
-        np.exp(shares, out=shares)
-        shares /= shares.sum(axis=1, keepdims=True)
+        prior_shares = np.maximum(pool, LEAST_SHARE).astype(np.float32)[:, None]
+        shares = _posterior(squares, determinants, prior_shares, _scale(rho))
         before, pool = pool, shares.mean(axis=(0, 2), dtype=np.float64)
         rho = _noise(np.einsum("uag,uag->g", shares, squares), n_rows, prior)
         if np.abs(pool - before).max() < POOL_CHANGE:
