@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cycseq.data.dataset import Condition, PerturbationData
 from cycseq.errors import DataError
-from cycseq.preparation.pseudobulk import control_means, responses
+from cycseq.preparation.pseudobulk import PRIOR_EXPRESSING, control_means, responses
 
 
 def made(labels, seed=0, genes=4, sparse=True) -> PerturbationData:
@@ -39,12 +39,24 @@ def naive(data: PerturbationData):
             matched = matched if matched.any() else of_context
             weight += matched.to_numpy() / matched.sum() / len(cells)
         own = x[obs.index.isin(cells.index)]
-        control_variance = x[of_context].var(axis=0, ddof=1)
-        variance = own.var(axis=0, ddof=1) if len(own) > 1 else control_variance
         condition = Condition(context, perturbation)
         delta[condition] = own.mean(axis=0) - weight @ x
-        noise[condition] = variance / len(own) + (weight**2).sum() * control_variance
+        variance = moderated(own, [x[(obs["context"] == context) & (obs["perturbation"] == p)] for p in "control p q".split()])
+        noise[condition] = variance / len(own) + (weight**2).sum() * x[of_context].var(axis=0, ddof=1)
     return delta, noise
+
+
+def moderated(own, conditions):
+    """The variance of cells of a condition, and that within all conditions of its context, in the weights of `responses`."""
+    within = sum(((cells - cells.mean(axis=0)) ** 2).sum(axis=0) for cells in conditions if len(cells))
+    common = within / sum(len(cells) - 1 for cells in conditions if len(cells))
+    variance = own.var(axis=0, ddof=1) if len(own) > 1 else 0.0 * own[0]
+    mean = np.concatenate(conditions).mean(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shares = [np.nan_to_num(m**2 / (m**2 + v)) for m, v in ((own.mean(axis=0), variance), (mean, common))]
+        share = np.maximum(shares[0] - PRIOR_EXPRESSING / len(own), shares[1])
+        prior = PRIOR_EXPRESSING / np.maximum(share, 1e-9)
+    return ((len(own) - 1) * variance + prior * common) / (len(own) - 1 + prior)
 
 
 labels_of_cells = st.lists(
@@ -105,3 +117,28 @@ def test_one_control_and_one_perturbed_cell_are_enough_for_a_delta():
     found = responses(made([("A", "control", "x"), ("A", "p", "x")]))
     assert np.isfinite(found.delta).all()
     assert (found.noise == 0).all()
+
+
+def test_a_sparse_gene_that_no_cell_happens_to_express_is_not_known_without_error():
+    """Of 400 conditions of 20 cells, many show nothing of a gene that one cell in 20 expresses; no condition responds."""
+    rng = np.random.default_rng(0)
+    labels = [("A", "control", "x")] * 400 + [("A", f"p{i}", "x") for i in range(400) for _ in range(20)]
+    data = made(labels, genes=2)
+    x = (rng.random((len(labels), 2)) < [0.05, 0.9]) * rng.gamma(5.0, 0.2, size=(len(labels), 2))
+    data.adata.X = sp.csr_matrix(x.astype(np.float32))
+    found = responses(data)
+    squares = (found.delta**2 / found.noise).mean(axis=0)
+    plug_in = found.moments.variance / found.n_cells[:, None] + found.control_variance["A"] / 400
+    assert (squares > 0.75).all() and (squares < 1.2).all()
+    assert (found.delta[:, 0] ** 2 / plug_in[:, 0]).mean() > 1.5
+
+
+def test_a_gene_that_is_expressed_in_one_condition_alone_keeps_its_variance_there():
+    labels = [("A", "control", "x")] * 200 + [("A", f"p{i}", "x") for i in range(20) for _ in range(40)]
+    data = made(labels, genes=2)
+    x = np.zeros((len(labels), 2), dtype=np.float32)
+    x[200:240, 0] = np.random.default_rng(0).gamma(4.0, 0.3, size=40)
+    data.adata.X = sp.csr_matrix(x)
+    found = responses(data)
+    plug_in = x[200:240, 0].var(ddof=1) / 40
+    assert 0.85 * plug_in < found.noise[found.conditions.index(Condition("A", "p0")), 0] < 1.05 * plug_in

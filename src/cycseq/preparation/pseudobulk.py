@@ -14,6 +14,9 @@ from cycseq.errors import DataError
 from cycseq.matrix.arrays import Profile, Profiles
 from cycseq.matrix.groups import GroupMoments, group_moments, pairs_of_labels
 
+PRIOR_EXPRESSING = 3.0
+"""A gene's variance in all conditions of a context counts as much as that of a condition in which so many cells express it."""
+
 
 @dataclass(frozen=True)
 class Responses:
@@ -24,7 +27,7 @@ class Responses:
     delta: Profiles
     """Perturbed minus control mean, in log1p units."""
     noise: Profiles
-    """Sampling variance of `delta`: var_perturbed/n_perturbed + var_control/n_control."""
+    """Sampling variance of `delta`: var_perturbed/n_perturbed + var_control/n_control, var_perturbed moderated (`responses`)."""
     n_cells: Int[np.ndarray, "conditions"]
     """Perturbed cells of each condition."""
     control_mean: dict[str, Profile]
@@ -79,16 +82,18 @@ def responses(data: PerturbationData) -> Responses:
     Each perturbed cell is compared with the control mean of its own context and batch; a batch without control
     cells falls back on all controls of the context. So Delta(p, c) = mean_p - sum_b w_b mean_control,b with
     w_b the share of the condition's cells in batch b, and its noise is var_p/n_p + sum_b w_b^2 var_control/n_control,b
-    with one control variance per context (and the control variance for a condition of a single cell). Raises `DataError` if a
-    context has perturbed cells but no control cells.
+    with one control variance per context. Raises `DataError` if a context has perturbed cells but no control cells.
+
+    A condition's own variance of a sparse gene is 0 where none of its cells happens to express it, so its mean would seem
+    to be known without error. So var_p is moderated (Smyth 2004): a weighted mean with the variance within all conditions of the context,
+    which counts as many cells as hold `PRIOR_EXPRESSING` that express the gene: few for genes that all cells express.
     """
     matched = match_controls(data)
     n_perturbed, contexts = len(matched.conditions), matched.contexts
     moments = group_moments(data.x, matched.groups, matched.n_groups)
     control = _merge_moments(_take_groups(moments, slice(n_perturbed, None)), matched.context_of_stratum, len(contexts))
     control_variance = np.nan_to_num(control.variance)[matched.context]
-    variance = moments.variance[:n_perturbed]
-    variance = np.where(np.isfinite(variance), variance, control_variance)
+    variance = _moderate_variance(_take_groups(moments, slice(n_perturbed)), matched.context, control)
     control_mean = matched.weights @ np.nan_to_num(moments.mean[n_perturbed:])
     noise = variance / matched.n_cells[:, None] + matched.per_control[:, None] * control_variance
     measured = np.flatnonzero(control.n_cells)
@@ -172,6 +177,32 @@ def match_controls(data: PerturbationData) -> MatchedControls:
 
 def _take_groups(moments: GroupMoments, groups: slice) -> GroupMoments:
     return GroupMoments(moments.n_cells[groups], moments.mean[groups], moments.variance[groups])
+
+
+def _moderate_variance(
+    moments: GroupMoments, context: Int[np.ndarray, "conditions"], control: GroupMoments
+) -> Float[np.ndarray, "conditions genes"]:
+    """The variance of every condition, drawn towards that within all conditions and controls of its context (`responses`)."""
+    moderated = np.nan_to_num(moments.variance)
+    for i in np.unique(context):
+        rows = np.flatnonzero(context == i)
+        n_cells = np.append(moments.n_cells[rows], control.n_cells[i])
+        mean = np.vstack([moments.mean[rows], control.mean[i]])
+        variance = np.vstack([moderated[rows], np.nan_to_num(control.variance[i])])
+        freedom = n_cells - 1.0
+        common = freedom @ variance / max(freedom.sum(), 1.0)
+        of_all = n_cells @ mean / n_cells.sum()
+        beyond_luck = _share_expressing(mean[:-1], variance[:-1]) - PRIOR_EXPRESSING / n_cells[:-1, None]
+        expressing = np.maximum(beyond_luck, _share_expressing(of_all, common))
+        prior = PRIOR_EXPRESSING / np.maximum(expressing, 1e-9)
+        own = freedom[:-1, None]
+        moderated[rows] = (own * variance[:-1] + prior * common) / (own + prior)
+    return moderated
+
+
+def _share_expressing(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """The share of cells that express a gene of this mean and variance, were all that express it alike."""
+    return np.asarray(mean**2 / np.maximum(mean**2 + variance, 1e-12))
 
 
 def _merge_moments(moments: GroupMoments, merged_group: Int[np.ndarray, "groups"], n_groups: int) -> GroupMoments:
