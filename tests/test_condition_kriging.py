@@ -11,9 +11,11 @@ import pytest
 from scipy.stats import ttest_rel
 
 from cycseq.data.dataset import Condition, PerturbationData
+from cycseq.data.gene_mixture import GeneMixture
 from cycseq.data.posterior import changes
 from cycseq.errors import DataError, ModelError, SettingsError
 from cycseq.models import load_model
+from cycseq.models.kriging.check import Hidden, correct_fall, learn_fall, learn_width_at_rest, widen_rest
 from cycseq.models.kriging.field import common_fall
 from cycseq.models.kriging.link import Link, ResponseScale
 from cycseq.models.kriging.model import ConditionKriging
@@ -352,3 +354,62 @@ def test_true_responses_are_covered_and_the_prior_alone_is_no_information():
     unknown = trained(data, [c for c in truth if c.perturbation == "P0"], features=None, unseen="common")
     told = changes(predicted(unknown, data, [Condition("L2", "P0")]), Condition("L2", "P0"))
     assert told["informative"].mean() < 0.05
+
+
+def strong_gene_rises(scale: ResponseScale, falls: np.ndarray, factors: np.ndarray) -> tuple[GeneMixture, np.ndarray]:
+    """A gene with half of all counts rises by these factors: a prediction of that alone, and what all genes do."""
+    n, n_genes = len(factors), falls.shape[1]
+    counts = scale.level * np.where(np.arange(n_genes) == 0, factors[:, None], 1.0)
+    share = counts * scale.level.sum(axis=1, keepdims=True) / counts.sum(axis=1, keepdims=True)
+    effect = scale.from_effects((np.log1p(share) - np.log1p(scale.level)).astype(np.float32))
+    means = np.zeros((n, n_genes, 2))
+    alone = (np.log1p(counts) - np.log1p(scale.level)).astype(np.float32)
+    means[:, 0, 1] = scale.from_effects(alone)[:, 0]
+    weights = np.zeros((n, n_genes, 2)) + [1.0, 0.0]
+    weights[:, 0] = [0.0, 1.0]
+    sds = np.repeat(0.02 * falls[..., None], 2, axis=2)
+    return GeneMixture(weights, means, sds), np.nan_to_num(effect)
+
+
+@pytest.mark.parametrize("link", ["additive", "multiplicative"])
+def test_where_a_strong_gene_is_predicted_to_rise_all_others_are_predicted_to_fall(link: Link):
+    rng = np.random.default_rng(0)
+    level = np.exp(rng.normal(0.0, 1.5, 200))
+    level[0] = level[1:].sum()
+    conditions = tuple(Condition("A", f"P{i}") for i in range(30))
+    scale = ResponseScale.of(conditions, {"A": np.log1p(level).astype(np.float32)}, link, {})
+    table = Table(conditions, np.zeros((30, 200), np.float32), np.ones(30, dtype=bool), falls=scale.falls)
+    rows = np.arange(30)
+    falls, factors = table.falls_of(rows), np.exp(rng.normal(0.0, 0.5, 30))
+    predicted, effect = strong_gene_rises(scale, falls, factors)
+    implied = scale.implied_fall(predicted.mean)[:, 0]
+    np.testing.assert_allclose(implied, -np.log(0.5 * factors + 0.5), rtol=0.02, atol=0.005)
+    hidden = [Hidden(rows, rows, predicted, np.full_like(effect, 1e-6))]
+    shares = learn_fall(hidden, replace(table, effect=effect), np.ones_like(effect, dtype=bool), scale)
+    assert 0.75 < shares[1] <= 1.0
+    corrected = correct_fall(predicted, falls, scale, shares)
+    error, before = (np.square(part.mean[:, 1:] - effect[:, 1:]).mean() for part in (corrected, predicted))
+    assert error < 0.1 * before
+    chance = replace(table, effect=rng.permutation(effect))
+    assert learn_fall(hidden, chance, np.ones_like(effect, dtype=bool), scale)[1] < 0.5
+
+
+@pytest.mark.parametrize("of_fall", [0.0, 1.0])
+def test_how_sure_the_fall_is_follows_its_size_where_errors_do(of_fall: float):
+    rng = np.random.default_rng(1)
+    fall = rng.choice([-0.02, -0.5], 80)
+    error = rng.normal(0.0, 1.0, 80) * np.where(of_fall, 0.3 * np.abs(fall), 0.05)
+    ones = np.ones((80, 50), dtype=np.float32)
+    effect = (fall + error)[:, None] * ones
+    table = Table(tuple(Condition("A", f"P{i}") for i in range(80)), effect, np.ones(80, dtype=bool))
+    predicted = GeneMixture(ones[..., None], (fall[:, None] * ones)[..., None], 0.05 * ones[..., None])
+    hidden = [Hidden(np.arange(80), np.arange(80), predicted, np.full_like(effect, 1e-6))]
+    factors = learn_width_at_rest(hidden, table, np.ones_like(effect, dtype=bool))
+    sds = widen_rest(predicted, factors).sds[:, 0, 0]
+    by_size = {size: float(sds[fall == size].mean()) for size in np.unique(fall)}
+    if of_fall:
+        assert 0.11 < by_size[-0.5] < 0.2
+        assert by_size[-0.02] < 0.025
+    else:
+        assert 0.04 < by_size[-0.5] < 0.065
+        assert 0.03 < by_size[-0.02] < 0.06

@@ -11,7 +11,9 @@ from cycseq.models.kriging.amplitudes import AMPLITUDE_OF, AmplitudeOf
 from cycseq.models.kriging.check import (
     STANDINGS,
     Hidden,
+    correct_fall,
     error_of,
+    learn_fall,
     learn_shrinkage,
     learn_width_at_rest,
     predict_hidden,
@@ -24,7 +26,7 @@ from cycseq.models.kriging.elsewhere import fill
 from cycseq.models.kriging.link import LINKS, Link, ResponseScale
 from cycseq.models.kriging.noise import Sampling
 from cycseq.models.kriging.recalibration import Recalibration
-from cycseq.models.kriging.table import Table
+from cycseq.models.kriging.table import Table, Values
 from cycseq.models.kriging.tasks import Task, Weights, draw_conditions, equal_weights, learn_weights_for, table_for
 
 CLEARLY = 0.01  # by which share another link must be better than the additive one
@@ -44,12 +46,16 @@ class Learned:
     amplitude_of: AmplitudeOf = "gene and perturbation"
     context_amplitudes: Mapping[str, float] = field(default_factory=dict)
     """How strongly each context answers (`learn_context_amplitudes`); 1 where there is none."""
-    width_at_rest: float = 1.0
-    """By how much the width of genes that do not respond is multiplied (`check.learn_width_at_rest`)."""
+    width_at_rest: tuple[float, float] = (1.0, 0.0)
+    """Width of genes that do not respond, in units of what is stated and of their fall (`check.learn_width_at_rest`)."""
 
-    def corrected(self, mixture: GeneMixture) -> GeneMixture:
+    fall: tuple[float, float] = (1.0, 0.0)
+    """Shares of the fall that kernels predict, and of that which predicted responses imply (`check.learn_fall`)."""
+
+    def corrected(self, mixture: GeneMixture, falls: Values, scale: ResponseScale) -> GeneMixture:
         """A predicted distribution with what the left-out conditions taught of its means, and of genes that do not respond."""
-        return shrink(widen_rest(mixture, self.width_at_rest), self.shrinkage)
+        fallen = correct_fall(mixture, falls, scale, self.fall)
+        return shrink(widen_rest(fallen, self.width_at_rest), self.shrinkage)
 
 
 def learn_task(
@@ -80,6 +86,7 @@ def learn_task(
             continue
         linked, noise = apply_link(table, sampling, scale)
         of_part = None if noise is None else noise.take(rows)
+        of_rows = scale.take(rows)
         part = table_for(linked.take(rows), task)
         weights = learn_weights_for(part, task, of_part)
         if weights is None:
@@ -88,14 +95,21 @@ def learn_task(
         for amplitude_of, predicted in zip(
             ways, predict_hidden(part, task, weights, of_part, ways, seed=seed), strict=True
         ):
-            at_rest = learn_width_at_rest(predicted, part, measured[rows])
-            widened = [replace(one, predicted=widen_rest(one.predicted, at_rest)) for one in predicted]
+            shares = learn_fall(predicted, part, measured[rows], of_rows)
+            fallen = [
+                replace(
+                    one, predicted=correct_fall(one.predicted, part.falls_of(one.rows), of_rows.take(one.rows), shares)
+                )
+                for one in predicted
+            ]
+            at_rest = learn_width_at_rest(fallen, part, measured[rows])
+            widened = [replace(one, predicted=widen_rest(one.predicted, at_rest)) for one in fallen]
             shrinkage = learn_shrinkage(widened, part, measured[rows])
             hidden = [replace(one, predicted=shrink(one.predicted, shrinkage)) for one in widened]
-            error = error_of(hidden, table.effect[rows], scale.take(rows))
+            error = error_of(hidden, table.effect[rows], of_rows)
             alike = best is not None and (link, of_context) == (best.link, best.context_amplitudes)
             if best is None or error < best.error * (1.0 if alike else 1.0 - CLEARLY):
-                best = Learned(weights, link, error, None, shrinkage, amplitude_of, of_context, at_rest)
+                best = Learned(weights, link, error, None, shrinkage, amplitude_of, of_context, at_rest, shares)
                 of_best = hidden, part
     if best is None or of_best is None:
         return None
@@ -143,7 +157,8 @@ def as_json(learned: Learned) -> dict[str, Any]:
         "shrinkage": list(learned.shrinkage),
         "amplitude_of": learned.amplitude_of,
         "context_amplitudes": dict(learned.context_amplitudes),
-        "width_at_rest": learned.width_at_rest,
+        "width_at_rest": list(learned.width_at_rest),
+        "fall": list(learned.fall),
     }
 
 
@@ -166,5 +181,6 @@ def from_json(stored: Mapping[str, Any]) -> Learned:
         tuple(stored["shrinkage"]),
         stored["amplitude_of"],
         stored["context_amplitudes"],
-        stored["width_at_rest"],
+        tuple(stored["width_at_rest"]),
+        tuple(stored["fall"]),
     )

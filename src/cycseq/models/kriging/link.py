@@ -33,8 +33,8 @@ class ResponseScale:
 
     amplitude: Float[np.ndarray, "conditions 1"]  # how strongly each condition's context answers
     level: Values | None = None
-    """Mean counts per 10,000 of the control cells; None where effects are the same for all contexts."""
-    top: Float[np.ndarray, "genes"] | None = None  # s of every gene
+    """Mean counts per 10,000 of the control cells; None where they are unknown."""
+    top: Float[np.ndarray, "genes"] | None = None  # s of every gene; None where effects are the same for all contexts
     falls: Mapping[str, Profile] = field(default_factory=dict)
     """By context, what a rise of all counts by one unit of log fold change does to each gene, on the scale; none where levels are unknown."""
 
@@ -52,10 +52,11 @@ class ResponseScale:
             return cls(amplitude)
         counts = np.maximum(np.expm1(np.stack(list(profiles.values()))), UNSEEN).astype(np.float32)
         slopes = _slope(counts)
-        if link == "additive":
-            return cls(amplitude, falls=dict(zip(profiles, slopes, strict=True)))
         place = {name: i for i, name in enumerate(profiles)}
-        level, top = counts[[place[c.context] for c in conditions]], slopes.max(axis=0)
+        level = counts[[place[c.context] for c in conditions]]
+        if link == "additive":
+            return cls(amplitude, level, falls=dict(zip(profiles, slopes, strict=True)))
+        top = slopes.max(axis=0)
         return cls(amplitude, level, top, dict.fromkeys(profiles, top))
 
     def take(self, rows: Int[np.ndarray, "rows"] | slice) -> Self:
@@ -88,6 +89,19 @@ class ResponseScale:
         )
         effect, sd = middle - np.log1p(level), 0.5 * (high - low)
         return GeneMixture(mixture.weights, effect, np.where(level > UNSEEN, sd, np.hypot(sd, effect)))
+
+    def implied_fall(self, values: Values) -> Float[np.ndarray, "conditions 1"]:
+        """What responses without a common fall do to all genes, on the scale: where their counts rise together, each falls in share."""
+        if self.level is None:
+            return np.zeros_like(self.amplitude)
+        effect = np.asarray(self.amplitude * values)
+        if self.top is None:
+            after = np.maximum(np.expm1(np.log1p(self.level) + effect), 0.0)
+        else:
+            after = self.level * np.exp(np.clip(effect / self.top, -MAX_LOG_FOLD, MAX_LOG_FOLD))
+        before = self.level.sum(axis=1, keepdims=True, dtype=np.float64)
+        total = after.sum(axis=1, keepdims=True, dtype=np.float64)
+        return np.asarray(np.log(before / np.maximum(total, 1e-3 * before)) / self.amplitude)
 
     def sampling(self, sampling: Sampling) -> Sampling:
         """Sampling variances of effects on the scale, to first order."""

@@ -198,7 +198,9 @@ class ConditionKriging(KnowledgeSettings, MeansModel):
                 field, scale = self.field([conditions[row] for row in rows], task, given, seen)
                 for at in np.array_split(n_seen + np.arange(len(rows)), -(-len(rows) // CHUNK)):
                     of_part = scale.take(at)
-                    mixture = of_part.to_effects(learned.corrected(field.predict(at)))
+                    mixture = of_part.to_effects(
+                        learned.corrected(field.predict(at), field.table.falls_of(at), of_part)
+                    )
                     noise = field.noise_of(at) * of_part.slope**2
                     yield rows[at - n_seen], mixture, learned.recalibration, noise
 
