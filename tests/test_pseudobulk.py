@@ -41,7 +41,9 @@ def naive(data: PerturbationData):
         own = x[obs.index.isin(cells.index)]
         condition = Condition(context, perturbation)
         delta[condition] = own.mean(axis=0) - weight @ x
-        variance = moderated(own, [x[(obs["context"] == context) & (obs["perturbation"] == p)] for p in "control p q".split()])
+        variance = moderated(
+            own, [x[(obs["context"] == context) & (obs["perturbation"] == p)] for p in "control p q".split()]
+        )
         noise[condition] = variance / len(own) + (weight**2).sum() * x[of_context].var(axis=0, ddof=1)
     return delta, noise
 

@@ -12,13 +12,13 @@ from jaxtyping import Float
 from cycseq.data.gene_mixture import GeneMixture
 
 SLOPES = (-1.0, 0.0, 0.5, 1.0, 1.5, 2.0)
-STRETCHES = (0.1, 0.3, 1.0, 3.0)
+STRETCHES = (0.3, 1.0, 1.5, 3.0)
 CHANGES = tuple(product(SLOPES, STRETCHES))  # every component: slope and stretch
 UNCHANGED = CHANGES.index((1.0, 1.0))
 PRIOR_ROWS = 10.0  # rows that say that nothing is to be changed: caution against overfitting
-START_UNCHANGED = 0.3  # share from which EM starts
+START_UNCHANGED = 0.9  # share from which EM starts: where measurements tell nothing, it stays
 LEAST = 0.002  # components of less weight are dropped
-ROUNDS = 300  # of EM
+ROUNDS = 100  # of EM
 
 Rows = Float[np.ndarray, "rows"]
 Weights = Float[np.ndarray, "changes"]
