@@ -367,7 +367,7 @@ def strong_gene_rises(scale: ResponseScale, falls: np.ndarray, factors: np.ndarr
     means = np.zeros((n, n_genes, 2))
     alone = (np.log1p(counts) - np.log1p(scale.level)).astype(np.float32)
     means[:, 0, 1] = scale.from_effects(alone)[:, 0]
-    weights = np.zeros((n, n_genes, 2)) + [1.0, 0.0]
+    weights = np.tile([1.0, 0.0], (n, n_genes, 1))
     weights[:, 0] = [0.0, 1.0]
     sds = np.repeat(0.02 * falls[..., None], 2, axis=2)
     return GeneMixture(weights, means, sds), np.nan_to_num(effect)
