@@ -41,10 +41,8 @@ def naive(data: PerturbationData):
         own = x[obs.index.isin(cells.index)]
         condition = Condition(context, perturbation)
         delta[condition] = own.mean(axis=0) - weight @ x
-        variance = moderated(
-            own, [x[(obs["context"] == context) & (obs["perturbation"] == p)] for p in ["control", "p", "q"]]
-        )
-        noise[condition] = variance / len(own) + (weight**2).sum() * x[of_context].var(axis=0, ddof=1)
+        within = [x[(obs["context"] == context) & (obs["perturbation"] == p)] for p in ["control", "p", "q"]]
+        noise[condition] = moderated(own, within) / len(own) + (weight**2).sum() * moderated(x[of_context], within)
     return delta, noise
 
 

@@ -27,7 +27,7 @@ class Responses:
     delta: Profiles
     """Perturbed minus control mean, in log1p units."""
     noise: Profiles
-    """Sampling variance of `delta`: var_perturbed/n_perturbed + var_control/n_control, var_perturbed moderated (`responses`)."""
+    """Sampling variance of `delta`: var_perturbed/n_perturbed + var_control/n_control, both variances moderated (`responses`)."""
     n_cells: Int[np.ndarray, "conditions"]
     """Perturbed cells of each condition."""
     control_mean: dict[str, Profile]
@@ -84,25 +84,25 @@ def responses(data: PerturbationData) -> Responses:
     w_b the share of the condition's cells in batch b, and its noise is var_p/n_p + sum_b w_b^2 var_control/n_control,b
     with one control variance per context. Raises `DataError` if a context has perturbed cells but no control cells.
 
-    A condition's own variance of a sparse gene is 0 where none of its cells happens to express it, so its mean would seem
-    to be known without error. So var_p is moderated (Smyth 2004): a weighted mean with the variance within all conditions of the context,
-    which counts as many cells as hold `PRIOR_EXPRESSING` that express the gene: few for genes that all cells express.
+    The variance of a sparse gene is 0 in cells none of which happens to express it, so that their mean would seem to be known without
+    error. So var_p and var_control are moderated (Smyth 2004): weighted means with the variance within all conditions and controls of the
+    context, which counts as many cells as hold `PRIOR_EXPRESSING` that express the gene: few for genes that all cells express.
     """
     matched = match_controls(data)
     n_perturbed, contexts = len(matched.conditions), matched.contexts
     moments = group_moments(data.x, matched.groups, matched.n_groups)
     control = _merge_moments(_take_groups(moments, slice(n_perturbed, None)), matched.context_of_stratum, len(contexts))
-    control_variance = np.nan_to_num(control.variance)[matched.context]
-    variance = _moderate_variance(_take_groups(moments, slice(n_perturbed)), matched.context, control)
+    perturbed = _take_groups(moments, slice(n_perturbed))
+    variance, of_controls = _moderate_variance(perturbed, matched.context, control)
     control_mean = matched.weights @ np.nan_to_num(moments.mean[n_perturbed:])
-    noise = variance / matched.n_cells[:, None] + matched.per_control[:, None] * control_variance
+    noise = variance / matched.n_cells[:, None] + matched.per_control[:, None] * of_controls[matched.context]
     measured = np.flatnonzero(control.n_cells)
     return Responses(
         conditions=matched.conditions,
         delta=(moments.mean[:n_perturbed] - control_mean).astype(np.float32),
         noise=noise.astype(np.float32),
         n_cells=matched.n_cells.astype(np.int64),
-        moments=_take_groups(moments, slice(n_perturbed)),
+        moments=perturbed,
         control_variance={contexts[i]: control.variance[i].astype(np.float32) for i in measured},
         control_mean={contexts[i]: control.mean[i].astype(np.float32) for i in measured},
     )
@@ -180,24 +180,23 @@ def _take_groups(moments: GroupMoments, groups: slice) -> GroupMoments:
 
 
 def _moderate_variance(
-    moments: GroupMoments, context: Int[np.ndarray, "conditions"], control: GroupMoments
-) -> Float[np.ndarray, "conditions genes"]:
-    """The variance of every condition, drawn towards that within all conditions and controls of its context (`responses`)."""
-    moderated = np.nan_to_num(moments.variance)
+    perturbed: GroupMoments, context: Int[np.ndarray, "conditions"], control: GroupMoments
+) -> tuple[Float[np.ndarray, "conditions genes"], Float[np.ndarray, "contexts genes"]]:
+    """The variances of conditions and of controls, each drawn towards that within all of its context (`responses`)."""
+    moderated, of_controls = np.nan_to_num(perturbed.variance), np.nan_to_num(control.variance)
     for i in np.unique(context):
         rows = np.flatnonzero(context == i)
-        n_cells = np.append(moments.n_cells[rows], control.n_cells[i])
-        mean = np.vstack([moments.mean[rows], control.mean[i]])
-        variance = np.vstack([moderated[rows], np.nan_to_num(control.variance[i])])
+        n_cells = np.append(perturbed.n_cells[rows], control.n_cells[i])
+        mean = np.vstack([perturbed.mean[rows], control.mean[i]])
+        variance = np.vstack([moderated[rows], of_controls[i]])
         freedom = n_cells - 1.0
-        common = freedom @ variance / max(freedom.sum(), 1.0)
-        of_all = n_cells @ mean / n_cells.sum()
-        beyond_luck = _share_expressing(mean[:-1], variance[:-1]) - PRIOR_EXPRESSING / n_cells[:-1, None]
-        expressing = np.maximum(beyond_luck, _share_expressing(of_all, common))
+        within = freedom @ variance / max(freedom.sum(), 1.0)
+        beyond_luck = _share_expressing(mean, variance) - PRIOR_EXPRESSING / n_cells[:, None]
+        expressing = np.maximum(beyond_luck, _share_expressing(n_cells @ mean / n_cells.sum(), within))
         prior = PRIOR_EXPRESSING / np.maximum(expressing, 1e-9)
-        own = freedom[:-1, None]
-        moderated[rows] = (own * variance[:-1] + prior * common) / (own + prior)
-    return moderated
+        drawn = (freedom[:, None] * variance + prior * within) / (freedom[:, None] + prior)
+        moderated[rows], of_controls[i] = drawn[:-1], drawn[-1]
+    return moderated, of_controls
 
 
 def _share_expressing(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
