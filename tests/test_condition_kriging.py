@@ -15,10 +15,11 @@ from cycseq.data.gene_mixture import GeneMixture
 from cycseq.data.posterior import changes
 from cycseq.errors import DataError, ModelError, SettingsError
 from cycseq.models import load_model
-from cycseq.models.kriging.check import Hidden, correct_fall, learn_fall, learn_width_at_rest, widen_rest
+from cycseq.models.kriging.check import Hidden
 from cycseq.models.kriging.field import common_fall
 from cycseq.models.kriging.link import Link, ResponseScale
 from cycseq.models.kriging.model import ConditionKriging
+from cycseq.models.kriging.rest import correct_fall, learn_fall, learn_width_at_rest, widen_rest
 from cycseq.models.kriging.table import Table
 from cycseq.preparation.merge import join
 from cycseq.score.coverage import coverage_by_stratum

@@ -1,16 +1,15 @@
 """Measured conditions predicted without themselves: how wrong a link is, and what the stated distributions miss."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Int
-from scipy.optimize import lsq_linear, minimize
 
 from cycseq.data.gene_mixture import GeneMixture
 from cycseq.matrix.arrays import Mask
 from cycseq.models.kriging.amplitudes import AmplitudeOf
-from cycseq.models.kriging.field import common_fall, learn_fields
+from cycseq.models.kriging.field import learn_fields
 from cycseq.models.kriging.link import ResponseScale
 from cycseq.models.kriging.noise import Sampling
 from cycseq.models.kriging.recalibration import (
@@ -21,7 +20,6 @@ from cycseq.models.kriging.recalibration import (
     shares_of_nodes,
     standing,
 )
-from cycseq.models.kriging.slopes import beyond_rest
 from cycseq.models.kriging.table import Table, Values
 from cycseq.models.kriging.tasks import Task, Weights, blocks_of
 
@@ -29,10 +27,6 @@ MAX_HIDDEN = 5  # times that a part of the conditions is hidden; contexts are hi
 MAX_CONDITIONS, MAX_GENES = 60, 500  # hidden conditions, and genes of each, from which distributions are learned
 
 STANDINGS = (0.0, 0.5, 1.0, 2.0, 4.0)  # predicted means over their standard deviations: nodes of the shrinkage
-PRIOR_CONDITIONS = 5.0  # that say that genes that do not respond are as near as is stated
-START_AT_REST = (1.0, 0.2)  # widths of genes that do not respond, in units of what is stated, and of their fall
-LOG_AT_REST = ((-4.0, 3.0), (-4.0, 1.0))  # bounds of their logarithms
-LUCK = 50.0  # times the median squared error over its variance, from which on a condition counts no more
 PRIOR_SHARE = 0.01  # of the measured rows, that say that nothing is to be shrunk
 
 
@@ -80,88 +74,6 @@ def predict_hidden(
             noise = field.noise_of(rows) if sampling is None else sampling.total[rows]
             of_way.append(Hidden(rows, unit, field.predict(rows), noise))
     return hidden
-
-
-def learn_fall(hidden: Sequence[Hidden], table: Table, measured: Mask, scale: ResponseScale) -> tuple[float, float]:
-    """Which share of the fall that kernels predict, and of that which the other genes' predicted responses imply, hidden conditions had.
-
-    Least squares, each share between 0 and 1; few conditions say the first alone.
-    """
-    both, fell = [], []
-    for part in hidden:
-        falls = table.falls_of(part.rows)
-        predicted = np.hstack(_falls_in(part.predicted, falls, scale.take(part.rows)))
-        for i, row in enumerate(part.rows):
-            seen = measured[row]
-            if seen.any():
-                both.append(predicted[i])
-                fell.append(float(common_fall(table.effect[row, seen][None], falls[i, seen][None])[0][0, 0]))
-    if not both:
-        return 1.0, 0.0
-    prior = np.sqrt(PRIOR_CONDITIONS * np.square(both).sum() / len(both))
-    shares = lsq_linear(np.vstack([both, prior * np.eye(2)]), np.append(fell, [prior, 0.0]), bounds=(0.0, 1.0)).x
-    return float(shares[0]), float(shares[1])
-
-
-def correct_fall(mixture: GeneMixture, falls: Values, scale: ResponseScale, shares: tuple[float, float]) -> GeneMixture:
-    """The distribution with the fall of genes that do not respond as `learn_fall` says."""
-    own, implied = _falls_in(mixture, falls, scale)
-    return mixture.shifted(np.asarray(((shares[0] - 1.0) * own + shares[1] * implied) * falls, dtype=np.float32))
-
-
-def _falls_in(mixture: GeneMixture, falls: Values, scale: ResponseScale) -> tuple[Values, Values]:
-    """By how much genes that do not respond fall in a predicted distribution, and by how much its other genes say that they do."""
-    rest = mixture.means[..., 0]
-    own = (rest * falls).sum(axis=1, keepdims=True) / np.maximum(np.square(falls).sum(axis=1, keepdims=True), 1e-12)
-    return own, scale.implied_fall(mixture.mean - rest)
-
-
-def learn_width_at_rest(hidden: Sequence[Hidden], table: Table, measured: Mask) -> tuple[float, float]:
-    """How far off genes that do not respond were in hidden conditions: in units of stated standard deviations, and of the fall itself.
-
-    What such genes did is what most genes say (`common_fall`), less the error of that. Both by likelihood; few conditions say 1 and 0.
-    """
-    of_conditions = list(_errors_at_rest(hidden, table, measured))
-    if not of_conditions:
-        return 1.0, 0.0
-    squares, falls, noise = np.array(of_conditions).T
-
-    def variance(logarithms: np.ndarray) -> np.ndarray:
-        of_stated, of_fall = np.exp(2.0 * logarithms)
-        return np.asarray(of_stated + of_fall * falls)
-
-    def loss(logarithms: np.ndarray, errors: np.ndarray) -> float:
-        believed = variance(logarithms)
-        total, prior = believed + noise, believed.mean()
-        of_prior = PRIOR_CONDITIONS * (np.log(prior) + 1.0 / prior)
-        return float((np.log(total) + errors / total).sum() + of_prior)
-
-    at = np.log(START_AT_REST)
-    for most in (np.inf, LUCK):  # once with all errors as they are, to tell which are luck
-        total = variance(at) + noise
-        usual = np.minimum(squares, most * np.median(squares / total) * total)
-        at = minimize(loss, at, args=(usual,), bounds=LOG_AT_REST, method="L-BFGS-B").x
-    stated, fall = np.exp(at)
-    return float(stated), float(fall)
-
-
-def _errors_at_rest(hidden: Sequence[Hidden], table: Table, measured: Mask) -> Iterator[tuple[float, float, float]]:
-    """Of every hidden condition, in units of the stated width: the squared error of the fall, the fall squared, and the variance of that error."""
-    for part in hidden:
-        rest, width = part.predicted.means[..., 0], np.maximum(part.predicted.sds[..., 0], 1e-6)
-        for i, row in enumerate(part.rows):
-            seen = measured[row]
-            if seen.any():
-                error, variance = common_fall((table.effect[row] - rest[i])[None, seen], width[i][None, seen])
-                fall = float(rest[i] @ width[i]) / float(width[i] @ width[i])
-                yield float(error[0, 0]) ** 2, fall**2, variance * float(part.noise[i, seen].mean())
-
-
-def widen_rest(mixture: GeneMixture, factors: tuple[float, float]) -> GeneMixture:
-    """The distribution with the width of genes that do not respond as `learn_width_at_rest` says."""
-    beyond, rest = beyond_rest(mixture), mixture.means[..., :1]
-    width = np.hypot(factors[0] * mixture.sds[..., :1], factors[1] * rest)
-    return GeneMixture(mixture.weights, mixture.means, np.hypot(beyond.sds, width))
 
 
 def learn_shrinkage(hidden: Sequence[Hidden], table: Table, measured: Mask) -> tuple[float, ...]:

@@ -11,21 +11,18 @@ from cycseq.models.kriging.amplitudes import AMPLITUDE_OF, AmplitudeOf
 from cycseq.models.kriging.check import (
     STANDINGS,
     Hidden,
-    correct_fall,
     error_of,
-    learn_fall,
     learn_shrinkage,
-    learn_width_at_rest,
     predict_hidden,
     recalibrate,
     shrink,
-    widen_rest,
 )
 from cycseq.models.kriging.context_amplitudes import amplitudes_left_out, amplitudes_of
 from cycseq.models.kriging.elsewhere import fill
 from cycseq.models.kriging.link import LINKS, Link, ResponseScale
 from cycseq.models.kriging.noise import Sampling
 from cycseq.models.kriging.recalibration import Recalibration
+from cycseq.models.kriging.rest import AtRest, learn_rest
 from cycseq.models.kriging.table import Table, Values
 from cycseq.models.kriging.tasks import Task, Weights, draw_conditions, equal_weights, learn_weights_for, table_for
 
@@ -46,16 +43,11 @@ class Learned:
     amplitude_of: AmplitudeOf = "gene and perturbation"
     context_amplitudes: Mapping[str, float] = field(default_factory=dict)
     """How strongly each context answers (`learn_context_amplitudes`); 1 where there is none."""
-    width_at_rest: tuple[float, float] = (1.0, 0.0)
-    """Width of genes that do not respond, in units of what is stated and of their fall (`check.learn_width_at_rest`)."""
-
-    fall: tuple[float, float] = (1.0, 0.0)
-    """Shares of the fall that kernels predict, and of that which predicted responses imply (`check.learn_fall`)."""
+    at_rest: AtRest = field(default_factory=AtRest)
 
     def corrected(self, mixture: GeneMixture, falls: Values, scale: ResponseScale) -> GeneMixture:
         """A predicted distribution with what the left-out conditions taught of its means, and of genes that do not respond."""
-        fallen = correct_fall(mixture, falls, scale, self.fall)
-        return shrink(widen_rest(fallen, self.width_at_rest), self.shrinkage)
+        return shrink(self.at_rest.applied(mixture, falls, scale), self.shrinkage)
 
 
 def learn_task(
@@ -80,7 +72,7 @@ def learn_task(
     n_contexts = len(np.unique(table.contexts))
     for link, of_context in _scales(amplitudes):
         scale = ResponseScale.of(table.conditions, table.profiles, link, of_context)
-        if link != "additive" and (scale.level is None or n_contexts < 2):
+        if link != "additive" and (scale.counts is None or n_contexts < 2):
             continue
         if link != "additive" and best is not None and of_context != best.context_amplitudes:
             continue
@@ -95,21 +87,13 @@ def learn_task(
         for amplitude_of, predicted in zip(
             ways, predict_hidden(part, task, weights, of_part, ways, seed=seed), strict=True
         ):
-            shares = learn_fall(predicted, part, measured[rows], of_rows)
-            fallen = [
-                replace(
-                    one, predicted=correct_fall(one.predicted, part.falls_of(one.rows), of_rows.take(one.rows), shares)
-                )
-                for one in predicted
-            ]
-            at_rest = learn_width_at_rest(fallen, part, measured[rows])
-            widened = [replace(one, predicted=widen_rest(one.predicted, at_rest)) for one in fallen]
-            shrinkage = learn_shrinkage(widened, part, measured[rows])
-            hidden = [replace(one, predicted=shrink(one.predicted, shrinkage)) for one in widened]
+            at_rest, of_rest = learn_rest(predicted, part, measured[rows], of_rows)
+            shrinkage = learn_shrinkage(of_rest, part, measured[rows])
+            hidden = [replace(one, predicted=shrink(one.predicted, shrinkage)) for one in of_rest]
             error = error_of(hidden, table.effect[rows], of_rows)
             alike = best is not None and (link, of_context) == (best.link, best.context_amplitudes)
             if best is None or error < best.error * (1.0 if alike else 1.0 - CLEARLY):
-                best = Learned(weights, link, error, None, shrinkage, amplitude_of, of_context, at_rest, shares)
+                best = Learned(weights, link, error, None, shrinkage, amplitude_of, of_context, at_rest)
                 of_best = hidden, part
     if best is None or of_best is None:
         return None
@@ -157,8 +141,8 @@ def as_json(learned: Learned) -> dict[str, Any]:
         "shrinkage": list(learned.shrinkage),
         "amplitude_of": learned.amplitude_of,
         "context_amplitudes": dict(learned.context_amplitudes),
-        "width_at_rest": list(learned.width_at_rest),
-        "fall": list(learned.fall),
+        "width_at_rest": list(learned.at_rest.widths),
+        "fall": list(learned.at_rest.shares),
     }
 
 
@@ -181,6 +165,5 @@ def from_json(stored: Mapping[str, Any]) -> Learned:
         tuple(stored["shrinkage"]),
         stored["amplitude_of"],
         stored["context_amplitudes"],
-        tuple(stored["width_at_rest"]),
-        tuple(stored["fall"]),
+        AtRest(tuple(stored["fall"]), tuple(stored["width_at_rest"])),
     )

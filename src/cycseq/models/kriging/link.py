@@ -1,7 +1,7 @@
 """How effects carry over between contexts: as they are, or as fold changes; and how strongly each context answers."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Self, get_args
 
 import numpy as np
@@ -21,6 +21,7 @@ UNSEEN = 0.005
 """Counts per 10,000 that a gene may have, or not, of which control cells show none: half a count in 300 cells of 3,000."""
 LEAST_SHARE = 0.1  # of a gene's highest slope: in contexts below, its effect tells nothing of a fold change
 MAX_LOG_FOLD = 7.0  # a thousand times as much, or as little
+LEAST_LEFT = 1e-3  # of all counts
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,9 @@ class ResponseScale:
     """
 
     amplitude: Float[np.ndarray, "conditions 1"]  # how strongly each condition's context answers
-    level: Values | None = None
-    """Mean counts per 10,000 of the control cells; None where they are unknown."""
+    context: Int[np.ndarray, "conditions"]  # of every condition, as its place among `counts`
+    counts: Float[np.ndarray, "contexts genes"] | None = None
+    """Mean counts per 10,000 of the control cells of every context; None where they are unknown."""
     top: Float[np.ndarray, "genes"] | None = None  # s of every gene; None where effects are the same for all contexts
     falls: Mapping[str, Profile] = field(default_factory=dict)
     """By context, what a rise of all counts by one unit of log fold change does to each gene, on the scale; none where levels are unknown."""
@@ -49,63 +51,74 @@ class ResponseScale:
         """The scale of some conditions; that of the additive link where a context's control profile is unknown."""
         amplitude = amplitudes_of(conditions, amplitudes)
         if not {c.context for c in conditions} <= set(profiles):
-            return cls(amplitude)
+            return cls(amplitude, np.zeros(len(conditions), dtype=np.int64))
+        place = {name: i for i, name in enumerate(profiles)}
+        context = np.array([place[c.context] for c in conditions], dtype=np.int64)
         counts = np.maximum(np.expm1(np.stack(list(profiles.values()))), UNSEEN).astype(np.float32)
         slopes = _slope(counts)
-        place = {name: i for i, name in enumerate(profiles)}
-        level = counts[[place[c.context] for c in conditions]]
         if link == "additive":
-            return cls(amplitude, level, falls=dict(zip(profiles, slopes, strict=True)))
+            return cls(amplitude, context, counts, falls=dict(zip(profiles, slopes, strict=True)))
         top = slopes.max(axis=0)
-        return cls(amplitude, level, top, dict.fromkeys(profiles, top))
+        return cls(amplitude, context, counts, top, dict.fromkeys(profiles, top))
+
+    @property
+    def level(self) -> Values | None:
+        """Mean counts per 10,000 of the control cells of every condition's context; None where they are unknown."""
+        return None if self.counts is None else self.counts[self.context]
 
     def take(self, rows: Int[np.ndarray, "rows"] | slice) -> Self:
         """Of some of the conditions."""
-        return type(self)(self.amplitude[rows], None if self.level is None else self.level[rows], self.top, self.falls)
+        return replace(self, amplitude=self.amplitude[rows], context=self.context[rows])
 
     @property
     def slope(self) -> Values:
         """By how much an effect changes with its value on the scale, where it is small."""
-        if self.level is None or self.top is None:
+        level = self.level
+        if level is None or self.top is None:
             return self.amplitude
-        return np.asarray(self.amplitude * np.maximum(_slope(self.level) / self.top, LEAST_SHARE))
+        return np.asarray(self.amplitude * np.maximum(_slope(level) / self.top, LEAST_SHARE))
 
     def from_effects(self, effect: Values) -> Values:
         """Effects on the scale; NaN where a context hardly expresses the gene."""
-        if self.level is None or self.top is None:
+        level = self.level
+        if level is None or self.top is None:
             return np.asarray(effect / self.amplitude, dtype=np.float32)
-        values = self.top * log_fold_change(self.level, effect) / self.amplitude
-        return np.where(_slope(self.level) < LEAST_SHARE * self.top, np.nan, values).astype(np.float32)
+        values = self.top * log_fold_change(level, effect) / self.amplitude
+        return np.where(_slope(level) < LEAST_SHARE * self.top, np.nan, values).astype(np.float32)
 
     def to_effects(self, mixture: GeneMixture) -> GeneMixture:
         """What is believed of effects, by what is believed on the scale."""
-        mixture = mixture.scaled(self.amplitude)
-        if self.level is None or self.top is None:
+        mixture, of_conditions = mixture.scaled(self.amplitude), self.level
+        if of_conditions is None or self.top is None:
             return mixture
-        level, top = self.level[..., None], self.top[:, None]
+        level, top = of_conditions[..., None], self.top[:, None]
         low, middle, high = (
-            np.log1p(level * np.exp(np.clip((mixture.means + away * mixture.sds) / top, -MAX_LOG_FOLD, MAX_LOG_FOLD)))
-            for away in (-1.0, 0.0, 1.0)
+            np.log1p(_multiplied(level, (mixture.means + away * mixture.sds) / top)) for away in (-1.0, 0.0, 1.0)
         )
         effect, sd = middle - np.log1p(level), 0.5 * (high - low)
         return GeneMixture(mixture.weights, effect, np.where(level > UNSEEN, sd, np.hypot(sd, effect)))
 
     def implied_fall(self, values: Values) -> Float[np.ndarray, "conditions 1"]:
         """What responses without a common fall do to all genes, on the scale: where their counts rise together, each falls in share."""
-        if self.level is None:
+        before = self.level
+        if before is None:
             return np.zeros_like(self.amplitude)
         effect = np.asarray(self.amplitude * values)
         if self.top is None:
-            after = np.maximum(np.expm1(np.log1p(self.level) + effect), 0.0)
+            after = np.maximum(np.expm1(np.log1p(before) + effect), 0.0)
         else:
-            after = self.level * np.exp(np.clip(effect / self.top, -MAX_LOG_FOLD, MAX_LOG_FOLD))
-        before = self.level.sum(axis=1, keepdims=True, dtype=np.float64)
-        total = after.sum(axis=1, keepdims=True, dtype=np.float64)
-        return np.asarray(np.log(before / np.maximum(total, 1e-3 * before)) / self.amplitude)
+            after = _multiplied(before, effect / self.top)
+        ratio = after.sum(axis=1, keepdims=True, dtype=np.float64) / before.sum(axis=1, keepdims=True, dtype=np.float64)
+        return np.asarray(-np.log(np.maximum(ratio, LEAST_LEFT)) / self.amplitude)
 
     def sampling(self, sampling: Sampling) -> Sampling:
         """Sampling variances of effects on the scale, to first order."""
         return sampling.divided(self.slope)
+
+
+def _multiplied(level: np.ndarray, log_fold: np.ndarray) -> np.ndarray:
+    """Counts after a fold change."""
+    return np.asarray(level * np.exp(np.clip(log_fold, -MAX_LOG_FOLD, MAX_LOG_FOLD)))
 
 
 def _slope(level: Values) -> Values:
