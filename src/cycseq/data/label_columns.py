@@ -22,10 +22,12 @@ def find_columns(obs: pd.DataFrame, names: Iterable[str]) -> list[str]:
 
     `Condition` and `condition` are two. Raises `DataError` if one of them holds lists or records, of which no labels can be made.
     """
-    folded: dict[str, list[str]] = {}
+    names = list(names)
+    folded: dict[str, list[str]] = {name.casefold(): [] for name in names}
     for column in map(str, obs.columns):
-        folded.setdefault(column.casefold(), []).append(column)
-    return [_check_labels(obs, column) for name in names for column in folded.get(name.casefold(), ())]
+        if (alike := folded.get(column.casefold())) is not None:
+            alike.append(column)
+    return [_check_labels(obs, column) for name in names for column in folded[name.casefold()]]
 
 
 def require_column(obs: pd.DataFrame, column: str, what: str) -> str:

@@ -30,6 +30,8 @@ def plain(name: str) -> str:
     >>> plain("IL\u20116\u200b"), plain("\u041aLF1"), plain("drug\u00a0 1\u00b5M")
     ('IL-6', 'KLF1', 'drug 1uM')
     """
+    if name.isascii():  # as nearly all names: there is nothing to compose or to leave out
+        return " ".join(name.split())
     text = "".join(
         "-" if kind == DASH else "" if kind == INVISIBLE else letter
         for letter, kind in ((letter, unicodedata.category(letter)) for letter in unicodedata.normalize("NFKC", name))

@@ -38,7 +38,7 @@ TIMES = (
     "dpi",
 )
 METADATA_NAMES = frozenset(
-    (*PERTURBATION_NAMES, *CONTEXT_NAMES, *BATCH_NAMES, *DOSE_NAMES, *TIME_NAMES,
+    (*PERTURBATION_NAMES, *CONTEXT_NAMES, *BATCH_NAMES, *DOSES, *TIMES,
      *RARER_PERTURBATION_NAMES, *RARER_CONTEXT_NAMES, *RARER_BATCH_NAMES,
      "n_counts", "ncounts", "n_count", "total_counts", "ncount_rna", "n_genes", "ngenes", "n_genes_by_counts",
      "leiden", "louvain", "cluster", "seurat_clusters", "s_score", "g2m_score", "s.score", "g2m.score", "pseudotime",

@@ -13,7 +13,7 @@ import scipy.sparse as sp
 
 from cycseq.data.gene_names import DATE
 from cycseq.data.treatments import unit_in_dose_name, unit_in_time_name
-from cycseq.data.usual_names import DOSES, METADATA_NAMES, TIMES
+from cycseq.data.usual_names import METADATA_NAMES
 from cycseq.errors import DataError, FileError, join_names, unknown_name
 from cycseq.formats.readers.base import (
     BARCODE,
@@ -99,9 +99,8 @@ def _label_columns(columns: list[str], head_texts: pd.DataFrame, settings: ReadS
 
 def _usual(column: str, settings: ReadSettings) -> bool:
     keys = (settings.perturbation_key, settings.context_key, settings.batch_key, settings.split_by)
-    usual = column.casefold() in {*METADATA_NAMES, *DOSES, *TIMES}
-    of_unit = unit_in_dose_name(column) or unit_in_time_name(column)
-    return column in (*keys, *settings.label_columns) or usual or bool(of_unit)
+    named = column in (*keys, *settings.label_columns) or column.casefold() in METADATA_NAMES
+    return named or bool(unit_in_dose_name(column) or unit_in_time_name(column))
 
 
 def _named_unlike_genes(columns: list[str], labels: set[str], texts: set[str]) -> set[str]:

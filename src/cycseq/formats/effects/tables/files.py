@@ -15,7 +15,7 @@ from cycseq.errors import DataError, FileError
 from cycseq.formats.effects.rows import SAMPLE_ROWS, are_differences, label_names, rows_are_conditions
 from cycseq.formats.effects.tables import wide
 from cycseq.formats.effects.tables.gct import read_gct
-from cycseq.formats.effects.tables.layouts import WIDE_LAYOUTS, is_label, layout_of, long_columns
+from cycseq.formats.effects.tables.layouts import WIDE_LAYOUTS, labels_by_name, layout_of, long_columns
 from cycseq.formats.effects.tables.long import label_columns, lay_out
 from cycseq.formats.load import default_context
 from cycseq.formats.readers import tables
@@ -109,8 +109,9 @@ def _has_differences(path: Path, columns: Sequence[str], settings: ReadSettings)
     rows = _first_rows(path, separator(first_line(path)), 1 + SAMPLE_ROWS)[1:]
     if not rows or any(len(row) != len(columns) for row in rows):
         return False
+    by_name = labels_by_name(columns, settings)
     numbers = [[_number(text) for text in column] for name, column in zip(columns, zip(*rows, strict=True), strict=True)
-               if not is_label(name, settings)]  # fmt: skip
+               if name not in by_name]  # fmt: skip
     values = [column for column in numbers[1:] if None not in column]
     return bool(values) and are_differences(np.array(values, dtype=np.float64).T)
 
@@ -118,6 +119,6 @@ def _has_differences(path: Path, columns: Sequence[str], settings: ReadSettings)
 def _number(text: str) -> float | None:
     """NaN where a value is missing; None for what is not a number."""
     try:
-        return math.nan if text.strip().casefold() in MISSING else float(text)
+        return float(text)
     except ValueError:
-        return None
+        return math.nan if text.strip().casefold() in MISSING else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Collection, Container, Iterable
 from dataclasses import dataclass
 
 from cycseq.data.usual_names import BATCH_NAMES, DOSES, METADATA_NAMES, TIMES
@@ -69,6 +69,8 @@ LABELS = tuple(
     dict.fromkeys((*PERTURBATIONS, *CONTEXTS, *BATCH_NAMES, *ORIGINS, *DOSES, *DOSE_UNITS, *TIMES, *TIME_UNITS))
 )
 """Columns that tell one condition from another."""
+NO_GENES = METADATA_NAMES.union(LABELS)
+"""Columns of a wide table that are labels by their names."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,6 @@ def named_columns(columns: Container[str], settings: ReadSettings) -> list[str]:
     return [key for key in (*keys, *settings.label_columns) if key is not None and key in columns]
 
 
-def is_label(column: str, settings: ReadSettings) -> bool:
-    """Whether a column of a wide table is not a gene, by its name."""
-    return bool(named_columns([column], settings)) or column.casefold() in {*LABELS, *METADATA_NAMES}
+def labels_by_name(columns: Collection[str], settings: ReadSettings) -> set[str]:
+    """The columns of a wide table that are no genes, by their names."""
+    return {column for column in columns if column.casefold() in NO_GENES} | {*named_columns(columns, settings)}

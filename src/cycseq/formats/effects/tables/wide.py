@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cycseq.errors import DataError, FileError
-from cycseq.formats.effects.tables.layouts import is_label
+from cycseq.formats.effects.tables.layouts import labels_by_name
 from cycseq.formats.readers.base import FileContents, first_line, separator
 from cycseq.formats.readers.parsed_tables import repeated_columns, table_body, table_head
 from cycseq.formats.readers.table_mistakes import first_mistake
@@ -24,7 +24,9 @@ def of_text(path: Path, settings: ReadSettings) -> FileContents:
     sep = separator(header)
     wide = header.count(sep) >= WIDE
     columns, head_texts = table_head(path, sep, wide=wide)
-    labels = [column for column in map(str, columns) if column in head_texts or is_label(column, settings)]
+    named = list(map(str, columns))
+    by_name = labels_by_name(named, settings)
+    labels = [column for column in named if column in head_texts or column in by_name]
     numbers = list(map(str, columns[~columns.isin(labels)]))
     texts = [column for column in labels if column in head_texts]
     try:
@@ -39,7 +41,7 @@ def of_frame(frame: pd.DataFrame, settings: ReadSettings) -> FileContents:
     """The rows and columns of a data frame."""
     frame.columns = frame.columns.astype(str)
     numeric = [pd.api.types.is_numeric_dtype(t) and not pd.api.types.is_bool_dtype(t) for t in frame.dtypes]
-    gene = np.array(numeric) & ~np.array([is_label(column, settings) for column in frame.columns])
+    gene = np.array(numeric) & ~frame.columns.isin(labels_by_name(frame.columns, settings))
     obs, genes = frame.loc[:, ~gene], frame.columns[gene]
     return _contents(obs, frame.loc[:, gene].to_numpy(dtype=np.float32), genes, settings)
 
