@@ -196,6 +196,8 @@ TYPOS = {
     "prepare a.h5ad --out b.h5ad --gens all": "'--genes'",
     "prepare a.h5ad --out b.h5ad --genes some": "'all'",
     "prepare a.h5ad": "--out",
+    "inspect --file a.h5ad": "no option '--file': did you mean 'FILE'?",
+    "inspect --data a.h5ad": "no option '--data': There are: FILE,",
     "benchmark --data DATA --metrics pearson_dleta --out o": "'pearson_delta'",
     "benchmark --data DATA --models NoChnge --out o": "'NoChange'",
     "benchmark --data DATA --split unseen-contxt --out o": "'unseen-context'",

@@ -96,8 +96,8 @@ def unknown_name(name: str, kind: str, options: Iterable[str], error: type[Cycse
         The class of the error that is returned (not raised).
     """
     options = list(options)
-    folded = {option.casefold(): option for option in options}
-    near = get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.5)
+    folded = {option.casefold().lstrip("-"): option for option in options}  # dashes make all options alike
+    near = get_close_matches(name.casefold().lstrip("-"), list(folded), n=1, cutoff=0.5)
     guess = f"did you mean {folded[near[0]]!r}? " if near else ""
     return error(f"no {kind} {name!r}: {guess}There are: {join_names(options, 12) or 'none'}.")
 

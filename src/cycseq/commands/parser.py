@@ -114,7 +114,7 @@ class Parser:
                 msg = f"{self.name} takes files as they are, without {option}: cycseq prepare has it (of effects cycseq summarize), and writes a file that every command takes."
                 raise SettingsError(msg)
             if word.startswith("--"):
-                raise unknown_name(option, "option", [dashed(f"--{name}") for name in self.hints])
+                raise unknown_name(option, "option", map(self._label, dict.fromkeys([*self._places, *self.hints])))
             raise SettingsError(f"{word!r} does not belong to an option; see {self.name} --help.")
         values = dict(self.defaults)
         for config in typed.config:
