@@ -12,9 +12,6 @@ from jaxtyping import Float, Int
 
 from cycseq.matrix.arrays import Codes, InMemory, Matrix, by_block, in_memory
 
-SPARSE_BLOCK = 1 << 17
-"""Stored values of sparse cells that are counted together: they stay in the processor's cache."""
-POWERS: dict[int, Any] = {0: np.bool_, 1: np.asarray, 2: np.square}  # what is summed
 Totals = dict[int, Float[np.ndarray, "groups genes"]]
 
 
@@ -44,9 +41,10 @@ def group_totals(x: Matrix, groups: Codes, n_groups: int, powers: tuple[int, ...
 
     Summed are the values (power 1), their squares (2), or 1 for every value that is not zero (0).
     """
-    if in_memory(x):
-        return (_totals_of_sparse if sp.issparse(x) else _totals_of_dense)(x, groups, n_groups, powers)
     totals = {power: np.zeros((n_groups, x.shape[1])) for power in powers}
+    if in_memory(x):
+        _add_to(totals, x, groups)
+        return totals
     for _, (present, sums) in by_block(x, _totals_of_present, groups, powers=powers):
         for power in powers:
             totals[power][present] += sums[power]
@@ -84,27 +82,14 @@ def _totals_of_present(block: InMemory, groups: Codes, powers: tuple[int, ...]) 
     return present, group_totals(block, places, len(present), powers)
 
 
-def _totals_of_sparse(x: Any, groups: Codes, n_groups: int, powers: tuple[int, ...]) -> Totals:
-    """Every value is counted at its group and gene: a fifth of the time of a product with a matrix of memberships."""
-    x, n_genes = sp.csr_array(x), x.shape[1]
-    shape = (n_groups + 1, n_genes)  # the last are the cells of no group
-    group_offset = np.where(groups < 0, n_groups, groups).astype(np.int64) * n_genes
-    totals = {power: np.zeros(shape[0] * shape[1]) for power in powers}
-    room, start = max(SPARSE_BLOCK, shape[0] * shape[1]), 0
-    while start < x.shape[0]:
-        end = max(start + 1, int(np.searchsorted(x.indptr, x.indptr[start] + room, side="right")) - 1)
-        values_slice = slice(x.indptr[start], x.indptr[end])
-        place = np.repeat(group_offset[start:end], np.diff(x.indptr[start : end + 1])) + x.indices[values_slice]
-        for power in powers:
-            totals[power] += np.bincount(place, POWERS[power](x.data[values_slice]), minlength=shape[0] * shape[1])
-        start = end
-    return {power: total.reshape(shape)[:-1] for power, total in totals.items()}
+def _add_to(totals: Totals, x: Any, groups: Codes) -> None:
+    from cycseq.matrix.cell_sums import add_cells, add_sparse_cells  # numba takes half a second to import
 
-
-def _totals_of_dense(x: Any, groups: Codes, n_groups: int, powers: tuple[int, ...]) -> Totals:
-    from cycseq.matrix.dense_sums import add_cells  # numba takes half a second to import
-
-    totals = {power: np.zeros((n_groups, x.shape[1])) for power in powers}
-    for power, total in totals.items():
-        add_cells(np.asarray(x), groups, power, total)
-    return totals
+    codes = np.asarray(groups, dtype=np.int64)
+    if sp.issparse(x):
+        rows: Any = sp.csr_array(x)
+        for power, total in totals.items():
+            add_sparse_cells((rows.data, rows.indices, rows.indptr), codes, power, total)
+    else:
+        for power, total in totals.items():
+            add_cells(np.asarray(x), codes, power, total)
