@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from cycseq.score.certainty import GOAL, NEAR
-from cycseq.score.coverage import BINS
+from cycseq.score.coverage import BINS, THRESHOLDS_IN_WORDS
 from cycseq.show.report.certainty import Certainty, percent
 from evidence_data import SOURCES
 
@@ -74,7 +74,8 @@ def certainty_tables(found: Mapping[tuple[str, str], Certainty]) -> list[str]:
     lines = [
         f"Share of genes (of conditions) inside their 90 % interval by `ConditionKriging`; {AIM} is aimed at, bold is off. "
         "Measured responses are held against the interval of a new measurement, true ones (simulated) against that of the "
-        "true response. A measured response is significant at a false discovery rate of 5 %, which chooses lucky ones.",
+        "true response. A measured response is significant at a false discovery rate of 5 %, which chooses lucky ones. "
+        f"Of events, {THRESHOLDS_IN_WORDS}.",
     ]
     for (data, split), one in found.items():
         lines += ["", f"### {SOURCES[data].title}, {split}", ""]

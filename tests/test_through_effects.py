@@ -12,7 +12,7 @@ from cycseq.benchmarking.benchmark import benchmark
 from cycseq.benchmarking.settings import BenchmarkSettings
 from cycseq.cli import BAD_INPUT, SUCCESS, main
 from cycseq.data.condition import Condition
-from cycseq.data.effects import Effects
+from cycseq.data.effects import Effects, EffectScale
 from cycseq.errors import DataError, ModelError
 from cycseq.formats.effects.read import read_effects
 from cycseq.models import build_model
@@ -201,21 +201,22 @@ def test_effects_with_standard_errors_have_a_ceiling(tmp_path: Path) -> None:
     assert "half of a measurement gets" in write_report(tmp_path / "out").read_text()
 
 
-@pytest.mark.parametrize("source", ["data", "model"])
-def test_intervals_of_effects_cover_as_often_as_they_say(source: str) -> None:
+@pytest.mark.parametrize(("source", "scale", "unit"), [("data", "z", 1.0), ("model", "z", 1.0), ("data", "rank", 0.2)])
+def test_intervals_of_effects_cover_as_often_as_they_say(source: str, scale: EffectScale, unit: float) -> None:
     """The noise of the measured effects is known from their standard errors, or learned by the model."""
     rng = np.random.default_rng(6)
     conditions = [Condition("c", f"P{i}") for i in range(60)]
-    truth, sd, se = rng.normal(size=(60, 30)), 0.4, np.full((60, 30), 0.3)
+    truth, sd, se = unit * rng.normal(size=(60, 30)), 0.4 * unit, np.full((60, 30), 0.3 * unit)
     predicted, measured = truth + sd * rng.normal(size=truth.shape), truth + se * rng.normal(size=truth.shape)
     layers = {"sd": np.full(truth.shape, sd), **({"noise_sd": se} if source == "model" else {})}
-    made = Effects.from_arrays(predicted, conditions, GENES, scale="z", layers=layers)
-    real = Effects.from_arrays(measured, conditions, GENES, scale="z", layers={"se": se} if source == "data" else {})
+    made = Effects.from_arrays(predicted, conditions, GENES, scale=scale, layers=layers)
+    real = Effects.from_arrays(measured, conditions, GENES, scale=scale, layers={"se": se} if source == "data" else {})
     coverage, reliability = certainty_of_effects(made, real)
     assert abs(coverage.set_index("stratum")["observed"]["all genes"] - 0.9) < 0.03
     away = (reliability["stated"] - reliability["observed"]).abs()
     assert away[reliability["n"] > 150].max() < 0.12
-    unknown = Effects.from_arrays(predicted, conditions, GENES, scale="z", layers={"sd": layers["sd"]})
+    assert reliability.groupby("event")["observed"].max().min() > 0.5  # scores that stay below 1 are large too
+    unknown = Effects.from_arrays(predicted, conditions, GENES, scale=scale, layers={"sd": layers["sd"]})
     assert certainty_of_effects(unknown, real)[0].empty == (source == "model")
 
 

@@ -24,8 +24,11 @@ STRATA = ("all genes", "responding genes", "true response", "true response, resp
 """What `coverage_by_stratum` tells apart; the last two where the truth is known."""
 BINS = np.linspace(0.0, 1.0, 11)  # edges of the bins of stated probabilities
 MIN_IN_BIN = 50  # genes of conditions below which the frequency in a bin is not told
-THRESHOLD, THRESHOLD_OF_SCORES = 0.1, 1.0
-"""From which size on an effect is large: log1p or natural logarithms; z-scores and ranks."""
+THRESHOLD, THRESHOLD_OF_Z = 0.1, 1.0
+"""From which size on an effect is large: log1p or natural logarithms; z-scores. Of ranks, a standard deviation of all of them."""
+THRESHOLDS_IN_WORDS = (
+    "the threshold is 0.1 for log1p and fold changes, 1 for z-scores, and for ranks their standard deviation"
+)
 EVENTS = ("above 0", "beyond the threshold")
 
 Truth = Mapping[Condition, Float[np.ndarray, "genes"]]
@@ -227,8 +230,10 @@ def compare_effects(predicted: Effects, real: Effects) -> Iterator[Compared]:
     sd, noise_sd, se = predicted.layer("sd"), predicted.layer("noise_sd"), real.with_genes(predicted.genes).layer("se")
     if sd is None or (se is None and noise_sd is None):
         return
-    threshold = THRESHOLD if predicted.scale in WITH_MAGNITUDE else THRESHOLD_OF_SCORES
     measured = real.with_genes(predicted.genes)
+    threshold = THRESHOLD if predicted.scale in WITH_MAGNITUDE else THRESHOLD_OF_Z
+    if predicted.scale == "rank":  # its scores may run from 0 to 1 as well as from -4 to 4
+        threshold = float(np.nanstd(measured.effect))
     places = {condition: i for i, condition in enumerate(measured.conditions())}
     for row, condition in enumerate(predicted.conditions()):
         if condition.is_control or condition not in places:

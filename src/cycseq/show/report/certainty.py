@@ -7,7 +7,7 @@ from typing import Self
 import pandas as pd
 
 from cycseq.score.certainty import GOAL, NEAR, off_diagonal, off_goal, pooled_coverage, pooled_reliability
-from cycseq.score.coverage import EVENTS, MIN_IN_BIN, STRATA
+from cycseq.score.coverage import EVENTS, MIN_IN_BIN, STRATA, THRESHOLDS_IN_WORDS
 from cycseq.show import plots
 from cycseq.show.report.figures import svg
 from cycseq.show.report.numbers import listed, short
@@ -97,7 +97,7 @@ class Certainty:
             width=4.2,
             height=4.4,
         )
-        note = f"observed rate where {self.model} states a probability; the grey band is {short(NEAR, 1)} on both sides"
+        note = f"observed rate where {self.model} states a probability; the grey band is {short(NEAR, 1)} on both sides; {THRESHOLDS_IN_WORDS}"
         return Panel("Stated probabilities", note, image)
 
     def _of_intervals(self) -> list[str]:
