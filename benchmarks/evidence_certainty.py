@@ -6,11 +6,12 @@ probabilities, of events and of genes in each tenth. Counts can be pooled over s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
+from cycseq.errors import count_of
 from cycseq.score.certainty import GOAL, NEAR
 from cycseq.score.coverage import BINS, THRESHOLDS_IN_WORDS
 from cycseq.show.report.certainty import Certainty, percent
@@ -66,7 +67,25 @@ def first_lines(found: Mapping[tuple[str, str], Certainty]) -> list[str]:
     ]
     for (data, split), one in short_of.items():
         lines.append(f"- {SOURCES[data].title}, {split}: {' '.join(one.sentences())}")
-    return [*lines, ""]
+    return [*lines, "", *_over_all_bins([one.reliability for one in found.values()])]
+
+
+def _over_all_bins(of_pairs: Sequence[pd.DataFrame]) -> list[str]:
+    """How far stated probabilities are off on the whole; each pair of data set and split counts alike."""
+    differences = [
+        ((bins["stated"] - bins["observed"]).abs().to_numpy(dtype=float), bins["n"].to_numpy(dtype=float))
+        for bins in of_pairs
+        if len(bins)
+    ]
+    if not differences:
+        return []
+    off = np.concatenate([difference for difference, _ in differences])
+    mean = np.mean([np.average(difference, weights=n) for difference, n in differences])
+    return [
+        f"Of {count_of(len(off), 'bin')} of stated probabilities in all pairs, {(off <= NEAR).sum():,} are within {NEAR} of what is "
+        f"observed. Over genes of conditions, the mean difference is {mean:.3f}.",
+        "",
+    ]
 
 
 def certainty_tables(found: Mapping[tuple[str, str], Certainty]) -> list[str]:

@@ -147,6 +147,8 @@ def test_coverage_and_reliability_that_miss_their_goals_are_said_in_the_first_li
     assert "falls short in 1 of 1 pairs" in first
     assert "type 0 (responding genes 60 %)" in first
     assert "of a rise by up to 0.26 (stated 0.76, observed 0.50)" in first
+    assert "Of 1 bin of stated probabilities in all pairs, 0 are within 0.1" in first
+    assert "the mean difference is 0.260" in first
     assert "| all contexts | 89 % of 400 | **60 %** of 100 |" in text
     assert "| above 0 | 0.76 | **0.50** | 120 |" in text
 
