@@ -139,10 +139,11 @@ def test_cells_without_a_label(nothing: object) -> None:
 
 def test_lists_are_no_labels() -> None:
     obs = {"perturbation": ["control", "G1"], "batch": ["1", ["1", "2"]]}
-    with pytest.raises(
-        DataError, match=r"obs\['batch'\] holds what no labels can be made of \(unhashable type: 'list'"
-    ):
+    with pytest.raises(DataError, match=r"obs\['batch'\] holds what no labels can be made of \(a list\)"):
         labels(obs)
+    for of_tuples in (["control", ("G1", "G2")], pd.Categorical(["control", ("G1", "G2")])):
+        with pytest.raises(DataError, match=r"obs\['perturbation'\] holds what no labels can be made of \(a tuple\)"):
+            labels({"perturbation": of_tuples}, ObsKeys(control="control"))
     with pytest.raises(DataError, match="no labels can be made of"):
         labels({"perturbation": ["control", "G1"], "well": [["1"], ["2"]]}, ObsKeys(batch="well"))
 

@@ -62,13 +62,13 @@ def has_label(values: pd.Series, column: str, what: str, *, allowed: bool) -> Ce
 
 def _check_labels(obs: pd.DataFrame, column: str) -> str:
     """The column; `DataError` if it holds lists or records."""
-    if obs[column].dtype == object:
-        try:
-            set(obs[column])
-        except TypeError as err:
-            raise DataError(
-                f"obs[{column!r}] holds what no labels can be made of ({err}): write it as text, or name it otherwise."
-            ) from err
+    values = obs[column]
+    values = values.cat.categories.to_series() if isinstance(values.dtype, pd.CategoricalDtype) else values
+    odd = next((v for v in values if not pd.api.types.is_scalar(v)), None) if values.dtype == object else None
+    if odd is not None:
+        raise DataError(
+            f"obs[{column!r}] holds what no labels can be made of (a {type(odd).__name__}): write it as text, or name it otherwise."
+        )
     return column
 
 
