@@ -226,7 +226,7 @@ def test_10x_h5_that_leads_outside(tmp_path: Path) -> None:
             group["data"], group["indices"], group["indptr"] = x.data, x.indices, x.indptr
             group["shape"] = np.array([3, 6])
             group[part][place] = value
-        refused(tmp_path / "a.h5", "indices do not fit its shape|cannot be read as 10x h5", CycseqError)
+        refused(tmp_path / "a.h5", "cannot be read as 10x h5")
 
 
 @pytest.mark.parametrize(

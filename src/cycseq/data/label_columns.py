@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable
+from itertools import filterfalse
 
 import numpy as np
 import pandas as pd
@@ -22,12 +23,10 @@ def find_columns(obs: pd.DataFrame, names: Iterable[str]) -> list[str]:
 
     `Condition` and `condition` are two. Raises `DataError` if one of them holds lists or records, of which no labels can be made.
     """
-    names = list(names)
-    folded: dict[str, list[str]] = {name.casefold(): [] for name in names}
-    for column in map(str, obs.columns):
-        if (alike := folded.get(column.casefold())) is not None:
-            alike.append(column)
-    return [_check_labels(obs, column) for name in names for column in folded[name.casefold()]]
+    names = [name.casefold() for name in names]
+    wanted = set(names)
+    there = [column for column in map(str, obs.columns) if column.casefold() in wanted]
+    return [_check_labels(obs, column) for name in names for column in there if column.casefold() == name]
 
 
 def require_column(obs: pd.DataFrame, column: str, what: str) -> str:
@@ -62,14 +61,19 @@ def has_label(values: pd.Series, column: str, what: str, *, allowed: bool) -> Ce
 
 def _check_labels(obs: pd.DataFrame, column: str) -> str:
     """The column; `DataError` if it holds lists or records."""
-    values = obs[column]
-    values = values.cat.categories.to_series() if isinstance(values.dtype, pd.CategoricalDtype) else values
-    odd = next((v for v in values if not pd.api.types.is_scalar(v)), None) if values.dtype == object else None
-    if odd is not None:
+    record = record_in(obs[column])
+    if record is not None:
         raise DataError(
-            f"obs[{column!r}] holds what no labels can be made of (a {type(odd).__name__}): write it as text, or name it otherwise."
+            f"obs[{column!r}] holds what no labels can be made of (a {type(record).__name__}): write it as text, or name it otherwise."
         )
     return column
+
+
+def record_in(values: pd.Series) -> object:
+    """The first list, tuple or record among the values of a column; None where each is a single value."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return record_in(values.cat.categories.to_series())
+    return next(filterfalse(pd.api.types.is_scalar, values), None) if values.dtype == object else None
 
 
 def pooled_doses(obs: pd.DataFrame, perturbation: pd.Series) -> list[str]:

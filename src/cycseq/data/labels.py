@@ -24,6 +24,7 @@ from cycseq.data.label_columns import (
     has_label,
     pooled_doses,
     pooled_times,
+    record_in,
     require_column,
     split_context,
     translate,
@@ -155,7 +156,7 @@ def is_label(values: pd.Series) -> bool:
     if isinstance(values.dtype, pd.CategoricalDtype):
         return is_label(values.cat.categories.to_series())
     if pd.api.types.is_object_dtype(values.dtype):
-        return all(map(pd.api.types.is_scalar, values))
+        return record_in(values) is None
     return pd.api.types.is_string_dtype(values.dtype) or (
         pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_complex_dtype(values.dtype)
     )

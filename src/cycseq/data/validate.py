@@ -176,18 +176,23 @@ def check_indices(values: Any) -> Any:
             check_indices(value)
     elif sp.issparse(values):
         try:
-            if max(values.shape) > MAX_ROWS:
-                raise ValueError(f"shape {values.shape}")
-            if values.format in {"csr", "csc", "bsr"}:
-                if (values.indptr[1:] < values.indptr[:-1]).any():  # SciPy looks only where the last one is above 0
-                    raise ValueError("index pointer values must form a non-decreasing sequence")
-                values.check_format(full_check=True)
-            elif values.format != "coo":  # COO checks itself
-                raise ValueError(f"format {values.format}")
+            check_sparse(values)
         except ValueError as err:
             msg = f"a sparse matrix is damaged: its indices do not fit its shape {values.shape} ({err})."
             raise DataError(msg) from err
     return values
+
+
+def check_sparse(values: Any) -> None:
+    """Raise `ValueError` if the index arrays of a sparse matrix lead outside of it."""
+    if max(values.shape) > MAX_ROWS:
+        raise ValueError(f"shape {values.shape}")
+    if values.format in {"csr", "csc", "bsr"}:
+        if (values.indptr[1:] < values.indptr[:-1]).any():  # SciPy looks only where the last one is above 0
+            raise ValueError("index pointer values must form a non-decreasing sequence")
+        values.check_format(full_check=True)
+    elif values.format != "coo":  # COO checks itself
+        raise ValueError(f"format {values.format}")
 
 
 def duplicated(names: pd.Index, what: str) -> None:

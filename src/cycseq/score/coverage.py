@@ -27,7 +27,8 @@ MIN_IN_BIN = 50  # genes of conditions below which the frequency in a bin is not
 THRESHOLD, THRESHOLD_OF_Z = 0.1, 1.0
 """From which size on an effect is large: log1p or natural logarithms; z-scores. Of ranks, a standard deviation of all of them."""
 THRESHOLDS_IN_WORDS = (
-    "the threshold is 0.1 for log1p and fold changes, 1 for z-scores, and for ranks their standard deviation"
+    f"the threshold is {THRESHOLD:g} for log1p and fold changes (unless the model has another), {THRESHOLD_OF_Z:g} for z-scores, "
+    "and for ranks their standard deviation"
 )
 EVENTS = ("above 0", "beyond the threshold")
 
@@ -227,10 +228,10 @@ def compare_effects(predicted: Effects, real: Effects) -> Iterator[Compared]:
 
     The noise of a measured effect is its standard error, or else what the model learned of it (layer `noise_sd`).
     """
-    sd, noise_sd, se = predicted.layer("sd"), predicted.layer("noise_sd"), real.with_genes(predicted.genes).layer("se")
+    measured = real.with_genes(predicted.genes)
+    sd, noise_sd, se = predicted.layer("sd"), predicted.layer("noise_sd"), measured.layer("se")
     if sd is None or (se is None and noise_sd is None):
         return
-    measured = real.with_genes(predicted.genes)
     threshold = THRESHOLD if predicted.scale in WITH_MAGNITUDE else THRESHOLD_OF_Z
     if predicted.scale == "rank":  # its scores may run from 0 to 1 as well as from -4 to 4
         threshold = float(np.nanstd(measured.effect))

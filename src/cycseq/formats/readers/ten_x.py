@@ -15,7 +15,7 @@ import pandas as pd
 import scipy.io
 import scipy.sparse as sp
 
-from cycseq.data.validate import check_indices, symbols_or_ids
+from cycseq.data.validate import check_sparse, symbols_or_ids
 from cycseq.errors import FileError, join_names
 from cycseq.formats.readers.base import EXPRESSION, FileContents, Reader, as_read_error, read_csv
 from cycseq.formats.readers.contained import check_h5, holds
@@ -87,7 +87,7 @@ def read_h5(path: Path, settings: ReadSettings) -> FileContents:
         n_genes, n_cells = group["shape"][:]
         x = sp.csr_matrix((group["data"][:].astype(np.float32), group["indices"][:], group["indptr"][:]),
                           shape=(n_cells, n_genes))  # fmt: skip
-        check_indices(x)
+        check_sparse(x)
         names = _texts(group["barcodes"]), _texts(ids), _texts(symbols)
         adata, notes = _assemble(x, *names, None if types is None else _texts(types))
     version = "version 2" if features is None else "version 3"
